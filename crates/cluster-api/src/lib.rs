@@ -1,0 +1,1 @@
+//! The wire types of OCluster, as typed handles and traits to serve them.

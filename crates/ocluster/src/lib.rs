@@ -1,0 +1,1 @@
+//! The OCluster command lines.

@@ -1,0 +1,1 @@
+//! Decides which worker does which job next.
