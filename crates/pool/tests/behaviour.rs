@@ -104,9 +104,9 @@ fn preferred_among_equals() {
             s.activate(*other, WORKER);
         }
     }
-    // They wait for more; w2 and w3 have finished, w1 is still at work.
-    s.finish("first");
+    // They wait for more; w1 and w2 have finished, w3, which began first, is still at work.
     s.finish("second");
+    s.finish("third");
     let pops = workers.map(|w| s.pop(w));
     s.pause();
     s.log();
@@ -116,16 +116,15 @@ fn preferred_among_equals() {
     s.pause();
     s.submit("u", "job3", "a");
     s.pause();
-    assert_eq!(pops.map(|pop| s.answer(pop)), ["job3", "job2", "job1"]);
+    assert_eq!(pops.map(|pop| s.answer(pop)), ["job2", "job1", "job3"]);
     expect![[r#"
-        Assigning a to "w3" (preferred)
-        "w3" takes a from its local queue
         Assigning a to "w2" (preferred)
         "w2" takes a from its local queue
         Assigning a to "w1" (preferred)
         "w1" takes a from its local queue
-    "#]]
-    .assert_eq(&s.log());
+        Assigning a to "w3" (preferred)
+        "w3" takes a from its local queue
+    "#]].assert_eq(&s.log());
     s.end();
 }
 
@@ -308,6 +307,14 @@ fn removed_client() {
     // Should it come back, it starts anew.
     assert_eq!(s.pool.rate(&client("gone")), Rate::DEFAULT);
     assert_eq!(s.remove_client("gone"), "");
+
+    // So does one that has done nothing since the pool was made.
+    let mut s = s.restart();
+    s.rate("quiet", 3.0);
+    let mut s = s.restart();
+    assert_eq!(s.pool.rate(&client("quiet")).get(), 3.0);
+    assert_eq!(s.remove_client("quiet"), "");
+    assert_eq!(s.pool.rate(&client("quiet")), Rate::DEFAULT);
     s.end();
 }
 
