@@ -124,7 +124,8 @@ fn preferred_among_equals() {
         "w1" takes a from its local queue
         Assigning a to "w3" (preferred)
         "w3" takes a from its local queue
-    "#]].assert_eq(&s.log());
+    "#]]
+    .assert_eq(&s.log());
     s.end();
 }
 
