@@ -22,7 +22,7 @@ pub const MAX_DESCRIPTION_BYTES: usize = 8 << 20;
 #[derive(Clone)]
 pub struct EncodedDescription {
     /// A message of one segment: a pointer to the `JobDescr`, then that.
-    words: Box<[Word]>,
+    pub(crate) words: Box<[Word]>,
     cache_hint: Box<str>,
 }
 

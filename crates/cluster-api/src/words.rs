@@ -52,7 +52,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Box<[Word]> {
 }
 
 /// A message of one segment that somebody else owns.
-pub(crate) struct OneSegment<'a>(&'a [Word]);
+pub(crate) struct OneSegment<'a>(pub(crate) &'a [Word]);
 
 impl ReaderSegments for OneSegment<'_> {
     fn get_segment(&self, index: u32) -> Option<&[u8]> {
