@@ -8,6 +8,7 @@ mod tally;
 #[cfg(test)]
 mod tidy;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -16,6 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   demo     Build something with a scheduler and a worker of your own, and watch
+           (--programs FOLDER: with programs that have been built before)
   test     Run every test, with a real Docker engine, registry and git servers
   codegen  Generate the Rust code for api/*.capnp
 ";
@@ -24,7 +26,8 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match *words {
-        ["demo"] => demo::run(),
+        ["demo"] => project::build_programs().and_then(|programs| demo::run(&programs)),
+        ["demo", "--programs", folder] => demo::run(Path::new(folder)),
         ["test"] => suite::run(),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         _ => usage(&words),

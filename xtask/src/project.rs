@@ -24,6 +24,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 /// # Errors
 /// When one does not build.
 pub(crate) fn build_programs() -> Result<PathBuf> {
+    println!("==> Building the programs");
     let status = cargo(&["build", "--workspace", "--bins"])
         .status()
         .context("cannot start cargo")?;

@@ -53,13 +53,13 @@ pub(crate) fn run() -> Result<ExitCode> {
 }
 
 fn check(tally: &mut Tally, name: &str, command: &mut Command) {
-    println!("{name}");
+    println!("==> {name}");
     tally.add_check(name, command.status().is_ok_and(|status| status.success()));
 }
 
 /// Runs the tests with the machines they want, where those can be had.
 fn run_tests(tally: &mut Tally, programs: std::path::PathBuf) -> Result<()> {
-    println!("Starting a Docker engine and a registry");
+    println!("==> Starting a Docker engine and a registry");
     let session = Session::start(programs);
     if let Err(error) = &session {
         println!("Tests that need them will not run: {error:#}");

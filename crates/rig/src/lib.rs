@@ -7,6 +7,7 @@
 //! A test that needs them asks [`Rig::or_not_run`] for what `cargo xtask test` has started.
 
 mod cgroup;
+mod cluster;
 mod command;
 mod docker;
 mod engine;
@@ -17,8 +18,10 @@ mod reaper;
 mod registry;
 mod session;
 mod setup;
+mod traces;
 mod wait;
 
+pub use cluster::{Cluster, Worker};
 pub use command::{checked, find_program, output_within, succeeds_within};
 pub use docker::Docker;
 pub use engine::DockerEngine;
@@ -29,4 +32,5 @@ pub use reaper::{hold, run_inside};
 pub use registry::{Registry, RegistryAccess};
 pub use session::{Rig, Session, report_not_run};
 pub use setup::{DEMO_PACKAGES, Package, Setup, TEST_PACKAGES};
+pub use traces::traces;
 pub use wait::wait_for;

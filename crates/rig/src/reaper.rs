@@ -110,16 +110,18 @@ struct Reaper {
 }
 
 impl Reaper {
-    /// Answers requests until the owner has gone.
+    /// Answers requests until the owner has gone, which shows in either pipe.
     fn serve(&mut self) -> Result<()> {
-        answer(&Reply::Folder(self.folder.clone()))?;
-        for line in io::stdin().lock().lines() {
+        let mut said = answer(&Reply::Folder(self.folder.clone()));
+        let mut requests = io::stdin().lock().lines();
+        while said.is_ok()
+            && let Some(line) = requests.next()
+        {
             let request = serde_json::from_str(&line.context("cannot read a request")?)?;
             let reply = self
                 .perform(request)
                 .unwrap_or_else(|e| Reply::Failed(format!("{e:#}")));
-            // A reply that nobody reads means that the owner has gone; reading on will find the end.
-            answer(&reply)?;
+            said = answer(&reply);
         }
         Ok(())
     }

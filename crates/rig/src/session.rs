@@ -1,10 +1,11 @@
 //! What `cargo xtask test` has started, as a test finds it: through the environment.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
+use crate::cluster::Cluster;
 use crate::docker::Docker;
 use crate::engine::DockerEngine;
 use crate::image::import_busybox;
@@ -127,9 +128,17 @@ impl Rig {
         })
     }
 
-    /// Returns one of the programs under test, such as `ocluster-worker`.
-    pub fn program(&self, name: &str) -> PathBuf {
-        self.programs.join(name)
+    /// Starts a cluster of the programs under test, with a scheduler for `pools`.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn cluster(&self, pools: &[&str]) -> Result<Cluster> {
+        Cluster::start(&self.programs, pools)
+    }
+
+    /// Returns the folder of the programs under test, such as `ocluster-worker`.
+    pub fn programs(&self) -> &Path {
+        &self.programs
     }
 }
 

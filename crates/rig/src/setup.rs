@@ -110,6 +110,7 @@ fn install(packages: &[Package]) -> Result<()> {
 fn apt_get(action: &str, names: &[&str]) -> Result<()> {
     let status = Command::new("apt-get")
         .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("NEEDRESTART_SUSPEND", "1")
         .args(["-y", "-qq", "-o", "Dpkg::Use-Pty=0", action])
         .args((action == "install").then_some("--no-install-recommends"))
         .args(names)

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rig::{DEMO_PACKAGES, Name, Setup, output_within, report_not_run, wait_for};
+use rig::{DEMO_PACKAGES, Name, Setup, output_within, report_not_run, traces, wait_for};
 use rustix::process::{Pid, Signal};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -76,63 +76,23 @@ impl Owner {
         Ok(())
     }
 
+    /// Returns what there is of it on this machine, the folder for temporary files excepted.
+    fn traces(&self) -> Result<Vec<String>> {
+        let mut found = traces(self.name.as_str())?;
+        let folder = self.folder();
+        found.extend(folder.exists().then(|| folder.display().to_string()));
+        Ok(found)
+    }
+
     /// Waits until nothing is left of it.
     fn wait_until_gone(&self) -> Result<()> {
         let mut left = Vec::new();
         wait_for("clean machine", LIMIT, || {
-            left = traces(&self.name, self.temporary.path())?;
+            left = self.traces()?;
             Ok(left.is_empty().then_some(()))
         })
         .with_context(|| format!("left behind: {left:#?}"))
     }
-}
-
-/// Returns everything on this machine that bears the name of an owner, or is in its folder.
-fn traces(name: &Name, temporary: &Path) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    let folder = temporary.join(name.as_str());
-    if folder.exists() {
-        found.push(folder.display().to_string());
-    }
-    found.extend(processes_of(name)?);
-    let mounts = fs::read_to_string("/proc/mounts")?;
-    found.extend(
-        mounts
-            .lines()
-            .filter(|line| line.contains(name.as_str()))
-            .map(str::to_owned),
-    );
-    if Path::new("/sys/class/net").join(name.as_str()).exists() {
-        found.push(format!("network interface {name}"));
-    }
-    let mut hierarchies = vec![PathBuf::from("/sys/fs/cgroup")];
-    for entry in fs::read_dir("/sys/fs/cgroup")? {
-        hierarchies.push(entry?.path());
-    }
-    let cgroups = hierarchies.iter().map(|folder| folder.join(name.as_str()));
-    found.extend(
-        cgroups
-            .filter(|path| path.exists())
-            .map(|path| path.display().to_string()),
-    );
-    Ok(found)
-}
-
-/// Returns the processes that were started with the name, or with the folder of temporary files it is in, or that are
-/// in its cgroup, as those in containers are.
-fn processes_of(name: &Name) -> Result<Vec<String>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let path = entry?.path();
-        // Any of these may be gone by now, or never have been a process.
-        let command = fs::read(path.join("cmdline")).unwrap_or_default();
-        let command = String::from_utf8_lossy(&command).replace('\0', " ");
-        let cgroup = fs::read_to_string(path.join("cgroup")).unwrap_or_default();
-        if command.contains(name.as_str()) || cgroup.contains(name.as_str()) {
-            found.push(format!("{} {command}", path.display()));
-        }
-    }
-    Ok(found)
 }
 
 /// Returns whether this machine can run these tests; if not, that is reported.
@@ -199,14 +159,14 @@ fn killed_while_containers_run() -> Result<()> {
         "trap '' TERM; cat /dev/zero > /dev/null",
     ])?;
     // The looking itself is awake: it sees the containers, the engine and all else that belongs to it.
-    let traces = traces(&owner.name, owner.temporary.path())?.join("\n");
+    let traces = owner.traces()?.join("\n");
     for expected in [
         "sleep 100000",
         "cat /dev/zero",
         "containerd-shim",
         "dockerd",
         "rig hold",
-        "network interface",
+        "/sys/class/net/",
         "/sys/fs/cgroup/",
     ] {
         assert!(traces.contains(expected), "no {expected} in {traces}");
@@ -241,9 +201,6 @@ fn ended_in_good_order() -> Result<()> {
     })?;
     assert!(status.success());
     // Without waiting: the owner does that.
-    assert_eq!(
-        traces(&owner.name, owner.temporary.path())?,
-        Vec::<String>::new()
-    );
+    assert_eq!(owner.traces()?, Vec::<String>::new());
     Ok(())
 }

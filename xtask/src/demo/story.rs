@@ -1,5 +1,8 @@
 //! What the demo builds.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::Result;
 use rig::{GitServer, Repository};
 
@@ -9,26 +12,22 @@ pub(crate) struct Source {
     pub(crate) url: String,
     pub(crate) commit: String,
     _server: GitServer,
-    _folder: tempfile::TempDir,
 }
 
 impl Source {
-    /// Makes the repository and serves it.
+    /// Makes the repository in the new folder `folder`, and serves it.
     ///
     /// # Errors
     /// When git fails.
-    pub(crate) fn serve() -> Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("ocluster-demo-")
-            .tempdir()?;
-        let repository = Repository::create(folder.path(), "hello")?;
+    pub(crate) fn serve(folder: &Path) -> Result<Self> {
+        fs::create_dir(folder)?;
+        let repository = Repository::create(folder, "hello")?;
         let commit = repository.commit(&[("greeting.txt", "Hello from a git commit!\n")])?;
-        let server = GitServer::http(folder.path())?;
+        let server = GitServer::http(folder)?;
         Ok(Self {
             url: server.url("hello"),
             commit,
             _server: server,
-            _folder: folder,
         })
     }
 }
