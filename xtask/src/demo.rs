@@ -67,6 +67,7 @@ fn build(cluster: &Cluster, dockerfile: &str, source: &Source) -> Result<i32> {
             &source.commit,
         ])
         .current_dir(cluster.folder())
+        .env("TMPDIR", cluster.holder().temporary_folder())
         .spawn()
         .context("cannot start ocluster-client")?;
     match wait_for("end of the job", LIMIT_TO_BUILD, || Ok(client.try_wait()?)) {

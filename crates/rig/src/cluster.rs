@@ -149,7 +149,9 @@ impl Cluster {
     /// Returns one of the programs, to be run where `./capnp-secrets/` is, as in the user's document.
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
-        command.current_dir(self.holder.folder());
+        command
+            .current_dir(self.holder.folder())
+            .env("TMPDIR", self.holder.temporary_folder());
         command
     }
 

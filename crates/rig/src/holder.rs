@@ -117,9 +117,15 @@ impl Holder {
         &self.folder
     }
 
+    /// Returns a place in it for what a program leaves when it crashes, or is killed.
+    pub fn temporary_folder(&self) -> PathBuf {
+        self.folder.join("tmp")
+    }
+
     /// Starts `command`, which will not outlive this holder. What it prints goes to the file `log` in our directory.
     ///
-    /// Its environment is ours with the changes made to `command`; its standard input is empty.
+    /// Its environment is ours with the changes made to `command`, and with a place for temporary files that goes too;
+    /// its standard input is empty.
     ///
     /// # Errors
     /// When it cannot be started. That its program does not exist shows in its log and its end, not here.
@@ -136,15 +142,19 @@ impl Holder {
     }
 
     fn run_as(&self, command: &Command, log: &str, private: bool) -> Result<Process> {
+        let temporary = (
+            "TMPDIR".to_owned(),
+            self.temporary_folder().display().to_string(),
+        );
+        let changes = command
+            .get_envs()
+            .filter_map(|(k, v)| Some((text(k), text(v?))));
         let start = Start {
             argv: std::iter::once(command.get_program())
                 .chain(command.get_args())
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
-            env: command
-                .get_envs()
-                .filter_map(|(k, v)| Some((text(k), text(v?))))
-                .collect(),
+            env: std::iter::once(temporary).chain(changes).collect(),
             folder: command.get_current_dir().unwrap_or(&self.folder).to_owned(),
             log: self.log(log),
             private,

@@ -112,6 +112,7 @@ struct Reaper {
 impl Reaper {
     /// Answers requests until the owner has gone, which shows in either pipe.
     fn serve(&mut self) -> Result<()> {
+        fs::create_dir(self.folder.join("tmp"))?;
         let mut said = answer(&Reply::Folder(self.folder.clone()));
         let mut requests = io::stdin().lock().lines();
         while said.is_ok()
