@@ -5,10 +5,11 @@ use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::reaper::{Reply, Request, Start};
@@ -38,9 +39,17 @@ impl Name {
     }
 }
 
-impl From<String> for Name {
-    fn from(name: String) -> Self {
-        Self(name)
+impl FromStr for Name {
+    type Err = anyhow::Error;
+
+    /// Accepts what Linux allows for a network interface, and needs no quotes anywhere.
+    fn from_str(name: &str) -> Result<Self> {
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        ensure!(
+            is_plain && (1..=15).contains(&name.len()),
+            "a name has 1 to 15 letters, digits or `-`: {name:?}"
+        );
+        Ok(Self(name.to_owned()))
     }
 }
 
@@ -302,4 +311,18 @@ fn rig_program() -> Result<PathBuf> {
         .map(|folder| folder.join("rig"))
         .find(|file| file.is_file())
         .context("the program `rig` is not built: run `cargo build -p rig`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_will_do_for_everything_that_bears_it() {
+        let name = Name::new().unwrap();
+        assert_eq!(name.as_str().parse::<Name>().unwrap(), name);
+        for bad in ["", "sixteen-letters-", "a/b", "..", "a b"] {
+            bad.parse::<Name>().unwrap_err();
+        }
+    }
 }

@@ -22,9 +22,9 @@ fn run(args: &[String]) -> Result<()> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     match *words {
         ["up"] => up(&Name::new()?),
-        ["up", name] => up(&Name::from(name.to_owned())),
+        ["up", name] => up(&name.parse()?),
         // The two below are for our own use.
-        ["hold", parent, name] => hold(Path::new(parent), name),
+        ["hold", parent, name] => hold(Path::new(parent), &name.parse()?),
         ["inside", ..] => run_inside(args.get(1..).unwrap_or_default()),
         _ => bail!("usage: rig up"),
     }

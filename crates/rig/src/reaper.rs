@@ -6,7 +6,7 @@
 //! processes that detach themselves become its children, so none can hide.
 //!
 //! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private one its
-//! whole process namespace and all of its mounts. Only a directory and empty cgroups could then stay.
+//! whole process namespace and all of its mounts. Only a directory, a bridge and empty cgroups then stay.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cgroup;
 use crate::command::checked;
+use crate::holder::Name;
 
 /// How long killed processes may take to go. They are in the kernel by then, writing back or tearing down a namespace.
 const LIMIT_TO_DIE: Duration = Duration::from_secs(30);
@@ -69,10 +70,10 @@ pub(crate) enum Reply {
 ///
 /// # Errors
 /// When something could not be taken back; everything else has been, nevertheless.
-pub fn hold(parent: &Path, name: &str) -> Result<()> {
+pub fn hold(parent: &Path, name: &Name) -> Result<()> {
     process::setsid().context("cannot start a session")?;
     process::set_child_subreaper(Some(process::getpid())).context("cannot adopt orphans")?;
-    let folder = parent.join(name);
+    let folder = parent.join(name.as_str());
     fs::DirBuilder::new()
         .mode(0o700)
         .create(&folder)
