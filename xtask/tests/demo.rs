@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, traces, wait_for};
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
@@ -37,11 +37,15 @@ impl Demo {
         Ok(fs::read_to_string(self.temporary.path().join("screen"))?)
     }
 
-    fn wait_for(&self, text: &str) -> Result<()> {
-        wait_for(text, LIMIT, || {
-            Ok(self.screen()?.contains(text).then_some(()))
-        })
-        .with_context(|| self.screen().unwrap_or_default())
+    /// Waits until `text` is on the screen.
+    fn wait_for(&mut self, text: &str) -> Result<()> {
+        let seen = wait_for(text, LIMIT, || {
+            let has_ended = self.process.try_wait()?.is_some();
+            let is_there = self.screen()?.contains(text);
+            ensure!(is_there || !has_ended, "the demo ended without it");
+            Ok(is_there.then_some(()))
+        });
+        seen.with_context(|| self.screen().unwrap_or_default())
     }
 
     fn wait(&mut self) -> Result<ExitStatus> {
