@@ -1,3 +1,49 @@
-//! The project's own commands: demo, test, tidy.
+//! The project's own commands: `cargo xtask demo`, `test`, `codegen`.
 
-fn main() {}
+mod codegen;
+mod demo;
+mod project;
+mod suite;
+mod tally;
+#[cfg(test)]
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  demo     Build something with a scheduler and a worker of your own, and watch
+           (--programs FOLDER: with programs that have been built before)
+  test     Run every test, with a real Docker engine, registry and git servers
+  codegen  Generate the Rust code for api/*.capnp
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match *words {
+        ["demo"] => project::build_programs().and_then(|programs| demo::run(&programs)),
+        ["demo", "--programs", folder] => demo::run(Path::new(folder)),
+        ["test"] => suite::run(),
+        ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
+        _ => usage(&words),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn usage(words: &[&str]) -> Result<ExitCode> {
+    print!("{USAGE}");
+    let asked = matches!(words, ["help" | "--help" | "-h"]);
+    Ok(if asked {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,235 @@
+//! A scheduler and workers as real processes, run with the command lines of the user's document.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::Signal;
+
+use crate::docker::Docker;
+use crate::holder::{Holder, Name, Process, ProcessState};
+use crate::wait::wait_for;
+
+const LIMIT_TO_START: Duration = Duration::from_secs(30);
+/// How long a program may take to end after it was asked to. What still runs then is killed.
+const LIMIT_TO_STOP: Duration = Duration::from_secs(15);
+/// What a worker logs once it is registered and has room.
+const WORKER_IS_READY: &str = "Requesting a new job";
+
+/// A running cluster in a directory of its own. Everything in it ends with this value.
+#[derive(Debug)]
+pub struct Cluster {
+    programs: PathBuf,
+    port: u16,
+    pools: Vec<String>,
+    scheduler: Option<Process>,
+    workers: Vec<Worker>,
+    holder: Holder,
+}
+
+/// A worker of a [`Cluster`].
+#[derive(Clone, Debug)]
+pub struct Worker {
+    name: String,
+    process: Process,
+}
+
+impl Worker {
+    /// Returns the name under which it is registered.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns its process, to be killed or stopped by [`Cluster::signal`].
+    pub fn process(&self) -> Process {
+        self.process
+    }
+}
+
+impl Cluster {
+    /// Starts a scheduler for `pools`, from the programs in the folder `programs`.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn start(programs: &Path, pools: &[&str]) -> Result<Self> {
+        let holder = Holder::start(&Name::new()?)?;
+        fs::create_dir(holder.folder().join("capnp-secrets"))?;
+        let mut cluster = Self {
+            programs: programs.to_owned(),
+            port: free_port()?,
+            pools: pools.iter().map(|&pool| pool.to_owned()).collect(),
+            scheduler: None,
+            workers: Vec::new(),
+            holder,
+        };
+        cluster.start_scheduler()?;
+        Ok(cluster)
+    }
+
+    /// Starts the scheduler, or starts it again after [`stop_scheduler`](Self::stop_scheduler), with the same state.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn start_scheduler(&mut self) -> Result<()> {
+        ensure!(self.scheduler.is_none(), "the scheduler is running");
+        let address = format!("tcp:127.0.0.1:{}", self.port);
+        let mut command = self.program("ocluster-scheduler");
+        command
+            .arg("--capnp-secret-key-file=./capnp-secrets/key.pem")
+            .arg(format!("--capnp-listen-address={address}"))
+            .arg(format!("--capnp-public-address={address}"))
+            .arg("--state-dir=./scheduler")
+            .arg(format!("--pools={}", self.pools.join(",")));
+        let process = self.holder.run(&command, "scheduler.log")?;
+        self.scheduler = Some(process);
+        let port = self.port;
+        self.wait_until_ready("scheduler.log", process, || {
+            std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+        })?;
+        // The cap files may still be on their way.
+        let missing = || {
+            self.pools
+                .iter()
+                .find(|pool| !self.pool_cap_file(pool).exists())
+        };
+        wait_for("cap files", LIMIT_TO_START, || {
+            Ok(missing().is_none().then_some(()))
+        })
+    }
+
+    /// Asks the scheduler to end, and waits for that. Workers and clients go on.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop_scheduler(&mut self) -> Result<()> {
+        let Some(process) = self.scheduler.take() else {
+            return Ok(());
+        };
+        self.stop("scheduler", process)
+    }
+
+    /// Starts a worker of `pool` that builds with `docker`, and waits until it has registered.
+    ///
+    /// It uses images that are on this machine; `args` come after the usual arguments.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn start_worker(
+        &mut self,
+        pool: &str,
+        name: &str,
+        docker: &Docker,
+        args: &[&str],
+    ) -> Result<Worker> {
+        let log = format!("{name}.log");
+        let mut command = self.program("ocluster-worker");
+        command
+            .arg(self.pool_cap_file(pool))
+            .arg(format!("--state-dir=./worker-{name}"))
+            .arg(format!("--name={name}"))
+            .args(["--capacity=1", "--docker-pull=missing"])
+            .args(args)
+            .envs(docker.env());
+        let process = self.holder.run(&command, &log)?;
+        let path = self.holder.log(&log);
+        self.wait_until_ready(&log, process, || {
+            fs::read_to_string(&path).is_ok_and(|text| text.contains(WORKER_IS_READY))
+        })?;
+        let worker = Worker {
+            name: name.to_owned(),
+            process,
+        };
+        self.workers.push(worker.clone());
+        Ok(worker)
+    }
+
+    /// Returns one of the programs, to be run where `./capnp-secrets/` is, as in the user's document.
+    pub fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.programs.join(name));
+        command
+            .current_dir(self.holder.folder())
+            .env("TMPDIR", self.holder.temporary_folder());
+        command
+    }
+
+    /// Returns the directory with `capnp-secrets`, and a place for Dockerfiles.
+    pub fn folder(&self) -> &Path {
+        self.holder.folder()
+    }
+
+    /// Returns what a worker, or the `scheduler`, has logged so far.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn log(&self, name: &str) -> Result<String> {
+        let path = self.holder.log(&format!("{name}.log"));
+        fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))
+    }
+
+    /// Sends a signal to a process of the cluster.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn signal(&self, process: Process, signal: Signal) -> Result<()> {
+        self.holder.signal(process, signal)
+    }
+
+    /// Returns what runs the cluster's processes, for a test that needs another one.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+
+    /// Asks everything to end, and removes what is left. Dropping kills instead of asking.
+    ///
+    /// # Errors
+    /// When a program does not end by itself, or something cannot be removed.
+    pub fn finish(mut self) -> Result<()> {
+        for worker in std::mem::take(&mut self.workers) {
+            self.stop(&worker.name, worker.process)?;
+        }
+        self.stop_scheduler()?;
+        self.holder.finish()
+    }
+
+    fn pool_cap_file(&self, pool: &str) -> PathBuf {
+        self.holder
+            .folder()
+            .join(format!("capnp-secrets/pool-{pool}.cap"))
+    }
+
+    fn stop(&self, name: &str, process: Process) -> Result<()> {
+        self.holder.signal(process, Signal::TERM)?;
+        self.holder
+            .wait(process, LIMIT_TO_STOP)
+            .with_context(|| format!("{name} did not stop when asked to"))?;
+        Ok(())
+    }
+
+    fn wait_until_ready(
+        &self,
+        log: &str,
+        process: Process,
+        is_ready: impl Fn() -> bool,
+    ) -> Result<()> {
+        let name = log.trim_end_matches(".log");
+        wait_for(name, LIMIT_TO_START, || {
+            if let ProcessState::Ended(code) = self.holder.state(process)? {
+                bail!("it ended with code {code}");
+            }
+            Ok(is_ready().then_some(()))
+        })
+        .with_context(|| {
+            let said = self.log(name).unwrap_or_default();
+            format!("{name} did not start; it said:\n{said}")
+        })
+    }
+}
+
+/// Returns a port that is free now. Only our scheduler will ask for it, a moment later.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port on loopback")?;
+    Ok(listener.local_addr()?.port())
+}

@@ -1,0 +1,145 @@
+//! How to reach a Docker engine, with a client that works.
+
+use std::ffi::OsString;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::command::{checked, every_program, succeeds_within};
+
+/// How long a question to an engine or a client may take on a machine that is busy.
+const LIMIT_TO_ANSWER: Duration = Duration::from_secs(20);
+
+/// An engine's address, and a client program that can use all of it.
+#[derive(Clone, Debug)]
+pub struct Docker {
+    pub(crate) host: String,
+    /// A folder with one program, `docker`. Put first in PATH, it is what a worker finds.
+    pub(crate) programs: PathBuf,
+    /// The client's own settings and log-ins: an empty folder, not those of the person who runs the tests.
+    pub(crate) config: PathBuf,
+}
+
+impl Docker {
+    /// Prepares to reach the engine at `host`, keeping what is needed for that in `folder`.
+    ///
+    /// # Errors
+    /// When no `docker` client of this machine can build with BuildKit.
+    pub(crate) fn new(host: &str, folder: &Path) -> Result<Self> {
+        let client = find_client()?;
+        let programs = folder.join("programs");
+        let config = folder.join("docker-config");
+        std::fs::create_dir(&programs)?;
+        std::fs::create_dir(&config)?;
+        symlink(client, programs.join("docker"))?;
+        Ok(Self {
+            host: host.to_owned(),
+            programs,
+            config,
+        })
+    }
+
+    /// Returns the engine's address, as in DOCKER_HOST.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns a `docker` command that talks to this engine.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.programs.join("docker"));
+        command.envs(self.env());
+        command
+    }
+
+    /// Runs `docker ARGS` within a minute and returns its standard output, trimmed.
+    ///
+    /// # Errors
+    /// When it fails, with what it wrote to standard error.
+    pub fn run(&self, args: &[&str]) -> Result<String> {
+        checked(self.command().args(args))
+    }
+
+    /// Returns the environment in which a program that runs `docker`, such as a worker, uses this engine.
+    pub fn env(&self) -> Vec<(&'static str, OsString)> {
+        let mut path = OsString::from(&self.programs);
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        vec![
+            ("DOCKER_HOST", self.host.clone().into()),
+            ("DOCKER_CONFIG", self.config.clone().into()),
+            ("PATH", path),
+        ]
+    }
+
+    /// Returns whether the engine answers.
+    pub fn answers(&self) -> bool {
+        let mut ask = self.command();
+        succeeds_within(
+            ask.args(["version", "--format", "{{.Server.Version}}"]),
+            LIMIT_TO_ANSWER,
+        )
+    }
+}
+
+/// Returns whether an engine answers where the user's own `docker` commands look for one.
+pub(crate) fn default_host_that_answers() -> Option<String> {
+    let host = std::env::var("DOCKER_HOST")
+        .ok()
+        .filter(|host| !host.is_empty());
+    let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
+    let client = find_client().ok()?;
+    let mut ask = Command::new(client);
+    ask.env("DOCKER_HOST", &host)
+        .args(["version", "--format", "{{.Server.Version}}"]);
+    succeeds_within(&mut ask, LIMIT_TO_ANSWER).then_some(host)
+}
+
+/// Returns the first `docker` in PATH with which BuildKit works.
+///
+/// From release 23 on, the client builds with a plug-in that may be missing; older ones have it inside.
+fn find_client() -> Result<PathBuf> {
+    every_program("docker")
+        .into_iter()
+        .find(|client| has_buildkit_inside(client) || has_buildx(client))
+        .context(
+            "no docker client that can build with BuildKit: install docker.io, or docker-buildx",
+        )
+}
+
+fn has_buildx(client: &Path) -> bool {
+    succeeds_within(
+        Command::new(client).args(["buildx", "version"]),
+        LIMIT_TO_ANSWER,
+    )
+}
+
+fn has_buildkit_inside(client: &Path) -> bool {
+    // `Docker version 20.10.24+dfsg1, build 297e128`
+    checked(Command::new(client).arg("--version"))
+        .ok()
+        .and_then(|text| major(&text))
+        < Some(23)
+}
+
+fn major(version_line: &str) -> Option<u32> {
+    let version = version_line.strip_prefix("Docker version ")?;
+    version.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_release_of_a_client() {
+        assert_eq!(
+            major("Docker version 20.10.24+dfsg1, build 297e128"),
+            Some(20)
+        );
+        assert_eq!(major("Docker version 28.2.2, build e6534b4"), Some(28));
+        assert_eq!(major("podman version 4.3.1"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! Git repositories, and servers for them on loopback, over `http://` with or without a password and over `git://`.
+
+mod backend;
+mod repository;
+mod request;
+mod server;
+
+pub use repository::Repository;
+pub use server::{Credentials, GitServer};

@@ -1,0 +1,36 @@
+//! Real machines for tests and for the demo: a Docker engine, a registry with a password, git servers.
+//!
+//! Each is a guard. Dropping it stops what it started and removes what it made, and so does the death of the program
+//! that holds it, `kill -9` included: see [`Holder`], on which all of them rest. Everything listens on loopback, on
+//! ports that the system picks, and every wait has an end.
+//!
+//! A test that needs them asks [`Rig::or_not_run`] for what `cargo xtask test` has started.
+
+mod cgroup;
+mod cluster;
+mod command;
+mod docker;
+mod engine;
+mod git;
+mod holder;
+mod image;
+mod reaper;
+mod registry;
+mod session;
+mod setup;
+mod traces;
+mod wait;
+
+pub use cluster::{Cluster, Worker};
+pub use command::{checked, find_program, output_within, succeeds_within};
+pub use docker::Docker;
+pub use engine::DockerEngine;
+pub use git::{Credentials, GitServer, Repository};
+pub use holder::{Holder, Name, Process, ProcessState};
+pub use image::{BaseImage, import_busybox};
+pub use reaper::{hold, run_inside};
+pub use registry::{Registry, RegistryAccess};
+pub use session::{Rig, Session, report_not_run};
+pub use setup::{DEMO_PACKAGES, Package, Setup, TEST_PACKAGES};
+pub use traces::traces;
+pub use wait::wait_for;

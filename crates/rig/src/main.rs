@@ -1,0 +1,47 @@
+//! The processes behind a `Holder`, and `rig up`: a Docker engine to try things with, until you press Ctrl-C.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use rig::{DockerEngine, Name, hold, import_busybox, run_inside};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("rig: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> Result<()> {
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match *words {
+        ["up"] => up(&Name::new()?),
+        ["up", name] => up(&name.parse()?),
+        // The two below are for our own use.
+        ["hold", parent, name] => hold(Path::new(parent), &name.parse()?),
+        ["inside", ..] => run_inside(args.get(1..).unwrap_or_default()),
+        _ => bail!("usage: rig up"),
+    }
+}
+
+/// Starts an engine with a base image, says how to reach it, and keeps it until standard input ends.
+fn up(name: &Name) -> Result<()> {
+    let engine = DockerEngine::own_named(name)?;
+    let image = import_busybox(&engine, "busybox")?;
+    println!(
+        "A Docker engine with the image {}, until end of input or Ctrl-C. To use it:",
+        image.name()
+    );
+    for (name, value) in engine.env() {
+        println!("export {name}={}", value.to_string_lossy());
+    }
+    let mut ignored = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut ignored)?;
+    engine.finish()
+}

@@ -1,0 +1,308 @@
+//! The other side of [`Holder`](crate::Holder): the process that tidies up.
+//!
+//! It holds one end of a pipe to its owner. However the owner ends, the kernel closes the other end, and the reaper then
+//! kills everything it was asked to start, takes back what it was told to take back, and removes its directory. It is in
+//! a session of its own, so that Ctrl-C at a terminal does not reach it, and it is the *subreaper* of all that it starts:
+//! processes that detach themselves become its children, so none can hide.
+//!
+//! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private one its
+//! whole process namespace and all of its mounts. Only a directory, a bridge and empty cgroups then stay.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::mount::{MountFlags, mount};
+use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup;
+use crate::command::checked;
+use crate::holder::Name;
+
+/// How long killed processes may take to go. They are in the kernel by then, writing back or tearing down a namespace.
+const LIMIT_TO_DIE: Duration = Duration::from_secs(30);
+const STEP: Duration = Duration::from_millis(10);
+
+/// What the owner asks for, one line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Start a process; answered with its id.
+    Start(Start),
+    /// Send a signal to a process started before.
+    Signal { pid: i32, signal: i32 },
+    /// Ask whether a process still runs; answered by [`Reply::State`].
+    State { pid: i32 },
+    /// Run this command at the end. The last one told is the first one run.
+    Undo(Vec<String>),
+    /// Remove these cgroups, in every hierarchy, at the end.
+    RemoveCgroup(String),
+}
+
+/// A process to start under the reaper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) argv: Vec<String>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) folder: PathBuf,
+    /// The file that gets all it prints.
+    pub(crate) log: PathBuf,
+    /// In namespaces of its own for processes and mounts, so that the kernel ends all of it at once.
+    pub(crate) private: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Reply {
+    Done,
+    Folder(PathBuf),
+    Started { pid: i32 },
+    State { exit: Option<i32> },
+    Failed(String),
+}
+
+/// Runs as a reaper until standard input ends, then tidies up. `name` names its directory, made in `parent`.
+///
+/// # Errors
+/// When something could not be taken back; everything else has been, nevertheless.
+pub fn hold(parent: &Path, name: &Name) -> Result<()> {
+    process::setsid().context("cannot start a session")?;
+    process::set_child_subreaper(Some(process::getpid())).context("cannot adopt orphans")?;
+    let folder = parent.join(name.as_str());
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut reaper = Reaper {
+        folder,
+        ended: HashMap::new(),
+        undo: Vec::new(),
+        cgroups: Vec::new(),
+    };
+    let served = reaper.serve();
+    let tidied = reaper.tidy_up();
+    served.and(tidied)
+}
+
+/// Becomes `argv` inside of a private mount namespace, with a `/run` of its own: an engine must neither find the
+/// machine's containerd there nor leave its folders behind.
+///
+/// # Errors
+/// When the mount or the start fails; on success this does not return.
+pub fn run_inside(argv: &[String]) -> Result<()> {
+    let Some((program, args)) = argv.split_first() else {
+        bail!("no command given")
+    };
+    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
+    let error = Command::new(program).args(args).exec();
+    Err(error).with_context(|| format!("cannot start {program}"))
+}
+
+struct Reaper {
+    folder: PathBuf,
+    ended: HashMap<i32, i32>,
+    undo: Vec<Vec<String>>,
+    cgroups: Vec<String>,
+}
+
+impl Reaper {
+    /// Answers requests until the owner has gone, which shows in either pipe.
+    fn serve(&mut self) -> Result<()> {
+        fs::create_dir(self.folder.join("tmp"))?;
+        let mut said = answer(&Reply::Folder(self.folder.clone()));
+        let mut requests = io::stdin().lock().lines();
+        while said.is_ok()
+            && let Some(line) = requests.next()
+        {
+            let request = serde_json::from_str(&line.context("cannot read a request")?)?;
+            let reply = self
+                .perform(request)
+                .unwrap_or_else(|e| Reply::Failed(format!("{e:#}")));
+            said = answer(&reply);
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, request: Request) -> Result<Reply> {
+        match request {
+            Request::Start(start) => return self.start(&start),
+            Request::Signal { pid, signal } => self.signal(pid, signal)?,
+            Request::State { pid } => {
+                self.note_ended();
+                return Ok(Reply::State {
+                    exit: self.ended.get(&pid).copied(),
+                });
+            }
+            Request::Undo(argv) => self.undo.push(argv),
+            Request::RemoveCgroup(name) => self.cgroups.push(name),
+        }
+        Ok(Reply::Done)
+    }
+
+    fn start(&self, start: &Start) -> Result<Reply> {
+        let log = File::options().create(true).append(true).open(&start.log)?;
+        let argv = wrapped(start)?;
+        let Some((program, args)) = argv.split_first() else {
+            bail!("no command given")
+        };
+        let child = Command::new(program)
+            .args(args)
+            .envs(start.env.iter().map(|(k, v)| (k, v)))
+            .current_dir(&start.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {program}"))?;
+        // We wait for any child at once, by id, and never through this handle.
+        Ok(Reply::Started {
+            pid: i32::try_from(child.id())?,
+        })
+    }
+
+    fn signal(&mut self, pid: i32, signal: i32) -> Result<()> {
+        self.note_ended();
+        if self.ended.contains_key(&pid) {
+            return Ok(());
+        }
+        let (Some(pid), Some(signal)) = (Pid::from_raw(pid), Signal::from_named_raw(signal)) else {
+            bail!("no such process or signal");
+        };
+        Ok(process::kill_process(pid, signal)?)
+    }
+
+    /// Collects the children that have ended. Returns whether there are any others.
+    fn note_ended(&mut self) -> bool {
+        loop {
+            match process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    self.ended
+                        .insert(pid.as_raw_nonzero().get(), exit_code(status));
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    fn tidy_up(&mut self) -> Result<()> {
+        let mut failures = Vec::new();
+        let mut attempt =
+            |result: Result<()>| failures.extend(result.err().map(|e| format!("{e:#}")));
+        attempt(self.kill_children());
+        while let Some(argv) = self.undo.pop() {
+            attempt(undo(&argv));
+        }
+        for name in &self.cgroups {
+            attempt(cgroup::remove(name));
+        }
+        attempt(remove_folder(&self.folder));
+        if failures.is_empty() {
+            Ok(())
+        } else {
+            bail!("left behind: {}", failures.join("; "))
+        }
+    }
+
+    /// Kills until no child is left. Killing one may make us the parent of others, so we look again each time.
+    fn kill_children(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while self.note_ended() {
+            for pid in children()? {
+                // This fails when it has ended since we looked, which is as well.
+                process::kill_process(pid, Signal::KILL).ok();
+            }
+            if start.elapsed() > LIMIT_TO_DIE {
+                bail!("processes {:?} do not die", children()?);
+            }
+            std::thread::sleep(STEP);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the command line that starts a process which dies with us.
+fn wrapped(start: &Start) -> Result<Vec<String>> {
+    let mut argv = words(&["setpriv", "--pdeathsig", "KILL", "--"]);
+    if start.private {
+        argv.extend(words(&[
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child=KILL",
+        ]));
+        argv.extend(words(&["--mount-proc", "--"]));
+        argv.push(std::env::current_exe()?.to_string_lossy().into_owned());
+        argv.push("inside".to_owned());
+    }
+    argv.extend(start.argv.iter().cloned());
+    Ok(argv)
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn answer(reply: &Reply) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(reply)?)?;
+    Ok(stdout.flush()?)
+}
+
+/// Returns the code a shell would show.
+fn exit_code(status: WaitStatus) -> i32 {
+    status
+        .exit_status()
+        .or_else(|| Some(128 + status.terminating_signal()?))
+        .unwrap_or(255)
+}
+
+/// Returns our children, by asking every process for its parent: not every kernel lists them.
+fn children() -> Result<Vec<Pid>> {
+    let me = process::getpid().as_raw_nonzero().get();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        if parent_of(pid) == Some(me) {
+            found.extend(Pid::from_raw(pid));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the parent of a process, or `None` when it has just ended.
+fn parent_of(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in brackets, and may hold blanks and brackets.
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn undo(argv: &[String]) -> Result<()> {
+    let Some((program, args)) = argv.split_first() else {
+        return Ok(());
+    };
+    checked(Command::new(program).args(args)).map(drop)
+}
+
+/// Removes a directory that may have had mounts in it, which the kernel lets go of a moment after their owner.
+fn remove_folder(folder: &Path) -> Result<()> {
+    let start = Instant::now();
+    loop {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.exists() => return Ok(()),
+            Err(_) if start.elapsed() < LIMIT_TO_DIE => std::thread::sleep(STEP),
+            Err(e) => return Err(e).with_context(|| format!("cannot remove {}", folder.display())),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the machine must have installed, and installing it where we may.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::command::find_program;
+use crate::holder::{Holder, Name};
+
+/// A Debian package, and the programs for which we want it. Where those are there, from wherever, nothing is installed.
+#[derive(Clone, Copy, Debug)]
+pub struct Package {
+    /// What `apt-get install` calls it.
+    pub name: &'static str,
+    programs: &'static [&'static str],
+}
+
+const fn package(name: &'static str, programs: &'static [&'static str]) -> Package {
+    Package { name, programs }
+}
+
+/// What `cargo xtask demo` needs when no Docker engine is running.
+pub const DEMO_PACKAGES: &[Package] = &[
+    package("git", &["git"]),
+    package("docker.io", &["docker", "dockerd", "containerd", "runc"]),
+    package("busybox-static", &["busybox"]),
+    package("iproute2", &["ip"]),
+    package("util-linux", &["unshare", "setpriv"]),
+];
+
+/// What `cargo xtask test` needs besides.
+pub const TEST_PACKAGES: &[Package] = &[
+    package("docker-registry", &["docker-registry"]),
+    package("apache2-utils", &["htpasswd"]),
+    package("capnproto", &["capnp"]),
+];
+
+/// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Makes sure that packages are installed.
+#[derive(Debug)]
+pub struct Setup;
+
+impl Setup {
+    /// Returns those of `packages` that are missing here.
+    pub fn missing(packages: &[Package]) -> Vec<Package> {
+        let is_there =
+            |package: &Package| package.programs.iter().all(|p| find_program(p).is_some());
+        packages
+            .iter()
+            .copied()
+            .filter(|package| !is_there(package))
+            .collect()
+    }
+
+    /// Installs those of `packages` that are missing, and says which.
+    ///
+    /// # Errors
+    /// When the installation fails; and where we are not root or this is not Debian, with what to run.
+    pub fn ensure(packages: &[Package]) -> Result<()> {
+        let missing = Self::missing(packages);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let names = names(&missing);
+        let is_root = rustix::process::geteuid().is_root();
+        if !is_root || find_program("apt-get").is_none() {
+            bail!("missing: {names}. On Debian, run: sudo apt-get install {names}");
+        }
+        println!("Installing {names}");
+        install(&missing)?;
+        let still = Self::missing(packages);
+        if !still.is_empty() {
+            bail!(
+                "installed, but some programs are still missing: {}",
+                self::names(&still)
+            );
+        }
+        Ok(())
+    }
+}
+
+fn names(packages: &[Package]) -> String {
+    packages
+        .iter()
+        .map(|package| package.name)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn install(packages: &[Package]) -> Result<()> {
+    let quiet = ServicesStayOff::new()?;
+    let names: Vec<&str> = packages.iter().map(|package| package.name).collect();
+    // The lists of a fresh machine may be absent or old, so a failure means: fetch them, and try once more.
+    if apt_get("install", &names).is_err() {
+        apt_get("update", &[])?;
+        apt_get("install", &names)?;
+    }
+    drop(quiet);
+    if names.contains(&"docker-registry") {
+        disable_service("docker-registry")?;
+    }
+    Ok(())
+}
+
+fn apt_get(action: &str, names: &[&str]) -> Result<()> {
+    let status = Command::new("apt-get")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("NEEDRESTART_SUSPEND", "1")
+        .args(["-y", "-qq", "-o", "Dpkg::Use-Pty=0", action])
+        .args((action == "install").then_some("--no-install-recommends"))
+        .args(names)
+        .status()
+        .context("cannot start apt-get")?;
+    if !status.success() {
+        bail!("apt-get {action} {} failed ({status})", names.join(" "));
+    }
+    Ok(())
+}
+
+/// Keeps a service from starting with the machine. We wanted its program, not a registry on port 5000.
+fn disable_service(name: &str) -> Result<()> {
+    if !Path::new("/run/systemd/system").exists() {
+        return Ok(());
+    }
+    let status = Command::new("systemctl")
+        .args(["disable", "--quiet", name])
+        .status()?;
+    if !status.success() {
+        bail!("systemctl disable {name} failed ({status})");
+    }
+    Ok(())
+}
+
+/// While this lives, installing a package starts no service. On a machine with a policy of its own, that one is kept.
+struct ServicesStayOff {
+    _holder: Option<Holder>,
+}
+
+impl ServicesStayOff {
+    fn new() -> Result<Self> {
+        if Path::new(POLICY).exists() {
+            return Ok(Self { _holder: None });
+        }
+        let holder = Holder::start(&Name::new()?)?;
+        holder.undo(&["rm", "-f", POLICY])?;
+        std::fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+        std::fs::set_permissions(POLICY, Permissions::from_mode(0o755))?;
+        Ok(Self {
+            _holder: Some(holder),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_lacks_a_program_is_missing() {
+        let packages = [
+            package("coreutils", &["ls", "cat"]),
+            package("nonesuch", &["nonesuch-1"]),
+        ];
+        assert_eq!(names(&Setup::missing(&packages)), "nonesuch");
+    }
+}

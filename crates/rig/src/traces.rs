@@ -1,0 +1,58 @@
+//! Looking for what somebody has left on this machine: how tests show that nothing is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+/// Returns everything on this machine that bears `mark`: processes with it among their arguments or in their environment
+/// or cgroup, mounts, network interfaces and cgroups. A [`Name`](crate::Name) is such a mark, or the last part of a
+/// unique path.
+///
+/// # Errors
+/// When `/proc` or `/sys` cannot be read, or the mark is a whole path.
+pub fn traces(mark: &str) -> Result<Vec<String>> {
+    ensure!(!mark.contains('/'), "a mark is a plain name: {mark}");
+    let mut found = processes(mark)?;
+    let mounts = fs::read_to_string("/proc/mounts")?;
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(mark))
+            .map(str::to_owned),
+    );
+    let interface = Path::new("/sys/class/net").join(mark);
+    let mut cgroups = vec![PathBuf::from("/sys/fs/cgroup")];
+    for entry in fs::read_dir("/sys/fs/cgroup")? {
+        cgroups.push(entry?.path());
+    }
+    let paths = cgroups
+        .iter()
+        .map(|cgroup| cgroup.join(mark))
+        .chain([interface]);
+    found.extend(
+        paths
+            .filter(|path| path.exists())
+            .map(|path| path.display().to_string()),
+    );
+    Ok(found)
+}
+
+fn processes(mark: &str) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let path = entry?.path();
+        // Any of these may be gone by now, or never have been a process.
+        let read = |file| {
+            let bytes = fs::read(path.join(file)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).replace('\0', " ")
+        };
+        if ["cmdline", "environ", "cgroup"]
+            .iter()
+            .any(|file| read(file).contains(mark))
+        {
+            found.push(format!("{}: {}", path.display(), read(&"cmdline")));
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask test`: every test there is, and every check.
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+use rig::{DEMO_PACKAGES, Session, Setup, TEST_PACKAGES};
+
+use crate::project::{build_programs, cargo};
+use crate::tally::Tally;
+
+/// Runs everything, and prints what failed, what did not run and the counts in its last lines.
+///
+/// # Errors
+/// When the programs do not build. Whatever else goes wrong is counted, and the rest goes on.
+pub(crate) fn run() -> Result<ExitCode> {
+    let mut tally = Tally::default();
+    let programs = build_programs()?;
+    if let Err(missing) = Setup::ensure(&[DEMO_PACKAGES, TEST_PACKAGES].concat()) {
+        println!("{missing:#}");
+    }
+    check(
+        &mut tally,
+        "cargo fmt --check",
+        &mut cargo(&["fmt", "--all", "--check"]),
+    );
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    check(&mut tally, "cargo clippy", &mut cargo(&clippy));
+    // All of it is built before the first test starts a program, or a program might be replaced under a running one.
+    let built = cargo(&["test", "--workspace", "--no-run"])
+        .status()?
+        .success();
+    if built {
+        run_tests(&mut tally, programs)?;
+    } else {
+        tally.add_check("cargo test --no-run", false);
+    }
+    print!("\n{}", tally.report());
+    let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    let all_well = tally.failed() == 0 && tally.passed() > 0 && !(is_ci && tally.skipped() > 0);
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn check(tally: &mut Tally, name: &str, command: &mut Command) {
+    println!("==> {name}");
+    tally.add_check(name, command.status().is_ok_and(|status| status.success()));
+}
+
+/// Runs the tests with the machines they want, where those can be had.
+fn run_tests(tally: &mut Tally, programs: std::path::PathBuf) -> Result<()> {
+    println!("==> Starting a Docker engine and a registry");
+    let session = Session::start(programs);
+    if let Err(error) = &session {
+        println!("Tests that need them will not run: {error:#}");
+    }
+    let env = session.as_ref().map(Session::env).unwrap_or_default();
+    let mut tests = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let all_passed = run_and_count(tests.envs(env), tally)?;
+    // A crashed test program reports nothing, so that must not look like having no failures.
+    if !all_passed && tally.failed() == 0 {
+        tally.add_check("cargo test", false);
+    }
+    let stopped = session.map_or(Ok(()), Session::finish);
+    if let Err(error) = &stopped {
+        println!("{error:#}");
+        tally.add_check("nothing left behind by the machines", false);
+    }
+    Ok(())
+}
+
+/// Runs `command`, showing its output as it comes and counting in it. Returns whether it succeeded.
+fn run_and_count(command: &mut Command, tally: &mut Tally) -> Result<bool> {
+    let (output, writer) = io::pipe()?;
+    command.stdout(writer.try_clone()?).stderr(writer);
+    let mut child = command.spawn().context("cannot start cargo")?;
+    // Our copies of the pipe's end would keep it open for ever.
+    command.stdout(io::stdout()).stderr(io::stderr());
+    let mut reader = BufReader::new(output);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        io::stdout().write_all(&line)?;
+        tally.read(String::from_utf8_lossy(&line).trim_end());
+        line.clear();
+    }
+    Ok(child.wait()?.success())
+}

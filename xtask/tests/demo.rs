@@ -1,0 +1,150 @@
+//! The demo ends well, and when it is killed, wherever it is, nothing of it is left.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Rig, traces, wait_for};
+use rustix::process::{Pid, Signal};
+use tempfile::TempDir;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A demo in a process group of its own, with a folder for all temporary files that it makes.
+struct Demo {
+    process: Child,
+    temporary: TempDir,
+}
+
+impl Demo {
+    fn start(rig: &Rig) -> Result<Self> {
+        let temporary = tempfile::tempdir()?;
+        let screen = File::create(temporary.path().join("screen"))?;
+        let process = Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(["demo", "--programs"])
+            .arg(rig.programs())
+            .env("TMPDIR", temporary.path())
+            .stdout(screen.try_clone()?)
+            .stderr(screen)
+            .process_group(0)
+            .spawn()?;
+        Ok(Self { process, temporary })
+    }
+
+    fn screen(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.temporary.path().join("screen"))?)
+    }
+
+    /// Waits until `text` is on the screen.
+    fn wait_for(&mut self, text: &str) -> Result<()> {
+        let seen = wait_for(text, LIMIT, || {
+            let has_ended = self.process.try_wait()?.is_some();
+            let is_there = self.screen()?.contains(text);
+            ensure!(is_there || !has_ended, "the demo ended without it");
+            Ok(is_there.then_some(()))
+        });
+        seen.with_context(|| self.screen().unwrap_or_default())
+    }
+
+    fn wait(&mut self) -> Result<ExitStatus> {
+        wait_for("end of the demo", LIMIT, || Ok(self.process.try_wait()?))
+    }
+
+    /// Returns the names under which it has made things on this machine, so far.
+    fn names(&self) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.temporary.path())? {
+            found.push(entry?.file_name().to_string_lossy().into_owned());
+        }
+        found.retain(|name| name != "screen");
+        Ok(found)
+    }
+
+    /// Returns what there is of it: all that has one of its `names`, or uses its folder.
+    fn traces(&self, names: &[String]) -> Result<Vec<String>> {
+        let mut found = self.names()?;
+        let folder = self
+            .temporary
+            .path()
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
+        found.extend(traces(&folder)?);
+        for name in names {
+            found.extend(traces(name)?);
+        }
+        Ok(found)
+    }
+
+    fn wait_until_gone(&self, names: &[String]) -> Result<()> {
+        let mut left = Vec::new();
+        wait_for("clean machine", LIMIT, || {
+            left = self.traces(names)?;
+            Ok(left.is_empty().then_some(()))
+        })
+        .with_context(|| format!("left behind: {left:#?}"))
+    }
+}
+
+#[test]
+fn the_demo_ends_well() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("the_demo_ends_well") else {
+        return Ok(());
+    };
+    let mut demo = Demo::start(&rig)?;
+    let status = demo.wait()?;
+    let screen = demo.screen()?;
+    assert!(status.success(), "{screen}");
+    for line in [
+        "\nHello from a git commit!\n",
+        "\nworking, 3 of 3\n",
+        "\n==> The job succeeded\n",
+    ] {
+        assert!(screen.contains(line), "no {line} in {screen}");
+    }
+    assert_eq!(demo.traces(&[])?, Vec::<String>::new());
+    Ok(())
+}
+
+#[test]
+fn killed_anywhere_the_demo_leaves_nothing() -> Result<()> {
+    let name = "killed_anywhere_the_demo_leaves_nothing";
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(());
+    };
+    for place in [
+        "Starting a Docker engine",
+        "Starting a scheduler",
+        "Submitting a job",
+        "working, 1 of 3",
+        "Stopping",
+    ] {
+        let mut demo = Demo::start(&rig)?;
+        demo.wait_for(place)?;
+        let names = demo.names()?;
+        demo.process.kill()?;
+        demo.process.wait()?;
+        demo.wait_until_gone(&names)
+            .with_context(|| format!("killed at {place:?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_ends_the_demo_and_leaves_nothing() -> Result<()> {
+    let name = "ctrl_c_ends_the_demo_and_leaves_nothing";
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(());
+    };
+    let mut demo = Demo::start(&rig)?;
+    demo.wait_for("working, 1 of 3")?;
+    let names = demo.names()?;
+    assert!(names.len() >= 2, "an engine and a cluster: {names:?}");
+    // As a terminal does: to the whole group.
+    let group = Pid::from_raw(i32::try_from(demo.process.id())?).context("no process")?;
+    rustix::process::kill_process_group(group, Signal::INT)?;
+    assert!(!demo.wait()?.success());
+    demo.wait_until_gone(&names)
+}
