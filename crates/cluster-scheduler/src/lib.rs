@@ -1,1 +1,3 @@
 //! The scheduler service.
+
+pub mod db;
