@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use cluster_scheduler::db::{
-    self, CLIENT_TYPE, CachedRow, Change, Note, OpenError, RateRow, Saved, UnixTime, WorkerRow,
+    self, CLIENT_TYPE, CachedRow, Note, OpenError, PutClient, RateRow, Saved, UnixTime, WorkerRow,
 };
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -116,42 +116,25 @@ async fn writes_what_upstream_can_read() {
     let (_directory, path) = directory_with_vector();
     let (writer, _) = db::open(&path, VECTOR_DAY).unwrap();
     writer.note(Note::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
-    writer.note(
-        Note::WorkerSeen {
-            pool: "a".into(),
-            worker: "w9".into(),
-        },
-        VECTOR_DAY,
-    );
-    writer.note(
-        Note::WorkerSeen {
-            pool: "b".into(),
-            worker: "w2".into(),
-        },
-        VECTOR_DAY,
-    );
-    let set_paused = |worker: &str, paused| Change::SetPaused {
-        pool: "a".into(),
-        worker: worker.into(),
-        paused,
+    let carol = PutClient {
+        client: "carol".into(),
+        digest: [7; 32],
     };
-    for change in [
-        Change::PutClient {
-            client: "carol".into(),
-            digest: [7; 32],
-        },
-        Change::RemoveClient {
+    writer.put_client(carol, VECTOR_DAY).await.unwrap();
+    for note in [
+        Note::RemoveClient {
             client: "alice".into(),
         },
-        Change::SetRate(rate("a", "carol", 3.0)),
-        set_paused("w1", true),
-        set_paused("new", true),
-        Change::ForgetWorker {
+        Note::Rate(rate("a", "carol", 3.0)),
+        Note::Worker(worker("a", "w1", true)),
+        Note::Worker(worker("a", "new", true)),
+        Note::Worker(worker("b", "w2", false)),
+        Note::ForgetWorker {
             pool: "a".into(),
             worker: "w3".into(),
         },
     ] {
-        writer.change(change, VECTOR_DAY).await.unwrap();
+        writer.note_acked(note, VECTOR_DAY).await.unwrap();
     }
     drop(writer);
 
@@ -184,11 +167,17 @@ async fn writes_what_upstream_can_read() {
             [text("a"), text("new"), Value::Integer(1)],
             [text("a"), text("w-paused"), Value::Integer(1)],
             [text("a"), text("w1"), Value::Integer(1)],
-            [text("a"), text("w9"), Value::Integer(0)],
-            [text("b"), text("w2"), Value::Integer(1)],
+            [text("b"), text("w2"), Value::Integer(0)],
             [text("b"), text("w4"), Value::Integer(0)],
-        ],
-        "a worker that registers stays paused"
+        ]
+    );
+    assert_eq!(
+        rows(
+            &path,
+            "SELECT count(*) FROM cached WHERE pool = 'a' AND worker = 'w3'"
+        ),
+        [[Value::Integer(0)]],
+        "a forgotten worker has nothing cached"
     );
     assert_eq!(
         rows(
@@ -348,7 +337,7 @@ fn damaged_and_foreign_files_are_refused_untouched() {
 async fn a_database_that_cannot_be_written() {
     let (_directory, path) = directory_with_vector();
     let (writer, _) = db::open(&path, VECTOR_DAY).unwrap();
-    let carol = Change::PutClient {
+    let carol = PutClient {
         client: "carol".into(),
         digest: [7; 32],
     };
@@ -357,16 +346,19 @@ async fn a_database_that_cannot_be_written() {
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     writer.note(Note::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
-    let error = writer.change(carol.clone(), VECTOR_DAY).await.unwrap_err();
+    let note = writer.note_acked(Note::Worker(worker("a", "w3", true)), VECTOR_DAY);
+    let error = writer.put_client(carol, VECTOR_DAY).await.unwrap_err();
+    assert!(note.await.is_err(), "who waits for a note is told, too");
     assert_eq!(
         error.to_string(),
         "failed to save to the database: database is locked"
     );
 
-    // The change was refused and is not made later; the note is tried again.
+    // The client was refused and is not added later; the notes are tried again.
     other.execute_batch("ROLLBACK").unwrap();
     drop(writer);
     let saved = reopen(&path);
     assert_eq!(saved.sturdy_refs.len(), 2);
     assert!(saved.cached.contains(&cached("a", "hint-9", "w9")));
+    assert!(saved.workers.contains(&worker("a", "w3", true)));
 }

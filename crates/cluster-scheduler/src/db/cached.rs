@@ -9,7 +9,7 @@ use super::UnixTime;
 const EXPIRES_AFTER_DAYS: u32 = 180;
 
 /// `worker` has built `hint`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CachedRow {
     /// The pool.
     pub pool: String,
@@ -65,5 +65,17 @@ pub(super) fn put(connection: &Connection, row: &CachedRow, now: UnixTime) -> ru
              DO UPDATE SET created = excluded.created WHERE created <> excluded.created",
         )?
         .execute(params![pool, hint, worker, now.0])?;
+    Ok(())
+}
+
+/// Removes all that a worker has cached.
+pub(super) fn delete_worker(
+    connection: &Connection,
+    pool: &str,
+    worker: &str,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM cached WHERE pool = ?1 AND worker = ?2")?
+        .execute(params![pool, worker])?;
     Ok(())
 }

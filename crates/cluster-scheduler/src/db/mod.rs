@@ -5,9 +5,9 @@
 //! Afterwards the file is only written to, by one thread of its own, so that a slow disk never keeps
 //! the reactor waiting.
 //!
-//! There are two kinds of writes, because there are two kinds of callers. Nobody waits for a [`Note`]:
-//! it says what is true anyway, and is tried again until it is saved. A [`Change`] was asked for by
-//! somebody who must not be told "done" before it is durable, and who is told when it fails.
+//! What is written is of two kinds. A [`Note`] says what is already so: nobody need wait for it, though an
+//! operator is told whether it will last, and it is tried again until it is saved. A client's secret
+//! ([`PutClient`]) is worth nothing before it is durable, and is not handed out until then.
 
 mod cached;
 mod clients;
@@ -24,7 +24,7 @@ pub use self::cached::CachedRow;
 pub use self::clients::{CLIENT_TYPE, SturdyRefRow};
 pub use self::rates::RateRow;
 pub use self::workers::WorkerRow;
-pub use self::writer::{Change, Note, WriteError, Writer};
+pub use self::writer::{Ack, Note, PutClient, WriteError, Writer};
 
 /// Seconds since 1970, UTC. The database keeps only the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,6 +73,9 @@ pub enum OpenError {
         /// What gave it away.
         detail: String,
     },
+    /// The thread that writes could not be started.
+    #[error("failed to start the database's thread")]
+    Thread(#[source] std::io::Error),
 }
 
 /// All that the database held when it was opened.
@@ -94,7 +97,8 @@ pub struct Saved {
 pub fn open(path: &Path, now: UnixTime) -> Result<(Writer, Saved), OpenError> {
     let connection = schema::open(path)?;
     let saved = load(&connection, now).map_err(|source| schema::explain(path, source))?;
-    Ok((Writer::start(connection), saved))
+    let writer = Writer::start(connection).map_err(OpenError::Thread)?;
+    Ok((writer, saved))
 }
 
 fn load(connection: &Connection, now: UnixTime) -> rusqlite::Result<Saved> {

@@ -32,27 +32,19 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Vec<WorkerRow>> 
     Ok(workers)
 }
 
-/// Adds a worker that is not paused, unless it is known already.
-pub(super) fn add(connection: &Connection, pool: &str, worker: &str) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("INSERT OR IGNORE INTO workers (pool, id, paused) VALUES (?1, ?2, 0)")?
-        .execute(params![pool, worker])?;
-    Ok(())
-}
-
-/// Sets whether a worker is paused, adding it if it is not known yet.
-pub(super) fn set_paused(
-    connection: &Connection,
-    pool: &str,
-    worker: &str,
-    paused: bool,
-) -> rusqlite::Result<()> {
+/// Adds a worker, or sets whether it is paused.
+pub(super) fn put(connection: &Connection, row: &WorkerRow) -> rusqlite::Result<()> {
+    let WorkerRow {
+        pool,
+        worker,
+        paused,
+    } = row;
     connection
         .prepare_cached(
             "INSERT INTO workers (pool, id, paused) VALUES (?1, ?2, ?3)
              ON CONFLICT (pool, id) DO UPDATE SET paused = excluded.paused",
         )?
-        .execute(params![pool, worker, i64::from(paused)])?;
+        .execute(params![pool, worker, i64::from(*paused)])?;
     Ok(())
 }
 

@@ -3,15 +3,17 @@
 //! Whatever has piled up while one transaction was being committed goes into the next ("group
 //! commit"), so the cost of a commit is shared exactly when there is much to write.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::channel::oneshot;
 use rusqlite::Connection;
 
-use super::{CachedRow, RateRow, UnixTime, cached, clients, rates, workers};
+use super::{CachedRow, RateRow, UnixTime, WorkerRow, cached, clients, rates, workers};
 
 /// How many writes share one commit at most: what a disk takes in well under a second.
 const BATCH: usize = 10_000;
@@ -19,56 +21,39 @@ const BATCH: usize = 10_000;
 /// How long to wait before notes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Something that is true whether it is saved or not. Nobody waits for it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Something that is so, whether it is saved or not. It is tried again until it is.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Note {
     /// A worker has built a hint.
     Cached(CachedRow),
-    /// A worker has registered.
-    WorkerSeen {
-        /// The pool.
-        pool: String,
-        /// The worker's name.
-        worker: String,
-    },
-}
-
-/// Something that somebody asked for, and that counts as done only when it is durable.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// Add a client, or replace an existing client's secret.
-    PutClient {
-        /// The client's name.
-        client: String,
-        /// SHA-256 of its secret.
-        digest: [u8; 32],
-    },
-    /// Remove a client and its rates.
-    RemoveClient {
-        /// The client's name.
-        client: String,
-    },
-    /// Set a client's rate in a pool.
-    SetRate(RateRow),
-    /// Pause or unpause a worker, adding it if it is not known.
-    SetPaused {
-        /// The pool.
-        pool: String,
-        /// The worker's name.
-        worker: String,
-        /// Whether it is paused from now on.
-        paused: bool,
-    },
-    /// Forget a worker.
+    /// A worker exists, and is paused or not.
+    Worker(WorkerRow),
+    /// A client has a rate.
+    Rate(RateRow),
+    /// A worker is forgotten, and what it has cached with it.
     ForgetWorker {
         /// The pool.
         pool: String,
         /// The worker's name.
         worker: String,
     },
+    /// A client and its rates are gone.
+    RemoveClient {
+        /// The client's name.
+        client: String,
+    },
 }
 
-/// A change could not be saved. It has not been made.
+/// A client's new secret. It is not tried again: who asked for it is told, and never sees the secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PutClient {
+    /// The client's name.
+    pub client: String,
+    /// SHA-256 of its secret, which takes the place of any it had.
+    pub digest: [u8; 32],
+}
+
+/// Something could not be saved.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("failed to save to the database: {0}")]
 pub struct WriteError(String);
@@ -81,79 +66,73 @@ pub struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Completes when a write is durable, or has failed for the first time. Dropping it takes nothing back.
+#[derive(Debug)]
+pub struct Ack(oneshot::Receiver<Result<(), WriteError>>);
+
 #[derive(Debug)]
 struct Request {
     write: Write,
     now: UnixTime,
+    /// `None` when nobody waits for it.
+    done: Option<oneshot::Sender<Result<(), WriteError>>>,
 }
 
 #[derive(Debug)]
 enum Write {
     Note(Note),
-    Change(Change, oneshot::Sender<Result<(), WriteError>>),
+    PutClient(PutClient),
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
-            .spawn(move || {
-                Worker {
-                    connection,
-                    unsaved: BTreeMap::new(),
-                    failing: None,
-                }
-                .run(&inbox)
-            });
-        match thread {
-            Ok(thread) => Self {
-                requests: Some(requests),
-                thread: Some(thread),
-            },
-            Err(error) => {
-                tracing::error!(target: "scheduler", "Failed to start the database's thread: {error}");
-                Self {
-                    requests: None,
-                    thread: None,
-                }
-            }
-        }
+            .spawn(move || Worker::new(connection).run(&inbox))?;
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+        })
     }
 
-    /// Saves `note` some time soon, trying again for as long as it takes.
+    /// Saves `note` some time soon.
     pub fn note(&self, note: Note, now: UnixTime) {
-        if !self.send(Request {
+        self.send(Request {
             write: Write::Note(note),
             now,
-        }) {
-            tracing::error!(target: "scheduler", "The database's thread has gone; a note is lost");
-        }
+            done: None,
+        });
     }
 
-    /// Saves `change`; the answer comes when it is durable, or has failed. Not awaiting the answer does not take the change
-    /// back.
-    pub fn change(
-        &self,
-        change: Change,
-        now: UnixTime,
-    ) -> impl Future<Output = Result<(), WriteError>> + use<> {
+    /// Saves `note` and tells when that is done. If it fails, it is reported and tried again.
+    pub fn note_acked(&self, note: Note, now: UnixTime) -> Ack {
+        self.send_acked(Write::Note(note), now)
+    }
+
+    /// Saves a client's secret and tells when that is done.
+    pub fn put_client(&self, client: PutClient, now: UnixTime) -> Ack {
+        self.send_acked(Write::PutClient(client), now)
+    }
+
+    fn send_acked(&self, write: Write, now: UnixTime) -> Ack {
         let (done, answer) = oneshot::channel();
         self.send(Request {
-            write: Write::Change(change, done),
+            write,
             now,
+            done: Some(done),
         });
-        async move {
-            answer.await.unwrap_or_else(|oneshot::Canceled| {
-                Err(WriteError("the database's thread has gone".to_owned()))
-            })
-        }
+        Ack(answer)
     }
 
-    fn send(&self, request: Request) -> bool {
-        self.requests
+    fn send(&self, request: Request) {
+        let sent = self
+            .requests
             .as_ref()
-            .is_some_and(|requests| requests.send(request).is_ok())
+            .is_some_and(|requests| requests.send(request).is_ok());
+        if !sent {
+            tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
+        }
     }
 }
 
@@ -168,24 +147,54 @@ impl Drop for Writer {
     }
 }
 
+impl Future for Ack {
+    type Output = Result<(), WriteError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|answer| match answer {
+                Ok(answer) => answer,
+                Err(oneshot::Canceled) => {
+                    Err(WriteError("the database's thread has gone".to_owned()))
+                }
+            })
+    }
+}
+
 /// What the thread owns.
 struct Worker {
     connection: Connection,
-    /// Notes of transactions that failed. They are all additions, so their order does not matter.
-    unsaved: BTreeMap<Note, UnixTime>,
+    unsaved: Unsaved,
     /// What the last transaction failed with, so that the log says it once and not every second.
     failing: Option<String>,
 }
 
+/// Notes of transactions that failed, oldest first.
+#[derive(Default)]
+struct Unsaved {
+    notes: Vec<(Note, UnixTime)>,
+    /// The hints among them. Each job repeats one, so without this a full disk would fill the memory.
+    cached: HashSet<CachedRow>,
+}
+
 impl Worker {
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            unsaved: Unsaved::default(),
+            failing: None,
+        }
+    }
+
     fn run(mut self, inbox: &Receiver<Request>) {
         while let Some(batch) = self.next_batch(inbox) {
             self.save(batch);
         }
-        if !self.unsaved.is_empty() {
+        if !self.unsaved.notes.is_empty() {
             self.save(Vec::new());
         }
-        let lost = self.unsaved.len();
+        let lost = self.unsaved.notes.len();
         if lost > 0 {
             tracing::error!(target: "scheduler", "{lost} notes could not be saved to the database and are lost");
         }
@@ -194,7 +203,7 @@ impl Worker {
     /// Waits for something to do. `None` when the scheduler has gone.
     fn next_batch(&self, inbox: &Receiver<Request>) -> Option<Vec<Request>> {
         let mut batch = Vec::new();
-        if self.unsaved.is_empty() {
+        if self.unsaved.notes.is_empty() {
             batch.push(inbox.recv().ok()?);
         } else {
             match inbox.recv_timeout(RETRY_AFTER) {
@@ -210,43 +219,42 @@ impl Worker {
     /// Saves what could not be saved before and then `batch`, in one transaction, and tells who waits.
     fn save(&mut self, batch: Vec<Request>) {
         let result = self.commit(&batch);
-        self.report(result.as_ref().err());
+        self.log_failure(result.as_ref().err());
         if result.is_ok() {
-            self.unsaved.clear();
+            self.unsaved = Unsaved::default();
         }
-        for Request { write, now } in batch {
-            match (write, &result) {
-                (Write::Note(_), Ok(())) => {}
-                (Write::Note(note), Err(_)) => {
-                    self.unsaved.insert(note, now);
-                }
-                (Write::Change(_, done), result) => {
-                    let answer = result
-                        .as_ref()
-                        .map(|()| ())
-                        .map_err(|error| WriteError(error.to_string()));
-                    // An error here means that nobody waits any more.
-                    done.send(answer).ok();
-                }
+        for Request { write, now, done } in batch {
+            if let (Write::Note(note), Err(_)) = (write, &result) {
+                self.unsaved.push(note, now);
+            }
+            if let Some(done) = done {
+                let answer = match &result {
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(WriteError(error.to_string())),
+                };
+                // An error here means that nobody waits any more.
+                done.send(answer).ok();
             }
         }
     }
 
     fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        for (note, now) in &self.unsaved {
+        for (note, now) in &self.unsaved.notes {
             save_note(&transaction, note, *now)?;
         }
-        for Request { write, now } in batch {
+        for Request { write, now, .. } in batch {
             match write {
                 Write::Note(note) => save_note(&transaction, note, *now)?,
-                Write::Change(change, _) => save_change(&transaction, change, *now)?,
+                Write::PutClient(PutClient { client, digest }) => {
+                    clients::put(&transaction, client, digest, *now)?;
+                }
             }
         }
         transaction.commit()
     }
 
-    fn report(&mut self, error: Option<&rusqlite::Error>) {
+    fn log_failure(&mut self, error: Option<&rusqlite::Error>) {
         let error = error.map(ToString::to_string);
         if error == self.failing {
             return;
@@ -261,26 +269,34 @@ impl Worker {
     }
 }
 
-fn save_note(connection: &Connection, note: &Note, now: UnixTime) -> rusqlite::Result<()> {
-    match note {
-        Note::Cached(row) => cached::put(connection, row, now),
-        Note::WorkerSeen { pool, worker } => workers::add(connection, pool, worker),
+impl Unsaved {
+    fn push(&mut self, note: Note, now: UnixTime) {
+        // Leaving out a hint that was forgotten in between costs no more than a slower build.
+        let is_new = match &note {
+            Note::Cached(row) => self.cached.insert(row.clone()),
+            Note::Worker(_)
+            | Note::Rate(_)
+            | Note::ForgetWorker { .. }
+            | Note::RemoveClient { .. } => true,
+        };
+        if is_new {
+            self.notes.push((note, now));
+        }
     }
 }
 
-fn save_change(connection: &Connection, change: &Change, now: UnixTime) -> rusqlite::Result<()> {
-    match change {
-        Change::PutClient { client, digest } => clients::put(connection, client, digest, now),
-        Change::RemoveClient { client } => {
+fn save_note(connection: &Connection, note: &Note, now: UnixTime) -> rusqlite::Result<()> {
+    match note {
+        Note::Cached(row) => cached::put(connection, row, now),
+        Note::Worker(row) => workers::put(connection, row),
+        Note::Rate(row) => rates::put(connection, row),
+        Note::ForgetWorker { pool, worker } => {
+            workers::delete(connection, pool, worker)?;
+            cached::delete_worker(connection, pool, worker)
+        }
+        Note::RemoveClient { client } => {
             clients::delete(connection, client)?;
             rates::delete_client(connection, client)
         }
-        Change::SetRate(row) => rates::put(connection, row),
-        Change::SetPaused {
-            pool,
-            worker,
-            paused,
-        } => workers::set_paused(connection, pool, worker, *paused),
-        Change::ForgetWorker { pool, worker } => workers::delete(connection, pool, worker),
     }
 }
