@@ -58,7 +58,7 @@ impl EncodedDescription {
 
     /// Returns the description as a Rust value, or what is wrong with it.
     pub fn decode(&self) -> Result<Description, RpcError> {
-        self.with_reader(|reader| Description::read(reader))
+        self.with_reader(Description::read)
     }
 
     /// Returns the cache hint, which is all that a scheduler needs to know.

@@ -6,10 +6,8 @@
 #![expect(
     unreachable_pub,
     clippy::all,
-    clippy::manual_let_else,
     clippy::use_self,
     clippy::semicolon_if_nothing_returned,
-    clippy::uninlined_format_args,
     reason = "generated code has a style of its own"
 )]
 

@@ -1,1 +1,5 @@
 //! Tests that need the generated types, which nobody outside can see.
+
+mod ids;
+mod newer;
+mod wire;

@@ -1,0 +1,1 @@
+//! Descriptions from clients that are newer than this program.
