@@ -92,63 +92,79 @@ pub(crate) struct History {
 impl History {
     /// Makes up a history. Not every step of it need be possible when its time comes.
     pub(crate) fn random(random: &mut Random, steps: usize) -> Self {
+        // In some there is more work than workers can do, in others they mostly wait for some.
+        let (submit, pop) = random.pick(&[(14, 8), (8, 14), (4, 14)]);
         let mut history = Self { steps: Vec::new() };
         for number in 0..steps {
-            let step = history.random_step(random);
+            let step = match random.below(30 + submit + pop) {
+                common if common < submit => Step::Submit {
+                    client: random.pick(&CLIENTS),
+                    hint: random.pick(&HINTS),
+                    urgent: random.once_in(5),
+                },
+                common if common < submit + pop => match history.recent_registration(random) {
+                    Some(registration) => Step::Pop { registration },
+                    None => Step::Register {
+                        name: random.pick(&WORKERS),
+                    },
+                },
+                other => history.random_step(other - submit - pop, random),
+            };
             history.steps.push((number, step));
         }
         history
     }
 
-    fn random_step(&self, random: &mut Random) -> Step {
-        // Most of what is chosen was made recently, so that it is likely to be there still.
-        let mut recent = |wanted: fn(&Step) -> bool| {
-            let all = self.steps.iter().rev().filter(|(_, step)| wanted(step));
-            let all: Vec<_> = all.map(|(number, _)| *number).take(12).collect();
-            (!all.is_empty()).then(|| random.pick(&all))
-        };
-        let registration = recent(|step| matches!(step, Step::Register { .. }));
-        let pop = recent(|step| matches!(step, Step::Pop { .. }));
-        let ticket = recent(|step| matches!(step, Step::Submit { .. }));
+    /// Returns one of thirty other things that may happen.
+    fn random_step(&self, what: usize, random: &mut Random) -> Step {
+        let registration = self.recent_registration(random);
+        let pop = self.recent(random, |step| matches!(step, Step::Pop { .. }));
+        let ticket = self.recent(random, |step| matches!(step, Step::Submit { .. }));
         let name = random.pick(&WORKERS);
         let client = random.pick(&CLIENTS);
-        match (random.below(42), registration, pop, ticket) {
-            (0..3, ..) => Step::Register { name },
-            (3, Some(registration), ..) => Step::Release { registration },
-            (4, Some(registration), ..) => Step::Late { registration },
+        match (what, registration, pop, ticket) {
+            (0, Some(registration), ..) => Step::Release { registration },
+            (1, Some(registration), ..) => Step::Late { registration },
             // Most reasons that come are soon gone again.
-            (5..11, Some(registration), ..) => {
-                let reason = random.pick(&[0, 0, 0, 1, 2]);
+            (2..10, Some(registration), ..) => {
+                let reason = random.pick(&[0, 0, 0, 0, 1, 2]);
+                let active = !random.once_in(6);
                 Step::SetActive {
                     registration,
                     reason,
-                    active: !random.once_in(4),
+                    active,
                 }
             }
-            (11, ..) => Step::SetPaused {
+            (10, ..) => Step::SetPaused {
                 name,
-                paused: random.once_in(3),
+                paused: random.once_in(4),
             },
-            (12, ..) if random.once_in(3) => Step::Forget { name },
-            (13..20, Some(registration), ..) => Step::Pop { registration },
-            (20, _, Some(pop), _) => Step::CancelPop { pop },
-            (21, _, _, Some(ticket)) => Step::Cancel { ticket },
-            (22..28, _, _, Some(ticket)) => Step::Finish { ticket },
-            (28, ..) => Step::Rate {
+            (11, ..) => Step::Forget { name },
+            (12, _, Some(pop), _) => Step::CancelPop { pop },
+            (13, _, _, Some(ticket)) => Step::Cancel { ticket },
+            (14..20, _, _, Some(ticket)) => Step::Finish { ticket },
+            (20, ..) => Step::Rate {
                 client,
                 rate: random.pick(&[0.5, 1.0, 2.0, 5.0]),
             },
-            (29, ..) if random.once_in(5) => Step::RemoveClient { client },
-            (30..34, ..) => Step::Advance {
+            (21, ..) if random.once_in(5) => Step::RemoveClient { client },
+            (22..25, ..) => Step::Advance {
                 seconds: random.pick(&[1, 9, 20]),
             },
-            (34..36, ..) => Step::Pause,
-            _ => Step::Submit {
-                client,
-                hint: random.pick(&HINTS),
-                urgent: random.once_in(5),
-            },
+            (25..28, ..) => Step::Pause,
+            _ => Step::Register { name },
         }
+    }
+
+    fn recent_registration(&self, random: &mut Random) -> Option<usize> {
+        self.recent(random, |step| matches!(step, Step::Register { .. }))
+    }
+
+    /// Returns one of the last steps of a kind: what they made is likely to be there still.
+    fn recent(&self, random: &mut Random, wanted: fn(&Step) -> bool) -> Option<usize> {
+        let all = self.steps.iter().rev().filter(|(_, step)| wanted(step));
+        let all: Vec<_> = all.map(|(number, _)| *number).take(8).collect();
+        (!all.is_empty()).then(|| random.pick(&all))
     }
 
     /// Lives through it; returns the pool's decisions, or what went wrong.
