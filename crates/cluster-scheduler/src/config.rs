@@ -1,5 +1,6 @@
 //! What a scheduler is told when it is started.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -96,6 +97,13 @@ impl FileName {
     }
 }
 
+/// So that a pool is found by any text.
+impl Borrow<str> for FileName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -121,7 +129,13 @@ mod tests {
             let error = FileName::new(bad).unwrap_err();
             assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
         }
-        for good in ["linux-x86_64", "two words", "ünïcode", "..", &"x".repeat(200)] {
+        for good in [
+            "linux-x86_64",
+            "two words",
+            "ünïcode",
+            "..",
+            &"x".repeat(200),
+        ] {
             assert_eq!(FileName::new(good).unwrap().as_str(), good);
         }
     }

@@ -49,9 +49,15 @@ impl StateDir {
             .recursive(true)
             .mode(0o755)
             .create(path)
-            .map_err(|source| StateDirError::Create { path: path.to_owned(), source })?;
+            .map_err(|source| StateDirError::Create {
+                path: path.to_owned(),
+                source,
+            })?;
         let lock_path = path.join("scheduler.lock");
-        let lock_error = |source| StateDirError::Lock { path: lock_path.clone(), source };
+        let lock_error = |source| StateDirError::Lock {
+            path: lock_path.clone(),
+            source,
+        };
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -59,8 +65,13 @@ impl StateDir {
             .open(&lock_path)
             .map_err(lock_error)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse { path: path.to_owned() }),
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(StateDirError::InUse {
+                path: path.to_owned(),
+            }),
             Err(TryLockError::Error(source)) => Err(lock_error(source)),
         }
     }

@@ -3,6 +3,7 @@
 //! Whatever has piled up while one transaction was being committed goes into the next ("group
 //! commit"), so the cost of a commit is shared exactly when there is much to write.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -58,11 +59,13 @@ pub struct PutClient {
 #[error("failed to save to the database: {0}")]
 pub struct WriteError(String);
 
-/// Hands writes to the thread. Dropping it waits until everything is on disk.
+/// Hands writes to the thread. Dropping it blocks until everything is on disk; see [`Writer::close`].
 #[derive(Debug)]
 pub struct Writer {
-    /// `None` only while being dropped.
-    requests: Option<mpsc::Sender<Request>>,
+    /// `None` once it is closed.
+    requests: RefCell<Option<mpsc::Sender<Request>>>,
+    /// Completes when the thread has ended.
+    ended: RefCell<oneshot::Receiver<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -87,13 +90,28 @@ enum Write {
 impl Writer {
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
+        let (end, ended) = oneshot::channel();
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
-            .spawn(move || Worker::new(connection).run(&inbox))?;
+            .spawn(move || {
+                Worker::new(connection).run(&inbox);
+                // An error here means that nobody has asked to be told.
+                end.send(()).ok();
+            })?;
         Ok(Self {
-            requests: Some(requests),
+            requests: RefCell::new(Some(requests)),
+            ended: RefCell::new(ended),
             thread: Some(thread),
         })
+    }
+
+    /// Stops taking writes, and waits until those that were made are on disk.
+    pub async fn close(&self) {
+        drop(self.requests.take());
+        let (_, closed) = oneshot::channel();
+        let ended = self.ended.replace(closed);
+        // An error means that the thread had ended before, or is being waited for.
+        ended.await.ok();
     }
 
     /// Saves `note` some time soon.
@@ -126,11 +144,12 @@ impl Writer {
     }
 
     fn send(&self, request: Request) {
-        let sent = self
-            .requests
-            .as_ref()
-            .is_some_and(|requests| requests.send(request).is_ok());
-        if !sent {
+        let requests = self.requests.borrow();
+        let Some(requests) = &*requests else {
+            tracing::debug!(target: "scheduler", "The database is closed: not saving {:?}", request.write);
+            return;
+        };
+        if requests.send(request).is_err() {
             tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
         }
     }
