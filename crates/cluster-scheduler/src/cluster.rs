@@ -140,23 +140,27 @@ impl Cluster {
     }
 
     /// Removes a client: its secret is void at once, its queued jobs are cancelled, and those that run go on.
-    pub(crate) async fn remove_client(&self, name: &str) -> Result<(), RpcError> {
+    pub(crate) async fn remove_client(self: Rc<Self>, name: &str) -> Result<(), RpcError> {
         let unknown = || RpcError::failed(format!("Unknown client {name:?}"));
         let client = ClientId::new(name).map_err(|_| unknown())?;
         if !self.clients.borrow_mut().remove(&client) {
             return Err(unknown());
         }
-        for pool in self.pools.values() {
-            pool.remove_client(&client);
-        }
         tracing::info!(target: "scheduler", "Removed endpoint for client {name:?}");
         let gone = Note::RemoveClient {
             client: name.to_owned(),
         };
-        self.db
-            .note_acked(gone, self.clock.date())
-            .await
-            .map_err(not_durable)
+        let saved = self.db.note_acked(gone, self.clock.date());
+        // To its end, even if whoever asked for it does not wait.
+        let cluster = Rc::clone(&self);
+        let cancelled = tokio::task::spawn_local(async move {
+            for pool in cluster.pools.values() {
+                pool.remove_client(&client).await;
+            }
+        });
+        let failed = |_| RpcError::failed("failed to cancel the queued jobs of the client");
+        cancelled.await.map_err(failed)?;
+        saved.await.map_err(not_durable)
     }
 
     /// Returns the client to whom the digest of a secret belongs.
