@@ -221,13 +221,15 @@ impl Story {
     /// Lets the clock run, and tells the pool when it asked to be told.
     pub(crate) fn advance(&mut self, seconds: u64) {
         self.seconds_pass(seconds);
-        while self
-            .pool
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= self.now)
-        {
+        let due = |deadline| deadline <= self.now;
+        if self.pool.next_deadline().is_some_and(due) {
             self.pool.advance(self.now);
             self.check();
+            let next = self.pool.next_deadline();
+            assert!(
+                next.is_none_or(|next| next > self.now),
+                "asks for the same time again"
+            );
         }
     }
 
