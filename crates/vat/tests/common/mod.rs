@@ -1,10 +1,13 @@
 //! A small service to reach over real sockets, and the words to talk to it.
 #![expect(dead_code, reason = "each test file uses its own part of this")]
 
+pub(crate) mod raw;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use capnp::capability::{
@@ -34,6 +37,9 @@ pub(crate) const HANG: u16 = 4;
 pub(crate) const KEEP: u16 = 5;
 /// Nothing in, whatever `say` of the kept capability answers, or its failure, out.
 pub(crate) const ASK_KEPT: u16 = 6;
+
+/// Nothing in, a panic.
+pub(crate) const PANIC: u16 = 7;
 
 /// A service that answers with what it is told.
 #[derive(Default)]
@@ -99,6 +105,7 @@ impl Echo {
                 let answer = say(&kept, b"still there?").await?;
                 results.hook.get()?.set_as::<data::Owned>(&answer[..])
             }
+            PANIC => panic!("this is a test of panics"),
             other => Err(Error::unimplemented(format!("method {other}"))),
         }
     }
@@ -291,8 +298,15 @@ pub(crate) fn dialer() -> Dialer {
     Dialer::new(DialOptions::default())
 }
 
-/// Runs a test with all that capabilities need, and ends it if it hangs.
+/// Runs a test with all that capabilities need, and ends it if it hangs, even in a loop that never waits.
 pub(crate) fn run(test: impl Future<Output = ()>) {
+    let (_awake, asleep) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        if asleep.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
+            eprintln!("a test is in an endless loop");
+            std::process::abort();
+        }
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
