@@ -217,7 +217,13 @@ fn a_database_of_2020_gains_the_tables() {
         )
         .unwrap();
 
-    assert_eq!(reopen(&path).cached, [cached("p", "h", "w")]);
+    let saved = reopen(&path);
+    assert_eq!(saved.cached, [cached("p", "h", "w")]);
+    assert_eq!(
+        saved.workers,
+        [worker("p", "w", false)],
+        "else the hint would count for nobody"
+    );
     assert_eq!(
         rows(&path, "SELECT count(*) FROM sturdy_refs"),
         [[Value::Integer(0)]]
