@@ -1,1 +1,466 @@
 //! Decides which worker does which job next.
+//!
+//! A [`Pool`] is a plain value. It performs no IO, never blocks, and never looks at a clock: callers
+//! tell it what happened and what time it is, then drain [`Pool::poll_effect`] to learn what they
+//! must do about it. It doesn't know what a job is either: it has ticket ids, hints and costs.
+//!
+//! ```
+//! use pool::{Capacity, ClientId, Effect, InactiveReason, Pool, Time, WorkerName};
+//!
+//! let mut pool = Pool::default();
+//! let worker = pool.register(WorkerName::new("w1")?, Capacity::new(1))?;
+//! pool.set_active(worker, InactiveReason::WorkerPause, true)?;
+//! let pop = pool.pop(worker)?;
+//!
+//! let ticket = pool.submit(Time::EPOCH, &ClientId::new("alice")?, "git/ocaml", false);
+//! let delivered = core::iter::from_fn(|| pool.poll_effect())
+//!     .any(|e| matches!(e, Effect::Deliver { pop: p, ticket: t, .. } if p == pop && t == ticket));
+//! assert!(delivered);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # How a ticket finds its worker
+//!
+//! A submitted ticket gets a *fair start time*: when it would start if each client had exactly its
+//! share. Then ([`assign`](self)):
+//!
+//! - while no worker waits it goes to the *backlog*, in order of urgency and fair start time;
+//! - else to its *preferred worker*: one that has its hint cached and not too long a queue of its
+//!   own, busy or not;
+//! - else to the worker that has waited longest.
+//!
+//! A worker that pops gets the best of its own queue, else the best of the backlog that nobody else is
+//! preferred for, else it waits. A ticket rests in a worker's queue until `poll_effect` hands it over,
+//! so that whatever happens before (a cancel, say) finds it there.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod affinity;
+mod assign;
+mod backlog;
+mod check;
+mod decision;
+mod effect;
+mod errors;
+mod ids;
+mod names;
+mod questions;
+mod ready;
+mod reasons;
+mod share;
+mod show;
+mod snapshot;
+mod stats;
+mod ticket;
+mod time;
+mod worker;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+
+use affinity::Affinity;
+use assign::Main;
+pub use decision::Decision;
+pub use effect::Effect;
+pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
+use ids::Slot;
+pub use ids::{PopId, TicketId, WorkerId};
+pub use names::{CacheHint, ClientId, NameError, WorkerName};
+pub use questions::WorkerInfo;
+pub use reasons::{InactiveReason, InactiveReasons};
+use share::Clients;
+pub use share::{Cost, Estimate, Rate, RateError};
+pub use snapshot::{ClientView, DisconnectedView, Item, Items, MainView, Snapshot, WorkerView};
+pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
+use ticket::{Place, Ticket};
+pub use time::Time;
+use worker::Workers;
+
+/// What a pool is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// What jobs are expected to cost.
+    pub cost: Cost,
+}
+
+/// What was remembered (on disk) when the pool is made: what its effects asked to save.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// The rates that were set.
+    pub rates: BTreeMap<ClientId, Rate>,
+    /// The known workers, and whether an admin has paused each.
+    pub workers: BTreeMap<WorkerName, bool>,
+    /// Which worker has which hint cached. Rows of workers that aren't known are ignored, as are rows
+    /// of the empty hint: upstream leaves both behind.
+    pub cached: Vec<(CacheHint, WorkerName)>,
+}
+
+/// How many jobs a worker says it runs at once. Advisory: nothing but totals is made of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity(u32);
+
+impl Capacity {
+    /// Returns the capacity of `jobs` at once.
+    pub const fn new(jobs: u32) -> Self {
+        Self(jobs)
+    }
+
+    /// Returns the capacity that a worker has announced as `jobs`.
+    ///
+    /// A negative number counts as 0, which is also what workers from before capacities say: a worker
+    /// that miscounts can still work, and must not lower the pool's total.
+    pub fn announced(jobs: i32) -> Self {
+        Self(u32::try_from(jobs).unwrap_or(0))
+    }
+}
+
+/// What became of an attempt to cancel a ticket.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancel {
+    /// It was queued, and is gone: break its promise.
+    Cancelled,
+    /// It is not queued: a worker has taken it (so cancel the job), or it has ended.
+    NotQueued,
+}
+
+/// Totals since the pool was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Totals {
+    submitted: u64,
+    cancelled: u64,
+    accepted: u64,
+}
+
+/// A named set of workers that can do the same kind of job, with one backlog.
+#[derive(Debug, Default)]
+pub struct Pool {
+    config: Config,
+    /// The latest time we were told.
+    now: Time,
+    main: Main,
+    tickets: BTreeMap<TicketId, Ticket>,
+    workers: Workers,
+    /// The outstanding pops, and who made them.
+    pops: BTreeMap<PopId, Slot>,
+    clients: Clients,
+    affinity: Affinity,
+    /// The tickets in workers' queues, by when each has waited long enough for its worker.
+    deadlines: BTreeSet<(Time, TicketId)>,
+    /// Workers to be served at the next `poll_effect`. May hold some that have left since.
+    woken: VecDeque<Slot>,
+    effects: VecDeque<Effect>,
+    totals: Totals,
+    last_ticket: u64,
+    last_pop: u64,
+    /// How many times a ticket was given to a worker.
+    given: u64,
+}
+
+/// Making a pool, and what to do next.
+impl Pool {
+    /// Returns a pool with no connected workers and an empty backlog.
+    pub fn new(config: Config, remembered: Remembered) -> Self {
+        let Remembered {
+            rates,
+            workers,
+            cached,
+        } = remembered;
+        let mut pool = Self {
+            config,
+            clients: Clients::new(rates),
+            ..Self::default()
+        };
+        for (name, paused) in workers {
+            pool.workers.add(name, paused);
+        }
+        for (hint, worker) in cached {
+            if let Some(worker) = pool.workers.find(&worker)
+                && !hint.is_none()
+            {
+                pool.affinity.remember(&hint, worker);
+            }
+        }
+        pool
+    }
+
+    /// Returns the next thing the caller must do, or `None` when there is nothing.
+    ///
+    /// Call until `None` after telling the pool anything. It is here that a worker which was given a
+    /// ticket while it waited takes it.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        loop {
+            if let Some(effect) = self.effects.pop_front() {
+                return Some(effect);
+            }
+            let woken = self.woken.pop_front()?;
+            self.serve_woken(woken);
+        }
+    }
+
+    /// Tells the time, so that tickets which have waited long enough for a busy worker that has their
+    /// hint cached (the time its cache would save) move to workers that are free.
+    ///
+    /// Time that runs backwards is taken to stand still.
+    pub fn advance(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        while let Some(woken) = self.woken.pop_front() {
+            self.serve_woken(woken);
+        }
+        self.move_overdue();
+    }
+
+    /// Returns when to call [`advance`](Self::advance) next; may be in the past. Ask again after
+    /// anything else has happened and its effects are drained.
+    pub fn next_deadline(&self) -> Option<Time> {
+        let (deadline, _) = self.deadlines.first()?;
+        self.main.someone_waits().then_some(*deadline)
+    }
+}
+
+/// What clients do.
+impl Pool {
+    /// A client wants a job done.
+    ///
+    /// Jobs with the same `hint` like the same worker; the empty hint likes none. Urgent tickets go
+    /// before all that are not, whatever their client's share.
+    pub fn submit(&mut self, now: Time, client: &ClientId, hint: &str, urgent: bool) -> TicketId {
+        self.now = self.now.max(now);
+        self.last_ticket += 1;
+        let id = TicketId(self.last_ticket);
+        let (hint, estimate) = self.affinity.queue(hint);
+        let cost = self.config.cost.of(estimate);
+        let charge = self.clients.charge(client, self.now, cost, id, urgent);
+        let ticket = Ticket {
+            client: charge.client,
+            hint,
+            fair_start: charge.fair_start,
+            refund: Some(charge.duration),
+            urgent,
+            place: Place::Backlog,
+        };
+        self.tickets.insert(id, ticket);
+        self.totals.submitted += 1;
+        self.add(id, None);
+        id
+    }
+
+    /// A client wants a job done no more.
+    ///
+    /// Its client gets back what it was charged, unless the ticket was ever given to a worker: by then
+    /// others have been placed around it.
+    pub fn cancel(&mut self, id: TicketId) -> Cancel {
+        let Some(ticket) = self.tickets.get(&id) else {
+            return Cancel::NotQueued;
+        };
+        let turn = ticket.turn(id);
+        match ticket.place {
+            Place::Running { .. } => return Cancel::NotQueued,
+            Place::Backlog => self.main.leave_backlog(turn),
+            Place::Queue { worker, .. } => self.leave_queue(id, worker),
+        }
+        if let Some(ticket) = self.tickets.remove(&id) {
+            self.clients.dequeue(&ticket.client, id, ticket.urgent);
+            if let Some(charge) = ticket.refund {
+                self.clients.refund(&ticket.client, charge);
+            }
+            self.affinity.dequeue(&ticket.hint);
+            self.totals.cancelled += 1;
+            self.decided(Decision::Cancelled { hint: ticket.hint });
+        }
+        Cancel::Cancelled
+    }
+
+    /// A client's rate was set.
+    ///
+    /// Counts from its next submission; tickets that are queued keep their turns.
+    pub fn set_rate(&mut self, client: &ClientId, rate: Rate) {
+        self.clients.set_rate(client, rate);
+        self.effects.push_back(Effect::SaveRate {
+            client: client.clone(),
+            rate,
+        });
+    }
+
+    /// A client was removed.
+    ///
+    /// Returns its queued tickets, which are cancelled: break their promises. The jobs that workers
+    /// have taken go on. Its rate is forgotten here; on disk it goes with the client.
+    #[must_use = "somebody waits for these tickets"]
+    pub fn remove_client(&mut self, client: &ClientId) -> Vec<TicketId> {
+        let queued = self.clients.remove(client);
+        queued
+            .into_iter()
+            .filter(|id| self.cancel(*id) == Cancel::Cancelled)
+            .collect()
+    }
+}
+
+/// What workers do.
+impl Pool {
+    /// A worker connected.
+    ///
+    /// It starts as paused by itself (and by an admin, if it was when it left), and is saved if it is
+    /// new.
+    pub fn register(
+        &mut self,
+        name: WorkerName,
+        capacity: Capacity,
+    ) -> Result<WorkerId, NameTaken> {
+        let slot = match self.workers.find(&name) {
+            Some(slot) if self.workers.get(slot).is_some() => return Err(NameTaken),
+            Some(slot) => slot,
+            None => {
+                self.effects.push_back(Effect::SavePaused {
+                    worker: name.clone(),
+                    paused: false,
+                });
+                self.workers.add(name.clone(), false)
+            }
+        };
+        let id = self.workers.connect(slot, capacity.0);
+        self.decided(Decision::Registered { worker: name });
+        Ok(id)
+    }
+
+    /// A worker asks for one job. It may ask for several.
+    pub fn pop(&mut self, worker: WorkerId) -> Result<PopId, Disconnected> {
+        let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
+        self.last_pop += 1;
+        let pop = PopId(self.last_pop);
+        self.pops.insert(pop, slot);
+        self.workers.update(slot, |worker| worker.pops.insert(pop));
+        self.serve(slot);
+        Ok(pop)
+    }
+
+    /// Whoever made this pop has gone; returns whether it was still outstanding.
+    ///
+    /// Tickets that rest in the worker's queue stay there while it has other pops, which will take
+    /// them. With the last pop they go elsewhere, as if the worker had not been there.
+    pub fn cancel_pop(&mut self, pop: PopId) -> bool {
+        let Some(slot) = self.pops.remove(&pop) else {
+            return false;
+        };
+        let gone = self.workers.update(slot, |worker| {
+            worker.pops.remove(&pop);
+            worker.pops.is_empty()
+        });
+        self.settle_waiting(slot);
+        if gone == Some(true) {
+            self.push_back(slot, Some(slot));
+        }
+        true
+    }
+
+    /// A job has ended, however it did. Nothing happens if it isn't running (any more).
+    pub fn job_finished(&mut self, ticket: TicketId) {
+        let Some(Ticket {
+            place: Place::Running { worker },
+            ..
+        }) = self.tickets.get(&ticket)
+        else {
+            return;
+        };
+        let worker = *worker;
+        self.tickets.remove(&ticket);
+        self.workers
+            .update(worker, |worker| worker.running.remove(&ticket));
+        self.running_changed(worker);
+    }
+
+    /// A reason for a worker to be inactive has gone (`active`) or come (not `active`).
+    ///
+    /// When the first comes, the worker's queue goes back to the others; its pops stay, and are
+    /// answered once the last reason has gone.
+    pub fn set_active(
+        &mut self,
+        worker: WorkerId,
+        reason: InactiveReason,
+        active: bool,
+    ) -> Result<(), Disconnected> {
+        let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
+        if reason == InactiveReason::AdminPause {
+            self.save_paused(slot, !active);
+        }
+        if active {
+            self.remove_reason(slot, reason);
+        } else {
+            self.add_reason(slot, reason);
+        }
+        Ok(())
+    }
+
+    /// An admin pauses or unpauses a worker by name, connected or not.
+    ///
+    /// With `auto_create` a worker that has never been seen is made known, so that it will be paused
+    /// when it comes.
+    pub fn set_paused(
+        &mut self,
+        name: &WorkerName,
+        paused: bool,
+        auto_create: bool,
+    ) -> Result<(), UnknownWorker> {
+        let slot = match self.workers.find(name) {
+            Some(slot) => slot,
+            None if auto_create => self.workers.add(name.clone(), paused),
+            None => return Err(UnknownWorker),
+        };
+        match self.workers.id(slot) {
+            Some(id) => {
+                // It is connected: we have just looked.
+                let _: Result<(), Disconnected> =
+                    self.set_active(id, InactiveReason::AdminPause, !paused);
+            }
+            None => self.save_paused(slot, paused),
+        }
+        Ok(())
+    }
+
+    /// A worker disconnected. Nothing happens if its registration has ended before.
+    ///
+    /// Its queue goes back to the others, its pops fail, and its running jobs count no more.
+    pub fn release(&mut self, worker: WorkerId) {
+        let Some(slot) = self.workers.resolve(worker) else {
+            return;
+        };
+        self.add_reason(slot, InactiveReason::WorkerPause);
+        let Some(worker) = self.workers.disconnect(slot) else {
+            return;
+        };
+        for pop in worker.pops {
+            self.pops.remove(&pop);
+            self.effects.push_back(Effect::PopFailed { pop });
+        }
+        for ticket in &worker.running {
+            self.tickets.remove(ticket);
+        }
+        if !worker.running.is_empty() {
+            self.running_changed(slot);
+        }
+        let worker = self.workers.name(slot);
+        self.decided(Decision::Released { worker });
+    }
+
+    /// An admin wants a disconnected worker forgotten, with all that it has cached.
+    pub fn forget(&mut self, name: &WorkerName) -> Result<(), ForgetError> {
+        let slot = self
+            .workers
+            .find(name)
+            .ok_or_else(|| ForgetError::UnknownWorker {
+                worker: name.clone(),
+            })?;
+        if self.workers.get(slot).is_some() {
+            return Err(ForgetError::StillConnected {
+                worker: name.clone(),
+            });
+        }
+        self.affinity.forget(slot);
+        self.workers.forget(slot);
+        self.effects.push_back(Effect::ForgetWorker {
+            worker: name.clone(),
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Questions about a pool that change nothing.
+
+use alloc::vec::Vec;
+
+use crate::worker::Known;
+use crate::{CacheHint, ClientId, InactiveReasons, Pool, Rate, Time, WorkerId, WorkerName};
+
+/// A worker the pool knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// Its name.
+    pub name: WorkerName,
+    /// Whether an admin has paused it.
+    pub paused: bool,
+    /// Its registration; `None` while it is disconnected.
+    pub registration: Option<WorkerId>,
+    /// Why it is inactive, if it is connected.
+    pub reasons: InactiveReasons,
+    /// How many jobs it runs.
+    pub running: usize,
+}
+
+impl Pool {
+    /// Returns all known workers, connected or not, in the order of their names.
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        self.workers
+            .iter()
+            .map(|(slot, known)| info(self.workers.id(slot), known))
+            .collect()
+    }
+
+    /// Returns what is known about one worker, connected or not.
+    pub fn worker(&self, name: &WorkerName) -> Option<WorkerInfo> {
+        let slot = self.workers.find(name)?;
+        self.workers
+            .known(slot)
+            .map(|known| info(self.workers.id(slot), known))
+    }
+
+    /// Returns the registration of a connected worker.
+    pub fn registration(&self, name: &WorkerName) -> Option<WorkerId> {
+        self.workers.id(self.workers.find(name)?)
+    }
+
+    /// Returns how many jobs a worker runs; 0 if it is disconnected or unknown.
+    pub fn running(&self, name: &WorkerName) -> usize {
+        let worker = self
+            .workers
+            .find(name)
+            .and_then(|slot| self.workers.get(slot));
+        worker.map_or(0, |worker| worker.running.len())
+    }
+
+    /// Returns the workers that wait for a ticket, the one to be served next first.
+    pub fn ready(&self) -> Vec<WorkerName> {
+        match &self.main {
+            crate::assign::Main::Backlog(_) => Vec::new(),
+            crate::assign::Main::Ready(ready) => {
+                ready.iter().map(|slot| self.workers.name(slot)).collect()
+            }
+        }
+    }
+
+    /// Returns a client's rate, whether or not it has submitted anything.
+    pub fn rate(&self, client: &ClientId) -> Rate {
+        self.clients.rate(client)
+    }
+
+    /// Returns the latest time the pool was told.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Returns which workers have which hints cached, both in order.
+    pub fn cached(&self) -> Vec<(CacheHint, Vec<WorkerName>)> {
+        let cached = self.affinity.cached().map(|(hint, slots)| {
+            let mut workers: Vec<_> = slots.iter().map(|slot| self.workers.name(*slot)).collect();
+            workers.sort();
+            (hint.clone(), workers)
+        });
+        cached.collect()
+    }
+}
+
+fn info(registration: Option<WorkerId>, known: &Known) -> WorkerInfo {
+    let worker = known.connected.as_ref();
+    WorkerInfo {
+        name: known.name.clone(),
+        paused: known.paused,
+        registration,
+        reasons: worker.map_or(InactiveReasons::NONE, |worker| worker.reasons),
+        running: worker.map_or(0, |worker| worker.running.len()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Why a worker is inactive.
+
+use core::fmt;
+
+/// A reason for a worker to get no jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InactiveReason {
+    /// The worker paused itself; every registration starts like this.
+    WorkerPause,
+    /// An admin paused it. Outlives connections: see `Effect::SavePaused`.
+    AdminPause,
+    /// It is about to be updated. Whoever set this clears it if the update fails; otherwise it ends
+    /// with the registration.
+    ShuttingDown,
+}
+
+/// The reasons for which a worker is inactive; it is active when there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InactiveReasons(u8);
+
+/// In the order in which they are printed.
+const ALL: [(InactiveReason, &str); 3] = [
+    (InactiveReason::WorkerPause, "worker pause"),
+    (InactiveReason::AdminPause, "admin pause"),
+    (InactiveReason::ShuttingDown, "shutting down"),
+];
+
+impl InactiveReasons {
+    /// No reason: the worker is active.
+    pub const NONE: Self = Self(0);
+
+    /// Tells whether there is no reason to be inactive.
+    pub fn is_empty(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Tells whether `reason` is one of them.
+    pub fn contains(self, reason: InactiveReason) -> bool {
+        self.0 & bit(reason) != 0
+    }
+
+    /// Returns these reasons and `reason`.
+    #[must_use]
+    pub fn with(self, reason: InactiveReason) -> Self {
+        Self(self.0 | bit(reason))
+    }
+
+    /// Returns these reasons but `reason`.
+    #[must_use]
+    pub fn without(self, reason: InactiveReason) -> Self {
+        Self(self.0 & !bit(reason))
+    }
+}
+
+fn bit(reason: InactiveReason) -> u8 {
+    match reason {
+        InactiveReason::WorkerPause => 1,
+        InactiveReason::AdminPause => 2,
+        InactiveReason::ShuttingDown => 4,
+    }
+}
+
+impl fmt::Display for InactiveReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&InactiveReasons::NONE.with(*self), f)
+    }
+}
+
+impl fmt::Display for InactiveReasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (reason, text) in ALL {
+            if self.contains(reason) {
+                write!(f, "{separator}{text}")?;
+                separator = ", ";
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! Workers: those we know, and of those connected what each is doing.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::time::Duration;
+
+use crate::backlog::InOrder;
+use crate::ids::Slot;
+use crate::ready::Since;
+use crate::{InactiveReason, InactiveReasons, PopId, TicketId, WorkerId, WorkerName};
+
+/// A worker we know: one that has registered once and has not been forgotten.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) name: WorkerName,
+    /// Whether an admin has paused it. Outlives its connections.
+    pub(crate) paused: bool,
+    /// What it is doing; `None` while it is disconnected.
+    pub(crate) connected: Option<Worker>,
+}
+
+/// A connected worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    registration: u64,
+    pub(crate) capacity: u32,
+    pub(crate) reasons: InactiveReasons,
+    /// Tickets assigned to it that it has not taken. Empty while it is inactive.
+    pub(crate) queue: InOrder,
+    /// The sum of the costs of its queue.
+    pub(crate) workload: Duration,
+    /// Tickets it has taken and not finished.
+    pub(crate) running: BTreeSet<TicketId>,
+    /// Its requests for a job that we have not answered. Inactive workers may have some too.
+    pub(crate) pops: BTreeSet<PopId>,
+    /// Its place in the ready list, if it is there.
+    pub(crate) waiting: Option<Since>,
+    /// Whether it is due to be served at the next `poll_effect`.
+    pub(crate) woken: bool,
+    /// When it was last given a ticket, counted in tickets given; 0 if never.
+    pub(crate) given: u64,
+}
+
+impl Worker {
+    fn new(registration: u64, capacity: u32, paused: bool) -> Self {
+        let reasons = InactiveReasons::NONE.with(InactiveReason::WorkerPause);
+        Self {
+            registration,
+            capacity,
+            reasons: if paused {
+                reasons.with(InactiveReason::AdminPause)
+            } else {
+                reasons
+            },
+            queue: InOrder::default(),
+            workload: Duration::ZERO,
+            running: BTreeSet::new(),
+            pops: BTreeSet::new(),
+            waiting: None,
+            woken: false,
+            given: 0,
+        }
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    /// Tells whether it has asked for more jobs than it has queued.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.pops.len() > self.queue.len()
+    }
+}
+
+/// Which of several workers is to be preferred: the smallest.
+///
+/// The least loaded; of those the one with the fewest jobs running, then the one that was least
+/// recently given a ticket, then (as upstream, which looks at nothing but the workload) the later
+/// name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Load {
+    pub(crate) workload: Duration,
+    running: usize,
+    given: u64,
+    name: Reverse<WorkerName>,
+    pub(crate) worker: Slot,
+}
+
+/// All known workers.
+#[derive(Debug, Default)]
+pub(crate) struct Workers {
+    /// By slot; `None` where one was forgotten.
+    known: Vec<Option<Known>>,
+    /// Slots to use again.
+    free: Vec<Slot>,
+    by_name: BTreeMap<WorkerName, Slot>,
+    /// The active ones, the one to be preferred first.
+    by_load: BTreeSet<Load>,
+    registrations: u64,
+}
+
+impl Workers {
+    /// Adds a worker that is not known yet.
+    pub(crate) fn add(&mut self, name: WorkerName, paused: bool) -> Slot {
+        let known = Known {
+            name: name.clone(),
+            paused,
+            connected: None,
+        };
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let next =
+                    u32::try_from(self.known.len()).expect("names of 2^32 workers fit nowhere");
+                self.known.push(None);
+                Slot(next)
+            }
+        };
+        self.known[slot.0 as usize] = Some(known);
+        self.by_name.insert(name, slot);
+        slot
+    }
+
+    /// Drops a worker, who must not be connected.
+    pub(crate) fn forget(&mut self, slot: Slot) {
+        if let Some(known) = self.known.get_mut(slot.0 as usize).and_then(Option::take) {
+            self.by_name.remove(&known.name);
+            self.free.push(slot);
+        }
+    }
+
+    /// Connects a worker that was disconnected.
+    pub(crate) fn connect(&mut self, slot: Slot, capacity: u32) -> WorkerId {
+        self.registrations += 1;
+        let registration = self.registrations;
+        if let Some(known) = self.known_mut(slot) {
+            known.connected = Some(Worker::new(registration, capacity, known.paused));
+        }
+        WorkerId { registration, slot }
+    }
+
+    /// Disconnects a worker, and returns what it was doing.
+    pub(crate) fn disconnect(&mut self, slot: Slot) -> Option<Worker> {
+        let load = self.load(slot);
+        if let Some(load) = load {
+            self.by_load.remove(&load);
+        }
+        self.known_mut(slot)?.connected.take()
+    }
+
+    /// Returns where a registration's worker is kept, if the registration still stands.
+    pub(crate) fn resolve(&self, id: WorkerId) -> Option<Slot> {
+        let worker = self.get(id.slot)?;
+        (worker.registration == id.registration).then_some(id.slot)
+    }
+
+    pub(crate) fn id(&self, slot: Slot) -> Option<WorkerId> {
+        self.get(slot).map(|worker| WorkerId {
+            registration: worker.registration,
+            slot,
+        })
+    }
+
+    pub(crate) fn find(&self, name: &WorkerName) -> Option<Slot> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn known(&self, slot: Slot) -> Option<&Known> {
+        self.known.get(slot.0 as usize)?.as_ref()
+    }
+
+    pub(crate) fn known_mut(&mut self, slot: Slot) -> Option<&mut Known> {
+        self.known.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    /// Returns the name of a known worker.
+    pub(crate) fn name(&self, slot: Slot) -> WorkerName {
+        self.known(slot)
+            .expect("slots are dropped before their worker is forgotten")
+            .name
+            .clone()
+    }
+
+    /// Returns a connected worker.
+    pub(crate) fn get(&self, slot: Slot) -> Option<&Worker> {
+        self.known(slot)?.connected.as_ref()
+    }
+
+    /// Changes a connected worker, and moves it in the order of loads accordingly.
+    pub(crate) fn update<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut Worker) -> R,
+    ) -> Option<R> {
+        let before = self.load(slot);
+        let result = change(self.known_mut(slot)?.connected.as_mut()?);
+        let after = self.load(slot);
+        if before != after {
+            if let Some(load) = before {
+                self.by_load.remove(&load);
+            }
+            if let Some(load) = after {
+                self.by_load.insert(load);
+            }
+        }
+        Some(result)
+    }
+
+    /// Returns the load of a worker, if it is connected and active.
+    pub(crate) fn load(&self, slot: Slot) -> Option<Load> {
+        let known = self.known(slot)?;
+        let worker = known.connected.as_ref()?;
+        worker.is_active().then(|| Load {
+            workload: worker.workload,
+            running: worker.running.len(),
+            given: worker.given,
+            name: Reverse(known.name.clone()),
+            worker: slot,
+        })
+    }
+
+    /// Walks the active workers, the one to be preferred first.
+    pub(crate) fn by_load(&self) -> impl ExactSizeIterator<Item = &Load> {
+        self.by_load.iter()
+    }
+
+    /// Walks the known workers in the order of their names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Known)> {
+        self.by_name
+            .values()
+            .filter_map(|slot| self.known(*slot).map(|known| (*slot, known)))
+    }
+
+    /// Walks the connected workers in the order of their names.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = (Slot, &WorkerName, &Worker)> {
+        self.iter().filter_map(|(slot, known)| {
+            known
+                .connected
+                .as_ref()
+                .map(|worker| (slot, &known.name, worker))
+        })
+    }
+}
