@@ -1,0 +1,168 @@
+//! Admin: the whole cluster, as an operator sees it.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::answer::{Answer, Pipelined};
+use crate::handle::{Served, handle, nothing};
+use crate::raw::schema_capnp::admin;
+use crate::text::{list_length, returned, set_texts, text, texts};
+use crate::{PoolAdmin, RpcError, Submission};
+
+handle! {
+    /// The right to administer a cluster.
+    Admin, admin
+}
+
+impl Admin {
+    /// Serves `admin`.
+    pub fn serve<S: ServeAdmin>(admin: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(admin, nothing)))
+    }
+
+    /// Returns the names of the pools, sorted.
+    pub fn pools(&self) -> Answer<Vec<String>> {
+        let request = self.client.pools_request();
+        Answer::new(
+            request.send().promise,
+            |results: admin::pools_results::Reader<'_>| texts(results.get_names(), "names"),
+        )
+    }
+
+    /// Returns a pool. That there is none of this name may show only in the calls on it.
+    pub fn pool(&self, name: &str) -> Pipelined<PoolAdmin> {
+        let mut request = self.client.pool_request();
+        request.get().set_name(name);
+        let sent = request.send();
+        let pool = PoolAdmin::from_raw(sent.pipeline.get_pool());
+        let answer = Answer::new(sent.promise, |results: admin::pool_results::Reader<'_>| {
+            Ok(PoolAdmin::from_raw(returned(results.get_pool(), "pool")?))
+        });
+        Pipelined::new(pool, answer)
+    }
+
+    /// Adds a client, and returns its submission. [`Submission::save`] gives the URI to hand to it.
+    pub fn add_client(&self, id: &str) -> Pipelined<Submission> {
+        let mut request = self.client.add_client_request();
+        request.get().set_id(id);
+        let sent = request.send();
+        let submission = Submission::from_raw(sent.pipeline.get_cap());
+        let answer = Answer::new(
+            sent.promise,
+            |results: admin::add_client_results::Reader<'_>| {
+                Ok(Submission::from_raw(returned(results.get_cap(), "cap")?))
+            },
+        );
+        Pipelined::new(submission, answer)
+    }
+
+    /// Removes a client: what it holds stops working at once.
+    pub fn remove_client(&self, id: &str) -> Answer<()> {
+        let mut request = self.client.remove_client_request();
+        request.get().set_id(id);
+        Answer::new(
+            request.send().promise,
+            |_: admin::remove_client_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Returns the ids of the clients, sorted.
+    pub fn list_clients(&self) -> Answer<Vec<String>> {
+        let request = self.client.list_clients_request();
+        Answer::new(
+            request.send().promise,
+            |results: admin::list_clients_results::Reader<'_>| {
+                texts(results.get_clients(), "clients")
+            },
+        )
+    }
+}
+
+/// A cluster's administration as a scheduler implements it.
+pub trait ServeAdmin: 'static {
+    /// See [`Admin::pools`].
+    fn pools(self: Rc<Self>) -> impl Future<Output = Result<Vec<String>, RpcError>>;
+
+    /// See [`Admin::pool`].
+    fn pool(self: Rc<Self>, name: String) -> impl Future<Output = Result<PoolAdmin, RpcError>>;
+
+    /// See [`Admin::add_client`].
+    fn add_client(self: Rc<Self>, id: String)
+    -> impl Future<Output = Result<Submission, RpcError>>;
+
+    /// See [`Admin::remove_client`].
+    fn remove_client(self: Rc<Self>, id: String) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`Admin::list_clients`].
+    fn list_clients(self: Rc<Self>) -> impl Future<Output = Result<Vec<String>, RpcError>>;
+}
+
+impl<S: ServeAdmin> admin::Server for Served<S> {
+    fn pools(
+        self: Rc<Self>,
+        _params: admin::PoolsParams,
+        mut results: admin::PoolsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let admin = self.object();
+        async move {
+            let names = admin.pools().await?;
+            let length = list_length(&names, "names")?;
+            set_texts(results.get().init_names(length), &names);
+            Ok(())
+        }
+    }
+
+    fn pool(
+        self: Rc<Self>,
+        params: admin::PoolParams,
+        mut results: admin::PoolResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let admin = self.object();
+        async move {
+            let name = text(params.get()?.get_name(), "name")?;
+            let pool = admin.pool(name).await?;
+            results.get().set_pool(pool.into_raw());
+            Ok(())
+        }
+    }
+
+    fn add_client(
+        self: Rc<Self>,
+        params: admin::AddClientParams,
+        mut results: admin::AddClientResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let admin = self.object();
+        async move {
+            let id = text(params.get()?.get_id(), "id")?;
+            let submission = admin.add_client(id).await?;
+            results.get().set_cap(submission.into_raw());
+            Ok(())
+        }
+    }
+
+    fn remove_client(
+        self: Rc<Self>,
+        params: admin::RemoveClientParams,
+        _results: admin::RemoveClientResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let admin = self.object();
+        async move {
+            let id = text(params.get()?.get_id(), "id")?;
+            Ok(admin.remove_client(id).await?)
+        }
+    }
+
+    fn list_clients(
+        self: Rc<Self>,
+        _params: admin::ListClientsParams,
+        mut results: admin::ListClientsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let admin = self.object();
+        async move {
+            let clients = admin.list_clients().await?;
+            let length = list_length(&clients, "clients")?;
+            set_texts(results.get().init_clients(length), &clients);
+            Ok(())
+        }
+    }
+}

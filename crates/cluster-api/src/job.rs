@@ -1,0 +1,172 @@
+//! Jobs: what a worker implements, a client watches, and a scheduler only introduces to each other.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use futures::channel::oneshot;
+
+use crate::RpcError;
+use crate::answer::Answer;
+use crate::handle::{Served, handle};
+use crate::raw::schema_capnp::job;
+use crate::text::{malformed, text};
+
+handle! {
+    /// A reference to a job, queued or running. When the last one goes, the job is cancelled.
+    Job, job
+}
+
+/// A piece of a job's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    /// What was logged. Empty at the end of the log, and only there.
+    pub bytes: Vec<u8>,
+    /// The offset in bytes to read on from.
+    pub next: i64,
+}
+
+impl Job {
+    /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its clones are gone.
+    pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(job, S::released)))
+    }
+
+    /// Returns a job that is not known yet, and what makes it known.
+    ///
+    /// Calls on it wait, and are forwarded in order once it is resolved. It holds the job that it resolved to, and the
+    /// resolver holds nothing: so the job lives as long as somebody has a reference to the promise or to itself.
+    pub fn promise() -> (JobResolver, Self) {
+        let (sender, receiver) = oneshot::channel::<Result<Self, RpcError>>();
+        let resolved = async move {
+            match receiver.await {
+                Ok(Ok(job)) => Ok(Self::into_raw(job)),
+                Ok(Err(error)) => Err(error.into()),
+                Err(oneshot::Canceled) => Err(capnp::Error::failed(
+                    "the job was given up before it started".into(),
+                )),
+            }
+        };
+        (
+            JobResolver(sender),
+            Self::from_raw(capnp_rpc::new_future_client(resolved)),
+        )
+    }
+
+    /// Reads the log from the offset `start`, waiting until there is something to read.
+    ///
+    /// An empty chunk is the end of the log. A negative `start` counts from the present end.
+    pub fn log(&self, start: i64) -> Answer<LogChunk> {
+        let mut request = self.client.log_request();
+        request.get().set_start(start);
+        Answer::new(
+            request.send().promise,
+            |results: job::log_results::Reader<'_>| {
+                let bytes = results
+                    .get_log()
+                    .map_err(|error| malformed(&error, "log"))?
+                    .to_vec();
+                Ok(LogChunk {
+                    bytes,
+                    next: results.get_next(),
+                })
+            },
+        )
+    }
+
+    /// Waits for the job to end, and returns its output.
+    ///
+    /// A job that failed or was cancelled ends in an error with a short reason; its log says more.
+    pub fn result(&self) -> Answer<String> {
+        let request = self.client.result_request();
+        Answer::new(
+            request.send().promise,
+            |results: job::result_results::Reader<'_>| text(results.get_output(), "output"),
+        )
+    }
+
+    /// Asks the worker to stop the job.
+    pub fn cancel(&self) -> Answer<()> {
+        let request = self.client.cancel_request();
+        Answer::new(
+            request.send().promise,
+            |_: job::cancel_results::Reader<'_>| Ok(()),
+        )
+    }
+}
+
+/// Makes a promised job known. Dropping it breaks the promise.
+#[derive(Debug)]
+#[must_use = "dropping a resolver breaks its promise"]
+pub struct JobResolver(oneshot::Sender<Result<Job, RpcError>>);
+
+impl JobResolver {
+    /// Hands over the job. If nobody holds the promise any more, this lets go of it at once.
+    pub fn resolve(self, job: Job) {
+        // An error means that nobody holds the promise, and gives back the job for us to drop.
+        drop(self.0.send(Ok(job)));
+    }
+
+    /// Breaks the promise: all calls on it, past and future, end in `error`.
+    pub fn fail(self, error: RpcError) {
+        drop(self.0.send(Err(error)));
+    }
+}
+
+/// A job as its worker implements it.
+pub trait ServeJob: 'static {
+    /// See [`Job::log`].
+    fn log(self: Rc<Self>, start: i64) -> impl Future<Output = Result<LogChunk, RpcError>>;
+
+    /// See [`Job::result`].
+    fn result(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
+
+    /// See [`Job::cancel`].
+    fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// The last reference has gone: nobody wants the job any more, though calls may still be waiting for answers.
+    ///
+    /// `Drop` comes later, or not at all while the job runs: the scheduler waits for `result` without holding the job.
+    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    fn released(&self);
+}
+
+impl<S: ServeJob> job::Server for Served<S> {
+    fn log(
+        self: Rc<Self>,
+        params: job::LogParams,
+        mut results: job::LogResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let start = params.get()?.get_start();
+            drop(params);
+            let LogChunk { bytes, next } = job.log(start).await?;
+            let mut results = results.get();
+            results.set_next(next);
+            results.set_log(&bytes);
+            Ok(())
+        }
+    }
+
+    fn result(
+        self: Rc<Self>,
+        _params: job::ResultParams,
+        mut results: job::ResultResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let output = job.result().await?;
+            results.get().set_output(&output);
+            Ok(())
+        }
+    }
+
+    fn cancel(
+        self: Rc<Self>,
+        _params: job::CancelParams,
+        _results: job::CancelResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move { Ok(job.cancel().await?) }
+    }
+}

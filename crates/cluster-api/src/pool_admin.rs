@@ -1,0 +1,333 @@
+//! Pool admin: one pool, as an operator sees it.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::answer::{Answer, Pipelined};
+use crate::handle::{Served, handle, nothing};
+use crate::raw::schema_capnp::{pool_admin, worker_info};
+use crate::text::{capability, list_length, malformed, returned, text};
+use crate::{Progress, RpcError, Worker};
+
+handle! {
+    /// The right to administer one pool.
+    PoolAdmin, pool_admin
+}
+
+/// One worker of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerInfo {
+    /// The name it registered with.
+    pub name: String,
+    /// Whether it is ready to take jobs: false while it is paused.
+    pub active: bool,
+    /// Whether it is registered now.
+    pub connected: bool,
+}
+
+impl PoolAdmin {
+    /// Serves `pool`.
+    pub fn serve<S: ServePoolAdmin>(pool: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(pool, nothing)))
+    }
+
+    /// Returns the state of the pool, as text for people.
+    pub fn show(&self) -> Answer<String> {
+        let request = self.client.show_request();
+        Answer::new(
+            request.send().promise,
+            |results: pool_admin::show_results::Reader<'_>| text(results.get_state(), "state"),
+        )
+    }
+
+    /// Returns the pool's workers, including those that are known but not connected.
+    pub fn workers(&self) -> Answer<Vec<WorkerInfo>> {
+        let request = self.client.workers_request();
+        Answer::new(request.send().promise, read_workers)
+    }
+
+    /// Pauses a worker, or ends its pause, on an operator's wish; it is remembered while the worker is away.
+    ///
+    /// With `auto_create`, a worker that has never been seen will do.
+    pub fn set_active(&self, worker: &str, active: bool, auto_create: bool) -> Answer<()> {
+        let mut request = self.client.set_active_request();
+        let mut params = request.get();
+        params.set_worker(worker);
+        params.set_active(active);
+        params.set_auto_create(auto_create);
+        Answer::new(
+            request.send().promise,
+            |_: pool_admin::set_active_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Returns a connected worker's own object.
+    pub fn worker(&self, name: &str) -> Pipelined<Worker> {
+        let mut request = self.client.worker_request();
+        request.get().set_worker(name);
+        let sent = request.send();
+        let worker = Worker::from_raw(sent.pipeline.get_worker());
+        let answer = Answer::new(
+            sent.promise,
+            |results: pool_admin::worker_results::Reader<'_>| {
+                Ok(Worker::from_raw(returned(results.get_worker(), "worker")?))
+            },
+        );
+        Pipelined::new(worker, answer)
+    }
+
+    /// Drains a connected worker, asks it to update itself, and waits until it is back.
+    pub fn update(&self, worker: &str, progress: impl Into<Option<Progress>>) -> Answer<()> {
+        let mut request = self.client.update_request();
+        let mut params = request.get();
+        params.set_worker(worker);
+        if let Some(progress) = progress.into() {
+            params.set_progress(progress.into_raw());
+        }
+        Answer::new(
+            request.send().promise,
+            |_: pool_admin::update_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Sets a client's share of this pool.
+    pub fn set_rate(&self, client: &str, rate: f64) -> Answer<()> {
+        let mut request = self.client.set_rate_request();
+        let mut params = request.get();
+        params.set_id(client);
+        params.set_rate(rate);
+        Answer::new(
+            request.send().promise,
+            |_: pool_admin::set_rate_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Forgets a worker that is not connected.
+    pub fn forget(&self, worker: &str) -> Answer<()> {
+        let mut request = self.client.forget_request();
+        request.get().set_worker(worker);
+        Answer::new(
+            request.send().promise,
+            |_: pool_admin::forget_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Pauses a worker, and waits until it runs no more jobs.
+    pub fn drain(&self, worker: &str, progress: impl Into<Option<Progress>>) -> Answer<()> {
+        let mut request = self.client.drain_request();
+        let mut params = request.get();
+        params.set_worker(worker);
+        if let Some(progress) = progress.into() {
+            params.set_progress(progress.into_raw());
+        }
+        Answer::new(
+            request.send().promise,
+            |_: pool_admin::drain_results::Reader<'_>| Ok(()),
+        )
+    }
+}
+
+fn read_workers(
+    results: pool_admin::workers_results::Reader<'_>,
+) -> Result<Vec<WorkerInfo>, RpcError> {
+    let size = results
+        .total_size()
+        .map_err(|error| malformed(&error, "workers"))?
+        .word_count;
+    let workers = results
+        .get_workers()
+        .map_err(|error| malformed(&error, "workers"))?;
+    // A list whose elements take no space can claim any number of them.
+    if u64::from(workers.len()) > size {
+        return Err(RpcError::failed(
+            "workers has more elements than it has room for",
+        ));
+    }
+    workers
+        .iter()
+        .enumerate()
+        .map(|(index, info)| WorkerInfo::read(info, index))
+        .collect()
+}
+
+impl WorkerInfo {
+    fn read(reader: worker_info::Reader<'_>, index: usize) -> Result<Self, RpcError> {
+        Ok(Self {
+            name: text(reader.get_name(), format_args!("workers[{index}].name"))?,
+            active: reader.get_active(),
+            connected: reader.get_connected(),
+        })
+    }
+
+    fn write(&self, mut builder: worker_info::Builder<'_>) {
+        let Self {
+            name,
+            active,
+            connected,
+        } = self;
+        builder.set_name(name);
+        builder.set_active(*active);
+        builder.set_connected(*connected);
+    }
+}
+
+/// A pool's administration as a scheduler implements it.
+///
+/// `progress` is `None` for clients that do not want it, and for those that are too old to know of it.
+pub trait ServePoolAdmin: 'static {
+    /// See [`PoolAdmin::show`].
+    fn show(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
+
+    /// See [`PoolAdmin::workers`].
+    fn workers(self: Rc<Self>) -> impl Future<Output = Result<Vec<WorkerInfo>, RpcError>>;
+
+    /// See [`PoolAdmin::set_active`].
+    fn set_active(
+        self: Rc<Self>,
+        worker: String,
+        active: bool,
+        auto_create: bool,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::worker`].
+    fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
+
+    /// See [`PoolAdmin::update`].
+    fn update(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::set_rate`]. The rate is as the caller gave it: perhaps not positive, or not a number.
+    fn set_rate(
+        self: Rc<Self>,
+        client: String,
+        rate: f64,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::forget`].
+    fn forget(self: Rc<Self>, worker: String) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::drain`].
+    fn drain(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+}
+
+impl<S: ServePoolAdmin> pool_admin::Server for Served<S> {
+    fn show(
+        self: Rc<Self>,
+        _params: pool_admin::ShowParams,
+        mut results: pool_admin::ShowResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let state = pool.show().await?;
+            results.get().set_state(&state);
+            Ok(())
+        }
+    }
+
+    fn workers(
+        self: Rc<Self>,
+        _params: pool_admin::WorkersParams,
+        mut results: pool_admin::WorkersResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let workers = pool.workers().await?;
+            let length = list_length(&workers, "workers")?;
+            let mut list = results.get().init_workers(length);
+            for (index, worker) in (0..).zip(&workers) {
+                worker.write(list.reborrow().get(index));
+            }
+            Ok(())
+        }
+    }
+
+    fn set_active(
+        self: Rc<Self>,
+        params: pool_admin::SetActiveParams,
+        _results: pool_admin::SetActiveResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let worker = text(reader.get_worker(), "worker")?;
+            let (active, auto_create) = (reader.get_active(), reader.get_auto_create());
+            Ok(pool.set_active(worker, active, auto_create).await?)
+        }
+    }
+
+    fn worker(
+        self: Rc<Self>,
+        params: pool_admin::WorkerParams,
+        mut results: pool_admin::WorkerResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let name = text(params.get()?.get_worker(), "worker")?;
+            let worker = pool.worker(name).await?;
+            results.get().set_worker(worker.into_raw());
+            Ok(())
+        }
+    }
+
+    fn update(
+        self: Rc<Self>,
+        params: pool_admin::UpdateParams,
+        _results: pool_admin::UpdateResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let worker = text(reader.get_worker(), "worker")?;
+            let progress = capability(reader.get_progress(), "progress")?.map(Progress::from_raw);
+            drop(params);
+            Ok(pool.update(worker, progress).await?)
+        }
+    }
+
+    fn set_rate(
+        self: Rc<Self>,
+        params: pool_admin::SetRateParams,
+        _results: pool_admin::SetRateResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let client = text(reader.get_id(), "id")?;
+            Ok(pool.set_rate(client, reader.get_rate()).await?)
+        }
+    }
+
+    fn forget(
+        self: Rc<Self>,
+        params: pool_admin::ForgetParams,
+        _results: pool_admin::ForgetResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let worker = text(params.get()?.get_worker(), "worker")?;
+            Ok(pool.forget(worker).await?)
+        }
+    }
+
+    fn drain(
+        self: Rc<Self>,
+        params: pool_admin::DrainParams,
+        _results: pool_admin::DrainResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let worker = text(reader.get_worker(), "worker")?;
+            let progress = capability(reader.get_progress(), "progress")?.map(Progress::from_raw);
+            drop(params);
+            Ok(pool.drain(worker, progress).await?)
+        }
+    }
+}

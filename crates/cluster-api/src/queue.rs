@@ -1,0 +1,109 @@
+//! Queues: where a registered worker gets its jobs from.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::answer::Answer;
+use crate::handle::{Served, handle};
+use crate::raw::schema_capnp::queue;
+use crate::text::{capability, malformed};
+use crate::{Description, EncodedDescription, Job, RpcError};
+
+handle! {
+    /// A worker's registration. When the last reference goes, the worker is unregistered.
+    Queue, queue
+}
+
+/// Why a worker did not get a description from [`Queue::pop`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PopError {
+    /// There is no job: the call failed.
+    #[error("{0}")]
+    NoJob(#[from] RpcError),
+    /// The job is the worker's, and its client waits for it; but what came with it cannot be understood.
+    ///
+    /// That is the client's fault, so it belongs in the job's log. The worker should go on to its next job.
+    #[error("bad job description: {0}")]
+    BadDescription(RpcError),
+}
+
+impl Queue {
+    /// Serves `queue`, which is told by [`ServeQueue::released`] when the returned handle and all its clones are gone.
+    pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(queue, S::released)))
+    }
+
+    /// Waits until there is a job for this worker, and takes it.
+    ///
+    /// `job` stands for the job that it will be. Calls on it may come in before the answer to this does.
+    pub fn pop(&self, job: Job) -> Answer<Description, PopError> {
+        let mut request = self.client.pop_request();
+        request.get().set_job(job.into_raw());
+        Answer::new(
+            request.send().promise,
+            |results: queue::pop_results::Reader<'_>| {
+                results
+                    .get_descr()
+                    .map_err(|error| malformed(&error, "descr"))
+                    .and_then(|descr| EncodedDescription::copy(descr)?.decode())
+                    .map_err(PopError::BadDescription)
+            },
+        )
+    }
+
+    /// Pauses the worker, or ends its pause, on its own wish.
+    pub fn set_active(&self, active: bool) -> Answer<()> {
+        let mut request = self.client.set_active_request();
+        request.get().set_active(active);
+        Answer::new(
+            request.send().promise,
+            |_: queue::set_active_results::Reader<'_>| Ok(()),
+        )
+    }
+}
+
+/// A queue as a scheduler implements it.
+pub trait ServeQueue: 'static {
+    /// See [`Queue::pop`].
+    ///
+    /// Dropping the returned future means that the worker has taken back its request.
+    fn pop(self: Rc<Self>, job: Job) -> impl Future<Output = Result<EncodedDescription, RpcError>>;
+
+    /// See [`Queue::set_active`].
+    fn set_active(self: Rc<Self>, active: bool) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// The last reference has gone: the worker has left, though a `pop` of its may still be waiting.
+    ///
+    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    fn released(&self);
+}
+
+impl<S: ServeQueue> queue::Server for Served<S> {
+    fn pop(
+        self: Rc<Self>,
+        params: queue::PopParams,
+        mut results: queue::PopResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let queue = self.object();
+        async move {
+            let job = capability(params.get()?.get_job(), "job")?
+                .ok_or_else(|| RpcError::failed("Missing job!"))?;
+            drop(params);
+            let description = queue.pop(Job::from_raw(job)).await?;
+            description.with_reader(|reader| Ok(results.get().set_descr(reader)?))?;
+            Ok(())
+        }
+    }
+
+    fn set_active(
+        self: Rc<Self>,
+        params: queue::SetActiveParams,
+        _results: queue::SetActiveResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let queue = self.object();
+        async move {
+            let active = params.get()?.get_active();
+            Ok(queue.set_active(active).await?)
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Registrations: where the workers of a pool come in.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::answer::{Answer, Pipelined};
+use crate::handle::{Served, handle, nothing};
+use crate::raw::schema_capnp::registration;
+use crate::text::{capability, returned, text};
+use crate::{Queue, RpcError, Worker};
+
+handle! {
+    /// The right to register workers in one pool.
+    Registration, registration
+}
+
+impl Registration {
+    /// Serves `registration`.
+    pub fn serve<S: ServeRegistration>(registration: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(registration, nothing)))
+    }
+
+    /// Registers a worker, for as long as the queue is held.
+    ///
+    /// [`Queue::pop`] can be called at once. `capacity` is how many jobs the worker means to run at a time.
+    pub fn register(&self, name: &str, worker: Worker, capacity: i32) -> Pipelined<Queue> {
+        let mut request = self.client.register_request();
+        let mut params = request.get();
+        params.set_name(name);
+        params.set_worker(worker.into_raw());
+        params.set_capacity(capacity);
+        let sent = request.send();
+        let queue = Queue::from_raw(sent.pipeline.get_queue());
+        let answer = Answer::new(
+            sent.promise,
+            |results: registration::register_results::Reader<'_>| {
+                Ok(Queue::from_raw(returned(results.get_queue(), "queue")?))
+            },
+        );
+        Pipelined::new(queue, answer)
+    }
+}
+
+/// A registration as a scheduler implements it.
+pub trait ServeRegistration: 'static {
+    /// See [`Registration::register`]. The capacity is as the worker gave it: perhaps 0, or negative.
+    fn register(
+        self: Rc<Self>,
+        name: String,
+        worker: Worker,
+        capacity: i32,
+    ) -> impl Future<Output = Result<Queue, RpcError>>;
+}
+
+impl<S: ServeRegistration> registration::Server for Served<S> {
+    fn register(
+        self: Rc<Self>,
+        params: registration::RegisterParams,
+        mut results: registration::RegisterResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let registration = self.object();
+        async move {
+            let reader = params.get()?;
+            let name = text(reader.get_name(), "name")?;
+            let worker = capability(reader.get_worker(), "worker")?
+                .ok_or_else(|| RpcError::failed("Missing worker argument!"))?;
+            let capacity = reader.get_capacity();
+            drop(params);
+            let queue = registration
+                .register(name, Worker::from_raw(worker), capacity)
+                .await?;
+            results.get().set_queue(queue.into_raw());
+            Ok(())
+        }
+    }
+}

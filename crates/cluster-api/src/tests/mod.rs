@@ -1,0 +1,1 @@
+//! Tests that need the generated types, which nobody outside can see.

@@ -1,0 +1,83 @@
+//! Reading and writing Text, Lists and capabilities, with errors that name the field.
+
+use std::fmt::Display;
+
+use capnp::{text, text_list};
+
+use crate::RpcError;
+
+/// Reads a Text field, which must be UTF-8.
+pub(crate) fn text(
+    value: capnp::Result<text::Reader<'_>>,
+    field: impl Display,
+) -> Result<String, RpcError> {
+    value
+        .map_err(|error| malformed(&error, &field))?
+        .to_string()
+        .map_err(|_| RpcError::failed(format!("{field} is not valid UTF-8")))
+}
+
+/// Reads a field of type List(Text), all of which must be UTF-8.
+pub(crate) fn texts(
+    value: capnp::Result<text_list::Reader<'_>>,
+    field: impl Display,
+) -> Result<Vec<String>, RpcError> {
+    value
+        .map_err(|error| malformed(&error, &field))?
+        .iter()
+        .enumerate()
+        .map(|(index, value)| text(value, format_args!("{field}[{index}]")))
+        .collect()
+}
+
+/// Writes a field of type List(Text).
+///
+/// The list must have been initialised with the length of `values`.
+pub(crate) fn set_texts(mut list: text_list::Builder<'_>, values: &[String]) {
+    for (index, value) in (0..).zip(values) {
+        list.set(index, value);
+    }
+}
+
+/// Returns the length of a list as the wire has it.
+pub(crate) fn list_length<T>(values: &[T], field: impl Display) -> Result<u32, RpcError> {
+    // A list pointer has 29 bits for the length.
+    u32::try_from(values.len())
+        .ok()
+        .filter(|&length| length < 1 << 29)
+        .ok_or_else(|| RpcError::failed(format!("{field} has too many elements")))
+}
+
+/// Reads a capability, which may be null.
+pub(crate) fn capability<C>(
+    value: capnp::Result<C>,
+    field: impl Display,
+) -> Result<Option<C>, RpcError> {
+    use capnp::ErrorKind::{
+        MessageContainsInvalidCapabilityPointer, MessageContainsNullCapabilityPointer,
+    };
+    match value {
+        Ok(client) => Ok(Some(client)),
+        // Invalid is what a pointer to an entry `none` of the capability table gives: null by another name.
+        Err(error)
+            if matches!(
+                error.kind,
+                MessageContainsNullCapabilityPointer | MessageContainsInvalidCapabilityPointer
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(malformed(&error, field)),
+    }
+}
+
+/// Reads a capability that a method promised to return.
+pub(crate) fn returned<C>(value: capnp::Result<C>, field: &str) -> Result<C, RpcError> {
+    capability(value, field)?
+        .ok_or_else(|| RpcError::failed(format!("the answer has no {field} in it")))
+}
+
+/// Says which field of a message is malformed.
+pub(crate) fn malformed(error: &capnp::Error, field: impl Display) -> RpcError {
+    RpcError::failed(format!("{field} is malformed: {error}"))
+}

@@ -1,0 +1,172 @@
+//! Tickets: places in a pool's backlog.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use capnp::capability::FromClientHook as _;
+
+use crate::answer::{Answer, Pipelined};
+use crate::handle::{Served, handle};
+use crate::raw::extensions_capnp::{extended_ticket, ticket_status};
+use crate::raw::schema_capnp::ticket;
+use crate::text::{returned, text};
+use crate::{Job, RpcError};
+
+handle! {
+    /// A reference to a queued request for a job. When the last one goes, the request is given up.
+    Ticket, ticket
+}
+
+/// How far a ticket has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TicketStatus {
+    /// In the pool's backlog: no worker has been chosen for it yet.
+    Queued {
+        /// How many tickets are before it in the backlog.
+        ahead: u32,
+    },
+    /// In the local queue of a worker, which has not taken it yet.
+    Assigned {
+        /// The worker's name.
+        worker: String,
+        /// How many tickets are before it in that queue.
+        ahead: u32,
+    },
+    /// Taken by a worker.
+    Running {
+        /// The worker's name.
+        worker: String,
+    },
+    /// The job has ended, one way or another.
+    Finished,
+}
+
+impl Ticket {
+    /// Serves `ticket`, together with the extension [`Ticket::status`].
+    pub fn serve<S: ServeTicket>(ticket: Rc<S>) -> Self {
+        let client: extended_ticket::Client =
+            capnp_rpc::new_client(Served::new(ticket, S::released));
+        Self::from_raw(client.cast_to())
+    }
+
+    /// Returns the job, which may not have been taken by a worker yet.
+    pub fn job(&self) -> Pipelined<Job> {
+        let sent = self.client.job_request().send();
+        let job = Job::from_raw(sent.pipeline.get_job());
+        let answer = Answer::new(sent.promise, |results: ticket::job_results::Reader<'_>| {
+            Ok(Job::from_raw(returned(results.get_job(), "job")?))
+        });
+        Pipelined::new(job, answer)
+    }
+
+    /// Takes the job out of the backlog, or cancels it if a worker has taken it.
+    pub fn cancel(&self) -> Answer<()> {
+        let request = self.client.cancel_request();
+        Answer::new(
+            request.send().promise,
+            |_: ticket::cancel_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Returns how far the ticket has come.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn status(&self) -> Answer<TicketStatus> {
+        let client: ticket_status::Client = self.client.clone().cast_to();
+        let sent = client.status_request().send();
+        Answer::new(sent.promise, |status: ticket_status::status::Reader<'_>| {
+            TicketStatus::read(status)
+        })
+    }
+}
+
+/// A ticket as a scheduler implements it.
+pub trait ServeTicket: 'static {
+    /// See [`Ticket::job`]. Should answer at once, with a [`Job::promise`] if need be.
+    fn job(self: Rc<Self>) -> impl Future<Output = Result<Job, RpcError>>;
+
+    /// See [`Ticket::cancel`].
+    fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`Ticket::status`].
+    fn status(self: Rc<Self>) -> impl Future<Output = Result<TicketStatus, RpcError>>;
+
+    /// The last reference has gone: the client does not want the job any more, unless a worker has it already.
+    ///
+    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    fn released(&self);
+}
+
+impl<S: ServeTicket> ticket::Server for Served<S> {
+    fn job(
+        self: Rc<Self>,
+        _params: ticket::JobParams,
+        mut results: ticket::JobResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let ticket = self.object();
+        async move {
+            let job = ticket.job().await?;
+            results.get().set_job(job.into_raw());
+            Ok(())
+        }
+    }
+
+    fn cancel(
+        self: Rc<Self>,
+        _params: ticket::CancelParams,
+        _results: ticket::CancelResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let ticket = self.object();
+        async move { Ok(ticket.cancel().await?) }
+    }
+}
+
+impl<S: ServeTicket> ticket_status::Server for Served<S> {
+    fn status(
+        self: Rc<Self>,
+        _params: ticket_status::StatusParams,
+        mut results: ticket_status::StatusResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let ticket = self.object();
+        async move {
+            ticket.status().await?.write(results.get());
+            Ok(())
+        }
+    }
+}
+
+impl<S: ServeTicket> extended_ticket::Server for Served<S> {}
+
+impl TicketStatus {
+    fn read(reader: ticket_status::status::Reader<'_>) -> Result<Self, RpcError> {
+        match reader.which() {
+            Ok(ticket_status::status::Queued(queued)) => Ok(Self::Queued {
+                ahead: queued.get_ahead(),
+            }),
+            Ok(ticket_status::status::Assigned(assigned)) => Ok(Self::Assigned {
+                worker: text(assigned.get_worker(), "worker")?,
+                ahead: assigned.get_ahead(),
+            }),
+            Ok(ticket_status::status::Running(running)) => Ok(Self::Running {
+                worker: text(running.get_worker(), "worker")?,
+            }),
+            Ok(ticket_status::status::Finished(())) => Ok(Self::Finished),
+            Err(capnp::NotInSchema(tag)) => {
+                Err(RpcError::failed(format!("Unknown ticket status {tag}")))
+            }
+        }
+    }
+
+    fn write(&self, mut builder: ticket_status::status::Builder<'_>) {
+        match self {
+            Self::Queued { ahead } => builder.init_queued().set_ahead(*ahead),
+            Self::Assigned { worker, ahead } => {
+                let mut assigned = builder.init_assigned();
+                assigned.set_worker(worker);
+                assigned.set_ahead(*ahead);
+            }
+            Self::Running { worker } => builder.init_running().set_worker(worker),
+            Self::Finished => builder.set_finished(()),
+        }
+    }
+}

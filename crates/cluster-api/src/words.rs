@@ -1,0 +1,75 @@
+//! Compact copies of Cap'n Proto values: one segment of exactly the right size, and nothing around it.
+
+use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions, ReaderSegments};
+use capnp::traits::{Owned, SetterInput};
+use capnp::{MessageSize, Word};
+
+use crate::RpcError;
+
+/// Copies a value, with all fields that this program does not know, into a segment of its own.
+///
+/// `size` is the value's own account of its size, which follows every pointer; so a small message whose pointers share
+/// their targets is seen for the large tree it would be copied into. A value that is larger than `limit` bytes is
+/// refused, and so is one that holds capabilities: the copy is plain data.
+pub(crate) fn copy<T: Owned>(
+    size: MessageSize,
+    value: impl SetterInput<T>,
+    limit: usize,
+    what: &str,
+) -> Result<Box<[Word]>, RpcError> {
+    if size.cap_count > 0 {
+        return Err(RpcError::failed(format!("{what} cannot hold capabilities")));
+    }
+    let words = usize::try_from(size.word_count).unwrap_or(usize::MAX);
+    let first_segment = words
+        .checked_add(1) // for the pointer to the root
+        .filter(|&words| words <= limit / size_of::<Word>())
+        .and_then(|words| u32::try_from(words).ok())
+        .ok_or_else(|| RpcError::failed(format!("{what} is larger than {limit} bytes")))?;
+    let mut message = Builder::new(HeapAllocator::new().first_segment_words(first_segment));
+    message.set_root(value)?;
+    single_segment(&message)
+}
+
+/// Returns the words of a message that has only one segment.
+fn single_segment(message: &Builder<HeapAllocator>) -> Result<Box<[Word]>, RpcError> {
+    match *message.get_segments_for_output() {
+        [segment] => Ok(from_bytes(segment)),
+        ref segments => Err(RpcError::failed(format!(
+            "a copy took {} segments",
+            segments.len()
+        ))),
+    }
+}
+
+/// Returns `bytes` as words; a last incomplete word is filled up with zeros.
+pub(crate) fn from_bytes(bytes: &[u8]) -> Box<[Word]> {
+    let mut words = Word::allocate_zeroed_vec(bytes.len().div_ceil(size_of::<Word>()));
+    if let Some(copy) = Word::words_to_bytes_mut(&mut words).get_mut(..bytes.len()) {
+        copy.copy_from_slice(bytes);
+    }
+    words.into_boxed_slice()
+}
+
+/// A message of one segment that somebody else owns.
+pub(crate) struct OneSegment<'a>(&'a [Word]);
+
+impl ReaderSegments for OneSegment<'_> {
+    fn get_segment(&self, index: u32) -> Option<&[u8]> {
+        (index == 0).then(|| Word::words_to_bytes(self.0))
+    }
+
+    fn len(&self) -> usize {
+        1
+    }
+}
+
+/// Reads words that [`copy`] made.
+///
+/// No more may be read than is there, twice over (asking for a size is a reading too): a list whose elements take no
+/// space could otherwise claim millions of them.
+pub(crate) fn read(words: &[Word]) -> Reader<OneSegment<'_>> {
+    let mut options = ReaderOptions::new();
+    options.traversal_limit_in_words(Some(2 * words.len()));
+    Reader::new(OneSegment(words), options)
+}

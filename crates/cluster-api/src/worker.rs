@@ -1,0 +1,180 @@
+//! Workers: what each of them implements to be administered.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::rc::Rc;
+
+use crate::RpcError;
+use crate::answer::Answer;
+use crate::handle::{Served, handle, nothing};
+use crate::raw::schema_capnp::{additional_metric, metric, worker};
+use crate::text::{malformed, text};
+
+handle! {
+    /// A reference to a worker's own object.
+    Worker, worker
+}
+
+/// Which of the two standard sources of metrics is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MetricsSource {
+    /// The worker's program.
+    Agent,
+    /// The machine that it runs on.
+    Host,
+}
+
+/// Metrics in the form that Prometheus scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metric {
+    /// The HTTP content type of `data`.
+    pub content_type: String,
+    /// The body.
+    pub data: String,
+}
+
+impl Worker {
+    /// Serves `worker`.
+    pub fn serve<S: ServeWorker>(worker: Rc<S>) -> Self {
+        Self::from_raw(capnp_rpc::new_client(Served::new(worker, nothing)))
+    }
+
+    /// Returns the metrics of the worker's program or of its machine.
+    pub fn metrics(&self, source: MetricsSource) -> Answer<Metric> {
+        let mut request = self.client.metrics_request();
+        request.get().set_source(match source {
+            MetricsSource::Agent => worker::MetricsSource::Agent,
+            MetricsSource::Host => worker::MetricsSource::Host,
+        });
+        Answer::new(
+            request.send().promise,
+            |results: worker::metrics_results::Reader<'_>| {
+                Ok(Metric {
+                    content_type: text(results.get_content_type(), "contentType")?,
+                    data: text(results.get_data(), "data")?,
+                })
+            },
+        )
+    }
+
+    /// Asks the worker to finish its jobs and restart in its latest version.
+    ///
+    /// Success shows as an error of kind `Disconnected`, and the worker registering again. If the call returns normally, the
+    /// worker has misunderstood.
+    pub fn self_update(&self) -> Answer<()> {
+        let request = self.client.self_update_request();
+        Answer::new(
+            request.send().promise,
+            |_: worker::self_update_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Returns the metrics of another source, or `None` if the worker has none of that name.
+    pub fn additional_metric(&self, source: &str) -> Answer<Option<Metric>> {
+        let mut request = self.client.additional_metric_request();
+        request.get().set_source(source);
+        let sent = request.send();
+        Answer::new(
+            sent.promise,
+            |results: worker::additional_metric_results::Reader<'_>| {
+                let metric = results
+                    .get_metric()
+                    .map_err(|error| malformed(&error, "metric"))?;
+                match metric.which() {
+                    Ok(additional_metric::Metric(metric)) => {
+                        let metric = metric.map_err(|error| malformed(&error, "metric"))?;
+                        Ok(Some(Metric::read(metric)?))
+                    }
+                    Ok(additional_metric::NotReported(())) => Ok(None),
+                    Err(capnp::NotInSchema(tag)) => {
+                        Err(RpcError::failed(format!("Unknown metric type {tag}")))
+                    }
+                }
+            },
+        )
+    }
+}
+
+impl Metric {
+    fn read(reader: metric::Reader<'_>) -> Result<Self, RpcError> {
+        Ok(Self {
+            content_type: text(reader.get_content_type(), "contentType")?,
+            data: text(reader.get_data(), "data")?,
+        })
+    }
+}
+
+/// A worker as its own program implements it.
+pub trait ServeWorker: 'static {
+    /// See [`Worker::metrics`].
+    fn metrics(
+        self: Rc<Self>,
+        source: MetricsSource,
+    ) -> impl Future<Output = Result<Metric, RpcError>>;
+
+    /// See [`Worker::self_update`]. It cannot return successfully: the program that would is to be replaced.
+    fn self_update(self: Rc<Self>) -> impl Future<Output = Result<Infallible, RpcError>>;
+
+    /// See [`Worker::additional_metric`].
+    fn additional_metric(
+        self: Rc<Self>,
+        source: String,
+    ) -> impl Future<Output = Result<Option<Metric>, RpcError>>;
+}
+
+impl<S: ServeWorker> worker::Server for Served<S> {
+    fn metrics(
+        self: Rc<Self>,
+        params: worker::MetricsParams,
+        mut results: worker::MetricsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let worker = self.object();
+        async move {
+            let source = match params.get()?.get_source() {
+                Ok(worker::MetricsSource::Agent) => MetricsSource::Agent,
+                Ok(worker::MetricsSource::Host) => MetricsSource::Host,
+                Err(capnp::NotInSchema(_)) => {
+                    return Err(RpcError::failed("Unknown metrics source").into());
+                }
+            };
+            drop(params);
+            let Metric { content_type, data } = worker.metrics(source).await?;
+            let mut results = results.get();
+            results.set_content_type(&content_type);
+            results.set_data(&data);
+            Ok(())
+        }
+    }
+
+    fn self_update(
+        self: Rc<Self>,
+        _params: worker::SelfUpdateParams,
+        _results: worker::SelfUpdateResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let worker = self.object();
+        async move { match worker.self_update().await? {} }
+    }
+
+    fn additional_metric(
+        self: Rc<Self>,
+        params: worker::AdditionalMetricParams,
+        mut results: worker::AdditionalMetricResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let worker = self.object();
+        async move {
+            let source = text(params.get()?.get_source(), "source")?;
+            drop(params);
+            let metric = worker.additional_metric(source).await?;
+            let mut builder = results.get().init_metric();
+            match metric {
+                Some(Metric { content_type, data }) => {
+                    let mut metric = builder.init_metric();
+                    metric.set_content_type(&content_type);
+                    metric.set_data(&data);
+                }
+                None => builder.set_not_reported(()),
+            }
+            Ok(())
+        }
+    }
+}
