@@ -104,17 +104,14 @@ impl DockerBuild {
             Dockerfile::Path(path) => place.set_path(path),
         }
         // Empty means "not given", for which the wire has the null pointer.
-        for (value, set) in [
-            (
-                push_target,
-                docker_build::Builder::set_push_target as fn(&mut _, _),
-            ),
-            (push_user, docker_build::Builder::set_push_user),
-            (push_password, docker_build::Builder::set_push_password),
-        ] {
-            if !value.is_empty() {
-                set(&mut builder, value.as_str());
-            }
+        if !push_target.is_empty() {
+            builder.set_push_target(push_target);
+        }
+        if !push_user.is_empty() {
+            builder.set_push_user(push_user);
+        }
+        if !push_password.is_empty() {
+            builder.set_push_password(push_password);
         }
         let length = list_length(build_args, "description.buildArgs")?;
         set_texts(builder.reborrow().init_build_args(length), build_args);
