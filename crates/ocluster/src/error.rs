@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::signals::Interrupt;
+
 /// What sort of thing went wrong; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -51,6 +53,21 @@ impl CommandError {
         Self::new(Kind::Failed, message)
     }
 
+    /// It did not work because of `error`, of which every cause is named, once.
+    pub fn caused(error: impl std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            let text = next.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = next.source();
+        }
+        Self::failed(message)
+    }
+
     /// The command line makes no sense.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, message)
@@ -59,6 +76,11 @@ impl CommandError {
     /// Something happened that should not be possible.
     pub fn internal(message: impl fmt::Display) -> Self {
         Self::new(Kind::Internal, message)
+    }
+
+    /// A signal ended it, with `message` as the last word.
+    pub fn interrupted(interrupt: Interrupt, message: impl fmt::Display) -> Self {
+        Self::new(Kind::Interrupted(interrupt.number()), message)
     }
 
     /// It did not work, and the user has been told already.

@@ -8,6 +8,7 @@
 //! Local time; the source, right-aligned in 14 columns; the level; the text, its further lines indented to where the
 //! first began. Messages of the source `application` have no level and are shown unless all is quiet.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io::IsTerminal as _;
 
@@ -31,8 +32,14 @@ const TEXT_COLUMN: usize = 42;
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct LoggingArgs {
-    /// When to use colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     pub color: Colour,
     /// Log nothing
     #[arg(short, long, global = true)]
@@ -40,8 +47,8 @@ pub struct LoggingArgs {
     /// Log more: once for info, twice for debug
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Log messages of this level and above
-    #[arg(long, global = true, value_name = "LEVEL")]
+    /// Log messages of this level and above: quiet, error, warning, info or debug
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
     pub verbosity: Option<Verbosity>,
 }
 
@@ -50,13 +57,10 @@ pub struct LoggingArgs {
 pub enum Colour {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
-    #[value(help = "on a terminal, unless NO_COLOR is set")]
     Auto,
     /// Always.
-    #[value(help = "even when standard error is not a terminal")]
     Always,
     /// Never.
-    #[value(help = "plain text")]
     Never,
 }
 
@@ -64,19 +68,14 @@ pub enum Colour {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Verbosity {
     /// Nothing at all.
-    #[value(help = "nothing at all")]
     Quiet,
     /// What failed.
-    #[value(help = "what failed")]
     Error,
     /// What may need attention.
-    #[value(help = "what may need attention")]
     Warning,
     /// What the program does.
-    #[value(help = "what the program does")]
     Info,
     /// Everything.
-    #[value(help = "everything")]
     Debug,
 }
 
@@ -154,9 +153,24 @@ fn source(target: &str) -> &str {
     }
 }
 
+thread_local! {
+    /// The last second that was logged, and how it is written. A busy scheduler logs thousands of lines in each.
+    static THIS_SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+}
+
 /// Returns the local time as log lines show it.
 fn local_time() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%d %H:%M.%S").to_string()
+    let now = jiff::Timestamp::now();
+    THIS_SECOND.with_borrow_mut(|(second, text)| {
+        if *second != now.as_second() {
+            *second = now.as_second();
+            *text = now
+                .to_zoned(jiff::tz::TimeZone::system())
+                .strftime("%Y-%m-%d %H:%M.%S")
+                .to_string();
+        }
+        text.clone()
+    })
 }
 
 /// Writes one event as one line (or an indented paragraph).
@@ -178,12 +192,14 @@ where
     ) -> fmt::Result {
         let source = source(event.metadata().target());
         write!(writer, "{} {source:>14} ", (self.clock)())?;
-        match level_name(*event.metadata().level()) {
-            _ if source == APPLICATION && *event.metadata().level() == Level::INFO => {
-                write!(writer, " ")?
-            }
-            (name, code) if self.colour => write!(writer, "[\x1b[{code}m{name}\x1b[0m] ")?,
-            (name, _) => write!(writer, "[{name}] ")?,
+        let level = *event.metadata().level();
+        let (name, code) = level_name(level);
+        if source == APPLICATION && level == Level::INFO {
+            write!(writer, " ")?;
+        } else if self.colour {
+            write!(writer, "[\x1b[{code}m{name}\x1b[0m] ")?;
+        } else {
+            write!(writer, "[{name}] ")?;
         }
         let mut message = Message::default();
         event.record(&mut message);

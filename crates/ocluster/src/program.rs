@@ -16,8 +16,8 @@ const HELP_WIDTH: usize = 100;
 
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
-    ("--listen-prometheus", "there is no metrics endpoint yet"),
-    ("--additional-metrics", "there is no metrics endpoint yet"),
+    ("--listen-prometheus", METRICS),
+    ("--additional-metrics", METRICS),
     ("--obuilder-store", OBUILDER),
     ("--obuilder-prune-threshold", OBUILDER),
     ("--obuilder-prune-limit", OBUILDER),
@@ -35,8 +35,9 @@ const NOT_YET: &[(&str, &str)] = &[
     ("--qemu-memory", OBUILDER),
 ];
 
-const OBUILDER: &str =
-    "this worker builds Docker jobs only, so there is nothing for it to configure";
+const METRICS: &str = "there is no metrics endpoint";
+
+const OBUILDER: &str = "workers build Docker jobs only";
 
 /// Reads the command line, runs `main` on one thread, and says how it ended.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
@@ -100,9 +101,12 @@ pub fn parse<A: Parser + CommandFactory>(
         .try_get_matches_from(args)
         .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NotParsed::Answered(error.to_string())
         }
+        ErrorKind::InvalidSubcommand => NotParsed::Refused(unknown_command::<A>(&error)),
         _ => NotParsed::Refused(refusal(&error)),
     })
 }
@@ -111,6 +115,28 @@ pub fn parse<A: Parser + CommandFactory>(
 fn plain_help(arg: OsString) -> OsString {
     let formatted = arg.to_str().is_some_and(|arg| arg.starts_with("--help="));
     if formatted { "--help".into() } else { arg }
+}
+
+/// Says that there is no such command, or that there are several.
+fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
+    let given = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(given)) => given.as_str(),
+        _ => "",
+    };
+    let command = A::command();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|name| name.starts_with(given))
+        .map(|name| format!("'{name}'"))
+        .collect();
+    if names.is_empty() {
+        return CommandError::usage(format_args!("unknown command '{given}'"));
+    }
+    let names = names.join(" or ");
+    CommandError::usage(format_args!(
+        "command '{given}' ambiguous and could be either {names}"
+    ))
 }
 
 /// Says what was wrong with a command line.
