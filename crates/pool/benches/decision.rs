@@ -1,1 +1,166 @@
-fn main() {}
+//! How long one decision takes with a million queued tickets, and ten thousand workers and hints.
+//!
+//! Each measurement is of a short cycle that leaves the pool as big as it was, effects drained.
+
+use std::hint::black_box;
+
+use criterion::Criterion;
+use pool::{
+    CacheHint, Cancel, Capacity, ClientId, Config, Effect, InactiveReason, Pool, Rate, Remembered,
+    TicketId, Time, WorkerId, WorkerName,
+};
+
+const TICKETS: usize = 1_000_000;
+const WORKERS: usize = 10_000;
+const HINTS: usize = 10_000;
+const CLIENTS: usize = 100;
+const NOW: Time = Time::EPOCH;
+
+struct Cluster {
+    pool: Pool,
+    workers: Vec<WorkerId>,
+    clients: Vec<ClientId>,
+    hints: Vec<String>,
+    /// What each worker runs, by its place in `workers`.
+    running: Vec<Vec<TicketId>>,
+    /// Counts up, to choose the next client, worker and hint.
+    turn: usize,
+}
+
+impl Cluster {
+    /// Returns a cluster of waiting workers, each of which remembers three hints of its own choice
+    /// and one that all have.
+    fn idle() -> Self {
+        let names: Vec<_> = (0..WORKERS)
+            .map(|n| WorkerName::new(&format!("worker-{n:05}")).unwrap())
+            .collect();
+        let hints: Vec<_> = (0..HINTS)
+            .map(|n| format!("github.com/owner/repository-{n}"))
+            .collect();
+        let mut remembered = Remembered::default();
+        for (n, name) in names.iter().enumerate() {
+            remembered.workers.insert(name.clone(), false);
+            let own = (1..=3).map(|k| hints[(n * 7 + k * 3_001) % HINTS].as_str());
+            for hint in own.chain(["everywhere"]) {
+                remembered.cached.push((CacheHint::new(hint), name.clone()));
+            }
+        }
+        let mut pool = Pool::new(Config::default(), remembered);
+        let workers: Vec<_> = names
+            .into_iter()
+            .map(|name| {
+                let worker = pool.register(name, Capacity::new(1)).unwrap();
+                pool.set_active(worker, InactiveReason::WorkerPause, true)
+                    .unwrap();
+                pool.pop(worker).unwrap();
+                worker
+            })
+            .collect();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|n| ClientId::new(&format!("client-{n}")).unwrap())
+            .collect();
+        for (n, client) in clients.iter().enumerate() {
+            pool.set_rate(client, Rate::new((1 + n % 7) as f64).unwrap());
+        }
+        let running = vec![Vec::new(); WORKERS];
+        let mut cluster = Self {
+            pool,
+            workers,
+            clients,
+            hints,
+            running,
+            turn: 0,
+        };
+        cluster.drain();
+        cluster
+    }
+
+    /// Returns the same with all workers at work and a backlog.
+    fn busy() -> Self {
+        let mut cluster = Self::idle();
+        for _ in 0..TICKETS + WORKERS {
+            cluster.submit();
+            cluster.drain();
+        }
+        cluster
+    }
+
+    fn submit(&mut self) -> TicketId {
+        self.turn += 1;
+        let turn = self.turn.wrapping_mul(7_919);
+        let (client, hint) = (&self.clients[turn % CLIENTS], &self.hints[turn % HINTS]);
+        self.pool.submit(NOW, client, hint, turn.is_multiple_of(50))
+    }
+
+    fn finish(&mut self, worker: usize) {
+        for ticket in std::mem::take(&mut self.running[worker]) {
+            self.pool.job_finished(ticket);
+        }
+    }
+
+    /// Performs effects, of which only deliveries matter here. Returns who got something.
+    fn drain(&mut self) -> Option<usize> {
+        let mut last = None;
+        while let Some(effect) = self.pool.poll_effect() {
+            if let Effect::Deliver { worker, ticket, .. } = black_box(effect) {
+                // Registrations are in order, as are workers.
+                let place = self.workers.binary_search(&worker).unwrap();
+                self.running[place].push(ticket);
+                last = Some(place);
+            }
+        }
+        last
+    }
+}
+
+fn decisions(c: &mut Criterion) {
+    let mut cluster = Cluster::busy();
+    c.bench_function("backlog: submit, cancel (2 decisions)", |b| {
+        b.iter(|| {
+            let ticket = cluster.submit();
+            cluster.drain();
+            assert_eq!(cluster.pool.cancel(ticket), Cancel::Cancelled);
+            cluster.drain();
+        });
+    });
+    c.bench_function("backlog: finish, pop, submit (3 decisions)", |b| {
+        let mut worker = 0;
+        b.iter(|| {
+            worker = (worker + 1) % WORKERS;
+            cluster.finish(worker);
+            cluster.pool.pop(cluster.workers[worker]).unwrap();
+            cluster.drain();
+            cluster.submit();
+            cluster.drain();
+        });
+    });
+    drop(cluster);
+
+    let mut cluster = Cluster::idle();
+    c.bench_function("idle: submit, take, finish, pop (4 decisions)", |b| {
+        b.iter(|| {
+            cluster.submit();
+            let worker = cluster.drain().expect("somebody waits");
+            cluster.finish(worker);
+            cluster.pool.pop(cluster.workers[worker]).unwrap();
+            cluster.drain();
+        });
+    });
+    c.bench_function("idle: the same, with a hint that all workers have", |b| {
+        b.iter(|| {
+            cluster
+                .pool
+                .submit(NOW, &cluster.clients[0], "everywhere", false);
+            let worker = cluster.drain().expect("somebody waits");
+            cluster.finish(worker);
+            cluster.pool.pop(cluster.workers[worker]).unwrap();
+            cluster.drain();
+        });
+    });
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    decisions(&mut criterion);
+    criterion.final_summary();
+}

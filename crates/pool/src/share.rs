@@ -49,10 +49,13 @@ impl Rate {
         self.0
     }
 
-    /// Returns how long `cost` takes at this rate.
+    /// Returns how long `cost` takes at this rate, but at most a century.
+    ///
+    /// With that limit a client with a tiny rate needs thousands of tickets to get to the end of time.
     fn time_for(self, cost: Duration) -> Duration {
-        // A cast from float saturates, which is what a tiny rate needs.
-        Duration::from_micros((cost.as_micros() as f64 / self.0 + 0.5) as u64)
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+        // A cast from float saturates.
+        Duration::from_micros((cost.as_micros() as f64 / self.0 + 0.5) as u64).min(CENTURY)
     }
 }
 

@@ -6,14 +6,14 @@
 //!
 //! Every word checks the pool's invariants before it returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use expect_test::Expect;
 use pool::{
-    Cancel, Capacity, ClientId, Config, Cost, Effect, InactiveReason, MainView, Pool, PopId, Rate,
-    Remembered, TicketId, Time, WorkerId, WorkerName,
+    Cancel, Capacity, ClientId, Config, Cost, Disconnected, Effect, ForgetError, InactiveReason,
+    MainView, Pool, PopId, Rate, Remembered, TicketId, Time, WorkerId, WorkerName,
 };
 
 /// What jobs cost in stories: small numbers read better.
@@ -33,6 +33,7 @@ pub(crate) struct Story {
     /// Job names by ticket.
     jobs: BTreeMap<TicketId, String>,
     tickets: BTreeMap<String, TicketId>,
+    cancelled: BTreeSet<TicketId>,
     /// What each pop was answered.
     answers: BTreeMap<PopId, Answer>,
     /// Decisions since they were last asked for.
@@ -60,6 +61,7 @@ impl Story {
             database,
             jobs: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
             answers: BTreeMap::new(),
             log: Vec::new(),
             running: Vec::new(),
@@ -120,6 +122,33 @@ impl Story {
         self.check();
     }
 
+    /// Something arrives late from a registration that has ended: nothing may come of it.
+    pub(crate) fn late(&mut self, worker: WorkerId) {
+        self.pause();
+        let before = self.dump();
+        assert_eq!(self.pool.pop(worker), Err(Disconnected));
+        assert_eq!(
+            self.pool.set_active(worker, WORKER, false),
+            Err(Disconnected)
+        );
+        self.pool.release(worker);
+        self.check();
+        assert_eq!((self.pool.poll_effect(), self.dump()), (None, before));
+    }
+
+    /// An admin pauses or unpauses a worker by name, seen before or not.
+    pub(crate) fn set_paused(&mut self, name: &str, paused: bool) {
+        self.pool.set_paused(&worker(name), paused, true).unwrap();
+        self.check();
+    }
+
+    /// An admin has a worker forgotten, unless it is unknown or connected.
+    pub(crate) fn forget(&mut self, name: &str) -> Result<(), ForgetError> {
+        let forgotten = self.pool.forget(&worker(name));
+        self.check();
+        forgotten
+    }
+
     /// Pops jobs until a pop has to wait, then releases the worker. Returns the jobs.
     pub(crate) fn flush(&mut self, worker: WorkerId) -> String {
         let mut jobs = Vec::new();
@@ -163,8 +192,23 @@ impl Story {
 
     pub(crate) fn cancel(&mut self, ticket: TicketId) -> Cancel {
         let cancelled = self.pool.cancel(ticket);
+        if cancelled == Cancel::Cancelled {
+            self.cancelled.insert(ticket);
+        }
         self.check();
         cancelled
+    }
+
+    /// Removes a client, and returns those of its jobs that were still queued.
+    pub(crate) fn remove_client(&mut self, client: &str) -> String {
+        let tickets = self.pool.remove_client(&self::client(client));
+        self.cancelled.extend(&tickets);
+        self.check();
+        let jobs: Vec<_> = tickets
+            .iter()
+            .map(|ticket| self.jobs[ticket].as_str())
+            .collect();
+        jobs.join(" ")
     }
 
     // Time.
@@ -193,32 +237,88 @@ impl Story {
     pub(crate) fn pause(&mut self) {
         while let Some(effect) = self.pool.poll_effect() {
             self.check();
-            match effect {
-                Effect::Deliver { pop, ticket, .. } => {
-                    let twice = self.answers.insert(pop, Answer::Job(ticket));
-                    assert!(twice.is_none(), "{pop} was answered twice");
-                }
-                Effect::PopFailed { pop } => {
-                    let twice = self.answers.insert(pop, Answer::Failed);
-                    assert!(twice.is_none(), "{pop} was answered twice");
-                }
-                Effect::SaveCached { hint, worker } => self.database.cached.push((hint, worker)),
-                Effect::SavePaused { worker, paused } => {
-                    self.database.workers.insert(worker, paused);
-                }
-                Effect::SaveRate { client, rate } => {
-                    self.database.rates.insert(client, rate);
-                }
-                Effect::ForgetWorker { worker } => {
-                    self.database.workers.remove(&worker);
-                    self.database.cached.retain(|(_, by)| *by != worker);
-                }
-                Effect::RunningChanged { worker, running } => {
-                    self.running.push(format!("{worker} {running}"));
-                }
-                Effect::Decided(decision) => self.log.push(decision.to_string()),
+            self.perform(effect);
+        }
+        self.check_accounts();
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Deliver { pop, ticket, .. } => self.answer_with(pop, Answer::Job(ticket)),
+            Effect::PopFailed { pop } => self.answer_with(pop, Answer::Failed),
+            Effect::SaveCached { hint, worker } => {
+                assert!(!hint.is_none(), "the empty hint is saved");
+                self.database.cached.push((hint, worker));
+            }
+            Effect::SavePaused { worker, paused } => {
+                self.database.workers.insert(worker, paused);
+            }
+            Effect::SaveRate { client, rate } => {
+                self.database.rates.insert(client, rate);
+            }
+            Effect::ForgetWorker { worker } => {
+                self.database.workers.remove(&worker);
+                self.database.cached.retain(|(_, by)| *by != worker);
+            }
+            Effect::RunningChanged { worker, running } => {
+                self.running.push(format!("{worker} {running}"));
+            }
+            Effect::Decided(decision) => self.log.push(decision.to_string()),
+        }
+    }
+
+    fn answer_with(&mut self, pop: PopId, answer: Answer) {
+        let before = self.answers.insert(pop, answer);
+        assert!(before.is_none(), "pop {pop} is answered twice");
+    }
+
+    /// Checks from outside what the pool checks from inside: each ticket that was submitted is
+    /// queued, delivered or cancelled, and only one of them; and what was saved is what is known.
+    fn check_accounts(&self) {
+        let mut ends: BTreeMap<TicketId, Vec<&str>> = BTreeMap::new();
+        for item in self.queued() {
+            ends.entry(item).or_default().push("queued");
+        }
+        for answer in self.answers.values() {
+            if let Answer::Job(ticket) = answer {
+                ends.entry(*ticket).or_default().push("delivered");
             }
         }
+        for ticket in &self.cancelled {
+            ends.entry(*ticket).or_default().push("cancelled");
+        }
+        for (ticket, job) in &self.jobs {
+            match ends.get(ticket).map_or(&[][..], Vec::as_slice) {
+                [_] => {}
+                [] => panic!("{job} is lost\n{}", self.dump()),
+                several => panic!("{job} is {}\n{}", several.join(" and "), self.dump()),
+            }
+        }
+        let again = Pool::new(Config { cost: COST }, self.database.clone());
+        let known = |pool: &Pool| -> BTreeMap<_, _> {
+            pool.workers()
+                .into_iter()
+                .map(|worker| (worker.name, worker.paused))
+                .collect()
+        };
+        assert_eq!(known(&again), known(&self.pool), "workers after a restart");
+        let mut cached = self.pool.cached();
+        cached.retain(|(hint, _)| !hint.is_none());
+        assert_eq!(again.cached(), cached, "cached after a restart");
+    }
+
+    /// Returns the tickets in the backlog and in workers' queues.
+    fn queued(&self) -> Vec<TicketId> {
+        let snapshot = self.pool.snapshot(self.now, usize::MAX);
+        let mut queues: Vec<_> = snapshot.workers.into_iter().map(|w| w.queue).collect();
+        if let MainView::Backlog(backlog) = snapshot.main {
+            queues.push(backlog);
+        }
+        queues
+            .into_iter()
+            .flat_map(|queue| queue.first)
+            .map(|item| item.ticket)
+            .collect()
     }
 
     /// Returns the job with which a pop was answered, or "pending", or "failed".

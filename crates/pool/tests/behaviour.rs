@@ -1,0 +1,780 @@
+//! Stories of what is ours: what upstream gets wrong or leaves open, and the texts.
+
+mod story;
+
+use std::time::Duration;
+
+use expect_test::expect;
+use pool::{
+    CacheHint, Cancel, Capacity, ClientId, NameError, NameTaken, Pool, Rate, Remembered, Time,
+    UnknownWorker, WorkerName,
+};
+use story::{ADMIN, SHUTDOWN, Story, WORKER, client, worker};
+
+/// A pop whose caller has gone takes no job.
+#[test]
+fn cancelled_pop() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    let w1a = s.pop(w1);
+    assert!(s.cancel_pop(w1a));
+    s.submit("u", "job1", "a");
+    let w2a = s.pop(w2);
+    s.pause();
+    assert_eq!([s.answer(w1a), s.answer(w2a)], ["pending", "job1"]);
+
+    // It is over once it has been answered, or cancelled.
+    assert!(!s.cancel_pop(w1a));
+    assert!(!s.cancel_pop(w2a));
+    s.end();
+}
+
+/// A ticket that was already assigned because of a pop goes elsewhere when that pop is cancelled.
+#[test]
+fn cancelled_pop_with_a_ticket() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    let (w1a, w2a) = (s.pop(w1), s.pop(w2));
+    s.submit("u", "job1", "a");
+    s.cancel_pop(w1a);
+    s.pause();
+    assert_eq!(s.answer(w2a), "job1");
+
+    // But it stays while the worker has another pop for it.
+    let (w1b, w1c) = (s.pop(w1), s.pop(w1));
+    s.submit("u", "job2", "");
+    s.cancel_pop(w1b);
+    s.pause();
+    assert_eq!([s.answer(w1b), s.answer(w1c)], ["pending", "job2"]);
+    s.end();
+}
+
+/// Whoever asks for two jobs at once doesn't get both while another waits for one.
+#[test]
+fn two_pops() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    let (w1a, w1b, w2a) = (s.pop(w1), s.pop(w1), s.pop(w2));
+    s.expect(expect![[r#"
+        capacity: 2
+        queue: (ready) [w2 w1 w1]
+        registered:
+          w1 (0): [] (0 running)
+          w2 (0): [] (0 running)
+        disconnected:
+        clients:
+        cached:
+    "#]]);
+    s.submit("u", "job1", "");
+    s.expect(expect![[r#"
+        capacity: 2
+        queue: (ready) [w1 w2]
+        registered:
+          w1 (10): [u:job1@0s(10)] (0 running)
+          w2 (0): [] (0 running)
+        disconnected:
+        clients: u(1)+10s
+        cached: : [w1]
+    "#]]);
+    s.submit("u", "job2", "");
+    s.submit("u", "job3", "");
+    s.pause();
+    assert_eq!(
+        [s.answer(w1a), s.answer(w2a), s.answer(w1b)],
+        ["job1", "job2", "job3"]
+    );
+    s.end();
+}
+
+/// Of workers that have a hint cached and equal workloads, the one with the fewest jobs is
+/// preferred, then the one given a ticket longest ago; upstream always takes the last by name.
+#[test]
+fn preferred_among_equals() {
+    let mut s = Story::new();
+    let workers = ["w1", "w2", "w3"].map(|name| s.reg(name));
+    // All three have built "a"; w3, w2, w1 in this order.
+    for (job, w) in ["first", "second", "third"].into_iter().zip([2, 1, 0]) {
+        s.submit("u", job, "a");
+        for other in workers.iter().filter(|other| **other != workers[w]) {
+            s.deactivate(*other, WORKER);
+        }
+        s.pop(workers[w]);
+        s.pause();
+        for other in workers.iter().filter(|other| **other != workers[w]) {
+            s.activate(*other, WORKER);
+        }
+    }
+    // They wait for more; w2 and w3 have finished, w1 is still at work.
+    s.finish("first");
+    s.finish("second");
+    let pops = workers.map(|w| s.pop(w));
+    s.pause();
+    s.log();
+    s.submit("u", "job1", "a");
+    s.pause();
+    s.submit("u", "job2", "a");
+    s.pause();
+    s.submit("u", "job3", "a");
+    s.pause();
+    assert_eq!(pops.map(|pop| s.answer(pop)), ["job3", "job2", "job1"]);
+    expect![[r#"
+        Assigning a to "w3" (preferred)
+        "w3" takes a from its local queue
+        Assigning a to "w2" (preferred)
+        "w2" takes a from its local queue
+        Assigning a to "w1" (preferred)
+        "w1" takes a from its local queue
+    "#]]
+    .assert_eq(&s.log());
+    s.end();
+}
+
+/// Of workers that were never given anything, the last by name is preferred.
+#[test]
+fn preferred_by_name() {
+    let names = ["w1", "w2", "w3"];
+    let mut s = Story::with(Remembered {
+        workers: names.map(|name| (worker(name), false)).into(),
+        cached: names.map(|name| (CacheHint::new("a"), worker(name))).into(),
+        ..Remembered::default()
+    });
+    let pops = names.map(|name| {
+        let w = s.reg(name);
+        s.pop(w)
+    });
+    for job in ["job1", "job2", "job3"] {
+        s.submit("u", job, "a");
+        s.pause();
+    }
+    assert_eq!(pops.map(|pop| s.answer(pop)), ["job3", "job2", "job1"]);
+    s.end();
+}
+
+/// A ticket waits for a busy worker that has its hint cached no longer than its cache would save.
+#[test]
+fn overdue() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    s.pop(w1);
+    s.submit("u", "job1", "a");
+    s.pause();
+    // Worker 2 has nothing to do, but "a" is faster on worker 1.
+    s.submit("u", "job2", "a");
+    assert_eq!(s.pool.next_deadline(), None);
+    let w2a = s.pop(w2);
+    s.pause();
+    assert_eq!(s.answer(w2a), "pending");
+    assert_eq!(s.pool.next_deadline(), Some(Time::from_secs(1 + 8)));
+
+    s.advance(7);
+    s.pause();
+    assert_eq!(s.answer(w2a), "pending");
+    s.log();
+    s.advance(1);
+    s.pause();
+    assert_eq!(s.answer(w2a), "job2");
+    expect![[r#"
+        Moving a from "w1" to "w2" (waited too long)
+        "w2" takes a from its local queue
+    "#]]
+    .assert_eq(&s.log());
+    assert_eq!(s.pool.next_deadline(), None);
+    s.end();
+}
+
+/// Cancelling what no worker was ever given costs nothing.
+#[test]
+fn refund() {
+    let mut s = Story::new();
+    s.submit("u", "job1", "");
+    let job2 = s.submit("u", "job2", "");
+    assert_eq!(s.cancel(job2), Cancel::Cancelled);
+    s.submit("u", "job3", "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:job3@10s u:job1@0s]
+        registered:
+        disconnected:
+        clients: u(1)+20s
+        cached:
+    "#]]);
+
+    // A client that was idle can't save up.
+    let idle = s.submit("v", "job4", "");
+    assert_eq!(s.cancel(idle), Cancel::Cancelled);
+    s.seconds_pass(100);
+    s.submit("v", "job5", "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [v:job5@0s u:job3@-90s u:job1@-100s]
+        registered:
+        disconnected:
+        clients: u(1) v(1)+10s
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// A hint that only forgotten workers had is cached nowhere: its next job is charged in full.
+#[test]
+fn forgotten_hints() {
+    let mut s = Story::new();
+    let w1 = s.reg("w1");
+    s.submit("u", "job1", "a");
+    s.pop(w1);
+    s.release(w1);
+    s.submit("u", "cheap", "a");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:cheap@10s]
+        registered:
+        disconnected:
+          w1
+        clients: u(1)+12s
+        cached: a: [w1]
+    "#]]);
+    let w2 = s.reg("w2");
+    assert_eq!(s.flush(w2), "cheap");
+
+    assert_eq!((s.forget("w1"), s.forget("w2")), (Ok(()), Ok(())));
+    s.submit("v", "dear", "a");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [v:dear@0s]
+        registered:
+        disconnected:
+        clients: u(1)+12s v(1)+10s
+        cached:
+    "#]]);
+    let database = s.database();
+    assert_eq!((database.cached.len(), database.workers.len()), (0, 0));
+    s.end();
+}
+
+/// An update failed: whoever started it makes the worker active again.
+#[test]
+fn failed_update() {
+    let mut s = Story::new();
+    let w1 = s.reg("w1");
+    let w1a = s.pop(w1);
+    s.pause();
+    s.log();
+    s.deactivate(w1, SHUTDOWN);
+    s.submit("u", "job1", "");
+    s.pause();
+    assert_eq!(s.answer(w1a), "pending");
+
+    s.activate(w1, SHUTDOWN);
+    s.pause();
+    assert_eq!(s.answer(w1a), "job1");
+    expect![[r#"
+        Worker "w1" is shutting down
+        "w1" marked inactive (reassigning 0 items)
+        Adding (no cache hint) to the backlog
+        Activate queue for "w1"
+        "w1" takes (no cache hint) from the main queue
+    "#]]
+    .assert_eq(&s.log());
+    s.end();
+}
+
+/// A removed client's queued tickets are cancelled, wherever they are; others stay.
+#[test]
+fn removed_client() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    s.rate("gone", 3.0);
+    s.pop(w1);
+    s.submit("gone", "running", "a");
+    s.pause();
+    s.submit("gone", "queued", "a");
+    s.submit("gone", "taken", "");
+    // Worker 2 takes the second, since worker 1 is preferred for the first.
+    s.pop(w2);
+    s.submit("gone", "waiting", "");
+    s.submit("stays", "other", "");
+    assert_eq!(s.remove_client("gone"), "queued waiting");
+    s.expect(expect![[r#"
+        capacity: 2
+        queue: (backlog) [stays:other@0s]
+        registered:
+          w1 (0): [] (1 running)
+          w2 (0): [] (1 running)
+        disconnected:
+        clients: stays(1)+10s
+        cached: : [w2], a: [w1]
+    "#]]);
+
+    // Should it come back, it starts anew.
+    assert_eq!(s.pool.rate(&client("gone")), Rate::DEFAULT);
+    assert_eq!(s.remove_client("gone"), "");
+    s.end();
+}
+
+/// A worker that reconnects has nothing to do with what it was before.
+#[test]
+fn late() {
+    let mut s = Story::new();
+    let old = s.reg("w1");
+    s.pop(old);
+    s.submit("u", "job1", "");
+    s.pause();
+    assert_eq!(
+        s.pool.register(worker("w1"), Capacity::new(1)),
+        Err(NameTaken)
+    );
+    s.release(old);
+    let new = s.reg("w1");
+    s.pop(new);
+    s.late(old);
+
+    // The job that ran on the old one ends now.
+    s.finish("job1");
+    s.submit("u", "job2", "");
+    s.pause();
+    s.finish("job1");
+    s.expect(expect![[r#"
+        capacity: 1
+        queue: (ready) []
+        registered:
+          w1 (0): [] (1 running)
+        disconnected:
+        clients: u(1)+20s
+        cached: : [w1]
+    "#]]);
+    expect![[r#"
+        w1 1
+        w1 0
+        w1 1
+    "#]]
+    .assert_eq(&s.running());
+    s.end();
+}
+
+/// An admin pauses workers that are not there.
+#[test]
+fn paused_while_away() {
+    let mut s = Story::new();
+    assert_eq!(
+        s.pool.set_paused(&worker("w1"), true, false),
+        Err(UnknownWorker)
+    );
+    s.set_paused("w1", true);
+    s.register("w2");
+    s.set_paused("w2", true);
+    s.set_paused("w2", false);
+    s.expect(expect![[r#"
+        capacity: 1
+        queue: (backlog) []
+        registered:
+          w2 (0): (inactive: worker pause) (0 running)
+        disconnected:
+          w1 (paused)
+        clients:
+        cached:
+    "#]]);
+
+    // It is still paused after a restart, until it is unpaused.
+    let mut s = s.restart();
+    let w1 = s.reg("w1");
+    assert!(
+        s.pool
+            .worker(&worker("w1"))
+            .is_some_and(|w| w.paused && w.reasons.contains(ADMIN))
+    );
+    s.release(w1);
+    s.set_paused("w1", false);
+    s.reg("w1");
+    s.expect(expect![[r#"
+        capacity: 1
+        queue: (backlog) []
+        registered:
+          w1 (0): [] (0 running)
+        disconnected:
+          w2
+        clients:
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// Rates are remembered, though a client is shown only once it has done something.
+#[test]
+fn remembered_rates() {
+    let mut s = Story::new();
+    s.rate("u", 4.0);
+    let mut s = s.restart();
+    assert_eq!(s.pool.rate(&client("u")).get(), 4.0);
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) []
+        registered:
+        disconnected:
+        clients:
+        cached:
+    "#]]);
+    s.submit("u", "job1", "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:job1@0s]
+        registered:
+        disconnected:
+        clients: u(4)+2s
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// Rows that upstream leaves behind are ignored.
+#[test]
+fn remembered_leftovers() {
+    let row = |hint: &str, name: &str| (CacheHint::new(hint), worker(name));
+    let pool = Pool::new(
+        pool::Config::default(),
+        Remembered {
+            workers: [(worker("w1"), false)].into(),
+            cached: vec![row("a", "w1"), row("a", "forgotten"), row("", "w1")],
+            ..Remembered::default()
+        },
+    );
+    pool.check().unwrap();
+    expect![[r#"
+        capacity: 0
+        queue: (backlog) []
+        registered:
+        disconnected:
+          w1
+        clients: 
+        cached: a: [w1]
+    "#]]
+    .assert_eq(&pool.dump(Time::EPOCH));
+}
+
+/// One pop looks past so many tickets that others are preferred for, and then takes the next.
+#[test]
+fn many_diversions() {
+    let mut s = Story::new();
+    let warm: Vec<_> = (0..100).map(|n| s.reg(&format!("warm{n:02}"))).collect();
+    for (n, w) in warm.iter().enumerate() {
+        s.submit("u", &format!("first{n}"), &format!("hint{n}"));
+        s.pop(*w);
+    }
+    s.pause();
+    for n in 0..300 {
+        s.submit("u", &format!("job{n}"), &format!("hint{}", n % 100));
+    }
+    let cold = s.reg("cold");
+    let pop = s.pop(cold);
+    s.pause();
+    assert_eq!(s.answer(pop), "job128");
+    s.end();
+}
+
+/// Unusable names, rates and capacities are refused, each saying why.
+#[test]
+fn refused() {
+    assert_eq!(WorkerName::new(""), Err(NameError::Empty));
+    assert_eq!(
+        ClientId::new("a\nb"),
+        Err(NameError::ControlCharacter('\n'))
+    );
+    expect![[r#"name contains the control character '\n'; use printable characters"#]]
+        .assert_eq(&format!("{}", NameError::ControlCharacter('\n')));
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = Rate::new(rate).unwrap_err();
+        assert!(error.to_string().contains(&rate.to_string()), "{error}");
+    }
+    assert_eq!(Capacity::announced(-3), Capacity::new(0));
+    assert_eq!(Capacity::announced(3), Capacity::new(3));
+}
+
+/// A clock that was set back changes nothing: time stands still until it has caught up.
+#[test]
+fn time_runs_backwards() {
+    let mut s = Story::new();
+    s.seconds_pass(100);
+    s.pool.advance(s.now);
+    s.pool.advance(Time::from_secs(1));
+    assert_eq!(s.pool.now(), Time::from_secs(101));
+    s.now = Time::from_secs(50);
+    s.submit("u", "job1", "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:job1@51s]
+        registered:
+        disconnected:
+        clients: u(1)+61s
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// Absurd rates give absurd times, and no panic.
+#[test]
+fn absurd_rates() {
+    let mut s = Story::new();
+    s.rate("fast", f64::MAX);
+    s.rate("slow", f64::MIN_POSITIVE);
+    for job in 0..3 {
+        s.submit("fast", &format!("f{job}"), "");
+        let slow = s.submit("slow", &format!("s{job}"), "");
+        assert_eq!(s.cancel(slow), Cancel::Cancelled);
+        s.submit("slow", &format!("t{job}"), "");
+    }
+    let w1 = s.reg("w1");
+    assert_eq!(s.flush(w1), "f0 t0 f1 f2 t1 t2");
+    s.end();
+}
+
+/// The lines that are logged are upstream's.
+#[test]
+fn log() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.register("w2"));
+    s.pop(w1);
+    s.submit("u", "job1", "a");
+    s.pause();
+    s.submit("u", "job2", "a");
+    s.pop(w1);
+    s.submit("u", "job3", "a\n\u{1b}[31m");
+    let job4 = s.submit("u", "job4", "");
+    s.pause();
+    s.deactivate(w2, ADMIN);
+    s.activate(w2, WORKER);
+    s.activate(w2, ADMIN);
+    assert_eq!(s.cancel(job4), Cancel::Cancelled);
+    s.submit("u", "job5", "a");
+    s.pop(w2);
+    s.pop(w2);
+    s.submit("u", "job6", "");
+    s.pause();
+    s.submit("u", "job7", "");
+    s.release(w1);
+    expect![[r#"
+        Registered new worker "w1"
+        Activate queue for "w1"
+        Registered new worker "w2"
+        "w1" is waiting for more work
+        Assigning a to "w1" (the next free worker)
+        "w1" takes a from its local queue
+        Adding a to the backlog
+        Assigning a to "w1" (preferred)
+        "w1" takes a from its local queue
+        Adding a\n\u{1b}[31m to the backlog
+        Adding (no cache hint) to the backlog
+        Removed inactive reason worker pause for "w2" (now admin pause)
+        Activate queue for "w2"
+        Cancel (no cache hint)
+        Adding a to the backlog
+        "w2" takes a\n\u{1b}[31m from the main queue
+        Assigning a to "w1" (preferred)
+        "w2" is waiting for more work
+        Assigning (no cache hint) to "w2" (the next free worker)
+        "w2" takes (no cache hint) from its local queue
+        Adding (no cache hint) to the backlog
+        "w1" marked inactive (reassigning 1 items)
+        Pushing a back on to the main queue
+        Release worker "w1"
+    "#]]
+    .assert_eq(&s.log());
+    s.end();
+}
+
+/// Metrics are read off the state.
+#[test]
+fn stats() {
+    let mut s = Story::new();
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    s.register("w3");
+    s.pop(w1);
+    s.submit("u", "job1", "a");
+    s.pause();
+    s.submit("v", "job2", "a");
+    s.pop(w2);
+    s.pause();
+    s.submit_urgent("v", "job3", "a");
+    let job4 = s.submit("v", "job4", "a");
+    assert_eq!(s.cancel(job4), Cancel::Cancelled);
+    expect![[r#"
+        Stats {
+            submitted: 4,
+            cancelled: 1,
+            accepted: 1,
+            connected: 3,
+            capacity: 3,
+            ready: 1,
+            paused: 1,
+            backlog: ByPriority {
+                high: 0,
+                low: 0,
+            },
+            workers: [
+                WorkerStats {
+                    name: "w1",
+                    queued: ByPriority {
+                        high: 1,
+                        low: 1,
+                    },
+                    running: 1,
+                },
+                WorkerStats {
+                    name: "w2",
+                    queued: ByPriority {
+                        high: 0,
+                        low: 0,
+                    },
+                    running: 0,
+                },
+                WorkerStats {
+                    name: "w3",
+                    queued: ByPriority {
+                        high: 0,
+                        low: 0,
+                    },
+                    running: 0,
+                },
+            ],
+            clients: [
+                ClientStats {
+                    id: "u",
+                    queued: ByPriority {
+                        high: 0,
+                        low: 0,
+                    },
+                },
+                ClientStats {
+                    id: "v",
+                    queued: ByPriority {
+                        high: 1,
+                        low: 1,
+                    },
+                },
+            ],
+        }
+    "#]]
+    .assert_debug_eq(&s.pool.stats());
+    s.end();
+}
+
+/// Numbers are rounded as upstream does, half to even.
+#[test]
+fn rounding() {
+    let mut s = Story::new();
+    s.rate("half", 0.5);
+    s.rate("more", 2.5);
+    for job in 0..3 {
+        s.submit("more", &format!("m{job}"), "");
+    }
+    for job in 0..8 {
+        s.submit("half", &format!("h{job}"), "");
+    }
+    s.now = s.now + Duration::from_millis(400);
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [half:h7@2m half:h6@120s half:h5@100s half:h4@80s
+                          half:h3@60s half:h2@40s half:h1@20s more:m2@8s more:m1@4s
+                          half:h0@-0s more:m0@-0s]
+        registered:
+        disconnected:
+        clients: half(0)+3m more(2)+12s
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// Lines are filled as upstream fills them: an item that ends in column 77 stays, one more breaks.
+#[test]
+fn wrapping() {
+    let mut s = Story::new();
+    s.submit("u", &"a".repeat(24), "");
+    s.submit("u", &"b".repeat(23), "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:bbbbbbbbbbbbbbbbbbbbbbb@10s u:aaaaaaaaaaaaaaaaaaaaaaaa@0s]
+        registered:
+        disconnected:
+        clients: u(1)+20s
+        cached:
+    "#]]);
+    let mut s = Story::new();
+    s.submit("u", &"a".repeat(24), "");
+    s.submit("u", &"b".repeat(24), "");
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:bbbbbbbbbbbbbbbbbbbbbbbb@10s
+                          u:aaaaaaaaaaaaaaaaaaaaaaaa@0s]
+        registered:
+        disconnected:
+        clients: u(1)+20s
+        cached:
+    "#]]);
+
+    // What is too long for any line has one of its own. Clients are filled too.
+    s.submit("u", &"c".repeat(100), "");
+    s.submit("u", "d", "");
+    for n in 0..6 {
+        s.rate(&format!("client-{n}"), 1.0);
+    }
+    s.expect(expect![[r#"
+        capacity: 0
+        queue: (backlog) [u:d@30s
+                          u:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc@20s
+                          u:bbbbbbbbbbbbbbbbbbbbbbbb@10s
+                          u:aaaaaaaaaaaaaaaaaaaaaaaa@0s]
+        registered:
+        disconnected:
+        clients: client-0(1) client-1(1) client-2(1) client-3(1) client-4(1)
+                 client-5(1) u(1)+40s
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// The ready list continues further left than one would think.
+#[test]
+fn wrapping_ready() {
+    let mut s = Story::new();
+    for n in 0..10 {
+        let w = s.reg(&format!("worker-{n}"));
+        s.pop(w);
+    }
+    s.expect(expect![[r#"
+        capacity: 10
+        queue: (ready) [worker-9 worker-8 worker-7 worker-6 worker-5 worker-4
+               worker-3 worker-2 worker-1 worker-0]
+        registered:
+          worker-0 (0): [] (0 running)
+          worker-1 (0): [] (0 running)
+          worker-2 (0): [] (0 running)
+          worker-3 (0): [] (0 running)
+          worker-4 (0): [] (0 running)
+          worker-5 (0): [] (0 running)
+          worker-6 (0): [] (0 running)
+          worker-7 (0): [] (0 running)
+          worker-8 (0): [] (0 running)
+          worker-9 (0): [] (0 running)
+        disconnected:
+        clients:
+        cached:
+    "#]]);
+    s.end();
+}
+
+/// Of a very long backlog only the part that goes first is shown.
+#[test]
+fn long_backlog() {
+    let mut pool = Pool::default();
+    for _ in 0..1_234 {
+        pool.submit(Time::EPOCH, &client("u"), "a", false);
+    }
+    let show = pool.show(Time::EPOCH);
+    let lines: Vec<_> = show.lines().take(2).collect();
+    expect![[r#"
+        [
+            "capacity: 0",
+            "queue: (backlog) [(234 more) u:a@176m u:a@176m u:a@176m u:a@176m u:a@176m",
+        ]
+    "#]]
+    .assert_debug_eq(&lines);
+    assert_eq!(show.matches("u:a@").count(), 1_000);
+}
