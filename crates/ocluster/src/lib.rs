@@ -13,5 +13,6 @@ pub mod logging;
 pub mod ocluster;
 pub mod program;
 pub mod quote;
+pub mod scheduler;
 pub mod signals;
 pub mod status_line;
