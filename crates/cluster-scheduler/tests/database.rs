@@ -312,13 +312,17 @@ fn damaged_and_foreign_files_are_refused_untouched() {
         "{not_a_database:?}"
     );
 
-    let mut scrambled = vector.clone();
-    scrambled[4096..4096 + 64].fill(0xAA);
-    let scrambled = refused(&scrambled);
-    assert!(
-        matches!(scrambled, OpenError::Corrupt { .. }),
-        "{scrambled:?}"
-    );
+    // Each table and each index is on a page of its own, and damage to any of them counts.
+    assert_eq!(vector.len() / 4096, 10);
+    for page in 1..10 {
+        let mut scrambled = vector.clone();
+        scrambled[page * 4096..][..64].fill(0xAA);
+        let scrambled = refused(&scrambled);
+        assert!(
+            matches!(scrambled, OpenError::Corrupt { .. }),
+            "page {page}: {scrambled:?}"
+        );
+    }
 
     let newer = refused(&made_by("PRAGMA user_version = 3"));
     assert!(
