@@ -1,25 +1,32 @@
 //! How much of the scheduler's memory a queued job takes, with a client that waits for its result.
 
+use cluster_api::{Answer, Job, Pipelined, Submission, Ticket};
+use futures::future::try_join_all;
+
 use super::Sizes;
 use super::mock::labelled;
 use super::report::Report;
-use super::rig::{Rig, broken};
+use super::rig::{Connected, Rig, broken};
 use crate::error::CommandError;
+
+/// How many jobs one client queues: a scheduler may limit how many questions one connection has open.
+const JOBS_OF_ONE: u32 = 10_000;
 
 pub(super) async fn measure(
     rig: &Rig,
     sizes: &Sizes,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let client = rig.client().await?;
-    // One job first, so that what is there once for all jobs is not counted.
-    let _first = queue(rig, &client.service, 1).await?;
+    let shares = shares(sizes.queued);
+    let clients = try_join_all(shares.iter().map(|_| rig.client())).await?;
+    // One job of each first, so that what is there once for all jobs is not counted.
+    let _first = queue_each(rig, &clients, &vec![1; shares.len()]).await?;
     let Some(before) = rig.memory()? else {
         return Err(CommandError::usage(
             "scenario 'queued' needs the option --pid",
         ));
     };
-    let _queued = queue(rig, &client.service, sizes.queued).await?;
+    let _queued = queue_each(rig, &clients, &shares).await?;
     let Some(after) = rig.memory()? else {
         return Ok(());
     };
@@ -34,19 +41,36 @@ pub(super) async fn measure(
     Ok(())
 }
 
+/// Returns how many of the jobs each client queues.
+fn shares(jobs: u32) -> Vec<u32> {
+    (0..jobs)
+        .step_by(JOBS_OF_ONE as usize)
+        .map(|first| JOBS_OF_ONE.min(jobs - first))
+        .collect()
+}
+
+/// Queues each client's share of the jobs.
+async fn queue_each(
+    rig: &Rig,
+    clients: &[Connected<Submission>],
+    shares: &[u32],
+) -> Result<Vec<Waiting>, CommandError> {
+    let mut queued = Vec::new();
+    for (client, jobs) in clients.iter().zip(shares) {
+        queued.extend(queue(rig, &client.service, *jobs).await?);
+    }
+    Ok(queued)
+}
+
 /// What a client that waits for a job holds of it.
 struct Waiting {
-    _ticket: cluster_api::Ticket,
-    _job: cluster_api::Pipelined<cluster_api::Job>,
-    _result: cluster_api::Answer<String>,
+    _ticket: Ticket,
+    _job: Pipelined<Job>,
+    _result: Answer<String>,
 }
 
 /// Queues jobs, and returns when the scheduler has them all.
-async fn queue(
-    rig: &Rig,
-    client: &cluster_api::Submission,
-    jobs: u32,
-) -> Result<Vec<Waiting>, CommandError> {
+async fn queue(rig: &Rig, client: &Submission, jobs: u32) -> Result<Vec<Waiting>, CommandError> {
     /// How many answers to wait for at once, so that it is the scheduler's memory that grows and not a socket's.
     const BATCH: u32 = 256;
     let mut queued = Vec::new();
@@ -66,7 +90,19 @@ async fn queue(
                 _result: result,
             })
         });
-        queued.extend(futures::future::try_join_all(batch).await?);
+        queued.extend(try_join_all(batch).await?);
     }
     Ok(queued)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_has_more_than_a_connection_may() {
+        assert_eq!(shares(200), [200]);
+        assert_eq!(shares(10_000), [10_000]);
+        assert_eq!(shares(25_000), [10_000, 10_000, 5_000]);
+    }
 }
