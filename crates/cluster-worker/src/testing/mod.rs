@@ -1,5 +1,7 @@
 //! What the tests of this crate have in common.
 
+pub(crate) mod git;
+
 use std::time::Duration;
 
 use crate::log::{JobLog, LogDir};
