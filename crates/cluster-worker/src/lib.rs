@@ -4,8 +4,11 @@
 //! first log line to its last, `source` fetches what it builds, and an [`Executor`](executor::Executor) builds it.
 
 mod cancel;
+mod disk;
+mod executor;
 mod git_url;
 mod log;
+mod metrics;
 mod outcome;
 mod process;
 mod source;
