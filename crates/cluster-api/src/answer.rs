@@ -14,8 +14,9 @@ use crate::RpcError;
 
 /// The answer to a call that has been sent.
 ///
-/// The call is on its way whether or not this is polled. It needs neither the handle nor the arguments any more, so
-/// holding an answer keeps no object alive. Dropping it cancels the call, which the server may or may not notice.
+/// The call is on its way whether or not this is polled. It needs neither the handle nor the
+/// arguments any more, so holding an answer keeps no object alive. Dropping it cancels the call,
+/// which the server may or may not notice.
 #[must_use = "dropping an answer cancels its call"]
 pub struct Answer<T, E = RpcError>(LocalBoxFuture<'static, Result<T, E>>);
 
@@ -55,11 +56,12 @@ impl<T, E> fmt::Debug for Answer<T, E> {
 
 /// A handle to an object that a call is going to return, usable before the answer has arrived.
 ///
-/// It derefs to the handle. Calls on it leave at once, behind the call that it comes from; should that fail, they fail
-/// with the same error. Await it to see that error by itself, or to get the plain handle.
+/// It derefs to the handle. Calls on it leave at once, behind the call that it comes from; should
+/// that fail, they fail with the same error. Await it to see that error by itself, or to get the
+/// plain handle.
 ///
-/// While it is held, so is the object. Dropping it without a clone of the handle lets go of the object, for a ticket
-/// before it has even been granted.
+/// While it is held, so is the object. Dropping it without a clone of the handle lets go of the
+/// object, for a ticket before it has even been granted.
 #[derive(Debug)]
 #[must_use = "dropping it lets go of the object it stands for"]
 pub struct Pipelined<T> {

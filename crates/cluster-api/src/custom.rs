@@ -20,8 +20,8 @@ pub struct CustomJob {
 
 /// A Cap'n Proto value of any type: a struct, a list, a text or nothing.
 ///
-/// It is plain data. A payload that holds capabilities is refused: the backlog is no place for them to wait in, and
-/// whoever they point to may be gone when a worker takes the job.
+/// It is plain data. A payload that holds capabilities is refused: the backlog is no place for them
+/// to wait in, and whoever they point to may be gone when a worker takes the job.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CustomPayload(Box<[Word]>);
 
@@ -36,7 +36,8 @@ impl CustomPayload {
         copy::<capnp::text::Owned>(size, text)
     }
 
-    /// Returns a payload from the bytes of an unpacked message of one segment, without the segment table.
+    /// Returns a payload from the bytes of an unpacked message of one segment, without the segment
+    /// table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
         let segment = words::from_bytes(bytes);
         if segment.is_empty() {
@@ -47,7 +48,8 @@ impl CustomPayload {
         Self::read(root)
     }
 
-    /// Returns the payload as the bytes of an unpacked message of one segment, without the segment table.
+    /// Returns the payload as the bytes of an unpacked message of one segment, without the segment
+    /// table.
     ///
     /// Empty if the payload is null.
     pub fn as_bytes(&self) -> &[u8] {

@@ -9,8 +9,9 @@ use crate::{CustomJob, DockerBuild, EncodedDescription, OBuilderBuild, RpcError,
 
 /// What to run: `JobDescr` on the wire.
 ///
-/// Nothing is checked but its form: whether a commit is a hash or a URL is a URL is for the worker to say, in the job's
-/// log. `Debug` shows no secrets, passwords or credentials in the repository's URL.
+/// Nothing is checked but its form: whether a commit is a hash or a URL is a URL is for the worker
+/// to say, in the job's log. `Debug` shows no secrets, passwords or credentials in the repository's
+/// URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Description {
     /// The kind of job, and what that kind needs.
@@ -96,7 +97,8 @@ impl Description {
         Ok(())
     }
 
-    /// Returns how many bytes of text there are in it: a lower bound of its size, known before anything is allocated.
+    /// Returns how many bytes of text there are in it: a lower bound of its size, known before
+    /// anything is allocated.
     fn text_bytes(&self) -> usize {
         let action = match &self.action {
             Action::Docker(build) => build.text_bytes(),

@@ -9,14 +9,16 @@ use crate::raw::schema_capnp::job_descr;
 use crate::text::{malformed, text};
 use crate::{Description, RpcError, words};
 
-/// The largest description, in bytes: far more than any Dockerfile or spec, and little enough to hold a few of.
+/// The largest description, in bytes: far more than any Dockerfile or spec, and little enough to
+/// hold a few of.
 pub const MAX_DESCRIPTION_BYTES: usize = 8 << 20;
 
 /// A description in its encoded form: what the scheduler keeps of a queued job.
 ///
-/// It holds every field, including those that this program does not know, so that clients and workers can be newer
-/// than their scheduler. It takes a few hundred bytes: one allocation of the exact size, and the cache hint. What
-/// comes from the network is copied, so that the message it came in, with its spare space, can go.
+/// It holds every field, including those that this program does not know, so that clients and
+/// workers can be newer than their scheduler. It takes a few hundred bytes: one allocation of the
+/// exact size, and the cache hint. What comes from the network is copied, so that the message it
+/// came in, with its spare space, can go.
 ///
 /// Descriptions are plain data: one that holds capabilities (in a custom payload) is refused.
 #[derive(Clone)]

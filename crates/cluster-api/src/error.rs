@@ -7,8 +7,8 @@ const REMOTE_PREFIX: &str = "remote exception: ";
 
 /// The error that a call ended with.
 ///
-/// It means the same on both sides of a connection: what a served method returns is what the caller gets, however
-/// many vats the answer went through. Shown as `Failed: Build failed`.
+/// It means the same on both sides of a connection: what a served method returns is what the caller
+/// gets, however many vats the answer went through. Shown as `Failed: Build failed`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {reason}")]
 pub struct RpcError {
@@ -83,7 +83,8 @@ impl From<capnp::Error> for RpcError {
             capnp::ErrorKind::Overloaded => RpcErrorKind::Overloaded,
             capnp::ErrorKind::Disconnected => RpcErrorKind::Disconnected,
             capnp::ErrorKind::Unimplemented => RpcErrorKind::Unimplemented,
-            // A malformed message. The kind says what is wrong with it, so it belongs in the reason.
+            // A malformed message. The kind says what is wrong with it, so it belongs in the
+            // reason.
             _ => return Self::failed(error.to_string()),
         };
         let mut reason = error.extra.as_str();

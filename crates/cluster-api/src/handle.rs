@@ -50,9 +50,10 @@ pub(crate) use handle;
 
 /// What the RPC system holds of a served object.
 ///
-/// It exists to tell two ends apart. A call in progress holds the object itself, so that it can finish; only references
-/// hold this. So when the last reference goes, this is dropped, even if somebody still waits for an answer. That is the
-/// normal case for a job: its scheduler waits for `result` without holding the job.
+/// It exists to tell two ends apart. A call in progress holds the object itself, so that it can
+/// finish; only references hold this. So when the last reference goes, this is dropped, even if
+/// somebody still waits for an answer. That is the normal case for a job: its scheduler waits for
+/// `result` without holding the job.
 pub(crate) struct Served<S> {
     object: Rc<S>,
     released: fn(&S),
@@ -64,7 +65,8 @@ impl<S> Served<S> {
         Self { object, released }
     }
 
-    /// Returns the object for the length of a call, and lets go of the reference by which the call came in.
+    /// Returns the object for the length of a call, and lets go of the reference by which the call
+    /// came in.
     pub(crate) fn object(self: Rc<Self>) -> Rc<S> {
         Rc::clone(&self.object)
     }

@@ -26,15 +26,17 @@ pub struct LogChunk {
 }
 
 impl Job {
-    /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its clones are gone.
+    /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its
+    /// clones are gone.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {
         Self::from_raw(capnp_rpc::new_client(Served::new(job, S::released)))
     }
 
     /// Returns a job that is not known yet, and what makes it known.
     ///
-    /// Calls on it wait, and are forwarded in order once it is resolved. It holds the job that it resolved to, and the
-    /// resolver holds nothing: so the job lives as long as somebody has a reference to the promise or to itself.
+    /// Calls on it wait, and are forwarded in order once it is resolved. It holds the job that it
+    /// resolved to, and the resolver holds nothing: so the job lives as long as somebody has a
+    /// reference to the promise or to itself.
     pub fn promise() -> (JobResolver, Self) {
         let (sender, receiver) = oneshot::channel::<Result<Self, RpcError>>();
         let resolved = async move {
@@ -123,10 +125,12 @@ pub trait ServeJob: 'static {
     /// See [`Job::cancel`].
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// The last reference has gone: nobody wants the job any more, though calls may still be waiting for answers.
+    /// The last reference has gone: nobody wants the job any more, though calls may still be
+    /// waiting for answers.
     ///
-    /// `Drop` comes later, or not at all while the job runs: the scheduler waits for `result` without holding the job.
-    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    /// `Drop` comes later, or not at all while the job runs: the scheduler waits for `result`
+    /// without holding the job. This is called from inside the RPC system, so it may only take note
+    /// and wake somebody up. It must not make calls.
     fn released(&self);
 }
 

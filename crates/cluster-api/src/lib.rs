@@ -1,14 +1,16 @@
 //! The wire types of OCluster, as typed handles and traits to serve them.
 //!
-//! Each interface of `api/schema.capnp` has a file of its own, with a *handle* by which to call it ([`Job`],
-//! [`Ticket`], …) and a *trait* to serve it ([`ServeJob`], [`ServeTicket`], …). `JobDescr` is the plain value
-//! [`Description`], or an [`EncodedDescription`] for whoever only passes it on.
+//! Each interface of `api/schema.capnp` has a file of its own, with a *handle* by which to call it
+//! ([`Job`], [`Ticket`], …) and a *trait* to serve it ([`ServeJob`], [`ServeTicket`], …).
+//! `JobDescr` is the plain value [`Description`], or an [`EncodedDescription`] for whoever only
+//! passes it on.
 //!
-//! - A method of a handle sends its call before it returns. The [`Answer`] it returns can be awaited or kept; dropping
-//!   it cancels the call.
-//! - Where the answer is another capability, the method returns a [`Pipelined`] handle, which can be called at once.
-//! - Holding a handle keeps the object behind it going. Letting go of the last one is how a job is cancelled, a ticket
-//!   given up, a worker unregistered.
+//! - A method of a handle sends its call before it returns. The [`Answer`] it returns can be awaited
+//!   or kept; dropping it cancels the call.
+//! - Where the answer is another capability, the method returns a [`Pipelined`] handle, which can be
+//!   called at once.
+//! - Holding a handle keeps the object behind it going. Letting go of the last one is how a job is
+//!   cancelled, a ticket given up, a worker unregistered.
 //!
 //! No generated type leaves this crate, and there are no sockets or files in it.
 

@@ -46,7 +46,8 @@ impl PoolAdmin {
         Answer::new(request.send().promise, read_workers)
     }
 
-    /// Pauses a worker, or ends its pause, on an operator's wish; it is remembered while the worker is away.
+    /// Pauses a worker, or ends its pause, on an operator's wish; it is remembered while the worker
+    /// is away.
     ///
     /// With `auto_create`, a worker that has never been seen will do.
     pub fn set_active(&self, worker: &str, active: bool, auto_create: bool) -> Answer<()> {
@@ -173,7 +174,8 @@ impl WorkerInfo {
 
 /// A pool's administration as a scheduler implements it.
 ///
-/// `progress` is `None` for clients that do not want it, and for those that are too old to know of it.
+/// `progress` is `None` for clients that do not want it, and for those that are too old to know of
+/// it.
 pub trait ServePoolAdmin: 'static {
     /// See [`PoolAdmin::show`].
     fn show(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
@@ -199,7 +201,8 @@ pub trait ServePoolAdmin: 'static {
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::set_rate`]. The rate is as the caller gave it: perhaps not positive, or not a number.
+    /// See [`PoolAdmin::set_rate`]. The rate is as the caller gave it: perhaps not positive, or not
+    /// a number.
     fn set_rate(
         self: Rc<Self>,
         client: String,

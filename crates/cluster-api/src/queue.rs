@@ -20,22 +20,26 @@ pub enum PopError {
     /// There is no job: the call failed.
     #[error("{0}")]
     NoJob(#[from] RpcError),
-    /// The job is the worker's, and its client waits for it; but what came with it cannot be understood.
+    /// The job is the worker's, and its client waits for it; but what came with it cannot be
+    /// understood.
     ///
-    /// That is the client's fault, so it belongs in the job's log. The worker should go on to its next job.
+    /// That is the client's fault, so it belongs in the job's log. The worker should go on to its
+    /// next job.
     #[error("bad job description: {0}")]
     BadDescription(RpcError),
 }
 
 impl Queue {
-    /// Serves `queue`, which is told by [`ServeQueue::released`] when the returned handle and all its clones are gone.
+    /// Serves `queue`, which is told by [`ServeQueue::released`] when the returned handle and all
+    /// its clones are gone.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
         Self::from_raw(capnp_rpc::new_client(Served::new(queue, S::released)))
     }
 
     /// Waits until there is a job for this worker, and takes it.
     ///
-    /// `job` stands for the job that it will be. Calls on it may come in before the answer to this does.
+    /// `job` stands for the job that it will be. Calls on it may come in before the answer to this
+    /// does.
     pub fn pop(&self, job: Job) -> Answer<Description, PopError> {
         let mut request = self.client.pop_request();
         request.get().set_job(job.into_raw());
@@ -72,9 +76,11 @@ pub trait ServeQueue: 'static {
     /// See [`Queue::set_active`].
     fn set_active(self: Rc<Self>, active: bool) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// The last reference has gone: the worker has left, though a `pop` of its may still be waiting.
+    /// The last reference has gone: the worker has left, though a `pop` of its may still be
+    /// waiting.
     ///
-    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It
+    /// must not make calls.
     fn released(&self);
 }
 

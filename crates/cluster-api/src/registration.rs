@@ -22,7 +22,8 @@ impl Registration {
 
     /// Registers a worker, for as long as the queue is held.
     ///
-    /// [`Queue::pop`] can be called at once. `capacity` is how many jobs the worker means to run at a time.
+    /// [`Queue::pop`] can be called at once. `capacity` is how many jobs the worker means to run at
+    /// a time.
     pub fn register(&self, name: &str, worker: Worker, capacity: i32) -> Pipelined<Queue> {
         let mut request = self.client.register_request();
         let mut params = request.get();
@@ -43,7 +44,8 @@ impl Registration {
 
 /// A registration as a scheduler implements it.
 pub trait ServeRegistration: 'static {
-    /// See [`Registration::register`]. The capacity is as the worker gave it: perhaps 0, or negative.
+    /// See [`Registration::register`]. The capacity is as the worker gave it: perhaps 0, or
+    /// negative.
     fn register(
         self: Rc<Self>,
         name: String,

@@ -27,8 +27,9 @@ impl Submission {
 
     /// Adds a job to a pool's backlog. Urgent jobs go before all that are not.
     ///
-    /// Call [`Ticket::job`] on it, and [`Job::log`](crate::Job::log) and so on, without waiting: all of it leaves in one
-    /// burst. Keep the ticket while the job is wanted. An unknown pool may show only in the calls on the ticket.
+    /// Call [`Ticket::job`] on it, and [`Job::log`](crate::Job::log) and so on, without waiting:
+    /// all of it leaves in one burst. Keep the ticket while the job is wanted. An unknown pool may
+    /// show only in the calls on the ticket.
     pub fn submit(&self, pool: &str, description: &Description, urgent: bool) -> Pipelined<Ticket> {
         match description.encode() {
             Ok(encoded) => self.submit_encoded(pool, &encoded, urgent),

@@ -58,7 +58,8 @@ pub(crate) fn capability<C>(
     };
     match value {
         Ok(client) => Ok(Some(client)),
-        // Invalid is what a pointer to an entry `none` of the capability table gives: null by another name.
+        // Invalid is what a pointer to an entry `none` of the capability table gives: null by
+        // another name.
         Err(error)
             if matches!(
                 error.kind,

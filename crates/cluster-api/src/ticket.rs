@@ -91,9 +91,11 @@ pub trait ServeTicket: 'static {
     /// See [`Ticket::status`].
     fn status(self: Rc<Self>) -> impl Future<Output = Result<TicketStatus, RpcError>>;
 
-    /// The last reference has gone: the client does not want the job any more, unless a worker has it already.
+    /// The last reference has gone: the client does not want the job any more, unless a worker has
+    /// it already.
     ///
-    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It must not make calls.
+    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It
+    /// must not make calls.
     fn released(&self);
 }
 

@@ -1,4 +1,5 @@
-//! Compact copies of Cap'n Proto values: one segment of exactly the right size, and nothing around it.
+//! Compact copies of Cap'n Proto values: one segment of exactly the right size, and nothing around
+//! it.
 
 use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions, ReaderSegments};
 use capnp::traits::{Owned, SetterInput};
@@ -8,9 +9,10 @@ use crate::RpcError;
 
 /// Copies a value, with all fields that this program does not know, into a segment of its own.
 ///
-/// `size` is the value's own account of its size, which follows every pointer; so a small message whose pointers share
-/// their targets is seen for the large tree it would be copied into. A value that is larger than `limit` bytes is
-/// refused, and so is one that holds capabilities: the copy is plain data.
+/// `size` is the value's own account of its size, which follows every pointer; so a small message
+/// whose pointers share their targets is seen for the large tree it would be copied into. A value
+/// that is larger than `limit` bytes is refused, and so is one that holds capabilities: the copy is
+/// plain data.
 pub(crate) fn copy<T: Owned>(
     size: MessageSize,
     value: impl SetterInput<T>,
@@ -66,8 +68,8 @@ impl ReaderSegments for OneSegment<'_> {
 
 /// Reads words that [`copy`] made.
 ///
-/// No more may be read than is there, twice over (asking for a size is a reading too): a list whose elements take no
-/// space could otherwise claim millions of them.
+/// No more may be read than is there, twice over (asking for a size is a reading too): a list whose
+/// elements take no space could otherwise claim millions of them.
 pub(crate) fn read(words: &[Word]) -> Reader<OneSegment<'_>> {
     let mut options = ReaderOptions::new();
     options.traversal_limit_in_words(Some(2 * words.len()));

@@ -59,8 +59,8 @@ impl Worker {
 
     /// Asks the worker to finish its jobs and restart in its latest version.
     ///
-    /// Success shows as an error of kind `Disconnected`, and the worker registering again. If the call returns normally, the
-    /// worker has misunderstood.
+    /// Success shows as an error of kind `Disconnected`, and the worker registering again. If the
+    /// call returns normally, the worker has misunderstood.
     pub fn self_update(&self) -> Answer<()> {
         let request = self.client.self_update_request();
         Answer::new(
@@ -112,7 +112,8 @@ pub trait ServeWorker: 'static {
         source: MetricsSource,
     ) -> impl Future<Output = Result<Metric, RpcError>>;
 
-    /// See [`Worker::self_update`]. It cannot return successfully: the program that would is to be replaced.
+    /// See [`Worker::self_update`]. It cannot return successfully: the program that would is to be
+    /// replaced.
     fn self_update(self: Rc<Self>) -> impl Future<Output = Result<Infallible, RpcError>>;
 
     /// See [`Worker::additional_metric`].

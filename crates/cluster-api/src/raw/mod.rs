@@ -1,7 +1,8 @@
-//! The code that `cargo xtask codegen` generates from `api/*.capnp`; nothing here is written by hand but this file.
+//! The code that `cargo xtask codegen` generates from `api/*.capnp`; nothing here is written by
+//! hand but this file.
 //!
-//! It is private to the crate: other crates see typed handles and plain values, so a change of generator, or of its
-//! idea of an API, ends here.
+//! It is private to the crate: other crates see typed handles and plain values, so a change of
+//! generator, or of its idea of an API, ends here.
 
 #![expect(
     unreachable_pub,

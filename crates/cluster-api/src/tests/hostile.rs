@@ -1,5 +1,7 @@
 //! Descriptions that were made to hurt.
 
+use std::rc::Rc;
+
 use capnp::Word;
 use capnp::message::ReaderOptions;
 use capnp::traits::Imbue as _;
@@ -7,7 +9,7 @@ use capnp::traits::Imbue as _;
 use super::assemble::{BYTES, POINTERS, STRUCTS, text, to_capability, to_list, to_struct, words};
 use crate::raw::schema_capnp::job_descr;
 use crate::words::OneSegment;
-use crate::{Description, EncodedDescription, Job, RpcError};
+use crate::{Description, EncodedDescription, Job, PopError, Queue, RpcError, ServeQueue};
 
 fn copy(words: &[Word]) -> Result<EncodedDescription, RpcError> {
     let message = capnp::message::Reader::new(OneSegment(words), ReaderOptions::new());
@@ -97,7 +99,8 @@ fn shared_targets_are_counted_each_time() {
     check_refused(&message, "description is larger than 8388608 bytes");
 }
 
-/// A list may claim any number of elements that take no space. We do not make that many secrets of them.
+/// A list may claim any number of elements that take no space. We do not make that many secrets of
+/// them.
 #[test]
 fn lists_without_substance_are_refused() {
     let secrets = to_list(0, STRUCTS, 0);
@@ -138,4 +141,30 @@ fn capabilities_are_refused() {
         error,
         RpcError::failed("description cannot hold capabilities")
     );
+}
+
+/// A queue whose only job has a description that cannot be understood.
+struct BadQueue;
+
+impl ServeQueue for BadQueue {
+    async fn pop(self: Rc<Self>, _job: Job) -> Result<EncodedDescription, RpcError> {
+        copy(&words(&description(7, [0; 5], &[])))
+    }
+
+    async fn set_active(self: Rc<Self>, _active: bool) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    fn released(&self) {}
+}
+
+/// The worker has the job all the same, and must be able to tell its client.
+#[tokio::test]
+async fn a_worker_can_tell_a_bad_description_from_no_job() {
+    let queue = Queue::serve(Rc::new(BadQueue));
+    let popped = queue
+        .pop(Job::broken(RpcError::failed("not to be called")))
+        .await;
+    let reason = RpcError::failed("Unknown action type 7");
+    assert_eq!(popped, Err(PopError::BadDescription(reason)));
 }

@@ -1,4 +1,5 @@
-//! The type ids are the protocol: peers call interfaces by id, so each is pinned here to upstream's.
+//! The type ids are the protocol: peers call interfaces by id, so each is pinned here to
+//! upstream's.
 
 use capnp::introspect::{Introspect, TypeVariant};
 use capnp::schema_capnp::node;

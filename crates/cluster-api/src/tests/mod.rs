@@ -15,7 +15,8 @@ mod assemble {
         offset << 2 | data_words << 32 | pointers << 48
     }
 
-    /// A pointer to a list of `size` (the tag of the wire format: 2 is bytes, 6 is pointers, 7 is structs).
+    /// A pointer to a list of `size` (the tag of the wire format: 2 is bytes, 6 is pointers, 7 is
+    /// structs).
     pub(super) fn to_list(offset: u64, size: u64, length: u64) -> u64 {
         1 | offset << 2 | size << 32 | length << 35
     }

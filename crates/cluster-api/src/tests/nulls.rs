@@ -3,9 +3,14 @@
 use std::rc::Rc;
 
 use capnp::any_pointer;
-use capnp::traits::HasTypeId as _;
+use capnp::message::ReaderOptions;
+use capnp::traits::{HasTypeId as _, Imbue as _};
+
+use super::assemble::{BYTES, to_capability, to_list, to_struct, words};
 
 use crate::raw::schema_capnp::{job, queue, registration, submission, worker};
+use crate::text::capability;
+use crate::words::OneSegment;
 use crate::{
     EncodedDescription, Job, LogChunk, Queue, Registration, RpcError, RpcErrorKind, ServeQueue,
     ServeRegistration, ServeSubmission, Submission, Ticket, Worker,
@@ -149,4 +154,26 @@ async fn unknown_interfaces_and_methods_are_unimplemented() {
     assert_eq!(wrong_interface.kind, RpcErrorKind::Unimplemented);
     let wrong_method = call_with_null(&queue, queue::Client::TYPE_ID, 99).await;
     assert_eq!(wrong_method.kind, RpcErrorKind::Unimplemented);
+}
+
+/// A pointer to an entry `none` of the capability table is null by another name.
+#[test]
+fn a_capability_of_none_is_null() {
+    let message = words(&[to_struct(0, 0, 1), to_capability(0)]);
+    let message = capnp::message::Reader::new(OneSegment(&message), ReaderOptions::new());
+    let mut params: queue::pop_params::Reader<'_> = message.get_root().unwrap();
+    let caps = vec![None];
+    params.imbue(&caps);
+    assert!(matches!(capability(params.get_job(), "job"), Ok(None)));
+}
+
+#[test]
+fn what_is_no_capability_is_malformed() {
+    let message = words(&[to_struct(0, 0, 1), to_list(0, BYTES, 0)]);
+    let message = capnp::message::Reader::new(OneSegment(&message), ReaderOptions::new());
+    let params: queue::pop_params::Reader<'_> = message.get_root().unwrap();
+    let Err(error) = capability(params.get_job(), "job") else {
+        panic!("a list is not a capability");
+    };
+    assert!(error.reason.starts_with("job is malformed"), "{error}");
 }

@@ -1,8 +1,9 @@
-//! Reads what upstream's programs really sent: every message of the recorded conversations is decoded with our schema,
-//! and shown as one line in `tests/wire/messages.txt`.
+//! Reads what upstream's programs really sent: every message of the recorded conversations is
+//! decoded with our schema, and shown as one line in `tests/wire/messages.txt`.
 //!
-//! Each conversation `NAME` is two files: `NAME.c2s.bin` from the program that connected to the scheduler, and
-//! `NAME.s2c.bin` the other way. Client and worker names in them, and the secrets, belong to a scheduler that is no more.
+//! Each conversation `NAME` is two files: `NAME.c2s.bin` from the program that connected to the
+//! scheduler, and `NAME.s2c.bin` the other way. Client and worker names in them, and the secrets,
+//! belong to a scheduler that is no more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{Debug, Write as _};
@@ -212,8 +213,8 @@ fn read_stream(file: &Path) -> Vec<Message> {
 
 /// What was asked, by question id, with `None` for a bootstrap.
 ///
-/// Ids are used again, but each question gets one return: so the first return with an id belongs to the first question
-/// with it, and it does not matter that the two go different ways.
+/// Ids are used again, but each question gets one return: so the first return with an id belongs to
+/// the first question with it, and it does not matter that the two go different ways.
 type Questions<'a> = BTreeMap<u32, VecDeque<Option<&'a Method>>>;
 
 fn questions<'a>(stream: &[Message], methods: &'a [Method]) -> Questions<'a> {
@@ -283,7 +284,8 @@ fn show_target(target: message_target::Reader<'_>) -> String {
     }
 }
 
-/// Shows one message in a line. If it is an answer, it is one to the `questions`, which it is struck off.
+/// Shows one message in a line. If it is an answer, it is one to the `questions`, which it is
+/// struck off.
 fn show_message(
     message: message::Reader<'_>,
     methods: &[Method],

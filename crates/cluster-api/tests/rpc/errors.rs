@@ -1,0 +1,139 @@
+//! Errors mean the same at the far end.
+
+use std::rc::Rc;
+
+use cluster_api::{
+    Job, LogChunk, PopError, RpcError, RpcErrorKind, ServeJob, Submission, Ticket, TicketStatus,
+};
+
+use crate::support::{
+    Events, FakeJob, FakeScheduler, FakeTicket, connect, run, settle, through_connection,
+};
+
+/// A job that fails in four ways.
+struct FailingJob;
+
+impl ServeJob for FailingJob {
+    async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
+        match start {
+            0 => Err(RpcError::failed("no log")),
+            _ => Err(RpcError::overloaded("too busy")),
+        }
+    }
+
+    async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+        Err(RpcError::disconnected(r#"worker "w1" disconnected"#))
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        Err(RpcError::unimplemented("cannot stop"))
+    }
+
+    fn released(&self) {}
+}
+
+async fn check_errors(job: Job) {
+    assert_eq!(job.log(0).await, Err(RpcError::failed("no log")));
+    assert_eq!(job.log(1).await, Err(RpcError::overloaded("too busy")));
+    let lost = RpcError::disconnected(r#"worker "w1" disconnected"#);
+    assert_eq!(job.result().await, Err(lost));
+    assert_eq!(
+        job.cancel().await,
+        Err(RpcError::unimplemented("cannot stop"))
+    );
+}
+
+#[test]
+fn errors_keep_kind_and_reason_through_any_number_of_vats() {
+    run(async {
+        let job = Job::serve(Rc::new(FailingJob));
+        check_errors(job.clone()).await;
+        let once = through_connection(job.into_client());
+        check_errors(Job::from_client(once.clone())).await;
+        let thrice = through_connection(through_connection(once));
+        check_errors(Job::from_client(thrice)).await;
+    });
+}
+
+#[test]
+fn errors_read_as_upstreams_command_lines_show_them() {
+    assert_eq!(
+        RpcError::failed("Build failed").to_string(),
+        "Failed: Build failed"
+    );
+    assert_eq!(RpcError::overloaded("x").to_string(), "Overloaded: x");
+    assert_eq!(RpcError::disconnected("x").to_string(), "Disconnected: x");
+    assert_eq!(RpcError::unimplemented("x").to_string(), "Unimplemented: x");
+}
+
+#[test]
+fn a_malformed_message_is_a_failure_that_says_so() {
+    let error = capnp::Error::from_kind(capnp::ErrorKind::MessageIsTooDeeplyNested);
+    let error = RpcError::from(error);
+    assert_eq!(error, RpcError::failed("Message is too deeply nested."));
+}
+
+#[test]
+fn a_lost_connection_is_disconnected() {
+    run(async {
+        let events = Events::default();
+        let connection = connect(Job::serve(FakeJob::new("job", &events)).into_client());
+        let job = Job::from_client(connection.client.clone());
+        let result = job.result();
+        settle().await;
+        connection.cut();
+        assert_eq!(result.await.unwrap_err().kind, RpcErrorKind::Disconnected);
+        assert_eq!(
+            job.log(0).await.unwrap_err().kind,
+            RpcErrorKind::Disconnected
+        );
+    });
+}
+
+#[test]
+fn the_status_of_a_ticket_is_an_extension() {
+    run(async {
+        let events = Events::default();
+        let job = Job::serve(FakeJob::new("job", &events));
+        // A ticket of ours has it; something that is not knows nothing of it, as upstream's
+        // scheduler.
+        let ours = Ticket::serve(Rc::new(FakeTicket {
+            job: job.clone(),
+            events,
+        }));
+        let ours = Ticket::from_client(through_connection(ours.into_client()));
+        let status = TicketStatus::Assigned {
+            worker: "w1".to_owned(),
+            ahead: 3,
+        };
+        assert_eq!(ours.status().await, Ok(status));
+        let other = Ticket::from_client(through_connection(job.into_client()));
+        assert_eq!(
+            other.status().await.unwrap_err().kind,
+            RpcErrorKind::Unimplemented
+        );
+    });
+}
+
+#[test]
+fn a_submission_that_is_not_on_file_cannot_be_saved() {
+    run(async {
+        let submission = Submission::serve(Rc::new(FakeScheduler::default()));
+        let error = submission.save().await.unwrap_err();
+        assert_eq!(error.kind, RpcErrorKind::Unimplemented);
+    });
+}
+
+#[test]
+fn a_broken_handle_says_why() {
+    run(async {
+        let job = Job::broken(RpcError::failed("No such pool"));
+        assert_eq!(job.result().await, Err(RpcError::failed("No such pool")));
+    });
+}
+
+#[test]
+fn no_job_and_a_bad_description_are_told_apart() {
+    let lost = RpcError::disconnected("Worker disconnected");
+    assert_eq!(PopError::from(lost.clone()), PopError::NoJob(lost));
+}

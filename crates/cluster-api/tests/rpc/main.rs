@@ -1,0 +1,10 @@
+//! The handles and traits over real connections, in one process and without sockets.
+
+mod admin;
+mod errors;
+mod logs;
+mod pipe;
+mod pipelining;
+mod promises;
+mod release;
+mod support;

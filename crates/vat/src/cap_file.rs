@@ -1,0 +1,157 @@
+//! Files with one sturdy ref each: secret, so mode 0600, and written in one step.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::{ParseSturdyRefError, SturdyRef};
+
+/// Why a cap file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum CapFileError {
+    /// There is no such file.
+    #[error("File {0:?} does not exist")]
+    Missing(PathBuf),
+    /// It could not be read.
+    #[error("Error loading {path:?}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{path:?} is not a cap file: {source}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ParseSturdyRefError,
+    },
+    /// It could not be written.
+    #[error("failed to write cap file {path:?}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// The most that is read of a file: a sturdy ref is far shorter, and a wrong path may name anything.
+const MAX_SIZE: u64 = 64 * 1024;
+
+/// Reads the sturdy ref in a cap file.
+pub fn load(path: impl AsRef<Path>) -> Result<SturdyRef, CapFileError> {
+    let path = path.as_ref();
+    let text = read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => CapFileError::Missing(path.to_owned()),
+        _ => CapFileError::Read {
+            path: path.to_owned(),
+            source,
+        },
+    })?;
+    text.parse().map_err(|source| CapFileError::Malformed {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = File::open(path)?;
+    io::Read::read_to_string(&mut io::Read::take(file, MAX_SIZE), &mut text)?;
+    Ok(text)
+}
+
+/// Writes a cap file that only its owner may read.
+///
+/// A reader sees the old file or the new one, never a part; a crash leaves one of the two. An existing file that others
+/// could read is replaced by one that they cannot.
+pub fn save(path: impl AsRef<Path>, sturdy_ref: &SturdyRef) -> Result<(), CapFileError> {
+    let path = path.as_ref();
+    let text = format!("{}\n", sturdy_ref.to_uri());
+    replace(path, text.as_bytes()).map_err(|source| CapFileError::Write {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let directory = directory_of(path);
+    let mut file = tempfile::Builder::new()
+        .prefix(".cap-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(directory)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    File::open(directory)?.sync_all()
+}
+
+/// Returns the directory that `path` is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn saves_and_loads() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.cap");
+        let sturdy_ref: SturdyRef = "capnp://insecure@h:1/AAAA".parse().unwrap();
+        save(&path, &sturdy_ref).unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "capnp://insecure@h:1/AAAA\n"
+        );
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(load(&path).unwrap(), sturdy_ref);
+    }
+
+    #[test]
+    fn tightens_an_existing_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("admin.cap");
+        std::fs::write(&path, "old, and longer than the new content will ever be").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        save(&path, &"capnp://insecure@h:1/AA".parse().unwrap()).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "capnp://insecure@h:1/AA\n"
+        );
+        let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert_eq!(names.len(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn says_which_file_and_why() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("none.cap");
+        assert_eq!(
+            load(&missing).unwrap_err().to_string(),
+            format!("File {missing:?} does not exist")
+        );
+        let empty = dir.path().join("empty.cap");
+        std::fs::write(&empty, "").unwrap();
+        assert_eq!(
+            load(&empty).unwrap_err().to_string(),
+            format!("{empty:?} is not a cap file: Missing scheme in  (expected 'capnp://...')")
+        );
+        let nowhere = dir.path().join("no-dir").join("x.cap");
+        let error = save(&nowhere, &"capnp://insecure@h:1/AA".parse().unwrap()).unwrap_err();
+        assert!(matches!(error, CapFileError::Write { .. }), "{error}");
+    }
+}

@@ -1,0 +1,391 @@
+//! Waiting for others to connect.
+//!
+//! Several connections with the same key are all served. Upstream keeps only one for each key, and which one depends on
+//! how the digests of the keys compare; so a program that reconnects before its old connection is known to be dead can
+//! be locked out. Accepting all of them is what upstream's clients can live with in any case.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, SockAddr, Type};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use crate::ending::Ending;
+use crate::link::{Link, NewLink, Role};
+use crate::socket::{Socket, Stream};
+use crate::{
+    Address, Counters, Fingerprint, Identity, KeepAlive, Limits, Restore, certificate, connection,
+    tls,
+};
+
+/// How many connections may wait to be accepted. A restarted scheduler gets all its workers back at once.
+const BACKLOG: i32 = 1024;
+
+/// How long to wait after a failed accept: most often, descriptors have run out, and others must close first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether and as whom a listener speaks TLS.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// With this identity.
+    Tls(Identity),
+    /// Without TLS: for networks that are trusted otherwise.
+    Plaintext,
+}
+
+/// How a listener treats its peers.
+#[derive(Clone, Debug)]
+pub struct ServeOptions {
+    /// How much a peer may use.
+    pub limits: Limits,
+    /// How long a peer may take for the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// When a silent peer is given up.
+    pub keep_alive: KeepAlive,
+}
+
+impl Default for ServeOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: KeepAlive::default(),
+        }
+    }
+}
+
+/// Why nobody can connect.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Somebody else listens there.
+    #[error("cannot listen at {0}: the address is in use; is another scheduler running?")]
+    InUse(Address),
+    /// The host has no address.
+    #[error("cannot listen at {address}: unknown host: {source}")]
+    UnknownHost {
+        /// The address.
+        address: Address,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// There is a file at the path that is not a socket.
+    #[error("cannot listen at unix:{}: there is a file that is not a socket", .0.display())]
+    NotASocket(PathBuf),
+    /// The system does not let us.
+    #[error("cannot listen at {address}: {source}")]
+    Io {
+        /// The address.
+        address: Address,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// The key does not work with TLS.
+    #[error("cannot use the key for TLS: {0}")]
+    Tls(rustls::Error),
+}
+
+/// A socket that others can connect to.
+pub struct Listener {
+    socket: ListeningSocket,
+    address: Address,
+    acceptor: Option<TlsAcceptor>,
+    counters: Counters,
+}
+
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Opens the socket. Must be called within a Tokio runtime.
+    ///
+    /// A socket left at a unix path by a program that has gone is replaced; one that somebody answers at is not.
+    pub fn bind(address: &Address, security: Security) -> Result<Self, ListenError> {
+        let acceptor = match security {
+            Security::Tls(identity) => Some(acceptor(&identity)?),
+            Security::Plaintext => None,
+        };
+        let (socket, address) = match address {
+            Address::Tcp { host, port } => bind_tcp(address, host, *port)?,
+            Address::Unix(path) => (bind_unix(address, path)?, address.clone()),
+        };
+        Ok(Self {
+            socket,
+            address,
+            acceptor,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Returns where it listens, with the real port if the system picked one.
+    pub fn local_address(&self) -> Address {
+        self.address.clone()
+    }
+
+    /// Returns the counters of all connections through this listener.
+    pub fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// Serves everyone who connects, until it is dropped: then all connections are closed, too.
+    ///
+    /// Must run within a `LocalSet`, as each connection is a task of its own there.
+    pub async fn serve(self, services: Rc<dyn Restore>, options: ServeOptions) {
+        let (stop, stopped) = watch::channel(());
+        let server = Rc::new(Server {
+            acceptor: self.acceptor,
+            services,
+            options,
+            counters: self.counters,
+            stopped,
+            links: RefCell::default(),
+            next_id: Cell::new(0),
+        });
+        let _guard = ServeGuard {
+            server: server.clone(),
+            _stop: stop,
+        };
+        let mut failing = false;
+        loop {
+            match accept(&self.socket).await {
+                Ok(accepted) => {
+                    failing = false;
+                    tokio::task::spawn_local(server.clone().welcome(accepted));
+                }
+                Err(e) => {
+                    if !failing {
+                        tracing::error!(
+                            "cannot accept connections at {}: {e}; trying again",
+                            self.address
+                        );
+                    }
+                    failing = true;
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn acceptor(identity: &Identity) -> Result<TlsAcceptor, ListenError> {
+    let config: Arc<ServerConfig> = tls::server_config(identity).map_err(ListenError::Tls)?;
+    Ok(TlsAcceptor::from(config))
+}
+
+fn bind_tcp(
+    address: &Address,
+    host: &str,
+    port: u16,
+) -> Result<(ListeningSocket, Address), ListenError> {
+    let candidates = (host, port)
+        .to_socket_addrs()
+        .map_err(|source| ListenError::UnknownHost {
+            address: address.clone(),
+            source,
+        })?;
+    let mut result = Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
+    for candidate in candidates {
+        result = listen_tcp(candidate);
+        if result.is_ok() {
+            break;
+        }
+    }
+    let listener = result.map_err(|source| listen_error(address, source))?;
+    let port = listener
+        .local_addr()
+        .map_err(|source| listen_error(address, source))?
+        .port();
+    let address = Address::tcp(host, port);
+    Ok((ListeningSocket::Tcp(listener), address))
+}
+
+fn listen_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::from(address))?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn bind_unix(address: &Address, path: &Path) -> Result<ListeningSocket, ListenError> {
+    let failed = |source| listen_error(address, source);
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(ListenError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(ListenError::InUse(address.clone())),
+            Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(failed)?;
+            }
+            Err(e) => return Err(failed(e)),
+        },
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(failed(e)),
+    }
+    let listen = || {
+        let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        socket.listen(BACKLOG)?;
+        UnixListener::from_std(socket.into())
+    };
+    Ok(ListeningSocket::Unix(listen().map_err(failed)?))
+}
+
+fn listen_error(address: &Address, source: io::Error) -> ListenError {
+    let address = address.clone();
+    if source.kind() == io::ErrorKind::AddrInUse {
+        ListenError::InUse(address)
+    } else {
+        ListenError::Io { address, source }
+    }
+}
+
+enum Accepted {
+    Tcp(tokio::net::TcpStream, SocketAddr),
+    Unix(tokio::net::UnixStream),
+}
+
+async fn accept(socket: &ListeningSocket) -> io::Result<Accepted> {
+    Ok(match socket {
+        ListeningSocket::Tcp(listener) => {
+            let (stream, address) = listener.accept().await?;
+            Accepted::Tcp(stream, address)
+        }
+        ListeningSocket::Unix(listener) => Accepted::Unix(listener.accept().await?.0),
+    })
+}
+
+/// What all connections of a listener share.
+struct Server {
+    acceptor: Option<TlsAcceptor>,
+    services: Rc<dyn Restore>,
+    options: ServeOptions,
+    counters: Counters,
+    /// Ends when the listener does.
+    stopped: watch::Receiver<()>,
+    links: RefCell<HashMap<u64, Rc<Link>>>,
+    next_id: Cell<u64>,
+}
+
+/// Closes everything when the listener is dropped.
+struct ServeGuard {
+    server: Rc<Server>,
+    _stop: watch::Sender<()>,
+}
+
+impl Drop for ServeGuard {
+    fn drop(&mut self) {
+        for link in self.server.links.borrow().values() {
+            link.end(Ending::ClosedHere("the server is shutting down".to_owned()));
+        }
+    }
+}
+
+/// A peer that has made it through the handshake.
+struct Welcomed {
+    stream: Box<dyn Stream>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Server {
+    /// Sees a connection from its handshake to its end.
+    async fn welcome(self: Rc<Self>, accepted: Accepted) {
+        let address = match &accepted {
+            Accepted::Tcp(_, address) => address.to_string(),
+            Accepted::Unix(_) => "a unix socket".to_owned(),
+        };
+        let mut stopped = self.stopped.clone();
+        let welcomed = tokio::select! {
+            welcomed = self.shake_hands(accepted) => welcomed,
+            _ = stopped.changed() => return,
+        };
+        match welcomed {
+            Ok(welcomed) => self.connected(welcomed, address).await,
+            Err(why) => {
+                self.counters.rejected();
+                tracing::warn!("rejecting connection from {address}: {why}");
+            }
+        }
+    }
+
+    async fn shake_hands(&self, accepted: Accepted) -> Result<Welcomed, String> {
+        let socket = match accepted {
+            Accepted::Tcp(stream, _) => {
+                Socket::tcp(stream, &self.options.keep_alive).map_err(|e| e.to_string())?
+            }
+            Accepted::Unix(stream) => Socket::Unix(stream),
+        };
+        let Some(acceptor) = &self.acceptor else {
+            return Ok(Welcomed {
+                stream: Box::new(socket),
+                fingerprint: None,
+            });
+        };
+        let patience = self.options.handshake_timeout;
+        let stream = timeout(patience, acceptor.accept(socket))
+            .await
+            .map_err(|_| format!("no TLS handshake within {} s", patience.as_secs_f32()))?
+            .map_err(|e| handshake_failure(&e))?;
+        let fingerprint = stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .and_then(certificate::fingerprint)
+            .ok_or(NO_CERTIFICATE)?;
+        Ok(Welcomed {
+            stream: Box::new(stream),
+            fingerprint: Some(fingerprint),
+        })
+    }
+
+    async fn connected(self: Rc<Self>, welcomed: Welcomed, address: String) {
+        let link = Link::new(NewLink {
+            stream: welcomed.stream,
+            role: Role::Serving,
+            limits: self.options.limits.clone(),
+            counters: self.counters.clone(),
+            fingerprint: welcomed.fingerprint,
+            label: format!("lost connection to {address}"),
+            address,
+        });
+        connection::start(&link, self.services.clone());
+        let id = self.next_id.replace(self.next_id.get() + 1);
+        self.links.borrow_mut().insert(id, link.clone());
+        link.ended().await;
+        self.links.borrow_mut().remove(&id);
+    }
+}
+
+const NO_CERTIFICATE: &str = "it shows no client certificate";
+
+fn handshake_failure(error: &io::Error) -> String {
+    let cause = error.get_ref().and_then(|e| e.downcast_ref());
+    match cause {
+        Some(rustls::Error::NoCertificatesPresented) => NO_CERTIFICATE.to_owned(),
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "it does not speak TLS (does its sturdy ref say \"insecure\"?)".to_owned()
+        }
+        _ => format!("TLS handshake failed: {error}"),
+    }
+}

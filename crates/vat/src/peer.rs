@@ -1,0 +1,54 @@
+//! A connection as the application sees it.
+
+use std::fmt;
+use std::rc::Rc;
+
+use crate::Fingerprint;
+use crate::ending::Ending;
+use crate::link::Link;
+
+/// The other end of one connection; a clone is the same.
+///
+/// It does not keep the connection open.
+#[derive(Clone)]
+pub struct Peer(Rc<Link>);
+
+impl Peer {
+    pub(crate) fn new(link: Rc<Link>) -> Self {
+        Self(link)
+    }
+
+    /// Returns the fingerprint of the peer's key; `None` without TLS.
+    pub fn id(&self) -> Option<Fingerprint> {
+        self.0.fingerprint
+    }
+
+    /// Returns where the peer connects from, or where it was connected to.
+    pub fn address(&self) -> String {
+        self.0.address.clone()
+    }
+
+    /// Says what to call the peer when it is lost, e.g. `worker "w1" disconnected`.
+    ///
+    /// Every capability that has come through this connection then breaks with a `disconnected` exception whose reason
+    /// starts with this text. What is said first comes first, should this be called again.
+    pub fn describe(&self, text: impl Into<String>) {
+        self.0.describe(text.into());
+    }
+
+    /// Waits until the connection has ended; all that has come through it is broken then.
+    pub fn closed(&self) -> impl Future<Output = capnp::Error> + 'static {
+        self.0.ended()
+    }
+
+    /// Closes the connection, and tells the peer why.
+    pub fn close(&self, reason: impl Into<String>) {
+        self.0.end(Ending::ClosedHere(reason.into()));
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Peer({})", self.0.address)
+    }
+}

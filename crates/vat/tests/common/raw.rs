@@ -1,0 +1,199 @@
+//! A peer that speaks raw messages, and so can break every rule.
+
+use std::time::Duration;
+
+use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions};
+use capnp::serialize::{self, OwnedSegments};
+use capnp_rpc::rpc_capnp::{cap_descriptor, exception, message, return_};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use vat::{Address, SturdyRef};
+
+pub(crate) type Message = Builder<HeapAllocator>;
+
+pub(crate) struct RawPeer {
+    pub(crate) stream: TcpStream,
+}
+
+/// What a peer is told.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Told {
+    /// An answer: the export ids of the capabilities in it.
+    Results {
+        question: u32,
+        exports: Vec<u32>,
+    },
+    Exception {
+        question: u32,
+        reason: String,
+    },
+    Abort(String),
+    Resolve,
+    /// A call of a capability of the peer's.
+    Call,
+    Other,
+    End,
+}
+
+pub(crate) fn build(fill: impl FnOnce(message::Builder<'_>)) -> Message {
+    let mut message = Builder::new_default();
+    fill(message.init_root());
+    message
+}
+
+/// A Bootstrap with these bytes where the text of the service id should be.
+pub(crate) fn bootstrap(question: u32, text: Option<&[u8]>) -> Message {
+    build(|message| {
+        let mut bootstrap = message.init_bootstrap();
+        bootstrap.set_question_id(question);
+        if let Some(text) = text {
+            bootstrap
+                .get_deprecated_object_id()
+                .set_as::<capnp::data::Owned>(text)
+                .unwrap();
+        }
+    })
+}
+
+/// A call of the answer to a question.
+pub(crate) fn call_answer(question: u32, target: u32, method: u16, bytes: &[u8]) -> Message {
+    build(|message| {
+        let mut call = message.init_call();
+        call.set_question_id(question);
+        call.set_interface_id(super::ECHO);
+        call.set_method_id(method);
+        call.reborrow()
+            .init_target()
+            .init_promised_answer()
+            .set_question_id(target);
+        call.init_params()
+            .get_content()
+            .set_as::<capnp::data::Owned>(bytes)
+            .unwrap();
+    })
+}
+
+/// A call of the answer to a question, with one capability for a parameter.
+pub(crate) fn call_with(
+    question: u32,
+    target: u32,
+    method: u16,
+    describe: impl FnOnce(cap_descriptor::Builder<'_>),
+) -> Message {
+    let mut table = Vec::new();
+    let mut message = Builder::new_default();
+    let root: message::Builder<'_> = message.init_root();
+    let mut call = root.init_call();
+    call.set_question_id(question);
+    call.set_interface_id(super::ECHO);
+    call.set_method_id(method);
+    call.reborrow()
+        .init_target()
+        .init_promised_answer()
+        .set_question_id(target);
+    let mut params = call.init_params();
+    describe(params.reborrow().init_cap_table(1).get(0));
+    // What the pointer says is the first in the table; only the table above goes out.
+    let mut content = params.get_content();
+    capnp::traits::ImbueMut::imbue_mut(&mut content, &mut table);
+    content.set_as_capability(super::Echo::new().client().hook);
+    message
+}
+
+impl RawPeer {
+    pub(crate) async fn connect(sturdy_ref: &SturdyRef) -> Self {
+        let Address::Tcp { host, port } = &sturdy_ref.address else {
+            panic!("only for TCP");
+        };
+        let stream = TcpStream::connect((host.as_str(), *port)).await.unwrap();
+        Self { stream }
+    }
+
+    pub(crate) async fn send(&mut self, message: &Message) {
+        let bytes = serialize::write_message_to_words(message);
+        self.send_bytes(&bytes).await;
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        // The other side may have had enough already.
+        self.stream.write_all(bytes).await.unwrap_or(());
+    }
+
+    /// Waits for a message; `None` at the end of the stream.
+    pub(crate) async fn receive(&mut self) -> Option<Reader<OwnedSegments>> {
+        let mut header = [0; 8];
+        self.stream.read_exact(&mut header).await.ok()?;
+        assert_eq!(
+            header[..4],
+            [0; 4],
+            "this peer is sent one segment at a time"
+        );
+        let words = u32::from_le_bytes(header[4..].try_into().unwrap());
+        let mut bytes = header.to_vec();
+        bytes.resize(8 + 8 * words as usize, 0);
+        self.stream.read_exact(&mut bytes[8..]).await.ok()?;
+        Some(serialize::read_message(&bytes[..], ReaderOptions::new()).unwrap())
+    }
+
+    /// Waits for a message, and returns what it says.
+    pub(crate) async fn told(&mut self) -> Told {
+        let Some(reader) = self.receive().await else {
+            return Told::End;
+        };
+        let text = |e: exception::Reader<'_>| e.get_reason().unwrap().to_string().unwrap();
+        match reader.get_root::<message::Reader<'_>>().unwrap().which() {
+            Ok(message::Abort(e)) => Told::Abort(text(e.unwrap())),
+            Ok(message::Resolve(_)) => Told::Resolve,
+            Ok(message::Call(_)) => Told::Call,
+            Ok(message::Return(answer)) => {
+                let answer = answer.unwrap();
+                let question = answer.get_answer_id();
+                match answer.which() {
+                    Ok(return_::Exception(e)) => Told::Exception {
+                        question,
+                        reason: text(e.unwrap()),
+                    },
+                    Ok(return_::Results(payload)) => {
+                        let table = payload.unwrap().get_cap_table().unwrap();
+                        let exports = table.iter().map(|cap| match cap.which() {
+                            Ok(
+                                cap_descriptor::SenderHosted(id)
+                                | cap_descriptor::SenderPromise(id),
+                            ) => id,
+                            _ => panic!("not the sender's"),
+                        });
+                        let exports = exports.collect();
+                        Told::Results { question, exports }
+                    }
+                    _ => Told::Other,
+                }
+            }
+            _ => Told::Other,
+        }
+    }
+
+    /// Reads until the other side ends the stream, and returns the reason of the first Abort on the way.
+    pub(crate) async fn abort_reason(&mut self) -> Option<String> {
+        let mut reason = None;
+        loop {
+            match self.told().await {
+                Told::Abort(text) => reason = reason.or(Some(text)),
+                Told::End => return reason,
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads until the other side ends the stream.
+    pub(crate) async fn wait_for_end(&mut self) {
+        let mut bytes = [0; 4096];
+        while matches!(self.stream.read(&mut bytes).await, Ok(n) if n > 0) {}
+    }
+
+    /// Asserts that the other side has ended the stream within a time that no time-out reaches.
+    pub(crate) async fn assert_closed_at_once(&mut self) {
+        tokio::time::timeout(Duration::from_secs(5), self.wait_for_end())
+            .await
+            .expect("it was not closed");
+    }
+}
