@@ -374,6 +374,33 @@ fn a_small_message_that_pretends_to_be_large_is_not_believed() {
     });
 }
 
+/// Pointers can make 16 KiB look like 8 MiB; a copy of it, as in the answer to a message of a kind that we do not know,
+/// would be as large as it looks.
+#[test]
+fn a_message_that_shows_its_bytes_often_is_not_copied() {
+    run(async {
+        let served = Served::start(Security::Plaintext);
+        let healthy = served.connect().await;
+        const BLOB: u64 = 8192;
+        const POINTERS: u64 = 1000;
+        let save = 7;
+        let mut words = vec![1 << 32 | 1 << 48, save, 1 | (6 | POINTERS << 3) << 32];
+        for index in 0..POINTERS {
+            let distance = POINTERS - index - 1;
+            words.push(distance << 2 | 1 | (2 | BLOB << 3) << 32);
+        }
+        words.extend(vec![0; BLOB as usize / 8]);
+        let mut bytes = vec![0; 4];
+        bytes.extend((words.len() as u32).to_le_bytes());
+        bytes.extend(words.into_iter().flat_map(u64::to_le_bytes));
+        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        peer.send_bytes(&bytes).await;
+        assert!(peer.abort_reason().await.is_some());
+        assert_healthy(&healthy).await;
+        assert!(served.counters.read().bytes_out < 10_000);
+    });
+}
+
 #[test]
 fn more_questions_or_capabilities_than_allowed_end_the_connection() {
     run(async {
@@ -411,12 +438,20 @@ fn more_questions_or_capabilities_than_allowed_end_the_connection() {
             "more than 10 capabilities in one message"
         );
         // One that finishes its questions may ask for ever.
+        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        for question in 0..50 {
+            peer.send(&bootstrap(question, None)).await;
+            assert!(matches!(peer.told().await, Told::Exception { .. }));
+            peer.send(&finish(question)).await;
+        }
+        // And so may one whose answers need no finishing, and who lets go of what it gets.
         let session = served.connect().await;
         for _ in 0..50 {
             assert_healthy(&session).await;
-            drop(make(&session.bootstrap()));
+            let made = make(&session.bootstrap());
+            let kept = call_with_cap(&made, KEEP, Echo::new().client()).await;
+            kept.unwrap();
         }
-        assert_healthy(&session).await;
     });
 }
 
