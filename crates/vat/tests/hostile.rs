@@ -406,37 +406,48 @@ fn more_questions_or_capabilities_than_allowed_end_the_connection() {
     run(async {
         let options = ServeOptions {
             limits: Limits {
-                questions: 10,
+                questions: 20,
+                strangers_questions: 10,
                 imports: 10,
                 ..Limits::default()
             },
             ..ServeOptions::default()
         };
         let served = serve(Security::Plaintext, options);
-        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        let mut stranger = RawPeer::connect(&served.sturdy_ref).await;
         for question in 0..20 {
-            peer.send(&bootstrap(question, None)).await;
+            stranger.send(&bootstrap(question, None)).await;
         }
-        assert_eq!(
-            peer.abort_reason().await.unwrap(),
-            "more than 10 open questions"
-        );
+        let reason = stranger.abort_reason().await.unwrap();
+        assert_eq!(reason, "more than 10 open questions");
 
-        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
-        peer.send(&bootstrap(0, Some(KNOWN))).await;
-        let table = build(|message| {
-            let mut call = message.init_call();
-            call.set_question_id(1);
-            let mut table = call.init_params().init_cap_table(11);
-            for id in 0..11 {
-                table.reborrow().get(id).set_sender_hosted(id);
-            }
-        });
-        peer.send(&table).await;
-        assert_eq!(
-            peer.abort_reason().await.unwrap(),
-            "more than 10 capabilities in one message"
-        );
+        let mut friend = RawPeer::connect(&served.sturdy_ref).await;
+        friend.send(&bootstrap(0, Some(KNOWN))).await;
+        assert!(matches!(friend.told().await, Told::Results { .. }));
+        for question in 1..30 {
+            friend.send(&call_answer(question, 0, HANG, b"")).await;
+        }
+        let reason = friend.abort_reason().await.unwrap();
+        assert_eq!(reason, "more than 20 open questions");
+
+        let expected = [
+            (11, "more than 10 capabilities at a time"),
+            (10_001, "more than 10000 capabilities in one message"),
+        ];
+        for (count, expected) in expected {
+            let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+            peer.send(&bootstrap(0, Some(KNOWN))).await;
+            let table = build(|message| {
+                let mut call = message.init_call();
+                call.set_question_id(1);
+                let mut table = call.init_params().init_cap_table(count);
+                for id in 0..count {
+                    table.reborrow().get(id).set_sender_hosted(id);
+                }
+            });
+            peer.send(&table).await;
+            assert_eq!(peer.abort_reason().await.unwrap(), expected);
+        }
         // One that finishes its questions may ask for ever.
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         for question in 0..50 {
