@@ -44,14 +44,8 @@ fn cached_scheduling() {
 
     // Two jobs are assigned, three have to wait.
     s.rate("u1", 2.0);
-    for (job, hint) in [
-        ("job1", "a"),
-        ("job2", "b"),
-        ("job3", "a"),
-        ("job4", "a"),
-        ("job5", "c"),
-    ] {
-        s.submit("u1", job, hint);
+    for (n, hint) in (1..).zip(["a", "b", "a", "a", "c"]) {
+        s.submit("u1", &format!("job{n}"), hint);
     }
     s.expect(expect![[r#"
         capacity: 2
