@@ -53,7 +53,7 @@ interface TemporaryPause {
 
   pauseWorker @0 (worker :Text, paused :Bool) -> ();
   # Pauses a connected worker, or ends such a pause. It finishes what it runs, and is given nothing more until this
-  # is called again or it reconnects. Fails with "Unknown worker" when it is not connected.
+  # is called again, `PoolAdmin.setActive` makes it active, or it reconnects. Fails with "Unknown worker" when it is not connected.
 }
 
 interface Persistent @0xc8cb212fcd9f5691 {

@@ -394,8 +394,8 @@ impl Pool {
 
     /// An admin pauses or unpauses a worker by name, connected or not.
     ///
-    /// With `auto_create` a worker that has never been seen is made known, so that it will be paused
-    /// when it comes.
+    /// Unpausing ends a temporary pause too: an admin wants it to work. With `auto_create` a worker that
+    /// has never been seen is made known, so that it will be paused when it comes.
     pub fn set_paused(
         &mut self,
         name: &WorkerName,
@@ -412,6 +412,10 @@ impl Pool {
                 // It is connected: we have just looked.
                 let _: Result<(), Disconnected> =
                     self.set_active(id, InactiveReason::AdminPause, !paused);
+                if !paused {
+                    let _: Result<(), Disconnected> =
+                        self.set_active(id, InactiveReason::TemporaryPause, true);
+                }
             }
             None => self.save_paused(slot, paused),
         }

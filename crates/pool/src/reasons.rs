@@ -9,6 +9,9 @@ pub enum InactiveReason {
     WorkerPause,
     /// An admin paused it. Outlives connections: see `Effect::SavePaused`.
     AdminPause,
+    /// An admin paused it until it reconnects: it ends with the registration. Apart from `WorkerPause`,
+    /// because the worker ends that one itself, when it has made room for example.
+    TemporaryPause,
     /// It is about to be updated. Whoever set this clears it if the update fails; otherwise it ends
     /// with the registration.
     ShuttingDown,
@@ -19,9 +22,10 @@ pub enum InactiveReason {
 pub struct InactiveReasons(u8);
 
 /// In the order in which they are printed.
-const ALL: [(InactiveReason, &str); 3] = [
+const ALL: [(InactiveReason, &str); 4] = [
     (InactiveReason::WorkerPause, "worker pause"),
     (InactiveReason::AdminPause, "admin pause"),
+    (InactiveReason::TemporaryPause, "temporary pause"),
     (InactiveReason::ShuttingDown, "shutting down"),
 ];
 
@@ -57,6 +61,7 @@ fn bit(reason: InactiveReason) -> u8 {
         InactiveReason::WorkerPause => 1,
         InactiveReason::AdminPause => 2,
         InactiveReason::ShuttingDown => 4,
+        InactiveReason::TemporaryPause => 8,
     }
 }
 

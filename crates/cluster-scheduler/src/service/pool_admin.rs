@@ -25,12 +25,12 @@ impl ServePoolAdmin for PoolAdminService {
         Ok(self.reactor.show())
     }
 
-    /// A worker counts as active unless an operator paused it, so that this tells what `set_active` would
-    /// change. Whether it pauses itself just now is for `show`.
+    /// A worker counts as active unless an operator paused it, in one way or the other, so that this tells what
+    /// `set_active` would change. Whether it pauses itself just now is for `show`.
     async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
         let workers = self.reactor.workers().into_iter().map(|worker| WorkerInfo {
             name: worker.name.to_string(),
-            active: !worker.paused,
+            active: !worker.paused && !worker.reasons.contains(InactiveReason::TemporaryPause),
             connected: worker.registration.is_some(),
         });
         Ok(workers.collect())
@@ -53,13 +53,11 @@ impl ServePoolAdmin for PoolAdminService {
         durable(saving.map_err(|pool::UnknownWorker| unknown_worker())?).await
     }
 
-    /// The pause is the worker's own kind, which its registration starts without: so it ends when the worker
-    /// reconnects, or says itself that it is active.
     async fn pause_worker(self: Rc<Self>, worker: String, paused: bool) -> Result<(), RpcError> {
         let connected = self.reactor.connected(&known_name(&worker)?);
         let (id, _) = connected.ok_or_else(unknown_worker)?;
         self.reactor
-            .set_active(id, InactiveReason::WorkerPause, !paused)
+            .set_active(id, InactiveReason::TemporaryPause, !paused)
             .map_err(|pool::Disconnected| unknown_worker())
     }
 

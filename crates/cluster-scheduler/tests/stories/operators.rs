@@ -392,10 +392,22 @@ fn a_temporary_pause_ends_when_the_worker_reconnects() {
         let builder = MockBuilder::new();
         let (pool, _admin) = site.pool_admin().await;
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let active = async || pool.workers().await.unwrap()[0].active;
         pool.pause_worker("w1", true).await.unwrap();
-        site.shows("  w1 (0): (inactive: worker pause) (0 running)")
+        site.shows("  w1 (0): (inactive: temporary pause) (0 running)")
+            .await;
+        assert!(!active().await);
+        // What the worker says of itself does not end it.
+        worker.queue.set_active(true).await.unwrap();
+        site.shows("  w1 (0): (inactive: temporary pause) (0 running)")
             .await;
         pool.pause_worker("w1", false).await.unwrap();
+        site.shows("  w1 (0): [] (0 running)").await;
+        assert!(active().await);
+
+        // Nor does it outlive an operator's wish that the worker should work.
+        pool.pause_worker("w1", true).await.unwrap();
+        pool.set_active("w1", true, false).await.unwrap();
         site.shows("  w1 (0): [] (0 running)").await;
 
         pool.pause_worker("w1", true).await.unwrap();

@@ -89,7 +89,7 @@ async fn remembered_pause(pool: &PoolAdmin, worker: &str) -> Result<(), CommandE
     Ok(())
 }
 
-/// Ends both kinds of pause: whoever asks for a worker to be unpaused wants it to work.
+/// Ends both kinds of pause, as `unpause` does.
 pub(super) async fn unpause_worker(
     connect: &ConnectArgs,
     args: UnpauseWorkerArgs,
@@ -99,11 +99,7 @@ pub(super) async fn unpause_worker(
         .pool
         .set_active(&worker, true, false)
         .await
-        .map_err(failed("PoolAdmin.setActive"))?;
-    match target.pool.pause_worker(&worker, false).await {
-        Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(()),
-        result => result.map_err(failed("TemporaryPause.pauseWorker")),
-    }
+        .map_err(failed("PoolAdmin.setActive"))
 }
 
 /// Returns the one worker that the readme's commands are about.

@@ -44,7 +44,7 @@ fn from_the_scheduler_to_the_update() {
         $ ocluster-admin pause-worker ./capnp-secrets/admin.cap linux-x86_64 my-host
     "#]]
     .assert_eq(&paused.transcript());
-    cluster.shows("my-host (0): (inactive: worker pause) (0 running)");
+    cluster.shows("my-host (0): (inactive: temporary pause) (0 running)");
     let unpaused = cluster
         .admin("unpause-worker", "linux-x86_64 my-host")
         .success();
@@ -55,7 +55,7 @@ fn from_the_scheduler_to_the_update() {
 
     // A worker that reconnects is unpaused, unless its pause is the one that sticks.
     for (pause, paused, afterwards) in [
-        ("pause-worker", "(inactive: worker pause)", "[]"),
+        ("pause-worker", "(inactive: temporary pause)", "[]"),
         (
             "pause",
             "(inactive: admin pause)",
