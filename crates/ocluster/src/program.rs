@@ -17,7 +17,6 @@ const HELP_WIDTH: usize = 100;
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
     ("--listen-prometheus", METRICS),
-    ("--additional-metrics", METRICS),
     ("--obuilder-store", OBUILDER),
     ("--obuilder-prune-threshold", OBUILDER),
     ("--obuilder-prune-limit", OBUILDER),

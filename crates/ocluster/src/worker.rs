@@ -1,13 +1,15 @@
 //! `ocluster-worker`: from its options to a running worker.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, DockerConfig, Environment, Exit, Gigabytes, Percent, PullPolicy, WorkerConfig,
-    WorkerName,
+    Capacity, DockerConfig, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
+    WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -52,8 +54,50 @@ pub struct Args {
     allow_push: Vec<String>,
     #[command(flatten)]
     docker: DockerArgs,
+    /// The largest log of a job, in MiB; a job that prints more fails
+    #[arg(long, value_name = "MIB", default_value = "1024")]
+    log_limit: u32,
+    /// Metrics to pass on to the scheduler, by name and address
+    #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
+    additional_metrics: Vec<NamedMetrics>,
     #[command(flatten)]
     logging: LoggingArgs,
+}
+
+/// One value of `--additional-metrics`.
+#[derive(Clone, Debug)]
+struct NamedMetrics {
+    name: String,
+    url: MetricsUrl,
+}
+
+impl FromStr for NamedMetrics {
+    type Err = String;
+
+    fn from_str(value: &str) -> Result<Self, String> {
+        let (name, url) = value
+            .split_once(':')
+            .ok_or_else(|| format!("Malformed additional metric {value}"))?;
+        Ok(Self {
+            name: name.to_owned(),
+            url: url
+                .parse()
+                .map_err(|error| format!("additional metric {name}: {error}"))?,
+        })
+    }
+}
+
+/// Returns the metrics by name.
+fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, CommandError> {
+    let mut named = BTreeMap::new();
+    for NamedMetrics { name, url } in metrics {
+        if named.insert(name.clone(), url).is_some() {
+            return Err(CommandError::usage(format_args!(
+                "Duplicate additional metrics name: {name}"
+            )));
+        }
+    }
+    Ok(named)
 }
 
 /// Options about Docker, which `ocluster dev` has too.
@@ -117,6 +161,8 @@ impl Args {
                 .filter(|repo| !repo.is_empty())
                 .collect(),
             docker: self.docker.into(),
+            log_limit: u64::from(self.log_limit) << 20,
+            additional_metrics: by_name(self.additional_metrics)?,
             ..WorkerConfig::new(self.name, self.state_dir, environment())
         };
         Ok((config, cap))

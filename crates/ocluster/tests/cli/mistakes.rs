@@ -164,6 +164,10 @@ fn in_the_workers_options() {
             &format!("{begin} --name=w --prune-threshold=101"),
             &format!("{begin} --name=w --capacity=0"),
             &format!("{begin} --name=w --docker-pull=sometimes"),
+            &format!("{begin} --name=w --additional-metrics=foo"),
+            &format!(
+                "{begin} --name=w --additional-metrics=a:http://127.0.0.1:1/,a:http://127.0.0.1:2/"
+            ),
             &format!("{begin} --name=w extra"),
             &format!("{begin} --name=w --obuilder-store=zfs:tank"),
             &format!("{begin} --name= "),
@@ -190,6 +194,16 @@ fn in_the_workers_options() {
             $ ocluster-worker pool.cap --state-dir=s --name=w --docker-pull=sometimes
             2> ocluster-worker: invalid value 'sometimes' for '--docker-pull <WHEN>'
             2>   [possible values: always, missing, never]
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --state-dir=s --name=w --additional-metrics=foo
+            2> ocluster-worker: invalid value 'foo' for '--additional-metrics <NAME:URI,...>': Malformed additional metric foo
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --state-dir=s --name=w --additional-metrics=a:http://127.0.0.1:PORT/,a:http://127.0.0.1:PORT/
+            2> ocluster-worker: Duplicate additional metrics name: a
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 

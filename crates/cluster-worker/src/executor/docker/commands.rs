@@ -104,6 +104,14 @@ impl Docker {
         )
     }
 
+    /// Asks for an image, and fails if it is not on this machine.
+    pub(super) fn image_id(&self, image: &str) -> Command {
+        self.command(
+            "docker-inspect",
+            ["image", "inspect", "-f", "{{.Id}}", "--", image],
+        )
+    }
+
     /// Asks where images are kept.
     pub(super) fn root_dir(&self) -> Command {
         self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])

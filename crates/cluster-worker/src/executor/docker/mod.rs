@@ -3,6 +3,7 @@
 //! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
 //! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling.
 
+mod base_images;
 mod commands;
 mod dockerfile;
 mod push;
@@ -29,8 +30,9 @@ use crate::disk::{Gigabytes, Percent};
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::JobError;
-use crate::process::{Environment, Processes};
+use crate::process::{Environment, ProcessError, Processes};
 
+use base_images::base_images;
 use commands::{Build, Docker};
 use dockerfile::DockerfileError;
 use push::{PushError, PushRequest};
@@ -72,8 +74,7 @@ pub enum PullPolicy {
     Always,
     /// Only if they are missing.
     Missing,
-    /// Not at all: the images are here. (`docker build` cannot be told so. One that is missing makes it look
-    /// for a registry, in vain on a machine that has none.)
+    /// Not at all: a build on an image that is not here fails at once, as far as its Dockerfile tells.
     Never,
 }
 
@@ -204,6 +205,9 @@ impl DockerExecutor {
             context: source,
             buildkit: build.buildkit,
         });
+        if self.pull == PullPolicy::Never {
+            self.check_base_images(&dockerfile, cancel).await?;
+        }
         self.processes.run(&command, log, cancel).await?;
         let Some(push) = push else {
             return Ok(String::new());
@@ -219,6 +223,32 @@ impl DockerExecutor {
         self.pusher
             .push(image.trim(), &push, &config, log, cancel)
             .await
+    }
+}
+
+impl DockerExecutor {
+    /// Fails if the build would have to fetch an image.
+    async fn check_base_images(&self, dockerfile: &Path, cancel: &Cancel) -> Result<(), JobError> {
+        let text = std::fs::read(dockerfile)
+            .map_err(|error| JobError::failed(format!("cannot read the Dockerfile: {error}")))?;
+        for image in base_images(&String::from_utf8_lossy(&text)) {
+            match self
+                .processes
+                .ask(&self.docker.image_id(&image), cancel)
+                .await
+            {
+                Ok(_) => {}
+                Err(ProcessError::Exit { .. }) => {
+                    // If the engine cannot be asked at all, the build will say what is wrong with it.
+                    self.processes.ask(&self.docker.root_dir(), cancel).await?;
+                    return Err(JobError::failed(format!(
+                        "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"
+                    )));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 }
 

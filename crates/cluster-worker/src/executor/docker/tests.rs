@@ -120,6 +120,50 @@ fn push(target: &str) -> DockerBuild {
 const BUILD: &str = "build*) echo sha256:1234 > $iid ;;";
 
 #[test]
+fn a_build_that_may_fetch_nothing() {
+    let config = || DockerConfig {
+        pull: PullPolicy::Never,
+        ..DockerConfig::default()
+    };
+    local(async {
+        let worker = Worker::with_config(
+            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'build --iidfile '*) echo Step 1 ;;",
+            config(),
+        );
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    Step 1
+                    => Ok("")
+                "#]],
+            )
+            .await;
+        let worker = Worker::with_config(
+            "image*) exit 1 ;;\n'info -f {{.DockerRootDir}}') echo /docker ;;",
+            config(),
+        );
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    => Err(Failed("image \"x\" is not on this worker, which does not fetch images (--docker-pull=never)"))
+                "#]],
+            )
+            .await;
+        let worker = Worker::with_config("*) exit 1 ;;", config());
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    => Err(Failed("docker-info failed with exit-code 1"))
+                "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
 fn a_build() {
     local(async {
         let worker = Worker::new(
