@@ -1,0 +1,232 @@
+//! The `docker` command lines, in upstream's order: there may be scripts in the place of `docker`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::process::{Command, Environment};
+
+use super::push::{Login, PushTarget};
+
+/// Makes `docker` commands.
+#[derive(Debug, Clone)]
+pub(super) struct Docker {
+    pub(super) command: OsString,
+    pub(super) environment: Environment,
+}
+
+/// One build.
+#[derive(Debug)]
+pub(super) struct Build<'a> {
+    pub(super) build_args: &'a [String],
+    pub(super) squash: bool,
+    /// Ids, and the files that hold the secrets.
+    pub(super) secrets: &'a [(&'a str, PathBuf)],
+    /// Whether base images are looked for in their registry even if they are here.
+    pub(super) pull: bool,
+    /// Where the image's id is to be written.
+    pub(super) iid_file: &'a Path,
+    pub(super) dockerfile: &'a Path,
+    pub(super) context: &'a Path,
+    pub(super) buildkit: bool,
+}
+
+impl Docker {
+    fn command<A: Into<OsString>>(
+        &self,
+        label: &'static str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Command {
+        Command::new(label, self.command.clone(), args, self.environment.clone())
+    }
+
+    pub(super) fn build(&self, build: &Build<'_>) -> Command {
+        let mut args: Vec<OsString> = vec!["build".into()];
+        for arg in build.build_args {
+            args.extend(["--build-arg".into(), arg.into()]);
+        }
+        if build.squash {
+            args.push("--squash".into());
+        }
+        for (id, file) in build.secrets {
+            let mut value = OsString::from(format!("id={id},src="));
+            value.push(file);
+            args.extend(["--secret".into(), value]);
+        }
+        if build.pull {
+            args.push("--pull".into());
+        }
+        args.extend(["--iidfile".into(), build.iid_file.into()]);
+        args.extend(["-f".into(), build.dockerfile.into(), build.context.into()]);
+        let mut docker = self.clone();
+        if build.buildkit {
+            docker.environment = docker.environment.with("DOCKER_BUILDKIT", "1");
+        }
+        docker.command("docker-build", args)
+    }
+
+    /// Logs in to the target's registry, for the commands with this configuration directory.
+    pub(super) fn login(
+        &self,
+        config: &Path,
+        login: &Login<'_>,
+        target: &PushTarget<'_>,
+    ) -> Command {
+        let args = ["login", "--password-stdin", "--username", login.user].into_iter();
+        // Without one, it is the public registry.
+        let registry = target
+            .registry()
+            .into_iter()
+            .flat_map(|registry| ["--", registry]);
+        let args = with_config(config, args.chain(registry));
+        self.command("docker-login", args).reading(login.password)
+    }
+
+    pub(super) fn tag(&self, config: &Path, image: &str, target: &PushTarget<'_>) -> Command {
+        self.command(
+            "docker-tag",
+            with_config(config, ["tag", "--", image, &target.to_string()]),
+        )
+    }
+
+    pub(super) fn push(&self, config: &Path, target: &PushTarget<'_>) -> Command {
+        self.command(
+            "docker-push",
+            with_config(config, ["push", "--", &target.to_string()]),
+        )
+    }
+
+    /// Asks for the digests of an image.
+    pub(super) fn digests(&self, target: &PushTarget<'_>) -> Command {
+        let format = "{{ range index .RepoDigests }}{{ . }} {{ end }}";
+        self.command(
+            "docker-inspect",
+            ["image", "inspect", "-f", format, "--", &target.to_string()],
+        )
+    }
+
+    /// Asks where images are kept.
+    pub(super) fn root_dir(&self) -> Command {
+        self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])
+    }
+
+    /// Asks how much space images, containers, volumes and caches take.
+    pub(super) fn disk_usage(&self) -> Command {
+        self.command(
+            "docker-system-df",
+            ["system", "df", "--format", "{{.Size}}"],
+        )
+    }
+
+    /// Removes what no container uses.
+    pub(super) fn prune(&self) -> [Command; 2] {
+        [
+            self.command("docker-system-prune", ["system", "prune", "-af"]),
+            self.command("docker-builder-prune", ["builder", "prune", "-af"]),
+        ]
+    }
+}
+
+fn with_config<'a>(config: &Path, args: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
+    let config = [OsString::from("--config"), config.into()];
+    config
+        .into_iter()
+        .chain(args.into_iter().map(OsString::from))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use expect_test::expect;
+
+    use super::{Build, Docker, Login, PushTarget};
+    use crate::process::{Command, Environment};
+
+    fn docker() -> Docker {
+        Docker {
+            command: "docker".into(),
+            environment: Environment::default(),
+        }
+    }
+
+    fn show(commands: impl IntoIterator<Item = Command>) -> String {
+        commands
+            .into_iter()
+            .map(|command| format!("{}: {command}\n", command.label()))
+            .collect()
+    }
+
+    #[test]
+    fn builds() {
+        let plain = Build {
+            build_args: &[],
+            squash: false,
+            secrets: &[],
+            pull: true,
+            iid_file: Path::new("/tmp/iid"),
+            dockerfile: Path::new("/ctx/Dockerfile"),
+            context: Path::new("/ctx"),
+            buildkit: false,
+        };
+        let full = Build {
+            build_args: &["A=1".into(), "B=--squash x".into()],
+            squash: true,
+            secrets: &[
+                ("token", "/tmp/secret-0".into()),
+                ("key", "/tmp/secret-1".into()),
+            ],
+            pull: false,
+            buildkit: true,
+            ..plain
+        };
+        let commands = [docker().build(&plain), docker().build(&full)];
+        assert_eq!(commands[0].environment(), &Environment::default());
+        assert_eq!(
+            commands[1].environment(),
+            &Environment::default().with("DOCKER_BUILDKIT", "1")
+        );
+        expect![[r#"
+            docker-build: "docker" "build" "--pull" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+        "#]].assert_eq(&show(commands));
+    }
+
+    #[test]
+    fn pushes() {
+        let config = Path::new("/tmp/config");
+        let hub = PushTarget::parse("org/staging:build-1").unwrap();
+        let own = PushTarget::parse("localhost:5000/x:v1").unwrap();
+        let login = Login {
+            user: "bob",
+            password: "s3cret",
+        };
+        let commands = [
+            docker().login(config, &login, &hub),
+            docker().login(config, &login, &own),
+            docker().tag(config, "sha256:1234", &own),
+            docker().push(config, &own),
+            docker().digests(&own),
+        ];
+        assert_eq!(commands[0].input(), b"s3cret");
+        expect![[r#"
+            docker-login: "docker" "--config" "/tmp/config" "login" "--password-stdin" "--username" "bob"
+            docker-login: "docker" "--config" "/tmp/config" "login" "--password-stdin" "--username" "bob" "--" "localhost:5000"
+            docker-tag: "docker" "--config" "/tmp/config" "tag" "--" "sha256:1234" "localhost:5000/x:v1"
+            docker-push: "docker" "--config" "/tmp/config" "push" "--" "localhost:5000/x:v1"
+            docker-inspect: "docker" "image" "inspect" "-f" "{{ range index .RepoDigests }}{{ . }} {{ end }}" "--" "localhost:5000/x:v1"
+        "#]].assert_eq(&show(commands));
+    }
+
+    #[test]
+    fn housekeeping() {
+        let commands = [docker().root_dir(), docker().disk_usage()];
+        expect![[r#"
+            docker-info: "docker" "info" "-f" "{{.DockerRootDir}}"
+            docker-system-df: "docker" "system" "df" "--format" "{{.Size}}"
+            docker-system-prune: "docker" "system" "prune" "-af"
+            docker-builder-prune: "docker" "builder" "prune" "-af"
+        "#]]
+        .assert_eq(&show(commands.into_iter().chain(docker().prune())));
+    }
+}

@@ -1,0 +1,273 @@
+//! The Dockerfile of a build: the client's own, or one of the source.
+//!
+//! The source is what the job's author has committed, symbolic links included, and whatever we write or `docker`
+//! reads is written and read with the worker's rights. So nothing here follows a link. Between the check of a path and
+//! its use the source cannot change, as nothing of the job is running yet.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use cluster_api::Dockerfile;
+use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode};
+
+/// What a Dockerfile that the client sent is called in the source. Upstream puts it there too: `COPY . .` copies it, so
+/// another place would be another image, built without the cache.
+const NAME: &str = "Dockerfile";
+
+/// Why there is no Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum DockerfileError {
+    #[error("Path cannot be '-'!")]
+    Dash,
+    #[error("Empty path!")]
+    Empty,
+    #[error("{0} is an absolute path!")]
+    Absolute(String),
+    #[error("Empty segment in {0}!")]
+    EmptySegment(String),
+    #[error("Relative segment in {0}")]
+    Relative(String),
+    #[error("{segment:?} does not exist (in {path})")]
+    Missing { segment: String, path: String },
+    #[error("{segment:?} is not a directory (in {path})")]
+    NotADirectory { segment: String, path: String },
+    #[error("{segment:?} is not a regular file (in {path})")]
+    NotAFile { segment: String, path: String },
+    #[error("cannot write the Dockerfile: {0}")]
+    Write(String),
+    #[error("cannot read {path:?}: {reason}")]
+    Read { path: String, reason: String },
+    #[error("\".dockerignore\" is a symbolic link, which the worker does not follow")]
+    LinkedIgnore,
+}
+
+/// Returns where the Dockerfile of a build is, putting it there if need be.
+pub(super) fn place(source: &Path, dockerfile: &Dockerfile) -> Result<PathBuf, DockerfileError> {
+    check_ignore_file(source)?;
+    match dockerfile {
+        Dockerfile::Contents(text) => write(source, text),
+        Dockerfile::Path(path) => {
+            check_path(path)?;
+            find(source, path)
+        }
+    }
+}
+
+/// Returns what is wrong with a path to a Dockerfile, if that can be told without its source.
+pub(super) fn check_path(path: &str) -> Result<(), DockerfileError> {
+    match path {
+        "-" => return Err(DockerfileError::Dash),
+        "" => return Err(DockerfileError::Empty),
+        _ if path.starts_with('/') => return Err(DockerfileError::Absolute(path.to_owned())),
+        _ => {}
+    }
+    for segment in path.split('/') {
+        match segment {
+            "" => return Err(DockerfileError::EmptySegment(path.to_owned())),
+            ".." => return Err(DockerfileError::Relative(path.to_owned())),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes the client's Dockerfile into the source, in the place of one that is there.
+fn write(source: &Path, text: &str) -> Result<PathBuf, DockerfileError> {
+    let file = source.join(NAME);
+    let written = match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        // Being new, it is no link to anywhere.
+        _ => OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(text.as_bytes())),
+    };
+    match written {
+        Ok(()) => Ok(file),
+        Err(_) if file.is_dir() => Err(DockerfileError::Write(format!(
+            "{NAME:?} is a directory in the source"
+        ))),
+        Err(error) => Err(DockerfileError::Write(error.to_string())),
+    }
+}
+
+/// Returns where the file at `path` in the source is, having made sure that the way there leads through no link.
+fn find(source: &Path, path: &str) -> Result<PathBuf, DockerfileError> {
+    let segments: Vec<&str> = path.split('/').filter(|segment| *segment != ".").collect();
+    let Some((last, directories)) = segments.split_last() else {
+        return Err(DockerfileError::Empty);
+    };
+    let mut place = open(&CWD, source.as_os_str().as_encoded_bytes(), path)?.0;
+    for segment in directories {
+        let (next, kind) = open(&place, segment.as_bytes(), path)?;
+        if kind != FileType::Directory {
+            return Err(DockerfileError::NotADirectory {
+                segment: (*segment).into(),
+                path: path.into(),
+            });
+        }
+        place = next;
+    }
+    match open(&place, last.as_bytes(), path)?.1 {
+        FileType::RegularFile => Ok(segments
+            .iter()
+            .fold(source.to_owned(), |place, segment| place.join(segment))),
+        _ => Err(DockerfileError::NotAFile {
+            segment: (*last).into(),
+            path: path.into(),
+        }),
+    }
+}
+
+/// Opens one segment of a path, without following it if it is a link, and says what it is.
+fn open(
+    dir: &impl std::os::fd::AsFd,
+    segment: &[u8],
+    path: &str,
+) -> Result<(OwnedFd, FileType), DockerfileError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(dir, segment, flags, Mode::empty())
+        .and_then(|file| rustix::fs::fstat(&file).map(|data| (file, data)));
+    let segment = || String::from_utf8_lossy(segment).into_owned();
+    match opened {
+        Ok((file, data)) => Ok((file, FileType::from_raw_mode(data.st_mode as RawMode))),
+        Err(rustix::io::Errno::NOENT) => Err(DockerfileError::Missing {
+            segment: segment(),
+            path: path.into(),
+        }),
+        Err(error) => Err(DockerfileError::Read {
+            path: path.into(),
+            reason: error.to_string(),
+        }),
+    }
+}
+
+/// Refuses an ignore file that is a link.
+///
+/// `docker` would read what it points to, and which files then are missing from the build tells what that says.
+fn check_ignore_file(source: &Path) -> Result<(), DockerfileError> {
+    let data = fs::symlink_metadata(source.join(".dockerignore"));
+    if data.is_ok_and(|data| data.is_symlink()) {
+        Err(DockerfileError::LinkedIgnore)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use cluster_api::Dockerfile;
+    use expect_test::expect;
+
+    use super::place;
+
+    #[test]
+    fn paths_stay_in_the_source() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("source");
+        fs::create_dir_all(source.join("sub")).unwrap();
+        fs::write(source.join("sub/Dockerfile"), "FROM x").unwrap();
+        fs::write(dir.path().join("outside"), "FROM y").unwrap();
+        symlink("/etc", source.join("etc")).unwrap();
+        symlink("sub/Dockerfile", source.join("link")).unwrap();
+        symlink("../outside", source.join("out")).unwrap();
+        let mut shown = String::new();
+        for path in [
+            "sub/Dockerfile",
+            "./sub/./Dockerfile",
+            "-",
+            "",
+            "/etc/passwd",
+            "../outside",
+            "sub/../../outside",
+            "sub//Dockerfile",
+            "Dockerfile",
+            "nosuch/x",
+            "sub",
+            "sub/Dockerfile/x",
+            "etc/passwd",
+            "link",
+            "out",
+            ".",
+            "sub/",
+            "a\0b",
+        ] {
+            shown += &match place(&source, &Dockerfile::Path(path.into())) {
+                Ok(file) => format!(
+                    "{path}: {}\n",
+                    file.strip_prefix(dir.path()).unwrap().display()
+                ),
+                Err(error) => format!("{path:?}: {error}\n"),
+            };
+        }
+        expect![[r#"
+            sub/Dockerfile: source/sub/Dockerfile
+            ./sub/./Dockerfile: source/sub/Dockerfile
+            "-": Path cannot be '-'!
+            "": Empty path!
+            "/etc/passwd": /etc/passwd is an absolute path!
+            "../outside": Relative segment in ../outside
+            "sub/../../outside": Relative segment in sub/../../outside
+            "sub//Dockerfile": Empty segment in sub//Dockerfile!
+            "Dockerfile": "Dockerfile" does not exist (in Dockerfile)
+            "nosuch/x": "nosuch" does not exist (in nosuch/x)
+            "sub": "sub" is not a regular file (in sub)
+            "sub/Dockerfile/x": "Dockerfile" is not a directory (in sub/Dockerfile/x)
+            "etc/passwd": "etc" is not a directory (in etc/passwd)
+            "link": "link" is not a regular file (in link)
+            "out": "out" is not a regular file (in out)
+            ".": Empty path!
+            "sub/": Empty segment in sub/!
+            "a\0b": cannot read "a\0b": Invalid argument (os error 22)
+        "#]]
+        .assert_eq(&shown);
+    }
+
+    #[test]
+    fn the_clients_dockerfile_is_written_through_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, outside) = (dir.path().join("source"), dir.path().join("outside"));
+        fs::create_dir(&source).unwrap();
+        fs::write(&outside, "precious").unwrap();
+        let text = Dockerfile::Contents("FROM x\n".into());
+        for target in [&outside, &dir.path().join("nosuch")] {
+            symlink(target, source.join("Dockerfile")).unwrap();
+            let file = place(&source, &text).unwrap();
+            assert!(fs::symlink_metadata(&file).unwrap().is_file());
+            assert_eq!(fs::read_to_string(&file).unwrap(), "FROM x\n");
+            fs::remove_file(file).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
+        // One in the commit gives way, as with upstream; a directory does not.
+        fs::write(source.join("Dockerfile"), "FROM a much longer name\n").unwrap();
+        assert_eq!(
+            fs::read_to_string(place(&source, &text).unwrap()).unwrap(),
+            "FROM x\n"
+        );
+        fs::remove_file(source.join("Dockerfile")).unwrap();
+        fs::create_dir(source.join("Dockerfile")).unwrap();
+        let error = place(&source, &text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot write the Dockerfile: \"Dockerfile\" is a directory in the source"
+        );
+    }
+
+    #[test]
+    fn an_ignore_file_is_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("/root/.netrc", dir.path().join(".dockerignore")).unwrap();
+        let error = place(dir.path(), &Dockerfile::Contents(String::new())).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("\".dockerignore\" is a symbolic link")
+        );
+    }
+}

@@ -1,0 +1,288 @@
+//! Docker builds, done by the `docker` command.
+//!
+//! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
+//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling.
+
+mod commands;
+mod dockerfile;
+mod push;
+mod pusher;
+mod room;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use cluster_api::{Action, Description, DockerBuild, Dockerfile, Secret};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::{Executor, NoRoom};
+use crate::cancel::Cancel;
+use crate::disk::{Gigabytes, Percent};
+use crate::log::JobLog;
+use crate::metrics::Stats;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes};
+
+use commands::{Build, Docker};
+use dockerfile::DockerfileError;
+use push::{PushError, PushRequest};
+use pusher::Pusher;
+use room::{Limits, Room};
+
+/// The longest id of a secret.
+const MAX_SECRET_ID: usize = 64;
+
+/// How a worker uses Docker.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DockerConfig {
+    /// The program to run: a name to look up in `PATH`, or a path.
+    pub command: OsString,
+    /// When to look for newer base images.
+    pub pull: PullPolicy,
+    /// How much of the engine's file system must be free. `None`: that is not checked.
+    pub prune_threshold: Option<Percent>,
+    /// How much space images may take. Only checked without `prune_threshold`.
+    pub max_df_size: Option<Gigabytes>,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self {
+            command: "docker".into(),
+            pull: PullPolicy::default(),
+            prune_threshold: None,
+            max_df_size: None,
+        }
+    }
+}
+
+/// When a build looks for its base images in their registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// For every build, so that it is built on the newest.
+    #[default]
+    Always,
+    /// Only if they are missing.
+    Missing,
+    /// Not at all: the images are here. (`docker build` cannot be told so. One that is missing makes it look
+    /// for a registry, in vain on a machine that has none.)
+    Never,
+}
+
+/// Why a Docker job makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum BadBuild {
+    #[error(transparent)]
+    Push(#[from] PushError),
+    #[error(transparent)]
+    Dockerfile(#[from] DockerfileError),
+    #[error("secret id {0:?} is not allowed: use 1 to 64 letters, digits and _ . -")]
+    SecretId(String),
+    #[error("secrets need BuildKit: submit the job with --buildkit")]
+    SecretsNeedBuildKit,
+    #[error(
+        "build argument {0:?} has no value: write NAME=VALUE, as a build does not see the worker's environment"
+    )]
+    BuildArgWithoutValue(String),
+}
+
+impl From<BadBuild> for JobError {
+    fn from(error: BadBuild) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs Docker builds.
+pub(crate) struct DockerExecutor {
+    docker: Docker,
+    processes: Processes,
+    pull: PullPolicy,
+    /// Repositories that images may be pushed to.
+    allow_push: Vec<String>,
+    /// For what must not be in a job's source.
+    tmp: PathBuf,
+    pusher: Pusher,
+    room: Room,
+}
+
+impl DockerExecutor {
+    pub(crate) fn new(
+        config: &DockerConfig,
+        allow_push: Vec<String>,
+        state_dir: &Path,
+        environment: Environment,
+        processes: Processes,
+        stats: Rc<Stats>,
+    ) -> Self {
+        let DockerConfig {
+            command,
+            pull,
+            prune_threshold,
+            max_df_size,
+        } = config.clone();
+        let docker = Docker {
+            command,
+            environment,
+        };
+        let limits = Limits {
+            prune_threshold,
+            max_df_size,
+        };
+        let room = Room::new(docker.clone(), processes.clone(), Rc::clone(&stats), limits);
+        let pusher = Pusher {
+            docker: docker.clone(),
+            processes: processes.clone(),
+            stats,
+            backoff: pusher::backoff,
+            busy: Mutex::new(()),
+        };
+        let tmp = state_dir.join("tmp");
+        Self {
+            docker,
+            processes,
+            pull,
+            allow_push,
+            tmp,
+            pusher,
+            room,
+        }
+    }
+
+    /// Returns what to push, if the build makes sense.
+    fn check<'a>(
+        &self,
+        build: &'a DockerBuild,
+        secrets: &[Secret],
+    ) -> Result<Option<PushRequest<'a>>, BadBuild> {
+        if let Dockerfile::Path(path) = &build.dockerfile {
+            dockerfile::check_path(path)?;
+        }
+        if let Some(secret) = secrets.iter().find(|secret| !is_secret_id(&secret.id)) {
+            return Err(BadBuild::SecretId(secret.id.clone()));
+        }
+        if !secrets.is_empty() && !build.buildkit {
+            return Err(BadBuild::SecretsNeedBuildKit);
+        }
+        // `docker` would take the value from its environment, which has addresses and credentials of the worker's.
+        if let Some(arg) = build.build_args.iter().find(|arg| !arg.contains('=')) {
+            return Err(BadBuild::BuildArgWithoutValue(arg.clone()));
+        }
+        Ok(PushRequest::of(build, &self.allow_push)?)
+    }
+
+    async fn build(
+        &self,
+        build: &DockerBuild,
+        secrets: &[Secret],
+        source: &Path,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> Result<String, JobError> {
+        let push = self.check(build, secrets)?;
+        let dockerfile = dockerfile::place(source, &build.dockerfile).map_err(BadBuild::from)?;
+        let tmp = tempfile::Builder::new()
+            .prefix("build-worker-")
+            .tempdir_in(&self.tmp)
+            .map_err(no_tmp)?;
+        let secrets = write_secrets(&tmp, secrets).map_err(no_tmp)?;
+        let iid_file = tmp.path().join("iid");
+        let command = self.docker.build(&Build {
+            build_args: &build.build_args,
+            squash: build.squash,
+            secrets: &secrets,
+            pull: self.pull == PullPolicy::Always,
+            iid_file: &iid_file,
+            dockerfile: &dockerfile,
+            context: source,
+            buildkit: build.buildkit,
+        });
+        self.processes.run(&command, log, cancel).await?;
+        let Some(push) = push else {
+            return Ok(String::new());
+        };
+        let image = std::fs::read_to_string(&iid_file).map_err(|error| {
+            JobError::failed(format!("docker did not tell the id of the image: {error}"))
+        })?;
+        let config = tmp.path().join("docker");
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&config)
+            .map_err(no_tmp)?;
+        self.pusher
+            .push(image.trim(), &push, &config, log, cancel)
+            .await
+    }
+}
+
+/// What is said when a Docker executor is given something else: a defect of the worker.
+fn not_a_docker_build() -> JobError {
+    JobError::failed("not a Docker build")
+}
+
+impl Executor for DockerExecutor {
+    fn admit(&self, job: &Description) -> Result<(), JobError> {
+        let Action::Docker(build) = &job.action else {
+            return Err(not_a_docker_build());
+        };
+        self.check(build, &job.secrets)?;
+        Ok(())
+    }
+
+    fn run<'a>(
+        &'a self,
+        job: &'a Description,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+        async move {
+            let Action::Docker(build) = &job.action else {
+                return Err(not_a_docker_build());
+            };
+            self.build(build, &job.secrets, source, log, cancel).await
+        }
+        .boxed_local()
+    }
+
+    fn has_room(&self) -> LocalBoxFuture<'_, bool> {
+        self.room.is_enough().boxed_local()
+    }
+
+    fn make_room<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<(), NoRoom>> {
+        self.room.make(cancel).boxed_local()
+    }
+}
+
+/// Returns whether a secret may be called that. The id is put into a list with commas.
+fn is_secret_id(id: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=MAX_SECRET_ID).contains(&id.len()) && id.bytes().all(allowed)
+}
+
+/// Writes each secret into a file that only we can read, and returns which is where.
+fn write_secrets<'a>(tmp: &TempDir, secrets: &'a [Secret]) -> io::Result<Vec<(&'a str, PathBuf)>> {
+    let write = |(index, secret): (usize, &'a Secret)| {
+        let path = tmp.path().join(format!("{index}.secret"));
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(secret.value.expose())?;
+        Ok((secret.id.as_str(), path))
+    };
+    secrets.iter().enumerate().map(write).collect()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err gives")]
+fn no_tmp(error: io::Error) -> JobError {
+    JobError::failed(format!("cannot write a temporary file: {error}"))
+}

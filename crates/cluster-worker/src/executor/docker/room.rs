@@ -1,0 +1,204 @@
+//! The disk space that images and caches take, and getting some of it back.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::commands::Docker;
+use crate::cancel::Cancel;
+use crate::disk::{Gigabytes, Percent, free_space};
+use crate::executor::NoRoom;
+use crate::metrics::Stats;
+use crate::process::{Command, ProcessError, Processes, printable};
+
+/// How long an answer about the disk serves: finding out how much images take is hard work for the engine.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// How long to wait for an answer of the engine's.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// When there is too little room, if ever.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Limits {
+    /// The least part of the engine's file system that must be free.
+    pub(super) prune_threshold: Option<Percent>,
+    /// The most that images may take. Only looked at without `prune_threshold`.
+    pub(super) max_df_size: Option<Gigabytes>,
+}
+
+/// Watches an engine's disk.
+pub(super) struct Room {
+    docker: Docker,
+    processes: Processes,
+    stats: Rc<Stats>,
+    limits: Limits,
+    /// Where images are kept, once the engine has told us.
+    root_dir: RefCell<Option<PathBuf>>,
+    last_answer: Cell<Option<(Instant, bool)>>,
+}
+
+impl Room {
+    pub(super) fn new(
+        docker: Docker,
+        processes: Processes,
+        stats: Rc<Stats>,
+        limits: Limits,
+    ) -> Self {
+        match limits {
+            Limits {
+                prune_threshold: Some(percent),
+                ..
+            } => {
+                tracing::info!("Prune threshold is {percent}% free disk-space.");
+            }
+            Limits {
+                prune_threshold: None,
+                max_df_size: Some(size),
+            } => {
+                tracing::info!("Prune threshold not set; images may take {size} GB.");
+            }
+            Limits {
+                prune_threshold: None,
+                max_df_size: None,
+            } => tracing::info!(
+                "Prune threshold not set and docker max df size is not. Will not check for low disk-space!"
+            ),
+        }
+        let (root_dir, last_answer) = (RefCell::new(None), Cell::new(None));
+        Self {
+            docker,
+            processes,
+            stats,
+            limits,
+            root_dir,
+            last_answer,
+        }
+    }
+
+    /// Returns whether there is room. If that can't be found out, there is: builds will tell.
+    pub(super) async fn is_enough(&self) -> bool {
+        if let Some((when, answer)) = self.last_answer.get()
+            && when.elapsed() < FRESH
+        {
+            return answer;
+        }
+        let answer = self.measure().await.unwrap_or_else(|reason| {
+            tracing::warn!("cannot check disk-space: {reason}");
+            true
+        });
+        self.last_answer.set(Some((Instant::now(), answer)));
+        answer
+    }
+
+    async fn measure(&self) -> Result<bool, String> {
+        match self.limits {
+            Limits {
+                prune_threshold: Some(least),
+                ..
+            } => {
+                let root = self.root_dir().await?;
+                let free = free_space(root.clone()).await;
+                let free = free.map_err(|error| format!("{}: {error}", root.display()))?;
+                tracing::info!("Docker partition: {free}");
+                Ok(free.least() >= least.value())
+            }
+            Limits {
+                max_df_size: Some(most),
+                ..
+            } => {
+                let answer = self.ask(&self.docker.disk_usage()).await?;
+                let images = answer.lines().next().unwrap_or_default();
+                let size = parse_size(images).ok_or_else(|| format!("unknown size {images:?}"))?;
+                tracing::info!("Docker images take {images}");
+                Ok(size <= most.value())
+            }
+            Limits { .. } => Ok(true),
+        }
+    }
+
+    async fn root_dir(&self) -> Result<PathBuf, String> {
+        if let Some(known) = self.root_dir.borrow().clone() {
+            return Ok(known);
+        }
+        let answer = self.ask(&self.docker.root_dir()).await?;
+        let root = PathBuf::from(answer.trim());
+        if !root.is_absolute() {
+            return Err(format!("unknown Docker root {answer:?}"));
+        }
+        *self.root_dir.borrow_mut() = Some(root.clone());
+        Ok(root)
+    }
+
+    async fn ask(&self, command: &Command) -> Result<String, String> {
+        // An engine that hangs must not hang the worker.
+        let never = Cancel::new();
+        match tokio::time::timeout(ANSWER_LIMIT, self.processes.ask(command, &never)).await {
+            Ok(answer) => answer.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("{} does not answer", command.label())),
+        }
+    }
+
+    /// Removes everything that no container uses.
+    pub(super) async fn make(&self, cancel: &Cancel) -> Result<(), NoRoom> {
+        let started = Instant::now();
+        let pruned = self.prune(cancel).await;
+        self.stats.prune_time.add(started.elapsed());
+        self.last_answer.set(None);
+        if let Err(error) = pruned {
+            tracing::warn!("{error}");
+            return Err(NoRoom::PruneFailed);
+        }
+        if self.is_enough().await {
+            Ok(())
+        } else {
+            Err(NoRoom::StillLow)
+        }
+    }
+
+    async fn prune(&self, cancel: &Cancel) -> Result<(), ProcessError> {
+        for command in self.docker.prune() {
+            let said = self.processes.ask(&command, cancel).await?;
+            tracing::info!("{}: {}", command.label(), printable(said.trim()));
+        }
+        Ok(())
+    }
+}
+
+/// Reads a size as `docker` prints it, such as `1.5GB`, in gigabytes.
+fn parse_size(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    let factor = match unit {
+        "B" => 1e-9,
+        "kB" => 1e-6,
+        "MB" => 1e-3,
+        "GB" => 1.0,
+        "TB" => 1e3,
+        "PB" => 1e6,
+        _ => return None,
+    };
+    Some(number.trim().parse::<f64>().ok()? * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes() {
+        let sizes = ["0B", "512kB", "1.5GB", "2TB\n", "12", "1.5GiB", ""].map(parse_size);
+        assert_eq!(
+            sizes,
+            [
+                Some(0.0),
+                Some(0.000512),
+                Some(1.5),
+                Some(2000.0),
+                None,
+                None,
+                None
+            ]
+        );
+    }
+}

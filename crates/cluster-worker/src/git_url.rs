@@ -1,0 +1,316 @@
+//! The URL of a git repository, kept apart from the credentials in it.
+//!
+//! Whoever submits a job may put a token into its URL. Git would write such a URL into the clone's configuration (which
+//! the job can see, with `include-git`) and into its messages. So git gets the URL without them, and the credentials as a
+//! header, in an environment that no job sees.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use sha1::{Digest as _, Sha1};
+use url::Url;
+
+/// The longest part of a repository's name in the name of its clone, in bytes.
+const MAX_NAME: usize = 100;
+
+/// The URL of a repository. `Display` and `Debug` show it without credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct GitUrl {
+    /// Without credentials.
+    url: Url,
+    clone_name: String,
+    authorization: Option<Authorization>,
+}
+
+/// Credentials for a server.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Authorization {
+    /// The start of the URLs that they are for.
+    pub(crate) scope: String,
+    /// The HTTP header. Secret.
+    pub(crate) header: String,
+}
+
+/// Why a text is not the URL of a repository that we fetch from. Shown without credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GitUrlError {
+    #[error(
+        "Unsupported scheme {scheme:?} in URL {url}: the worker fetches from http, https and git URLs"
+    )]
+    Scheme { scheme: String, url: String },
+    #[error("Missing scheme in URL {0}: the worker fetches from http, https and git URLs")]
+    NoScheme(String),
+    #[error("invalid repository URL {url}: {reason}")]
+    Invalid { url: String, reason: String },
+}
+
+impl GitUrl {
+    /// Reads the URL of a repository.
+    pub(crate) fn parse(text: &str) -> Result<Self, GitUrlError> {
+        let shown = without_credentials(text);
+        let Some((scheme, _)) = shown.split_once(':') else {
+            return Err(GitUrlError::NoScheme(shown));
+        };
+        if !["http", "https", "git"].contains(&scheme.to_ascii_lowercase().as_str()) {
+            return Err(GitUrlError::Scheme {
+                scheme: scheme.to_owned(),
+                url: shown,
+            });
+        }
+        let invalid = |reason: &str| GitUrlError::Invalid {
+            url: shown.clone(),
+            reason: reason.to_owned(),
+        };
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(invalid("it contains white space or control characters"));
+        }
+        let mut url = Url::parse(text).map_err(|error| invalid(&error.to_string()))?;
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(invalid("it names no host"));
+        }
+        let authorization = authorization(&url);
+        // Clones made with credentials are not shared with those who have none, nor with upstream's worker, which
+        // wrote them into its clones.
+        let suffix = if authorization.is_some() {
+            "-private"
+        } else {
+            ""
+        };
+        let clone_name = format!("{}-{}{suffix}", name(&url), hex(&Sha1::digest(text)));
+        url.set_username("")
+            .and_then(|()| url.set_password(None))
+            .map_err(|()| invalid("it names no host"))?;
+        Ok(Self {
+            url,
+            clone_name,
+            authorization,
+        })
+    }
+
+    /// Returns what to call the clone of this repository: upstream's name for it, so that its clones serve us too.
+    pub(crate) fn clone_name(&self) -> &str {
+        &self.clone_name
+    }
+
+    /// Returns the URL as git gets it, without credentials.
+    pub(crate) fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// Returns the credentials that were in it.
+    pub(crate) fn authorization(&self) -> Option<&Authorization> {
+        self.authorization.as_ref()
+    }
+
+    /// Returns whether the server offers pull requests as refs, as GitHub does.
+    pub(crate) fn is_github(&self) -> bool {
+        self.url.host_str() == Some("github.com")
+    }
+}
+
+impl fmt::Display for GitUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.url.fmt(f)
+    }
+}
+
+impl fmt::Debug for GitUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "GitUrl({})", self.url)
+    }
+}
+
+/// Returns the last part of the path, with nothing in it that means something to a file system.
+fn name(url: &Url) -> String {
+    let last = url
+        .path()
+        .rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or(".");
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || "._+~%-".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    last.chars().take(MAX_NAME).map(plain).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the credentials in a URL, for its repository and those beside it: submodules are often given relative to it.
+fn authorization(url: &Url) -> Option<Authorization> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let mut user = percent_decode(url.username());
+    user.push(b':');
+    user.extend(percent_decode(url.password().unwrap_or_default()));
+    let host = url.host_str()?;
+    let port = url
+        .port()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    let path = url.path().trim_end_matches('/');
+    let group = path.rsplit_once('/').map_or("", |(group, _)| group);
+    Some(Authorization {
+        scope: format!("{}://{host}{port}{group}/", url.scheme()),
+        header: format!("Authorization: Basic {}", BASE64_STANDARD.encode(user)),
+    })
+}
+
+fn percent_decode(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = match rest {
+            [b'%', high, low, ..] => hex_digit(*high).zip(hex_digit(*low)),
+            _ => None,
+        };
+        match escaped {
+            Some((high, low)) => {
+                decoded.push(high << 4 | low);
+                rest = rest.get(3..).unwrap_or_default();
+            }
+            None => {
+                decoded.push(first);
+                rest = after;
+            }
+        }
+    }
+    decoded
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// Returns a URL, or what was meant as one, without anything in it that may be a credential.
+fn without_credentials(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    let (scheme, rest) = match text.find("://") {
+        Some(end) => text.split_at(end + 3),
+        None => ("", text.as_str()),
+    };
+    // Up to the last `@` of all, though it may stand in the path: rather too little shown than too much.
+    match rest.rsplit_once('@') {
+        // The user of every ssh server for git is no secret.
+        Some(("git", _)) | None => text,
+        Some((_, rest)) => format!("{scheme}{rest}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::GitUrl;
+
+    /// Shows what becomes of URLs.
+    fn check(urls: &[&str], expected: Expect) {
+        let mut shown = String::new();
+        for text in urls {
+            shown += &match GitUrl::parse(text) {
+                Ok(url) => format!("{url}\n  {}\n", url.clone_name()),
+                Err(error) => format!("{error}\n"),
+            };
+        }
+        expected.assert_eq(&shown);
+    }
+
+    #[test]
+    fn clones_are_called_as_upstream_calls_them() {
+        check(
+            &[
+                "git://127.0.0.1:9418/gitrepo",
+                "https://github.com/ocurrent/ocluster.git",
+                "https://example.com/a/b/",
+                "https://example.com",
+                "https://example.com/a/..%2fb",
+            ],
+            expect![[r#"
+                git://127.0.0.1:9418/gitrepo
+                  gitrepo-db1da53b86eeb15579536b11c941864e8ff5deac
+                https://github.com/ocurrent/ocluster.git
+                  ocluster.git-0b84a7b7caf31c8e28de8cc058c998ed1d913013
+                https://example.com/a/b/
+                  b-167aa4c4d6cc883fe5b6a9009a32587c54f9ea1a
+                https://example.com/
+                  .-327c3fda87ce286848a574982ddd0b7c7487f816
+                https://example.com/a/..%2fb
+                  ..%2fb-40ea2321ac6be420408a57ec2ca294162424dc2c
+            "#]],
+        );
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        check(
+            &[
+                "file:///x",
+                "git@github.com:x/y",
+                "ext::sh -c touch% /tmp/x",
+                "--upload-pack=x",
+                "ssh://git@github.com/x",
+                "/srv/git/x",
+                "",
+                "https:///x",
+                "http://a b/",
+                "https://example.com/\u{1b}[2J",
+            ],
+            expect![[r#"
+                Unsupported scheme "file" in URL file:///x: the worker fetches from http, https and git URLs
+                Unsupported scheme "git@github.com" in URL git@github.com:x/y: the worker fetches from http, https and git URLs
+                Unsupported scheme "ext" in URL ext::sh -c touch% /tmp/x: the worker fetches from http, https and git URLs
+                Missing scheme in URL --upload-pack=x: the worker fetches from http, https and git URLs
+                Unsupported scheme "ssh" in URL ssh://git@github.com/x: the worker fetches from http, https and git URLs
+                Missing scheme in URL /srv/git/x: the worker fetches from http, https and git URLs
+                Missing scheme in URL : the worker fetches from http, https and git URLs
+                https://x/
+                  .-183cb1b0d300df5ecb12636e285610a334dc90fb
+                invalid repository URL http://a b/: it contains white space or control characters
+                invalid repository URL https://example.com/�[2J: it contains white space or control characters
+            "#]],
+        );
+    }
+
+    #[test]
+    fn credentials_are_kept_apart() {
+        let url = GitUrl::parse("https://bob:p%40ss@example.com:8443/group/project.git").unwrap();
+        assert_eq!(
+            url.to_string(),
+            "https://example.com:8443/group/project.git"
+        );
+        assert!(!format!("{url:?}").contains("ss@") && !url.as_str().contains("bob"));
+        let authorization = url.authorization().unwrap();
+        assert_eq!(authorization.scope, "https://example.com:8443/group/");
+        // bob:p@ss
+        assert_eq!(authorization.header, "Authorization: Basic Ym9iOnBAc3M=");
+        let plain = GitUrl::parse("https://example.com:8443/group/project.git").unwrap();
+        assert_ne!(url.clone_name(), plain.clone_name());
+    }
+
+    #[test]
+    fn credentials_show_in_no_error() {
+        for text in [
+            "file://bob:s3cret@host/x",
+            "bob:s3cret@host:x",
+            "s3cret@host:x",
+            "https://bob:s3cret@/x",
+            "https://bob:s3cret@a b/x",
+            "https://bob:s3/cret@host:99999/x",
+        ] {
+            let error = GitUrl::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("s3") && !error.contains("bob"), "{error}");
+        }
+    }
+}

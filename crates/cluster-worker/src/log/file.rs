@@ -1,0 +1,97 @@
+//! The files that logs are in. Everything here that touches the disk does so on a blocking thread.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tempfile::TempPath;
+
+const PREFIX: &str = "job-";
+const SUFFIX: &str = ".log";
+
+/// The directory that a worker keeps its logs in.
+#[derive(Debug, Clone)]
+pub(crate) struct LogDir(Rc<Path>);
+
+impl LogDir {
+    /// Makes `path` if need be, and removes what a worker that was killed has left there.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        fs::create_dir_all(path)?;
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(Self(path.into()))
+    }
+
+    /// Makes a file for a log.
+    pub(super) async fn create(&self) -> Result<LogFile, String> {
+        let dir = self.0.to_path_buf();
+        blocking(move || {
+            let (file, path) = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .suffix(SUFFIX)
+                .tempfile_in(&dir)
+                .map_err(|error| in_dir(&dir, &error))?
+                .into_parts();
+            Ok(LogFile { file, _path: path })
+        })
+        .await
+    }
+}
+
+fn in_dir(dir: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", dir.display())
+}
+
+/// A log's file. It is removed when the last reference goes.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    file: File,
+    _path: TempPath,
+}
+
+impl LogFile {
+    /// Writes `bytes` at `offset`.
+    pub(super) async fn write(self: Arc<Self>, offset: u64, bytes: Vec<u8>) -> Result<(), String> {
+        blocking(move || {
+            self.file
+                .write_all_at(&bytes, offset)
+                .map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    /// Reads `length` bytes at `offset`, all of which have been written.
+    pub(super) async fn read(
+        self: Arc<Self>,
+        offset: u64,
+        length: usize,
+    ) -> Result<Vec<u8>, String> {
+        blocking(move || {
+            let mut bytes = vec![0; length];
+            self.file
+                .read_exact_at(&mut bytes, offset)
+                .map_err(|error| error.to_string())?;
+            Ok(bytes)
+        })
+        .await
+    }
+}
+
+/// Runs `work` on a blocking thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(error.to_string()),
+    }
+}

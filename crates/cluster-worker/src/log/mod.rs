@@ -1,0 +1,328 @@
+//! A job's log: it only grows, is addressed by offset, and any number of readers can wait for more of it.
+//!
+//! The log is a file, so that it can be far larger than memory; its most recent part is also kept in memory, so that
+//! somebody who follows a build is answered without touching the disk. Appending puts bytes into that tail at once, and
+//! a task of the log's own moves them to the file from a blocking thread: a slow disk slows down the build that writes
+//! (see [`JobLog::room`]), and nobody else.
+//!
+//! The file lives as long as anybody holds the log, which is the job and the answers that are being read. Logs that
+//! outlive their jobs are for another day.
+
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use cluster_api::LogChunk;
+use tokio::sync::Notify;
+
+pub(crate) use file::LogDir;
+use file::LogFile;
+
+/// The most that one answer holds, in bytes. Upstream's programs send up to 10 KiB and accept any size.
+pub(crate) const MAX_CHUNK: usize = 256 << 10;
+
+/// How much of the log is kept in memory once it is on disk, in bytes: a few chunks, so that those who follow it find it there.
+const TAIL: usize = 1 << 20;
+
+/// How much may wait to be written to disk before whoever writes has to wait, in bytes.
+const MAX_UNWRITTEN: usize = 4 << 20;
+
+/// How much goes to the disk at a time, in bytes.
+const WRITE_SIZE: usize = 1 << 20;
+
+/// A log. Clones are the same log.
+#[derive(Clone)]
+pub struct JobLog(Rc<Inner>);
+
+struct Inner {
+    dir: LogDir,
+    /// The largest size in bytes, without the job's last line.
+    limit: u64,
+    state: RefCell<State>,
+    /// Told when something was appended or written, and when the log was closed.
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The end of the log, and at least all that is not on disk yet.
+    tail: VecDeque<u8>,
+    /// The offset of the first byte of `tail`.
+    tail_start: u64,
+    /// How many bytes are on disk. Never before `tail_start`.
+    written: u64,
+    /// Whether the task that writes is running.
+    writing: bool,
+    /// Made when there is something to write.
+    file: Option<Arc<LogFile>>,
+    /// Why the log can't be written, if so.
+    broken: Option<String>,
+    /// Whether the last line has been appended.
+    closed: bool,
+}
+
+/// Why something could not be added to a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The log has reached its limit.
+    #[error("the job's log is larger than this worker allows ({limit} bytes)")]
+    Full {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The disk did not take it.
+    #[error("cannot write the job's log: {0}")]
+    Broken(String),
+}
+
+/// Why a log could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The log is finished, and shorter than that.
+    #[error("log offset {start} is beyond the end ({length} bytes)")]
+    BeyondEnd {
+        /// Where it was to be read.
+        start: u64,
+        /// How long the log is.
+        length: u64,
+    },
+    /// The disk did not give it.
+    #[error("cannot read the job's log: {0}")]
+    Disk(String),
+}
+
+impl State {
+    fn length(&self) -> u64 {
+        self.tail_start + self.tail.len() as u64
+    }
+
+    fn unwritten(&self) -> u64 {
+        self.length() - self.written
+    }
+
+    /// Copies from the tail, starting at `start`, which must be in it.
+    fn copy(&self, start: u64, most: usize) -> Vec<u8> {
+        let skip = usize::try_from(start - self.tail_start).unwrap_or(usize::MAX);
+        let (front, back) = self.tail.as_slices();
+        let front_part = front.get(skip..).unwrap_or_default();
+        let front_part = &front_part[..front_part.len().min(most)];
+        let back_part = back
+            .get(skip.saturating_sub(front.len())..)
+            .unwrap_or_default();
+        let back_part = &back_part[..back_part.len().min(most - front_part.len())];
+        [front_part, back_part].concat()
+    }
+
+    /// Forgets the part of the tail that is on disk and not recent.
+    fn trim(&mut self) {
+        let old = self.tail.len().saturating_sub(TAIL) as u64;
+        let forget = old.min(self.written - self.tail_start);
+        self.tail.drain(..usize::try_from(forget).unwrap_or(0));
+        self.tail_start += forget;
+    }
+}
+
+impl JobLog {
+    /// Returns an empty log, to be kept in `dir`.
+    ///
+    /// It must be used on a thread with a local task set, where its writing task runs.
+    pub(crate) fn new(dir: &LogDir, limit: u64) -> Self {
+        Self(Rc::new(Inner {
+            dir: dir.clone(),
+            limit,
+            state: RefCell::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Adds to the log.
+    ///
+    /// What is beyond the limit is cut off, with an error. Whoever appends much should wait for [`JobLog::room`] in between.
+    pub fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
+        let limit = self.0.limit;
+        let left = limit.saturating_sub(self.0.state.borrow().length());
+        let fits = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        self.push(&bytes[..fits])?;
+        if fits < bytes.len() {
+            Err(LogError::Full { limit })
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Adds a line to the log.
+    pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
+        self.append(format!("{text}\n").as_bytes())
+    }
+
+    /// Adds the last line, for which there is always room, and tells the readers that nothing more will come.
+    pub(crate) fn close(&self, last_line: &str) {
+        if self.0.state.borrow().closed {
+            return;
+        }
+        // A full log may have been cut in the middle of a line.
+        let cut = self.length() >= self.0.limit && self.recent(self.length() - 1) != b"\n";
+        let line = format!("{}{last_line}\n", if cut { "\n" } else { "" });
+        if let Err(error) = self.push(line.as_bytes()) {
+            tracing::warn!("{error}");
+        }
+        self.0.state.borrow_mut().closed = true;
+        self.0.changed.notify_waiters();
+    }
+
+    fn push(&self, bytes: &[u8]) -> Result<(), LogError> {
+        let mut state = self.0.state.borrow_mut();
+        if let Some(reason) = &state.broken {
+            return Err(LogError::Broken(reason.clone()));
+        }
+        if bytes.is_empty() || state.closed {
+            return Ok(());
+        }
+        state.tail.extend(bytes);
+        if !state.writing {
+            state.writing = true;
+            tokio::task::spawn_local(self.clone().write_out());
+        }
+        drop(state);
+        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Waits until not too much of the log waits for the disk.
+    pub(crate) async fn room(&self) {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.0.state.borrow();
+                if state.unwritten() < MAX_UNWRITTEN as u64 || state.broken.is_some() {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Returns the size of the log in bytes.
+    pub(crate) fn length(&self) -> u64 {
+        self.0.state.borrow().length()
+    }
+
+    /// Returns what was appended since the log was `start` bytes long, or the last part of that.
+    pub(crate) fn recent(&self, start: u64) -> Vec<u8> {
+        let state = self.0.state.borrow();
+        state.copy(start.max(state.tail_start), usize::MAX)
+    }
+
+    /// Reads from the offset `start`, waiting until there is something to read. An empty chunk is the end.
+    ///
+    /// A negative `start` counts from the present end.
+    pub(crate) async fn read(&self, start: i64) -> Result<LogChunk, ReadError> {
+        let start = match u64::try_from(start) {
+            Ok(start) => start,
+            Err(_) => self.length().saturating_sub(start.unsigned_abs()),
+        };
+        let bytes = match self.locate(start).await? {
+            Place::End => Vec::new(),
+            Place::Tail => self.0.state.borrow().copy(start, MAX_CHUNK),
+            Place::Disk { file, length } => {
+                file.read(start, length).await.map_err(ReadError::Disk)?
+            }
+        };
+        // Both are within i64: a log has a limit, and `start` is either inside the log or came as one.
+        let next = i64::try_from(start + bytes.len() as u64).unwrap_or(i64::MAX);
+        Ok(LogChunk { bytes, next })
+    }
+
+    /// Waits until there is something at `start`, and says where.
+    async fn locate(&self, start: u64) -> Result<Place, ReadError> {
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.0.state.borrow();
+                let length = state.length();
+                if start < length {
+                    return Ok(state.place(start));
+                }
+                if state.closed {
+                    let end = start == length;
+                    return if end {
+                        Ok(Place::End)
+                    } else {
+                        Err(ReadError::BeyondEnd { start, length })
+                    };
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Moves what was appended to the file, until there is nothing more to move.
+    async fn write_out(self) {
+        let failed = loop {
+            let (file, offset, bytes) = {
+                let mut state = self.0.state.borrow_mut();
+                if state.unwritten() == 0 {
+                    state.writing = false;
+                    return;
+                }
+                (
+                    state.file.clone(),
+                    state.written,
+                    state.copy(state.written, WRITE_SIZE),
+                )
+            };
+            let file = match file {
+                Some(file) => file,
+                None => match self.0.dir.create().await {
+                    Ok(file) => Arc::new(file),
+                    Err(reason) => break reason,
+                },
+            };
+            let size = bytes.len() as u64;
+            let written = Arc::clone(&file).write(offset, bytes).await;
+            let mut state = self.0.state.borrow_mut();
+            state.file = Some(file);
+            if let Err(reason) = written {
+                drop(state);
+                break reason;
+            }
+            state.written += size;
+            state.trim();
+            drop(state);
+            self.0.changed.notify_waiters();
+        };
+        self.0.state.borrow_mut().broken = Some(failed);
+        self.0.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// Says where to read `start`, which is within the log.
+    fn place(&self, start: u64) -> Place {
+        match &self.file {
+            Some(file) if start < self.tail_start => Place::Disk {
+                file: Arc::clone(file),
+                length: usize::try_from(self.tail_start - start)
+                    .unwrap_or(MAX_CHUNK)
+                    .min(MAX_CHUNK),
+            },
+            _ => Place::Tail,
+        }
+    }
+}
+
+/// Where a part of a log is.
+enum Place {
+    /// Nowhere: the log ends there.
+    End,
+    Tail,
+    Disk {
+        file: Arc<LogFile>,
+        length: usize,
+    },
+}

@@ -1,0 +1,187 @@
+//! Logs as their readers see them: near the end and far behind it, while they grow and afterwards.
+
+use std::fs;
+
+use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, TAIL};
+use crate::testing::{TestLog, local};
+
+/// Reads on from `start` to the end.
+async fn read_all(log: &JobLog, mut start: i64) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let chunk = log.read(start).await.unwrap();
+        if chunk.bytes.is_empty() {
+            assert_eq!(chunk.next, start);
+            return all;
+        }
+        assert!(chunk.bytes.len() <= MAX_CHUNK);
+        start += chunk.bytes.len() as i64;
+        assert_eq!(chunk.next, start);
+        all.extend(chunk.bytes);
+    }
+}
+
+/// Bytes of which no part looks like another.
+fn numbers(count: usize) -> Vec<u8> {
+    (0..count / 8)
+        .flat_map(|i| (i as u64).to_le_bytes())
+        .collect()
+}
+
+#[test]
+fn one_who_follows_gets_what_is_written() {
+    local(async {
+        let TestLog { log, dir: _dir } = TestLog::new();
+        let follower = tokio::task::spawn_local({
+            let log = log.clone();
+            async move { read_all(&log, 0).await }
+        });
+        for line in ["Building on w1", "Building example"] {
+            log.line(line).unwrap();
+            tokio::task::yield_now().await;
+        }
+        log.close("Job succeeded");
+        let text = String::from_utf8(follower.await.unwrap()).unwrap();
+        assert_eq!(text, "Building on w1\nBuilding example\nJob succeeded\n");
+    });
+}
+
+#[test]
+fn a_log_larger_than_memory_is_read_back_from_disk() {
+    local(async {
+        let TestLog { log, dir: _dir } = TestLog::new();
+        let written = numbers(20 * TAIL);
+        for part in written.chunks(100_000) {
+            log.append(part).unwrap();
+            log.room().await;
+        }
+        log.close("");
+        let (one, two) = tokio::join!(read_all(&log, 0), read_all(&log, 5_000_001));
+        assert!(one[..one.len() - 1] == written);
+        assert!(two[..two.len() - 1] == written[5_000_001..]);
+        // What waits for the disk is bounded, and so is what stays in memory.
+        while log.0.state.borrow().writing {
+            tokio::task::yield_now().await;
+        }
+        assert!(log.0.state.borrow().tail.len() <= TAIL);
+    });
+}
+
+#[test]
+fn a_negative_start_counts_from_the_end() {
+    local(async {
+        let TestLog { log, dir: _dir } = TestLog::new();
+        log.append(b"0123456789").unwrap();
+        assert_eq!(log.read(-3).await.unwrap().bytes, b"789");
+        assert_eq!(log.read(-3).await.unwrap().next, 10);
+        assert_eq!(log.read(-100).await.unwrap().bytes, b"0123456789");
+        assert_eq!(log.read(i64::MIN).await.unwrap().bytes, b"0123456789");
+    });
+}
+
+#[test]
+fn a_finished_log_ends_and_has_nothing_beyond() {
+    local(async {
+        let TestLog { log, dir: _dir } = TestLog::new();
+        let waiting = tokio::task::spawn_local({
+            let log = log.clone();
+            async move { log.read(500).await }
+        });
+        log.append(&[b'x'; 99]).unwrap();
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "the log may yet grow to 500 bytes");
+        log.close("");
+        let end = log.read(100).await.unwrap();
+        assert_eq!((end.bytes.len(), end.next), (0, 100));
+        let error = log.read(123).await.unwrap_err();
+        assert_eq!(
+            error,
+            ReadError::BeyondEnd {
+                start: 123,
+                length: 100
+            }
+        );
+        assert_eq!(
+            error.to_string(),
+            "log offset 123 is beyond the end (100 bytes)"
+        );
+        assert_eq!(
+            waiting.await.unwrap(),
+            Err(ReadError::BeyondEnd {
+                start: 500,
+                length: 100
+            })
+        );
+        assert!(log.read(i64::MAX).await.is_err());
+    });
+}
+
+#[test]
+fn a_log_has_a_limit_but_always_a_last_line() {
+    local(async {
+        let test = TestLog::with_limit(10);
+        assert_eq!(test.log.append(b"123456"), Ok(()));
+        assert_eq!(
+            test.log.append(b"7890ab"),
+            Err(LogError::Full { limit: 10 })
+        );
+        test.log.close("the job's log is larger");
+        assert_eq!(test.text(), "1234567890\nthe job's log is larger\n");
+    });
+}
+
+#[test]
+fn the_file_goes_with_the_log() {
+    local(async {
+        let TestLog { log, dir } = TestLog::new();
+        let reader = log.clone();
+        log.line("hello").unwrap();
+        while log.0.state.borrow().unwritten() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let file = fs::read_dir(dir.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "hello\n");
+        drop(log);
+        tokio::task::yield_now().await;
+        assert!(file.exists(), "somebody can still read it");
+        drop(reader);
+        assert!(!file.exists());
+    });
+}
+
+#[test]
+fn what_a_killed_worker_left_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("job-x.log"), "old").unwrap();
+    fs::write(dir.path().join("notes.txt"), "mine").unwrap();
+    LogDir::open(dir.path()).unwrap();
+    assert!(!dir.path().join("job-x.log").exists());
+    assert!(dir.path().join("notes.txt").exists());
+}
+
+#[test]
+fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_only() {
+    local(async {
+        let TestLog { log, dir } = TestLog::new();
+        fs::remove_dir(dir.path()).unwrap();
+        log.line("in memory").unwrap();
+        while log.0.state.borrow().broken.is_none() {
+            tokio::task::yield_now().await;
+        }
+        log.room().await;
+        let error = log.line("more").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("cannot write the job's log: "),
+            "{error}"
+        );
+        log.close("");
+        assert_eq!(read_all(&log, 0).await, b"in memory\n");
+    });
+}

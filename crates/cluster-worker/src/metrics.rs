@@ -1,0 +1,218 @@
+//! What the worker tells of itself, as text for Prometheus.
+//!
+//! The numbers are read off the state when asked for, so that none can be forgotten somewhere.
+
+use std::cell::Cell;
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use crate::outcome::Outcome;
+
+/// What [`Stats::text`] is, for HTTP.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How often something was done, and how long that took in all.
+#[derive(Debug, Default)]
+pub(crate) struct Summary {
+    count: Cell<u64>,
+    time: Cell<Duration>,
+}
+
+impl Summary {
+    pub(crate) fn add(&self, time: Duration) {
+        self.count.set(self.count.get() + 1);
+        self.time.set(self.time.get() + time);
+    }
+}
+
+/// What a worker has done since it started.
+#[derive(Debug)]
+pub(crate) struct Stats {
+    started: SystemTime,
+    pub(crate) jobs_accepted: Cell<u64>,
+    /// By result: ok, fail, cancelled, error.
+    job_time: [Summary; 4],
+    pub(crate) push_time: Summary,
+    pub(crate) prune_time: Summary,
+}
+
+impl Stats {
+    pub(crate) fn new(started: SystemTime) -> Self {
+        Self {
+            started,
+            jobs_accepted: Cell::new(0),
+            job_time: Default::default(),
+            push_time: Summary::default(),
+            prune_time: Summary::default(),
+        }
+    }
+
+    /// Counts a job that has ended.
+    pub(crate) fn job_ended(&self, outcome: &Outcome, time: Duration) {
+        let [ok, fail, cancelled, error] = &self.job_time;
+        let summary = match outcome {
+            Outcome::Succeeded(_) => ok,
+            Outcome::Failed(_) => fail,
+            Outcome::Cancelled => cancelled,
+            Outcome::Crashed => error,
+        };
+        summary.add(time);
+    }
+
+    /// Returns the text. `running` is the weight of the jobs that are running, `cpu` the time this process has computed.
+    pub(crate) fn text(&self, running: u32, cpu: Duration) -> String {
+        let Self {
+            started,
+            jobs_accepted,
+            job_time,
+            push_time,
+            prune_time,
+        } = self;
+        let started = started
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let mut page = Page(String::new());
+        page.family(
+            "ocluster_worker_jobs_accepted_total",
+            "counter",
+            "Number of jobs accepted in total",
+        );
+        page.value(
+            "ocluster_worker_jobs_accepted_total",
+            "",
+            jobs_accepted.get(),
+        );
+        page.family(
+            "ocluster_worker_running_jobs",
+            "gauge",
+            "Number of jobs currently running, by weight",
+        );
+        page.value("ocluster_worker_running_jobs", "", running);
+        page.family(
+            "ocluster_worker_job_time_seconds",
+            "summary",
+            "Time jobs ran",
+        );
+        for (result, summary) in ["ok", "fail", "cancelled", "error"].iter().zip(job_time) {
+            if summary.count.get() > 0 {
+                page.summary(
+                    "ocluster_worker_job_time_seconds",
+                    &format!("{{result=\"{result}\"}}"),
+                    summary,
+                );
+            }
+        }
+        page.family(
+            "ocluster_worker_docker_push_time_seconds",
+            "summary",
+            "Time spent pushing images",
+        );
+        page.summary("ocluster_worker_docker_push_time_seconds", "", push_time);
+        page.family(
+            "ocluster_worker_docker_prune_time_seconds",
+            "summary",
+            "Time spent pruning images",
+        );
+        page.summary("ocluster_worker_docker_prune_time_seconds", "", prune_time);
+        page.family(
+            "process_cpu_seconds_total",
+            "counter",
+            "Total user and system CPU time spent in seconds",
+        );
+        page.value("process_cpu_seconds_total", "", cpu.as_secs_f64());
+        page.family(
+            "process_start_time_seconds",
+            "counter",
+            "Start time of the process since unix epoch in seconds",
+        );
+        page.value("process_start_time_seconds", "", started.as_secs_f64());
+        page.0
+    }
+}
+
+/// Metrics as Prometheus reads them.
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.line(format_args!("# HELP {name} {help}"));
+        self.line(format_args!("# TYPE {name} {kind}"));
+    }
+
+    fn value(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        self.line(format_args!("{name}{labels} {value}"));
+    }
+
+    fn summary(&mut self, name: &str, labels: &str, summary: &Summary) {
+        self.line(format_args!(
+            "{name}_sum{labels} {}",
+            summary.time.get().as_secs_f64()
+        ));
+        self.line(format_args!("{name}_count{labels} {}", summary.count.get()));
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a String cannot fail.
+        let written = writeln!(self.0, "{line}");
+        debug_assert!(written.is_ok());
+    }
+}
+
+/// Returns how long this process has computed.
+pub(crate) fn cpu_time() -> Duration {
+    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(usage.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(usage.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use expect_test::expect;
+
+    use super::Stats;
+    use crate::outcome::Outcome;
+
+    #[test]
+    fn the_page() {
+        let stats = Stats::new(SystemTime::UNIX_EPOCH + Duration::from_millis(1_600_000_000_500));
+        stats.jobs_accepted.set(3);
+        stats.job_ended(
+            &Outcome::Succeeded(String::new()),
+            Duration::from_millis(1500),
+        );
+        stats.job_ended(&Outcome::Succeeded(String::new()), Duration::from_secs(2));
+        stats.job_ended(&Outcome::Crashed, Duration::from_secs(1));
+        stats.push_time.add(Duration::from_secs(4));
+        expect![[r##"
+            # HELP ocluster_worker_jobs_accepted_total Number of jobs accepted in total
+            # TYPE ocluster_worker_jobs_accepted_total counter
+            ocluster_worker_jobs_accepted_total 3
+            # HELP ocluster_worker_running_jobs Number of jobs currently running, by weight
+            # TYPE ocluster_worker_running_jobs gauge
+            ocluster_worker_running_jobs 2
+            # HELP ocluster_worker_job_time_seconds Time jobs ran
+            # TYPE ocluster_worker_job_time_seconds summary
+            ocluster_worker_job_time_seconds_sum{result="ok"} 3.5
+            ocluster_worker_job_time_seconds_count{result="ok"} 2
+            ocluster_worker_job_time_seconds_sum{result="error"} 1
+            ocluster_worker_job_time_seconds_count{result="error"} 1
+            # HELP ocluster_worker_docker_push_time_seconds Time spent pushing images
+            # TYPE ocluster_worker_docker_push_time_seconds summary
+            ocluster_worker_docker_push_time_seconds_sum 4
+            ocluster_worker_docker_push_time_seconds_count 1
+            # HELP ocluster_worker_docker_prune_time_seconds Time spent pruning images
+            # TYPE ocluster_worker_docker_prune_time_seconds summary
+            ocluster_worker_docker_prune_time_seconds_sum 0
+            ocluster_worker_docker_prune_time_seconds_count 0
+            # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds
+            # TYPE process_cpu_seconds_total counter
+            process_cpu_seconds_total 0.25
+            # HELP process_start_time_seconds Start time of the process since unix epoch in seconds
+            # TYPE process_start_time_seconds counter
+            process_start_time_seconds 1600000000.5
+        "##]]
+        .assert_eq(&stats.text(2, Duration::from_millis(250)));
+    }
+}

@@ -1,0 +1,252 @@
+//! One program in its process group, from its start to the end of the last of its descendants.
+
+use std::io::PipeReader;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::{ExitStatus, Stdio};
+use std::rc::Rc;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin};
+
+use super::watchdog::Watchdog;
+use super::{Cancel, Command, DRAIN_GRACE, LogError, ProcessError, TERM_GRACE};
+
+/// Waits for a line on its standard input, and only then becomes the program.
+///
+/// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no moment
+/// in which a program could outlive the worker.
+const GATE: &str = r#"read -r go || exit; exec "$@""#;
+
+/// How much a pipe holds, in bytes: more than the usual 64 KiB, for builds that print a lot.
+const PIPE_SIZE: usize = 256 << 10;
+
+/// What to do with the two outputs of a program.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outputs {
+    /// Through one pipe, so that their order is kept.
+    Merged,
+    Separate,
+}
+
+/// The reading ends of a program's outputs.
+pub(super) struct Output {
+    pub(super) out: pipe::Receiver,
+    /// Absent if merged with `out`.
+    pub(super) err: Option<pipe::Receiver>,
+}
+
+/// A program that was started, and its descendants. Dropping this kills them.
+pub(super) struct Group {
+    child: Child,
+    id: Pid,
+    watchdog: Rc<Watchdog>,
+    /// The program's standard input, and what it is to read there.
+    input: Option<(ChildStdin, Vec<u8>)>,
+}
+
+/// Starts a program, which waits at the gate until [`Group::finish`] is called.
+pub(super) fn start(
+    command: &Command,
+    outputs: Outputs,
+    watchdog: &Rc<Watchdog>,
+) -> Result<(Group, Output), String> {
+    let program = command.find_program().ok_or("no such program in PATH")?;
+    if let Err(error) = std::fs::metadata(&program) {
+        return Err(error.to_string());
+    }
+    let describe = |error: std::io::Error| error.to_string();
+    let (out_reader, out_writer) = std::io::pipe().map_err(describe)?;
+    let (err_reader, err_writer) = match outputs {
+        Outputs::Merged => (None, out_writer.try_clone().map_err(describe)?),
+        Outputs::Separate => {
+            let (reader, writer) = std::io::pipe().map_err(describe)?;
+            (Some(reader), writer)
+        }
+    };
+    // The builder holds our copies of the writing ends, so it has to be gone before the pipes can end.
+    let mut child = tokio::process::Command::new("/bin/sh")
+        .args(["-c", GATE, "sh"])
+        .arg(&program)
+        .args(command.args())
+        .env_clear()
+        .envs(command.environment().iter())
+        .stdin(Stdio::piped())
+        .stdout(out_writer)
+        .stderr(err_writer)
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(describe)?;
+    let id = child
+        .id()
+        .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+    let id = id.ok_or("it has no process id")?;
+    watchdog.guard(id);
+    let input = child.stdin.take().map(|stdin| {
+        let mut text = b"go\n".to_vec();
+        text.extend_from_slice(command.input());
+        (stdin, text)
+    });
+    let group = Group {
+        child,
+        id,
+        watchdog: Rc::clone(watchdog),
+        input,
+    };
+    let receive = |pipe| receiver(pipe).map_err(describe);
+    let err = err_reader.map(receive).transpose()?;
+    Ok((
+        group,
+        Output {
+            out: receive(out_reader)?,
+            err,
+        },
+    ))
+}
+
+fn receiver(pipe: PipeReader) -> std::io::Result<pipe::Receiver> {
+    // Best effort: an unprivileged user may have used up what the system grants.
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_SIZE) {
+        tracing::debug!("cannot enlarge a pipe: {error}");
+    }
+    pipe::Receiver::from_owned_fd(OwnedFd::from(pipe))
+}
+
+impl Group {
+    /// Lets the program go, and waits for its end, or stops it when `cancel` fires.
+    ///
+    /// `reading` takes in its output, and is polled until the program and the pipe have ended.
+    pub(super) async fn finish(
+        mut self,
+        label: &'static str,
+        cancel: &Cancel,
+        reading: impl Future<Output = Result<(), LogError>>,
+    ) -> Result<(), ProcessError> {
+        let input = self.input.take();
+        let feeding = async move {
+            if let Some((mut stdin, text)) = input {
+                // A program need not read its input. If it can't be let through the gate, it ends by itself.
+                if let Err(error) = stdin.write_all(&text).await {
+                    tracing::debug!("{label} did not read its input: {error}");
+                }
+            }
+        };
+        let working = async { tokio::join!(feeding, reading).1 };
+        let mut working = std::pin::pin!(working);
+        let mut read = None;
+        let status = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => {
+                    self.stop(working.as_mut(), read.is_some()).await;
+                    return Err(ProcessError::Cancelled);
+                }
+                result = working.as_mut(), if read.is_none() => match result {
+                    Ok(()) => read = Some(()),
+                    // Nobody reads any more, so nobody needs it to go on.
+                    Err(error) => {
+                        self.stop(std::future::pending(), true).await;
+                        return Err(error.into());
+                    }
+                },
+                status = self.child.wait() => break status,
+            }
+        };
+        // What it left behind in its group would write into a log that is about to be closed.
+        self.signal(Signal::KILL);
+        if read.is_none() {
+            match tokio::time::timeout(DRAIN_GRACE, working).await {
+                Ok(result) => result?,
+                Err(_) => tracing::warn!(
+                    "{label} has ended, but something it started holds on to its output"
+                ),
+            }
+        }
+        outcome(
+            label,
+            status.map_err(|error| failed_to_wait(label, &error))?,
+        )
+    }
+
+    /// Stops the program: politely, then not. Takes in its last words meanwhile.
+    async fn stop(&mut self, working: impl Future<Output = Result<(), LogError>>, read: bool) {
+        self.signal(Signal::TERM);
+        let last_words = async {
+            if !read {
+                // Nobody will hear of errors any more: the job has been cancelled.
+                drop(working.await);
+            }
+        };
+        let ended = async { tokio::join!(self.child.wait(), last_words).0 };
+        let ended = tokio::time::timeout(TERM_GRACE, ended).await;
+        self.signal(Signal::KILL);
+        if ended.is_err()
+            && let Err(error) = self.child.wait().await
+        {
+            tracing::warn!("cannot wait for process {:?}: {error}", self.id);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // Usually the group has ended by now, and there is nobody to tell.
+        if let Err(error) = kill_process_group(self.id, signal)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::warn!("cannot signal process group {:?}: {error}", self.id);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        self.watchdog.release(self.id);
+    }
+}
+
+fn failed_to_wait(label: &'static str, error: &std::io::Error) -> ProcessError {
+    ProcessError::NotStarted {
+        label,
+        program: String::new(),
+        reason: error.to_string(),
+    }
+}
+
+fn outcome(label: &'static str, status: ExitStatus) -> Result<(), ProcessError> {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Ok(()),
+        (Some(code), _) => Err(ProcessError::Exit { label, code }),
+        (None, signal) => {
+            let signal = signal.unwrap_or_default();
+            Err(ProcessError::Signal {
+                label,
+                signal: signal_name(signal),
+            })
+        }
+    }
+}
+
+/// Returns the name of a signal, for those that builds die of.
+fn signal_name(number: i32) -> String {
+    let named = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::TERM, "SIGTERM"),
+    ];
+    let name = named
+        .iter()
+        .find(|(signal, _)| signal.as_raw() == number)
+        .map(|(_, name)| *name);
+    name.map_or_else(|| format!("number {number}"), str::to_owned)
+}

@@ -1,0 +1,170 @@
+//! Command lines as values, so that they can be read and tested without being run.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes below.
+const PASSED_ON: [&str; 20] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TZ",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+];
+
+/// Families of such variables: the locale, and what tells `docker` and `git` how to reach their servers.
+const PASSED_ON_PREFIXES: [&str; 5] = ["LC_", "DOCKER_", "BUILDKIT_", "BUILDX_", "GIT_SSL_"];
+
+/// The environment of a program: all of it, for nothing is inherited.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// Returns what of the worker's own variables (`std::env::vars_os()`) its programs may see.
+    ///
+    /// That is what they need to find programs, servers and certificates. The rest may hold what was meant for the worker alone.
+    pub fn from_vars(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let passed_on = |name: &OsStr| {
+            name.to_str().is_some_and(|name| {
+                PASSED_ON.contains(&name) || PASSED_ON_PREFIXES.iter().any(|p| name.starts_with(p))
+            })
+        };
+        Self(
+            vars.into_iter()
+                .filter(|(name, _)| passed_on(name))
+                .collect(),
+        )
+    }
+
+    /// Returns this environment with a variable set.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.0.insert(name.into(), value.as_ref().to_owned());
+        self
+    }
+
+    /// Returns this environment without the variables whose names start with `prefix`.
+    #[must_use]
+    pub(crate) fn without(mut self, prefix: &str) -> Self {
+        self.0
+            .retain(|name, _| !name.as_encoded_bytes().starts_with(prefix.as_bytes()));
+        self
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    fn path(&self) -> &OsStr {
+        self.0
+            .get(OsStr::new("PATH"))
+            .map_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"), |path| path)
+    }
+}
+
+/// Shows names only: a value may be a credential.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A program to run.
+#[derive(Clone)]
+pub(crate) struct Command {
+    label: &'static str,
+    program: OsString,
+    args: Vec<OsString>,
+    environment: Environment,
+    /// What it reads on its standard input, which is then closed. May be a password.
+    input: Vec<u8>,
+}
+
+impl Command {
+    /// `label` is what its failures are called by.
+    pub(crate) fn new(
+        label: &'static str,
+        program: impl Into<OsString>,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        environment: Environment,
+    ) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self {
+            label,
+            program: program.into(),
+            args,
+            environment,
+            input: Vec::new(),
+        }
+    }
+
+    /// Returns this command with something to read on its standard input.
+    #[must_use]
+    pub(crate) fn reading(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
+    pub(crate) fn label(&self) -> &'static str {
+        self.label
+    }
+
+    pub(crate) fn program(&self) -> &OsStr {
+        &self.program
+    }
+
+    pub(crate) fn args(&self) -> &[OsString] {
+        &self.args
+    }
+
+    pub(crate) fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    pub(crate) fn input(&self) -> &[u8] {
+        &self.input
+    }
+
+    /// Returns the path of the program, looked up as a shell would.
+    pub(crate) fn find_program(&self) -> Option<PathBuf> {
+        if self.program.as_encoded_bytes().contains(&b'/') {
+            return Some(PathBuf::from(&self.program));
+        }
+        std::env::split_paths(self.environment.path())
+            .map(|dir| dir.join(&self.program))
+            .find(|path| is_executable(path))
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// Shows the command line as a shell would take it, more or less. The input and the environment are not shown.
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.program)?;
+        self.args.iter().try_for_each(|arg| write!(f, " {arg:?}"))
+    }
+}

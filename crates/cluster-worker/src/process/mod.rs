@@ -1,0 +1,183 @@
+//! Runs other programs: into a job's log or for their answer, always so that they can be stopped.
+//!
+//! Every program gets a process group of its own, an environment that was made for it, one pipe for what it prints (so that the
+//! order of its two outputs is kept), and no file of the worker's: above all not the connection to the scheduler, or
+//! a worker that was killed would look alive until its build ends. That groups end with the worker, even with one that
+//! was killed, is seen to by a [`Watchdog`](watchdog::Watchdog).
+
+mod child;
+mod command;
+#[cfg(test)]
+mod tests;
+mod watchdog;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+
+use crate::cancel::Cancel;
+use crate::log::{JobLog, LogError};
+
+use child::Group;
+pub(crate) use command::Command;
+pub use command::Environment;
+use watchdog::Watchdog;
+
+/// How long a program that was asked to stop may take: time for `git` to remove its lock files and for `docker` to
+/// tell its engine, and short enough for somebody who waits for "Job cancelled".
+const TERM_GRACE: Duration = Duration::from_secs(5);
+
+/// How long to read on after a program has ended, for what is still in the pipe. Something that left its process group may
+/// keep the pipe open for ever.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// The most of a program's answer that is kept, in bytes.
+const MAX_ANSWER: usize = 1 << 20;
+
+/// How much is read from a program at a time, in bytes.
+const READ_SIZE: usize = 128 << 10;
+
+/// Why a program did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProcessError {
+    #[error("{label} failed with exit-code {code}")]
+    Exit { label: &'static str, code: i32 },
+    #[error("{label} failed with signal {signal}")]
+    Signal { label: &'static str, signal: String },
+    #[error("cannot run {program:?} for {label}: {reason}")]
+    NotStarted {
+        label: &'static str,
+        program: String,
+        reason: String,
+    },
+    #[error("cancelled")]
+    Cancelled,
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Runs programs. Clones share their watchdog.
+#[derive(Clone)]
+pub(crate) struct Processes {
+    watchdog: Rc<Watchdog>,
+}
+
+impl Processes {
+    pub(crate) fn new() -> Self {
+        Self {
+            watchdog: Rc::new(Watchdog::new()),
+        }
+    }
+
+    /// Runs a program, with all that it prints going to `log`.
+    ///
+    /// When `cancel` fires, it and all its descendants are stopped before this returns.
+    pub(crate) async fn run(
+        &self,
+        command: &Command,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> Result<(), ProcessError> {
+        tracing::info!("Exec({}): {command}", command.label());
+        let (group, output) = self.start(command, child::Outputs::Merged)?;
+        let mut sink = Sink::Log(log);
+        group
+            .finish(command.label(), cancel, copy(output.out, &mut sink))
+            .await
+    }
+
+    /// Runs a program and returns what it prints. What it says on its standard error goes to the worker's own log.
+    pub(crate) async fn ask(
+        &self,
+        command: &Command,
+        cancel: &Cancel,
+    ) -> Result<String, ProcessError> {
+        tracing::debug!("Exec({}): {command}", command.label());
+        let (group, output) = self.start(command, child::Outputs::Separate)?;
+        let (mut answer, mut complaint) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (Sink::Memory(&mut answer), Sink::Memory(&mut complaint));
+        let reading = async {
+            let errors = async {
+                match output.err {
+                    Some(pipe) => copy(pipe, &mut err).await,
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(copy(output.out, &mut out), errors).map(|((), ())| ())
+        };
+        let result = group.finish(command.label(), cancel, reading).await;
+        let complaint = String::from_utf8_lossy(&complaint);
+        if !complaint.trim().is_empty() {
+            let level = if result.is_ok() {
+                "said"
+            } else {
+                "failed, saying"
+            };
+            tracing::warn!(
+                "{} {level}: {}",
+                command.label(),
+                printable(complaint.trim())
+            );
+        }
+        result.map(|()| String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    fn start(
+        &self,
+        command: &Command,
+        outputs: child::Outputs,
+    ) -> Result<(Group, child::Output), ProcessError> {
+        child::start(command, outputs, &self.watchdog).map_err(|reason| ProcessError::NotStarted {
+            label: command.label(),
+            program: command.program().to_string_lossy().into_owned(),
+            reason,
+        })
+    }
+}
+
+/// Where the output of a program goes.
+enum Sink<'a> {
+    Log(&'a JobLog),
+    Memory(&'a mut Vec<u8>),
+}
+
+/// Reads a pipe to its end.
+async fn copy(mut pipe: pipe::Receiver, sink: &mut Sink<'_>) -> Result<(), LogError> {
+    let mut buffer = vec![0; READ_SIZE];
+    loop {
+        let bytes = match pipe.read(&mut buffer).await {
+            Ok(0) => return Ok(()),
+            Ok(read) => buffer.get(..read).unwrap_or_default(),
+            Err(error) => {
+                return Err(LogError::Broken(format!(
+                    "reading a program's output: {error}"
+                )));
+            }
+        };
+        match sink {
+            Sink::Log(log) => {
+                log.append(bytes)?;
+                log.room().await;
+            }
+            Sink::Memory(kept) => {
+                let room = MAX_ANSWER.saturating_sub(kept.len()).min(bytes.len());
+                kept.extend_from_slice(bytes.get(..room).unwrap_or_default());
+            }
+        }
+    }
+}
+
+/// Replaces control characters, so that text from others cannot pretend to be lines of our log.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if c.is_control() && c != '\n' {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,121 @@
+//! Ends what a worker was running when the worker itself is killed.
+//!
+//! Nothing of a worker runs any more after `kill -9`, so something else has to notice: a shell at the other end of a pipe. It is
+//! told which process groups are running, and when the pipe ends, it ends them. Asking the kernel instead
+//! (`PR_SET_PDEATHSIG`) would need unsafe code, works on Linux alone, and reaches only the direct child: the
+//! clone that `git submodule` has started would go on. Builds in an engine need no more than this, for the engine ends
+//! them when their `docker` command goes.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::io::{ErrorKind, PipeWriter, Write as _};
+use std::process::Stdio;
+
+use rustix::process::Pid;
+use tokio::process::{Child, Command};
+
+/// Remembers `+ID` until `-ID`. When its input ends, stops what is left: politely, then not.
+///
+/// It ignores the signals of the terminal, which are for the worker to act on.
+const SCRIPT: &str = r#"
+trap '' HUP INT TERM
+groups=
+while read -r line; do
+  case $line in
+    +*) groups="$groups ${line#+}" ;;
+    -*) kept=; for id in $groups; do [ "$id" = "${line#-}" ] || kept="$kept $id"; done; groups=$kept ;;
+  esac
+done
+for id in $groups; do kill -TERM "-$id"; done
+for wait in 1 2 3 4 5 6 7 8 9 10; do
+  kept=; for id in $groups; do kill -0 "-$id" && kept="$kept $id"; done; groups=$kept
+  [ -n "$groups" ] || exit 0
+  sleep 0.2
+done
+for id in $groups; do kill -KILL "-$id"; done
+"#;
+
+/// The worker's end of it. Started when there is something to watch.
+pub(super) struct Watchdog(RefCell<State>);
+
+#[derive(Default)]
+struct State {
+    running: Option<Shell>,
+    groups: BTreeSet<i32>,
+}
+
+struct Shell {
+    /// Never full: the shell only reads, and each line is a dozen bytes.
+    pipe: PipeWriter,
+    /// Held so that it is waited for when it has ended.
+    _child: Child,
+}
+
+impl Watchdog {
+    pub(super) fn new() -> Self {
+        Self(RefCell::default())
+    }
+
+    /// From now on, `group` ends with the worker.
+    pub(super) fn guard(&self, group: Pid) {
+        let mut state = self.0.borrow_mut();
+        state.groups.insert(group.as_raw_pid());
+        state.tell(&format!("+{}\n", group.as_raw_pid()));
+    }
+
+    /// `group` has ended, and its id may come to mean another.
+    pub(super) fn release(&self, group: Pid) {
+        let mut state = self.0.borrow_mut();
+        state.groups.remove(&group.as_raw_pid());
+        state.tell(&format!("-{}\n", group.as_raw_pid()));
+    }
+}
+
+impl State {
+    /// Tells the shell, or a new one if there is none or it was killed.
+    fn tell(&mut self, line: &str) {
+        match self
+            .running
+            .as_mut()
+            .map(|shell| shell.pipe.write_all(line.as_bytes()))
+        {
+            Some(Ok(())) => return,
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
+                // Replacing it would close the pipe, and so end what is running.
+                tracing::error!("the watchdog of this worker does not listen");
+                return;
+            }
+            Some(Err(_)) | None => {}
+        }
+        match self.start() {
+            Ok(shell) => self.running = Some(shell),
+            Err(error) => {
+                self.running = None;
+                tracing::error!(
+                    "builds may outlive this worker, for its watchdog does not start: {error}"
+                );
+            }
+        }
+    }
+
+    fn start(&self) -> std::io::Result<Shell> {
+        let (reader, mut pipe) = std::io::pipe()?;
+        // The reactor must not wait for a shell that does not read.
+        rustix::io::ioctl_fionbio(&pipe, true)?;
+        let child = Command::new("/bin/sh")
+            .args(["-c", SCRIPT, "ocluster-watchdog"])
+            .env_clear()
+            .stdin(Stdio::from(reader))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        for group in &self.groups {
+            writeln!(pipe, "+{group}")?;
+        }
+        Ok(Shell {
+            pipe,
+            _child: child,
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! The source of a job: commits of a git repository, checked out in a directory of the job's own.
+//!
+//! Clones are kept, one for each URL, and shared by all jobs; a job has the clone for itself while it checks out, and
+//! then moves what it has checked out away.
+
+mod checkout;
+mod context;
+mod git;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use cluster_api::Description;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::cancel::Cancel;
+use crate::git_url::{GitUrl, GitUrlError};
+use crate::log::JobLog;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes};
+
+use checkout::{Checkout, Fault};
+pub(crate) use context::Context;
+use git::Git;
+
+/// What to check out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SourceRequest {
+    pub(crate) repository: GitUrl,
+    pub(crate) commit: CommitId,
+    /// To be merged into `commit`.
+    pub(crate) merge: Vec<CommitId>,
+    /// Whether the job gets the `.git` directory too.
+    pub(crate) include_git: bool,
+}
+
+/// Why a job's source makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SourceError {
+    #[error(transparent)]
+    Url(#[from] GitUrlError),
+    #[error("commit {0:?} is not a full 40-digit hexadecimal id")]
+    BadCommit(String),
+    #[error("commits {0} and {1} cannot be of one repository, as their ids differ in length")]
+    MixedFormats(CommitId, CommitId),
+}
+
+/// The full id of a commit: 40 hexadecimal digits, or 64 in repositories of git's newer format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CommitId(String);
+
+impl CommitId {
+    /// Reads a full id. Abbreviations are refused: what they mean changes as the repository grows.
+    pub(crate) fn parse(text: &str) -> Result<Self, SourceError> {
+        let full = [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        if !full {
+            return Err(SourceError::BadCommit(text.to_owned()));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn is_sha256(&self) -> bool {
+        self.0.len() == 64
+    }
+}
+
+impl std::fmt::Display for CommitId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl SourceRequest {
+    /// Returns what to check out for a job. `None` if it names no commits: then its source is empty.
+    pub(crate) fn of(job: &Description, include_git: bool) -> Result<Option<Self>, SourceError> {
+        let Some((first, others)) = job.commits.split_first() else {
+            return Ok(None);
+        };
+        let repository = GitUrl::parse(&job.repository)?;
+        let commit = CommitId::parse(first)?;
+        let merge = others
+            .iter()
+            .map(|id| CommitId::parse(id))
+            .collect::<Result<Vec<_>, _>>()?;
+        if let Some(other) = merge
+            .iter()
+            .find(|other| other.is_sha256() != commit.is_sha256())
+        {
+            return Err(SourceError::MixedFormats(commit, other.clone()));
+        }
+        Ok(Some(Self {
+            repository,
+            commit,
+            merge,
+            include_git,
+        }))
+    }
+}
+
+/// Checks out sources, and keeps the clones.
+pub(crate) struct Sources {
+    clones: PathBuf,
+    tmp: PathBuf,
+    git: Git,
+    processes: Processes,
+    /// One for each clone in use.
+    locks: RefCell<BTreeMap<PathBuf, Weak<Mutex<()>>>>,
+}
+
+impl Sources {
+    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for files are moved.
+    pub(crate) fn open(
+        state_dir: &Path,
+        environment: &Environment,
+        processes: Processes,
+    ) -> std::io::Result<Self> {
+        let (clones, tmp) = (state_dir.join("git"), state_dir.join("tmp"));
+        std::fs::create_dir_all(&clones)?;
+        context::prepare(&tmp)?;
+        let git = Git::set_up(environment, &state_dir.join("git-home"), &clones)?;
+        Ok(Self {
+            clones,
+            tmp,
+            git,
+            processes,
+            locks: RefCell::default(),
+        })
+    }
+
+    /// Makes a directory with the source of a job: an empty one if there is no request.
+    pub(crate) async fn check_out(
+        &self,
+        request: Option<&SourceRequest>,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> Result<Context, JobError> {
+        let context = Context::create(&self.tmp)?;
+        let Some(request) = request else {
+            return Ok(context);
+        };
+        let dir = git::clone_dir(&self.clones, &request.repository, &request.commit);
+        let _guard = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(JobError::Cancelled),
+            guard = self.lock(&dir) => guard,
+        };
+        let git = &self.git;
+        let processes = &self.processes;
+        let checkout = Checkout {
+            git,
+            processes,
+            dir: &dir,
+            request,
+            log,
+            cancel,
+        };
+        match checkout.run(context.path()).await {
+            Ok(()) => {}
+            Err(Fault::Job(error)) => return Err(error),
+            Err(Fault::Clone(error)) => {
+                log.line(format_args!("{error}: trying again with a new clone"))?;
+                checkout.remove_clone().await?;
+                checkout
+                    .run(context.path())
+                    .await
+                    .map_err(Fault::into_error)?;
+            }
+        }
+        Ok(context)
+    }
+
+    /// Waits for the clone to be free.
+    async fn lock(&self, dir: &Path) -> OwnedMutexGuard<()> {
+        let mutex = {
+            let mut locks = self.locks.borrow_mut();
+            locks.retain(|_, lock| lock.strong_count() > 0);
+            let known = locks.get(dir).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let lock = Arc::new(Mutex::new(()));
+                locks.insert(dir.to_owned(), Arc::downgrade(&lock));
+                lock
+            })
+        };
+        mutex.lock_owned().await
+    }
+}

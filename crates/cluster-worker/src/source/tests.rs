@@ -1,0 +1,550 @@
+//! Sources from real repositories: what is in them, what the log says, and that nothing stays broken.
+
+use std::fs;
+use std::path::Path;
+
+use cluster_api::{Action, Description, DockerBuild};
+use expect_test::{Expect, expect};
+
+use super::{Context, SourceRequest, Sources};
+use crate::cancel::Cancel;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes};
+use crate::testing::git::{GitServer, Server, WebServer};
+use crate::testing::{TestLog, local};
+
+/// A worker's sources.
+struct Worker {
+    state_dir: tempfile::TempDir,
+    sources: Sources,
+}
+
+impl Worker {
+    fn new() -> Self {
+        let state_dir = tempfile::tempdir().unwrap();
+        let environment = Environment::default().with("PATH", "/usr/local/bin:/usr/bin:/bin");
+        let sources = Sources::open(state_dir.path(), &environment, Processes::new()).unwrap();
+        Self { state_dir, sources }
+    }
+
+    /// Checks out, and returns the source (or why not) and the log.
+    async fn check_out(&self, request: &SourceRequest) -> (Result<Context, JobError>, String) {
+        let test = TestLog::new();
+        let result = self
+            .sources
+            .check_out(Some(request), &test.log, &Cancel::new())
+            .await;
+        let state_dir = self.state_dir.path().to_str().unwrap();
+        (result, test.text().replace(state_dir, "STATE"))
+    }
+
+    /// Where the only clone is.
+    fn clone_dir(&self) -> std::path::PathBuf {
+        fs::read_dir(self.state_dir.path().join("git"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path()
+    }
+}
+
+fn request(url: &str, commits: &[&str]) -> SourceRequest {
+    let mut job = Description::new(Action::Docker(DockerBuild::default()));
+    job.repository = url.to_owned();
+    job.commits = commits.iter().map(|&id| id.to_owned()).collect();
+    SourceRequest::of(&job, false).unwrap().unwrap()
+}
+
+/// The files of a source with their contents, one to a line.
+fn files(context: &Context) -> String {
+    let mut lines: Vec<_> = fs::read_dir(context.path())
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            format!(
+                "{name}: {}\n",
+                fs::read_to_string(&path).unwrap_or_else(|_| "(directory)".into())
+            )
+        })
+        .collect();
+    lines.sort();
+    lines.concat()
+}
+
+#[test]
+fn a_commit_is_fetched_once() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        let one = project.commit("hello", "one");
+        let two = project.commit("hello", "two");
+
+        // The first job clones.
+        let request_one = request(&server.url("project"), &[&one.to_uppercase()]);
+        let (source, log) = worker.check_out(&request_one).await;
+        let source = source.unwrap();
+        assert_eq!(files(&source), "hello: one\n");
+        assert!(
+            log.starts_with("Initialized empty Git repository in STATE/git/project-"),
+            "{log}"
+        );
+        assert!(
+            log.ends_with(&format!("HEAD is now at {} a commit\n", &one[..7])),
+            "{log}"
+        );
+
+        // The second finds everything there, and does not disturb the first.
+        let (other, log) = worker
+            .check_out(&request(&server.url("project"), &[&two]))
+            .await;
+        assert_eq!(files(&other.unwrap()), "hello: two\n");
+        assert_eq!(
+            log,
+            format!(
+                "All commits already cached\nHEAD is now at {} a commit\n",
+                &two[..7]
+            )
+        );
+        assert_eq!(files(&source), "hello: one\n");
+
+        // A third needs something new.
+        let three = project.commit("hello", "three");
+        let (third, _) = worker
+            .check_out(&request(&server.url("project"), &[&three]))
+            .await;
+        assert_eq!(files(&third.unwrap()), "hello: three\n");
+
+        let path = source.path().to_owned();
+        source.remove().await;
+        assert!(!path.exists());
+    });
+}
+
+#[test]
+fn several_commits_are_merged() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        let base = project.commit("base", "0");
+        let main = project.commit("a", "main");
+        project.git(&["checkout", "-q", "-b", "side", &base]);
+        let side = project.commit("b", "side");
+        project.git(&["checkout", "-q", "-b", "rival", &base]);
+        let rival = project.commit("a", "rival");
+        let url = server.url("project");
+
+        let (source, log) = worker.check_out(&request(&url, &[&main, &side])).await;
+        assert_eq!(files(&source.unwrap()), "a: main\nb: side\nbase: 0\n");
+        assert!(log.contains("Merge made by"), "{log}");
+
+        let (conflict, log) = worker.check_out(&request(&url, &[&main, &rival])).await;
+        assert_eq!(
+            conflict.unwrap_err().to_string(),
+            "git-merge failed with exit-code 1"
+        );
+        assert!(
+            log.contains("CONFLICT (add/add): Merge conflict in a\n"),
+            "{log}"
+        );
+
+        // A conflict is nothing that the next job would notice.
+        let (source, _) = worker.check_out(&request(&url, &[&rival])).await;
+        assert_eq!(files(&source.unwrap()), "a: rival\nbase: 0\n");
+    });
+}
+
+#[test]
+fn a_commit_that_is_not_there() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let commit = server.repository("project").commit("hello", "one");
+        let (source, _) = worker
+            .check_out(&request(&server.url("project"), &[&commit]))
+            .await;
+        source.unwrap();
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&"ab".repeat(20)]))
+            .await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-reset failed with exit-code 128"
+        );
+        assert!(
+            log.contains(&format!(
+                "fatal: Could not parse object '{}'",
+                "ab".repeat(20)
+            )),
+            "{log}"
+        );
+        assert!(
+            !log.contains("Removing"),
+            "the clone is not at fault: {log}"
+        );
+    });
+}
+
+#[test]
+fn a_server_that_is_not_there_does_not_cost_the_clone() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        let commit = project.commit("hello", "one");
+        let known = request(&server.url("project"), &[&commit]);
+        worker.check_out(&known).await.0.unwrap();
+        fs::rename(&project.path, server.dir.path().join("elsewhere")).unwrap();
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&"ab".repeat(20)]))
+            .await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-fetch failed with exit-code 128"
+        );
+        assert!(!log.contains("Removing"), "{log}");
+        worker.check_out(&known).await.0.unwrap();
+    });
+}
+
+/// Has a job use a clone that something was done to.
+fn after_damage(damage: impl FnOnce(&Path), expected: Expect) {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let commit = server.repository("project").commit("hello", "one");
+        let job = request(&server.url("project"), &[&commit]);
+        worker.check_out(&job).await.0.unwrap();
+        damage(&worker.clone_dir().join(".git"));
+        let (source, log) = worker.check_out(&job).await;
+        assert_eq!(files(&source.unwrap()), "hello: one\n");
+        let hash = worker
+            .clone_dir()
+            .to_str()
+            .unwrap()
+            .rsplit_once('-')
+            .unwrap()
+            .1
+            .to_owned();
+        let log = log
+            .replace(&hash, "HASH")
+            .replace(&commit[..7], "COMMIT")
+            .replace(&commit, "COMMIT");
+        let lines = log.lines().filter(|line| !line.contains("unable to read"));
+        expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
+    });
+}
+
+#[test]
+fn a_worker_was_killed_while_git_ran() {
+    after_damage(
+        |git_dir| fs::write(git_dir.join("index.lock"), "").unwrap(),
+        expect![[r#"
+            Removing corrupted repository "STATE/git/project-HASH"
+            Initialized empty Git repository in STATE/git/project-HASH/.git/
+            HEAD is now at COMMIT a commit
+        "#]],
+    );
+}
+
+#[test]
+fn a_worker_was_killed_while_making_a_clone() {
+    after_damage(
+        |git_dir| fs::write(git_dir.join("config"), "[core]\n").unwrap(),
+        expect![[r#"
+            Removing corrupted repository "STATE/git/project-HASH"
+            Initialized empty Git repository in STATE/git/project-HASH/.git/
+            HEAD is now at COMMIT a commit
+        "#]],
+    );
+}
+
+#[test]
+fn a_clone_has_lost_files() {
+    after_damage(
+        |git_dir| {
+            // All but the commit itself, so that it looks cached.
+            let clone = crate::testing::git::Repository {
+                path: git_dir.to_owned(),
+            };
+            let commit = clone.git(&["cat-file", "commit", "HEAD"]) + "\n";
+            let file = git_dir.join("commit");
+            fs::write(&file, commit).unwrap();
+            fs::remove_dir_all(git_dir.join("objects")).unwrap();
+            fs::create_dir(git_dir.join("objects")).unwrap();
+            clone.git(&["hash-object", "-t", "commit", "-w", "commit"]);
+            fs::remove_file(git_dir.join("index")).unwrap();
+        },
+        expect![[r#"
+            All commits already cached
+            git-reset failed with exit-code 128: trying again with a new clone
+            Removing corrupted repository "STATE/git/project-HASH"
+            Initialized empty Git repository in STATE/git/project-HASH/.git/
+            HEAD is now at COMMIT a commit
+        "#]],
+    );
+}
+
+#[test]
+fn a_branch_in_the_way_of_another() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        project.commit("hello", "one");
+        project.git(&["branch", "topic"]);
+        let one = project.git(&["rev-parse", "HEAD"]);
+        worker
+            .check_out(&request(&server.url("project"), &[&one]))
+            .await
+            .0
+            .unwrap();
+        project.git(&["branch", "-D", "topic"]);
+        project.git(&["checkout", "-q", "-b", "topic/part"]);
+        let two = project.commit("hello", "two");
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&two]))
+            .await;
+        assert_eq!(files(&source.unwrap()), "hello: two\n");
+        assert!(log.contains("git-fetch failed with exit-code 1: trying again with a new clone\nRemoving corrupted"), "{log}");
+    });
+}
+
+#[test]
+fn submodules_and_git_go_with_the_source() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let library = server.repository("library");
+        library.commit("lib", "v1");
+        let project = server.repository("project");
+        project.commit("hello", "one");
+        project.git(&[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            "../library",
+            "sub",
+        ]);
+        let commit = project.commit_all();
+        let mut job = request(&server.url("project"), &[&commit]);
+        job.include_git = true;
+        for _ in 0..2 {
+            let (source, log) = worker.check_out(&job).await;
+            let source = source.unwrap_or_else(|error| panic!("{error}: {log}"));
+            assert_eq!(
+                fs::read_to_string(source.path().join("sub/lib")).unwrap(),
+                "v1"
+            );
+            let copy = crate::testing::git::Repository {
+                path: source.path().to_owned(),
+            };
+            assert_eq!(copy.git(&["status", "--porcelain"]), "");
+            assert_eq!(
+                copy.git(&["config", "--get-all", "remote.origin.fetch"]),
+                "+refs/heads/*:refs/remotes/origin/*"
+            );
+        }
+        // An update of the library, and then a job without it.
+        library.commit("lib", "v2");
+        project.git(&[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "update",
+            "--remote",
+        ]);
+        let newer = project.commit_all();
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&newer]))
+            .await;
+        let source = source.unwrap_or_else(|error| panic!("{error}: {log}"));
+        assert_eq!(
+            fs::read_to_string(source.path().join("sub/lib")).unwrap(),
+            "v2"
+        );
+        assert!(!source.path().join(".git").exists());
+        let first = project.git(&["rev-parse", "HEAD~2"]);
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&first]))
+            .await;
+        assert_eq!(
+            files(&source.unwrap_or_else(|error| panic!("{error}: {log}"))),
+            "hello: one\n"
+        );
+    });
+}
+
+#[test]
+fn submodules_from_the_workers_own_disk_are_refused() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let private = server.repository("private");
+        private.commit("secret", "key");
+        let project = server.repository("project");
+        project.commit("hello", "one");
+        let path = private.path.to_str().unwrap();
+        project.git(&[
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            path,
+            "sub",
+        ]);
+        let commit = project.commit_all();
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&commit]))
+            .await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-submodule-update failed with exit-code 1"
+        );
+        assert!(log.contains("fatal: transport 'file' not allowed"), "{log}");
+    });
+}
+
+#[test]
+fn cancelling_interrupts_git() {
+    local(async {
+        let worker = Worker::new();
+        // A server that never says anything.
+        let mut held = Vec::new();
+        let server = Server::start(move |connection| held.push(connection));
+        let job = request(&format!("git://{}/x", server.address), &[&"ab".repeat(20)]);
+        let test = TestLog::new();
+        let cancel = Cancel::new();
+        let cancelled = async {
+            while test.log.length() == 0 {
+                tokio::task::yield_now().await;
+            }
+            // One that waits for the same clone is not stuck either.
+            let queued = worker.sources.check_out(Some(&job), &test.log, &cancel);
+            let (queued, ()) = tokio::join!(queued, async { cancel.cancel() });
+            assert_eq!(queued.unwrap_err(), JobError::Cancelled);
+        };
+        let (source, ()) = tokio::join!(
+            worker.sources.check_out(Some(&job), &test.log, &cancel),
+            cancelled
+        );
+        assert_eq!(source.unwrap_err(), JobError::Cancelled);
+    });
+}
+
+#[test]
+fn jobs_share_a_clone_one_after_the_other() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        let jobs: Vec<_> = (0..4)
+            .map(|i| {
+                request(
+                    &server.url("project"),
+                    &[&project.commit("hello", &i.to_string())],
+                )
+            })
+            .collect();
+        let sources = futures::future::join_all(jobs.iter().map(|job| worker.check_out(job))).await;
+        for (i, (source, log)) in sources.into_iter().enumerate() {
+            assert_eq!(files(&source.unwrap()), format!("hello: {i}\n"), "{log}");
+        }
+        assert!(worker.sources.locks.borrow().len() <= 1);
+    });
+}
+
+#[test]
+fn credentials_reach_the_server_and_nothing_else() {
+    local(async {
+        let (server, worker) = (WebServer::new(), Worker::new());
+        let job = request(
+            &format!("http://bob:s3cret@{}/group/project", server.address()),
+            &[&"ab".repeat(20)],
+        );
+        let (source, log) = worker.check_out(&job).await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-fetch failed with exit-code 128"
+        );
+        // bob:s3cret
+        assert!(
+            server
+                .requests()
+                .contains("Authorization: Basic Ym9iOnMzY3JldA=="),
+            "{}",
+            server.requests()
+        );
+        let config = fs::read_to_string(worker.clone_dir().join(".git/config")).unwrap();
+        for text in [&log, &config, &format!("{job:?}")] {
+            assert!(text.contains("/group/project") || !text.is_empty());
+            assert!(
+                !text.contains("s3cret") && !text.contains("bob") && !text.contains("Ym9i"),
+                "{text}"
+            );
+        }
+    });
+}
+
+#[test]
+fn without_commits_the_source_is_empty() {
+    local(async {
+        let worker = Worker::new();
+        let test = TestLog::new();
+        let source = worker
+            .sources
+            .check_out(None, &test.log, &Cancel::new())
+            .await
+            .unwrap();
+        assert_eq!(
+            (files(&source), test.text()),
+            (String::new(), String::new())
+        );
+    });
+}
+
+#[test]
+fn requests_that_make_no_sense() {
+    let check = |repository: &str, commits: &[&str], expected: Expect| {
+        let mut job = Description::new(Action::Docker(DockerBuild::default()));
+        job.repository = repository.to_owned();
+        job.commits = commits.iter().map(|&id| id.to_owned()).collect();
+        expected.assert_eq(&SourceRequest::of(&job, false).unwrap_err().to_string());
+    };
+    let url = "https://example.com/x";
+    let (short, long) = ("0".repeat(40), "0".repeat(64));
+    check(
+        url,
+        &["abc"],
+        expect![[r#"commit "abc" is not a full 40-digit hexadecimal id"#]],
+    );
+    check(
+        url,
+        &[&short, "--upload-pack=touch /tmp/x"],
+        expect![[r#"commit "--upload-pack=touch /tmp/x" is not a full 40-digit hexadecimal id"#]],
+    );
+    check(
+        url,
+        &[&"g".repeat(40)],
+        expect![[
+            r#"commit "gggggggggggggggggggggggggggggggggggggggg" is not a full 40-digit hexadecimal id"#
+        ]],
+    );
+    check(
+        url,
+        &[&short, &long],
+        expect![
+            "commits 0000000000000000000000000000000000000000 and 0000000000000000000000000000000000000000000000000000000000000000 cannot be of one repository, as their ids differ in length"
+        ],
+    );
+    check(
+        "",
+        &[&short],
+        expect!["Missing scheme in URL : the worker fetches from http, https and git URLs"],
+    );
+    check(
+        "file:///etc",
+        &[&short],
+        expect![[
+            r#"Unsupported scheme "file" in URL file:///etc: the worker fetches from http, https and git URLs"#
+        ]],
+    );
+}
