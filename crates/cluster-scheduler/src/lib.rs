@@ -1,1 +1,26 @@
-//! The scheduler service.
+//! The scheduler service: matches jobs to workers, and forwards between them.
+//!
+//! [`Scheduler::start`] reads what is on disk and listens; [`Scheduler::run`] serves. Inside:
+//!
+//! - a `Reactor` for each pool tells the pool (which decides) what happened, and does what it asks for;
+//! - `service/` has one file for each interface that others can call;
+//! - [`db`] remembers what must outlive the process, in upstream's SQLite file.
+//!
+//! Everything but the database's thread lives on one thread, as capabilities cannot leave theirs.
+
+mod clients;
+mod clock;
+mod cluster;
+mod config;
+pub mod db;
+mod reactor;
+mod scheduler;
+mod service;
+mod standings;
+mod state_dir;
+mod tickets;
+
+pub use cluster::AddClientError;
+pub use config::{FileName, FileNameError, KeySource, PoolName, SchedulerConfig, Transport};
+pub use scheduler::{Scheduler, StartError};
+pub use state_dir::StateDirError;

@@ -1,1 +1,18 @@
 //! The OCluster command lines.
+//!
+//! Each program is a module with a `main` and an `Args`; its binary does nothing else than call it. Only this crate
+//! prints, reads the environment, or decides how a process ends.
+
+pub mod admin;
+pub mod bench;
+pub mod capability_args;
+pub mod client;
+pub mod connect;
+pub mod error;
+pub mod logging;
+pub mod ocluster;
+pub mod program;
+pub mod quote;
+pub mod scheduler;
+pub mod signals;
+pub mod status_line;

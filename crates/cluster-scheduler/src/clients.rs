@@ -1,0 +1,85 @@
+//! Who may submit: the clients on file, found by the digest of their secret or by name.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use pool::ClientId;
+
+use crate::db::{CLIENT_TYPE, SturdyRefRow};
+
+/// The client in whose name all jobs of the shared endpoint (`submission.cap`) run.
+///
+/// It is always there, on no list, and cannot be added or removed. It has a rate like any other.
+pub(crate) const SHARED: &str = "submission";
+
+/// SHA-256 of a service id.
+pub(crate) type Digest = [u8; 32];
+
+/// A service that is on file under a digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OnFile {
+    /// A client's submission endpoint.
+    Client(ClientId),
+    /// Something that this program does not know how to serve.
+    Unknown {
+        /// Its type.
+        kind: String,
+    },
+}
+
+/// The clients on file.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    by_digest: HashMap<Digest, OnFile>,
+    /// What each client is known by. Usually one digest; an edited database may hold more.
+    by_name: BTreeMap<ClientId, BTreeSet<Digest>>,
+}
+
+impl Clients {
+    pub(crate) fn new(saved: Vec<SturdyRefRow>) -> Self {
+        let mut clients = Self::default();
+        for SturdyRefRow { digest, kind, args } in saved {
+            if kind != CLIENT_TYPE {
+                clients.by_digest.insert(digest, OnFile::Unknown { kind });
+                continue;
+            }
+            match ClientId::new(&args) {
+                Ok(client) => clients.put(client, digest),
+                Err(error) => {
+                    tracing::warn!(target: "scheduler", "Ignoring the client {args:?} in the database: {error}");
+                }
+            }
+        }
+        clients
+    }
+
+    pub(crate) fn find(&self, digest: &Digest) -> Option<&OnFile> {
+        self.by_digest.get(digest)
+    }
+
+    pub(crate) fn contains(&self, client: &ClientId) -> bool {
+        self.by_name.contains_key(client)
+    }
+
+    /// Returns the names of all clients, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &ClientId> {
+        self.by_name.keys()
+    }
+
+    /// Makes `digest` another way to be `client`.
+    pub(crate) fn put(&mut self, client: ClientId, digest: Digest) {
+        self.by_digest
+            .insert(digest, OnFile::Client(client.clone()));
+        self.by_name.entry(client).or_default().insert(digest);
+    }
+
+    /// Removes a client; returns whether it was there.
+    pub(crate) fn remove(&mut self, client: &ClientId) -> bool {
+        let Some(digests) = self.by_name.remove(client) else {
+            return false;
+        };
+        for digest in digests {
+            self.by_digest.remove(&digest);
+        }
+        true
+    }
+}

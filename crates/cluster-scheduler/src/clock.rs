@@ -1,0 +1,52 @@
+//! What time it is: the one place that reads a clock.
+//!
+//! Time is counted from the start by the runtime's own clock, so a test that stops the runtime's clock
+//! stops this one too, and a correction of the system's clock cannot make anybody's fair start time
+//! jump.
+
+use std::time::{Duration, SystemTime};
+
+use pool::Time;
+use tokio::time::Instant;
+
+use crate::db::UnixTime;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    started: Instant,
+    /// The date at that moment.
+    start_date: UnixTime,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        // Before 1970 or after the year 292 billion, dates are not to be had.
+        let since_1970 = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let start_date = UnixTime(i64::try_from(since_1970).unwrap_or(0));
+        Self {
+            started: Instant::now(),
+            start_date,
+        }
+    }
+
+    /// Returns the time as the pool wants it.
+    pub(crate) fn now(&self) -> Time {
+        let micros = self.started.elapsed().as_micros();
+        Time::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    /// Returns how long it is until `time`; zero if it has passed.
+    pub(crate) fn until(&self, time: Time) -> Duration {
+        let micros = time.micros().saturating_sub(self.now().micros());
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    /// Returns the time as the database wants it.
+    pub(crate) fn date(&self) -> UnixTime {
+        let elapsed = i64::try_from(self.started.elapsed().as_secs()).unwrap_or(0);
+        UnixTime(self.start_date.0.saturating_add(elapsed))
+    }
+}

@@ -1,0 +1,229 @@
+//! What all services share: the pools, the clients, and the address that is written into sturdy refs.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use cluster_api::RpcError;
+use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
+use vat::{Address, Auth, ServiceId, SturdyRef};
+
+use crate::clients::{Clients, Digest, SHARED};
+use crate::clock::Clock;
+use crate::config::PoolName;
+use crate::db::{CachedRow, Note, PutClient, RateRow, Saved, WorkerRow, WriteError, Writer};
+use crate::reactor::Reactor;
+
+pub(crate) struct Cluster {
+    pools: BTreeMap<PoolName, Rc<Reactor>>,
+    clients: RefCell<Clients>,
+    db: Rc<Writer>,
+    clock: Clock,
+    auth: Auth,
+    public: Address,
+}
+
+/// Why a client could not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum AddClientError {
+    /// There is one of that name.
+    #[error("Client {0:?} already registered!")]
+    Exists(String),
+    /// It cannot be a name.
+    #[error("client's {0}")]
+    BadName(pool::NameError),
+    /// It could not be saved, and so was not added.
+    #[error(transparent)]
+    NotSaved(#[from] WriteError),
+}
+
+impl Cluster {
+    pub(crate) fn new(
+        pools: impl IntoIterator<Item = PoolName>,
+        saved: Saved,
+        writer: Writer,
+        clock: Clock,
+        auth: Auth,
+        public: Address,
+    ) -> Rc<Self> {
+        let Saved {
+            sturdy_refs,
+            cached,
+            workers,
+            rates,
+        } = saved;
+        let db = Rc::new(writer);
+        let mut remembered = remember(cached, workers, rates);
+        let pools = pools.into_iter().map(|name| {
+            let remembered = remembered.remove(name.as_str()).unwrap_or_default();
+            let pool = Pool::new(
+                pool::Config {
+                    cost: Cost::default(),
+                },
+                remembered,
+            );
+            (
+                name.clone(),
+                Reactor::new(name, pool, clock, Rc::clone(&db)),
+            )
+        });
+        Rc::new(Self {
+            pools: pools.collect(),
+            clients: RefCell::new(Clients::new(sturdy_refs)),
+            db,
+            clock,
+            auth,
+            public,
+        })
+    }
+
+    pub(crate) fn pools(&self) -> &BTreeMap<PoolName, Rc<Reactor>> {
+        &self.pools
+    }
+
+    pub(crate) fn pool(&self, name: &str) -> Option<&Rc<Reactor>> {
+        self.pools.get(name)
+    }
+
+    pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {
+        self.clients.borrow()
+    }
+
+    /// Tells whether jobs may be submitted, and a rate set, in the name of `client`.
+    pub(crate) fn is_client(&self, client: &ClientId) -> bool {
+        client.as_str() == SHARED || self.clients().contains(client)
+    }
+
+    /// Returns how to reach the service with the id `service` from outside. It is a secret.
+    pub(crate) fn sturdy_ref(&self, service: ServiceId) -> SturdyRef {
+        SturdyRef {
+            auth: self.auth,
+            address: self.public.clone(),
+            service,
+        }
+    }
+
+    /// Adds a client, and returns its name and secret.
+    pub(crate) async fn add_client(
+        &self,
+        name: &str,
+    ) -> Result<(ClientId, ServiceId), AddClientError> {
+        let client = ClientId::new(name).map_err(AddClientError::BadName)?;
+        if self.is_client(&client) {
+            return Err(AddClientError::Exists(name.to_owned()));
+        }
+        let id = self.give_secret(&client).await?;
+        tracing::info!(target: "scheduler", "Created new submission endpoint for client {name:?}");
+        Ok((client, id))
+    }
+
+    /// Gives an existing client a new secret in place of its old one.
+    pub(crate) async fn reissue(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
+        self.clients.borrow_mut().remove(client);
+        self.give_secret(client).await
+    }
+
+    async fn give_secret(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
+        let id = ServiceId::random();
+        let digest = id.digest();
+        // From here on nobody else can be added by that name; and nobody knows the secret yet.
+        self.clients.borrow_mut().put(client.clone(), digest);
+        let put = PutClient {
+            client: client.to_string(),
+            digest,
+        };
+        let saved = self.db.put_client(put, self.clock.date()).await;
+        if saved.is_err() {
+            self.clients.borrow_mut().remove(client);
+        }
+        saved.map(|()| id)
+    }
+
+    /// Removes a client: its secret is void at once, its queued jobs are cancelled, and those that run go on.
+    pub(crate) async fn remove_client(&self, name: &str) -> Result<(), RpcError> {
+        let unknown = || RpcError::failed(format!("Unknown client {name:?}"));
+        let client = ClientId::new(name).map_err(|_| unknown())?;
+        if !self.clients.borrow_mut().remove(&client) {
+            return Err(unknown());
+        }
+        for pool in self.pools.values() {
+            pool.remove_client(&client);
+        }
+        tracing::info!(target: "scheduler", "Removed endpoint for client {name:?}");
+        let gone = Note::RemoveClient {
+            client: name.to_owned(),
+        };
+        self.db
+            .note_acked(gone, self.clock.date())
+            .await
+            .map_err(not_durable)
+    }
+
+    /// Returns the client to whom the digest of a secret belongs.
+    pub(crate) fn client_of(&self, digest: &Digest) -> Option<ClientId> {
+        use crate::clients::OnFile;
+        match self.clients().find(digest)? {
+            OnFile::Client(client) => Some(client.clone()),
+            OnFile::Unknown { .. } => None,
+        }
+    }
+
+    /// Waits until all that was written is on disk. Nothing is saved afterwards.
+    pub(crate) async fn close(&self) {
+        self.db.close().await;
+    }
+}
+
+/// Returns the error for something that is in force but may not survive a restart.
+pub(crate) fn not_durable(error: WriteError) -> RpcError {
+    RpcError::failed(format!(
+        "{error}; the change is in force, but is lost if the scheduler stops before it can be saved (it keeps trying)"
+    ))
+}
+
+/// Sorts what was saved by pool. Rows that make no sense are left alone, and said to be.
+fn remember(
+    cached: Vec<CachedRow>,
+    workers: Vec<WorkerRow>,
+    rates: Vec<RateRow>,
+) -> BTreeMap<String, Remembered> {
+    let mut pools: BTreeMap<String, Remembered> = BTreeMap::new();
+    let ignored = |row: &dyn std::fmt::Debug, error: &dyn std::fmt::Display| {
+        tracing::warn!(target: "scheduler", "Ignoring a row of the database: {error} ({row:?})");
+    };
+    for row in workers {
+        match WorkerName::new(&row.worker) {
+            Ok(name) => {
+                pools
+                    .entry(row.pool)
+                    .or_default()
+                    .workers
+                    .insert(name, row.paused);
+            }
+            Err(error) => ignored(&row, &error),
+        }
+    }
+    for row in cached {
+        match WorkerName::new(&row.worker) {
+            Ok(name) => {
+                let hint = pool::CacheHint::new(&row.hint);
+                pools.entry(row.pool).or_default().cached.push((hint, name));
+            }
+            Err(error) => ignored(&row, &error),
+        }
+    }
+    for row in rates {
+        match (ClientId::new(&row.client), Rate::new(row.rate)) {
+            (Ok(client), Ok(rate)) => {
+                pools
+                    .entry(row.pool)
+                    .or_default()
+                    .rates
+                    .insert(client, rate);
+            }
+            (Err(error), _) => ignored(&row, &error),
+            (_, Err(error)) => ignored(&row, &error),
+        }
+    }
+    pools
+}

@@ -1,0 +1,142 @@
+//! What a scheduler is told when it is started.
+
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use vat::Address;
+
+/// How to run a scheduler.
+#[derive(Clone, Debug)]
+pub struct SchedulerConfig {
+    /// Holds `scheduler.db`; created if missing.
+    pub state_dir: PathBuf,
+    /// Where cap files are written; must exist.
+    pub secrets_dir: PathBuf,
+    /// The vat's key. All derived service ids come from it, so it must stay the same for cap files
+    /// to stay valid.
+    pub key: KeySource,
+    /// Where to listen.
+    pub listen: Address,
+    /// The address that is written into cap files; `None` for the one that is listened on.
+    pub public: Option<Address>,
+    /// Whether connections are encrypted and authenticated.
+    pub transport: Transport,
+    /// The pools to offer.
+    pub pools: BTreeSet<PoolName>,
+    /// Clients that are created at the start, with a cap file each, unless that file is there already.
+    pub default_clients: Vec<FileName>,
+}
+
+/// Where the vat's key comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// A PEM file, which is made when it does not exist.
+    File(PathBuf),
+    /// A new key at each start, with which every cap file of an earlier start is void.
+    Ephemeral,
+}
+
+/// How bytes travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS, both sides known by their keys.
+    Tls,
+    /// In clear; anybody on the way can read secrets and take part.
+    Plaintext,
+}
+
+/// A name that becomes part of a cap file's name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(String);
+
+/// The name of a pool.
+pub type PoolName = FileName;
+
+/// Why a name cannot be part of a file's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FileNameError {
+    /// Nothing was given.
+    #[error("a name must not be empty")]
+    Empty,
+    /// It would be a path rather than a name.
+    #[error("the name {0:?} contains a '/', but becomes part of a file's name; choose another")]
+    Slash(String),
+    /// It would garble logs and listings.
+    #[error("the name {0:?} contains a control character; choose another")]
+    Control(String),
+    /// No file can be called that.
+    #[error("the name {0:?} is longer than {max} bytes; choose a shorter one", max = FileName::MAX_BYTES)]
+    TooLong(String),
+}
+
+impl FileName {
+    /// What fits into the 255 bytes of a file's name with `submit-`, `.cap` and a temporary suffix around it.
+    pub const MAX_BYTES: usize = 200;
+
+    /// Returns `name`, or why it cannot be used.
+    pub fn new(name: impl Into<String>) -> Result<Self, FileNameError> {
+        let name = name.into();
+        if name.is_empty() {
+            Err(FileNameError::Empty)
+        } else if name.contains('/') {
+            Err(FileNameError::Slash(name))
+        } else if name.chars().any(char::is_control) {
+            Err(FileNameError::Control(name))
+        } else if name.len() > Self::MAX_BYTES {
+            Err(FileNameError::TooLong(name))
+        } else {
+            Ok(Self(name))
+        }
+    }
+
+    /// Returns the name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// So that a pool is found by any text.
+impl Borrow<str> for FileName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for FileName {
+    type Err = FileNameError;
+
+    fn from_str(name: &str) -> Result<Self, FileNameError> {
+        Self::new(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_would_break_a_file_are_refused() {
+        assert_eq!(FileName::new(""), Err(FileNameError::Empty));
+        for bad in ["a/b", "/", "a\nb", "a\0b", "\u{85}", &"x".repeat(201)] {
+            let error = FileName::new(bad).unwrap_err();
+            assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
+        }
+        for good in [
+            "linux-x86_64",
+            "two words",
+            "ünïcode",
+            "..",
+            &"x".repeat(200),
+        ] {
+            assert_eq!(FileName::new(good).unwrap().as_str(), good);
+        }
+    }
+}

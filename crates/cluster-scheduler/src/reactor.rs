@@ -1,0 +1,479 @@
+//! One pool, and everything that is done because of it.
+//!
+//! The services tell the reactor what happened; it tells the pool (which decides) and performs the
+//! effects the pool asks for. It is the only caller of `poll_effect`.
+//!
+//! Two rules keep this safe to call from anywhere:
+//!
+//! - **Nothing foreign is called or dropped while the state is borrowed.** Dropping a capability may
+//!   drop the last reference to one of our own services, which comes back here.
+//! - **What is released inside the RPC system is only noted there** ([`Departed`]), and acted upon a
+//!   moment later from the reactor's own task. That is also where a client that leaves a hundred
+//!   thousand queued jobs behind is cleared away in pieces.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::{Rc, Weak};
+
+use cluster_api::{RpcError, Worker};
+use pool::{
+    Capacity, ClientId, Decision, Disconnected, Effect, ForgetError, InactiveReason, NameTaken,
+    Pool, PopId, Rate, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Clock;
+use crate::config::PoolName;
+use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
+use crate::standings::{PLACES, Standing, Standings};
+use crate::tickets::{Assignment, PendingPop, Request, Tickets};
+
+/// How many departed clients' tickets are cleared away before others get their turn: about 1 ms.
+const PIECE: usize = 100;
+
+/// Why the job of a ticket that was let go of will not come.
+const RELEASED: &str = "Ticket released (cancelled)";
+
+pub(crate) struct Reactor {
+    this: Weak<Self>,
+    name: PoolName,
+    clock: Clock,
+    db: Rc<Writer>,
+    state: RefCell<State>,
+    departed: RefCell<Departed>,
+    /// When the pool next wants to be told the time.
+    deadline: Cell<Option<Time>>,
+    /// Wakes the reactor's task: somebody departed, or the deadline has moved.
+    wake: Notify,
+    /// Told whenever a worker comes, goes, or runs more or fewer jobs.
+    workers_changed: watch::Sender<()>,
+}
+
+struct State {
+    pool: Pool,
+    tickets: Tickets,
+    /// Who waits for each pop's answer.
+    pops: HashMap<PopId, PendingPop>,
+    /// What the connected workers serve to us.
+    workers: HashMap<WorkerId, Worker>,
+    standings: Standings,
+}
+
+impl State {
+    fn standing(&mut self, ticket: TicketId, now: Time) -> Standing {
+        if !self.standings.are_fresh(now) {
+            self.standings = Standings::take(now, &self.pool.snapshot(now, PLACES));
+        }
+        self.standings.of(ticket)
+    }
+}
+
+/// Who has left, and has not been cleared away.
+#[derive(Default)]
+struct Departed {
+    workers: Vec<WorkerId>,
+    tickets: VecDeque<TicketId>,
+}
+
+/// What became of an attempt to cancel a ticket.
+#[must_use]
+pub(crate) enum Cancelled {
+    /// It was queued, and its job promise is broken now.
+    Queued,
+    /// A worker has its job, or it has ended.
+    NotQueued,
+}
+
+/// How far a ticket has come.
+pub(crate) enum TicketState {
+    Queued(Standing),
+    Running(WorkerName),
+    Ended,
+}
+
+/// Writes on their way to the disk. Nobody has to wait for them.
+#[derive(Default)]
+pub(crate) struct Saving(Vec<Ack>);
+
+impl Saving {
+    /// Waits until all of them are on disk.
+    pub(crate) async fn durable(self) -> Result<(), WriteError> {
+        for ack in self.0 {
+            ack.await?;
+        }
+        Ok(())
+    }
+}
+
+impl Reactor {
+    pub(crate) fn new(name: PoolName, pool: Pool, clock: Clock, db: Rc<Writer>) -> Rc<Self> {
+        let state = State {
+            pool,
+            tickets: Tickets::default(),
+            pops: HashMap::new(),
+            workers: HashMap::new(),
+            standings: Standings::default(),
+        };
+        Rc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            name,
+            clock,
+            db,
+            state: RefCell::new(state),
+            departed: RefCell::default(),
+            deadline: Cell::new(None),
+            wake: Notify::new(),
+            workers_changed: watch::Sender::new(()),
+        })
+    }
+
+    /// Tells the pool the time when it wants to know, and clears away who has left. Never ends.
+    pub(crate) async fn run(self: Rc<Self>) {
+        loop {
+            self.clear_departed().await;
+            match self.deadline.get() {
+                None => self.wake.notified().await,
+                Some(deadline) => tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(self.clock.until(deadline)) => {
+                        self.tell(|state, now| state.pool.advance(now));
+                    }
+                },
+            }
+        }
+    }
+
+    async fn clear_departed(&self) {
+        loop {
+            self.release_departed_workers();
+            let mut left = PIECE;
+            while left > 0
+                && let Some(ticket) = self.next_departed_ticket()
+            {
+                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, RELEASED);
+                left -= 1;
+            }
+            if left > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn next_departed_ticket(&self) -> Option<TicketId> {
+        self.departed.borrow_mut().tickets.pop_front()
+    }
+
+    fn release_departed_workers(&self) {
+        let departed = std::mem::take(&mut self.departed.borrow_mut().workers);
+        for id in departed {
+            let (_worker, _) = self.tell(|state, _| {
+                state.pool.release(id);
+                state.workers.remove(&id)
+            });
+        }
+    }
+}
+
+/// What clients do.
+impl Reactor {
+    /// A client wants a job done.
+    pub(crate) fn submit(&self, client: &ClientId, request: Request, urgent: bool) -> TicketId {
+        tracing::info!(
+            target: "scheduler",
+            "Received new job request from {:?} (urgent={urgent})", client.as_str()
+        );
+        let (ticket, _) = self.tell(|state, now| {
+            let hint = request.description.cache_hint();
+            let ticket = state.pool.submit(now, client, hint, urgent);
+            state.tickets.insert(ticket, request);
+            ticket
+        });
+        ticket
+    }
+
+    /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
+    pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
+        let (cancel, _) = self.tell(|state, _| state.pool.cancel(ticket));
+        match cancel {
+            pool::Cancel::Cancelled => {
+                self.break_promise(ticket, reason);
+                Cancelled::Queued
+            }
+            pool::Cancel::NotQueued => Cancelled::NotQueued,
+        }
+    }
+
+    /// The last reference to a ticket has gone. Safe to call from inside the RPC system.
+    pub(crate) fn ticket_released(&self, ticket: TicketId) {
+        // Most tickets are let go of when their jobs have ended, and need nothing more.
+        if self.state.borrow().tickets.is_queued(ticket) {
+            self.departed.borrow_mut().tickets.push_back(ticket);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A client was removed: its queued jobs are cancelled, and those that run go on.
+    pub(crate) fn remove_client(&self, client: &ClientId) {
+        let (queued, _) = self.tell(|state, _| state.pool.remove_client(client));
+        for ticket in queued {
+            self.break_promise(ticket, "Client removed (cancelled)");
+        }
+    }
+
+    pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
+        self.tell(|state, _| state.pool.set_rate(client, rate)).1
+    }
+
+    pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
+        let mut state = self.state.borrow_mut();
+        if state.tickets.is_queued(ticket) {
+            TicketState::Queued(state.standing(ticket, self.clock.now()))
+        } else {
+            let worker = state.tickets.worker(ticket).cloned();
+            worker.map_or(TicketState::Ended, TicketState::Running)
+        }
+    }
+
+    fn break_promise(&self, ticket: TicketId, reason: &str) {
+        let request = self.state.borrow_mut().tickets.cancel(ticket);
+        if let Some(request) = request {
+            request.job.fail(RpcError::failed(reason));
+        }
+    }
+}
+
+/// What workers do.
+impl Reactor {
+    /// A worker connected. It is active, unless an admin paused it.
+    pub(crate) fn register(
+        &self,
+        name: WorkerName,
+        capacity: Capacity,
+        worker: Worker,
+    ) -> Result<WorkerId, NameTaken> {
+        // It may be the same worker, whose old connection broke only just now.
+        self.release_departed_workers();
+        let (id, _) = self.tell(|state, _| {
+            let id = state.pool.register(name, capacity)?;
+            state.workers.insert(id, worker);
+            // It was registered just now.
+            let _: Result<(), Disconnected> =
+                state.pool.set_active(id, InactiveReason::WorkerPause, true);
+            Ok(id)
+        });
+        id
+    }
+
+    /// A worker disconnected. Safe to call from inside the RPC system.
+    pub(crate) fn worker_released(&self, id: WorkerId) {
+        self.departed.borrow_mut().workers.push(id);
+        self.wake.notify_one();
+    }
+
+    /// A worker asks for one job.
+    pub(crate) fn pop(&self, worker: WorkerId, pop: PendingPop) -> Result<PopId, Disconnected> {
+        let (id, _) = self.tell(|state, _| {
+            let id = state.pool.pop(worker)?;
+            state.pops.insert(id, pop);
+            Ok(id)
+        });
+        id
+    }
+
+    /// Whoever made this pop has gone. Nothing happens if it was answered before.
+    pub(crate) fn cancel_pop(&self, pop: PopId) {
+        let (_pending, _) = self.tell(|state, _| {
+            state.pool.cancel_pop(pop);
+            state.pops.remove(&pop)
+        });
+    }
+
+    pub(crate) fn job_finished(&self, ticket: TicketId) {
+        self.tell(|state, _| {
+            state.tickets.finish(ticket);
+            state.pool.job_finished(ticket);
+        });
+    }
+
+    /// A reason for a worker to be inactive has gone or come.
+    pub(crate) fn set_active(
+        &self,
+        worker: WorkerId,
+        reason: InactiveReason,
+        active: bool,
+    ) -> Result<(), Disconnected> {
+        self.tell(|state, _| state.pool.set_active(worker, reason, active))
+            .0
+    }
+}
+
+/// What admins do.
+impl Reactor {
+    pub(crate) fn set_paused(
+        &self,
+        worker: &WorkerName,
+        paused: bool,
+        auto_create: bool,
+    ) -> Result<Saving, UnknownWorker> {
+        let (result, saving) =
+            self.tell(|state, _| state.pool.set_paused(worker, paused, auto_create));
+        result.map(|()| saving)
+    }
+
+    pub(crate) fn forget(&self, worker: &WorkerName) -> Result<Saving, ForgetError> {
+        let (result, saving) = self.tell(|state, _| state.pool.forget(worker));
+        result.map(|()| saving)
+    }
+
+    pub(crate) fn show(&self) -> String {
+        self.state.borrow().pool.show(self.clock.now())
+    }
+
+    pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
+        self.state.borrow().pool.workers()
+    }
+
+    /// Returns what is known about a worker, connected or not.
+    pub(crate) fn worker(&self, name: &WorkerName) -> Option<WorkerInfo> {
+        self.state.borrow().pool.worker(name)
+    }
+
+    /// Returns a connected worker.
+    pub(crate) fn connected(&self, name: &WorkerName) -> Option<(WorkerId, Worker)> {
+        let state = self.state.borrow();
+        let id = state.pool.registration(name)?;
+        state.workers.get(&id).map(|worker| (id, worker.clone()))
+    }
+
+    /// Returns a signal that is given whenever a worker comes, goes, or runs more or fewer jobs.
+    pub(crate) fn workers_changed(&self) -> watch::Receiver<()> {
+        self.workers_changed.subscribe()
+    }
+}
+
+/// What is done because of it.
+impl Reactor {
+    /// Tells the state what happened, and performs what follows from it.
+    fn tell<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, Saving) {
+        let result = event(&mut self.state.borrow_mut(), self.clock.now());
+        (result, self.perform())
+    }
+
+    /// Performs everything the pool has asked for.
+    fn perform(&self) -> Saving {
+        let mut saving = Saving::default();
+        while let Some(effect) = self.poll_effect() {
+            match effect {
+                Effect::Deliver {
+                    pop,
+                    name,
+                    ticket,
+                    worker: _,
+                } => self.deliver(pop, name, ticket),
+                Effect::PopFailed { pop } => self.fail_pop(pop),
+                Effect::SaveCached { hint, worker } => {
+                    self.db
+                        .note(self.cached(hint.as_str(), &worker), self.clock.date());
+                }
+                Effect::SavePaused { worker, paused } => {
+                    saving.0.push(self.save(self.paused(&worker, paused)));
+                }
+                Effect::SaveRate { client, rate } => {
+                    saving.0.push(self.save(self.rate(&client, rate)));
+                }
+                Effect::ForgetWorker { worker } => {
+                    saving.0.push(self.save(self.forgotten(&worker)));
+                }
+                Effect::RunningChanged { .. } => {
+                    self.workers_changed.send_replace(());
+                }
+                Effect::Decided(decision) => self.decided(&decision),
+            }
+        }
+        self.set_timer();
+        saving
+    }
+
+    fn poll_effect(&self) -> Option<Effect> {
+        self.state.borrow_mut().pool.poll_effect()
+    }
+
+    /// Gives a job to whoever waits for the pop. See [`Assignment`] for the rest of its way.
+    fn deliver(&self, pop: PopId, worker: WorkerName, ticket: TicketId) {
+        let (pop, request) = {
+            let mut state = self.state.borrow_mut();
+            (
+                state.pops.remove(&pop),
+                state.tickets.start(ticket, worker.clone()),
+            )
+        };
+        let assignment = self
+            .this
+            .upgrade()
+            .zip(request)
+            .map(|(reactor, request)| Assignment::new(reactor, ticket, worker, request));
+        match (pop, assignment) {
+            (Some(pop), Some(assignment)) => pop.answer(assignment),
+            // The pool delivers no ticket twice, and to no pop that was cancelled. Whichever half is
+            // there is dropped, which tells who waits for it.
+            (_pop, _assignment) => {
+                tracing::error!(target: "scheduler", "Ticket {ticket} could not be delivered");
+            }
+        }
+    }
+
+    fn fail_pop(&self, pop: PopId) {
+        // Dropping it fails the call.
+        let _pending = self.state.borrow_mut().pops.remove(&pop);
+    }
+
+    fn decided(&self, decision: &Decision) {
+        tracing::info!(target: "scheduler", "{decision}");
+        if let Decision::Registered { .. } | Decision::Released { .. } = decision {
+            self.workers_changed.send_replace(());
+        }
+    }
+
+    fn set_timer(&self) {
+        let deadline = self.state.borrow().pool.next_deadline();
+        if self.deadline.replace(deadline) != deadline {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// What is saved.
+impl Reactor {
+    fn save(&self, note: Note) -> Ack {
+        self.db.note_acked(note, self.clock.date())
+    }
+
+    fn cached(&self, hint: &str, worker: &WorkerName) -> Note {
+        let (pool, hint, worker) = (self.name.to_string(), hint.to_owned(), worker.to_string());
+        Note::Cached(CachedRow { pool, hint, worker })
+    }
+
+    fn paused(&self, worker: &WorkerName, paused: bool) -> Note {
+        let (pool, worker) = (self.name.to_string(), worker.to_string());
+        Note::Worker(WorkerRow {
+            pool,
+            worker,
+            paused,
+        })
+    }
+
+    fn rate(&self, client: &ClientId, rate: Rate) -> Note {
+        let (pool, client) = (self.name.to_string(), client.to_string());
+        Note::Rate(RateRow {
+            pool,
+            client,
+            rate: rate.get(),
+        })
+    }
+
+    fn forgotten(&self, worker: &WorkerName) -> Note {
+        let (pool, worker) = (self.name.to_string(), worker.to_string());
+        Note::ForgetWorker { pool, worker }
+    }
+}

@@ -1,0 +1,246 @@
+//! Starts everything, in an order in which nothing is left half done: first what can be refused, then
+//! what is on disk, then what others can see.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use pool::ClientId;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use vat::{
+    Address, Auth, CapFileError, Identity, IdentityError, ListenError, Listener, Security,
+    ServeOptions, ServiceId, cap_file,
+};
+
+use crate::clients::SHARED;
+use crate::clock::Clock;
+use crate::cluster::{AddClientError, Cluster};
+use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
+use crate::db::{self, WriteError};
+use crate::service::restore::Services;
+use crate::state_dir::{StateDir, StateDirError};
+
+/// A scheduler that has been started.
+pub struct Scheduler {
+    cluster: Rc<Cluster>,
+    services: Rc<Services>,
+    /// Taken by [`Scheduler::run`].
+    listener: Cell<Option<Listener>>,
+    address: Address,
+    cap_files: Vec<PathBuf>,
+    /// The reactors' tasks; dropping it ends them.
+    _reactors: RefCell<JoinSet<()>>,
+    stop: Notify,
+    /// Kept until the end, so that nobody else uses the database.
+    _state_dir: StateDir,
+}
+
+/// Why a scheduler could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// There is nothing to schedule for.
+    #[error("no pools are given; name at least one")]
+    NoPools,
+    /// The directory for cap files is not there.
+    #[error("the secrets directory {} does not exist; create it, with access for nobody else", .0.display())]
+    NoSecretsDir(PathBuf),
+    /// The vat's key could not be loaded or made.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The state directory could not be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The database could not be used.
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+    /// The address could not be listened on.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A default client could not be added.
+    #[error("failed to add the default client {client}")]
+    DefaultClient {
+        /// Its name.
+        client: FileName,
+        /// Why not.
+        #[source]
+        source: AddClientError,
+    },
+    /// A cap file could not be written.
+    #[error(transparent)]
+    CapFile(#[from] CapFileError),
+}
+
+impl Scheduler {
+    /// Starts a scheduler: when this returns, it listens and its cap files are written.
+    ///
+    /// Connections are answered while [`Scheduler::run`] is awaited. Needs a `LocalSet`.
+    pub async fn start(config: SchedulerConfig) -> Result<Self, StartError> {
+        let SchedulerConfig {
+            state_dir,
+            secrets_dir,
+            key,
+            listen,
+            public,
+            transport,
+            pools,
+            default_clients,
+        } = config;
+        if pools.is_empty() {
+            return Err(StartError::NoPools);
+        }
+        if !secrets_dir.is_dir() {
+            return Err(StartError::NoSecretsDir(secrets_dir));
+        }
+        let state_dir = StateDir::open(&state_dir)?;
+        let clock = Clock::start();
+        let (writer, saved) = db::open(&state_dir.database(), clock.date())?;
+        let identity = identity(key)?;
+        let (security, auth) = match transport {
+            Transport::Tls => (
+                Security::Tls(identity.clone()),
+                Auth::Sha256(identity.fingerprint()),
+            ),
+            Transport::Plaintext => (Security::Plaintext, Auth::Insecure),
+        };
+        let listener = Listener::bind(&listen, security)?;
+        let address = listener.local_address();
+        let public = public.unwrap_or_else(|| address.clone());
+        let cluster = Cluster::new(pools, saved, writer, clock, auth, public);
+        let security = if transport == Transport::Tls {
+            "(encrypted)"
+        } else {
+            "UNENCRYPTED"
+        };
+        tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");
+
+        let mut files = CapFiles {
+            cluster: &cluster,
+            directory: &secrets_dir,
+            written: Vec::new(),
+        };
+        for client in default_clients {
+            files.default_client(client).await?;
+        }
+        files.write("submission.cap", identity.derive(SHARED))?;
+        files.write("admin.cap", identity.derive("admin"))?;
+        for pool in cluster.pools().keys() {
+            files.write(
+                &format!("pool-{pool}.cap"),
+                identity.derive(&format!("pool-{pool}")),
+            )?;
+        }
+        let cap_files = files.written;
+
+        let mut reactors = JoinSet::new();
+        for reactor in cluster.pools().values() {
+            reactors.spawn_local(Rc::clone(reactor).run());
+        }
+        Ok(Self {
+            services: Rc::new(Services::new(Rc::clone(&cluster), &identity)),
+            cluster,
+            listener: Cell::new(Some(listener)),
+            address,
+            cap_files,
+            _reactors: RefCell::new(reactors),
+            stop: Notify::new(),
+            _state_dir: state_dir,
+        })
+    }
+
+    /// Serves until [`Scheduler::shutdown`] is called. Then all connections are closed, and everything
+    /// that is to be remembered is on disk.
+    ///
+    /// A second call returns at once.
+    pub async fn run(&self) {
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        let services = Rc::clone(&self.services);
+        tokio::select! {
+            _ = listener.serve(services, ServeOptions::default()) => {}
+            () = self.stop.notified() => {}
+        }
+        self.cluster.close().await;
+    }
+
+    /// Ends [`Scheduler::run`], also if it is called only later.
+    pub fn shutdown(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Returns the cap files that were written, in the order in which they were.
+    pub fn cap_files(&self) -> Vec<PathBuf> {
+        self.cap_files.clone()
+    }
+
+    /// Returns the address that is listened on.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+fn identity(key: KeySource) -> Result<Identity, IdentityError> {
+    let path = match key {
+        KeySource::File(path) => path,
+        KeySource::Ephemeral => return Ok(Identity::ephemeral()),
+    };
+    // Only for the log: whoever makes the file first, all use the same.
+    if path.exists() {
+        tracing::info!(target: "capnp-rpc", "Restoring saved secret key from existing file {path:?}");
+        return Identity::load_or_generate(path);
+    }
+    tracing::info!(target: "capnp-rpc", "Generating new secret key to store in {path:?}");
+    tracing::info!(target: "capnp-rpc", "Generating new private key...");
+    let identity = Identity::load_or_generate(path)?;
+    tracing::info!(target: "capnp-rpc", "Generated key with hash sha-256@{}", identity.fingerprint());
+    Ok(identity)
+}
+
+/// Writes cap files, and says so.
+struct CapFiles<'a> {
+    cluster: &'a Cluster,
+    directory: &'a Path,
+    written: Vec<PathBuf>,
+}
+
+impl CapFiles<'_> {
+    /// Makes sure that a client exists and that there is, or has been, a cap file for it.
+    async fn default_client(&mut self, name: FileName) -> Result<(), StartError> {
+        let file = format!("submit-{name}.cap");
+        if self.directory.join(&file).exists() {
+            return Ok(());
+        }
+        let failed = |source| StartError::DefaultClient {
+            client: name.clone(),
+            source,
+        };
+        let bad_name = |error| failed(AddClientError::BadName(error));
+        let client = ClientId::new(name.as_str()).map_err(bad_name)?;
+        let id = if self.cluster.clients().contains(&client) {
+            let id = self.cluster.reissue(&client).await;
+            tracing::warn!(
+                target: "scheduler",
+                "Client {:?} exists, but {:?} does not: writing it with a new secret; the old one is void now",
+                name.as_str(), self.directory.join(&file)
+            );
+            id.map_err(|error: WriteError| failed(error.into()))?
+        } else {
+            self.cluster
+                .add_client(name.as_str())
+                .await
+                .map_err(failed)?
+                .1
+        };
+        self.write(&file, id)
+    }
+
+    fn write(&mut self, file: &str, service: ServiceId) -> Result<(), StartError> {
+        let path = self.directory.join(file);
+        cap_file::save(&path, &self.cluster.sturdy_ref(service))?;
+        tracing::info!(target: "application", "Wrote capability reference to {path:?}");
+        self.written.push(path);
+        Ok(())
+    }
+}

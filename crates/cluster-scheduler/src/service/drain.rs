@@ -1,0 +1,63 @@
+//! Draining a worker: it gets no more jobs, and we wait for those it has.
+
+use cluster_api::{Progress, RpcError};
+use pool::{WorkerId, WorkerName};
+
+use super::pool_admin::{durable, unknown_worker};
+use crate::reactor::Reactor;
+
+/// Pauses a worker, and waits until it runs nothing or has gone.
+pub(super) async fn drain(
+    reactor: &Reactor,
+    worker: &WorkerName,
+    progress: Option<&Progress>,
+) -> Result<(), RpcError> {
+    let saving = reactor.set_paused(worker, true, false);
+    durable(saving.map_err(|pool::UnknownWorker| unknown_worker())?).await?;
+    match reactor.connected(worker) {
+        Some((id, _)) => {
+            wait_until_idle(reactor, worker, id, |running| {
+                report(progress, format!("Running jobs: {running}"))
+            })
+            .await;
+        }
+        None => report(progress, "Disconnected (nothing to drain)".to_owned()).await,
+    }
+    Ok(())
+}
+
+/// Waits until the worker registered as `id` runs nothing, which it does not when it has gone.
+///
+/// Calls `tell` with how many jobs it runs, at once and whenever the number has changed.
+pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
+    reactor: &Reactor,
+    worker: &WorkerName,
+    id: WorkerId,
+    tell: impl Fn(usize) -> F,
+) {
+    let mut changed = reactor.workers_changed();
+    let mut told = None;
+    loop {
+        let running = match reactor.worker(worker) {
+            Some(info) if info.registration == Some(id) => info.running,
+            Some(_) | None => 0,
+        };
+        if told != Some(running) {
+            tell(running).await;
+            told = Some(running);
+        }
+        // An error means that the reactor has gone, which it does not while it is borrowed.
+        if running == 0 || changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Tells an operator's program how things are coming along, one line at a time.
+pub(super) async fn report(progress: Option<&Progress>, status: String) {
+    if let Some(progress) = progress
+        && let Err(error) = progress.report(&status).await
+    {
+        tracing::warn!(target: "scheduler", "Failed to send progress report ({status}): {error}");
+    }
+}

@@ -1,0 +1,11 @@
+//! What others can call: one file for each interface, and [`restore`], by which they are reached.
+
+mod admin;
+mod drain;
+mod pool_admin;
+mod queue;
+mod registration;
+pub(crate) mod restore;
+mod submission;
+mod ticket;
+mod update;

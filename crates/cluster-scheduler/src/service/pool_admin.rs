@@ -1,0 +1,112 @@
+//! One pool, as an operator sees it. Changes are answered when they are on disk.
+
+use std::rc::Rc;
+
+use cluster_api::{PoolAdmin, Progress, RpcError, ServePoolAdmin, Worker, WorkerInfo};
+use pool::{ClientId, ForgetError, Rate, WorkerName};
+
+use super::{drain, update};
+use crate::cluster::{Cluster, not_durable};
+use crate::reactor::{Reactor, Saving};
+
+pub(crate) struct PoolAdminService {
+    cluster: Rc<Cluster>,
+    reactor: Rc<Reactor>,
+}
+
+impl PoolAdminService {
+    pub(crate) fn serve(cluster: Rc<Cluster>, reactor: Rc<Reactor>) -> PoolAdmin {
+        PoolAdmin::serve(Rc::new(Self { cluster, reactor }))
+    }
+}
+
+impl ServePoolAdmin for PoolAdminService {
+    async fn show(self: Rc<Self>) -> Result<String, RpcError> {
+        Ok(self.reactor.show())
+    }
+
+    /// A worker counts as active unless an operator paused it, so that this tells what `set_active` would
+    /// change. Whether it pauses itself just now is for `show`.
+    async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
+        let workers = self.reactor.workers().into_iter().map(|worker| WorkerInfo {
+            name: worker.name.to_string(),
+            active: !worker.paused,
+            connected: worker.registration.is_some(),
+        });
+        Ok(workers.collect())
+    }
+
+    async fn set_active(
+        self: Rc<Self>,
+        worker: String,
+        active: bool,
+        auto_create: bool,
+    ) -> Result<(), RpcError> {
+        let name = match WorkerName::new(&worker) {
+            Ok(name) => name,
+            Err(error) if auto_create => {
+                return Err(RpcError::failed(format!("worker's {error}")));
+            }
+            Err(_) => return Err(unknown_worker()),
+        };
+        let saving = self.reactor.set_paused(&name, !active, auto_create);
+        durable(saving.map_err(|pool::UnknownWorker| unknown_worker())?).await
+    }
+
+    async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {
+        let connected = self.reactor.connected(&known_name(&name)?);
+        connected
+            .map(|(_, worker)| worker)
+            .ok_or_else(unknown_worker)
+    }
+
+    async fn update(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> Result<(), RpcError> {
+        update::update(&self.reactor, &known_name(&worker)?, progress.as_ref()).await
+    }
+
+    async fn set_rate(self: Rc<Self>, client: String, rate: f64) -> Result<(), RpcError> {
+        let registered = ClientId::new(&client)
+            .ok()
+            .filter(|client| self.cluster.is_client(client));
+        let client = registered.ok_or_else(|| RpcError::failed("No such user"))?;
+        let rate = Rate::new(rate).map_err(|error| RpcError::failed(error.to_string()))?;
+        durable(self.reactor.set_rate(&client, rate)).await
+    }
+
+    async fn forget(self: Rc<Self>, worker: String) -> Result<(), RpcError> {
+        let forgotten = match WorkerName::new(&worker) {
+            Ok(name) => self
+                .reactor
+                .forget(&name)
+                .map_err(|error: ForgetError| error.to_string()),
+            Err(_) => Err(format!("Worker {worker:?} not known in this pool")),
+        };
+        durable(forgotten.map_err(RpcError::failed)?).await
+    }
+
+    async fn drain(
+        self: Rc<Self>,
+        worker: String,
+        progress: Option<Progress>,
+    ) -> Result<(), RpcError> {
+        drain::drain(&self.reactor, &known_name(&worker)?, progress.as_ref()).await
+    }
+}
+
+pub(super) fn unknown_worker() -> RpcError {
+    RpcError::failed(pool::UnknownWorker.to_string())
+}
+
+/// Returns a name that a worker could have.
+fn known_name(name: &str) -> Result<WorkerName, RpcError> {
+    WorkerName::new(name).map_err(|_| unknown_worker())
+}
+
+/// Waits until a change that is in force will also last.
+pub(super) async fn durable(saving: Saving) -> Result<(), RpcError> {
+    saving.durable().await.map_err(not_durable)
+}

@@ -1,0 +1,63 @@
+//! Where a registered worker gets its jobs from. It is unregistered when it lets go of this.
+
+use std::rc::Rc;
+
+use cluster_api::{EncodedDescription, Job, Queue, RpcError, ServeQueue};
+use futures::channel::oneshot;
+use pool::{InactiveReason, PopId, WorkerId};
+
+use crate::reactor::Reactor;
+use crate::tickets::PendingPop;
+
+pub(crate) struct QueueService {
+    reactor: Rc<Reactor>,
+    worker: WorkerId,
+}
+
+impl QueueService {
+    pub(crate) fn serve(reactor: Rc<Reactor>, worker: WorkerId) -> Queue {
+        Queue::serve(Rc::new(Self { reactor, worker }))
+    }
+}
+
+impl ServeQueue for QueueService {
+    async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
+        let (pending, assigned) = PendingPop::new();
+        let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
+        let _taken_back = TakeBack {
+            reactor: &self.reactor,
+            pop,
+        };
+        match assigned.await {
+            Ok(assignment) => Ok(assignment.hand_over(job)),
+            Err(oneshot::Canceled) => Err(RpcError::failed("Worker disconnected")),
+        }
+    }
+
+    async fn set_active(self: Rc<Self>, active: bool) -> Result<(), RpcError> {
+        self.reactor
+            .set_active(self.worker, InactiveReason::WorkerPause, active)
+            .map_err(closed)
+    }
+
+    fn released(&self) {
+        self.reactor.worker_released(self.worker);
+    }
+}
+
+/// Takes back a pop when its call goes away, however it does: otherwise the next job would be lost to
+/// a worker that does not wait for it any more.
+struct TakeBack<'a> {
+    reactor: &'a Reactor,
+    pop: PopId,
+}
+
+impl Drop for TakeBack<'_> {
+    fn drop(&mut self) {
+        self.reactor.cancel_pop(self.pop);
+    }
+}
+
+fn closed(error: pool::Disconnected) -> RpcError {
+    RpcError::failed(error.to_string())
+}

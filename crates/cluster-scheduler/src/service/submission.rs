@@ -1,0 +1,98 @@
+//! A client's endpoint.
+
+use std::rc::Rc;
+
+use cluster_api::{EncodedDescription, Job, RpcError, ServeSubmission, Submission, Ticket};
+use pool::ClientId;
+use vat::ServiceId;
+
+use super::ticket::TicketService;
+use crate::cluster::Cluster;
+use crate::tickets::Request;
+
+pub(crate) struct SubmissionService {
+    cluster: Rc<Cluster>,
+    client: ClientId,
+    /// The secret by which this very endpoint is reached.
+    id: ServiceId,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is one client's, and void once that client is removed.
+    Personal,
+    /// It is everybody's who has `submission.cap`.
+    Shared,
+}
+
+impl SubmissionService {
+    /// Serves the endpoint of one client.
+    pub(crate) fn personal(cluster: Rc<Cluster>, client: ClientId, id: ServiceId) -> Submission {
+        Submission::serve(Rc::new(Self {
+            cluster,
+            client,
+            id,
+            kind: Kind::Personal,
+        }))
+    }
+
+    /// Serves the endpoint that all share.
+    pub(crate) fn shared(cluster: Rc<Cluster>, client: ClientId, id: ServiceId) -> Submission {
+        Submission::serve(Rc::new(Self {
+            cluster,
+            client,
+            id,
+            kind: Kind::Shared,
+        }))
+    }
+
+    /// Tells whether the client was removed, perhaps to be added again with another secret.
+    fn is_revoked(&self) -> bool {
+        match self.kind {
+            Kind::Personal => {
+                self.cluster.client_of(&self.id.digest()).as_ref() != Some(&self.client)
+            }
+            Kind::Shared => false,
+        }
+    }
+}
+
+impl ServeSubmission for SubmissionService {
+    /// What is wrong is told by a broken ticket, as upstream does: calls that were made on it in the meantime
+    /// end in the same error.
+    async fn submit(
+        self: Rc<Self>,
+        pool: String,
+        description: EncodedDescription,
+        urgent: bool,
+    ) -> Result<Ticket, RpcError> {
+        if self.is_revoked() {
+            return Ok(Ticket::broken(RpcError::failed("Access has been revoked")));
+        }
+        let Some(reactor) = self.cluster.pool(&pool) else {
+            let names: Vec<_> = self
+                .cluster
+                .pools()
+                .keys()
+                .map(|name| name.as_str())
+                .collect();
+            let reason = format!("Pool ID {pool:?} not one of {{{}}}", names.join(", "));
+            return Ok(Ticket::broken(RpcError::failed(reason)));
+        };
+        let (resolver, job) = Job::promise();
+        let request = Request {
+            description,
+            job: resolver,
+        };
+        let ticket = reactor.submit(&self.client, request, urgent);
+        Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
+    }
+
+    async fn save(self: Rc<Self>) -> Result<String, RpcError> {
+        if self.is_revoked() {
+            return Err(RpcError::failed("Access has been revoked"));
+        }
+        Ok(self.cluster.sturdy_ref(self.id.clone()).to_uri())
+    }
+}

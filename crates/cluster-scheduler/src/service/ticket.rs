@@ -1,0 +1,64 @@
+//! A client's request for a job.
+
+use std::rc::Rc;
+
+use cluster_api::{Job, RpcError, ServeTicket, Ticket, TicketStatus};
+use pool::TicketId;
+
+use crate::reactor::{Cancelled, Reactor, TicketState};
+use crate::standings::Standing;
+
+pub(crate) struct TicketService {
+    reactor: Rc<Reactor>,
+    ticket: TicketId,
+    /// One of the references that keep the job going once it runs.
+    job: Job,
+}
+
+impl TicketService {
+    pub(crate) fn serve(reactor: Rc<Reactor>, ticket: TicketId, job: Job) -> Ticket {
+        Ticket::serve(Rc::new(Self {
+            reactor,
+            ticket,
+            job,
+        }))
+    }
+}
+
+impl ServeTicket for TicketService {
+    async fn job(self: Rc<Self>) -> Result<Job, RpcError> {
+        Ok(self.job.clone())
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        match self.reactor.cancel(self.ticket, "Ticket cancelled") {
+            Cancelled::Queued => Ok(()),
+            // If it was cancelled before, the promise is broken, and says so.
+            Cancelled::NotQueued => self.job.cancel().await,
+        }
+    }
+
+    async fn status(self: Rc<Self>) -> Result<TicketStatus, RpcError> {
+        Ok(match self.reactor.ticket_state(self.ticket) {
+            TicketState::Queued(Standing {
+                worker: None,
+                ahead,
+            }) => TicketStatus::Queued { ahead },
+            TicketState::Queued(Standing {
+                worker: Some(worker),
+                ahead,
+            }) => TicketStatus::Assigned {
+                worker: worker.to_string(),
+                ahead,
+            },
+            TicketState::Running(worker) => TicketStatus::Running {
+                worker: worker.to_string(),
+            },
+            TicketState::Ended => TicketStatus::Finished,
+        })
+    }
+
+    fn released(&self) {
+        self.reactor.ticket_released(self.ticket);
+    }
+}

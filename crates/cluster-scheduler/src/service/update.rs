@@ -1,0 +1,87 @@
+//! Updating a worker: it finishes what it runs, replaces itself, and comes back.
+
+use std::time::Duration;
+
+use cluster_api::{Progress, RpcError, RpcErrorKind};
+use pool::{Disconnected, InactiveReason, WorkerId, WorkerName};
+
+use super::drain::{report, wait_until_idle};
+use super::pool_admin::unknown_worker;
+use crate::reactor::Reactor;
+
+/// How long a worker may take to come back with its new version.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(600);
+
+/// Updates a connected worker. If that fails and the worker is still there, it gets jobs again.
+pub(super) async fn update(
+    reactor: &Reactor,
+    worker: &WorkerName,
+    progress: Option<&Progress>,
+) -> Result<(), RpcError> {
+    let (id, handle) = reactor.connected(worker).ok_or_else(unknown_worker)?;
+    let _active_again = ShuttingDown::start(reactor, id)?;
+    wait_until_idle(reactor, worker, id, |running| async move {
+        if running > 0 {
+            report(progress, format!("Running jobs: {running}")).await;
+        }
+    })
+    .await;
+    if reactor.connected(worker).is_none_or(|(now, _)| now != id) {
+        let name = worker.as_str();
+        return Err(RpcError::failed(format!(
+            "worker {name:?} disconnected before it was updated"
+        )));
+    }
+    report(progress, "Restarting".to_owned()).await;
+    tracing::info!(target: "scheduler", "Restarting {:?}", worker.as_str());
+    match handle.self_update().await {
+        Err(error) if error.kind == RpcErrorKind::Disconnected => {}
+        Err(error) => return Err(error),
+        Ok(()) => {
+            return Err(RpcError::failed(format!(
+                "worker {:?} answered the request to update itself, but has not restarted",
+                worker.as_str()
+            )));
+        }
+    }
+    drop(handle);
+    tracing::info!(target: "scheduler", "Waiting for {:?} to reconnect after update", worker.as_str());
+    tokio::time::timeout(RECONNECT_LIMIT, wait_for_return(reactor, worker, id))
+        .await
+        .map_err(|_| RpcError::failed("Timeout waiting for worker to reconnect!"))
+}
+
+/// Waits until a worker is registered anew.
+async fn wait_for_return(reactor: &Reactor, worker: &WorkerName, old: WorkerId) {
+    let mut changed = reactor.workers_changed();
+    while reactor.connected(worker).is_none_or(|(id, _)| id == old) {
+        // An error means that the reactor has gone, which it does not while it is borrowed.
+        if changed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps jobs away from a worker until this is dropped (or it has gone).
+struct ShuttingDown<'a> {
+    reactor: &'a Reactor,
+    id: WorkerId,
+}
+
+impl<'a> ShuttingDown<'a> {
+    fn start(reactor: &'a Reactor, id: WorkerId) -> Result<Self, RpcError> {
+        reactor
+            .set_active(id, InactiveReason::ShuttingDown, false)
+            .map_err(|Disconnected| unknown_worker())?;
+        Ok(Self { reactor, id })
+    }
+}
+
+impl Drop for ShuttingDown<'_> {
+    fn drop(&mut self) {
+        // If it has gone, it comes back without this reason.
+        let _: Result<(), Disconnected> =
+            self.reactor
+                .set_active(self.id, InactiveReason::ShuttingDown, true);
+    }
+}

@@ -1,0 +1,147 @@
+//! The other half of each ticket. The pool knows who goes when; here is what is to be done, and the
+//! promise of the job that its client holds.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
+use futures::channel::oneshot;
+use pool::{TicketId, WorkerName};
+
+use crate::reactor::Reactor;
+
+/// What a client wants done.
+pub(crate) struct Request {
+    pub(crate) description: EncodedDescription,
+    /// Makes the job known to whoever watches it.
+    pub(crate) job: JobResolver,
+}
+
+/// All tickets whose jobs have not ended.
+#[derive(Default)]
+pub(crate) struct Tickets {
+    /// Those that no worker has taken. There may be a million.
+    queued: HashMap<TicketId, Request>,
+    /// Who has taken the others.
+    running: HashMap<TicketId, WorkerName>,
+}
+
+impl Tickets {
+    pub(crate) fn insert(&mut self, ticket: TicketId, request: Request) {
+        self.queued.insert(ticket, request);
+    }
+
+    /// Takes out a ticket that is not wanted any more, if it is still queued.
+    pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Request> {
+        self.queued.remove(&ticket)
+    }
+
+    /// Gives a queued ticket to a worker.
+    pub(crate) fn start(&mut self, ticket: TicketId, worker: WorkerName) -> Option<Request> {
+        let request = self.queued.remove(&ticket)?;
+        self.running.insert(ticket, worker);
+        Some(request)
+    }
+
+    pub(crate) fn finish(&mut self, ticket: TicketId) {
+        self.running.remove(&ticket);
+    }
+
+    pub(crate) fn is_queued(&self, ticket: TicketId) -> bool {
+        self.queued.contains_key(&ticket)
+    }
+
+    /// Returns who runs the ticket's job, if anybody does.
+    pub(crate) fn worker(&self, ticket: TicketId) -> Option<&WorkerName> {
+        self.running.get(&ticket)
+    }
+}
+
+/// Answers a worker's call for a job. Dropping it fails the call.
+pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
+
+impl PendingPop {
+    /// Returns the two ends of a call that waits for a job.
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn answer(self, assignment: Assignment) {
+        // Should the call have gone, dropping the assignment does what is needed.
+        drop(self.0.send(assignment));
+    }
+}
+
+/// A job on its way to the worker that asked for one.
+pub(crate) struct Assignment {
+    description: EncodedDescription,
+    promised: PromisedJob,
+}
+
+/// The client's half of an [`Assignment`].
+///
+/// If it is dropped before the worker has handed over its job (its connection broke just then), the
+/// client is told.
+struct PromisedJob {
+    reactor: Rc<Reactor>,
+    ticket: TicketId,
+    worker: WorkerName,
+    /// `None` once the job is known.
+    resolver: Option<JobResolver>,
+}
+
+impl Assignment {
+    pub(crate) fn new(
+        reactor: Rc<Reactor>,
+        ticket: TicketId,
+        worker: WorkerName,
+        request: Request,
+    ) -> Self {
+        let Request { description, job } = request;
+        Self {
+            description,
+            promised: PromisedJob {
+                reactor,
+                ticket,
+                worker,
+                resolver: Some(job),
+            },
+        }
+    }
+
+    /// Introduces the worker's job to the client, and returns what the worker is to do.
+    pub(crate) fn hand_over(self, job: Job) -> EncodedDescription {
+        self.promised.resolve(job);
+        self.description
+    }
+}
+
+impl PromisedJob {
+    /// Makes the job known, and keeps no reference to it: it lives for as long as its client, or the
+    /// ticket, wants it to. What is kept is the answer to `result`, which tells when it has ended.
+    fn resolve(mut self, job: Job) {
+        let ended = job.result();
+        if let Some(resolver) = self.resolver.take() {
+            resolver.resolve(job);
+        }
+        let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
+        tokio::task::spawn_local(async move {
+            // However it ended is between the worker and the client.
+            let _outcome: Result<String, RpcError> = ended.await;
+            reactor.job_finished(ticket);
+        });
+    }
+}
+
+impl Drop for PromisedJob {
+    fn drop(&mut self) {
+        if let Some(resolver) = self.resolver.take() {
+            let worker = self.worker.as_str();
+            resolver.fail(RpcError::disconnected(format!(
+                "worker {worker:?} disconnected before it could start this job"
+            )));
+            self.reactor.job_finished(self.ticket);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! A scheduler in this process, its clients and workers beside it, and what they live through together.
+
+mod harness;
+
+mod operators;
+mod scheduling;
+mod services;
+mod startup;

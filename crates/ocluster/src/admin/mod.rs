@@ -1,0 +1,82 @@
+//! `ocluster-admin`: shows and changes the state of a scheduler, through its `admin.cap`.
+
+mod add_client;
+mod drain;
+mod exec;
+mod forget;
+mod list_clients;
+mod pause;
+mod remove_client;
+mod service;
+mod set_rate;
+mod show;
+mod update;
+mod workers;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::capability_args::ConnectArgs;
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::program;
+
+const NAME: &str = "ocluster-admin";
+
+/// Runs `ocluster-admin`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Manage an OCluster scheduler
+///
+/// The cap file (admin.cap) is given as the first argument of a command, or with --connect.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(show::Args),
+    // The aliases are prefixes that would else be ambiguous with pause-worker, which upstream does not have.
+    #[command(aliases = ["p", "pa", "pau", "paus"])]
+    Pause(pause::PauseArgs),
+    #[command(aliases = ["un", "unp", "unpa", "unpau", "unpaus"])]
+    Unpause(pause::UnpauseArgs),
+    PauseWorker(pause::PauseWorkerArgs),
+    UnpauseWorker(pause::UnpauseWorkerArgs),
+    Update(update::Args),
+    AddClient(add_client::Args),
+    RemoveClient(remove_client::Args),
+    ListClients(list_clients::Args),
+    SetRate(set_rate::Args),
+    Forget(forget::Args),
+    Exec(exec::Args),
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    args.logging.start(Verbosity::Warning);
+    let connect = args.connect;
+    match args.command {
+        Command::Show(args) => show::run(&connect, args).await,
+        Command::Pause(args) => pause::pause(&connect, args).await,
+        Command::Unpause(args) => pause::unpause(&connect, args).await,
+        Command::PauseWorker(args) => pause::pause_worker(&connect, args).await,
+        Command::UnpauseWorker(args) => pause::unpause_worker(&connect, args).await,
+        Command::Update(args) => update::run(&connect, args).await,
+        Command::AddClient(args) => add_client::run(&connect, args).await,
+        Command::RemoveClient(args) => remove_client::run(&connect, args).await,
+        Command::ListClients(args) => list_clients::run(&connect, args).await,
+        Command::SetRate(args) => set_rate::run(&connect, args).await,
+        Command::Forget(args) => forget::run(&connect, args).await,
+        Command::Exec(args) => exec::run(&connect, args).await,
+    }
+}

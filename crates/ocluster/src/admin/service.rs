@@ -1,0 +1,48 @@
+//! The scheduler as the commands see it: a connection, and errors that name the method which failed.
+
+use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind};
+use vat::Session;
+
+use crate::capability_args::CapFile;
+use crate::connect::connect;
+use crate::error::CommandError;
+
+/// A connection to a scheduler's admin service.
+pub(super) struct Service {
+    admin: Admin,
+    /// Held because dropping it closes the connection.
+    _session: Session,
+}
+
+impl Service {
+    pub(super) async fn connect(cap: &CapFile) -> Result<Self, CommandError> {
+        let session = connect(cap).await?;
+        Ok(Self {
+            admin: Admin::from_client(session.bootstrap()),
+            _session: session,
+        })
+    }
+
+    pub(super) fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Returns the pool called `name`. Whether there is one, the first call on it will tell.
+    pub(super) fn pool(&self, name: &str) -> Pipelined<PoolAdmin> {
+        self.admin.pool(name)
+    }
+}
+
+/// Says which `method` (such as `PoolAdmin.show`) failed, in upstream's words.
+pub(super) fn failed(method: &'static str) -> impl Fn(RpcError) -> CommandError {
+    move |error| {
+        let failed = CommandError::failed(format_args!("{method}: {error}"));
+        match error.kind {
+            RpcErrorKind::Unimplemented => failed.hint("is this the scheduler's admin.cap?"),
+            RpcErrorKind::Disconnected => {
+                failed.hint("the connection to the scheduler was lost; is it still running?")
+            }
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Workers and jobs that do nothing but what a measurement needs.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use cluster_api::{
+    Action, Description, DockerBuild, Dockerfile, Job, LogChunk, Metric, MetricsSource, Queue,
+    RpcError, ServeJob, ServeWorker, Worker,
+};
+use tokio::sync::watch;
+
+use super::rig::{Connected, Rig, broken};
+use crate::error::CommandError;
+
+/// A worker that is registered.
+pub(super) struct MockWorker {
+    queue: Queue,
+    _connected: Connected<cluster_api::Registration>,
+}
+
+impl MockWorker {
+    /// Connects and registers it.
+    pub(super) async fn register(
+        rig: &Rig,
+        name: &str,
+        capacity: u32,
+    ) -> Result<Self, CommandError> {
+        let connected = rig.worker().await?;
+        let capacity = i32::try_from(capacity).unwrap_or(i32::MAX);
+        let queue =
+            connected
+                .service
+                .register(name, Worker::serve(Rc::new(NothingToReport)), capacity);
+        let queue = queue
+            .await
+            .map_err(broken("a mock worker could not register"))?;
+        Ok(Self {
+            queue,
+            _connected: connected,
+        })
+    }
+
+    /// Takes one job, and returns it with what its client wrote in its description.
+    pub(super) async fn pop(&self, log: MockLog) -> Result<(Rc<MockJob>, String), CommandError> {
+        let job = Rc::new(MockJob {
+            log,
+            done: watch::Sender::new(false),
+        });
+        let description = self.queue.pop(Job::serve(Rc::clone(&job))).await;
+        let description = description.map_err(|error| {
+            CommandError::failed(format_args!("a mock worker got no job: {error}"))
+        })?;
+        Ok((job, label(&description).to_owned()))
+    }
+
+    /// Takes jobs and completes them at once, for ever.
+    pub(super) async fn complete_all(&self) -> Result<Infallible, CommandError> {
+        loop {
+            let (job, _) = self.pop(MockLog::default()).await?;
+            job.finish();
+        }
+    }
+}
+
+struct NothingToReport;
+
+impl ServeWorker for NothingToReport {
+    async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
+        Err(RpcError::failed("a mock worker has no metrics"))
+    }
+
+    async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
+        Err(RpcError::failed("a mock worker cannot be updated"))
+    }
+
+    async fn additional_metric(
+        self: Rc<Self>,
+        _source: String,
+    ) -> Result<Option<Metric>, RpcError> {
+        Ok(None)
+    }
+}
+
+/// A log of so many bytes, given out in pieces of at most so many.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct MockLog {
+    pub(super) size: u64,
+    pub(super) piece: u64,
+}
+
+/// A job that succeeds when it is told to.
+pub(super) struct MockJob {
+    log: MockLog,
+    done: watch::Sender<bool>,
+}
+
+impl MockJob {
+    /// Ends it.
+    pub(super) fn finish(&self) {
+        self.done.send_replace(true);
+    }
+
+    /// Waits for its end, which a cancelled job comes to as well.
+    async fn finished(&self) {
+        // It cannot fail: we hold the sender.
+        drop(self.done.subscribe().wait_for(|done| *done).await);
+    }
+}
+
+impl ServeJob for MockJob {
+    async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
+        let start = u64::try_from(start).unwrap_or(0);
+        let Some(left) = self.log.size.checked_sub(start) else {
+            return Err(RpcError::failed("Start value out of range!"));
+        };
+        let length = left.min(self.log.piece);
+        if length == 0 {
+            self.finished().await;
+        }
+        let next = i64::try_from(start.saturating_add(length)).unwrap_or(i64::MAX);
+        Ok(LogChunk {
+            bytes: vec![b'.'; usize::try_from(length).unwrap_or(0)],
+            next,
+        })
+    }
+
+    async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+        self.finished().await;
+        Ok(String::new())
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        self.finish();
+        Ok(())
+    }
+
+    fn released(&self) {
+        self.finish();
+    }
+}
+
+/// Returns a description that carries `label`.
+pub(super) fn labelled(label: impl ToString) -> Description {
+    let dockerfile = Dockerfile::Contents(label.to_string());
+    Description::new(Action::Docker(DockerBuild {
+        dockerfile,
+        ..DockerBuild::default()
+    }))
+}
+
+fn label(description: &Description) -> &str {
+    match &description.action {
+        Action::Docker(DockerBuild {
+            dockerfile: Dockerfile::Contents(label),
+            ..
+        }) => label,
+        Action::Docker(_) | Action::OBuilder(_) | Action::Custom(_) => "",
+    }
+}

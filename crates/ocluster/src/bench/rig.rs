@@ -1,0 +1,164 @@
+//! The scheduler under measurement, and threads to put load on it from.
+
+use std::future::Future;
+use std::thread::JoinHandle;
+
+use cluster_api::{Registration, RpcError, Submission};
+use tokio::sync::oneshot;
+use vat::{DialOptions, Dialer, Session, SturdyRef};
+
+use crate::error::CommandError;
+
+/// Where the scheduler is, and which of its pools is used.
+#[derive(Clone)]
+pub(super) struct Rig {
+    pub(super) submission: SturdyRef,
+    pub(super) registration: SturdyRef,
+    pub(super) pool: String,
+    pub(super) pid: Option<u32>,
+}
+
+/// A service of the scheduler as one mock vat sees it.
+pub(super) struct Connected<T> {
+    pub(super) service: T,
+    /// Held because dropping it closes the connection.
+    _session: Session,
+}
+
+impl Rig {
+    /// Connects a new vat with a key of its own as a client.
+    pub(super) async fn client(&self) -> Result<Connected<Submission>, CommandError> {
+        connect(&self.submission, Submission::from_client).await
+    }
+
+    /// Connects a new vat with a key of its own as a worker.
+    pub(super) async fn worker(&self) -> Result<Connected<Registration>, CommandError> {
+        connect(&self.registration, Registration::from_client).await
+    }
+
+    /// Returns how many bytes of memory the scheduler's process has in use now, if we know which it is.
+    pub(super) fn memory(&self) -> Result<Option<f64>, CommandError> {
+        self.pid.map(resident_bytes).transpose()
+    }
+}
+
+async fn connect<T>(
+    target: &SturdyRef,
+    typed: impl FnOnce(capnp::capability::Client) -> T,
+) -> Result<Connected<T>, CommandError> {
+    let session = Dialer::new(DialOptions::default())
+        .connect(target)
+        .await
+        .map_err(CommandError::caused)?;
+    Ok(Connected {
+        service: typed(session.bootstrap()),
+        _session: session,
+    })
+}
+
+fn resident_bytes(pid: u32) -> Result<f64, CommandError> {
+    let path = format!("/proc/{pid}/status");
+    let status = std::fs::read_to_string(&path).map_err(|error| {
+        CommandError::failed(format_args!(
+            "option '--pid': failed to read {path}: {error}"
+        ))
+    })?;
+    let kib = status.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse::<f64>()
+            .ok()
+    });
+    kib.map(|kib| kib * 1024.0).ok_or_else(|| {
+        CommandError::failed(format_args!(
+            "{path} does not say how much memory is in use"
+        ))
+    })
+}
+
+/// One side of a measurement, on a thread of its own. Dropping it ends it, and closes its connections.
+pub(super) struct Side<T> {
+    outcome: Option<oneshot::Receiver<Result<T, CommandError>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl<T: Send + 'static> Side<T> {
+    /// Runs what `start` returns on a new thread, with a runtime of its own.
+    ///
+    /// `start` is called on that thread, because nothing that holds a capability can move to another.
+    pub(super) fn start<F>(start: impl FnOnce() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<T, CommandError>>,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let thread = std::thread::spawn(move || run_here(start, sender));
+        Self {
+            outcome: Some(receiver),
+            thread: Some(thread),
+        }
+    }
+
+    /// Waits for its outcome.
+    pub(super) async fn outcome(&mut self) -> Result<T, CommandError> {
+        let died = || CommandError::internal("a thread of the benchmark has died");
+        match &mut self.outcome {
+            Some(outcome) => outcome.await.unwrap_or_else(|_| Err(died())),
+            None => Err(died()),
+        }
+    }
+}
+
+impl<T> Drop for Side<T> {
+    fn drop(&mut self) {
+        drop(self.outcome.take());
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, that was said when it did.
+            drop(thread.join());
+        }
+    }
+}
+
+fn run_here<T, F>(start: impl FnOnce() -> F, mut outcome: oneshot::Sender<Result<T, CommandError>>)
+where
+    F: Future<Output = Result<T, CommandError>>,
+{
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = CommandError::internal(format_args!("failed to start a runtime: {error}"));
+            drop(outcome.send(Err(error)));
+            return;
+        }
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let ended = tokio::select! {
+            ended = start() => ended,
+            () = outcome.closed() => return,
+        };
+        // Nobody waits for it when another part of the measurement has failed.
+        drop(outcome.send(ended));
+    });
+}
+
+/// Raises the limit of open files as far as it goes: each mock vat has a connection of its own.
+pub(super) fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!("failed to raise the limit of open files: {error}");
+    }
+}
+
+/// Turns a failed call into the end of the measurement.
+pub(super) fn broken(what: &'static str) -> impl Fn(RpcError) -> CommandError {
+    move |error| CommandError::failed(format_args!("{what}: {error}"))
+}

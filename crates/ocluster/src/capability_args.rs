@@ -1,0 +1,191 @@
+//! The two generations of command lines: how a command is told which cap file to use.
+//!
+//! The readme's commands take it as the first positional argument (`show admin.cap POOL`); later ones as `-c FILE`,
+//! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap is
+//! given one flat list and the commands take from it, in order, what they need.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use vat::SturdyRef;
+
+use crate::error::CommandError;
+
+/// The option by which later command lines name the cap file.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ConnectArgs {
+    /// The cap file to use; then there is no CAP argument
+    #[arg(short, long, global = true, value_name = "FILE")]
+    pub connect: Option<PathBuf>,
+}
+
+impl ConnectArgs {
+    /// Takes the cap file from `--connect`, or else from the first of `positionals`.
+    pub fn split(
+        &self,
+        positionals: Vec<OsString>,
+    ) -> Result<(CapFile, Positionals), CommandError> {
+        let mut rest = positionals.into_iter();
+        let (path, given) = match &self.connect {
+            Some(path) => (path.clone(), "option '--connect'"),
+            None => {
+                let Some(path) = rest.next() else {
+                    return Err(CommandError::usage("required argument CAP is missing")
+                        .hint("give the cap file as the first argument, or with --connect=FILE"));
+                };
+                (path.into(), "argument CAP")
+            }
+        };
+        Ok((CapFile::existing(path, given)?, Positionals(rest.collect())))
+    }
+}
+
+/// The path of a cap file that was there when the command line was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapFile(PathBuf);
+
+impl CapFile {
+    /// Checks that there is a file at `path`, which was `given` by an option or argument.
+    pub fn existing(path: PathBuf, given: &str) -> Result<Self, CommandError> {
+        require_file(&path, given).map_err(|error| {
+            error.hint("the scheduler writes cap files to its --secrets-dir when it starts")
+        })?;
+        Ok(Self(path))
+    }
+
+    /// Reads the sturdy ref in it.
+    pub fn load(&self) -> Result<SturdyRef, CommandError> {
+        vat::cap_file::load(&self.0).map_err(CommandError::caused)
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Checks that a file named on the command line is there, naming the option it was `given` by.
+pub fn require_file(path: &Path, given: &str) -> Result<(), CommandError> {
+    match path.metadata() {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(CommandError::usage(
+            format_args!("{given}: no '{}' file or directory", path.display()),
+        )),
+        Err(error) => Err(CommandError::usage(format_args!(
+            "{given}: '{}': {error}",
+            path.display()
+        ))),
+    }
+}
+
+/// The positional arguments after the cap file, taken from left to right.
+#[derive(Debug)]
+pub struct Positionals(std::collections::VecDeque<OsString>);
+
+impl Positionals {
+    /// Takes the next argument, which must be there.
+    pub fn required(&mut self, name: &str) -> Result<String, CommandError> {
+        self.optional(name)?
+            .ok_or_else(|| CommandError::usage(format_args!("required argument {name} is missing")))
+    }
+
+    /// Takes the next argument, if there is one.
+    pub fn optional(&mut self, name: &str) -> Result<Option<String>, CommandError> {
+        self.0.pop_front().map(|arg| text(name, arg)).transpose()
+    }
+
+    /// Takes all that are left.
+    pub fn rest(self, name: &str) -> Result<Vec<String>, CommandError> {
+        self.0.into_iter().map(|arg| text(name, arg)).collect()
+    }
+
+    /// Takes all that are left, whatever bytes they are made of.
+    pub fn rest_raw(self) -> Vec<OsString> {
+        self.0.into()
+    }
+
+    /// Checks that none is left.
+    pub fn finish(self) -> Result<(), CommandError> {
+        match self.0.front() {
+            None => Ok(()),
+            Some(extra) => Err(CommandError::usage(format_args!(
+                "too many arguments, don't know what to do with '{}'",
+                extra.display()
+            ))),
+        }
+    }
+}
+
+fn text(name: &str, arg: OsString) -> Result<String, CommandError> {
+    arg.into_string().map_err(|arg| {
+        CommandError::usage(format_args!(
+            "argument {name}: '{}' is not UTF-8 text",
+            arg.display()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    /// Returns what is made of `--connect` and the positionals: the cap file, then `POOL [WORKER]`.
+    fn split(connect: Option<&str>, positionals: &[&str]) -> String {
+        let args = ConnectArgs {
+            connect: connect.map(PathBuf::from),
+        };
+        let outcome = args
+            .split(positionals.iter().map(OsString::from).collect())
+            .and_then(|(cap, mut rest)| {
+                let pool = rest.required("POOL")?;
+                let worker = rest.optional("WORKER")?;
+                rest.finish()?;
+                Ok(format!(
+                    "{} {pool} {worker:?}",
+                    cap.path().file_name().unwrap().display()
+                ))
+            });
+        outcome.unwrap_or_else(|error| error.message)
+    }
+
+    #[test]
+    fn both_generations_mean_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let cap = dir.path().join("admin.cap");
+        std::fs::write(&cap, "capnp://").unwrap();
+        let cap = cap.to_str().unwrap();
+        let missing = "no-such.cap";
+        let cases: &[(Option<&str>, &[&str])] = &[
+            (None, &[cap, "pool"]),
+            (Some(cap), &["pool"]),
+            (None, &[cap, "pool", "w1"]),
+            (Some(cap), &["pool", "w1"]),
+            (None, &[]),
+            (None, &[cap]),
+            (Some(cap), &[]),
+            (None, &[cap, "pool", "w1", "w2"]),
+            (Some(cap), &["pool", "w1", "w2"]),
+            (None, &[missing, "pool"]),
+            (Some(missing), &["pool"]),
+        ];
+        let table: Vec<String> = cases
+            .iter()
+            .map(|(connect, positionals)| split(*connect, positionals))
+            .collect();
+        expect![[r#"
+            admin.cap pool None
+            admin.cap pool None
+            admin.cap pool Some("w1")
+            admin.cap pool Some("w1")
+            required argument CAP is missing
+            required argument POOL is missing
+            required argument POOL is missing
+            too many arguments, don't know what to do with 'w2'
+            too many arguments, don't know what to do with 'w2'
+            argument CAP: no 'no-such.cap' file or directory
+            option '--connect': no 'no-such.cap' file or directory"#]]
+        .assert_eq(&table.join("\n"));
+    }
+}

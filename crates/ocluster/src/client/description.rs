@@ -1,0 +1,106 @@
+//! From options and files to the description of a job: what the two kinds of job have in common.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use cluster_api::{Action, Description, Secret};
+
+use crate::capability_args::{CapFile, ConnectArgs, require_file};
+use crate::error::CommandError;
+use crate::quote::quoted;
+
+/// Everything that the scheduler is asked.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) cap: CapFile,
+    pub(super) pool: String,
+    pub(super) urgent: bool,
+    pub(super) description: Description,
+}
+
+/// Options of both kinds of job.
+#[derive(clap::Args, Debug)]
+pub(super) struct JobArgs {
+    #[arg(hide = true)]
+    positionals: Vec<OsString>,
+    /// The pool whose workers can do the job
+    #[arg(long, value_name = "ID")]
+    pool: String,
+    /// Jobs with the same hint go to the same worker if they can, which has things cached then
+    #[arg(
+        long,
+        value_name = "STRING",
+        default_value = "",
+        hide_default_value = true
+    )]
+    cache_hint: String,
+    /// Go before all jobs that are not urgent
+    #[arg(long)]
+    urgent: bool,
+    /// Give the job a secret, from a file; may be repeated
+    #[arg(long = "secret", value_name = "ID:FILE", value_parser = parse_secret)]
+    secrets: Vec<(String, PathBuf)>,
+}
+
+impl JobArgs {
+    /// Completes the request with the job's `action`.
+    pub(super) fn request(
+        self,
+        connect: &ConnectArgs,
+        action: Action,
+    ) -> Result<Request, CommandError> {
+        let (cap, mut positionals) = connect.split(self.positionals)?;
+        let repository = positionals.optional("URL")?.unwrap_or_default();
+        let commits = positionals.rest("HASH")?;
+        if !repository.is_empty() && commits.is_empty() {
+            return Err(CommandError::usage(format_args!(
+                "No commits requested from repository {}!",
+                quoted(&repository)
+            ))
+            .hint("give the full hash of the commit to build after the URL"));
+        }
+        let secrets = self.secrets.into_iter().map(|(id, path)| {
+            let value = read_file("--secret", &path)?.into();
+            Ok(Secret { id, value })
+        });
+        let description = Description {
+            action,
+            cache_hint: self.cache_hint,
+            repository,
+            commits,
+            secrets: secrets.collect::<Result<_, CommandError>>()?,
+        };
+        Ok(Request {
+            cap,
+            pool: self.pool,
+            urgent: self.urgent,
+            description,
+        })
+    }
+}
+
+fn parse_secret(text: &str) -> Result<(String, PathBuf), String> {
+    let (id, path) = text
+        .split_once(':')
+        .ok_or_else(|| format!("invalid value '{text}', missing a ':' separator"))?;
+    Ok((id.to_owned(), path.into()))
+}
+
+/// Reads the file that `option` names.
+pub(super) fn read_file(option: &str, path: &Path) -> Result<Vec<u8>, CommandError> {
+    require_file(path, &format!("option '{option}'"))?;
+    std::fs::read(path).map_err(|error| unreadable(option, path, &error))
+}
+
+/// Reads the text file that `option` names.
+pub(super) fn read_text(option: &str, path: &Path) -> Result<String, CommandError> {
+    String::from_utf8(read_file(option, path)?)
+        .map_err(|_| unreadable(option, path, &"it is not UTF-8 text"))
+}
+
+fn unreadable(option: &str, path: &Path, why: &dyn std::fmt::Display) -> CommandError {
+    CommandError::usage(format_args!(
+        "option '{option}': failed to read '{}': {why}",
+        path.display()
+    ))
+}

@@ -1,0 +1,60 @@
+//! `ocluster-client`: submits one job, shows its log as it arrives, and ends as the job did.
+
+mod description;
+mod read_ahead;
+mod submit;
+mod submit_docker;
+mod submit_obuilder;
+mod tail;
+mod waiting;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::tail::{TailError, copy as copy_log};
+use crate::capability_args::ConnectArgs;
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::program;
+
+const NAME: &str = "ocluster-client";
+
+/// Runs `ocluster-client`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Submit jobs to an OCluster scheduler
+///
+/// The cap file (submission.cap, or the one made for you) is given as the first argument of a command, or with
+/// --connect. Exit codes: 0 when the job succeeded, 1 when it or the cluster failed, 124 when the command line is
+/// wrong, 130 when Ctrl-C cancelled the job.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    SubmitDocker(submit_docker::Args),
+    #[command(name = "submit-obuilder")]
+    SubmitOBuilder(submit_obuilder::Args),
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    args.logging.start(Verbosity::Warning);
+    match args.command {
+        Command::SubmitDocker(command) => submit::run(command.request(&args.connect)?).await,
+        Command::SubmitOBuilder(command) => submit::run(command.request(&args.connect)?).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! `submit-obuilder`: from its options to the description of an OBuilder build.
+
+use std::path::PathBuf;
+
+use cluster_api::{Action, OBuilderBuild};
+
+use super::description::{JobArgs, Request, read_text};
+use crate::capability_args::ConnectArgs;
+use crate::error::CommandError;
+
+/// Build an OBuilder spec on a worker
+///
+/// The build's context is the commit HASH of the Git repository URL (several are merged), or empty without them.
+#[derive(clap::Args, Debug)]
+#[command(
+    override_usage = "ocluster-client submit-obuilder [OPTIONS] [CAP] --pool <ID> --local-file <PATH> [URL HASH...]"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    job: JobArgs,
+    /// Build this spec
+    #[arg(long, value_name = "PATH")]
+    local_file: PathBuf,
+}
+
+impl Args {
+    pub(super) fn request(self, connect: &ConnectArgs) -> Result<Request, CommandError> {
+        let spec = read_text("--local-file", &self.local_file)?;
+        self.job
+            .request(connect, Action::OBuilder(OBuilderBuild { spec }))
+    }
+}

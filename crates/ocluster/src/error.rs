@@ -1,0 +1,175 @@
+//! How a command ends when it does not succeed: a kind, a message, hints, and the exit code they give.
+//!
+//! The libraries return an error enum per operation. This is the one place where it is decided whether that was the
+//! user's mistake, the cluster's answer, or a defect of ours, because scripts tell those apart by exit code.
+
+use std::fmt;
+
+use crate::signals::Interrupt;
+
+/// What sort of thing went wrong; decides the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The command was understood and tried, and did not work: exit code 1.
+    Failed,
+    /// Standard output was closed by its reader. Exit code 1, and nothing is said, since there is no reader.
+    OutputClosed,
+    /// The command line makes no sense: exit code 124.
+    Usage,
+    /// Something happened that we did not expect: exit code 125.
+    Internal,
+    /// A signal ended it: exit code 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM).
+    Interrupted(u8),
+}
+
+impl Kind {
+    /// Returns the process's exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed | Self::OutputClosed => 1,
+            Self::Usage => 124,
+            Self::Internal => 125,
+            Self::Interrupted(signal) => 128u8.saturating_add(signal),
+        }
+    }
+}
+
+/// Why a command did not succeed.
+///
+/// An empty message means that everything was already said on standard output (`Failed: Build failed.`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandError {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// What failed, on what, and why. Printed on standard error.
+    pub message: String,
+    /// What to try, one line each.
+    pub hints: Vec<String>,
+}
+
+impl CommandError {
+    /// The command was tried and did not work.
+    pub fn failed(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// It did not work because of `error`, of which every cause is named, once.
+    pub fn caused(error: impl std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(next) = cause {
+            let text = next.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
+            cause = next.source();
+        }
+        Self::failed(message)
+    }
+
+    /// The command line makes no sense.
+    pub fn usage(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Usage, message)
+    }
+
+    /// Something happened that should not be possible.
+    pub fn internal(message: impl fmt::Display) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    /// A signal ended it, with `message` as the last word.
+    pub fn interrupted(interrupt: Interrupt, message: impl fmt::Display) -> Self {
+        Self::new(Kind::Interrupted(interrupt.number()), message)
+    }
+
+    /// It did not work, and the user has been told already.
+    pub fn already_reported() -> Self {
+        Self::new(Kind::Failed, "")
+    }
+
+    fn new(kind: Kind, message: impl fmt::Display) -> Self {
+        Self {
+            kind,
+            message: message.to_string(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Adds a line that says what to try.
+    #[must_use]
+    pub fn hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hints.push(hint.to_string());
+        self
+    }
+
+    /// Turns a failure to write standard output into the right kind of error: a closed pipe is not worth a message.
+    pub fn from_output(error: &std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(Kind::OutputClosed, ""),
+            _ => Self::failed(format_args!("failed to write standard output: {error}")),
+        }
+    }
+
+    /// Returns the text for standard error, ending in a newline, or nothing if there is nothing to say.
+    ///
+    /// Operational failures stand alone on their line, as upstream prints them; mistakes on the command line and
+    /// defects are preceded by the program's name.
+    pub fn render(&self, program: &str) -> String {
+        let mut text = String::new();
+        if !self.message.is_empty() {
+            match self.kind {
+                Kind::Failed | Kind::OutputClosed | Kind::Interrupted(_) => {}
+                Kind::Usage => text.push_str(&format!("{program}: ")),
+                Kind::Internal => text.push_str(&format!("{program}: internal error: ")),
+            }
+            text.push_str(&self.message);
+            text.push('\n');
+        }
+        for hint in &self.hints {
+            text.push_str(&format!("Hint: {hint}\n"));
+        }
+        if self.kind == Kind::Usage {
+            text.push_str(&format!("Try '{program} --help' for more information.\n"));
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_says_its_text_and_its_code() {
+        let errors = [
+            CommandError::failed("PoolAdmin.show: Failed: No such pool"),
+            CommandError::usage("option '-c': no 'x.cap' file or directory")
+                .hint("the scheduler writes cap files"),
+            CommandError::internal("the runtime did not start"),
+            CommandError::from_output(&std::io::ErrorKind::BrokenPipe.into()),
+            CommandError::new(Kind::Interrupted(2), "Interrupted"),
+            CommandError::already_reported(),
+        ];
+        let text: Vec<String> = errors
+            .iter()
+            .map(|e| format!("[{}] {}", e.kind.exit_code(), e.render("prog")))
+            .collect();
+        expect![[r#"
+            [1] PoolAdmin.show: Failed: No such pool
+
+            [124] prog: option '-c': no 'x.cap' file or directory
+            Hint: the scheduler writes cap files
+            Try 'prog --help' for more information.
+
+            [125] prog: internal error: the runtime did not start
+
+            [1] 
+            [130] Interrupted
+
+            [1] "#]]
+        .assert_eq(&text.join("\n"));
+    }
+}

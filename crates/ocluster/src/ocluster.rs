@@ -1,0 +1,42 @@
+//! `ocluster`: what helps to try the other programs out (`dev`) and to measure them (`bench`).
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::{bench, program};
+
+const NAME: &str = "ocluster";
+
+/// Runs `ocluster`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Try OCluster out, or measure it
+///
+/// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Bench(bench::Args),
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    match args.command {
+        Command::Bench(command) => {
+            args.logging.start(Verbosity::Warning);
+            bench::run(command).await
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What the five programs have in common: reading the command line, one thread to run on, and how they end.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Parser};
+
+use crate::error::{CommandError, Kind};
+
+/// Help is wrapped to the terminal, but not wider than reads well.
+const HELP_WIDTH: usize = 100;
+
+/// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
+const NOT_YET: &[(&str, &str)] = &[
+    ("--listen-prometheus", METRICS),
+    ("--additional-metrics", METRICS),
+    ("--obuilder-store", OBUILDER),
+    ("--obuilder-prune-threshold", OBUILDER),
+    ("--obuilder-prune-limit", OBUILDER),
+    ("--obuilder-healthcheck", OBUILDER),
+    ("--rsync-mode", OBUILDER),
+    ("--fast-sync", OBUILDER),
+    ("--docker-cpus", OBUILDER),
+    ("--docker-memory", OBUILDER),
+    ("--docker-network", OBUILDER),
+    ("--docker-isolation", OBUILDER),
+    ("--qemu-boot-time", OBUILDER),
+    ("--qemu-cpus", OBUILDER),
+    ("--qemu-guest-arch", OBUILDER),
+    ("--qemu-guest-os", OBUILDER),
+    ("--qemu-memory", OBUILDER),
+];
+
+const METRICS: &str = "there is no metrics endpoint";
+
+const OBUILDER: &str = "workers build Docker jobs only";
+
+/// Reads the command line, runs `main` on one thread, and says how it ended.
+pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
+where
+    A: Parser + CommandFactory,
+    M: FnOnce(A) -> F,
+    F: Future<Output = Result<(), CommandError>>,
+{
+    let args = match parse::<A>(name, std::env::args_os()) {
+        Ok(args) => args,
+        Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
+        Err(NotParsed::Refused(error)) => return finish(name, Err(error)),
+    };
+    // A panic is a defect of ours. The default hook has printed where; all that is left is the exit code.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(main(args))))
+        .unwrap_or_else(|_| {
+            Err(CommandError::internal(
+                "a defect in this program, please report it",
+            ))
+        });
+    finish(name, outcome)
+}
+
+/// Runs `main` on the current thread, where everything that holds a capability stays.
+fn block_on(main: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            CommandError::internal(format_args!("failed to start the runtime: {error}"))
+        })?;
+    let outcome = tokio::task::LocalSet::new().block_on(&runtime, main);
+    // Standard input or output may be stuck in a blocking call, which must not keep us from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Why there are no arguments to run with.
+#[derive(Debug)]
+pub enum NotParsed {
+    /// The user asked for help or the version: print this on standard output and end well.
+    Answered(String),
+    /// The command line makes no sense.
+    Refused(CommandError),
+}
+
+/// Parses a command line with the rules that all programs share: any unambiguous prefix of a command or of a long
+/// option will do, as upstream's users are used to.
+pub fn parse<A: Parser + CommandFactory>(
+    name: &'static str,
+    args: impl IntoIterator<Item = OsString>,
+) -> Result<A, NotParsed> {
+    let command = A::command()
+        .name(name)
+        .bin_name(name)
+        .infer_subcommands(true)
+        .infer_long_args(true)
+        .max_term_width(HELP_WIDTH);
+    let args = args.into_iter().map(plain_help);
+    let parsed = command
+        .try_get_matches_from(args)
+        .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|error| match error.kind() {
+        ErrorKind::DisplayHelp
+        | ErrorKind::DisplayVersion
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            NotParsed::Answered(error.to_string())
+        }
+        ErrorKind::InvalidSubcommand => NotParsed::Refused(unknown_command::<A>(&error)),
+        _ => NotParsed::Refused(refusal(&error)),
+    })
+}
+
+/// Upstream's `--help` takes an optional format. Ours is always plain text.
+fn plain_help(arg: OsString) -> OsString {
+    let formatted = arg.to_str().is_some_and(|arg| arg.starts_with("--help="));
+    if formatted { "--help".into() } else { arg }
+}
+
+/// Says that there is no such command, or that there are several.
+fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
+    let given = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(given)) => given.as_str(),
+        _ => "",
+    };
+    let command = A::command();
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|name| name.starts_with(given))
+        .map(|name| format!("'{name}'"))
+        .collect();
+    if names.is_empty() {
+        return CommandError::usage(format_args!("unknown command '{given}'"));
+    }
+    let names = names.join(" or ");
+    CommandError::usage(format_args!(
+        "command '{given}' ambiguous and could be either {names}"
+    ))
+}
+
+/// Says what was wrong with a command line.
+fn refusal(error: &clap::Error) -> CommandError {
+    if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && error.kind() == ErrorKind::UnknownArgument
+        && let Some((option, why)) = NOT_YET.iter().find(|(known, _)| known == option)
+    {
+        return CommandError::usage(format_args!(
+            "option '{option}' is not supported yet: {why}"
+        ))
+        .hint("start it without this option");
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    // Our own last line says where to find help, for every program in the same words.
+    let text = text
+        .split("\n\nFor more information")
+        .next()
+        .unwrap_or(text);
+    CommandError::usage(text.trim_end())
+}
+
+/// Writes `text` on standard output.
+pub fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| CommandError::from_output(&error))
+}
+
+/// Writes one line on standard output.
+pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
+    print(&format!("{line}\n"))
+}
+
+/// Writes `text` on standard error. There is nobody left to tell when that fails.
+pub fn complain(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}
+
+/// Tells the user about a failure, and returns the exit code.
+fn finish(name: &'static str, outcome: Result<(), CommandError>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if error.kind != Kind::OutputClosed {
+                complain(&error.render(name));
+            }
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `ocluster-scheduler`: from its options to a running scheduler.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use vat::Address;
+
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::program;
+use crate::signals::Interrupts;
+
+const NAME: &str = "ocluster-scheduler";
+
+/// Runs `ocluster-scheduler`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Manage pools of build workers
+///
+/// Writes cap files to the secrets directory: submission.cap for clients, pool-NAME.cap for the workers of each pool,
+/// and admin.cap for ocluster-admin.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    /// The file with the private key, made if missing; "" for a new key each time
+    #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    capnp_secret_key_file: PathBuf,
+    /// Where to listen: tcp:HOST:PORT or unix:PATH
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    capnp_listen_address: Address,
+    /// Where others reach this address from, as it goes into cap files [default: the listen address]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    capnp_public_address: Option<Address>,
+    /// Neither encrypt connections nor check who is there
+    #[arg(long)]
+    capnp_disable_tls: bool,
+    /// The directory to write cap files to; it must exist
+    #[arg(long, value_name = "DIR", default_value = "./capnp-secrets")]
+    secrets_dir: PathBuf,
+    /// The directory for the database, made if missing
+    #[arg(long, value_name = "DIR")]
+    state_dir: PathBuf,
+    /// The names of the pools to serve
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    pools: Vec<String>,
+    /// Clients to create if they do not exist, each with a file submit-NAME.cap
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    default_clients: Vec<String>,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+/// Parses an address, with upstream's words for what is wrong with it.
+fn parse_address(text: &str) -> Result<Address, String> {
+    text.parse()
+        .map_err(|error: vat::ParseAddressError| error.to_string())
+}
+
+impl TryFrom<Args> for SchedulerConfig {
+    type Error = CommandError;
+
+    fn try_from(args: Args) -> Result<Self, CommandError> {
+        let pools: BTreeSet<FileName> = names("--pools", args.pools)?.into_iter().collect();
+        if pools.is_empty() {
+            return Err(CommandError::usage(
+                "option '--pools': give at least one pool name",
+            ));
+        }
+        if !args.secrets_dir.is_dir() {
+            return Err(CommandError::usage(format_args!(
+                "option '--secrets-dir': no '{}' directory",
+                args.secrets_dir.display()
+            ))
+            .hint(format_args!(
+                "make it with: mkdir {}",
+                args.secrets_dir.display()
+            )));
+        }
+        Ok(Self {
+            state_dir: args.state_dir,
+            secrets_dir: args.secrets_dir,
+            key: key_source(args.capnp_secret_key_file),
+            listen: args.capnp_listen_address,
+            public: args.capnp_public_address,
+            transport: if args.capnp_disable_tls {
+                Transport::Plaintext
+            } else {
+                Transport::Tls
+            },
+            pools,
+            default_clients: names("--default-clients", args.default_clients)?,
+        })
+    }
+}
+
+fn key_source(path: PathBuf) -> KeySource {
+    if path.as_os_str().is_empty() {
+        KeySource::Ephemeral
+    } else {
+        KeySource::File(path)
+    }
+}
+
+/// Returns the names given with `option`, without empty ones and repetitions.
+fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError> {
+    let mut kept = Vec::new();
+    for name in names.into_iter().filter(|name| !name.is_empty()) {
+        let name = FileName::new(name)
+            .map_err(|error| CommandError::usage(format_args!("option '{option}': {error}")))?;
+        if !kept.contains(&name) {
+            kept.push(name);
+        }
+    }
+    Ok(kept)
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    args.logging.start(Verbosity::Info);
+    let mut interrupts = Interrupts::listen()?;
+    let config = SchedulerConfig::try_from(args)?;
+    let scheduler = Scheduler::start(config)
+        .await
+        .map_err(CommandError::caused)?;
+    let mut running = std::pin::pin!(scheduler.run());
+    tokio::select! {
+        () = &mut running => return Ok(()),
+        _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
+    }
+    scheduler.shutdown();
+    tokio::select! {
+        () = running => Ok(()),
+        again = interrupts.next() => Err(CommandError::interrupted(again, "Ended without saving everything")),
+    }
+}

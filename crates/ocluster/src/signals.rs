@@ -1,0 +1,108 @@
+//! Ctrl-C and its relatives. The first asks a program to end well; the second ends it at once.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::error::CommandError;
+
+/// A request to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// SIGINT, which Ctrl-C sends.
+    Interrupted,
+    /// SIGTERM, which service managers send.
+    Terminated,
+    /// SIGHUP: the terminal is gone.
+    HungUp,
+}
+
+impl Interrupt {
+    /// Returns the signal's number. With 128 added it is the exit code of a command that the signal ended.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Interrupted => 2,
+            Self::Terminated => 15,
+            Self::HungUp => 1,
+        }
+    }
+}
+
+/// The requests to end that arrive from now on. While it lives, they do not kill the process.
+#[derive(Debug)]
+pub struct Interrupts {
+    signals: Vec<(Signal, Interrupt)>,
+}
+
+impl Interrupts {
+    /// Starts to listen.
+    pub fn listen() -> Result<Self, CommandError> {
+        let mut kinds = vec![
+            (SignalKind::interrupt(), Interrupt::Interrupted),
+            (SignalKind::terminate(), Interrupt::Terminated),
+        ];
+        // Who starts us with nohup wants us to outlive the terminal.
+        if !is_ignored(SignalKind::hangup()) {
+            kinds.push((SignalKind::hangup(), Interrupt::HungUp));
+        }
+        let listen = || {
+            kinds
+                .into_iter()
+                .map(|(kind, interrupt)| Ok((signal(kind)?, interrupt)))
+                .collect()
+        };
+        let signals: io::Result<_> = listen();
+        let signals = signals.map_err(|error| {
+            CommandError::internal(format_args!("failed to listen for signals: {error}"))
+        })?;
+        Ok(Self { signals })
+    }
+
+    /// Waits for the next one.
+    pub async fn next(&mut self) -> Interrupt {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Interrupt> {
+        for (signal, interrupt) in &mut self.signals {
+            if let Poll::Ready(Some(())) = signal.poll_recv(context) {
+                return Poll::Ready(*interrupt);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Tells whether our parent has arranged for a signal to be ignored. Where the system does not say, it has not.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores(&status, kind)
+}
+
+fn ignores(status: &str, kind: SignalKind) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0);
+    let bit = kind.as_raw_value().saturating_sub(1);
+    u32::try_from(bit)
+        .ok()
+        .and_then(|bit| mask.checked_shr(bit))
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_does_is_seen() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, SignalKind::hangup()));
+        assert!(ignores(status, SignalKind::pipe()));
+        assert!(!ignores(status, SignalKind::interrupt()));
+        assert!(!ignores("", SignalKind::hangup()));
+    }
+}
