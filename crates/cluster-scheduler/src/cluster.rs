@@ -1,7 +1,7 @@
 //! What all services share: the pools, the clients, and the address that is written into sturdy refs.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use cluster_api::RpcError;
@@ -17,6 +17,8 @@ use crate::reactor::Reactor;
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: RefCell<Clients>,
+    /// Clients whose queued jobs are being cancelled. Until that is done, nobody else can have their names.
+    leaving: RefCell<BTreeSet<ClientId>>,
     db: Rc<Writer>,
     clock: Clock,
     auth: Auth,
@@ -70,6 +72,7 @@ impl Cluster {
         Rc::new(Self {
             pools: pools.collect(),
             clients: RefCell::new(Clients::new(sturdy_refs)),
+            leaving: RefCell::default(),
             db,
             clock,
             auth,
@@ -109,7 +112,7 @@ impl Cluster {
         name: &str,
     ) -> Result<(ClientId, ServiceId), AddClientError> {
         let client = ClientId::new(name).map_err(AddClientError::BadName)?;
-        if self.is_client(&client) {
+        if self.is_client(&client) || self.leaving.borrow().contains(&client) {
             return Err(AddClientError::Exists(name.to_owned()));
         }
         let id = self.give_secret(&client).await?;
@@ -140,23 +143,29 @@ impl Cluster {
     }
 
     /// Removes a client: its secret is void at once, its queued jobs are cancelled, and those that run go on.
-    pub(crate) async fn remove_client(&self, name: &str) -> Result<(), RpcError> {
+    pub(crate) async fn remove_client(self: Rc<Self>, name: &str) -> Result<(), RpcError> {
         let unknown = || RpcError::failed(format!("Unknown client {name:?}"));
         let client = ClientId::new(name).map_err(|_| unknown())?;
         if !self.clients.borrow_mut().remove(&client) {
             return Err(unknown());
         }
-        for pool in self.pools.values() {
-            pool.remove_client(&client);
-        }
         tracing::info!(target: "scheduler", "Removed endpoint for client {name:?}");
         let gone = Note::RemoveClient {
             client: name.to_owned(),
         };
-        self.db
-            .note_acked(gone, self.clock.date())
-            .await
-            .map_err(not_durable)
+        let saved = self.db.note_acked(gone, self.clock.date());
+        // To its end, even if whoever asked for it does not wait.
+        let cluster = Rc::clone(&self);
+        cluster.leaving.borrow_mut().insert(client.clone());
+        let cancelled = tokio::task::spawn_local(async move {
+            for pool in cluster.pools.values() {
+                pool.remove_client(&client).await;
+            }
+            cluster.leaving.borrow_mut().remove(&client);
+        });
+        let failed = |_| RpcError::failed("failed to cancel the queued jobs of the client");
+        cancelled.await.map_err(failed)?;
+        saved.await.map_err(not_durable)
     }
 
     /// Returns the client to whom the digest of a secret belongs.

@@ -28,11 +28,14 @@ use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
 
-/// How many departed clients' tickets are cleared away before others get their turn: about 1 ms.
-const PIECE: usize = 100;
+/// How many tickets are cleared away before others get their turn: about 1 ms of work.
+const PIECE: usize = 200;
 
 /// Why the job of a ticket that was let go of will not come.
 const RELEASED: &str = "Ticket released (cancelled)";
+
+/// Why the queued jobs of a client that was removed will not come.
+const REMOVED: &str = "Client removed (cancelled)";
 
 pub(crate) struct Reactor {
     this: Weak<Self>,
@@ -178,14 +181,14 @@ impl Reactor {
 /// What clients do.
 impl Reactor {
     /// A client wants a job done.
-    pub(crate) fn submit(&self, client: &ClientId, request: Request, urgent: bool) -> TicketId {
+    pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
         tracing::info!(
             target: "scheduler",
-            "Received new job request from {:?} (urgent={urgent})", client.as_str()
+            "Received new job request from {:?} (urgent={urgent})", request.client.as_str()
         );
         let (ticket, _) = self.tell(|state, now| {
             let hint = request.description.cache_hint();
-            let ticket = state.pool.submit(now, client, hint, urgent);
+            let ticket = state.pool.submit(now, &request.client, hint, urgent);
             state.tickets.insert(ticket, request);
             ticket
         });
@@ -214,11 +217,29 @@ impl Reactor {
     }
 
     /// A client was removed: its queued jobs are cancelled, and those that run go on.
-    pub(crate) fn remove_client(&self, client: &ClientId) {
-        let (queued, _) = self.tell(|state, _| state.pool.remove_client(client));
-        for ticket in queued {
-            self.break_promise(ticket, "Client removed (cancelled)");
+    ///
+    /// Goes through the queue in pieces, so the client must be unable to submit by now.
+    pub(crate) async fn remove_client(&self, client: &ClientId) {
+        let mut last = None;
+        while let Some((theirs, seen)) = self.next_tickets_of(client, last) {
+            for ticket in theirs {
+                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
+            }
+            last = Some(seen);
+            tokio::task::yield_now().await;
         }
+        let (left, _) = self.tell(|state, _| state.pool.remove_client(client));
+        for ticket in left {
+            self.break_promise(ticket, REMOVED);
+        }
+    }
+
+    fn next_tickets_of(
+        &self,
+        client: &ClientId,
+        last: Option<TicketId>,
+    ) -> Option<(Vec<TicketId>, TicketId)> {
+        self.state.borrow().tickets.next_of(client, last, PIECE)
     }
 
     pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {

@@ -1,17 +1,19 @@
 //! The other half of each ticket. The pool knows who goes when; here is what is to be done, and the
 //! promise of the job that its client holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::rc::Rc;
 
 use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
 use futures::channel::oneshot;
-use pool::{TicketId, WorkerName};
+use pool::{ClientId, TicketId, WorkerName};
 
 use crate::reactor::Reactor;
 
 /// What a client wants done.
 pub(crate) struct Request {
+    pub(crate) client: ClientId,
     pub(crate) description: EncodedDescription,
     /// Makes the job known to whoever watches it.
     pub(crate) job: JobResolver,
@@ -20,8 +22,8 @@ pub(crate) struct Request {
 /// All tickets whose jobs have not ended.
 #[derive(Default)]
 pub(crate) struct Tickets {
-    /// Those that no worker has taken. There may be a million.
-    queued: HashMap<TicketId, Request>,
+    /// Those that no worker has taken. There may be a million. In order, so that they can be gone through in pieces.
+    queued: BTreeMap<TicketId, Request>,
     /// Who has taken the others.
     running: HashMap<TicketId, WorkerName>,
 }
@@ -45,6 +47,22 @@ impl Tickets {
 
     pub(crate) fn finish(&mut self, ticket: TicketId) {
         self.running.remove(&ticket);
+    }
+
+    /// Looks at the next `most` queued tickets after `last`, and returns those of `client`, and the last of all.
+    ///
+    /// `None` when there are no more.
+    pub(crate) fn next_of(
+        &self,
+        client: &ClientId,
+        last: Option<TicketId>,
+        most: usize,
+    ) -> Option<(Vec<TicketId>, TicketId)> {
+        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
+        let (last, _) = piece().last()?;
+        let theirs = piece().filter(|(_, request)| request.client == *client);
+        Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
     pub(crate) fn is_queued(&self, ticket: TicketId) -> bool {
@@ -98,7 +116,11 @@ impl Assignment {
         worker: WorkerName,
         request: Request,
     ) -> Self {
-        let Request { description, job } = request;
+        let Request {
+            client: _,
+            description,
+            job,
+        } = request;
         Self {
             description,
             promised: PromisedJob {

@@ -217,7 +217,13 @@ fn a_database_of_2020_gains_the_tables() {
         )
         .unwrap();
 
-    assert_eq!(reopen(&path).cached, [cached("p", "h", "w")]);
+    let saved = reopen(&path);
+    assert_eq!(saved.cached, [cached("p", "h", "w")]);
+    assert_eq!(
+        saved.workers,
+        [worker("p", "w", false)],
+        "else the hint would count for nobody"
+    );
     assert_eq!(
         rows(&path, "SELECT count(*) FROM sturdy_refs"),
         [[Value::Integer(0)]]
@@ -306,13 +312,17 @@ fn damaged_and_foreign_files_are_refused_untouched() {
         "{not_a_database:?}"
     );
 
-    let mut scrambled = vector.clone();
-    scrambled[4096..4096 + 64].fill(0xAA);
-    let scrambled = refused(&scrambled);
-    assert!(
-        matches!(scrambled, OpenError::Corrupt { .. }),
-        "{scrambled:?}"
-    );
+    // Each table and each index is on a page of its own, and damage to any of them counts.
+    assert_eq!(vector.len() / 4096, 10);
+    for page in 1..10 {
+        let mut scrambled = vector.clone();
+        scrambled[page * 4096..][..64].fill(0xAA);
+        let scrambled = refused(&scrambled);
+        assert!(
+            matches!(scrambled, OpenError::Corrupt { .. }),
+            "page {page}: {scrambled:?}"
+        );
+    }
 
     let newer = refused(&made_by("PRAGMA user_version = 3"));
     assert!(

@@ -44,6 +44,10 @@ const CREATE: &str = "
     CREATE INDEX IF NOT EXISTS sturdy_refs_rev ON sturdy_refs (type, args);
 ";
 
+/// In 2020 hints were remembered, but not workers. Hints count only for workers that are known.
+const WORKERS_OF_2020: &str = "
+    INSERT OR IGNORE INTO workers (pool, id, paused) SELECT DISTINCT pool, worker, 0 FROM cached";
+
 /// The columns each table must have to be used. Others may be there too: they are not touched.
 const COLUMNS: [(&str, &[&str]); 4] = [
     ("cached", &["pool", "cache_hint", "worker", "created"]),
@@ -58,9 +62,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open(path).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     check_version(path, &connection)?;
-    check_tables(path, &connection)?;
+    let tables = check_tables(path, &connection)?;
     check_pages(path, &connection)?;
     set_up(&connection).map_err(sqlite)?;
+    if tables.iter().any(|table| table == "cached")
+        && !tables.iter().any(|table| table == "workers")
+    {
+        connection.execute_batch(WORKERS_OF_2020).map_err(sqlite)?;
+    }
     Ok(connection)
 }
 
@@ -102,8 +111,8 @@ fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> 
     Ok(())
 }
 
-/// Checks that the tables are a scheduler's. One from 2020 has only `cached`; a new file has none.
-fn check_tables(path: &Path, connection: &Connection) -> Result<(), OpenError> {
+/// Checks that the tables are a scheduler's, and returns their names. One from 2020 has only `cached`; a new file has none.
+fn check_tables(path: &Path, connection: &Connection) -> Result<Vec<String>, OpenError> {
     let sqlite = |source| explain(path, source);
     let foreign = |detail| {
         Err(OpenError::Foreign {
@@ -137,7 +146,7 @@ fn check_tables(path: &Path, connection: &Connection) -> Result<(), OpenError> {
             return foreign(format!("its table '{table}' has no column '{missing}'"));
         }
     }
-    Ok(())
+    Ok(tables)
 }
 
 fn names(

@@ -46,7 +46,7 @@ impl ServeAdmin for AdminService {
     }
 
     async fn remove_client(self: Rc<Self>, id: String) -> Result<(), RpcError> {
-        self.cluster.remove_client(&id).await
+        Rc::clone(&self.cluster).remove_client(&id).await
     }
 
     async fn list_clients(self: Rc<Self>) -> Result<Vec<String>, RpcError> {

@@ -82,10 +82,11 @@ impl ServeSubmission for SubmissionService {
         };
         let (resolver, job) = Job::promise();
         let request = Request {
+            client: self.client.clone(),
             description,
             job: resolver,
         };
-        let ticket = reactor.submit(&self.client, request, urgent);
+        let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
     }
 

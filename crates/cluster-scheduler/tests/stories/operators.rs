@@ -105,6 +105,37 @@ fn removing_a_client_cancels_what_it_has_queued() {
 }
 
 #[test]
+fn removing_a_client_with_much_queued() {
+    story(async {
+        let site = Site::start().await;
+        let (alice, _a) = site.client("alice").await;
+        let (bob, _b) = site.client("bob").await;
+        let mut alices = Vec::new();
+        let mut bobs = Vec::new();
+        for _ in 0..700 {
+            alices.push(
+                alice
+                    .submit("pool", &docker("example"), false)
+                    .await
+                    .unwrap(),
+            );
+            bobs.push(bob.submit("pool", &docker("example"), false).await.unwrap());
+        }
+        let (admin, _c) = site.admin().await;
+        admin.remove_client("alice").await.unwrap();
+        for ticket in &alices {
+            let error = ticket.cancel().await.unwrap_err();
+            assert_eq!(error.to_string(), "Failed: Client removed (cancelled)");
+        }
+        for ticket in &bobs {
+            ticket.cancel().await.unwrap();
+        }
+        drop((alices, bobs));
+        site.finish().await;
+    });
+}
+
+#[test]
 fn rates_that_make_no_sense() {
     story(async {
         let site = Site::start().await;
@@ -257,7 +288,11 @@ fn update_that_never_comes_back() {
 
         tokio::time::pause();
         tokio::time::advance(Duration::from_secs(599)).await;
+        tokio::time::resume();
+        // Had it ended, that answer would have come before this one.
+        pool.show().await.unwrap();
         assert!(!updated.is_finished());
+        tokio::time::pause();
         tokio::time::advance(Duration::from_secs(2)).await;
         tokio::time::resume();
         let error = updated.await.unwrap().unwrap_err();

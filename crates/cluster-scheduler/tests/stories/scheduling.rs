@@ -1,5 +1,7 @@
 //! Who gets which job, end to end; and jobs, names and calls that are not as they should be.
 
+use std::time::Duration;
+
 use capnp::any_pointer;
 use capnp::capability::Client;
 use cluster_api::{Description, Job, Registration, RpcError, Ticket, TicketStatus, Worker};
@@ -34,6 +36,32 @@ fn a_ticket_in_a_workers_queue() {
             ahead: 0,
         };
         assert_eq!(next.status().await, Ok(assigned));
+        wait_for(&[first, next], &builder, &["example", "example2"]).await;
+        drop((worker, other));
+        site.finish().await;
+    });
+}
+
+#[test]
+fn a_ticket_does_not_wait_for_ever_for_its_worker() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (client, _connected) = site.client("client").await;
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let first = submit(&client, "example", "a").await;
+        builder.starts("example").await;
+        let other = MockWorker::start(&site, "w2", 1, &builder).await;
+        site.shows("queue: (ready) [w2]").await;
+        let next = submit(&client, "example2", "a").await;
+        site.shows("w1 (10): [client:a@").await;
+
+        // By then it would have been built from scratch.
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::resume();
+        builder.starts("example2").await;
+        assert_eq!(builder.started(), ["w1 example", "w2 example2"]);
         wait_for(&[first, next], &builder, &["example", "example2"]).await;
         drop((worker, other));
         site.finish().await;

@@ -198,6 +198,14 @@ fn default_clients() {
         );
         site.expect_warning("Client \"bob\" exists, but");
 
+        site.restart().await;
+        assert_eq!(site.cap("submit-bob.cap"), new_bob);
+        site.connect(&new_bob).await;
+        Connected::to(&bob)
+            .await
+            .err()
+            .expect("the old secret works again");
+
         let (admin, _connected) = site.admin().await;
         assert_eq!(admin.list_clients().await.unwrap(), ["alice", "bob"]);
         site.finish().await;
