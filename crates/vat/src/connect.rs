@@ -166,6 +166,7 @@ pub struct Dialer(Rc<DialerInner>);
 #[derive(Debug)]
 struct DialerInner {
     identity: Identity,
+    limits: Rc<Limits>,
     options: DialOptions,
     counters: Counters,
 }
@@ -180,6 +181,7 @@ impl Dialer {
     pub fn with_identity(identity: Identity, options: DialOptions) -> Self {
         Self(Rc::new(DialerInner {
             identity,
+            limits: Rc::new(options.limits.clone()),
             options,
             counters: Counters::default(),
         }))
@@ -211,7 +213,7 @@ impl Dialer {
                 service: sturdy_ref.service.clone(),
                 answered: RefCell::new(Some(answered)),
             },
-            limits: self.0.options.limits.clone(),
+            limits: self.0.limits.clone(),
             counters: self.0.counters.clone(),
             fingerprint,
             label: format!("lost connection to {peer_name} at {address}"),

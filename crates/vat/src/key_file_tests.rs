@@ -159,3 +159,43 @@ fn keys_made_by_openssl_can_be_used() {
         Identity::load_or_generate(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
     }
 }
+
+/// Returns what is logged meanwhile.
+fn logged(during: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, during);
+    let bytes = log.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn a_key_that_others_may_read_gets_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("key.pem");
+    let load = || drop(Identity::load_or_generate(&path).unwrap());
+    load();
+    assert_eq!(logged(load), "");
+    fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+    let log = logged(load);
+    assert!(
+        log.contains("WARN") && log.contains("has mode 640"),
+        "{log}"
+    );
+}

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use capnp::Error;
 use capnp::message::{Builder, HeapAllocator};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::ending::Ending;
 use crate::frame::{Decoder, Frame};
@@ -50,7 +50,7 @@ pub(crate) struct Link {
     /// Messages for the RPC system that the peer has not sent.
     pub(crate) injected: RefCell<VecDeque<Builder<HeapAllocator>>>,
     pub(crate) role: Role,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Limits>,
     pub(crate) counters: Counters,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) address: String,
@@ -58,7 +58,11 @@ pub(crate) struct Link {
     default_label: String,
     ending: RefCell<Option<Ending>>,
     /// Set once all capabilities are broken: with the exception they are broken with.
-    ended: watch::Sender<Option<Error>>,
+    ended: RefCell<Option<Error>>,
+    /// Wakes those who wait for that.
+    waiting: Notify,
+    /// Called once when it is so.
+    on_ended: RefCell<Option<Box<dyn FnOnce()>>>,
     /// Whether there is still a handle that keeps the connection open.
     pub(crate) held: Cell<bool>,
     /// Whether bytes have arrived since the last quick acknowledgement was asked for.
@@ -71,7 +75,7 @@ pub(crate) struct Link {
 pub(crate) struct NewLink {
     pub(crate) stream: Box<dyn Stream>,
     pub(crate) role: Role,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Rc<Limits>,
     pub(crate) counters: Counters,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) address: String,
@@ -96,7 +100,9 @@ impl Link {
             labels: RefCell::default(),
             default_label: new.label,
             ending: RefCell::default(),
-            ended: watch::Sender::new(None),
+            ended: RefCell::default(),
+            waiting: Notify::new(),
+            on_ended: RefCell::default(),
             held: Cell::new(true),
             unacknowledged: Cell::new(false),
             reader: RefCell::default(),
@@ -138,9 +144,13 @@ impl Link {
 
     /// Says that all capabilities are broken now.
     pub(crate) fn set_ended(&self, error: Error) {
-        if self.ended.borrow().is_none() {
+        if !self.has_ended() {
+            *self.ended.borrow_mut() = Some(error);
             self.counters.closed();
-            self.ended.send_replace(Some(error));
+            self.waiting.notify_waiters();
+            if let Some(on_ended) = self.on_ended.take() {
+                on_ended();
+            }
         }
         if let Role::Using { answered, .. } = &self.role {
             drop(answered.take());
@@ -151,13 +161,22 @@ impl Link {
         self.ended.borrow().is_some()
     }
 
+    /// Has this called once all capabilities are broken: for whoever would need a task of its own to wait for it.
+    pub(crate) fn on_ended(&self, call: impl FnOnce() + 'static) {
+        *self.on_ended.borrow_mut() = Some(Box::new(call));
+    }
+
     /// Waits until all capabilities are broken, and returns the exception they are broken with.
-    pub(crate) fn ended(&self) -> impl Future<Output = Error> + 'static {
-        let mut ended = self.ended.subscribe();
+    pub(crate) fn ended(self: &Rc<Self>) -> impl Future<Output = Error> + 'static {
+        let link = self.clone();
         async move {
-            match ended.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(error)) => error.clone(),
-                Ok(None) | Err(_) => Error::disconnected("the connection has ended".to_owned()),
+            loop {
+                // Made before looking, so that nothing is missed in between.
+                let waiting = link.waiting.notified();
+                if let Some(error) = &*link.ended.borrow() {
+                    return error.clone();
+                }
+                waiting.await;
             }
         }
     }

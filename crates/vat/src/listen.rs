@@ -148,6 +148,7 @@ impl Listener {
         let server = Rc::new(Server {
             acceptor: self.acceptor,
             services,
+            limits: Rc::new(options.limits.clone()),
             options,
             counters: self.counters,
             stopped,
@@ -279,6 +280,7 @@ async fn accept(socket: &ListeningSocket) -> io::Result<Accepted> {
 struct Server {
     acceptor: Option<TlsAcceptor>,
     services: Rc<dyn Restore>,
+    limits: Rc<Limits>,
     options: ServeOptions,
     counters: Counters,
     /// Ends when the listener does.
@@ -295,7 +297,8 @@ struct ServeGuard {
 
 impl Drop for ServeGuard {
     fn drop(&mut self) {
-        for link in self.server.links.borrow().values() {
+        let links: Vec<_> = self.server.links.borrow().values().cloned().collect();
+        for link in links {
             link.end(Ending::ClosedHere("the server is shutting down".to_owned()));
         }
     }
@@ -308,7 +311,7 @@ struct Welcomed {
 }
 
 impl Server {
-    /// Sees a connection from its handshake to its end.
+    /// Sees a connection through its handshake; what comes then is the business of its own task.
     async fn welcome(self: Rc<Self>, accepted: Accepted) {
         let address = match &accepted {
             Accepted::Tcp(_, address) => address.to_string(),
@@ -320,7 +323,7 @@ impl Server {
             _ = stopped.changed() => return,
         };
         match welcomed {
-            Ok(welcomed) => self.connected(welcomed, address).await,
+            Ok(welcomed) => self.connected(welcomed, address),
             Err(why) => {
                 self.counters.rejected();
                 tracing::warn!("rejecting connection from {address}: {why}");
@@ -359,21 +362,23 @@ impl Server {
         })
     }
 
-    async fn connected(self: Rc<Self>, welcomed: Welcomed, address: String) {
+    fn connected(self: Rc<Self>, welcomed: Welcomed, address: String) {
         let link = Link::new(NewLink {
             stream: welcomed.stream,
             role: Role::Serving,
-            limits: self.options.limits.clone(),
+            limits: self.limits.clone(),
             counters: self.counters.clone(),
             fingerprint: welcomed.fingerprint,
             label: format!("lost connection to {address}"),
             address,
         });
-        connection::start(&link, self.services.clone());
         let id = self.next_id.replace(self.next_id.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
-        link.ended().await;
-        self.links.borrow_mut().remove(&id);
+        let server = self.clone();
+        link.on_ended(move || {
+            server.links.borrow_mut().remove(&id);
+        });
+        connection::start(&link, self.services.clone());
     }
 }
 

@@ -3,6 +3,7 @@
 //! Every message passes here in both directions, so this is where it is counted, checked, and where service ids go in and
 //! out of bootstraps (see [`crate::restore`]).
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -17,8 +18,12 @@ use crate::ledger::Resolution;
 use crate::link::{Link, Role};
 use crate::restore::{self, RESERVED_QUESTION};
 
-/// The RPC system asks for segments of 8 KiB for every call; most need far less, and all of it is zeroed first.
-const SEGMENT_WORDS: std::ops::RangeInclusive<u32> = 8..=64;
+/// How large the first segment of a message is, in words.
+const SEGMENT_WORDS: RangeInclusive<u32> = 16..=64;
+
+/// How far the RPC system's wishes for segments exceed what is needed as a rule: it asks for 8 KiB for every call, and
+/// all of it would be zeroed first.
+const EXAGGERATION: u32 = 2;
 
 /// What each process on the way used to put before the text of an exception.
 const REMOTE: &str = "remote exception: ";
@@ -64,7 +69,7 @@ impl capnp_rpc::Connection<()> for Connection {
     fn get_peer_vat_id(&self) {}
 
     fn new_outgoing_message(&mut self, words: u32) -> Box<dyn capnp_rpc::OutgoingMessage> {
-        let words = words.clamp(*SEGMENT_WORDS.start(), *SEGMENT_WORDS.end());
+        let words = (words / EXAGGERATION).clamp(*SEGMENT_WORDS.start(), *SEGMENT_WORDS.end());
         Box::new(Outgoing {
             message: Builder::new(HeapAllocator::new().first_segment_words(words)),
             link: self.0.clone(),

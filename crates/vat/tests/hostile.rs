@@ -256,7 +256,7 @@ fn what_is_odd_but_harmless_is_lived_with() {
             resolve(9, |mut cap| cap.set_none(())),
             call_with(2, 0, KEEP, |mut cap| cap.set_receiver_hosted(4711)),
             call_with(3, 0, KEEP, |cap| {
-                cap.init_receiver_answer().set_question_id(4711)
+                cap.init_receiver_answer().set_question_id(4711);
             }),
         ];
         for message in &odd[..2] {
@@ -317,7 +317,7 @@ fn promises_in_circles_are_broken() {
             (
                 "an answer of ours",
                 vec![resolve(5, |cap| {
-                    cap.init_receiver_answer().set_question_id(0)
+                    cap.init_receiver_answer().set_question_id(0);
                 })],
                 Some(ours),
             ),

@@ -230,3 +230,46 @@ fn counters_count() {
         assert_eq!(dialer.counters().read().messages_in, after.messages_out);
     });
 }
+
+/// Runs OpenSSL as a client with a key of its own, until its input ends.
+fn openssl_connects(version: &str, port: u16) -> bool {
+    let dir = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &[&str]| {
+        std::process::Command::new("openssl")
+            .args(arguments)
+            .current_dir(&dir)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let made = openssl(&[
+        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key", "-out", "cert", "-subj",
+        "/CN=x", "-days", "1",
+    ]);
+    assert!(made.status.success(), "{made:?}");
+    let address = format!("127.0.0.1:{port}");
+    let client = openssl(&[
+        "s_client", "-connect", &address, "-key", "key", "-cert", "cert", version,
+    ]);
+    client.status.success()
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_1_1_is_not() {
+    run(async {
+        let served = Served::tls();
+        let Address::Tcp { port, .. } = served.sturdy_ref.address else {
+            panic!("not TCP");
+        };
+        for (version, expected) in [("-tls1_1", false), ("-tls1_2", true), ("-tls1_3", true)] {
+            let connects = move || openssl_connects(version, port);
+            let connected = tokio::task::spawn_blocking(connects).await.unwrap();
+            assert_eq!(connected, expected, "{version}");
+        }
+        let traffic = served.counters.read();
+        assert_eq!(
+            (traffic.connections_opened, traffic.connections_rejected),
+            (2, 1)
+        );
+    });
+}

@@ -121,17 +121,20 @@ impl RawPeer {
 
     /// Waits for a message; `None` at the end of the stream.
     pub(crate) async fn receive(&mut self) -> Option<Reader<OwnedSegments>> {
-        let mut header = [0; 8];
-        self.stream.read_exact(&mut header).await.ok()?;
-        assert_eq!(
-            header[..4],
-            [0; 4],
-            "this peer is sent one segment at a time"
-        );
-        let words = u32::from_le_bytes(header[4..].try_into().unwrap());
-        let mut bytes = header.to_vec();
-        bytes.resize(8 + 8 * words as usize, 0);
-        self.stream.read_exact(&mut bytes[8..]).await.ok()?;
+        let count = self.stream.read_u32_le().await.ok()? + 1;
+        let mut bytes = (count - 1).to_le_bytes().to_vec();
+        let mut words = 0;
+        for _ in 0..count {
+            let size = self.stream.read_u32_le().await.ok()?;
+            bytes.extend(size.to_le_bytes());
+            words += size as usize;
+        }
+        let table = bytes.len().next_multiple_of(8);
+        let padding = table - bytes.len();
+        bytes.resize(table + 8 * words, 0);
+        let rest = bytes.len() - table + padding;
+        let start = bytes.len() - rest;
+        self.stream.read_exact(&mut bytes[start..]).await.ok()?;
         Some(serialize::read_message(&bytes[..], ReaderOptions::new()).unwrap())
     }
 
