@@ -1,17 +1,37 @@
 //! The worker agent: takes jobs from a scheduler, runs them, and lets their clients watch.
 //!
 //! [`run`] is the whole of it. Inside, `agent` is the loop (room? take a job, run it, again), `job` is one job from its
-//! first log line to its last, `source` fetches what it builds, and an [`Executor`](executor::Executor) builds it.
+//! first log line to its last, `source` fetches what it builds, and an [`Executor`] builds it, by way of `process`.
 
+mod agent;
 mod cancel;
+mod config;
 mod disk;
 mod executor;
 mod git_url;
+mod job;
 mod log;
 mod metrics;
 mod outcome;
 mod process;
+mod running;
+mod scrape;
 mod source;
+mod update;
+mod uplink;
+mod worker;
 
 #[cfg(test)]
 mod testing;
+
+pub use agent::Exit;
+pub use cancel::Cancel;
+pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
+pub use disk::{Gigabytes, Percent};
+pub use executor::{DockerConfig, Executor, Executors, NoRoom, PullPolicy};
+pub use log::{JobLog, LogError};
+pub use outcome::JobError;
+pub use process::Environment;
+pub use scrape::MetricsUrl;
+pub use uplink::{Connection, Uplink};
+pub use worker::{WorkerError, run, run_with};

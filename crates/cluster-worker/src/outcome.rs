@@ -6,7 +6,7 @@ use crate::process::ProcessError;
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// It was done. This is its output: a pushed image's RepoId, or nothing.
     Succeeded(String),
     /// It could not be done, for this reason: the last line of its log.

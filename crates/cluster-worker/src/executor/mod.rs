@@ -44,9 +44,8 @@ pub trait Executor {
         ready(true).boxed_local()
     }
 
-    /// Makes room. Called with no jobs running; `cancel` fires when the worker is to end.
-    fn make_room<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<(), NoRoom>> {
-        let _: &Cancel = cancel;
+    /// Makes room. Called with no jobs running; being dropped, it stops.
+    fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {
         ready(Ok(())).boxed_local()
     }
 }

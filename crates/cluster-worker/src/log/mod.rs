@@ -82,7 +82,7 @@ pub enum LogError {
 
 /// Why a log could not be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The log is finished, and shorter than that.
     #[error("log offset {start} is beyond the end ({length} bytes)")]
     BeyondEnd {

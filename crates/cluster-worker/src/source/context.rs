@@ -45,7 +45,7 @@ fn remove(entry: &fs::DirEntry) -> io::Result<()> {
 ///
 /// [`Context::remove`] it; being dropped, it is removed too, but on the reactor's thread.
 #[derive(Debug)]
-pub struct Context(TempDir);
+pub(crate) struct Context(TempDir);
 
 impl Context {
     pub(super) fn create(tmp: &Path) -> Result<Self, JobError> {
@@ -58,7 +58,7 @@ impl Context {
     }
 
     /// Returns where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 

@@ -1,5 +1,6 @@
 //! What the tests of this crate have in common.
 
+pub(crate) mod cluster;
 pub(crate) mod git;
 
 use std::time::Duration;

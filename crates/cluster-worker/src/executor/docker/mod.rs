@@ -256,8 +256,8 @@ impl Executor for DockerExecutor {
         self.room.is_enough().boxed_local()
     }
 
-    fn make_room<'a>(&'a self, cancel: &'a Cancel) -> LocalBoxFuture<'a, Result<(), NoRoom>> {
-        self.room.make(cancel).boxed_local()
+    fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {
+        self.room.make().boxed_local()
     }
 }
 

@@ -140,9 +140,9 @@ impl Room {
     }
 
     /// Removes everything that no container uses.
-    pub(super) async fn make(&self, cancel: &Cancel) -> Result<(), NoRoom> {
+    pub(super) async fn make(&self) -> Result<(), NoRoom> {
         let started = Instant::now();
-        let pruned = self.prune(cancel).await;
+        let pruned = self.prune().await;
         self.stats.prune_time.add(started.elapsed());
         self.last_answer.set(None);
         if let Err(error) = pruned {
@@ -156,9 +156,9 @@ impl Room {
         }
     }
 
-    async fn prune(&self, cancel: &Cancel) -> Result<(), ProcessError> {
+    async fn prune(&self) -> Result<(), ProcessError> {
         for command in self.docker.prune() {
-            let said = self.processes.ask(&command, cancel).await?;
+            let said = self.processes.ask(&command, &Cancel::new()).await?;
             tracing::info!("{}: {}", command.label(), printable(said.trim()));
         }
         Ok(())

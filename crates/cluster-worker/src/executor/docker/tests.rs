@@ -1,1 +1,453 @@
+//! Docker jobs with a `docker` that is a script: it plays the engine's part, its failures included, and complains about
+//! commands that nobody expected. What a real engine does is tested elsewhere.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use cluster_api::{Action, Description, DockerBuild, Dockerfile, Secret};
+use expect_test::{Expect, expect};
+
+use super::{DockerConfig, DockerExecutor, PullPolicy};
+use crate::cancel::Cancel;
+use crate::disk::{Gigabytes, Percent};
+use crate::executor::{Executor as _, NoRoom};
+use crate::metrics::Stats;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes};
+use crate::testing::{TestLog, local};
+
+/// A worker with a script for an engine.
+struct Worker {
+    dir: tempfile::TempDir,
+    executor: DockerExecutor,
+    stats: Rc<Stats>,
+}
+
+impl Worker {
+    /// `engine` is a list of cases, of which each command must match one.
+    fn new(engine: &str) -> Self {
+        Self::with_config(engine, DockerConfig::default())
+    }
+
+    fn with_config(engine: &str, config: DockerConfig) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("tmp")).unwrap();
+        fs::create_dir(dir.path().join("source")).unwrap();
+        let script = dir.path().join("docker");
+        let text = format!(
+            "#!/bin/sh\ncd {}\nargs=\"$*\"\n\
+             while [ $# -gt 0 ]; do case $1 in --iidfile) iid=$2 ;; --config) config=$2 ;; esac; shift; done\n\
+             case $args in\n{engine}\n*) echo \"unexpected: docker $args\"; exit 99 ;;\nesac\n",
+            dir.path().display()
+        );
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        let config = DockerConfig {
+            command: script.into(),
+            ..config
+        };
+        let environment = Environment::default().with("PATH", "/usr/bin:/bin");
+        let stats = Rc::new(Stats::new(SystemTime::UNIX_EPOCH));
+        let allowed = vec!["org/staging".to_owned(), "localhost:5000/x".to_owned()];
+        let mut executor = DockerExecutor::new(
+            &config,
+            allowed,
+            dir.path(),
+            environment,
+            Processes::new(),
+            Rc::clone(&stats),
+        );
+        executor.pusher.backoff = |_| Duration::ZERO;
+        Self {
+            dir,
+            executor,
+            stats,
+        }
+    }
+
+    fn source(&self) -> PathBuf {
+        self.dir.path().join("source")
+    }
+
+    async fn run(
+        &self,
+        job: &Description,
+        test: &TestLog,
+        cancel: &Cancel,
+    ) -> Result<String, JobError> {
+        self.executor.admit(job)?;
+        self.executor
+            .run(job, &self.source(), &test.log, cancel)
+            .await
+    }
+
+    /// Compares the log and, as its last line, the result.
+    async fn check(&self, job: &Description, expected: Expect) {
+        let test = TestLog::new();
+        let result = self.run(job, &test, &Cancel::new()).await;
+        test.log.line(format_args!("=> {result:?}")).unwrap();
+        let dir = self.dir.path().to_str().unwrap();
+        expected.assert_eq(&test.text().replace(dir, "DIR"));
+        let left: Vec<_> = fs::read_dir(self.dir.path().join("tmp")).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+
+    fn runs(&self, what: &str) -> usize {
+        fs::read_to_string(self.dir.path().join(what))
+            .unwrap_or_default()
+            .lines()
+            .count()
+    }
+}
+
+fn job(build: DockerBuild) -> Description {
+    Description::new(Action::Docker(DockerBuild {
+        dockerfile: Dockerfile::Contents("FROM x\n".into()),
+        ..build
+    }))
+}
+
+fn push(target: &str) -> DockerBuild {
+    DockerBuild {
+        push_target: target.into(),
+        ..DockerBuild::default()
+    }
+}
+
+const BUILD: &str = "build*) echo sha256:1234 > $iid ;;";
+
+#[test]
+fn a_build() {
+    local(async {
+        let worker = Worker::new(
+            "'build --pull --iidfile '*) echo Step 1; cat source/Dockerfile; env | grep BUILDKIT || true ;;",
+        );
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    Step 1
+                    FROM x
+                    => Ok("")
+                "#]],
+            )
+            .await;
+        let worker = Worker::new("build*) echo no such image >&2; exit 1 ;;");
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                no such image
+                => Err(Failed("docker-build failed with exit-code 1"))
+            "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
+fn a_machine_without_a_registry_does_not_pull() {
+    local(async {
+        let config = DockerConfig {
+            pull: PullPolicy::Missing,
+            ..DockerConfig::default()
+        };
+        let worker = Worker::with_config("'build --iidfile '*) ;;", config);
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                => Ok("")
+            "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
+fn secrets_are_in_files_for_the_time_of_the_build() {
+    local(async {
+        let worker = Worker::new(
+            "'build --secret id=token,src='*) file=${args#*src=}; file=${file%% *}; stat -c %a $file; sha1sum < $file; env | grep BUILDKIT ;;",
+        );
+        let mut job = job(DockerBuild {
+            buildkit: true,
+            ..DockerBuild::default()
+        });
+        job.secrets = vec![Secret {
+            id: "token".into(),
+            value: "s3cret".into(),
+        }];
+        worker
+            .check(
+                &job,
+                expect![[r#"
+            600
+            fef341f85d87439e7d91a2d465b9871ef66b5e98  -
+            DOCKER_BUILDKIT=1
+            => Ok("")
+        "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    local(async {
+        let worker = Worker::new("");
+        let with_secret = |id: &str, buildkit| {
+            let mut job = job(DockerBuild {
+                buildkit,
+                ..DockerBuild::default()
+            });
+            job.secrets = vec![Secret {
+                id: id.into(),
+                value: "s3cret".into(),
+            }];
+            job
+        };
+        worker
+            .check(
+                &with_secret("token", false),
+                expect![[r#"
+                => Err(Failed("secrets need BuildKit: submit the job with --buildkit"))
+            "#]],
+            )
+            .await;
+        worker
+            .check(&with_secret("a,src=/etc/shadow", true), expect![[r#"
+                => Err(Failed("secret id \"a,src=/etc/shadow\" is not allowed: use 1 to 64 letters, digits and _ . -"))
+            "#]])
+            .await;
+        worker
+            .check(
+                &with_secret("", true),
+                expect![[r#"
+            => Err(Failed("secret id \"\" is not allowed: use 1 to 64 letters, digits and _ . -"))
+        "#]],
+            )
+            .await;
+        let build = DockerBuild {
+            build_args: vec!["A=1".into(), "DOCKER_AUTH_CONFIG".into()],
+            ..DockerBuild::default()
+        };
+        worker.check(&job(build), expect![[r#"
+            => Err(Failed("build argument \"DOCKER_AUTH_CONFIG\" has no value: write NAME=VALUE, as a build does not see the worker's environment"))
+        "#]]).await;
+        let path = Dockerfile::Path("../Dockerfile".into());
+        let build = DockerBuild {
+            dockerfile: path,
+            ..DockerBuild::default()
+        };
+        worker
+            .check(
+                &Description::new(Action::Docker(build)),
+                expect![[r#"
+                => Err(Failed("Relative segment in ../Dockerfile"))
+            "#]],
+            )
+            .await;
+        worker
+            .check(&job(push("org/production:v1")), expect![[r#"
+                => Err(Failed("To allow pushing to this repository, start the worker with --allow-push \"org/production\""))
+            "#]])
+            .await;
+    });
+}
+
+#[test]
+fn a_push() {
+    local(async {
+        let worker = Worker::new(&format!(
+            "{BUILD}\n\
+             '--config '*' login --password-stdin --username bob -- localhost:5000') echo Login with $(sha1sum); touch $config/login ;;\n\
+             '--config '*' tag -- sha256:1234 localhost:5000/x:v1') ;;\n\
+             '--config '*' push -- localhost:5000/x:v1') ls $config; echo pushed; echo >> pushes ;;\n\
+             'image inspect -f '*' -- localhost:5000/x:v1') echo org/y@sha256:1 localhost:5000/x@sha256:2 ;;"
+        ));
+        let build = DockerBuild {
+            push_user: "bob".into(),
+            push_password: "s3cret".to_owned().into(),
+            ..push("localhost:5000/x:v1")
+        };
+        worker
+            .check(
+                &job(build),
+                expect![[r#"
+            Pushing "sha256:1234" to "localhost:5000/x:v1" as user "bob"
+            Login with fef341f85d87439e7d91a2d465b9871ef66b5e98 -
+            login
+            pushed
+            => Ok("localhost:5000/x@sha256:2")
+        "#]],
+            )
+            .await;
+        assert_eq!(worker.runs("pushes"), 1, "once is enough");
+        assert!(
+            worker
+                .stats
+                .text(0, Duration::ZERO)
+                .contains("docker_push_time_seconds_count 1\n")
+        );
+    });
+}
+
+#[test]
+fn pushes_that_fail() {
+    local(async {
+        let build = DockerBuild {
+            push_user: "bob".into(),
+            push_password: "s3cret".to_owned().into(),
+            ..push("org/staging:v1")
+        };
+        let worker = Worker::new(&format!(
+            "{BUILD}\n*' login '*) echo unauthorized; exit 1 ;;"
+        ));
+        worker
+            .check(
+                &job(build),
+                expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1" as user "bob"
+            unauthorized
+            => Err(Failed("Failed to docker-login as \"bob\""))
+        "#]],
+            )
+            .await;
+
+        let build = push("org/staging:v1");
+        let worker = Worker::new(&format!(
+            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; echo 'denied: no access'; exit 1 ;;"
+        ));
+        worker
+            .check(
+                &job(build.clone()),
+                expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            denied: no access
+            => Err(Failed("docker-push failed with exit-code 1"))
+        "#]],
+            )
+            .await;
+        assert_eq!(worker.runs("pushes"), 1, "trying again would not help");
+
+        let worker = Worker::new(&format!(
+            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; exit 1 ;;"
+        ));
+        worker.check(&job(build.clone()), expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            Push attempt 3/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            Push attempt 4/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            Push attempt 5/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            => Err(Failed("Push exhausted retries after 6 attempts: docker-push failed with exit-code 1"))
+        "#]]).await;
+        assert_eq!(worker.runs("pushes"), 6);
+
+        let worker = Worker::new(&format!(
+            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; [ $(wc -l < pushes) = 3 ] ;;\n*inspect*) echo other/x@sha256:1 ;;"
+        ));
+        worker.check(&job(build.clone()), expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
+            => Err(Failed("Can't find target repository 'org/staging@…' in list \"other/x@sha256:1\"!"))
+        "#]]).await;
+
+        let worker = Worker::new(&format!(
+            "{BUILD}\n*' tag '*) ;;\n*' push '*) ;;\n*inspect*) exit 1 ;;"
+        ));
+        worker
+            .check(
+                &job(build),
+                expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            => Err(Failed("Failed to read RepoDigests for newly-pushed image!"))
+        "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
+fn cancelling_ends_the_wait_for_another_try() {
+    local(async {
+        let mut worker = Worker::new(&format!("{BUILD}\n*' tag '*) ;;\n*' push '*) exit 1 ;;"));
+        worker.executor.pusher.backoff = super::pusher::backoff;
+        let (test, cancel) = (TestLog::new(), Cancel::new());
+        let cancelled = async {
+            while !test.text().contains("Retrying in 4 seconds...\n") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cancel.cancel();
+        };
+        let job = job(push("org/staging:v1"));
+        let (result, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelled);
+        assert_eq!(result, Err(JobError::Cancelled));
+        assert!(!test.text().contains("attempt 2"), "{}", test.text());
+    });
+}
+
+#[test]
+fn the_waits_between_pushes() {
+    let seconds: Vec<_> = (1..=5)
+        .map(|n| super::pusher::backoff(n).as_secs())
+        .collect();
+    assert_eq!(seconds, [4, 16, 48, 128, 320]);
+}
+
+#[test]
+fn low_disk_space_is_seen_and_pruned() {
+    local(async {
+        let engine = "'system df'*) cat size; echo 9GB; echo >> asked ;;\n\
+                      'system prune -af') echo 1MB > size; echo >> pruned ;;\n\
+                      'builder prune -af') echo >> pruned ;;";
+        let config = DockerConfig {
+            max_df_size: Gigabytes::new(2.0),
+            ..DockerConfig::default()
+        };
+        let worker = Worker::with_config(engine, config.clone());
+        let size = worker.dir.path().join("size");
+        fs::write(&size, "2.5GB\n").unwrap();
+        assert!(!worker.executor.has_room().await);
+        assert!(!worker.executor.has_room().await);
+        assert_eq!(worker.runs("asked"), 1, "an answer serves for a while");
+        assert_eq!(worker.executor.make_room().await, Ok(()));
+        assert_eq!(worker.runs("pruned"), 2);
+        assert!(worker.executor.has_room().await);
+
+        // If that was not enough, or there is no engine, it says so.
+        let worker = Worker::with_config("'system df'*) echo 3GB ;;\n*prune*) ;;", config.clone());
+        assert_eq!(worker.executor.make_room().await, Err(NoRoom::StillLow));
+        let worker = Worker::with_config("", config);
+        assert_eq!(worker.executor.make_room().await, Err(NoRoom::PruneFailed));
+        assert!(
+            worker.executor.has_room().await,
+            "an engine that fails is not a full disk"
+        );
+    });
+}
+
+#[test]
+fn free_space_is_that_of_the_engines_disk() {
+    local(async {
+        let threshold = |percent| DockerConfig {
+            prune_threshold: Percent::new(percent),
+            ..DockerConfig::default()
+        };
+        let worker = Worker::with_config("'info -f {{.DockerRootDir}}') pwd ;;", threshold(0.0));
+        assert!(worker.executor.has_room().await);
+        // No disk is quite empty.
+        let worker = Worker::with_config("'info -f {{.DockerRootDir}}') pwd ;;", threshold(100.0));
+        assert!(!worker.executor.has_room().await);
+        let worker = Worker::with_config("", DockerConfig::default());
+        assert!(
+            worker.executor.has_room().await,
+            "without limits, nobody is asked"
+        );
+    });
+}

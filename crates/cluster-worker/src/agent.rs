@@ -1,0 +1,368 @@
+//! The worker's loop: is there room? take a job, run it, again; and all of that anew when the connection is lost.
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use cluster_api::{
+    Description, Job, Metric, MetricsSource, PopError, Queue, RpcError, ServeWorker, Worker,
+};
+use tokio::sync::watch;
+use tracing::Instrument as _;
+use vat::Backoff;
+
+use crate::config::WorkerConfig;
+use crate::job::{JobRunner, ServedJob};
+use crate::log::{JobLog, LogDir};
+use crate::metrics::{self, Stats};
+use crate::outcome::JobError;
+use crate::process::printable;
+use crate::running::Running;
+use crate::scrape::{MetricsUrl, scrape};
+use crate::update::{CONTAINER_MARK, Updater};
+use crate::uplink::{Connection, Uplink};
+
+/// How long to wait after pruning did not help, before pruning again.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// How often to look, in the meantime, whether somebody else has made room.
+const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How long jobs may take to stop when the worker is to end.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
+
+/// How long a connection is kept after the last job has ended, for its result and the end of its log to be sent.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
+const UPDATE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a worker has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It was told to.
+    Shutdown,
+    /// To be started again, in its latest version.
+    Updated,
+}
+
+/// How a connection ended.
+enum Ended {
+    /// The worker is to end.
+    Exit(Exit),
+    Lost(String),
+}
+
+/// A worker.
+pub(crate) struct Agent {
+    pub(crate) config: WorkerConfig,
+    pub(crate) runner: JobRunner,
+    pub(crate) log_dir: LogDir,
+    pub(crate) stats: Rc<Stats>,
+    pub(crate) updater: Updater,
+    pub(crate) running: Running,
+    /// Set when the worker is to end.
+    pub(crate) exit: watch::Sender<Option<Exit>>,
+    /// The shortest time between two attempts to connect.
+    pub(crate) reconnect_interval: Duration,
+    pub(crate) update_pause: Duration,
+    /// Keeps other workers out of our directory.
+    pub(crate) _lock: std::fs::File,
+}
+
+/// What is around a worker, and different in tests.
+pub(crate) struct Surroundings {
+    pub(crate) reconnect_interval: Duration,
+    pub(crate) update_pause: Duration,
+    /// A file that exists if this is a container.
+    pub(crate) container_mark: PathBuf,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            reconnect_interval: Backoff::INTERVAL,
+            update_pause: UPDATE_PAUSE,
+            container_mark: CONTAINER_MARK.into(),
+        }
+    }
+}
+
+impl Agent {
+    /// Works until told to end: by `shutdown`, or by an update.
+    pub(crate) async fn run(
+        self: Rc<Self>,
+        uplink: &dyn Uplink,
+        shutdown: impl Future<Output = ()>,
+    ) -> Exit {
+        let told = async {
+            shutdown.await;
+            self.end(Exit::Shutdown);
+            std::future::pending().await
+        };
+        tokio::select! {
+            exit = self.stay_connected(uplink) => exit,
+            never = told => match never {},
+        }
+    }
+
+    async fn stay_connected(self: &Rc<Self>, uplink: &dyn Uplink) -> Exit {
+        let mut backoff = Backoff::new(self.reconnect_interval);
+        backoff.next_attempt(Instant::now());
+        loop {
+            let reason = match self.work(uplink).await {
+                Ended::Exit(exit) => return exit,
+                Ended::Lost(reason) => reason,
+            };
+            let delay = backoff.next_attempt(Instant::now());
+            tracing::warn!(
+                "Lost connection to scheduler ({}). Will retry in {:.1}s...",
+                printable(&reason),
+                delay.as_secs_f64()
+            );
+            tokio::select! {
+                biased;
+                exit = self.exit_wanted() => {
+                    // Their clients are gone, but the jobs may take a moment to notice.
+                    self.wind_down(exit).await;
+                    return exit;
+                }
+                () = tokio::time::sleep(delay) => {}
+            }
+        }
+    }
+
+    /// Connects, and takes jobs for as long as that lasts.
+    async fn work(self: &Rc<Self>, uplink: &dyn Uplink) -> Ended {
+        let connection = tokio::select! {
+            biased;
+            exit = self.exit_wanted() => return Ended::Exit(exit),
+            connection = uplink.connect() => connection,
+        };
+        let Connection { registration, lost } = match connection {
+            Ok(connection) => connection,
+            Err(reason) => return Ended::Lost(reason),
+        };
+        let worker = Worker::serve(Rc::new(WorkerObject {
+            agent: Rc::clone(self),
+        }));
+        let capacity = self.config.capacity.value();
+        // Held to the end, as it is what keeps us registered while the last jobs end.
+        let queue = registration.register(self.config.name.as_str(), worker, capacity);
+        let (queue, answer) = (Queue::clone(&queue), queue.into_future());
+        let taking = async {
+            if let Err(error) = answer.await {
+                return error.to_string();
+            }
+            tracing::info!("Registered as {:?}", self.config.name.as_str());
+            self.take_jobs(&queue).await
+        };
+        tokio::select! {
+            biased;
+            exit = self.exit_wanted() => {
+                self.wind_down(exit).await;
+                Ended::Exit(exit)
+            }
+            reason = lost => Ended::Lost(reason),
+            reason = taking => {
+                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", printable(&reason));
+                Ended::Lost(reason)
+            }
+        }
+    }
+
+    /// Takes jobs until that fails. Returns why it did.
+    async fn take_jobs(self: &Rc<Self>, queue: &Queue) -> String {
+        let capacity = self.config.capacity.value().unsigned_abs();
+        loop {
+            if self.running.in_use() >= capacity {
+                tracing::info!(
+                    "At capacity. Waiting for a build to finish before requesting more..."
+                );
+                self.running.below(capacity).await;
+            }
+            if let Err(error) = self.ensure_room(queue).await {
+                return error.to_string();
+            }
+            tracing::info!(
+                "Requesting a new job... ({} running)",
+                self.running.in_use()
+            );
+            // It may be used before the answer says what it is.
+            let job = Rc::new(ServedJob::new(JobLog::new(
+                &self.log_dir,
+                self.config.log_limit,
+            )));
+            let description = match queue.pop(Job::serve(Rc::clone(&job))).await {
+                Ok(description) => Ok(description),
+                Err(error @ PopError::BadDescription(_)) => {
+                    Err(JobError::failed(error.to_string()))
+                }
+                Err(PopError::NoJob(error)) => return error.to_string(),
+            };
+            self.start(job, description);
+        }
+    }
+
+    /// Starts a job, which goes on by itself.
+    fn start(self: &Rc<Self>, job: Rc<ServedJob>, description: Result<Description, JobError>) {
+        let hint = description.as_ref().map_or("", |job| &job.cache_hint);
+        let span = tracing::info_span!("job", hint = %printable(hint));
+        let weight = description.as_ref().map_or(1, self.config.job_weight);
+        span.in_scope(|| {
+            tracing::info!("Cache_hint {}", printable(hint));
+            tracing::info!("Job weight {weight}");
+        });
+        self.stats
+            .jobs_accepted
+            .set(self.stats.jobs_accepted.get() + 1);
+        let slot = self.running.start(weight, job.cancel_wish().clone());
+        let agent = Rc::clone(self);
+        let running = async move {
+            agent.runner.run(&job, description).await;
+            drop(slot);
+        };
+        tokio::task::spawn_local(running.instrument(span));
+    }
+
+    /// Returns when there is room on the disk for a job, having made some if need be.
+    async fn ensure_room(&self, queue: &Queue) -> Result<(), RpcError> {
+        if self.has_room().await {
+            return Ok(());
+        }
+        tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
+        queue.set_active(false).await?;
+        self.running.idle().await;
+        while !self.make_room().await && !self.room_within(PRUNE_INTERVAL).await {}
+        tracing::info!("Prune complete. Re-activating queue...");
+        queue.set_active(true).await
+    }
+
+    async fn has_room(&self) -> bool {
+        for executor in self.runner.executors.all() {
+            if !executor.has_room().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Makes room where there is too little. Returns whether there is enough now.
+    async fn make_room(&self) -> bool {
+        tracing::info!("All jobs finished. Pruning...");
+        for executor in self.runner.executors.all() {
+            if executor.has_room().await {
+                continue;
+            }
+            if let Err(error) = executor.make_room().await {
+                tracing::warn!("{error} Will retry in one hour.");
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits for somebody else to make room. Returns whether they have.
+    async fn room_within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            tokio::time::sleep(ROOM_CHECK_INTERVAL).await;
+            if self.has_room().await {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Has the worker end, if it is not ending already.
+    fn end(&self, why: Exit) {
+        self.exit.send_modify(|exit| {
+            exit.get_or_insert(why);
+        });
+    }
+
+    async fn exit_wanted(&self) -> Exit {
+        let mut exit = self.exit.subscribe();
+        let wanted = exit
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|exit| *exit);
+        match wanted {
+            Some(exit) => exit,
+            // The sender is ours, so the wait cannot end without one.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Stops the jobs that are running, and waits until their clients can have heard of it.
+    async fn wind_down(&self, exit: Exit) {
+        tracing::info!("Ending ({exit:?}); {} running", self.running.in_use());
+        self.running.cancel_all();
+        if tokio::time::timeout(SHUTDOWN_GRACE, self.running.idle())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some jobs do not end; leaving them");
+        }
+        tokio::time::sleep(FAREWELL).await;
+    }
+}
+
+/// The worker as its scheduler sees it.
+struct WorkerObject {
+    agent: Rc<Agent>,
+}
+
+impl ServeWorker for WorkerObject {
+    async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
+        let agent = &self.agent;
+        match source {
+            MetricsSource::Agent => Ok(Metric {
+                content_type: metrics::CONTENT_TYPE.to_owned(),
+                data: agent
+                    .stats
+                    .text(agent.running.in_use(), metrics::cpu_time()),
+            }),
+            MetricsSource::Host => {
+                let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;
+                metric.map_err(|error| RpcError::failed(error.to_string()))
+            }
+        }
+    }
+
+    async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
+        let agent = &self.agent;
+        tracing::info!("Self-update requested.");
+        let update = agent.updater.fetch().await.map_err(RpcError::failed)?;
+        tracing::info!("Waiting for all existing jobs to complete.");
+        agent.running.idle().await;
+        tokio::time::sleep(agent.update_pause).await;
+        tracing::info!("All jobs finished. Updating...");
+        agent
+            .updater
+            .apply(&update)
+            .await
+            .map_err(RpcError::failed)?;
+        tokio::time::sleep(agent.update_pause).await;
+        agent.end(Exit::Updated);
+        // The end of the connection is the answer.
+        std::future::pending().await
+    }
+
+    async fn additional_metric(self: Rc<Self>, source: String) -> Result<Option<Metric>, RpcError> {
+        match self.agent.config.additional_metrics.get(&source) {
+            None => Ok(None),
+            Some(url) => {
+                let metric = scrape(&source, url).await;
+                Ok(Some(
+                    metric.map_err(|error| RpcError::failed(error.to_string()))?,
+                ))
+            }
+        }
+    }
+}

@@ -1,0 +1,626 @@
+//! A worker's life, with a scheduler and an executor that do as the test says.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use cluster_api::{
+    Action, CustomJob, Description, MetricsSource, OBuilderBuild, Registration, RpcErrorKind,
+    Secret,
+};
+use expect_test::expect;
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use tokio::sync::oneshot;
+use vat::{
+    Address, Auth, Listener, Peer, Restore, RestoreError, Security, ServeOptions, ServiceId,
+    SturdyRef,
+};
+
+use super::{Exit, Surroundings};
+use crate::config::WorkerConfig;
+use crate::executor::{CustomExecutor, Executors, OBuilderExecutor};
+use crate::outcome::JobError;
+use crate::process::Environment;
+use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
+use crate::testing::git::WebServer;
+use crate::testing::local;
+use crate::uplink::{Network, Uplink};
+use crate::worker::{Parts, WorkerError};
+
+/// What is around a worker that does not wait long for anything.
+fn fast() -> Surroundings {
+    Surroundings {
+        reconnect_interval: Duration::from_millis(10),
+        update_pause: Duration::ZERO,
+        container_mark: "/nosuch".into(),
+    }
+}
+
+/// A worker at work.
+struct Cluster {
+    scheduler: Rc<Scheduler>,
+    builder: Rc<MockBuilder>,
+    state_dir: tempfile::TempDir,
+    shutdown: Option<oneshot::Sender<()>>,
+    worker: tokio::task::JoinHandle<Exit>,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
+        let scheduler = Rc::new(Scheduler::default());
+        Self::connected(configure, Rc::clone(&scheduler), Direct(scheduler))
+    }
+
+    fn connected(
+        configure: impl FnOnce(&mut WorkerConfig),
+        scheduler: Rc<Scheduler>,
+        uplink: impl Uplink + 'static,
+    ) -> Self {
+        let state_dir = tempfile::tempdir().unwrap();
+        let mut config = config(state_dir.path());
+        configure(&mut config);
+        let builder = Rc::new(MockBuilder::default());
+        let executors = Executors {
+            docker: Rc::<MockBuilder>::clone(&builder),
+            obuilder: Rc::new(OBuilderExecutor),
+            custom: Rc::new(CustomExecutor),
+        };
+        let agent = Parts::open(config).unwrap().agent(executors, fast());
+        let (shutdown, told) = oneshot::channel::<()>();
+        let worker = tokio::task::spawn_local(async move {
+            agent.run(&uplink, async { drop(told.await) }).await
+        });
+        Self {
+            scheduler,
+            builder,
+            state_dir,
+            shutdown: Some(shutdown),
+            worker,
+        }
+    }
+
+    /// Waits until a number of builds are running.
+    async fn building(&self, count: usize) {
+        self.builder
+            .building
+            .subscribe()
+            .wait_for(|building| *building == count)
+            .await
+            .unwrap();
+    }
+
+    /// Ends the worker, and checks that it leaves nothing behind.
+    async fn finish(mut self) -> Vec<String> {
+        drop(self.shutdown.take());
+        assert_eq!(self.worker.await.unwrap(), Exit::Shutdown);
+        assert_eq!(*self.builder.building.borrow(), 0);
+        for dir in ["tmp", "log"] {
+            let left: Vec<_> = std::fs::read_dir(self.state_dir.path().join(dir))
+                .unwrap()
+                .collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+        self.scheduler.events.take()
+    }
+}
+
+fn config(state_dir: &std::path::Path) -> WorkerConfig {
+    let environment = Environment::default().with("PATH", "/usr/bin:/bin");
+    WorkerConfig::new("worker-1".parse().unwrap(), state_dir, environment)
+}
+
+#[test]
+fn simple() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster
+            .builder
+            .finish("example", Ok("org/x@sha256:1".into()));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        expect![[r#"
+            Building on worker-1
+            Building example
+            Job succeeded
+        "#]]
+        .assert_eq(&read_log(&job).await);
+        assert_eq!(job.result().await.unwrap(), "org/x@sha256:1");
+        assert_eq!(
+            job.result().await.unwrap(),
+            "org/x@sha256:1",
+            "as often as asked"
+        );
+        drop(job);
+        let events = cluster.finish().await;
+        assert_eq!(
+            events,
+            ["registered worker-1 with 10", "pop", "pop", "left"]
+        );
+    });
+}
+
+#[test]
+fn fails() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster
+            .builder
+            .finish("example2", Err(JobError::failed("Build failed!")));
+        let job = cluster.scheduler.submit(&build("example2")).await;
+        expect![[r#"
+            Building on worker-1
+            Building example2
+            Build failed!
+        "#]]
+        .assert_eq(&read_log(&job).await);
+        assert_eq!(
+            job.result().await.unwrap_err().to_string(),
+            "Failed: Build failed"
+        );
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn cancel() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("example")).await;
+        cluster.building(1).await;
+        job.cancel().await.unwrap();
+        expect![[r#"
+            Building on worker-1
+            Building example
+            Job cancelled
+        "#]]
+        .assert_eq(&read_log(&job).await);
+        assert_eq!(
+            job.result().await.unwrap_err().to_string(),
+            "Failed: Build cancelled"
+        );
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_job_that_nobody_wants_any_more_is_cancelled() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("example")).await;
+        cluster.building(1).await;
+        // The scheduler waits for its end, without wanting it.
+        let result = job.result();
+        drop(job);
+        assert_eq!(
+            result.await.unwrap_err().to_string(),
+            "Failed: Build cancelled"
+        );
+        cluster.building(0).await;
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn builder_capacity() {
+    local(async {
+        let cluster = Cluster::with(|config| config.capacity = "2".parse().unwrap());
+        let one = cluster.scheduler.submit(&build("1")).await;
+        let two = cluster.scheduler.submit(&build("2")).await;
+        cluster.building(2).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cluster.scheduler.pops(), 0, "there is no room for a third");
+        cluster.builder.finish("1", Ok(String::new()));
+        one.result().await.unwrap();
+        let three = cluster.scheduler.submit(&build("3")).await;
+        cluster.builder.finish("2", Ok(String::new()));
+        cluster.builder.finish("3", Ok(String::new()));
+        two.result().await.unwrap();
+        three.result().await.unwrap();
+        let worker = cluster.scheduler.worker().await;
+        let metrics = worker.metrics(MetricsSource::Agent).await.unwrap();
+        assert_eq!(
+            metrics.content_type,
+            "text/plain; version=0.0.4; charset=utf-8"
+        );
+        for line in [
+            "ocluster_worker_jobs_accepted_total 3\n",
+            "ocluster_worker_running_jobs 0\n",
+            "ocluster_worker_job_time_seconds_count{result=\"ok\"} 3\n",
+        ] {
+            assert!(metrics.data.contains(line), "{}", metrics.data);
+        }
+        drop((one, two, three, worker));
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn heavy_jobs_take_more_room() {
+    local(async {
+        let cluster = Cluster::with(|config| {
+            config.capacity = "3".parse().unwrap();
+            config.job_weight = |job| if job.cache_hint == "heavy" { 3 } else { 1 };
+        });
+        let heavy = Description {
+            cache_hint: "heavy".into(),
+            ..build("1")
+        };
+        let job = cluster.scheduler.submit(&heavy).await;
+        cluster.building(1).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(cluster.scheduler.pops(), 0);
+        drop(job);
+        cluster.scheduler.submit(&build("2")).await;
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn already_registered() {
+    local(async {
+        let scheduler = Rc::new(Scheduler::default());
+        scheduler.refusals.set(2);
+        let cluster = Cluster::connected(|_| {}, Rc::clone(&scheduler), Direct(scheduler));
+        cluster.builder.finish("example", Ok(String::new()));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        job.result().await.unwrap();
+        drop(job);
+        let events = cluster.finish().await;
+        assert_eq!(
+            events[..3],
+            ["refused", "refused", "registered worker-1 with 10"]
+        );
+    });
+}
+
+#[test]
+fn worker_disconnects() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster.builder.finish("example", Ok(String::new()));
+        let running = cluster.scheduler.submit(&build("long")).await;
+        cluster.building(1).await;
+        cluster.scheduler.disconnect();
+        drop(running);
+        cluster.scheduler.event("left").await;
+        // It is back, and has given up what nobody waits for.
+        let job = cluster.scheduler.submit(&build("example")).await;
+        job.result().await.unwrap();
+        cluster.building(0).await;
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_scheduler_that_ends_the_pop_does_not_end_the_worker() {
+    local(async {
+        let cluster = Cluster::new();
+        let refused = cluster
+            .scheduler
+            .submit_encoded(Err(cluster_api::RpcError::failed("no more")))
+            .await;
+        cluster.scheduler.event("left").await;
+        cluster.builder.finish("example", Ok(String::new()));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        job.result().await.unwrap();
+        drop((job, refused));
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn the_log_can_be_read_before_the_job_is_known() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster.builder.finish("example", Ok(String::new()));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        let (log, result) = (job.log(0), job.result());
+        assert!(
+            log.await
+                .unwrap()
+                .bytes
+                .starts_with(b"Building on worker-1\n")
+        );
+        result.await.unwrap();
+        let error = job.log(500).await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Failed: log offset 500 is beyond the end (52 bytes)"
+        );
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn jobs_that_cannot_be_done() {
+    local(async {
+        let cluster = Cluster::new();
+        let custom = Action::Custom(CustomJob::default());
+        let obuilder = Action::OBuilder(OBuilderBuild {
+            spec: "((from x))".into(),
+        });
+        let mut bad_commit = build("example");
+        bad_commit.repository = "https://bob:s3cret@example.com/x".into();
+        bad_commit.commits = vec!["abc".into()];
+        let mut bad_url = bad_commit.clone();
+        bad_url.repository = "file:///etc".into();
+        bad_url.commits = vec!["a".repeat(40)];
+        let mut shown = String::new();
+        for job in [
+            Description::new(custom),
+            Description::new(obuilder),
+            bad_commit,
+            bad_url,
+        ] {
+            let job = cluster.scheduler.submit(&job).await;
+            shown += &read_log(&job).await;
+            shown += &format!("=> {}\n", job.result().await.unwrap_err());
+        }
+        expect![[r#"
+            Building on worker-1
+            Unsupported custom job
+            => Failed: Build failed
+            Building on worker-1
+            This worker is not configured for use with OBuilder!
+            => Failed: Build failed
+            Building on worker-1
+            commit "abc" is not a full 40-digit hexadecimal id
+            => Failed: Build failed
+            Building on worker-1
+            Unsupported scheme "file" in URL file:///etc: the worker fetches from http, https and git URLs
+            => Failed: Build failed
+        "#]].assert_eq(&shown);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_defect_ends_one_job_and_not_the_others() {
+    local(async {
+        let cluster = Cluster::new();
+        let good = cluster.scheduler.submit(&build("good")).await;
+        // The mock builder panics on a Dockerfile in the source.
+        let mut job = build("");
+        let Action::Docker(docker) = &mut job.action else {
+            unreachable!()
+        };
+        docker.dockerfile = cluster_api::Dockerfile::Path("s3cret".into());
+        job.secrets = vec![Secret {
+            id: "x".into(),
+            value: "s3cret".into(),
+        }];
+        let bad = cluster.scheduler.submit(&job).await;
+        expect![[r#"
+            Building on worker-1
+            Internal error: this is a defect of the worker, whose own log says more
+        "#]]
+        .assert_eq(&read_log(&bad).await);
+        assert_eq!(
+            bad.result().await.unwrap_err().to_string(),
+            "Failed: Internal error"
+        );
+        cluster.builder.finish("good", Ok(String::new()));
+        good.result().await.unwrap();
+        drop((good, bad));
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_job_that_prints_too_much_fails() {
+    local(async {
+        let cluster = Cluster::with(|config| config.log_limit = 30);
+        let job = cluster.scheduler.submit(&build("a long text")).await;
+        expect![[r#"
+            Building on worker-1
+            Building 
+            the job's log is larger than this worker allows (30 bytes)
+        "#]]
+        .assert_eq(&read_log(&job).await);
+        assert_eq!(
+            job.result().await.unwrap_err().to_string(),
+            "Failed: Build failed"
+        );
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn low_disk_space() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("1")).await;
+        // The disk is looked at before each request. One is out already.
+        cluster.scheduler.asked().await;
+        cluster.builder.full.set(true);
+        let second = cluster.scheduler.submit(&build("2")).await;
+        cluster.scheduler.event("active: false").await;
+        cluster.builder.finish("1", Ok(String::new()));
+        cluster.builder.finish("2", Ok(String::new()));
+        job.result().await.unwrap();
+        cluster.scheduler.event("active: true").await;
+        drop((job, second));
+        cluster.scheduler.submit(&build("1")).await;
+        let events = cluster.finish().await;
+        assert_eq!(
+            events[1..],
+            [
+                "pop",
+                "pop",
+                "active: false",
+                "active: true",
+                "pop",
+                "pop",
+                "left"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("1")).await;
+        cluster.scheduler.asked().await;
+        cluster.builder.hopeless.set(true);
+        cluster.builder.full.set(true);
+        let second = cluster.scheduler.submit(&build("2")).await;
+        cluster.scheduler.event("active: false").await;
+        drop((job, second));
+        cluster.building(0).await;
+        let worker = cluster.scheduler.worker().await;
+        assert!(worker.metrics(MetricsSource::Agent).await.is_ok());
+        drop(worker);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn self_update() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("example")).await;
+        cluster.building(1).await;
+        let worker = cluster.scheduler.worker().await;
+        let update = tokio::task::spawn_local(worker.self_update());
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!cluster.worker.is_finished(), "there is a job");
+        cluster.builder.finish("example", Ok(String::new()));
+        job.result().await.unwrap();
+        assert_eq!(cluster.worker.await.unwrap(), Exit::Updated);
+        assert!(
+            !update.is_finished(),
+            "the end of the connection is the answer"
+        );
+        update.abort();
+    });
+}
+
+#[test]
+fn shutdown_cancels_what_is_running() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("example")).await;
+        cluster.building(1).await;
+        let client = async move { (read_log(&job).await, job.result().await) };
+        let ((log, result), _events) = tokio::join!(client, cluster.finish());
+        assert!(log.ends_with("Job cancelled\n"), "{log}");
+        assert_eq!(result.unwrap_err().to_string(), "Failed: Build cancelled");
+    });
+}
+
+#[test]
+fn other_metrics() {
+    local(async {
+        let server = WebServer::new();
+        let url = format!("http://{}/metrics", server.address());
+        let cluster = Cluster::with(|config| {
+            config
+                .additional_metrics
+                .insert("disks".into(), url.parse().unwrap());
+        });
+        let worker = cluster.scheduler.worker().await;
+        assert_eq!(worker.additional_metric("nosuch").await, Ok(None));
+        let error = worker.additional_metric("disks").await.unwrap_err();
+        assert_eq!(error.to_string(), "Failed: disks: 404 Not Found");
+        drop(worker);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_state_directory_has_one_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Parts::open(config(dir.path())).unwrap();
+    assert!(matches!(
+        Parts::open(config(dir.path())),
+        Err(WorkerError::InUse(_))
+    ));
+    drop(first);
+    assert!(Parts::open(config(dir.path())).is_ok());
+    assert!(matches!(
+        Parts::open(config(&dir.path().join("a,b"))),
+        Err(WorkerError::BadStateDir(_))
+    ));
+    std::fs::write(dir.path().join("file"), "").unwrap();
+    assert!(matches!(
+        Parts::open(config(&dir.path().join("file"))),
+        Err(WorkerError::StateDir { .. })
+    ));
+}
+
+/// Gives out a scheduler's registration.
+struct Service(Rc<Scheduler>);
+
+impl Restore for Service {
+    fn restore(
+        &self,
+        _id: &ServiceId,
+        _peer: &Peer,
+    ) -> LocalBoxFuture<'static, Result<capnp::capability::Client, RestoreError>> {
+        let registration = Registration::serve(Rc::clone(&self.0)).into_client();
+        async move { Ok(registration) }.boxed_local()
+    }
+}
+
+#[test]
+fn network() {
+    local(async {
+        let scheduler = Rc::new(Scheduler::default());
+        let any = Address::Tcp {
+            host: "127.0.0.1".into(),
+            port: 0,
+        };
+        let listener = Listener::bind(&any, Security::Plaintext).unwrap();
+        let address = listener.local_address();
+        let serve = |listener: Listener| {
+            let service = Rc::new(Service(Rc::clone(&scheduler)));
+            tokio::task::spawn_local(listener.serve(service, ServeOptions::default()))
+        };
+        let server = serve(listener);
+        let service = ServiceId::from_bytes(b"pool".to_vec());
+        let sturdy_ref = SturdyRef {
+            auth: Auth::Insecure,
+            address: address.clone(),
+            service,
+        };
+        let cluster = Cluster::connected(|_| {}, Rc::clone(&scheduler), Network::new(sturdy_ref));
+        cluster.builder.finish("example", Ok(String::new()));
+        let job = scheduler.submit(&build("example")).await;
+        assert_eq!(
+            read_log(&job).await,
+            "Building on worker-1\nBuilding example\nJob succeeded\n"
+        );
+        drop(job);
+
+        // The scheduler goes away while something is being built, and comes back.
+        let job = scheduler.submit(&build("long")).await;
+        cluster.building(1).await;
+        server.abort();
+        drop(server.await);
+        let error = job.result().await.unwrap_err();
+        assert_eq!(error.kind, RpcErrorKind::Disconnected, "{error}");
+        cluster.building(0).await;
+        scheduler.disconnect();
+        let server = serve(Listener::bind(&address, Security::Plaintext).unwrap());
+        let job = scheduler.submit(&build("example")).await;
+        job.result().await.unwrap();
+        drop(job);
+        cluster.finish().await;
+        server.abort();
+    });
+}

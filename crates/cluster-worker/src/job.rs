@@ -1,0 +1,181 @@
+//! One job, from the first line of its log to the last.
+
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::time::Instant;
+
+use cluster_api::{Action, Description, Dockerfile, LogChunk, RpcError, ServeJob};
+use futures::future::FutureExt as _;
+use tokio::sync::watch;
+
+use crate::cancel::Cancel;
+use crate::executor::Executors;
+use crate::log::JobLog;
+use crate::metrics::Stats;
+use crate::outcome::{JobError, Outcome};
+use crate::process::printable;
+use crate::source::{SourceError, SourceRequest, Sources};
+
+/// A job as its client and the scheduler see it. It exists before it is known what the job is.
+pub(crate) struct ServedJob {
+    log: JobLog,
+    cancel: Cancel,
+    outcome: watch::Sender<Option<Outcome>>,
+}
+
+impl ServedJob {
+    pub(crate) fn new(log: JobLog) -> Self {
+        Self {
+            log,
+            cancel: Cancel::new(),
+            outcome: watch::Sender::new(None),
+        }
+    }
+
+    pub(crate) fn cancel_wish(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// Ends the job: the only place where one does.
+    fn finish(&self, outcome: Outcome) {
+        match &outcome {
+            Outcome::Succeeded(_) => {
+                tracing::info!("Job succeeded");
+                self.log.close("Job succeeded");
+            }
+            Outcome::Failed(reason) => {
+                tracing::info!("Job failed: {}", printable(reason));
+                self.log.close(reason);
+            }
+            Outcome::Cancelled => {
+                tracing::info!("Job cancelled");
+                self.log.close("Job cancelled");
+            }
+            Outcome::Crashed => {
+                tracing::error!("Job failed because of a defect of this worker");
+                self.log.close(
+                    "Internal error: this is a defect of the worker, whose own log says more",
+                );
+            }
+        }
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl ServeJob for ServedJob {
+    async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
+        self.log
+            .read(start)
+            .await
+            .map_err(|error| RpcError::failed(error.to_string()))
+    }
+
+    async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+        let mut outcome = self.outcome.subscribe();
+        let ended = outcome.wait_for(Option::is_some).await;
+        match ended.ok().and_then(|outcome| outcome.clone()) {
+            Some(Outcome::Succeeded(output)) => Ok(output),
+            Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
+            Some(Outcome::Cancelled) => Err(RpcError::failed("Build cancelled")),
+            // The sender is ours, so the wait cannot end without an outcome.
+            Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
+        }
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        self.cancel.cancel();
+        Ok(())
+    }
+
+    fn released(&self) {
+        self.cancel.cancel();
+    }
+}
+
+/// Runs jobs.
+pub(crate) struct JobRunner {
+    /// What the worker is called.
+    pub(crate) name: String,
+    pub(crate) sources: Sources,
+    pub(crate) executors: Executors,
+    pub(crate) stats: Rc<Stats>,
+}
+
+impl JobRunner {
+    /// Runs a job to its end. `description` may be an error, which is the job's.
+    pub(crate) async fn run(&self, job: &ServedJob, description: Result<Description, JobError>) {
+        let started = Instant::now();
+        let attempt = self.attempt(job, description);
+        // A defect in what runs one job is no reason to end the others.
+        let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
+            Ok(Ok(output)) => Outcome::Succeeded(output),
+            Ok(Err(JobError::Failed(reason))) => Outcome::Failed(reason),
+            Ok(Err(JobError::Cancelled)) => Outcome::Cancelled,
+            Err(_) => Outcome::Crashed,
+        };
+        let time = started.elapsed();
+        tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
+        self.stats.job_ended(&outcome, time);
+        job.finish(outcome);
+    }
+
+    async fn attempt(
+        &self,
+        job: &ServedJob,
+        description: Result<Description, JobError>,
+    ) -> Result<String, JobError> {
+        let ServedJob {
+            log,
+            cancel,
+            outcome: _,
+        } = job;
+        log.line(format_args!("Building on {}", self.name))?;
+        if cancel.is_cancelled() {
+            return Err(JobError::Cancelled);
+        }
+        let description = description?;
+        announce(&description);
+        let executor = self.executors.of(&description.action);
+        executor.admit(&description)?;
+        let request = SourceRequest::of(&description, wants_git(&description.action))?;
+        let source = self
+            .sources
+            .check_out(request.as_ref(), log, cancel)
+            .await?;
+        let result = executor.run(&description, source.path(), log, cancel).await;
+        source.remove().await;
+        result
+    }
+}
+
+impl From<SourceError> for JobError {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+fn wants_git(action: &Action) -> bool {
+    matches!(action, Action::Docker(build) if build.include_git)
+}
+
+/// Says in the worker's log what is going to be done.
+fn announce(job: &Description) {
+    let hint = printable(&job.cache_hint);
+    match &job.action {
+        Action::Docker(build) => match &build.dockerfile {
+            Dockerfile::Contents(text) => {
+                tracing::info!("Got request to build ({hint}):\n{}", printable(text.trim()));
+            }
+            Dockerfile::Path(path) => tracing::info!("Got request to build {path:?} ({hint})"),
+        },
+        Action::OBuilder(build) => {
+            tracing::info!(
+                "Got request to build ({hint}):\n{}",
+                printable(build.spec.trim())
+            );
+        }
+        Action::Custom(custom) => {
+            tracing::info!("Got request to build a job of kind {:?}", custom.kind);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The way to a scheduler.
+
+use cluster_api::Registration;
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use vat::{DialOptions, Dialer, SturdyRef};
+
+/// Reaches a scheduler.
+pub trait Uplink {
+    /// Connects to it, or says why that is not possible.
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>>;
+}
+
+/// A connection to a scheduler. Dropping it, and what came through it, closes it.
+pub struct Connection {
+    /// Where to register.
+    pub registration: Registration,
+    /// Ends when the connection has, with the reason.
+    pub lost: LocalBoxFuture<'static, String>,
+}
+
+/// The way over a network, by a sturdy ref.
+pub(crate) struct Network {
+    dialer: Dialer,
+    sturdy_ref: SturdyRef,
+}
+
+impl Network {
+    pub(crate) fn new(sturdy_ref: SturdyRef) -> Self {
+        Self {
+            dialer: Dialer::new(DialOptions::default()),
+            sturdy_ref,
+        }
+    }
+}
+
+impl Uplink for Network {
+    fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>> {
+        async move {
+            tracing::info!("Connecting to {}", self.sturdy_ref.address);
+            let session = self
+                .dialer
+                .connect(&self.sturdy_ref)
+                .await
+                .map_err(|error| error.to_string())?;
+            let registration = Registration::from_client(session.bootstrap());
+            let lost = async move {
+                let error = session.closed().await;
+                drop(session);
+                error.extra
+            };
+            Ok(Connection {
+                registration,
+                lost: lost.boxed_local(),
+            })
+        }
+        .boxed_local()
+    }
+}

@@ -1,0 +1,194 @@
+//! Puts a worker together.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use vat::SturdyRef;
+
+use crate::agent::{Agent, Exit, Surroundings};
+use crate::config::WorkerConfig;
+use crate::executor::{CustomExecutor, DockerExecutor, Executors, OBuilderExecutor};
+use crate::job::JobRunner;
+use crate::log::LogDir;
+use crate::metrics::Stats;
+use crate::process::Processes;
+use crate::running::Running;
+use crate::source::Sources;
+use crate::update::Updater;
+use crate::uplink::{Network, Uplink};
+
+/// Why a worker could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its directory can't be used.
+    #[error("cannot use the state directory {path:?}: {source}")]
+    StateDir {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Its directory is another's. Two workers would work in the same clones, and delete each other's files.
+    #[error("the state directory {0:?} is in use by another worker: give each its own")]
+    InUse(PathBuf),
+    /// The name of its directory cannot be passed to `docker`.
+    #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
+    BadStateDir(PathBuf),
+}
+
+/// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
+///
+/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. When `shutdown` ends, jobs
+/// that are running are cancelled, and this returns when they have ended.
+///
+/// Must be called within a `LocalSet`, on a thread that outlives it.
+pub async fn run(
+    config: WorkerConfig,
+    scheduler: SturdyRef,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Exit, WorkerError> {
+    let parts = Parts::open(config)?;
+    let executors = parts.executors();
+    Ok(parts
+        .agent(executors, Surroundings::default())
+        .run(&Network::new(scheduler), shutdown)
+        .await)
+}
+
+/// Runs a worker with executors and a way to the scheduler of the caller's: for tests, and for other ways to run jobs.
+pub async fn run_with(
+    config: WorkerConfig,
+    executors: Executors,
+    uplink: &dyn Uplink,
+    shutdown: impl Future<Output = ()>,
+) -> Result<Exit, WorkerError> {
+    let parts = Parts::open(config)?;
+    Ok(parts
+        .agent(executors, Surroundings::default())
+        .run(uplink, shutdown)
+        .await)
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    config: WorkerConfig,
+    processes: Processes,
+    stats: Rc<Stats>,
+    log_dir: LogDir,
+    sources: Sources,
+    /// Held for as long as the worker lives.
+    lock: File,
+}
+
+impl Parts {
+    pub(crate) fn open(mut config: WorkerConfig) -> Result<Self, WorkerError> {
+        let path = config.state_dir.clone();
+        let unusable = |source| WorkerError::StateDir {
+            path: path.clone(),
+            source,
+        };
+        config.state_dir = std::path::absolute(&config.state_dir).map_err(unusable)?;
+        // It becomes part of a list with commas, of which `docker` reads where secrets are.
+        if config
+            .state_dir
+            .to_string_lossy()
+            .contains([',', '"', '\n', '\r'])
+        {
+            return Err(WorkerError::BadStateDir(config.state_dir));
+        }
+        let lock = lock(&config.state_dir).map_err(unusable)?;
+        let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
+        let processes = Processes::new();
+        let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
+        let sources = Sources::open(&config.state_dir, &config.environment, processes.clone());
+        let sources = sources.map_err(unusable)?;
+        let stats = Rc::new(Stats::new(SystemTime::now()));
+        Ok(Self {
+            config,
+            processes,
+            stats,
+            log_dir,
+            sources,
+            lock,
+        })
+    }
+
+    fn executors(&self) -> Executors {
+        let config = &self.config;
+        let docker = DockerExecutor::new(
+            &config.docker,
+            config.allow_push.clone(),
+            &config.state_dir,
+            config.environment.clone(),
+            self.processes.clone(),
+            Rc::clone(&self.stats),
+        );
+        Executors {
+            docker: Rc::new(docker),
+            obuilder: Rc::new(OBuilderExecutor),
+            custom: Rc::new(CustomExecutor),
+        }
+    }
+
+    pub(crate) fn agent(self, executors: Executors, surroundings: Surroundings) -> Rc<Agent> {
+        let Self {
+            config,
+            processes,
+            stats,
+            log_dir,
+            sources,
+            lock,
+        } = self;
+        let Surroundings {
+            reconnect_interval,
+            update_pause,
+            container_mark,
+        } = surroundings;
+        let updater = Updater::new(
+            config.docker.command.clone(),
+            config.environment.clone(),
+            processes,
+            container_mark,
+        );
+        let name = config.name.to_string();
+        let runner = JobRunner {
+            name,
+            sources,
+            executors,
+            stats: Rc::clone(&stats),
+        };
+        Rc::new(Agent {
+            config,
+            runner,
+            log_dir,
+            stats,
+            updater,
+            running: Running::default(),
+            exit: watch::Sender::new(None),
+            reconnect_interval,
+            update_pause,
+            _lock: lock,
+        })
+    }
+}
+
+/// Makes the directory if need be, and locks it. `None` if somebody else has.
+fn lock(state_dir: &Path) -> io::Result<Option<File>> {
+    if !state_dir.is_dir() {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(state_dir)?;
+    }
+    let file = File::create(state_dir.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
