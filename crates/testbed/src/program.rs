@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rig::wait_for;
@@ -82,8 +83,16 @@ impl Running {
     ///
     /// # Errors
     /// When it does not end; then with what it said.
-    pub fn end(mut self) -> Result<Said> {
-        let ended = wait_for("end", PATIENCE, || Ok(self.child.try_wait()?));
+    pub fn end(self) -> Result<Said> {
+        self.end_within(PATIENCE)
+    }
+
+    /// As [`end`](Self::end), with less patience.
+    ///
+    /// # Errors
+    /// When it does not end; then with what it said.
+    pub fn end_within(mut self, limit: Duration) -> Result<Said> {
+        let ended = wait_for("end", limit, || Ok(self.child.try_wait()?));
         let status =
             ended.with_context(|| format!("{} does not end:\n{}", self.line, self.so_far()))?;
         Ok(Said {
