@@ -47,6 +47,15 @@ interface TicketStatus {
   }
 }
 
+interface TemporaryPause {
+  # Pausing a worker for as long as it stays connected. `PoolAdmin.setActive` is remembered while the worker is away;
+  # this is not. Every pool of our scheduler implements this, on the same object as `PoolAdmin`.
+
+  pauseWorker @0 (worker :Text, paused :Bool) -> ();
+  # Pauses a connected worker, or ends such a pause. It finishes what it runs, and is given nothing more until this
+  # is called again or it reconnects. Fails with "Unknown worker" when it is not connected.
+}
+
 interface Persistent @0xc8cb212fcd9f5691 {
   # A capability that can be kept across connections. This is Cap'n Proto's standard interface, with the type of
   # its parameters left open. Submissions of clients that are on file implement it.
@@ -58,6 +67,9 @@ interface Persistent @0xc8cb212fcd9f5691 {
 
 interface ExtendedTicket extends(Cluster.Ticket, TicketStatus) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+
+interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause) {}
+# A pool's administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.

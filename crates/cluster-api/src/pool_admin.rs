@@ -3,8 +3,11 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+
 use crate::answer::{Answer, Pipelined};
 use crate::handle::{Served, handle, nothing};
+use crate::raw::extensions_capnp::{extended_pool_admin, temporary_pause};
 use crate::raw::schema_capnp::{pool_admin, worker_info};
 use crate::text::{capability, list_length, malformed, returned, text};
 use crate::{Progress, RpcError, Worker};
@@ -26,9 +29,10 @@ pub struct WorkerInfo {
 }
 
 impl PoolAdmin {
-    /// Serves `pool`.
+    /// Serves `pool`, together with the extension [`PoolAdmin::pause_worker`].
     pub fn serve<S: ServePoolAdmin>(pool: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(pool, nothing)))
+        let client: extended_pool_admin::Client = capnp_rpc::new_client(Served::new(pool, nothing));
+        Self::from_raw(client.cast_to())
     }
 
     /// Returns the state of the pool, as text for people.
@@ -59,6 +63,21 @@ impl PoolAdmin {
         Answer::new(
             request.send().promise,
             |_: pool_admin::set_active_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Pauses a connected worker until it reconnects, or ends such a pause.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn pause_worker(&self, worker: &str, paused: bool) -> Answer<()> {
+        let client: temporary_pause::Client = self.client.clone().cast_to();
+        let mut request = client.pause_worker_request();
+        let mut params = request.get();
+        params.set_worker(worker);
+        params.set_paused(paused);
+        Answer::new(
+            request.send().promise,
+            |_: temporary_pause::pause_worker_results::Reader<'_>| Ok(()),
         )
     }
 
@@ -189,6 +208,13 @@ pub trait ServePoolAdmin: 'static {
         worker: String,
         active: bool,
         auto_create: bool,
+    ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::pause_worker`].
+    fn pause_worker(
+        self: Rc<Self>,
+        worker: String,
+        paused: bool,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`PoolAdmin::worker`].
@@ -334,3 +360,20 @@ impl<S: ServePoolAdmin> pool_admin::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServePoolAdmin> temporary_pause::Server for Served<S> {
+    fn pause_worker(
+        self: Rc<Self>,
+        params: temporary_pause::PauseWorkerParams,
+        _results: temporary_pause::PauseWorkerResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let worker = text(reader.get_worker(), "worker")?;
+            Ok(pool.pause_worker(worker, reader.get_paused()).await?)
+        }
+    }
+}
+
+impl<S: ServePoolAdmin> extended_pool_admin::Server for Served<S> {}

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::{bench, program};
+use crate::{bench, dev, program};
 
 const NAME: &str = "ocluster";
 
@@ -29,11 +29,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Dev(dev::Args),
     Bench(bench::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
     match args.command {
+        Command::Dev(command) => {
+            args.logging.start(Verbosity::Info);
+            dev::run(command).await
+        }
         Command::Bench(command) => {
             args.logging.start(Verbosity::Warning);
             bench::run(command).await

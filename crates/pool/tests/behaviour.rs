@@ -529,27 +529,6 @@ fn time_runs_backwards() {
     s.end();
 }
 
-/// A clock that was set back changes nothing: time stands still until it has caught up.
-#[test]
-fn time_runs_backwards() {
-    let mut s = Story::new();
-    s.seconds_pass(100);
-    s.pool.advance(s.now);
-    s.pool.advance(Time::from_secs(1));
-    assert_eq!(s.pool.now(), Time::from_secs(101));
-    s.now = Time::from_secs(50);
-    s.submit("u", "job1", "");
-    s.expect(expect![[r#"
-        capacity: 0
-        queue: (backlog) [u:job1@51s]
-        registered:
-        disconnected:
-        clients: u(1)+61s
-        cached:
-    "#]]);
-    s.end();
-}
-
 /// Absurd rates give absurd times, and no panic.
 #[test]
 fn absurd_rates() {

@@ -95,6 +95,10 @@ fn extensions_keep_their_ids() {
         0xfa88968e688b903b
     );
     assert_eq!(
+        id::<extensions::temporary_pause::Client>(),
+        0xcb857b1f4f698543
+    );
+    assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)
     );

@@ -115,6 +115,11 @@ impl ServePoolAdmin for FakePool {
         Ok(())
     }
 
+    async fn pause_worker(self: Rc<Self>, worker: String, paused: bool) -> Result<(), RpcError> {
+        self.events.add(format!("pause {worker}: {paused}"));
+        Ok(())
+    }
+
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {
         match name.as_str() {
             "w1" => Ok(Worker::serve(Rc::new(FakeWorker))),
@@ -224,6 +229,7 @@ fn a_pool_is_administered() {
         assert_eq!(pool.workers().await.unwrap(), workers());
         pool.set_active("w1", false, true).await.unwrap();
         pool.set_active("w1", true, false).await.unwrap();
+        pool.pause_worker("w1", true).await.unwrap();
         pool.set_rate("carol", 2.5).await.unwrap();
         pool.forget("w2").await.unwrap();
         assert_eq!(
@@ -231,6 +237,7 @@ fn a_pool_is_administered() {
             [
                 "set w1 active: false, auto-create: true",
                 "set w1 active: true, auto-create: false",
+                "pause w1: true",
                 "rate of carol: 2.5",
                 "forget w2"
             ]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use cluster_api::{PoolAdmin, Progress, RpcError, ServePoolAdmin, Worker, WorkerInfo};
-use pool::{ClientId, ForgetError, Rate, WorkerName};
+use pool::{ClientId, ForgetError, InactiveReason, Rate, WorkerName};
 
 use super::{drain, update};
 use crate::cluster::{Cluster, not_durable};
@@ -51,6 +51,16 @@ impl ServePoolAdmin for PoolAdminService {
         };
         let saving = self.reactor.set_paused(&name, !active, auto_create);
         durable(saving.map_err(|pool::UnknownWorker| unknown_worker())?).await
+    }
+
+    /// The pause is the worker's own kind, which its registration starts without: so it ends when the worker
+    /// reconnects, or says itself that it is active.
+    async fn pause_worker(self: Rc<Self>, worker: String, paused: bool) -> Result<(), RpcError> {
+        let connected = self.reactor.connected(&known_name(&worker)?);
+        let (id, _) = connected.ok_or_else(unknown_worker)?;
+        self.reactor
+            .set_active(id, InactiveReason::WorkerPause, !paused)
+            .map_err(|pool::Disconnected| unknown_worker())
     }
 
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {

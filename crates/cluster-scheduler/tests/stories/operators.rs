@@ -386,6 +386,31 @@ fn a_pause_outlives_the_connection() {
 }
 
 #[test]
+fn a_temporary_pause_ends_when_the_worker_reconnects() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        pool.pause_worker("w1", true).await.unwrap();
+        site.shows("  w1 (0): (inactive: worker pause) (0 running)")
+            .await;
+        pool.pause_worker("w1", false).await.unwrap();
+        site.shows("  w1 (0): [] (0 running)").await;
+
+        pool.pause_worker("w1", true).await.unwrap();
+        drop(worker);
+        site.shows("disconnected:\n  w1").await;
+        let error = pool.pause_worker("w1", true).await.unwrap_err();
+        assert_eq!(error.reason, "Unknown worker");
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        site.shows("  w1 (0): [] (0 running)").await;
+        drop(worker);
+        site.finish().await;
+    });
+}
+
+#[test]
 fn a_database_that_cannot_be_written() {
     story(async {
         let site = Site::start().await;

@@ -105,6 +105,7 @@ impl State {
         let child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "ocluster-watchdog"])
             .env_clear()
+            .current_dir("/")
             .stdin(Stdio::from(reader))
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use cluster_api::{Pipelined, PoolAdmin, WorkerInfo};
+use cluster_api::{Pipelined, PoolAdmin, RpcErrorKind, WorkerInfo};
 
 use super::service::{Service, failed};
 use super::{drain, workers};
@@ -64,38 +64,62 @@ async fn target(connect: &ConnectArgs, positionals: Vec<OsString>) -> Result<Tar
     })
 }
 
-/// Pauses or unpauses one worker for the readme's commands, which are silent when all is well.
-async fn set_one_active(
-    connect: &ConnectArgs,
-    positionals: Vec<OsString>,
-    active: bool,
-) -> Result<(), CommandError> {
-    let Target {
-        pool,
-        worker,
-        _service,
-    } = target(connect, positionals).await?;
-    let Some(worker) = worker else {
-        let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
-        return Err(workers::choose(&known, false));
-    };
-    pool.set_active(&worker, active, false)
-        .await
-        .map_err(failed("PoolAdmin.setActive"))
-}
-
 pub(super) async fn pause_worker(
     connect: &ConnectArgs,
     args: PauseWorkerArgs,
 ) -> Result<(), CommandError> {
-    set_one_active(connect, args.positionals, false).await
+    let (target, worker) = one_worker(connect, args.positionals).await?;
+    match target.pool.pause_worker(&worker, true).await {
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+            remembered_pause(&target.pool, &worker).await
+        }
+        result => result.map_err(failed("TemporaryPause.pauseWorker")),
+    }
 }
 
+/// Pauses a worker of a scheduler that knows one kind of pause only, and says what that means where it matters.
+async fn remembered_pause(pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
+    pool.set_active(worker, false, false)
+        .await
+        .map_err(failed("PoolAdmin.setActive"))?;
+    eprintln!(
+        "note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused",
+        quoted(worker)
+    );
+    Ok(())
+}
+
+/// Ends both kinds of pause: whoever asks for a worker to be unpaused wants it to work.
 pub(super) async fn unpause_worker(
     connect: &ConnectArgs,
     args: UnpauseWorkerArgs,
 ) -> Result<(), CommandError> {
-    set_one_active(connect, args.positionals, true).await
+    let (target, worker) = one_worker(connect, args.positionals).await?;
+    target
+        .pool
+        .set_active(&worker, true, false)
+        .await
+        .map_err(failed("PoolAdmin.setActive"))?;
+    match target.pool.pause_worker(&worker, false).await {
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(()),
+        result => result.map_err(failed("TemporaryPause.pauseWorker")),
+    }
+}
+
+/// Returns the one worker that the readme's commands are about.
+async fn one_worker(
+    connect: &ConnectArgs,
+    positionals: Vec<OsString>,
+) -> Result<(Target, String), CommandError> {
+    let mut target = target(connect, positionals).await?;
+    match target.worker.take() {
+        Some(worker) => Ok((target, worker)),
+        None => {
+            let known = target.pool.workers().await;
+            let known = known.map_err(failed("PoolAdmin.workers"))?;
+            Err(workers::choose(&known, false))
+        }
+    }
 }
 
 pub(super) async fn pause(connect: &ConnectArgs, args: PauseArgs) -> Result<(), CommandError> {

@@ -1,0 +1,112 @@
+//! `ocluster dev`: a scheduler and a worker in one process, for trying things out and for tests of one's own clients.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_worker::{Capacity, WorkerConfig, WorkerName};
+use vat::Address;
+
+use crate::capability_args::CapFile;
+use crate::error::CommandError;
+use crate::program::print;
+use crate::signals::Interrupts;
+use crate::worker::{self, DockerArgs};
+
+/// Run a scheduler and a worker in one process
+///
+/// Everything is kept under the state directory, with the cap files directly in it.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The directory to keep everything in, made if missing
+    #[arg(long, value_name = "DIR", default_value = "./ocluster-dev")]
+    state_dir: PathBuf,
+    /// How many jobs to run at once
+    #[arg(long, value_name = "N", default_value = "2")]
+    capacity: Capacity,
+    /// The name of the worker
+    #[arg(long, value_name = "ID", default_value = "dev")]
+    name: WorkerName,
+    /// The name of the pool
+    #[arg(long, value_name = "NAME", default_value = "linux-x86_64")]
+    pool: FileName,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "tcp:127.0.0.1:0")]
+    listen: Address,
+    #[command(flatten)]
+    docker: DockerArgs,
+}
+
+/// Runs both until one ends or the user has had enough.
+pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
+    let mut interrupts = Interrupts::listen()?;
+    make_dir(&args.state_dir)?;
+    let scheduler = Scheduler::start(args.scheduler_config())
+        .await
+        .map_err(CommandError::caused)?;
+    let pool_cap = CapFile::existing(
+        args.file(&format!("pool-{}.cap", args.pool)),
+        "the pool's cap file",
+    )?;
+    print(&args.introduction())?;
+    let config = WorkerConfig {
+        capacity: args.capacity,
+        docker: args.docker.clone().into(),
+        ..WorkerConfig::new(
+            args.name.clone(),
+            args.file("worker"),
+            worker::environment(),
+        )
+    };
+    let mut serving = std::pin::pin!(scheduler.run());
+    let outcome = tokio::select! {
+        () = &mut serving => return Err(CommandError::failed("the scheduler has ended")),
+        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts) => ended.map(drop),
+    };
+    scheduler.shutdown();
+    serving.await;
+    outcome
+}
+
+impl Args {
+    fn file(&self, name: &str) -> PathBuf {
+        self.state_dir.join(name)
+    }
+
+    fn scheduler_config(&self) -> SchedulerConfig {
+        SchedulerConfig {
+            state_dir: self.file("scheduler"),
+            secrets_dir: self.state_dir.clone(),
+            key: KeySource::File(self.file("key.pem")),
+            listen: self.listen.clone(),
+            public: None,
+            transport: Transport::Tls,
+            pools: BTreeSet::from([self.pool.clone()]),
+            default_clients: Vec::new(),
+        }
+    }
+
+    /// Returns what is said on standard output when the scheduler is ready.
+    fn introduction(&self) -> String {
+        let submission = self.file("submission.cap");
+        let admin = self.file("admin.cap");
+        format!(
+            "A scheduler and a worker are running. Try, in another terminal:\n\n  \
+               ocluster-client submit-docker {submission} --pool={pool} --local-dockerfile Dockerfile\n  \
+               ocluster-admin show {admin} {pool}\n\n\
+             Ctrl-C ends them.\n",
+            submission = submission.display(),
+            admin = admin.display(),
+            pool = self.pool,
+        )
+    }
+}
+
+fn make_dir(path: &Path) -> Result<(), CommandError> {
+    std::fs::create_dir_all(path).map_err(|error| {
+        CommandError::failed(format_args!(
+            "option '--state-dir': failed to make '{}': {error}",
+            path.display()
+        ))
+    })
+}

@@ -1,0 +1,166 @@
+//! `ocluster-worker`: from its options to a running worker.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use cluster_worker::{
+    Capacity, DockerConfig, Environment, Exit, Gigabytes, Percent, PullPolicy, WorkerConfig,
+    WorkerName,
+};
+use tokio::sync::oneshot;
+use vat::SturdyRef;
+
+use crate::capability_args::{CapFile, ConnectArgs};
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::program;
+use crate::signals::Interrupts;
+
+const NAME: &str = "ocluster-worker";
+
+/// Runs `ocluster-worker`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Run build jobs from an OCluster scheduler
+///
+/// The pool's cap file is given as the argument CAP, or with --connect.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    override_usage = "ocluster-worker [OPTIONS] [CAP] --name <ID> --state-dir <PATH>"
+)]
+pub struct Args {
+    #[arg(hide = true)]
+    positionals: Vec<OsString>,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// This worker's name, unique in its pool
+    #[arg(long, value_name = "ID")]
+    name: WorkerName,
+    /// How many jobs to run at once
+    #[arg(long, value_name = "N", default_value = "10")]
+    capacity: Capacity,
+    /// The directory for sources and logs, made if missing
+    #[arg(long, value_name = "PATH")]
+    state_dir: PathBuf,
+    /// Repositories that jobs may push images to
+    #[arg(long, value_name = "REPO,...", value_delimiter = ',')]
+    allow_push: Vec<String>,
+    #[command(flatten)]
+    docker: DockerArgs,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+/// Options about Docker, which `ocluster dev` has too.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DockerArgs {
+    /// Prune Docker's files when less than this percentage of their partition is free
+    #[arg(long, value_name = "PERCENT")]
+    prune_threshold: Option<Percent>,
+    /// Prune Docker's files when its images take more than this many GB
+    #[arg(long, value_name = "GB")]
+    docker_max_df_size: Option<Gigabytes>,
+    /// When docker build fetches the base image
+    #[arg(long, value_name = "WHEN", default_value = "always")]
+    docker_pull: Pull,
+}
+
+impl From<DockerArgs> for DockerConfig {
+    fn from(args: DockerArgs) -> Self {
+        Self {
+            pull: args.docker_pull.into(),
+            prune_threshold: args.prune_threshold,
+            max_df_size: args.docker_max_df_size,
+            ..Self::default()
+        }
+    }
+}
+
+/// When `docker build` fetches the base image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Pull {
+    /// Before each build, so that it is the newest.
+    #[value(help = "before each build, so that it is the newest")]
+    Always,
+    /// When it is not there.
+    #[value(help = "when it is not there")]
+    Missing,
+    /// Not at all: for machines without a registry.
+    #[value(help = "not at all, for machines without a registry")]
+    Never,
+}
+
+impl From<Pull> for PullPolicy {
+    fn from(pull: Pull) -> Self {
+        match pull {
+            Pull::Always => Self::Always,
+            Pull::Missing => Self::Missing,
+            Pull::Never => Self::Never,
+        }
+    }
+}
+
+impl Args {
+    fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
+        let (cap, positionals) = self.connect.split(self.positionals)?;
+        positionals.finish()?;
+        let config = WorkerConfig {
+            capacity: self.capacity,
+            allow_push: self
+                .allow_push
+                .into_iter()
+                .filter(|repo| !repo.is_empty())
+                .collect(),
+            docker: self.docker.into(),
+            ..WorkerConfig::new(self.name, self.state_dir, environment())
+        };
+        Ok((config, cap))
+    }
+}
+
+/// Returns what of our environment the programs that a worker runs may see.
+pub(crate) fn environment() -> Environment {
+    Environment::from_vars(std::env::vars_os())
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    args.logging.start(Verbosity::Info);
+    let mut interrupts = Interrupts::listen()?;
+    let (config, cap) = args.config()?;
+    let scheduler = cap.load()?;
+    match run_until_interrupted(config, scheduler, &mut interrupts).await? {
+        Exit::Shutdown => Ok(()),
+        // Upstream's worker ends with code 1 after an update, so that its supervisor starts the new version.
+        Exit::Updated => Err(CommandError::already_reported()),
+    }
+}
+
+/// Runs a worker until it ends by itself, or until the first interrupt has made it end. The second ends it at once.
+pub(crate) async fn run_until_interrupted(
+    config: WorkerConfig,
+    scheduler: SturdyRef,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, CommandError> {
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        // An error means that we have been dropped, and the worker with us.
+        drop(stopped.await);
+    };
+    let mut running = std::pin::pin!(cluster_worker::run(config, scheduler, shutdown));
+    let first = tokio::select! {
+        ended = &mut running => return ended.map_err(CommandError::caused),
+        first = interrupts.next() => first,
+    };
+    tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
+    // It has ended by itself if it does not listen any more.
+    let _ = stop.send(());
+    tokio::select! {
+        ended = running => ended.map_err(CommandError::caused),
+        _ = interrupts.next() => Err(CommandError::interrupted(first, "Ended without waiting for jobs to stop")),
+    }
+}

@@ -1,0 +1,453 @@
+//! The admin's commands against a real scheduler with real workers.
+
+use expect_test::{Expect, expect};
+
+use crate::cluster::{Cluster, POOL};
+
+/// Checks what a command of the admin says.
+fn check(cluster: &Cluster, command: &str, args: &str, expected: Expect) {
+    expected.assert_eq(&cluster.admin(command, args).transcript());
+}
+
+#[test]
+fn pausing_and_forgetting_workers() {
+    let mut cluster = Cluster::start();
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 --all",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
+        No workers connected to pool (nothing to do).
+    "#]],
+    );
+    check(
+        &cluster,
+        "update",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64
+        2> No workers connected to pool!
+        [exit code 1]
+    "#]],
+    );
+    let w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
+
+    // Which one?
+    check(
+        &cluster,
+        "pause",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect (or use --all).
+        2> Candidates are:
+        2> w1
+        2> w2
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 nobody",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 nobody
+        2> PoolAdmin.setActive: Failed: Unknown worker
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 w1
+        Success.
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
+        w1: Paused
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "linux-x86_64 w2 --terse",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w2 --terse
+        Running
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "linux-x86_64 nobody",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 nobody
+        nobody: Not found
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "--terse linux-x86_64",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap --terse linux-x86_64
+        w1
+        w2
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 --all",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
+        (worker "w1" is already done)
+        Updating w2…
+        Success.
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 --all",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
+        (worker "w1" is already done)
+        (worker "w2" is already done)
+        Nothing to do.
+    "#]],
+    );
+    check(
+        &cluster,
+        "unpause",
+        "--all linux-x86_64",
+        expect![[r#"
+        $ ocluster-admin unpause ./capnp-secrets/admin.cap --all linux-x86_64
+        Updating w1, w2…
+        Success.
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        "linux-x86_64 --auto-create w9",
+        expect![[r#"
+            $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --auto-create w9
+            Success.
+        "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect (or use --all).
+        2> Candidates are:
+        2> w1
+        2> w2
+        2> w9 (disconnected, paused)
+        [exit code 1]
+    "#]],
+    );
+
+    // Waiting for the jobs of a worker.
+    check(
+        &cluster,
+        "pause",
+        "--wait linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap --wait linux-x86_64 w1
+        Waiting for jobs to finish…
+        w1: Running jobs: 0
+        Success.
+    "#]],
+    );
+
+    // A worker that has gone can be forgotten.
+    check(
+        &cluster,
+        "forget",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
+        Failed: Worker "w1" is still connected!
+        [exit code 1]
+    "#]],
+    );
+    w1.signal(rustix::process::Signal::TERM);
+    assert_eq!(w1.wait().code(), 0);
+    check(
+        &cluster,
+        "forget",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect.
+        2> Candidates are:
+        2> w1 (disconnected, paused)
+        2> w9 (disconnected, paused)
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
+    "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        "linux-x86_64 w9",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w9
+    "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
+        No disconnected workers in pool (nothing to forget).
+    "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
+        Failed: Worker "w1" not known in this pool
+        [exit code 1]
+    "#]],
+    );
+}
+
+#[test]
+fn pause_and_wait_shows_the_jobs_end() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    let mut pause = cluster
+        .place
+        .start("ocluster-admin pause --wait ./capnp-secrets/admin.cap linux-x86_64 w1");
+    pause.wait_for_output("Running jobs: 1");
+    cluster.release_builds();
+    let _job = client.wait().success();
+    expect![[r#"
+        $ ocluster-admin pause --wait ./capnp-secrets/admin.cap linux-x86_64 w1
+        Waiting for jobs to finish…
+        w1: Running jobs: 1
+        w1: Running jobs: 0
+        Success.
+    "#]]
+    .assert_eq(&pause.wait().success().transcript());
+}
+
+#[test]
+fn updating_a_pool_begins_with_one_worker() {
+    let mut cluster = Cluster::start();
+    let mut w1 = cluster.worker("w1");
+    let mut w2 = cluster.worker("w2");
+    let w3 = cluster.worker("w3");
+    w3.signal(rustix::process::Signal::TERM);
+    assert_eq!(w3.wait().code(), 0);
+
+    let update = cluster
+        .place
+        .start("ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64");
+    w1.wait_for("Updating");
+    assert!(
+        !w2.stderr().contains("Self-update requested"),
+        "the second was updated before the first was back"
+    );
+    assert_eq!(w1.wait().code(), 1);
+    let _w1 = cluster.worker("w1");
+    w2.wait_for("Updating");
+    assert_eq!(w2.wait().code(), 1);
+    let _w2 = cluster.worker("w2");
+    expect![[r#"
+        $ ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64
+        Testing update on first worker in pool: "w1"
+        w1: Restarting
+        Canary updated OK. Updating the others: [w2]
+        w2: Restarting
+        "w2" restarted OK.
+        All pool workers restarted.
+        WARNING: disconnected workers not updated:
+          w3
+    "#]]
+    .assert_eq(&update.wait().success().transcript());
+}
+
+#[test]
+fn clients_come_and_go() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let added = cluster.admin("add-client", "alice").success();
+    assert!(
+        added.stdout.starts_with("capnp://sha-256:"),
+        "{}",
+        added.stdout
+    );
+    cluster.place.write("alice.cap", &added.stdout);
+
+    check(
+        &cluster,
+        "add-client",
+        "alice",
+        expect![[r#"
+        $ ocluster-admin add-client ./capnp-secrets/admin.cap alice
+        2> Failed: Client "alice" already registered!
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "list-clients",
+        "",
+        expect![[r#"
+        $ ocluster-admin list-clients ./capnp-secrets/admin.cap
+        alice
+    "#]],
+    );
+    check(
+        &cluster,
+        "set-rate",
+        "linux-x86_64 alice 2.5",
+        expect![[r#"
+            $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 alice 2.5
+        "#]],
+    );
+    check(
+        &cluster,
+        "set-rate",
+        "linux-x86_64 alice -1",
+        expect![[r#"
+        $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 alice -1
+        2> PoolAdmin.setRate: Failed: rate -1 can't be used; give a finite number above zero
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "set-rate",
+        "linux-x86_64 nobody 1",
+        expect![[r#"
+        $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 nobody 1
+        2> PoolAdmin.setRate: Failed: No such user
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "set-rate",
+        "nowhere alice 1",
+        expect![[r#"
+        $ ocluster-admin set-rate ./capnp-secrets/admin.cap nowhere alice 1
+        2> PoolAdmin.setRate: Failed: No such pool
+        [exit code 1]
+    "#]],
+    );
+
+    let line = "ocluster-client -c alice.cap submit-docker --pool linux-x86_64 --local-dockerfile Dockerfile";
+    let _job = cluster.place.run(line).success();
+    check(
+        &cluster,
+        "show",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
+        capacity: 1
+        queue: (ready) [w1]
+        registered:
+          w1 (0): [] (0 running)
+        disconnected:
+        clients: alice(2)+4m
+    "#]],
+    );
+    check(
+        &cluster,
+        "remove-client",
+        "alice",
+        expect![[r#"
+        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
+    "#]],
+    );
+    check(
+        &cluster,
+        "remove-client",
+        "alice",
+        expect![[r#"
+        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
+        2> Admin.removeClient: Failed: Unknown client "alice"
+        [exit code 1]
+    "#]],
+    );
+    let refused = cluster.place.run(line);
+    assert_eq!(refused.code(), 1);
+    assert!(
+        refused.stderr.contains("Unknown persistent service ID"),
+        "{}",
+        refused.stderr
+    );
+
+    // A client's cap file is not the admin's.
+    let wrong = cluster
+        .place
+        .run("ocluster-admin show ./capnp-secrets/submission.cap");
+    expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/submission.cap
+        2> Admin.pools: Unimplemented: Method not implemented.
+        2> Hint: is this the scheduler's admin.cap?
+        [exit code 1]
+    "#]]
+    .assert_eq(&wrong.transcript());
+}
+
+#[test]
+fn exec_runs_a_command_for_each_worker() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
+    let ran = cluster
+        .admin("exec", "linux-x86_64 -- echo -n {} ")
+        .success();
+    let mut names: Vec<char> = ran.stdout.chars().collect();
+    names.sort_unstable();
+    assert_eq!(String::from_iter(names), "12ww");
+    check(
+        &cluster,
+        "exec",
+        "linux-x86_64 false",
+        expect![[r#"
+        $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 false
+        2> Sub-process failed with exit code 1
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "exec",
+        "linux-x86_64 no-such-program",
+        expect![[r#"
+            $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 no-such-program
+            2> failed to run 'no-such-program': No such file or directory (os error 2)
+            [exit code 1]
+        "#]],
+    );
+}

@@ -1,0 +1,312 @@
+//! Running programs in a directory of their own, never for ever.
+
+use std::ffi::OsStr;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// How long anything may take. Far longer than it does, so that a slow machine fails no test.
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often something is looked at that we wait for.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// A directory that a test has to itself.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// Makes an empty one.
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Writes a file.
+    pub(crate) fn write(&self, name: &str, contents: &str) -> PathBuf {
+        let path = self.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file is in a directory"))
+            .expect("made the directory");
+        std::fs::write(&path, contents).expect("wrote the file");
+        path
+    }
+
+    /// Runs a command line such as `ocluster-admin show x.cap` to its end.
+    pub(crate) fn run(&self, line: &str) -> Outcome {
+        self.start(line).wait()
+    }
+
+    /// Starts a command line.
+    pub(crate) fn start(&self, line: &str) -> Running {
+        self.start_words(&line.split_whitespace().collect::<Vec<_>>())
+    }
+
+    /// Starts a command line on a terminal of its own, to which it writes everything.
+    pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
+        let (name, args) = line.split_once(' ').expect("a command line has words");
+        let line = format!("{} {args}", program(name));
+        self.spawn("script", &["-qec", &line, "/dev/null"])
+    }
+
+    /// Starts a command line whose words may contain spaces.
+    pub(crate) fn start_words(&self, words: &[impl AsRef<OsStr>]) -> Running {
+        let (name, args) = words.split_first().expect("a command line has words");
+        let name = name
+            .as_ref()
+            .to_str()
+            .expect("our programs have plain names");
+        self.spawn(program(name), args)
+    }
+
+    fn spawn(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Running {
+        let mut command = Command::new(program);
+        // The fake engine comes first in the path, then what it needs itself.
+        let path = format!(
+            "{}:/usr/local/bin:/usr/bin:/bin",
+            self.path().join("bin").display()
+        );
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", path)
+            .env("HOME", self.path())
+            .env("COLUMNS", "100")
+            .env("TZ", "UTC")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started the program");
+        Running {
+            line: shown(program, args),
+            stdout: Collected::from(child.stdout.take().expect("its output")),
+            stderr: Collected::from(child.stderr.take().expect("its errors")),
+            child,
+            here: self.path().display().to_string(),
+        }
+    }
+}
+
+/// Returns a command line as a user would write it.
+fn shown(program: &str, args: &[impl AsRef<OsStr>]) -> String {
+    let program = Path::new(program).file_name().unwrap_or_default();
+    let words = std::iter::once(program).chain(args.iter().map(AsRef::as_ref));
+    words
+        .map(|word| word.display().to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn program(name: &str) -> &'static str {
+    match name {
+        "ocluster" => env!("CARGO_BIN_EXE_ocluster"),
+        "ocluster-scheduler" => env!("CARGO_BIN_EXE_ocluster-scheduler"),
+        "ocluster-worker" => env!("CARGO_BIN_EXE_ocluster-worker"),
+        "ocluster-client" => env!("CARGO_BIN_EXE_ocluster-client"),
+        "ocluster-admin" => env!("CARGO_BIN_EXE_ocluster-admin"),
+        other => panic!("no program called {other}"),
+    }
+}
+
+/// What a program has written so far.
+struct Collected {
+    text: Arc<Mutex<Vec<u8>>>,
+    closed: Arc<AtomicBool>,
+    reader: JoinHandle<()>,
+}
+
+impl Collected {
+    fn from(mut pipe: impl std::io::Read + Send + 'static) -> Self {
+        let text = Arc::<Mutex<Vec<u8>>>::default();
+        let sink = Arc::clone(&text);
+        let closed = Arc::<AtomicBool>::default();
+        let no_more = Arc::clone(&closed);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut buffer)
+                && !no_more.load(Ordering::Relaxed)
+            {
+                sink.lock()
+                    .expect("no reader panics")
+                    .extend_from_slice(&buffer[..n]);
+            }
+        });
+        Self {
+            text,
+            closed,
+            reader,
+        }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().expect("no reader panics")).into_owned()
+    }
+}
+
+/// A program that has been started. Dropping it kills it.
+pub(crate) struct Running {
+    line: String,
+    child: Child,
+    stdout: Collected,
+    stderr: Collected,
+    here: String,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    /// Waits until standard error has `text`.
+    pub(crate) fn wait_for(&mut self, text: &str) {
+        self.wait_until(text, |running| running.stderr().contains(text));
+    }
+
+    /// Waits until standard output has `text`.
+    pub(crate) fn wait_for_output(&mut self, text: &str) {
+        self.wait_until(text, |running| running.stdout().contains(text));
+    }
+
+    fn wait_until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
+        let begin = Instant::now();
+        while !done(self) {
+            let ended = self.child.try_wait().expect("asked for its status");
+            assert!(
+                ended.is_none() && begin.elapsed() < LIMIT,
+                "{} never said {what:?} (ended: {ended:?})\nstdout: {}\nstderr: {}",
+                self.line,
+                self.stdout(),
+                self.stderr(),
+            );
+            std::thread::sleep(GLANCE);
+        }
+    }
+
+    /// Stops reading its standard output, after the next piece.
+    pub(crate) fn close_output(&self) {
+        self.stdout.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.pid()).expect("a process id is small");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a process id is not 0");
+        rustix::process::kill_process(pid, signal).expect("sent a signal");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Outcome {
+        let begin = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("asked for its status") {
+                break status;
+            }
+            assert!(
+                begin.elapsed() < LIMIT,
+                "{} did not end\nstdout: {}\nstderr: {}",
+                self.line,
+                self.stdout(),
+                self.stderr()
+            );
+            std::thread::sleep(GLANCE);
+        };
+        // Its children may still hold the pipes, but nothing of ours leaves children behind.
+        let begin = Instant::now();
+        while !(self.stdout.reader.is_finished() && self.stderr.reader.is_finished()) {
+            assert!(
+                begin.elapsed() < LIMIT,
+                "{} left somebody behind with its output",
+                self.line
+            );
+            std::thread::sleep(GLANCE);
+        }
+        Outcome {
+            line: self.line.replace(&self.here, "$DIR"),
+            status,
+            stdout: self.stdout().replace(&self.here, "$DIR"),
+            stderr: self.stderr().replace(&self.here, "$DIR"),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// How a program ended, and what it said.
+#[must_use = "look at how it ended"]
+pub(crate) struct Outcome {
+    line: String,
+    status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Outcome {
+    /// Returns the exit code.
+    pub(crate) fn code(&self) -> i32 {
+        self.status
+            .code()
+            .unwrap_or_else(|| panic!("{} died of a signal: {}", self.line, self.stderr))
+    }
+
+    /// Checks that it succeeded.
+    pub(crate) fn success(self) -> Self {
+        assert!(self.status.success(), "{}", self.transcript());
+        self
+    }
+
+    /// Returns the command line, everything it said, and its exit code if it failed.
+    pub(crate) fn transcript(&self) -> String {
+        let mut text = format!("$ {}\n{}", self.line, self.stdout);
+        for line in self.stderr.lines().filter(|line| !is_progress(line)) {
+            text.push_str(&format!("2> {line}\n"));
+        }
+        match self.status.code() {
+            Some(0) => {}
+            Some(code) => text.push_str(&format!("[exit code {code}]\n")),
+            None => text.push_str(&format!("[{}]\n", self.status)),
+        }
+        without_ports(&text)
+    }
+}
+
+/// Returns `text` with ports, which the system picks, replaced.
+fn without_ports(text: &str) -> String {
+    const HOST: &str = "127.0.0.1:";
+    let mut pieces = text.split(HOST);
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        out.push_str(HOST);
+        out.push_str("PORT");
+        out.push_str(piece.trim_start_matches(|c: char| c.is_ascii_digit()));
+    }
+    out
+}
+
+/// Tells whether a line is about the connection, whose port differs from run to run.
+fn is_progress(line: &str) -> bool {
+    line.starts_with("Connecting to tcp:127.0.0.1:") && line.ends_with("... OK")
+}

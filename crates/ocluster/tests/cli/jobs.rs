@@ -1,0 +1,146 @@
+//! A client and its job: how both end.
+
+use expect_test::expect;
+use rustix::process::Signal;
+
+use crate::cluster::Cluster;
+
+#[test]
+fn a_failed_build_fails_the_client() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.fail
+        Tailing log:
+        Building on w1
+        FROM busybox
+        RUN FAIL
+        docker-build failed with exit-code 1
+        Failed: Build failed.
+        [exit code 1]
+    "#]].assert_eq(&cluster.submit("Dockerfile.fail").wait().transcript());
+}
+
+#[test]
+fn an_unknown_pool_is_named_with_the_known_ones() {
+    let cluster = Cluster::start();
+    let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile Dockerfile";
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile Dockerfile
+        Tailing log:
+        2> Error tailing logs: Failed: Pool ID "nowhere" not one of {linux-arm32, linux-x86_64}
+        [exit code 1]
+    "#]].assert_eq(&cluster.place.run(line).transcript());
+}
+
+#[test]
+fn ctrl_c_cancels_the_job_and_says_so() {
+    let mut cluster = Cluster::start();
+    let mut w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    client.signal(Signal::INT);
+    let ended = client.wait();
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        Tailing log:
+        Building on w1
+        FROM busybox
+        RUN WAIT
+        Job cancelled
+        Failed: Build cancelled.
+        2> Cancelling the job (interrupt again to leave at once)
+        2> Interrupted: the job was cancelled.
+        [exit code 130]
+    "#]].assert_eq(&ended.transcript());
+    w1.wait_for("Job cancelled");
+}
+
+#[test]
+fn ctrl_c_takes_a_queued_job_out_of_the_backlog() {
+    let mut cluster = Cluster::start();
+    let mut client = cluster.submit("Dockerfile");
+    client.wait_for_output("Tailing log:");
+    cluster.scheduler.wait_for("Received new job request");
+    client.signal(Signal::TERM);
+    assert_eq!(client.wait().code(), 143);
+    cluster.shows("queue: (backlog) []");
+}
+
+#[test]
+fn a_closed_output_cancels_the_job_quietly() {
+    let mut cluster = Cluster::start();
+    let mut w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.chatter");
+    client.wait_for_output("chatter");
+    client.close_output();
+    w1.wait_for("Job cancelled");
+    let ended = client.wait();
+    assert_eq!(
+        (ended.code(), ended.stderr.contains("Broken pipe")),
+        (1, false),
+        "{}",
+        ended.transcript()
+    );
+}
+
+#[test]
+fn a_killed_worker_is_named() {
+    let mut cluster = Cluster::start();
+    let w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    w1.signal(Signal::KILL);
+    let ended = client.wait();
+    assert_eq!(ended.code(), 1);
+    let lost = "Error tailing logs: Disconnected: worker \"w1\" disconnected";
+    assert!(ended.stderr.contains(lost), "{}", ended.stderr);
+    let hint =
+        "Hint: the worker that had the job was lost, which ended the job; it was not retried";
+    assert!(ended.stderr.contains(hint), "{}", ended.stderr);
+    cluster.release_builds();
+}
+
+#[test]
+fn a_stopped_scheduler_ends_its_clients() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    cluster.scheduler.signal(Signal::TERM);
+    let ended = client.wait();
+    assert_eq!(ended.code(), 1);
+    assert!(
+        ended.stderr.contains("Error tailing logs: Disconnected: "),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended
+            .stderr
+            .contains("Hint: the connection to the scheduler at tcp:127.0.0.1:"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(cluster.scheduler.wait().code(), 0);
+}
+
+#[test]
+fn a_terminal_is_told_what_a_job_waits_for() {
+    let mut cluster = Cluster::start();
+    let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 \
+                --local-dockerfile Dockerfile";
+    let mut first = cluster.place.start_on_terminal(line);
+    first.wait_for_output("queued: next in line");
+    let mut second = cluster.place.start_on_terminal(line);
+    second.wait_for_output("queued: 1 job ahead of this one");
+    // Once there is a log, there is nothing else.
+    let _w1 = cluster.worker("w1");
+    let ended = first.wait().success();
+    assert!(
+        ended.stdout.contains("\r\u{1b}[KBuilding on w1"),
+        "{:?}",
+        ended.stdout
+    );
+    let _second = second.wait().success();
+}

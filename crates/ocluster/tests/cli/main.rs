@@ -1,0 +1,10 @@
+//! The real programs, as a user runs them: with a cleared environment, real TLS on loopback, and every output looked at.
+
+mod admin;
+mod cluster;
+mod harness;
+mod help;
+mod jobs;
+mod mistakes;
+mod readme;
+mod toolbox;

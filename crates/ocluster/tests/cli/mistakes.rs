@@ -1,0 +1,264 @@
+//! Command lines that make no sense, and cap files that lead nowhere: what is said, and the exit code.
+
+use expect_test::{Expect, expect};
+
+use crate::cluster::Cluster;
+use crate::harness::Place;
+
+/// Checks what is said about each of the command lines.
+fn check(place: &Place, lines: &[&str], expected: Expect) {
+    let transcripts: Vec<String> = lines
+        .iter()
+        .map(|line| place.run(line).transcript())
+        .collect();
+    expected.assert_eq(&transcripts.join("\n"));
+}
+
+#[test]
+fn on_the_command_line() {
+    let place = Place::new();
+    place.write("admin.cap", "capnp://");
+    check(
+        &place,
+        &[
+            "ocluster-admin show",
+            "ocluster-admin show nowhere.cap",
+            "ocluster-admin -c nowhere.cap show",
+            "ocluster-admin pause admin.cap",
+            "ocluster-admin u admin.cap",
+            "ocluster-admin show admin.cap a b c",
+            "ocluster-admin set-rate admin.cap pool alice fast",
+            "ocluster-admin exec admin.cap pool",
+            "ocluster-client submit-docker admin.cap",
+        ],
+        expect![[r#"
+            $ ocluster-admin show
+            2> ocluster-admin: required argument CAP is missing
+            2> Hint: give the cap file as the first argument, or with --connect=FILE
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin show nowhere.cap
+            2> ocluster-admin: argument CAP: no 'nowhere.cap' file or directory
+            2> Hint: the scheduler writes cap files to its --secrets-dir when it starts
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin -c nowhere.cap show
+            2> ocluster-admin: option '--connect': no 'nowhere.cap' file or directory
+            2> Hint: the scheduler writes cap files to its --secrets-dir when it starts
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin pause admin.cap
+            2> ocluster-admin: required argument POOL is missing
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin u admin.cap
+            2> ocluster-admin: command 'u' ambiguous and could be either 'unpause' or 'unpause-worker' or 'update'
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin show admin.cap a b c
+            2> ocluster-admin: too many arguments, don't know what to do with 'c'
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin set-rate admin.cap pool alice fast
+            2> ocluster-admin: argument RATE: invalid value 'fast', expected a number
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin exec admin.cap pool
+            2> ocluster-admin: required argument CMD is missing
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-client submit-docker admin.cap
+            2> ocluster-client: the following required arguments were not provided:
+            2>   --pool <ID>
+            2> 
+            2> Usage: ocluster-client submit-docker [OPTIONS] [CAP] --pool <ID> [URL HASH...]
+            2> Try 'ocluster-client --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn in_a_services_options() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    check(
+        &place,
+        &[
+            "ocluster-scheduler --pools=a",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost --state-dir=s --pools=a",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost:x --state-dir=s --pools=a",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=ftp:x --state-dir=s --pools=a",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=,",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a/b",
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a",
+            "ocluster-scheduler --listen-prometheus=9090",
+            "ocluster-worker pool.cap --state-dir=s",
+            "ocluster-worker pool.cap --name=w --state-dir=s --prune-threshold=101",
+            "ocluster-worker pool.cap --name=w --state-dir=s --capacity=0",
+            "ocluster-worker pool.cap --name=w --state-dir=s --docker-pull=sometimes",
+            "ocluster-worker pool.cap extra --name=w --state-dir=s",
+            "ocluster-worker pool.cap --name=w --state-dir=s --obuilder-store=zfs:tank",
+        ],
+        expect![[r#"
+            $ ocluster-scheduler --pools=a
+            2> ocluster-scheduler: the following required arguments were not provided:
+            2>   --capnp-secret-key-file <PATH>
+            2>   --capnp-listen-address <ADDR>
+            2>   --state-dir <DIR>
+            2> 
+            2> Usage: ocluster-scheduler --capnp-secret-key-file <PATH> --capnp-listen-address <ADDR> --state-dir <DIR> --pools <NAMES>
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost --state-dir=s --pools=a
+            2> ocluster-scheduler: invalid value 'tcp:localhost' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost:x --state-dir=s --pools=a
+            2> ocluster-scheduler: invalid value 'tcp:localhost:x' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost:x": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=ftp:x --state-dir=s --pools=a
+            2> ocluster-scheduler: invalid value 'ftp:x' for '--capnp-listen-address <ADDR>': invalid address "ftp:x": expected tcp:HOST:PORT or unix:PATH
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=,
+            2> ocluster-scheduler: option '--pools': give at least one pool name
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a/b
+            2> ocluster-scheduler: option '--pools': the name "a/b" contains a '/', but becomes part of a file's name; choose another
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a
+            2> ocluster-scheduler: option '--secrets-dir': no './capnp-secrets' directory
+            2> Hint: make it with: mkdir ./capnp-secrets
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-scheduler --listen-prometheus=9090
+            2> ocluster-scheduler: option '--listen-prometheus' is not supported yet: there is no metrics endpoint
+            2> Hint: start it without this option
+            2> Try 'ocluster-scheduler --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --state-dir=s
+            2> ocluster-worker: the following required arguments were not provided:
+            2>   --name <ID>
+            2> 
+            2> Usage: ocluster-worker [OPTIONS] [CAP] --name <ID> --state-dir <PATH>
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --name=w --state-dir=s --prune-threshold=101
+            2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT>': prune_threshold must be in the range 0 to 100, not "101"
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --name=w --state-dir=s --capacity=0
+            2> ocluster-worker: invalid value '0' for '--capacity <N>': invalid capacity "0": it must be a number of at least 1
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --name=w --state-dir=s --docker-pull=sometimes
+            2> ocluster-worker: invalid value 'sometimes' for '--docker-pull <WHEN>'
+            2>   [possible values: always, missing, never]
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap extra --name=w --state-dir=s
+            2> ocluster-worker: too many arguments, don't know what to do with 'extra'
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --name=w --state-dir=s --obuilder-store=zfs:tank
+            2> ocluster-worker: option '--obuilder-store' is not supported yet: workers build Docker jobs only
+            2> Hint: start it without this option
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn in_cap_files() {
+    let cluster = Cluster::start();
+    let good =
+        std::fs::read_to_string(cluster.place.path().join("capnp-secrets/admin.cap")).unwrap();
+    let (address, _) = good.trim().rsplit_once('/').unwrap();
+    let (_, host) = good.trim().split_once('@').unwrap();
+    for (name, contents) in [
+        ("empty.cap", String::new()),
+        ("web.cap", "http://example.com/".to_owned()),
+        ("secret.cap", format!("{address}/AAAA")),
+        ("insecure.cap", format!("capnp://insecure@{host}")),
+        (
+            "absent.cap",
+            format!(
+                "capnp://insecure@{}/absent.sock/AAAA",
+                cluster.place.path().display()
+            ),
+        ),
+    ] {
+        cluster.place.write(name, &contents);
+    }
+    check(
+        &cluster.place,
+        &[
+            "ocluster-admin show empty.cap",
+            "ocluster-admin show web.cap",
+            "ocluster-admin show secret.cap",
+            "ocluster-admin -q show insecure.cap",
+            "ocluster-admin show absent.cap",
+            "ocluster-admin show capnp-secrets",
+            "ocluster-admin show capnp-secrets/submission.cap",
+        ],
+        expect![[r#"
+            $ ocluster-admin show empty.cap
+            2> "empty.cap" is not a cap file: Missing scheme in  (expected 'capnp://...')
+            [exit code 1]
+
+            $ ocluster-admin show web.cap
+            2> "web.cap" is not a cap file: Unknown scheme "http" (expected 'capnp://...')
+            [exit code 1]
+
+            $ ocluster-admin show secret.cap
+            2> Connecting to tcp:127.0.0.1:PORT... ERROR
+            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref: check that the cap file is current and its access has not been removed
+            [exit code 1]
+
+            $ ocluster-admin -q show insecure.cap
+            2> Connecting to tcp:127.0.0.1:PORT... ERROR
+            2> tcp:127.0.0.1:PORT speaks TLS, but the sturdy ref says "insecure": use the server's current cap file (it starts with capnp://sha-256:)
+            [exit code 1]
+
+            $ ocluster-admin show absent.cap
+            2> Connecting to unix:$DIR/absent.sock... ERROR
+            2> connection to unix:$DIR/absent.sock refused: check that the server is running and listens there
+            [exit code 1]
+
+            $ ocluster-admin show capnp-secrets
+            2> Error loading "capnp-secrets": Is a directory (os error 21)
+            [exit code 1]
+
+            $ ocluster-admin show capnp-secrets/submission.cap
+            2> Admin.pools: Unimplemented: Method not implemented.
+            2> Hint: is this the scheduler's admin.cap?
+            [exit code 1]
+        "#]],
+    );
+}
