@@ -12,6 +12,8 @@ use crate::Limits;
 
 #[derive(Default)]
 pub(crate) struct Ledger {
+    /// Whether the peer has named a service that exists.
+    trusted: bool,
     /// Questions of ours that are not finished.
     ours: HashSet<u32>,
     /// Questions of the peer's that it has not finished.
@@ -57,9 +59,19 @@ impl Ledger {
         }
     }
 
+    /// Notes that the peer knows a secret of ours.
+    pub(crate) fn trust(&mut self) {
+        self.trusted = true;
+    }
+
     pub(crate) fn they_asked(&mut self, question: u32, limits: &Limits) -> Result<(), String> {
-        if self.theirs.len() >= limits.questions {
-            return Err(format!("more than {} open questions", limits.questions));
+        let most = if self.trusted {
+            limits.questions
+        } else {
+            limits.strangers_questions
+        };
+        if self.theirs.len() >= most {
+            return Err(format!("more than {most} open questions"));
         }
         self.theirs.insert(question);
         Ok(())
@@ -77,11 +89,9 @@ impl Ledger {
         limits: &Limits,
     ) -> Result<(), String> {
         let table = payload.get_cap_table().map_err(|e| e.to_string())?;
-        if table.len() as usize > limits.imports {
-            return Err(format!(
-                "more than {} capabilities in one message",
-                limits.imports
-            ));
+        if table.len() as usize > Limits::MESSAGE_IMPORTS {
+            let most = Limits::MESSAGE_IMPORTS;
+            return Err(format!("more than {most} capabilities in one message"));
         }
         for descriptor in table {
             self.they_sent_cap(descriptor);

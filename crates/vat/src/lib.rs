@@ -17,6 +17,7 @@ mod address;
 pub mod cap_file;
 mod certificate;
 mod connect;
+mod connect_error;
 mod connection;
 mod counters;
 mod encoding;
@@ -41,7 +42,8 @@ mod transport;
 
 pub use address::{Address, ParseAddressError};
 pub use cap_file::CapFileError;
-pub use connect::{ConnectError, DialOptions, Dialer, Session};
+pub use connect::{DialOptions, Dialer, Session};
+pub use connect_error::ConnectError;
 pub use counters::{Counters, Traffic};
 pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use identity::Identity;

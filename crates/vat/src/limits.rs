@@ -14,15 +14,21 @@ pub struct Limits {
     pub unsent: usize,
     /// How long `unsent` may be exceeded, unless the peer reads [`Limits::PROGRESS`] bytes in that time.
     pub unsent_time: Duration,
-    /// The most questions a peer may have asked without having said that it is done with the answer.
+    /// The most questions a peer may have asked without having said that it is done with the answer. A client has a
+    /// few for each job that it waits for.
     pub questions: usize,
-    /// The most capabilities of a peer that are known here at a time, and the most in one message.
+    /// The same for a peer that has not named any service that exists.
+    pub strangers_questions: usize,
+    /// The most capabilities of a peer that are known here at a time.
     pub imports: usize,
 }
 
 impl Limits {
     /// The most segments a message may have: what other implementations accept, too.
     pub(crate) const SEGMENTS: usize = 512;
+
+    /// The most capabilities in one message.
+    pub(crate) const MESSAGE_IMPORTS: usize = 10_000;
 
     /// How many bytes a peer must read for another [`Limits::unsent_time`].
     pub const PROGRESS: usize = 1024 * 1024;
@@ -34,8 +40,9 @@ impl Default for Limits {
             message: 64 * 1024 * 1024,
             unsent: 16 * 1024 * 1024,
             unsent_time: Duration::from_secs(60),
-            questions: 100_000,
-            imports: 100_000,
+            questions: 10_000_000,
+            strangers_questions: 1000,
+            imports: 10_000_000,
         }
     }
 }

@@ -18,6 +18,11 @@ impl Peer {
         Self(link)
     }
 
+    /// Notes that the peer knows a secret of ours, and may do more from now on.
+    pub(crate) fn trust(&self) {
+        self.0.ledger.borrow_mut().trust();
+    }
+
     /// Returns the fingerprint of the peer's key; `None` without TLS.
     pub fn id(&self) -> Option<Fingerprint> {
         self.0.fingerprint

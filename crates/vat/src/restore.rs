@@ -148,6 +148,7 @@ impl Restorer {
         let id = ServiceId::from_bytes(id);
         match self.services.restore(&id, &self.peer).await {
             Ok(service) => {
+                self.peer.trust();
                 results.hook.get()?.set_as_capability(service.hook);
                 Ok(())
             }

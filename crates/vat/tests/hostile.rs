@@ -374,49 +374,95 @@ fn a_small_message_that_pretends_to_be_large_is_not_believed() {
     });
 }
 
+/// Pointers can make 16 KiB look like 8 MiB; a copy of it, as in the answer to a message of a kind that we do not know,
+/// would be as large as it looks.
+#[test]
+fn a_message_that_shows_its_bytes_often_is_not_copied() {
+    run(async {
+        let served = Served::start(Security::Plaintext);
+        let healthy = served.connect().await;
+        const BLOB: u64 = 8192;
+        const POINTERS: u64 = 1000;
+        let save = 7;
+        let mut words = vec![1 << 32 | 1 << 48, save, 1 | (6 | POINTERS << 3) << 32];
+        for index in 0..POINTERS {
+            let distance = POINTERS - index - 1;
+            words.push(distance << 2 | 1 | (2 | BLOB << 3) << 32);
+        }
+        words.extend(vec![0; BLOB as usize / 8]);
+        let mut bytes = vec![0; 4];
+        bytes.extend((words.len() as u32).to_le_bytes());
+        bytes.extend(words.into_iter().flat_map(u64::to_le_bytes));
+        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        peer.send_bytes(&bytes).await;
+        assert!(peer.abort_reason().await.is_some());
+        assert_healthy(&healthy).await;
+        assert!(served.counters.read().bytes_out < 10_000);
+    });
+}
+
 #[test]
 fn more_questions_or_capabilities_than_allowed_end_the_connection() {
     run(async {
         let options = ServeOptions {
             limits: Limits {
-                questions: 10,
+                questions: 20,
+                strangers_questions: 10,
                 imports: 10,
                 ..Limits::default()
             },
             ..ServeOptions::default()
         };
         let served = serve(Security::Plaintext, options);
-        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        let mut stranger = RawPeer::connect(&served.sturdy_ref).await;
         for question in 0..20 {
-            peer.send(&bootstrap(question, None)).await;
+            stranger.send(&bootstrap(question, None)).await;
         }
-        assert_eq!(
-            peer.abort_reason().await.unwrap(),
-            "more than 10 open questions"
-        );
+        let reason = stranger.abort_reason().await.unwrap();
+        assert_eq!(reason, "more than 10 open questions");
 
-        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
-        peer.send(&bootstrap(0, Some(KNOWN))).await;
-        let table = build(|message| {
-            let mut call = message.init_call();
-            call.set_question_id(1);
-            let mut table = call.init_params().init_cap_table(11);
-            for id in 0..11 {
-                table.reborrow().get(id).set_sender_hosted(id);
-            }
-        });
-        peer.send(&table).await;
-        assert_eq!(
-            peer.abort_reason().await.unwrap(),
-            "more than 10 capabilities in one message"
-        );
+        let mut friend = RawPeer::connect(&served.sturdy_ref).await;
+        friend.send(&bootstrap(0, Some(KNOWN))).await;
+        assert!(matches!(friend.told().await, Told::Results { .. }));
+        for question in 1..30 {
+            friend.send(&call_answer(question, 0, HANG, b"")).await;
+        }
+        let reason = friend.abort_reason().await.unwrap();
+        assert_eq!(reason, "more than 20 open questions");
+
+        let expected = [
+            (11, "more than 10 capabilities at a time"),
+            (10_001, "more than 10000 capabilities in one message"),
+        ];
+        for (count, expected) in expected {
+            let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+            peer.send(&bootstrap(0, Some(KNOWN))).await;
+            let table = build(|message| {
+                let mut call = message.init_call();
+                call.set_question_id(1);
+                let mut table = call.init_params().init_cap_table(count);
+                for id in 0..count {
+                    table.reborrow().get(id).set_sender_hosted(id);
+                }
+            });
+            peer.send(&table).await;
+            assert_eq!(peer.abort_reason().await.unwrap(), expected);
+        }
         // One that finishes its questions may ask for ever.
+        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        for question in 0..50 {
+            peer.send(&bootstrap(question, None)).await;
+            assert!(matches!(peer.told().await, Told::Exception { .. }));
+            peer.send(&finish(question)).await;
+        }
+        // And so may one whose answers need no finishing, and who lets go of what it gets.
         let session = served.connect().await;
         for _ in 0..50 {
             assert_healthy(&session).await;
-            drop(make(&session.bootstrap()));
+            let made = make(&session.bootstrap());
+            let kept = call_with_cap(&made, KEEP, Echo::new().client()).await;
+            kept.unwrap();
         }
-        assert_healthy(&session).await;
     });
 }
 

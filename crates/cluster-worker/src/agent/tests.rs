@@ -133,6 +133,7 @@ fn simple() {
             "as often as asked"
         );
         drop(job);
+        cluster.scheduler.asked().await;
         let events = cluster.finish().await;
         assert_eq!(
             events,
@@ -284,7 +285,7 @@ fn already_registered() {
 #[test]
 fn worker_disconnects() {
     local(async {
-        let cluster = Cluster::new();
+        let cluster = Cluster::with(|config| config.capacity = "1".parse().unwrap());
         cluster.builder.finish("example", Ok(String::new()));
         let running = cluster.scheduler.submit(&build("long")).await;
         cluster.building(1).await;
@@ -296,7 +297,11 @@ fn worker_disconnects() {
         job.result().await.unwrap();
         cluster.building(0).await;
         drop(job);
-        cluster.finish().await;
+        let events = cluster.finish().await;
+        let registrations = events
+            .iter()
+            .filter(|event| event.starts_with("registered"));
+        assert_eq!(registrations.count(), 2, "{events:?}");
     });
 }
 
@@ -452,6 +457,7 @@ fn low_disk_space() {
         cluster.scheduler.event("active: true").await;
         drop((job, second));
         cluster.scheduler.submit(&build("1")).await;
+        cluster.scheduler.asked().await;
         let events = cluster.finish().await;
         assert_eq!(
             events[1..],
@@ -495,10 +501,10 @@ fn self_update() {
         cluster.building(1).await;
         let worker = cluster.scheduler.worker().await;
         let update = tokio::task::spawn_local(worker.self_update());
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert!(!cluster.worker.is_finished(), "there is a job");
+        // Time enough for an update that would not wait.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let building = *cluster.builder.building.borrow();
+        assert_eq!(building, 1, "the job goes on");
         cluster.builder.finish("example", Ok(String::new()));
         job.result().await.unwrap();
         assert_eq!(cluster.worker.await.unwrap(), Exit::Updated);

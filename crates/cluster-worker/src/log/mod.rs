@@ -194,7 +194,7 @@ impl JobLog {
     }
 
     /// Waits until not too much of the log waits for the disk.
-    pub(crate) async fn room(&self) {
+    pub async fn room(&self) {
         loop {
             let changed = self.0.changed.notified();
             {

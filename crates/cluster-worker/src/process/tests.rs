@@ -215,11 +215,15 @@ fn what_a_program_leaves_behind_does_not_hold_up_its_end() {
     local(async {
         let test = TestLog::new();
         let note = test.dir.path().join("pids");
-        let command = script(&format!("sleep 1000 & echo $! > {}", note.display()));
+        let command = script(&format!(
+            "(sleep 1; echo late) & echo $! > {}",
+            note.display()
+        ));
         let result = Processes::new()
             .run(&command, &test.log, &Cancel::new())
             .await;
         assert_eq!(result, Ok(()));
+        assert_eq!(test.text(), "");
         gone(&read_when_written(&note).await).await;
     });
 }

@@ -419,9 +419,11 @@ fn cancelling_interrupts_git() {
                 tokio::task::yield_now().await;
             }
             // One that waits for the same clone is not stuck either.
-            let queued = worker.sources.check_out(Some(&job), &test.log, &cancel);
-            let (queued, ()) = tokio::join!(queued, async { cancel.cancel() });
+            let own = Cancel::new();
+            let queued = worker.sources.check_out(Some(&job), &test.log, &own);
+            let (queued, ()) = tokio::join!(queued, async { own.cancel() });
             assert_eq!(queued.unwrap_err(), JobError::Cancelled);
+            cancel.cancel();
         };
         let (source, ()) = tokio::join!(
             worker.sources.check_out(Some(&job), &test.log, &cancel),

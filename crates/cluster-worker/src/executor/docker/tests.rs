@@ -377,10 +377,10 @@ fn pushes_that_fail() {
 fn cancelling_ends_the_wait_for_another_try() {
     local(async {
         let mut worker = Worker::new(&format!("{BUILD}\n*' tag '*) ;;\n*' push '*) exit 1 ;;"));
-        worker.executor.pusher.backoff = super::pusher::backoff;
+        worker.executor.pusher.backoff = |_| Duration::from_secs(100_000);
         let (test, cancel) = (TestLog::new(), Cancel::new());
         let cancelled = async {
-            while !test.text().contains("Retrying in 4 seconds...\n") {
+            while !test.text().contains("Retrying in 100000 seconds...\n") {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             cancel.cancel();
@@ -388,7 +388,6 @@ fn cancelling_ends_the_wait_for_another_try() {
         let job = job(push("org/staging:v1"));
         let (result, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelled);
         assert_eq!(result, Err(JobError::Cancelled));
-        assert!(!test.text().contains("attempt 2"), "{}", test.text());
     });
 }
 
