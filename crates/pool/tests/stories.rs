@@ -44,11 +44,15 @@ fn cached_scheduling() {
 
     // Two jobs are assigned, three have to wait.
     s.rate("u1", 2.0);
-    s.submit("u1", "job1", "a");
-    s.submit("u1", "job2", "b");
-    s.submit("u1", "job3", "a");
-    s.submit("u1", "job4", "a");
-    s.submit("u1", "job5", "c");
+    for (job, hint) in [
+        ("job1", "a"),
+        ("job2", "b"),
+        ("job3", "a"),
+        ("job4", "a"),
+        ("job5", "c"),
+    ] {
+        s.submit("u1", job, hint);
+    }
     s.expect(expect![[r#"
         capacity: 2
         queue: (backlog) [u1:job5@12s u1:job4@11s u1:job3@10s]

@@ -54,10 +54,7 @@ impl DockerEngine {
     /// # Errors
     /// As for `own`.
     pub fn own_named(name: &Name) -> Result<Self> {
-        ensure!(
-            rustix::process::geteuid().is_root(),
-            "only root can start a Docker engine"
-        );
+        ensure!(crate::is_root(), "only root can start a Docker engine");
         let dockerd = find_program("dockerd").context("dockerd is not installed (docker.io)")?;
         let holder = Holder::start(name)?;
         holder.remove_cgroup(name)?;

@@ -31,6 +31,6 @@ pub use image::{BaseImage, import_busybox};
 pub use reaper::{hold, run_inside};
 pub use registry::{Registry, RegistryAccess};
 pub use session::{Rig, Session, report_not_run};
-pub use setup::{DEMO_PACKAGES, Package, Setup, TEST_PACKAGES};
+pub use setup::{DEMO_PACKAGES, Package, Setup, TEST_PACKAGES, is_root};
 pub use traces::traces;
 pub use wait::wait_for;

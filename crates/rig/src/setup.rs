@@ -67,8 +67,7 @@ impl Setup {
             return Ok(());
         }
         let names = names(&missing);
-        let is_root = rustix::process::geteuid().is_root();
-        if !is_root || find_program("apt-get").is_none() {
+        if !is_root() || find_program("apt-get").is_none() {
             bail!("missing: {names}. On Debian, run: sudo apt-get install {names}");
         }
         println!("Installing {names}");
@@ -154,6 +153,11 @@ impl ServicesStayOff {
             _holder: Some(holder),
         })
     }
+}
+
+/// Says whether we may install packages, start engines and make network namespaces.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::service::{Service, failed};
 use super::{drain, workers};
 use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
-use crate::program::print_line;
+use crate::program::{complain, print_line};
 use crate::quote::quoted;
 
 /// Give a worker no further jobs, even after it reconnects, until it is unpaused
@@ -82,10 +82,10 @@ async fn remembered_pause(pool: &PoolAdmin, worker: &str) -> Result<(), CommandE
     pool.set_active(worker, false, false)
         .await
         .map_err(failed("PoolAdmin.setActive"))?;
-    eprintln!(
-        "note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused",
+    complain(&format!(
+        "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
         quoted(worker)
-    );
+    ));
     Ok(())
 }
 

@@ -188,7 +188,7 @@ fn the_first_line_of_the_password_file_is_the_password() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn a_missing_or_repeated_option_is_named() {
     let files = Files::new();
     files.check(
         "submit-docker",
@@ -209,22 +209,6 @@ fn mistakes_are_named() {
     "#]],
     );
     files.check(
-        "submit-docker nowhere.cap --pool p",
-        expect![[r#"
-        ocluster-client: argument CAP: no 'nowhere.cap' file or directory
-        Hint: the scheduler writes cap files to its --secrets-dir when it starts
-        Try 'ocluster-client --help' for more information.
-    "#]],
-    );
-    files.check(
-        "submit-docker -c @nowhere.cap --pool p",
-        expect![[r#"
-        ocluster-client: option '--connect': no '$DIR/nowhere.cap' file or directory
-        Hint: the scheduler writes cap files to its --secrets-dir when it starts
-        Try 'ocluster-client --help' for more information.
-    "#]],
-    );
-    files.check(
         "submit-docker @submission.cap --pool p --pool q",
         expect![[r#"
             ocluster-client: the argument '--pool <ID>' cannot be used multiple times
@@ -241,6 +225,34 @@ fn mistakes_are_named() {
             Try 'ocluster-client --help' for more information.
         "#]],
     );
+    files.check("submit-obuilder @submission.cap --pool p", expect![[r#"
+        ocluster-client: the following required arguments were not provided:
+          --local-file <PATH>
+
+        Usage: ocluster-client submit-obuilder [OPTIONS] [CAP] --pool <ID> --local-file <PATH> [URL HASH...]
+        Try 'ocluster-client --help' for more information.
+    "#]]);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named_with_its_option() {
+    let files = Files::new();
+    files.check(
+        "submit-docker nowhere.cap --pool p",
+        expect![[r#"
+        ocluster-client: argument CAP: no 'nowhere.cap' file or directory
+        Hint: the scheduler writes cap files to its --secrets-dir when it starts
+        Try 'ocluster-client --help' for more information.
+    "#]],
+    );
+    files.check(
+        "submit-docker -c @nowhere.cap --pool p",
+        expect![[r#"
+        ocluster-client: option '--connect': no '$DIR/nowhere.cap' file or directory
+        Hint: the scheduler writes cap files to its --secrets-dir when it starts
+        Try 'ocluster-client --help' for more information.
+    "#]],
+    );
     files.check(
         "submit-docker @submission.cap --pool p --local-dockerfile @nowhere",
         expect![[r#"
@@ -256,12 +268,44 @@ fn mistakes_are_named() {
         "#]],
     );
     files.check(
-        "submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --context-dockerfile x",
+        "submit-docker @submission.cap --pool p --secret id:@nowhere",
         expect![[r#"
-            ocluster-client: Can't use --local-dockerfile and --context-dockerfile together!
+            ocluster-client: option '--secret': no '$DIR/nowhere' file or directory
             Try 'ocluster-client --help' for more information.
         "#]],
     );
+    files.check("submit-docker @submission.cap --pool p --push-to a:b --push-user u --push-password @nowhere", expect![[r#"
+        ocluster-client: option '--push-password': no '$DIR/nowhere' file or directory
+        Try 'ocluster-client --help' for more information.
+    "#]]);
+}
+
+#[test]
+fn options_that_make_no_sense_together_are_refused() {
+    let files = Files::new();
+    files.check("submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --context-dockerfile x", expect![[r#"
+        ocluster-client: Can't use --local-dockerfile and --context-dockerfile together!
+        Try 'ocluster-client --help' for more information.
+    "#]]);
+    files.check(
+        "submit-docker @submission.cap --pool p --push-user u",
+        expect![[r#"
+            ocluster-client: Must use --push-to with --push-user/--push-password
+            Try 'ocluster-client --help' for more information.
+        "#]],
+    );
+    files.check(
+        "submit-docker @submission.cap --pool p --push-to a:b --push-user u",
+        expect![[r#"
+            ocluster-client: Must use --push-user with --push-password
+            Try 'ocluster-client --help' for more information.
+        "#]],
+    );
+}
+
+#[test]
+fn values_and_words_that_make_no_sense_are_refused() {
+    let files = Files::new();
     files.check(
         "submit-docker @submission.cap --pool p --push-to nope",
         expect![[r#"
@@ -284,30 +328,9 @@ fn mistakes_are_named() {
         "#]],
     );
     files.check(
-        "submit-docker @submission.cap --pool p --push-user u",
-        expect![[r#"
-            ocluster-client: Must use --push-to with --push-user/--push-password
-            Try 'ocluster-client --help' for more information.
-        "#]],
-    );
-    files.check(
-        "submit-docker @submission.cap --pool p --push-to a:b --push-user u",
-        expect![[r#"
-            ocluster-client: Must use --push-user with --push-password
-            Try 'ocluster-client --help' for more information.
-        "#]],
-    );
-    files.check(
         "submit-docker @submission.cap --pool p --secret bad",
         expect![[r#"
             ocluster-client: invalid value 'bad' for '--secret <ID:FILE>': invalid value 'bad', missing a ':' separator
-            Try 'ocluster-client --help' for more information.
-        "#]],
-    );
-    files.check(
-        "submit-docker @submission.cap --pool p --secret id:@nowhere",
-        expect![[r#"
-            ocluster-client: option '--secret': no '$DIR/nowhere' file or directory
             Try 'ocluster-client --help' for more information.
         "#]],
     );
@@ -322,13 +345,6 @@ fn mistakes_are_named() {
             Try 'ocluster-client --help' for more information.
         "#]],
     );
-    files.check("submit-obuilder @submission.cap --pool p", expect![[r#"
-        ocluster-client: the following required arguments were not provided:
-          --local-file <PATH>
-
-        Usage: ocluster-client submit-obuilder [OPTIONS] [CAP] --pool <ID> --local-file <PATH> [URL HASH...]
-        Try 'ocluster-client --help' for more information.
-    "#]]);
     files.check("submit @submission.cap", expect![[r#"
         ocluster-client: command 'submit' ambiguous and could be either 'submit-docker' or 'submit-obuilder'
         Try 'ocluster-client --help' for more information.

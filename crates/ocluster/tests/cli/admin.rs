@@ -10,8 +10,8 @@ fn check(cluster: &Cluster, command: &str, args: &str, expected: Expect) {
 }
 
 #[test]
-fn pausing_and_forgetting_workers() {
-    let mut cluster = Cluster::start();
+fn a_pool_without_workers_has_nothing_to_do() {
+    let cluster = Cluster::start();
     check(
         &cluster,
         "pause",
@@ -31,9 +31,22 @@ fn pausing_and_forgetting_workers() {
         [exit code 1]
     "#]],
     );
-    let w1 = cluster.worker("w1");
-    let _w2 = cluster.worker("w2");
+    check(
+        &cluster,
+        "forget",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
+        No disconnected workers in pool (nothing to forget).
+    "#]],
+    );
+}
 
+#[test]
+fn one_worker_is_paused() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
     // Which one?
     check(
         &cluster,
@@ -42,6 +55,19 @@ fn pausing_and_forgetting_workers() {
         expect![[r#"
         $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64
         2> Specify which worker you want to affect (or use --all).
+        2> Candidates are:
+        2> w1
+        2> w2
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause-worker",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin pause-worker ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect.
         2> Candidates are:
         2> w1
         2> w2
@@ -67,6 +93,50 @@ fn pausing_and_forgetting_workers() {
         Success.
     "#]],
     );
+    check(
+        &cluster,
+        "pause",
+        "--wait linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap --wait linux-x86_64 w1
+        Waiting for jobs to finish…
+        w1: Running jobs: 0
+        Success.
+    "#]],
+    );
+    // One that has never been seen.
+    let line = "linux-x86_64 --auto-create w9";
+    check(
+        &cluster,
+        "pause",
+        line,
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --auto-create w9
+        Success.
+    "#]],
+    );
+    check(
+        &cluster,
+        "pause",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect (or use --all).
+        2> Candidates are:
+        2> w1 (paused)
+        2> w2
+        2> w9 (disconnected, paused)
+        [exit code 1]
+    "#]],
+    );
+}
+
+#[test]
+fn workers_are_shown() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
+    let _paused = cluster.admin("pause", "linux-x86_64 w1").success();
     check(
         &cluster,
         "show",
@@ -106,6 +176,24 @@ fn pausing_and_forgetting_workers() {
     );
     check(
         &cluster,
+        "show",
+        "nowhere",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap nowhere
+        2> PoolAdmin.show: Failed: No such pool
+        [exit code 1]
+    "#]],
+    );
+}
+
+#[test]
+fn all_workers_are_paused() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
+    let _paused = cluster.admin("pause", "linux-x86_64 w1").success();
+    check(
+        &cluster,
         "pause",
         "linux-x86_64 --all",
         expect![[r#"
@@ -136,44 +224,13 @@ fn pausing_and_forgetting_workers() {
         Success.
     "#]],
     );
-    check(
-        &cluster,
-        "pause",
-        "linux-x86_64 --auto-create w9",
-        expect![[r#"
-            $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --auto-create w9
-            Success.
-        "#]],
-    );
-    check(
-        &cluster,
-        "pause",
-        POOL,
-        expect![[r#"
-        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64
-        2> Specify which worker you want to affect (or use --all).
-        2> Candidates are:
-        2> w1
-        2> w2
-        2> w9 (disconnected, paused)
-        [exit code 1]
-    "#]],
-    );
+}
 
-    // Waiting for the jobs of a worker.
-    check(
-        &cluster,
-        "pause",
-        "--wait linux-x86_64 w1",
-        expect![[r#"
-        $ ocluster-admin pause ./capnp-secrets/admin.cap --wait linux-x86_64 w1
-        Waiting for jobs to finish…
-        w1: Running jobs: 0
-        Success.
-    "#]],
-    );
-
-    // A worker that has gone can be forgotten.
+#[test]
+fn a_worker_that_has_gone_can_be_forgotten() {
+    let mut cluster = Cluster::start();
+    let w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
     check(
         &cluster,
         "forget",
@@ -186,6 +243,7 @@ fn pausing_and_forgetting_workers() {
     );
     w1.signal(rustix::process::Signal::TERM);
     assert_eq!(w1.wait().code(), 0);
+    cluster.scheduler.wait_for("Release worker \"w1\"");
     check(
         &cluster,
         "forget",
@@ -194,8 +252,7 @@ fn pausing_and_forgetting_workers() {
         $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
         2> Specify which worker you want to affect.
         2> Candidates are:
-        2> w1 (disconnected, paused)
-        2> w9 (disconnected, paused)
+        2> w1 (disconnected)
         [exit code 1]
     "#]],
     );
@@ -205,23 +262,6 @@ fn pausing_and_forgetting_workers() {
         "linux-x86_64 w1",
         expect![[r#"
         $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
-    "#]],
-    );
-    check(
-        &cluster,
-        "forget",
-        "linux-x86_64 w9",
-        expect![[r#"
-        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w9
-    "#]],
-    );
-    check(
-        &cluster,
-        "forget",
-        POOL,
-        expect![[r#"
-        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
-        No disconnected workers in pool (nothing to forget).
     "#]],
     );
     check(
@@ -232,6 +272,15 @@ fn pausing_and_forgetting_workers() {
         $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
         Failed: Worker "w1" not known in this pool
         [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "--terse linux-x86_64",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap --terse linux-x86_64
+        w2
     "#]],
     );
 }
@@ -266,6 +315,7 @@ fn updating_a_pool_begins_with_one_worker() {
     let w3 = cluster.worker("w3");
     w3.signal(rustix::process::Signal::TERM);
     assert_eq!(w3.wait().code(), 0);
+    cluster.scheduler.wait_for("Release worker \"w3\"");
 
     let update = cluster
         .place
@@ -298,6 +348,15 @@ fn updating_a_pool_begins_with_one_worker() {
 fn clients_come_and_go() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
+    check(
+        &cluster,
+        "list-clients",
+        "",
+        expect![[r#"
+        $ ocluster-admin list-clients ./capnp-secrets/admin.cap
+        2> No clients.
+    "#]],
+    );
     let added = cluster.admin("add-client", "alice").success();
     assert!(
         added.stdout.starts_with("capnp://sha-256:"),
@@ -305,7 +364,6 @@ fn clients_come_and_go() {
         added.stdout
     );
     cluster.place.write("alice.cap", &added.stdout);
-
     check(
         &cluster,
         "add-client",
@@ -325,6 +383,37 @@ fn clients_come_and_go() {
         alice
     "#]],
     );
+
+    let line = "ocluster-client -c alice.cap submit-docker --pool linux-x86_64 --local-dockerfile Dockerfile";
+    let _job = cluster.place.run(line).success();
+    check(
+        &cluster,
+        "remove-client",
+        "alice",
+        expect![[r#"
+        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
+    "#]],
+    );
+    check(
+        &cluster,
+        "remove-client",
+        "alice",
+        expect![[r#"
+        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
+        2> Admin.removeClient: Failed: Unknown client "alice"
+        [exit code 1]
+    "#]],
+    );
+    let refused = cluster.place.run(line);
+    assert_eq!(refused.code(), 1);
+    let unknown = "Unknown persistent service ID";
+    assert!(refused.stderr.contains(unknown), "{}", refused.stderr);
+}
+
+#[test]
+fn clients_have_rates() {
+    let cluster = Cluster::start();
+    let _added = cluster.admin("add-client", "alice").success();
     check(
         &cluster,
         "set-rate",
@@ -363,60 +452,7 @@ fn clients_come_and_go() {
         [exit code 1]
     "#]],
     );
-
-    let line = "ocluster-client -c alice.cap submit-docker --pool linux-x86_64 --local-dockerfile Dockerfile";
-    let _job = cluster.place.run(line).success();
-    check(
-        &cluster,
-        "show",
-        POOL,
-        expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
-        capacity: 1
-        queue: (ready) [w1]
-        registered:
-          w1 (0): [] (0 running)
-        disconnected:
-        clients: alice(2)+4m
-    "#]],
-    );
-    check(
-        &cluster,
-        "remove-client",
-        "alice",
-        expect![[r#"
-        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
-    "#]],
-    );
-    check(
-        &cluster,
-        "remove-client",
-        "alice",
-        expect![[r#"
-        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
-        2> Admin.removeClient: Failed: Unknown client "alice"
-        [exit code 1]
-    "#]],
-    );
-    let refused = cluster.place.run(line);
-    assert_eq!(refused.code(), 1);
-    assert!(
-        refused.stderr.contains("Unknown persistent service ID"),
-        "{}",
-        refused.stderr
-    );
-
-    // A client's cap file is not the admin's.
-    let wrong = cluster
-        .place
-        .run("ocluster-admin show ./capnp-secrets/submission.cap");
-    expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/submission.cap
-        2> Admin.pools: Unimplemented: Method not implemented.
-        2> Hint: is this the scheduler's admin.cap?
-        [exit code 1]
-    "#]]
-    .assert_eq(&wrong.transcript());
+    cluster.shows("clients: alice(2)");
 }
 
 #[test]

@@ -87,26 +87,19 @@ fn on_the_command_line() {
 }
 
 #[test]
-fn in_a_services_options() {
-    let place = Place::new();
-    place.write("pool.cap", "capnp://");
+fn in_the_schedulers_options() {
+    let begin = "ocluster-scheduler --capnp-secret-key-file= --state-dir=s";
     check(
-        &place,
+        &Place::new(),
         &[
             "ocluster-scheduler --pools=a",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost --state-dir=s --pools=a",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost:x --state-dir=s --pools=a",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=ftp:x --state-dir=s --pools=a",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=,",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a/b",
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a",
+            &format!("{begin} --capnp-listen-address=tcp:localhost --pools=a"),
+            &format!("{begin} --capnp-listen-address=tcp:localhost:x --pools=a"),
+            &format!("{begin} --capnp-listen-address=ftp:x --pools=a"),
+            &format!("{begin} --capnp-listen-address=unix:s --pools=,"),
+            &format!("{begin} --capnp-listen-address=unix:s --pools=a/b"),
+            &format!("{begin} --capnp-listen-address=unix:s --pools=a"),
             "ocluster-scheduler --listen-prometheus=9090",
-            "ocluster-worker pool.cap --state-dir=s",
-            "ocluster-worker pool.cap --name=w --state-dir=s --prune-threshold=101",
-            "ocluster-worker pool.cap --name=w --state-dir=s --capacity=0",
-            "ocluster-worker pool.cap --name=w --state-dir=s --docker-pull=sometimes",
-            "ocluster-worker pool.cap extra --name=w --state-dir=s",
-            "ocluster-worker pool.cap --name=w --state-dir=s --obuilder-store=zfs:tank",
         ],
         expect![[r#"
             $ ocluster-scheduler --pools=a
@@ -119,32 +112,32 @@ fn in_a_services_options() {
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost --state-dir=s --pools=a
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost --pools=a
             2> ocluster-scheduler: invalid value 'tcp:localhost' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:localhost:x --state-dir=s --pools=a
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost:x --pools=a
             2> ocluster-scheduler: invalid value 'tcp:localhost:x' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost:x": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=ftp:x --state-dir=s --pools=a
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=ftp:x --pools=a
             2> ocluster-scheduler: invalid value 'ftp:x' for '--capnp-listen-address <ADDR>': invalid address "ftp:x": expected tcp:HOST:PORT or unix:PATH
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=,
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=,
             2> ocluster-scheduler: option '--pools': give at least one pool name
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a/b
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a/b
             2> ocluster-scheduler: option '--pools': the name "a/b" contains a '/', but becomes part of a file's name; choose another
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=unix:s --state-dir=s --pools=a
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a
             2> ocluster-scheduler: option '--secrets-dir': no './capnp-secrets' directory
             2> Hint: make it with: mkdir ./capnp-secrets
             2> Try 'ocluster-scheduler --help' for more information.
@@ -155,7 +148,27 @@ fn in_a_services_options() {
             2> Hint: start it without this option
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
+        "#]],
+    );
+}
 
+#[test]
+fn in_the_workers_options() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    let begin = "ocluster-worker pool.cap --state-dir=s";
+    check(
+        &place,
+        &[
+            begin,
+            &format!("{begin} --name=w --prune-threshold=101"),
+            &format!("{begin} --name=w --capacity=0"),
+            &format!("{begin} --name=w --docker-pull=sometimes"),
+            &format!("{begin} --name=w extra"),
+            &format!("{begin} --name=w --obuilder-store=zfs:tank"),
+            &format!("{begin} --name= "),
+        ],
+        expect![[r#"
             $ ocluster-worker pool.cap --state-dir=s
             2> ocluster-worker: the following required arguments were not provided:
             2>   --name <ID>
@@ -164,30 +177,35 @@ fn in_a_services_options() {
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --name=w --state-dir=s --prune-threshold=101
+            $ ocluster-worker pool.cap --state-dir=s --name=w --prune-threshold=101
             2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT>': prune_threshold must be in the range 0 to 100, not "101"
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --name=w --state-dir=s --capacity=0
+            $ ocluster-worker pool.cap --state-dir=s --name=w --capacity=0
             2> ocluster-worker: invalid value '0' for '--capacity <N>': invalid capacity "0": it must be a number of at least 1
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --name=w --state-dir=s --docker-pull=sometimes
+            $ ocluster-worker pool.cap --state-dir=s --name=w --docker-pull=sometimes
             2> ocluster-worker: invalid value 'sometimes' for '--docker-pull <WHEN>'
             2>   [possible values: always, missing, never]
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap extra --name=w --state-dir=s
+            $ ocluster-worker pool.cap --state-dir=s --name=w extra
             2> ocluster-worker: too many arguments, don't know what to do with 'extra'
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --name=w --state-dir=s --obuilder-store=zfs:tank
+            $ ocluster-worker pool.cap --state-dir=s --name=w --obuilder-store=zfs:tank
             2> ocluster-worker: option '--obuilder-store' is not supported yet: workers build Docker jobs only
             2> Hint: start it without this option
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
+
+            $ ocluster-worker pool.cap --state-dir=s --name=
+            2> ocluster-worker: invalid value '' for '--name <ID>': invalid worker name "": it must have 1 to 200 bytes and no control characters
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
         "#]],
