@@ -21,7 +21,7 @@ impl<'a> Held<'a> {
         let mark = unique("held")?;
         // The text is put together by the shell, so that only what it prints has it, and not the log's copy of the step.
         let steps = format!(
-            "RUN m={mark}; echo 'now 'building; while ! test -e /release; do sleep 0.1; done; echo 'now 'released"
+            "RUN m={mark}; trap go=1 USR1; echo 'now 'building; while test -z \"$go\"; do sleep 0.1; done; echo 'now 'released"
         );
         let mut client = site.dockerfile(&busybox(&steps)?)?.args(args).begin()?;
         client.wait_for("now building")?;
@@ -34,10 +34,8 @@ impl<'a> Held<'a> {
     /// When there is no such build any more, or its client does not end.
     pub fn release(self) -> Result<Said> {
         let container = self.container()?.context("nothing of the job runs")?;
-        self.site
-            .rig
-            .docker
-            .run(&["exec", &container, "touch", "/release"])?;
+        let docker = &self.site.rig.docker;
+        docker.run(&["kill", "--signal=USR1", &container])?;
         self.client.end()
     }
 
