@@ -100,6 +100,16 @@ impl Cluster {
         })
     }
 
+    /// Returns the scheduler's process while it has not been stopped, to be killed by [`signal`](Self::signal).
+    pub fn scheduler(&self) -> Option<Process> {
+        self.scheduler
+    }
+
+    /// Returns the port of loopback at which the scheduler listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Asks the scheduler to end, and waits for that. Workers and clients go on.
     ///
     /// # Errors
@@ -113,7 +123,7 @@ impl Cluster {
 
     /// Starts a worker of `pool` that builds with `docker`, and waits until it has registered.
     ///
-    /// It uses images that are on this machine; `args` come after the usual arguments.
+    /// It uses images that are on this machine, and runs one job at once unless `args` say something else.
     ///
     /// # Errors
     /// When it does not start; then with what it printed.
@@ -130,7 +140,8 @@ impl Cluster {
             .arg(self.pool_cap_file(pool))
             .arg(format!("--state-dir=./worker-{name}"))
             .arg(format!("--name={name}"))
-            .args(["--capacity=1", "--docker-pull=missing"])
+            .arg("--docker-pull=missing")
+            .args(default_capacity(args))
             .args(args)
             .envs(docker.env());
         let process = self.holder.run(&command, &log)?;
@@ -226,6 +237,12 @@ impl Cluster {
             format!("{name} did not start; it said:\n{said}")
         })
     }
+}
+
+/// Returns the option for the usual capacity, unless there is one in `args`: it may be given only once.
+fn default_capacity(args: &[&str]) -> Option<&'static str> {
+    let is_given = args.iter().any(|arg| arg.starts_with("--capacity"));
+    (!is_given).then_some("--capacity=1")
 }
 
 /// Returns a port that is free now. Only our scheduler will ask for it, a moment later.

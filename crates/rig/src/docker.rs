@@ -42,6 +42,21 @@ impl Docker {
         })
     }
 
+    /// Returns the same engine, to be reached by the program `docker` in `folder`: for tests that put something before
+    /// the client.
+    #[must_use]
+    pub fn through(&self, folder: &Path) -> Self {
+        Self {
+            programs: folder.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the client program.
+    pub fn program(&self) -> PathBuf {
+        self.programs.join("docker")
+    }
+
     /// Returns the engine's address, as in DOCKER_HOST.
     pub fn host(&self) -> &str {
         &self.host
@@ -49,7 +64,7 @@ impl Docker {
 
     /// Returns a `docker` command that talks to this engine.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.programs.join("docker"));
+        let mut command = Command::new(self.program());
         command.envs(self.env());
         command
     }

@@ -81,6 +81,13 @@ struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process(i32);
 
+impl Process {
+    /// Returns its process id, by which `/proc` tells more about it.
+    pub fn id(&self) -> i32 {
+        self.0
+    }
+}
+
 /// How a process is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {

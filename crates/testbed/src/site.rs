@@ -1,0 +1,216 @@
+//! A cluster, and the folder in which its users type their commands.
+
+use std::cell::Cell;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use rig::{Cluster, Rig, Worker, wait_for};
+
+use crate::program::{Running, Said};
+use crate::submit::Submit;
+use crate::{Held, PATIENCE, swarm};
+
+/// The pool of most tests, as in the user's document.
+pub const POOL: &str = "linux-x86_64";
+
+/// A cluster and somebody's terminal on it, in a folder with `./capnp-secrets/`.
+#[derive(Debug)]
+pub struct Site {
+    /// The machines.
+    pub rig: Rig,
+    /// The cluster.
+    pub cluster: Cluster,
+    outputs: Cell<u32>,
+}
+
+impl Site {
+    /// Starts a scheduler for `pools`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(rig: &Rig, pools: &[&str]) -> Result<Self> {
+        Ok(Self {
+            rig: rig.clone(),
+            cluster: rig.cluster(pools)?,
+            outputs: Cell::new(0),
+        })
+    }
+
+    /// Starts a scheduler for one pool, [`POOL`], and the workers `names` in it.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn with_workers(rig: &Rig, names: &[&str]) -> Result<Self> {
+        let mut site = Self::start(rig, &[POOL])?;
+        for name in names {
+            site.worker(name, &[])?;
+        }
+        Ok(site)
+    }
+
+    /// Starts a worker of [`POOL`], and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn worker(&mut self, name: &str, args: &[&str]) -> Result<Worker> {
+        let docker = self.rig.docker.clone();
+        self.cluster.start_worker(POOL, name, &docker, args)
+    }
+
+    /// Starts a worker that can update itself on any machine. It then ends with code 1, and is to be started again.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn updatable_worker(&mut self, name: &str) -> Result<Worker> {
+        let docker = swarm::docker(&self.rig.docker, &self.folder().join("swarm"))?;
+        self.cluster.start_worker(POOL, name, &docker, &[])
+    }
+
+    /// Runs a command line, such as `ocluster-admin show ./capnp-secrets/admin.cap`. Words are parted by spaces.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn run(&self, line: &str) -> Result<Said> {
+        self.begin(line)?.end()
+    }
+
+    /// Starts a command line, which goes on until it ends or is dropped.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&self, line: &str) -> Result<Running> {
+        let mut words = line.split_whitespace();
+        let program = words.next().context("an empty command line")?;
+        let mut command = self.cluster.program(program);
+        command.args(words);
+        Running::start(&command, self.folder(), &self.next_name("output"))
+    }
+
+    /// Runs an admin command in the way of the user's document: its name, the cap file, and the rest of `line`.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn admin(&self, line: &str) -> Result<Said> {
+        self.begin_admin(line)?.end()
+    }
+
+    /// As [`admin`](Self::admin), without waiting for its end.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin_admin(&self, line: &str) -> Result<Running> {
+        let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
+        self.begin(&format!(
+            "ocluster-admin {command} ./capnp-secrets/admin.cap {rest}"
+        ))
+    }
+
+    /// Prepares to submit a job with this Dockerfile, from the client.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn dockerfile(&self, text: &str) -> Result<Submit<'_>> {
+        let name = self.next_name("Dockerfile");
+        self.write(&name, text)?;
+        Ok(self.submit().args(&["--local-dockerfile", &name]))
+    }
+
+    /// Prepares to submit a job. Without more, it builds the `Dockerfile` of an empty context.
+    pub fn submit(&self) -> Submit<'_> {
+        Submit::new(self)
+    }
+
+    /// Starts a job that builds until it is released, and waits until it does.
+    ///
+    /// # Errors
+    /// When it does not begin.
+    pub fn held_job(&self, args: &[&str]) -> Result<Held<'_>> {
+        Held::start(self, args)
+    }
+
+    /// Adds a client, and returns the name of its cap file.
+    ///
+    /// # Errors
+    /// When the scheduler refuses.
+    pub fn add_client(&self, id: &str) -> Result<String> {
+        let cap_file = format!("{id}.cap");
+        let uri = self.admin(&format!("add-client {id}"))?.check(0, &[]);
+        self.write(&cap_file, &uri.stdout)?;
+        Ok(cap_file)
+    }
+
+    /// Returns what an operator sees of the pool [`POOL`].
+    ///
+    /// # Errors
+    /// When the command does not end.
+    pub fn state(&self) -> Result<String> {
+        let said = self.admin(&format!("show {POOL}"))?.check(0, &[]);
+        Ok(said.stdout)
+    }
+
+    /// Waits until an operator sees `text` in the state of the pool [`POOL`].
+    ///
+    /// # Errors
+    /// When that does not happen; then with what there is instead.
+    pub fn wait_for_state(&self, text: &str) -> Result<()> {
+        let mut state = String::new();
+        let seen = wait_for(text, PATIENCE, || {
+            state = self.state()?;
+            Ok(state.contains(text).then_some(()))
+        });
+        seen.with_context(|| format!("the pool never showed {text:?}, but:\n{state}"))
+    }
+
+    /// Waits until a worker, or the `scheduler`, has logged `text`.
+    ///
+    /// # Errors
+    /// When it does not; then with its log.
+    pub fn wait_for_log(&self, name: &str, text: &str) -> Result<()> {
+        let logged = wait_for(text, PATIENCE, || {
+            Ok(self.cluster.log(name)?.contains(text).then_some(()))
+        });
+        logged.with_context(|| {
+            let log = self.cluster.log(name).unwrap_or_default();
+            format!("{name} never logged {text:?}, but:\n{log}")
+        })
+    }
+
+    /// Writes a file where the commands run, and returns its path.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.folder().join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// Returns the folder where the commands run.
+    pub fn folder(&self) -> &Path {
+        self.cluster.folder()
+    }
+
+    /// Makes the folder for repositories that a git server offers, and returns it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn repositories(&self) -> Result<PathBuf> {
+        let folder = self.folder().join("repositories");
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Asks everything to end.
+    ///
+    /// # Errors
+    /// When something does not, or is left behind.
+    pub fn finish(self) -> Result<()> {
+        self.cluster.finish()
+    }
+
+    pub(crate) fn next_name(&self, what: &str) -> String {
+        self.outputs.set(self.outputs.get() + 1);
+        format!("{what}-{}", self.outputs.get())
+    }
+}

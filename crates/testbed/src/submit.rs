@@ -1,0 +1,86 @@
+//! A `submit-docker` command line in the making.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::program::{Running, Said};
+use crate::site::{POOL, Site};
+
+/// A job to submit with `ocluster-client submit-docker`.
+#[derive(Debug)]
+pub struct Submit<'a> {
+    site: &'a Site,
+    cap: String,
+    pool: OsString,
+    options: Vec<OsString>,
+    source: Vec<OsString>,
+}
+
+impl<'a> Submit<'a> {
+    pub(crate) fn new(site: &'a Site) -> Self {
+        Self {
+            site,
+            cap: "./capnp-secrets/submission.cap".to_owned(),
+            pool: POOL.into(),
+            options: Vec::new(),
+            source: Vec::new(),
+        }
+    }
+
+    /// Adds options.
+    #[must_use]
+    pub fn args(mut self, options: &[&str]) -> Self {
+        self.options.extend(options.iter().map(OsString::from));
+        self
+    }
+
+    /// Takes the commits of a repository as the context.
+    #[must_use]
+    pub fn source(mut self, url: &str, commits: &[&str]) -> Self {
+        self.source = std::iter::once(&url)
+            .chain(commits)
+            .map(OsString::from)
+            .collect();
+        self
+    }
+
+    /// Submits to another pool than [`POOL`].
+    #[must_use]
+    pub fn pool(mut self, pool: impl Into<OsString>) -> Self {
+        self.pool = pool.into();
+        self
+    }
+
+    /// Submits as the client of another cap file.
+    #[must_use]
+    pub fn by(mut self, cap_file: &str) -> Self {
+        cap_file.clone_into(&mut self.cap);
+        self
+    }
+
+    /// Submits it, and waits until the client has ended.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn run(self) -> Result<Said> {
+        self.begin()?.end()
+    }
+
+    /// Submits it, without waiting for anything.
+    ///
+    /// # Errors
+    /// When the client cannot be started.
+    pub fn begin(self) -> Result<Running> {
+        let mut pool = OsString::from("--pool=");
+        pool.push(&self.pool);
+        let mut command = self.site.cluster.program("ocluster-client");
+        command
+            .arg("submit-docker")
+            .arg(&self.cap)
+            .arg(pool)
+            .args(&self.options)
+            .args(&self.source);
+        Running::start(&command, self.site.folder(), &self.site.next_name("client"))
+    }
+}

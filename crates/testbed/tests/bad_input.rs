@@ -1,0 +1,389 @@
+//! What is wrong is told to whoever got it wrong, and everyone else goes on.
+//!
+//! In each test somebody's job is in the middle of its build, on the same worker and scheduler, while the mistakes are made;
+//! it must end well afterwards.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use rig::{GitServer, Process, ProcessState, Repository, Rig, output_within};
+use testbed::{Held, PATIENCE, POOL, Said, Site, busybox};
+
+/// Room for the job that goes on, and for one that is wrong.
+const ROOM_FOR_TWO: &str = "--capacity=2";
+
+/// The limit of a description is 8 MiB.
+const TOO_LARGE: usize = 9 << 20;
+
+// Jobs.
+
+#[test]
+fn an_unknown_pool_is_answered_with_those_there_are() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("an_unknown_pool_is_answered_with_those_there_are") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL, "linux-arm32"])?;
+    site.worker("w1", &[])?;
+    let bystander = site.held_job(&[])?;
+    for (pool, shown) in [
+        ("linux", "\"linux\""),
+        ("", "\"\""),
+        ("a\nb\u{1b}[2J", r#""a\nb"#),
+    ] {
+        let said = site.dockerfile("FROM busybox\n")?.pool(pool).run()?;
+        said.check(
+            1,
+            &[
+                &format!("Pool ID {shown}"),
+                "not one of {linux-arm32, linux-x86_64}",
+            ],
+        )
+        .check_never("\u{1b}");
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+#[test]
+fn a_source_that_cannot_be_had_is_the_jobs_failure() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_source_that_cannot_be_had_is_the_jobs_failure") else {
+        return Ok(());
+    };
+    let (site, server, commit) = site_with_project(&rig)?;
+    let bystander = site.held_job(&[])?;
+    let url = server.url("project");
+    let absent = "0123456789012345678901234567890123456789";
+    for (url, commit, why) in [
+        (
+            &*url,
+            "main",
+            "commit \"main\" is not a full 40-digit hexadecimal id",
+        ),
+        (
+            &*url,
+            &commit[..12],
+            "is not a full 40-digit hexadecimal id",
+        ),
+        (&*url, "--", "commit \"--\" is not"),
+        (
+            &*url,
+            "",
+            "commit \"\" is not a full 40-digit hexadecimal id",
+        ),
+        (&*url, absent, absent),
+        (
+            &server.url("nothing"),
+            &*commit,
+            "git-fetch failed with exit-code 128",
+        ),
+        (
+            "file:///etc",
+            &*commit,
+            "Unsupported scheme \"file\" in URL file:///etc",
+        ),
+        (
+            "ssh://git@localhost/x",
+            &*commit,
+            "Unsupported scheme \"ssh\"",
+        ),
+        ("ext::sh -c true", &*commit, "Unsupported scheme \"ext\""),
+        ("/etc", &*commit, "Missing scheme in URL /etc"),
+        ("http://", &*commit, "http://"),
+    ] {
+        failure(site.submit().source(url, &["--", commit]).run()?, why);
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+#[test]
+fn a_dockerfile_outside_of_the_context_is_not_read() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_dockerfile_outside_of_the_context_is_not_read") else {
+        return Ok(());
+    };
+    let (site, server, commit) = site_with_project(&rig)?;
+    let bystander = site.held_job(&[])?;
+    for (path, why) in [
+        ("../Dockerfile", "Relative segment in ../Dockerfile"),
+        ("folder/../../x", "Relative segment in folder/../../x"),
+        ("/etc/passwd", "/etc/passwd is an absolute path!"),
+        ("-", "Path cannot be '-'!"),
+        ("", "Empty path!"),
+        ("nothing", "\"nothing\" does not exist (in nothing)"),
+        ("folder", "\"folder\" is not a regular file (in folder)"),
+        (
+            "link-to-passwd",
+            "\"link-to-passwd\" is not a regular file (in link-to-passwd)",
+        ),
+        (
+            "link-to-etc/passwd",
+            "\"link-to-etc\" is not a directory (in link-to-etc/passwd)",
+        ),
+        ("a\nb", "\"a\\nb\" does not exist"),
+    ] {
+        let path = format!("--context-dockerfile={path}");
+        let job = site
+            .submit()
+            .args(&[&path])
+            .source(&server.url("project"), &[&commit]);
+        failure(job.run()?, why).check_never("root:");
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+#[test]
+fn options_of_a_build_are_checked() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("options_of_a_build_are_checked") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    site.worker("w1", &[ROOM_FOR_TWO])?;
+    site.write("token", "s3cret")?;
+    let bystander = site.held_job(&[])?;
+    // By the worker, as a client may be anybody's.
+    for (options, why) in [
+        (
+            &["--buildkit", "--secret=a,src=/etc/passwd:token"][..],
+            "secret id \"a,src=/etc/passwd\" is not allowed",
+        ),
+        (
+            &["--buildkit", "--secret=:token"],
+            "secret id \"\" is not allowed",
+        ),
+        (
+            &["--build-arg=HOME"],
+            "build argument \"HOME\" has no value",
+        ),
+        (
+            &["--push-to=org/image:tag"],
+            "start the worker with --allow-push \"org/image\"",
+        ),
+    ] {
+        let job = site.dockerfile("FROM busybox\n")?.args(options);
+        failure(job.run()?, why).check_never("s3cret");
+    }
+    // By the client.
+    for (options, why) in [
+        (
+            &["--push-to=org/image"][..],
+            "Missing ':TAG' in target \"org/image\"",
+        ),
+        (&["--push-to=org/image:"], "Tag empty in \"org/image:\""),
+        (
+            &["--push-user=me"],
+            "Must use --push-to with --push-user/--push-password",
+        ),
+        (
+            &["--push-to=org/image:1", "--push-user=me"],
+            "Must use --push-user with --push-password",
+        ),
+        (&["--secret=token"], "missing a ':' separator"),
+        (&["--secret=token:nothing"], "nothing"),
+        (
+            &["--context-dockerfile=x"],
+            "Can't use --local-dockerfile and --context-dockerfile together!",
+        ),
+    ] {
+        let said = site.dockerfile("FROM busybox\n")?.args(options).run()?;
+        assert!(matches!(said.code, Some(124 | 125)), "{said}");
+        let code = said.code.unwrap_or_default();
+        said.check(code, &[why]);
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+#[test]
+fn an_oversized_job_is_refused() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("an_oversized_job_is_refused") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    site.worker("w1", &[ROOM_FOR_TWO])?;
+    let bystander = site.held_job(&[])?;
+    for size in [TOO_LARGE, 10 * TOO_LARGE] {
+        let comment = format!("FROM busybox\n# {}\n", "x".repeat(size));
+        let said = site.dockerfile(&comment)?.run()?.check(1, &["larger"]);
+        assert!(said.stdout.len() + said.stderr.len() < 1000, "{said}");
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+#[test]
+fn text_that_is_not_utf_8_is_refused() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("text_that_is_not_utf_8_is_refused") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    site.worker("w1", &[ROOM_FOR_TWO])?;
+    let bystander = site.held_job(&[])?;
+    let latin = OsString::from_vec(b"caf\xe9".to_vec());
+    site.dockerfile("FROM busybox\n")?
+        .pool(latin)
+        .run()?
+        .check(124, &["--pool", "UTF-8"]);
+    site.write("latin", b"FROM busybox\nRUN echo caf\xe9\n")?;
+    let job = site.submit().args(&["--local-dockerfile=latin"]);
+    job.run()?.check(
+        124,
+        &["--local-dockerfile", "'latin'", "it is not UTF-8 text"],
+    );
+    goes_on(bystander)?;
+    site.finish()
+}
+
+// Workers, and what they say.
+
+#[test]
+fn a_name_that_is_taken_is_refused_and_its_owner_goes_on() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_name_that_is_taken_is_refused_and_its_owner_goes_on") else {
+        return Ok(());
+    };
+    let site = Site::with_workers(&rig, &["w1"])?;
+    let bystander = site.held_job(&[])?;
+    let (_, log) = second_worker(&site, "w1", "elsewhere")?;
+    site.wait_for_log(&log, "Worker already registered!")?;
+    // It may become free, so it is asked for again.
+    site.wait_for_log(&log, "Will retry in")?;
+    site.wait_for_log("scheduler", "Worker \"w1\" already registered!")?;
+    site.wait_for_state("w1 (0): [] (1 running)")?;
+    goes_on(bystander)?;
+    site.dockerfile("FROM busybox\n")?
+        .run()?
+        .check(0, &["Building on w1"]);
+    // Nor may two work in one directory.
+    let (process, log) = second_worker(&site, "w2", "worker-w1")?;
+    site.wait_for_log(&log, "in use by another worker: give each its own")?;
+    assert_ne!(site.cluster.holder().wait(process, PATIENCE)?, 0);
+    site.finish()
+}
+
+/// Starts a worker without waiting until it is registered. Returns the name of its log, too.
+fn second_worker(site: &Site, name: &str, state_dir: &str) -> Result<(Process, String)> {
+    let log = format!("second-{name}");
+    let mut command = site.cluster.program("ocluster-worker");
+    command
+        .arg(format!("./capnp-secrets/pool-{POOL}.cap"))
+        .args(["--name", name, "--state-dir", state_dir])
+        .envs(site.rig.docker.env());
+    let process = site.cluster.holder().run(&command, &format!("{log}.log"))?;
+    Ok((process, log))
+}
+
+#[test]
+fn a_line_of_50_mib_comes_through_whole() -> Result<()> {
+    const LENGTH: usize = 50 << 20;
+    // An allocator that is given huge pages takes about 100 MiB for the pieces on their way, however long the log.
+    const MOST_MEMORY: usize = 200 << 20;
+    let Some(rig) = Rig::or_not_run("a_line_of_50_mib_comes_through_whole") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    let worker = site.worker("w1", &[ROOM_FOR_TWO])?;
+    let bystander = site.held_job(&[])?;
+    let print = format!("head -c {LENGTH} /dev/zero | tr '\\000' '~'");
+    let said = site
+        .dockerfile(&busybox(&format!("RUN {print}; echo; echo end"))?)?
+        .run()?;
+    let received = said.stdout.bytes().filter(|byte| *byte == b'~').count();
+    // The command itself is shown, too.
+    assert_eq!(received, LENGTH + 1);
+    let said = said.check(0, &[]);
+    assert!(said.stdout.ends_with("Job succeeded\n"));
+    let scheduler = site.cluster.scheduler().context("no scheduler")?;
+    for process in [worker.process(), scheduler] {
+        let peak = peak_memory(process)?;
+        assert!(
+            peak < MOST_MEMORY,
+            "{peak} bytes of memory for a line of {LENGTH}"
+        );
+    }
+    goes_on(bystander)?;
+    site.finish()
+}
+
+/// Returns the most memory that a process has had, in bytes.
+fn peak_memory(process: Process) -> Result<usize> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+    Ok(peak.context("no VmHWM")?.trim().parse::<usize>()? * 1024)
+}
+
+// Peers.
+
+#[test]
+fn peers_without_a_certificate_or_sense_are_closed_at_once() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("peers_without_a_certificate_or_sense_are_closed_at_once")
+    else {
+        return Ok(());
+    };
+    let site = Site::with_workers(&rig, &["w1"])?;
+    let bystander = site.held_job(&[])?;
+    let address = format!("127.0.0.1:{}", site.cluster.port());
+    // It would go on reading for as long as the other side lets it.
+    for version in ["-tls1_2", "-tls1_3"] {
+        let mut peer = Command::new("openssl");
+        peer.args(["s_client", "-connect", &address, version, "-ign_eof"]);
+        output_within(&mut peer, PATIENCE).context("a peer without certificate was not closed")?;
+    }
+    for nonsense in [
+        &b"GET / HTTP/1.0\r\n\r\n"[..],
+        &[0; 4096],
+        &[0x16, 3, 1, 0xff, 0xff],
+        b"\xff\xfe\0",
+    ] {
+        let mut peer = TcpStream::connect((Ipv4Addr::LOCALHOST, site.cluster.port()))?;
+        peer.set_read_timeout(Some(PATIENCE))?;
+        peer.write_all(nonsense)?;
+        let closed = peer.read_to_end(&mut Vec::new());
+        let is_closed =
+            closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true);
+        assert!(is_closed, "{nonsense:?} was listened to");
+    }
+    goes_on(bystander)?;
+    let scheduler = site.cluster.scheduler().context("no scheduler")?;
+    assert_eq!(
+        site.cluster.holder().state(scheduler)?,
+        ProcessState::Running
+    );
+    site.finish()
+}
+
+// The tests' own words.
+
+/// Checks that somebody else's job was not disturbed.
+fn goes_on(bystander: Held<'_>) -> Result<()> {
+    bystander
+        .release()?
+        .check(0, &["now building\nnow released\n", "Job succeeded"]);
+    Ok(())
+}
+
+/// Checks that the job failed because of `why`, and that this is said last.
+#[track_caller]
+fn failure(said: Said, why: &str) -> Said {
+    said.check(1, &[why, "Failed: Build failed.\n"])
+        .check_never("Internal error")
+}
+
+/// Starts a cluster and a git server with a project that has odd files.
+fn site_with_project(rig: &Rig) -> Result<(Site, GitServer, String)> {
+    let mut site = Site::start(rig, &[POOL])?;
+    site.worker("w1", &[ROOM_FOR_TWO])?;
+    let repositories = site.repositories()?;
+    let project = Repository::create(&repositories, "project")?;
+    symlink("/etc/passwd", project.work_tree().join("link-to-passwd"))?;
+    symlink("/etc", project.work_tree().join("link-to-etc"))?;
+    let commit = project.commit(&[("Dockerfile", "FROM busybox\n"), ("folder/note", "note")])?;
+    Ok((site, GitServer::http(&repositories)?, commit))
+}
