@@ -36,6 +36,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("docker-registry", &["docker-registry"]),
     package("apache2-utils", &["htpasswd"]),
     package("capnproto", &["capnp"]),
+    package("openssl", &["openssl"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

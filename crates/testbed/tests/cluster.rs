@@ -152,6 +152,32 @@ fn a_pause_sticks() -> Result<()> {
 }
 
 #[test]
+fn a_paused_worker_comes_back_unpaused() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_paused_worker_comes_back_unpaused") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    let worker = site.worker("w1", &[])?;
+    site.admin(&format!("pause-worker {POOL} w1"))?
+        .check(0, &[]);
+    site.wait_for_state("w1 (0): (inactive:")?;
+    stop(&site, &worker)?;
+    let worker = site.worker("w1", &[])?;
+    site.wait_for_state("w1 (0): [] (0 running)")?;
+    site.dockerfile("FROM busybox\n")?
+        .run()?
+        .check(0, &["Building on w1"]);
+    // A pause that sticks goes on sticking.
+    site.admin(&format!("pause {POOL} w1"))?.check(0, &[]);
+    site.admin(&format!("pause-worker {POOL} w1"))?
+        .check(0, &[]);
+    stop(&site, &worker)?;
+    site.worker("w1", &[])?;
+    site.wait_for_state("w1 (0): (inactive: admin pause) (0 running)")?;
+    site.finish()
+}
+
+#[test]
 fn draining_waits_for_the_jobs_that_run() -> Result<()> {
     let Some(rig) = Rig::or_not_run("draining_waits_for_the_jobs_that_run") else {
         return Ok(());
