@@ -162,14 +162,22 @@ impl JobLog {
 
     /// Adds the last line, for which there is always room, and tells the readers that nothing more will come.
     pub(crate) fn close(&self, last_line: &str) {
-        if self.0.state.borrow().closed {
-            return;
-        }
-        // A full log may have been cut in the middle of a line.
-        let cut = self.length() >= self.0.limit && self.recent(self.length() - 1) != b"\n";
+        let broken = {
+            let state = self.0.state.borrow();
+            if state.closed {
+                return;
+            }
+            state.broken.is_some()
+        };
+        // A full log, or a broken one, may have been cut in the middle of a line.
+        let cut = (broken || self.length() >= self.0.limit)
+            && self.length() > 0
+            && self.recent(self.length() - 1) != b"\n";
         let line = format!("{}{last_line}\n", if cut { "\n" } else { "" });
         if let Err(error) = self.push(line.as_bytes()) {
             tracing::warn!("{error}");
+            // All that is not on disk is still in the tail, so this can follow it: readers must hear what happened.
+            self.0.state.borrow_mut().tail.extend(line.as_bytes());
         }
         self.0.state.borrow_mut().closed = true;
         self.0.changed.notify_waiters();

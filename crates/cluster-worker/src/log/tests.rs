@@ -165,7 +165,7 @@ fn what_a_killed_worker_left_is_removed() {
 }
 
 #[test]
-fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_only() {
+fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_and_the_last_line() {
     local(async {
         let TestLog { log, dir } = TestLog::new();
         fs::remove_dir(dir.path()).unwrap();
@@ -181,7 +181,8 @@ fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_only() {
                 .starts_with("cannot write the job's log: "),
             "{error}"
         );
-        log.close("");
-        assert_eq!(read_all(&log, 0).await, b"in memory\n");
+        log.close(&error.to_string());
+        let text = String::from_utf8(read_all(&log, 0).await).unwrap();
+        assert_eq!(text, format!("in memory\n{error}\n"));
     });
 }
