@@ -16,7 +16,7 @@ use tracing::Instrument as _;
 use vat::Backoff;
 
 use crate::config::WorkerConfig;
-use crate::job::{JobRunner, ServedJob};
+use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
 use crate::metrics::{self, Stats};
 use crate::outcome::JobError;
@@ -211,15 +211,16 @@ impl Agent {
     /// Starts a job, which goes on by itself.
     fn start(self: &Rc<Self>, job: Rc<ServedJob>, description: Result<Description, JobError>) {
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
-        let span = tracing::info_span!("job", hint = %printable(hint));
+        // The number tells jobs apart that run at once and have the same hint.
+        let number = self.stats.jobs_accepted.get() + 1;
+        let hint = shown_hint(hint);
+        let span = tracing::info_span!("job", number, %hint);
         let weight = description.as_ref().map_or(1, self.config.job_weight);
         span.in_scope(|| {
-            tracing::info!("Cache_hint {}", printable(hint));
+            tracing::info!("Cache_hint {hint}");
             tracing::info!("Job weight {weight}");
         });
-        self.stats
-            .jobs_accepted
-            .set(self.stats.jobs_accepted.get() + 1);
+        self.stats.jobs_accepted.set(number);
         let slot = self.running.start(weight, job.cancel_wish().clone());
         let agent = Rc::clone(self);
         let running = async move {

@@ -158,9 +158,18 @@ fn wants_git(action: &Action) -> bool {
     matches!(action, Action::Docker(build) if build.include_git)
 }
 
+/// Returns a cache hint as the worker's log shows it: like the scheduler's, it says when there is none.
+pub(crate) fn shown_hint(hint: &str) -> String {
+    if hint.is_empty() {
+        "no cache hint".to_owned()
+    } else {
+        printable(hint)
+    }
+}
+
 /// Says in the worker's log what is going to be done.
 fn announce(job: &Description) {
-    let hint = printable(&job.cache_hint);
+    let hint = shown_hint(&job.cache_hint);
     match &job.action {
         Action::Docker(build) => match &build.dockerfile {
             Dockerfile::Contents(text) => {
