@@ -4,6 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::answer::{Answer, Pipelined};
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::admin;
 use crate::text::{list_length, returned, set_texts, text, texts};
@@ -17,7 +18,7 @@ handle! {
 impl Admin {
     /// Serves `admin`.
     pub fn serve<S: ServeAdmin>(admin: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(admin, nothing)))
+        Self::from_raw(dispatch::new_client(Served::new(admin, nothing)))
     }
 
     /// Returns the names of the pools, sorted.

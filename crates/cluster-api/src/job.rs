@@ -7,6 +7,7 @@ use futures::channel::oneshot;
 
 use crate::RpcError;
 use crate::answer::Answer;
+use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::schema_capnp::job;
 use crate::text::{malformed, text};
@@ -29,7 +30,7 @@ impl Job {
     /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its
     /// clones are gone.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(job, S::released)))
+        Self::from_raw(dispatch::new_client(Served::new(job, S::released)))
     }
 
     /// Returns a job that is not known yet, and what makes it known.

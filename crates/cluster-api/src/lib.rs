@@ -18,6 +18,7 @@ mod admin;
 mod answer;
 mod custom;
 mod description;
+mod dispatch;
 mod docker;
 mod encoded;
 mod error;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use capnp::capability::FromClientHook as _;
 
 use crate::answer::{Answer, Pipelined};
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{extended_pool_admin, temporary_pause};
 use crate::raw::schema_capnp::{pool_admin, worker_info};
@@ -31,7 +32,7 @@ pub struct WorkerInfo {
 impl PoolAdmin {
     /// Serves `pool`, together with the extension [`PoolAdmin::pause_worker`].
     pub fn serve<S: ServePoolAdmin>(pool: Rc<S>) -> Self {
-        let client: extended_pool_admin::Client = capnp_rpc::new_client(Served::new(pool, nothing));
+        let client: extended_pool_admin::Client = dispatch::new_client(Served::new(pool, nothing));
         Self::from_raw(client.cast_to())
     }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::RpcError;
 use crate::answer::Answer;
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::progress;
 use crate::text::text;
@@ -17,7 +18,7 @@ handle! {
 impl Progress {
     /// Serves `progress`.
     pub fn serve<S: ServeProgress>(progress: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(progress, nothing)))
+        Self::from_raw(dispatch::new_client(Served::new(progress, nothing)))
     }
 
     /// Shows a line of status. Await it before the next, to go no faster than the reader.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::answer::Answer;
+use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::schema_capnp::queue;
 use crate::text::{capability, malformed};
@@ -33,7 +34,7 @@ impl Queue {
     /// Serves `queue`, which is told by [`ServeQueue::released`] when the returned handle and all
     /// its clones are gone.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(queue, S::released)))
+        Self::from_raw(dispatch::new_client(Served::new(queue, S::released)))
     }
 
     /// Waits until there is a job for this worker, and takes it.

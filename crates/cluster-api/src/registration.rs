@@ -4,6 +4,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::answer::{Answer, Pipelined};
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::registration;
 use crate::text::{capability, returned, text};
@@ -17,7 +18,7 @@ handle! {
 impl Registration {
     /// Serves `registration`.
     pub fn serve<S: ServeRegistration>(registration: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(registration, nothing)))
+        Self::from_raw(dispatch::new_client(Served::new(registration, nothing)))
     }
 
     /// Registers a worker, for as long as the queue is held.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use capnp::capability::FromClientHook as _;
 
 use crate::answer::{Answer, Pipelined};
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{persistent, persistent_submission};
 use crate::raw::schema_capnp::submission;
@@ -21,7 +22,7 @@ impl Submission {
     /// Serves `submission`, together with `Persistent`.
     pub fn serve<S: ServeSubmission>(submission: Rc<S>) -> Self {
         let client: persistent_submission::Client =
-            capnp_rpc::new_client(Served::new(submission, nothing));
+            dispatch::new_client(Served::new(submission, nothing));
         Self::from_raw(client.cast_to())
     }
 

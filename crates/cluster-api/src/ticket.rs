@@ -6,6 +6,7 @@ use std::rc::Rc;
 use capnp::capability::FromClientHook as _;
 
 use crate::answer::{Answer, Pipelined};
+use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::extensions_capnp::{extended_ticket, ticket_status};
 use crate::raw::schema_capnp::ticket;
@@ -45,7 +46,7 @@ impl Ticket {
     /// Serves `ticket`, together with the extension [`Ticket::status`].
     pub fn serve<S: ServeTicket>(ticket: Rc<S>) -> Self {
         let client: extended_ticket::Client =
-            capnp_rpc::new_client(Served::new(ticket, S::released));
+            dispatch::new_client(Served::new(ticket, S::released));
         Self::from_raw(client.cast_to())
     }
 

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use crate::RpcError;
 use crate::answer::Answer;
+use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::{additional_metric, metric, worker};
 use crate::text::{malformed, text};
@@ -36,7 +37,7 @@ pub struct Metric {
 impl Worker {
     /// Serves `worker`.
     pub fn serve<S: ServeWorker>(worker: Rc<S>) -> Self {
-        Self::from_raw(capnp_rpc::new_client(Served::new(worker, nothing)))
+        Self::from_raw(dispatch::new_client(Served::new(worker, nothing)))
     }
 
     /// Returns the metrics of the worker's program or of its machine.

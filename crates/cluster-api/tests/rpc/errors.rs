@@ -116,6 +116,39 @@ fn the_status_of_a_ticket_is_an_extension() {
 }
 
 #[test]
+fn methods_that_are_not_there_are_named_as_upstream_names_them() {
+    run(async {
+        let job = Job::serve(Rc::new(FailingJob)).into_client();
+        let job = through_connection(job);
+        let submission = Submission::serve(Rc::new(FakeScheduler::default())).into_client();
+        let submission = through_connection(submission);
+        let (admin, persistent) = (0xdd51_f355_40da_c6ad, 0xc8cb_212f_cd9f_5691);
+        let calls = [
+            (&job, admin, 0),
+            (&job, persistent, 0),
+            (&job, 0xca66_fd1f_972e_fccc, 3),
+            (&submission, persistent, 1),
+        ];
+        let mut answers = String::new();
+        for (object, interface, method) in calls {
+            let call: capnp::capability::Request<
+                capnp::any_pointer::Owned,
+                capnp::any_pointer::Owned,
+            > = object.new_call(interface, method, None);
+            let error = call.send().promise.await.err().unwrap();
+            answers += &format!("{}\n", RpcError::from(error));
+        }
+        assert_eq!(
+            answers,
+            "Unimplemented: Unknown interface 15947795302981486253UL\n\
+             Unimplemented: Unknown interface 14468694717054801553UL\n\
+             Unimplemented: Unknown method 14584622755408182476UL.3\n\
+             Unimplemented: Unknown persistence method 1\n"
+        );
+    });
+}
+
+#[test]
 fn a_submission_that_is_not_on_file_cannot_be_saved() {
     run(async {
         let submission = Submission::serve(Rc::new(FakeScheduler::default()));

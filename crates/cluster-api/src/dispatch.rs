@@ -1,0 +1,135 @@
+//! Calls of methods that an object does not have, answered in upstream's words.
+//!
+//! The generated code says `Method not implemented.` to all of them. Operators and scripts know upstream's text, which
+//! tells an object of another kind (the wrong cap file) from one that is only older.
+
+use std::marker::PhantomData;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use capnp::any_pointer;
+use capnp::capability::{
+    DispatchCallResult, FromClientHook, FromServer, Params, Promise, Results, Server,
+};
+// Named like that, and yet part of a public trait: generated code uses it, too.
+use capnp::private::capability::ClientHook;
+use capnp::traits::HasTypeId;
+
+use crate::raw::extensions_capnp as extensions;
+use crate::raw::schema_capnp as schema;
+
+/// Serves `object` as what `C` is a client of.
+pub(crate) fn new_client<C: FromServer<S> + Methods + 'static, S>(object: S) -> C {
+    capnp_rpc::new_client::<Strict<C>, S>(object).0
+}
+
+/// What can be called on an object.
+pub(crate) trait Methods {
+    /// The ids of its interfaces, each with the number of its methods.
+    const METHODS: &[(u64, u16)];
+}
+
+macro_rules! methods {
+    ($($client:ty: $($interface:ty = $count:literal),+;)+) => {$(
+        impl Methods for $client {
+            const METHODS: &[(u64, u16)] = &[$((<$interface as HasTypeId>::TYPE_ID, $count)),+];
+        }
+    )+};
+}
+
+methods! {
+    schema::admin::Client: Self = 5;
+    schema::job::Client: Self = 3;
+    schema::progress::Client: Self = 1;
+    schema::queue::Client: Self = 2;
+    schema::registration::Client: Self = 1;
+    schema::worker::Client: Self = 3;
+    extensions::extended_pool_admin::Client: schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1;
+    extensions::extended_ticket::Client: schema::ticket::Client = 2, extensions::ticket_status::Client = 1;
+    extensions::persistent_submission::Client: schema::submission::Client = 1, extensions::persistent::Client = 1;
+}
+
+/// Returns why there is no such method, if there is none.
+fn missing(methods: &[(u64, u16)], interface: u64, method: u16) -> Option<capnp::Error> {
+    let text = match methods.iter().find(|(id, _)| *id == interface) {
+        Some((_, count)) if method < *count => return None,
+        Some(_) if interface == extensions::persistent::Client::TYPE_ID => {
+            format!("Unknown persistence method {method}")
+        }
+        Some(_) => format!("Unknown method {interface}UL.{method}"),
+        None => format!("Unknown interface {interface}UL"),
+    };
+    Some(capnp::Error::unimplemented(text))
+}
+
+/// A client whose object is served by [`StrictDispatch`].
+struct Strict<C>(C);
+
+impl<C: FromClientHook> FromClientHook for Strict<C> {
+    fn new(hook: Box<dyn ClientHook>) -> Self {
+        Self(C::new(hook))
+    }
+
+    fn into_client_hook(self) -> Box<dyn ClientHook> {
+        self.0.into_client_hook()
+    }
+
+    fn as_client_hook(&self) -> &dyn ClientHook {
+        self.0.as_client_hook()
+    }
+}
+
+impl<C: FromServer<S> + Methods + 'static, S> FromServer<S> for Strict<C> {
+    type Dispatch = StrictDispatch<C, C::Dispatch>;
+
+    fn from_server(object: Rc<S>) -> Self::Dispatch {
+        StrictDispatch {
+            generated: C::from_server(object),
+            client: PhantomData,
+        }
+    }
+}
+
+/// The generated dispatch, after a look at what is called.
+struct StrictDispatch<C, D> {
+    generated: D,
+    client: PhantomData<C>,
+}
+
+impl<C, D: Clone> Clone for StrictDispatch<C, D> {
+    fn clone(&self) -> Self {
+        Self {
+            generated: self.generated.clone(),
+            client: PhantomData,
+        }
+    }
+}
+
+impl<C, D: Deref> Deref for StrictDispatch<C, D> {
+    type Target = D::Target;
+
+    fn deref(&self) -> &D::Target {
+        &self.generated
+    }
+}
+
+impl<C: Methods, D: Server> Server for StrictDispatch<C, D> {
+    fn dispatch_call(
+        self,
+        interface: u64,
+        method: u16,
+        params: Params<any_pointer::Owned>,
+        results: Results<any_pointer::Owned>,
+    ) -> DispatchCallResult {
+        match missing(C::METHODS, interface, method) {
+            Some(error) => DispatchCallResult::new(Promise::err(error), false),
+            None => self
+                .generated
+                .dispatch_call(interface, method, params, results),
+        }
+    }
+
+    fn as_ptr(&self) -> usize {
+        self.generated.as_ptr()
+    }
+}
