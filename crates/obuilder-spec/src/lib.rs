@@ -1,0 +1,8 @@
+//! The language of OBuilder's specs: what to build, one stage and one op at a time.
+//!
+//! Pure: text goes in, values and diagnostics come out. The words of a spec are bytes, as they are in the files that
+//! people have; printing escapes what is not ASCII.
+
+mod spec;
+
+pub use spec::{CacheMount, Copy, Op, Run, SecretMount, Source, Spec, User};

@@ -1,0 +1,48 @@
+//! Where base images come from.
+
+use std::path::Path;
+
+use bstr::BString;
+use futures::future::LocalBoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use crate::Sink;
+
+/// Brings base images.
+pub trait Fetcher {
+    /// Puts the files of `image`, a name as a spec gives it, into the empty directory `rootfs`, and says to `output` what
+    /// it does and how far it is. When `cancel` fires, it stops.
+    fn fetch<'a>(
+        &'a self,
+        image: &'a str,
+        rootfs: &'a Path,
+        output: &'a dyn Sink,
+        cancel: &'a CancellationToken,
+    ) -> LocalBoxFuture<'a, Result<Image, FetchError>>;
+}
+
+/// What an image says about those who run in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its environment, in order.
+    pub env: Vec<(BString, BString)>,
+}
+
+/// Why an image could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It is no longer wanted.
+    #[error("cancelled")]
+    Cancelled,
+    /// What was tried, and why each attempt failed; and what to do.
+    #[error("{0}")]
+    Failed(String),
+    /// The root filesystem could not be written.
+    #[error("cannot write {path:?}: {source}")]
+    Write {
+        /// What could not be written.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,123 @@
+//! Where commands run.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use bstr::BString;
+use futures::future::LocalBoxFuture;
+use obuilder_spec::User;
+use tokio_util::sync::CancellationToken;
+
+use crate::Sink;
+
+/// Runs one command in a root filesystem, apart from everything else on the machine.
+pub trait Sandbox {
+    /// Returns the shell of a build that names none.
+    fn default_shell(&self) -> Vec<BString> {
+        ["/usr/bin/env", "bash", "-c"].map(BString::from).into()
+    }
+
+    /// Runs a command whose standard input is at its end and whose output goes to `output`, and waits for it.
+    ///
+    /// When `cancel` fires, everything that runs in there is killed before this returns [`SandboxError::Cancelled`].
+    fn run<'a>(
+        &'a self,
+        rootfs: &'a Path,
+        command: &'a Command,
+        output: &'a dyn Sink,
+        cancel: &'a CancellationToken,
+    ) -> LocalBoxFuture<'a, Result<Exit, SandboxError>>;
+
+    /// Runs a command on the terminal of this process: standard input, output and error are passed on as they are.
+    fn interact<'a>(
+        &'a self,
+        rootfs: &'a Path,
+        command: &'a Command,
+    ) -> LocalBoxFuture<'a, Result<Exit, SandboxError>>;
+}
+
+/// A command to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments.
+    pub argv: Vec<BString>,
+    /// The working directory. Made if need be.
+    pub cwd: BString,
+    /// Who runs it.
+    pub user: User,
+    /// Its whole environment, in order.
+    pub env: Vec<(BString, BString)>,
+    /// The network it has.
+    pub network: Network,
+    /// The secrets it is shown.
+    pub secrets: Vec<SecretFile>,
+    /// The directories it is given.
+    pub mounts: Vec<Mount>,
+}
+
+/// The network that a command has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Network {
+    /// A loopback of its own, and nothing else.
+    None,
+    /// The machine's.
+    Host,
+}
+
+/// A secret as a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretFile {
+    /// What is in it.
+    pub value: Vec<u8>,
+    /// Where the command sees it.
+    pub target: BString,
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretFile({:?}, hidden)", self.target)
+    }
+}
+
+/// A directory of the machine that a command sees, and writes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// Where it is on the machine.
+    pub source: PathBuf,
+    /// Where the command sees it.
+    pub target: BString,
+}
+
+/// How a command ended by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// With this status.
+    Status(i32),
+    /// Killed by this signal.
+    Signal(i32),
+}
+
+/// Why a command did not end by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// It was killed, as was asked for.
+    #[error("cancelled")]
+    Cancelled,
+    /// It cannot be run as described.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The runtime did not start it.
+    #[error("{0}")]
+    NotStarted(String),
+    /// What it printed could not be kept, so it was killed.
+    #[error("cannot write the step's log: {0}")]
+    Log(std::io::Error),
+    /// The system refused something.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
