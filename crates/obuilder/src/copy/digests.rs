@@ -20,6 +20,7 @@ use super::files::Digest;
 #[derive(Debug, Clone)]
 pub struct Digests {
     directory: PathBuf,
+    clock: fn() -> SystemTime,
 }
 
 /// What tells us that a file was not changed. Nobody can set the time of its last change (`ctime`), not even root.
@@ -77,14 +78,20 @@ const MAX_TABLES: usize = 64;
 impl Digests {
     /// Returns the digests kept below a directory of the caller's, which only we may write to.
     pub fn new(state_dir: &Path) -> Self {
+        Self::with_clock(state_dir, SystemTime::now)
+    }
+
+    /// Returns the same by another clock: a test's, for which files were changed long ago, or just now.
+    pub fn with_clock(state_dir: &Path, clock: fn() -> SystemTime) -> Self {
         Self {
             directory: state_dir.join("digests"),
+            clock,
         }
     }
 
     /// Returns what is known of the files below `root`.
     pub(super) fn load(&self, root: &Path) -> Table {
-        let now = SystemTime::now();
+        let now = (self.clock)();
         let known = match read(&self.path(root)) {
             Ok(bytes) => parse(&bytes).unwrap_or_default(),
             Err(_) => HashMap::new(),
