@@ -1,4 +1,6 @@
 //! Sources and images that were made to lead us astray.
+//!
+//! What they lead to is ours, or a name that nobody else has: if one of these tests fails it must not have done harm.
 
 use std::fs;
 
@@ -61,17 +63,16 @@ fn a_directory_that_became_a_symlink_is_not_followed() {
 #[test]
 fn nothing_is_written_outside_the_image() {
     let place = place();
-    let outside = place.outside().join("outside");
-    let outside = outside.to_str().unwrap();
+    let outside = Tree(place.outside().join("outside"));
+    let before = outside.show();
+    let absolute = outside.0.to_str().unwrap();
     place
         .image()
-        .symlink("to-root", "/")
-        .symlink("to-proc", "/proc/self/root")
-        .symlink("to-outside", outside)
+        .symlink("to-outside", absolute)
         .symlink("up", "../outside")
-        .symlink("far-up", "../../../../../../../../../../../../etc")
+        .symlink("far-up", &format!("{}{absolute}", "../".repeat(50)))
         .symlink("dir/up", "../../outside")
-        .symlink("file", &format!("{outside}/secret"))
+        .symlink("file", &format!("{absolute}/secret"))
         .symlink("to-image", place.image().0.to_str().unwrap());
     place
         .source()
@@ -79,30 +80,39 @@ fn nothing_is_written_outside_the_image() {
         .file("up/dir/file", "written")
         .file("to-outside/secret", "written")
         .file("dir/up/dir/file", "written")
-        .file("far-up/passwd", "written");
+        .file("far-up/secret", "written");
     for dst in [
         "/",
-        "/to-root/",
-        "/to-root/to-root/x/",
-        "/to-proc/",
         "/to-outside/",
+        "/to-outside/dir/",
         "/up/dir/",
         "/dir/up/",
         "/far-up/",
         "/to-image/",
-        "//../x/",
     ] {
-        let result = place.copy(&["."], dst);
-        assert_eq!(result.is_err(), dst.contains(".."), "{dst}: {result:?}");
-        let result = place.copy(&["file"], &format!("{dst}file"));
-        assert_eq!(result.is_err(), dst.contains(".."), "{dst}: {result:?}");
+        place.copy(&["."], dst).unwrap();
+        place.copy(&["file"], &format!("{dst}secret")).unwrap();
     }
-    let outside = Tree(place.outside().join("outside"));
-    assert_eq!(
-        fs::read_to_string(outside.path("secret")).unwrap(),
-        "secret"
-    );
-    assert_eq!(fs::read_dir(outside.path("dir")).unwrap().count(), 0);
-    assert!(!fs::exists("/x").unwrap());
-    assert!(!fs::exists("/far-up").unwrap());
+    for dst in ["../outside/", "/../outside/secret", "/up/../../outside/"] {
+        place.copy(&["."], dst).unwrap_err();
+    }
+    assert_eq!(outside.show(), before);
+}
+
+#[test]
+fn the_root_of_an_image_is_not_that_of_the_machine() {
+    let place = place();
+    let name = format!("obuilder-escaped-{}", std::process::id());
+    place
+        .image()
+        .symlink("to-root", "/")
+        .symlink("far-up", &"../".repeat(50))
+        .symlink("to-proc", "/proc/self/root");
+    place.source().file(&name, "written");
+    for dst in ["/to-root/", "/to-root/to-root/", "/far-up/", "/to-proc/"] {
+        place.copy(&[&name], dst).unwrap();
+    }
+    let escaped = fs::remove_file(format!("/{name}")).is_ok();
+    assert!(!escaped);
+    assert!(place.image().path(&name).exists());
 }

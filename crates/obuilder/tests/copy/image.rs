@@ -112,34 +112,34 @@ fn symlinks_to_directories_are_followed() {
     let place = Place::new();
     place
         .image()
-        .directory("usr/lib", 0o755)
-        .symlink("lib", "usr/lib")
-        .symlink("absolute", "/usr")
-        .symlink("up", "../../../../usr/./lib")
-        .symlink("usr/twice", "../absolute/lib");
+        .directory("our/lib", 0o755)
+        .symlink("lib", "our/lib")
+        .symlink("absolute", "/our")
+        .symlink("up", "../../../../our/./lib")
+        .symlink("our/twice", "../absolute/lib");
     place.source().file("lib/a", "a").file("b", "b");
     // In the path of the destination, and in the tree that is copied.
     place.copy(&["b"], "/lib/").unwrap();
     place.copy(&["."], "/").unwrap();
     place.copy(&["b"], "/absolute/lib/c").unwrap();
     place.copy(&["b"], "/up/d").unwrap();
-    place.copy(&["b"], "/usr/twice/deep/").unwrap();
+    place.copy(&["b"], "/our/twice/deep/").unwrap();
     check(
         &place,
         &expect![[r#"
-            0777 0:0 then+ absolute -> /usr
+            0777 0:0 then+ absolute -> /our
             0644 1000:100 then b "b"
-            0777 0:0 then+ lib -> usr/lib
-            0777 0:0 then+ up -> ../../../../usr/./lib
-            0755 0:0 then+ usr/
-            0755 0:0 then+ usr/lib/
-            0644 1000:100 then usr/lib/a "a"
-            0644 1000:100 then usr/lib/b "b"
-            0644 1000:100 then usr/lib/c "b"
-            0644 1000:100 then usr/lib/d "b"
-            0755 1000:100 0 usr/lib/deep/
-            0644 1000:100 then usr/lib/deep/b "b"
-            0777 0:0 then+ usr/twice -> ../absolute/lib"#]],
+            0777 0:0 then+ lib -> our/lib
+            0755 0:0 then+ our/
+            0755 0:0 then+ our/lib/
+            0644 1000:100 then our/lib/a "a"
+            0644 1000:100 then our/lib/b "b"
+            0644 1000:100 then our/lib/c "b"
+            0644 1000:100 then our/lib/d "b"
+            0755 1000:100 0 our/lib/deep/
+            0644 1000:100 then our/lib/deep/b "b"
+            0777 0:0 then+ our/twice -> ../absolute/lib
+            0777 0:0 then+ up -> ../../../../our/./lib"#]],
     );
 }
 
