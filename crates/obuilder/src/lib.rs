@@ -7,6 +7,7 @@
 //! Everything here lives on one thread, which may wait for a disk for a moment: run it on a thread of its own, beside
 //! whatever must answer quickly.
 
+pub mod copy;
 pub mod fetch;
 pub mod sandbox;
 pub mod sink;

@@ -1,0 +1,102 @@
+//! Sources that change between the step's id and the copy, and those that cannot be read.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
+use obuilder::copy::CopyError;
+use rustix::process::Uid;
+
+use crate::tree::{Place, SOMEBODY, Tree};
+
+#[test]
+fn a_file_that_changes_meanwhile_is_named() {
+    type Change = fn(Tree) -> Tree;
+    let changes: [(&str, Change); 6] = [
+        ("other content", |tree| tree.file("dir/file", "xyz")),
+        ("more content", |tree| tree.file("dir/file", "abcd")),
+        ("less content", |tree| tree.file("dir/file", "ab")),
+        ("gone", |tree| {
+            fs::remove_file(tree.path("dir/file")).unwrap();
+            tree
+        }),
+        ("a symlink to the same", |tree| {
+            fs::rename(tree.path("dir/file"), tree.path("dir/other")).unwrap();
+            tree.symlink("dir/file", "other")
+        }),
+        ("a pipe", |tree| {
+            fs::remove_file(tree.path("dir/file")).unwrap();
+            tree.fifo("dir/file")
+        }),
+    ];
+    for (what, change) in changes {
+        let place = Place::new();
+        place.source().file("dir/file", "abc");
+        let manifest = place.read(&["."], "/d/").unwrap();
+        change(place.source());
+        let error = place.write(&manifest, &SOMEBODY).unwrap_err();
+        assert!(
+            matches!(&error, CopyError::Changed(path) if path == "dir/file"),
+            "{what}: {error}"
+        );
+    }
+}
+
+#[test]
+fn what_is_added_meanwhile_is_not_copied() {
+    let place = Place::new();
+    place.source().file("file", "abc");
+    let manifest = place.read(&["."], "/d/").unwrap();
+    place.source().file("new", "x");
+    place.write(&manifest, &SOMEBODY).unwrap();
+    assert!(!place.image().path("d/new").exists());
+}
+
+#[test]
+fn a_file_that_we_may_not_read_is_named() {
+    let place = Place::new();
+    place
+        .source()
+        .file_with("open", "x", 0o644)
+        .file_with("dir/secret", "x", 0o000);
+    fs::set_permissions(place.outside(), Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(
+        as_nobody(|| place.read(&["."], "/").map(drop)),
+        "cannot read \"dir/secret\" in the source: Permission denied (os error 13)"
+    );
+    fs::set_permissions(place.source().path("dir"), Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(
+        as_nobody(|| place.read(&["dir"], "/").map(drop)),
+        "cannot read \"dir\" in the source: Permission denied (os error 13)"
+    );
+    assert_eq!(
+        as_nobody(|| place.read(&["dir/secret"], "/").map(drop)),
+        "cannot read \"dir\" in the source: Permission denied (os error 13)"
+    );
+}
+
+#[test]
+fn a_directory_that_we_may_not_write_to_is_named() {
+    let place = Place::new();
+    place.source().file_with("file", "x", 0o644);
+    place.image().directory("etc", 0o755);
+    fs::set_permissions(place.outside(), Permissions::from_mode(0o755)).unwrap();
+    let manifest = place.read(&["file"], "/etc/conf.d/").unwrap();
+    assert_eq!(
+        as_nobody(|| place.write(&manifest, &SOMEBODY)),
+        "cannot write \"/etc/conf.d\" in the image: Permission denied (os error 13)"
+    );
+}
+
+/// Does something as a user who owns nothing here, and returns what is wrong with it.
+///
+/// A thread of its own is that user, and no other.
+fn as_nobody(action: impl FnOnce() -> Result<(), CopyError> + Send) -> String {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let nobody = Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            action().unwrap_err().to_string()
+        });
+        thread.join().unwrap()
+    })
+}
