@@ -3,6 +3,18 @@
 //! Pure: text goes in, values and diagnostics come out. The words of a spec are bytes, as they are in the files that
 //! people have; printing escapes what is not ASCII.
 
+mod layout;
+mod lexer;
+mod position;
+mod print;
+mod quote;
+mod reader;
+pub mod sexp;
 mod spec;
+mod syntax;
 
+pub use position::Position;
+pub use print::{build_heading, from_heading};
+pub use sexp::{Sexp, SexpError};
 pub use spec::{CacheMount, Copy, Op, Run, SecretMount, Source, Spec, User};
+pub use syntax::SyntaxProblem;
