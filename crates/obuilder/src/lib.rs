@@ -8,6 +8,7 @@
 //! whatever must answer quickly.
 
 pub mod builder;
+pub mod copy;
 pub mod fetch;
 pub mod sandbox;
 pub mod sink;

@@ -1,0 +1,321 @@
+//! Digests of files that were read before, kept between runs.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use flate2::Crc;
+use rustix::fs::Stat;
+use sha2::{Digest as _, Sha256};
+
+use super::files::Digest;
+
+/// Remembers digests of files, so that a source that is as it was need not be read again.
+///
+/// There is one file for each root that was read from, in a directory of our own. A file that is missing, damaged or
+/// of another version is an empty one; it costs time and nothing else, so no failure to read or write one is an error.
+#[derive(Debug, Clone)]
+pub struct Digests {
+    directory: PathBuf,
+}
+
+/// What tells us that a file was not changed. Nobody can set the time of its last change (`ctime`), not even root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    file: FileId,
+    size: i64,
+    mtime: (i64, u32),
+    ctime: (i64, u32),
+}
+
+/// Which file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+/// The digests of the files below one root.
+#[derive(Debug)]
+pub(super) struct Table {
+    known: HashMap<FileId, Known>,
+    is_changed: bool,
+    /// When it was loaded.
+    now: SystemTime,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    key: Key,
+    digest: Digest,
+    /// How often the table was saved since the file was last met.
+    unmet: u16,
+}
+
+/// How a table's file begins: what it is, and its version.
+const MAGIC: &[u8; 8] = b"obdig 1\n";
+
+/// The size of a record: two numbers that say which file it is, its size, two times, `unmet`, and the digest.
+const RECORD_SIZE: usize = 8 + 8 + 8 + 12 + 12 + 2 + 32;
+
+/// How many digests a table may have: more than the files of the largest monorepos that are copied whole.
+const MAX_RECORDS: usize = 400_000;
+
+/// How often a table is saved before a file is forgotten that no copy has met. A build with many copies from one root
+/// saves it as often as that.
+const MAX_UNMET: u16 = 100;
+
+/// How much room all tables may take. Beyond, the one that was not saved for longest goes.
+const MAX_SPACE: u64 = 64 << 20;
+
+/// How many tables there may be: a worker has a new root for each job.
+const MAX_TABLES: usize = 64;
+
+impl Digests {
+    /// Returns the digests kept below a directory of the caller's, which only we may write to.
+    pub fn new(state_dir: &Path) -> Self {
+        Self {
+            directory: state_dir.join("digests"),
+        }
+    }
+
+    /// Returns what is known of the files below `root`.
+    pub(super) fn load(&self, root: &Path) -> Table {
+        let now = SystemTime::now();
+        let known = match read(&self.path(root)) {
+            Ok(bytes) => parse(&bytes).unwrap_or_default(),
+            Err(_) => HashMap::new(),
+        };
+        Table {
+            known,
+            is_changed: false,
+            now,
+        }
+    }
+
+    /// Keeps what is known of the files below `root`.
+    pub(super) fn save(&self, root: &Path, table: Table) {
+        if !table.is_changed {
+            return;
+        }
+        let result = fs::create_dir_all(&self.directory)
+            .and_then(|()| write(&self.directory, &self.path(root), &table.to_bytes()))
+            .and_then(|()| self.keep_small());
+        if let Err(error) = result {
+            // The next copy reads the files again, and no more is lost.
+            tracing::warn!(directory = ?self.directory, %error, "cannot keep the digests of copied files");
+        }
+    }
+
+    fn path(&self, root: &Path) -> PathBuf {
+        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        let name: String = digest
+            .iter()
+            .take(16)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        self.directory.join(name)
+    }
+
+    /// Removes the tables that were not saved for longest, until they are few and small enough.
+    fn keep_small(&self) -> io::Result<()> {
+        let mut tables: Vec<(SystemTime, u64, OsString)> = Vec::new();
+        for entry in fs::read_dir(&self.directory)? {
+            let entry = entry?;
+            let metadata = entry.metadata()?;
+            tables.push((metadata.modified()?, metadata.len(), entry.file_name()));
+        }
+        tables.sort_unstable();
+        let mut space: u64 = tables.iter().map(|(_, size, _)| size).sum();
+        let mut count = tables.len();
+        for (_, size, name) in tables {
+            if space <= MAX_SPACE && count <= MAX_TABLES {
+                break;
+            }
+            fs::remove_file(self.directory.join(name))?;
+            space = space.saturating_sub(size);
+            count -= 1;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// Returns the digest of a file, if it is known and the file is as it was.
+    pub(super) fn get(&mut self, key: &Key) -> Option<Digest> {
+        let known = self.known.get_mut(&key.file)?;
+        (known.key == *key).then(|| {
+            known.unmet = 0;
+            known.digest
+        })
+    }
+
+    /// Remembers the digest of a file that was as `key` says before it was read, and after.
+    ///
+    /// A file that was changed a moment ago may be changed again without its times telling, so its digest is not
+    /// remembered. (Git calls such files racily clean.) It will be when it is read the next time.
+    pub(super) fn insert(&mut self, key: Key, digest: Digest) {
+        let (seconds, nanoseconds) = key.ctime;
+        let changed = u64::try_from(seconds)
+            .ok()
+            .and_then(|s| SystemTime::UNIX_EPOCH.checked_add(Duration::new(s, nanoseconds)));
+        let settled = changed.and_then(|changed| changed.checked_add(tick(nanoseconds)));
+        if settled.is_some_and(|settled| settled < self.now) {
+            let known = Known {
+                key,
+                digest,
+                unmet: 0,
+            };
+            self.known.insert(key.file, known);
+            self.is_changed = true;
+        }
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut records: Vec<&Known> = self
+            .known
+            .values()
+            .filter(|known| known.unmet < MAX_UNMET)
+            .collect();
+        if records.len() > MAX_RECORDS {
+            records.sort_unstable_by_key(|known| (known.unmet, known.key.file));
+            records.truncate(MAX_RECORDS);
+        }
+        let mut bytes = Vec::with_capacity(16 + records.len() * RECORD_SIZE);
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&[0; 4]);
+        for known in records {
+            known.encode(&mut bytes);
+        }
+        let (head, body) = bytes.split_at_mut(12);
+        if let Some(checksum) = head.last_chunk_mut::<4>() {
+            *checksum = crc(body).to_le_bytes();
+        }
+        bytes
+    }
+}
+
+/// Returns the longest time in which two changes may get the same time. Filesystems that keep whole seconds, or two of
+/// them, are known by the nanoseconds that are missing; the others take the time of the kernel's last tick.
+fn tick(nanoseconds: u32) -> Duration {
+    match nanoseconds {
+        0 => Duration::from_secs(2),
+        _ => Duration::from_millis(100),
+    }
+}
+
+impl Key {
+    /// Returns what is said of a file, as far as it tells whether the file was changed.
+    pub(super) fn of(stat: &Stat) -> Self {
+        // The system's numbers of nanoseconds are below 1,000,000,000; 0 makes another one distrusted.
+        let nanoseconds = |n| u32::try_from(n).unwrap_or(0);
+        Self {
+            file: FileId {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+            },
+            size: stat.st_size,
+            mtime: (stat.st_mtime, nanoseconds(stat.st_mtime_nsec)),
+            ctime: (stat.st_ctime, nanoseconds(stat.st_ctime_nsec)),
+        }
+    }
+}
+
+impl Known {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        let Self {
+            key:
+                Key {
+                    file: FileId { device, inode },
+                    size,
+                    mtime,
+                    ctime,
+                },
+            digest,
+            unmet,
+        } = self;
+        bytes.extend_from_slice(&device.to_le_bytes());
+        bytes.extend_from_slice(&inode.to_le_bytes());
+        bytes.extend_from_slice(&size.to_le_bytes());
+        for (seconds, nanoseconds) in [mtime, ctime] {
+            bytes.extend_from_slice(&seconds.to_le_bytes());
+            bytes.extend_from_slice(&nanoseconds.to_le_bytes());
+        }
+        // Met or not since, another save has passed.
+        bytes.extend_from_slice(&unmet.saturating_add(1).to_le_bytes());
+        bytes.extend_from_slice(digest);
+    }
+
+    fn decode(record: &[u8; RECORD_SIZE]) -> Option<Self> {
+        let mut rest = record.as_slice();
+        Some(Self {
+            key: Key {
+                file: FileId {
+                    device: u64::from_le_bytes(take(&mut rest)?),
+                    inode: u64::from_le_bytes(take(&mut rest)?),
+                },
+                size: i64::from_le_bytes(take(&mut rest)?),
+                mtime: time(&mut rest)?,
+                ctime: time(&mut rest)?,
+            },
+            unmet: u16::from_le_bytes(take(&mut rest)?),
+            digest: take(&mut rest)?,
+        })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, others) = rest.split_first_chunk()?;
+    *rest = others;
+    Some(*first)
+}
+
+fn time(rest: &mut &[u8]) -> Option<(i64, u32)> {
+    Some((
+        i64::from_le_bytes(take(rest)?),
+        u32::from_le_bytes(take(rest)?),
+    ))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let limit = (12 + MAX_RECORDS * RECORD_SIZE) as u64;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Returns the records of a table's file. `None` if it is damaged: a wrong digest would give a step a wrong id.
+fn parse(bytes: &[u8]) -> Option<HashMap<FileId, Known>> {
+    let mut rest = bytes;
+    let magic: [u8; 8] = take(&mut rest)?;
+    let checksum = u32::from_le_bytes(take(&mut rest)?);
+    if magic != *MAGIC || checksum != crc(rest) {
+        return None;
+    }
+    let (records, &[]) = rest.as_chunks::<RECORD_SIZE>() else {
+        return None;
+    };
+    let mut known = HashMap::with_capacity(records.len());
+    for record in records {
+        let record = Known::decode(record)?;
+        known.insert(record.key.file, record);
+    }
+    Some(known)
+}
+
+fn crc(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+/// Replaces a file in one step. It is not synced: after a crash of the machine it may be damaged, which is noticed.
+fn write(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! A root filesystem that is written to, and never left.
+//!
+//! Its symlinks were made by whoever made the image, so a path in it is resolved as a process would that has it as its
+//! root. A name in a directory that is open is used as it is, and a symlink is not followed then.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use bstr::BString;
+use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+
+use super::CopyError;
+use super::destination::Owner;
+use super::files::{self, DIRECTORY, Mark, Trail};
+
+/// A root filesystem.
+pub(super) struct Image {
+    root: OwnedFd,
+    /// Who owns what is made.
+    owner: Owner,
+    /// The directories that we made, by device and inode.
+    ours: HashSet<(u64, u64)>,
+    trail: Trail,
+}
+
+/// A directory in an image that is being written to.
+pub(super) struct Directory {
+    fd: OwnedFd,
+    /// The time of change that it is to have in the end.
+    mtime: Timespec,
+    /// Where the trail was before.
+    mark: Mark,
+}
+
+/// How often the system is asked again that could not be sure that a path stays below the root, because something was
+/// renamed meanwhile.
+const MAX_ATTEMPTS: usize = 10;
+
+impl Image {
+    /// Returns the image with its root at a path of this machine.
+    pub(super) fn open(rootfs: &Path, owner: Owner) -> Result<Self, CopyError> {
+        let trail = Trail::default();
+        let root = files::open_root(rootfs).map_err(|e| cannot_write(&trail, e))?;
+        Ok(Self {
+            root,
+            owner,
+            ours: HashSet::new(),
+            trail,
+        })
+    }
+
+    /// Enters the root.
+    pub(super) fn enter_root(&mut self) -> Result<Directory, CopyError> {
+        let mark = self.trail.enter(b"")?;
+        let fd = self.root.try_clone().map_err(|e| self.cannot_write(e))?;
+        self.entered(fd, None, mark)
+    }
+
+    /// Enters the directory `name`, which is made if need be and then has the time of change `mtime` in the end. One that
+    /// exists keeps its mode, owner and time, and a symlink to one is followed. Anything else is replaced.
+    pub(super) fn enter(
+        &mut self,
+        parent: &Directory,
+        name: &[u8],
+        mtime: i64,
+    ) -> Result<Directory, CopyError> {
+        let mark = self.trail.enter(name)?;
+        let found = match files::open_directory(&parent.fd, name) {
+            // Something that is no directory, or is only by way of a symlink.
+            Err(Errno::NOTDIR | Errno::LOOP) => match self.follow() {
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+                    self.remove(parent, name)?;
+                    Err(Errno::NOENT)
+                }
+                followed => followed,
+            },
+            found => found,
+        };
+        let fd = match found {
+            Err(Errno::NOENT) => self.make(parent, name)?,
+            found => found.map_err(|e| self.cannot_write(e))?,
+        };
+        self.entered(fd, Some(mtime), mark)
+    }
+
+    /// Leaves a directory that was entered.
+    pub(super) fn leave(&mut self, directory: Directory) -> Result<(), CopyError> {
+        let Directory { fd, mtime, mark } = directory;
+        let stat = fs::fstat(&fd).map_err(|e| self.cannot_write(e))?;
+        // Also to leave alone what nothing was changed in: on an overlay, touching it copies it.
+        if timespec(&stat) != mtime {
+            fs::futimens(&fd, &times(mtime)).map_err(|e| self.cannot_write(e))?;
+        }
+        self.trail.back_to(mark);
+        Ok(())
+    }
+
+    /// Makes a file with what `fill` writes to it.
+    pub(super) fn file(
+        &mut self,
+        parent: &Directory,
+        name: &[u8],
+        (mode, mtime): (Mode, i64),
+        fill: impl FnOnce(&mut File, &Failed<'_>) -> Result<(), CopyError>,
+    ) -> Result<(), CopyError> {
+        let mark = self.trail.enter(name)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let fd = self.put(parent, name, || fs::openat(&parent.fd, name, flags, mode))?;
+        let mut file = File::from(fd);
+        fill(&mut file, &Failed(&self.trail))?;
+        self.settle(&file, mode)?;
+        fs::futimens(&file, &times(seconds(mtime))).map_err(|e| self.cannot_write(e))?;
+        self.trail.back_to(mark);
+        Ok(())
+    }
+
+    /// Makes a symlink.
+    pub(super) fn symlink(
+        &mut self,
+        parent: &Directory,
+        name: &[u8],
+        target: &[u8],
+        mtime: i64,
+    ) -> Result<(), CopyError> {
+        let mark = self.trail.enter(name)?;
+        self.put(parent, name, || fs::symlinkat(target, &parent.fd, name))?;
+        let (uid, gid) = self.ids();
+        fs::chownat(&parent.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            .and_then(|()| {
+                let times = times(seconds(mtime));
+                fs::utimensat(&parent.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW)
+            })
+            .map_err(|e| self.cannot_write(e))?;
+        self.trail.back_to(mark);
+        Ok(())
+    }
+
+    /// Opens the directory that the trail leads to, as a process in the image would.
+    fn follow(&self) -> rustix::io::Result<OwnedFd> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let path = self.trail.path();
+        let open = || {
+            fs::openat2(
+                &self.root,
+                path.as_slice(),
+                DIRECTORY,
+                Mode::empty(),
+                resolve,
+            )
+        };
+        (1..MAX_ATTEMPTS)
+            .map(|_| open())
+            .find(|result| !matches!(result, Err(Errno::AGAIN)))
+            .unwrap_or_else(open)
+    }
+
+    /// Makes a directory where there is nothing.
+    fn make(&mut self, parent: &Directory, name: &[u8]) -> Result<OwnedFd, CopyError> {
+        let mode = Mode::from_raw_mode(0o755);
+        let fd = fs::mkdirat(&parent.fd, name, mode)
+            .and_then(|()| files::open_directory(&parent.fd, name))
+            .map_err(|e| self.cannot_write(e))?;
+        self.settle(&fd, mode)?;
+        let stat = fs::fstat(&fd).map_err(|e| self.cannot_write(e))?;
+        self.ours.insert((stat.st_dev, stat.st_ino));
+        Ok(fd)
+    }
+
+    /// Sets the time of change that a directory is to have in the end, if we made it.
+    pub(super) fn date(&self, directory: &mut Directory, mtime: i64) -> Result<(), CopyError> {
+        let stat = fs::fstat(&directory.fd).map_err(|e| self.cannot_write(e))?;
+        if self.ours.contains(&(stat.st_dev, stat.st_ino)) {
+            directory.mtime = seconds(mtime);
+        }
+        Ok(())
+    }
+
+    fn entered(&self, fd: OwnedFd, mtime: Option<i64>, mark: Mark) -> Result<Directory, CopyError> {
+        let stat = fs::fstat(&fd).map_err(|e| self.cannot_write(e))?;
+        let mtime = mtime
+            .filter(|_| self.ours.contains(&(stat.st_dev, stat.st_ino)))
+            .map_or_else(|| timespec(&stat), seconds);
+        Ok(Directory { fd, mtime, mark })
+    }
+
+    /// Makes something called `name` in a directory with `make`, which fails if there is such a name. A file or symlink
+    /// that has it gives way, and so does an empty directory.
+    fn put<T>(
+        &self,
+        parent: &Directory,
+        name: &[u8],
+        make: impl Fn() -> rustix::io::Result<T>,
+    ) -> Result<T, CopyError> {
+        match make() {
+            Err(Errno::EXIST) => {
+                self.remove(parent, name)?;
+                make()
+            }
+            made => made,
+        }
+        .map_err(|e| self.cannot_write(e))
+    }
+
+    fn remove(&self, parent: &Directory, name: &[u8]) -> Result<(), CopyError> {
+        match fs::unlinkat(&parent.fd, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => fs::unlinkat(&parent.fd, name, AtFlags::REMOVEDIR),
+            removed => removed,
+        }
+        .map_err(|e| match e {
+            Errno::NOTEMPTY | Errno::EXIST => CopyError::InTheWay(in_image(&self.trail)),
+            e => self.cannot_write(e),
+        })
+    }
+
+    /// Gives something to the owner, with a mode that does not depend on our umask.
+    fn settle(&self, file: impl AsFd, mode: Mode) -> Result<(), CopyError> {
+        let (uid, gid) = self.ids();
+        fs::fchown(&file, uid, gid)
+            .and_then(|()| fs::fchmod(&file, mode))
+            .map_err(|e| self.cannot_write(e))
+    }
+
+    fn ids(&self) -> (Option<Uid>, Option<Gid>) {
+        let Owner { uid, gid } = self.owner;
+        (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+    }
+
+    fn cannot_write(&self, source: impl Into<io::Error>) -> CopyError {
+        cannot_write(&self.trail, source)
+    }
+}
+
+/// Says where writing failed.
+pub(super) struct Failed<'a>(&'a Trail);
+
+impl Failed<'_> {
+    /// Returns the error that writing failed here.
+    pub(super) fn because(&self, source: impl Into<io::Error>) -> CopyError {
+        cannot_write(self.0, source)
+    }
+}
+
+fn cannot_write(trail: &Trail, source: impl Into<io::Error>) -> CopyError {
+    CopyError::Write {
+        path: in_image(trail),
+        source: source.into(),
+    }
+}
+
+fn in_image(trail: &Trail) -> BString {
+    let mut path = BString::from("/");
+    path.extend_from_slice(&trail.path());
+    path
+}
+
+fn timespec(stat: &fs::Stat) -> Timespec {
+    Timespec {
+        tv_sec: stat.st_mtime,
+        // The system's own number, which is below 1,000,000,000.
+        tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+    }
+}
+
+fn seconds(tv_sec: i64) -> Timespec {
+    Timespec { tv_sec, tv_nsec: 0 }
+}
+
+/// Returns a time of change, with the time of last access left as it is.
+fn times(last_modification: Timespec) -> Timestamps {
+    let last_access = Timespec {
+        tv_sec: 0,
+        tv_nsec: fs::UTIME_OMIT,
+    };
+    Timestamps {
+        last_access,
+        last_modification,
+    }
+}
