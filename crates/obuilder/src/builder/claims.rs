@@ -74,11 +74,7 @@ impl Claims {
             progress,
         });
         let watch = Watch::new(&running);
-        (
-            self.claim(id, Doing::Running(running), over),
-            watch,
-            sender,
-        )
+        (self.claim(id, Doing::Running(running), over), watch, sender)
     }
 
     fn claim(&self, id: StepId, doing: Doing, over: CancellationToken) -> Claim {

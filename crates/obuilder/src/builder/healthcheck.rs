@@ -122,7 +122,7 @@ impl Core {
         context.shell = Some(program.shell.clone());
         let unhealthy = |reason: String| Unhealthy::Failed {
             reason,
-            log: log.0.borrow().trim_end().into(),
+            log: log.0.borrow().trim_end_with(char::is_whitespace).into(),
         };
         let ran = self.run_program(program, &context).await;
         let id = ran.map_err(|error| unhealthy(error.to_string()))?;

@@ -84,10 +84,10 @@ fn program(machine: u16, code: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    #[cfg(target_arch = "x86_64")]
-    use super::x86_64 as here;
     #[cfg(target_arch = "aarch64")]
     use super::aarch64 as here;
+    #[cfg(target_arch = "x86_64")]
+    use super::x86_64 as here;
 
     #[test]
     fn the_message_is_behind_the_code() {

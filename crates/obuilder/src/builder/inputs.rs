@@ -73,7 +73,10 @@ impl StepInputs<'_> {
                 Sexp::field("shell", words(shell)),
                 Sexp::field("network", words(network)),
                 // The last one first, as it always was.
-                Sexp::field("mount_secrets", Sexp::list(secrets.iter().rev().map(secret))),
+                Sexp::field(
+                    "mount_secrets",
+                    Sexp::list(secrets.iter().rev().map(secret)),
+                ),
             ]),
             Self::Copy {
                 base,

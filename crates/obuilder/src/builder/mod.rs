@@ -206,11 +206,7 @@ impl Builder {
     /// Runs a command, or a shell, on the terminal of this process in a copy of a result, which is then thrown away.
     ///
     /// It runs as root in `/`, with the environment of the base image and the machine's network.
-    pub async fn shell(
-        &self,
-        id: &StepId,
-        argv: Option<Vec<BString>>,
-    ) -> Result<Exit, ShellError> {
+    pub async fn shell(&self, id: &StepId, argv: Option<Vec<BString>>) -> Result<Exit, ShellError> {
         self.core.shell(*id, argv).await
     }
 }

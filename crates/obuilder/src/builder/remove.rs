@@ -16,7 +16,9 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
     /// A build that is running needs it.
-    #[error("the result \"{0}\" is in use by a build that is running: try again when that has ended")]
+    #[error(
+        "the result \"{0}\" is in use by a build that is running: try again when that has ended"
+    )]
     InUse(StepId),
     /// The store did not remove it.
     #[error(transparent)]
@@ -57,7 +59,10 @@ impl Core {
         for id in &order {
             self.check_free(id)?;
         }
-        Ok(order.into_iter().map(|id| self.claims.removing(id)).collect())
+        Ok(order
+            .into_iter()
+            .map(|id| self.claims.removing(id))
+            .collect())
     }
 
     fn check_free(&self, id: &StepId) -> Result<(), Obstacle> {
@@ -88,7 +93,9 @@ impl Core {
             tracing::warn!("ID \"{id}\" not in database!");
         }
         let claims = loop {
-            let claimed = self.check_free(id).and_then(|()| self.claim_descendants(id));
+            let claimed = self
+                .check_free(id)
+                .and_then(|()| self.claim_descendants(id));
             match claimed {
                 Ok(mut claims) => {
                     claims.push(self.claims.removing(*id));

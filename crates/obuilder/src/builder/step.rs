@@ -86,7 +86,9 @@ impl Attempt {
     /// The only place where a step ends: its id is free and its result recorded before anybody hears of it.
     pub(super) async fn run(self, in_the_way: Vec<Claim>, claim: Claim, pins: Vec<Pin>) {
         let attempted = AssertUnwindSafe(self.attempt(in_the_way)).catch_unwind();
-        let outcome = attempted.await.unwrap_or_else(|panic| Err(crashed(&*panic)));
+        let outcome = attempted
+            .await
+            .unwrap_or_else(|panic| Err(crashed(&*panic)));
         drop(claim);
         self.progress
             .send_modify(|progress| progress.outcome = Some(outcome));
@@ -110,7 +112,10 @@ impl Attempt {
             Ok(()) if !self.cancel.is_cancelled() => self.publish(draft).await,
             made => {
                 if let Err(error) = store.discard(draft).await {
-                    tracing::warn!("Cannot remove what is left of the step {}: {error}", self.id);
+                    tracing::warn!(
+                        "Cannot remove what is left of the step {}: {error}",
+                        self.id
+                    );
                 }
                 // Whatever it was that stopped it, nobody wanted it any more.
                 if self.cancel.is_cancelled() {
@@ -165,7 +170,9 @@ impl Attempt {
         log: &StepLog,
     ) -> Result<(), StepFailure> {
         let name = image.to_str().map_err(|_| {
-            failed(format!("the name of the base image {image:?} is not valid UTF-8"))
+            failed(format!(
+                "the name of the base image {image:?} is not valid UTF-8"
+            ))
         })?;
         let fetcher = &self.core.parts.fetcher;
         let fetched = fetcher.fetch(name, &draft.rootfs, log, &self.cancel).await;
@@ -209,7 +216,12 @@ impl Attempt {
             if self.cancel.is_cancelled() {
                 return Err(StepFailure::Cancelled);
             }
-            let taken = self.core.parts.store.acquire_cache(name, &command.user).await;
+            let taken = self
+                .core
+                .parts
+                .store
+                .acquire_cache(name, &command.user)
+                .await;
             let copy = taken.map_err(failed)?;
             command.mounts.push(Mount {
                 source: copy.path.clone(),
@@ -218,7 +230,9 @@ impl Attempt {
             copies.push(copy);
         }
         let sandbox = &self.core.parts.sandbox;
-        let exit = sandbox.run(&draft.rootfs, &command, log, &self.cancel).await;
+        let exit = sandbox
+            .run(&draft.rootfs, &command, log, &self.cancel)
+            .await;
         match exit {
             Ok(Exit::Status(0)) => Ok(()),
             Ok(exit) => Err(failed(exit::text(&command.argv, exit))),

@@ -218,7 +218,10 @@ impl Database {
         match self.write(&unwritten) {
             Ok(()) => unwritten.clear(),
             Err(error) => {
-                tracing::warn!("Cannot write to the database {}: {error}", self.path.display());
+                tracing::warn!(
+                    "Cannot write to the database {}: {error}",
+                    self.path.display()
+                );
                 if schema::is_damage(&error) {
                     self.keep_mark();
                     unwritten.clear();
@@ -343,10 +346,7 @@ impl Database {
             && let Err(error) = fs::remove_file(behind(&self.path))
             && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(
-                "Cannot remove {}: {error}",
-                behind(&self.path).display()
-            );
+            tracing::warn!("Cannot remove {}: {error}", behind(&self.path).display());
         }
     }
 }
