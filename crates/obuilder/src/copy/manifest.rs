@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bstr::BString;
+use obuilder_spec::Sexp;
 
 use super::destination::Destination;
 use super::files::Digest;
@@ -55,8 +56,70 @@ pub(super) enum Content {
 }
 
 impl Manifest {
+    /// Returns what the step's id depends on: the field `op`, with the sources and the destination.
+    ///
+    /// The modes of files are not in it, nor are their times.
+    pub fn sexp(&self) -> Sexp {
+        let dst = Sexp::atom(self.dst.clone());
+        let mut items = self.items.iter().map(Item::sexp);
+        let (form, sources) = match (self.destination.is_directory, items.next()) {
+            (false, Some(item)) => ("Copy_item", item),
+            (_, first) => ("Copy_items", Sexp::list(first.into_iter().chain(items))),
+        };
+        Sexp::field("op", Sexp::field(form, Sexp::list([sources, dst])))
+    }
+
     /// Returns how many files had to be read, because the digests of the others were known.
     pub fn files_read(&self) -> usize {
         self.files_read
     }
+}
+
+impl Item {
+    fn sexp(&self) -> Sexp {
+        let Self { parents, entry } = self;
+        let mut path = BString::default();
+        for name in parents {
+            push_name(&mut path, name);
+        }
+        push_name(&mut path, &entry.name);
+        entry.sexp(&mut path)
+    }
+}
+
+impl Entry {
+    /// Returns what the step's id depends on. `path` leads here, and is as it was afterwards.
+    fn sexp(&self, path: &mut BString) -> Sexp {
+        let (kind, value) = match &self.content {
+            Content::File { digest, .. } => ("File", Sexp::atom(hexadecimal(digest))),
+            Content::Symlink { target } => ("Symlink", Sexp::atom(target.clone())),
+            Content::Directory { entries } => {
+                let length = path.len();
+                let entry = |entry: &Self| {
+                    push_name(path, &entry.name);
+                    let sexp = entry.sexp(path);
+                    path.truncate(length);
+                    sexp
+                };
+                ("Dir", Sexp::List(entries.iter().map(entry).collect()))
+            }
+        };
+        Sexp::field(kind, Sexp::list([Sexp::atom(path.clone()), value]))
+    }
+}
+
+fn push_name(path: &mut BString, name: &[u8]) {
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(name);
+}
+
+/// Returns a digest as text.
+fn hexadecimal(digest: &Digest) -> String {
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('?');
+    digest
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
