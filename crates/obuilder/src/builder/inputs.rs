@@ -40,7 +40,7 @@ pub enum StepInputs<'a> {
         base: StepId,
         /// Who owns the copies.
         user: &'a User,
-        /// What is copied, and where to.
+        /// What is copied, and where to: the field `op` ([`Manifest::sexp`](crate::copy::Manifest::sexp)).
         manifest: &'a Sexp,
     },
 }
@@ -85,7 +85,7 @@ impl StepInputs<'_> {
             } => Sexp::list([
                 Sexp::field("base", id(base)),
                 Sexp::field("user", user_sexp(user)),
-                Sexp::field("op", manifest.clone()),
+                manifest.clone(),
             ]),
         };
         sexp.to_machine()
