@@ -25,6 +25,7 @@ pub use dockerfile::dockerfile;
 pub use error::{Problem, SpecError};
 pub use position::Position;
 pub use print::{build_heading, from_heading};
+pub use quote::quoted;
 pub use sexp::{Sexp, SexpError};
 pub use spec::{CacheMount, Copy, Op, Run, SecretMount, Source, Spec, User};
 pub use syntax::SyntaxProblem;

@@ -1,0 +1,14 @@
+//! Stories of the builder among fakes.
+
+mod contexts;
+mod database;
+mod failures;
+mod health;
+mod house;
+mod ids;
+mod mock_store;
+mod mocks;
+mod pins;
+mod script;
+mod secrets;
+mod sharing;
