@@ -1,7 +1,7 @@
 //! Specs that the reference built, against the headings that it printed; and a canonical text, which prints as itself.
 
 use bstr::{BStr, BString, ByteSlice as _};
-use obuilder_spec::{Op, Spec, build_heading, from_heading};
+use obuilder_spec::{Copy, Op, Run, Source, Spec, build_heading, from_heading};
 
 /// Appends the headings of a build, in the order in which its log has them.
 fn headings(spec: &Spec, lines: &mut Vec<BString>) {
@@ -101,17 +101,57 @@ fn the_canonical_text_prints_as_itself() {
     assert_eq!(spec.to_bytes(), small);
 }
 
-/// Beyond column 68 nothing starts that could break, and no line is indented further.
+/// Beyond column 68 nothing starts that could break, and no line is indented further. These are what OCaml's `Format` gives
+/// for the same boxes.
 #[test]
-fn long_working_directories_move_the_op_to_a_line_of_its_own() {
-    let env = Op::Env("A".into(), "1".into());
-    let dir = format!("/{}", "d".repeat(65));
-    assert_eq!(env.heading(BStr::new(&dir)), format!("{dir}: (env A 1)"));
-    let dir = format!("{dir}d");
-    assert_eq!(
-        env.heading(BStr::new(&dir)),
-        format!("{dir}: \n  (env A 1)")
-    );
+fn corners_of_the_layout() {
+    let run = Op::Run(Run {
+        cache: vec![],
+        network: vec!["host".into()],
+        secrets: vec![],
+        shell: "make".into(),
+    });
+    let copy = Op::Copy(Copy {
+        from: Source::Context,
+        src: vec!["a".into()],
+        dst: "b".into(),
+        exclude: vec![],
+    });
+    let env = Op::Env("A".into(), "one\ntwo".into());
+    let apart: &[_] = &[(0, ": (run "), (2, "(network host)"), (2, "(shell make))")];
+    let moved: &[_] = &[(0, ": (copy "), (2, "(src a)"), (2, "(dst b))")];
+    let env_lines: fn(usize) -> [(usize, &'static str); 2] =
+        |indent| [(0, ": (env A  \"one\\"), (indent, "\\ntwo\")")];
+    // For a working directory of this length: each line, after so many blanks.
+    for (length, op, lines) in [
+        (
+            61,
+            &run,
+            &[(0, ": (run (network host)"), (68, "(shell make))")][..],
+        ),
+        (64, &run, apart),
+        (51, &copy, &[(0, ": (copy (src a) (dst b))")]),
+        (61, &copy, moved),
+        (80, &copy, moved),
+        (54, &env, &env_lines(63)),
+        (59, &env, &env_lines(68)),
+        (66, &env, &env_lines(68)),
+        (
+            67,
+            &env,
+            &[(0, ": "), (2, "(env A  \"one\\"), (9, "\\ntwo\")")],
+        ),
+    ] {
+        let dir = "d".repeat(length);
+        let lines: Vec<_> = lines
+            .iter()
+            .map(|(indent, line)| " ".repeat(*indent) + line)
+            .collect();
+        assert_eq!(op.heading(BStr::new(&dir)), dir + &lines.join("\n"));
+    }
+    let deep = include_str!("recorded/deep-nesting.txt");
+    let spec = Spec::parse(deep.as_bytes(), "deep-nesting.txt").unwrap();
+    assert_eq!(format!("{spec}\n"), deep);
 }
 
 /// Whoever wrote a spec by hand wrote it in one of these ways.
