@@ -34,22 +34,14 @@ pub(crate) struct House {
 
 /// Tells a story. Fails if it does not end, if something that was expected never came, and if anything is left behind.
 pub(crate) fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<House>) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let tasks = tokio::task::LocalSet::new();
     let house = Rc::new(House::open(tempfile::tempdir().unwrap()));
-    let told = Rc::clone(&house);
-    let all = async {
-        tell(Rc::clone(&told)).await;
-        while told.store.is_busy() {
+    house.block_on(async {
+        tell(Rc::clone(&house)).await;
+        // Steps that were cancelled may not have ended yet.
+        while house.store.is_busy() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    };
-    let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, all).await });
-    ended.expect("the story has no end");
+    });
     house.store.check();
     house.sandbox.check();
     house.fetcher.check();
@@ -75,6 +67,18 @@ impl House {
             builder,
             clock,
         }
+    }
+
+    /// Waits for something, with tasks that go when it has come.
+    pub(crate) fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let tasks = tokio::task::LocalSet::new();
+        let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, what).await });
+        ended.expect("it has no end")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -109,8 +113,7 @@ impl House {
         let (context, log) = self.context();
         let (builder, cancel) = (self.builder.clone(), context.cancel.clone());
         let spec = spec.clone();
-        let task =
-            tokio::task::spawn_local(async move { builder.build(&context, &spec).await });
+        let task = tokio::task::spawn_local(async move { builder.build(&context, &spec).await });
         Build { log, cancel, task }
     }
 }

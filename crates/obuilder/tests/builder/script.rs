@@ -24,8 +24,12 @@ pub(crate) struct Role {
 
 enum Order {
     Print(String),
+    PrintAnyway(String),
     Write(&'static str, String),
-    Append { from: &'static str, to: &'static str },
+    Append {
+        from: &'static str,
+        to: &'static str,
+    },
     Panic,
     Exit(i32),
 }
@@ -64,6 +68,11 @@ impl Script {
     /// Prints.
     pub(crate) fn print(&self, text: &str) -> &Self {
         self.order(Order::Print(text.to_owned()))
+    }
+
+    /// Prints, and does not mind if that fails.
+    pub(crate) fn print_anyway(&self, text: &str) -> &Self {
+        self.order(Order::PrintAnyway(text.to_owned()))
     }
 
     /// Writes a file of the root filesystem.
@@ -133,6 +142,9 @@ impl Role {
                         return Ended::LogBroken(error);
                     }
                 }
+                Some(Order::PrintAnyway(text)) => {
+                    output.write(text.as_bytes()).unwrap_err();
+                }
                 Some(Order::Write(file, text)) => std::fs::write(rootfs.join(file), text).unwrap(),
                 Some(Order::Append { from, to }) => {
                     std::fs::write(rootfs.join(to), read(from) + &read(from)).unwrap();
@@ -170,6 +182,13 @@ impl Expected {
             Some((_, role)) => role,
             None => panic!("{}: {name:?} was not expected", self.kind),
         }
+    }
+
+    /// No longer expects something, if it has not come.
+    pub(crate) fn forget(&self, name: &str) {
+        self.queue
+            .borrow_mut()
+            .retain(|(expected, _)| expected != name);
     }
 
     /// Fails if something never came.
