@@ -8,7 +8,7 @@ use obuilder::StepId;
 use obuilder::builder::{Entry, StepInputs};
 use rusqlite::Connection;
 
-use super::house::{BEGIN, House, run, spec, story};
+use super::house::{BEGIN, House, block_on, run, spec, story};
 use super::mock_store::Gate;
 
 /// The reference's table.
@@ -45,7 +45,7 @@ fn built() -> (House, [StepId; 3]) {
     house.fetcher.brings("base");
     house.sandbox.expect("A").exit(0);
     house.sandbox.expect("B").exit(0);
-    let b = house.block_on(house.build(&spec("base", [run("A"), run("B")])));
+    let b = block_on(house.build(&spec("base", [run("A"), run("B")])));
     let b = b.0.unwrap();
     let entries = house.builder.entries().unwrap();
     (house, [entries[0].id, entries[1].id, b])
@@ -93,7 +93,7 @@ fn what_is_known_of_results() {
     // Uses are written when the build that had them ends.
     house.pass(61);
     let build = spec("base", [run("A")]);
-    house.block_on(house.build(&build)).0.unwrap();
+    block_on(house.build(&build)).0.unwrap();
     let connection = Connection::open(file(&house)).unwrap();
     let used = |id: StepId| -> String {
         let query = "SELECT used FROM builds WHERE id = ?1";
@@ -150,7 +150,7 @@ fn a_file_of_the_reference() {
     let mut removed = Vec::new();
     let mut tell = |id: &StepId| removed.push(*id);
     let pruned = house.builder.prune(house.now(), 3, &mut tell);
-    assert_eq!(house.block_on(pruned).unwrap(), 3);
+    assert_eq!(block_on(pruned).unwrap(), 3);
     assert_eq!(removed, [lost, b, a]);
     assert_eq!(ids(&house), [(base, None)]);
 }
@@ -159,7 +159,7 @@ fn a_file_of_the_reference() {
 fn a_file_that_is_missing() {
     let (house, [base, a, b]) = built();
     let house = reopen(house, |db| {
-        fs::remove_dir_all(db.parent().unwrap()).unwrap()
+        fs::remove_dir_all(db.parent().unwrap()).unwrap();
     });
     assert_eq!(house.builder.count().unwrap(), 3);
     assert_eq!(counts(&file(&house)), sorted([(base, 1), (a, 1), (b, 0)]));
@@ -194,7 +194,7 @@ fn a_process_that_was_killed_while_it_published() {
     let gate = Gate::default();
     *house.store.publishing.borrow_mut() = Some(gate.clone());
     // The tasks go with the process.
-    house.block_on(async {
+    block_on(async {
         let build = house.start(&spec("base", []));
         gate.reached.cancelled().await;
         drop(build);

@@ -35,7 +35,7 @@ pub(crate) struct House {
 /// Tells a story. Fails if it does not end, if something that was expected never came, and if anything is left behind.
 pub(crate) fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<House>) -> F) {
     let house = Rc::new(House::open(tempfile::tempdir().unwrap()));
-    house.block_on(async {
+    block_on(async {
         tell(Rc::clone(&house)).await;
         // Steps that were cancelled may not have ended yet.
         while house.store.is_busy() {
@@ -67,18 +67,6 @@ impl House {
             builder,
             clock,
         }
-    }
-
-    /// Waits for something, with tasks that go when it has come.
-    pub(crate) fn block_on<T>(&self, what: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        let tasks = tokio::task::LocalSet::new();
-        let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, what).await });
-        ended.expect("it has no end")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -116,6 +104,18 @@ impl House {
         let task = tokio::task::spawn_local(async move { builder.build(&context, &spec).await });
         Build { log, cancel, task }
     }
+}
+
+/// Waits for something, with tasks that go when it has come.
+pub(crate) fn block_on<T>(what: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, what).await });
+    ended.expect("it has no end")
 }
 
 /// A build in the background.

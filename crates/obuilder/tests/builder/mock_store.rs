@@ -139,7 +139,9 @@ fn copy_tree(from: &Path, to: &Path) {
         let (entry, name) = entry
             .map(|entry| (entry.path(), entry.file_name()))
             .unwrap();
-        if entry.is_dir() {
+        if let Ok(target) = fs::read_link(&entry) {
+            std::os::unix::fs::symlink(target, to.join(name)).unwrap();
+        } else if entry.is_dir() {
             copy_tree(&entry, &to.join(name));
         } else {
             fs::copy(&entry, to.join(name)).unwrap();
