@@ -215,6 +215,18 @@ fn a_process_that_was_killed_while_it_published() {
 }
 
 #[test]
+fn a_result_without_a_row_gets_one_when_it_is_used() {
+    let (house, [base, a, b]) = built();
+    let connection = Connection::open(file(&house)).unwrap();
+    connection
+        .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM builds")
+        .unwrap();
+    let build = spec("base", [run("A"), run("B")]);
+    block_on(house.build(&build)).0.unwrap();
+    assert_eq!(counts(&file(&house)), sorted([(base, 1), (a, 1), (b, 0)]));
+}
+
+#[test]
 fn results_that_came_and_went_unseen() {
     let (house, [base, a, b]) = built();
     let house = reopen(house, |db| {

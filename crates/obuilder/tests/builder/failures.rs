@@ -71,9 +71,7 @@ fn a_build_may_be_dropped_at_any_moment() {
             }
             let is_over = build.task.is_finished();
             build.task.abort();
-            while house.store.is_busy() {
-                tokio::task::yield_now().await;
-            }
+            house.quiet().await;
             // Some or all of it may have come to nothing: again, to the end.
             house.fetcher.brings(&name);
             house.sandbox.expect(&name).exit(0);

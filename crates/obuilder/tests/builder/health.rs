@@ -27,6 +27,19 @@ fn a_healthy_builder() {
 }
 
 #[test]
+fn two_healthchecks_at_once() {
+    story(|house| async move {
+        let program = house.sandbox.expect("healthcheck");
+        program.print("healthcheck\n").exit(0);
+        let check = || house.builder.healthcheck(LIMIT);
+        let (first, second) = tokio::join!(check(), check());
+        first.unwrap();
+        second.unwrap();
+        assert_eq!(house.store.len(), 1);
+    });
+}
+
+#[test]
 fn a_failed_healthcheck_shows_what_was_printed() {
     story(|house| async move {
         let program = house.sandbox.expect("healthcheck");

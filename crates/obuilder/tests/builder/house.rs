@@ -37,10 +37,7 @@ pub(crate) fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<House>) -> F) {
     let house = Rc::new(House::open(tempfile::tempdir().unwrap()));
     block_on(async {
         tell(Rc::clone(&house)).await;
-        // Steps that were cancelled may not have ended yet.
-        while house.store.is_busy() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        house.quiet().await;
     });
     house.store.check();
     house.sandbox.check();
@@ -87,6 +84,18 @@ impl House {
 
     pub(crate) fn source(&self) -> PathBuf {
         self.dir.path().join("source")
+    }
+
+    /// Waits until no step is in progress: those that were cancelled take their time.
+    pub(crate) async fn quiet(&self) {
+        for _ in 0..10_000 {
+            if !self.store.is_busy() {
+                // What follows the store's part waits for nothing.
+                return tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("a step has no end");
     }
 
     /// Builds to the end.

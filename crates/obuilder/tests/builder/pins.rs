@@ -33,10 +33,7 @@ fn a_running_step_keeps_its_base() {
         assert!(matches!(build.end().await, Err(BuildError::Cancelled)));
         assert_eq!(prune_all(&house).await, 0);
         stubborn.exit(0);
-        while house.store.is_busy() {
-            tokio::task::yield_now().await;
-        }
-        tokio::task::yield_now().await;
+        house.quiet().await;
         assert_eq!(prune_all(&house).await, 1);
     });
 }
@@ -69,9 +66,7 @@ fn a_result_that_was_just_saved_stays_for_the_next_step() {
         let open = build.log.hold();
         a.print("text\n").exit(0);
         build.log.has("text\n").await;
-        while house.store.is_busy() {
-            tokio::task::yield_now().await;
-        }
+        house.quiet().await;
         assert_eq!(prune_all(&house).await, 0);
         house.sandbox.expect("B").exit(0);
         open.cancel();

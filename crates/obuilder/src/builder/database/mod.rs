@@ -75,6 +75,7 @@ enum Change {
     },
     Use {
         id: StepId,
+        base: Option<StepId>,
         at: Timestamp,
     },
     Remove {
@@ -198,9 +199,12 @@ impl Database {
         self.publishing.set(self.publishing.get().saturating_sub(1));
     }
 
-    /// Remembers that a result was used. It is written by the next [`flush`](Self::flush).
-    pub(super) fn used(&self, id: StepId, at: Timestamp) {
-        self.unwritten.borrow_mut().push(Change::Use { id, at });
+    /// Remembers that a result was used, and adds its row should it be missing. It is written by the next
+    /// [`flush`](Self::flush).
+    pub(super) fn used(&self, id: StepId, base: Option<StepId>, at: Timestamp) {
+        self.unwritten
+            .borrow_mut()
+            .push(Change::Use { id, base, at });
     }
 
     /// Removes the row of a result that is gone.
@@ -244,10 +248,13 @@ impl Database {
                 Change::Add { id, base, at } => {
                     add(&transaction, id, base.as_ref(), &schema::time(*at))?;
                 }
-                Change::Use { id, at } => {
-                    transaction
+                Change::Use { id, base, at } => {
+                    let known = transaction
                         .prepare_cached("UPDATE builds SET used = ?2 WHERE id = ?1")?
                         .execute([id.to_string(), schema::time(*at)])?;
+                    if known == 0 {
+                        add(&transaction, id, base.as_ref(), &schema::time(*at))?;
+                    }
                 }
                 Change::Remove { id } => remove(&transaction, id)?,
             }
