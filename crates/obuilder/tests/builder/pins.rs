@@ -24,17 +24,22 @@ fn base() -> StepId {
 fn a_running_step_keeps_its_base() {
     story(|house| async move {
         house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        let (a, _) = house.build(&spec("base", [run("A")])).await;
+        let a = a.unwrap();
         let stubborn = house.sandbox.expect_slow("Wait");
-        let build = house.start(&spec("base", [run("Wait")]));
+        let build = house.start(&spec("base", [run("A"), run("Wait")]));
         stubborn.started().await;
         assert_eq!(prune_all(&house).await, 0);
-        // Even one that nobody wants any more.
+        // Even one that nobody wants any more, so that no build needs what is below its base.
         build.cancel.cancel();
         assert!(matches!(build.end().await, Err(BuildError::Cancelled)));
         assert_eq!(prune_all(&house).await, 0);
-        stubborn.exit(0);
+        let refused = house.builder.delete(&base(), &mut |_| ()).await;
+        assert!(matches!(refused, Err(RemoveError::InUse(id)) if id == a));
+        stubborn.exit(1);
         house.quiet().await;
-        assert_eq!(prune_all(&house).await, 1);
+        assert_eq!(prune_all(&house).await, 2);
     });
 }
 
