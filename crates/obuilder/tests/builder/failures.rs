@@ -172,6 +172,11 @@ fn a_panic_is_a_failure_of_its_step() {
         }
         house.sandbox.expect("A").exit(0);
         house.build(&spec).await.0.unwrap();
+
+        // Wherever it is.
+        house.fetcher.expect("image").panic();
+        let (result, _) = house.build(&super::house::spec("image", [])).await;
+        assert_eq!(reason(result), "internal error: as the script says");
     });
 }
 
