@@ -176,7 +176,7 @@ impl Core {
         watcher: Watcher<'_>,
     ) -> Result<Finished, BuildError> {
         self.hits.set(self.hits.get().saturating_add(1));
-        self.database.used(finished.id, self.now());
+        self.database.used(finished.id, finished.base, self.now());
         let log = finished.dir.join("log");
         watcher
             .wait(step_log::replay(&log, watcher.log))

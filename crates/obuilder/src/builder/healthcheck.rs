@@ -16,6 +16,7 @@ use super::BuildError;
 use super::context::{BuildLog, Context};
 use super::core::Core;
 use super::healthcheck_program as programs;
+use super::remove::RemoveError;
 use super::step::Work;
 use super::walk::Walk;
 use crate::StepId;
@@ -126,8 +127,10 @@ impl Core {
         };
         let ran = self.run_program(program, &context).await;
         let id = ran.map_err(|error| unhealthy(error.to_string()))?;
-        if let Err(error) = self.delete(&id, &mut |_| ()).await {
-            return Err(unhealthy(error.to_string()));
+        match self.delete(&id, &mut |_| ()).await {
+            // In use by another healthcheck, which removes it.
+            Ok(()) | Err(RemoveError::InUse(_)) => {}
+            Err(error) => return Err(unhealthy(error.to_string())),
         }
         if !log.0.borrow().contains_str(WORD) {
             return Err(unhealthy("what the step printed is lost".to_owned()));

@@ -98,11 +98,12 @@ mod tests {
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     #[test]
     fn the_program_prints_a_word() {
+        use std::fs::Permissions;
         use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("healthcheck");
         std::fs::write(&path, here()).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         let output = std::process::Command::new(&path).output().unwrap();
         assert_eq!(output.stdout, b"healthcheck\n");
         assert_eq!(output.status.code(), Some(0));

@@ -51,7 +51,7 @@ impl StepInputs<'_> {
         StepId::of(&self.text())
     }
 
-    /// Returns what is digested.
+    /// Returns what is digested. The values of secrets are in it: do not show it.
     pub fn text(self) -> Vec<u8> {
         let sexp = match self {
             Self::Base(name) => return name.to_vec(),

@@ -32,7 +32,7 @@ pub(super) enum Work {
     Prepare(Program),
     /// Runs a command, with these caches at these places.
     Run(Box<Command>, Vec<(CacheName, BString)>),
-    /// Copies files, which `_source` keeps where they are.
+    /// Copies files, which stay where they are for as long as `_source` lives.
     Copy {
         manifest: Arc<Manifest>,
         owner: User,
@@ -83,15 +83,16 @@ impl Attempt {
 
     /// Does the step, after removing what is in its way, and tells those who wait how it ended.
     ///
-    /// The only place where a step ends: its id is free and its result recorded before anybody hears of it.
+    /// The only place where a step ends: its id is free, its result recorded and what it read let go before anybody hears
+    /// of it.
     pub(super) async fn run(self, in_the_way: Vec<Claim>, claim: Claim, pins: Vec<Pin>) {
         let attempted = AssertUnwindSafe(self.attempt(in_the_way)).catch_unwind();
         let outcome = attempted
             .await
             .unwrap_or_else(|panic| Err(crashed(&*panic)));
-        drop(claim);
-        self.progress
-            .send_modify(|progress| progress.outcome = Some(outcome));
+        let Self { progress, work, .. } = self;
+        drop((work, claim));
+        progress.send_modify(|progress| progress.outcome = Some(outcome));
         drop(pins);
     }
 

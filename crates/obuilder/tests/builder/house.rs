@@ -34,22 +34,11 @@ pub(crate) struct House {
 
 /// Tells a story. Fails if it does not end, if something that was expected never came, and if anything is left behind.
 pub(crate) fn story<F: Future<Output = ()>>(tell: impl FnOnce(Rc<House>) -> F) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let tasks = tokio::task::LocalSet::new();
     let house = Rc::new(House::open(tempfile::tempdir().unwrap()));
-    let told = Rc::clone(&house);
-    let all = async {
-        tell(Rc::clone(&told)).await;
-        while told.store.is_busy() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, all).await });
-    ended.expect("the story has no end");
+    block_on(async {
+        tell(Rc::clone(&house)).await;
+        house.quiet().await;
+    });
     house.store.check();
     house.sandbox.check();
     house.fetcher.check();
@@ -97,6 +86,18 @@ impl House {
         self.dir.path().join("source")
     }
 
+    /// Waits until no step is in progress: those that were cancelled take their time.
+    pub(crate) async fn quiet(&self) {
+        for _ in 0..10_000 {
+            if !self.store.is_busy() {
+                // What follows the store's part waits for nothing.
+                return tokio::task::yield_now().await;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("a step has no end");
+    }
+
     /// Builds to the end.
     pub(crate) async fn build(&self, spec: &Spec) -> (Result<StepId, BuildError>, String) {
         let (context, log) = self.context();
@@ -109,10 +110,21 @@ impl House {
         let (context, log) = self.context();
         let (builder, cancel) = (self.builder.clone(), context.cancel.clone());
         let spec = spec.clone();
-        let task =
-            tokio::task::spawn_local(async move { builder.build(&context, &spec).await });
+        let task = tokio::task::spawn_local(async move { builder.build(&context, &spec).await });
         Build { log, cancel, task }
     }
+}
+
+/// Waits for something, with tasks that go when it has come.
+pub(crate) fn block_on<T>(what: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let tasks = tokio::task::LocalSet::new();
+    let ended = tasks.block_on(&runtime, async { tokio::time::timeout(LIMIT, what).await });
+    ended.expect("it has no end")
 }
 
 /// A build in the background.

@@ -55,7 +55,11 @@ fn windows() {
     };
     let base = "bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d";
     assert_eq!(
-        BString::from(chain.inputs(base.parse().unwrap(), "echo hello > world").text()),
+        BString::from(
+            chain
+                .inputs(base.parse().unwrap(), "echo hello > world")
+                .text()
+        ),
         "((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)(user((name ContainerAdministrator)))(env())(cmd\"echo hello > world\")(shell(cmd /S /C))(network())(mount_secrets()))"
     );
     chain.check(
@@ -159,7 +163,9 @@ fn copies() {
         inputs.id().to_string(),
         "d261ed0f73ccdfeb85635f27e254bc5cd985b57eadf786d64060fa3cda72906c"
     );
-    let many = format!(r#"(op(Copy_items(((Dir(""((File(file {digest}))(Symlink(link /root))))))/src/)))"#);
+    let many = format!(
+        r#"(op(Copy_items(((Dir(""((File(file {digest}))(Symlink(link /root))))))/src/)))"#
+    );
     let inputs = StepInputs::Copy {
         base,
         user: &User::Unix {

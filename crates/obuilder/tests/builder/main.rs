@@ -9,6 +9,7 @@ mod ids;
 mod mock_store;
 mod mocks;
 mod pins;
+mod recorded;
 mod script;
 mod secrets;
 mod sharing;

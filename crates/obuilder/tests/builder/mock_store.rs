@@ -8,9 +8,7 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 use obuilder::StepId;
-use obuilder::store::{
-    CacheCopy, CacheName, Draft, Finished, Space, Store, StoreError, View,
-};
+use obuilder::store::{CacheCopy, CacheName, Draft, Finished, Space, Store, StoreError, View};
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
@@ -138,8 +136,12 @@ async fn pass(gate: &RefCell<Option<Gate>>) {
 fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (entry, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if entry.is_dir() {
+        let (entry, name) = entry
+            .map(|entry| (entry.path(), entry.file_name()))
+            .unwrap();
+        if let Ok(target) = fs::read_link(&entry) {
+            std::os::unix::fs::symlink(target, to.join(name)).unwrap();
+        } else if entry.is_dir() {
             copy_tree(&entry, &to.join(name));
         } else {
             fs::copy(&entry, to.join(name)).unwrap();
@@ -153,7 +155,6 @@ impl Store for MockStore {
     }
 
     fn state_dir(&self) -> &Path {
-
         &self.state
     }
 
@@ -169,7 +170,10 @@ impl Store for MockStore {
     fn results(&self) -> Result<Vec<Finished>, StoreError> {
         self.listed.set(self.listed.get() + 1);
         let ids: Vec<StepId> = self.results.borrow().keys().copied().collect();
-        Ok(ids.iter().filter_map(|id| self.result(id).unwrap()).collect())
+        Ok(ids
+            .iter()
+            .filter_map(|id| self.result(id).unwrap())
+            .collect())
     }
 
     fn begin<'a>(
@@ -184,7 +188,10 @@ impl Store for MockStore {
                 return Err(refused("making", &dir));
             }
             assert!(!self.has(id), "there is a result of {id}");
-            assert!(!self.drafts.borrow().contains(id), "there is a draft of {id}");
+            assert!(
+                !self.drafts.borrow().contains(id),
+                "there is a draft of {id}"
+            );
             match base {
                 Some(base) if !self.has(base) => return Err(StoreError::NoBase(*base)),
                 Some(base) => {
@@ -235,7 +242,10 @@ impl Store for MockStore {
                 return Err(refused("removing", &self.dir(id)));
             }
             let results = &self.results;
-            let is_base = results.borrow().values().any(|base| base.as_ref() == Some(id));
+            let is_base = results
+                .borrow()
+                .values()
+                .any(|base| base.as_ref() == Some(id));
             assert!(!is_base, "{id} is a base");
             if results.borrow_mut().remove(id).is_some() {
                 fs::remove_dir_all(self.dir(id)).unwrap();
@@ -271,7 +281,9 @@ impl Store for MockStore {
             }
             let number = self.copies.get();
             self.copies.set(number + 1);
-            self.caches.borrow_mut().push(format!("acquired {}", name.0));
+            self.caches
+                .borrow_mut()
+                .push(format!("acquired {}", name.0));
             Ok(CacheCopy {
                 name: name.clone(),
                 path,
@@ -283,7 +295,9 @@ impl Store for MockStore {
     fn release_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.caches.borrow_mut().push(format!("released {}", copy.name.0));
+            self.caches
+                .borrow_mut()
+                .push(format!("released {}", copy.name.0));
             Ok(())
         })
     }

@@ -50,6 +50,11 @@ impl MockSandbox {
         self.commands.borrow().last().unwrap().clone()
     }
 
+    /// No longer expects something, if it has not come.
+    pub(crate) fn forget(&self, name: &str) {
+        self.expected.forget(name);
+    }
+
     pub(crate) fn check(&self) {
         self.expected.check();
     }
@@ -65,7 +70,9 @@ impl Sandbox for MockSandbox {
     ) -> LocalBoxFuture<'a, Result<Exit, SandboxError>> {
         self.commands.borrow_mut().push(command.clone());
         Box::pin(async move {
-            let role = self.expected.take(&command.argv.last().unwrap().to_string());
+            let role = self
+                .expected
+                .take(&command.argv.last().unwrap().to_string());
             match role.play(rootfs, output, cancel).await {
                 Ended::Exit(status) => Ok(Exit::Status(status)),
                 Ended::Cancelled => Err(SandboxError::Cancelled),
@@ -117,6 +124,11 @@ impl MockFetcher {
         script.write("base-id", &format!("{image}\n")).exit(0);
     }
 
+    /// No longer expects something, if it has not come.
+    pub(crate) fn forget(&self, name: &str) {
+        self.expected.forget(name);
+    }
+
     pub(crate) fn check(&self) {
         self.expected.check();
     }
@@ -151,6 +163,7 @@ impl Fetcher for MockFetcher {
 pub(crate) struct TestLog {
     text: watch::Sender<BString>,
     is_broken: Cell<bool>,
+    held: RefCell<Option<CancellationToken>>,
 }
 
 impl TestLog {
@@ -158,12 +171,20 @@ impl TestLog {
         Rc::new(Self {
             text: watch::Sender::new(BString::default()),
             is_broken: Cell::new(false),
+            held: RefCell::default(),
         })
     }
 
     /// Takes nothing from now on.
     pub(crate) fn break_down(&self) {
         self.is_broken.set(true);
+    }
+
+    /// Takes its time over output from now on, until the answer fires.
+    pub(crate) fn hold(&self) -> CancellationToken {
+        let open = CancellationToken::new();
+        *self.held.borrow_mut() = Some(open.clone());
+        open
     }
 
     pub(crate) fn text(&self) -> String {
@@ -197,6 +218,13 @@ impl BuildLog for TestLog {
     }
 
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {
-        Box::pin(async { self.push(&[bytes]) })
+        Box::pin(async {
+            self.push(&[bytes])?;
+            let held = self.held.borrow().clone();
+            if let Some(open) = held {
+                open.cancelled().await;
+            }
+            Ok(())
+        })
     }
 }

@@ -24,8 +24,12 @@ pub(crate) struct Role {
 
 enum Order {
     Print(String),
+    PrintAnyway(String),
     Write(&'static str, String),
-    Append { from: &'static str, to: &'static str },
+    Append {
+        from: &'static str,
+        to: &'static str,
+    },
     Panic,
     Exit(i32),
 }
@@ -38,7 +42,8 @@ pub(crate) enum Ended {
 }
 
 impl Script {
-    /// Returns both ends. One who is slow to stop waits for [`exit`](Self::exit) when it is cancelled.
+    /// Returns both ends. One who is slow to stop waits for [`exit`](Self::exit) when it is cancelled, and succeeds after
+    /// all if that is with 0.
     pub(crate) fn new(is_slow_to_stop: bool) -> (Self, Role) {
         let (sender, orders) = mpsc::unbounded_channel();
         let (started, cancelled) = (CancellationToken::new(), CancellationToken::new());
@@ -64,6 +69,11 @@ impl Script {
     /// Prints.
     pub(crate) fn print(&self, text: &str) -> &Self {
         self.order(Order::Print(text.to_owned()))
+    }
+
+    /// Prints, and does not mind if that fails.
+    pub(crate) fn print_anyway(&self, text: &str) -> &Self {
+        self.order(Order::PrintAnyway(text.to_owned()))
     }
 
     /// Writes a file of the root filesystem.
@@ -118,6 +128,7 @@ impl Role {
                     self.cancelled.cancel();
                     while self.is_slow_to_stop {
                         match self.orders.recv().await {
+                            Some(Order::Exit(0)) => return Ended::Exit(0),
                             Some(Order::Exit(_)) | None => break,
                             Some(_) => {}
                         }
@@ -132,6 +143,9 @@ impl Role {
                     if let Err(error) = output.write(text.as_bytes()) {
                         return Ended::LogBroken(error);
                     }
+                }
+                Some(Order::PrintAnyway(text)) => {
+                    output.write(text.as_bytes()).unwrap_err();
                 }
                 Some(Order::Write(file, text)) => std::fs::write(rootfs.join(file), text).unwrap(),
                 Some(Order::Append { from, to }) => {
@@ -170,6 +184,13 @@ impl Expected {
             Some((_, role)) => role,
             None => panic!("{}: {name:?} was not expected", self.kind),
         }
+    }
+
+    /// No longer expects something, if it has not come.
+    pub(crate) fn forget(&self, name: &str) {
+        self.queue
+            .borrow_mut()
+            .retain(|(expected, _)| expected != name);
     }
 
     /// Fails if something never came.

@@ -13,8 +13,11 @@ use rusqlite::{Connection, ErrorCode, Row};
 use super::Entry;
 use crate::StepId;
 
-/// How long to wait for another process that has the file locked (an operator's `sqlite3`, say).
-const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
+/// How long opening waits for another process that has the file locked (an operator's `sqlite3`, say).
+const PATIENCE_TO_OPEN: Duration = Duration::from_millis(1000);
+
+/// How long a write waits. It keeps every build waiting, and what was not written is written later.
+const PATIENCE_TO_WRITE: Duration = Duration::from_millis(100);
 
 /// After how many pages of 4 KiB the write-ahead log goes into the file. It is read when the file is opened, which costs
 /// a millisecond for every four megabytes.
@@ -46,7 +49,7 @@ const TIME: &str = "%Y-%m-%d %H:%M:%S";
 /// Opens a file, and creates what it lacks.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_timeout(PATIENCE_TO_OPEN)?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
@@ -56,16 +59,17 @@ pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     connection.execute_batch(CREATE)?;
     // A table of that name which is not ours is found out here rather than in the middle of a build.
     connection.prepare("SELECT id, created, used, rc, parent FROM builds")?;
+    connection.busy_timeout(PATIENCE_TO_WRITE)?;
     Ok(connection)
 }
 
 /// Returns whether an error means that the file is of no use.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error::{InvalidColumnType, SqlInputError};
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => true,
         // What we ask does not fit the tables it has.
-        Some(ErrorCode::Unknown) => true,
-        _ => matches!(error, rusqlite::Error::InvalidColumnType(..)),
+        _ => matches!(error, SqlInputError { .. } | InvalidColumnType(..)),
     }
 }
 
