@@ -99,7 +99,10 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_line_comment(&mut self) {
-        while self.peek().is_some_and(|byte| byte != b'\n') {
+        while self
+            .peek()
+            .is_some_and(|byte| !matches!(byte, b'\n' | b'\r'))
+        {
             self.at += 1;
         }
     }
@@ -199,6 +202,8 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 self.skip_indentation();
             }
+            // So the reference: a carriage return takes the backslash before it away.
+            b'\r' => word.push(b'\r'),
             // A Windows path such as C:\obuilder is read as it stands.
             other => word.extend([b'\\', other]),
         }

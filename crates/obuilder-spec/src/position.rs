@@ -9,7 +9,7 @@ use bstr::ByteSlice as _;
 pub struct Position {
     /// The line, from 1.
     pub line: usize,
-    /// The character in the line, from 1. A byte that is not part of a UTF-8 character counts as one.
+    /// The character in the line, from 1. What is not UTF-8 counts as an editor shows it.
     pub column: usize,
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn atom(atom: &[u8]) -> BString {
 }
 
 /// Returns an atom on one line, in quotes.
-pub(crate) fn quoted(atom: &[u8]) -> BString {
+pub fn quoted(atom: &[u8]) -> BString {
     let mut text = BString::from("\"");
     escape_into(&mut text, atom);
     text.push(b'"');

@@ -1,12 +1,13 @@
 //! Builds a spec step by step, in a sandbox, with every step cached.
 //!
-//! A [`Builder`](builder) walks a spec. What each step does to the root filesystem is kept by a [`store`] under the
+//! A [`Builder`](builder::Builder) walks a spec. What each step does to the root filesystem is kept by a [`store`] under the
 //! digest of the step's inputs, its [`StepId`]; commands run in a [`sandbox`]; base images come from a fetcher
 //! ([`fetch`]). Each of the three is a trait, with one file for an implementation.
 //!
 //! Everything here lives on one thread, which may wait for a disk for a moment: run it on a thread of its own, beside
 //! whatever must answer quickly.
 
+pub mod builder;
 pub mod copy;
 pub mod fetch;
 pub mod sandbox;

@@ -1,0 +1,232 @@
+//! What the parts of the builder share, and how a step is found, started or joined.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::{Claim, Claims, Doing, Pin, StepFailure, Watch};
+use super::context::BuildLog;
+use super::database::Database;
+use super::env_file;
+use super::remove::Obstacle;
+use super::step::{Attempt, Work};
+use super::step_log::{self, ReplayError};
+use super::{BuildError, Clock, Parts};
+use crate::StepId;
+use crate::copy::Digests;
+use crate::store::Finished;
+
+/// What the parts of the builder share.
+pub(super) struct Core {
+    pub(super) parts: Parts,
+    pub(super) database: Database,
+    pub(super) digests: Arc<Digests>,
+    pub(super) claims: Claims,
+    pub(super) hits: Cell<u64>,
+    pub(super) misses: Cell<u64>,
+    /// How many copies of results things were tried in.
+    pub(super) shells: Cell<u64>,
+    pub(super) clock: Clock,
+}
+
+/// A step that a build wants.
+pub(super) struct Step {
+    pub(super) id: StepId,
+    pub(super) base: Option<StepId>,
+    /// What to do if there is no result yet.
+    pub(super) work: Work,
+}
+
+/// Who wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Watcher<'a> {
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) log: &'a dyn BuildLog,
+}
+
+/// How a step was found.
+enum Found {
+    /// It is done.
+    Done(Finished),
+    /// It is in progress, for others.
+    InProgress(Watch),
+    /// It is being stopped, because nobody wanted it any more.
+    Stopping(CancellationToken),
+    /// Its result, or one that has to go before it can be made again, is being removed.
+    Removing(CancellationToken),
+    /// It has to be done, after the removal of what is claimed here.
+    Missing(Vec<Claim>),
+}
+
+impl Watcher<'_> {
+    /// Waits for something, or for the watcher to lose interest.
+    pub(super) async fn wait<T>(self, what: impl Future<Output = T>) -> Result<T, BuildError> {
+        let waited = self.cancel.run_until_cancelled(what).await;
+        waited.ok_or(BuildError::Cancelled)
+    }
+
+    pub(super) fn note(self, text: &str) -> Result<(), BuildError> {
+        self.log.note(text).map_err(BuildError::Log)
+    }
+}
+
+impl Core {
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Makes sure that there is a result of a step, by whatever it takes, while showing the step's log to a watcher.
+    ///
+    /// Nothing is left behind when the future is dropped: that counts as a watcher who lost interest. The caller holds
+    /// a pin on the step's id, and one on its base.
+    pub(super) async fn step(
+        self: &Rc<Self>,
+        step: Step,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        if watcher.cancel.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        loop {
+            match self.find(&step)? {
+                Found::Done(finished) => return self.show_saved(finished, watcher).await,
+                Found::InProgress(watch) => return self.show(step.id, watch, watcher).await,
+                Found::Stopping(over) => {
+                    watcher.note("Waiting for previous build to finish cancelling")?;
+                    watcher.wait(over.cancelled()).await?;
+                }
+                Found::Removing(over) => watcher.wait(over.cancelled()).await?,
+                Found::Missing(in_the_way) => {
+                    let id = step.id;
+                    let watch = self.start(step, in_the_way);
+                    return self.show(id, watch, watcher).await;
+                }
+            }
+        }
+    }
+
+    fn find(&self, step: &Step) -> Result<Found, BuildError> {
+        match self.claims.doing(&step.id) {
+            Some(Doing::Removing(over)) => return Ok(Found::Removing(over)),
+            Some(Doing::Running(running)) if running.is_abandoned() => {
+                return Ok(Found::Stopping(running.over()));
+            }
+            Some(Doing::Running(running)) => return Ok(Found::InProgress(Watch::new(&running))),
+            None => {}
+        }
+        let finished = self.parts.store.result(&step.id).map_err(failed)?;
+        let Some(finished) = finished else {
+            return Ok(Found::Missing(Vec::new()));
+        };
+        if !step.work.is_import() {
+            return Ok(Found::Done(finished));
+        }
+        match env_file::read(&finished.dir) {
+            Ok(_) => Ok(Found::Done(finished)),
+            Err(error) => self.import_again(&step.id, &error),
+        }
+    }
+
+    /// Prepares to replace a base image that is of no use, and with it all that was made from it.
+    fn import_again(&self, id: &StepId, reason: &env_file::EnvError) -> Result<Found, BuildError> {
+        // One of the pins is our caller's.
+        let obstacle = if self.claims.pins(id) > 1 {
+            Obstacle::InUse(*id)
+        } else {
+            match self.claim_descendants(id) {
+                Ok(claims) => {
+                    tracing::warn!("Importing the base image {id} again: {reason}");
+                    return Ok(Found::Missing(claims));
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        match obstacle {
+            Obstacle::Removing(over) => Ok(Found::Removing(over)),
+            Obstacle::InUse(used) => Err(BuildError::Failed(format!(
+                "the base image must be imported again ({reason}), but {used:?} is in use: build again when no other build runs"
+            ))),
+            Obstacle::Database(error) => Err(failed(error)),
+        }
+    }
+
+    /// Starts a step as a task of its own.
+    fn start(self: &Rc<Self>, step: Step, in_the_way: Vec<Claim>) -> Watch {
+        self.misses.set(self.misses.get().saturating_add(1));
+        let (claim, watch, progress) = self.claims.running(step.id);
+        let pins: Vec<Pin> = step
+            .base
+            .into_iter()
+            .chain([step.id])
+            .map(|id| self.claims.pin(id))
+            .collect();
+        let attempt = Attempt::new(self, step, watch.cancel(), progress);
+        tokio::task::spawn_local(attempt.run(in_the_way, claim, pins));
+        watch
+    }
+
+    /// Shows a saved result's log to a watcher.
+    async fn show_saved(
+        &self,
+        finished: Finished,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        self.hits.set(self.hits.get().saturating_add(1));
+        self.database.used(finished.id, finished.base, self.now());
+        let log = finished.dir.join("log");
+        watcher
+            .wait(step_log::replay(&log, watcher.log))
+            .await?
+            .map_err(not_shown)?;
+        watcher.note(&format!("---> using \"{}\" from cache", finished.id))?;
+        Ok(finished)
+    }
+
+    /// Shows a step in progress to a watcher, to its end.
+    async fn show(
+        &self,
+        id: StepId,
+        watch: Watch,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        let shown = async {
+            if let Some(log) = watch.log().await {
+                log.follow(watcher.log).await.map_err(not_shown)?;
+            }
+            watch.outcome().await.map_err(BuildError::from)
+        };
+        watcher.wait(shown).await??;
+        watcher.note(&format!("---> saved as \"{id}\""))?;
+        let finished = self.parts.store.result(&id).map_err(failed)?;
+        finished.ok_or_else(|| {
+            BuildError::Failed(format!("the result {id:?} was saved, but is not there"))
+        })
+    }
+}
+
+fn not_shown(error: ReplayError) -> BuildError {
+    match error {
+        ReplayError::Watcher(error) => BuildError::Log(error),
+        ReplayError::Saved(error) => {
+            BuildError::Failed(format!("cannot read the step's log: {error}"))
+        }
+    }
+}
+
+/// Makes an error the reason of a build's failure.
+pub(super) fn failed(error: impl std::fmt::Display) -> BuildError {
+    BuildError::Failed(error.to_string())
+}
+
+impl From<StepFailure> for BuildError {
+    fn from(failure: StepFailure) -> Self {
+        match failure {
+            StepFailure::Failed(reason) => Self::Failed(reason),
+            StepFailure::Cancelled => Self::Cancelled,
+        }
+    }
+}

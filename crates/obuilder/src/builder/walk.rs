@@ -1,0 +1,308 @@
+//! Walks a spec: what each op means where it stands.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bstr::{BStr, BString, ByteSlice as _};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use obuilder_spec::{Copy, Op, Run, Source, Spec, User, build_heading, from_heading, quoted};
+
+use super::BuildError;
+use super::claims::Pin;
+use super::context::Context;
+use super::core::{Core, Step, Watcher, failed};
+use super::env_file;
+use super::inputs::StepInputs;
+use super::step::{Nested, Work};
+use crate::StepId;
+use crate::copy::{self, Manifest, Request};
+use crate::sandbox::{Command, Network, SecretFile};
+use crate::store::{CacheName, Finished, StoreError};
+
+/// One build, from its beginning to its end.
+pub(super) struct Walk<'a> {
+    core: &'a Rc<Core>,
+    context: &'a Context,
+    /// Every result that the build has met. They stay until it ends: it may still start from any of them.
+    pins: RefCell<Vec<Pin>>,
+}
+
+/// The nested builds that may be copied from, by name. A later one hides an earlier one.
+type Scope = Vec<(BString, StepId)>;
+
+/// Where a stage has come to.
+pub(super) struct Position {
+    /// The last result.
+    pub(super) base: StepId,
+    pub(super) env: Vec<(BString, BString)>,
+    pub(super) user: User,
+    pub(super) workdir: BString,
+    pub(super) shell: Vec<BString>,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(core: &'a Rc<Core>, context: &'a Context) -> Self {
+        Self {
+            core,
+            context,
+            pins: RefCell::default(),
+        }
+    }
+
+    /// Builds a stage, and before it the stages nested in it.
+    pub(super) fn stage<'b>(
+        &'b self,
+        spec: &'b Spec,
+        mut scope: Scope,
+    ) -> LocalBoxFuture<'b, Result<StepId, BuildError>> {
+        async move {
+            for (name, nested) in &spec.builds {
+                self.heading(build_heading(name.as_ref()).as_ref())?;
+                let id = self.stage(nested, scope.clone()).await?;
+                let finished = format!("--> finished {}", quoted(name));
+                self.watcher().note(&finished)?;
+                scope.push((name.clone(), id));
+            }
+            self.heading(from_heading(spec.from.as_ref()).as_ref())?;
+            let id = StepInputs::Base(spec.from.as_ref()).id();
+            let import = Work::Import(spec.from.clone());
+            let mut position = self.base(id, import).await?;
+            for op in &spec.ops {
+                self.heading(op.heading(position.workdir.as_ref()).as_ref())?;
+                self.op(op, &scope, &mut position).await?;
+            }
+            Ok(position.base)
+        }
+        .boxed_local()
+    }
+
+    /// Makes sure that there is a base image, and returns the position of a stage that starts from it.
+    pub(super) async fn base(&self, id: StepId, import: Work) -> Result<Position, BuildError> {
+        let finished = self.step(id, None, import).await?;
+        let image_env = env_file::read(&finished.dir).map_err(failed)?;
+        let Context {
+            env,
+            user,
+            workdir,
+            shell,
+            ..
+        } = self.context;
+        let default_shell = || self.core.parts.sandbox.default_shell();
+        Ok(Position {
+            base: id,
+            env: env.iter().cloned().chain(image_env).collect(),
+            user: user.clone(),
+            workdir: workdir.clone(),
+            shell: shell.clone().unwrap_or_else(default_shell),
+        })
+    }
+
+    pub(super) async fn op(
+        &self,
+        op: &Op,
+        scope: &Scope,
+        position: &mut Position,
+    ) -> Result<(), BuildError> {
+        match op {
+            Op::Comment(_) => {}
+            Op::Workdir(dir) if is_absolute(dir) => position.workdir = dir.clone(),
+            Op::Workdir(dir) => position.workdir = join(&position.workdir, dir),
+            Op::Shell(words) => position.shell = words.clone(),
+            Op::User(user) => position.user = user.clone(),
+            Op::Env(name, value) => {
+                if let Some(old) = position.env.iter().position(|(known, _)| known == name) {
+                    position.env.remove(old);
+                }
+                position.env.insert(0, (name.clone(), value.clone()));
+            }
+            Op::Run(run) => position.base = self.run(run, position).await?,
+            Op::Copy(copy) => position.base = self.copy(copy, scope, position).await?,
+        }
+        Ok(())
+    }
+
+    async fn run(&self, run: &Run, position: &Position) -> Result<StepId, BuildError> {
+        let secrets = self.secrets(run)?;
+        let id = StepInputs::Run {
+            base: position.base,
+            workdir: position.workdir.as_ref(),
+            user: &position.user,
+            env: &position.env,
+            command: run.shell.as_ref(),
+            shell: &position.shell,
+            network: &run.network,
+            secrets: &secrets,
+        }
+        .id();
+        let mut argv = position.shell.clone();
+        argv.push(run.shell.clone());
+        let command = Command {
+            argv,
+            cwd: position.workdir.clone(),
+            user: position.user.clone(),
+            env: position.env.clone(),
+            network: network(&run.network)?,
+            secrets,
+            mounts: Vec::new(),
+        };
+        let caches = run.cache.iter();
+        let caches = caches.map(|cache| (CacheName(cache.id.clone()), cache.target.clone()));
+        let work = Work::Run(Box::new(command), caches.collect());
+        self.step(id, Some(position.base), work).await?;
+        Ok(id)
+    }
+
+    /// Finds the secrets that a command is shown, in the order of the spec.
+    fn secrets(&self, run: &Run) -> Result<Vec<SecretFile>, BuildError> {
+        let find = |id: &BString| self.context.secrets.iter().find(|(known, _)| known == id);
+        run.secrets
+            .iter()
+            .map(|wanted| match find(&wanted.id) {
+                Some((_, value)) => Ok(SecretFile {
+                    value: value.clone(),
+                    target: wanted.target.clone(),
+                }),
+                None => Err(BuildError::Failed(format!(
+                    "Couldn't find value for requested secret '{}'",
+                    wanted.id
+                ))),
+            })
+            .collect()
+    }
+
+    async fn copy(
+        &self,
+        copy: &Copy,
+        scope: &Scope,
+        position: &Position,
+    ) -> Result<StepId, BuildError> {
+        let nested = match &copy.from {
+            Source::Context => None,
+            Source::Build(name) => Some(self.nested(name, scope).await?),
+        };
+        let root = match &nested {
+            None => self.context.source.clone(),
+            Some(nested) => nested.view.rootfs().to_owned(),
+        };
+        let dst = match copy.dst.first() {
+            Some(b'/') => copy.dst.clone(),
+            _ => join(&position.workdir, &copy.dst),
+        };
+        let request = Request {
+            root,
+            src: copy.src.clone(),
+            dst,
+            exclude: copy.exclude.clone(),
+        };
+        let manifest = self.read(request, nested.clone()).await?;
+        let id = StepInputs::Copy {
+            base: position.base,
+            user: &position.user,
+            manifest: &manifest.sexp(),
+        }
+        .id();
+        let work = Work::Copy {
+            manifest: Arc::new(manifest),
+            owner: position.user.clone(),
+            _source: nested,
+        };
+        self.step(id, Some(position.base), work).await?;
+        Ok(id)
+    }
+
+    /// Shows the result of a nested build.
+    async fn nested(&self, name: &BString, scope: &Scope) -> Result<Rc<Nested>, BuildError> {
+        let found = scope.iter().rev().find(|(known, _)| known == name);
+        let (_, id) =
+            found.ok_or_else(|| BuildError::Failed(format!("Unknown build {}", quoted(name))))?;
+        let (store, id) = (Rc::clone(&self.core.parts.store), *id);
+        let pin = self.core.claims.pin(id);
+        // A task of its own, so that nothing is left half mounted if the build is dropped.
+        let viewing = tokio::task::spawn_local(async move {
+            let view = store.view(&id).await?;
+            Ok::<_, StoreError>(Rc::new(Nested { view, _pin: pin }))
+        });
+        let viewed = self.watcher().wait(viewing).await?;
+        viewed.map_err(failed)?.map_err(failed)
+    }
+
+    /// Reads what is to be copied.
+    async fn read(
+        &self,
+        request: Request,
+        nested: Option<Rc<Nested>>,
+    ) -> Result<Manifest, BuildError> {
+        let digests = Arc::clone(&self.core.digests);
+        let reading = tokio::task::spawn_local(async move {
+            let read = tokio::task::spawn_blocking(move || copy::read(&request, &digests)).await;
+            // The thread may outlive the build that wanted this, and needs it for as long.
+            drop(nested);
+            read
+        });
+        let read = self.watcher().wait(reading).await?;
+        read.map_err(failed)?.map_err(failed)?.map_err(failed)
+    }
+
+    async fn step(
+        &self,
+        id: StepId,
+        base: Option<StepId>,
+        work: Work,
+    ) -> Result<Finished, BuildError> {
+        self.pins.borrow_mut().push(self.core.claims.pin(id));
+        self.core
+            .step(Step { id, base, work }, self.watcher())
+            .await
+    }
+
+    fn heading(&self, text: &BStr) -> Result<(), BuildError> {
+        self.context.log.heading(text).map_err(BuildError::Log)
+    }
+
+    fn watcher(&self) -> Watcher<'_> {
+        Watcher {
+            cancel: &self.context.cancel,
+            log: &*self.context.log,
+        }
+    }
+}
+
+impl Drop for Walk<'_> {
+    fn drop(&mut self) {
+        self.core.database.flush();
+    }
+}
+
+fn network(wanted: &[BString]) -> Result<Network, BuildError> {
+    match wanted {
+        [] => Ok(Network::None),
+        [host] if host == "host" => Ok(Network::Host),
+        others => {
+            let names: Vec<String> = others.iter().map(|name| quoted(name).to_string()).collect();
+            Err(BuildError::Failed(format!(
+                "Unsupported network configuration [{}]: a step has no network, or (network host)",
+                names.join("; ")
+            )))
+        }
+    }
+}
+
+/// Returns whether a working directory says where it is by itself, on Unix or Windows.
+fn is_absolute(dir: &BString) -> bool {
+    match dir.as_bytes() {
+        [b'/', ..] => true,
+        [drive, b':', b'/' | b'\\', ..] => drive.is_ascii_alphabetic(),
+        _ => false,
+    }
+}
+
+/// Joins paths as they are: what comes out is part of ids.
+fn join(dir: &BString, path: &BString) -> BString {
+    let mut joined = dir.clone();
+    if !dir.is_empty() && dir.last() != Some(&b'/') {
+        joined.push(b'/');
+    }
+    joined.extend_from_slice(path);
+    joined
+}

@@ -1,0 +1,15 @@
+//! Stories of the builder among fakes.
+
+mod contexts;
+mod database;
+mod failures;
+mod health;
+mod house;
+mod ids;
+mod mock_store;
+mod mocks;
+mod pins;
+mod recorded;
+mod script;
+mod secrets;
+mod sharing;
