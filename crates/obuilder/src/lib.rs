@@ -8,6 +8,7 @@
 //! whatever must answer quickly.
 
 pub mod fetch;
+pub mod image;
 pub mod sandbox;
 pub mod sink;
 pub mod step_id;
