@@ -37,6 +37,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("apache2-utils", &["htpasswd"]),
     package("capnproto", &["capnp"]),
     package("openssl", &["openssl"]),
+    package("runc", &["runc"]),
+    package("crun", &["crun"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
