@@ -50,11 +50,7 @@ impl Bundle {
         terminal: bool,
         fast_sync: bool,
     ) -> Result<Self, SandboxError> {
-        let bundle = Self {
-            dir: parent.join(&id),
-            id,
-            kept: false,
-        };
+        let bundle = Self::at(parent, id);
         let surroundings = Surroundings {
             rootfs,
             hosts: bundle.dir.join("hosts"),
@@ -76,6 +72,15 @@ impl Bundle {
             .keep_secrets(&command.secrets)
             .map_err(|source| io_error(doing("cannot keep secrets in"), source))?;
         Ok(bundle)
+    }
+
+    /// Returns the bundle `id`, which need not be there.
+    pub(super) fn at(parent: &Path, id: String) -> Self {
+        Self {
+            dir: parent.join(&id),
+            id,
+            kept: false,
+        }
     }
 
     fn fill(&self, runtime: &Path, config: &[u8]) -> io::Result<()> {

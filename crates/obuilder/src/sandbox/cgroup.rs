@@ -135,7 +135,9 @@ fn processes(cgroup: &Path) -> Vec<Pid> {
     for cgroup in inner(cgroup) {
         let text = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
         // Processes that we cannot see are listed as 0.
-        let pids = text.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
+        let pids = text
+            .lines()
+            .filter_map(|line| Pid::from_raw(line.parse().ok()?));
         found.extend(pids);
     }
     found

@@ -34,7 +34,10 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
             && id.starts_with(bundle::PREFIX)
         {
             remove(&entry.path(), id).map_err(|source| {
-                io_error(format!("cannot remove the left-over container {id}"), source)
+                io_error(
+                    format!("cannot remove the left-over container {id}"),
+                    source,
+                )
             })?;
         }
     }

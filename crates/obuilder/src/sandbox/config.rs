@@ -200,13 +200,14 @@ fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
     let user = UserBuilder::default().uid(uid).gid(gid).build();
     let process = user.and_then(|user| {
         let all: Capabilities = CAPABILITIES.into_iter().collect();
-        let capabilities = LinuxCapabilitiesBuilder::default()
+        let mut capabilities = LinuxCapabilitiesBuilder::default()
             .bounding(all.clone())
             .effective(all.clone())
             .inheritable(all.clone())
             .permitted(all)
-            .ambient(Capabilities::new())
             .build()?;
+        // Programs that are no longer root's should not have them.
+        capabilities.set_ambient(None);
         let open_files = PosixRlimitBuilder::default()
             .typ(PosixRlimitType::RlimitNofile)
             .hard(OPEN_FILES)
@@ -353,11 +354,13 @@ fn text(what: &str, bytes: &BString) -> Result<String, SandboxError> {
         SandboxError::Unsupported(format!("{what} {shown:?} {why}"))
     };
     if bytes.contains(&0) {
-        return Err(refuse("has a zero byte in it, which no program can be given"));
+        return Err(refuse(
+            "has a zero byte in it, which no program can be given",
+        ));
     }
-    let text = bytes.to_str().map_err(|_| {
-        refuse("is not UTF-8, and the runtime's config.json can hold nothing else")
-    })?;
+    let text = bytes
+        .to_str()
+        .map_err(|_| refuse("is not UTF-8, and the runtime's config.json can hold nothing else"))?;
     Ok(text.to_owned())
 }
 

@@ -213,10 +213,7 @@ impl Container {
     /// Removes what the runtime may have left, and says how the command ended.
     fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
         let status = status.map_err(|source| {
-            io_error(
-                format!("cannot wait for {:?}", self.runtime.name()),
-                source,
-            )
+            io_error(format!("cannot wait for {:?}", self.runtime.name()), source)
         })?;
         self.has_ended = true;
         // Only a runtime that was killed leaves anything: usually, this finds nothing.

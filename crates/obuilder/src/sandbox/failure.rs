@@ -6,12 +6,7 @@ use std::path::Path;
 use super::cgroup;
 
 /// Returns why a runtime did not start a command, from the log that it was told to write.
-pub(super) fn reason(
-    program: &Path,
-    log: &Path,
-    code: Option<i32>,
-    signal: Option<i32>,
-) -> String {
+pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Option<i32>) -> String {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let name = name.to_string_lossy();
     if let Some(signal) = signal {
@@ -47,20 +42,28 @@ fn last_error(log: &str) -> Option<String> {
 fn shortened(message: &str) -> &str {
     ["runc run failed: ", "unable to start container process: "]
         .iter()
-        .fold(message, |rest, start| rest.strip_prefix(start).unwrap_or(rest))
+        .fold(message, |rest, start| {
+            rest.strip_prefix(start).unwrap_or(rest)
+        })
 }
 
 /// Describes what is left of a container that cannot be killed.
 pub(super) fn state_of(runtime: Option<u32>, id: &str) -> String {
     let mut left = Vec::new();
-    let runtime = runtime.into_iter().filter_map(|pid| i32::try_from(pid).ok());
+    let runtime = runtime
+        .into_iter()
+        .filter_map(|pid| i32::try_from(pid).ok());
     for pid in runtime.chain(cgroup::members(id)) {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.unwrap_or("unknown").trim().to_owned()
         };
-        left.push(format!("process {pid} ({}) is in state {}", field("Name:"), field("State:")));
+        left.push(format!(
+            "process {pid} ({}) is in state {}",
+            field("Name:"),
+            field("State:")
+        ));
     }
     if left.is_empty() {
         return "its cgroup cannot be removed".to_owned();

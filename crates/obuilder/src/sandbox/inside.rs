@@ -129,8 +129,7 @@ fn open_directory(parent: &OwnedFd, name: &BString) -> io::Result<OwnedFd> {
 }
 
 fn make_file(parent: &OwnedFd, name: &BString) -> io::Result<()> {
-    let flags =
-        OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(parent, name.as_slice(), flags, Mode::from_raw_mode(0o644))?;
     rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
     Ok(())
@@ -180,7 +179,11 @@ mod tests {
         ensure_in(&root, "/dangling", Kind::File).unwrap();
         ensure_in(&root, "../../up", Kind::Directory).unwrap();
         assert!(!outside.path().join("new").exists() && !outside.path().join("up").exists());
-        assert!(root.join(outside.path().strip_prefix("/").unwrap()).join("new").is_file());
+        assert!(
+            root.join(outside.path().strip_prefix("/").unwrap())
+                .join("new")
+                .is_file()
+        );
         assert!(root.join("top").is_file() && root.join("up").is_dir());
         // The link is the image's own, and stays.
         assert!(root.join("run/resolv.conf").is_file() && root.join("dangling").is_symlink());

@@ -111,3 +111,42 @@ pub(super) enum Input {
     /// What is typed on the terminal of this process, through one of its own.
     Terminal,
 }
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn shown(args: &[OsString]) -> String {
+        let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+        args.join(" ")
+    }
+
+    #[test]
+    fn the_command_lines_of_a_runtime() {
+        let bundle = Bundle::at("/state/sandbox".as_ref(), "obuilder-1-0".to_owned());
+        let runc = Runtime::Program("/usr/sbin/runc".into());
+        expect!["--root /state/sandbox/obuilder-1-0/state --log /state/sandbox/obuilder-1-0/log --log-format json run --bundle /state/sandbox/obuilder-1-0 --pid-file /state/sandbox/obuilder-1-0/pid obuilder-1-0"].assert_eq(&shown(&run_args(&runc, &bundle, Input::Empty)));
+        expect!["--root /state/sandbox/obuilder-1-0/state kill obuilder-1-0 KILL"]
+            .assert_eq(&shown(&kill_args(&bundle.state(), bundle.id())));
+        expect!["--root /state/sandbox/obuilder-1-0/state delete --force obuilder-1-0"]
+            .assert_eq(&shown(&delete_args(&bundle.state(), bundle.id())));
+        let builtin = Runtime::named("builtin".as_ref()).unwrap();
+        expect!["obuilder-make-one-container terminal /state/sandbox/obuilder-1-0 obuilder-1-0"]
+            .assert_eq(&shown(&run_args(&builtin, &bundle, Input::Terminal)));
+    }
+
+    #[test]
+    fn a_runtime_is_a_name_or_a_path() {
+        let error = |name: &str| Runtime::named(name.as_ref()).unwrap_err().to_string();
+        expect![[r#"there is no runtime "nonesuch": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("nonesuch"));
+        expect![[r#"there is no runtime "/nowhere/runc": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("/nowhere/runc"));
+        let sh = Runtime::named("sh".as_ref()).unwrap();
+        assert!(sh.name().is_absolute());
+        assert_eq!(
+            Runtime::named(sh.name().as_os_str()).unwrap().name(),
+            sh.name().canonicalize().unwrap()
+        );
+    }
+}

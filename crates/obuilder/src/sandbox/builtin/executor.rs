@@ -117,7 +117,10 @@ fn find(process: &Process) -> Result<PathBuf, String> {
     }
     let env = process.env().as_deref().unwrap_or_default();
     let path = env.iter().rev().find_map(|v| v.strip_prefix("PATH="));
-    let folders = path.unwrap_or_default().split(':').filter(|f| !f.is_empty());
+    let folders = path
+        .unwrap_or_default()
+        .split(':')
+        .filter(|f| !f.is_empty());
     folders
         .map(|folder| Path::new(folder).join(name))
         .find(|file| is_program(file).is_ok())

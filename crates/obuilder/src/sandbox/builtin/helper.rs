@@ -18,7 +18,7 @@ use rustix::process::{
 
 use super::executor::{ExecFailure, OwnExecutor};
 use super::terminal::Terminal;
-use super::{Report, home, kernel};
+use super::{Report, finishing, home, kernel};
 use crate::sandbox::runtime::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
@@ -29,7 +29,10 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
     };
     prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
     let spec = complete_config(bundle)?;
-    if let Some(calls) = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref())
+    if let Some(calls) = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.seccomp().as_ref())
         && calls.syscalls().is_some()
     {
         // Before anything is made: all that is started from here on has it, and does not sync either.
@@ -57,7 +60,7 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
         Ok(container) => container,
         Err(error) => return Err(failure.said().unwrap_or_else(|| chain(&error))),
     };
-    let ended = start_and_wait(&mut container, control.as_ref(), terminal);
+    let ended = start_and_wait(&mut container, &spec, control.as_ref(), terminal);
     let removed = container.delete(true).map_err(|error| chain(&error));
     if let Some(why) = failure.said() {
         return Err(why);
@@ -69,6 +72,7 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
 
 fn start_and_wait(
     container: &mut Container,
+    spec: &Spec,
     control: Option<&OwnedFd>,
     terminal: Option<Terminal>,
 ) -> Result<Report, String> {
@@ -79,6 +83,7 @@ fn start_and_wait(
     let failed = |doing: &str, error: io::Error| describe(doing, &error);
     let init = pidfd_open(pid, PidfdFlags::empty())
         .map_err(|error| failed("finding the container's process", error.into()))?;
+    finishing::finish(spec, pid).map_err(|error| failed("finishing the container", error))?;
     container.start().map_err(|error| chain(&error))?;
     let waited = match terminal {
         Some(terminal) => terminal.pass_on(init.as_fd()),
@@ -154,6 +159,7 @@ fn complete_config(bundle: &Path) -> Result<Spec, String> {
     let file = bundle.join("config.json");
     let mut spec = Spec::load(&file).map_err(|error| chain(&error))?;
     home::add(&mut spec).map_err(|error| describe("reading the image's /etc/passwd", &error))?;
+    finishing::harden(&mut spec)?;
     spec.save(&file).map_err(|error| chain(&error))?;
     Ok(spec)
 }

@@ -19,7 +19,11 @@ pub(super) fn add(spec: &mut Spec) -> io::Result<()> {
         return Ok(());
     };
     let mut env = process.env().clone().unwrap_or_default();
-    let has_one = |variable: &String| variable.strip_prefix("HOME=").is_some_and(|v| !v.is_empty());
+    let has_one = |variable: &String| {
+        variable
+            .strip_prefix("HOME=")
+            .is_some_and(|v| !v.is_empty())
+    };
     if env.iter().any(has_one) {
         return Ok(());
     }

@@ -6,7 +6,9 @@
 //!
 //! That process and its container end when this one does, however it ends.
 
+mod devices;
 mod executor;
+mod finishing;
 mod helper;
 mod home;
 mod kernel;
@@ -132,7 +134,11 @@ pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
     rustix::fs::fcntl_add_seals(&memory, seals)?;
     // What is open for writing cannot be run.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path_of_fd(memory.as_raw_fd()), flags, Mode::empty())?)
+    Ok(rustix::fs::open(
+        path_of_fd(memory.as_raw_fd()),
+        flags,
+        Mode::empty(),
+    )?)
 }
 
 /// Returns a path that a child process can start a program from.

@@ -51,7 +51,12 @@ fn receive(connection: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut name = [0; 256];
     let mut parts = [IoSliceMut::new(&mut name)];
-    recvmsg(connection, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    recvmsg(
+        connection,
+        &mut parts,
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
     let fd = ancillary.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
@@ -93,7 +98,14 @@ fn connect(theirs: BorrowedFd<'_>, init: BorrowedFd<'_>) -> io::Result<()> {
         let mut fds = [
             PollFd::from_borrowed_fd(theirs, PollFlags::IN),
             PollFd::from_borrowed_fd(init, PollFlags::IN),
-            PollFd::from_borrowed_fd(input, if typing { PollFlags::IN } else { PollFlags::empty() }),
+            PollFd::from_borrowed_fd(
+                input,
+                if typing {
+                    PollFlags::IN
+                } else {
+                    PollFlags::empty()
+                },
+            ),
         ];
         match poll(&mut fds, Some(&look)) {
             Err(Errno::INTR) => continue,
