@@ -42,6 +42,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("xfsprogs", &["mkfs.xfs"]),
     package("mount", &["mount", "umount"]),
     package("rsync", &["rsync"]),
+    package("runc", &["runc"]),
+    package("crun", &["crun"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
