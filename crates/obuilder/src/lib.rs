@@ -10,6 +10,7 @@
 pub mod builder;
 pub mod copy;
 pub mod fetch;
+pub mod image;
 pub mod sandbox;
 pub mod sink;
 pub mod step_id;

@@ -37,6 +37,13 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("apache2-utils", &["htpasswd"]),
     package("capnproto", &["capnp"]),
     package("openssl", &["openssl"]),
+    package("e2fsprogs", &["mkfs.ext4"]),
+    package("btrfs-progs", &["mkfs.btrfs"]),
+    package("xfsprogs", &["mkfs.xfs"]),
+    package("mount", &["mount", "umount"]),
+    package("rsync", &["rsync"]),
+    package("runc", &["runc"]),
+    package("crun", &["crun"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

@@ -1,9 +1,9 @@
 //! Why files could not be copied.
 
-use std::fmt;
 use std::io;
 
 use bstr::BString;
+use obuilder_spec::quoted;
 
 /// Why files could not be copied. Paths are relative to the root of the source, or absolute in the image.
 #[derive(Debug, thiserror::Error)]
@@ -15,16 +15,16 @@ pub enum CopyError {
     #[error("When copying multiple items, the destination must end with '/'")]
     ManyToOne,
     /// A source is named by a path that goes up.
-    #[error("Can't use .. in source paths! (in {})", Quoted(.0))]
+    #[error("Can't use .. in source paths! (in {})", quoted(.0))]
     SourceGoesUp(BString),
     /// The destination is a path that goes up.
-    #[error("Can't use .. in the destination of a copy! (in {})", Quoted(.0))]
+    #[error("Can't use .. in the destination of a copy! (in {})", quoted(.0))]
     DestinationGoesUp(BString),
     /// There is no such source.
-    #[error("Source path {} not found", Quoted(.0))]
+    #[error("Source path {} not found", quoted(.0))]
     NotFound(BString),
     /// A source's path goes on behind a file.
-    #[error("Not a directory: {path} (in {})", Quoted(.src))]
+    #[error("Not a directory: {path} (in {})", quoted(.src))]
     NotADirectory {
         /// The file.
         path: BString,
@@ -32,7 +32,7 @@ pub enum CopyError {
         src: BString,
     },
     /// A source is a device or the like, or its path goes through a symlink.
-    #[error("Not a regular file: {path} (in {})", Quoted(.src))]
+    #[error("Not a regular file: {path} (in {})", quoted(.src))]
     NotARegularFile {
         /// The device or symlink.
         path: BString,
@@ -40,22 +40,22 @@ pub enum CopyError {
         src: BString,
     },
     /// There is a device or the like below a source.
-    #[error("Unsupported file type for {}", Quoted(.0))]
+    #[error("Unsupported file type for {}", quoted(.0))]
     UnsupportedType(BString),
     /// A file went away while the directory that it is in was read.
-    #[error("File {} not found in source directory", Quoted(.0))]
+    #[error("File {} not found in source directory", quoted(.0))]
     Vanished(BString),
     /// A file is no longer what it was when the step's id was made from it.
-    #[error("{} was changed while it was being copied: build again when nothing writes to the source", Quoted(.0))]
+    #[error("{} was changed while it was being copied: build again when nothing writes to the source", quoted(.0))]
     Changed(BString),
     /// Too many directories are in one another.
-    #[error("{} is too deep: more than {max} directories in one another cannot be copied", Quoted(.path), max = super::MAX_DEPTH)]
+    #[error("{} is too deep: more than {max} directories in one another cannot be copied", quoted(.path), max = super::MAX_DEPTH)]
     TooDeep {
         /// The first one that is too deep.
         path: BString,
     },
     /// A directory with something in it is where a file should be.
-    #[error("{} is a directory in the image, and not empty: a file cannot take its place", Quoted(.0))]
+    #[error("{} is a directory in the image, and not empty: a file cannot take its place", quoted(.0))]
     InTheWay(BString),
     /// The user has numbers that no file can have.
     #[error("user {uid}:{gid} cannot own files: ids go from 0 to 4294967294")]
@@ -66,7 +66,7 @@ pub enum CopyError {
         gid: i64,
     },
     /// The system refused to read a source.
-    #[error("cannot read {} in the source: {source}", Quoted(.path))]
+    #[error("cannot read {} in the source: {source}", quoted(.path))]
     Read {
         /// What could not be read.
         path: BString,
@@ -74,33 +74,11 @@ pub enum CopyError {
         source: io::Error,
     },
     /// The system refused to write to the image.
-    #[error("cannot write {} in the image: {source}", Quoted(.path))]
+    #[error("cannot write {} in the image: {source}", quoted(.path))]
     Write {
         /// What could not be written.
         path: BString,
         /// Why not.
         source: io::Error,
     },
-}
-
-/// Shows a path in quotes, with the escapes that users of these messages know.
-struct Quoted<'a>(&'a [u8]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        for &byte in self.0 {
-            match byte {
-                b'"' => f.write_str("\\\""),
-                b'\\' => f.write_str("\\\\"),
-                b'\n' => f.write_str("\\n"),
-                b'\t' => f.write_str("\\t"),
-                b'\r' => f.write_str("\\r"),
-                0x08 => f.write_str("\\b"),
-                b' '..=b'~' => write!(f, "{}", char::from(byte)),
-                _ => write!(f, "\\{byte:03}"),
-            }?;
-        }
-        f.write_str("\"")
-    }
 }

@@ -216,12 +216,22 @@ impl Image {
         })
     }
 
-    /// Gives something to the owner, with a mode that does not depend on our umask.
+    /// Gives what was just made to the owner, with a mode that does not depend on our umask nor on the directory.
     fn settle(&self, file: impl AsFd, mode: Mode) -> Result<(), CopyError> {
-        let (uid, gid) = self.ids();
-        fs::fchown(&file, uid, gid)
-            .and_then(|()| fs::fchmod(&file, mode))
-            .map_err(|e| self.cannot_write(e))
+        let Owner { uid, gid } = self.owner;
+        let settle = || {
+            // Most of it is as it should be, and on an overlay each change takes as long as making the file.
+            let stat = fs::fstat(&file)?;
+            if (stat.st_uid, stat.st_gid) != (uid, gid) {
+                let (uid, gid) = self.ids();
+                fs::fchown(&file, uid, gid)?;
+            }
+            if Mode::from_raw_mode(stat.st_mode) != mode {
+                fs::fchmod(&file, mode)?;
+            }
+            Ok(())
+        };
+        settle().map_err(|e: Errno| self.cannot_write(e))
     }
 
     fn ids(&self) -> (Option<Uid>, Option<Gid>) {

@@ -1,4 +1,17 @@
 //! Where base images come from.
+//!
+//! [`BaseImages`] looks for an image in several places, one after the other; the files here are those places, and what they
+//! share.
+
+mod base_images;
+mod credentials;
+mod docker;
+mod download;
+mod log;
+mod registry;
+mod settings;
+mod tool;
+mod unpack;
 
 use std::path::Path;
 
@@ -7,6 +20,9 @@ use futures::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::Sink;
+
+pub use base_images::BaseImages;
+pub use settings::{Proxies, Settings};
 
 /// Brings base images.
 pub trait Fetcher {

@@ -1,4 +1,19 @@
 //! Where commands run.
+//!
+//! There is one sandbox, [`OciSandbox`], and two ways to make its containers: a runtime that is run as a program, or
+//! [our own](builtin), which is quicker. The command's promises are in `config`; what is private to a container is
+//! in its `bundle`; `container` runs it to its end.
+
+pub mod builtin;
+mod bundle;
+mod cgroup;
+mod cleanup;
+mod config;
+mod container;
+mod failure;
+mod inside;
+mod oci;
+mod runtime;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,6 +23,9 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
+pub use self::cleanup::cleanup;
+pub use self::oci::OciSandbox;
+pub use self::runtime::Runtime;
 use crate::Sink;
 
 /// Runs one command in a root filesystem, apart from everything else on the machine.
@@ -112,6 +130,9 @@ pub enum SandboxError {
     /// What it printed could not be kept, so it was killed.
     #[error("cannot write the step's log: {0}")]
     Log(std::io::Error),
+    /// It was to be killed, and something of it is still there: what, and in which state.
+    #[error("{0}")]
+    Stuck(String),
     /// The system refused something.
     #[error("{doing}: {source}")]
     Io {

@@ -1,4 +1,26 @@
 //! Where results live, by kind of filesystem.
+//!
+//! [`open`] gives the store that a [`StoreSpec`] names. Those that keep a result as a directory share one `Store`
+//! (`directories.rs`) over what differs between them, a `Backend`; ZFS, which keeps datasets, has a `Store` of its own.
+
+mod backend;
+mod background;
+mod btrfs;
+mod caches;
+mod directories;
+mod error;
+mod lock;
+mod marks;
+mod open;
+mod overlay;
+mod program;
+mod rsync;
+mod space;
+mod spec;
+mod trash;
+mod tree;
+mod xfs;
+mod zfs;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,6 +30,10 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 
 use crate::StepId;
+
+pub use error::StoreError;
+pub use open::{OpenError, open};
+pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///
@@ -184,38 +210,4 @@ impl Space {
         // Sizes of filesystems are far below 2^53 times the precision that matters here.
         self.free as f64 * 100.0 / self.total as f64
     }
-}
-
-/// Why a store could not do something.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The step that another is based on has no result, or no longer.
-    #[error("Build result \"{0}\" not found")]
-    NoBase(StepId),
-    /// The disk is full.
-    #[error("no space left on {path:?} while {doing}")]
-    Full {
-        /// What was being done: "publishing ID".
-        doing: String,
-        /// Where.
-        path: PathBuf,
-    },
-    /// The system refused something.
-    #[error("{doing} {path:?}: {source}")]
-    Io {
-        /// What was being done: "mounting".
-        doing: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// A program that was needed failed.
-    #[error("{command} failed: {reason}")]
-    Command {
-        /// The command line.
-        command: String,
-        /// What it said, or how it ended.
-        reason: String,
-    },
 }

@@ -2,6 +2,8 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use obuilder::copy::CopyError;
 use rustix::process::Uid;
@@ -39,6 +41,34 @@ fn a_file_that_changes_meanwhile_is_named() {
             "{what}: {error}"
         );
     }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_is_named() {
+    let place = Place::new();
+    let source = place.source().file("file", "");
+    let file = fs::File::options()
+        .write(true)
+        .open(source.path("file"))
+        .unwrap();
+    // Takes long to read, and no room.
+    file.set_len(64 << 20).unwrap();
+    let is_over = AtomicBool::new(false);
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                file.set_modified(SystemTime::now()).unwrap();
+            }
+        });
+        // Where the other thread does not get a turn, the file is not changed.
+        let error = (0..20).find_map(|_| place.read(&["file"], "/file").err());
+        is_over.store(true, Ordering::Relaxed);
+        error
+    });
+    assert!(
+        matches!(&error, Some(CopyError::Changed(path)) if path == "file"),
+        "{error:?}"
+    );
 }
 
 #[test]

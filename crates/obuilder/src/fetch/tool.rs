@@ -1,0 +1,179 @@
+//! Runs `docker` and credential helpers.
+
+use std::ffi::OsString;
+use std::io::PipeReader;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::FetchError;
+use super::log::{Log, plain};
+
+/// The most of a program's answer that is kept, in bytes.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// The most of what a program says of its failure that is passed on, in characters.
+const MAX_REASON: usize = 500;
+
+/// A program to run, with its whole environment.
+#[derive(Clone)]
+pub(super) struct Tool {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<OsString>,
+    pub(super) env: Vec<(OsString, OsString)>,
+}
+
+/// How a program ended that was asked something.
+pub(super) struct Answer {
+    pub(super) succeeded: bool,
+    pub(super) stdout: Vec<u8>,
+    pub(super) stderr: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns why it failed, in its own words.
+    pub(super) fn reason(&self) -> String {
+        reason(&self.stderr)
+    }
+}
+
+pub(super) fn reason(said: &[u8]) -> String {
+    let said = String::from_utf8_lossy(said);
+    let line = said.trim().lines().last().unwrap_or("it did not say why");
+    plain(line).chars().take(MAX_REASON).collect()
+}
+
+impl Tool {
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            // Interrupting ours from a terminal is not for it to see: it is stopped in order.
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+
+    fn not_started(&self, error: &std::io::Error) -> String {
+        format!("cannot run {:?}: {error}", self.program)
+    }
+
+    /// Runs it with `input` to read, and returns what it wrote.
+    ///
+    /// # Errors
+    /// When it cannot be started, or has not ended within `limit`; it is then killed.
+    pub(super) async fn ask(&self, input: &[u8], limit: Duration) -> Result<Answer, String> {
+        let mut command = self.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feeding = async move {
+            if let Some(mut stdin) = stdin {
+                // It need not read it.
+                drop(stdin.write_all(input).await);
+            }
+        };
+        let all = async {
+            let ((), out, err, status) =
+                tokio::join!(feeding, gather(stdout), gather(stderr), child.wait());
+            Ok(Answer {
+                succeeded: status.map_err(|error| self.not_started(&error))?.success(),
+                stdout: out,
+                stderr: err,
+            })
+        };
+        let late = || format!("{:?} had no answer within {} s", self.program, limit.as_secs());
+        tokio::time::timeout(limit, all).await.map_err(|_| late())?
+    }
+
+    /// Runs it, with what it says of itself going to `log`, and returns what it wrote to standard output.
+    pub(super) async fn run(
+        &self,
+        log: Log<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<u8>, FetchError> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = command.spawn();
+        let mut child = started.map_err(|error| FetchError::Failed(self.not_started(&error)))?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let all = async {
+            tokio::join!(gather(stdout), pass_on(stderr, log), child.wait())
+        };
+        let (stdout, said, status) = tokio::select! {
+            () = cancel.cancelled() => return Err(FetchError::Cancelled),
+            all = all => all,
+        };
+        ended(status, &said?)?;
+        Ok(stdout)
+    }
+
+    /// Starts it, and returns the pipe to which it writes.
+    pub(super) fn stream(&self) -> Result<(Child, PipeReader), FetchError> {
+        let failed = |error: std::io::Error| FetchError::Failed(self.not_started(&error));
+        let (reader, writer) = std::io::pipe().map_err(failed)?;
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        // The command holds our copy of the writing end, and is gone after this.
+        let child = command.spawn().map_err(failed)?;
+        Ok((child, reader))
+    }
+}
+
+/// Waits for what [`Tool::stream`] started.
+pub(super) async fn wait(child: &mut Child) -> Result<(), FetchError> {
+    let stderr = child.stderr.take();
+    let (said, status) = tokio::join!(gather(stderr), child.wait());
+    ended(status, &said)
+}
+
+fn ended(status: std::io::Result<ExitStatus>, said: &[u8]) -> Result<(), FetchError> {
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(_) => Err(FetchError::Failed(reason(said))),
+        Err(error) => Err(FetchError::Failed(error.to_string())),
+    }
+}
+
+/// Reads to the end, and keeps the beginning.
+async fn gather(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
+    let mut kept = Vec::new();
+    if let Some(mut pipe) = pipe {
+        // A pipe that breaks has given all it will; how the program ended tells the rest.
+        drop((&mut pipe).take(MAX_ANSWER).read_to_end(&mut kept).await);
+        drop(tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await);
+    }
+    kept
+}
+
+/// Copies what a program says to the log as it comes, and returns the end of it.
+async fn pass_on(
+    pipe: Option<impl AsyncRead + Unpin>,
+    log: Log<'_>,
+) -> Result<Vec<u8>, FetchError> {
+    let mut last = Vec::new();
+    let Some(mut pipe) = pipe else {
+        return Ok(last);
+    };
+    let mut buffer = vec![0; 8 << 10];
+    loop {
+        let read = pipe.read(&mut buffer).await.unwrap_or_default();
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(last);
+        }
+        // Byte for byte but for control characters: a letter may be cut in two here.
+        let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
+        let shown: Vec<u8> = bytes.iter().copied().filter(|byte| !is_control(byte)).collect();
+        log.write(&shown)?;
+        last.extend_from_slice(&shown);
+        let surplus = last.len().saturating_sub(4 * MAX_REASON);
+        last.drain(..surplus);
+    }
+}

@@ -1,0 +1,183 @@
+//! The process that makes one container, and waits for it.
+
+use std::error::Error;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use libcontainer::container::Container;
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::oci_spec::runtime::Spec;
+use libcontainer::syscall::syscall::SyscallType;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
+};
+
+use super::executor::{ExecFailure, OwnExecutor};
+use super::terminal::Terminal;
+use super::{Report, finishing, home, kernel};
+use crate::sandbox::runtime::Input;
+
+/// Makes the container `id` of `bundle`, and waits until everything in it has ended.
+pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, String> {
+    let control = match input {
+        Input::Empty => Some(take_control().map_err(|error| describe("preparing", &error))?),
+        Input::Inherited | Input::Terminal => None,
+    };
+    prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
+    let spec = complete_config(bundle)?;
+    if let Some(calls) = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.seccomp().as_ref())
+        && calls.syscalls().is_some()
+    {
+        // Before anything is made: all that is started from here on has it, and does not sync either.
+        kernel::skip_syncs().map_err(|error| describe("skipping syncs", &error))?;
+    }
+    let terminal = (input == Input::Terminal)
+        .then(|| Terminal::listen(bundle))
+        .transpose()
+        .map_err(|error| describe("making a terminal", &error))?;
+    let failure = ExecFailure::new().map_err(|error| describe("preparing", &error))?;
+    let mut builder = ContainerBuilder::new(id.to_owned(), SyscallType::default())
+        .with_executor(OwnExecutor::new(&failure))
+        .with_root_path(bundle.join("state"))
+        .map_err(|error| chain(&error))?;
+    if let Some(terminal) = &terminal {
+        builder = builder.with_console_socket(Some(terminal.socket()));
+    }
+    let built = builder.validate_id().and_then(|builder| {
+        // So the library calls a container with a terminal that it does not look after itself.
+        let detached = terminal.is_some();
+        let builder = builder.as_init(bundle).with_systemd(false);
+        builder.with_detach(detached).build()
+    });
+    let mut container = match built {
+        Ok(container) => container,
+        Err(error) => return Err(failure.said().unwrap_or_else(|| chain(&error))),
+    };
+    let ended = start_and_wait(&mut container, &spec, control.as_ref(), terminal);
+    let removed = container.delete(true).map_err(|error| chain(&error));
+    if let Some(why) = failure.said() {
+        return Err(why);
+    }
+    let report = ended?;
+    removed?;
+    Ok(report)
+}
+
+fn start_and_wait(
+    container: &mut Container,
+    spec: &Spec,
+    control: Option<&OwnedFd>,
+    terminal: Option<Terminal>,
+) -> Result<Report, String> {
+    let pid = container
+        .pid()
+        .and_then(|pid| Pid::from_raw(pid.as_raw()))
+        .ok_or("the container has no process")?;
+    let failed = |doing: &str, error: io::Error| describe(doing, &error);
+    let init = pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|error| failed("finding the container's process", error.into()))?;
+    finishing::finish(spec, pid).map_err(|error| failed("finishing the container", error))?;
+    container.start().map_err(|error| chain(&error))?;
+    let waited = match terminal {
+        Some(terminal) => terminal.pass_on(init.as_fd()),
+        None => wait(init.as_fd(), control),
+    };
+    if waited.is_err() {
+        end(init.as_fd()).map_err(|error| failed("killing the container", error))?;
+    }
+    let status = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED)
+        .map_err(|error| failed("waiting for the container", error.into()))?;
+    waited.map_err(|error| failed("waiting for the container", error))?;
+    Ok(report(status.as_ref()))
+}
+
+fn report(status: Option<&WaitIdStatus>) -> Report {
+    let Some(status) = status else {
+        return Report::Failed("the container's end was not seen".to_owned());
+    };
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(status), _) => Report::Exit(status),
+        (None, signal) => Report::Signal(signal.unwrap_or_default()),
+    }
+}
+
+/// Waits for the container's first process, and kills it when `control` is closed: then nobody waits for us any more.
+///
+/// With the first process of its namespace, the kernel ends all others.
+fn wait(init: BorrowedFd<'_>, control: Option<&OwnedFd>) -> io::Result<()> {
+    loop {
+        let mut fds = vec![PollFd::from_borrowed_fd(init, PollFlags::IN)];
+        fds.extend(control.map(|control| PollFd::new(control, PollFlags::IN)));
+        match poll(&mut fds, None) {
+            Err(Errno::INTR) => continue,
+            polled => polled?,
+        };
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        if ready(0) {
+            return Ok(());
+        }
+        if ready(1) {
+            return end(init);
+        }
+    }
+}
+
+fn end(init: BorrowedFd<'_>) -> io::Result<()> {
+    match pidfd_send_signal(init, Signal::KILL) {
+        Err(Errno::SRCH) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Takes standard input, on which nothing comes but its end, and puts something in its place that has ended.
+fn take_control() -> io::Result<OwnedFd> {
+    let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
+    let (empty, _) = io::pipe()?;
+    rustix::stdio::dup2_stdin(&empty)?;
+    Ok(control)
+}
+
+/// Leaves behind what a container should not have from us.
+fn prepare(dies_with_its_parent: bool) -> io::Result<()> {
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    rustix::thread::set_thread_groups(&[])?;
+    if dies_with_its_parent {
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    }
+    Ok(())
+}
+
+/// Adds to the bundle's config what the library would otherwise find out in an unsafe way.
+fn complete_config(bundle: &Path) -> Result<Spec, String> {
+    let file = bundle.join("config.json");
+    let mut spec = Spec::load(&file).map_err(|error| chain(&error))?;
+    home::add(&mut spec).map_err(|error| describe("reading the image's /etc/passwd", &error))?;
+    finishing::harden(&mut spec)?;
+    spec.save(&file).map_err(|error| chain(&error))?;
+    Ok(spec)
+}
+
+fn describe(doing: &str, error: &io::Error) -> String {
+    format!("{doing}: {error}")
+}
+
+/// Returns an error's text with those of its causes that it does not repeat.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}

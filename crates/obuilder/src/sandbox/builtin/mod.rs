@@ -1,0 +1,151 @@
+//! The runtime built in: a copy of this program that makes one container, by youki's library, and waits for it.
+//!
+//! A container is made by forking, which only a process with a single thread can do safely. So the work is done by a
+//! process of its own, started from a copy of this program in memory that nothing can write to: a command that got hold
+//! of the program through `/proc/self/exe` could otherwise change it on the machine's disk (CVE-2019-5736).
+//!
+//! That process and its container end when this one does, however it ends.
+
+mod devices;
+mod executor;
+mod finishing;
+mod helper;
+mod home;
+mod kernel;
+mod terminal;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::bundle::Bundle;
+use super::runtime::Input;
+use super::{Exit, SandboxError};
+
+/// The first argument of the process that makes a container.
+const ASKED: &str = "obuilder-make-one-container";
+
+/// How the command ended, as the process that made its container has seen it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Report {
+    Exit(i32),
+    Signal(i32),
+    /// It was not started: why.
+    Failed(String),
+}
+
+/// Makes a container, if this process was started to: then `main` returns what this does.
+///
+/// A program that uses [`Runtime::Builtin`](super::Runtime::Builtin) calls this before anything else, above all before it
+/// has a second thread.
+pub fn run_if_asked() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    if args.next()? != ASKED {
+        return None;
+    }
+    let (input, bundle, id) = (args.next()?, args.next()?, args.next()?);
+    let input = match input.to_str()? {
+        "empty" => Input::Empty,
+        "inherited" => Input::Inherited,
+        _ => Input::Terminal,
+    };
+    let bundle = PathBuf::from(bundle);
+    let report = helper::run(&bundle, id.to_str()?, input).unwrap_or_else(Report::Failed);
+    let written = serde_json::to_vec(&report)
+        .map_err(io::Error::from)
+        .and_then(|report| fs::write(report_file(&bundle), report));
+    // Without a report, the other side says that there is none.
+    Some(if written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Returns the arguments that make a program run the container of `bundle`.
+pub(super) fn run_args(bundle: &Bundle, input: Input) -> Vec<OsString> {
+    let input = match input {
+        Input::Empty => "empty",
+        Input::Inherited => "inherited",
+        Input::Terminal => "terminal",
+    };
+    vec![
+        ASKED.into(),
+        input.into(),
+        bundle.dir().into(),
+        bundle.id().into(),
+    ]
+}
+
+fn report_file(bundle: &Path) -> PathBuf {
+    bundle.join("report")
+}
+
+/// Returns how the command ended.
+pub(super) fn outcome(bundle: &Bundle, status: ExitStatus) -> Result<Exit, SandboxError> {
+    let report = fs::read(report_file(bundle.dir()))
+        .ok()
+        .and_then(|report| serde_json::from_slice(&report).ok());
+    match (report, status.signal()) {
+        (Some(Report::Exit(status)), _) => Ok(Exit::Status(status)),
+        (Some(Report::Signal(signal)), _) => Ok(Exit::Signal(signal)),
+        (Some(Report::Failed(why)), _) => Err(SandboxError::NotStarted(format!(
+            "the built-in runtime did not start the command: {why}"
+        ))),
+        (None, Some(signal)) => Err(SandboxError::NotStarted(format!(
+            "the built-in runtime was killed by signal {signal}"
+        ))),
+        (None, None) => Err(SandboxError::NotStarted(format!(
+            "the built-in runtime ended with status {} and without a report: does this program call run_if_asked first?",
+            status.code().unwrap_or_default()
+        ))),
+    }
+}
+
+/// Returns a copy of a program in memory, which nobody can write to any more.
+pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
+    let name = c"obuilder-sandbox";
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let memory = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
+        // Kernels before 6.3 do not know that files in memory might not be programs.
+        Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
+        memory => memory?,
+    };
+    let mut memory = fs::File::from(memory);
+    let mut program = fs::File::open(program)?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let length = program.read(&mut buffer)?;
+        match buffer.get(..length) {
+            Some([]) | None => break,
+            Some(bytes) => memory.write_all(bytes)?,
+        }
+    }
+    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    rustix::fs::fcntl_add_seals(&memory, seals)?;
+    // What is open for writing cannot be run.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(
+        path_of_fd(memory.as_raw_fd()),
+        flags,
+        Mode::empty(),
+    )?)
+}
+
+/// Returns a path that a child process can start a program from.
+pub(super) fn path_of(program: &OwnedFd) -> PathBuf {
+    path_of_fd(program.as_raw_fd())
+}
+
+fn path_of_fd(fd: i32) -> PathBuf {
+    format!("/proc/self/fd/{fd}").into()
+}

@@ -1,0 +1,225 @@
+//! The private directory of one container: what the runtime reads and writes, and the secrets.
+//!
+//! Everything of a container that outlives a `kill -9` of ours is found through it: its name is the container's and its
+//! cgroups', and it holds the runtime's state. So removing what is left over begins with listing these directories, and
+//! that is all it takes when there are none.
+
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use bstr::ByteSlice as _;
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+
+use super::config::{Surroundings, config};
+use super::inside::{self, Kind, Place};
+use super::{Command, Network, SandboxError, SecretFile, cgroup};
+
+/// What a container of ours is called, up to what tells it from others.
+pub(super) const PREFIX: &str = "obuilder-";
+
+/// What a command sees as `/etc/hosts`, as it does in every build ever made: without a newline.
+const HOSTS: &str = "127.0.0.1 localhost builder";
+
+/// Returns where the bundles of a store are.
+pub(super) fn directory(state_dir: &Path) -> PathBuf {
+    state_dir.join("sandbox")
+}
+
+/// The directory of a container. Dropping it removes it, and the secrets with it.
+#[derive(Debug)]
+pub(super) struct Bundle {
+    id: String,
+    dir: PathBuf,
+    /// Whether it is left for the next start to remove, because something may still run there.
+    kept: bool,
+}
+
+impl Bundle {
+    /// Makes the directory `id`, and prepares the root filesystem for what the runtime mounts.
+    ///
+    /// `runtime` is what the container will be run by, for those who clean up.
+    pub(super) fn new(
+        parent: &Path,
+        id: String,
+        runtime: &Path,
+        rootfs: &Path,
+        command: &Command,
+        terminal: bool,
+        fast_sync: bool,
+    ) -> Result<Self, SandboxError> {
+        let bundle = Self::at(parent, id);
+        let surroundings = Surroundings {
+            rootfs,
+            hosts: bundle.dir.join("hosts"),
+            secrets: (0..command.secrets.len())
+                .map(|number| bundle.secrets().join(number.to_string()))
+                .collect(),
+            cgroup: cgroup::path(&bundle.id),
+            resolv_conf: Path::new("/etc/resolv.conf").exists(),
+            terminal,
+            fast_sync,
+        };
+        let config = config(command, &surroundings)?;
+        prepare(rootfs, command)?;
+        let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
+        bundle
+            .fill(runtime, &config)
+            .map_err(|source| io_error(doing("cannot make the sandbox's directory"), source))?;
+        bundle
+            .keep_secrets(&command.secrets)
+            .map_err(|source| io_error(doing("cannot keep secrets in"), source))?;
+        Ok(bundle)
+    }
+
+    /// Returns the bundle `id`, which need not be there.
+    pub(super) fn at(parent: &Path, id: String) -> Self {
+        Self {
+            dir: parent.join(&id),
+            id,
+            kept: false,
+        }
+    }
+
+    fn fill(&self, runtime: &Path, config: &[u8]) -> io::Result<()> {
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        private.create(&self.dir)?;
+        private.create(self.state())?;
+        fs::write(self.dir.join("runtime"), inside::bytes(runtime))?;
+        fs::write(self.dir.join("config.json"), config)?;
+        fs::write(self.dir.join("hosts"), HOSTS)?;
+        // Whoever runs the command reads it, whatever our umask is.
+        fs::set_permissions(self.dir.join("hosts"), Permissions::from_mode(0o644))
+    }
+
+    /// Writes the secrets into memory that is never swapped out, and goes when it is unmounted.
+    fn keep_secrets(&self, secrets: &[SecretFile]) -> io::Result<()> {
+        if secrets.is_empty() {
+            return Ok(());
+        }
+        let dir = self.secrets();
+        DirBuilder::new().mode(0o700).create(&dir)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        rustix::mount::mount("obuilder-secrets", &dir, "ramfs", flags, Some(c"mode=0700"))?;
+        for (number, secret) in secrets.iter().enumerate() {
+            let path = dir.join(number.to_string());
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(path)?;
+            file.write_all(&secret.value)?;
+            // The directory is root's alone; in the container, the step's user reads it.
+            file.set_permissions(Permissions::from_mode(0o644))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the name of the container.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Returns the directory.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn secrets(&self) -> PathBuf {
+        self.dir.join("secrets")
+    }
+
+    /// Returns where the runtime keeps what it knows of the container.
+    pub(super) fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// Returns the file in which the runtime's errors are.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// Returns the file that is there once the command has been started.
+    pub(super) fn pid_file(&self) -> PathBuf {
+        self.dir.join("pid")
+    }
+
+    /// Leaves everything but the secrets for the next start to remove.
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        let removed = if self.kept {
+            unmount_secrets(&self.dir)
+        } else {
+            remove(&self.dir)
+        };
+        if let Err(error) = removed {
+            tracing::warn!("cannot remove {:?}: {error}", self.dir);
+        }
+    }
+}
+
+/// Removes a bundle's directory, its secrets first. It is no error if there is none.
+pub(super) fn remove(dir: &Path) -> io::Result<()> {
+    unmount_secrets(dir)?;
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn unmount_secrets(dir: &Path) -> io::Result<()> {
+    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    match rustix::mount::unmount(dir.join("secrets"), flags) {
+        // There is no such directory, or nothing is mounted on it.
+        Err(Errno::NOENT | Errno::INVAL) | Ok(()) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes the working directory, and what the runtime mounts things on, where they are missing.
+///
+/// A runtime would make most of it, each in its own way, and none does where a link of the image dangles.
+fn prepare(rootfs: &Path, command: &Command) -> Result<(), SandboxError> {
+    let resolv_conf = (command.network == Network::Host).then_some(&b"/etc/resolv.conf"[..]);
+    let files = std::iter::once(&b"/etc/hosts"[..])
+        .chain(resolv_conf)
+        .chain(command.secrets.iter().map(|s| s.target.as_slice()));
+    for target in files {
+        make(rootfs, "the mount target", target, Kind::File)?;
+    }
+    for cache in &command.mounts {
+        make(rootfs, "the mount target", &cache.target, Kind::Directory)?;
+    }
+    let place = make(
+        rootfs,
+        "the working directory",
+        &command.cwd,
+        Kind::Directory,
+    )?;
+    match place {
+        // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626).
+        Place::Covered(name) if name == "proc" => Err(SandboxError::Unsupported(format!(
+            "the working directory {:?} is in /proc",
+            command.cwd
+        ))),
+        Place::Covered(_) | Place::Inside => Ok(()),
+    }
+}
+
+fn make(rootfs: &Path, what: &str, path: &[u8], kind: Kind) -> Result<Place, SandboxError> {
+    let path = path.as_bstr();
+    inside::ensure(rootfs, path, kind)
+        .map_err(|source| io_error(format!("cannot make {what} {path:?}"), source))
+}
+
+pub(super) fn io_error(doing: String, source: io::Error) -> SandboxError {
+    SandboxError::Io { doing, source }
+}

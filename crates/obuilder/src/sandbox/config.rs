@@ -1,0 +1,373 @@
+//! What the runtime is told of a command: its `config.json`.
+//!
+//! Every line of it is a promise to those who write specs, or to those whose machine this is. So it is made from
+//! nothing but what is given, and the tests pin the whole of it.
+
+use std::path::{Path, PathBuf};
+
+use bstr::{BStr, BString, ByteSlice as _};
+use obuilder_spec::User;
+use oci_spec::OciSpecError;
+use oci_spec::runtime::{
+    Arch, Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder,
+    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxSeccomp, LinuxSeccompAction,
+    LinuxSeccompBuilder, LinuxSyscallBuilder, Mount, MountBuilder, PosixRlimitBuilder,
+    PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, UserBuilder,
+};
+
+use super::{Command, Network, SandboxError};
+
+/// What a command may do as root. Not to send raw packets or take low ports: it may have the machine's network.
+const CAPABILITIES: [Capability; 12] = [
+    Capability::Chown,
+    Capability::DacOverride,
+    Capability::Fsetid,
+    Capability::Fowner,
+    Capability::Mknod,
+    Capability::Setgid,
+    Capability::Setuid,
+    Capability::Setfcap,
+    Capability::Setpcap,
+    Capability::SysChroot,
+    Capability::Kill,
+    Capability::AuditWrite,
+];
+
+/// How many files a command may have open.
+const OPEN_FILES: u64 = 1024;
+
+const MASKED: [&str; 10] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+];
+
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+
+/// The calls that wait for a disk, and with `--fast-sync` say at once that they have.
+const SYNC_CALLS: [&str; 6] = [
+    "fsync",
+    "fdatasync",
+    "msync",
+    "sync",
+    "syncfs",
+    "sync_file_range",
+];
+
+/// The filesystems that every command has.
+const FILESYSTEMS: [(&str, &str, &str, &[&str]); 7] = [
+    ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+    (
+        "/dev",
+        "tmpfs",
+        "tmpfs",
+        &["nosuid", "strictatime", "mode=755", "size=65536k"],
+    ),
+    (
+        "/dev/pts",
+        "devpts",
+        "devpts",
+        &[
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+        ],
+    ),
+    (
+        "/sys",
+        "sysfs",
+        "sysfs",
+        &["nosuid", "noexec", "nodev", "ro"],
+    ),
+    (
+        "/sys/fs/cgroup",
+        "cgroup",
+        "cgroup",
+        &["ro", "nosuid", "noexec", "nodev"],
+    ),
+    (
+        "/dev/shm",
+        "tmpfs",
+        "shm",
+        &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"],
+    ),
+    (
+        "/dev/mqueue",
+        "mqueue",
+        "mqueue",
+        &["nosuid", "noexec", "nodev"],
+    ),
+];
+
+/// How a file of ours is shown to a command.
+const SHOWN: [&str; 3] = ["ro", "rbind", "rprivate"];
+/// How a cache is. Programs in it may be run: builds do that.
+const SHARED: [&str; 3] = ["bind", "nosuid", "nodev"];
+
+/// What surrounds a command.
+pub(super) struct Surroundings<'a> {
+    /// The root filesystem.
+    pub(super) rootfs: &'a Path,
+    /// The file to show as `/etc/hosts`.
+    pub(super) hosts: PathBuf,
+    /// The files with the secrets, in the order of the command's.
+    pub(super) secrets: Vec<PathBuf>,
+    /// The cgroup, as an absolute path in every hierarchy.
+    pub(super) cgroup: String,
+    /// Whether this machine has a `/etc/resolv.conf` to show.
+    pub(super) resolv_conf: bool,
+    /// Whether it gets a terminal of its own.
+    pub(super) terminal: bool,
+    /// Whether writing to disk need not be waited for.
+    pub(super) fast_sync: bool,
+}
+
+/// Returns the config, as the runtime reads it.
+///
+/// # Errors
+/// [`SandboxError::Unsupported`] when the command cannot be written down: JSON holds no text that is not UTF-8.
+pub(super) fn config(
+    command: &Command,
+    surroundings: &Surroundings<'_>,
+) -> Result<Vec<u8>, SandboxError> {
+    let mounts = mounts(command, surroundings)?;
+    let process = process(command, surroundings.terminal)?;
+    let rootfs = text("the root filesystem", &path_bytes(surroundings.rootfs))?;
+    let spec = assemble(process, mounts, &rootfs, command.network, surroundings);
+    let spec = spec.map_err(|error| SandboxError::Unsupported(error.to_string()))?;
+    serde_json::to_vec(&spec).map_err(|error| SandboxError::Unsupported(error.to_string()))
+}
+
+fn assemble(
+    process: Process,
+    mounts: Vec<Mount>,
+    rootfs: &str,
+    network: Network,
+    surroundings: &Surroundings<'_>,
+) -> Result<Spec, OciSpecError> {
+    let mut spec = Spec::default();
+    spec.set_version("1.0.1-dev".to_owned())
+        .set_process(Some(process))
+        .set_root(Some(
+            RootBuilder::default()
+                .path(rootfs)
+                .readonly(false)
+                .build()?,
+        ))
+        .set_hostname(Some("builder".to_owned()))
+        .set_mounts(Some(mounts))
+        .set_annotations(None)
+        .set_linux(Some(linux(network, surroundings)?));
+    Ok(spec)
+}
+
+fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
+    let args = command
+        .argv
+        .iter()
+        .map(|word| text("the word", word))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut env = Vec::new();
+    for (name, value) in &command.env {
+        let mut pair = name.clone();
+        pair.push(b'=');
+        pair.extend_from_slice(value);
+        env.push(text("the environment variable", &pair)?);
+    }
+    let cwd = text("the working directory", &command.cwd)?;
+    if !cwd.starts_with('/') {
+        return Err(SandboxError::Unsupported(format!(
+            "the working directory {cwd:?} is not absolute"
+        )));
+    }
+    let (uid, gid) = ids(&command.user)?;
+    let user = UserBuilder::default().uid(uid).gid(gid).build();
+    let process = user.and_then(|user| {
+        let all: Capabilities = CAPABILITIES.into_iter().collect();
+        let mut capabilities = LinuxCapabilitiesBuilder::default()
+            .bounding(all.clone())
+            .effective(all.clone())
+            .inheritable(all.clone())
+            .permitted(all)
+            .build()?;
+        // Programs that are no longer root's should not have them.
+        capabilities.set_ambient(None);
+        let open_files = PosixRlimitBuilder::default()
+            .typ(PosixRlimitType::RlimitNofile)
+            .hard(OPEN_FILES)
+            .soft(OPEN_FILES)
+            .build()?;
+        ProcessBuilder::default()
+            .terminal(terminal)
+            .user(user)
+            .args(args)
+            .env(env)
+            .cwd(cwd)
+            .capabilities(capabilities)
+            .rlimits([open_files])
+            // Programs such as sudo work.
+            .no_new_privileges(false)
+            .build()
+    });
+    process.map_err(|error| SandboxError::Unsupported(error.to_string()))
+}
+
+fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, OciSpecError> {
+    let own_network = (network == Network::None).then_some(LinuxNamespaceType::Network);
+    let namespaces = [
+        LinuxNamespaceType::Pid,
+        LinuxNamespaceType::Ipc,
+        LinuxNamespaceType::Uts,
+        LinuxNamespaceType::Mount,
+    ]
+    .into_iter()
+    .chain(own_network)
+    .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+    .collect::<Result<Vec<_>, _>>()?;
+    let mut linux = LinuxBuilder::default()
+        .namespaces(namespaces)
+        .cgroups_path(&surroundings.cgroup)
+        .masked_paths(MASKED.map(str::to_owned))
+        .readonly_paths(READ_ONLY.map(str::to_owned))
+        .seccomp(seccomp(surroundings.fast_sync)?)
+        .build()?;
+    // The library's default is a rule about devices. The runtime has its own.
+    linux.set_resources(None);
+    Ok(linux)
+}
+
+fn seccomp(fast_sync: bool) -> Result<LinuxSeccomp, OciSpecError> {
+    let mut seccomp =
+        LinuxSeccompBuilder::default().default_action(LinuxSeccompAction::ScmpActAllow);
+    if let Some(architectures) = architectures(std::env::consts::ARCH) {
+        seccomp = seccomp.architectures(architectures);
+    }
+    if fast_sync {
+        let done = LinuxSyscallBuilder::default()
+            .names(SYNC_CALLS.map(str::to_owned))
+            .action(LinuxSeccompAction::ScmpActErrno)
+            .errno_ret(0_u32)
+            .build()?;
+        seccomp = seccomp.syscalls([done]);
+    }
+    seccomp.build()
+}
+
+fn architectures(machine: &str) -> Option<Vec<Arch>> {
+    match machine {
+        "x86_64" => Some(vec![
+            Arch::ScmpArchX86_64,
+            Arch::ScmpArchX86,
+            Arch::ScmpArchX32,
+        ]),
+        "aarch64" => Some(vec![Arch::ScmpArchAarch64, Arch::ScmpArchArm]),
+        _ => None,
+    }
+}
+
+fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Mount>, SandboxError> {
+    let mut mounts = Vec::new();
+    for (target, kind, source, options) in FILESYSTEMS {
+        mounts.push(mount(target, Some(kind), source, options)?);
+    }
+    let hosts = text("the path", &path_bytes(&surroundings.hosts))?;
+    mounts.push(mount("/etc/hosts", Some("bind"), &hosts, &SHOWN)?);
+    if command.network == Network::Host && surroundings.resolv_conf {
+        let source = "/etc/resolv.conf";
+        mounts.push(mount(source, Some("bind"), source, &SHOWN)?);
+    }
+    for (secret, file) in command.secrets.iter().zip(&surroundings.secrets) {
+        let target = text("the target of a secret", &secret.target)?;
+        let file = text("the path", &path_bytes(file))?;
+        mounts.push(mount(
+            &target,
+            Some("bind"),
+            &file,
+            &["rbind", "rprivate", "ro"],
+        )?);
+    }
+    for cache in &command.mounts {
+        let target = text("the target of a cache", &cache.target)?;
+        let source = text("the path", &path_bytes(&cache.source))?;
+        mounts.push(mount(&target, Some("bind"), &source, &SHARED)?);
+    }
+    Ok(mounts)
+}
+
+fn mount(
+    target: &str,
+    kind: Option<&str>,
+    source: &str,
+    options: &[&str],
+) -> Result<Mount, SandboxError> {
+    let mut mount = MountBuilder::default()
+        .destination(target)
+        .source(source)
+        .options(options.iter().map(|&o| o.to_owned()).collect::<Vec<_>>());
+    if let Some(kind) = kind {
+        mount = mount.typ(kind);
+    }
+    mount
+        .build()
+        .map_err(|error| SandboxError::Unsupported(error.to_string()))
+}
+
+/// Returns the numbers of a user.
+///
+/// # Errors
+/// When it is known by name, or by a number that no user can have.
+pub(super) fn ids(user: &User) -> Result<(u32, u32), SandboxError> {
+    let number = |what: &str, number: i64| {
+        // The last one means "nobody in particular" to the system.
+        u32::try_from(number)
+            .ok()
+            .filter(|&n| n != u32::MAX)
+            .ok_or_else(|| SandboxError::Unsupported(format!("there can be no {what} {number}")))
+    };
+    match user {
+        User::Unix { uid, gid } => Ok((number("user", *uid)?, number("group", *gid)?)),
+        User::Named(name) => Err(SandboxError::Unsupported(format!(
+            "the user {name:?} has a name: on Linux, give (uid …) and (gid …)"
+        ))),
+    }
+}
+
+fn text(what: &str, bytes: &BString) -> Result<String, SandboxError> {
+    let refuse = |why: &str| {
+        let shown: &BStr = bytes.as_bstr();
+        SandboxError::Unsupported(format!("{what} {shown:?} {why}"))
+    };
+    if bytes.contains(&0) {
+        return Err(refuse(
+            "has a zero byte in it, which no program can be given",
+        ));
+    }
+    let text = bytes
+        .to_str()
+        .map_err(|_| refuse("is not UTF-8, and the runtime's config.json can hold nothing else"))?;
+    Ok(text.to_owned())
+}
+
+fn path_bytes(path: &Path) -> BString {
+    use std::os::unix::ffi::OsStrExt as _;
+    path.as_os_str().as_bytes().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+use expect_test::{expect, expect_file};
+
+use super::*;
+use crate::sandbox::{Mount as Cache, SecretFile};
+
+fn plain() -> Command {
+    Command {
+        argv: ["/usr/bin/env", "bash", "-c", "echo café"]
+            .map(BString::from)
+            .into(),
+        cwd: "/src".into(),
+        user: User::Unix {
+            uid: 1000,
+            gid: 456,
+        },
+        env: [("PATH", "/usr/bin"), ("A", "x=y"), ("A", "")]
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+        network: Network::None,
+        secrets: Vec::new(),
+        mounts: Vec::new(),
+    }
+}
+
+fn surroundings() -> Surroundings<'static> {
+    Surroundings {
+        rootfs: Path::new("/store/result-tmp/ID/rootfs"),
+        hosts: "/store/state/sandbox/obuilder-1/hosts".into(),
+        secrets: (0..2)
+            .map(|n| format!("/store/state/sandbox/obuilder-1/secrets/{n}").into())
+            .collect(),
+        cgroup: "/obuilder-1".to_owned(),
+        resolv_conf: true,
+        terminal: false,
+        fast_sync: false,
+    }
+}
+
+/// Returns a config as text, with the sets in it in order.
+fn shown(command: &Command, surroundings: &Surroundings<'_>) -> String {
+    let config = config(command, surroundings).unwrap();
+    let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    let sets = config.pointer_mut("/process/capabilities").unwrap();
+    for set in sets.as_object_mut().unwrap().values_mut() {
+        let set = set.as_array_mut().unwrap();
+        set.sort_by_key(std::string::ToString::to_string);
+    }
+    let mut text = serde_json::to_string_pretty(&config).unwrap();
+    text.push('\n');
+    text
+}
+
+#[test]
+fn a_plain_command() {
+    expect_file!["snapshots/plain.json"].assert_eq(&shown(&plain(), &surroundings()));
+}
+
+#[test]
+fn a_command_with_the_machines_network() {
+    let mut command = plain();
+    command.network = Network::Host;
+    expect_file!["snapshots/host-network.json"].assert_eq(&shown(&command, &surroundings()));
+}
+
+#[test]
+fn a_command_with_caches_and_secrets() {
+    let mut command = plain();
+    command.secrets = [("/run/secrets/a", "hidden"), ("/b", "")]
+        .map(|(target, value)| SecretFile {
+            value: value.into(),
+            target: target.into(),
+        })
+        .into();
+    command.mounts = vec![Cache {
+        source: "/store/cache-tmp/0-opam".into(),
+        target: "/home/opam/.opam".into(),
+    }];
+    let config = shown(&command, &surroundings());
+    assert!(!config.contains("hidden"));
+    expect_file!["snapshots/caches-and-secrets.json"].assert_eq(&config);
+}
+
+#[test]
+fn a_command_that_need_not_sync() {
+    let mut quick = surroundings();
+    quick.fast_sync = true;
+    expect_file!["snapshots/fast-sync.json"].assert_eq(&shown(&plain(), &quick));
+}
+
+#[test]
+fn what_json_cannot_hold_is_refused() {
+    let refused = |change: fn(&mut Command)| {
+        let mut command = plain();
+        change(&mut command);
+        config(&command, &surroundings()).unwrap_err().to_string()
+    };
+    let refusals = [
+        refused(|command| command.argv[3] = b"caf\xe9".into()),
+        refused(|command| command.env[0].1 = b"\xff".into()),
+        refused(|command| command.cwd = b"/\xff".into()),
+        refused(|command| command.cwd = "src".into()),
+        refused(|command| command.argv[0] = "a\0b".into()),
+        refused(|command| command.user = User::Named("opam".into())),
+        refused(|command| command.user = User::Unix { uid: -1, gid: 0 }),
+        refused(|command| {
+            command.user = User::Unix {
+                uid: 0,
+                gid: 0xffff_ffff,
+            }
+        }),
+        refused(|command| {
+            command.mounts = vec![Cache {
+                source: "/x".into(),
+                target: b"/\xfe".into(),
+            }]
+        }),
+        refused(|command| {
+            command.secrets = vec![SecretFile {
+                value: b"hidden".into(),
+                target: b"/\xfe".into(),
+            }]
+        }),
+    ];
+    expect![[r#"
+        the word "caf\xe9" is not UTF-8, and the runtime's config.json can hold nothing else
+        the environment variable "PATH=\xff" is not UTF-8, and the runtime's config.json can hold nothing else
+        the working directory "/\xff" is not UTF-8, and the runtime's config.json can hold nothing else
+        the working directory "src" is not absolute
+        the word "a\0b" has a zero byte in it, which no program can be given
+        the user "opam" has a name: on Linux, give (uid …) and (gid …)
+        there can be no user -1
+        there can be no group 4294967295
+        the target of a cache "/\xfe" is not UTF-8, and the runtime's config.json can hold nothing else
+        the target of a secret "/\xfe" is not UTF-8, and the runtime's config.json can hold nothing else"#]].assert_eq(&refusals.join("\n"));
+}

@@ -1,0 +1,277 @@
+//! One container, from its start to the end of everything in it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::bundle::{Bundle, io_error};
+use super::runtime::{self, Input, Runtime};
+use super::{Exit, SandboxError, builtin, cgroup, failure};
+use crate::Sink;
+
+/// How much is read at once, and held by the pipe, in bytes: more than the usual, for builds that print a lot.
+const PIPE_SIZE: usize = 256 << 10;
+
+/// How often a container is killed that does not end. The runtime may not have made it yet when it first is.
+const KILL_ATTEMPTS: u32 = 20;
+/// How long it then has to end.
+const KILL_GRACE: Duration = Duration::from_millis(500);
+/// How long a runtime may take to kill a container, before its processes are killed without it.
+const RUNTIME_GRACE: Duration = Duration::from_secs(5);
+/// How long a pipe may stay open that only the dead have held.
+const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// Where a container's output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Output {
+    /// Both through one pipe, so that their order is kept.
+    Piped,
+    /// Where this process's goes.
+    Inherited,
+}
+
+/// A container that was started. Dropping it kills what is in it.
+#[derive(Debug)]
+pub(super) struct Container {
+    runtime: Runtime,
+    child: Child,
+    /// As long as this is open, the built-in runtime lets its container live.
+    control: Option<ChildStdin>,
+    bundle: Bundle,
+    has_ended: bool,
+}
+
+impl Container {
+    /// Starts the runtime. `program` is where it is.
+    pub(super) fn start(
+        runtime: &Runtime,
+        program: &Path,
+        bundle: Bundle,
+        input: Input,
+        output: Output,
+    ) -> Result<(Self, Option<pipe::Receiver>), SandboxError> {
+        let not_started = |source| io_error(format!("cannot start {:?}", runtime.name()), source);
+        let is_builtin = matches!(runtime, Runtime::Builtin { .. });
+        let mut command = Command::new(program);
+        command
+            .args(runtime::run_args(runtime, &bundle, input))
+            .env_clear()
+            .current_dir(bundle.dir())
+            .stdin(match input {
+                Input::Empty if is_builtin => Stdio::piped(),
+                Input::Empty => Stdio::from(empty().map_err(not_started)?),
+                Input::Inherited | Input::Terminal => Stdio::inherit(),
+            })
+            .kill_on_drop(true);
+        let receiver = match output {
+            Output::Inherited => None,
+            Output::Piped => {
+                let (reader, writer) = io::pipe().map_err(not_started)?;
+                let second = writer.try_clone().map_err(not_started)?;
+                // The signals of a terminal are for us, who then end it.
+                command.stdout(writer).stderr(second).process_group(0);
+                // Best effort: without privileges, the system's limit may be lower.
+                if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
+                    tracing::debug!("cannot enlarge a pipe: {error}");
+                }
+                let reader = OwnedFd::from(reader);
+                Some(pipe::Receiver::from_owned_fd(reader).map_err(not_started)?)
+            }
+        };
+        let mut child = command.spawn().map_err(not_started)?;
+        let container = Self {
+            runtime: runtime.clone(),
+            control: child.stdin.take(),
+            child,
+            bundle,
+            has_ended: false,
+        };
+        // `command` goes here, and with it our copies of the writing end.
+        Ok((container, receiver))
+    }
+
+    /// Waits for the end of a container on our own terminal.
+    pub(super) async fn wait(mut self) -> Result<Exit, SandboxError> {
+        let status = self.child.wait().await;
+        self.ended(status)
+    }
+
+    /// Passes on the output until the container ends, or kills it when `cancel` fires or the output cannot be kept.
+    pub(super) async fn finish(
+        mut self,
+        mut pipe: Option<pipe::Receiver>,
+        output: &dyn Sink,
+        cancel: &CancellationToken,
+    ) -> Result<Exit, SandboxError> {
+        let status = {
+            let copying = copy(pipe.as_mut(), output);
+            let mut copying = std::pin::pin!(copying);
+            let mut copied = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    () = cancel.cancelled() => break Err(SandboxError::Cancelled),
+                    result = copying.as_mut(), if !copied => match result {
+                        Ok(()) => copied = true,
+                        Err(error) => break Err(SandboxError::Log(error)),
+                    },
+                    status = self.child.wait() => {
+                        if !copied {
+                            match tokio::time::timeout(DRAIN_GRACE, copying).await {
+                                Ok(Ok(())) => {}
+                                Ok(Err(error)) => {
+                                    self.ended(status)?;
+                                    return Err(SandboxError::Log(error));
+                                }
+                                Err(_) => tracing::warn!(
+                                    "container {} has ended, but something holds on to its output",
+                                    self.bundle.id()
+                                ),
+                            }
+                        }
+                        break Ok(status);
+                    }
+                }
+            }
+        };
+        match status {
+            Ok(status) => self.ended(status),
+            Err(why) => {
+                // The runtime may have something to say, and must not wait for somebody to read it.
+                let draining = copy(pipe.as_mut(), &Nowhere);
+                let mut draining = std::pin::pin!(draining);
+                let killing = self.kill();
+                tokio::select! {
+                    result = killing => result?,
+                    never = async { drop(draining.as_mut().await); std::future::pending().await } => never,
+                }
+                Err(why)
+            }
+        }
+    }
+
+    /// Kills everything in the container, and waits until it has gone.
+    async fn kill(&mut self) -> Result<(), SandboxError> {
+        drop(self.control.take());
+        for attempt in 0..KILL_ATTEMPTS {
+            self.ask_to_kill(attempt).await;
+            if let Ok(status) = tokio::time::timeout(KILL_GRACE, self.child.wait()).await {
+                // It may have ended in any way: the runtime might not have got as far as to start it.
+                drop(self.ended(status));
+                return Ok(());
+            }
+        }
+        // The runtime hangs. What it was to look after goes before it does.
+        cgroup::kill(self.bundle.id());
+        let killed = self.child.start_kill();
+        let waited = tokio::time::timeout(RUNTIME_GRACE, self.child.wait()).await;
+        if killed.is_ok() && waited.is_ok() {
+            cgroup::kill(self.bundle.id());
+            if cgroup::remove(self.bundle.id()).is_ok() {
+                self.has_ended = true;
+                return Ok(());
+            }
+        }
+        Err(SandboxError::Stuck(format!(
+            "cannot kill container {}: {}",
+            self.bundle.id(),
+            failure::state_of(self.child.id(), self.bundle.id()),
+        )))
+    }
+
+    /// Asks the runtime to kill the container, and kills its processes if that does not help.
+    async fn ask_to_kill(&self, attempt: u32) {
+        if let Runtime::Program(program) = &self.runtime {
+            let asking = Command::new(program)
+                .args(runtime::kill_args(&self.bundle.state(), self.bundle.id()))
+                .env_clear()
+                .current_dir("/")
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .process_group(0)
+                .kill_on_drop(true)
+                .status();
+            match tokio::time::timeout(RUNTIME_GRACE, asking).await {
+                Ok(Ok(status)) if status.success() => return,
+                answer => tracing::debug!("killing container {}: {answer:?}", self.bundle.id()),
+            }
+        }
+        if attempt > 0 {
+            cgroup::kill(self.bundle.id());
+        }
+    }
+
+    /// Removes what the runtime may have left, and says how the command ended.
+    fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
+        let status = status.map_err(|source| {
+            io_error(format!("cannot wait for {:?}", self.runtime.name()), source)
+        })?;
+        self.has_ended = true;
+        // Only a runtime that was killed leaves anything: usually, this finds nothing.
+        cgroup::kill(self.bundle.id());
+        if let Err(error) = cgroup::remove(self.bundle.id()) {
+            tracing::warn!("container {} has left a cgroup: {error}", self.bundle.id());
+            self.bundle.keep();
+        }
+        match &self.runtime {
+            Runtime::Builtin { .. } => builtin::outcome(&self.bundle, status),
+            Runtime::Program(program) => match (status.code(), status.signal()) {
+                (Some(0), _) => Ok(Exit::Status(0)),
+                (Some(code), _) if self.bundle.pid_file().exists() => Ok(Exit::Status(code)),
+                (code, signal) => Err(SandboxError::NotStarted(failure::reason(
+                    program,
+                    &self.bundle.log(),
+                    code,
+                    signal,
+                ))),
+            },
+        }
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            // There is nobody to wait for its end. The next start finds what is left.
+            cgroup::kill(self.bundle.id());
+            self.bundle.keep();
+        }
+    }
+}
+
+/// Passes on what comes through a pipe, until it ends.
+async fn copy(pipe: Option<&mut pipe::Receiver>, output: &dyn Sink) -> io::Result<()> {
+    let Some(pipe) = pipe else { return Ok(()) };
+    let mut buffer = vec![0; PIPE_SIZE];
+    loop {
+        let length = pipe.read(&mut buffer).await?;
+        match buffer.get(..length) {
+            Some([]) | None => return Ok(()),
+            Some(bytes) => output.write(bytes)?,
+        }
+    }
+}
+
+/// Takes what nobody wants to know.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn write(&self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Returns something to read that is at its end.
+fn empty() -> io::Result<OwnedFd> {
+    let (reader, _) = io::pipe()?;
+    Ok(reader.into())
+}

@@ -1,0 +1,101 @@
+//! What to tell those whose command was not started, or would not end.
+
+use std::fs;
+use std::path::Path;
+
+use super::cgroup;
+
+/// Returns why a runtime did not start a command, from the log that it was told to write.
+pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Option<i32>) -> String {
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let name = name.to_string_lossy();
+    if let Some(signal) = signal {
+        return format!("{name} was killed by signal {signal}");
+    }
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let Some(message) = last_error(&log) else {
+        let code = code.unwrap_or_default();
+        return format!("{name} ended with status {code}, and did not say why");
+    };
+    if message.contains("hybrid") || (message.contains("cgroup") && cgroup::is_hybrid()) {
+        return format!(
+            "{name} does not work on this machine, which has both versions of cgroups mounted (\"hybrid\"): \
+             use --runtime runc or --runtime builtin ({message})"
+        );
+    }
+    format!("{name} did not start the command: {}", shortened(&message))
+}
+
+/// Returns the last error in a runtime's log, which has a JSON object in each line.
+fn last_error(log: &str) -> Option<String> {
+    log.lines().rev().find_map(|line| {
+        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
+        let level = entry.get("level")?.as_str()?.to_ascii_lowercase();
+        let message = entry
+            .get("msg")
+            .or_else(|| entry.pointer("/fields/message"))?;
+        matches!(level.as_str(), "error" | "fatal").then(|| message.as_str().map(str::to_owned))?
+    })
+}
+
+/// Leaves out what `runc` says before what went wrong.
+fn shortened(message: &str) -> &str {
+    ["runc run failed: ", "unable to start container process: "]
+        .iter()
+        .fold(message, |rest, start| {
+            rest.strip_prefix(start).unwrap_or(rest)
+        })
+}
+
+/// Describes what is left of a container that cannot be killed.
+pub(super) fn state_of(runtime: Option<u32>, id: &str) -> String {
+    let mut left = Vec::new();
+    let runtime = runtime
+        .into_iter()
+        .filter_map(|pid| i32::try_from(pid).ok());
+    for pid in runtime.chain(cgroup::members(id)) {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or("unknown").trim().to_owned()
+        };
+        left.push(format!(
+            "process {pid} ({}) is in state {}",
+            field("Name:"),
+            field("State:")
+        ));
+    }
+    if left.is_empty() {
+        return "its cgroup cannot be removed".to_owned();
+    }
+    left.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason_of(log: &str) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), log).unwrap();
+        reason(Path::new("/usr/sbin/runc"), file.path(), Some(1), None)
+    }
+
+    #[test]
+    fn the_runtime_says_why() {
+        let log = r#"{"level":"warning","msg":"so what","time":"2026"}
+{"level":"error","msg":"runc run failed: unable to start container process: exec: \"nonesuch\": executable file not found in $PATH","time":"2026"}
+"#;
+        expect_test::expect![[r#"runc did not start the command: exec: "nonesuch": executable file not found in $PATH"#]]
+            .assert_eq(&reason_of(log));
+        expect_test::expect!["runc ended with status 1, and did not say why"]
+            .assert_eq(&reason_of("no json\n"));
+    }
+
+    #[test]
+    fn crun_on_a_hybrid_machine_is_explained() {
+        let log = r#"{"msg":"cgroups in hybrid mode not supported, drop all controllers from cgroupv2","level":"error","time":"2026"}"#;
+        expect_test::expect![[r#"runc does not work on this machine, which has both versions of cgroups mounted ("hybrid"): use --runtime runc or --runtime builtin (cgroups in hybrid mode not supported, drop all controllers from cgroupv2)"#]]
+            .assert_eq(&reason_of(log));
+    }
+}

@@ -1,0 +1,152 @@
+//! The programs that make containers, and how they are asked to.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::SandboxError;
+use super::builtin;
+use super::bundle::Bundle;
+
+/// What makes the containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Runtime {
+    /// A program with the command line of `runc`.
+    Program(PathBuf),
+    /// Our own, quicker one: a copy of this program that makes a single container.
+    Builtin {
+        /// The program that calls [`builtin::run_if_asked`] first of all: this one itself, except in tests.
+        program: PathBuf,
+    },
+}
+
+impl Runtime {
+    /// The runtime of those who name none.
+    pub const DEFAULT: &str = "runc";
+    /// The name of our own.
+    pub const BUILTIN: &str = "builtin";
+
+    /// Returns the runtime called `name`: `builtin`, a path, or a program in PATH.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn named(name: &OsStr) -> Result<Self, SandboxError> {
+        if name == Self::BUILTIN {
+            return Ok(Self::Builtin {
+                program: "/proc/self/exe".into(),
+            });
+        }
+        let path = Path::new(name);
+        let program = if path.components().count() > 1 {
+            path.canonicalize().ok()
+        } else {
+            find(name)
+        };
+        program.map(Self::Program).ok_or_else(|| {
+            SandboxError::Unsupported(format!(
+                "there is no runtime {name:?}: install it (on Debian: apt-get install runc), or name another with --runtime"
+            ))
+        })
+    }
+
+    /// Returns what to call it in messages, and in a bundle.
+    pub(super) fn name(&self) -> &Path {
+        match self {
+            Self::Program(program) => program,
+            Self::Builtin { .. } => Path::new(Self::BUILTIN),
+        }
+    }
+}
+
+/// Where administrators' programs are, for users who do not have these folders in their PATH.
+const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+fn find(name: &OsStr) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(SYSTEM_FOLDERS.map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_absolute() && file.is_file())
+}
+
+/// Returns the arguments that make a runtime run the container of `bundle`, and wait for it.
+pub(super) fn run_args(runtime: &Runtime, bundle: &Bundle, input: Input) -> Vec<OsString> {
+    match runtime {
+        Runtime::Program(_) => {
+            let mut args = global_args(&bundle.state());
+            args.extend(["--log".into(), bundle.log().into()]);
+            args.extend(["--log-format", "json", "run", "--bundle"].map(OsString::from));
+            args.extend([bundle.dir().into(), "--pid-file".into()]);
+            args.extend([bundle.pid_file().into(), bundle.id().into()]);
+            args
+        }
+        Runtime::Builtin { .. } => builtin::run_args(bundle, input),
+    }
+}
+
+/// Returns the arguments that make a runtime kill everything in a container.
+pub(super) fn kill_args(state: &Path, id: &str) -> Vec<OsString> {
+    let mut args = global_args(state);
+    args.extend(["kill", id, "KILL"].map(OsString::from));
+    args
+}
+
+/// Returns the arguments that make a runtime remove a container, whatever it does.
+pub(super) fn delete_args(state: &Path, id: &str) -> Vec<OsString> {
+    let mut args = global_args(state);
+    args.extend(["delete", "--force", id].map(OsString::from));
+    args
+}
+
+fn global_args(state: &Path) -> Vec<OsString> {
+    vec!["--root".into(), state.into()]
+}
+
+/// What a container reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Nothing: it is at its end.
+    Empty,
+    /// What this process reads.
+    Inherited,
+    /// What is typed on the terminal of this process, through one of its own.
+    Terminal,
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn shown(args: &[OsString]) -> String {
+        let args: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
+        args.join(" ")
+    }
+
+    #[test]
+    fn the_command_lines_of_a_runtime() {
+        let bundle = Bundle::at("/state/sandbox".as_ref(), "obuilder-1-0".to_owned());
+        let runc = Runtime::Program("/usr/sbin/runc".into());
+        expect!["--root /state/sandbox/obuilder-1-0/state --log /state/sandbox/obuilder-1-0/log --log-format json run --bundle /state/sandbox/obuilder-1-0 --pid-file /state/sandbox/obuilder-1-0/pid obuilder-1-0"].assert_eq(&shown(&run_args(&runc, &bundle, Input::Empty)));
+        expect!["--root /state/sandbox/obuilder-1-0/state kill obuilder-1-0 KILL"]
+            .assert_eq(&shown(&kill_args(&bundle.state(), bundle.id())));
+        expect!["--root /state/sandbox/obuilder-1-0/state delete --force obuilder-1-0"]
+            .assert_eq(&shown(&delete_args(&bundle.state(), bundle.id())));
+        let builtin = Runtime::named("builtin".as_ref()).unwrap();
+        expect!["obuilder-make-one-container terminal /state/sandbox/obuilder-1-0 obuilder-1-0"]
+            .assert_eq(&shown(&run_args(&builtin, &bundle, Input::Terminal)));
+    }
+
+    #[test]
+    fn a_runtime_is_a_name_or_a_path() {
+        let error = |name: &str| Runtime::named(name.as_ref()).unwrap_err().to_string();
+        expect![[r#"there is no runtime "nonesuch": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("nonesuch"));
+        expect![[r#"there is no runtime "/nowhere/runc": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("/nowhere/runc"));
+        let sh = Runtime::named("sh".as_ref()).unwrap();
+        assert!(sh.name().is_absolute());
+        assert_eq!(
+            Runtime::named(sh.name().as_os_str()).unwrap().name(),
+            sh.name().canonicalize().unwrap()
+        );
+    }
+}

@@ -1,0 +1,77 @@
+//! What differs between stores that keep results as directories.
+
+use std::path::{Path, PathBuf};
+
+use super::caches::Owner;
+use super::{Space, StoreError};
+
+/// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
+///
+/// A *place* is a directory with `rootfs` in it, or with whatever stands for one, and the files `log`, `env` and `parent`.
+/// What fails may leave something at the place it was to make; the caller has that removed.
+pub(super) trait Backend: Send + Sync + 'static {
+    /// Removes what a killed process left of mounts, before anything is removed below them.
+    fn clean_up(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Makes the draft `place` from the result `base`, or empty, and returns its root filesystem. Of the base's files it
+    /// has `env`, and neither `log` nor `parent`.
+    fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError>;
+
+    /// Brings a draft to rest: nothing can write to it by its root filesystem any more. Returns the place that may now be
+    /// renamed, which is another where the draft had to be copied.
+    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        Ok(place.to_owned())
+    }
+
+    /// Protects a result, once it has its name.
+    fn seal(&self, _result: &Path) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Removes a place, a draft or a result. It is no error if there is none.
+    fn remove(&self, place: &Path) -> Result<(), StoreError>;
+
+    /// Shows the root filesystem of a result.
+    fn view(&self, result: &Path) -> Result<Shown, StoreError> {
+        Ok(Shown {
+            rootfs: result.join("rootfs"),
+            mount: None,
+        })
+    }
+
+    /// Copies the cache `cache`, which is made if need be, to `copy`, and returns the directory that the step writes to.
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError>;
+
+    /// Replaces the cache `cache`, which may have gone, by the copy. After a crash, it is the old or the new.
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError>;
+
+    /// Removes the copy of a cache.
+    fn drop_copy(&self, cache: &Path, copy: &Path) -> Result<(), StoreError>;
+
+    /// Removes a cache, of which there may be copies.
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError>;
+
+    /// Returns whether there is something in the cache `cache`, whose directory there is.
+    fn has_cache(&self, _cache: &Path) -> bool {
+        true
+    }
+
+    /// Returns how many things that were deleted still take space, apart from what is in the trash.
+    fn being_deleted(&self) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    /// Returns how much room there is.
+    fn space(&self, root: &Path) -> Result<Space, StoreError>;
+}
+
+/// What a view shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// The root filesystem.
+    pub(super) rootfs: PathBuf,
+    /// What to unmount afterwards, if anything.
+    pub(super) mount: Option<PathBuf>,
+}

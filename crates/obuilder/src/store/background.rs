@@ -1,0 +1,85 @@
+//! What nobody should wait for: removing trees, and writing back what has been published.
+//!
+//! A thread of its own rather than the runtime's, because a runtime that ends waits for its threads, and a build that has
+//! ended must not wait for a tree to be removed. What is not done by then is done when the store is next opened.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use tokio::sync::oneshot;
+
+use super::{marks, tree};
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// Remove a tree.
+    Remove(PathBuf),
+    /// Write back what is in memory, and take away the marks that say that it might be lost.
+    Sync {
+        /// Somewhere on the filesystem.
+        root: PathBuf,
+        /// The directory of the marks.
+        marks: PathBuf,
+    },
+    /// Say that all before this is done.
+    Say(oneshot::Sender<()>),
+}
+
+/// A thread that does chores, one after another. It is started by the first.
+#[derive(Debug, Default)]
+pub(super) struct Background {
+    chores: OnceLock<Sender<Chore>>,
+}
+
+impl Background {
+    /// Leaves `chore` to the thread.
+    pub(super) fn leave(&self, chore: Chore) {
+        let chores = self.chores.get_or_init(|| {
+            let (sender, receiver) = channel();
+            let thread = std::thread::Builder::new().name("store".to_owned());
+            if let Err(error) = thread.spawn(move || work(&receiver)) {
+                tracing::warn!("no thread to clean the store with: {error}");
+            }
+            sender
+        });
+        if chores.send(chore).is_err() {
+            tracing::debug!("a chore of the store is left for the next start");
+        }
+    }
+
+    /// Waits until everything that was left so far is done.
+    pub(super) async fn finished(&self) {
+        if self.chores.get().is_none() {
+            return;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.leave(Chore::Say(sender));
+        // It ends with an error when there is no thread, and then there is nothing to wait for.
+        if receiver.await.is_err() {
+            tracing::debug!("nobody cleans the store");
+        }
+    }
+}
+
+fn work(chores: &Receiver<Chore>) {
+    for chore in chores {
+        match chore {
+            Chore::Remove(path) => complain(tree::remove(&path), "remove", &path),
+            Chore::Sync { root, marks } => complain(marks::sync(&root, &marks), "sync", &root),
+            Chore::Say(done) => {
+                // Whoever asked may have stopped waiting.
+                let _ignored: Result<(), ()> = done.send(());
+            }
+        }
+    }
+}
+
+/// What fails here is tried again when the store is next opened, and there is nobody to tell but the log.
+fn complain(result: io::Result<()>, what: &str, path: &std::path::Path) {
+    if let Err(error) = result {
+        tracing::warn!("cannot {what} {path:?}: {error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Results as subvolumes: a copy is a snapshot, which costs the same whatever is in it.
+//!
+//! A draft is a writable snapshot of its base's result. It *becomes* the result, by getting its name and being made
+//! read-only: a second snapshot, as upstream makes, would have the disk written to twice in a step.
+
+mod ioctl;
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with, statfs};
+
+use super::backend::Backend;
+use super::caches::Owner;
+use super::directories::Ground;
+use super::error::{Doing as _, unless};
+use super::{OpenError, Space, StoreError, tree};
+
+/// What `statfs` says of btrfs.
+const BTRFS: i64 = 0x9123_683e;
+
+/// The kernel before which snapshots in parallel could lock up.
+const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);
+
+/// Results as subvolumes.
+#[derive(Debug)]
+pub(super) struct Btrfs {
+    root: PathBuf,
+}
+
+impl Btrfs {
+    /// Returns the backend for the store on `ground`.
+    pub(super) fn new(ground: Ground) -> Self {
+        Self { root: ground.root }
+    }
+}
+
+impl Backend for Btrfs {
+    fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        let rootfs = place.join("rootfs");
+        let Some(base) = base else {
+            create(place)?;
+            let mut builder = DirBuilder::new();
+            builder
+                .mode(0o755)
+                .create(&rootfs)
+                .doing("making", &rootfs)?;
+            return Ok(rootfs);
+        };
+        snapshot(base, place)?;
+        for name in ["log", "parent"] {
+            let file = place.join(name);
+            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
+        }
+        Ok(rootfs)
+    }
+
+    fn seal(&self, result: &Path) -> Result<(), StoreError> {
+        let subvolume = File::open(result).doing("opening", result)?;
+        ioctl::make_read_only(&subvolume).doing("making read-only", result)
+    }
+
+    fn remove(&self, place: &Path) -> Result<(), StoreError> {
+        match on_entry(place, ioctl::destroy) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // Not a subvolume, or one with others in it that a build has made.
+            Err(_) => tree::remove(place).doing("removing", place),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
+        if !cache.exists() {
+            create(cache)?;
+        }
+        snapshot(cache, copy)?;
+        owner.give(copy)?;
+        Ok(copy.to_owned())
+    }
+
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE).doing("publishing", cache)?;
+        self.remove(copy)
+    }
+
+    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.remove(copy)
+    }
+
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
+        self.remove(cache)
+    }
+
+    fn being_deleted(&self) -> Result<usize, StoreError> {
+        let root = File::open(&self.root).doing("opening", &self.root)?;
+        ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)
+    }
+
+    fn space(&self, root: &Path) -> Result<Space, StoreError> {
+        super::space::unused(root)
+    }
+}
+
+/// Looks whether `root` is on btrfs, with a kernel that can be trusted with it.
+pub(super) fn check(root: &Path, _is_new: bool) -> Result<(), OpenError> {
+    let kind = statfs(root).doing("looking at", root)?.f_type;
+    if kind != BTRFS {
+        return Err(OpenError::Filesystem {
+            root: root.to_owned(),
+            filesystem: format!("a filesystem of type {kind:#x}"),
+            lacks: "has no subvolumes",
+            advice: "put the store on btrfs, or use overlayfs:/path",
+        });
+    }
+    let path = Path::new("/proc/sys/kernel/osrelease");
+    let release = fs::read_to_string(path).doing("reading", path)?;
+    match kernel_version(release.trim()) {
+        Some(version) if version < FIRST_GOOD_KERNEL => Err(OpenError::Kernel(version)),
+        _ => Ok(()),
+    }
+}
+
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let (major, rest) = release.split_once('.')?;
+    let end = rest.find(|c: char| !c.is_ascii_digit());
+    let minor = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn create(at: &Path) -> Result<(), StoreError> {
+    on_entry(at, ioctl::create).doing("making the subvolume", at)?;
+    fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .doing("making the subvolume", at)
+}
+
+fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let source = File::open(from).doing("opening", from)?;
+    on_entry(to, |dir, name| ioctl::snapshot(&source, dir, name)).doing("making the snapshot", to)
+}
+
+/// Does something to an entry of an open directory.
+fn on_entry(
+    path: &Path,
+    act: impl FnOnce(&File, &std::ffi::OsStr) -> io::Result<()>,
+) -> io::Result<()> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    act(&File::open(dir)?, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::kernel_version;
+
+    #[test]
+    fn a_kernel_says_its_version_in_many_ways() {
+        assert_eq!(kernel_version("6.18.44-fc-v669"), Some((6, 18)));
+        assert_eq!(kernel_version("5.8"), Some((5, 8)));
+        assert_eq!(kernel_version("5.10-rc1"), Some((5, 10)));
+        assert_eq!(kernel_version("strange"), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! The rule by which copies of caches come back, the same for every store: the first one wins.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::rc::Rc;
+
+use obuilder_spec::User;
+use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::error::Doing as _;
+use super::{CacheName, StoreError};
+
+/// What is known of the caches that this process has used.
+#[derive(Debug, Default)]
+pub(super) struct Caches {
+    states: RefCell<HashMap<CacheName, Rc<State>>>,
+    /// The generation that each copy was taken from, by its number.
+    out: RefCell<HashMap<u64, u64>>,
+    next: Cell<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Goes up whenever the cache changes.
+    generation: Cell<u64>,
+    /// Held while the cache is copied or replaced, either of which may take long.
+    busy: std::sync::Arc<Mutex<()>>,
+}
+
+impl Caches {
+    /// Waits until nobody copies or replaces the cache, and keeps others from doing so.
+    pub(super) async fn hold(&self, name: &CacheName) -> OwnedMutexGuard<()> {
+        let busy = self.state(name).busy.clone();
+        busy.lock_owned().await
+    }
+
+    /// Returns a number for a copy to be made.
+    pub(super) fn number(&self) -> u64 {
+        let number = self.next.get();
+        self.next.set(number.wrapping_add(1));
+        number
+    }
+
+    /// Notes that the copy `number` was taken.
+    pub(super) fn taken(&self, name: &CacheName, number: u64) {
+        let generation = self.state(name).generation.get();
+        self.out.borrow_mut().insert(number, generation);
+    }
+
+    /// Returns whether the copy `number`, which comes back, is to be the cache.
+    pub(super) fn returned(&self, name: &CacheName, number: u64) -> bool {
+        let taken_from = self.out.borrow_mut().remove(&number);
+        taken_from == Some(self.state(name).generation.get())
+    }
+
+    /// Notes that the cache has changed, or gone: no copy that is out will replace it.
+    pub(super) fn changed(&self, name: &CacheName) {
+        let state = self.state(name);
+        state.generation.set(state.generation.get().wrapping_add(1));
+    }
+
+    fn state(&self, name: &CacheName) -> Rc<State> {
+        let mut states = self.states.borrow_mut();
+        states.entry(name.clone()).or_default().clone()
+    }
+}
+
+/// Returns the file name for a cache: `c-` and its name, with all but letters, digits, `.`, `_` and `-` as `%` and two
+/// hexadecimal digits.
+///
+/// A name that would be longer than a filesystem takes is an error of whoever makes it.
+pub(super) fn file_name(name: &CacheName) -> String {
+    let mut escaped = String::from("c-");
+    for byte in name.0.iter() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
+                escaped.push(char::from(*byte));
+            }
+            // Two digits always, where upstream has one for a small byte: else two names could meet in one file.
+            // Writing to a string does not fail.
+            _ => write!(escaped, "%{byte:02x}").unwrap_or(()),
+        }
+    }
+    escaped
+}
+
+/// Returns the cache that has this file name, if one has.
+pub(super) fn cache_of(file_name: &str) -> Option<CacheName> {
+    let mut rest = file_name.strip_prefix("c-")?.as_bytes();
+    let mut name = Vec::new();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first != b'%' {
+            name.push(*first);
+            continue;
+        }
+        let (digits, tail) = rest.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits).ok()?;
+        name.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = tail;
+    }
+    let name = CacheName(name.into());
+    // Only the name that we would write: `%41` is no `A`.
+    (self::file_name(&name) == file_name).then_some(name)
+}
+
+/// Who is to own the top directory of a cache's copy.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owner {
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+}
+
+impl Owner {
+    /// Returns the owner that a step's user is on this machine: root, for one that has no number.
+    pub(super) fn of(user: &User) -> Result<Self, StoreError> {
+        let User::Unix { uid, gid } = user else {
+            return Ok(Self { uid: 0, gid: 0 });
+        };
+        let number = |id: i64| {
+            u32::try_from(id).map_err(|_| StoreError::Io {
+                doing: "giving a cache to its owner",
+                path: format!("{uid}:{gid}").into(),
+                source: std::io::ErrorKind::InvalidInput.into(),
+            })
+        };
+        Ok(Self {
+            uid: number(*uid)?,
+            gid: number(*gid)?,
+        })
+    }
+
+    /// Gives a directory to it.
+    pub(super) fn give(self, dir: &Path) -> Result<(), StoreError> {
+        let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
+        chownat(CWD, dir, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).doing("giving", dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> CacheName {
+        CacheName(text.into())
+    }
+
+    #[test]
+    fn no_name_leaves_the_directory_and_no_two_share_a_file() {
+        let names = [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/b",
+            "a%2fb",
+            "a\n",
+            "a\nb",
+            "a\u{ab}",
+            "plain-1.0_x",
+        ];
+        let files: Vec<String> = names.iter().map(|text| file_name(&name(text))).collect();
+        expect_test::expect![[r#"
+            c-
+            c-.
+            c-..
+            c-..%2fx
+            c-a%2fb
+            c-a%252fb
+            c-a%0a
+            c-a%0ab
+            c-a%c2%ab
+            c-plain-1.0_x"#]]
+        .assert_eq(&files.join("\n"));
+        for (text, file) in names.iter().zip(&files) {
+            assert_eq!(cache_of(file), Some(name(text)));
+        }
+        for file in ["plain", "c-%4", "c-%41", "c-%zz", "c-%2F", "c-a b"] {
+            assert_eq!(cache_of(file), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn the_first_copy_that_comes_back_wins() {
+        let (caches, name) = (Caches::default(), name("x"));
+        let take = || {
+            let number = caches.number();
+            caches.taken(&name, number);
+            number
+        };
+        let (first, second) = (take(), take());
+        assert!(caches.returned(&name, second));
+        caches.changed(&name);
+        assert!(!caches.returned(&name, first));
+        let third = take();
+        assert!(caches.returned(&name, third));
+        assert!(!caches.returned(&name, third), "it came back before");
+    }
+}

@@ -1,0 +1,490 @@
+//! A store that keeps a result as a directory, on whichever filesystem.
+//!
+//! | | |
+//! |--|--|
+//! | `result/ID` | results: `rootfs`, `log`, `env`, and the link `parent` to the base |
+//! | `result-tmp/ID.N` | drafts; what is there at the start was left by a killed process |
+//! | `cache/c-NAME` | caches |
+//! | `cache-tmp/N-c-NAME` | copies of caches, cleaned as drafts are |
+//! | `trash/N` | what is being removed |
+//! | `unsynced/BOOT/NAME` | what a loss of power may damage, see `marks.rs` |
+//! | `state/`, `lock` | the state of others; who owns the store |
+//!
+//! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
+use obuilder_spec::User;
+use rustix::mount::UnmountFlags;
+
+use super::backend::{Backend, Shown};
+use super::background::Background;
+use super::caches::{Caches, Owner, cache_of, file_name};
+use super::error::{Doing as _, unless};
+use super::lock::{Lock, Locked};
+use super::marks::Marks;
+use super::trash::Trash;
+use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
+use crate::StepId;
+
+const DIRECTORIES: [&str; 7] = [
+    "result",
+    "result-tmp",
+    "cache",
+    "cache-tmp",
+    "state",
+    "trash",
+    "unsynced",
+];
+
+/// How long to wait for a filesystem that frees space in its own time, and how often to look.
+const DELETES: (u32, Duration) = (600, Duration::from_millis(100));
+
+/// A store over one backend.
+pub(super) struct DirectoryStore<B> {
+    root: PathBuf,
+    state: PathBuf,
+    shared: Arc<Shared<B>>,
+    caches: Caches,
+    _lock: Lock,
+}
+
+/// What threads use.
+struct Shared<B> {
+    root: PathBuf,
+    backend: B,
+    marks: Marks,
+    background: Arc<Background>,
+}
+
+/// What a backend is made from.
+pub(super) struct Ground {
+    /// The directory of the store.
+    pub(super) root: PathBuf,
+    /// Where to throw things away.
+    pub(super) trash: Arc<Trash>,
+}
+
+impl<B: Backend> DirectoryStore<B> {
+    /// Opens the store at `root`. `check` looks whether the filesystem will do, thoroughly if the store is new.
+    pub(super) fn open(
+        root: &Path,
+        check: impl FnOnce(&Path, bool) -> Result<(), OpenError>,
+        backend: impl FnOnce(Ground) -> B,
+    ) -> Result<Rc<dyn Store>, OpenError> {
+        let lock = own(root)?;
+        check(root, !root.join("result").exists())?;
+        for name in DIRECTORIES {
+            make_directory(&root.join(name))?;
+        }
+        let background = Arc::new(Background::default());
+        let dir = root.join("trash");
+        let trash = Trash::open(dir.clone(), background.clone()).doing("emptying", &dir)?;
+        let backend = backend(Ground {
+            root: root.to_owned(),
+            trash: Arc::new(trash),
+        });
+        backend.clean_up()?;
+        remove_leftovers(root, &backend)?;
+        let marks = judge(root, &backend, &background)?;
+        Ok(Rc::new(Self {
+            root: root.to_owned(),
+            state: root.join("state"),
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                backend,
+                marks,
+                background,
+            }),
+            caches: Caches::default(),
+            _lock: lock,
+        }))
+    }
+
+    fn result_dir(&self, id: &StepId) -> PathBuf {
+        self.root.join("result").join(id.to_string())
+    }
+
+    fn existing(&self, id: &StepId) -> Result<PathBuf, StoreError> {
+        match self.result(id)? {
+            Some(result) => Ok(result.dir),
+            None => Err(StoreError::NoBase(*id)),
+        }
+    }
+
+    fn cache_dir(&self, name: &CacheName) -> PathBuf {
+        self.root.join("cache").join(file_name(name))
+    }
+
+    fn copy_dir(&self, name: &CacheName, number: u64) -> PathBuf {
+        let copies = self.root.join("cache-tmp");
+        copies.join(format!("{number}-{}", file_name(name)))
+    }
+
+    /// Does something that may take long.
+    async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared<B>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.shared.clone();
+        let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+        done.map_err(io::Error::from)
+            .doing("working in", &self.root)?
+    }
+}
+
+impl<B: Backend> Shared<B> {
+    fn begin(
+        &self,
+        place: &Path,
+        base: Option<&Path>,
+        base_id: Option<StepId>,
+    ) -> Result<PathBuf, StoreError> {
+        let rootfs = self.backend.begin(place, base)?;
+        if let Some(id) = base_id {
+            let link = place.join("parent");
+            symlink(format!("../{id}"), &link).doing("making", &link)?;
+        }
+        Ok(rootfs)
+    }
+
+    fn publish(
+        &self,
+        id: &StepId,
+        place: &Path,
+        base: Option<&Path>,
+        result: &Path,
+    ) -> Result<(), StoreError> {
+        let settled = self.backend.settle(place, base)?;
+        self.mark(&id.to_string())?;
+        fs::rename(&settled, result).doing("publishing", result)?;
+        // It is published, so what fails now is not an error of the step.
+        if let Err(error) = self.backend.seal(result) {
+            tracing::warn!("{error}");
+        }
+        if settled != place {
+            self.remove_and_log(place);
+        }
+        if base.is_none() {
+            // A base image is the dearest to lose.
+            self.marks.sync_soon(&self.background);
+        }
+        Ok(())
+    }
+
+    fn mark(&self, name: &str) -> Result<(), StoreError> {
+        let marked = self.marks.mark(name, &self.background);
+        marked.doing("marking a result in", &self.root)
+    }
+
+    /// Removes what an error has left. That error is the one to tell of.
+    fn remove_and_log(&self, place: &Path) {
+        if let Err(error) = self.backend.remove(place) {
+            tracing::warn!("{error}");
+        }
+    }
+
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
+        let taken = self.backend.take_cache(cache, copy, owner);
+        if taken.is_err() {
+            self.drop_copy_and_log(cache, copy);
+        }
+        taken
+    }
+
+    fn replace_cache(&self, name: &str, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        let replaced = self
+            .mark(name)
+            .and_then(|()| self.backend.replace_cache(cache, copy));
+        if replaced.is_err() {
+            self.drop_copy_and_log(cache, copy);
+        }
+        replaced
+    }
+
+    fn drop_copy_and_log(&self, cache: &Path, copy: &Path) {
+        if let Err(error) = self.backend.drop_copy(cache, copy) {
+            tracing::warn!("{error}");
+        }
+    }
+}
+
+impl<B: Backend> Store for DirectoryStore<B> {
+    fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn state_dir(&self) -> &Path {
+        &self.state
+    }
+
+    fn result(&self, id: &StepId) -> Result<Option<Finished>, StoreError> {
+        let dir = self.result_dir(id);
+        match fs::symlink_metadata(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).doing("looking at", &dir),
+            Ok(_) => Ok(Some(Finished {
+                id: *id,
+                base: base_of(&dir)?,
+                dir,
+            })),
+        }
+    }
+
+    fn results(&self) -> Result<Vec<Finished>, StoreError> {
+        let dir = self.root.join("result");
+        let names = names_in(&dir)?;
+        let ids = names.iter().filter_map(|name| name.parse().ok());
+        ids.filter_map(|id| self.result(&id).transpose()).collect()
+    }
+
+    fn begin<'a>(
+        &'a self,
+        id: &'a StepId,
+        base: Option<&'a StepId>,
+    ) -> LocalBoxFuture<'a, Result<Draft, StoreError>> {
+        Box::pin(async move {
+            let base_dir = base.map(|base| self.existing(base)).transpose()?;
+            let drafts = self.root.join("result-tmp");
+            let dir = drafts.join(format!("{id}.{}", self.caches.number()));
+            let (place, base_id) = (dir.clone(), base.copied());
+            let begun = self.off_thread(move |shared| {
+                let begun = shared.begin(&place, base_dir.as_deref(), base_id);
+                if begun.is_err() {
+                    shared.remove_and_log(&place);
+                }
+                begun
+            });
+            Ok(Draft {
+                id: *id,
+                base: base_id,
+                rootfs: begun.await?,
+                dir,
+            })
+        })
+    }
+
+    fn publish(&self, draft: Draft) -> LocalBoxFuture<'_, Result<Finished, StoreError>> {
+        Box::pin(async move {
+            let result = self.result_dir(&draft.id);
+            let finished = Finished {
+                id: draft.id,
+                base: draft.base,
+                dir: result.clone(),
+            };
+            let base = draft.base.map(|base| self.result_dir(&base));
+            let published = self.off_thread(move |shared| {
+                let published = shared.publish(&draft.id, &draft.dir, base.as_deref(), &result);
+                if published.is_err() {
+                    shared.remove_and_log(&draft.dir);
+                }
+                published
+            });
+            published.await.map(|()| finished)
+        })
+    }
+
+    fn discard(&self, draft: Draft) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(self.off_thread(move |shared| shared.backend.remove(&draft.dir)))
+    }
+
+    fn delete<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        let dir = self.result_dir(id);
+        Box::pin(self.off_thread(move |shared| shared.backend.remove(&dir)))
+    }
+
+    fn view<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<View, StoreError>> {
+        Box::pin(async move {
+            let dir = self.existing(id)?;
+            let shown = self.off_thread(move |shared| shared.backend.view(&dir));
+            Ok(match shown.await? {
+                Shown {
+                    rootfs,
+                    mount: None,
+                } => View::plain(rootfs),
+                Shown {
+                    rootfs,
+                    mount: Some(mount),
+                } => View::with_undo(rootfs, move || unmount_view(&mount)),
+            })
+        })
+    }
+
+    fn acquire_cache<'a>(
+        &'a self,
+        name: &'a CacheName,
+        owner: &'a User,
+    ) -> LocalBoxFuture<'a, Result<CacheCopy, StoreError>> {
+        Box::pin(async move {
+            let owner = Owner::of(owner)?;
+            let _held = self.caches.hold(name).await;
+            let number = self.caches.number();
+            let (cache, copy) = (self.cache_dir(name), self.copy_dir(name, number));
+            let taken = self.off_thread(move |shared| shared.take_cache(&cache, &copy, owner));
+            let path = taken.await?;
+            self.caches.taken(name, number);
+            Ok(CacheCopy {
+                name: name.clone(),
+                path,
+                number,
+            })
+        })
+    }
+
+    fn release_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let CacheCopy { name, number, .. } = copy;
+            let _held = self.caches.hold(&name).await;
+            let (cache, copy) = (self.cache_dir(&name), self.copy_dir(&name, number));
+            if !self.caches.returned(&name, number) {
+                let dropped =
+                    self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
+                return dropped.await;
+            }
+            let file = file_name(&name);
+            let replaced =
+                self.off_thread(move |shared| shared.replace_cache(&file, &cache, &copy));
+            replaced.await?;
+            self.caches.changed(&name);
+            Ok(())
+        })
+    }
+
+    fn caches(&self) -> Result<Vec<CacheName>, StoreError> {
+        let dir = self.root.join("cache");
+        let mut names = names_in(&dir)?;
+        names.retain(|name| self.shared.backend.has_cache(&dir.join(name)));
+        let mut caches: Vec<_> = names.iter().filter_map(|name| cache_of(name)).collect();
+        caches.sort();
+        Ok(caches)
+    }
+
+    fn delete_cache<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let _held = self.caches.hold(name).await;
+            self.caches.changed(name);
+            let cache = self.cache_dir(name);
+            let removed = self.off_thread(move |shared| shared.backend.remove_cache(&cache));
+            removed.await
+        })
+    }
+
+    fn complete_deletes(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.shared.background.finished().await;
+            let (times, pause) = DELETES;
+            for _ in 0..times {
+                let left = self.off_thread(|shared| shared.backend.being_deleted());
+                if left.await? == 0 {
+                    return Ok(());
+                }
+                tokio::time::sleep(pause).await;
+            }
+            tracing::warn!("{:?} has not freed all space yet", self.root);
+            Ok(())
+        })
+    }
+
+    fn space(&self) -> Result<Space, StoreError> {
+        self.shared.backend.space(&self.root)
+    }
+}
+
+/// Makes the root, readable for us alone: the files in it have the owners and set-user-id bits of containers.
+pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700).recursive(true);
+    builder.create(root).doing("making", root)?;
+    let path = root.join("lock");
+    match Lock::take(&path).doing("locking", &path)? {
+        Locked::Ours(lock) => Ok(lock),
+        Locked::Taken(owner) => Err(OpenError::InUse {
+            root: root.to_owned(),
+            owner,
+        }),
+    }
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    unless(io::ErrorKind::AlreadyExists, fs::create_dir(path)).doing("making", path)
+}
+
+fn remove_leftovers<B: Backend>(root: &Path, backend: &B) -> Result<(), StoreError> {
+    let drafts = root.join("result-tmp");
+    for name in names_in(&drafts)? {
+        backend.remove(&drafts.join(name))?;
+    }
+    let copies = root.join("cache-tmp");
+    for name in names_in(&copies)? {
+        let copy = copies.join(&name);
+        match name.split_once('-') {
+            Some((_, cache)) if cache_of(cache).is_some() => {
+                backend.drop_copy(&root.join("cache").join(cache), &copy)?;
+            }
+            _ => backend.remove(&copy)?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a loss of power may have damaged.
+fn judge<B: Backend>(
+    root: &Path,
+    backend: &B,
+    background: &Background,
+) -> Result<Marks, StoreError> {
+    let (marks, doubts) = Marks::open(root, background).doing("reading the marks in", root)?;
+    for doubt in doubts {
+        for name in &doubt.names {
+            if name.parse::<StepId>().is_ok() {
+                backend.remove(&root.join("result").join(name))?;
+            } else if cache_of(name).is_some() {
+                backend.remove_cache(&root.join("cache").join(name))?;
+            }
+        }
+        doubt.settle().doing("removing the marks in", root)?;
+    }
+    Ok(marks)
+}
+
+fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
+    let names = fs::read_dir(dir).and_then(|entries| {
+        // What is not text is not ours.
+        entries
+            .map(|entry| Ok(entry?.file_name().into_string().ok()))
+            .filter_map(Result::transpose)
+            .collect()
+    });
+    names.doing("reading", dir)
+}
+
+/// Returns what a result says that it was made from. `None` also for a result of upstream's that does not say.
+fn base_of(result: &Path) -> Result<Option<StepId>, StoreError> {
+    match fs::read_link(result.join("parent")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).doing("reading the parent of", result),
+        Ok(target) => Ok(target
+            .file_name()
+            .and_then(|name| name.to_str()?.parse().ok())),
+    }
+}
+
+/// Takes a view away: its mount, and the directory that it was on.
+fn unmount_view(mount: &Path) {
+    let gone = rustix::mount::unmount(mount, UnmountFlags::DETACH)
+        .map_err(io::Error::from)
+        .and_then(|()| fs::remove_dir(mount));
+    if let Err(error) = gone {
+        tracing::debug!("cannot take away the view {mount:?}: {error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! One process owns a store: its numbers, its clean-up and its idea of what is in use would clash with another's.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+
+/// What owns the store, for as long as this lives. The kernel lets go of it when the process ends, however it does.
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Whether the lock could be had.
+#[derive(Debug)]
+pub(super) enum Locked {
+    /// It is ours.
+    Ours(Lock),
+    /// It is another's, who says this of itself.
+    Taken(String),
+}
+
+impl Lock {
+    /// Takes the lock `path`, and writes into it who we are.
+    pub(super) fn take(path: &Path) -> io::Result<Locked> {
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut owner = String::new();
+                file.take(4096).read_to_string(&mut owner)?;
+                return Ok(Locked::Taken(owner.trim().to_owned()));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        file.set_len(0)?;
+        writeln!(file, "{} (pid {})", program(), std::process::id())?;
+        Ok(Locked::Ours(Self { _file: file }))
+    }
+}
+
+fn program() -> String {
+    let path = std::env::current_exe().unwrap_or_default();
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}

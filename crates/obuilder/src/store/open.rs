@@ -1,0 +1,72 @@
+//! Opens the store that is wanted.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::directories::DirectoryStore;
+use super::{Store, StoreError, StoreKind, StoreSpec, btrfs, overlay, rsync, xfs, zfs};
+
+/// Opens a store: makes it if need be, takes its lock, and cleans up what a killed process has left in it.
+///
+/// # Errors
+/// When another process has it, or its filesystem will not do.
+pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
+    let place = spec.place();
+    let root = place.path();
+    match (place.kind(), spec.mode()) {
+        (StoreKind::Overlayfs, _) => {
+            DirectoryStore::open(root, overlay::check, overlay::Overlay::new)
+        }
+        (StoreKind::Btrfs, _) => DirectoryStore::open(root, btrfs::check, btrfs::Btrfs::new),
+        (StoreKind::Xfs, _) => DirectoryStore::open(root, xfs::check, xfs::Reflink::new),
+        (StoreKind::Rsync, Some(mode)) => DirectoryStore::open(
+            root,
+            |_, _| Ok(()),
+            |ground| rsync::Rsync::new(ground, mode),
+        ),
+        (StoreKind::Zfs, _) => zfs::open(root),
+        (kind @ (StoreKind::Rsync | StoreKind::Docker | StoreKind::Qemu | StoreKind::Hcs), _) => {
+            Err(OpenError::Unsupported(kind))
+        }
+    }
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("the store {root:?} is in use by {owner}: give this process another, or end that one")]
+    InUse {
+        /// The store.
+        root: PathBuf,
+        /// What it says of itself: a program and its process id.
+        owner: String,
+    },
+    /// There is no such store here.
+    #[error(
+        "no {} stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool",
+        .0.as_str()
+    )]
+    Unsupported(StoreKind),
+    /// The filesystem lacks what this kind of store is made of.
+    #[error("{root:?} is on {filesystem}, which {lacks}: {advice}")]
+    Filesystem {
+        /// The store.
+        root: PathBuf,
+        /// Its filesystem's name.
+        filesystem: String,
+        /// What it cannot do: "has no subvolumes".
+        lacks: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The kernel is too old for btrfs.
+    #[error(
+        "You need at least linux 5.8 to use the btrfs backend, but current kernel version is '{}.{}'",
+        .0.0, .0.1
+    )]
+    Kernel((u32, u32)),
+    /// Something failed while it was opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

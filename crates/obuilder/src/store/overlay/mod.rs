@@ -1,0 +1,267 @@
+//! Results as layers of an overlay: a step's result is what it changed, over the layers of its base.
+//!
+//! | | |
+//! |--|--|
+//! | `result/ID/rootfs` | the layer; a whole root filesystem for a base image |
+//! | `result/ID/squashed` | if the chain of layers was too long: the same as a layer over the base image alone |
+//! | `cache/c-NAME/N` | a layer of a cache; the link `current` names the newest |
+//! | `merged/NAME` | mounts: of drafts, views and copies of caches |
+//! | `work/NAME` | what the kernel wants beside an upper layer |
+//!
+//! The layers of upstream's stores have the same form, and are read as they are.
+
+mod cache;
+mod layers;
+mod mount;
+mod squash;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::statfs;
+
+use super::backend::{Backend, Shown};
+use super::caches::Owner;
+use super::directories::Ground;
+use super::error::{Doing as _, unless};
+use super::trash::Trash;
+use super::{OpenError, Space, StoreError, tree};
+use layers::chain;
+use mount::{Mounts, Overlaid};
+use squash::squash;
+
+/// How many layers a draft may have under it. The kernel takes 500, and each costs every look for a name that is not there.
+const MOST_LAYERS: usize = 64;
+
+/// What upstream's OCaml program keeps its drafts and copies in; a crash of it leaves them.
+const LEFT_BY_OTHERS: [&str; 4] = ["in-progress", "cache-result", "cache-work", "cache-merged"];
+
+/// Results as layers.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    root: PathBuf,
+    trash: Arc<Trash>,
+    mounts: Mounts,
+    next: AtomicU64,
+}
+
+impl Overlay {
+    /// Returns the backend for the store on `ground`.
+    pub(super) fn new(ground: Ground) -> Self {
+        Self {
+            mounts: Mounts::new(ground.root.join("merged")),
+            root: ground.root,
+            trash: ground.trash,
+            next: AtomicU64::new(0),
+        }
+    }
+
+    fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn throw_away(&self, path: &Path) -> Result<(), StoreError> {
+        self.trash.put(path).doing("removing", path)
+    }
+
+    /// Mounts the layers `below`, the newest first, under a new layer `upper`, by the name of `place`.
+    fn overlay(
+        &self,
+        place: &Path,
+        below: &[PathBuf],
+        upper: &Path,
+    ) -> Result<PathBuf, StoreError> {
+        let newest = below.first().ok_or_else(|| nothing_below(place))?;
+        let metadata = fs::symlink_metadata(newest).doing("reading", newest)?;
+        make(upper)?;
+        // The top directory of a mount has the attributes of the upper one.
+        tree::copy_attributes(newest, &metadata, upper, layers::is_not_ours)
+            .doing("making", upper)?;
+        let times = tree::Times::of(&metadata);
+        times.set(upper).doing("making", upper)?;
+        let work = self.work_of(place);
+        make(&work)?;
+        self.mounts.overlay(&Overlaid {
+            name: name_of(place),
+            below,
+            upper: Some((upper, &work)),
+        })
+    }
+
+    /// Unmounts what `place` is mounted as, and removes what the mount needed. It is no error if there is none.
+    fn let_go(&self, place: &Path, how: mount::Unmount) -> Result<(), StoreError> {
+        self.mounts.unmount(name_of(place), how)?;
+        let work = self.work_of(place);
+        unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).doing("removing", &work)
+    }
+
+    fn work_of(&self, place: &Path) -> PathBuf {
+        self.root.join("work").join(name_of(place))
+    }
+
+    /// Returns the layers of a result, the newest first, few enough to work on.
+    fn layers(&self, result: &Path) -> Result<Vec<PathBuf>, StoreError> {
+        let layers = chain(result)?;
+        if layers.len() < MOST_LAYERS {
+            return Ok(layers);
+        }
+        let draft = self.root.join("result-tmp");
+        let draft = draft.join(format!("squash.{}", self.number()));
+        let squashed = squash_result(&layers, result, &draft);
+        if squashed.is_err() {
+            self.throw_away(&draft)?;
+        }
+        squashed?;
+        chain(result)
+    }
+}
+
+/// Makes one layer of all those of `result` but the base image, at `result/squashed`.
+fn squash_result(layers: &[PathBuf], result: &Path, draft: &Path) -> Result<(), StoreError> {
+    let Some((image, steps)) = layers.split_last() else {
+        return Ok(());
+    };
+    make(draft)?;
+    squash(steps, Some(image), &draft.join("rootfs"))?;
+    layers::set_parent(draft, image)?;
+    let to = result.join("squashed");
+    match fs::rename(draft, &to) {
+        // Another step on the same base was faster.
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            tree::remove(draft).doing("removing", draft)
+        }
+        other => other.doing("making", &to),
+    }
+}
+
+impl Backend for Overlay {
+    fn clean_up(&self) -> Result<(), StoreError> {
+        make_if_missing(&self.root.join("work"))?;
+        make_if_missing(&self.root.join("merged"))?;
+        self.mounts.clean_up()?;
+        for name in LEFT_BY_OTHERS {
+            let dir = self.root.join(name);
+            if dir.exists() {
+                mount::unmount_all_below(&dir)?;
+                self.throw_away(&dir)?;
+            }
+        }
+        let work = self.root.join("work");
+        for entry in fs::read_dir(&work).doing("reading", &work)? {
+            self.throw_away(&entry.doing("reading", &work)?.path())?;
+        }
+        Ok(())
+    }
+
+    fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        make(place)?;
+        let rootfs = place.join("rootfs");
+        let Some(base) = base else {
+            make(&rootfs)?;
+            return Ok(rootfs);
+        };
+        tree::copy_if_there(&base.join("env"), &place.join("env")).doing("copying", base)?;
+        self.overlay(place, &self.layers(base)?, &rootfs)
+    }
+
+    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        self.let_go(place, mount::Unmount::Unused)?;
+        Ok(place.to_owned())
+    }
+
+    fn remove(&self, place: &Path) -> Result<(), StoreError> {
+        self.let_go(place, mount::Unmount::Anyway)?;
+        self.throw_away(place)
+    }
+
+    fn view(&self, result: &Path) -> Result<Shown, StoreError> {
+        let layers = self.layers(result)?;
+        if let [only] = layers.as_slice() {
+            return Ok(Shown {
+                rootfs: only.clone(),
+                mount: None,
+            });
+        }
+        let name = format!("view.{}", self.number());
+        let rootfs = self.mounts.overlay(&Overlaid {
+            name: OsStr::new(&name),
+            below: &layers,
+            upper: None,
+        })?;
+        Ok(Shown {
+            mount: Some(rootfs.clone()),
+            rootfs,
+        })
+    }
+
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
+        self.take_copy(cache, copy, owner)
+    }
+
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.replace_by(cache, copy)
+    }
+
+    fn drop_copy(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.remove(copy)?;
+        self.remove_unused(cache)
+    }
+
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
+        self.remove_current(cache)
+    }
+
+    fn has_cache(&self, cache: &Path) -> bool {
+        cache::current(cache).is_ok_and(|current| current.is_some())
+    }
+
+    fn space(&self, root: &Path) -> Result<Space, StoreError> {
+        super::space::available(root)
+    }
+}
+
+/// Looks whether layers can be kept at `root`: by the filesystem's name, and for a new store by mounting some.
+pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
+    let kind = statfs(root).doing("looking at", root)?.f_type;
+    let refuse = |filesystem: String| OpenError::Filesystem {
+        root: root.to_owned(),
+        filesystem,
+        lacks: "cannot hold the layers of an overlay",
+        advice: "put the store on ext4, xfs, btrfs or tmpfs, or use rsync:/path",
+    };
+    if let Some(name) = mount::name_of_unfit(kind) {
+        return Err(refuse(name.to_owned()));
+    }
+    if is_new && !mount::try_out(root)? {
+        return Err(refuse(format!("a filesystem of type {kind:#x}")));
+    }
+    Ok(())
+}
+
+fn name_of(place: &Path) -> &OsStr {
+    place.file_name().unwrap_or_default()
+}
+
+fn make(dir: &Path) -> Result<(), StoreError> {
+    fs::create_dir(dir)
+        .and_then(|()| {
+            fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        })
+        .doing("making", dir)
+}
+
+fn make_if_missing(dir: &Path) -> Result<(), StoreError> {
+    unless(io::ErrorKind::AlreadyExists, fs::create_dir(dir)).doing("making", dir)
+}
+
+fn nothing_below(place: &Path) -> StoreError {
+    StoreError::new(
+        "finding what is below",
+        place,
+        io::ErrorKind::NotFound.into(),
+    )
+}

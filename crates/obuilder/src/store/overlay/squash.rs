@@ -1,0 +1,200 @@
+//! One layer in place of many.
+//!
+//! The new layer's files are links to those of the old ones, which nobody changes, so it takes little space and time. In
+//! exchange a file may be seen to have more names than the build gave it.
+//!
+//! What is deleted shows as a *whiteout*, a device numbered 0, and a directory that hides the one below is *opaque*. Both
+//! are kept only where there is something to hide: in a directory that no layer below has, the kernel shows a whiteout.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsString};
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+use crate::store::error::Doing as _;
+use crate::store::tree;
+
+use super::layers::is_not_ours;
+
+const OPAQUE: &CStr = c"trusted.overlay.opaque";
+const REDIRECT: &CStr = c"trusted.overlay.redirect";
+const METACOPY: &CStr = c"trusted.overlay.metacopy";
+
+/// Makes `to` a layer that shows over `image` what `layers`, the newest first, show over it.
+pub(super) fn squash(
+    layers: &[PathBuf],
+    image: Option<&Path>,
+    to: &Path,
+) -> Result<(), StoreError> {
+    let mut pending = vec![Merge {
+        sources: layers.to_vec(),
+        below: image.map(Path::to_owned),
+        to: to.to_owned(),
+        hides_below: false,
+    }];
+    let mut done = Vec::new();
+    while let Some(merge) = pending.pop() {
+        let to = merge.to.clone();
+        let times = merge
+            .perform(&mut pending)
+            .doing("merging layers to", &to)?;
+        done.push((to, times));
+    }
+    // Whatever is made in a directory changes its time. Those inside of another come after it.
+    for (path, times) in done.iter().rev() {
+        times.set(path).doing("setting the times of", path)?;
+    }
+    Ok(())
+}
+
+/// One directory to make.
+#[derive(Debug)]
+struct Merge {
+    /// What it consists of, the newest first. Never empty.
+    sources: Vec<PathBuf>,
+    /// The directory of the image that shows through, or would.
+    below: Option<PathBuf>,
+    to: PathBuf,
+    hides_below: bool,
+}
+
+/// What a name stands for, as far as the layers have been read.
+#[derive(Debug)]
+enum Entry {
+    Whiteout(PathBuf),
+    File(PathBuf, Metadata),
+    Directory {
+        sources: Vec<PathBuf>,
+        /// Whether nothing further down counts.
+        is_complete: bool,
+    },
+}
+
+impl Merge {
+    fn perform(self, pending: &mut Vec<Self>) -> io::Result<tree::Times> {
+        let Some(newest) = self.sources.first() else {
+            return Err(io::Error::other("a directory without layers"));
+        };
+        let metadata = fs::symlink_metadata(newest)?;
+        fs::create_dir(&self.to)?;
+        tree::copy_attributes(newest, &metadata, &self.to, is_not_ours)?;
+        if self.hides_below {
+            tree::set_attribute(&self.to, OPAQUE, b"y")?;
+        }
+        for (name, entry) in self.entries()? {
+            let to = self.to.join(&name);
+            let below = self.below.as_ref().map(|below| below.join(&name));
+            let kind_below = match &below {
+                Some(path) => kind_of(path)?,
+                None => None,
+            };
+            match entry {
+                Entry::Whiteout(_) if kind_below.is_none() => {}
+                Entry::Whiteout(from) => link(&from, &fs::symlink_metadata(&from)?, &to)?,
+                Entry::File(from, metadata) => link(&from, &metadata, &to)?,
+                Entry::Directory {
+                    sources,
+                    is_complete,
+                } => {
+                    let is_dir_below = kind_below.is_some_and(|kind| kind.is_dir());
+                    pending.push(Self {
+                        sources,
+                        below: below.filter(|_| is_dir_below && !is_complete),
+                        to,
+                        hides_below: is_dir_below && is_complete,
+                    });
+                }
+            }
+        }
+        Ok(tree::Times::of(&metadata))
+    }
+
+    fn entries(&self) -> io::Result<BTreeMap<OsString, Entry>> {
+        let mut entries = BTreeMap::new();
+        for source in &self.sources {
+            for file in fs::read_dir(source)? {
+                let file = file?;
+                let metadata = file.metadata()?;
+                let seen = entries.remove(&file.file_name());
+                let entry = add(seen, file.path(), metadata)?;
+                entries.insert(file.file_name(), entry);
+            }
+        }
+        Ok(entries)
+    }
+}
+
+/// Returns what a name stands for, of which newer layers have `seen` this, and this one has a file.
+fn add(seen: Option<Entry>, path: PathBuf, metadata: Metadata) -> io::Result<Entry> {
+    refuse_references(&path, &metadata)?;
+    Ok(match seen {
+        None if metadata.is_dir() => Entry::Directory {
+            is_complete: is_opaque(&path)?,
+            sources: vec![path],
+        },
+        None if is_whiteout(&metadata) => Entry::Whiteout(path),
+        None => Entry::File(path, metadata),
+        Some(Entry::Directory {
+            mut sources,
+            is_complete: false,
+        }) => {
+            // A file, or a whiteout, ends it as an opaque directory does.
+            let is_complete = !metadata.is_dir() || is_opaque(&path)?;
+            if metadata.is_dir() {
+                sources.push(path);
+            }
+            Entry::Directory {
+                sources,
+                is_complete,
+            }
+        }
+        Some(complete) => complete,
+    })
+}
+
+/// Fails for what means another file by its name. We never have the kernel make such, but upstream's stores may, on a
+/// kernel that does so by default.
+fn refuse_references(path: &Path, metadata: &Metadata) -> io::Result<()> {
+    let name = if metadata.is_dir() {
+        REDIRECT
+    } else if metadata.is_file() {
+        METACOPY
+    } else {
+        return Ok(());
+    };
+    match tree::attribute(path, name)? {
+        None => Ok(()),
+        Some(_) => Err(io::Error::other(format!(
+            "{path:?} refers to another layer: delete the result and build it again"
+        ))),
+    }
+}
+
+fn is_whiteout(metadata: &Metadata) -> bool {
+    metadata.file_type().is_char_device() && metadata.rdev() == 0
+}
+
+fn is_opaque(path: &Path) -> io::Result<bool> {
+    Ok(tree::attribute(path, OPAQUE)?.is_some_and(|value| value == b"y"))
+}
+
+fn kind_of(path: &Path) -> io::Result<Option<fs::FileType>> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a file another name, or copies it when it has as many as the filesystem allows.
+fn link(from: &Path, metadata: &Metadata, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {
+            tree::copy_file(from, metadata, to)
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,42 @@
+//! Runs a program for a store, and waits for it. On a thread that may wait.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::StoreError;
+
+/// Runs `argv`, and returns what it printed.
+pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError> {
+    let command = || {
+        argv.iter()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let failed = |reason: String| StoreError::Command {
+        command: command(),
+        reason,
+    };
+    let (program, args) = argv
+        .split_first()
+        .ok_or_else(|| failed("no program was named".to_owned()))?;
+    let output = Command::new(program)
+        .args(args)
+        // What it says about a full disk is read below.
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    if said.contains("No space left on device") || said.contains("out of space") {
+        return Err(StoreError::Full {
+            doing: format!("running {}", program.to_string_lossy()),
+            path: PathBuf::from(about),
+        });
+    }
+    Err(failed(format!("{}: {}", output.status, said.trim())))
+}

@@ -1,0 +1,152 @@
+//! Results as copies, which any filesystem can hold.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::backend::Backend;
+use super::caches::Owner;
+use super::directories::Ground;
+use super::error::Doing as _;
+use super::trash::Trash;
+use super::xfs::{exchange, make};
+use super::{RsyncMode, Space, StoreError, program, tree};
+
+/// Results as copies.
+#[derive(Debug)]
+pub(super) struct Rsync {
+    trash: Arc<Trash>,
+    mode: RsyncMode,
+}
+
+impl Rsync {
+    /// Returns the backend for the store on `ground`.
+    pub(super) fn new(ground: Ground, mode: RsyncMode) -> Self {
+        Self {
+            trash: ground.trash,
+            mode,
+        }
+    }
+
+    /// Returns how equal files become links when a result is published. `None` if they do not.
+    fn linking(&self) -> Option<&'static [&'static str]> {
+        match self.mode {
+            RsyncMode::Copy => None,
+            RsyncMode::Hardlink => Some(&["--checksum"]),
+            RsyncMode::HardlinkUnsafe => Some(&[]),
+        }
+    }
+}
+
+impl Backend for Rsync {
+    fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        let rootfs = place.join("rootfs");
+        make(place)?;
+        match base {
+            None => make(&rootfs)?,
+            Some(base) => {
+                tree::copy_if_there(&base.join("env"), &place.join("env"))
+                    .doing("copying", base)?;
+                program::run(&copy_args(&base.join("rootfs"), &rootfs), &rootfs)?;
+            }
+        }
+        Ok(rootfs)
+    }
+
+    fn settle(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        let (Some(base), Some(how)) = (base, self.linking()) else {
+            return Ok(place.to_owned());
+        };
+        let mut linked = place.as_os_str().to_owned();
+        linked.push(".linked");
+        let linked = PathBuf::from(linked);
+        let run = program::run(&link_args(how, base, place, &linked), &linked);
+        if run.is_err() {
+            self.remove(&linked)?;
+        }
+        run.map(|_| linked)
+    }
+
+    fn remove(&self, place: &Path) -> Result<(), StoreError> {
+        self.trash.put(place).doing("removing", place)
+    }
+
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
+        if !cache.exists() {
+            make(cache)?;
+        }
+        program::run(&copy_args(cache, copy), copy)?;
+        owner.give(copy)?;
+        Ok(copy.to_owned())
+    }
+
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        exchange(copy, cache)?;
+        self.remove(copy)
+    }
+
+    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.remove(copy)
+    }
+
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
+        self.remove(cache)
+    }
+
+    fn space(&self, root: &Path) -> Result<Space, StoreError> {
+        super::space::available(root)
+    }
+}
+
+/// Everything about the files: hard links, access lists, extended attributes, owners by number, and times to the
+/// nanosecond. Without the last, files of one second and size pass for equal.
+const ALL: [&str; 4] = ["rsync", "-aHAXq", "--numeric-ids", "--modify-window=-1"];
+
+/// Returns the command that makes `to` a copy of `from`.
+fn copy_args(from: &Path, to: &Path) -> Vec<OsString> {
+    let mut args: Vec<OsString> = ALL.map(Into::into).into();
+    args.extend(["--".into(), inside(from), to.into()]);
+    args
+}
+
+/// Returns the command that makes `to` a copy of `from` whose files are links to the equal ones of `base`.
+fn link_args(how: &[&str], base: &Path, from: &Path, to: &Path) -> Vec<OsString> {
+    let mut link = OsString::from("--link-dest=");
+    link.push(base);
+    let mut args: Vec<OsString> = ALL.map(Into::into).into();
+    args.extend(how.iter().map(Into::into));
+    args.extend([link, "--".into(), inside(from), to.into()]);
+    args
+}
+
+/// Returns the path of a directory as rsync wants it for what is inside.
+fn inside(dir: &Path) -> OsString {
+    let mut path = dir.as_os_str().to_owned();
+    path.push("/");
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn text(args: &[OsString]) -> String {
+        let words: Vec<_> = args.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn command_lines() {
+        let [base, draft, result] = [
+            "/s/result/B",
+            "/s/result-tmp/A.0",
+            "/s/result-tmp/A.0.linked",
+        ]
+        .map(Path::new);
+        expect!["rsync -aHAXq --numeric-ids --modify-window=-1 -- /s/result/B/ /s/result-tmp/A.0"]
+            .assert_eq(&text(&copy_args(base, draft)));
+        expect!["rsync -aHAXq --numeric-ids --modify-window=-1 --checksum --link-dest=/s/result/B -- /s/result-tmp/A.0/ /s/result-tmp/A.0.linked"]
+            .assert_eq(&text(&link_args(&["--checksum"], base, draft, result)));
+    }
+}

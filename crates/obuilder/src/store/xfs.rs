@@ -1,0 +1,131 @@
+//! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with, statfs};
+use rustix::io::Errno;
+
+use super::backend::Backend;
+use super::caches::Owner;
+use super::directories::Ground;
+use super::error::Doing as _;
+use super::trash::Trash;
+use super::{OpenError, Space, StoreError, tree};
+
+/// Results as trees of shared blocks.
+#[derive(Debug)]
+pub(super) struct Reflink {
+    trash: Arc<Trash>,
+}
+
+impl Reflink {
+    /// Returns the backend for the store on `ground`.
+    pub(super) fn new(ground: Ground) -> Self {
+        Self {
+            trash: ground.trash,
+        }
+    }
+}
+
+impl Backend for Reflink {
+    fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        let rootfs = place.join("rootfs");
+        make(place)?;
+        match base {
+            None => make(&rootfs)?,
+            Some(base) => {
+                tree::copy_if_there(&base.join("env"), &place.join("env"))
+                    .doing("copying", base)?;
+                tree::reflink_tree(&base.join("rootfs"), &rootfs).doing("copying", base)?;
+            }
+        }
+        Ok(rootfs)
+    }
+
+    fn remove(&self, place: &Path) -> Result<(), StoreError> {
+        self.trash.put(place).doing("removing", place)
+    }
+
+    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
+        if !cache.exists() {
+            make(cache)?;
+        }
+        tree::reflink_tree(cache, copy).doing("copying", cache)?;
+        owner.give(copy)?;
+        Ok(copy.to_owned())
+    }
+
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        exchange(copy, cache)?;
+        self.remove(copy)
+    }
+
+    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.remove(copy)
+    }
+
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
+        self.remove(cache)
+    }
+
+    fn space(&self, root: &Path) -> Result<Space, StoreError> {
+        super::space::available(root)
+    }
+}
+
+/// Looks, for a new store, whether files can share their blocks at `root`.
+pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
+    if !is_new {
+        return Ok(());
+    }
+    let [from, to] = ["trying-reflink.1", "trying-reflink.2"].map(|name| root.join(name));
+    fs::write(&from, "x").doing("writing", &from)?;
+    let shared = File::open(&from)
+        .and_then(|from| tree::reflink(&from, &File::create(&to)?))
+        .map_err(|error| Errno::from_io_error(&error));
+    for path in [&from, &to] {
+        fs::remove_file(path).doing("removing", path)?;
+    }
+    match shared {
+        Ok(()) => Ok(()),
+        Err(_) => Err(OpenError::Filesystem {
+            root: root.to_owned(),
+            filesystem: format!(
+                "a filesystem of type {:#x}",
+                statfs(root).doing("looking at", root)?.f_type
+            ),
+            lacks: "cannot share blocks between files",
+            advice: "put the store on xfs or btrfs, or use overlayfs:/path",
+        }),
+    }
+}
+
+/// Makes a directory with the mode that a root has, whatever the process's mask.
+pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
+    DirBuilder::new()
+        .mode(0o755)
+        .create(dir)
+        .doing("making", dir)?;
+    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .doing("making", dir)
+}
+
+/// Lets two trees change places, at once where the filesystem can do so.
+pub(super) fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
+    match renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE) {
+        // Then the cache is lost if we are killed in between.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let mut aside = copy.as_os_str().to_owned();
+            aside.push(".old");
+            fs::rename(cache, &aside)
+                .and_then(|()| fs::rename(copy, cache))
+                .and_then(|()| fs::rename(&aside, copy))
+        }
+        other => other.map_err(io::Error::from),
+    }
+    .doing("publishing", cache)
+}

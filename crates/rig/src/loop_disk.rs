@@ -1,0 +1,82 @@
+//! A disk in a file, with a filesystem of its own, for tests that want one of a kind, or a small one.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::command::checked;
+use crate::holder::{Holder, Name};
+
+/// A filesystem that a [`LoopDisk`] may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filesystem {
+    /// Without room set aside for root, so that a full disk is full for tests too.
+    Ext4,
+    /// With room for a small disk's metadata, in one copy.
+    Btrfs,
+    /// With reflinks, as it is made today.
+    Xfs,
+}
+
+impl Filesystem {
+    /// Returns the command that makes it, but for the file.
+    fn mkfs(self) -> &'static [&'static str] {
+        match self {
+            Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
+            Self::Btrfs => &["mkfs.btrfs", "-q", "-f", "-m", "single"],
+            Self::Xfs => &["mkfs.xfs", "-q", "-f", "-m", "reflink=1"],
+        }
+    }
+}
+
+/// A mounted disk. It goes when this does, or the program that holds it, however that ends.
+#[derive(Debug)]
+pub struct LoopDisk {
+    path: PathBuf,
+    holder: Holder,
+}
+
+impl LoopDisk {
+    /// Makes a disk of `size` bytes, which takes only the space that is written to. Linux's smallest: 300 MB for XFS, 110 MB
+    /// for btrfs.
+    ///
+    /// # Errors
+    /// When we are not root, or a program is missing.
+    pub fn new(filesystem: Filesystem, size: u64) -> Result<Self> {
+        let holder = Holder::start(&Name::new()?)?;
+        let file = holder.folder().join("disk");
+        File::create(&file)?.set_len(size)?;
+        let path = holder.folder().join("mount");
+        fs::create_dir(&path)?;
+        let [program, options @ ..] = filesystem.mkfs() else {
+            unreachable!("each has a program")
+        };
+        checked(Command::new(program).args(options).arg(&file))
+            .with_context(|| format!("cannot make a disk with {program}"))?;
+        // Lazily and with what is mounted inside, for a test may have ended at any point. The loop device, which `mount`
+        // makes, goes with the last mount.
+        let undo = format!(
+            "while mountpoint -q {0}; do umount --lazy --recursive {0} || exit; done",
+            path.display()
+        );
+        holder.undo(&["sh", "-c", &undo])?;
+        checked(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .args([&file, &path]),
+        )?;
+        Ok(Self { path, holder })
+    }
+
+    /// Returns where it is mounted.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns what holds it, for processes that must end before it is unmounted.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
