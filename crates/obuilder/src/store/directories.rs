@@ -44,8 +44,13 @@ const DIRECTORIES: [&str; 7] = [
     "unsynced",
 ];
 
-/// How long to wait for a filesystem that frees space in its own time, and how often to look.
-const DELETES: (u32, Duration) = (600, Duration::from_millis(100));
+/// How often to ask a filesystem whether all that was deleted is free, and after which pauses. Not for ever: on a busy one
+/// there is always something.
+const DELETES: (u32, Duration) = (100, Duration::from_millis(100));
+
+/// How often to try to unmount what should be in use by nobody: whoever searches the machine's files has some open for a
+/// moment.
+const UNMOUNTS: (u32, Duration) = (50, Duration::from_millis(20));
 
 /// A store over one backend.
 pub(super) struct DirectoryStore<B> {
@@ -128,6 +133,25 @@ impl<B: Backend> DirectoryStore<B> {
         copies.join(format!("{number}-{}", file_name(name)))
     }
 
+    /// Waits until nothing has anything open in a mount, and unmounts it. If something keeps on, it may keep on writing, and
+    /// what it writes to must not become a result.
+    async fn unmount(&self, place: &Path) -> Result<(), StoreError> {
+        let (times, pause) = UNMOUNTS;
+        for _ in 0..times {
+            let place = place.to_owned();
+            let unmounted = self.off_thread(move |shared| shared.backend.unmount(&place));
+            if unmounted.await? {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(StoreError::new(
+            "unmounting",
+            place,
+            io::ErrorKind::ResourceBusy.into(),
+        ))
+    }
+
     /// Does something that may take long.
     async fn off_thread<T: Send + 'static>(
         &self,
@@ -200,13 +224,8 @@ impl<B: Backend> Shared<B> {
     }
 
     fn replace_cache(&self, name: &str, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        let replaced = self
-            .mark(name)
-            .and_then(|()| self.backend.replace_cache(cache, copy));
-        if replaced.is_err() {
-            self.drop_copy_and_log(cache, copy);
-        }
-        replaced
+        self.mark(name)?;
+        self.backend.replace_cache(cache, copy)
     }
 
     fn drop_copy_and_log(&self, cache: &Path, copy: &Path) {
@@ -280,14 +299,24 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 dir: result.clone(),
             };
             let base = draft.base.map(|base| self.result_dir(&base));
-            let published = self.off_thread(move |shared| {
-                let published = shared.publish(&draft.id, &draft.dir, base.as_deref(), &result);
-                if published.is_err() {
-                    shared.remove_and_log(&draft.dir);
+            let place = draft.dir.clone();
+            let published = match self.unmount(&place).await {
+                Err(error) => Err(error),
+                Ok(()) => {
+                    let publish = move |shared: &Shared<B>| {
+                        shared.publish(&draft.id, &draft.dir, base.as_deref(), &result)
+                    };
+                    self.off_thread(publish).await
                 }
-                published
-            });
-            published.await.map(|()| finished)
+            };
+            if published.is_err() {
+                let remove = move |shared: &Shared<B>| {
+                    shared.remove_and_log(&place);
+                    Ok(())
+                };
+                self.off_thread(remove).await?;
+            }
+            published.map(|()| finished)
         })
     }
 
@@ -348,10 +377,24 @@ impl<B: Backend> Store for DirectoryStore<B> {
                     self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
                 return dropped.await;
             }
-            let file = file_name(&name);
-            let replaced =
-                self.off_thread(move |shared| shared.replace_cache(&file, &cache, &copy));
-            replaced.await?;
+            let (file, place) = (file_name(&name), copy.clone());
+            let replaced = match self.unmount(&copy).await {
+                Err(error) => Err(error),
+                Ok(()) => {
+                    let cache = cache.clone();
+                    let replace =
+                        move |shared: &Shared<B>| shared.replace_cache(&file, &cache, &copy);
+                    self.off_thread(replace).await
+                }
+            };
+            if replaced.is_err() {
+                let remove = move |shared: &Shared<B>| {
+                    shared.drop_copy_and_log(&cache, &place);
+                    Ok(())
+                };
+                self.off_thread(remove).await?;
+                return replaced;
+            }
             self.caches.changed(&name);
             Ok(())
         })

@@ -8,8 +8,15 @@ use rustix::fs::{FlockOperation, flock};
 
 /// What owns the store, for as long as this lives. The kernel lets go of it when the process ends, however it does.
 #[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, were no process being started just now: until it is, it has our files open too.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!("cannot unlock a store: {error}");
+        }
+    }
 }
 
 /// Whether the lock could be had.
@@ -41,7 +48,7 @@ impl Lock {
         }
         file.set_len(0)?;
         writeln!(file, "{} (pid {})", program(), std::process::id())?;
-        Ok(Locked::Ours(Self { _file: file }))
+        Ok(Locked::Ours(Self(file)))
     }
 }
 

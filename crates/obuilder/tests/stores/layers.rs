@@ -148,7 +148,7 @@ impl Random {
                 file.set_modified(SystemTime::UNIX_EPOCH + seconds).unwrap();
             }
             (5, Some(kind)) if kind.is_file() => {
-                fs::write(&path, self.below(1000).to_string()).unwrap()
+                fs::write(&path, self.below(1000).to_string()).unwrap();
             }
             (6, None) => symlink("somewhere", &path).unwrap(),
             (7, None) => fs::write(&path, self.below(1000).to_string()).unwrap(),

@@ -171,15 +171,15 @@ pub(crate) async fn shown(store: &std::rc::Rc<dyn obuilder::store::Store>, name:
 pub(crate) async fn a_view_is_the_whole_filesystem(ground: Ground) {
     let store = ground.open();
     step(&store, "base", None, |root| {
-        fs::write(root.join("1"), "one").unwrap()
+        fs::write(root.join("1"), "one").unwrap();
     })
     .await;
     step(&store, "second", Some("base"), |root| {
-        fs::write(root.join("2"), "two").unwrap()
+        fs::write(root.join("2"), "two").unwrap();
     })
     .await;
     step(&store, "third", Some("second"), |root| {
-        fs::write(root.join("3"), "three").unwrap()
+        fs::write(root.join("3"), "three").unwrap();
     })
     .await;
     let before = mounts_below(&ground.root);
@@ -303,11 +303,11 @@ pub(crate) async fn results_can_be_listed_with_their_bases(ground: Ground) {
 pub(crate) async fn a_store_may_be_moved(ground: Ground) {
     let store = ground.open();
     step(&store, "base", None, |root| {
-        fs::write(root.join("1"), "one").unwrap()
+        fs::write(root.join("1"), "one").unwrap();
     })
     .await;
     step(&store, "step", Some("base"), |root| {
-        fs::write(root.join("2"), "two").unwrap()
+        fs::write(root.join("2"), "two").unwrap();
     })
     .await;
     let before = shown(&store, "step").await;
@@ -320,7 +320,7 @@ pub(crate) async fn a_store_may_be_moved(ground: Ground) {
     let store = moved.open();
     assert_eq!(shown(&store, "step").await, before);
     step(&store, "next", Some("step"), |root| {
-        assert!(root.join("1").exists())
+        assert!(root.join("1").exists());
     })
     .await;
 }
@@ -341,11 +341,11 @@ pub(crate) async fn a_store_may_have_any_name(ground: Ground) {
         };
         let store = ground.open();
         step(&store, "base", None, |root| {
-            fs::write(root.join("1"), "one").unwrap()
+            fs::write(root.join("1"), "one").unwrap();
         })
         .await;
         step(&store, "step", Some("base"), |root| {
-            fs::write(root.join("2"), "two").unwrap()
+            fs::write(root.join("2"), "two").unwrap();
         })
         .await;
         let view = store.view(&id("step")).await.unwrap();
@@ -381,7 +381,7 @@ pub(crate) async fn deep_trees_and_long_names(ground: Ground) {
 pub(crate) async fn two_steps_on_one_base(ground: Ground) {
     let store = ground.open();
     step(&store, "base", None, |root| {
-        fs::write(root.join("file"), "base").unwrap()
+        fs::write(root.join("file"), "base").unwrap();
     })
     .await;
     let left = begin(&store, "left", Some("base")).await;

@@ -95,6 +95,8 @@ impl Backend for Btrfs {
 
     fn being_deleted(&self) -> Result<usize, StoreError> {
         let root = File::open(&self.root).doing("opening", &self.root)?;
+        // What has been deleted is freed only once that is on the disk.
+        rustix::fs::syncfs(&root).doing("syncing", &self.root)?;
         ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)
     }
 
