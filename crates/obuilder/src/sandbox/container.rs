@@ -21,9 +21,10 @@ use crate::Sink;
 const PIPE_SIZE: usize = 256 << 10;
 
 /// How often a container is killed that does not end. The runtime may not have made it yet when it first is.
-const KILL_ATTEMPTS: u32 = 20;
-/// How long it then has to end.
-const KILL_GRACE: Duration = Duration::from_millis(500);
+const KILL_ATTEMPTS: u32 = 15;
+/// How long it has to end the first time, and at most: twice as long each time.
+const FIRST_KILL_GRACE: Duration = Duration::from_millis(20);
+const KILL_GRACE: Duration = Duration::from_secs(1);
 /// How long a runtime may take to kill a container, before its processes are killed without it.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a pipe may stay open that only the dead have held.
@@ -161,9 +162,12 @@ impl Container {
     /// Kills everything in the container, and waits until it has gone.
     async fn kill(&mut self) -> Result<(), SandboxError> {
         drop(self.control.take());
-        for attempt in 0..KILL_ATTEMPTS {
-            self.ask_to_kill(attempt).await;
-            if let Ok(status) = tokio::time::timeout(KILL_GRACE, self.child.wait()).await {
+        let mut grace = FIRST_KILL_GRACE;
+        for _ in 0..KILL_ATTEMPTS {
+            self.ask_to_kill().await;
+            let ended = tokio::time::timeout(grace, self.child.wait()).await;
+            grace = KILL_GRACE.min(grace * 2);
+            if let Ok(status) = ended {
                 // It may have ended in any way: the runtime might not have got as far as to start it.
                 drop(self.ended(status));
                 return Ok(());
@@ -187,25 +191,26 @@ impl Container {
         )))
     }
 
-    /// Asks the runtime to kill the container, and kills its processes if that does not help.
-    async fn ask_to_kill(&self, attempt: u32) {
-        if let Runtime::Program(program) = &self.runtime {
-            let asking = Command::new(program)
-                .args(runtime::kill_args(&self.bundle.state(), self.bundle.id()))
-                .env_clear()
-                .current_dir("/")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .process_group(0)
-                .kill_on_drop(true)
-                .status();
-            match tokio::time::timeout(RUNTIME_GRACE, asking).await {
-                Ok(Ok(status)) if status.success() => return,
-                answer => tracing::debug!("killing container {}: {answer:?}", self.bundle.id()),
-            }
-        }
-        if attempt > 0 {
+    /// Asks the runtime to kill the container, and kills its processes if it does not.
+    ///
+    /// The built-in one has been asked by closing `control`, and does so as soon as there is something to kill.
+    async fn ask_to_kill(&self) {
+        let Runtime::Program(program) = &self.runtime else {
+            return;
+        };
+        let asking = Command::new(program)
+            .args(runtime::kill_args(&self.bundle.state(), self.bundle.id()))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .status();
+        let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
+        if !matches!(&answer, Ok(Ok(status)) if status.success()) {
+            tracing::debug!("killing container {}: {answer:?}", self.bundle.id());
             cgroup::kill(self.bundle.id());
         }
     }
