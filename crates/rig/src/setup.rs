@@ -37,6 +37,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("apache2-utils", &["htpasswd"]),
     package("capnproto", &["capnp"]),
     package("openssl", &["openssl"]),
+    package("skopeo", &["skopeo"]),
+    package("umoci", &["umoci"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
