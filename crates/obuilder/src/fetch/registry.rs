@@ -282,7 +282,8 @@ impl<'a> Registry<'a> {
 fn proxies(proxies: &Proxies) -> (Option<String>, Option<String>, String) {
     let Proxies { http, https, except } = proxies;
     if http.is_none() && https.is_none() {
-        return (Some("http://127.0.0.1:9".to_owned()), None, "*".to_owned());
+        let everywhere = "*,0.0.0.0/0,::/0".to_owned();
+        return (Some("http://127.0.0.1:9".to_owned()), None, everywhere);
     }
     let except = except.as_deref().unwrap_or_default();
     // No proxy reaches this machine's own registries.

@@ -419,7 +419,7 @@ fn record(records: &mut Vec<u8>, key: &str, value: &[u8]) {
 
 /// Adds the extended attributes of a file, sorted.
 fn xattrs(path: &Path, records: &mut Vec<u8>) -> io::Result<()> {
-    let length = match rustix::fs::llistxattr(path, &mut [0_u8; 0]) {
+    let length = match rustix::fs::llistxattr_query(path) {
         Err(rustix::io::Errno::NOTSUP) => return Ok(()),
         length => length?,
     };
@@ -440,7 +440,7 @@ fn xattrs(path: &Path, records: &mut Vec<u8>) -> io::Result<()> {
         if text == "security.selinux" {
             continue;
         }
-        let length = rustix::fs::lgetxattr(path, text, &mut [0_u8; 0])?;
+        let length = rustix::fs::lgetxattr_query(path, text)?;
         let mut value = vec![0; length];
         let length = rustix::fs::lgetxattr(path, text, value.as_mut_slice())?;
         value.truncate(length);
