@@ -23,7 +23,7 @@ use crate::config::WorkerConfig;
 use crate::executor::{fit, unfit};
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
-use crate::metrics::{self, Stats};
+use crate::metrics::{self, BuilderStats, Stats};
 use crate::outcome::JobError;
 use crate::process::printable;
 use crate::running::Running;
@@ -68,6 +68,8 @@ pub(crate) struct Agent {
     pub(crate) runner: JobRunner,
     pub(crate) log_dir: LogDir,
     pub(crate) stats: Rc<Stats>,
+    /// What OBuilder tells of itself, if this worker has it.
+    pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
     pub(crate) running: Running,
     /// Set when the worker is to end.
@@ -364,9 +366,11 @@ impl ServeWorker for WorkerObject {
         match source {
             MetricsSource::Agent => Ok(Metric {
                 content_type: metrics::CONTENT_TYPE.to_owned(),
-                data: agent
-                    .stats
-                    .text(agent.running.in_use(), metrics::cpu_time()),
+                data: agent.stats.text(
+                    agent.running.in_use(),
+                    metrics::cpu_time(),
+                    agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
+                ),
             }),
             MetricsSource::Host => {
                 let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;

@@ -29,7 +29,9 @@ pub use agent::Exit;
 pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
-pub use executor::{DockerConfig, Executor, Executors, Fitness, NoRoom, PullPolicy, Unfit};
+pub use executor::{
+    DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, Unfit, Upkeep,
+};
 pub use log::{JobLog, LogError};
 pub use outcome::JobError;
 pub use process::Environment;

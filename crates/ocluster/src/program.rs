@@ -17,12 +17,6 @@ const HELP_WIDTH: usize = 100;
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
     ("--listen-prometheus", METRICS),
-    ("--obuilder-store", OBUILDER),
-    ("--obuilder-prune-threshold", OBUILDER),
-    ("--obuilder-prune-limit", OBUILDER),
-    ("--obuilder-healthcheck", OBUILDER),
-    ("--rsync-mode", OBUILDER),
-    ("--fast-sync", OBUILDER),
     ("--docker-cpus", OBUILDER),
     ("--docker-memory", OBUILDER),
     ("--docker-network", OBUILDER),
@@ -36,7 +30,8 @@ const NOT_YET: &[(&str, &str)] = &[
 
 const METRICS: &str = "there is no metrics endpoint";
 
-const OBUILDER: &str = "workers build Docker jobs only";
+const OBUILDER: &str =
+    "OBuilder keeps its results in overlayfs, btrfs, xfs, rsync or zfs stores only";
 
 /// Reads the command line, runs `main` on one thread, and says how it ended.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode

@@ -17,7 +17,7 @@ use vat::{
 
 use super::{Exit, Surroundings};
 use crate::config::WorkerConfig;
-use crate::executor::{CustomExecutor, Executors, OBuilderExecutor, Unfit};
+use crate::executor::{CustomExecutor, Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
 use crate::process::Environment;
 use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
@@ -65,10 +65,10 @@ impl Cluster {
         let builder = Rc::new(MockBuilder::default());
         let executors = Executors {
             docker: Rc::<MockBuilder>::clone(&builder),
-            obuilder: Rc::new(OBuilderExecutor),
+            obuilder: Rc::new(OBuilderRefusal),
             custom: Rc::new(CustomExecutor),
         };
-        let agent = Parts::open(config).unwrap().agent(executors, fast());
+        let agent = Parts::open(config).unwrap().agent(executors, None, fast());
         let (shutdown, told) = oneshot::channel::<()>();
         let worker = tokio::task::spawn_local(async move {
             agent.run(&uplink, async { drop(told.await) }).await

@@ -20,7 +20,8 @@ pub(crate) use docker::DockerExecutor;
 pub use docker::{DockerConfig, PullPolicy};
 pub use fitness::{Fitness, Unfit};
 pub(crate) use fitness::{fit, unfit};
-pub(crate) use obuilder::OBuilderExecutor;
+pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
+pub use obuilder::{OBuilderConfig, Upkeep};
 
 /// Runs one kind of job, and keeps what its builds leave on the disk within bounds.
 pub trait Executor {
