@@ -40,6 +40,10 @@ where
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
+    // The built-in runtime is one of us, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
         Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
