@@ -256,6 +256,12 @@ fn a_database_that_cannot_be_written_for_a_while() {
         let (result, _) = house.build(&spec("base", [run("A")])).await;
         let id = result.unwrap();
         assert!(house.store.has(&id));
+
+        // What has no row yet is not forgotten: its base stays.
+        house.pass(1);
+        let now = house.now();
+        let pruned = house.builder.prune(now, 100, &mut |_| ()).await;
+        assert_eq!(pruned.unwrap(), 0);
         locker.execute_batch("ROLLBACK").unwrap();
         assert_eq!(house.builder.count().unwrap(), 2);
     });
