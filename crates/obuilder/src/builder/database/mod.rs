@@ -208,18 +208,25 @@ impl Database {
 
     /// Returns the results that are based on one.
     pub(super) fn children(&self, id: &StepId) -> Result<Vec<StepId>, DatabaseError> {
-        self.read(|connection| {
+        let mut children: Vec<StepId> = self.read(|connection| {
             let mut query = connection
                 .prepare_cached("SELECT id FROM builds WHERE parent = ?1 ORDER BY used, rowid")?;
             let ids = query.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
             ids.filter_map(|id| id.map(|id| schema::id(&id)).transpose())
                 .collect()
-        })
+        })?;
+        let unwritten = self.unwritten.borrow();
+        let added = unwritten.iter().filter_map(Change::added);
+        children.extend(added.filter(|(_, base)| base == id).map(|(id, _)| id));
+        Ok(children)
     }
 
-    /// Makes the counts of children right, which an older program may have got wrong.
-    pub(super) fn mend_counts(&self) -> Result<(), DatabaseError> {
-        self.read(|connection| connection.execute_batch(schema::MEND_COUNTS))
+    /// Makes the counts of children right, which an older program may have got wrong. If it cannot be done, because the
+    /// disk is full, say, then results stay that could go.
+    pub(super) fn mend_counts(&self) {
+        if let Err(error) = self.read(|connection| connection.execute_batch(schema::MEND_COUNTS)) {
+            tracing::warn!("Cannot count what is based on what: {error}");
+        }
     }
 
     /// Returns the result that was used the longest ago, before `before`, of those that nothing is based on and that
@@ -230,12 +237,16 @@ impl Database {
         may_go: impl Fn(&StepId) -> bool,
     ) -> Result<Option<StepId>, DatabaseError> {
         self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id FROM builds WHERE rc = 0 AND used < ?1 ORDER BY used, rowid",
-            )?;
+            let unwritten = self.unwritten.borrow();
+            let is_base = |id: &StepId| {
+                let mut added = unwritten.iter().filter_map(Change::added);
+                added.any(|(_, base)| base == *id)
+            };
+            let mut query = connection.prepare_cached(schema::LEAVES)?;
             let mut rows = query.query([schema::time(before)])?;
             while let Some(row) = rows.next()? {
-                if let Some(id) = schema::id(&row.get::<_, String>(0)?).filter(&may_go) {
+                let id = schema::id(&row.get::<_, String>(0)?);
+                if let Some(id) = id.filter(|id| may_go(id) && !is_base(id)) {
                     return Ok(Some(id));
                 }
             }

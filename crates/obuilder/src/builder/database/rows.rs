@@ -29,6 +29,16 @@ pub(super) enum Change {
     Remove { id: StepId },
 }
 
+impl Change {
+    /// Returns the result that was made, and what from. `None` if that is not what happened, or if it is a base image.
+    pub(super) fn added(&self) -> Option<(StepId, StepId)> {
+        match self {
+            Self::Add { id, base, .. } => base.map(|base| (*id, base)),
+            Self::Use { .. } | Self::Remove { .. } => None,
+        }
+    }
+}
+
 /// Writes what happened, in order: all of it, or nothing.
 pub(super) fn write(connection: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
