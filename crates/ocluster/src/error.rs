@@ -20,6 +20,8 @@ pub enum Kind {
     Internal,
     /// A signal ended it: exit code 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM).
     Interrupted(u8),
+    /// A command that was run for the user ended with this exit code, which is ours too.
+    Ended(u8),
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Usage => 124,
             Self::Internal => 125,
             Self::Interrupted(signal) => 128u8.saturating_add(signal),
+            Self::Ended(code) => code,
         }
     }
 }
@@ -78,6 +81,11 @@ impl CommandError {
         Self::new(Kind::Internal, message)
     }
 
+    /// A command that was run for the user ended like this, and said itself what there was to say.
+    pub fn ended(status: u8) -> Self {
+        Self::new(Kind::Ended(status), "")
+    }
+
     /// A signal ended it, with `message` as the last word.
     pub fn interrupted(interrupt: Interrupt, message: impl fmt::Display) -> Self {
         Self::new(Kind::Interrupted(interrupt.number()), message)
@@ -119,7 +127,7 @@ impl CommandError {
         let mut text = String::new();
         if !self.message.is_empty() {
             match self.kind {
-                Kind::Failed | Kind::OutputClosed | Kind::Interrupted(_) => {}
+                Kind::Failed | Kind::OutputClosed | Kind::Interrupted(_) | Kind::Ended(_) => {}
                 Kind::Usage => text.push_str(&format!("{program}: ")),
                 Kind::Internal => text.push_str(&format!("{program}: internal error: ")),
             }

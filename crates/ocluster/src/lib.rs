@@ -11,6 +11,7 @@ pub mod connect;
 pub mod dev;
 pub mod error;
 pub mod logging;
+pub mod obuilder;
 pub mod obuilder_args;
 pub mod ocluster;
 pub mod program;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
@@ -14,7 +15,7 @@ use crate::error::CommandError;
 pub struct OBuilderArgs {
     /// Where OBuilder keeps its results, as KIND:PATH with the kind overlayfs, btrfs, xfs, rsync or zfs. Without it, OBuilder
     /// jobs are refused
-    #[arg(long, value_name = "STORE")]
+    #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
     #[arg(long, value_name = "MODE", requires = "obuilder_store")]

@@ -1,4 +1,4 @@
-//! What the five programs have in common: reading the command line, one thread to run on, and how they end.
+//! What the programs have in common: reading the command line, one thread to run on, and how they end.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -17,21 +17,26 @@ const HELP_WIDTH: usize = 100;
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
     ("--listen-prometheus", METRICS),
-    ("--docker-cpus", OBUILDER),
-    ("--docker-memory", OBUILDER),
-    ("--docker-network", OBUILDER),
-    ("--docker-isolation", OBUILDER),
-    ("--qemu-boot-time", OBUILDER),
-    ("--qemu-cpus", OBUILDER),
-    ("--qemu-guest-arch", OBUILDER),
-    ("--qemu-guest-os", OBUILDER),
-    ("--qemu-memory", OBUILDER),
+    ("--docker-cpus", DOCKER_STORE),
+    ("--docker-memory", DOCKER_STORE),
+    ("--docker-network", DOCKER_STORE),
+    ("--docker-isolation", DOCKER_STORE),
+    ("--qemu-boot-time", QEMU_STORE),
+    ("--qemu-cpus", QEMU_STORE),
+    ("--qemu-guest-arch", QEMU_STORE),
+    ("--qemu-guest-os", QEMU_STORE),
+    ("--qemu-memory", QEMU_STORE),
+    ("--hcs-ctr-path", HCS_STORE),
+    ("--hcs-hcn-namespace-path", HCS_STORE),
 ];
 
 const METRICS: &str = "there is no metrics endpoint";
 
-const OBUILDER: &str =
-    "OBuilder keeps its results in overlayfs, btrfs, xfs, rsync or zfs stores only";
+const DOCKER_STORE: &str = "there are no docker: stores";
+
+const QEMU_STORE: &str = "there are no qemu: stores";
+
+const HCS_STORE: &str = "there are no hcs: stores";
 
 /// Reads the command line, runs `main` on one thread, and says how it ended.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
@@ -160,8 +165,13 @@ fn refusal(error: &clap::Error) -> CommandError {
 
 /// Writes `text` on standard output.
 pub fn print(text: &str) -> Result<(), CommandError> {
+    print_bytes(text.as_bytes())
+}
+
+/// Writes `bytes` on standard output.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
+    out.write_all(bytes)
         .and_then(|()| out.flush())
         .map_err(|error| CommandError::from_output(&error))
 }

@@ -69,7 +69,7 @@ fn compare(engine: &DockerEngine, programs: &Path, folder: &TempDir) -> Result<(
     let mut all: Vec<Box<dyn Builder + '_>> = Vec::new();
     for (name, store, runtime) in obuilders {
         all.push(Box::new(OBuilder::new(
-            &programs,
+            programs,
             folder.path(),
             name,
             &store,

@@ -198,6 +198,13 @@ impl Builder {
         Ok(finished.map(|finished| finished.dir.join("log")))
     }
 
+    /// Returns the environment that the base image of a result gives to those who run in it. Empty if it gives none.
+    pub fn image_env(&self, id: &StepId) -> Result<Vec<(BString, BString)>, StoreError> {
+        let finished = self.core.parts.store.result(id)?;
+        let env = finished.and_then(|finished| env_file::read(&finished.dir).ok());
+        Ok(env.unwrap_or_default())
+    }
+
     /// Returns the store, for what the builder has no part in: views of results, and the caches.
     pub fn store(&self) -> &Rc<dyn Store> {
         &self.core.parts.store

@@ -114,6 +114,7 @@ fn program(name: &str) -> &'static str {
         "ocluster-worker" => env!("CARGO_BIN_EXE_ocluster-worker"),
         "ocluster-client" => env!("CARGO_BIN_EXE_ocluster-client"),
         "ocluster-admin" => env!("CARGO_BIN_EXE_ocluster-admin"),
+        "obuilder" => env!("CARGO_BIN_EXE_obuilder"),
         other => panic!("no program called {other}"),
     }
 }

@@ -54,6 +54,30 @@ fn of_the_admin() {
 }
 
 #[test]
+fn of_obuilder() {
+    let commands = [
+        "build",
+        "dockerfile",
+        "healthcheck",
+        "ls",
+        "log",
+        "export",
+        "shell",
+        "delete",
+        "clean",
+        "df",
+        "cache",
+        "cache ls",
+        "cache rm",
+        "image",
+        "image ls",
+        "image import",
+        "image rm",
+    ];
+    expect_file!["help/obuilder.txt"].assert_eq(&help("obuilder", &commands));
+}
+
+#[test]
 fn of_the_rest() {
     expect_file!["help/ocluster.txt"].assert_eq(&help("ocluster", &["dev", "bench"]));
 }

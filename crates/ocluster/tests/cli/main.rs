@@ -6,5 +6,6 @@ mod harness;
 mod help;
 mod jobs;
 mod mistakes;
+mod obuilder;
 mod readme;
 mod toolbox;

@@ -1,0 +1,64 @@
+//! `obuilder build`.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use obuilder::builder::{BuildError, Context};
+
+use super::console::{Console, watch};
+use super::spec_file::{SpecArgs, read_file};
+use super::store_args::{Need, StoreArgs};
+use crate::error::CommandError;
+use crate::logging::LoggingArgs;
+use crate::program;
+use crate::signals::Interrupts;
+
+/// Build a spec
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    /// The directory that the spec copies files from
+    #[arg(value_name = "DIR")]
+    source: PathBuf,
+    /// Give the build a secret, from a file; may be repeated
+    #[arg(long = "secret", value_name = "ID:PATH", value_parser = secret)]
+    secrets: Vec<(String, PathBuf)>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+fn secret(text: &str) -> Result<(String, PathBuf), String> {
+    let (id, path) = text
+        .split_once(':')
+        .ok_or_else(|| format!("invalid value '{text}', missing a ':' separator"))?;
+    Ok((id.to_owned(), path.into()))
+}
+
+pub(super) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), CommandError> {
+    if !args.source.is_dir() {
+        return Err(CommandError::usage(format_args!(
+            "argument DIR: no '{}' directory",
+            args.source.display()
+        )));
+    }
+    let mut secrets = Vec::new();
+    for (id, path) in args.secrets {
+        secrets.push((id.into(), read_file("--secret", &path)?));
+    }
+    let spec = args.spec.read()?;
+    let mut interrupts = Interrupts::listen()?;
+    let builder = args.store.open(Need::Commands)?;
+    let console = Rc::new(Console::new(logging));
+    let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
+    context.secrets = secrets;
+    let building = builder.build(&context, &spec);
+    let built = watch(building, &context.cancel, &console, &mut interrupts).await?;
+    match built {
+        Ok(id) => program::print_line(format_args!("Got: \"{id}\"")),
+        Err(BuildError::Log(error)) => Err(CommandError::from_output(&error)),
+        Err(error) => Err(CommandError::failed(format_args!(
+            "Build step failed: {error}"
+        ))),
+    }
+}

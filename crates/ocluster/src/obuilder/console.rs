@@ -1,0 +1,193 @@
+//! What a build says, on the terminal or wherever standard output goes.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use bstr::{BStr, ByteSlice as _};
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use obuilder::builder::BuildLog;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::CommandError;
+use crate::logging::{Colour, LoggingArgs};
+use crate::signals::{Interrupt, Interrupts};
+use crate::status_line::StatusLine;
+
+const BRIGHT_BLUE: &str = "94";
+const YELLOW: &str = "33";
+
+/// How long a step may take before anything is said of it: a glance at a terminal is about that long.
+const LONG: Duration = Duration::from_secs(1);
+
+/// How often the time is brought up to date.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Writes headings, notes and what steps print to standard output, and below them on a terminal how long the step has
+/// taken so far.
+pub(super) struct Console {
+    colour: bool,
+    status: StatusLine,
+    /// What is being done, and since when.
+    step: RefCell<Option<(String, Instant)>>,
+    /// Whether what a step printed last had a newline at its end. Elsewhere the status would be in its way.
+    at_line_start: Cell<bool>,
+}
+
+impl Console {
+    pub(super) fn new(logging: &LoggingArgs) -> Self {
+        let colour = match logging.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => logging.use_colour() && io::stdout().is_terminal(),
+        };
+        Self {
+            colour,
+            status: StatusLine::on_terminal(),
+            step: RefCell::default(),
+            at_line_start: Cell::new(true),
+        }
+    }
+
+    fn line(&self, colour: &str, text: &[u8]) -> io::Result<()> {
+        self.status.clear();
+        self.at_line_start.set(true);
+        let mut out = io::stdout().lock();
+        out.write_all(&rendered(self.colour.then_some(colour), text))?;
+        out.flush()
+    }
+
+    /// Shows how long the step has taken, if that is long.
+    fn tick(&self) {
+        let step = self.step.borrow();
+        if let Some((what, since)) = step.as_ref()
+            && self.at_line_start.get()
+            && since.elapsed() >= LONG
+        {
+            self.status
+                .show(&format!("[{}] {what}", elapsed(since.elapsed())));
+        }
+    }
+}
+
+impl BuildLog for Console {
+    fn heading(&self, text: &BStr) -> io::Result<()> {
+        let first = text.lines().next().unwrap_or_default();
+        *self.step.borrow_mut() = Some((first.to_str_lossy().into_owned(), Instant::now()));
+        self.line(BRIGHT_BLUE, text)
+    }
+
+    fn note(&self, text: &str) -> io::Result<()> {
+        self.line(YELLOW, text.as_bytes())
+    }
+
+    fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {
+        async move {
+            self.status.clear();
+            self.at_line_start.set(false);
+            // Whoever reads it may be slow, and Ctrl-C must be heard meanwhile.
+            let mut out = tokio::io::stdout();
+            out.write_all(bytes).await?;
+            out.flush().await?;
+            self.at_line_start.set(bytes.ends_with(b"\n"));
+            Ok(())
+        }
+        .boxed_local()
+    }
+}
+
+/// Returns a line, in a colour if one is wanted.
+fn rendered(colour: Option<&str>, text: &[u8]) -> Vec<u8> {
+    match colour {
+        Some(code) => [b"\x1b[", code.as_bytes(), b"m", text, b"\x1b[0m\n"].concat(),
+        None => [text, b"\n"].concat(),
+    }
+}
+
+/// Returns a time as `7s`, `2m 07s` or `1h 02m`.
+fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds}s"),
+        (0, minutes, seconds) => format!("{minutes}m {seconds:02}s"),
+        (hours, minutes, _) => format!("{hours}h {minutes:02}m"),
+    }
+}
+
+/// Waits for something to end, showing how long it takes. The first wish to end cancels it and waits for it to clean up;
+/// the second does not wait.
+pub(super) async fn watch<T>(
+    doing: impl Future<Output = T>,
+    cancel: &CancellationToken,
+    console: &Console,
+    interrupts: &mut Interrupts,
+) -> Result<T, CommandError> {
+    let mut doing = std::pin::pin!(doing);
+    let mut interrupted: Option<Interrupt> = None;
+    loop {
+        tokio::select! {
+            ended = &mut doing => {
+                console.status.retire();
+                return match interrupted {
+                    Some(interrupt) => Err(cancelled(interrupt)),
+                    None => Ok(ended),
+                };
+            }
+            interrupt = interrupts.next() => {
+                if interrupted.is_some() {
+                    console.status.retire();
+                    return Err(cancelled(interrupt));
+                }
+                interrupted = Some(interrupt);
+                cancel.cancel();
+            }
+            () = ticks(console) => {}
+        }
+    }
+}
+
+/// Keeps the status up to date, for ever.
+async fn ticks(console: &Console) {
+    if !console.status.is_enabled() {
+        pending::<()>().await;
+    }
+    loop {
+        tokio::time::sleep(TICK).await;
+        console.tick();
+    }
+}
+
+fn cancelled(interrupt: Interrupt) -> CommandError {
+    CommandError::interrupted(interrupt, "Cancelled at user's request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_colour_is_added_to_a_line() {
+        assert_eq!(rendered(None, b"(from busybox)"), b"(from busybox)\n");
+        assert_eq!(
+            rendered(Some(BRIGHT_BLUE), b"a\nb").as_bstr(),
+            "\x1b[94ma\nb\x1b[0m\n"
+        );
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (127, "2m 07s"),
+            (3600, "1h 00m"),
+            (100_000, "27h 46m"),
+        ] {
+            assert_eq!(elapsed(Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! `obuilder df`.
+
+use serde_json::json;
+
+use super::output::{OutputArgs, size, table};
+use super::store_args::{Need, StoreArgs};
+use crate::error::CommandError;
+
+/// Show how much room the store has
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let builder = args.store.open(Need::Results)?;
+    let results = builder.count().map_err(CommandError::caused)?;
+    let space = builder.space().map_err(CommandError::caused)?;
+    let root = builder.store().root().display().to_string();
+    args.output.print(
+        || {
+            let heading = ["STORE", "RESULTS", "SIZE", "FREE", "FREE%"];
+            let row = [
+                root.clone(),
+                results.to_string(),
+                size(space.total),
+                size(space.free),
+                format!("{:.0}%", space.free_percent()),
+            ];
+            table(&[heading.map(str::to_owned).to_vec(), row.to_vec()])
+        },
+        || {
+            json!({
+                "store": root,
+                "results": results,
+                "total": space.total,
+                "free": space.free,
+            })
+        },
+    )
+}

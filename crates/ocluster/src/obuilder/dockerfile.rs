@@ -1,0 +1,45 @@
+//! `obuilder dockerfile`: a spec as a Dockerfile.
+
+use clap::ValueEnum;
+use obuilder_spec::dockerfile::{Options, Style, dockerfile};
+
+use super::spec_file::SpecArgs;
+use crate::error::CommandError;
+use crate::program;
+
+/// Print a spec as a Dockerfile
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    spec: SpecArgs,
+    /// For BuildKit, which has caches and secrets
+    #[arg(long)]
+    buildkit: bool,
+    /// For which images: unix (lines continue after a backslash) or windows (after a backtick)
+    #[arg(
+        long,
+        value_name = "STYLE",
+        default_value = "unix",
+        hide_possible_values = true
+    )]
+    escape: Escape,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Escape {
+    Unix,
+    Windows,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let options = Options {
+        buildkit: args.buildkit,
+        style: match args.escape {
+            Escape::Unix => Style::Unix,
+            Escape::Windows => Style::Windows,
+        },
+    };
+    let mut text = dockerfile(&args.spec.read()?, options).map_err(CommandError::caused)?;
+    text.push(b'\n');
+    program::print_bytes(&text)
+}

@@ -1,0 +1,124 @@
+//! `obuilder export`: a result for others to use.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
+
+use bstr::BString;
+use clap::ValueEnum;
+use obuilder::image::Platform;
+use obuilder::image::export::{Export, ExportError, write_image, write_tar};
+
+use super::result_id::ResultId;
+use super::store_args::{Need, StoreArgs};
+use crate::error::CommandError;
+
+/// Write the files of a result as an archive
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The result
+    #[arg(value_name = "ID")]
+    id: ResultId,
+    /// tar: the files; oci: an image, for `docker load`, `podman load` and the like
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "tar",
+        hide_possible_values = true
+    )]
+    format: Format,
+    /// What an image is to be called
+    #[arg(long, value_name = "NAME:TAG")]
+    name: Option<String>,
+    /// Where to write it, rather than to standard output
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Tar,
+    Oci,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+    if args.name.is_some() && args.format == Format::Tar {
+        return Err(CommandError::usage(
+            "option '--name' is for images: add --format=oci",
+        ));
+    }
+    if args.output.is_none() && io::stdout().is_terminal() {
+        return Err(CommandError::usage(
+            "an archive is not for the terminal: give a file with -o, or redirect standard output",
+        ));
+    }
+    let builder = args.store.open(Need::Results)?;
+    let id = args.id.find(&builder)?;
+    let env = builder.image_env(&id).map_err(CommandError::caused)?;
+    let view = builder.store().view(&id).await;
+    let view = view.map_err(CommandError::caused)?;
+    let content = Content {
+        rootfs: view.rootfs().to_owned(),
+        env,
+        format: args.format,
+        name: args.name,
+        created_by: format!("obuilder {id}"),
+    };
+    let written = tokio::task::spawn_blocking(move || match args.output {
+        Some(path) => content.write_file(&path),
+        None => content.write(&mut io::stdout().lock()).map_err(failed),
+    });
+    written.await.map_err(CommandError::caused)?
+}
+
+/// What is exported, for another thread.
+struct Content {
+    rootfs: PathBuf,
+    env: Vec<(BString, BString)>,
+    format: Format,
+    name: Option<String>,
+    created_by: String,
+}
+
+impl Content {
+    fn write_file(&self, path: &Path) -> Result<(), CommandError> {
+        let cannot_write =
+            |error: io::Error| CommandError::failed(format_args!("cannot write {path:?}: {error}"));
+        let mut file = File::create(path).map_err(cannot_write)?;
+        let written = self.write(&mut file).map_err(failed);
+        if written.is_err() {
+            // A part of an archive must not look like one. What went wrong is said already.
+            drop(std::fs::remove_file(path));
+        }
+        written
+    }
+
+    fn write(&self, out: &mut dyn Write) -> Result<(), ExportError> {
+        let mut out = BufWriter::with_capacity(1 << 20, out);
+        match self.format {
+            Format::Tar => write_tar(&self.rootfs, &mut out)?,
+            Format::Oci => {
+                let export = Export {
+                    rootfs: &self.rootfs,
+                    env: &self.env,
+                    name: self.name.as_deref(),
+                    platform: &Platform::here(),
+                    created_by: &self.created_by,
+                };
+                write_image(&export, &mut out)?;
+            }
+        }
+        out.flush().map_err(ExportError::Write)
+    }
+}
+
+fn failed(error: ExportError) -> CommandError {
+    match error {
+        ExportError::Write(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            CommandError::from_output(&error)
+        }
+        error => CommandError::caused(error),
+    }
+}

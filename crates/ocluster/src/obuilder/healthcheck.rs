@@ -1,0 +1,29 @@
+//! `obuilder healthcheck`.
+
+use std::time::Duration;
+
+use super::store_args::{Need, StoreArgs};
+use crate::error::CommandError;
+use crate::program;
+
+/// How long it may take: upstream's.
+const WITHIN: Duration = Duration::from_secs(300);
+
+/// Run a step, to see whether building works here
+///
+/// It needs no network and no image.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+    let builder = args.store.open(Need::Commands)?;
+    match builder.healthcheck(WITHIN).await {
+        Ok(()) => program::print_line("Healthcheck passed"),
+        Err(error) => Err(CommandError::failed(format_args!(
+            "Healthcheck failed: {error}"
+        ))),
+    }
+}

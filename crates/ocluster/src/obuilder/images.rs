@@ -1,0 +1,137 @@
+//! `obuilder image`: base images that were brought by hand.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use jiff::Timestamp;
+use obuilder::image::{Import, Imported, Library, Platform};
+use serde_json::{Value, json};
+
+use super::output::{OutputArgs, size, table};
+use super::store_args::{StoreArgs, library};
+use crate::capability_args::require_file;
+use crate::error::CommandError;
+use crate::program;
+use crate::quote::quoted;
+
+/// List, import or remove base images
+///
+/// Images that were imported need no registry and no Docker engine.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the imported images
+    Ls {
+        #[command(flatten)]
+        output: OutputArgs,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Import an image, for specs that say (from NAME)
+    ///
+    /// From the archive that `docker save` makes, an OCI layout, an archive of a root filesystem, or a directory.
+    Import {
+        /// What specs will call it
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The archive or directory
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+    /// Remove an imported image; what was built from it stays
+    Rm {
+        /// Its name
+        #[arg(value_name = "NAME")]
+        name: String,
+        #[command(flatten)]
+        store: StoreArgs,
+    },
+}
+
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+    match args.command {
+        Command::Ls { output, store } => {
+            let store = store.open_store()?;
+            let images = library(&*store).list().map_err(CommandError::caused)?;
+            output.print(
+                || text(&images),
+                || json!({ "images": images.iter().map(image_json).collect::<Vec<_>>() }),
+            )
+        }
+        Command::Import { name, path, store } => {
+            require_file(&path, "argument PATH")?;
+            let store = store.open_store()?;
+            let library = library(&*store);
+            let importing = tokio::task::spawn_blocking(move || import(&library, &name, path));
+            let image = importing.await.map_err(CommandError::caused)??;
+            program::print_line(format_args!(
+                "Imported {} ({}, {})",
+                image.name,
+                image.kind,
+                size(image.size)
+            ))
+        }
+        Command::Rm { name, store } => {
+            let store = store.open_store()?;
+            let removed = library(&*store).remove(&name);
+            match removed.map_err(CommandError::caused)? {
+                true => Ok(()),
+                false => Err(CommandError::failed(format_args!(
+                    "there is no imported image {}",
+                    quoted(&name)
+                ))
+                .hint("`obuilder image ls` shows those there are")),
+            }
+        }
+    }
+}
+
+fn import(library: &Library, name: &str, path: PathBuf) -> Result<Imported, CommandError> {
+    let import = Import {
+        name,
+        path: &path,
+        platform: &Platform::here(),
+        when: Timestamp::now().to_string(),
+    };
+    library.import(&import).map_err(CommandError::caused)
+}
+
+fn text(images: &[Imported]) -> String {
+    let heading = ["IMAGE", "SIZE", "IMPORTED", "FROM"].map(str::to_owned);
+    let mut rows = vec![heading.to_vec()];
+    for image in images {
+        rows.push(vec![
+            image.name.clone(),
+            size(image.size),
+            image.when.clone(),
+            format!("{} ({})", image.source, image.kind),
+        ]);
+    }
+    table(&rows)
+}
+
+fn image_json(image: &Imported) -> Value {
+    let Imported {
+        name,
+        source,
+        kind,
+        digest,
+        size,
+        when,
+    } = image;
+    json!({
+        "name": name,
+        "source": source,
+        "kind": kind,
+        "digest": digest.to_string(),
+        "size": size,
+        "imported": when,
+    })
+}

@@ -1,0 +1,81 @@
+//! `obuilder`: builds specs on this machine, and looks after what was built.
+
+mod build;
+mod caches;
+mod clean;
+mod console;
+mod disk_usage;
+mod dockerfile;
+mod export;
+mod healthcheck;
+mod images;
+mod output;
+mod result_id;
+mod results;
+mod shell;
+mod spec_file;
+mod store_args;
+mod tree;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::CommandError;
+use crate::logging::{LoggingArgs, Verbosity};
+use crate::program;
+
+const NAME: &str = "obuilder";
+
+/// Runs `obuilder`.
+pub fn main() -> ExitCode {
+    program::run(NAME, run)
+}
+
+/// Build specs step by step, with every step cached
+///
+/// Results are kept in a store, which one process at a time may use. An ID may be shortened as long as it is clear which
+/// result is meant. Exit codes: 0 when all went well, 1 when something failed, 124 when the command line is wrong,
+/// 130 when Ctrl-C cancelled it; `shell` ends as its command does.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    logging: LoggingArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::Args),
+    Dockerfile(dockerfile::Args),
+    Healthcheck(healthcheck::Args),
+    Ls(results::ListArgs),
+    Log(results::LogArgs),
+    Export(export::Args),
+    Shell(shell::Args),
+    Delete(clean::DeleteArgs),
+    Clean(clean::CleanArgs),
+    Df(disk_usage::Args),
+    Cache(caches::Args),
+    Image(images::Args),
+}
+
+async fn run(args: Args) -> Result<(), CommandError> {
+    args.logging.start(Verbosity::Warning);
+    match args.command {
+        Command::Build(command) => build::run(command, &args.logging).await,
+        Command::Dockerfile(command) => dockerfile::run(&command),
+        Command::Healthcheck(command) => healthcheck::run(command).await,
+        Command::Ls(command) => results::list(command).await,
+        Command::Log(command) => results::log(command).await,
+        Command::Export(command) => export::run(command).await,
+        Command::Shell(command) => shell::run(command).await,
+        Command::Delete(command) => clean::delete(command).await,
+        Command::Clean(command) => clean::clean(command).await,
+        Command::Df(command) => disk_usage::run(&command),
+        Command::Cache(command) => caches::run(command).await,
+        Command::Image(command) => images::run(command).await,
+    }
+}

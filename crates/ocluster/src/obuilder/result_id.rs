@@ -1,0 +1,90 @@
+//! Results as a command line names them: by their id, or by as much of it as is needed.
+
+use std::str::FromStr;
+
+use obuilder::StepId;
+use obuilder::builder::Builder;
+
+use crate::error::CommandError;
+
+/// How many results are named when it is not clear which is meant.
+const SHOWN: usize = 5;
+
+/// The id of a result, or how it begins.
+#[derive(Clone, Debug)]
+pub(super) struct ResultId(String);
+
+impl FromStr for ResultId {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_id = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit());
+        match is_id {
+            true => Ok(Self(text.to_ascii_lowercase())),
+            false => Err("an id has up to 64 hexadecimal digits"),
+        }
+    }
+}
+
+impl ResultId {
+    /// Returns the one result that is meant.
+    pub(super) fn find(&self, builder: &Builder) -> Result<StepId, CommandError> {
+        let results = builder.store().results().map_err(CommandError::caused)?;
+        self.pick(results.into_iter().map(|result| result.id))
+    }
+
+    /// Returns the one result that is meant, or the id if it is a whole one: there may be traces of it to remove.
+    pub(super) fn find_or_whole(&self, builder: &Builder) -> Result<StepId, CommandError> {
+        self.0.parse().or_else(|_| self.find(builder))
+    }
+
+    fn pick(&self, ids: impl IntoIterator<Item = StepId>) -> Result<StepId, CommandError> {
+        let begins = |id: &StepId| id.to_string().starts_with(&self.0);
+        let mut found: Vec<StepId> = ids.into_iter().filter(begins).collect();
+        found.sort_unstable();
+        match found.as_slice() {
+            [] => Err(CommandError::failed(format_args!(
+                "there is no result whose id begins with {}",
+                self.0
+            ))
+            .hint("`obuilder ls` shows those there are")),
+            [id] => Ok(*id),
+            several => {
+                let shown: Vec<String> =
+                    several.iter().take(SHOWN).map(StepId::to_string).collect();
+                let more = if several.len() > SHOWN { " …" } else { "" };
+                Err(CommandError::failed(format_args!(
+                    "{} results have an id that begins with {}: {}{more}",
+                    several.len(),
+                    self.0,
+                    shown.join(" ")
+                )))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn an_id_may_be_shortened_while_it_is_clear_which_is_meant() {
+        let ids: Vec<StepId> = (0..40u8).map(|n| StepId::of(&[n])).collect();
+        let pick = |text: &str| {
+            let id: ResultId = text.parse().unwrap();
+            id.pick(ids.iter().copied()).map_err(|e| e.message)
+        };
+        let first = ids[0];
+        assert_eq!(pick(&first.to_string()), Ok(first));
+        assert_eq!(pick(&first.to_string()[..6].to_uppercase()), Ok(first));
+        expect!["there is no result whose id begins with 0123"]
+            .assert_eq(&pick("0123").unwrap_err());
+        expect![[""]].assert_eq(&pick("6").unwrap_err());
+        for text in ["", "xyz", &"0".repeat(65), "../x"] {
+            assert!(text.parse::<ResultId>().is_err(), "{text}");
+        }
+    }
+}

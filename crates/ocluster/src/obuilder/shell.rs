@@ -1,0 +1,42 @@
+//! `obuilder shell`: trying things in a copy of a result.
+
+use obuilder::sandbox::Exit;
+
+use super::result_id::ResultId;
+use super::store_args::{Need, StoreArgs};
+use crate::error::CommandError;
+use crate::signals::Interrupts;
+
+/// Run a command in a copy of a result, which is thrown away afterwards
+///
+/// As root, in /, with the environment of the base image and the network of this machine.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The result
+    #[arg(value_name = "ID")]
+    id: ResultId,
+    /// The command and its arguments [default: a shell]
+    #[arg(value_name = "CMD", last = true)]
+    command: Vec<String>,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
+    // What is typed is for the command, Ctrl-C too; and the copy has to be removed in the end.
+    let _interrupts = Interrupts::listen()?;
+    let builder = args.store.open(Need::Commands)?;
+    let id = args.id.find(&builder)?;
+    let argv = match args.command.as_slice() {
+        [] => None,
+        words => Some(words.iter().map(|word| word.as_str().into()).collect()),
+    };
+    let exit = builder.shell(&id, argv).await;
+    match exit.map_err(CommandError::caused)? {
+        Exit::Status(0) => Ok(()),
+        Exit::Status(status) => Err(CommandError::ended(u8::try_from(status).unwrap_or(1))),
+        Exit::Signal(signal) => Err(CommandError::ended(
+            u8::try_from(signal.saturating_add(128)).unwrap_or(1),
+        )),
+    }
+}

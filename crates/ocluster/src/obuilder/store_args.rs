@@ -1,0 +1,88 @@
+//! Which store is meant, and how commands run in it.
+
+use std::ffi::OsString;
+use std::rc::Rc;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use obuilder::Setup;
+use obuilder::builder::Builder;
+use obuilder::image::Library;
+use obuilder::sandbox::Runtime;
+use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
+
+use crate::error::CommandError;
+
+/// The options of every command that uses a store.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Store")]
+pub(super) struct StoreArgs {
+    /// Where results are kept: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
+    #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
+    store: Option<StorePlace>,
+    /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
+    #[arg(long, value_name = "MODE")]
+    rsync_mode: Option<RsyncMode>,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
+}
+
+/// The options about how commands run. Commands that run nothing take them too, so that one set of options does for all.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Sandbox")]
+struct SandboxArgs {
+    /// What makes the containers: builtin, a program with the command line of runc, or a path to one
+    #[arg(long, value_name = "NAME", default_value = Runtime::DEFAULT)]
+    runtime: OsString,
+    /// Let commands think that what they wrote is on the disk
+    #[arg(long)]
+    fast_sync: bool,
+}
+
+/// Whether commands are going to be run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// They are, so there must be a runtime.
+    Commands,
+    /// They are not.
+    Results,
+}
+
+impl StoreArgs {
+    /// Opens the store alone.
+    pub(super) fn open_store(&self) -> Result<Rc<dyn Store>, CommandError> {
+        store::open(&self.spec()?).map_err(CommandError::caused)
+    }
+
+    /// Opens the store, and what is needed to build in it.
+    pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
+        let runtime = match need {
+            Need::Commands => self.sandbox.runtime.clone(),
+            // The one that is always there.
+            Need::Results => Runtime::BUILTIN.into(),
+        };
+        let setup = Setup {
+            store: self.spec()?,
+            runtime,
+            fast_sync: self.sandbox.fast_sync,
+            env: std::env::vars_os().collect(),
+        };
+        setup.open().map_err(CommandError::caused)
+    }
+
+    fn spec(&self) -> Result<StoreSpec, CommandError> {
+        let spec =
+            StoreSpec::new(self.store.clone(), self.rsync_mode).map_err(CommandError::usage)?;
+        if !rustix::process::geteuid().is_root() {
+            return Err(CommandError::failed(
+                "a store needs root: its files belong to the users of containers",
+            )
+            .hint("run it with sudo"));
+        }
+        Ok(spec)
+    }
+}
+
+/// Returns the images that were imported into a store.
+pub(super) fn library(store: &dyn Store) -> Library {
+    Library::new(store.state_dir())
+}

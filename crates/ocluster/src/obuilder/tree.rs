@@ -1,0 +1,112 @@
+//! Results as a tree: each below what it was made from.
+
+use std::collections::{BTreeMap, HashSet};
+
+use obuilder::StepId;
+use obuilder::builder::Entry;
+
+/// A line of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Line {
+    /// What stands before the id: where it branches off.
+    pub(super) indent: String,
+    pub(super) entry: Entry,
+}
+
+/// Returns results in the order of a tree, those made first first. A result that alone is based on another stands below
+/// it without an indent, so that a build with many steps does not run out of the line.
+///
+/// With `root`, only that result and what is based on it.
+pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
+    let there: HashSet<StepId> = entries.iter().map(|entry| entry.id).collect();
+    let mut tree: BTreeMap<Option<StepId>, Vec<Entry>> = BTreeMap::new();
+    for entry in entries {
+        let base = entry.base.filter(|base| there.contains(base));
+        let place = if root == Some(&entry.id) { None } else { base };
+        tree.entry(place).or_default().push(entry);
+    }
+    let mut tops = tree.remove(&None).unwrap_or_default();
+    tops.retain(|top| root.is_none_or(|root| *root == top.id));
+    // What is still to be shown, the next one last; without recursion, as a chain of steps may be long.
+    let mut ahead: Vec<(String, String, Entry)> = Vec::new();
+    let mut lines = Vec::new();
+    push(&mut ahead, "", tops, false);
+    while let Some((indent, below, entry)) = ahead.pop() {
+        let children = tree.remove(&Some(entry.id)).unwrap_or_default();
+        let branches = children.len() > 1;
+        push(&mut ahead, &below, children, branches);
+        lines.push(Line { indent, entry });
+    }
+    lines
+}
+
+/// Puts siblings before what is ahead.
+fn push(
+    ahead: &mut Vec<(String, String, Entry)>,
+    indent: &str,
+    siblings: Vec<Entry>,
+    branches: bool,
+) {
+    let last = siblings.len().saturating_sub(1);
+    for (number, entry) in siblings.into_iter().enumerate().rev() {
+        let (own, below) = match (branches, number == last) {
+            (false, _) => ("", ""),
+            (true, false) => ("├─ ", "│  "),
+            (true, true) => ("└─ ", "   "),
+        };
+        ahead.push((format!("{indent}{own}"), format!("{indent}{below}"), entry));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn check(bases: &[Option<u8>], root: Option<u8>, expected: &Expect) {
+        let id = |number: u8| StepId::of(&[number]);
+        let entry = |(number, base): (u8, &Option<u8>)| Entry {
+            id: id(number),
+            base: base.map(id),
+            created: Timestamp::UNIX_EPOCH,
+            used: Timestamp::UNIX_EPOCH,
+        };
+        let entries: Vec<Entry> = (0..).zip(bases).map(entry).collect();
+        let number = |line: &Line| (0..).find(|n| id(*n) == line.entry.id).unwrap();
+        let text: Vec<String> = lines(entries, root.map(id).as_ref())
+            .iter()
+            .map(|line| format!("{}{}", line.indent, number(line)))
+            .collect();
+        expected.assert_eq(&text.join("\n"));
+    }
+
+    /// Two images; steps 2 to 4 in a row, from which 5 and 7 branch off, and 6 goes on from 5.
+    const BASES: [Option<u8>; 9] = [
+        None,
+        None,
+        Some(0),
+        Some(2),
+        Some(3),
+        Some(4),
+        Some(5),
+        Some(4),
+        Some(1),
+    ];
+
+    #[test]
+    fn only_branches_are_indented() {
+        check(&BASES, None, &expect![]);
+    }
+
+    #[test]
+    fn a_part_of_the_tree_can_be_shown() {
+        check(&BASES, Some(4), &expect![]);
+    }
+
+    #[test]
+    fn a_result_whose_base_is_not_known_is_shown_all_the_same() {
+        check(&[Some(7), Some(0)], None, &expect![]);
+    }
+}
