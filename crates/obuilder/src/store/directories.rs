@@ -187,14 +187,17 @@ impl<B: Backend> Shared<B> {
         result: &Path,
     ) -> Result<(), StoreError> {
         let settled = self.backend.settle(place, base)?;
-        self.mark(&id.to_string())?;
-        fs::rename(&settled, result).doing("publishing", result)?;
+        let published = self
+            .mark(&id.to_string())
+            .and_then(|()| fs::rename(&settled, result).doing("publishing", result));
+        if settled != place {
+            let other = if published.is_ok() { place } else { &settled };
+            self.remove_and_log(other);
+        }
+        published?;
         // It is published, so what fails now is not an error of the step.
         if let Err(error) = self.backend.seal(result) {
             tracing::warn!("{error}");
-        }
-        if settled != place {
-            self.remove_and_log(place);
         }
         if base.is_none() {
             // A base image is the dearest to lose.

@@ -11,9 +11,10 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::io::Errno;
-use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
+use rustix::ioctl::{NoArg, Opcode, Setter, Updater, ioctl, opcode};
 
 const MAGIC: u8 = 0x94;
+const SYNC: Opcode = opcode::none(MAGIC, 8);
 const DESTROY: Opcode = opcode::write::<Name>(MAGIC, 15);
 const SNAPSHOT: Opcode = opcode::write::<Copy>(MAGIC, 23);
 const CREATE: Opcode = opcode::write::<Copy>(MAGIC, 24);
@@ -87,6 +88,13 @@ pub(super) fn make_read_only(subvolume: &File) -> io::Result<()> {
     Ok(done?)
 }
 
+/// Writes everything to the disk, and has the filesystem free what was deleted, which it does only then.
+pub(super) fn sync(root: &File) -> io::Result<()> {
+    // SAFETY: the number is that of BTRFS_IOC_SYNC, which takes no argument.
+    let done = unsafe { ioctl(root, NoArg::<SYNC>::new()) };
+    Ok(done?)
+}
+
 /// Returns how many deleted subvolumes of the filesystem still take space. None, as far as a kernel before 6.13 says.
 pub(super) fn being_deleted(root: &File) -> io::Result<usize> {
     let mut wait = Wait {
@@ -135,8 +143,9 @@ mod tests {
         assert_eq!(size_of::<Name>(), 4096);
         assert_eq!(size_of::<Copy>(), 4096);
         assert_eq!(size_of::<Wait>(), 16);
-        let numbers = [DESTROY, SNAPSHOT, CREATE, SET_FLAGS, WAIT];
+        let numbers = [SYNC, DESTROY, SNAPSHOT, CREATE, SET_FLAGS, WAIT];
         let expected = [
+            0x9408,
             0x5000_940f,
             0x5000_9417,
             0x5000_9418,

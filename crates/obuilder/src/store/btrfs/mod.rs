@@ -95,9 +95,11 @@ impl Backend for Btrfs {
 
     fn being_deleted(&self) -> Result<usize, StoreError> {
         let root = File::open(&self.root).doing("opening", &self.root)?;
-        // What has been deleted is freed only once that is on the disk.
-        rustix::fs::syncfs(&root).doing("syncing", &self.root)?;
-        ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)
+        let left =
+            ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)?;
+        // Space is free once the disk knows, so this comes last.
+        ioctl::sync(&root).doing("syncing", &self.root)?;
+        Ok(left)
     }
 
     fn space(&self, root: &Path) -> Result<Space, StoreError> {
