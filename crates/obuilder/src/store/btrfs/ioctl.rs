@@ -135,7 +135,7 @@ fn zero_ended<const LENGTH: usize>(name: &OsStr) -> io::Result<[u8; LENGTH]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CREATE, Copy, DESTROY, Name, SET_FLAGS, SNAPSHOT, WAIT, Wait};
+    use super::{CREATE, Copy, DESTROY, Name, SET_FLAGS, SNAPSHOT, SYNC, WAIT, Wait};
 
     /// The numbers hold the sizes, so what does not fit the kernel's structure would be no call of btrfs.
     #[test]
