@@ -195,10 +195,6 @@ impl<B: Backend> Shared<B> {
             self.remove_and_log(other);
         }
         published?;
-        // It is published, so what fails now is not an error of the step.
-        if let Err(error) = self.backend.seal(result) {
-            tracing::warn!("{error}");
-        }
         if base.is_none() {
             // A base image is the dearest to lose.
             self.marks.sync_soon(&self.background);

@@ -1,7 +1,7 @@
 //! Results as subvolumes: a copy is a snapshot, which costs the same whatever is in it.
 //!
-//! A draft is a writable snapshot of its base's result. It *becomes* the result, by getting its name and being made
-//! read-only: a second snapshot, as upstream makes, would have the disk written to twice in a step.
+//! A draft is a writable snapshot of its base's result, and *becomes* the result by getting its name. Upstream makes a second
+//! snapshot, read-only; but that, and making a subvolume read-only too, has everything written to the disk once more.
 
 mod ioctl;
 
@@ -55,11 +55,6 @@ impl Backend for Btrfs {
             unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
         }
         Ok(rootfs)
-    }
-
-    fn seal(&self, result: &Path) -> Result<(), StoreError> {
-        let subvolume = File::open(result).doing("opening", result)?;
-        ioctl::make_read_only(&subvolume).doing("making read-only", result)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
