@@ -31,11 +31,6 @@ pub(super) trait Backend: Send + Sync + 'static {
         Ok(place.to_owned())
     }
 
-    /// Protects a result, once it has its name.
-    fn seal(&self, _result: &Path) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     /// Removes a place, a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;
 

@@ -46,8 +46,10 @@ impl Lock {
             }
             Err(error) => return Err(error.into()),
         }
-        file.set_len(0)?;
-        writeln!(file, "{} (pid {})", program(), std::process::id())?;
+        let owner = format!("{} (pid {})\n", program(), std::process::id());
+        file.write_all(owner.as_bytes())?;
+        // Not to nothing first: ext4 takes that for a file to be saved, and writes it to the disk when it is closed.
+        file.set_len(owner.len() as u64)?;
         Ok(Locked::Ours(Self(file)))
     }
 }

@@ -260,11 +260,11 @@ pub(crate) async fn a_full_disk_loses_nothing(ground: Ground) {
     let filler = disk.path().join("filler");
     fs::create_dir(&filler).unwrap();
     fill(&draft.rootfs.join("large"), 1 << 16);
-    for size in [1 << 12, 1, 0] {
+    for size in [1 << 12, 0] {
         fill_with_files(&filler, size);
     }
     let mut full = 0;
-    for n in 0..20 {
+    for n in 0..5 {
         match store
             .begin(&id(&format!("more {n}")), Some(&id("step")))
             .await
@@ -291,7 +291,7 @@ pub(crate) async fn a_full_disk_loses_nothing(ground: Ground) {
 
     // With room again everything goes on. Nothing is lost, and nothing half done is left.
     fs::remove_dir_all(&filler).unwrap();
-    for n in 0..20 {
+    for n in 0..5 {
         store.delete(&id(&format!("more {n}"))).await.unwrap();
     }
     store.complete_deletes().await.unwrap();
@@ -318,11 +318,7 @@ fn fill(path: &Path, size: usize) {
     };
     let block = vec![b'x'; size];
     for _ in 0..1 << 16 {
-        if file
-            .write_all(&block)
-            .and_then(|()| file.sync_data())
-            .is_err()
-        {
+        if file.write_all(&block).is_err() {
             return;
         }
     }

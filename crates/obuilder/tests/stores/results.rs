@@ -227,6 +227,8 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::remove_dir_all(root.join("dir")).unwrap();
         fs::create_dir(root.join("dir")).unwrap();
         fs::write(root.join("dir/one"), "1").unwrap();
+        fs::create_dir(root.join("new")).unwrap();
+        fs::write(root.join("new/gone-in-2"), "1").unwrap();
         fs::remove_file(root.join("file")).unwrap();
         fs::remove_file(root.join("becomes-dir")).unwrap();
         fs::create_dir(root.join("becomes-dir")).unwrap();
@@ -238,6 +240,7 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::remove_dir_all(root.join("dir")).unwrap();
         fs::create_dir_all(root.join("dir/sub")).unwrap();
         fs::write(root.join("dir/sub/two"), "2").unwrap();
+        fs::remove_file(root.join("new/gone-in-2")).unwrap();
         fs::write(root.join("file"), "2").unwrap();
     })
     .await;
@@ -258,15 +261,25 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
     };
     let expected = [
         r#""" "becomes-dir" "becomes-file" "becomes-file/old" "dir" "dir/old" "dir/sub" "dir/sub/old" "file""#,
-        r#""" "becomes-dir" "becomes-file" "dir" "dir/one""#,
-        r#""" "becomes-dir" "becomes-file" "dir" "dir/sub" "dir/sub/two" "file""#,
-        r#""" "becomes-dir" "becomes-file" "dir" "dir/sub" "dir/three" "file""#,
+        r#""" "becomes-dir" "becomes-file" "dir" "dir/one" "new" "new/gone-in-2""#,
+        r#""" "becomes-dir" "becomes-file" "dir" "dir/sub" "dir/sub/two" "file" "new""#,
+        r#""" "becomes-dir" "becomes-file" "dir" "dir/sub" "dir/three" "file" "new""#,
     ];
     for (index, expected) in expected.into_iter().enumerate() {
         assert_eq!(
             names(shown(&store, &index.to_string()).await),
             expected,
             "{index}"
+        );
+    }
+    // Nor does it come back when a long chain is made shorter.
+    if !ground.kind.copies() {
+        for n in 4..80 {
+            step(&store, &n.to_string(), Some(&(n - 1).to_string()), |_| {}).await;
+        }
+        assert_eq!(
+            Some(&*names(shown(&store, "79").await)),
+            expected.last().copied()
         );
     }
 }
