@@ -118,11 +118,11 @@ impl Container {
                 // The runtime may have something to say, and must not wait for somebody to read it.
                 let reading = async {
                     drop(copy(pipe.as_mut(), &Nowhere).await);
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 };
                 tokio::select! {
                     killed = self.kill() => killed?,
-                    never = reading => never,
+                    () = reading => {}
                 }
                 Err(why)
             }
