@@ -190,8 +190,9 @@ fn unmount_secrets(dir: &Path) -> io::Result<()> {
 fn prepare(rootfs: &Path, command: &Command) -> Result<(), SandboxError> {
     for name in inside::COVERED {
         // Older runtimes follow a link there to a directory of the machine (CVE-2026-41579).
-        inside::ensure_plain(rootfs, name)
-            .map_err(|source| io_error(format!("the image's /{name} is no directory"), source))?;
+        inside::ensure_plain(rootfs, name).map_err(|source| {
+            io_error(format!("the image's /{name} cannot be mounted on"), source)
+        })?;
     }
     let resolv_conf = (command.network == Network::Host).then_some(&b"/etc/resolv.conf"[..]);
     let files = std::iter::once(&b"/etc/hosts"[..])

@@ -21,7 +21,7 @@ use crate::Sink;
 const PIPE_SIZE: usize = 256 << 10;
 
 /// How often a container is killed that does not end. The runtime may not have made it yet when it first is.
-const KILL_ATTEMPTS: u32 = 15;
+const KILL_ATTEMPTS: u32 = 10;
 /// How long it has to end the first time, and at most: twice as long each time.
 const FIRST_KILL_GRACE: Duration = Duration::from_millis(20);
 const KILL_GRACE: Duration = Duration::from_secs(1);
@@ -112,51 +112,53 @@ impl Container {
         output: &dyn Sink,
         cancel: &CancellationToken,
     ) -> Result<Exit, SandboxError> {
-        let status = {
-            let copying = copy(pipe.as_mut(), output);
-            let mut copying = std::pin::pin!(copying);
-            let mut copied = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => break Err(SandboxError::Cancelled),
-                    result = copying.as_mut(), if !copied => match result {
-                        Ok(()) => copied = true,
-                        Err(error) => break Err(SandboxError::Log(error)),
-                    },
-                    status = self.child.wait() => {
-                        if !copied {
-                            match tokio::time::timeout(DRAIN_GRACE, copying).await {
-                                Ok(Ok(())) => {}
-                                Ok(Err(error)) => {
-                                    self.ended(status)?;
-                                    return Err(SandboxError::Log(error));
-                                }
-                                Err(_) => tracing::warn!(
-                                    "container {} has ended, but something holds on to its output",
-                                    self.bundle.id()
-                                ),
-                            }
-                        }
-                        break Ok(status);
-                    }
-                }
-            }
-        };
-        match status {
+        match self.watch(pipe.as_mut(), output, cancel).await {
             Ok(status) => self.ended(status),
             Err(why) => {
                 // The runtime may have something to say, and must not wait for somebody to read it.
-                let draining = copy(pipe.as_mut(), &Nowhere);
-                let mut draining = std::pin::pin!(draining);
-                let killing = self.kill();
+                let reading = async {
+                    drop(copy(pipe.as_mut(), &Nowhere).await);
+                    std::future::pending::<()>().await;
+                };
                 tokio::select! {
-                    result = killing => result?,
-                    never = async { drop(draining.as_mut().await); std::future::pending().await } => never,
+                    killed = self.kill() => killed?,
+                    () = reading => {}
                 }
                 Err(why)
             }
         }
+    }
+
+    /// Passes on the output until the container ends. If this fails, it has to be killed.
+    async fn watch(
+        &mut self,
+        pipe: Option<&mut pipe::Receiver>,
+        output: &dyn Sink,
+        cancel: &CancellationToken,
+    ) -> Result<io::Result<ExitStatus>, SandboxError> {
+        let mut copying = std::pin::pin!(copy(pipe, output));
+        let mut copied = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(SandboxError::Cancelled),
+                result = copying.as_mut(), if !copied => {
+                    result.map_err(SandboxError::Log)?;
+                    copied = true;
+                }
+                status = self.child.wait() => break status,
+            }
+        };
+        if !copied {
+            match tokio::time::timeout(DRAIN_GRACE, copying).await {
+                Ok(result) => result.map_err(SandboxError::Log)?,
+                Err(_) => tracing::warn!(
+                    "container {} has ended, but something holds on to its output",
+                    self.bundle.id()
+                ),
+            }
+        }
+        Ok(status)
     }
 
     /// Kills everything in the container, and waits until it has gone.
@@ -173,16 +175,17 @@ impl Container {
                 return Ok(());
             }
         }
-        // The runtime hangs. What it was to look after goes before it does.
-        cgroup::kill(self.bundle.id());
+        // The runtime hangs. What it was to look after goes with it.
         let killed = self.child.start_kill();
         let waited = tokio::time::timeout(RUNTIME_GRACE, self.child.wait()).await;
-        if killed.is_ok() && waited.is_ok() {
-            cgroup::kill(self.bundle.id());
-            if cgroup::remove(self.bundle.id()).is_ok() {
-                self.has_ended = true;
-                return Ok(());
-            }
+        let id = self.bundle.id().to_owned();
+        let ended = tokio::task::spawn_blocking(move || {
+            cgroup::end(&id, RUNTIME_GRACE);
+            cgroup::remove(&id)
+        });
+        if killed.is_ok() && waited.is_ok() && matches!(ended.await, Ok(Ok(()))) {
+            self.has_ended = true;
+            return Ok(());
         }
         Err(SandboxError::Stuck(format!(
             "cannot kill container {}: {}",
