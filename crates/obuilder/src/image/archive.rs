@@ -101,8 +101,12 @@ impl<R: Read> Archive<R> {
 
     /// Reads from the contents of the last entry; returns 0 at their end.
     pub(crate) fn read(&mut self, entry: &mut Entry, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(entry.stored).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.reader.read(buffer.get_mut(..most).unwrap_or_default())?;
+        let most = usize::try_from(entry.stored)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let read = self
+            .reader
+            .read(buffer.get_mut(..most).unwrap_or_default())?;
         if read == 0 && most > 0 {
             return Err(cut_off());
         }
@@ -144,12 +148,17 @@ impl<R: Read> Archive<R> {
 
     fn header(&mut self) -> io::Result<Option<Header>> {
         // An archive that ends without its two empty blocks is as good as one with them: some programs leave them out.
-        let Some(block) = self.block()?.filter(|block| block.iter().any(|byte| *byte != 0)) else {
+        let Some(block) = self
+            .block()?
+            .filter(|block| block.iter().any(|byte| *byte != 0))
+        else {
             return Ok(None);
         };
         let header = Header::from_byte_slice(&block).clone();
         if !has_checksum(&header) {
-            return Err(invalid("not a tar archive, or a damaged one: wrong checksum of a header"));
+            return Err(invalid(
+                "not a tar archive, or a damaged one: wrong checksum of a header",
+            ));
         }
         Ok(Some(header))
     }
@@ -174,18 +183,26 @@ impl<R: Read> Archive<R> {
     }
 
     fn entry(&mut self, header: &Header, described: Described) -> io::Result<Entry> {
-        let path: BString = described.path.unwrap_or_else(|| header.path_bytes().into_owned().into());
+        let path: BString = described
+            .path
+            .unwrap_or_else(|| header.path_bytes().into_owned().into());
         let link = || {
-            let link = header.link_name_bytes().map(|link| BString::from(link.into_owned()));
+            let link = header
+                .link_name_bytes()
+                .map(|link| BString::from(link.into_owned()));
             described.link.clone().or(link).unwrap_or_default()
         };
         let stored = described.size.map_or_else(|| header.entry_size(), Ok)?;
         let (kind, stored) = match header.entry_type() {
             // Archives older than directories in archives say so by the name alone.
             EntryType::Regular if path.ends_with(b"/") => (Kind::Directory, 0),
-            EntryType::Regular | EntryType::Continuous => {
-                (Kind::File { size: stored, parts: None }, stored)
-            }
+            EntryType::Regular | EntryType::Continuous => (
+                Kind::File {
+                    size: stored,
+                    parts: None,
+                },
+                stored,
+            ),
             EntryType::GNUSparse => (self.sparse(header, stored)?, stored),
             EntryType::Directory => (Kind::Directory, 0),
             EntryType::Symlink => (Kind::Symlink(link()), 0),
@@ -201,7 +218,9 @@ impl<R: Read> Archive<R> {
             }
             other => {
                 let byte = char::from(other.as_byte());
-                return Err(invalid(&format!("{path:?} is of a kind that is not known: {byte:?}")));
+                return Err(invalid(&format!(
+                    "{path:?} is of a kind that is not known: {byte:?}"
+                )));
             }
         };
         self.unread = stored.saturating_add(padding(stored));
@@ -229,7 +248,11 @@ impl<R: Read> Archive<R> {
             if !part.is_empty() {
                 parts.push((part.offset()?, part.length()?));
             }
-            if parts.len() > MAX_PARTS { Err(bad()) } else { Ok(()) }
+            if parts.len() > MAX_PARTS {
+                Err(bad())
+            } else {
+                Ok(())
+            }
         };
         gnu.sparse.iter().try_for_each(&mut add)?;
         let mut more = gnu.is_extended();
@@ -247,13 +270,19 @@ impl<R: Read> Archive<R> {
             if *offset < end {
                 return Err(bad());
             }
-            end = offset.checked_add(*length).filter(|end| *end <= size).ok_or_else(bad)?;
+            end = offset
+                .checked_add(*length)
+                .filter(|end| *end <= size)
+                .ok_or_else(bad)?;
             sum = sum.saturating_add(*length);
         }
         if sum != stored {
             return Err(bad());
         }
-        Ok(Kind::File { size, parts: Some(parts) })
+        Ok(Kind::File {
+            size,
+            parts: Some(parts),
+        })
     }
 }
 
@@ -271,7 +300,9 @@ fn read_records(mut records: &[u8], described: &mut Described) -> io::Result<()>
     let bad = || invalid("an extended header is wrong");
     while !records.is_empty() {
         let (digits, _) = records.split_once_str(b" ").ok_or_else(bad)?;
-        let length: usize = number(digits).and_then(|n| n.try_into().ok()).ok_or_else(bad)?;
+        let length: usize = number(digits)
+            .and_then(|n| n.try_into().ok())
+            .ok_or_else(bad)?;
         let record = records.get(digits.len() + 1..length).ok_or_else(bad)?;
         let record = record.strip_suffix(b"\n").ok_or_else(bad)?;
         let (key, value) = record.split_once_str(b"=").ok_or_else(bad)?;
@@ -308,7 +339,11 @@ fn time(text: &[u8]) -> Option<(i64, u32)> {
     let text = std::str::from_utf8(text).ok()?;
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let whole: i64 = seconds.parse().ok()?;
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    let digits: String = fraction
+        .chars()
+        .chain("000000000".chars())
+        .take(9)
+        .collect();
     let nanoseconds: u32 = digits.parse().ok()?;
     if seconds.starts_with('-') && nanoseconds > 0 {
         return Some((whole.checked_sub(1)?, 1_000_000_000 - nanoseconds));
@@ -334,7 +369,10 @@ fn invalid(what: &str) -> io::Error {
 }
 
 fn cut_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends in the middle of a file")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "it ends in the middle of a file",
+    )
 }
 
 #[cfg(test)]
@@ -374,6 +412,9 @@ mod tests {
         header.set_cksum();
         let endless = header.as_bytes().chain(io::repeat(b'x'));
         let error = Archive::new(endless).next().unwrap_err();
-        assert_eq!(error.to_string(), "an entry's name or attributes are too long");
+        assert_eq!(
+            error.to_string(),
+            "an entry's name or attributes are too long"
+        );
     }
 }

@@ -70,7 +70,10 @@ pub enum ExportError {
 /// # Errors
 /// When a file cannot be read, or `out` not written to.
 pub fn write_tar(rootfs: &Path, out: &mut dyn Write) -> Result<(), ExportError> {
-    let mut writer = TreeWriter { out, links: HashMap::new() };
+    let mut writer = TreeWriter {
+        out,
+        links: HashMap::new(),
+    };
     writer.directory(rootfs, &mut Vec::new())?;
     writer.out.write_all(&[0; 1024]).map_err(ExportError::Write)
 }
@@ -86,7 +89,11 @@ pub fn write_image(export: &Export<'_>, out: &mut dyn Write) -> Result<Digest, E
     let mut sink = Hashing::new(io::sink());
     write_tar(export.rootfs, &mut sink)?;
     let (_, digest, size) = sink.finish();
-    let layer = Descriptor { digest, size, ..Descriptor::of(model::LAYER, b"") };
+    let layer = Descriptor {
+        digest,
+        size,
+        ..Descriptor::of(model::LAYER, b"")
+    };
     let documents = Documents::of(export, &layer)?;
 
     let mut out = Members { out };
@@ -135,8 +142,10 @@ impl Documents {
                 (Some(tag.to_owned()), vec![format!("{short}:{tag}")])
             }
         };
-        let annotations: Annotations =
-            name.into_iter().map(|name| (model::REF_NAME.to_owned(), name)).collect();
+        let annotations: Annotations = name
+            .into_iter()
+            .map(|name| (model::REF_NAME.to_owned(), name))
+            .collect();
         let platform = Some(export.platform.clone());
         let index = Index {
             schema_version: 2,
@@ -158,8 +167,14 @@ impl Documents {
                 (blob(&described.digest), config),
                 (blob(&digest), manifest),
                 ("index.json".to_owned(), json(serde_json::to_vec(&index))?),
-                ("manifest.json".to_owned(), json(serde_json::to_vec(&saved))?),
-                ("oci-layout".to_owned(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
+                (
+                    "manifest.json".to_owned(),
+                    json(serde_json::to_vec(&saved))?,
+                ),
+                (
+                    "oci-layout".to_owned(),
+                    br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec(),
+                ),
             ],
             manifest: digest,
         })
@@ -182,7 +197,10 @@ fn config(export: &Export<'_>, layer: &Digest) -> Result<Config, ExportError> {
             env: export.env.iter().map(text).collect::<Result<_, _>>()?,
             ..RunConfig::default()
         },
-        rootfs: Layers { kind: "layers".to_owned(), diff_ids: vec![layer.to_string()] },
+        rootfs: Layers {
+            kind: "layers".to_owned(),
+            diff_ids: vec![layer.to_string()],
+        },
         history: vec![history.into()],
     })
 }
@@ -204,7 +222,9 @@ impl Members<'_> {
         header.set_uid(0);
         header.set_gid(0);
         header.set_cksum();
-        self.out.write_all(header.as_bytes()).map_err(ExportError::Write)
+        self.out
+            .write_all(header.as_bytes())
+            .map_err(ExportError::Write)
     }
 
     fn pad(&mut self, size: u64) -> Result<(), ExportError> {
@@ -227,7 +247,10 @@ struct TreeWriter<'a> {
 
 impl TreeWriter<'_> {
     fn directory(&mut self, directory: &Path, name: &mut Vec<u8>) -> Result<(), ExportError> {
-        let unreadable = |source| ExportError::Read { path: directory.to_owned(), source };
+        let unreadable = |source| ExportError::Read {
+            path: directory.to_owned(),
+            source,
+        };
         let entries = fs::read_dir(directory).map_err(unreadable)?;
         let mut entries: Vec<_> = entries
             .map(|entry| entry.map(|entry| entry.file_name()))
@@ -240,7 +263,10 @@ impl TreeWriter<'_> {
             name.extend_from_slice(entry.as_bytes());
             let metadata = path
                 .symlink_metadata()
-                .map_err(|source| ExportError::Read { path: path.clone(), source })?;
+                .map_err(|source| ExportError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
             if metadata.is_dir() {
                 name.push(b'/');
                 self.entry(&path, name, &metadata)?;
@@ -254,7 +280,10 @@ impl TreeWriter<'_> {
     }
 
     fn entry(&mut self, path: &Path, name: &[u8], metadata: &Metadata) -> Result<(), ExportError> {
-        let unreadable = |source| ExportError::Read { path: path.to_owned(), source };
+        let unreadable = |source| ExportError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let kind = metadata.file_type();
         let mut link = Vec::new();
         let mut size = 0;
@@ -264,7 +293,11 @@ impl TreeWriter<'_> {
             link = first;
             EntryType::Link
         } else if kind.is_symlink() {
-            link = fs::read_link(path).map_err(unreadable)?.into_os_string().as_bytes().to_vec();
+            link = fs::read_link(path)
+                .map_err(unreadable)?
+                .into_os_string()
+                .as_bytes()
+                .to_vec();
             EntryType::Symlink
         } else if kind.is_file() {
             size = metadata.size();
@@ -284,7 +317,8 @@ impl TreeWriter<'_> {
         if entry_type != EntryType::Link {
             xattrs(path, &mut records).map_err(unreadable)?;
         }
-        self.write_header(header, &records).map_err(ExportError::Write)?;
+        self.write_header(header, &records)
+            .map_err(ExportError::Write)?;
         if size > 0 {
             self.contents(path, size)?;
         }
@@ -323,7 +357,10 @@ impl TreeWriter<'_> {
     }
 
     fn contents(&mut self, path: &Path, size: u64) -> Result<(), ExportError> {
-        let unreadable = |source| ExportError::Read { path: path.to_owned(), source };
+        let unreadable = |source| ExportError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let flags = OFlags::NOFOLLOW.bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
         let mut file: io::Take<File> = file.map_err(unreadable)?.take(size);
@@ -401,7 +438,11 @@ fn decimal(seconds: i64, nanoseconds: i64) -> String {
     let total = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
     let sign = if total < 0 { "-" } else { "" };
     let total = total.unsigned_abs();
-    let text = format!("{sign}{}.{:09}", total / 1_000_000_000, total % 1_000_000_000);
+    let text = format!(
+        "{sign}{}.{:09}",
+        total / 1_000_000_000,
+        total % 1_000_000_000
+    );
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
@@ -429,11 +470,16 @@ fn xattrs(path: &Path, records: &mut Vec<u8>) -> io::Result<()> {
     let mut names = vec![0; length];
     let length = rustix::fs::llistxattr(path, names.as_mut_slice())?;
     names.truncate(length);
-    let mut names: Vec<&[u8]> = names.split(|byte| *byte == 0).filter(|n| !n.is_empty()).collect();
+    let mut names: Vec<&[u8]> = names
+        .split(|byte| *byte == 0)
+        .filter(|n| !n.is_empty())
+        .collect();
     names.sort_unstable();
     for name in names {
         // Of the filesystem that the result is in, or of this machine's security module.
-        let Ok(text) = std::str::from_utf8(name) else { continue };
+        let Ok(text) = std::str::from_utf8(name) else {
+            continue;
+        };
         if text.starts_with("trusted.overlay.") || text.starts_with("user.overlay.") {
             continue;
         }

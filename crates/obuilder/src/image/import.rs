@@ -70,14 +70,23 @@ impl Library {
     pub fn import(&self, import: &Import<'_>) -> Result<Imported, LibraryError> {
         let reference = whole_name(import.name)?;
         let library = self.lock()?;
-        let metadata = import.path.metadata().map_err(failed("reading", import.path))?;
-        let source = Source { import, library: &library };
+        let metadata = import
+            .path
+            .metadata()
+            .map_err(failed("reading", import.path))?;
+        let source = Source {
+            import,
+            library: &library,
+        };
         let (kind, manifest) = if metadata.is_dir() {
             source.directory()?
         } else {
             source.file()?
         };
-        if reference.digest().is_some_and(|digest| digest != manifest.digest.to_string()) {
+        if reference
+            .digest()
+            .is_some_and(|digest| digest != manifest.digest.to_string())
+        {
             return Err(source.refused(format!(
                 "its manifest has the digest {}, which is not the one in the name",
                 manifest.digest
@@ -117,10 +126,14 @@ impl Source<'_> {
     }
 
     fn add(&self, media_type: &str, reader: impl Read) -> Result<Descriptor, LibraryError> {
-        self.library.add(media_type, reader).map_err(|error| match error {
-            LibraryError::Io { source, .. } if is_of_contents(&source) => self.unreadable(source),
-            error => error,
-        })
+        self.library
+            .add(media_type, reader)
+            .map_err(|error| match error {
+                LibraryError::Io { source, .. } if is_of_contents(&source) => {
+                    self.unreadable(source)
+                }
+                error => error,
+            })
     }
 
     fn directory(&self) -> Result<(&'static str, Descriptor), LibraryError> {
@@ -130,19 +143,22 @@ impl Source<'_> {
             let find = |digest: &Digest| self.add_from_layout(digest);
             return Ok(("OCI layout", self.image_in_index(&index, &find)?));
         }
-        let mut files = std::fs::read_dir(self.import.path).map_err(failed("reading", self.import.path))?;
+        let mut files =
+            std::fs::read_dir(self.import.path).map_err(failed("reading", self.import.path))?;
         if files.next().is_none() {
             return Err(self.refused("the directory is empty"));
         }
         // Written to a pipe that is read on this side, so that nothing is kept twice.
-        let (reader, mut writer) = io::pipe().map_err(failed("making a pipe for", self.import.path))?;
+        let (reader, mut writer) =
+            io::pipe().map_err(failed("making a pipe for", self.import.path))?;
         let path = self.import.path.to_owned();
         let packing = std::thread::spawn(move || export::write_tar(&path, &mut writer));
         let layer = self.add(model::LAYER, reader)?;
         match packing.join() {
             Ok(Ok(())) => {
                 let digest = layer.digest;
-                self.single_layer(layer, digest).map(|image| ("directory", image))
+                self.single_layer(layer, digest)
+                    .map(|image| ("directory", image))
             }
             Ok(Err(error)) => Err(self.refused(error.to_string())),
             Err(_) => Err(self.refused("packing it stopped")),
@@ -155,7 +171,10 @@ impl Source<'_> {
         let file = File::open(&path).map_err(failed("opening", &path))?;
         let added = self.add("", file)?;
         if added.digest != *digest {
-            return Err(self.refused(format!("{path:?} is damaged: its digest is {}", added.digest)));
+            return Err(self.refused(format!(
+                "{path:?} is damaged: its digest is {}",
+                added.digest
+            )));
         }
         Ok(added)
     }
@@ -172,7 +191,8 @@ impl Source<'_> {
             return Ok(image);
         }
         let (layer, contents) = self.root_archive()?;
-        self.single_layer(layer, contents).map(|image| ("root filesystem archive", image))
+        self.single_layer(layer, contents)
+            .map(|image| ("root filesystem archive", image))
     }
 
     /// Reads an archive to its end as one of images. `None` as soon as it is seen to be a root filesystem.
@@ -199,7 +219,13 @@ impl Source<'_> {
             let path: BString = bstr::join("/", &path).into();
             match &entry.kind {
                 Kind::File { parts: None, .. } => {
-                    let file = self.add("", Contents { archive: &mut archive, entry })?;
+                    let file = self.add(
+                        "",
+                        Contents {
+                            archive: &mut archive,
+                            entry,
+                        },
+                    )?;
                     members.files.insert(path, file);
                 }
                 Kind::Symlink(target) => {
@@ -265,7 +291,10 @@ impl Source<'_> {
                 }
                 let config: Config = self.library.library.document(&manifest.config.digest)?;
                 self.check_platform(&config)?;
-                return Ok(Descriptor { annotations: BTreeMap::new(), ..chosen });
+                return Ok(Descriptor {
+                    annotations: BTreeMap::new(),
+                    ..chosen
+                });
             }
         }
         Err(self.refused("its index leads to no image"))
@@ -275,7 +304,12 @@ impl Source<'_> {
         let all = &index.manifests;
         let named: Vec<&Descriptor> = all
             .iter()
-            .filter(|image| image.annotations.get(REF_NAME).is_some_and(|name| self.is_meant(name)))
+            .filter(|image| {
+                image
+                    .annotations
+                    .get(REF_NAME)
+                    .is_some_and(|name| self.is_meant(name))
+            })
             .collect();
         if let [image] = named.as_slice() {
             return Ok((*image).clone());
@@ -286,10 +320,15 @@ impl Source<'_> {
         if let Some(image) = self.import.platform.best(all) {
             return Ok(image.clone());
         }
-        let names: Vec<&str> =
-            all.iter().filter_map(|image| Some(image.annotations.get(REF_NAME)?.as_str())).collect();
+        let names: Vec<&str> = all
+            .iter()
+            .filter_map(|image| Some(image.annotations.get(REF_NAME)?.as_str()))
+            .collect();
         Err(self.refused(if is_outermost && !names.is_empty() {
-            format!("it has several images, and none is called so: {}", names.join(", "))
+            format!(
+                "it has several images, and none is called so: {}",
+                names.join(", ")
+            )
         } else {
             self.no_platform(&listed(all))
         }))
@@ -311,18 +350,32 @@ impl Source<'_> {
     }
 
     fn no_platform(&self, there: &str) -> String {
-        format!("it has no image for {}, but for: {there}", self.import.platform)
+        format!(
+            "it has no image for {}, but for: {there}",
+            self.import.platform
+        )
     }
 
-    fn saved_image(&self, saved: &[SavedImage], members: &Members) -> Result<Descriptor, LibraryError> {
+    fn saved_image(
+        &self,
+        saved: &[SavedImage],
+        members: &Members,
+    ) -> Result<Descriptor, LibraryError> {
         let is_meant = |image: &&SavedImage| {
-            image.repo_tags.iter().flatten().any(|name| self.is_meant(name))
+            image
+                .repo_tags
+                .iter()
+                .flatten()
+                .any(|name| self.is_meant(name))
         };
         let image = match saved {
             [image] => image,
             _ => saved.iter().find(is_meant).ok_or_else(|| {
-                let names: Vec<&str> =
-                    saved.iter().flat_map(|image| image.repo_tags.iter().flatten()).map(String::as_str).collect();
+                let names: Vec<&str> = saved
+                    .iter()
+                    .flat_map(|image| image.repo_tags.iter().flatten())
+                    .map(String::as_str)
+                    .collect();
                 self.refused(format!(
                     "it has {} images, and none is called so: {}",
                     saved.len(),
@@ -334,7 +387,10 @@ impl Source<'_> {
             let missing = || self.refused(format!("{path:?} is missing in it"));
             members.get(BStr::new(path)).cloned().ok_or_else(missing)
         };
-        let config = Descriptor { media_type: model::CONFIG.to_owned(), ..get(&image.config)? };
+        let config = Descriptor {
+            media_type: model::CONFIG.to_owned(),
+            ..get(&image.config)?
+        };
         let says: Config = serde_json::from_slice(&self.library.library.read(&config.digest)?)
             .map_err(|error| self.refused(format!("its config is wrong: {error}")))?;
         self.check_platform(&says)?;
@@ -343,7 +399,10 @@ impl Source<'_> {
             self.check_layer(layer, expected)?;
         }
         let layers = layers.into_iter();
-        let layers = layers.map(|layer| Descriptor { media_type: model::LAYER.to_owned(), ..layer });
+        let layers = layers.map(|layer| Descriptor {
+            media_type: model::LAYER.to_owned(),
+            ..layer
+        });
         self.add_manifest(config, layers.collect())
     }
 
@@ -351,7 +410,8 @@ impl Source<'_> {
     fn check_layer(&self, layer: &Descriptor, expected: &str) -> Result<(), LibraryError> {
         let path = self.library.library.blob(&layer.digest);
         let mut file = File::open(&path).map_err(failed("opening", &path))?;
-        let compression = Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
+        let compression =
+            Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
         if compression == Compression::None && layer.digest.to_string() != expected {
             return Err(self.refused(format!(
                 "a layer is damaged: its digest should be {expected}, and is {}",
@@ -372,7 +432,11 @@ impl Source<'_> {
         // Better to hear of a damaged file now than at the first build.
         let mut archive = Archive::new(Hashing::new(contents));
         let mut files = 0_u64;
-        while archive.next().map_err(|error| self.unreadable(error))?.is_some() {
+        while archive
+            .next()
+            .map_err(|error| self.unreadable(error))?
+            .is_some()
+        {
             files += 1;
         }
         if files == 0 {
@@ -383,13 +447,21 @@ impl Source<'_> {
         Ok((layer, contents))
     }
 
-    fn single_layer(&self, layer: Descriptor, contents: Digest) -> Result<Descriptor, LibraryError> {
+    fn single_layer(
+        &self,
+        layer: Descriptor,
+        contents: Digest,
+    ) -> Result<Descriptor, LibraryError> {
         let config = Config {
             platform: self.import.platform.clone(),
-            rootfs: Layers { kind: "layers".to_owned(), diff_ids: vec![contents.to_string()] },
+            rootfs: Layers {
+                kind: "layers".to_owned(),
+                diff_ids: vec![contents.to_string()],
+            },
             ..Config::default()
         };
-        let config = serde_json::to_vec(&config).map_err(|error| self.refused(error.to_string()))?;
+        let config =
+            serde_json::to_vec(&config).map_err(|error| self.refused(error.to_string()))?;
         let config = self.add(model::CONFIG, config.as_slice())?;
         self.add_manifest(config, vec![layer])
     }
@@ -413,7 +485,9 @@ impl Members {
     /// Finds a file, by a link perhaps.
     fn get(&self, path: &BStr) -> Option<&Descriptor> {
         let path: BString = bstr::join("/", names(path)).into();
-        self.files.get(&path).or_else(|| self.files.get(self.links.get(&path)?))
+        self.files
+            .get(&path)
+            .or_else(|| self.files.get(self.links.get(&path)?))
     }
 }
 
@@ -445,11 +519,16 @@ impl<R: Read> Read for Contents<'_, R> {
 
 fn is_of_contents(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof, Unsupported};
-    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof | Unsupported)
+    matches!(
+        error.kind(),
+        InvalidData | InvalidInput | UnexpectedEof | Unsupported
+    )
 }
 
 fn read_small(path: &PathBuf) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_DOCUMENT).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(MAX_DOCUMENT)
+        .read_to_end(&mut bytes)?;
     Ok(bytes)
 }

@@ -181,7 +181,10 @@ impl Unpacker {
             self.entries += 1;
             if self.entries > self.limits.entries {
                 let limit = self.limits.entries;
-                return Err(UnpackError::TooLarge { what: "files", limit });
+                return Err(UnpackError::TooLarge {
+                    what: "files",
+                    limit,
+                });
             }
             self.place(archive, &mut layer, &mut entry)?;
         }
@@ -205,10 +208,14 @@ impl Unpacker {
             return done.map_err(&mut failed);
         }
         if is_whiteout_device(&entry.kind) {
-            self.note(format!("{path:?}: a device 0:0 would hide files in an overlay"));
+            self.note(format!(
+                "{path:?}: a device 0:0 would hide files in an overlay"
+            ));
             return Ok(());
         }
-        let parent = self.parent(layer, directory, entry.mtime).map_err(&mut failed)?;
+        let parent = self
+            .parent(layer, directory, entry.mtime)
+            .map_err(&mut failed)?;
         let (fd, inode) = (parent.fd, parent.inode);
         let replaced = match &entry.kind {
             Kind::Directory => make_directory(fd.as_fd(), name),
@@ -225,8 +232,16 @@ impl Unpacker {
             }),
             Kind::HardLink(target) => self.link(target.as_ref(), &path, fd.as_fd(), name)?,
             Kind::Fifo => make_node(fd.as_fd(), name, FileType::Fifo, 0),
-            Kind::Device { block, major, minor } => {
-                let kind = if *block { FileType::BlockDevice } else { FileType::CharacterDevice };
+            Kind::Device {
+                block,
+                major,
+                minor,
+            } => {
+                let kind = if *block {
+                    FileType::BlockDevice
+                } else {
+                    FileType::CharacterDevice
+                };
                 make_node(fd.as_fd(), name, kind, rustix::fs::makedev(*major, *minor))
             }
         };
@@ -237,23 +252,26 @@ impl Unpacker {
         if matches!(entry.kind, Kind::Directory) {
             let stat = rustix::fs::statat(&fd, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
             let stat = stat.map_err(|errno| self.failed(path.as_ref(), errno))?;
-            layer.times.insert(stat.st_ino, (path.clone(), timespec(entry.mtime)));
+            layer
+                .times
+                .insert(stat.st_ino, (path.clone(), timespec(entry.mtime)));
         }
-        layer.made.insert(layer.hasher.hash_one((inode, name.as_bytes())));
+        layer
+            .made
+            .insert(layer.hasher.hash_one((inode, name.as_bytes())));
         // If something was removed to make room, names may lead elsewhere now.
         if !replaced {
-            layer.parent = Some(Parent { path: directory.to_owned(), fd, inode });
+            layer.parent = Some(Parent {
+                path: directory.to_owned(),
+                fd,
+                inode,
+            });
         }
         Ok(())
     }
 
     /// Opens the directory of an entry, made if need be, and remembers its time, which the entry will change.
-    fn parent(
-        &self,
-        layer: &mut Layer,
-        path: &BStr,
-        mtime: (i64, u32),
-    ) -> Result<Parent, Errno> {
+    fn parent(&self, layer: &mut Layer, path: &BStr, mtime: (i64, u32)) -> Result<Parent, Errno> {
         if let Some(parent) = layer.parent.take_if(|parent| parent.path == path) {
             return Ok(parent);
         }
@@ -267,10 +285,17 @@ impl Unpacker {
         let stat = rustix::fs::fstat(&fd)?;
         times.entry(stat.st_ino).or_insert_with(|| {
             let seconds = stat.st_mtime;
-            let mtime = (seconds, u32::try_from(stat.st_mtime_nsec).unwrap_or_default());
+            let mtime = (
+                seconds,
+                u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+            );
             (path.to_owned(), timespec(mtime))
         });
-        Ok(Parent { path: path.to_owned(), fd, inode: stat.st_ino })
+        Ok(Parent {
+            path: path.to_owned(),
+            fd,
+            inode: stat.st_ino,
+        })
     }
 
     fn white_out(
@@ -281,7 +306,8 @@ impl Unpacker {
         gone: &BStr,
     ) -> Result<(), Errno> {
         let is_opaque = name.as_bytes() == OPAQUE;
-        if !is_opaque && name.starts_with(WHITEOUT_META) || matches!(gone.as_bytes(), b"" | b"." | b"..")
+        if !is_opaque && name.starts_with(WHITEOUT_META)
+            || matches!(gone.as_bytes(), b"" | b"." | b"..")
         {
             return Ok(());
         }
@@ -308,7 +334,10 @@ impl Unpacker {
         parent: BorrowedFd<'_>,
         name: &BStr,
     ) -> Result<Result<bool, Errno>, UnpackError> {
-        let problem = |problem| UnpackError::Entry { entry: path.clone(), problem };
+        let problem = |problem| UnpackError::Entry {
+            entry: path.clone(),
+            problem,
+        };
         let target = cleaned(target)
             .ok_or_else(|| problem("it is a link to something outside of the root filesystem"))?;
         if target == *path {
@@ -338,7 +367,10 @@ impl Unpacker {
         parts: Option<Vec<(u64, u64)>>,
     ) -> Result<(), UnpackError> {
         let shown = self.rootfs.shown(path);
-        let failed = |source| UnpackError::Write { path: shown.clone(), source };
+        let failed = |source| UnpackError::Write {
+            path: shown.clone(),
+            source,
+        };
         let is_sparse = parts.is_some();
         for (offset, mut left) in parts.unwrap_or_else(|| vec![(0, size)]) {
             if is_sparse {
@@ -370,7 +402,11 @@ impl Unpacker {
         entry: &Entry,
     ) -> Result<(), UnpackError> {
         let set = || -> Result<(), Errno> {
-            rustix::fs::fchown(file, Some(Uid::from_raw(entry.uid)), Some(Gid::from_raw(entry.gid)))?;
+            rustix::fs::fchown(
+                file,
+                Some(Uid::from_raw(entry.uid)),
+                Some(Gid::from_raw(entry.gid)),
+            )?;
             rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode))
         };
         set().map_err(|errno| self.failed(path, errno))?;
@@ -463,16 +499,29 @@ impl Unpacker {
             Errno::INVAL => "the filesystem cannot hold it",
             _ => {
                 let path = self.rootfs.shown(path);
-                return UnpackError::Write { path, source: errno.into() };
+                return UnpackError::Write {
+                    path,
+                    source: errno.into(),
+                };
             }
         };
-        UnpackError::Entry { entry: path.to_owned(), problem }
+        UnpackError::Entry {
+            entry: path.to_owned(),
+            problem,
+        }
     }
 }
 
 /// A device that means "nothing is here" to an overlay filesystem, which a result may be in.
 fn is_whiteout_device(kind: &Kind) -> bool {
-    matches!(kind, Kind::Device { block: false, major: 0, minor: 0 })
+    matches!(
+        kind,
+        Kind::Device {
+            block: false,
+            major: 0,
+            minor: 0
+        }
+    )
 }
 
 /// Returns a path without what changes nothing in it; `None` if it leads out of the root.
@@ -532,7 +581,13 @@ fn make_node(
     device: rustix::fs::Dev,
 ) -> Result<bool, Errno> {
     replacing(parent, name, || {
-        rustix::fs::mknodat(parent, name.as_bytes(), kind, Mode::from_raw_mode(0o600), device)
+        rustix::fs::mknodat(
+            parent,
+            name.as_bytes(),
+            kind,
+            Mode::from_raw_mode(0o600),
+            device,
+        )
     })
 }
 
@@ -544,15 +599,22 @@ fn create(parent: BorrowedFd<'_>, name: &BStr) -> Result<(File, bool), Errno> {
         file = Some(rustix::fs::openat(parent, name.as_bytes(), flags, mode)?);
         Ok(())
     })?;
-    file.map(|file| (File::from(file), replaced)).ok_or(Errno::NOENT)
+    file.map(|file| (File::from(file), replaced))
+        .ok_or(Errno::NOENT)
 }
 
 fn timespec((tv_sec, nanoseconds): (i64, u32)) -> Timespec {
-    Timespec { tv_sec, tv_nsec: nanoseconds.into() }
+    Timespec {
+        tv_sec,
+        tv_nsec: nanoseconds.into(),
+    }
 }
 
 fn timestamps(mtime: Timespec) -> Timestamps {
-    Timestamps { last_access: mtime, last_modification: mtime }
+    Timestamps {
+        last_access: mtime,
+        last_modification: mtime,
+    }
 }
 
 /// Says that an archive has more in it than is allowed.
