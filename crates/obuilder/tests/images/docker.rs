@@ -55,7 +55,7 @@ fn what_the_engine_has_is_copied_and_the_container_removed() {
     expect_test::expect![[r#"
         Using the image image:v1 that the Docker engine has
         Of the image's settings, only the environment is used: its user "opam" must be set in the spec
-        Unpacked 1 files, 2.0 kB
+        Unpacked 1 file, 2.0 kB
     "#]].assert_eq(&machine.log.text());
 }
 

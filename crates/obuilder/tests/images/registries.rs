@@ -65,10 +65,10 @@ fn an_image_for_two_machines_behind_a_password() {
     assert_eq!(fetched.env, [("PATH".into(), "/bin:/usr/bin".into())]);
     expect_test::expect![[r#"
         Fetching REGISTRY/pair:v1 from the registry REGISTRY
-        Image sha256:47c14c1a838b7f8517403a22dea328836f225d89864703d861ee19e076ebd38e: 2 layers, 201 bytes to download
+        Image sha256:DIGEST: 2 layers, N bytes to download
         Of the image's settings, only the environment is used: its user "opam" must be set in the spec
-        layer 1/2 sha256:88b6f8b545e5: 102 bytes, downloaded
-        layer 2/2 sha256:1daa277fb46c: 99 bytes, downloaded
+        layer 1/2 sha256:DIGEST: N bytes, downloaded
+        layer 2/2 sha256:DIGEST: N bytes, downloaded
         Unpacked 2 files, 4.1 kB
     "#]].assert_eq(&said(&machine.log.text(), &machine, &registry));
 
