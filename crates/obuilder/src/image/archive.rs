@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 
-use bstr::{BString, ByteSlice as _};
+use bstr::BString;
 use tar::{EntryType, GnuSparseHeader, Header};
+
+use super::records::{Described, read_records};
 
 /// The most that may describe one entry: names are at most 4 KiB, attributes 64 KiB each.
 const MAX_DESCRIPTION: u64 = 1 << 20;
@@ -57,18 +59,6 @@ pub(crate) enum Kind {
         major: u32,
         minor: u32,
     },
-}
-
-/// What entries before the entry itself say of it.
-#[derive(Debug, Default)]
-struct Described {
-    path: Option<BString>,
-    link: Option<BString>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(BString, Vec<u8>)>,
 }
 
 impl<R: Read> Archive<R> {
@@ -295,62 +285,6 @@ pub(crate) fn has_checksum(header: &Header) -> bool {
     header.cksum().is_ok_and(|sum| sum == expected)
 }
 
-/// Reads the records of an extended header: `LENGTH KEY=VALUE` and a line feed, where the length counts all of it.
-fn read_records(mut records: &[u8], described: &mut Described) -> io::Result<()> {
-    let bad = || invalid("an extended header is wrong");
-    while !records.is_empty() {
-        let (digits, _) = records.split_once_str(b" ").ok_or_else(bad)?;
-        let length: usize = number(digits)
-            .and_then(|n| n.try_into().ok())
-            .ok_or_else(bad)?;
-        let record = records.get(digits.len() + 1..length).ok_or_else(bad)?;
-        let record = record.strip_suffix(b"\n").ok_or_else(bad)?;
-        let (key, value) = record.split_once_str(b"=").ok_or_else(bad)?;
-        match key {
-            b"path" => described.path = Some(value.into()),
-            b"linkpath" => described.link = Some(value.into()),
-            b"size" => described.size = Some(number(value).ok_or_else(bad)?),
-            b"uid" => described.uid = Some(number(value).ok_or_else(bad)?),
-            b"gid" => described.gid = Some(number(value).ok_or_else(bad)?),
-            b"mtime" => described.mtime = Some(time(value).ok_or_else(bad)?),
-            _ if key.starts_with(b"GNU.sparse.") => {
-                return Err(invalid(
-                    "it has a sparse file in the form of `tar --format=pax --sparse`, which is not \
-                     supported: pack it without --sparse",
-                ));
-            }
-            _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    described.xattrs.push((name.into(), value.into()));
-                }
-            }
-        }
-        records = records.get(length..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Reads seconds with a fraction, which may be before 1970.
-fn time(text: &[u8]) -> Option<(i64, u32)> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = seconds.parse().ok()?;
-    let digits: String = fraction
-        .chars()
-        .chain("000000000".chars())
-        .take(9)
-        .collect();
-    let nanoseconds: u32 = digits.parse().ok()?;
-    if seconds.starts_with('-') && nanoseconds > 0 {
-        return Some((whole.checked_sub(1)?, 1_000_000_000 - nanoseconds));
-    }
-    Some((whole, nanoseconds))
-}
-
 fn id(id: u64) -> io::Result<u32> {
     // The last one means "leave it" to the system.
     u32::try_from(id)
@@ -364,7 +298,7 @@ fn padding(size: u64) -> u64 {
     (block - size % block) % block
 }
 
-fn invalid(what: &str) -> io::Error {
+pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
@@ -378,31 +312,6 @@ fn cut_off() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_attribute_may_hold_any_byte() {
-        let mut described = Described::default();
-        let record = b"26 SCHILY.xattr.user.a=1\n2\n";
-        let record = [b"27".as_slice(), &record[2..]].concat();
-        read_records(&record, &mut described).unwrap();
-        assert_eq!(described.xattrs, [("user.a".into(), b"1\n2".to_vec())]);
-    }
-
-    #[test]
-    fn records_of_a_wrong_length_are_refused() {
-        for records in ["5 a=b\n", "99 a=b\n", "0 a=b\n", "6 a=bc", "x a=b\n", "3 "] {
-            let read = read_records(records.as_bytes(), &mut Described::default());
-            assert!(read.is_err(), "{records:?}");
-        }
-    }
-
-    #[test]
-    fn times_have_fractions_and_may_be_long_ago() {
-        assert_eq!(time(b"12.5"), Some((12, 500_000_000)));
-        assert_eq!(time(b"-1.25"), Some((-2, 750_000_000)));
-        assert_eq!(time(b"7"), Some((7, 0)));
-        assert_eq!(time(b"x"), None);
-    }
 
     #[test]
     fn a_name_as_long_as_memory_is_refused() {

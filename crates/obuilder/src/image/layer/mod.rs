@@ -1,16 +1,27 @@
 //! Puts the layers of an image onto a root filesystem, one over the other.
 
+mod attributes;
+mod limits;
+mod place;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, Timespec};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
+
+use limits::{Bounded, is_too_large};
+pub use limits::{Limits, UnpackError};
+use place::{
+    cleaned, create, is_whiteout_device, make_directory, make_node, replacing, split, timespec,
+    timestamps,
+};
 
 use super::archive::{Archive, Entry, Kind};
 use super::rootfs::{self, Rootfs};
@@ -29,65 +40,6 @@ const WHITEOUT_META: &[u8] = b".wh..wh.";
 
 /// Says that a directory has nothing of what lower layers have in it.
 const OPAQUE: &[u8] = b".wh..wh..opq";
-
-/// How large an image may be. What it says of itself is not to be trusted.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The most layers. Docker's own limit is 127.
-    pub layers: usize,
-    /// The most files and directories.
-    pub entries: u64,
-    /// The most bytes of all layers as they are stored.
-    pub stored: u64,
-    /// The most bytes of all layers, decompressed.
-    pub unpacked: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            layers: 512,
-            entries: 20_000_000,
-            stored: 100 << 30,
-            unpacked: 200 << 30,
-        }
-    }
-}
-
-/// Why a layer could not be put onto a root filesystem.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// It is no longer wanted.
-    #[error("cancelled")]
-    Cancelled,
-    /// The layer cannot be read.
-    #[error("{0}")]
-    Read(io::Error),
-    /// The layer holds what cannot be done.
-    #[error("{entry:?}: {problem}")]
-    Entry {
-        /// The name of a file in it.
-        entry: BString,
-        /// Why it cannot be made.
-        problem: &'static str,
-    },
-    /// The image is larger than is allowed.
-    #[error("the image has more than {limit} {what}, which is the limit here")]
-    TooLarge {
-        /// What of it there is too much.
-        what: &'static str,
-        /// How much there may be.
-        limit: u64,
-    },
-    /// The system refused something.
-    #[error("cannot write {path:?}: {source}")]
-    Write {
-        /// What could not be written.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
 
 /// Puts layers onto a root filesystem.
 #[derive(Debug)]
@@ -202,10 +154,10 @@ impl Unpacker {
             problem: "its name points outside of the root filesystem",
         })?;
         let (directory, name) = split(path.as_ref());
-        let mut failed = |errno: Errno| self.failed(path.as_ref(), errno);
+        let failed = |errno: Errno| self.failed(path.as_ref(), errno);
         if let Some(gone) = name.strip_prefix(WHITEOUT) {
             let done = self.white_out(layer, directory, name, BStr::new(gone));
-            return done.map_err(&mut failed);
+            return done.map_err(failed);
         }
         if is_whiteout_device(&entry.kind) {
             self.note(format!(
@@ -213,25 +165,50 @@ impl Unpacker {
             ));
             return Ok(());
         }
-        let parent = self
-            .parent(layer, directory, entry.mtime)
-            .map_err(&mut failed)?;
-        let (fd, inode) = (parent.fd, parent.inode);
+        let parent = self.parent(layer, directory, entry.mtime).map_err(failed)?;
+        let Parent { fd, inode, .. } = parent;
+        let replaced = self.make(archive, entry, &path, fd.as_fd(), name)?;
+        if matches!(entry.kind, Kind::Directory) {
+            let stat = rustix::fs::statat(&fd, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
+            let stat = stat.map_err(|errno| self.failed(path.as_ref(), errno))?;
+            let time = (path.clone(), timespec(entry.mtime));
+            layer.times.insert(stat.st_ino, time);
+        }
+        let made = layer.hasher.hash_one((inode, name.as_bytes()));
+        layer.made.insert(made);
+        // If something was removed to make room, names may lead elsewhere now.
+        if !replaced {
+            let path = directory.to_owned();
+            layer.parent = Some(Parent { path, fd, inode });
+        }
+        Ok(())
+    }
+
+    /// Makes what an entry says, with all that it says of it. Returns whether something was removed for it.
+    fn make(
+        &mut self,
+        archive: &mut Archive<impl Read>,
+        entry: &mut Entry,
+        path: &BString,
+        parent: BorrowedFd<'_>,
+        name: &BStr,
+    ) -> Result<bool, UnpackError> {
         let replaced = match &entry.kind {
-            Kind::Directory => make_directory(fd.as_fd(), name),
             Kind::File { size, parts } => {
                 let (size, parts) = (*size, parts.clone());
-                let result = create(fd.as_fd(), name).map_err(&mut failed)?;
-                let (file, replaced) = result;
+                let created = create(parent, name);
+                let (file, replaced) =
+                    created.map_err(|errno| self.failed(path.as_ref(), errno))?;
                 self.fill(archive, entry, path.as_ref(), &file, size, parts)?;
                 self.set_attributes_of_file(&file, path.as_ref(), entry)?;
-                Ok(replaced)
+                return Ok(replaced);
             }
-            Kind::Symlink(target) => replacing(fd.as_fd(), name, || {
-                rustix::fs::symlinkat(target.as_bytes(), &fd, name.as_bytes())
+            Kind::HardLink(target) => self.link(target.as_ref(), path, parent, name)?,
+            Kind::Directory => make_directory(parent, name),
+            Kind::Symlink(target) => replacing(parent, name, || {
+                rustix::fs::symlinkat(target.as_bytes(), parent, name.as_bytes())
             }),
-            Kind::HardLink(target) => self.link(target.as_ref(), &path, fd.as_fd(), name)?,
-            Kind::Fifo => make_node(fd.as_fd(), name, FileType::Fifo, 0),
+            Kind::Fifo => make_node(parent, name, FileType::Fifo, 0),
             Kind::Device {
                 block,
                 major,
@@ -242,32 +219,15 @@ impl Unpacker {
                 } else {
                     FileType::CharacterDevice
                 };
-                make_node(fd.as_fd(), name, kind, rustix::fs::makedev(*major, *minor))
+                make_node(parent, name, kind, rustix::fs::makedev(*major, *minor))
             }
         };
         let replaced = replaced.map_err(|errno| self.failed(path.as_ref(), errno))?;
-        if !matches!(entry.kind, Kind::File { .. } | Kind::HardLink(_)) {
-            self.set_attributes(fd.as_fd(), name, path.as_ref(), entry)?;
+        // A second name has what the first one has.
+        if !matches!(entry.kind, Kind::HardLink(_)) {
+            self.set_attributes(parent, name, path.as_ref(), entry)?;
         }
-        if matches!(entry.kind, Kind::Directory) {
-            let stat = rustix::fs::statat(&fd, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
-            let stat = stat.map_err(|errno| self.failed(path.as_ref(), errno))?;
-            layer
-                .times
-                .insert(stat.st_ino, (path.clone(), timespec(entry.mtime)));
-        }
-        layer
-            .made
-            .insert(layer.hasher.hash_one((inode, name.as_bytes())));
-        // If something was removed to make room, names may lead elsewhere now.
-        if !replaced {
-            layer.parent = Some(Parent {
-                path: directory.to_owned(),
-                fd,
-                inode,
-            });
-        }
-        Ok(())
+        Ok(replaced)
     }
 
     /// Opens the directory of an entry, made if need be, and remembers its time, which the entry will change.
@@ -394,79 +354,6 @@ impl Unpacker {
         Ok(())
     }
 
-    /// The owner first, since changing it takes rights away that the mode and the attributes give.
-    fn set_attributes_of_file(
-        &mut self,
-        file: &File,
-        path: &BStr,
-        entry: &Entry,
-    ) -> Result<(), UnpackError> {
-        let set = || -> Result<(), Errno> {
-            rustix::fs::fchown(
-                file,
-                Some(Uid::from_raw(entry.uid)),
-                Some(Gid::from_raw(entry.gid)),
-            )?;
-            rustix::fs::fchmod(file, Mode::from_raw_mode(entry.mode))
-        };
-        set().map_err(|errno| self.failed(path, errno))?;
-        self.set_xattrs(path, entry, |name, value| {
-            rustix::fs::fsetxattr(file, name.as_bytes(), value, XattrFlags::empty())
-        })?;
-        rustix::fs::futimens(file, &timestamps(timespec(entry.mtime)))
-            .map_err(|errno| self.failed(path, errno))
-    }
-
-    fn set_attributes(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &BStr,
-        path: &BStr,
-        entry: &Entry,
-    ) -> Result<(), UnpackError> {
-        let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        let set = || -> Result<(), Errno> {
-            let itself = AtFlags::SYMLINK_NOFOLLOW;
-            rustix::fs::chownat(parent, name.as_bytes(), Some(uid), Some(gid), itself)?;
-            if !matches!(entry.kind, Kind::Symlink(_)) {
-                let mode = Mode::from_raw_mode(entry.mode);
-                rustix::fs::chmodat(parent, name.as_bytes(), mode, AtFlags::empty())?;
-            }
-            Ok(())
-        };
-        set().map_err(|errno| self.failed(path, errno))?;
-        self.set_xattrs(path, entry, |key, value| {
-            let path = rootfs::path_in(parent, name);
-            rustix::fs::lsetxattr(path, key.as_bytes(), value, XattrFlags::empty())
-        })?;
-        let times = timestamps(timespec(entry.mtime));
-        rustix::fs::utimensat(parent, name.as_bytes(), &times, AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(|errno| self.failed(path, errno))
-    }
-
-    fn set_xattrs(
-        &mut self,
-        path: &BStr,
-        entry: &Entry,
-        set: impl Fn(&BStr, &[u8]) -> Result<(), Errno>,
-    ) -> Result<(), UnpackError> {
-        for (name, value) in &entry.xattrs {
-            // They tell an overlay filesystem where to look for files: not for an image to say.
-            if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
-                continue;
-            }
-            match set(name.as_ref(), value) {
-                Ok(()) => {}
-                // Labels of another machine's security module, or a filesystem that has no such attributes.
-                Err(Errno::NOTSUP | Errno::PERM) => {
-                    self.note(format!("attribute {name:?} is not possible here"));
-                }
-                Err(errno) => return Err(self.failed(path, errno)),
-            }
-        }
-        Ok(())
-    }
-
     /// Sets the times of directories, which everything made in them has changed.
     fn set_times(&self, layer: &Layer) -> Result<(), UnpackError> {
         for (inode, (path, mtime)) in &layer.times {
@@ -509,140 +396,5 @@ impl Unpacker {
             entry: path.to_owned(),
             problem,
         }
-    }
-}
-
-/// A device that means "nothing is here" to an overlay filesystem, which a result may be in.
-fn is_whiteout_device(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Device {
-            block: false,
-            major: 0,
-            minor: 0
-        }
-    )
-}
-
-/// Returns a path without what changes nothing in it; `None` if it leads out of the root.
-fn cleaned(path: &BStr) -> Option<BString> {
-    let mut clean: Vec<BString> = Vec::new();
-    for name in rootfs::names(path) {
-        if name == ".." {
-            clean.pop()?;
-        } else {
-            clean.push(name);
-        }
-    }
-    Some(bstr::join("/", clean).into())
-}
-
-/// Splits a clean path into the directory and the bare name. The root is itself in itself.
-fn split(path: &BStr) -> (&BStr, &BStr) {
-    match path.rsplit_once_str(b"/") {
-        Some((directory, name)) => (directory.into(), name.into()),
-        None if path.is_empty() => (path, BStr::new(".")),
-        None => (BStr::new(""), path),
-    }
-}
-
-/// Makes something, in the place of whatever is there. Returns whether something was.
-fn replacing(
-    parent: BorrowedFd<'_>,
-    name: &BStr,
-    mut make: impl FnMut() -> Result<(), Errno>,
-) -> Result<bool, Errno> {
-    match make() {
-        Err(Errno::EXIST) => {
-            rootfs::remove(parent, name)?;
-            make().map(|()| true)
-        }
-        made => made.map(|()| false),
-    }
-}
-
-fn make_directory(parent: BorrowedFd<'_>, name: &BStr) -> Result<bool, Errno> {
-    let make = || rustix::fs::mkdirat(parent, name.as_bytes(), Mode::from_raw_mode(0o700));
-    if make() == Err(Errno::EXIST) {
-        let stat = rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-            return Ok(false);
-        }
-        rootfs::remove(parent, name)?;
-        return make().map(|()| true);
-    }
-    Ok(false)
-}
-
-fn make_node(
-    parent: BorrowedFd<'_>,
-    name: &BStr,
-    kind: FileType,
-    device: rustix::fs::Dev,
-) -> Result<bool, Errno> {
-    replacing(parent, name, || {
-        rustix::fs::mknodat(
-            parent,
-            name.as_bytes(),
-            kind,
-            Mode::from_raw_mode(0o600),
-            device,
-        )
-    })
-}
-
-fn create(parent: BorrowedFd<'_>, name: &BStr) -> Result<(File, bool), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = None;
-    let replaced = replacing(parent, name, || {
-        let mode = Mode::from_raw_mode(0o600);
-        file = Some(rustix::fs::openat(parent, name.as_bytes(), flags, mode)?);
-        Ok(())
-    })?;
-    file.map(|file| (File::from(file), replaced))
-        .ok_or(Errno::NOENT)
-}
-
-fn timespec((tv_sec, nanoseconds): (i64, u32)) -> Timespec {
-    Timespec {
-        tv_sec,
-        tv_nsec: nanoseconds.into(),
-    }
-}
-
-fn timestamps(mtime: Timespec) -> Timestamps {
-    Timestamps {
-        last_access: mtime,
-        last_modification: mtime,
-    }
-}
-
-/// Says that an archive has more in it than is allowed.
-#[derive(Debug, thiserror::Error)]
-#[error("too large")]
-struct TooLarge;
-
-fn is_too_large(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
-}
-
-/// Reads no more than is allowed, and no longer than it is wanted.
-struct Bounded<R> {
-    inner: R,
-    left: u64,
-    cancel: CancellationToken,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.cancel.is_cancelled() {
-            return Err(io::Error::other("cancelled"));
-        }
-        let read = self.inner.read(buffer)?;
-        self.left = self
-            .left
-            .checked_sub(read as u64)
-            .ok_or_else(|| io::Error::other(TooLarge))?;
-        Ok(read)
     }
 }
