@@ -48,7 +48,7 @@ fn said(text: &str, machine: &Machine, registry: &Registry) -> String {
 fn layers_in_order(text: &str) -> String {
     let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
     let is_layer = |line: &&str| line.starts_with("layer ");
-    if let Some(first) = lines.iter().position(|line| is_layer(line)) {
+    if let Some(first) = lines.iter().position(is_layer) {
         let count = lines.iter().filter(|line| is_layer(line)).count();
         lines[first..first + count].sort_unstable();
     }
