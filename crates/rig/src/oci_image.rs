@@ -68,10 +68,16 @@ impl Layer {
     /// # Errors
     /// When there is none.
     pub fn busybox() -> Result<Self> {
-        let busybox = find_program("busybox").context("busybox is not installed (busybox-static)")?;
+        let busybox =
+            find_program("busybox").context("busybox is not installed (busybox-static)")?;
         let busybox = fs::read(busybox)?;
-        let applets = ["sh", "cat", "ls", "env", "id", "mkdir", "touch", "rm", "sleep", "echo"];
-        let links: Vec<String> = applets.iter().map(|applet| format!("bin/{applet}")).collect();
+        let applets = [
+            "sh", "cat", "ls", "env", "id", "mkdir", "touch", "rm", "sleep", "echo",
+        ];
+        let links: Vec<String> = applets
+            .iter()
+            .map(|applet| format!("bin/{applet}"))
+            .collect();
         let mut files = vec![
             LayerFile::Directory("bin", 0o755),
             LayerFile::File("bin/busybox", 0o755, &busybox),
@@ -82,7 +88,11 @@ impl Layer {
             LayerFile::Directory("usr/bin", 0o755),
             LayerFile::Symlink("usr/bin/env", "/bin/busybox"),
         ];
-        files.extend(links.iter().map(|link| LayerFile::Symlink(link, "/bin/busybox")));
+        files.extend(
+            links
+                .iter()
+                .map(|link| LayerFile::Symlink(link, "/bin/busybox")),
+        );
         Self::of(&files)
     }
 
@@ -168,8 +178,14 @@ impl OciLayout {
         named["annotations"] = json!({"org.opencontainers.image.ref.name": tag});
         let index = json!({"schemaVersion": 2, "manifests": [named]});
         fs::write(folder.join("index.json"), index.to_string())?;
-        fs::write(folder.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
-        Ok(Self { folder: folder.to_owned(), tag: tag.to_owned() })
+        fs::write(
+            folder.join("oci-layout"),
+            r#"{"imageLayoutVersion":"1.0.0"}"#,
+        )?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            tag: tag.to_owned(),
+        })
     }
 
     /// Pushes the image, for all its machines, and returns its whole name there.
@@ -181,9 +197,18 @@ impl OciLayout {
         let image = registry.image(name);
         checked(
             Command::new(skopeo)
-                .args(["--insecure-policy", "copy", "--all", "--preserve-digests", "--quiet"])
+                .args([
+                    "--insecure-policy",
+                    "copy",
+                    "--all",
+                    "--preserve-digests",
+                    "--quiet",
+                ])
                 .arg("--dest-tls-verify=false")
-                .arg(format!("--dest-creds={}:{}", registry.user, registry.password))
+                .arg(format!(
+                    "--dest-creds={}:{}",
+                    registry.user, registry.password
+                ))
                 .arg(self.source())
                 .arg(format!("docker://{image}")),
         )?;
@@ -254,7 +279,11 @@ pub fn tar(files: &[LayerFile<'_>]) -> Result<Vec<u8>> {
 }
 
 fn write_image(blobs: &Path, image: &OciImage) -> Result<Value> {
-    let diff_ids: Vec<&str> = image.layers.iter().map(|layer| layer.diff_id.as_str()).collect();
+    let diff_ids: Vec<&str> = image
+        .layers
+        .iter()
+        .map(|layer| layer.diff_id.as_str())
+        .collect();
     let config = json!({
         "architecture": image.architecture,
         "os": "linux",
@@ -282,6 +311,9 @@ fn write_blob(blobs: &Path, media_type: &str, bytes: &[u8]) -> Result<Value> {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sha256:{hex}")
 }

@@ -11,7 +11,10 @@ use crate::support::{Machine, block_on};
 fn machine_with(script: &str) -> Machine {
     let mut machine = Machine::new();
     let folder = machine.folder.path().display().to_string();
-    machine.write("export.tar", tar(&[LayerFile::File("file", 0o644, b"x")]).unwrap());
+    machine.write(
+        "export.tar",
+        tar(&[LayerFile::File("file", 0o644, b"x")]).unwrap(),
+    );
     let inspected = format!(
         r#"{{"Os":"linux","Architecture":"{}","Config":{{"Env":["A=1"],"User":"opam"}}}}"#,
         architecture()
@@ -47,11 +50,12 @@ fn what_the_engine_has_is_copied_and_the_container_removed() {
         create -- image:v1 true
         export -- c0
         rm --force -- c0
-    "#]].assert_eq(&asked(&machine));
+    "#]]
+    .assert_eq(&asked(&machine));
     expect_test::expect![[r#"
         Using the image image:v1 that the Docker engine has
         Of the image's settings, only the environment is used: its user "opam" must be set in the spec
-        Unpacked 1 files, 2.0 kB
+        Unpacked 1 file, 2.0 kB
     "#]].assert_eq(&machine.log.text());
 }
 
@@ -65,7 +69,10 @@ fn what_nobody_else_has_the_engine_pulls() {
     block_on(machine.fetch(NOWHERE)).unwrap();
     assert_eq!(machine.names(), ["file"]);
     let log = machine.log.text();
-    assert!(log.contains("Not from the Docker engine: Error: No such image: x\n"), "{log}");
+    assert!(
+        log.contains("Not from the Docker engine: Error: No such image: x\n"),
+        "{log}"
+    );
     assert!(log.contains("Status: [1mDownloaded\n"), "{log}");
 }
 
@@ -78,8 +85,9 @@ fn what_nobody_has_is_a_failure_that_says_who_was_asked() {
 
 #[test]
 fn the_container_is_removed_when_its_files_cannot_be_had() {
-    let machine =
-        machine_with("image) echo 'INSPECTED';; create) echo c0;; export) head -c 700 export.tar; echo broke >&2; exit 1;;");
+    let machine = machine_with(
+        "image) echo 'INSPECTED';; create) echo c0;; export) head -c 700 export.tar; echo broke >&2; exit 1;;",
+    );
     let error = block_on(machine.fetch(NOWHERE)).unwrap_err().to_string();
     assert!(error.contains("the Docker engine: broke"), "{error}");
     assert!(asked(&machine).contains("rm --force -- c0\n"));
@@ -96,7 +104,7 @@ fn an_export_is_cancelled_and_the_container_removed() {
             tokio::task::yield_now().await;
         }
         machine.cancel.cancel();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let fetched = block_on(async {
         tokio::select! {
@@ -110,9 +118,13 @@ fn an_export_is_cancelled_and_the_container_removed() {
 
 #[test]
 fn an_image_for_another_machine_is_not_copied() {
-    let machine = machine_with(&HAS_IT.replace("INSPECTED", r#"{"Os":"linux","Architecture":"m68k"}"#));
+    let machine =
+        machine_with(&HAS_IT.replace("INSPECTED", r#"{"Os":"linux","Architecture":"m68k"}"#));
     let error = block_on(machine.fetch(NOWHERE)).unwrap_err().to_string();
-    assert!(error.contains("it has the image for linux/m68k, and this is linux/"), "{error}");
+    assert!(
+        error.contains("it has the image for linux/m68k, and this is linux/"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -122,10 +134,18 @@ fn a_real_engine_gives_what_it_has() {
     };
     let mut machine = Machine::new();
     machine.settings.docker = Some(rig.docker.program());
-    machine.settings.env =
-        rig.docker.env().into_iter().map(|(name, value)| (name.into(), value)).collect();
-    block_on(machine.fetch("busybox")).unwrap_or_else(|error| panic!("{error} {}", machine.log.text()));
+    machine.settings.env = rig
+        .docker
+        .env()
+        .into_iter()
+        .map(|(name, value)| (name.into(), value))
+        .collect();
+    block_on(machine.fetch("busybox"))
+        .unwrap_or_else(|error| panic!("{error} {}", machine.log.text()));
     assert!(machine.rootfs().join("bin/busybox").is_file());
-    let left = rig.docker.run(&["ps", "--all", "--quiet", "--filter", "ancestor=busybox"]).unwrap();
+    let left = rig
+        .docker
+        .run(&["ps", "--all", "--quiet", "--filter", "ancestor=busybox"])
+        .unwrap();
     assert_eq!(left, "");
 }

@@ -24,8 +24,16 @@ fn make_tree(root: &Path) {
     rustix::fs::setxattr(root.join("large"), "user.lines", b"a\nb\0", flags).unwrap();
     rustix::fs::lsetxattr(root.join("link"), "trusted.on-a-link", b"x", flags).unwrap();
     for (name, kind, device) in [
-        ("null", rustix::fs::FileType::CharacterDevice, rustix::fs::makedev(1, 3)),
-        ("disk", rustix::fs::FileType::BlockDevice, rustix::fs::makedev(259, 300)),
+        (
+            "null",
+            rustix::fs::FileType::CharacterDevice,
+            rustix::fs::makedev(1, 3),
+        ),
+        (
+            "disk",
+            rustix::fs::FileType::BlockDevice,
+            rustix::fs::makedev(259, 300),
+        ),
         ("fifo", rustix::fs::FileType::Fifo, 0),
     ] {
         rustix::fs::mknodat(dir, root.join(name), kind, 0o640.into(), device).unwrap();
@@ -57,7 +65,10 @@ fn a_tree_survives_being_packed_and_unpacked() {
     // Removing the socket has changed nothing that is compared: the root itself is not.
     machine.unpack(&[&out]).unwrap();
     assert_eq!(machine.tree(), tree(&root));
-    assert_eq!(machine.rootfs().join("large").metadata().unwrap().nlink(), 2);
+    assert_eq!(
+        machine.rootfs().join("large").metadata().unwrap().nlink(),
+        2
+    );
 }
 
 #[test]
@@ -72,12 +83,26 @@ fn gnu_tar_reads_it_too() {
     let mut out = Vec::new();
     write_tar(&root, &mut out).unwrap();
     let file = machine.write("tree.tar", out);
-    let (file, into) = (file.display().to_string(), machine.rootfs().display().to_string());
-    let args = ["--xattrs", "--xattrs-include=*", "--numeric-owner", "-C", &into, "-xpf", &file];
+    let (file, into) = (
+        file.display().to_string(),
+        machine.rootfs().display().to_string(),
+    );
+    let args = [
+        "--xattrs",
+        "--xattrs-include=*",
+        "--numeric-owner",
+        "-C",
+        &into,
+        "-xpf",
+        &file,
+    ];
     run("tar", &args).unwrap();
     let without_links = |lines: Vec<String>| -> Vec<String> {
         // GNU tar restores no attributes of links.
-        lines.into_iter().filter(|line| !line.starts_with("link ")).collect()
+        lines
+            .into_iter()
+            .filter(|line| !line.starts_with("link "))
+            .collect()
     };
     assert_eq!(without_links(machine.tree()), without_links(tree(&root)));
 }
@@ -89,7 +114,15 @@ fn the_same_tree_gives_the_same_bytes() {
     make_tree(&root);
     let read = |path: PathBuf| std::fs::read(path).unwrap();
     let first = read(export(&machine, &root, "first.tar"));
-    run("cp", &["-a", root.to_str().unwrap(), machine.path("copy").to_str().unwrap()]).unwrap();
+    run(
+        "cp",
+        &[
+            "-a",
+            root.to_str().unwrap(),
+            machine.path("copy").to_str().unwrap(),
+        ],
+    )
+    .unwrap();
     let second = read(export(&machine, &machine.path("copy"), "second.tar"));
     assert!(first == second);
 }
@@ -106,14 +139,26 @@ fn skopeo_accepts_the_image_and_umoci_unpacks_the_tree() {
     std::fs::remove_file(root.join("socket")).unwrap();
     let file = export(&machine, &root, "image.tar").display().to_string();
     for kind in ["oci-archive", "docker-archive"] {
-        let config = run("skopeo", &["inspect", "--config", &format!("{kind}:{file}")]).unwrap();
+        let config = run(
+            "skopeo",
+            &["inspect", "--config", &format!("{kind}:{file}")],
+        )
+        .unwrap();
         assert!(config.contains("\"PATH=/bin\""), "{config}");
         let layout = machine.path(kind).display().to_string();
         let (from, to) = (format!("{kind}:{file}"), format!("oci:{layout}:v1"));
-        run("skopeo", &["--insecure-policy", "copy", "--quiet", &from, &to]).unwrap();
+        run(
+            "skopeo",
+            &["--insecure-policy", "copy", "--quiet", &from, &to],
+        )
+        .unwrap();
         let bundle = machine.path(&format!("{kind}-bundle"));
         let image = format!("{layout}:v1");
-        run("umoci", &["unpack", "--image", &image, bundle.to_str().unwrap()]).unwrap();
+        run(
+            "umoci",
+            &["unpack", "--image", &image, bundle.to_str().unwrap()],
+        )
+        .unwrap();
         assert_eq!(tree(&bundle.join("rootfs")), tree(&root));
     }
 }
@@ -128,7 +173,10 @@ fn an_exported_image_can_be_imported() {
     assert_eq!(machine.import("again", &file).unwrap().kind, "OCI layout");
     let image = block_on(machine.fetch("again")).unwrap();
     assert_eq!(machine.tree(), tree(&root));
-    assert_eq!(image.env, [("PATH".into(), "/bin".into()), ("A".into(), "b=c".into())]);
+    assert_eq!(
+        image.env,
+        [("PATH".into(), "/bin".into()), ("A".into(), "b=c".into())]
+    );
 }
 
 #[test]
@@ -141,9 +189,18 @@ fn docker_loads_an_exported_image() {
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("file"), "hello").unwrap();
     let file = export(&machine, &root, "image.tar").display().to_string();
-    let loaded = rig.docker.run(&["load", "--quiet", "--input", &file]).unwrap();
+    let loaded = rig
+        .docker
+        .run(&["load", "--quiet", "--input", &file])
+        .unwrap();
     assert_eq!(loaded, "Loaded image: result:v1");
-    let env = rig.docker.run(&["image", "inspect", "--format", "{{.Config.Env}}", "result:v1"]);
+    let env = rig.docker.run(&[
+        "image",
+        "inspect",
+        "--format",
+        "{{.Config.Env}}",
+        "result:v1",
+    ]);
     assert_eq!(env.unwrap(), "[PATH=/bin A=b=c]");
     rig.docker.run(&["image", "rm", "result:v1"]).unwrap();
 }
@@ -169,5 +226,8 @@ fn what_no_image_can_hold_is_refused() {
     export.env = &[];
     export.name = Some("Not A Name");
     let error = write_image(&export, &mut Vec::new()).unwrap_err();
-    assert_eq!(error.to_string(), "\"Not A Name\" is not the name of an image");
+    assert_eq!(
+        error.to_string(),
+        "\"Not A Name\" is not the name of an image"
+    );
 }

@@ -46,10 +46,17 @@ impl FakeRegistry {
                     return;
                 }
                 let (folder, counter) = (folder.clone(), counter.clone());
-                std::thread::spawn(move || serve(&connection.unwrap(), &folder, &counter, mischief));
+                std::thread::spawn(move || {
+                    serve(&connection.unwrap(), &folder, &counter, mischief);
+                });
             }
         });
-        Self { image: format!("{address}/fake"), asked, address, stop }
+        Self {
+            image: format!("{address}/fake"),
+            asked,
+            address,
+            stop,
+        }
     }
 }
 
@@ -64,14 +71,20 @@ impl Drop for FakeRegistry {
 fn serve(connection: &TcpStream, folder: &Path, asked: &AtomicUsize, mischief: Mischief) {
     let mut lines = BufReader::new(connection).lines();
     loop {
-        let Some(Ok(request)) = lines.next() else { return };
-        let headers: Vec<String> =
-            lines.by_ref().map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+        let Some(Ok(request)) = lines.next() else {
+            return;
+        };
+        let headers: Vec<String> = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .take_while(|line| !line.is_empty())
+            .collect();
         let path = request.split(' ').nth(1).unwrap().to_owned();
         let range = headers.iter().find_map(|header| {
             let (name, value) = header.split_once(": ")?;
             let start = value.strip_prefix("bytes=")?.strip_suffix('-')?;
-            name.eq_ignore_ascii_case("range").then(|| start.parse::<usize>().unwrap())
+            name.eq_ignore_ascii_case("range")
+                .then(|| start.parse::<usize>().unwrap())
         });
         if !answer(connection, folder, &path, range, asked, mischief) {
             return;
@@ -89,7 +102,11 @@ fn answer(
     mischief: Mischief,
 ) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let mut body = if path == "/v2/" { Vec::new() } else { std::fs::read(file(folder, name)).unwrap() };
+    let mut body = if path == "/v2/" {
+        Vec::new()
+    } else {
+        std::fs::read(file(folder, name)).unwrap()
+    };
     let mut then = Then::Done;
     if path.contains("/blobs/") {
         then = mischief(&mut body, asked.fetch_add(1, Ordering::SeqCst));
@@ -109,7 +126,9 @@ fn answer(
         _ => length,
     };
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n");
-    let written = to.write_all(head.as_bytes()).and_then(|()| to.write_all(&body[..sent]));
+    let written = to
+        .write_all(head.as_bytes())
+        .and_then(|()| to.write_all(&body[..sent]));
     match then {
         Then::Cut(_) => false,
         // Until the other side has had enough.

@@ -28,12 +28,24 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn pack(folder: &Path, file: &Path) {
-    run("tar", &["-C", folder.to_str().unwrap(), "-cf", file.to_str().unwrap(), "."]).unwrap();
+    run(
+        "tar",
+        &[
+            "-C",
+            folder.to_str().unwrap(),
+            "-cf",
+            file.to_str().unwrap(),
+            ".",
+        ],
+    )
+    .unwrap();
 }
 
 /// Imports, fetches, and returns the kind that was found.
 fn kind_of(machine: &Machine, path: &Path) -> String {
-    let imported = machine.import("test", path).unwrap_or_else(|error| panic!("{error}"));
+    let imported = machine
+        .import("test", path)
+        .unwrap_or_else(|error| panic!("{error}"));
     block_on(machine.fetch("test")).unwrap();
     assert_eq!(machine.names(), NAMES, "{path:?}");
     imported.kind
@@ -72,7 +84,17 @@ fn saved(machine: &Machine, name: &str) -> PathBuf {
     let layout = OciLayout::write(&machine.path("layout"), "v1", &[image()]).unwrap();
     let file = machine.path("saved.tar");
     let to = format!("docker-archive:{}:{name}", file.display());
-    run("skopeo", &["--insecure-policy", "copy", "--quiet", &layout.source(), &to]).unwrap();
+    run(
+        "skopeo",
+        &[
+            "--insecure-policy",
+            "copy",
+            "--quiet",
+            &layout.source(),
+            &to,
+        ],
+    )
+    .unwrap();
     file
 }
 
@@ -85,7 +107,10 @@ fn what_docker_save_writes_is_an_image() {
     let file = saved(&machine, "anything:v1");
     assert_eq!(kind_of(&machine, &file), "docker save");
     let machine = Machine::new();
-    let file = machine.write("saved.tar.gz", gzip(&std::fs::read(saved(&machine, "x:y")).unwrap()));
+    let file = machine.write(
+        "saved.tar.gz",
+        gzip(&std::fs::read(saved(&machine, "x:y")).unwrap()),
+    );
     assert_eq!(kind_of(&machine, &file), "docker save");
 }
 
@@ -97,11 +122,17 @@ fn a_saved_layer_that_was_changed_is_noticed() {
     let machine = Machine::new();
     let file = saved(&machine, "x:y");
     let mut bytes = std::fs::read(&file).unwrap();
-    let place = bytes.windows(5).position(|window| window == b"test\n").unwrap();
+    let place = bytes
+        .windows(5)
+        .position(|window| window == b"test\n")
+        .unwrap();
     bytes[place] = b'T';
     std::fs::write(&file, bytes).unwrap();
     let error = machine.import("test", &file).unwrap_err().to_string();
-    assert!(error.contains("a layer is damaged: its digest should be sha256:"), "{error}");
+    assert!(
+        error.contains("a layer is damaged: its digest should be sha256:"),
+        "{error}"
+    );
     assert_eq!(machine.images().library().list().unwrap(), []);
 }
 
@@ -121,8 +152,19 @@ fn what_is_no_image_is_refused_with_what_to_do() {
         machine.write(name, contents);
     }
     let mut said = String::new();
-    for name in ["text", "none", "root.tar.xz", "cut-off.tar", "cut-off.tar.gz", "empty", "absent"] {
-        let error = machine.import("test", &machine.path(name)).unwrap_err().to_string();
+    for name in [
+        "text",
+        "none",
+        "root.tar.xz",
+        "cut-off.tar",
+        "cut-off.tar.gz",
+        "empty",
+        "absent",
+    ] {
+        let error = machine
+            .import("test", &machine.path(name))
+            .unwrap_err()
+            .to_string();
         said += &error.replace(machine.folder.path().to_str().unwrap(), "");
         said += "\n";
     }
@@ -135,8 +177,15 @@ fn what_is_no_image_is_refused_with_what_to_do() {
         cannot import "/empty": the directory is empty
         reading "/absent": No such file or directory (os error 2)
     "#]].assert_eq(&said);
-    let error = machine.import("Not A Name", &machine.path("text")).unwrap_err();
-    assert!(error.to_string().starts_with("\"Not A Name\" is not the name of an image"), "{error}");
+    let error = machine
+        .import("Not A Name", &machine.path("text"))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("\"Not A Name\" is not the name of an image"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -144,12 +193,26 @@ fn an_image_for_another_machine_is_refused() {
     let machine = Machine::new();
     let other = image().for_architecture("m68k");
     OciLayout::write(&machine.path("one"), "v1", std::slice::from_ref(&other)).unwrap();
-    let error = machine.import("test", &machine.path("one")).unwrap_err().to_string();
-    let expected = format!("it has no image for linux/{}, but for: linux/m68k", architecture());
+    let error = machine
+        .import("test", &machine.path("one"))
+        .unwrap_err()
+        .to_string();
+    let expected = format!(
+        "it has no image for linux/{}, but for: linux/m68k",
+        architecture()
+    );
     assert!(error.ends_with(&expected), "{error}");
 
-    OciLayout::write(&machine.path("two"), "v1", &[other.clone(), other.for_architecture("vax")]).unwrap();
-    let error = machine.import("test", &machine.path("two")).unwrap_err().to_string();
+    OciLayout::write(
+        &machine.path("two"),
+        "v1",
+        &[other.clone(), other.for_architecture("vax")],
+    )
+    .unwrap();
+    let error = machine
+        .import("test", &machine.path("two"))
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("but for: linux/m68k, linux/vax"), "{error}");
 }
 
@@ -167,9 +230,15 @@ fn an_imported_image_is_found_by_all_its_names() {
     let path = machine.write("root.tar", tar(&FILES).unwrap());
     machine.import("busybox", &path).unwrap();
     for name in ["busybox", "busybox:latest", "docker.io/library/busybox"] {
-        let other = Machine { folder: tempfile::tempdir().unwrap(), ..Machine::new() };
+        let other = Machine {
+            folder: tempfile::tempdir().unwrap(),
+            ..Machine::new()
+        };
         std::fs::create_dir(other.rootfs()).unwrap();
-        let other = Machine { settings: machine.settings.clone(), ..other };
+        let other = Machine {
+            settings: machine.settings.clone(),
+            ..other
+        };
         block_on(other.fetch(name)).unwrap();
         assert_eq!(other.names(), NAMES);
     }
@@ -183,7 +252,10 @@ fn a_name_with_a_digest_is_for_that_image_alone() {
     machine.import(&format!("busybox@{digest}"), &path).unwrap();
     let other = format!("busybox@sha256:{}", "0".repeat(64));
     let error = machine.import(&other, &path).unwrap_err().to_string();
-    assert!(error.contains("which is not the one in the name"), "{error}");
+    assert!(
+        error.contains("which is not the one in the name"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -202,9 +274,15 @@ fn images_come_are_listed_and_go() {
     assert_eq!(count(), 3);
     let listed = library.list().unwrap();
     let names: Vec<&str> = listed.iter().map(|image| image.name.as_str()).collect();
-    assert_eq!(names, ["docker.io/library/one:latest", "docker.io/library/two:x"]);
+    assert_eq!(
+        names,
+        ["docker.io/library/one:latest", "docker.io/library/two:x"]
+    );
     assert_eq!(listed[0].source, path.display().to_string());
-    assert_eq!((listed[0].size, listed[0].when.as_str()), (3072, "2026-11-25 10:00:00"));
+    assert_eq!(
+        (listed[0].size, listed[0].when.as_str()),
+        (3072, "2026-11-25 10:00:00")
+    );
 
     // Another one under an old name.
     let other = machine.write("other.tar", Archive::default().file("etc/x", b"x").finish());
@@ -222,7 +300,10 @@ fn what_a_killed_import_left_is_removed_by_the_next() {
     let path = machine.write("root.tar", tar(&FILES).unwrap());
     machine.import("one", &path).unwrap();
     let half = machine.write("state/images/incoming/.tmpXYZ", "half");
-    let orphan = machine.write(&format!("state/images/blobs/sha256/{}", "0".repeat(64)), "x");
+    let orphan = machine.write(
+        &format!("state/images/blobs/sha256/{}", "0".repeat(64)),
+        "x",
+    );
     machine.import("two", &path).unwrap();
     assert!(!half.exists() && !orphan.exists());
     assert_eq!(machine.images().library().list().unwrap().len(), 2);
@@ -242,7 +323,10 @@ fn an_imported_image_that_was_damaged_is_not_used() {
         }
     }
     let error = block_on(machine.fetch("one")).unwrap_err().to_string();
-    assert!(error.contains("it is damaged: its digest should be"), "{error}");
+    assert!(
+        error.contains("it is damaged: its digest should be"),
+        "{error}"
+    );
 }
 
 #[test]

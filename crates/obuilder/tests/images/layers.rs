@@ -45,34 +45,48 @@ fn upper() -> Archive {
 #[test]
 fn an_upper_layer_replaces_hides_and_adds() {
     let machine = Machine::new();
-    machine.unpack(&[&lower().finish(), &upper().finish()]).unwrap();
+    machine
+        .unpack(&[&lower().finish(), &upper().finish()])
+        .unwrap();
     let read = |name: &str| std::fs::read_to_string(machine.rootfs().join(name)).unwrap();
     assert_eq!(read("usr/lib/c"), "through a link");
     assert_eq!(read("usr/lib/b"), "replaced");
     assert_eq!(read("becomes-file"), "file");
     let names = machine.names();
     let there = |name: &str| names.iter().any(|there| there == name);
-    assert!(!there("gone") && !there("old/file") && !there("old/inner"), "{names:?}");
+    assert!(
+        !there("gone") && !there("old/file") && !there("old/inner"),
+        "{names:?}"
+    );
     assert!(there("old/new") && there("becomes-directory/y") && there("usr/lib/third"));
 }
 
 #[test]
 fn an_opaque_directory_hides_nothing_of_its_own_layer_in_any_order() {
     let machine = Machine::new();
-    let lower = Archive::default().directory("d").directory("d/e").file("d/e/low", b"").file("d/low", b"");
+    let lower = Archive::default()
+        .directory("d")
+        .directory("d/e")
+        .file("d/e/low", b"")
+        .file("d/low", b"");
     let upper = Archive::default()
         .file("d/high", b"")
         .file("d/e/high", b"")
         .file("d/.wh..wh..opq", b"")
         .file("d/late", b"");
     machine.unpack(&[&lower.finish(), &upper.finish()]).unwrap();
-    assert_eq!(machine.names(), ["d", "d/e", "d/e/high", "d/high", "d/late"]);
+    assert_eq!(
+        machine.names(),
+        ["d", "d/e", "d/e/high", "d/high", "d/late"]
+    );
 }
 
 #[test]
 fn a_file_that_replaces_another_leaves_its_other_names_alone() {
     let machine = Machine::new();
-    let lower = Archive::default().file("one", b"old").hard_link("two", "one");
+    let lower = Archive::default()
+        .file("one", b"old")
+        .hard_link("two", "one");
     let upper = Archive::default().file("one", b"new");
     machine.unpack(&[&lower.finish(), &upper.finish()]).unwrap();
     assert_eq!(std::fs::read(machine.rootfs().join("two")).unwrap(), b"old");
@@ -82,7 +96,9 @@ fn a_file_that_replaces_another_leaves_its_other_names_alone() {
 fn modes_owners_times_and_attributes_are_kept() {
     let machine = Machine::new();
     // What `setcap cap_net_raw+ep` writes; there is a line feed in the other one.
-    let capability = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let capability = [
+        1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     let mut layer = Archive::default()
         .directory("bin")
         .record("SCHILY.xattr.security.capability", &capability)
@@ -120,10 +136,18 @@ fn umoci_makes_the_same_tree() {
     }
     let machine = Machine::new();
     let layers = [lower(), upper()].map(|layer| Layer::of_tar(&layer.finish()).unwrap());
-    let layout = OciLayout::write(&machine.path("layout"), "latest", &[OciImage::new(layers.into())]);
+    let layout = OciLayout::write(
+        &machine.path("layout"),
+        "latest",
+        &[OciImage::new(layers.into())],
+    );
     let image = format!("{}:latest", layout.unwrap().folder().display());
     let bundle = machine.path("bundle");
-    run("umoci", &["unpack", "--image", &image, bundle.to_str().unwrap()]).unwrap();
+    run(
+        "umoci",
+        &["unpack", "--image", &image, bundle.to_str().unwrap()],
+    )
+    .unwrap();
     machine.import("test", &machine.path("layout")).unwrap();
     block_on(machine.fetch("test")).unwrap();
     let (ours, theirs) = (machine.tree(), tree(&bundle.join("rootfs")));
@@ -133,7 +157,11 @@ fn umoci_makes_the_same_tree() {
 /// Compares trees line by line, so that a difference is readable.
 fn similar(ours: &[String], theirs: &[String]) {
     let only = |these: &[String], those: &[String]| -> Vec<String> {
-        these.iter().filter(|line| !those.contains(line)).cloned().collect()
+        these
+            .iter()
+            .filter(|line| !those.contains(line))
+            .cloned()
+            .collect()
     };
     assert_eq!(only(ours, theirs), only(theirs, ours));
 }

@@ -45,7 +45,12 @@ impl Machine {
         let vars = [("PATH".into(), "/nonexistent".into())];
         let mut settings = Settings::from_vars(&folder.path().join("state"), vars);
         settings.registry_config = Some(folder.path().join("config.json"));
-        Self { folder, settings, log: Log::default(), cancel: CancellationToken::new() }
+        Self {
+            folder,
+            settings,
+            log: Log::default(),
+            cancel: CancellationToken::new(),
+        }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -75,12 +80,17 @@ impl Machine {
     }
 
     pub(crate) async fn fetch(&self, name: &str) -> Result<Image, FetchError> {
-        self.images().fetch(name, &self.rootfs(), &self.log, &self.cancel).await
+        self.images()
+            .fetch(name, &self.rootfs(), &self.log, &self.cancel)
+            .await
     }
 
     /// Puts layers onto the root filesystem, as those of an imported image.
     pub(crate) fn unpack(&self, layers: &[&[u8]]) -> Result<Image, FetchError> {
-        let layers = layers.iter().map(|tar| Layer::of_tar(tar).unwrap()).collect();
+        let layers = layers
+            .iter()
+            .map(|tar| Layer::of_tar(tar).unwrap())
+            .collect();
         let folder = self.path("layout");
         OciLayout::write(&folder, "latest", &[OciImage::new(layers)]).unwrap();
         self.import("test", &folder).unwrap();
@@ -94,12 +104,19 @@ impl Machine {
 
     /// Returns the names of what is in the root filesystem.
     pub(crate) fn names(&self) -> Vec<String> {
-        self.tree().iter().map(|line| line.split(' ').next().unwrap().to_owned()).collect()
+        self.tree()
+            .iter()
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect()
     }
 }
 
 pub(crate) fn block_on<T>(what: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(what)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(what)
 }
 
 /// Lists a tree with all that an image keeps of a file.
@@ -119,7 +136,11 @@ fn list(root: &Path, directory: &Path, lines: &mut Vec<String>) {
             format!("-> {}", std::fs::read_link(&path).unwrap().display())
         } else if kind.is_file() {
             let contents = std::fs::read(&path).unwrap();
-            format!("{} links={}", obuilder::image::Digest::of(&contents).short(), data.nlink())
+            format!(
+                "{} links={}",
+                obuilder::image::Digest::of(&contents).short(),
+                data.nlink()
+            )
         } else if kind.is_char_device() || kind.is_block_device() {
             format!("device {:x}", data.rdev())
         } else if kind.is_fifo() {
@@ -128,9 +149,14 @@ fn list(root: &Path, directory: &Path, lines: &mut Vec<String>) {
             "directory".to_owned()
         };
         let name = path.strip_prefix(root).unwrap().display();
-        let (mode, mtime) = (data.mode(), format!("{}.{:09}", data.mtime(), data.mtime_nsec()));
+        let (mode, mtime) = (
+            data.mode(),
+            format!("{}.{:09}", data.mtime(), data.mtime_nsec()),
+        );
         let (uid, gid, xattrs) = (data.uid(), data.gid(), xattrs(&path));
-        lines.push(format!("{name} {mode:o} {uid}:{gid} {mtime} {what}{xattrs}"));
+        lines.push(format!(
+            "{name} {mode:o} {uid}:{gid} {mtime} {what}{xattrs}"
+        ));
         if kind.is_dir() {
             list(root, &path, lines);
         }
@@ -142,7 +168,10 @@ fn xattrs(path: &Path) -> String {
     let length = rustix::fs::llistxattr(path, names.as_mut_slice()).unwrap();
     names.truncate(length);
     let mut shown = String::new();
-    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+    for name in names
+        .split(|byte| *byte == 0)
+        .filter(|name| !name.is_empty())
+    {
         let mut value = vec![0_u8; 4096];
         let name = Path::new(std::ffi::OsStr::from_bytes(name));
         let length = rustix::fs::lgetxattr(path, name, value.as_mut_slice()).unwrap();
@@ -157,7 +186,13 @@ fn xattrs(path: &Path) -> String {
 pub(crate) struct Archive(Vec<u8>);
 
 impl Archive {
-    pub(crate) fn entry(mut self, kind: tar::EntryType, name: &str, link: &str, data: &[u8]) -> Self {
+    pub(crate) fn entry(
+        mut self,
+        kind: tar::EntryType,
+        name: &str,
+        link: &str,
+        data: &[u8],
+    ) -> Self {
         let mut header = tar::Header::new_ustar();
         let old = header.as_old_mut();
         old.name[..name.len()].copy_from_slice(name.as_bytes());
@@ -198,7 +233,9 @@ impl Archive {
     /// Says something of the next entry.
     pub(crate) fn record(self, key: &str, value: &[u8]) -> Self {
         let rest = key.len() + value.len() + 3;
-        let length = (1..10).map(|digits| rest + digits).find(|n| n.to_string().len() + rest == *n);
+        let length = (1..10)
+            .map(|digits| rest + digits)
+            .find(|n| n.to_string().len() + rest == *n);
         let mut record = format!("{} {key}=", length.unwrap()).into_bytes();
         record.extend_from_slice(value);
         record.push(b'\n');
@@ -213,13 +250,17 @@ impl Archive {
 
 /// Runs another program, and returns what it wrote.
 pub(crate) fn run(program: &str, args: &[&str]) -> Result<String, String> {
-    let program = rig::find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
-    rig::checked(std::process::Command::new(program).args(args)).map_err(|error| format!("{error:#}"))
+    let program =
+        rig::find_program(program).ok_or_else(|| format!("{program} is not installed"))?;
+    rig::checked(std::process::Command::new(program).args(args))
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// Returns whether other programs are there, and reports that `test` does not run if not.
 pub(crate) fn has(test: &str, programs: &[&str]) -> bool {
-    let missing = programs.iter().find(|program| rig::find_program(program).is_none());
+    let missing = programs
+        .iter()
+        .find(|program| rig::find_program(program).is_none());
     if let Some(missing) = missing {
         rig::report_not_run(test, missing);
     }
