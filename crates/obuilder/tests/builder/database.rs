@@ -57,8 +57,20 @@ fn ids(house: &House) -> Vec<(StepId, Option<StepId>)> {
     entries.iter().map(|entry| (entry.id, entry.base)).collect()
 }
 
+/// Opens a copy of a database, which its builder has for itself.
+fn copied(db: &Path) -> (tempfile::TempDir, Connection) {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("db.sqlite");
+    for suffix in ["", "-wal"] {
+        let file = |path: &Path| format!("{}{suffix}", path.display());
+        fs::copy(file(db), file(&copy)).unwrap();
+    }
+    let connection = Connection::open(copy).unwrap();
+    (dir, connection)
+}
+
 fn counts(db: &Path) -> Vec<(String, i64)> {
-    let connection = Connection::open(db).unwrap();
+    let (_dir, connection) = copied(db);
     let mut query = connection
         .prepare("SELECT id, rc FROM builds ORDER BY id")
         .unwrap();
@@ -94,7 +106,7 @@ fn what_is_known_of_results() {
     house.pass(61);
     let build = spec("base", [run("A")]);
     block_on(house.build(&build)).0.unwrap();
-    let connection = Connection::open(file(&house)).unwrap();
+    let (_dir, connection) = copied(&file(&house));
     let used = |id: StepId| -> String {
         let query = "SELECT used FROM builds WHERE id = ?1";
         let row = connection.query_row(query, [id.to_string()], |row| row.get(0));
@@ -217,10 +229,12 @@ fn a_process_that_was_killed_while_it_published() {
 #[test]
 fn a_result_without_a_row_gets_one_when_it_is_used() {
     let (house, [base, a, b]) = built();
-    let connection = Connection::open(file(&house)).unwrap();
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM builds")
-        .unwrap();
+    let house = reopen(house, |db| {
+        let connection = Connection::open(db).unwrap();
+        connection
+            .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM builds")
+            .unwrap();
+    });
     let build = spec("base", [run("A"), run("B")]);
     block_on(house.build(&build)).0.unwrap();
     assert_eq!(counts(&file(&house)), sorted([(base, 1), (a, 1), (b, 0)]));
@@ -247,12 +261,21 @@ fn results_that_came_and_went_unseen() {
 
 #[test]
 fn a_database_that_cannot_be_written_for_a_while() {
-    story(|house| async move {
-        house.fetcher.brings("base");
+    let house = House::open(tempfile::tempdir().unwrap());
+    house.fetcher.brings("base");
+    block_on(house.build(&spec("base", []))).0.unwrap();
+    let change = |sql: &'static str| {
+        move |db: &Path| Connection::open(db).unwrap().execute_batch(sql).unwrap()
+    };
+    let house = reopen(
+        house,
+        change(
+            "CREATE TRIGGER full BEFORE INSERT ON builds WHEN NEW.parent IS NOT NULL
+             BEGIN SELECT RAISE(ABORT, 'no room'); END",
+        ),
+    );
+    let id = block_on(async {
         house.sandbox.expect("A").exit(0);
-        house.build(&spec("base", [])).await.0.unwrap();
-        let locker = Connection::open(file(&house)).unwrap();
-        locker.execute_batch("BEGIN IMMEDIATE").unwrap();
         let (result, _) = house.build(&spec("base", [run("A")])).await;
         let id = result.unwrap();
         assert!(house.store.has(&id));
@@ -270,9 +293,11 @@ fn a_database_that_cannot_be_written_for_a_while() {
         assert_eq!(removed, [leaf.unwrap(), id]);
         house.sandbox.expect("A").exit(0);
         house.build(&spec("base", [run("A")])).await.0.unwrap();
-
-        locker.execute_batch("ROLLBACK").unwrap();
-        assert_eq!(house.builder.count().unwrap(), 2);
-        assert_eq!(ids(&house)[1].0, id);
+        id
     });
+    assert!(mark(&house).exists());
+
+    let house = reopen(house, change("DROP TRIGGER full"));
+    assert_eq!(house.builder.count().unwrap(), 2);
+    assert_eq!(ids(&house)[1].0, id);
 }

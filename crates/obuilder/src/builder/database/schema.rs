@@ -56,6 +56,9 @@ const TIME: &str = "%Y-%m-%d %H:%M:%S";
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(PATIENCE_TO_OPEN)?;
+    // Nobody else reads it, so what would be shared with them need not be in a file: one that is mapped into memory, and ends
+    // the process by SIGBUS when btrfs has no room for a change to it.
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(&format!(
         "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
