@@ -46,6 +46,8 @@ pub(super) struct Container {
     child: Child,
     /// As long as this is open, the built-in runtime lets its container live.
     control: Option<ChildStdin>,
+    /// Where it says how the command ended, if it is the built-in one.
+    inbox: Option<builtin::Inbox>,
     bundle: Bundle,
     has_ended: bool,
 }
@@ -61,9 +63,12 @@ impl Container {
     ) -> Result<(Self, Option<pipe::Receiver>), SandboxError> {
         let not_started = |source| io_error(format!("cannot start {:?}", runtime.name()), source);
         let is_builtin = matches!(runtime, Runtime::Builtin { .. });
+        let inbox = is_builtin.then(builtin::Inbox::new).transpose();
+        let inbox = inbox.map_err(not_started)?;
         let mut command = Command::new(program);
         command
             .args(runtime::run_args(runtime, &bundle, input))
+            .args(inbox.as_ref().map(builtin::Inbox::path))
             .env_clear()
             .current_dir(bundle.dir())
             .stdin(match input {
@@ -91,6 +96,7 @@ impl Container {
         let container = Self {
             runtime: runtime.clone(),
             control: child.stdin.take(),
+            inbox,
             child,
             bundle,
             has_ended: false,
@@ -230,13 +236,13 @@ impl Container {
             tracing::warn!("container {} has left a cgroup: {error}", self.bundle.id());
             self.bundle.keep();
         }
-        match &self.runtime {
-            Runtime::Builtin { .. } => builtin::outcome(&self.bundle, status),
-            Runtime::Program(program) => match (status.code(), status.signal()) {
+        match (&self.inbox, &self.runtime) {
+            (Some(inbox), _) => builtin::outcome(inbox, status),
+            (None, runtime) => match (status.code(), status.signal()) {
                 (Some(0), _) => Ok(Exit::Status(0)),
                 (Some(code), _) if self.bundle.pid_file().exists() => Ok(Exit::Status(code)),
                 (code, signal) => Err(SandboxError::NotStarted(failure::reason(
-                    program,
+                    runtime.name(),
                     &self.bundle.log(),
                     code,
                     signal,

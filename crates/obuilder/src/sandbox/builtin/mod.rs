@@ -16,7 +16,7 @@ mod terminal;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -53,22 +53,48 @@ pub fn run_if_asked() -> Option<ExitCode> {
         return None;
     }
     let (input, bundle, id) = (args.next()?, args.next()?, args.next()?);
+    let inbox = args.next()?;
     let input = match input.to_str()? {
         "empty" => Input::Empty,
         "inherited" => Input::Inherited,
         _ => Input::Terminal,
     };
-    let bundle = PathBuf::from(bundle);
-    let report = helper::run(&bundle, id.to_str()?, input).unwrap_or_else(Report::Failed);
+    let report =
+        helper::run(Path::new(&bundle), id.to_str()?, input).unwrap_or_else(Report::Failed);
     let written = serde_json::to_vec(&report)
         .map_err(io::Error::from)
-        .and_then(|report| fs::write(report_file(&bundle), report));
+        .and_then(|report| fs::write(inbox, report));
     // Without a report, the other side says that there is none.
     Some(if written.is_ok() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Where the process that makes a container says how the command ended. In memory, for the command may have filled the
+/// disk.
+#[derive(Debug)]
+pub(super) struct Inbox(fs::File);
+
+impl Inbox {
+    pub(super) fn new() -> io::Result<Self> {
+        let memory = rustix::fs::memfd_create(c"obuilder-report", MemfdFlags::CLOEXEC)?;
+        Ok(Self(memory.into()))
+    }
+
+    /// Returns the last argument of that process, after those of [`run_args`].
+    pub(super) fn path(&self) -> PathBuf {
+        let (process, fd) = (std::process::id(), self.0.as_raw_fd());
+        format!("/proc/{process}/fd/{fd}").into()
+    }
+
+    fn report(&self) -> Option<Report> {
+        let (mut file, mut report) = (&self.0, Vec::new());
+        file.rewind().ok()?;
+        file.read_to_end(&mut report).ok()?;
+        serde_json::from_slice(&report).ok()
+    }
 }
 
 /// Returns the arguments that make a program run the container of `bundle`.
@@ -86,16 +112,9 @@ pub(super) fn run_args(bundle: &Bundle, input: Input) -> Vec<OsString> {
     ]
 }
 
-fn report_file(bundle: &Path) -> PathBuf {
-    bundle.join("report")
-}
-
 /// Returns how the command ended.
-pub(super) fn outcome(bundle: &Bundle, status: ExitStatus) -> Result<Exit, SandboxError> {
-    let report = fs::read(report_file(bundle.dir()))
-        .ok()
-        .and_then(|report| serde_json::from_slice(&report).ok());
-    match (report, status.signal()) {
+pub(super) fn outcome(inbox: &Inbox, status: ExitStatus) -> Result<Exit, SandboxError> {
+    match (inbox.report(), status.signal()) {
         (Some(Report::Exit(status)), _) => Ok(Exit::Status(status)),
         (Some(Report::Signal(signal)), _) => Ok(Exit::Signal(signal)),
         (Some(Report::Failed(why)), _) => Err(SandboxError::NotStarted(format!(
