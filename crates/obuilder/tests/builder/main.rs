@@ -10,6 +10,7 @@ mod mock_store;
 mod mocks;
 mod pins;
 mod recorded;
+mod recordings;
 mod script;
 mod secrets;
 mod sharing;

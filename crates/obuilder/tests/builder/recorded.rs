@@ -1,22 +1,22 @@
 //! Runs of the reference that were recorded: the same specs have the same ids, and the same logs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::rc::Rc;
 
-use bstr::BString;
 use futures::future::LocalBoxFuture;
 use obuilder::Sink;
 use obuilder::builder::{Builder, Context, Parts};
 use obuilder::fetch::{FetchError, Fetcher, Image};
 use obuilder::sandbox::{Command, Exit, Sandbox, SandboxError};
-use obuilder_spec::Spec;
 use tokio_util::sync::CancellationToken;
 
 use super::house::block_on;
 use super::mock_store::MockStore;
 use super::mocks::TestLog;
+use super::recordings::{
+    NAMES, make_source, recorded_log, recorded_spec, secrets, without_history,
+};
 
 /// The image of the recorded runs. Ids depend on its environment, and not on its files.
 struct RecordedImage;
@@ -91,38 +91,6 @@ impl Sandbox for RecordedCommands {
     }
 }
 
-/// Makes the source of the recorded runs.
-fn make_source(dir: &Path) {
-    fs::create_dir_all(dir.join("dir1/dir2")).unwrap();
-    fs::create_dir_all(dir.join(".hidden")).unwrap();
-    for (file, text) in [
-        (".hidden/HEAD", "ref"),
-        ("café.txt", "café"),
-        ("empty", ""),
-        ("hello.txt", "hello\n"),
-        ("run.sh", "#!/bin/sh\necho run\n"),
-        ("dir1/one", "one"),
-        ("dir1/dir2/two", "two"),
-    ] {
-        fs::write(dir.join(file), text).unwrap();
-    }
-    symlink("../hello.txt", dir.join("dir1/link")).unwrap();
-}
-
-/// Returns a log as it would be if it did not matter what had been built before.
-fn without_history(log: &str) -> String {
-    let lines = log.lines().map(|line| {
-        let line = line.strip_prefix(';').unwrap_or(line);
-        let saved = line.strip_prefix("---> saved as ");
-        let used = line.strip_prefix("---> using ");
-        let used = used.and_then(|line| line.strip_suffix(" from cache"));
-        saved
-            .or(used)
-            .map_or(line.to_owned(), |id| format!("---> {id}"))
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn recorded_runs() {
     let dir = tempfile::tempdir().unwrap();
@@ -133,42 +101,25 @@ fn recorded_runs() {
         fetcher: Rc::new(RecordedImage),
     };
     let builder = Builder::open(parts).unwrap();
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let logs = here.join("tests/builder/recorded");
-    let specs = here.join("../obuilder-spec/tests/recorded");
-    for name in [
-        "01-run",
-        "02-context",
-        "03-copy",
-        "04-nested",
-        "05-cache-secret",
-        "06-multiline",
-    ] {
-        let spec = fs::read(specs.join(format!("{name}.spec"))).unwrap();
-        let spec = Spec::parse(&spec, name).unwrap();
+    for name in NAMES {
+        let spec = recorded_spec(name);
         let build = || {
             let log = TestLog::new();
             let mut context = Context::new(dir.path().join("source"), log.clone());
-            context.secrets = vec![
-                ("s1".into(), b"s1".into()),
-                ("s2".into(), b"two\nlines\n".into()),
-            ];
+            context.secrets = secrets();
             block_on(builder.build(&context, &spec)).unwrap();
             log.text()
         };
-        let recorded = |suffix: &str| {
-            let log = fs::read(logs.join(format!("{name}{suffix}.log"))).unwrap();
-            BString::from(log).to_string()
-        };
+        let recorded = recorded_log(name);
         assert_eq!(
             without_history(&build()),
-            without_history(&recorded("")),
+            without_history(&recorded),
             "{name}"
         );
         let cached = build();
         assert!(!cached.contains("saved as"), "{name}");
         if name == "04-nested" {
-            assert_eq!(cached.replace(";-", "-"), recorded(".cached"));
+            assert_eq!(cached.replace(";-", "-"), recorded_log("04-nested.cached"));
         }
     }
 }

@@ -1,0 +1,126 @@
+//! Disks that fill up: what fails says so, nothing is lost, and with room again it succeeds.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use obuilder::builder::Builder;
+use rig::{Layer, LayerFile, LoopDisk, OciImage};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+
+use crate::log::Log;
+use crate::site::{BASE, Kind, Site, builtin};
+
+crate::for_each_store! {
+    a_disk_that_is_full_during_a_step
+}
+
+/// What there is room for on a disk that is filled: a copy of the base image, a log, a database, but not what steps make.
+const ROOM: u64 = 8 << 20;
+
+/// What steps make.
+const LARGE: usize = 12 << 20;
+
+/// A disk, and a file that leaves too little room on it.
+struct Full {
+    disk: LoopDisk,
+    filler: PathBuf,
+}
+
+impl Full {
+    fn new(disk: LoopDisk) -> Self {
+        let filler = disk.path().join("filler");
+        Self { disk, filler }
+    }
+
+    fn fill(&self) {
+        let disk = File::open(self.disk.path()).unwrap();
+        let file = File::create(&self.filler).unwrap();
+        // What was deleted may come back as free space a little later.
+        for _ in 0..3 {
+            rustix::fs::syncfs(&disk).unwrap();
+            let stat = statvfs(self.disk.path()).unwrap();
+            let free = stat.f_bavail * stat.f_frsize;
+            if let Some(room) = free.checked_sub(ROOM).filter(|room| *room > 0) {
+                let end = file.metadata().unwrap().len();
+                fallocate(&file, FallocateFlags::empty(), end, room).unwrap();
+            }
+        }
+    }
+
+    async fn empty(&self, builder: &Builder) {
+        fs::remove_file(&self.filler).unwrap();
+        builder.store().complete_deletes().await.unwrap();
+        // Some filesystems free space when they feel like it.
+        rustix::fs::syncfs(File::open(self.disk.path()).unwrap()).unwrap();
+    }
+}
+
+/// Returns specs with a step that needs more room than there is.
+fn hungry() -> [String; 4] {
+    let on_early = |op: &str| format!("((from {BASE}) (shell /bin/sh -c) {EARLY} {op})");
+    let run = |command: &str| on_early(&format!(r#"(run (shell "{command}"))"#));
+    [
+        run(&format!("busybox head -c {LARGE} /dev/zero > /large")),
+        // All of it goes into the log.
+        run(&format!("busybox yes | busybox head -c {LARGE}")),
+        on_early("(copy (src large) (dst /))"),
+        "((from large:test))".to_owned(),
+    ]
+}
+
+/// A step that was done before.
+const EARLY: &str = r#"(run (shell "echo early > /early; echo done early"))"#;
+
+async fn a_disk_that_is_full_during_a_step(kind: Kind, _: String) {
+    let full = Full::new(kind.small_disk());
+    let site = Site::at(kind, builtin(), full.disk.path().join("store"));
+    let builder = site.open_with_busybox();
+    // Of which little is stored in an image.
+    let large = vec![b'x'; LARGE];
+    fs::write(site.source().join("large"), &large).unwrap();
+    let layer = Layer::of(&[LayerFile::File("large", 0o644, &large)]).unwrap();
+    site.import(&builder, "large:test", OciImage::new(vec![layer]));
+    let early = format!("((from {BASE}) (shell /bin/sh -c) {EARLY})");
+    let (early_id, said) = site.built(&builder, &early).await;
+
+    for spec in hungry() {
+        full.fill();
+        // It is said as the reason, or by the command; but then there may be no room for that either.
+        let (why, log) = site.refused(&builder, &spec).await;
+        let told = format!("{why}: {}", end(&log));
+        assert!(told.contains("No space left on device"), "{spec}: {told}");
+        // What was there is there, and can be shown while there is no room.
+        let (id, log) = site.built(&builder, &early).await;
+        assert_eq!((id, log.output()), (early_id, said.output()));
+        assert!(!log.text().contains("saved as"), "{}", log.text());
+        site.assert_tidy(&builder);
+
+        full.empty(&builder).await;
+        let (id, _) = site.built(&builder, &spec).await;
+        let view = builder.store().view(&id).await.unwrap();
+        if let Ok(data) = view.rootfs().join("large").metadata() {
+            assert_eq!(data.len(), LARGE as u64);
+        }
+        drop(view);
+        // For the next of them.
+        builder.delete(&id, &mut |_| ()).await.unwrap();
+        builder.store().complete_deletes().await.unwrap();
+    }
+    site.close(builder);
+    let builder = site.open();
+    assert_eq!(builder.count().unwrap(), 2);
+    assert_eq!(early_file(&builder, &early_id).await, "early\n");
+    site.close(builder);
+}
+
+async fn early_file(builder: &Builder, id: &obuilder::StepId) -> String {
+    let view = builder.store().view(id).await.unwrap();
+    fs::read_to_string(Path::new(view.rootfs()).join("early")).unwrap()
+}
+
+/// Returns the end of a log, which may be long.
+fn end(log: &Log) -> String {
+    let text = log.text();
+    let start = text.len().saturating_sub(500);
+    text.get(start..).unwrap_or_default().to_owned()
+}
