@@ -7,13 +7,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::bundle::{self, io_error};
 use super::{Runtime, SandboxError, cgroup, runtime};
 
 /// How long something may take to end.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// How often we look for processes that are to end.
+const MOST_LOOKS: u32 = 10;
 
 /// Ends the containers that a killed process has left in `state_dir`, and removes what is there of them.
 ///
@@ -46,6 +49,7 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     tracing::info!("removing container {id}, left over from a process that was killed");
+    end_makers(id);
     // A bundle without it is one that no runtime was ever told of.
     if let Ok(program) = fs::read_to_string(bundle.join("runtime"))
         && program != Runtime::BUILTIN
@@ -55,6 +59,38 @@ fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     cgroup::end(id, GRACE);
     cgroup::remove(id)?;
     bundle::remove(bundle)
+}
+
+/// Ends the runtimes that are still making the container: they do not know yet that nobody waits for it, and would go on
+/// while we remove it.
+fn end_makers(id: &str) {
+    for _ in 0..MOST_LOOKS {
+        let makers = makers(id);
+        if makers.is_empty() {
+            return;
+        }
+        for pid in makers {
+            if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
+                && pidfd_send_signal(&process, Signal::KILL).is_ok()
+            {
+                cgroup::wait_for_end(process.as_fd(), GRACE);
+            }
+        }
+    }
+}
+
+/// Returns the processes that have the container's name as an argument.
+fn makers(id: &str) -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let has_argument = |entry: &fs::DirEntry| {
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0)
+            .any(|word| word == id.as_bytes())
+    };
+    let makers = entries.filter(has_argument);
+    makers
+        .filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
+        .collect()
 }
 
 /// Has the runtime remove its container. If it cannot, what follows will do.

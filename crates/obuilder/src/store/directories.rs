@@ -34,6 +34,7 @@ use super::marks::Marks;
 use super::trash::Trash;
 use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
 use crate::StepId;
+use crate::sandbox;
 
 /// How often to ask a filesystem whether all that was deleted is free, and after which pauses. Not for ever: on a busy one
 /// there is always something.
@@ -85,6 +86,8 @@ impl<B: Backend> DirectoryStore<B> {
             root: root.to_owned(),
             trash: Arc::new(trash),
         });
+        // Containers first: what still runs would go on writing where we clean up.
+        sandbox::cleanup(&root.join("state"))?;
         backend.clean_up()?;
         remove_leftovers(root, &backend)?;
         let marks = judge(root, &backend, &background)?;

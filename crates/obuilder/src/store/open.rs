@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::directories::DirectoryStore;
 use super::{Store, StoreError, StoreKind, StoreSpec, btrfs, overlay, rsync, xfs, zfs};
+use crate::sandbox::SandboxError;
 
 /// Opens a store: makes it if need be, takes its lock, and cleans up what a killed process has left in it.
 ///
@@ -66,6 +67,9 @@ pub enum OpenError {
         .0.0, .0.1
     )]
     Kernel((u32, u32)),
+    /// Something that a killed process has started in it does not end.
+    #[error(transparent)]
+    Running(#[from] SandboxError),
     /// Something failed while it was opened.
     #[error(transparent)]
     Store(#[from] StoreError),

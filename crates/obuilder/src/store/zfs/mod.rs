@@ -27,6 +27,7 @@ use super::error::Doing as _;
 use super::lock::{Lock, Locked};
 use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
 use crate::StepId;
+use crate::sandbox;
 use command::Commands;
 use pool::Pool;
 
@@ -59,6 +60,7 @@ impl ZfsStore {
             Locked::Ours(lock) => lock,
             Locked::Taken(owner) => return Err(OpenError::InUse { root, owner }),
         };
+        sandbox::cleanup(&root.join("state"))?;
         let pool = Pool::new(commands, root.clone());
         let found = pool.set_up()?;
         Ok(Self {
