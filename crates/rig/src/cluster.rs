@@ -155,6 +155,13 @@ impl Cluster {
             let store = self.obuilder_store(name);
             command.arg(format!("--obuilder-store=overlayfs:{}", store.display()));
         }
+        if !args
+            .iter()
+            .any(|arg| arg.starts_with("--obuilder-prune-threshold"))
+        {
+            // This machine's disk is none of our business.
+            command.arg("--obuilder-prune-threshold=0");
+        }
         // Where nobody listens, whatever runs on this machine.
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
         self.run_worker(name, &command)

@@ -297,7 +297,7 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
     let mut site = Site::start(&rig, &[testbed::POOL])?;
     // So much is never free, so that everything goes.
     site.obuilder_worker("w1", &["--obuilder-prune-threshold=100"])?;
-    site.wait_for_log("w1", "nothing more can be removed from the store")?;
+    site.wait_for_log("w1", "nothing more can be removed from OBuilder's store")?;
     let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;
     site.wait_for_state("queue: (backlog) [")?;
     assert!(!job.has_ended()?);

@@ -98,7 +98,7 @@ async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sen
             match builder.prune(upkeep.prune_limit).await {
                 Ok(0) => {
                     tracing::warn!(
-                        "OBuilder partition is low, and nothing more can be removed from the store"
+                        "nothing more can be removed from OBuilder's store; make room on its disk, or lower --obuilder-prune-threshold"
                     );
                     sleep(ROOM_INTERVAL).await;
                 }
@@ -122,7 +122,10 @@ fn is_low(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condi
         }) => {
             let low = free_percent <= upkeep.prune_threshold.value();
             if low {
-                tracing::info!("OBuilder partition: {free_percent:.0}% free, {results} items");
+                let wanted = upkeep.prune_threshold;
+                tracing::info!(
+                    "OBuilder partition: {free_percent:.0}% free of {wanted}% wanted, {results} items"
+                );
             }
             (Some(free_percent), low)
         }
