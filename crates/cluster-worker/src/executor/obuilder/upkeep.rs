@@ -13,7 +13,7 @@ use crate::process::printable;
 /// How often to look how much room there is, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long to wait before checking again what was not healthy, as upstream.
+/// How long to wait at most before checking again what was not healthy, as upstream.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// When to do what.
@@ -147,7 +147,8 @@ async fn keep_healthy(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::
     };
     loop {
         let sick = condition.borrow().sick.is_some();
-        sleep(if sick { RECOVERY_INTERVAL } else { interval }).await;
+        let recovery = RECOVERY_INTERVAL.min(interval);
+        sleep(if sick { recovery } else { interval }).await;
         check(builder, condition).await;
     }
 }
