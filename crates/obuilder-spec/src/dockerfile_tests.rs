@@ -63,7 +63,10 @@ const STAGES: &str = "
 
 #[test]
 fn one_stage_for_unix() {
-    check(ONE_STAGE, UNIX, expect![[r#"
+    check(
+        ONE_STAGE,
+        UNIX,
+        expect![[r#"
         FROM debian:12
         # A test comment
         WORKDIR /src
@@ -81,12 +84,16 @@ fn one_stage_for_unix() {
         COPY f g
         SHELL [ "/bin/sh", "-c" ]
         RUN exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn buildkit_has_caches_and_secrets() {
-    check(ONE_STAGE, BUILDKIT, expect![[r#"
+    check(
+        ONE_STAGE,
+        BUILDKIT,
+        expect![[r#"
         FROM debian:12
         # A test comment
         WORKDIR /src
@@ -104,12 +111,16 @@ fn buildkit_has_caches_and_secrets() {
         COPY f g
         SHELL [ "/bin/sh", "-c" ]
         RUN exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn nested_builds_come_first() {
-    check(STAGES, UNIX, expect![[r#"
+    check(
+        STAGES,
+        UNIX,
+        expect![[r#"
         FROM alpine as compiler
         USER 3:4
         RUN build
@@ -121,7 +132,8 @@ fn nested_builds_come_first() {
         FROM debian
         USER 1:2
         COPY --chown=1:2 --from=tools binary /usr/local/bin/
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -198,21 +198,13 @@ impl SpecError {
     /// Control characters are shown as blanks, so that a terminal is not made to do anything by a stranger's text.
     pub fn report(&self) -> String {
         let skipped = self.position.column.saturating_sub(SHOWN_BEFORE + 1);
-        let shown: String = self
-            .line
-            .chars()
-            .map(printable)
-            .skip(skipped)
-            .take(SHOWN)
-            .collect();
-        let blanks = self.position.column.saturating_sub(skipped + 1);
+        let line = self.line.chars().map(printable).skip(skipped);
+        let line: String = line.take(SHOWN).collect();
+        let caret = " ".repeat(self.position.column.saturating_sub(skipped + 1)) + "^";
         let number = self.position.line.to_string();
         let margin = " ".repeat(number.len());
-        format!(
-            "{self}\n {number} | {}\n {margin} | {}^",
-            shown.trim_end(),
-            " ".repeat(blanks)
-        )
+        let line = format!(" {number} | {line}");
+        format!("{self}\n{}\n {margin} | {caret}", line.trim_end())
     }
 }
 

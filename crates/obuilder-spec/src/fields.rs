@@ -68,31 +68,25 @@ impl Node {
     /// Returns it on one line.
     pub(crate) fn on_one_line(&self) -> String {
         let mut text = BString::default();
-        self.write_into(&mut text, usize::MAX);
+        self.write_into(&mut text);
         text.to_string()
     }
 
     /// Returns it on one line, cut if it is long.
     pub(crate) fn shown(&self) -> String {
-        let mut text = BString::default();
-        self.write_into(&mut text, MAX_SHOWN);
-        cut(text.to_string())
+        cut(self.on_one_line())
     }
 
-    /// Appends it, and stops some time after `enough` bytes.
-    fn write_into(&self, text: &mut BString, enough: usize) {
+    fn write_into(&self, text: &mut BString) {
         match &self.tree {
             Tree::Atom(word) => text.extend_from_slice(&quote::atom(word)),
             Tree::List(items) => {
                 text.push(b'(');
                 for (number, item) in items.iter().enumerate() {
-                    if text.len() > enough {
-                        return;
-                    }
                     if number > 0 {
                         text.push(b' ');
                     }
-                    item.write_into(text, enough);
+                    item.write_into(text);
                 }
                 text.push(b')');
             }

@@ -5,8 +5,8 @@
 
 use bstr::BString;
 
-/// How many columns a line should have at most.
-const MARGIN: usize = 80;
+/// How many columns a line should have at most, counting one bracket after the group.
+const MARGIN: usize = 78;
 
 /// How far a line is indented at most, and the last column in which a group may start.
 const MAX_INDENT: usize = 68;
@@ -108,14 +108,15 @@ impl Page {
             Doc::Cut => {}
             Doc::Sequence(parts) => parts.iter().for_each(|part| self.print(part, within)),
             Doc::Group(breaks, offset, parts) => {
-                let may_break = within.breaks != Breaks::Never && within.indent < self.column;
-                if self.column > MAX_INDENT && may_break {
-                    self.start_line(within.indent);
-                }
+                // Whether it fits is judged where it would have started, even if it then moves to a line of its own.
                 let breaks = match breaks {
                     Breaks::IfLong if self.column + doc.width() < MARGIN => Breaks::Never,
                     breaks => *breaks,
                 };
+                let may_break = within.breaks != Breaks::Never && within.indent < self.column;
+                if self.column > MAX_INDENT && may_break {
+                    self.start_line(within.indent);
+                }
                 let indent = self.column + offset;
                 for part in parts {
                     self.print(part, Open { breaks, indent });

@@ -2,6 +2,32 @@
 //!
 //! Pure: text goes in, values and diagnostics come out. The words of a spec are bytes, as they are in the files that
 //! people have; printing escapes what is not ASCII.
+//!
+//! ```
+//! use obuilder_spec::{Op, Spec};
+//!
+//! let text = b"((from busybox)\n (workdir /src)\n (run (shell make)))";
+//! let spec = Spec::parse(text, "build.spec")?;
+//! assert_eq!(spec.from, "busybox");
+//! assert_eq!(spec.ops[0], Op::Workdir("/src".into()));
+//! assert_eq!(spec.ops[1].heading("/src".into()), "/src: (run (shell make))");
+//!
+//! let error = Spec::parse(b"((from busybox)\n (wrokdir /src))", "build.spec").unwrap_err();
+//! assert_eq!(
+//!     error.report(),
+//!     r#"build.spec:2:3: unknown op "wrokdir": expected comment, workdir, shell, run, copy, user or env; did you mean "workdir"?
+//!  2 |  (wrokdir /src))
+//!    |   ^"#
+//! );
+//! # Ok::<(), obuilder_spec::SpecError>(())
+//! ```
+//!
+//! A text goes through `lexer` (parentheses and words), `reader` (a tree that knows where each part stood) and `parse` (what
+//! it means); `print` turns a spec into a tree of words and `layout` into lines. [`Sexp`] is the syntax alone, which the
+//! inputs of step ids and the small files of a store are written in. [`dockerfile`](fn@dockerfile) is for those who have
+//! Docker after all.
+//!
+//! `fuzz/` has a target for cargo-fuzz.
 
 mod cache_name;
 pub mod dockerfile;
@@ -15,6 +41,7 @@ mod position;
 mod print;
 mod quote;
 mod reader;
+mod scope;
 pub mod sexp;
 mod spec;
 mod suggest;

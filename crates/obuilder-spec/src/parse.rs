@@ -1,13 +1,12 @@
 //! Reads specs.
 
-use std::collections::{BTreeSet, HashMap};
-
 use bstr::{BStr, BString, ByteSlice as _};
 
 use crate::error::{Problem, SpecError};
 use crate::fields::{Fault, Parsed, Record, head_at, shown_name, word, words};
 use crate::number;
 use crate::reader::{self, Node};
+use crate::scope::Scope;
 use crate::spec::{CacheMount, Copy, Op, Run, SecretMount, Source, Spec, User};
 use crate::suggest;
 
@@ -285,46 +284,3 @@ fn unknown_op(node: &Node, name: &BStr) -> Fault {
     };
     Fault::new(head_at(node), problem)
 }
-
-/// The builds that may be copied from: those declared earlier here, and what is in scope around.
-#[derive(Default)]
-struct Scope {
-    /// Every declaration, the innermost last.
-    declared: Vec<BString>,
-    /// How many of them have this name.
-    counts: HashMap<BString, usize>,
-}
-
-impl Scope {
-    fn enter(&mut self, name: BString) {
-        *self.counts.entry(name.clone()).or_default() += 1;
-        self.declared.push(name);
-    }
-
-    /// Returns where to come back to.
-    fn mark(&self) -> usize {
-        self.declared.len()
-    }
-
-    fn leave_to(&mut self, mark: usize) {
-        for name in self.declared.drain(mark..) {
-            if let Some(count) = self.counts.get_mut(&name) {
-                *count -= 1;
-            }
-        }
-    }
-
-    fn has(&self, name: &BStr) -> bool {
-        self.counts.get(name).is_some_and(|count| *count > 0)
-    }
-
-    /// Returns the names, in order, each once.
-    fn names(&self) -> Vec<BString> {
-        let names: BTreeSet<&BString> = self.declared.iter().collect();
-        names.into_iter().cloned().collect()
-    }
-}
-
-#[cfg(test)]
-#[path = "parse_tests.rs"]
-mod tests;

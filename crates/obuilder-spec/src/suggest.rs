@@ -3,10 +3,10 @@
 /// The longest word that is worth comparing. Those that are known are shorter.
 const MAX_WORD: usize = 24;
 
-/// Returns the known word that is closest to `word`, if it is close: one letter wrong in a short word, two in a longer
-/// one. Two neighbours in the wrong order are one mistake.
+/// Returns the known word that is closest to `word`, if it is close but not the same: one letter wrong in a short word,
+/// two in a longer one. Two neighbours in the wrong order are one mistake, a capital letter is none.
 pub(crate) fn closest(word: &[u8], known: &[&'static str]) -> Option<&'static str> {
-    if word.len() > MAX_WORD {
+    if word.len() > MAX_WORD || known.iter().any(|other| word == other.as_bytes()) {
         return None;
     }
     let word = word.to_ascii_lowercase();
@@ -68,6 +68,7 @@ mod tests {
         assert_eq!(closest(b"wrokdri", &known), Some("workdir"));
         assert_eq!(closest(b"Workdir", &known), Some("workdir"));
         assert_eq!(closest(b"rn", &known), Some("run"));
+        assert_eq!(closest(b"run", &known), None);
         assert_eq!(closest(b"volume", &known), None);
         assert_eq!(closest(b"", &known), None);
     }
