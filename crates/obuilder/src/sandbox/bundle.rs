@@ -188,36 +188,43 @@ fn unmount_secrets(dir: &Path) -> io::Result<()> {
 ///
 /// A runtime would make most of it, each in its own way, and none does where a link of the image dangles.
 fn prepare(rootfs: &Path, command: &Command) -> Result<(), SandboxError> {
+    for name in inside::COVERED {
+        // Older runtimes follow a link there to a directory of the machine (CVE-2026-41579).
+        inside::ensure_plain(rootfs, name).map_err(|source| {
+            io_error(format!("the image's /{name} cannot be mounted on"), source)
+        })?;
+    }
     let resolv_conf = (command.network == Network::Host).then_some(&b"/etc/resolv.conf"[..]);
     let files = std::iter::once(&b"/etc/hosts"[..])
         .chain(resolv_conf)
         .chain(command.secrets.iter().map(|s| s.target.as_slice()));
-    for target in files {
-        make(rootfs, "the mount target", target, Kind::File)?;
+    let directories = command.mounts.iter().map(|c| c.target.as_slice());
+    let targets = files
+        .map(|target| (target, Kind::File))
+        .chain(directories.map(|target| (target, Kind::Directory)));
+    for (target, kind) in targets {
+        make(rootfs, "the mount target", target, kind)?;
     }
-    for cache in &command.mounts {
-        make(rootfs, "the mount target", &cache.target, Kind::Directory)?;
-    }
-    let place = make(
+    make(
         rootfs,
         "the working directory",
         &command.cwd,
         Kind::Directory,
-    )?;
+    )
+}
+
+fn make(rootfs: &Path, what: &str, path: &[u8], kind: Kind) -> Result<(), SandboxError> {
+    let path = path.as_bstr();
+    let place = inside::ensure(rootfs, path, kind)
+        .map_err(|source| io_error(format!("cannot make {what} {path:?}"), source))?;
     match place {
-        // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626).
+        // As a directory, `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626); and what is
+        // mounted there could deceive the runtime, which then writes to it (CVE-2025-52881).
         Place::Covered(name) if name == "proc" => Err(SandboxError::Unsupported(format!(
-            "the working directory {:?} is in /proc",
-            command.cwd
+            "{what} {path:?} is in /proc"
         ))),
         Place::Covered(_) | Place::Inside => Ok(()),
     }
-}
-
-fn make(rootfs: &Path, what: &str, path: &[u8], kind: Kind) -> Result<Place, SandboxError> {
-    let path = path.as_bstr();
-    inside::ensure(rootfs, path, kind)
-        .map_err(|source| io_error(format!("cannot make {what} {path:?}"), source))
 }
 
 pub(super) fn io_error(doing: String, source: io::Error) -> SandboxError {

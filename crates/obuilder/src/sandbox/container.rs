@@ -21,9 +21,10 @@ use crate::Sink;
 const PIPE_SIZE: usize = 256 << 10;
 
 /// How often a container is killed that does not end. The runtime may not have made it yet when it first is.
-const KILL_ATTEMPTS: u32 = 20;
-/// How long it then has to end.
-const KILL_GRACE: Duration = Duration::from_millis(500);
+const KILL_ATTEMPTS: u32 = 10;
+/// How long it has to end the first time, and at most: twice as long each time.
+const FIRST_KILL_GRACE: Duration = Duration::from_millis(20);
+const KILL_GRACE: Duration = Duration::from_secs(1);
 /// How long a runtime may take to kill a container, before its processes are killed without it.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a pipe may stay open that only the dead have held.
@@ -111,74 +112,80 @@ impl Container {
         output: &dyn Sink,
         cancel: &CancellationToken,
     ) -> Result<Exit, SandboxError> {
-        let status = {
-            let copying = copy(pipe.as_mut(), output);
-            let mut copying = std::pin::pin!(copying);
-            let mut copied = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    () = cancel.cancelled() => break Err(SandboxError::Cancelled),
-                    result = copying.as_mut(), if !copied => match result {
-                        Ok(()) => copied = true,
-                        Err(error) => break Err(SandboxError::Log(error)),
-                    },
-                    status = self.child.wait() => {
-                        if !copied {
-                            match tokio::time::timeout(DRAIN_GRACE, copying).await {
-                                Ok(Ok(())) => {}
-                                Ok(Err(error)) => {
-                                    self.ended(status)?;
-                                    return Err(SandboxError::Log(error));
-                                }
-                                Err(_) => tracing::warn!(
-                                    "container {} has ended, but something holds on to its output",
-                                    self.bundle.id()
-                                ),
-                            }
-                        }
-                        break Ok(status);
-                    }
-                }
-            }
-        };
-        match status {
+        match self.watch(pipe.as_mut(), output, cancel).await {
             Ok(status) => self.ended(status),
             Err(why) => {
                 // The runtime may have something to say, and must not wait for somebody to read it.
-                let draining = copy(pipe.as_mut(), &Nowhere);
-                let mut draining = std::pin::pin!(draining);
-                let killing = self.kill();
+                let reading = async {
+                    drop(copy(pipe.as_mut(), &Nowhere).await);
+                    std::future::pending::<()>().await;
+                };
                 tokio::select! {
-                    result = killing => result?,
-                    never = async { drop(draining.as_mut().await); std::future::pending().await } => never,
+                    killed = self.kill() => killed?,
+                    () = reading => {}
                 }
                 Err(why)
             }
         }
     }
 
+    /// Passes on the output until the container ends. If this fails, it has to be killed.
+    async fn watch(
+        &mut self,
+        pipe: Option<&mut pipe::Receiver>,
+        output: &dyn Sink,
+        cancel: &CancellationToken,
+    ) -> Result<io::Result<ExitStatus>, SandboxError> {
+        let mut copying = std::pin::pin!(copy(pipe, output));
+        let mut copied = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(SandboxError::Cancelled),
+                result = copying.as_mut(), if !copied => {
+                    result.map_err(SandboxError::Log)?;
+                    copied = true;
+                }
+                status = self.child.wait() => break status,
+            }
+        };
+        if !copied {
+            match tokio::time::timeout(DRAIN_GRACE, copying).await {
+                Ok(result) => result.map_err(SandboxError::Log)?,
+                Err(_) => tracing::warn!(
+                    "container {} has ended, but something holds on to its output",
+                    self.bundle.id()
+                ),
+            }
+        }
+        Ok(status)
+    }
+
     /// Kills everything in the container, and waits until it has gone.
     async fn kill(&mut self) -> Result<(), SandboxError> {
         drop(self.control.take());
-        for attempt in 0..KILL_ATTEMPTS {
-            self.ask_to_kill(attempt).await;
-            if let Ok(status) = tokio::time::timeout(KILL_GRACE, self.child.wait()).await {
+        let mut grace = FIRST_KILL_GRACE;
+        for _ in 0..KILL_ATTEMPTS {
+            self.ask_to_kill().await;
+            let ended = tokio::time::timeout(grace, self.child.wait()).await;
+            grace = KILL_GRACE.min(grace * 2);
+            if let Ok(status) = ended {
                 // It may have ended in any way: the runtime might not have got as far as to start it.
                 drop(self.ended(status));
                 return Ok(());
             }
         }
-        // The runtime hangs. What it was to look after goes before it does.
-        cgroup::kill(self.bundle.id());
+        // The runtime hangs. What it was to look after goes with it.
         let killed = self.child.start_kill();
         let waited = tokio::time::timeout(RUNTIME_GRACE, self.child.wait()).await;
-        if killed.is_ok() && waited.is_ok() {
-            cgroup::kill(self.bundle.id());
-            if cgroup::remove(self.bundle.id()).is_ok() {
-                self.has_ended = true;
-                return Ok(());
-            }
+        let id = self.bundle.id().to_owned();
+        let ended = tokio::task::spawn_blocking(move || {
+            cgroup::end(&id, RUNTIME_GRACE);
+            cgroup::remove(&id)
+        });
+        if killed.is_ok() && waited.is_ok() && matches!(ended.await, Ok(Ok(()))) {
+            self.has_ended = true;
+            return Ok(());
         }
         Err(SandboxError::Stuck(format!(
             "cannot kill container {}: {}",
@@ -187,25 +194,26 @@ impl Container {
         )))
     }
 
-    /// Asks the runtime to kill the container, and kills its processes if that does not help.
-    async fn ask_to_kill(&self, attempt: u32) {
-        if let Runtime::Program(program) = &self.runtime {
-            let asking = Command::new(program)
-                .args(runtime::kill_args(&self.bundle.state(), self.bundle.id()))
-                .env_clear()
-                .current_dir("/")
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .process_group(0)
-                .kill_on_drop(true)
-                .status();
-            match tokio::time::timeout(RUNTIME_GRACE, asking).await {
-                Ok(Ok(status)) if status.success() => return,
-                answer => tracing::debug!("killing container {}: {answer:?}", self.bundle.id()),
-            }
-        }
-        if attempt > 0 {
+    /// Asks the runtime to kill the container, and kills its processes if it does not.
+    ///
+    /// The built-in one has been asked by closing `control`, and does so as soon as there is something to kill.
+    async fn ask_to_kill(&self) {
+        let Runtime::Program(program) = &self.runtime else {
+            return;
+        };
+        let asking = Command::new(program)
+            .args(runtime::kill_args(&self.bundle.state(), self.bundle.id()))
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .kill_on_drop(true)
+            .status();
+        let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
+        if !matches!(&answer, Ok(Ok(status)) if status.success()) {
+            tracing::debug!("killing container {}: {answer:?}", self.bundle.id());
             cgroup::kill(self.bundle.id());
         }
     }

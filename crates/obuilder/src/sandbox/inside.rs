@@ -18,7 +18,7 @@ use rustix::io::Errno;
 const MOST_LINKS: u32 = 40;
 
 /// The filesystems that the runtime mounts. What is made below them would be hidden, and what they show is the kernel's.
-const COVERED: [&[u8]; 3] = [b"dev", b"proc", b"sys"];
+pub(super) const COVERED: [&str; 3] = ["dev", "proc", "sys"];
 
 /// What to make.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(super) fn ensure(root: &Path, path: &BStr, kind: Kind) -> io::Result<Place> 
             way.pop();
             continue;
         }
-        if way.is_empty() && COVERED.contains(&name.as_slice()) {
+        if way.is_empty() && COVERED.iter().any(|covered| name == *covered) {
             return Ok(Place::Covered(name));
         }
         let here = way.last().unwrap_or(&root);
@@ -97,6 +97,20 @@ pub(super) fn ensure(root: &Path, path: &BStr, kind: Kind) -> io::Result<Place> 
     match kind {
         Kind::Directory => Ok(Place::Inside),
         Kind::File => Err(Errno::ISDIR.into()),
+    }
+}
+
+/// Makes sure that there is a directory `name` at the top of the root filesystem, which is not a link to one.
+pub(super) fn ensure_plain(root: &Path, name: &str) -> io::Result<()> {
+    let root = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?;
+    match kind_of(&root, &name.into())? {
+        Some(FileType::Directory) => Ok(()),
+        Some(_) => Err(Errno::NOTDIR.into()),
+        None => Ok(rustix::fs::mkdirat(
+            &root,
+            name,
+            Mode::from_raw_mode(0o755),
+        )?),
     }
 }
 

@@ -114,6 +114,9 @@ impl Sandbox for OciSandbox {
         cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<Exit, SandboxError>> {
         async move {
+            if cancel.is_cancelled() {
+                return Err(SandboxError::Cancelled);
+            }
             let bundle = self.bundle(rootfs, command, false)?;
             let program = self.program()?;
             let (container, pipe) =

@@ -25,21 +25,21 @@ impl Runtime {
     /// The name of our own.
     pub const BUILTIN: &str = "builtin";
 
-    /// Returns the runtime called `name`: `builtin`, a path, or a program in PATH.
+    /// Returns the runtime called `name`: `builtin`, a path, or a program in one of the folders that `path` lists.
     ///
     /// # Errors
     /// When there is no such program.
-    pub fn named(name: &OsStr) -> Result<Self, SandboxError> {
+    pub fn named(name: &OsStr, path: &OsStr) -> Result<Self, SandboxError> {
         if name == Self::BUILTIN {
             return Ok(Self::Builtin {
                 program: "/proc/self/exe".into(),
             });
         }
-        let path = Path::new(name);
-        let program = if path.components().count() > 1 {
-            path.canonicalize().ok()
+        let file = Path::new(name);
+        let program = if file.components().count() > 1 {
+            file.canonicalize().ok()
         } else {
-            find(name)
+            find(name, path)
         };
         program.map(Self::Program).ok_or_else(|| {
             SandboxError::Unsupported(format!(
@@ -60,9 +60,8 @@ impl Runtime {
 /// Where administrators' programs are, for users who do not have these folders in their PATH.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-fn find(name: &OsStr) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
+fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path)
         .chain(SYSTEM_FOLDERS.map(PathBuf::from))
         .map(|folder| folder.join(name))
         .find(|file| file.is_absolute() && file.is_file())
@@ -132,20 +131,26 @@ mod tests {
             .assert_eq(&shown(&kill_args(&bundle.state(), bundle.id())));
         expect!["--root /state/sandbox/obuilder-1-0/state delete --force obuilder-1-0"]
             .assert_eq(&shown(&delete_args(&bundle.state(), bundle.id())));
-        let builtin = Runtime::named("builtin".as_ref()).unwrap();
+        let builtin = Runtime::named("builtin".as_ref(), "".as_ref()).unwrap();
         expect!["obuilder-make-one-container terminal /state/sandbox/obuilder-1-0 obuilder-1-0"]
             .assert_eq(&shown(&run_args(&builtin, &bundle, Input::Terminal)));
     }
 
     #[test]
     fn a_runtime_is_a_name_or_a_path() {
-        let error = |name: &str| Runtime::named(name.as_ref()).unwrap_err().to_string();
+        let error = |name: &str| {
+            Runtime::named(name.as_ref(), "/bin".as_ref())
+                .unwrap_err()
+                .to_string()
+        };
         expect![[r#"there is no runtime "nonesuch": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("nonesuch"));
         expect![[r#"there is no runtime "/nowhere/runc": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("/nowhere/runc"));
-        let sh = Runtime::named("sh".as_ref()).unwrap();
+        let sh = Runtime::named("sh".as_ref(), "/nowhere:/bin".as_ref()).unwrap();
         assert!(sh.name().is_absolute());
         assert_eq!(
-            Runtime::named(sh.name().as_os_str()).unwrap().name(),
+            Runtime::named(sh.name().as_os_str(), "".as_ref())
+                .unwrap()
+                .name(),
             sh.name().canonicalize().unwrap()
         );
     }

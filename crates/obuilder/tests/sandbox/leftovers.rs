@@ -1,1 +1,108 @@
-//! x
+//! What is left when the program that runs commands is killed.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use obuilder::sandbox::{OciSandbox, Runtime, Sandbox as _, SecretFile};
+use tokio_util::sync::CancellationToken;
+
+use crate::room::{Call, Room, builtin, cgroups, left, script, wait};
+
+crate::for_each_runtime! {
+    the_next_start_removes_what_is_left
+    others_files_are_left_alone
+}
+
+/// Says which state directory and runtime `owner` is to use.
+const STATE: &str = "OBUILDER_TEST_SANDBOX_STATE";
+const ROOTFS: &str = "OBUILDER_TEST_SANDBOX_ROOTFS";
+const RUNTIME: &str = "OBUILDER_TEST_SANDBOX_RUNTIME";
+
+/// Not a test of its own: the program that is killed.
+#[test]
+fn owner() {
+    let Some(state) = std::env::var_os(STATE) else {
+        return;
+    };
+    let runtime = match std::env::var_os(RUNTIME).unwrap() {
+        name if name == "builtin" => builtin(),
+        program => Runtime::Program(program.into()),
+    };
+    let sandbox = OciSandbox::open(state.as_ref(), runtime, false).unwrap();
+    let rootfs = PathBuf::from(std::env::var_os(ROOTFS).unwrap());
+    let ready = Call(|_: &[u8]| fs::write(rootfs.join("tmp/ready"), ""));
+    let mut forever = script("setsid sleep 1000 & echo ready; while :; do sleep 1000; done");
+    forever.secrets.push(SecretFile {
+        value: b"secret".into(),
+        target: "/secret".into(),
+    });
+    drop(wait(sandbox.run(
+        &rootfs,
+        &forever,
+        &ready,
+        &CancellationToken::new(),
+    )));
+}
+
+/// Kills a program when it is dropped.
+struct Owner(Child);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn the_next_start_removes_what_is_left(room: &Room) {
+    let runtime = match &room.runtime {
+        Runtime::Builtin { .. } => "builtin".into(),
+        Runtime::Program(program) => program.clone(),
+    };
+    let owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "leftovers::owner"])
+        .env(STATE, room.state())
+        .env(ROOTFS, room.rootfs())
+        .env(RUNTIME, runtime)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let owner = Owner(owner);
+    let limit = Duration::from_secs(30);
+    rig::wait_for("the command", limit, || {
+        Ok(room.rootfs().join("tmp/ready").exists().then_some(()))
+    })
+    .unwrap();
+    let id = room.container();
+    assert!(!cgroups(&id).is_empty());
+    drop(owner);
+
+    if room.is_builtin() {
+        // It does not even wait for the next start.
+        rig::wait_for("the end of the container", limit, || {
+            Ok(cgroups(&id).is_empty().then_some(()))
+        })
+        .unwrap();
+    }
+    drop(room.open());
+    assert_eq!(cgroups(&id), Vec::<PathBuf>::new());
+    room.check_nothing_is_left();
+    // And the next command runs.
+    assert_eq!(room.output(&script("echo works")), "works\n");
+}
+
+fn others_files_are_left_alone(room: &Room) {
+    // What other builders have kept in the same place.
+    let other = room.state().join("sandbox/0");
+    fs::create_dir_all(&other).unwrap();
+    drop(room.open());
+    assert_eq!(left(&room.state().join("sandbox")), [other]);
+    // A directory that was made, and no runtime told of.
+    let ours = room.state().join("sandbox/obuilder-0123456789abcdef-7");
+    fs::create_dir(&ours).unwrap();
+    drop(room.open());
+    assert!(!ours.exists());
+}

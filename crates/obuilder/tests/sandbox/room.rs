@@ -29,9 +29,9 @@ pub(crate) fn builtin() -> Runtime {
 }
 
 pub(crate) fn with_runc(name: &str, chapter: impl FnOnce(&Room)) {
-    match Runtime::named("runc".as_ref()) {
-        Ok(runtime) => with(name, runtime, chapter),
-        Err(_) => rig::report_not_run(name, "runc"),
+    match rig::find_program("runc") {
+        Some(runc) => with(name, Runtime::Program(runc), chapter),
+        None => rig::report_not_run(name, "runc"),
     }
 }
 
@@ -101,6 +101,15 @@ impl Room {
         output
     }
 
+    /// Returns the name of the one container that runs here now.
+    pub(crate) fn container(&self) -> String {
+        let bundles = left(&self.state().join("sandbox"));
+        let [bundle] = &bundles[..] else {
+            panic!("{bundles:?}");
+        };
+        bundle.file_name().unwrap().to_str().unwrap().to_owned()
+    }
+
     pub(crate) fn check_nothing_is_left(&self) {
         assert_eq!(left(&self.state().join("sandbox")), Vec::<PathBuf>::new());
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -157,6 +166,15 @@ fn template() -> PathBuf {
         made
     });
     made.clone()
+}
+
+/// Calls a function whenever a command prints something.
+pub(crate) struct Call<F>(pub(crate) F);
+
+impl<F: Fn(&[u8]) -> io::Result<()>> Sink for Call<F> {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        (self.0)(bytes)
+    }
 }
 
 /// Keeps what a command prints.

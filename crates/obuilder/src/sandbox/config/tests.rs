@@ -112,13 +112,13 @@ fn what_json_cannot_hold_is_refused() {
             command.mounts = vec![Cache {
                 source: "/x".into(),
                 target: b"/\xfe".into(),
-            }]
+            }];
         }),
         refused(|command| {
             command.secrets = vec![SecretFile {
                 value: b"hidden".into(),
                 target: b"/\xfe".into(),
-            }]
+            }];
         }),
     ];
     expect![[r#"
