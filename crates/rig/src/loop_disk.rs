@@ -9,12 +9,15 @@ use anyhow::{Context as _, Result};
 use crate::command::checked;
 use crate::holder::{Holder, Name};
 
+/// The size below which the makers of btrfs advise against keeping data and metadata apart.
+const SMALL: u64 = 1 << 30;
+
 /// A filesystem that a [`LoopDisk`] may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {
     /// Without room set aside for root, so that a full disk is full for tests too.
     Ext4,
-    /// With room for a small disk's metadata, in one copy.
+    /// With data and metadata in the same place on a small disk, which else runs out of room for one of them first.
     Btrfs,
     /// With reflinks, as it is made today.
     Xfs,
@@ -22,10 +25,11 @@ pub enum Filesystem {
 
 impl Filesystem {
     /// Returns the command that makes it, but for the file.
-    fn mkfs(self) -> &'static [&'static str] {
+    fn mkfs(self, size: u64) -> &'static [&'static str] {
         match self {
             Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
-            Self::Btrfs => &["mkfs.btrfs", "-q", "-f", "-m", "single"],
+            Self::Btrfs if size < SMALL => &["mkfs.btrfs", "-q", "-f", "--mixed"],
+            Self::Btrfs => &["mkfs.btrfs", "-q", "-f"],
             Self::Xfs => &["mkfs.xfs", "-q", "-f", "-m", "reflink=1"],
         }
     }
@@ -50,7 +54,7 @@ impl LoopDisk {
         File::create(&file)?.set_len(size)?;
         let path = holder.folder().join("mount");
         fs::create_dir(&path)?;
-        let [program, options @ ..] = filesystem.mkfs() else {
+        let [program, options @ ..] = filesystem.mkfs(size) else {
             unreachable!("each has a program")
         };
         checked(Command::new(program).args(options).arg(&file))

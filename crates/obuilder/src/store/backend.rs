@@ -19,15 +19,16 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// has `env`, and neither `log` nor `parent`.
     fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError>;
 
-    /// Brings a draft to rest: nothing can write to it by its root filesystem any more. Returns the place that may now be
-    /// renamed, which is another where the draft had to be copied.
-    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
-        Ok(place.to_owned())
+    /// Unmounts a place, draft or copy of a cache, so that nothing can write to it any more. Returns whether that is so: it
+    /// is not while something in it is open.
+    fn unmount(&self, _place: &Path) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
-    /// Protects a result, once it has its name.
-    fn seal(&self, _result: &Path) -> Result<(), StoreError> {
-        Ok(())
+    /// Makes an unmounted draft what its result is to be. Returns the place that gets the result's name, which is another
+    /// where the draft had to be copied.
+    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
+        Ok(place.to_owned())
     }
 
     /// Removes a place, a draft or a result. It is no error if there is none.
@@ -44,7 +45,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// Copies the cache `cache`, which is made if need be, to `copy`, and returns the directory that the step writes to.
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError>;
 
-    /// Replaces the cache `cache`, which may have gone, by the copy. After a crash, it is the old or the new.
+    /// Replaces the cache `cache` by the copy, which is unmounted. After a crash, it is the old or the new.
     fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError>;
 
     /// Removes the copy of a cache.
@@ -58,7 +59,8 @@ pub(super) trait Backend: Send + Sync + 'static {
         true
     }
 
-    /// Returns how many things that were deleted still take space, apart from what is in the trash.
+    /// Returns how many things that were deleted still take space, apart from what is in the trash; and has the filesystem
+    /// make haste.
     fn being_deleted(&self) -> Result<usize, StoreError> {
         Ok(0)
     }

@@ -12,9 +12,9 @@
 //!
 //! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,25 +27,21 @@ use rustix::mount::UnmountFlags;
 use super::backend::{Backend, Shown};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
-use super::error::{Doing as _, unless};
-use super::lock::{Lock, Locked};
+use super::error::Doing as _;
+use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
+use super::lock::Lock;
 use super::marks::Marks;
 use super::trash::Trash;
 use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
 use crate::StepId;
 
-const DIRECTORIES: [&str; 7] = [
-    "result",
-    "result-tmp",
-    "cache",
-    "cache-tmp",
-    "state",
-    "trash",
-    "unsynced",
-];
+/// How often to ask a filesystem whether all that was deleted is free, and after which pauses. Not for ever: on a busy one
+/// there is always something.
+const DELETES: (u32, Duration) = (100, Duration::from_millis(100));
 
-/// How long to wait for a filesystem that frees space in its own time, and how often to look.
-const DELETES: (u32, Duration) = (600, Duration::from_millis(100));
+/// How often to try to unmount what should be in use by nobody: whoever searches the machine's files has some open for a
+/// moment.
+const UNMOUNTS: (u32, Duration) = (50, Duration::from_millis(20));
 
 /// A store over one backend.
 pub(super) struct DirectoryStore<B> {
@@ -81,9 +77,7 @@ impl<B: Backend> DirectoryStore<B> {
     ) -> Result<Rc<dyn Store>, OpenError> {
         let lock = own(root)?;
         check(root, !root.join("result").exists())?;
-        for name in DIRECTORIES {
-            make_directory(&root.join(name))?;
-        }
+        make_directories(root)?;
         let background = Arc::new(Background::default());
         let dir = root.join("trash");
         let trash = Trash::open(dir.clone(), background.clone()).doing("emptying", &dir)?;
@@ -128,6 +122,25 @@ impl<B: Backend> DirectoryStore<B> {
         copies.join(format!("{number}-{}", file_name(name)))
     }
 
+    /// Waits until nothing has anything open in a mount, and unmounts it. If something keeps on, it may keep on writing, and
+    /// what it writes to must not become a result.
+    async fn unmount(&self, place: &Path) -> Result<(), StoreError> {
+        let (times, pause) = UNMOUNTS;
+        for _ in 0..times {
+            let place = place.to_owned();
+            let unmounted = self.off_thread(move |shared| shared.backend.unmount(&place));
+            if unmounted.await? {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Err(StoreError::new(
+            "unmounting",
+            place,
+            io::ErrorKind::ResourceBusy.into(),
+        ))
+    }
+
     /// Does something that may take long.
     async fn off_thread<T: Send + 'static>(
         &self,
@@ -163,15 +176,14 @@ impl<B: Backend> Shared<B> {
         result: &Path,
     ) -> Result<(), StoreError> {
         let settled = self.backend.settle(place, base)?;
-        self.mark(&id.to_string())?;
-        fs::rename(&settled, result).doing("publishing", result)?;
-        // It is published, so what fails now is not an error of the step.
-        if let Err(error) = self.backend.seal(result) {
-            tracing::warn!("{error}");
-        }
+        let published = self
+            .mark(&id.to_string())
+            .and_then(|()| fs::rename(&settled, result).doing("publishing", result));
         if settled != place {
-            self.remove_and_log(place);
+            let other = if published.is_ok() { place } else { &settled };
+            self.remove_and_log(other);
         }
+        published?;
         if base.is_none() {
             // A base image is the dearest to lose.
             self.marks.sync_soon(&self.background);
@@ -200,13 +212,8 @@ impl<B: Backend> Shared<B> {
     }
 
     fn replace_cache(&self, name: &str, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        let replaced = self
-            .mark(name)
-            .and_then(|()| self.backend.replace_cache(cache, copy));
-        if replaced.is_err() {
-            self.drop_copy_and_log(cache, copy);
-        }
-        replaced
+        self.mark(name)?;
+        self.backend.replace_cache(cache, copy)
     }
 
     fn drop_copy_and_log(&self, cache: &Path, copy: &Path) {
@@ -280,14 +287,24 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 dir: result.clone(),
             };
             let base = draft.base.map(|base| self.result_dir(&base));
-            let published = self.off_thread(move |shared| {
-                let published = shared.publish(&draft.id, &draft.dir, base.as_deref(), &result);
-                if published.is_err() {
-                    shared.remove_and_log(&draft.dir);
+            let place = draft.dir.clone();
+            let published = match self.unmount(&place).await {
+                Err(error) => Err(error),
+                Ok(()) => {
+                    let publish = move |shared: &Shared<B>| {
+                        shared.publish(&draft.id, &draft.dir, base.as_deref(), &result)
+                    };
+                    self.off_thread(publish).await
                 }
-                published
-            });
-            published.await.map(|()| finished)
+            };
+            if published.is_err() {
+                let remove = move |shared: &Shared<B>| {
+                    shared.remove_and_log(&place);
+                    Ok(())
+                };
+                self.off_thread(remove).await?;
+            }
+            published.map(|()| finished)
         })
     }
 
@@ -348,10 +365,24 @@ impl<B: Backend> Store for DirectoryStore<B> {
                     self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
                 return dropped.await;
             }
-            let file = file_name(&name);
-            let replaced =
-                self.off_thread(move |shared| shared.replace_cache(&file, &cache, &copy));
-            replaced.await?;
+            let (file, place) = (file_name(&name), copy.clone());
+            let replaced = match self.unmount(&copy).await {
+                Err(error) => Err(error),
+                Ok(()) => {
+                    let cache = cache.clone();
+                    let replace =
+                        move |shared: &Shared<B>| shared.replace_cache(&file, &cache, &copy);
+                    self.off_thread(replace).await
+                }
+            };
+            if replaced.is_err() {
+                let remove = move |shared: &Shared<B>| {
+                    shared.drop_copy_and_log(&cache, &place);
+                    Ok(())
+                };
+                self.off_thread(remove).await?;
+                return replaced;
+            }
             self.caches.changed(&name);
             Ok(())
         })
@@ -397,85 +428,6 @@ impl<B: Backend> Store for DirectoryStore<B> {
 
     fn space(&self) -> Result<Space, StoreError> {
         self.shared.backend.space(&self.root)
-    }
-}
-
-/// Makes the root, readable for us alone: the files in it have the owners and set-user-id bits of containers.
-pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
-    let mut builder = DirBuilder::new();
-    builder.mode(0o700).recursive(true);
-    builder.create(root).doing("making", root)?;
-    let path = root.join("lock");
-    match Lock::take(&path).doing("locking", &path)? {
-        Locked::Ours(lock) => Ok(lock),
-        Locked::Taken(owner) => Err(OpenError::InUse {
-            root: root.to_owned(),
-            owner,
-        }),
-    }
-}
-
-fn make_directory(path: &Path) -> Result<(), StoreError> {
-    unless(io::ErrorKind::AlreadyExists, fs::create_dir(path)).doing("making", path)
-}
-
-fn remove_leftovers<B: Backend>(root: &Path, backend: &B) -> Result<(), StoreError> {
-    let drafts = root.join("result-tmp");
-    for name in names_in(&drafts)? {
-        backend.remove(&drafts.join(name))?;
-    }
-    let copies = root.join("cache-tmp");
-    for name in names_in(&copies)? {
-        let copy = copies.join(&name);
-        match name.split_once('-') {
-            Some((_, cache)) if cache_of(cache).is_some() => {
-                backend.drop_copy(&root.join("cache").join(cache), &copy)?;
-            }
-            _ => backend.remove(&copy)?,
-        }
-    }
-    Ok(())
-}
-
-/// Removes what a loss of power may have damaged.
-fn judge<B: Backend>(
-    root: &Path,
-    backend: &B,
-    background: &Background,
-) -> Result<Marks, StoreError> {
-    let (marks, doubts) = Marks::open(root, background).doing("reading the marks in", root)?;
-    for doubt in doubts {
-        for name in &doubt.names {
-            if name.parse::<StepId>().is_ok() {
-                backend.remove(&root.join("result").join(name))?;
-            } else if cache_of(name).is_some() {
-                backend.remove_cache(&root.join("cache").join(name))?;
-            }
-        }
-        doubt.settle().doing("removing the marks in", root)?;
-    }
-    Ok(marks)
-}
-
-fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
-    let names = fs::read_dir(dir).and_then(|entries| {
-        // What is not text is not ours.
-        entries
-            .map(|entry| Ok(entry?.file_name().into_string().ok()))
-            .filter_map(Result::transpose)
-            .collect()
-    });
-    names.doing("reading", dir)
-}
-
-/// Returns what a result says that it was made from. `None` also for a result of upstream's that does not say.
-fn base_of(result: &Path) -> Result<Option<StepId>, StoreError> {
-    match fs::read_link(result.join("parent")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).doing("reading the parent of", result),
-        Ok(target) => Ok(target
-            .file_name()
-            .and_then(|name| name.to_str()?.parse().ok())),
     }
 }
 

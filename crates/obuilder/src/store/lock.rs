@@ -8,8 +8,15 @@ use rustix::fs::{FlockOperation, flock};
 
 /// What owns the store, for as long as this lives. The kernel lets go of it when the process ends, however it does.
 #[derive(Debug)]
-pub(super) struct Lock {
-    _file: File,
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would do, were no process being started just now: until it is, it has our files open too.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!("cannot unlock a store: {error}");
+        }
+    }
 }
 
 /// Whether the lock could be had.
@@ -39,9 +46,11 @@ impl Lock {
             }
             Err(error) => return Err(error.into()),
         }
-        file.set_len(0)?;
-        writeln!(file, "{} (pid {})", program(), std::process::id())?;
-        Ok(Locked::Ours(Self { _file: file }))
+        let owner = format!("{} (pid {})\n", program(), std::process::id());
+        file.write_all(owner.as_bytes())?;
+        // Not to nothing first: ext4 takes that for a file to be saved, and writes it to the disk when it is closed.
+        file.set_len(owner.len() as u64)?;
+        Ok(Locked::Ours(Self(file)))
     }
 }
 

@@ -15,11 +15,7 @@ use crate::results::shown;
 pub(crate) async fn one_process_owns_a_store(ground: Ground) {
     let store = ground.open();
     let why = ground.try_open().map(drop).unwrap_err();
-    let (_, mode) = ground.kind.names();
-    assert!(
-        why.contains(&format!("is in use by stores-")),
-        "{why} {mode:?}"
-    );
+    assert!(why.contains("is in use by stores-"), "{why}");
     assert!(
         why.contains(&format!("(pid {})", std::process::id())),
         "{why}"
@@ -107,11 +103,11 @@ fn a_process_to_be_killed() {
 
 async fn a_base_a_step_and_a_cache(store: &Rc<dyn Store>) {
     step(store, "base", None, |root| {
-        fs::write(root.join("1"), "one").unwrap()
+        fs::write(root.join("1"), "one").unwrap();
     })
     .await;
     step(store, "step", Some("base"), |root| {
-        fs::write(root.join("2"), "two").unwrap()
+        fs::write(root.join("2"), "two").unwrap();
     })
     .await;
     let copy = take(store, "c").await;
@@ -242,7 +238,7 @@ pub(crate) async fn a_loss_of_power_takes_what_may_be_damaged(ground: Ground) {
 
 async fn a_step_on_the_base(store: &Rc<dyn Store>) {
     step(store, "step", Some("base"), |root| {
-        fs::write(root.join("2"), "two").unwrap()
+        fs::write(root.join("2"), "two").unwrap();
     })
     .await;
 }
@@ -260,15 +256,15 @@ pub(crate) async fn a_full_disk_loses_nothing(ground: Ground) {
     let copy = take(&store, "c").await;
     fs::write(copy.path.join("data"), "not kept").unwrap_or(());
 
-    // A step fills the disk, and goes on until nothing at all can be written.
-    fill(&draft.rootfs.join("large"), 1 << 16);
+    // A step fills the disk, and others go on until nothing at all can be written.
     let filler = disk.path().join("filler");
     fs::create_dir(&filler).unwrap();
-    for size in [1 << 12, 1, 0] {
+    fill(&draft.rootfs.join("large"), 1 << 16);
+    for size in [1 << 12, 0] {
         fill_with_files(&filler, size);
     }
     let mut full = 0;
-    for n in 0..20 {
+    for n in 0..5 {
         match store
             .begin(&id(&format!("more {n}")), Some(&id("step")))
             .await
@@ -295,7 +291,7 @@ pub(crate) async fn a_full_disk_loses_nothing(ground: Ground) {
 
     // With room again everything goes on. Nothing is lost, and nothing half done is left.
     fs::remove_dir_all(&filler).unwrap();
-    for n in 0..20 {
+    for n in 0..5 {
         store.delete(&id(&format!("more {n}"))).await.unwrap();
     }
     store.complete_deletes().await.unwrap();
@@ -322,11 +318,7 @@ fn fill(path: &Path, size: usize) {
     };
     let block = vec![b'x'; size];
     for _ in 0..1 << 16 {
-        if file
-            .write_all(&block)
-            .and_then(|()| file.sync_data())
-            .is_err()
-        {
+        if file.write_all(&block).is_err() {
             return;
         }
     }

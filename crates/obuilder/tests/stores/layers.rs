@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::ground::{Ground, begin, id, step};
+use crate::ground::{Ground, Kind, begin, id, step};
 use crate::listing::listing;
 use crate::results::{shown, zoo};
 
@@ -79,13 +79,18 @@ pub(crate) async fn random_steps(ground: Ground) {
         let base = (n > 0).then(|| (n - 1).to_string());
         let mut end = String::new();
         step(&store, &name, base.as_deref(), |root| {
-            for _ in 0..8 {
+            // The image has some of everything.
+            for _ in 0..if n == 0 { 1000 } else { 8 } {
                 random.change(root);
             }
             end = listing(root);
         })
         .await;
         ends.insert(n, end);
+        if n == 150 && ground.kind == Kind::Overlayfs {
+            let squashed = |name| ground.root.join(format!("result/{}/squashed", id(name)));
+            assert!(squashed("63").exists(), "layers were never made one");
+        }
         if n % 16 == 0 || n + 1 == steps {
             for (n, end) in ends.iter().rev().take(3) {
                 assert_eq!(&shown(&store, &n.to_string()).await, end, "step {n}");
@@ -148,7 +153,7 @@ impl Random {
                 file.set_modified(SystemTime::UNIX_EPOCH + seconds).unwrap();
             }
             (5, Some(kind)) if kind.is_file() => {
-                fs::write(&path, self.below(1000).to_string()).unwrap()
+                fs::write(&path, self.below(1000).to_string()).unwrap();
             }
             (6, None) => symlink("somewhere", &path).unwrap(),
             (7, None) => fs::write(&path, self.below(1000).to_string()).unwrap(),

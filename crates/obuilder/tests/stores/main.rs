@@ -8,6 +8,7 @@ mod crashes;
 mod ground;
 mod layers;
 mod listing;
+mod opening;
 mod results;
 
 /// Makes a module of tests for each store, with one for each chapter.

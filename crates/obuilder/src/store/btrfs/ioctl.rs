@@ -11,17 +11,14 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::io::Errno;
-use rustix::ioctl::{Opcode, Setter, Updater, ioctl, opcode};
+use rustix::ioctl::{NoArg, Opcode, Setter, Updater, ioctl, opcode};
 
 const MAGIC: u8 = 0x94;
+const SYNC: Opcode = opcode::none(MAGIC, 8);
 const DESTROY: Opcode = opcode::write::<Name>(MAGIC, 15);
 const SNAPSHOT: Opcode = opcode::write::<Copy>(MAGIC, 23);
 const CREATE: Opcode = opcode::write::<Copy>(MAGIC, 24);
-const SET_FLAGS: Opcode = opcode::write::<u64>(MAGIC, 26);
 const WAIT: Opcode = opcode::write::<Wait>(MAGIC, 65);
-
-/// The flag of a subvolume that nobody may write to.
-const READ_ONLY: u64 = 1 << 1;
 
 /// Asks how many subvolumes are being deleted.
 const COUNT: u32 = 2;
@@ -80,10 +77,10 @@ pub(super) fn destroy(dir: &File, name: &OsStr) -> io::Result<()> {
     Ok(done?)
 }
 
-/// Makes a subvolume one that nobody may write to.
-pub(super) fn make_read_only(subvolume: &File) -> io::Result<()> {
-    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_SETFLAGS, which reads a `u64`.
-    let done = unsafe { ioctl(subvolume, Setter::<SET_FLAGS, u64>::new(READ_ONLY)) };
+/// Writes everything to the disk, and has the filesystem free what was deleted, which it does only then.
+pub(super) fn sync(root: &File) -> io::Result<()> {
+    // SAFETY: the number is that of BTRFS_IOC_SYNC, which takes no argument.
+    let done = unsafe { ioctl(root, NoArg::<SYNC>::new()) };
     Ok(done?)
 }
 
@@ -127,7 +124,7 @@ fn zero_ended<const LENGTH: usize>(name: &OsStr) -> io::Result<[u8; LENGTH]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CREATE, Copy, DESTROY, Name, SET_FLAGS, SNAPSHOT, WAIT, Wait};
+    use super::{CREATE, Copy, DESTROY, Name, SNAPSHOT, SYNC, WAIT, Wait};
 
     /// The numbers hold the sizes, so what does not fit the kernel's structure would be no call of btrfs.
     #[test]
@@ -135,14 +132,8 @@ mod tests {
         assert_eq!(size_of::<Name>(), 4096);
         assert_eq!(size_of::<Copy>(), 4096);
         assert_eq!(size_of::<Wait>(), 16);
-        let numbers = [DESTROY, SNAPSHOT, CREATE, SET_FLAGS, WAIT];
-        let expected = [
-            0x5000_940f,
-            0x5000_9417,
-            0x5000_9418,
-            0x4008_941a,
-            0x4010_9441,
-        ];
+        let numbers = [SYNC, DESTROY, SNAPSHOT, CREATE, WAIT];
+        let expected = [0x9408, 0x5000_940f, 0x5000_9417, 0x5000_9418, 0x4010_9441];
         assert_eq!(numbers, expected);
     }
 }

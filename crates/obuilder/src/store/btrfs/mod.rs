@@ -1,7 +1,7 @@
 //! Results as subvolumes: a copy is a snapshot, which costs the same whatever is in it.
 //!
-//! A draft is a writable snapshot of its base's result. It *becomes* the result, by getting its name and being made
-//! read-only: a second snapshot, as upstream makes, would have the disk written to twice in a step.
+//! A draft is a writable snapshot of its base's result, and *becomes* the result by getting its name. Upstream makes a second
+//! snapshot, read-only; but that, and making a subvolume read-only too, has everything written to the disk once more.
 
 mod ioctl;
 
@@ -57,11 +57,6 @@ impl Backend for Btrfs {
         Ok(rootfs)
     }
 
-    fn seal(&self, result: &Path) -> Result<(), StoreError> {
-        let subvolume = File::open(result).doing("opening", result)?;
-        ioctl::make_read_only(&subvolume).doing("making read-only", result)
-    }
-
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
         match on_entry(place, ioctl::destroy) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -95,7 +90,11 @@ impl Backend for Btrfs {
 
     fn being_deleted(&self) -> Result<usize, StoreError> {
         let root = File::open(&self.root).doing("opening", &self.root)?;
-        ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)
+        let left =
+            ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)?;
+        // Space is free once the disk knows, so this comes last.
+        ioctl::sync(&root).doing("syncing", &self.root)?;
+        Ok(left)
     }
 
     fn space(&self, root: &Path) -> Result<Space, StoreError> {

@@ -14,7 +14,6 @@ use crate::store::caches::Owner;
 use crate::store::error::{Doing as _, unless};
 
 use super::layers::{chain, set_parent};
-use super::mount::Unmount;
 use super::squash::squash;
 use super::{Overlay, make, make_if_missing};
 
@@ -42,9 +41,8 @@ impl Overlay {
         Ok(mount)
     }
 
-    /// Makes a copy that has come back the cache.
+    /// Makes a copy that has come back, and is unmounted, the cache.
     pub(super) fn replace_by(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        self.let_go(copy, Unmount::Unused)?;
         if changed_nothing(cache, copy)? {
             return self.drop_copy(cache, copy);
         }

@@ -92,11 +92,15 @@ impl Overlay {
         })
     }
 
-    /// Unmounts what `place` is mounted as, and removes what the mount needed. It is no error if there is none.
-    fn let_go(&self, place: &Path, how: mount::Unmount) -> Result<(), StoreError> {
-        self.mounts.unmount(name_of(place), how)?;
-        let work = self.work_of(place);
-        unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).doing("removing", &work)
+    /// Unmounts what `place` is mounted as, and removes what the mount needed. It is no error if there is none. Returns
+    /// whether nothing is mounted any more.
+    fn let_go(&self, place: &Path, how: mount::Unmount) -> Result<bool, StoreError> {
+        let has_gone = self.mounts.unmount(name_of(place), how)?;
+        if has_gone {
+            let work = self.work_of(place);
+            unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).doing("removing", &work)?;
+        }
+        Ok(has_gone)
     }
 
     fn work_of(&self, place: &Path) -> PathBuf {
@@ -168,9 +172,8 @@ impl Backend for Overlay {
         self.overlay(place, &self.layers(base)?, &rootfs)
     }
 
-    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
-        self.let_go(place, mount::Unmount::Unused)?;
-        Ok(place.to_owned())
+    fn unmount(&self, place: &Path) -> Result<bool, StoreError> {
+        self.let_go(place, mount::Unmount::Unused)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

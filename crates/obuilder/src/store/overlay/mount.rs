@@ -7,7 +7,6 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, StatxAttributes, StatxFlags, open, statvfs,
@@ -34,13 +33,10 @@ const UNFIT: [(i64, &str); 8] = [
     (0x0102_1997, "9p"),
 ];
 
-/// How long a mount may be in use that should not be: whoever searches the machine's files has one open for a moment.
-const PATIENCE: (u32, Duration) = (50, Duration::from_millis(20));
-
 /// What to do with a mount that is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unmount {
-    /// Wait a little, then fail: what is written to it must not end up in a result.
+    /// Leave it: what is written to it must not end up in a result.
     Unused,
     /// Take it away. The kernel lets go of it when the last user does.
     Anyway,
@@ -96,28 +92,22 @@ impl Mounts {
         mounted.map(|()| at)
     }
 
-    /// Unmounts the mount `name`. It is no error if there is none.
-    pub(super) fn unmount(&self, name: &OsStr, how: Unmount) -> Result<(), StoreError> {
+    /// Unmounts the mount `name`. It is no error if there is none. Returns whether there is none now.
+    pub(super) fn unmount(&self, name: &OsStr, how: Unmount) -> Result<bool, StoreError> {
         let at = self.dir.join(name);
-        let (mut tries, pause) = PATIENCE;
         let flags = match how {
             Unmount::Unused => UnmountFlags::NOFOLLOW,
             Unmount::Anyway => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
         };
-        loop {
-            match unmount(&at, flags) {
-                Ok(()) => break,
-                Err(Errno::NOENT) => return Ok(()),
-                // It is a directory alone.
-                Err(Errno::INVAL) => break,
-                Err(Errno::BUSY) if tries > 0 => {
-                    tries -= 1;
-                    std::thread::sleep(pause);
-                }
-                Err(error) => return Err(error).doing("unmounting", &at),
-            }
+        match unmount(&at, flags) {
+            Err(Errno::NOENT) => return Ok(true),
+            Err(Errno::BUSY) => return Ok(false),
+            // Said of a directory on which nothing is mounted.
+            Ok(()) | Err(Errno::INVAL) => {}
+            Err(error) => return Err(error).doing("unmounting", &at),
         }
-        unless(io::ErrorKind::NotFound, fs::remove_dir(&at)).doing("removing", &at)
+        unless(io::ErrorKind::NotFound, fs::remove_dir(&at)).doing("removing", &at)?;
+        Ok(true)
     }
 
     /// Mounts the directory on itself, in private: on most machines what is mounted below a shared mount shows up in all

@@ -71,7 +71,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path().join("top");
         fs::create_dir(&top).unwrap();
-        for _ in 0..30 {
+        for _ in 0..21 {
             // Built from below: a chain of 100 directories becomes the last of the chain before.
             let next = dir.path().join("next");
             fs::create_dir_all(next.join(vec!["d"; 100].join("/"))).unwrap();

@@ -1,0 +1,108 @@
+//! Stores that cannot be had, and one that another program has made.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use obuilder::store::{OpenError, StoreSpec, open};
+
+use crate::ground::{Ground, Kind, begin, id, on, spec};
+use crate::listing::listing;
+
+#[test]
+fn what_is_not_supported_says_what_is() {
+    for (place, kind) in [
+        ("docker:x", "docker"),
+        ("qemu:/x", "qemu"),
+        ("hcs:x", "hcs"),
+    ] {
+        let spec = StoreSpec::new(place.parse().ok(), None).unwrap();
+        let error = open(&spec).map(drop).unwrap_err().to_string();
+        let expected = format!(
+            "no {kind} stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool"
+        );
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn a_filesystem_that_will_not_do_is_named() {
+    on(
+        Kind::Overlayfs,
+        "a_filesystem_that_will_not_do_is_named",
+        |ground| async move {
+            // The ground is ext4, which has neither subvolumes nor shared blocks.
+            for (kind, lacks) in [
+                (
+                    Kind::Btrfs,
+                    "is on a filesystem of type 0xef53, which has no subvolumes: put the store on btrfs",
+                ),
+                (
+                    Kind::Xfs,
+                    "is on a filesystem of type 0xef53, which cannot share blocks between files: put the store on xfs",
+                ),
+            ] {
+                let error = open(&spec(kind, &ground.root)).map(drop).unwrap_err();
+                assert!(matches!(error, OpenError::Filesystem { .. }));
+                assert!(error.to_string().contains(lacks), "{error}");
+            }
+            assert!(!ground.root.join("result").exists());
+
+            // An overlay holds no upper layer of another.
+            let store = ground.open();
+            let draft = begin(&store, "base", None).await;
+            store.publish(draft).await.unwrap();
+            let draft = begin(&store, "step", Some("base")).await;
+            let inside = Ground {
+                root: draft.rootfs.join("store"),
+                ..ground
+            };
+            let why = inside.try_open().map(drop).unwrap_err();
+            let expected = "is on overlayfs, which cannot hold the layers of an overlay: put the store on ext4, xfs, btrfs or tmpfs, or use rsync:/path";
+            assert!(why.contains(expected), "{why}");
+            store.discard(draft).await.unwrap();
+        },
+    );
+}
+
+/// Upstream's results are the upper layers of whole directories, with absolute links to their bases.
+#[test]
+fn upstreams_overlays_are_read_as_they_are() {
+    on(
+        Kind::Overlayfs,
+        "upstreams_overlays_are_read_as_they_are",
+        |ground| async move {
+            let result = |name: &str| ground.root.join("result").join(id(name).to_string());
+            fs::create_dir_all(result("base").join("rootfs")).unwrap();
+            fs::write(result("base").join("rootfs/1"), "one").unwrap();
+            fs::write(result("base").join("env"), "((env ()))").unwrap();
+            for (name, base) in [("step", "base"), ("nothing", "step"), ("last", "nothing")] {
+                fs::create_dir(result(name)).unwrap();
+                symlink(result(base), result(name).join("parent")).unwrap();
+                symlink(result(base).join("env"), result(name).join("env")).unwrap();
+                fs::write(result(name).join("log"), name).unwrap();
+            }
+            // A step that changes nothing has no layer there.
+            for name in ["step", "last"] {
+                fs::create_dir(result(name).join("rootfs")).unwrap();
+                fs::write(result(name).join("rootfs").join(name), name).unwrap();
+            }
+            let store = ground.open();
+            assert_eq!(
+                store.result(&id("last")).unwrap().unwrap().base,
+                Some(id("nothing"))
+            );
+            let draft = begin(&store, "ours", Some("last")).await;
+            let names: Vec<_> = ["1", "last", "step"]
+                .map(|name| draft.rootfs.join(name).exists())
+                .into();
+            assert_eq!(names, [true; 3], "{}", listing(&draft.rootfs));
+            assert_eq!(
+                fs::read_to_string(draft.dir.join("env")).unwrap(),
+                "((env ()))"
+            );
+            store.publish(draft).await.unwrap();
+            let view = store.view(&id("nothing")).await.unwrap();
+            assert!(view.rootfs().join("step").exists() && !view.rootfs().join("last").exists());
+        },
+    );
+}
