@@ -44,6 +44,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("rsync", &["rsync"]),
     package("runc", &["runc"]),
     package("crun", &["crun"]),
+    package("skopeo", &["skopeo"]),
+    package("umoci", &["umoci"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

@@ -29,7 +29,10 @@ pub struct BaseImages {
 impl BaseImages {
     /// Returns a fetcher with these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { library: Library::new(&settings.state_dir), settings }
+        Self {
+            library: Library::new(&settings.state_dir),
+            settings,
+        }
     }
 
     /// Returns the images that were imported by hand.
@@ -46,7 +49,13 @@ impl Fetcher for BaseImages {
         output: &'a dyn Sink,
         cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<Image, FetchError>> {
-        let search = Search { images: self, name: image, rootfs, log: Log(output), cancel };
+        let search = Search {
+            images: self,
+            name: image,
+            rootfs,
+            log: Log(output),
+            cancel,
+        };
         async move { search.run().await }.boxed_local()
     }
 }
@@ -75,13 +84,13 @@ impl Search<'_> {
         });
         let mut tried = vec!["it was not imported".to_owned()];
         if let Some(docker) = &docker {
-            let there = self.from_engine(docker).await;
+            let there = self.engines_copy(docker).await;
             if let Some(image) = self.judge("the Docker engine", there, &mut tried)? {
                 return Ok(image);
             }
         }
         let place = format!("the registry {}", reference.registry());
-        let there = self.from_registry(&reference).await;
+        let there = self.pulled(&reference).await;
         if let Some(image) = self.judge(&place, there, &mut tried)? {
             return Ok(image);
         }
@@ -112,10 +121,12 @@ impl Search<'_> {
             Err(FetchError::Failed(reason)) => {
                 self.log.say(format_args!("Not from {place}: {reason}"))?;
                 tried.push(format!("{place}: {reason}"));
-                image::empty(self.rootfs).map(|()| None).map_err(|source| FetchError::Write {
-                    path: self.rootfs.to_owned(),
-                    source,
-                })
+                image::empty(self.rootfs)
+                    .map(|()| None)
+                    .map_err(|source| FetchError::Write {
+                        path: self.rootfs.to_owned(),
+                        source,
+                    })
             }
             Err(error) => Err(error),
         }
@@ -146,30 +157,41 @@ impl Search<'_> {
     }
 
     /// Takes what the engine has, as it is: like `docker run`, this does not ask whether there is a newer one.
-    async fn from_engine(&self, docker: &Docker) -> Result<Image, FetchError> {
+    async fn engines_copy(&self, docker: &Docker) -> Result<Image, FetchError> {
         let found = docker.find(self.name, self.cancel).await?;
         let (here, there) = (&self.images.settings.platform, found.platform());
         if !here.runs(&there) {
             let reason = format!("it has the image for {there}, and this is {here}");
             return Err(FetchError::Failed(reason));
         }
-        self.log.say(format_args!("Using the image {} that the Docker engine has", self.name))?;
+        self.log.say(format_args!(
+            "Using the image {} that the Docker engine has",
+            self.name
+        ))?;
         let image = docker::image(&found.config(), self.log)?;
         let limits = &self.images.settings.limits;
-        docker.extract(self.name, self.rootfs, limits, self.log, self.cancel).await?;
+        docker
+            .extract(self.name, self.rootfs, limits, self.log, self.cancel)
+            .await?;
         Ok(image)
     }
 
-    async fn from_registry(&self, reference: &Reference) -> Result<Image, FetchError> {
+    async fn pulled(&self, reference: &Reference) -> Result<Image, FetchError> {
         let registry = reference.registry();
-        self.log.say(format_args!("Fetching {} from the registry {registry}", self.name))?;
+        self.log.say(format_args!(
+            "Fetching {} from the registry {registry}",
+            self.name
+        ))?;
         let registry = Registry::of(&self.images.settings, reference).await?;
         registry.fetch(self.rootfs, self.log, self.cancel).await
     }
 
     async fn pulled_by_engine(&self, docker: &Docker) -> Result<Image, FetchError> {
-        self.log.say(format_args!("Asking the Docker engine to pull {}", self.name))?;
+        self.log.say(format_args!(
+            "Asking the Docker engine to pull {}",
+            self.name
+        ))?;
         docker.get(self.name, self.log, self.cancel).await?;
-        self.from_engine(docker).await
+        self.engines_copy(docker).await
     }
 }

@@ -66,11 +66,17 @@ impl fmt::Debug for Login {
 
 impl Login {
     fn none(problem: Option<String>) -> Self {
-        Self { auth: RegistryAuth::Anonymous, problem }
+        Self {
+            auth: RegistryAuth::Anonymous,
+            problem,
+        }
     }
 
     fn with(auth: RegistryAuth) -> Self {
-        Self { auth, problem: None }
+        Self {
+            auth,
+            problem: None,
+        }
     }
 
     /// Finds the log-in for a registry. None may be needed, so that something is wrong is no error yet.
@@ -97,18 +103,31 @@ impl Login {
 
 impl ConfigFile {
     fn helper(&self, registry: &str) -> Option<&str> {
-        let own = self.cred_helpers.iter().find(|(key, _)| is_key_of(key, registry));
-        own.map(|(_, helper)| helper).or(self.creds_store.as_ref()).map(String::as_str)
+        let own = self
+            .cred_helpers
+            .iter()
+            .find(|(key, _)| is_key_of(key, registry));
+        own.map(|(_, helper)| helper)
+            .or(self.creds_store.as_ref())
+            .map(String::as_str)
     }
 
     fn entry(&self, registry: &str) -> Login {
         let Some((_, entry)) = self.auths.iter().find(|(key, _)| is_key_of(key, registry)) else {
             return Login::none(None);
         };
-        if let Some(token) = entry.registrytoken.as_ref().filter(|token| !token.is_empty()) {
+        if let Some(token) = entry
+            .registrytoken
+            .as_ref()
+            .filter(|token| !token.is_empty())
+        {
             return Login::with(RegistryAuth::Bearer(token.clone()));
         }
-        if entry.identitytoken.as_ref().is_some_and(|token| !token.is_empty()) {
+        if entry
+            .identitytoken
+            .as_ref()
+            .is_some_and(|token| !token.is_empty())
+        {
             return Login::none(Some(identity_token(registry)));
         }
         if let Some(auth) = entry.auth.as_ref().filter(|auth| !auth.is_empty()) {
@@ -127,7 +146,9 @@ impl ConfigFile {
 }
 
 fn identity_token(registry: &str) -> String {
-    format!("the log-in for {registry} is an identity token, which is not supported: log in with a password or an access token")
+    format!(
+        "the log-in for {registry} is an identity token, which is not supported: log in with a password or an access token"
+    )
 }
 
 /// Reads `USER:PASSWORD` in base64.
@@ -140,9 +161,8 @@ fn decoded(auth: &str) -> Option<(String, String)> {
 fn read(path: &Path) -> Result<ConfigFile, String> {
     match std::fs::read(path) {
         // Its text is not shown: it is full of passwords.
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-            format!("{path:?} is not readable as JSON, in line {}", error.line())
-        }),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map_err(|error| format!("{path:?} is not readable as JSON, in line {}", error.line())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ConfigFile::default()),
         Err(error) => Err(format!("cannot read {path:?}: {error}")),
     }
@@ -158,7 +178,11 @@ fn is_key_of(key: &str, registry: &str) -> bool {
 
 /// Returns what `docker login` is told.
 pub(super) fn server_name(registry: &str) -> &str {
-    if registry == "docker.io" { DOCKER_HUB } else { registry }
+    if registry == "docker.io" {
+        DOCKER_HUB
+    } else {
+        registry
+    }
 }
 
 async fn ask(
@@ -170,7 +194,11 @@ async fn ask(
     // It is the name of a program to look for, not a path.
     let found = program(&settings.env, &name).filter(|_| !helper.contains('/'));
     let program = found.ok_or_else(|| format!("there is no program {name:?} in PATH"))?;
-    let tool = Tool { program, args: vec!["get".into()], env: settings.env.clone() };
+    let tool = Tool {
+        program,
+        args: vec!["get".into()],
+        env: settings.env.clone(),
+    };
     let answer = tool.ask(server_name(registry).as_bytes(), LIMIT).await?;
     if !answer.succeeded {
         let said = String::from_utf8_lossy(&answer.stdout);
@@ -190,7 +218,7 @@ async fn ask(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -202,10 +230,16 @@ mod tests {
         std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.path().join("config.json"), config).unwrap();
         let path = format!("{}:/usr/bin:/bin", folder.path().display());
-        let vars = [("DOCKER_CONFIG", folder.path().as_os_str()), ("PATH", path.as_ref())];
+        let vars = [
+            ("DOCKER_CONFIG", folder.path().as_os_str()),
+            ("PATH", path.as_ref()),
+        ];
         let vars = vars.map(|(name, value)| (name.into(), value.to_owned()));
         let settings = Settings::from_vars(folder.path(), vars);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(Login::find(&settings, registry))
     }
 
@@ -218,7 +252,10 @@ mod tests {
         // "me:pass:word"
         let config = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cGFzczp3b3Jk"},
                          "lab:5000":{"username":"u","password":"p"}}}"#;
-        assert_eq!(login(config, "", "docker.io").auth, basic("me", "pass:word"));
+        assert_eq!(
+            login(config, "", "docker.io").auth,
+            basic("me", "pass:word")
+        );
         assert_eq!(login(config, "", "lab:5000").auth, basic("u", "p"));
         assert_eq!(login(config, "", "lab:5001").auth, RegistryAuth::Anonymous);
         assert_eq!(login("{}", "", "docker.io").auth, RegistryAuth::Anonymous);
@@ -231,13 +268,20 @@ mod tests {
         assert_eq!(login(config, helper, "lab").auth, basic("me", "lab"));
         assert_eq!(login(config, helper, "other").auth, RegistryAuth::Anonymous);
         let config = r#"{"credsStore":"test"}"#;
-        assert_eq!(login(config, helper, "docker.io").auth, basic("me", DOCKER_HUB));
+        assert_eq!(
+            login(config, helper, "docker.io").auth,
+            basic("me", DOCKER_HUB)
+        );
     }
 
     #[test]
     fn a_helper_without_a_log_in_is_no_problem_and_one_that_fails_is() {
         let config = r#"{"credsStore":"test"}"#;
-        let found = login(config, "echo credentials not found in native keychain; exit 1", "lab");
+        let found = login(
+            config,
+            "echo credentials not found in native keychain; exit 1",
+            "lab",
+        );
         assert_eq!((found.auth, found.problem), (RegistryAuth::Anonymous, None));
         let found = login(config, "echo no keychain >&2; exit 1", "lab");
         assert_eq!(
@@ -253,7 +297,12 @@ mod tests {
 
     #[test]
     fn a_file_that_is_not_readable_is_not_shown() {
-        let problem = login(r#"{"auths":{"lab":{"auth":"hush}}}"#, "", "lab").problem.unwrap();
-        assert!(problem.contains("is not readable as JSON") && !problem.contains("hush"), "{problem}");
+        let problem = login(r#"{"auths":{"lab":{"auth":"hush}}}"#, "", "lab")
+            .problem
+            .unwrap();
+        assert!(
+            problem.contains("is not readable as JSON") && !problem.contains("hush"),
+            "{problem}"
+        );
     }
 }

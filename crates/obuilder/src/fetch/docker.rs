@@ -120,7 +120,11 @@ impl Docker {
         cancel: &CancellationToken,
     ) -> Result<(), FetchError> {
         // Not cancelled half-way: then nobody would know the container's name.
-        let created = self.create(image).ask(b"", LIMIT).await.map_err(FetchError::Failed)?;
+        let created = self
+            .create(image)
+            .ask(b"", LIMIT)
+            .await
+            .map_err(FetchError::Failed)?;
         if !created.succeeded {
             return Err(FetchError::Failed(created.reason()));
         }
@@ -180,7 +184,10 @@ mod tests {
 
     #[test]
     fn the_command_lines() {
-        let docker = Docker { program: "docker".into(), env: Vec::new() };
+        let docker = Docker {
+            program: "docker".into(),
+            env: Vec::new(),
+        };
         let lines: Vec<String> = [
             docker.inspect("-v"),
             docker.pull("-v"),

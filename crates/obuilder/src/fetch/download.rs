@@ -78,14 +78,24 @@ impl Target for Vec<u8> {
 impl Downloads<'_> {
     /// Downloads a small blob into memory.
     pub(super) async fn bytes(&self, blob: &Descriptor) -> Result<Vec<u8>, DownloadError> {
-        let write = |source| DownloadError::Write { path: PathBuf::new(), source };
+        let write = |source| DownloadError::Write {
+            path: PathBuf::new(),
+            source,
+        };
         self.to(blob, Vec::new(), write, |_| Ok(())).await
     }
 
     /// Downloads a blob into a file without a name, and says how far it is.
     pub(super) async fn file(&self, blob: &Blob<'_>, log: Log<'_>) -> Result<File, DownloadError> {
-        let Blob { descriptor, name, directory } = blob;
-        let write = |source| DownloadError::Write { path: directory.to_path_buf(), source };
+        let Blob {
+            descriptor,
+            name,
+            directory,
+        } = blob;
+        let write = |source| DownloadError::Write {
+            path: directory.to_path_buf(),
+            source,
+        };
         let file = tempfile::tempfile_in(directory).map_err(write)?;
         let total = amount(descriptor.size);
         let mut said = Instant::now();
@@ -97,7 +107,8 @@ impl Downloads<'_> {
             log.say(format_args!("{name}: {} of {total}", amount(length)))
         };
         let file = self.to(descriptor, file, write, progress).await?;
-        log.say(format_args!("{name}: {total}, downloaded")).map_err(DownloadError::Log)?;
+        log.say(format_args!("{name}: {total}, downloaded"))
+            .map_err(DownloadError::Log)?;
         Ok(file)
     }
 
@@ -155,9 +166,14 @@ impl Downloads<'_> {
         };
         let (image, offset) = (self.image, target.length());
         let response = if offset == 0 {
-            self.client.pull_blob_stream(image, &descriptor).await.map(BlobResponse::Full)
+            self.client
+                .pull_blob_stream(image, &descriptor)
+                .await
+                .map(BlobResponse::Full)
         } else {
-            self.client.pull_blob_stream_partial(image, &descriptor, offset, None).await
+            self.client
+                .pull_blob_stream_partial(image, &descriptor, offset, None)
+                .await
         };
         let mut stream = match response {
             Err(error) => return (target, Err(DownloadError::Registry(error))),

@@ -26,7 +26,9 @@ impl Log<'_> {
 /// Replaces control characters: what others say must not look like something else, nor move a cursor.
 pub(super) fn plain(text: &str) -> String {
     let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-    text.chars().map(|c| if control(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if control(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Shows a number of bytes as people read it.
@@ -48,7 +50,10 @@ mod tests {
     #[test]
     fn amounts_are_short() {
         let shown = [0, 999, 12_345, 12_345_678, 40_100_000_000].map(amount);
-        assert_eq!(shown, ["0 bytes", "999 bytes", "12.3 kB", "12.3 MB", "40.1 GB"]);
+        assert_eq!(
+            shown,
+            ["0 bytes", "999 bytes", "12.3 kB", "12.3 MB", "40.1 GB"]
+        );
     }
 
     #[test]

@@ -16,9 +16,7 @@ use super::log::{Log, amount, plain};
 use super::settings::{Proxies, Settings};
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, Image, docker};
-use crate::image::model::{
-    self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest,
-};
+use crate::image::model::{self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest};
 use crate::image::platform::listed;
 use crate::image::{Digest, Platform};
 
@@ -34,8 +32,12 @@ const LIMIT_FOR_MANIFEST: Duration = Duration::from_secs(30);
 /// How many layers are downloaded at once: what `docker pull` does.
 const LAYERS_AT_ONCE: usize = 3;
 
-const ACCEPTED: [&str; 4] =
-    [model::INDEX, model::MANIFEST, model::DOCKER_INDEX, model::DOCKER_MANIFEST];
+const ACCEPTED: [&str; 4] = [
+    model::INDEX,
+    model::MANIFEST,
+    model::DOCKER_INDEX,
+    model::DOCKER_MANIFEST,
+];
 
 /// A registry, for one image of it.
 pub(super) struct Registry<'a> {
@@ -47,7 +49,10 @@ pub(super) struct Registry<'a> {
 
 impl<'a> Registry<'a> {
     /// Prepares to ask for an image.
-    pub(super) async fn of(settings: &'a Settings, image: &'a Reference) -> Result<Self, FetchError> {
+    pub(super) async fn of(
+        settings: &'a Settings,
+        image: &'a Reference,
+    ) -> Result<Self, FetchError> {
         let registry = image.resolve_registry();
         let protocol = if settings.is_insecure(registry) {
             ClientProtocol::Http
@@ -71,7 +76,12 @@ impl<'a> Registry<'a> {
             FetchError::Failed(format!("cannot prepare to speak to it: {}", causes(&error)))
         })?;
         let login = Login::find(settings, image.registry()).await;
-        Ok(Self { settings, image, client, login })
+        Ok(Self {
+            settings,
+            image,
+            client,
+            login,
+        })
     }
 
     /// Brings the image.
@@ -119,14 +129,16 @@ impl<'a> Registry<'a> {
         let image = self.image.clone_with_digest(chosen.digest.to_string());
         match self.document(&image).await? {
             (digest, Document::Manifest(manifest)) => Ok((digest, manifest)),
-            (_, Document::Index(_)) => {
-                Err(FetchError::Failed("its index leads to another index".to_owned()))
-            }
+            (_, Document::Index(_)) => Err(FetchError::Failed(
+                "its index leads to another index".to_owned(),
+            )),
         }
     }
 
     async fn document(&self, image: &Reference) -> Result<(Digest, Document), FetchError> {
-        let pulled = self.client.pull_manifest_raw(image, &self.login.auth, &ACCEPTED);
+        let pulled = self
+            .client
+            .pull_manifest_raw(image, &self.login.auth, &ACCEPTED);
         let (bytes, _) = within(pulled).await?.map_err(|error| self.failed(&error))?;
         if bytes.len() as u64 > MAX_DOCUMENT {
             return Err(FetchError::Failed("its manifest is too large".to_owned()));
@@ -149,15 +161,22 @@ impl<'a> Registry<'a> {
         let too_large = |what: String| Err(FetchError::Failed(what));
         if manifest.layers.len() > limits.layers {
             let (has, most) = (manifest.layers.len(), limits.layers);
-            return too_large(format!("the image has {has} layers, more than the limit of {most}"));
+            return too_large(format!(
+                "the image has {has} layers, more than the limit of {most}"
+            ));
         }
         if manifest.config.size > MAX_DOCUMENT {
             return too_large("its config is too large".to_owned());
         }
-        let stored = manifest.layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
+        let stored = manifest
+            .layers
+            .iter()
+            .fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
         if stored > limits.stored {
             let (has, most) = (amount(stored), amount(limits.stored));
-            return too_large(format!("the image has {has}, more than the limit of {most}"));
+            return too_large(format!(
+                "the image has {has}, more than the limit of {most}"
+            ));
         }
         Ok(stored)
     }
@@ -170,7 +189,9 @@ impl<'a> Registry<'a> {
         let here = &self.settings.platform;
         if config.platform != Platform::default() && !here.runs(&config.platform) {
             let there = &config.platform;
-            return Err(FetchError::Failed(format!("it has no image for {here}, but for: {there}")));
+            return Err(FetchError::Failed(format!(
+                "it has no image for {here}, but for: {there}"
+            )));
         }
         Ok(config)
     }
@@ -189,7 +210,11 @@ impl<'a> Registry<'a> {
             let (downloads, directory) = (&downloads, &directory);
             async move {
                 let name = format!("layer {}/{count} {}", position + 1, layer.digest.short());
-                let blob = Blob { descriptor: layer, name: &name, directory };
+                let blob = Blob {
+                    descriptor: layer,
+                    name: &name,
+                    directory,
+                };
                 let file = downloads.file(&blob, log).await;
                 let file = file.map_err(|error| self.not_downloaded(&name, error))?;
                 Ok((name, file))
@@ -207,13 +232,18 @@ impl<'a> Registry<'a> {
 
     fn incoming(&self) -> Result<PathBuf, FetchError> {
         let directory = self.settings.state_dir.join("images/incoming");
-        std::fs::create_dir_all(&directory)
-            .map_err(|source| FetchError::Write { path: directory.clone(), source })?;
+        std::fs::create_dir_all(&directory).map_err(|source| FetchError::Write {
+            path: directory.clone(),
+            source,
+        })?;
         Ok(directory)
     }
 
     fn downloads(&self) -> Downloads<'_> {
-        Downloads { client: &self.client, image: self.image }
+        Downloads {
+            client: &self.client,
+            image: self.image,
+        }
     }
 
     fn not_downloaded(&self, name: &str, error: DownloadError) -> FetchError {
@@ -280,17 +310,30 @@ impl<'a> Registry<'a> {
 
 /// Returns the proxies in the form that the client takes, which must never be none: it would then read the environment.
 fn proxies(proxies: &Proxies) -> (Option<String>, Option<String>, String) {
-    let Proxies { http, https, except } = proxies;
+    let Proxies {
+        http,
+        https,
+        except,
+    } = proxies;
     if http.is_none() && https.is_none() {
-        return (Some("http://127.0.0.1:9".to_owned()), None, "*".to_owned());
+        let everywhere = "*,0.0.0.0/0,::/0".to_owned();
+        return (Some("http://127.0.0.1:9".to_owned()), None, everywhere);
     }
     let except = except.as_deref().unwrap_or_default();
     // No proxy reaches this machine's own registries.
-    (http.clone(), https.clone(), format!("localhost,127.0.0.0/8,{except}"))
+    (
+        http.clone(),
+        https.clone(),
+        format!("localhost,127.0.0.0/8,{except}"),
+    )
 }
 
 fn layers(count: usize) -> String {
-    if count == 1 { "1 layer".to_owned() } else { format!("{count} layers") }
+    if count == 1 {
+        "1 layer".to_owned()
+    } else {
+        format!("{count} layers")
+    }
 }
 
 /// Waits for something until it is no longer wanted.
@@ -307,9 +350,14 @@ async fn until<T>(
 
 async fn within<T>(what: impl Future<Output = T>) -> Result<T, FetchError> {
     let late = |_| {
-        FetchError::Failed(format!("it had no answer within {} s", LIMIT_FOR_MANIFEST.as_secs()))
+        FetchError::Failed(format!(
+            "it had no answer within {} s",
+            LIMIT_FOR_MANIFEST.as_secs()
+        ))
     };
-    tokio::time::timeout(LIMIT_FOR_MANIFEST, what).await.map_err(late)
+    tokio::time::timeout(LIMIT_FOR_MANIFEST, what)
+        .await
+        .map_err(late)
 }
 
 /// Says an error with its causes, which the library's own text leaves out.
@@ -328,5 +376,9 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 
 /// Returns what a server says, as far as it belongs into a log.
 fn shown(text: &str) -> String {
-    plain(text.trim()).replace('\n', " ").chars().take(300).collect()
+    plain(text.trim())
+        .replace('\n', " ")
+        .chars()
+        .take(300)
+        .collect()
 }

@@ -41,7 +41,10 @@ pub struct Proxies {
 impl Settings {
     /// Returns the usual settings for a program with the environment `vars` (`std::env::vars_os()`): what `docker pull` would
     /// use.
-    pub fn from_vars(state_dir: &Path, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+    pub fn from_vars(
+        state_dir: &Path,
+        vars: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
         let env: Vec<(OsString, OsString)> = vars.into_iter().collect();
         let directory = get(&env, "DOCKER_CONFIG").map(PathBuf::from);
         let directory =
@@ -97,7 +100,11 @@ impl std::fmt::Debug for Settings {
 /// Shows no more than whether there are any: an address may have a password in it.
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { http, https, except } = self;
+        let Self {
+            http,
+            https,
+            except,
+        } = self;
         f.debug_struct("Proxies")
             .field("http", &http.is_some())
             .field("https", &https.is_some())
@@ -107,16 +114,21 @@ impl std::fmt::Debug for Proxies {
 }
 
 fn get<'a>(env: &'a [(OsString, OsString)], name: &str) -> Option<&'a OsStr> {
-    let (_, value) = env.iter().find(|(key, value)| key == name && !value.is_empty())?;
+    let (_, value) = env
+        .iter()
+        .find(|(key, value)| key == name && !value.is_empty())?;
     Some(value)
 }
 
 /// Finds a program as a shell with this environment would.
 pub(super) fn program(env: &[(OsString, OsString)], name: &str) -> Option<PathBuf> {
     let path = get(env, "PATH").unwrap_or(OsStr::new("/usr/local/bin:/usr/bin:/bin"));
-    std::env::split_paths(path).map(|directory| directory.join(name)).find(|file| {
-        file.metadata().is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-    })
+    std::env::split_paths(path)
+        .map(|directory| directory.join(name))
+        .find(|file| {
+            file.metadata()
+                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+        })
 }
 
 fn host(registry: &str) -> &str {
@@ -124,7 +136,10 @@ fn host(registry: &str) -> &str {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse()
+            .is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -139,7 +154,10 @@ mod tests {
     #[test]
     fn log_ins_are_where_docker_keeps_them() {
         let config = |vars| settings(vars).registry_config;
-        assert_eq!(config(&[("HOME", "/root")]), Some("/root/.docker/config.json".into()));
+        assert_eq!(
+            config(&[("HOME", "/root")]),
+            Some("/root/.docker/config.json".into())
+        );
         let both = [("HOME", "/root"), ("DOCKER_CONFIG", "/etc/x")];
         assert_eq!(config(&both), Some("/etc/x/config.json".into()));
         assert_eq!(config(&[]), None);
@@ -149,10 +167,21 @@ mod tests {
     fn only_this_machine_and_what_was_named_go_without_tls() {
         let mut settings = settings(&[]);
         settings.insecure_registries = vec!["lab:5000".to_owned(), "old".to_owned()];
-        for registry in ["localhost:5000", "127.0.0.1:1", "127.9.9.9", "lab:5000", "old:80"] {
+        for registry in [
+            "localhost:5000",
+            "127.0.0.1:1",
+            "127.9.9.9",
+            "lab:5000",
+            "old:80",
+        ] {
             assert!(settings.is_insecure(registry), "{registry}");
         }
-        for registry in ["docker.io", "lab:5001", "127.0.0.1.example.org", "localhost.evil.org"] {
+        for registry in [
+            "docker.io",
+            "lab:5001",
+            "127.0.0.1.example.org",
+            "localhost.evil.org",
+        ] {
             assert!(!settings.is_insecure(registry), "{registry}");
         }
     }
@@ -160,7 +189,10 @@ mod tests {
     #[test]
     fn nothing_secret_is_shown() {
         let settings = settings(&[("TOKEN", "hush"), ("https_proxy", "http://me:hush@proxy")]);
-        assert_eq!(settings.proxies.https.as_deref(), Some("http://me:hush@proxy"));
+        assert_eq!(
+            settings.proxies.https.as_deref(),
+            Some("http://me:hush@proxy")
+        );
         assert!(!format!("{settings:?}{:?}", settings.proxies).contains("hush"));
     }
 }

@@ -70,9 +70,13 @@ impl Tool {
     /// When it cannot be started, or has not ended within `limit`; it is then killed.
     pub(super) async fn ask(&self, input: &[u8], limit: Duration) -> Result<Answer, String> {
         let mut command = self.command();
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feeding = async move {
             if let Some(mut stdin) = stdin {
                 // It need not read it.
@@ -88,7 +92,13 @@ impl Tool {
                 stderr: err,
             })
         };
-        let late = || format!("{:?} had no answer within {} s", self.program, limit.as_secs());
+        let late = || {
+            format!(
+                "{:?} had no answer within {} s",
+                self.program,
+                limit.as_secs()
+            )
+        };
         tokio::time::timeout(limit, all).await.map_err(|_| late())?
     }
 
@@ -99,13 +109,14 @@ impl Tool {
         cancel: &CancellationToken,
     ) -> Result<Vec<u8>, FetchError> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let started = command.spawn();
         let mut child = started.map_err(|error| FetchError::Failed(self.not_started(&error)))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let all = async {
-            tokio::join!(gather(stdout), pass_on(stderr, log), child.wait())
-        };
+        let all = async { tokio::join!(gather(stdout), pass_on(stderr, log), child.wait()) };
         let (stdout, said, status) = tokio::select! {
             () = cancel.cancelled() => return Err(FetchError::Cancelled),
             all = all => all,
@@ -119,7 +130,10 @@ impl Tool {
         let failed = |error: std::io::Error| FetchError::Failed(self.not_started(&error));
         let (reader, writer) = std::io::pipe().map_err(failed)?;
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::null())
+            .stdout(writer)
+            .stderr(Stdio::piped());
         // The command holds our copy of the writing end, and is gone after this.
         let child = command.spawn().map_err(failed)?;
         Ok((child, reader))
@@ -170,7 +184,11 @@ async fn pass_on(
         }
         // Byte for byte but for control characters: a letter may be cut in two here.
         let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-        let shown: Vec<u8> = bytes.iter().copied().filter(|byte| !is_control(byte)).collect();
+        let shown: Vec<u8> = bytes
+            .iter()
+            .copied()
+            .filter(|byte| !is_control(byte))
+            .collect();
         log.write(&shown)?;
         last.extend_from_slice(&shown);
         let surplus = last.len().saturating_sub(4 * MAX_REASON);

@@ -48,7 +48,12 @@ impl Unpacking {
         let (rootfs, limits, stopped) = (rootfs.to_owned(), limits.clone(), stop.clone());
         let thread =
             tokio::task::spawn_blocking(move || unpack(&rootfs, limits, stopped, received));
-        Self { layers, thread, _stops: stop.clone().drop_guard(), stop }
+        Self {
+            layers,
+            thread,
+            _stops: stop.clone().drop_guard(),
+            stop,
+        }
     }
 
     /// Hands over the next layer. Returns whether it is still wanted: if not, [`finish`](Self::finish) says why.
@@ -58,13 +63,26 @@ impl Unpacking {
 
     /// Waits for the last layer, and says what there is now.
     pub(super) async fn finish(self, log: Log<'_>) -> Result<(), FetchError> {
-        let Self { layers, thread, stop: _, _stops } = self;
+        let Self {
+            layers,
+            thread,
+            stop: _,
+            _stops,
+        } = self;
         drop(layers);
-        let Summary { files, bytes, notes } = thread.await.map_err(broken)??;
+        let Summary {
+            files,
+            bytes,
+            notes,
+        } = thread.await.map_err(broken)??;
         for note in notes {
             log.say(format_args!("Left out: {note}"))?;
         }
-        log.say(format_args!("Unpacked {files} files, {}", amount(bytes)))
+        let plural = if files == 1 { "" } else { "s" };
+        log.say(format_args!(
+            "Unpacked {files} file{plural}, {}",
+            amount(bytes)
+        ))
     }
 
     /// Stops, and waits until nothing is written any more.
@@ -98,7 +116,11 @@ fn unpack(
     }
     let (files, bytes) = unpacker.total();
     let notes = unpacker.notes().map(str::to_owned).collect();
-    Ok(Summary { files, bytes, notes })
+    Ok(Summary {
+        files,
+        bytes,
+        notes,
+    })
 }
 
 fn failed(layer: &str, error: UnpackError) -> FetchError {

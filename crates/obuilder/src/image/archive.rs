@@ -5,8 +5,10 @@
 
 use std::io::{self, Read};
 
-use bstr::{BString, ByteSlice as _};
+use bstr::BString;
 use tar::{EntryType, GnuSparseHeader, Header};
+
+use super::records::{Described, read_records};
 
 /// The most that may describe one entry: names are at most 4 KiB, attributes 64 KiB each.
 const MAX_DESCRIPTION: u64 = 1 << 20;
@@ -59,18 +61,6 @@ pub(crate) enum Kind {
     },
 }
 
-/// What entries before the entry itself say of it.
-#[derive(Debug, Default)]
-struct Described {
-    path: Option<BString>,
-    link: Option<BString>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(BString, Vec<u8>)>,
-}
-
 impl<R: Read> Archive<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self { reader, unread: 0 }
@@ -101,8 +91,12 @@ impl<R: Read> Archive<R> {
 
     /// Reads from the contents of the last entry; returns 0 at their end.
     pub(crate) fn read(&mut self, entry: &mut Entry, buffer: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(entry.stored).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.reader.read(buffer.get_mut(..most).unwrap_or_default())?;
+        let most = usize::try_from(entry.stored)
+            .unwrap_or(usize::MAX)
+            .min(buffer.len());
+        let read = self
+            .reader
+            .read(buffer.get_mut(..most).unwrap_or_default())?;
         if read == 0 && most > 0 {
             return Err(cut_off());
         }
@@ -144,12 +138,17 @@ impl<R: Read> Archive<R> {
 
     fn header(&mut self) -> io::Result<Option<Header>> {
         // An archive that ends without its two empty blocks is as good as one with them: some programs leave them out.
-        let Some(block) = self.block()?.filter(|block| block.iter().any(|byte| *byte != 0)) else {
+        let Some(block) = self
+            .block()?
+            .filter(|block| block.iter().any(|byte| *byte != 0))
+        else {
             return Ok(None);
         };
         let header = Header::from_byte_slice(&block).clone();
         if !has_checksum(&header) {
-            return Err(invalid("not a tar archive, or a damaged one: wrong checksum of a header"));
+            return Err(invalid(
+                "not a tar archive, or a damaged one: wrong checksum of a header",
+            ));
         }
         Ok(Some(header))
     }
@@ -174,18 +173,26 @@ impl<R: Read> Archive<R> {
     }
 
     fn entry(&mut self, header: &Header, described: Described) -> io::Result<Entry> {
-        let path: BString = described.path.unwrap_or_else(|| header.path_bytes().into_owned().into());
+        let path: BString = described
+            .path
+            .unwrap_or_else(|| header.path_bytes().into_owned().into());
         let link = || {
-            let link = header.link_name_bytes().map(|link| BString::from(link.into_owned()));
+            let link = header
+                .link_name_bytes()
+                .map(|link| BString::from(link.into_owned()));
             described.link.clone().or(link).unwrap_or_default()
         };
         let stored = described.size.map_or_else(|| header.entry_size(), Ok)?;
         let (kind, stored) = match header.entry_type() {
             // Archives older than directories in archives say so by the name alone.
             EntryType::Regular if path.ends_with(b"/") => (Kind::Directory, 0),
-            EntryType::Regular | EntryType::Continuous => {
-                (Kind::File { size: stored, parts: None }, stored)
-            }
+            EntryType::Regular | EntryType::Continuous => (
+                Kind::File {
+                    size: stored,
+                    parts: None,
+                },
+                stored,
+            ),
             EntryType::GNUSparse => (self.sparse(header, stored)?, stored),
             EntryType::Directory => (Kind::Directory, 0),
             EntryType::Symlink => (Kind::Symlink(link()), 0),
@@ -201,7 +208,9 @@ impl<R: Read> Archive<R> {
             }
             other => {
                 let byte = char::from(other.as_byte());
-                return Err(invalid(&format!("{path:?} is of a kind that is not known: {byte:?}")));
+                return Err(invalid(&format!(
+                    "{path:?} is of a kind that is not known: {byte:?}"
+                )));
             }
         };
         self.unread = stored.saturating_add(padding(stored));
@@ -229,7 +238,11 @@ impl<R: Read> Archive<R> {
             if !part.is_empty() {
                 parts.push((part.offset()?, part.length()?));
             }
-            if parts.len() > MAX_PARTS { Err(bad()) } else { Ok(()) }
+            if parts.len() > MAX_PARTS {
+                Err(bad())
+            } else {
+                Ok(())
+            }
         };
         gnu.sparse.iter().try_for_each(&mut add)?;
         let mut more = gnu.is_extended();
@@ -247,13 +260,19 @@ impl<R: Read> Archive<R> {
             if *offset < end {
                 return Err(bad());
             }
-            end = offset.checked_add(*length).filter(|end| *end <= size).ok_or_else(bad)?;
+            end = offset
+                .checked_add(*length)
+                .filter(|end| *end <= size)
+                .ok_or_else(bad)?;
             sum = sum.saturating_add(*length);
         }
         if sum != stored {
             return Err(bad());
         }
-        Ok(Kind::File { size, parts: Some(parts) })
+        Ok(Kind::File {
+            size,
+            parts: Some(parts),
+        })
     }
 }
 
@@ -264,56 +283,6 @@ pub(crate) fn has_checksum(header: &Header) -> bool {
     // The checksum is computed with spaces in its own place.
     let expected = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
     header.cksum().is_ok_and(|sum| sum == expected)
-}
-
-/// Reads the records of an extended header: `LENGTH KEY=VALUE` and a line feed, where the length counts all of it.
-fn read_records(mut records: &[u8], described: &mut Described) -> io::Result<()> {
-    let bad = || invalid("an extended header is wrong");
-    while !records.is_empty() {
-        let (digits, _) = records.split_once_str(b" ").ok_or_else(bad)?;
-        let length: usize = number(digits).and_then(|n| n.try_into().ok()).ok_or_else(bad)?;
-        let record = records.get(digits.len() + 1..length).ok_or_else(bad)?;
-        let record = record.strip_suffix(b"\n").ok_or_else(bad)?;
-        let (key, value) = record.split_once_str(b"=").ok_or_else(bad)?;
-        match key {
-            b"path" => described.path = Some(value.into()),
-            b"linkpath" => described.link = Some(value.into()),
-            b"size" => described.size = Some(number(value).ok_or_else(bad)?),
-            b"uid" => described.uid = Some(number(value).ok_or_else(bad)?),
-            b"gid" => described.gid = Some(number(value).ok_or_else(bad)?),
-            b"mtime" => described.mtime = Some(time(value).ok_or_else(bad)?),
-            _ if key.starts_with(b"GNU.sparse.") => {
-                return Err(invalid(
-                    "it has a sparse file in the form of `tar --format=pax --sparse`, which is not \
-                     supported: pack it without --sparse",
-                ));
-            }
-            _ => {
-                if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
-                    described.xattrs.push((name.into(), value.into()));
-                }
-            }
-        }
-        records = records.get(length..).unwrap_or_default();
-    }
-    Ok(())
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
-}
-
-/// Reads seconds with a fraction, which may be before 1970.
-fn time(text: &[u8]) -> Option<(i64, u32)> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let whole: i64 = seconds.parse().ok()?;
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    let nanoseconds: u32 = digits.parse().ok()?;
-    if seconds.starts_with('-') && nanoseconds > 0 {
-        return Some((whole.checked_sub(1)?, 1_000_000_000 - nanoseconds));
-    }
-    Some((whole, nanoseconds))
 }
 
 fn id(id: u64) -> io::Result<u32> {
@@ -329,42 +298,20 @@ fn padding(size: u64) -> u64 {
     (block - size % block) % block
 }
 
-fn invalid(what: &str) -> io::Error {
+pub(super) fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 fn cut_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "it ends in the middle of a file")
+    io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "it ends in the middle of a file",
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_attribute_may_hold_any_byte() {
-        let mut described = Described::default();
-        let record = b"26 SCHILY.xattr.user.a=1\n2\n";
-        let record = [b"27".as_slice(), &record[2..]].concat();
-        read_records(&record, &mut described).unwrap();
-        assert_eq!(described.xattrs, [("user.a".into(), b"1\n2".to_vec())]);
-    }
-
-    #[test]
-    fn records_of_a_wrong_length_are_refused() {
-        for records in ["5 a=b\n", "99 a=b\n", "0 a=b\n", "6 a=bc", "x a=b\n", "3 "] {
-            let read = read_records(records.as_bytes(), &mut Described::default());
-            assert!(read.is_err(), "{records:?}");
-        }
-    }
-
-    #[test]
-    fn times_have_fractions_and_may_be_long_ago() {
-        assert_eq!(time(b"12.5"), Some((12, 500_000_000)));
-        assert_eq!(time(b"-1.25"), Some((-2, 750_000_000)));
-        assert_eq!(time(b"7"), Some((7, 0)));
-        assert_eq!(time(b"x"), None);
-    }
 
     #[test]
     fn a_name_as_long_as_memory_is_refused() {
@@ -374,6 +321,9 @@ mod tests {
         header.set_cksum();
         let endless = header.as_bytes().chain(io::repeat(b'x'));
         let error = Archive::new(endless).next().unwrap_err();
-        assert_eq!(error.to_string(), "an entry's name or attributes are too long");
+        assert_eq!(
+            error.to_string(),
+            "an entry's name or attributes are too long"
+        );
     }
 }

@@ -26,7 +26,10 @@ const NOT_READ: [(&[u8], &str); 5] = [
     (b"BZh", "bzip2: decompress it with `bzip2 -d` first"),
     (b"PK\x03\x04", "zip: pack it with tar instead"),
     (b"hsqs", "a squashfs: unpack it with `unsquashfs` first"),
-    (b"QFI\xfb", "a disk of a virtual machine: it has no root filesystem to unpack"),
+    (
+        b"QFI\xfb",
+        "a disk of a virtual machine: it has no root filesystem to unpack",
+    ),
 ];
 
 impl Compression {
@@ -51,9 +54,8 @@ impl Compression {
         file.rewind()?;
         file.take(8).read_to_end(&mut start)?;
         file.rewind()?;
-        Self::of(&start).map_err(|format| {
-            io::Error::new(io::ErrorKind::Unsupported, format!("it is {format}"))
-        })
+        Self::of(&start)
+            .map_err(|format| io::Error::new(io::ErrorKind::Unsupported, format!("it is {format}")))
     }
 }
 
@@ -186,6 +188,9 @@ mod tests {
     #[test]
     fn what_is_not_read_is_named() {
         let error = read(b"\xfd7zXZ\0\0\0", None).unwrap_err();
-        assert_eq!(error.to_string(), "it is xz: decompress it with `xz -d` first");
+        assert_eq!(
+            error.to_string(),
+            "it is xz: decompress it with `xz -d` first"
+        );
     }
 }

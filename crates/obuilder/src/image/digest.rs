@@ -117,7 +117,11 @@ impl<T> Hashing<T> {
 
     /// Returns what was written to or read from, the digest of all that passed, and its length.
     pub(crate) fn finish(self) -> (T, Digest, u64) {
-        (self.inner, Digest(self.hasher.finalize().into()), self.length)
+        (
+            self.inner,
+            Digest(self.hasher.finalize().into()),
+            self.length,
+        )
     }
 }
 
@@ -150,7 +154,13 @@ mod tests {
         let digest = Digest::of(b"busybox");
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!(digest.short(), "sha256:9d75f0d7c398");
-        for text in ["", "sha256:", "sha256:12", "sha512:00", "sha256:../../../../etc/passwd"] {
+        for text in [
+            "",
+            "sha256:",
+            "sha256:12",
+            "sha512:00",
+            "sha256:../../../../etc/passwd",
+        ] {
             assert!(text.parse::<Digest>().is_err(), "{text}");
         }
     }

@@ -63,7 +63,9 @@ pub enum LibraryError {
         reason: String,
     },
     /// A file of the library is not as it was written.
-    #[error("{path:?} is damaged: {reason}; remove the image with `obuilder image rm` and import it again")]
+    #[error(
+        "{path:?} is damaged: {reason}; remove the image with `obuilder image rm` and import it again"
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -107,13 +109,19 @@ pub(crate) fn whole_name(name: &str) -> Result<Reference, LibraryError> {
 
 pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
     let path = path.to_owned();
-    move |source| LibraryError::Io { doing, path, source }
+    move |source| LibraryError::Io {
+        doing,
+        path,
+        source,
+    }
 }
 
 impl Library {
     /// Returns the images that were imported into `state_dir`.
     pub fn new(state_dir: &Path) -> Self {
-        Self { root: state_dir.join("images") }
+        Self {
+            root: state_dir.join("images"),
+        }
     }
 
     /// Returns the imported images, by name.
@@ -138,7 +146,9 @@ impl Library {
         let library = self.lock()?;
         let mut index = self.index()?;
         let before = index.manifests.len();
-        index.manifests.retain(|image| image.annotations.get(model::REF_NAME) != Some(&name));
+        index
+            .manifests
+            .retain(|image| image.annotations.get(model::REF_NAME) != Some(&name));
         let removed = index.manifests.len() < before;
         library.write_index(&index)?;
         Ok(removed)
@@ -166,12 +176,12 @@ impl Library {
         Ok(Some(Opened {
             imported: imported(image),
             config: self.document(&manifest.config.digest)?,
-            layers: manifest.layers.iter().map(open).collect::<Result<_, LibraryError>>()?,
+            layers: manifest
+                .layers
+                .iter()
+                .map(open)
+                .collect::<Result<_, LibraryError>>()?,
         }))
-    }
-
-    pub(crate) fn root(&self) -> &Path {
-        &self.root
     }
 
     pub(crate) fn blob(&self, digest: &Digest) -> PathBuf {
@@ -189,7 +199,10 @@ impl Library {
             fs::write(&layout, version).map_err(failed("writing", &layout))?;
         }
         let lock = self.locked(FlockOperation::LockExclusive)?;
-        let locked = Locked { library: self, _lock: lock };
+        let locked = Locked {
+            library: self,
+            _lock: lock,
+        };
         locked.clear_incoming()?;
         Ok(locked)
     }
@@ -237,7 +250,9 @@ impl Library {
         let path = self.blob(digest);
         let mut bytes = Vec::new();
         let file = File::open(&path).map_err(failed("opening", &path))?;
-        file.take(MAX_DOCUMENT).read_to_end(&mut bytes).map_err(failed("reading", &path))?;
+        file.take(MAX_DOCUMENT)
+            .read_to_end(&mut bytes)
+            .map_err(failed("reading", &path))?;
         Ok(bytes)
     }
 }
@@ -256,18 +271,21 @@ impl Locked<'_> {
         io::copy(&mut reader, &mut file).map_err(failed("writing to", &incoming))?;
         let (file, digest, size) = file.finish();
         let path = self.library.blob(&digest);
-        file.persist(&path).map_err(|error| failed("writing", &path)(error.error))?;
-        Ok(Descriptor { digest, size, ..Descriptor::of(media_type, b"") })
+        file.persist(&path)
+            .map_err(|error| failed("writing", &path)(error.error))?;
+        Ok(Descriptor {
+            digest,
+            size,
+            ..Descriptor::of(media_type, b"")
+        })
     }
 
     /// Gives an image its name, in the place of any that had it.
-    pub(crate) fn name(
-        &self,
-        image: &Imported,
-        manifest: Descriptor,
-    ) -> Result<(), LibraryError> {
+    pub(crate) fn name(&self, image: &Imported, manifest: Descriptor) -> Result<(), LibraryError> {
         let mut index = self.library.index()?;
-        index.manifests.retain(|old| old.annotations.get(model::REF_NAME) != Some(&image.name));
+        index
+            .manifests
+            .retain(|old| old.annotations.get(model::REF_NAME) != Some(&image.name));
         let annotations = [
             (model::REF_NAME, image.name.clone()),
             (SOURCE, image.source.clone()),
@@ -275,8 +293,13 @@ impl Locked<'_> {
             (IMPORTED, image.when.clone()),
             (SIZE, image.size.to_string()),
         ];
-        let annotations = annotations.map(|(key, value)| (key.to_owned(), value)).into();
-        index.manifests.push(Descriptor { annotations, ..manifest });
+        let annotations = annotations
+            .map(|(key, value)| (key.to_owned(), value))
+            .into();
+        index.manifests.push(Descriptor {
+            annotations,
+            ..manifest
+        });
         self.write_index(&index)
     }
 
@@ -308,7 +331,10 @@ impl Locked<'_> {
         let blobs = self.library.root.join("blobs/sha256");
         for entry in fs::read_dir(&blobs).map_err(failed("reading", &blobs))? {
             let entry = entry.map_err(failed("reading", &blobs))?;
-            let is_needed = entry.file_name().to_str().is_some_and(|name| needed.contains(name));
+            let is_needed = entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| needed.contains(name));
             if !is_needed {
                 fs::remove_file(entry.path()).map_err(failed("removing", &entry.path()))?;
             }

@@ -12,6 +12,7 @@ pub(crate) mod layer;
 mod library;
 pub(crate) mod model;
 pub(crate) mod platform;
+mod records;
 mod rootfs;
 
 pub use digest::{BadDigest, Digest};

@@ -34,7 +34,11 @@ pub(crate) struct Descriptor {
     pub(crate) size: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) platform: Option<Platform>,
-    #[serde(default, skip_serializing_if = "Annotations::is_empty", deserialize_with = "or_null")]
+    #[serde(
+        default,
+        skip_serializing_if = "Annotations::is_empty",
+        deserialize_with = "or_null"
+    )]
     pub(crate) annotations: Annotations,
 }
 
@@ -143,7 +147,11 @@ impl Document {
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
         let value: serde_json::Value = serde_json::from_slice(bytes)
             .map_err(|error| format!("its manifest is not JSON: {error}"))?;
-        if value.get("schemaVersion").and_then(serde_json::Value::as_u64) == Some(1) {
+        if value
+            .get("schemaVersion")
+            .and_then(serde_json::Value::as_u64)
+            == Some(1)
+        {
             return Err(
                 "its manifest has the format of 2014 (schema 1), which is not supported: push it \
                  again with a current program"
@@ -180,7 +188,10 @@ impl RunConfig {
     pub(crate) fn not_applied(&self) -> Option<String> {
         let user = format!("its user {:?}", self.user);
         let directory = format!("its working directory {:?}", self.working_dir);
-        let what = match (self.user.is_empty(), matches!(self.working_dir.as_str(), "" | "/")) {
+        let what = match (
+            self.user.is_empty(),
+            matches!(self.working_dir.as_str(), "" | "/"),
+        ) {
             (true, true) => return None,
             (false, true) => user,
             (true, false) => directory,
@@ -204,13 +215,19 @@ mod tests {
         )
         .unwrap();
         let env = config.config.image().unwrap().env;
-        let shown: Vec<String> = env.iter().map(|(name, value)| format!("{name}|{value}")).collect();
+        let shown: Vec<String> = env
+            .iter()
+            .map(|(name, value)| format!("{name}|{value}"))
+            .collect();
         assert_eq!(shown, ["B|2", "A|", "PATH|/bin:/usr/bin", "X|1=2"]);
     }
 
     #[test]
     fn an_entry_that_is_no_variable_is_refused_in_the_known_words() {
-        let config = RunConfig { env: vec!["nonsense".to_owned()], ..RunConfig::default() };
+        let config = RunConfig {
+            env: vec!["nonsense".to_owned()],
+            ..RunConfig::default()
+        };
         assert_eq!(
             config.image().unwrap_err(),
             "Invalid environment in Docker image \"nonsense\" (should be 'K=V')"
@@ -219,7 +236,11 @@ mod tests {
 
     #[test]
     fn an_image_without_settings_is_one() {
-        for text in ["{}", r#"{"config":null}"#, r#"{"config":{"Env":null,"User":null}}"#] {
+        for text in [
+            "{}",
+            r#"{"config":null}"#,
+            r#"{"config":{"Env":null,"User":null}}"#,
+        ] {
             let config: Config = serde_json::from_str(text).unwrap();
             assert_eq!(config.config.image().unwrap(), Image::default());
             assert_eq!(config.config.not_applied(), None);

@@ -99,7 +99,11 @@ pub(crate) fn listed(images: &[Descriptor]) -> String {
         .filter(|platform| platform.os != "unknown")
         .map(Platform::to_string)
         .collect();
-    if platforms.is_empty() { "none".to_owned() } else { platforms.join(", ") }
+    if platforms.is_empty() {
+        "none".to_owned()
+    } else {
+        platforms.join(", ")
+    }
 }
 
 #[cfg(test)]
@@ -129,7 +133,13 @@ mod tests {
 
     #[test]
     fn each_machine_gets_the_image_that_it_runs_best() {
-        let all = ["linux/arm/v5", "linux/arm/v7", "linux/amd64", "linux/arm64/v8", "windows/amd64"];
+        let all = [
+            "linux/arm/v5",
+            "linux/arm/v7",
+            "linux/amd64",
+            "linux/arm64/v8",
+            "windows/amd64",
+        ];
         for (here, found) in [
             ("linux/amd64", Some("linux/amd64")),
             ("linux/arm64/v8", Some("linux/arm64/v8")),
@@ -139,7 +149,10 @@ mod tests {
         ] {
             assert_eq!(best(here, &all).as_deref(), found, "{here}");
         }
-        assert_eq!(best("linux/arm64/v8", &["linux/arm64"]).as_deref(), Some("linux/arm64"));
+        assert_eq!(
+            best("linux/arm64/v8", &["linux/arm64"]).as_deref(),
+            Some("linux/arm64")
+        );
         // Built for newer processors than ours may be.
         assert_eq!(best("linux/amd64", &["linux/amd64/v3"]), None);
         assert_eq!(best("linux/amd64", &["unknown/unknown"]), None);

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -55,7 +55,11 @@ impl Rootfs {
     }
 
     fn open_in_root(&self, path: &BStr, flags: OFlags) -> Result<OwnedFd> {
-        let path = if path.is_empty() { BStr::new(".") } else { path };
+        let path = if path.is_empty() {
+            BStr::new(".")
+        } else {
+            path
+        };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..MAX_LOOKS {
             let opened =
