@@ -4,7 +4,7 @@
 //! the last of them has lost interest, and what it did is kept only if it succeeded. `docs/design/0008-steps-and-sharing.md`
 //! says why it is like this.
 //!
-//! [`walk`] follows a spec, [`core`] finds, starts or joins a step, [`step`] does it, [`claims`] says who is doing what.
+//! `walk` follows a spec, `core` finds, starts or joins a step, `step` does it, `claims` says who is doing what.
 
 mod claims;
 mod context;

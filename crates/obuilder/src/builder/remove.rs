@@ -119,7 +119,7 @@ impl Core {
         limit: usize,
         removed: &mut dyn FnMut(&StepId),
     ) -> Result<usize, RemoveError> {
-        self.database.mend_counts()?;
+        self.database.mend_counts();
         // Those that the caller was told of, whatever came of it.
         let mut told = HashSet::new();
         let mut first_error = None;

@@ -144,6 +144,23 @@ fn a_stage_starts_from_the_context_and_sees_the_builds_before_it() {
 }
 
 #[test]
+fn a_later_build_hides_an_earlier_one_of_its_name() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("one").write("out", "1").exit(0);
+        house.sandbox.expect("two").write("out", "2").exit(0);
+        let mut outer = spec("base", [copy(Source::Build("tools".into()), "out", "/o")]);
+        for name in ["one", "two"] {
+            outer
+                .builds
+                .push(nested("tools", spec("base", [run(name)])));
+        }
+        let (result, _) = house.build(&outer).await;
+        assert_eq!(house.store.file(&result.unwrap(), "o"), "2");
+    });
+}
+
+#[test]
 fn copies_from_the_source() {
     story(|house| async move {
         house.fetcher.brings("base");

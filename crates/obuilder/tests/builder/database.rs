@@ -256,7 +256,23 @@ fn a_database_that_cannot_be_written_for_a_while() {
         let (result, _) = house.build(&spec("base", [run("A")])).await;
         let id = result.unwrap();
         assert!(house.store.has(&id));
+
+        // What has no row yet is not forgotten: its base stays.
+        house.pass(1);
+        let now = house.now();
+        let pruned = house.builder.prune(now, 100, &mut |_| ()).await;
+        assert_eq!(pruned.unwrap(), 0);
+        house.sandbox.expect("B").exit(0);
+        let (leaf, _) = house.build(&spec("base", [run("A"), run("B")])).await;
+        let mut removed = Vec::new();
+        let mut tell = |id: &StepId| removed.push(*id);
+        house.builder.delete(&id, &mut tell).await.unwrap();
+        assert_eq!(removed, [leaf.unwrap(), id]);
+        house.sandbox.expect("A").exit(0);
+        house.build(&spec("base", [run("A")])).await.0.unwrap();
+
         locker.execute_batch("ROLLBACK").unwrap();
         assert_eq!(house.builder.count().unwrap(), 2);
+        assert_eq!(ids(&house)[1].0, id);
     });
 }

@@ -123,6 +123,7 @@ fn a_cancelled_build_does_not_begin() {
         let result = house.builder.build(&context, &spec("base", [])).await;
         assert!(matches!(result, Err(BuildError::Cancelled)));
         assert_eq!(log.text(), "(from base)\n");
+        assert_eq!(house.builder.stats().misses, 0);
     });
 }
 
@@ -171,6 +172,11 @@ fn a_panic_is_a_failure_of_its_step() {
         }
         house.sandbox.expect("A").exit(0);
         house.build(&spec).await.0.unwrap();
+
+        // Wherever it is.
+        house.fetcher.expect("image").panic();
+        let (result, _) = house.build(&super::house::spec("image", [])).await;
+        assert_eq!(reason(result), "internal error: as the script says");
     });
 }
 
@@ -249,14 +255,29 @@ impl Drop for SmallDisk<'_> {
 }
 
 #[test]
-fn a_step_that_ends_while_it_is_cancelled_is_not_kept() {
+fn a_step_that_succeeds_although_it_was_cancelled_is_not_kept() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let deaf = house.sandbox.expect_slow("A");
+        let build = house.start(&spec("base", [run("A")]));
+        deaf.started().await;
+        build.cancel.cancel();
+        assert!(matches!(build.end().await, Err(BuildError::Cancelled)));
+        deaf.cancelled().await;
+        deaf.exit(0);
+        house.quiet().await;
+        assert_eq!(house.store.len(), 1);
+    });
+}
+
+#[test]
+fn a_step_that_is_cancelled_while_it_is_published_is_kept() {
     story(|house| async move {
         house.fetcher.brings("base");
         let a = house.sandbox.expect("A");
         let gate = Gate::default();
         let build = house.start(&spec("base", [run("A")]));
         a.started().await;
-        // It has published when it hears that nobody wants it: then it is kept.
         *house.store.publishing.borrow_mut() = Some(gate.clone());
         a.exit(0);
         gate.reached.cancelled().await;

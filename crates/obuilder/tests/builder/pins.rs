@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use obuilder::StepId;
 use obuilder::builder::{BuildError, RemoveError, StepInputs};
-use obuilder_spec::{Copy, Op, Source};
+use obuilder_spec::{Copy, Op, Source, Spec};
 
 use super::house::{House, run, spec, story};
 use super::mock_store::Gate;
@@ -24,17 +24,22 @@ fn base() -> StepId {
 fn a_running_step_keeps_its_base() {
     story(|house| async move {
         house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        let (a, _) = house.build(&spec("base", [run("A")])).await;
+        let a = a.unwrap();
         let stubborn = house.sandbox.expect_slow("Wait");
-        let build = house.start(&spec("base", [run("Wait")]));
+        let build = house.start(&spec("base", [run("A"), run("Wait")]));
         stubborn.started().await;
         assert_eq!(prune_all(&house).await, 0);
-        // Even one that nobody wants any more.
+        // Even one that nobody wants any more, so that no build needs what is below its base.
         build.cancel.cancel();
         assert!(matches!(build.end().await, Err(BuildError::Cancelled)));
         assert_eq!(prune_all(&house).await, 0);
-        stubborn.exit(0);
+        let refused = house.builder.delete(&base(), &mut |_| ()).await;
+        assert!(matches!(refused, Err(RemoveError::InUse(id)) if id == a));
+        stubborn.exit(1);
         house.quiet().await;
-        assert_eq!(prune_all(&house).await, 1);
+        assert_eq!(prune_all(&house).await, 2);
     });
 }
 
@@ -75,29 +80,53 @@ fn a_result_that_was_just_saved_stays_for_the_next_step() {
     });
 }
 
+/// Returns a spec with a nested build that makes `out`, some ops, and a copy of `out`.
+fn with_tools(ops: impl IntoIterator<Item = Op>) -> Spec {
+    let copy = Op::Copy(Copy {
+        from: Source::Build("tools".into()),
+        src: vec!["out".into()],
+        dst: "/out2".into(),
+        exclude: Vec::new(),
+    });
+    let mut outer = spec("base", ops.into_iter().chain([copy]));
+    let tools = spec("base", [run("tool")]);
+    outer.builds.push(("tools".into(), tools));
+    outer
+}
+
 #[test]
 fn the_result_of_a_nested_build_stays_until_the_end() {
     story(|house| async move {
         house.fetcher.brings("base");
         house.sandbox.expect("tool").write("out", "made").exit(0);
         let wait = house.sandbox.expect("Wait");
-        let copy = Op::Copy(Copy {
-            from: Source::Build("tools".into()),
-            src: vec!["out".into()],
-            dst: "/out2".into(),
-            exclude: Vec::new(),
-        });
-        let mut outer = spec("base", [run("Wait"), copy]);
-        outer
-            .builds
-            .push(("tools".into(), spec("base", [run("tool")])));
-        let build = house.start(&outer);
+        let build = house.start(&with_tools([run("Wait")]));
         wait.started().await;
         assert_eq!(prune_all(&house).await, 0);
         wait.exit(0);
         let id = build.end().await.unwrap();
         assert_eq!(house.store.file(&id, "out2"), "made");
         assert_eq!(prune_all(&house).await, 4);
+    });
+}
+
+#[test]
+fn what_is_copied_from_stays_while_the_copy_lasts() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("tool").write("out", "made").exit(0);
+        house.build(&spec("base", [run("tool")])).await.0.unwrap();
+        let gate = Gate::default();
+        *house.store.publishing.borrow_mut() = Some(gate.clone());
+        let build = house.start(&with_tools([]));
+        gate.reached.cancelled().await;
+        // The build has gone, and the copy has not ended.
+        build.task.abort();
+        assert!(build.task.await.unwrap_err().is_cancelled());
+        assert_eq!(prune_all(&house).await, 0);
+        gate.open.cancel();
+        house.quiet().await;
+        assert_eq!(prune_all(&house).await, 3);
     });
 }
 

@@ -42,7 +42,8 @@ pub(crate) enum Ended {
 }
 
 impl Script {
-    /// Returns both ends. One who is slow to stop waits for [`exit`](Self::exit) when it is cancelled.
+    /// Returns both ends. One who is slow to stop waits for [`exit`](Self::exit) when it is cancelled, and succeeds after
+    /// all if that is with 0.
     pub(crate) fn new(is_slow_to_stop: bool) -> (Self, Role) {
         let (sender, orders) = mpsc::unbounded_channel();
         let (started, cancelled) = (CancellationToken::new(), CancellationToken::new());
@@ -127,6 +128,7 @@ impl Role {
                     self.cancelled.cancel();
                     while self.is_slow_to_stop {
                         match self.orders.recv().await {
+                            Some(Order::Exit(0)) => return Ended::Exit(0),
                             Some(Order::Exit(_)) | None => break,
                             Some(_) => {}
                         }

@@ -6,6 +6,7 @@
 //! Uses are remembered and written together at the end of a build. What could not be written, because the disk is full,
 //! say, is kept and tried again.
 
+mod rows;
 mod schema;
 
 use std::cell::{Cell, RefCell};
@@ -14,8 +15,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 
+use self::rows::Change;
 use crate::StepId;
 use crate::store::Finished;
 
@@ -62,25 +64,8 @@ pub(super) struct Database {
     unwritten: RefCell<Vec<Change>>,
     /// How many results are being published whose rows are not here yet.
     publishing: Cell<usize>,
-    /// Whether the file [`behind`](Self::behind) is there.
+    /// Whether the file [`behind`] is there, by our doing.
     marked: Cell<bool>,
-}
-
-#[derive(Debug, Clone)]
-enum Change {
-    Add {
-        id: StepId,
-        base: Option<StepId>,
-        at: Timestamp,
-    },
-    Use {
-        id: StepId,
-        base: Option<StepId>,
-        at: Timestamp,
-    },
-    Remove {
-        id: StepId,
-    },
 }
 
 impl Database {
@@ -90,84 +75,55 @@ impl Database {
     /// killed after it may have published something.
     pub(super) fn open<E: From<DatabaseError>>(
         dir: &Path,
-        results: impl Fn() -> Result<Vec<Finished>, E>,
+        results: impl FnOnce() -> Result<Vec<Finished>, E>,
     ) -> Result<Self, E> {
-        fs::create_dir_all(dir).map_err(|source| DatabaseError::Directory {
-            path: dir.to_owned(),
+        let cannot_make = |path: &Path, source| DatabaseError::Directory {
+            path: path.to_owned(),
             source,
-        })?;
-        let path = dir.join("db.sqlite");
-        let fresh = !path.exists();
-        let marked = behind(&path).exists();
-        let database = match Self::open_file(&path, marked) {
-            Ok(database) if !fresh && !marked => return Ok(database),
-            Ok(database) => match database.reconcile(&results()?) {
-                Ok(()) => database,
-                Err(source) => Self::open_again(&path, source, &results()?)?,
-            },
-            Err(source) => Self::open_again(&path, source, &results()?)?,
         };
-        database.unmark();
+        fs::create_dir_all(dir).map_err(|error| cannot_make(dir, error))?;
+        let path = dir.join("db.sqlite");
+        let mark = behind(&path);
+        if path.exists()
+            && !mark.exists()
+            && let Ok(database) = Self::open_file(&path)
+        {
+            return Ok(database);
+        }
+        // If opening failed, the reason is met again below.
+        File::create(&mark).map_err(|error| cannot_make(&mark, error))?;
+        let results = results()?;
+        let mut opened = Self::make(&path, &results);
+        if let Err(source) = &opened
+            && schema::is_damage(source)
+        {
+            tracing::warn!(
+                "The database {} is damaged ({source}): making it again from the store; when each result was last used is lost",
+                path.display()
+            );
+            schema::put_aside(&path).map_err(|error| cannot_make(&path, error))?;
+            opened = Self::make(&path, &results);
+        }
+        let database = opened.map_err(|source| DatabaseError::Sqlite { path, source })?;
+        remove_mark(&mark);
         Ok(database)
     }
 
-    fn open_file(path: &Path, marked: bool) -> rusqlite::Result<Self> {
+    fn open_file(path: &Path) -> rusqlite::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             connection: schema::open(path)?,
             unwritten: RefCell::default(),
             publishing: Cell::new(0),
-            marked: Cell::new(marked),
+            marked: Cell::new(false),
         })
     }
 
-    /// Puts a damaged file aside and makes a new one.
-    fn open_again(
-        path: &Path,
-        source: rusqlite::Error,
-        results: &[Finished],
-    ) -> Result<Self, DatabaseError> {
-        let sqlite = |source| DatabaseError::Sqlite {
-            path: path.to_owned(),
-            source,
-        };
-        if !schema::is_damage(&source) {
-            return Err(sqlite(source));
-        }
-        tracing::warn!(
-            "The database {} is damaged ({source}): making it again from the store; when each result was last used is lost",
-            path.display()
-        );
-        schema::put_aside(path).map_err(|source| DatabaseError::Directory {
-            path: path.with_extension("damaged"),
-            source,
-        })?;
-        let database = Self::open_file(path, true).map_err(sqlite)?;
-        database.reconcile(results).map_err(sqlite)?;
+    /// Opens the file, and makes its rows agree with what the store has.
+    fn make(path: &Path, results: &[Finished]) -> rusqlite::Result<Self> {
+        let database = Self::open_file(path)?;
+        rows::reconcile(&database.connection, results)?;
         Ok(database)
-    }
-
-    /// Makes the rows agree with what the store has.
-    fn reconcile(&self, results: &[Finished]) -> rusqlite::Result<()> {
-        let transaction = self.connection.unchecked_transaction()?;
-        transaction.execute_batch("CREATE TEMP TABLE present (id TEXT PRIMARY KEY)")?;
-        for Finished { id, base, dir } in results {
-            let id = id.to_string();
-            let made = made(dir);
-            transaction
-                .prepare_cached("INSERT OR IGNORE INTO present (id) VALUES (?1)")?
-                .execute([&id])?;
-            transaction
-                .prepare_cached(
-                    "INSERT OR IGNORE INTO builds (id, created, used, rc, parent) VALUES (?1, ?2, ?2, 0, ?3)",
-                )?
-                .execute(params![id, made, base.map(|base| base.to_string())])?;
-        }
-        transaction.execute_batch(
-            "DELETE FROM builds WHERE id NOT IN (SELECT id FROM present); DROP TABLE present;",
-        )?;
-        transaction.execute_batch(schema::MEND_COUNTS)?;
-        transaction.commit()
     }
 
     /// Says that a result is about to be published. From now on, until [`published`](Self::published) or
@@ -219,7 +175,7 @@ impl Database {
         if unwritten.is_empty() {
             return;
         }
-        match self.write(&unwritten) {
+        match rows::write(&self.connection, &unwritten) {
             Ok(()) => unwritten.clear(),
             Err(error) => {
                 tracing::warn!(
@@ -241,27 +197,6 @@ impl Database {
         self.publishing();
     }
 
-    fn write(&self, changes: &[Change]) -> rusqlite::Result<()> {
-        let transaction = self.connection.unchecked_transaction()?;
-        for change in changes {
-            match change {
-                Change::Add { id, base, at } => {
-                    add(&transaction, id, base.as_ref(), &schema::time(*at))?;
-                }
-                Change::Use { id, base, at } => {
-                    let known = transaction
-                        .prepare_cached("UPDATE builds SET used = ?2 WHERE id = ?1")?
-                        .execute([id.to_string(), schema::time(*at)])?;
-                    if known == 0 {
-                        add(&transaction, id, base.as_ref(), &schema::time(*at))?;
-                    }
-                }
-                Change::Remove { id } => remove(&transaction, id)?,
-            }
-        }
-        transaction.commit()
-    }
-
     /// Returns whether there is a row for a result.
     pub(super) fn has(&self, id: &StepId) -> Result<bool, DatabaseError> {
         self.read(|connection| {
@@ -273,18 +208,25 @@ impl Database {
 
     /// Returns the results that are based on one.
     pub(super) fn children(&self, id: &StepId) -> Result<Vec<StepId>, DatabaseError> {
-        self.read(|connection| {
+        let mut children: Vec<StepId> = self.read(|connection| {
             let mut query = connection
                 .prepare_cached("SELECT id FROM builds WHERE parent = ?1 ORDER BY used, rowid")?;
             let ids = query.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
             ids.filter_map(|id| id.map(|id| schema::id(&id)).transpose())
                 .collect()
-        })
+        })?;
+        let unwritten = self.unwritten.borrow();
+        let added = unwritten.iter().filter_map(Change::added);
+        children.extend(added.filter(|(_, base)| base == id).map(|(id, _)| id));
+        Ok(children)
     }
 
-    /// Makes the counts of children right, which an older program may have got wrong.
-    pub(super) fn mend_counts(&self) -> Result<(), DatabaseError> {
-        self.read(|connection| connection.execute_batch(schema::MEND_COUNTS))
+    /// Makes the counts of children right, which an older program may have got wrong. If it cannot be done, because the
+    /// disk is full, say, then results stay that could go.
+    pub(super) fn mend_counts(&self) {
+        if let Err(error) = self.read(|connection| connection.execute_batch(schema::MEND_COUNTS)) {
+            tracing::warn!("Cannot count what is based on what: {error}");
+        }
     }
 
     /// Returns the result that was used the longest ago, before `before`, of those that nothing is based on and that
@@ -295,12 +237,16 @@ impl Database {
         may_go: impl Fn(&StepId) -> bool,
     ) -> Result<Option<StepId>, DatabaseError> {
         self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id FROM builds WHERE rc = 0 AND used < ?1 ORDER BY used, rowid",
-            )?;
+            let unwritten = self.unwritten.borrow();
+            let is_base = |id: &StepId| {
+                let mut added = unwritten.iter().filter_map(Change::added);
+                added.any(|(_, base)| base == *id)
+            };
+            let mut query = connection.prepare_cached(schema::LEAVES)?;
             let mut rows = query.query([schema::time(before)])?;
             while let Some(row) = rows.next()? {
-                if let Some(id) = schema::id(&row.get::<_, String>(0)?).filter(&may_go) {
+                let id = schema::id(&row.get::<_, String>(0)?);
+                if let Some(id) = id.filter(|id| may_go(id) && !is_base(id)) {
                     return Ok(Some(id));
                 }
             }
@@ -347,22 +293,14 @@ impl Database {
             }
         })
     }
-
-    fn unmark(&self) {
-        if self.marked.replace(false)
-            && let Err(error) = fs::remove_file(behind(&self.path))
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("Cannot remove {}: {error}", behind(&self.path).display());
-        }
-    }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         self.flush();
-        if self.publishing.get() == 0 && self.unwritten.borrow().is_empty() {
-            self.unmark();
+        let is_complete = self.publishing.get() == 0 && self.unwritten.borrow().is_empty();
+        if self.marked.get() && is_complete {
+            remove_mark(&behind(&self.path));
         }
     }
 }
@@ -372,45 +310,12 @@ fn behind(path: &Path) -> PathBuf {
     path.with_file_name("behind")
 }
 
-/// Returns when a result was made, as far as its directory tells.
-fn made(dir: &Path) -> String {
-    let modified = fs::metadata(dir).and_then(|dir| dir.modified()).ok();
-    let at = modified.and_then(|at| Timestamp::try_from(at).ok());
-    schema::time(at.unwrap_or(Timestamp::UNIX_EPOCH))
-}
-
-fn add(
-    connection: &Connection,
-    id: &StepId,
-    base: Option<&StepId>,
-    at: &str,
-) -> rusqlite::Result<()> {
-    let (id, base) = (id.to_string(), base.map(StepId::to_string));
-    let again = connection
-        .prepare_cached("UPDATE builds SET created = ?2, used = ?2 WHERE id = ?1")?
-        .execute(params![id, at])?;
-    if again > 0 {
-        return Ok(());
+fn remove_mark(mark: &Path) {
+    match fs::remove_file(mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            // Then the store is searched once more than needed.
+            tracing::warn!("Cannot remove {}: {error}", mark.display());
+        }
+        _ => {}
     }
-    connection
-        .prepare_cached(
-            "INSERT INTO builds (id, created, used, rc, parent)
-             VALUES (?1, ?2, ?2, (SELECT count(*) FROM builds WHERE parent = ?1), ?3)",
-        )?
-        .execute(params![id, at, base])?;
-    connection
-        .prepare_cached("UPDATE builds SET rc = rc + 1 WHERE id = ?1")?
-        .execute([base])?;
-    Ok(())
-}
-
-fn remove(connection: &Connection, id: &StepId) -> rusqlite::Result<()> {
-    let base: Option<Option<String>> = connection
-        .prepare_cached("DELETE FROM builds WHERE id = ?1 RETURNING parent")?
-        .query_row([id.to_string()], |row| row.get(0))
-        .optional()?;
-    connection
-        .prepare_cached("UPDATE builds SET rc = max(rc - 1, 0) WHERE id = ?1")?
-        .execute([base.flatten()])?;
-    Ok(())
 }

@@ -43,6 +43,12 @@ pub(super) const MEND_COUNTS: &str = "
     SET rc = (SELECT count(*) FROM builds AS c WHERE c.parent = b.id)
     WHERE rc <> (SELECT count(*) FROM builds AS c WHERE c.parent = b.id)";
 
+/// Finds the results that nothing is based on. The count is for the index; it is not believed.
+pub(super) const LEAVES: &str = "
+    SELECT id FROM builds AS b
+    WHERE rc = 0 AND used < ?1 AND NOT EXISTS (SELECT 1 FROM builds AS c WHERE c.parent = b.id)
+    ORDER BY used, rowid";
+
 /// How the reference writes a time: to the second, in UTC.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
 
