@@ -69,7 +69,8 @@ impl StoreArgs {
             // The one that is always there.
             Need::Results => OsStr::new(Runtime::BUILTIN),
         };
-        let runtime = Runtime::named(runtime).map_err(CommandError::caused)?;
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let runtime = Runtime::named(runtime, &path).map_err(CommandError::caused)?;
         let state_dir = store.state_dir().to_owned();
         let sandbox = OciSandbox::open(&state_dir, runtime, self.sandbox.fast_sync)
             .map_err(CommandError::caused)?;

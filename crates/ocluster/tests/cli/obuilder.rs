@@ -355,12 +355,12 @@ fn a_build_and_what_is_left_of_it() {
         ],
         &expect![[r#"
             $ obuilder image import busybox image $STORE
-            Imported docker.io/library/busybox:latest (directory, 2.0 MB)
+            Imported docker.io/library/busybox:latest (directory, SIZE)
 
             $ obuilder build -f a.spec src --secret token:token $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (2.0 MB) that was imported from "$DIR/image"
-            Unpacked 5 files, 2.0 MB
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (copy (src .) (dst /src/))
@@ -390,8 +390,8 @@ fn a_build_and_what_is_left_of_it() {
         &expect![[r#"
             $ obuilder build -f a.spec src --secret token:token --color=always $STORE
             [94m(from busybox)[0m
-            Using the image docker.io/library/busybox:latest (2.0 MB) that was imported from "$DIR/image"
-            Unpacked 5 files, 2.0 MB
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
             [33m---> using "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91" from cache[0m
             [94m/: (shell /bin/sh -c)[0m
             [94m/: (copy (src .) (dst /src/))[0m
@@ -450,12 +450,12 @@ fn a_result_can_be_tried_out_and_given_to_others() {
         ],
         &expect![[r#"
             $ obuilder image import busybox image $STORE
-            Imported docker.io/library/busybox:latest (directory, 2.0 MB)
+            Imported docker.io/library/busybox:latest (directory, SIZE)
 
             $ obuilder build -f a.spec src $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (2.0 MB) that was imported from "$DIR/image"
-            Unpacked 5 files, 2.0 MB
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (run (shell "echo made; echo made > /made"))
@@ -483,17 +483,18 @@ fn a_result_can_be_tried_out_and_given_to_others() {
             made
 
             $ obuilder shell 5d $STORE -- /bin/sh nowhere
-            [exit code 1]
+            2> /bin/sh: can't open 'nowhere': No such file or directory
+            [exit code 2]
 
             $ obuilder export 5d --format=oci -o copy.tar $STORE
 
             $ obuilder image import localhost:1/copy copy.tar $STORE
-            Imported localhost:1/copy:latest (OCI layout, 2.0 MB)
+            Imported localhost:1/copy:latest (OCI layout, SIZE)
 
             $ obuilder build -f b.spec src $STORE
             (from localhost:1/copy)
-            Using the image localhost:1/copy:latest (2.0 MB) that was imported from "$DIR/copy.tar"
-            Unpacked 11 files, 2.0 MB
+            Using the image localhost:1/copy:latest (SIZE) that was imported from "$DIR/copy.tar"
+            Unpacked 11 files, SIZE
             ---> saved as "87f804789e6b6a0d264bf15cc5e26e10fb08773a2ee65b76c95be2de459a8a64"
             /: (shell /bin/sh -c)
             /: (run (shell "cat /made"))
@@ -549,8 +550,8 @@ fn what_is_not_wanted_any_more_is_removed() {
 
             $ obuilder build -f a.spec src $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (2.0 MB) that was imported from "$DIR/image"
-            Unpacked 5 files, 2.0 MB
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (run (cache (c (target /cache)))
