@@ -288,7 +288,7 @@ fn in_cap_files() {
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
-            2> Admin.pools: Unimplemented: Method not implemented.
+            2> Admin.pools: Unimplemented: Unknown interface 15947795302981486253UL
             2> Hint: is this the scheduler's admin.cap?
             [exit code 1]
         "#]],
