@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `codegen`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `codegen`.
 
+mod bench;
 mod codegen;
 mod demo;
 mod project;
@@ -19,6 +20,7 @@ usage: cargo xtask COMMAND
   demo     Build something with a scheduler and a worker of your own, and watch
            (--programs FOLDER: with programs that have been built before)
   test     Run every test, with a real Docker engine, registry and git servers
+  bench    Measure OBuilder beside Docker's two builders (takes a quarter of an hour)
   codegen  Generate the Rust code for api/*.capnp
 ";
 
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         ["demo"] => project::build_programs().and_then(|programs| demo::run(&programs)),
         ["demo", "--programs", folder] => demo::run(Path::new(folder)),
         ["test"] => suite::run(),
+        ["bench"] => bench::run(),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         _ => usage(&words),
     };

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
-use rig::{DEMO_PACKAGES, Session, Setup, TEST_PACKAGES};
+use rig::{DEMO_PACKAGES, DOCKER_PACKAGES, Session, Setup, TEST_PACKAGES};
 
 use crate::project::{build_programs, cargo};
 use crate::tally::Tally;
@@ -19,7 +19,7 @@ const ROOT_TESTS: &str = "vat/root-tests";
 pub(crate) fn run() -> Result<ExitCode> {
     let mut tally = Tally::default();
     let programs = build_programs()?;
-    if let Err(missing) = Setup::ensure(&[DEMO_PACKAGES, TEST_PACKAGES].concat()) {
+    if let Err(missing) = Setup::ensure(&[DEMO_PACKAGES, DOCKER_PACKAGES, TEST_PACKAGES].concat()) {
         println!("{missing:#}");
     }
     check(

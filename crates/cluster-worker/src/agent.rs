@@ -11,14 +11,19 @@ use std::time::{Duration, Instant};
 use cluster_api::{
     Description, Job, Metric, MetricsSource, PopError, Queue, RpcError, ServeWorker, Worker,
 };
+use futures::StreamExt as _;
+use futures::future::FutureExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use vat::Backoff;
 
+use crate::activity::Activity;
 use crate::config::WorkerConfig;
+use crate::executor::{fit, unfit};
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
-use crate::metrics::{self, Stats};
+use crate::metrics::{self, BuilderStats, Stats};
 use crate::outcome::JobError;
 use crate::process::printable;
 use crate::running::Running;
@@ -63,6 +68,8 @@ pub(crate) struct Agent {
     pub(crate) runner: JobRunner,
     pub(crate) log_dir: LogDir,
     pub(crate) stats: Rc<Stats>,
+    /// What OBuilder tells of itself, if this worker has it.
+    pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
     pub(crate) running: Running,
     /// Set when the worker is to end.
@@ -159,7 +166,11 @@ impl Agent {
                 return error.to_string();
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
-            self.take_jobs(&queue).await
+            let activity = Activity::new(&queue);
+            tokio::select! {
+                reason = self.mind_fitness(&activity) => reason,
+                reason = self.take_jobs(&activity) => reason,
+            }
         };
         tokio::select! {
             biased;
@@ -176,7 +187,7 @@ impl Agent {
     }
 
     /// Takes jobs until that fails. Returns why it did.
-    async fn take_jobs(self: &Rc<Self>, queue: &Queue) -> String {
+    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>) -> String {
         let capacity = self.config.capacity.value().unsigned_abs();
         loop {
             if self.running.in_use() >= capacity {
@@ -185,8 +196,11 @@ impl Agent {
                 );
                 self.running.below(capacity).await;
             }
-            if let Err(error) = self.ensure_room(queue).await {
+            if let Err(error) = self.ensure_room(activity).await {
                 return error.to_string();
+            }
+            for fitness in &mut self.runner.executors.fitness() {
+                fit(fitness).await;
             }
             tracing::info!(
                 "Requesting a new job... ({} running)",
@@ -197,7 +211,7 @@ impl Agent {
                 &self.log_dir,
                 self.config.log_limit,
             )));
-            let description = match queue.pop(Job::serve(Rc::clone(&job))).await {
+            let description = match activity.queue.pop(Job::serve(Rc::clone(&job))).await {
                 Ok(description) => Ok(description),
                 Err(error @ PopError::BadDescription(_)) => {
                     Err(JobError::failed(error.to_string()))
@@ -230,17 +244,44 @@ impl Agent {
         tokio::task::spawn_local(running.instrument(span));
     }
 
+    /// Takes no jobs while something speaks against it, even one that was asked for before. Returns why that failed.
+    async fn mind_fitness(&self, activity: &Activity<'_>) -> String {
+        let executors = self.runner.executors.fitness().into_iter();
+        let minded = executors.map(|mut fitness| {
+            async move {
+                loop {
+                    let reason = unfit(&mut fitness).await;
+                    tracing::warn!("{}", printable(&reason.to_string()));
+                    if let Err(error) = activity.pause().await {
+                        return error.to_string();
+                    }
+                    fit(&mut fitness).await;
+                    tracing::info!("System is healthy again; unpausing");
+                    if let Err(error) = activity.resume().await {
+                        return error.to_string();
+                    }
+                }
+            }
+            .boxed_local()
+        });
+        let mut minded: FuturesUnordered<_> = minded.collect();
+        match minded.next().await {
+            Some(reason) => reason,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Returns when there is room on the disk for a job, having made some if need be.
-    async fn ensure_room(&self, queue: &Queue) -> Result<(), RpcError> {
+    async fn ensure_room(&self, activity: &Activity<'_>) -> Result<(), RpcError> {
         if self.has_room().await {
             return Ok(());
         }
         tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
-        queue.set_active(false).await?;
+        activity.pause().await?;
         self.running.idle().await;
         while !self.make_room().await && !self.room_within(PRUNE_INTERVAL).await {}
         tracing::info!("Prune complete. Re-activating queue...");
-        queue.set_active(true).await
+        activity.resume().await
     }
 
     async fn has_room(&self) -> bool {
@@ -325,9 +366,11 @@ impl ServeWorker for WorkerObject {
         match source {
             MetricsSource::Agent => Ok(Metric {
                 content_type: metrics::CONTENT_TYPE.to_owned(),
-                data: agent
-                    .stats
-                    .text(agent.running.in_use(), metrics::cpu_time()),
+                data: agent.stats.text(
+                    agent.running.in_use(),
+                    metrics::cpu_time(),
+                    agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
+                ),
             }),
             MetricsSource::Host => {
                 let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;

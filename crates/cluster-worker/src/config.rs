@@ -8,7 +8,7 @@ use std::str::FromStr;
 use cluster_api::Description;
 
 use crate::disk::{Gigabytes, Percent};
-use crate::executor::DockerConfig;
+use crate::executor::{DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
 
@@ -31,6 +31,8 @@ pub struct WorkerConfig {
     pub allow_push: Vec<String>,
     /// How it uses Docker.
     pub docker: DockerConfig,
+    /// How it builds OBuilder specs, if at all.
+    pub obuilder: Option<OBuilderConfig>,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
     /// Metrics that it passes on, by name.
@@ -51,6 +53,7 @@ impl WorkerConfig {
             state_dir: state_dir.into(),
             allow_push: Vec::new(),
             docker: DockerConfig::default(),
+            obuilder: None,
             log_limit: DEFAULT_LOG_LIMIT,
             additional_metrics: BTreeMap::new(),
             environment,

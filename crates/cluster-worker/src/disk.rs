@@ -9,6 +9,9 @@ use std::path::PathBuf;
 pub struct Percent(f64);
 
 impl Percent {
+    /// What upstream wants to be free of a store, if nothing else is said.
+    pub(crate) const THIRTY: Self = Self(30.0);
+
     /// Returns `value` as a percentage, if it is one.
     pub fn new(value: f64) -> Option<Self> {
         (0.0..=100.0).contains(&value).then_some(Self(value))

@@ -3,6 +3,7 @@
 //! [`run`] is the whole of it. Inside, `agent` is the loop (room? take a job, run it, again), `job` is one job from its
 //! first log line to its last, `source` fetches what it builds, and an [`Executor`] builds it, by way of `process`.
 
+mod activity;
 mod agent;
 mod cancel;
 mod config;
@@ -28,7 +29,9 @@ pub use agent::Exit;
 pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
-pub use executor::{DockerConfig, Executor, Executors, NoRoom, PullPolicy};
+pub use executor::{
+    DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, Unfit, Upkeep,
+};
 pub use log::{JobLog, LogError};
 pub use outcome::JobError;
 pub use process::Environment;

@@ -25,6 +25,31 @@ impl Summary {
     }
 }
 
+/// What an OBuilder builder tells of itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BuilderStats {
+    /// Steps that were found in the cache, and those that were run.
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+    /// How much of the store's filesystem is free.
+    pub(crate) free_percent: f64,
+    /// Whether the last health check succeeded, and how long it took.
+    pub(crate) healthy: bool,
+    pub(crate) check_time: Duration,
+}
+
+impl Default for BuilderStats {
+    fn default() -> Self {
+        Self {
+            hits: 0,
+            misses: 0,
+            free_percent: 100.0,
+            healthy: true,
+            check_time: Duration::ZERO,
+        }
+    }
+}
+
 /// What a worker has done since it started.
 #[derive(Debug)]
 pub(crate) struct Stats {
@@ -59,8 +84,14 @@ impl Stats {
         summary.add(time);
     }
 
-    /// Returns the text. `running` is the weight of the jobs that are running, `cpu` the time this process has computed.
-    pub(crate) fn text(&self, running: u32, cpu: Duration) -> String {
+    /// Returns the text. `running` is the weight of the jobs that are running, `cpu` the time this process has computed,
+    /// `builder` what there is to tell of OBuilder if this worker has it.
+    pub(crate) fn text(
+        &self,
+        running: u32,
+        cpu: Duration,
+        builder: Option<BuilderStats>,
+    ) -> String {
         let Self {
             started,
             jobs_accepted,
@@ -114,6 +145,9 @@ impl Stats {
             "Time spent pruning images",
         );
         page.summary("ocluster_worker_docker_prune_time_seconds", "", prune_time);
+        if let Some(builder) = builder {
+            page.builder(builder);
+        }
         page.family(
             "process_cpu_seconds_total",
             "counter",
@@ -141,6 +175,46 @@ impl Page {
 
     fn value(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
         self.line(format_args!("{name}{labels} {value}"));
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, "gauge", help);
+        self.value(name, "", value);
+    }
+
+    fn builder(&mut self, stats: BuilderStats) {
+        let BuilderStats {
+            hits,
+            misses,
+            free_percent,
+            healthy,
+            check_time,
+        } = stats;
+        self.gauge(
+            "ocluster_worker_cache_hits",
+            "OBuilder steps found in the cache",
+            hits,
+        );
+        self.gauge(
+            "ocluster_worker_cache_misses",
+            "OBuilder steps that had to be run",
+            misses,
+        );
+        self.gauge(
+            "ocluster_worker_obuilder_space_free",
+            "Free space of the OBuilder store in percent",
+            free_percent,
+        );
+        self.gauge(
+            "ocluster_worker_unhealthy",
+            "Whether the last health check failed",
+            u8::from(!healthy),
+        );
+        self.gauge(
+            "ocluster_worker_healthcheck_time_seconds",
+            "Time the last health check took",
+            check_time.as_secs_f64(),
+        );
     }
 
     fn summary(&mut self, name: &str, labels: &str, summary: &Summary) {
@@ -171,7 +245,7 @@ mod tests {
 
     use expect_test::expect;
 
-    use super::Stats;
+    use super::{BuilderStats, Stats};
     use crate::outcome::Outcome;
 
     #[test]
@@ -185,6 +259,13 @@ mod tests {
         stats.job_ended(&Outcome::Succeeded(String::new()), Duration::from_secs(2));
         stats.job_ended(&Outcome::Crashed, Duration::from_secs(1));
         stats.push_time.add(Duration::from_secs(4));
+        let builder = BuilderStats {
+            hits: 7,
+            misses: 2,
+            free_percent: 81.5,
+            healthy: true,
+            check_time: Duration::from_millis(45),
+        };
         expect![[r##"
             # HELP ocluster_worker_jobs_accepted_total Number of jobs accepted in total
             # TYPE ocluster_worker_jobs_accepted_total counter
@@ -206,6 +287,21 @@ mod tests {
             # TYPE ocluster_worker_docker_prune_time_seconds summary
             ocluster_worker_docker_prune_time_seconds_sum 0
             ocluster_worker_docker_prune_time_seconds_count 0
+            # HELP ocluster_worker_cache_hits OBuilder steps found in the cache
+            # TYPE ocluster_worker_cache_hits gauge
+            ocluster_worker_cache_hits 7
+            # HELP ocluster_worker_cache_misses OBuilder steps that had to be run
+            # TYPE ocluster_worker_cache_misses gauge
+            ocluster_worker_cache_misses 2
+            # HELP ocluster_worker_obuilder_space_free Free space of the OBuilder store in percent
+            # TYPE ocluster_worker_obuilder_space_free gauge
+            ocluster_worker_obuilder_space_free 81.5
+            # HELP ocluster_worker_unhealthy Whether the last health check failed
+            # TYPE ocluster_worker_unhealthy gauge
+            ocluster_worker_unhealthy 0
+            # HELP ocluster_worker_healthcheck_time_seconds Time the last health check took
+            # TYPE ocluster_worker_healthcheck_time_seconds gauge
+            ocluster_worker_healthcheck_time_seconds 0.045
             # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds
             # TYPE process_cpu_seconds_total counter
             process_cpu_seconds_total 0.25
@@ -213,6 +309,6 @@ mod tests {
             # TYPE process_start_time_seconds counter
             process_start_time_seconds 1600000000.5
         "##]]
-        .assert_eq(&stats.text(2, Duration::from_millis(250)));
+        .assert_eq(&stats.text(2, Duration::from_millis(250), Some(builder)));
     }
 }

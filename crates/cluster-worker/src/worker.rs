@@ -12,10 +12,12 @@ use vat::SturdyRef;
 
 use crate::agent::{Agent, Exit, Surroundings};
 use crate::config::WorkerConfig;
-use crate::executor::{CustomExecutor, DockerExecutor, Executors, OBuilderExecutor};
+use crate::executor::{
+    BuilderThread, CustomExecutor, DockerExecutor, Executors, OBuilderExecutor, OBuilderRefusal,
+};
 use crate::job::JobRunner;
 use crate::log::LogDir;
-use crate::metrics::Stats;
+use crate::metrics::{BuilderStats, Stats};
 use crate::process::Processes;
 use crate::running::Running;
 use crate::source::Sources;
@@ -39,6 +41,9 @@ pub enum WorkerError {
     /// The name of its directory cannot be passed to `docker`.
     #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
     BadStateDir(PathBuf),
+    /// OBuilder can't be used as it was asked for.
+    #[error("{0}")]
+    OBuilder(String),
 }
 
 /// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
@@ -53,11 +58,25 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
-    let executors = parts.executors();
-    Ok(parts
-        .agent(executors, Surroundings::default())
+    let builder = match &parts.config.obuilder {
+        None => None,
+        Some(obuilder) => {
+            let setup = obuilder.setup.clone();
+            let open = || setup.open().map_err(|error| error.to_string());
+            let started = BuilderThread::start(open, obuilder.upkeep).await;
+            Some(Rc::new(started.map_err(WorkerError::OBuilder)?))
+        }
+    };
+    let executors = parts.executors(builder.clone());
+    let stats = builder.as_ref().map(|builder| builder.stats());
+    let exit = parts
+        .agent(executors, stats, Surroundings::default())
         .run(&Network::new(scheduler), shutdown)
-        .await)
+        .await;
+    if let Some(builder) = builder {
+        builder.finish().await;
+    }
+    Ok(exit)
 }
 
 /// Runs a worker with executors and a way to the scheduler of the caller's: for tests, and for other ways to run jobs.
@@ -69,7 +88,7 @@ pub async fn run_with(
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
     Ok(parts
-        .agent(executors, Surroundings::default())
+        .agent(executors, None, Surroundings::default())
         .run(uplink, shutdown)
         .await)
 }
@@ -118,7 +137,7 @@ impl Parts {
         })
     }
 
-    fn executors(&self) -> Executors {
+    fn executors(&self, builder: Option<Rc<BuilderThread>>) -> Executors {
         let config = &self.config;
         let docker = DockerExecutor::new(
             &config.docker,
@@ -130,12 +149,20 @@ impl Parts {
         );
         Executors {
             docker: Rc::new(docker),
-            obuilder: Rc::new(OBuilderExecutor),
+            obuilder: match builder {
+                Some(builder) => Rc::new(OBuilderExecutor::new(builder)),
+                None => Rc::new(OBuilderRefusal),
+            },
             custom: Rc::new(CustomExecutor),
         }
     }
 
-    pub(crate) fn agent(self, executors: Executors, surroundings: Surroundings) -> Rc<Agent> {
+    pub(crate) fn agent(
+        self,
+        executors: Executors,
+        builder_stats: Option<watch::Receiver<BuilderStats>>,
+        surroundings: Surroundings,
+    ) -> Rc<Agent> {
         let Self {
             config,
             processes,
@@ -167,6 +194,7 @@ impl Parts {
             runner,
             log_dir,
             stats,
+            builder_stats,
             updater,
             running: Running::default(),
             exit: watch::Sender::new(None),

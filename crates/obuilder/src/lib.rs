@@ -12,9 +12,11 @@ pub mod copy;
 pub mod fetch;
 pub mod image;
 pub mod sandbox;
+pub mod setup;
 pub mod sink;
 pub mod step_id;
 pub mod store;
 
+pub use setup::{Setup, SetupError};
 pub use sink::Sink;
 pub use step_id::StepId;

@@ -9,6 +9,7 @@ use vat::Address;
 
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
+use crate::obuilder_args::OBuilderArgs;
 use crate::program::print;
 use crate::signals::Interrupts;
 use crate::worker::{self, DockerArgs};
@@ -35,6 +36,8 @@ pub struct Args {
     listen: Address,
     #[command(flatten)]
     docker: DockerArgs,
+    #[command(flatten)]
+    obuilder: OBuilderArgs,
 }
 
 /// Runs both until one ends or the user has had enough.
@@ -52,6 +55,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let config = WorkerConfig {
         capacity: args.capacity,
         docker: args.docker.clone().into(),
+        obuilder: args.obuilder.clone().config()?,
         ..WorkerConfig::new(
             args.name.clone(),
             args.file("worker"),

@@ -12,6 +12,7 @@ pub mod dev;
 pub mod error;
 pub mod logging;
 pub mod obuilder;
+pub mod obuilder_args;
 pub mod ocluster;
 pub mod program;
 pub mod quote;

@@ -17,12 +17,6 @@ const HELP_WIDTH: usize = 100;
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
     ("--listen-prometheus", METRICS),
-    ("--obuilder-store", OBUILDER),
-    ("--obuilder-prune-threshold", OBUILDER),
-    ("--obuilder-prune-limit", OBUILDER),
-    ("--obuilder-healthcheck", OBUILDER),
-    ("--rsync-mode", OBUILDER),
-    ("--fast-sync", OBUILDER),
     ("--docker-cpus", DOCKER_STORE),
     ("--docker-memory", DOCKER_STORE),
     ("--docker-network", DOCKER_STORE),
@@ -38,8 +32,6 @@ const NOT_YET: &[(&str, &str)] = &[
 
 const METRICS: &str = "there is no metrics endpoint";
 
-const OBUILDER: &str = "workers build Docker jobs only";
-
 const DOCKER_STORE: &str = "there are no docker: stores";
 
 const QEMU_STORE: &str = "there are no qemu: stores";
@@ -53,6 +45,10 @@ where
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
+    // The built-in runtime is one of us, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
         Err(NotParsed::Answered(text)) => return finish(name, print(&text)),

@@ -17,6 +17,7 @@ use vat::SturdyRef;
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::obuilder_args::OBuilderArgs;
 use crate::program;
 use crate::signals::Interrupts;
 
@@ -54,6 +55,8 @@ pub struct Args {
     allow_push: Vec<String>,
     #[command(flatten)]
     docker: DockerArgs,
+    #[command(flatten)]
+    obuilder: OBuilderArgs,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
@@ -161,6 +164,7 @@ impl Args {
                 .filter(|repo| !repo.is_empty())
                 .collect(),
             docker: self.docker.into(),
+            obuilder: self.obuilder.config()?,
             log_limit: u64::from(self.log_limit) << 20,
             additional_metrics: by_name(self.additional_metrics)?,
             ..WorkerConfig::new(self.name, self.state_dir, environment())

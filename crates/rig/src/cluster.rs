@@ -134,17 +134,77 @@ impl Cluster {
         docker: &Docker,
         args: &[&str],
     ) -> Result<Worker> {
-        let log = format!("{name}.log");
+        let mut command = self.worker(pool, name, args);
+        command.arg("--docker-pull=missing").envs(docker.env());
+        self.run_worker(name, &command)
+    }
+
+    /// Starts a worker of `pool` that builds OBuilder specs and has no Docker engine at all. Its store is an
+    /// [`obuilder_store`](Self::obuilder_store) unless `args` name another.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn start_obuilder_worker(
+        &mut self,
+        pool: &str,
+        name: &str,
+        args: &[&str],
+    ) -> Result<Worker> {
+        let mut command = self.worker(pool, name, args);
+        if !args.iter().any(|arg| arg.starts_with("--obuilder-store")) {
+            let store = self.obuilder_store(name);
+            command.arg(format!("--obuilder-store=overlayfs:{}", store.display()));
+        }
+        // Where nobody listens, whatever runs on this machine.
+        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        self.run_worker(name, &command)
+    }
+
+    /// Asks a worker to end, and waits for that.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn stop_worker(&mut self, worker: &Worker) -> Result<()> {
+        self.workers.retain(|known| known.process != worker.process);
+        self.stop(&worker.name, worker.process)
+    }
+
+    /// Returns the worker called `name`, if it was started and not stopped.
+    pub fn worker_named(&self, name: &str) -> Option<Worker> {
+        self.workers
+            .iter()
+            .find(|worker| worker.name == name)
+            .cloned()
+    }
+
+    /// Starts an OBuilder worker again that has been killed, with the same store and state.
+    ///
+    /// # Errors
+    /// When it does not start; then with what it printed.
+    pub fn restart_obuilder_worker(&mut self, pool: &str, name: &str, args: &[&str]) -> Result<()> {
+        self.workers.retain(|worker| worker.name != name);
+        self.start_obuilder_worker(pool, name, args).map(drop)
+    }
+
+    /// Returns where an OBuilder worker called `name` keeps its results.
+    pub fn obuilder_store(&self, name: &str) -> PathBuf {
+        self.folder().join(format!("store-{name}"))
+    }
+
+    fn worker(&self, pool: &str, name: &str, args: &[&str]) -> Command {
         let mut command = self.program("ocluster-worker");
         command
             .arg(self.pool_cap_file(pool))
             .arg(format!("--state-dir=./worker-{name}"))
             .arg(format!("--name={name}"))
-            .arg("--docker-pull=missing")
             .args(default_capacity(args))
-            .args(args)
-            .envs(docker.env());
-        let process = self.holder.run(&command, &log)?;
+            .args(args);
+        command
+    }
+
+    fn run_worker(&mut self, name: &str, command: &Command) -> Result<Worker> {
+        let log = format!("{name}.log");
+        let process = self.holder.run(command, &log)?;
         let path = self.holder.log(&log);
         self.wait_until_ready(&log, process, || {
             fs::read_to_string(&path).is_ok_and(|text| text.contains(WORKER_IS_READY))

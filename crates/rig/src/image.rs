@@ -53,13 +53,17 @@ pub fn import_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
             .undo(&[&docker, "--host", engine.host(), "image", "rm", name])?;
     }
     let root = engine.holder().folder().join("busybox-root");
-    make_root(&root)?;
+    busybox_rootfs(&root)?;
     import(engine, &root, name)?;
     fs::remove_dir_all(&root)?;
     Ok(image)
 }
 
-fn make_root(root: &Path) -> Result<()> {
+/// Makes a root filesystem of this machine's static busybox in the directory `root`, which is made if need be.
+///
+/// # Errors
+/// When there is no static busybox, or the directory cannot be written.
+pub fn busybox_rootfs(root: &Path) -> Result<()> {
     let busybox = find_program("busybox").context("busybox is not installed (busybox-static)")?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
@@ -287,6 +287,36 @@ fn parent_of(pid: i32) -> Option<i32> {
     after_name.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Unmounts what is mounted below `folder`, the latest first.
+fn unmount_below(folder: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    let points: Vec<PathBuf> = points.map(unescaped).collect();
+    for point in points
+        .iter()
+        .rev()
+        .filter(|point| point.starts_with(folder))
+    {
+        // It may have gone since we looked. What is left shows when the folder is removed.
+        unmount(point, UnmountFlags::DETACH).ok();
+    }
+    Ok(())
+}
+
+/// Returns a path of `/proc/self/mountinfo`, which has blanks and backslashes as three octal digits.
+fn unescaped(text: &str) -> PathBuf {
+    let mut parts = text.split('\\');
+    let mut path = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        path.extend(code.map(char::from));
+        path.push_str(part.get(3..).unwrap_or_default());
+    }
+    path.into()
+}
+
 fn undo(argv: &[String]) -> Result<()> {
     let Some((program, args)) = argv.split_first() else {
         return Ok(());
@@ -294,10 +324,12 @@ fn undo(argv: &[String]) -> Result<()> {
     checked(Command::new(program).args(args)).map(drop)
 }
 
-/// Removes a directory that may have had mounts in it, which the kernel lets go of a moment after their owner.
+/// Removes a directory that may have mounts in it: a killed program's, or ones that the kernel lets go of a moment after
+/// their owner.
 fn remove_folder(folder: &Path) -> Result<()> {
     let start = Instant::now();
     loop {
+        unmount_below(folder)?;
         match fs::remove_dir_all(folder) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.exists() => return Ok(()),

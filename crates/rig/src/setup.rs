@@ -22,13 +22,18 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Packa
     Package { name, programs }
 }
 
-/// What `cargo xtask demo` needs when no Docker engine is running.
+/// What `cargo xtask demo` needs, but for its Docker half.
 pub const DEMO_PACKAGES: &[Package] = &[
     package("git", &["git"]),
-    package("docker.io", &["docker", "dockerd", "containerd", "runc"]),
+    package("runc", &["runc"]),
     package("busybox-static", &["busybox"]),
-    package("iproute2", &["ip"]),
     package("util-linux", &["unshare", "setpriv"]),
+];
+
+/// What a Docker engine of our own needs.
+pub const DOCKER_PACKAGES: &[Package] = &[
+    package("docker.io", &["docker", "dockerd", "containerd", "runc"]),
+    package("iproute2", &["ip"]),
 ];
 
 /// What `cargo xtask test` needs besides.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use rig::{Cluster, Rig, Worker, wait_for};
+use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
 
 use crate::program::{Running, Said};
 use crate::submit::Submit;
@@ -116,9 +116,37 @@ impl Site {
         Ok(self.submit().args(&["--local-dockerfile", &name]))
     }
 
+    /// Prepares to submit a job with this OBuilder spec, from the client.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn spec(&self, text: &str) -> Result<Submit<'_>> {
+        let name = self.next_name("OBuilder");
+        self.write(&name, text)?;
+        Ok(Submit::new(self, "submit-obuilder").args(&["--local-file", &name]))
+    }
+
+    /// Starts a worker of [`POOL`] that builds OBuilder specs without Docker, with a base image called `busybox` in its
+    /// store, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn obuilder_worker(&mut self, name: &str, args: &[&str]) -> Result<Worker> {
+        let rootfs = self.folder().join("busybox-rootfs");
+        if !rootfs.exists() {
+            busybox_rootfs(&rootfs)?;
+        }
+        let store = self.cluster.obuilder_store(name);
+        let mut import = self.cluster.program("obuilder");
+        import.args(["image", "import", "busybox"]).arg(&rootfs);
+        import.arg(format!("--store=overlayfs:{}", store.display()));
+        checked(&mut import)?;
+        self.cluster.start_obuilder_worker(POOL, name, args)
+    }
+
     /// Prepares to submit a job. Without more, it builds the `Dockerfile` of an empty context.
     pub fn submit(&self) -> Submit<'_> {
-        Submit::new(self)
+        Submit::new(self, "submit-docker")
     }
 
     /// Starts a job that builds until it is released, and waits until it does.

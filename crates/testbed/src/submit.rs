@@ -1,4 +1,4 @@
-//! A `submit-docker` command line in the making.
+//! The command line of a client that submits a job, in the making.
 
 use std::ffi::OsString;
 
@@ -7,10 +7,11 @@ use anyhow::Result;
 use crate::program::{Running, Said};
 use crate::site::{POOL, Site};
 
-/// A job to submit with `ocluster-client submit-docker`.
+/// A job to submit with `ocluster-client`.
 #[derive(Debug)]
 pub struct Submit<'a> {
     site: &'a Site,
+    command: &'static str,
     cap: String,
     pool: OsString,
     options: Vec<OsString>,
@@ -18,9 +19,10 @@ pub struct Submit<'a> {
 }
 
 impl<'a> Submit<'a> {
-    pub(crate) fn new(site: &'a Site) -> Self {
+    pub(crate) fn new(site: &'a Site, command: &'static str) -> Self {
         Self {
             site,
+            command,
             cap: "./capnp-secrets/submission.cap".to_owned(),
             pool: POOL.into(),
             options: Vec::new(),
@@ -76,7 +78,7 @@ impl<'a> Submit<'a> {
         pool.push(&self.pool);
         let mut command = self.site.cluster.program("ocluster-client");
         command
-            .arg("submit-docker")
+            .arg(self.command)
             .arg(&self.cap)
             .arg(pool)
             .args(&self.options)

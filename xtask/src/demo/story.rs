@@ -41,3 +41,14 @@ pub(crate) fn dockerfile(base: &str) -> String {
          RUN for n in 1 2 3; do echo \"working, $n of 3\"; sleep 1; done\n"
     )
 }
+
+/// Returns the spec that the client sends: the same in OBuilder's words.
+pub(crate) fn spec(base: &str) -> String {
+    format!(
+        "((from {base})\n \
+         (shell /bin/sh -c)\n \
+         (copy (src greeting.txt) (dst /))\n \
+         (run (shell \"cat /greeting.txt && date\"))\n \
+         (run (shell \"for n in 1 2 3; do echo working, $n of 3; sleep 1; done\")))\n"
+    )
+}

@@ -17,7 +17,7 @@ use vat::{
 
 use super::{Exit, Surroundings};
 use crate::config::WorkerConfig;
-use crate::executor::{CustomExecutor, Executors, OBuilderExecutor};
+use crate::executor::{CustomExecutor, Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
 use crate::process::Environment;
 use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
@@ -65,10 +65,10 @@ impl Cluster {
         let builder = Rc::new(MockBuilder::default());
         let executors = Executors {
             docker: Rc::<MockBuilder>::clone(&builder),
-            obuilder: Rc::new(OBuilderExecutor),
+            obuilder: Rc::new(OBuilderRefusal),
             custom: Rc::new(CustomExecutor),
         };
-        let agent = Parts::open(config).unwrap().agent(executors, fast());
+        let agent = Parts::open(config).unwrap().agent(executors, None, fast());
         let (shutdown, told) = oneshot::channel::<()>();
         let worker = tokio::task::spawn_local(async move {
             agent.run(&uplink, async { drop(told.await) }).await
@@ -490,6 +490,51 @@ fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
         assert!(worker.metrics(MetricsSource::Agent).await.is_ok());
         drop(worker);
         cluster.finish().await;
+    });
+}
+
+#[test]
+fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster.scheduler.asked().await;
+        // It has asked for a job already, so it has to say that it wants none.
+        let reason = Unfit::Unhealthy("no runtime".into());
+        cluster.builder.unfit.send_replace(Some(reason));
+        cluster.scheduler.event("active: false").await;
+        cluster.builder.unfit.send_replace(Some(Unfit::MakingRoom));
+        cluster.builder.unfit.send_replace(None);
+        cluster.scheduler.event("active: true").await;
+        let events = cluster.finish().await;
+        assert_eq!(
+            events,
+            [
+                "registered worker-1 with 10",
+                "pop",
+                "active: false",
+                "active: true",
+                "left"
+            ]
+        );
+    });
+}
+
+#[test]
+fn a_worker_that_is_unfit_when_it_registers_does_not_ask() {
+    local(async {
+        let scheduler = Rc::new(Scheduler::default());
+        scheduler.refusals.set(1);
+        let cluster = Cluster::connected(|_| (), Rc::clone(&scheduler), Direct(scheduler));
+        cluster.builder.unfit.send_replace(Some(Unfit::MakingRoom));
+        cluster.scheduler.event("active: false").await;
+        assert_eq!(cluster.scheduler.pops(), 0);
+        cluster.builder.unfit.send_replace(None);
+        cluster.scheduler.asked().await;
+        let events = cluster.finish().await;
+        assert_eq!(
+            events[1..3],
+            ["registered worker-1 with 10", "active: false"]
+        );
     });
 }
 

@@ -2,6 +2,7 @@
 
 mod custom;
 mod docker;
+mod fitness;
 mod obuilder;
 
 use std::path::Path;
@@ -17,7 +18,10 @@ use crate::outcome::JobError;
 pub(crate) use custom::CustomExecutor;
 pub(crate) use docker::DockerExecutor;
 pub use docker::{DockerConfig, PullPolicy};
-pub(crate) use obuilder::OBuilderExecutor;
+pub use fitness::{Fitness, Unfit};
+pub(crate) use fitness::{fit, unfit};
+pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
+pub use obuilder::{OBuilderConfig, Upkeep};
 
 /// Runs one kind of job, and keeps what its builds leave on the disk within bounds.
 pub trait Executor {
@@ -42,6 +46,11 @@ pub trait Executor {
     /// Returns whether there is enough room on the disk for another job. If that can't be told, there is.
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         ready(true).boxed_local()
+    }
+
+    /// Returns what speaks against taking jobs of any kind, if this executor ever says so.
+    fn fitness(&self) -> Option<Fitness> {
+        None
     }
 
     /// Makes room. Called with no jobs running; being dropped, it stops.
@@ -79,6 +88,11 @@ impl Executors {
             Action::OBuilder(_) => &*self.obuilder,
             Action::Custom(_) => &*self.custom,
         }
+    }
+
+    pub(crate) fn fitness(&self) -> Vec<Fitness> {
+        let said = self.all().into_iter();
+        said.filter_map(Executor::fitness).collect()
     }
 
     pub(crate) fn all(&self) -> [&dyn Executor; 3] {

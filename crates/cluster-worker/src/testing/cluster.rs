@@ -13,7 +13,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cancel::Cancel;
-use crate::executor::{Executor, NoRoom};
+use crate::executor::{Executor, Fitness, NoRoom, Unfit};
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::uplink::{Connection, Uplink};
@@ -169,6 +169,8 @@ pub(crate) struct MockBuilder {
     /// How often pruning fails.
     pub(crate) hopeless: Cell<bool>,
     pub(crate) building: watch::Sender<usize>,
+    /// What speaks against taking jobs.
+    pub(crate) unfit: watch::Sender<Option<Unfit>>,
 }
 
 impl MockBuilder {
@@ -222,6 +224,10 @@ impl Executor for MockBuilder {
 
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         async move { !self.full.get() }.boxed_local()
+    }
+
+    fn fitness(&self) -> Option<Fitness> {
+        Some(self.unfit.subscribe())
     }
 
     fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {

@@ -32,10 +32,31 @@ pub(super) enum Doing {
     Removing(CancellationToken),
 }
 
+impl Doing {
+    /// Returns what fires when it is over.
+    fn over(&self) -> CancellationToken {
+        match self {
+            Self::Running(running) => running.over(),
+            Self::Removing(over) => over.clone(),
+        }
+    }
+}
+
 impl Claims {
     /// Returns what is being done with an id.
     pub(super) fn doing(&self, id: &StepId) -> Option<Doing> {
         self.0.claimed.borrow().get(id).cloned()
+    }
+
+    /// Waits until nothing is being done with any id.
+    pub(super) async fn idle(&self) {
+        loop {
+            let over = self.0.claimed.borrow().values().next().map(Doing::over);
+            match over {
+                Some(over) => over.cancelled().await,
+                None => return,
+            }
+        }
     }
 
     /// Returns whether a result may be removed: nobody needs it, and nothing is being done with it.

@@ -134,6 +134,11 @@ impl Builder {
         Walk::new(&self.core, context).stage(spec, Vec::new()).await
     }
 
+    /// Waits until no step is in progress, and none is being removed: a build that was cancelled ends before its step has.
+    pub async fn idle(&self) {
+        self.core.claims.idle().await;
+    }
+
     /// Removes a result, after all that is based on it. `removed` is told of each before it goes. It is no error if there is
     /// no such result.
     ///

@@ -29,10 +29,6 @@ const NAME: &str = "obuilder";
 
 /// Runs `obuilder`.
 pub fn main() -> ExitCode {
-    // The built-in runtime is this program, started by itself.
-    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
-        return code;
-    }
     program::run(NAME, run)
 }
 

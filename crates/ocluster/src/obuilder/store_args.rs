@@ -1,13 +1,13 @@
 //! Which store is meant, and how commands run in it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::rc::Rc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use obuilder::builder::{Builder, Parts};
-use obuilder::fetch::{BaseImages, Settings};
+use obuilder::Setup;
+use obuilder::builder::Builder;
 use obuilder::image::Library;
-use obuilder::sandbox::{OciSandbox, Runtime};
+use obuilder::sandbox::Runtime;
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::error::CommandError;
@@ -50,6 +50,26 @@ pub(super) enum Need {
 impl StoreArgs {
     /// Opens the store alone.
     pub(super) fn open_store(&self) -> Result<Rc<dyn Store>, CommandError> {
+        store::open(&self.spec()?).map_err(CommandError::caused)
+    }
+
+    /// Opens the store, and what is needed to build in it.
+    pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
+        let runtime = match need {
+            Need::Commands => self.sandbox.runtime.clone(),
+            // The one that is always there.
+            Need::Results => Runtime::BUILTIN.into(),
+        };
+        let setup = Setup {
+            store: self.spec()?,
+            runtime,
+            fast_sync: self.sandbox.fast_sync,
+            env: std::env::vars_os().collect(),
+        };
+        setup.open().map_err(CommandError::caused)
+    }
+
+    fn spec(&self) -> Result<StoreSpec, CommandError> {
         let spec =
             StoreSpec::new(self.store.clone(), self.rsync_mode).map_err(CommandError::usage)?;
         if !rustix::process::geteuid().is_root() {
@@ -58,29 +78,7 @@ impl StoreArgs {
             )
             .hint("run it with sudo"));
         }
-        store::open(&spec).map_err(CommandError::caused)
-    }
-
-    /// Opens the store, and what is needed to build in it.
-    pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
-        let store = self.open_store()?;
-        let runtime: &OsStr = match need {
-            Need::Commands => &self.sandbox.runtime,
-            // The one that is always there.
-            Need::Results => OsStr::new(Runtime::BUILTIN),
-        };
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let runtime = Runtime::named(runtime, &path).map_err(CommandError::caused)?;
-        let state_dir = store.state_dir().to_owned();
-        let sandbox = OciSandbox::open(&state_dir, runtime, self.sandbox.fast_sync)
-            .map_err(CommandError::caused)?;
-        let settings = Settings::from_vars(&state_dir, std::env::vars_os());
-        let parts = Parts {
-            store,
-            sandbox: Rc::new(sandbox),
-            fetcher: Rc::new(BaseImages::new(settings)),
-        };
-        Builder::open(parts).map_err(CommandError::caused)
+        Ok(spec)
     }
 }
 

@@ -11,13 +11,13 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 
 /// Refuses OBuilder jobs.
-pub(crate) struct OBuilderExecutor;
+pub(crate) struct OBuilderRefusal;
 
 fn refusal() -> JobError {
     JobError::failed("This worker is not configured for use with OBuilder!")
 }
 
-impl Executor for OBuilderExecutor {
+impl Executor for OBuilderRefusal {
     fn admit(&self, _job: &Description) -> Result<(), JobError> {
         Err(refusal())
     }

@@ -1,0 +1,114 @@
+//! A build's log on its way from the builder's thread to the job's.
+
+use std::io;
+use std::sync::Arc;
+
+use bstr::{BStr, BString};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use jiff::Timestamp;
+use obuilder::builder::BuildLog;
+use tokio::sync::{mpsc, watch};
+
+use super::decoration;
+
+/// How much may be on its way before what a build prints has to wait, in bytes.
+const MAX_UNREAD: usize = 1 << 20;
+
+/// Returns both ends of a log.
+pub(super) fn pipe() -> (LogWriter, LogReader) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let unread = Arc::new(watch::Sender::new(0));
+    let writer = LogWriter {
+        sender,
+        unread: Arc::clone(&unread),
+    };
+    (writer, LogReader { receiver, unread })
+}
+
+/// The builder's end.
+pub(super) struct LogWriter {
+    sender: mpsc::UnboundedSender<BString>,
+    unread: Arc<watch::Sender<usize>>,
+}
+
+/// The job's end. When it is dropped, the builder is told that nobody listens any more.
+pub(super) struct LogReader {
+    receiver: mpsc::UnboundedReceiver<BString>,
+    unread: Arc<watch::Sender<usize>>,
+}
+
+impl LogWriter {
+    fn send(&self, bytes: BString) -> io::Result<()> {
+        self.unread.send_modify(|unread| *unread += bytes.len());
+        let sent = self.sender.send(bytes);
+        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    /// Says something about the build, in upstream's way.
+    pub(super) fn remark(&self, text: &str) -> io::Result<()> {
+        self.send(decoration::note(text, Timestamp::now()))
+    }
+}
+
+impl BuildLog for LogWriter {
+    fn heading(&self, text: &BStr) -> io::Result<()> {
+        self.send(decoration::heading(text))
+    }
+
+    fn note(&self, text: &str) -> io::Result<()> {
+        self.remark(text)
+    }
+
+    fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {
+        async move {
+            self.send(bytes.into())?;
+            let mut unread = self.unread.subscribe();
+            tokio::select! {
+                // The sender is ours, so this ends only when there is less.
+                _ = unread.wait_for(|unread| *unread <= MAX_UNREAD) => Ok(()),
+                () = self.sender.closed() => Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        .boxed_local()
+    }
+}
+
+impl LogReader {
+    /// Returns the next piece, or `None` at the end.
+    pub(super) async fn next(&mut self) -> Option<BString> {
+        let bytes = self.receiver.recv().await?;
+        self.unread.send_modify(|unread| *unread -= bytes.len());
+        Some(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::local;
+
+    #[test]
+    fn a_build_that_prints_much_waits_for_its_reader() {
+        local(async {
+            let (writer, mut reader) = pipe();
+            let much = vec![b'x'; MAX_UNREAD + 1];
+            let mut output = writer.output(&much);
+            assert!(futures::poll!(&mut output).is_pending());
+            assert_eq!(reader.next().await.unwrap().len(), much.len());
+            output.await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_build_hears_that_nobody_reads() {
+        local(async {
+            let (writer, reader) = pipe();
+            let much = vec![b'x'; MAX_UNREAD + 1];
+            let mut output = writer.output(&much);
+            assert!(futures::poll!(&mut output).is_pending());
+            drop(reader);
+            assert!(output.await.is_err());
+            assert!(writer.note("hello").is_err());
+        });
+    }
+}

@@ -1,0 +1,274 @@
+//! The builder's thread. Its builder may wait for a disk for a moment, which whoever talks to the scheduler must not.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bstr::BString;
+use futures::future::{FutureExt as _, LocalBoxFuture};
+use jiff::Timestamp;
+use obuilder::StepId;
+use obuilder::builder::{BuildError, Builder, Context, Stats};
+use obuilder_spec::Spec;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::pipe::LogWriter;
+use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up};
+use crate::executor::{Fitness, Unfit};
+use crate::metrics::BuilderStats;
+
+/// How long a health check may take, as upstream.
+const CHECK_LIMIT: Duration = Duration::from_secs(300);
+
+/// How long what was cancelled may take to stop when the worker is to end.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// A build that somebody wants.
+pub(super) struct Order {
+    pub(super) spec: Spec,
+    /// What `copy` copies from.
+    pub(super) source: PathBuf,
+    pub(super) secrets: Vec<(BString, Vec<u8>)>,
+    pub(super) cancel: CancellationToken,
+    pub(super) log: LogWriter,
+    pub(super) done: oneshot::Sender<Result<StepId, BuildError>>,
+}
+
+/// A builder at work on a thread of its own.
+pub(crate) struct BuilderThread {
+    /// `None` when it is to end.
+    orders: RefCell<Option<mpsc::UnboundedSender<Order>>>,
+    fitness: Fitness,
+    stats: watch::Receiver<BuilderStats>,
+    thread: RefCell<Option<JoinHandle<()>>>,
+}
+
+impl BuilderThread {
+    /// Starts a builder, and waits until it has shown that it works. Fails with what is wrong.
+    pub(crate) async fn start(
+        open: impl FnOnce() -> Result<Builder, String> + Send + 'static,
+        upkeep: Upkeep,
+    ) -> Result<Self, String> {
+        let (orders, received) = mpsc::unbounded_channel();
+        let (started, ready) = oneshot::channel();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let (builder, runtime) = match (open(), runtime) {
+                (Ok(builder), Ok(runtime)) => (builder, runtime),
+                (Err(reason), _) => return drop(started.send(Err(reason))),
+                (_, Err(error)) => return drop(started.send(Err(error.to_string()))),
+            };
+            let workshop = Workshop::new(builder);
+            let working = workshop.work(received, upkeep, started);
+            tokio::task::LocalSet::new().block_on(&runtime, working);
+        };
+        let thread = std::thread::Builder::new()
+            .name("obuilder".into())
+            .spawn(work)
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        let gone = || Err("the builder ended while it was starting".to_owned());
+        let (fitness, stats) = ready.await.unwrap_or_else(|_| gone())?;
+        Ok(Self {
+            orders: RefCell::new(Some(orders)),
+            fitness,
+            stats,
+            thread: RefCell::new(Some(thread)),
+        })
+    }
+
+    /// Asks for a build. When the builder is gone, the order's channels close.
+    pub(super) fn order(&self, order: Order) {
+        if let Some(orders) = &*self.orders.borrow() {
+            drop(orders.send(order));
+        }
+    }
+
+    pub(super) fn fitness(&self) -> Fitness {
+        self.fitness.clone()
+    }
+
+    /// Returns what the builder tells of itself.
+    pub(crate) fn stats(&self) -> watch::Receiver<BuilderStats> {
+        self.stats.clone()
+    }
+
+    /// Ends the builder, when it has ended what it was doing.
+    pub(crate) async fn finish(&self) {
+        drop(self.orders.take());
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            tracing::error!("the builder's thread has crashed");
+        }
+    }
+}
+
+/// What a builder that has started is told to others by.
+type Started = oneshot::Sender<Result<(Fitness, watch::Receiver<BuilderStats>), String>>;
+
+/// The builder and what it tells, on its thread.
+struct Workshop {
+    builder: Builder,
+    condition: watch::Sender<Condition>,
+    fitness: watch::Sender<Option<Unfit>>,
+    stats: watch::Sender<BuilderStats>,
+}
+
+impl Workshop {
+    fn new(builder: Builder) -> Rc<Self> {
+        Rc::new(Self {
+            builder,
+            condition: watch::Sender::default(),
+            fitness: watch::Sender::default(),
+            stats: watch::Sender::default(),
+        })
+    }
+
+    /// Works until nobody can order any more.
+    async fn work(
+        self: Rc<Self>,
+        mut orders: mpsc::UnboundedReceiver<Order>,
+        upkeep: Upkeep,
+        started: Started,
+    ) {
+        tracing::info!(target: "obuilder", "Performing OBuilder self-test…");
+        check(&self.builder, &self.condition).await;
+        if let Some(reason) = self.condition.borrow().sick.clone() {
+            let text = format!("Initial OBuilder healthcheck failed: {reason}");
+            return drop(started.send(Err(text)));
+        }
+        tracing::info!(target: "obuilder", "OBuilder self-test passed");
+        self.tell();
+        if started
+            .send(Ok((self.fitness.subscribe(), self.stats.subscribe())))
+            .is_err()
+        {
+            return;
+        }
+        let taking = async {
+            while let Some(order) = orders.recv().await {
+                tokio::task::spawn_local(Rc::clone(&self).fulfil(order));
+            }
+        };
+        tokio::select! {
+            () = taking => {}
+            () = keep_up(&self.builder, upkeep, &self.condition) => {}
+            () = self.keep_telling() => {}
+        }
+        if tokio::time::timeout(STOP_LIMIT, self.builder.idle())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some steps do not end; leaving them");
+        }
+    }
+
+    async fn fulfil(self: Rc<Self>, order: Order) {
+        let Order {
+            spec,
+            source,
+            secrets,
+            cancel,
+            log,
+            done,
+        } = order;
+        let result = match self.wait_for_room(&log, &cancel).await {
+            Ok(()) => {
+                let context = Context {
+                    secrets,
+                    cancel,
+                    ..Context::new(source, Rc::new(log))
+                };
+                self.builder.build(&context, &spec).await
+            }
+            Err(error) => Err(error),
+        };
+        self.tell();
+        // Nobody may want to know any more.
+        drop(done.send(result));
+    }
+
+    /// Waits while room is being made: what is built then is what fills the disk.
+    async fn wait_for_room(
+        &self,
+        log: &LogWriter,
+        cancel: &CancellationToken,
+    ) -> Result<(), BuildError> {
+        let mut condition = self.condition.subscribe();
+        let free = {
+            let now = condition.borrow();
+            if !now.making_room {
+                return Ok(());
+            }
+            now.free_percent
+        };
+        let text = format!("Waiting for room on this worker's disk ({free:.0}% free)");
+        log.remark(&text).map_err(BuildError::Log)?;
+        tokio::select! {
+            // The sender is ours, so this ends only when there is room.
+            _ = condition.wait_for(|condition| !condition.making_room) => Ok(()),
+            () = cancel.cancelled() => Err(BuildError::Cancelled),
+        }
+    }
+
+    async fn keep_telling(&self) {
+        let mut condition = self.condition.subscribe();
+        // The sender is ours, so there is always more to tell.
+        while condition.changed().await.is_ok() {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let condition = self.condition.borrow().clone();
+        let unfit = condition.unfit();
+        let Stats { hits, misses } = self.builder.stats();
+        self.stats.send_replace(BuilderStats {
+            hits,
+            misses,
+            free_percent: condition.free_percent,
+            healthy: condition.sick.is_none(),
+            check_time: condition.check_time,
+        });
+        self.fitness.send_if_modified(|told| {
+            let changed = *told != unfit;
+            *told = unfit;
+            changed
+        });
+    }
+}
+
+impl Upkept for Builder {
+    fn room(&self) -> Result<Room, String> {
+        let space = self.space().map_err(|error| error.to_string())?;
+        let results = self.count().map_err(|error| error.to_string())?;
+        Ok(Room {
+            free_percent: space.free_percent(),
+            results,
+        })
+    }
+
+    fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>> {
+        async move {
+            let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
+            let pruned = Self::prune(self, Timestamp::now(), limit, &mut removed).await;
+            pruned.map_err(|error| error.to_string())
+        }
+        .boxed_local()
+    }
+
+    fn check(&self) -> LocalBoxFuture<'_, Result<(), String>> {
+        async move {
+            let checked = self.healthcheck(CHECK_LIMIT).await;
+            checked.map_err(|error| error.to_string())
+        }
+        .boxed_local()
+    }
+}

@@ -1,0 +1,309 @@
+//! OBuilder jobs in a cluster whose workers have no Docker engine.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+use rig::{GitServer, Repository, Rig, traces, wait_for};
+use rustix::process::Signal;
+use testbed::{PATIENCE, Running, Said, Site, unique, wait_until_gone};
+
+fn site(name: &str) -> Result<Option<(Rig, Site)>> {
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(None);
+    };
+    let mut site = Site::start(&rig, &[testbed::POOL])?;
+    site.obuilder_worker("w1", &["--capacity=4"])?;
+    Ok(Some((rig, site)))
+}
+
+/// Returns a spec that starts from busybox and has not been built before.
+fn spec(ops: &str) -> Result<String> {
+    let run = unique("run")?;
+    Ok(format!(
+        "((from busybox) (shell /bin/sh -c) (env TEST_RUN {run}) {ops})"
+    ))
+}
+
+/// Returns the lines of a job's log without their colours, headings and notes included.
+fn lines(said: &Said) -> Vec<String> {
+    let plain = |line: &str| {
+        let mut text = String::new();
+        let mut parts = line.split('\x1b');
+        text.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            text.push_str(part.split_once('m').map_or(part, |(_, rest)| rest));
+        }
+        text
+    };
+    said.stdout.lines().map(plain).collect()
+}
+
+#[test]
+fn the_job_of_the_users_document() -> Result<()> {
+    let Some((_rig, site)) = site("the_job_of_the_users_document")? else {
+        return Ok(());
+    };
+    let spec = "((from busybox) (shell /bin/sh -c) (run (shell date)))";
+    let job = || site.spec(spec)?.args(&["--cache-hint", "tutorial"]).run();
+    let first = job()?.check(0, &["Building on w1", "Job succeeded"]);
+    let base = "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91";
+    first.check(
+        0,
+        &[
+            "\n\x1b[01;34m(from busybox)\x1b[0m\n",
+            "\n\x1b[01;34m/: (shell /bin/sh -c)\x1b[0m\n",
+            "\n\x1b[01;34m/: (run (shell date))\x1b[0m\n",
+            &format!(" ---> saved as \"{base}\"\x1b[0m\n"),
+        ],
+    );
+    // What was printed is printed again, and nothing is run.
+    let second = job()?.check(0, &[&format!("---> using \"{base}\" from cache")]);
+    let date = |said: &Said| lines(said).into_iter().find(|line| line.contains(" UTC "));
+    let job = site.spec(spec)?.run()?;
+    assert!(date(&second).is_some());
+    assert_eq!(date(&second), date(&job));
+    let result = second.stdout.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(result.len(), "Result: \"\"".len() + 64, "{result}");
+    site.finish()
+}
+
+#[test]
+fn a_job_copies_from_its_commit() -> Result<()> {
+    let Some((_rig, site)) = site("a_job_copies_from_its_commit")? else {
+        return Ok(());
+    };
+    let folder = site.repositories()?;
+    let repository = Repository::create(&folder, "hello")?;
+    let commit = repository.commit(&[("greeting.txt", "hello from git\n"), ("x/y", "why\n")])?;
+    let server = GitServer::http(&folder)?;
+    let ops = r#"(copy (src greeting.txt x) (dst /src/)) (run (shell "cat /src/greeting.txt /src/x/y; ls -A /src"))"#;
+    let job = site.spec(&spec(ops)?)?;
+    let said = job.source(&server.url("hello"), &[&commit]).run()?;
+    said.check(
+        0,
+        &["hello from git\nwhy\ngreeting.txt\nx\n", "Job succeeded"],
+    );
+    site.finish()
+}
+
+#[test]
+fn jobs_at_the_same_time_share_their_steps() -> Result<()> {
+    let Some((_rig, site)) = site("jobs_at_the_same_time_share_their_steps")? else {
+        return Ok(());
+    };
+    let random = r#"(run (shell "cat /proc/sys/kernel/random/uuid; echo started; sleep 2"))"#;
+    let base = spec(random)?;
+    let variant = |word: &str| {
+        let last = format!("(run (shell \"echo {word}\")))");
+        base.strip_suffix(')').map(|spec| format!("{spec} {last}"))
+    };
+    let mut clients = Vec::new();
+    for word in ["one", "two", "three"] {
+        let spec = variant(word).context("no spec")?;
+        clients.push((word, site.spec(&spec)?.begin()?));
+    }
+    let mut seen = Vec::new();
+    for (word, client) in clients {
+        let said = client
+            .end()?
+            .check(0, &["Job succeeded", &format!("\n{word}\n")]);
+        let lines = lines(&said);
+        let place = lines.iter().position(|line| line == "started");
+        let place = place.context("the step printed nothing")?;
+        seen.push(lines.get(place - 1).cloned());
+    }
+    seen.dedup();
+    assert_eq!(seen.len(), 1, "the step ran more than once: {seen:?}");
+    site.finish()
+}
+
+#[test]
+fn a_job_that_fails_says_where() -> Result<()> {
+    let Some((_rig, site)) = site("a_job_that_fails_says_where")? else {
+        return Ok(());
+    };
+    let failed = |spec: &str, texts: &[&str]| -> Result<()> {
+        let said = site.spec(spec)?.run()?;
+        let mut all = vec!["Failed: Build failed.\n"];
+        all.extend(texts);
+        said.check(1, &all);
+        Ok(())
+    };
+    failed(
+        &spec(r#"(run (shell "echo out; exit 4"))"#)?,
+        &[
+            "\nout\n",
+            "\"/bin/sh\" \"-c\" \"echo out; exit 4\" failed with exit status 4\n",
+        ],
+    )?;
+    failed(
+        &spec("(run (secrets (foo (target /foo))) (shell true))")?,
+        &["Couldn't find value for requested secret 'foo'\n"],
+    )?;
+    failed("((from busybox)\n (rum (shell date)))", &["spec:2:3: "])?;
+    failed(
+        &spec("(copy (src nothing) (dst /))")?,
+        &["Source path \"nothing\" not found\n"],
+    )?;
+    failed(
+        "((from nosuch.invalid/image:1))",
+        &["nosuch.invalid/image:1"],
+    )?;
+    site.finish()
+}
+
+#[test]
+fn a_secret_is_seen_by_its_step_alone() -> Result<()> {
+    let Some((_rig, site)) = site("a_secret_is_seen_by_its_step_alone")? else {
+        return Ok(());
+    };
+    let value = unique("secret")?;
+    site.write("password", &value)?;
+    let ops = r#"(run (secrets (password (target /run/secrets/password))) (shell "wc -c < /run/secrets/password"))
+        (run (shell "cat /run/secrets/password; grep -rs secret- /proc/self/environ /etc /run /tmp; echo end"))"#;
+    let said = site
+        .spec(&spec(ops)?)?
+        .args(&["--secret", "password:password"])
+        .run()?
+        .check(0, &[&format!("\n{}\n", value.len()), "\nend\n"]);
+    assert!(!said.stdout.contains(&value) && !said.stderr.contains(&value));
+    let log = site.cluster.log("w1")?;
+    assert!(!log.contains(&value), "{log}");
+    // Nothing of it in the store either: results, logs, database, what the sandbox keeps.
+    let store = site.cluster.obuilder_store("w1");
+    let found = std::process::Command::new("grep")
+        .args(["-rlF", "--", &value])
+        .arg(&store)
+        .output()?;
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "");
+    site.finish()
+}
+
+/// Starts a job that runs until it is stopped, with a word that everything it runs bears.
+fn endless(site: &Site) -> Result<(Running, String)> {
+    let mark = unique("endless")?;
+    let ops = format!(r#"(run (shell "echo up; setsid sleep 1000 {mark} & sleep 1000"))"#);
+    let ops = ops.replace("setsid sleep 1000", "setsid sh -c 'sleep 1000; true'");
+    let mut client = site.spec(&spec(&ops)?)?.begin()?;
+    client.wait_for("\nup\n")?;
+    Ok((client, mark))
+}
+
+#[test]
+fn a_job_that_nobody_wants_any_more_is_stopped() -> Result<()> {
+    let Some((_rig, site)) = site("a_job_that_nobody_wants_any_more_is_stopped")? else {
+        return Ok(());
+    };
+    let (client, mark) = endless(&site)?;
+    assert!(!traces(&mark)?.is_empty());
+    client.interrupt()?;
+    client.end()?.check(130, &[]);
+    wait_until_gone(&mark)?;
+    site.spec(&spec("(run (shell date))")?)?
+        .run()?
+        .check(0, &["Job succeeded"]);
+    site.finish()
+}
+
+#[test]
+fn a_killed_worker_leaves_nothing_that_its_next_start_does_not_clean_up() -> Result<()> {
+    let name = "a_killed_worker_leaves_nothing_that_its_next_start_does_not_clean_up";
+    let Some((_rig, mut site)) = site(name)? else {
+        return Ok(());
+    };
+    let (client, mark) = endless(&site)?;
+    // Of its pool there is this one only.
+    let worker = site.cluster.worker_named("w1").context("no worker")?;
+    site.cluster.signal(worker.process(), Signal::KILL)?;
+    client.end()?.check(1, &["Disconnected"]);
+    site.cluster
+        .restart_obuilder_worker(testbed::POOL, "w1", &[])?;
+    wait_until_gone(&mark)?;
+    site.spec(&spec("(run (shell date))")?)?
+        .run()?
+        .check(0, &["Job succeeded"]);
+    let store = site.cluster.obuilder_store("w1");
+    site.finish()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    assert!(!mounts.contains(&store.display().to_string()), "{mounts}");
+    Ok(())
+}
+
+#[test]
+fn a_worker_whose_runtime_fails_takes_no_jobs_until_it_works_again() -> Result<()> {
+    let name = "a_worker_whose_runtime_fails_takes_no_jobs_until_it_works_again";
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[testbed::POOL])?;
+    let broken = site.folder().join("broken");
+    let script = format!(
+        "#!/bin/sh\ntest ! -e {} || {{ echo 'the runtime is broken' >&2; exit 1; }}\nexec runc \"$@\"\n",
+        broken.display()
+    );
+    let runtime = site.write("runtime", script)?;
+    fs::set_permissions(
+        &runtime,
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )?;
+    let option = format!("--obuilder-runtime={}", runtime.display());
+    site.obuilder_worker("w1", &[&option, "--obuilder-healthcheck=1"])?;
+    site.write("broken", "")?;
+    site.wait_for_log("w1", "Health check failed: ")?;
+    let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;
+    site.wait_for_state("queue: (backlog) [")?;
+    assert!(!job.has_ended()?);
+    fs::remove_file(&broken)?;
+    site.wait_for_log("w1", "System is healthy again; unpausing")?;
+    job.end()?.check(0, &["Job succeeded"]);
+    site.finish()
+}
+
+#[test]
+fn a_worker_that_cannot_build_does_not_start() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_worker_that_cannot_build_does_not_start") else {
+        return Ok(());
+    };
+    let site = Site::start(&rig, &[testbed::POOL])?;
+    let line = |options: &str| {
+        format!(
+            "ocluster-worker ./capnp-secrets/pool-{}.cap --name=w1 --state-dir=./w1 {options}",
+            testbed::POOL
+        )
+    };
+    let store = site.folder().join("store");
+    let store = store.display();
+    site.run(&line("--obuilder-store=floppy:/x"))?
+        .check(124, &["Store must start with zfs:, btrfs:/, rsync:/"]);
+    site.run(&line(&format!("--obuilder-store=rsync:{store}")))?
+        .check(124, &["Store rsync:/ must supply an rsync-mode"]);
+    site.run(&line(&format!(
+        "--obuilder-store=rsync:{store} --rsync-mode=copy --obuilder-runtime=false"
+    )))?
+    .check(1, &["Initial OBuilder healthcheck failed: "]);
+    site.run(&line(&format!(
+        "--obuilder-store=rsync:{store} --rsync-mode=copy --obuilder-runtime=nosuch"
+    )))?
+    .check(1, &["there is no runtime \"nosuch\""]);
+    site.finish()
+}
+
+#[test]
+fn a_full_disk_makes_the_worker_prune() -> Result<()> {
+    let name = "a_full_disk_makes_the_worker_prune";
+    let Some(rig) = Rig::or_not_run(name) else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[testbed::POOL])?;
+    // So much is never free, so that everything goes.
+    site.obuilder_worker("w1", &["--obuilder-prune-threshold=100"])?;
+    site.wait_for_log("w1", "nothing more can be removed from the store")?;
+    let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;
+    site.wait_for_state("queue: (backlog) [")?;
+    assert!(!job.has_ended()?);
+    drop(job);
+    let results = site.cluster.obuilder_store("w1").join("result");
+    let empty = || Ok(fs::read_dir(&results)?.next().is_none().then_some(()));
+    wait_for("empty store", PATIENCE, empty)?;
+    site.finish()
+}
