@@ -18,7 +18,7 @@ fn check(place: &Place, lines: &[&str], expected: &Expect) {
 }
 
 #[test]
-fn command_lines_that_make_no_sense() {
+fn builds_that_make_no_sense() {
     let place = Place::new();
     place.write("ok.spec", "((from busybox))");
     place.write("src/file", "");
@@ -29,21 +29,10 @@ fn command_lines_that_make_no_sense() {
             "obuilder build -f no.spec src",
             "obuilder build -f ok.spec nowhere",
             "obuilder build -f ok.spec src/file",
-            "obuilder build -f ok.spec src",
-            "obuilder build -f ok.spec src --store=ext4:/x",
-            "obuilder build -f ok.spec src --store=overlayfs:relative",
-            "obuilder build -f ok.spec src --store=rsync:/x",
-            "obuilder build -f ok.spec src --store=btrfs:/x --rsync-mode=copy",
-            "obuilder build -f ok.spec src --store=rsync:/x --rsync-mode=symlink",
             "obuilder build -f ok.spec src --secret token",
             "obuilder build -f ok.spec src --secret token:nowhere",
             "obuilder build -f ok.spec src --docker-cpus=2",
             "obuilder build -f ok.spec src --qemu-memory=2",
-            "obuilder delete zzz",
-            "obuilder export 1234 --name=x",
-            "obuilder ls --output=xml",
-            "obuilder c",
-            "obuilder cache gc",
         ],
         &expect![[r#"
             $ obuilder build src
@@ -69,36 +58,6 @@ fn command_lines_that_make_no_sense() {
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
-            $ obuilder build -f ok.spec src
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=ext4:/x
-            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=overlayfs:relative
-            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=rsync:/x
-            2> obuilder: Store rsync:/ must supply an rsync-mode
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=btrfs:/x --rsync-mode=copy
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=rsync:/x --rsync-mode=symlink
-            2> obuilder: invalid value 'symlink' for '--rsync-mode <MODE>': unknown rsync mode "symlink": use copy, hardlink or hardlink_unsafe
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
             $ obuilder build -f ok.spec src --secret token
             2> obuilder: invalid value 'token' for '--secret <ID:PATH>': invalid value 'token', missing a ':' separator
             2> Try 'obuilder --help' for more information.
@@ -120,7 +79,70 @@ fn command_lines_that_make_no_sense() {
             2> Hint: start it without this option
             2> Try 'obuilder --help' for more information.
             [exit code 124]
+        "#]],
+    );
+}
 
+#[test]
+fn stores_that_make_no_sense() {
+    let place = Place::new();
+    check(
+        &place,
+        &[
+            "obuilder df",
+            "obuilder df --store=ext4:/x",
+            "obuilder df --store=overlayfs:relative",
+            "obuilder df --store=rsync:/x",
+            "obuilder df --store=btrfs:/x --rsync-mode=copy",
+            "obuilder df --store=rsync:/x --rsync-mode=symlink",
+        ],
+        &expect![[r#"
+            $ obuilder df
+            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=ext4:/x
+            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=overlayfs:relative
+            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=rsync:/x
+            2> obuilder: Store rsync:/ must supply an rsync-mode
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=btrfs:/x --rsync-mode=copy
+            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=rsync:/x --rsync-mode=symlink
+            2> obuilder: invalid value 'symlink' for '--rsync-mode <MODE>': unknown rsync mode "symlink": use copy, hardlink or hardlink_unsafe
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn other_command_lines_that_make_no_sense() {
+    let place = Place::new();
+    check(
+        &place,
+        &[
+            "obuilder delete zzz",
+            "obuilder export 1234 --name=x",
+            "obuilder ls --output=xml",
+            "obuilder c",
+            "obuilder cache gc",
+        ],
+        &expect![[r#"
             $ obuilder delete zzz
             2> obuilder: invalid value 'zzz' for '<ID>': an id has up to 64 hexadecimal digits
             2> Try 'obuilder --help' for more information.
