@@ -20,6 +20,7 @@ usage: cargo xtask COMMAND
   demo     Build something with a scheduler and a worker of your own, and watch
            (--programs FOLDER: with programs that have been built before)
   test     Run every test, with a real Docker engine, registry and git servers
+           (test ARGS: those that `cargo test ARGS` would run, and nothing else)
   bench    Measure OBuilder beside Docker's two builders (takes a quarter of an hour)
   codegen  Generate the Rust code for api/*.capnp
 ";
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         ["demo"] => project::build_programs().and_then(|programs| demo::run(&programs)),
         ["demo", "--programs", folder] => demo::run(Path::new(folder)),
         ["test"] => suite::run(),
+        ["test", ref args @ ..] => suite::run_some(args),
         ["bench"] => bench::run(),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         _ => usage(&words),

@@ -40,18 +40,37 @@ pub(crate) fn run() -> Result<ExitCode> {
     // All of it is built before the first test starts a program, or a program might be replaced under a running one.
     let built = tests(&["--no-run"]).status()?.success();
     if built {
-        run_tests(&mut tally, programs)?;
+        let everything = tests(&["--no-fail-fast"]);
+        run_tests(&mut tally, programs, everything)?;
     } else {
         tally.add_check("cargo test --no-run", false);
     }
+    Ok(conclude(&tally))
+}
+
+/// Runs some tests with the machines they want: those that `cargo test` would run with `args`.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) fn run_some(args: &[&str]) -> Result<ExitCode> {
+    let mut tally = Tally::default();
+    let programs = build_programs()?;
+    let mut some = cargo(&["test"]);
+    some.args(args);
+    run_tests(&mut tally, programs, some)?;
+    Ok(conclude(&tally))
+}
+
+/// Prints what came out, and returns whether that is good.
+fn conclude(tally: &Tally) -> ExitCode {
     print!("\n{}", tally.report());
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     let all_well = tally.failed() == 0 && tally.passed() > 0 && !(is_ci && tally.skipped() > 0);
-    Ok(if all_well {
+    if all_well {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
 }
 
 /// Returns `cargo test` of everything that this user can run.
@@ -70,7 +89,7 @@ fn check(tally: &mut Tally, name: &str, command: &mut Command) {
 }
 
 /// Runs the tests with the machines they want, where those can be had.
-fn run_tests(tally: &mut Tally, programs: std::path::PathBuf) -> Result<()> {
+fn run_tests(tally: &mut Tally, programs: std::path::PathBuf, mut tests: Command) -> Result<()> {
     println!("==> Starting a Docker engine and a registry");
     let session = Session::start(programs);
     if let Err(error) = &session {
@@ -81,7 +100,7 @@ fn run_tests(tally: &mut Tally, programs: std::path::PathBuf) -> Result<()> {
         println!("not run: {ROOT_TESTS}: needs root");
         tally.read(&format!("not run: {ROOT_TESTS}: needs root"));
     }
-    let all_passed = run_and_count(tests(&["--no-fail-fast"]).envs(env), tally)?;
+    let all_passed = run_and_count(tests.envs(env), tally)?;
     // A crashed test program reports nothing, so that must not look like having no failures.
     if !all_passed && tally.failed() == 0 {
         tally.add_check("cargo test", false);

@@ -100,10 +100,11 @@ fn the_demo_ends_well() -> Result<()> {
     for line in [
         "\nHello from a git commit!\n",
         "\nworking, 3 of 3\n",
-        "\n==> The job succeeded\n",
+        "---> using \"9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91\" from cache",
     ] {
         assert!(screen.contains(line), "no {line} in {screen}");
     }
+    assert_eq!(screen.matches("\n==> The job succeeded\n").count(), 3);
     assert_eq!(demo.traces(&[])?, Vec::<String>::new());
     Ok(())
 }
@@ -115,10 +116,12 @@ fn killed_anywhere_the_demo_leaves_nothing() -> Result<()> {
         return Ok(());
     };
     for place in [
-        "Starting a Docker engine",
         "Starting a scheduler",
-        "Submitting a job",
+        "Submitting an OBuilder job",
         "working, 1 of 3",
+        "The same again",
+        "Starting a Docker engine",
+        "Submitting a Docker job",
         "Stopping",
     ] {
         let mut demo = Demo::start(&rig)?;
@@ -139,7 +142,7 @@ fn ctrl_c_ends_the_demo_and_leaves_nothing() -> Result<()> {
         return Ok(());
     };
     let mut demo = Demo::start(&rig)?;
-    demo.wait_for("working, 1 of 3")?;
+    demo.wait_for("Submitting a Docker job")?;
     let names = demo.names()?;
     assert!(names.len() >= 2, "an engine and a cluster: {names:?}");
     // As a terminal does: to the whole group.

@@ -152,8 +152,20 @@ impl Cluster {
     ) -> Result<Worker> {
         let mut command = self.worker(pool, name, args);
         if !args.iter().any(|arg| arg.starts_with("--obuilder-store")) {
-            let store = self.obuilder_store(name);
-            command.arg(format!("--obuilder-store=overlayfs:{}", store.display()));
+            let store = format!("overlayfs:{}", self.obuilder_store(name).display());
+            command.arg(format!("--obuilder-store={store}"));
+            // Opening it removes what a killed worker has left outside of it: mounts and cgroups.
+            let program = self.programs.join("obuilder").display().to_string();
+            let store = format!("--store={store}");
+            self.holder
+                .undo(&[&program, "healthcheck", "-q", &store, "--runtime=builtin"])?;
+        }
+        if !args
+            .iter()
+            .any(|arg| arg.starts_with("--obuilder-prune-threshold"))
+        {
+            // This machine's disk is none of our business.
+            command.arg("--obuilder-prune-threshold=0");
         }
         // Where nobody listens, whatever runs on this machine.
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");

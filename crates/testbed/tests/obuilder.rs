@@ -294,16 +294,25 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
-    let mut site = Site::start(&rig, &[testbed::POOL])?;
+    let site = Site::start(&rig, &[testbed::POOL])?;
+    let store = site.folder().join("store");
     // So much is never free, so that everything goes.
-    site.obuilder_worker("w1", &["--obuilder-prune-threshold=100"])?;
-    site.wait_for_log("w1", "nothing more can be removed from the store")?;
+    let mut worker = site.begin(&format!(
+        "ocluster-worker ./capnp-secrets/pool-{}.cap --name=w1 --state-dir=./w1 \
+         --obuilder-store=overlayfs:{} --obuilder-prune-threshold=100",
+        testbed::POOL,
+        store.display()
+    ))?;
+    worker.wait_for("nothing more can be removed from OBuilder's store")?;
+    worker.wait_for("Making room on the disk")?;
     let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;
     site.wait_for_state("queue: (backlog) [")?;
     assert!(!job.has_ended()?);
     drop(job);
-    let results = site.cluster.obuilder_store("w1").join("result");
+    let results = store.join("result");
     let empty = || Ok(fs::read_dir(&results)?.next().is_none().then_some(()));
     wait_for("empty store", PATIENCE, empty)?;
+    worker.interrupt()?;
+    worker.end()?;
     site.finish()
 }

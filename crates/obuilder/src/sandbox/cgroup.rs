@@ -13,16 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// Where the second version's hierarchy is on a machine that also has the first's.
-const UNIFIED: &str = "/sys/fs/cgroup/unified/cgroup.controllers";
 
 /// How often we look for processes of a container that is being ended.
 const MOST_LOOKS: u32 = 10;
-
-/// Whether this machine has both versions of cgroups, as Debian's `crun` will not have it.
-pub(super) fn is_hybrid() -> bool {
-    Path::new(UNIFIED).exists()
-}
 
 /// Returns the path to give the runtime for the container `id`.
 pub(super) fn path(id: &str) -> String {

@@ -17,7 +17,7 @@ pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Opti
         let code = code.unwrap_or_default();
         return format!("{name} ended with status {code}, and did not say why");
     };
-    if message.contains("hybrid") || (message.contains("cgroup") && cgroup::is_hybrid()) {
+    if message.contains("hybrid") {
         return format!(
             "{name} does not work on this machine, which has both versions of cgroups mounted (\"hybrid\"): \
              use --runtime runc or --runtime builtin ({message})"

@@ -113,11 +113,14 @@ fn what_is_made_does_not_take_after_its_directory() {
     place.image().directory("shared", 0o2775);
     place.source().file("dir/file", "x");
     place.copy(&["dir"], "/shared/new/").unwrap();
-    check(&place, &expect![[r#"
+    check(
+        &place,
+        &expect![[r#"
         2775 0:0 then+ shared/
         0755 1000:100 0 shared/new/
         0755 1000:100 then shared/new/dir/
-        0644 1000:100 then shared/new/dir/file "x""#]]);
+        0644 1000:100 then shared/new/dir/file "x""#]],
+    );
 }
 
 #[test]

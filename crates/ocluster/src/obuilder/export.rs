@@ -83,14 +83,27 @@ struct Content {
 }
 
 impl Content {
+    /// Writes a file that has its name only when it is whole: a part of an archive must not look like one.
     fn write_file(&self, path: &Path) -> Result<(), CommandError> {
         let cannot_write =
             |error: io::Error| CommandError::failed(format_args!("cannot write {path:?}: {error}"));
-        let mut file = File::create(path).map_err(cannot_write)?;
-        let written = self.write(&mut file).map_err(failed);
+        let is_device = path.metadata().is_ok_and(|there| !there.is_file());
+        if is_device {
+            let device = File::options().write(true).open(path);
+            return self
+                .write(&mut device.map_err(cannot_write)?)
+                .map_err(failed);
+        }
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let mut file = File::create(&part).map_err(cannot_write)?;
+        let written = self
+            .write(&mut file)
+            .map_err(failed)
+            .and_then(|()| std::fs::rename(&part, path).map_err(cannot_write));
         if written.is_err() {
-            // A part of an archive must not look like one. What went wrong is said already.
-            drop(std::fs::remove_file(path));
+            // What went wrong is said already.
+            drop(std::fs::remove_file(&part));
         }
         written
     }

@@ -13,6 +13,7 @@ use crate::capability_args::require_file;
 use crate::error::CommandError;
 use crate::program;
 use crate::quote::quoted;
+use crate::status_line::StatusLine;
 
 /// List, import or remove base images
 ///
@@ -69,8 +70,11 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             require_file(&path, "argument PATH")?;
             let store = store.open_store()?;
             let library = library(&*store);
+            let status = StatusLine::on_terminal();
+            status.show(&format!("Importing {}", path.display()));
             let importing = tokio::task::spawn_blocking(move || import(&library, &name, path));
             let image = importing.await.map_err(CommandError::caused)??;
+            status.clear();
             program::print_line(format_args!(
                 "Imported {} ({}, {})",
                 image.name,

@@ -39,24 +39,25 @@ impl OutputArgs {
     }
 }
 
-/// Returns a size as people read it: in the largest unit of which there is one, with three digits or so.
+/// Returns a size as people read it, and as the logs of builds have it.
 pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
+    const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+    if bytes < 1000 {
         return format!("{bytes} B");
     }
-    // Sizes of files are far below 2^53 times the precision that is shown.
-    let mut value = bytes as f64 / 1024.0;
-    for unit in UNITS {
-        if value < 9.95 {
-            return format!("{value:.1} {unit}");
+    // A double has more digits than are shown.
+    let mut value = bytes as f64 / 1000.0;
+    let mut units = UNITS.into_iter();
+    let mut unit = units.next().unwrap_or_default();
+    for larger in units {
+        // What would be shown as 1000.0 is one of the next.
+        if value < 999.95 {
+            break;
         }
-        if value < 1023.5 {
-            return format!("{value:.0} {unit}");
-        }
-        value /= 1024.0;
+        value /= 1000.0;
+        unit = larger;
     }
-    format!("{bytes} B")
+    format!("{value:.1} {unit}")
 }
 
 /// Returns rows as a table, its columns as wide as they have to be, the last one as it is.
@@ -92,13 +93,13 @@ mod tests {
     fn sizes_have_few_digits() {
         for (bytes, text) in [
             (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (10_200, "10 KiB"),
-            (1_048_000, "1023 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (5_000_000_000, "4.7 GiB"),
-            (u64::MAX, "16 EiB"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (999_949, "999.9 kB"),
+            (999_950, "1.0 MB"),
+            (2_007_040, "2.0 MB"),
+            (123_456_789_012, "123.5 GB"),
+            (u64::MAX, "18.4 EB"),
         ] {
             assert_eq!(size(bytes), text);
         }

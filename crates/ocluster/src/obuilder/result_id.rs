@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(pick(&first.to_string()[..6].to_uppercase()), Ok(first));
         expect!["there is no result whose id begins with 0123"]
             .assert_eq(&pick("0123").unwrap_err());
-        expect![[""]].assert_eq(&pick("6").unwrap_err());
+        expect!["3 results have an id that begins with 6: 67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6 68aa2e2ee5dff96e3355e6c7ee373e3d6a4e17f75f9518d843709c0c9bc3e3d4 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"].assert_eq(&pick("6").unwrap_err());
         for text in ["", "xyz", &"0".repeat(65), "../x"] {
             assert!(text.parse::<ResultId>().is_err(), "{text}");
         }

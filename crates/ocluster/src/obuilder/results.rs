@@ -200,14 +200,46 @@ mod tests {
     #[test]
     fn people_see_a_tree() {
         let (lines, sizes) = example();
-        expect![[""]].assert_eq(&text(&lines, &sizes, time("2026-11-25T12:00:00Z")));
+        expect![[r#"
+            RESULT           SIZE    MADE         LAST USED
+            9d75f0d7c398     4.4 MB  24 days ago  1 minute ago
+            ├─ ca978112ca1b  8.2 kB  24 days ago  1 minute ago
+            └─ 3e23e8160039  -       24 days ago  1 minute ago
+        "#]]
+        .assert_eq(&text(&lines, &sizes, time("2026-11-25T12:00:00Z")));
     }
 
     #[test]
     fn programs_see_every_field() {
         let (lines, sizes) = example();
         let results: Vec<_> = lines.iter().zip(&sizes).map(result_json).collect();
-        expect![[""]].assert_eq(&format!("{:#}", json!({ "results": results })));
+        expect![[r#"
+            {
+              "results": [
+                {
+                  "base": null,
+                  "created": "2026-11-01T10:00:00Z",
+                  "id": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
+                  "size": 4400000,
+                  "used": "2026-11-25T11:58:30Z"
+                },
+                {
+                  "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
+                  "created": "2026-11-01T10:00:00Z",
+                  "id": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+                  "size": 8192,
+                  "used": "2026-11-25T11:58:30Z"
+                },
+                {
+                  "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
+                  "created": "2026-11-01T10:00:00Z",
+                  "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
+                  "size": null,
+                  "used": "2026-11-25T11:58:30Z"
+                }
+              ]
+            }"#]]
+        .assert_eq(&format!("{:#}", json!({ "results": results })));
     }
 
     #[test]

@@ -97,16 +97,43 @@ mod tests {
 
     #[test]
     fn only_branches_are_indented() {
-        check(&BASES, None, &expect![]);
+        check(
+            &BASES,
+            None,
+            &expect![[r#"
+            0
+            2
+            3
+            4
+            ├─ 5
+            │  6
+            └─ 7
+            1
+            8"#]],
+        );
     }
 
     #[test]
     fn a_part_of_the_tree_can_be_shown() {
-        check(&BASES, Some(4), &expect![]);
+        check(
+            &BASES,
+            Some(4),
+            &expect![[r#"
+            4
+            ├─ 5
+            │  6
+            └─ 7"#]],
+        );
     }
 
     #[test]
     fn a_result_whose_base_is_not_known_is_shown_all_the_same() {
-        check(&[Some(7), Some(0)], None, &expect![]);
+        check(
+            &[Some(7), Some(0)],
+            None,
+            &expect![[r#"
+            0
+            1"#]],
+        );
     }
 }

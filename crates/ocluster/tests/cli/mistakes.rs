@@ -169,7 +169,7 @@ fn in_the_workers_options() {
                 "{begin} --name=w --additional-metrics=a:http://127.0.0.1:1/,a:http://127.0.0.1:2/"
             ),
             &format!("{begin} --name=w extra"),
-            &format!("{begin} --name=w --obuilder-store=zfs:tank"),
+            &format!("{begin} --name=w --docker-cpus=2"),
             &format!("{begin} --name= "),
         ],
         expect![[r#"
@@ -212,8 +212,8 @@ fn in_the_workers_options() {
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --state-dir=s --name=w --obuilder-store=zfs:tank
-            2> ocluster-worker: option '--obuilder-store' is not supported yet: workers build Docker jobs only
+            $ ocluster-worker pool.cap --state-dir=s --name=w --docker-cpus=2
+            2> ocluster-worker: option '--docker-cpus' is not supported yet: there are no docker: stores
             2> Hint: start it without this option
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
@@ -288,7 +288,7 @@ fn in_cap_files() {
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
-            2> Admin.pools: Unimplemented: Method not implemented.
+            2> Admin.pools: Unimplemented: Unknown interface 15947795302981486253UL
             2> Hint: is this the scheduler's admin.cap?
             [exit code 1]
         "#]],

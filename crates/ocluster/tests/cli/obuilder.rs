@@ -1,6 +1,10 @@
 //! `obuilder`, as a user runs it.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use expect_test::{Expect, expect};
+use rustix::process::Signal;
 
 use crate::harness::Place;
 
@@ -14,7 +18,7 @@ fn check(place: &Place, lines: &[&str], expected: &Expect) {
 }
 
 #[test]
-fn command_lines_that_make_no_sense() {
+fn builds_that_make_no_sense() {
     let place = Place::new();
     place.write("ok.spec", "((from busybox))");
     place.write("src/file", "");
@@ -25,21 +29,10 @@ fn command_lines_that_make_no_sense() {
             "obuilder build -f no.spec src",
             "obuilder build -f ok.spec nowhere",
             "obuilder build -f ok.spec src/file",
-            "obuilder build -f ok.spec src",
-            "obuilder build -f ok.spec src --store=ext4:/x",
-            "obuilder build -f ok.spec src --store=overlayfs:relative",
-            "obuilder build -f ok.spec src --store=rsync:/x",
-            "obuilder build -f ok.spec src --store=btrfs:/x --rsync-mode=copy",
-            "obuilder build -f ok.spec src --store=rsync:/x --rsync-mode=symlink",
             "obuilder build -f ok.spec src --secret token",
             "obuilder build -f ok.spec src --secret token:nowhere",
             "obuilder build -f ok.spec src --docker-cpus=2",
             "obuilder build -f ok.spec src --qemu-memory=2",
-            "obuilder delete zzz",
-            "obuilder export 1234 --name=x",
-            "obuilder ls --output=xml",
-            "obuilder c",
-            "obuilder cache gc",
         ],
         &expect![[r#"
             $ obuilder build src
@@ -65,36 +58,6 @@ fn command_lines_that_make_no_sense() {
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
-            $ obuilder build -f ok.spec src
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=ext4:/x
-            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=overlayfs:relative
-            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=rsync:/x
-            2> obuilder: Store rsync:/ must supply an rsync-mode
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=btrfs:/x --rsync-mode=copy
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --store=rsync:/x --rsync-mode=symlink
-            2> obuilder: invalid value 'symlink' for '--rsync-mode <MODE>': unknown rsync mode "symlink": use copy, hardlink or hardlink_unsafe
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
             $ obuilder build -f ok.spec src --secret token
             2> obuilder: invalid value 'token' for '--secret <ID:PATH>': invalid value 'token', missing a ':' separator
             2> Try 'obuilder --help' for more information.
@@ -116,7 +79,70 @@ fn command_lines_that_make_no_sense() {
             2> Hint: start it without this option
             2> Try 'obuilder --help' for more information.
             [exit code 124]
+        "#]],
+    );
+}
 
+#[test]
+fn stores_that_make_no_sense() {
+    let place = Place::new();
+    check(
+        &place,
+        &[
+            "obuilder df",
+            "obuilder df --store=ext4:/x",
+            "obuilder df --store=overlayfs:relative",
+            "obuilder df --store=rsync:/x",
+            "obuilder df --store=btrfs:/x --rsync-mode=copy",
+            "obuilder df --store=rsync:/x --rsync-mode=symlink",
+        ],
+        &expect![[r#"
+            $ obuilder df
+            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=ext4:/x
+            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=overlayfs:relative
+            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=rsync:/x
+            2> obuilder: Store rsync:/ must supply an rsync-mode
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=btrfs:/x --rsync-mode=copy
+            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder df --store=rsync:/x --rsync-mode=symlink
+            2> obuilder: invalid value 'symlink' for '--rsync-mode <MODE>': unknown rsync mode "symlink": use copy, hardlink or hardlink_unsafe
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn other_command_lines_that_make_no_sense() {
+    let place = Place::new();
+    check(
+        &place,
+        &[
+            "obuilder delete zzz",
+            "obuilder export 1234 --name=x",
+            "obuilder ls --output=xml",
+            "obuilder c",
+            "obuilder cache gc",
+        ],
+        &expect![[r#"
             $ obuilder delete zzz
             2> obuilder: invalid value 'zzz' for '<ID>': an id has up to 64 hexadecimal digits
             2> Try 'obuilder --help' for more information.
@@ -270,5 +296,372 @@ fn a_spec_as_a_dockerfile() {
             2> Try 'obuilder --help' for more information.
             [exit code 124]
         "#]],
+    );
+}
+
+/// Makes a small root filesystem with a shell in `image/`, a spec, and what it copies. `None` where steps cannot be run.
+fn workshop(test: &str) -> Option<Place> {
+    let busybox = Path::new("/bin/busybox");
+    if !rustix::process::geteuid().is_root() || !busybox.exists() {
+        rig::report_not_run(test, "root, and a busybox that is linked statically");
+        return None;
+    }
+    let place = Place::new();
+    let bin = place.path().join("image/bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::fs::copy(busybox, bin.join("busybox")).unwrap();
+    for name in ["sh", "cat", "sleep"] {
+        symlink("busybox", bin.join(name)).unwrap();
+    }
+    place.write("src/hello.txt", "hello\n");
+    place.write(
+        "a.spec",
+        "((from busybox)
+          (shell /bin/sh -c)
+          (copy (src .) (dst /src/))
+          (run (cache (c (target /cache))) (secrets (token (target /token)))
+               (shell \"cat /token /src/hello.txt > /out; echo done\"))
+          (run (shell \"cat /out; exit 3\")))",
+    );
+    place.write("token", "a secret\n");
+    Some(place)
+}
+
+/// Runs command lines in which `$STORE` stands for the options of a store.
+fn story(place: &Place, lines: &[&str], expected: &Expect) {
+    let store = store(place);
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| line.replace("$STORE", &store))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let transcripts: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            let store = store.replace(&place.path().display().to_string(), "$DIR");
+            let text = place.run(line).transcript();
+            without_sizes(&text.replace(&store, "$STORE"))
+        })
+        .collect();
+    expected.assert_eq(&transcripts.join("\n"));
+}
+
+/// Returns `text` without sizes, as not every busybox has the same.
+fn without_sizes(text: &str) -> String {
+    let mut pieces: Vec<&str> = text.split(" MB").collect();
+    let last = pieces.pop().unwrap_or_default();
+    let digits = |c: char| c.is_ascii_digit() || c == '.';
+    let sizes = pieces
+        .iter()
+        .map(|piece| format!("{}SIZE", piece.trim_end_matches(digits)));
+    sizes.chain([last.to_owned()]).collect()
+}
+
+fn store(place: &Place) -> String {
+    format!(
+        "--store=overlayfs:{}/store --runtime=builtin",
+        place.path().display()
+    )
+}
+
+#[test]
+fn a_build_and_what_is_left_of_it() {
+    let Some(place) = workshop("a_build_and_what_is_left_of_it") else {
+        return;
+    };
+    story(
+        &place,
+        &[
+            "obuilder image import busybox image $STORE",
+            "obuilder build -f a.spec src --secret token:token $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder image import busybox image $STORE
+            Imported docker.io/library/busybox:latest (directory, SIZE)
+
+            $ obuilder build -f a.spec src --secret token:token $STORE
+            (from busybox)
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
+            ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
+            /: (shell /bin/sh -c)
+            /: (copy (src .) (dst /src/))
+            ---> saved as "497b16d4f3e2baaaac59d6a051e887a4184701705cac31cc5d2da298bb0c7948"
+            /: (run (cache (c (target /cache)))
+                    (secrets (token (target /token)))
+                    (shell "cat /token /src/hello.txt > /out; echo done"))
+            done
+            ---> saved as "d40846235b240cffb5e8a687f5dfc1aad5bde4294f537faeaa90526071acce6b"
+            /: (run (shell "cat /out; exit 3"))
+            a secret
+            hello
+            2> Build step failed: "/bin/sh" "-c" "cat /out; exit 3" failed with exit status 3
+            [exit code 1]
+        "#]],
+    );
+    let spec = std::fs::read_to_string(place.path().join("a.spec")).unwrap();
+    place.write("a.spec", &spec.replace("; exit 3", ""));
+    story(
+        &place,
+        &[
+            "obuilder build -f a.spec src --secret token:token --color=always $STORE",
+            "obuilder ls --no-sizes $STORE",
+            "obuilder cache ls $STORE",
+            "obuilder cache ls --output=json $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder build -f a.spec src --secret token:token --color=always $STORE
+            [94m(from busybox)[0m
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
+            [33m---> using "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91" from cache[0m
+            [94m/: (shell /bin/sh -c)[0m
+            [94m/: (copy (src .) (dst /src/))[0m
+            [33m---> using "497b16d4f3e2baaaac59d6a051e887a4184701705cac31cc5d2da298bb0c7948" from cache[0m
+            [94m/: (run (cache (c (target /cache)))
+                    (secrets (token (target /token)))
+                    (shell "cat /token /src/hello.txt > /out; echo done"))[0m
+            done
+            [33m---> using "d40846235b240cffb5e8a687f5dfc1aad5bde4294f537faeaa90526071acce6b" from cache[0m
+            [94m/: (run (shell "cat /out"))[0m
+            a secret
+            hello
+            [33m---> saved as "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"[0m
+            Got: "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"
+
+            $ obuilder ls --no-sizes $STORE
+            RESULT        SIZE  MADE      LAST USED
+            9d75f0d7c398  -     just now  just now
+            497b16d4f3e2  -     just now  just now
+            d40846235b24  -     just now  just now
+            babc600b2ce0  -     just now  just now
+
+            $ obuilder cache ls $STORE
+            c
+
+            $ obuilder cache ls --output=json $STORE
+            {
+              "caches": [
+                {
+                  "name": "c"
+                }
+              ]
+            }
+        "#]],
+    );
+}
+
+#[test]
+fn a_result_can_be_tried_out_and_given_to_others() {
+    let Some(place) = workshop("a_result_can_be_tried_out_and_given_to_others") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c) (run (shell \"echo made; echo made > /made\")))",
+    );
+    place.write(
+        "b.spec",
+        "((from localhost:1/copy) (shell /bin/sh -c) (run (shell \"cat /made\")))",
+    );
+    story(
+        &place,
+        &[
+            "obuilder image import busybox image $STORE",
+            "obuilder build -f a.spec src $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder image import busybox image $STORE
+            Imported docker.io/library/busybox:latest (directory, SIZE)
+
+            $ obuilder build -f a.spec src $STORE
+            (from busybox)
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
+            ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
+            /: (shell /bin/sh -c)
+            /: (run (shell "echo made; echo made > /made"))
+            made
+            ---> saved as "5dc089a7588a3dd34dbed0df33f30f6d4d8c0c892c640bf9ca792d178cc4998a"
+            Got: "5dc089a7588a3dd34dbed0df33f30f6d4d8c0c892c640bf9ca792d178cc4998a"
+        "#]],
+    );
+    story(
+        &place,
+        &[
+            "obuilder log 5d $STORE",
+            "obuilder shell 5d $STORE -- /bin/cat /made",
+            "obuilder shell 5d $STORE -- /bin/sh nowhere",
+            "obuilder export 5d --format=oci -o copy.tar $STORE",
+            "obuilder image import localhost:1/copy copy.tar $STORE",
+            "obuilder build -f b.spec src $STORE",
+            "obuilder export 5d -o nowhere/copy.tar $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder log 5d $STORE
+            made
+
+            $ obuilder shell 5d $STORE -- /bin/cat /made
+            made
+
+            $ obuilder shell 5d $STORE -- /bin/sh nowhere
+            2> /bin/sh: can't open 'nowhere': No such file or directory
+            [exit code 2]
+
+            $ obuilder export 5d --format=oci -o copy.tar $STORE
+
+            $ obuilder image import localhost:1/copy copy.tar $STORE
+            Imported localhost:1/copy:latest (OCI layout, SIZE)
+
+            $ obuilder build -f b.spec src $STORE
+            (from localhost:1/copy)
+            Using the image localhost:1/copy:latest (SIZE) that was imported from "$DIR/copy.tar"
+            Unpacked 11 files, SIZE
+            ---> saved as "87f804789e6b6a0d264bf15cc5e26e10fb08773a2ee65b76c95be2de459a8a64"
+            /: (shell /bin/sh -c)
+            /: (run (shell "cat /made"))
+            made
+            ---> saved as "407bb8f492edcd80f2047d034a5e30834c200c863eb357752f2ea527793d87c2"
+            Got: "407bb8f492edcd80f2047d034a5e30834c200c863eb357752f2ea527793d87c2"
+
+            $ obuilder export 5d -o nowhere/copy.tar $STORE
+            2> cannot write "nowhere/copy.tar": No such file or directory (os error 2)
+            [exit code 1]
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_removed() {
+    let Some(place) = workshop("what_is_not_wanted_any_more_is_removed") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c)
+          (run (cache (c (target /cache))) (shell \"echo 1\")) (run (shell \"echo 2\")))",
+    );
+    let store = store(&place);
+    for line in ["image import busybox image", "build -f a.spec src"] {
+        drop(place.run(&format!("obuilder {line} {store}")).success());
+    }
+    story(
+        &place,
+        &[
+            "obuilder delete 9d $STORE",
+            "obuilder delete 9d $STORE",
+            "obuilder build -f a.spec src $STORE",
+            "obuilder clean $STORE",
+            "obuilder ls $STORE",
+            "obuilder cache rm c $STORE",
+            "obuilder cache rm c $STORE",
+            "obuilder image rm busybox $STORE",
+            "obuilder image rm busybox $STORE",
+            "obuilder healthcheck $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder delete 9d $STORE
+            Removing 98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978
+            Removing 80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe
+            Removing 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91
+
+            $ obuilder delete 9d $STORE
+            2> there is no result whose id begins with 9d
+            2> Hint: `obuilder ls` shows those there are
+            [exit code 1]
+
+            $ obuilder build -f a.spec src $STORE
+            (from busybox)
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
+            ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
+            /: (shell /bin/sh -c)
+            /: (run (cache (c (target /cache)))
+                    (shell "echo 1"))
+            1
+            ---> saved as "80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe"
+            /: (run (shell "echo 2"))
+            2
+            ---> saved as "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
+            Got: "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
+
+            $ obuilder clean $STORE
+            Removing 98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978
+            Removing 80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe
+            Removing 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91
+            Removed 3 items
+
+            $ obuilder ls $STORE
+            RESULT  SIZE  MADE  LAST USED
+
+            $ obuilder cache rm c $STORE
+
+            $ obuilder cache rm c $STORE
+            2> there is no cache "c"
+            2> Hint: `obuilder cache ls` shows those there are
+            [exit code 1]
+
+            $ obuilder image rm busybox $STORE
+
+            $ obuilder image rm busybox $STORE
+            2> there is no imported image "busybox"
+            2> Hint: `obuilder image ls` shows those there are
+            [exit code 1]
+
+            $ obuilder healthcheck $STORE
+            Healthcheck passed
+        "#]],
+    );
+}
+
+#[test]
+fn ctrl_c_cancels_a_build_and_cleans_up() {
+    let Some(place) = workshop("ctrl_c_cancels_a_build_and_cleans_up") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c) (run (shell \"echo started; sleep 1000\")))",
+    );
+    let store = store(&place);
+    let import = format!("obuilder image import busybox image {store}");
+    drop(place.run(&import).success());
+    let mut build = place.start(&format!("obuilder build -f a.spec src {store}"));
+    build.wait_for_output("\nstarted");
+    build.signal(Signal::INT);
+    let outcome = build.wait();
+    assert_eq!(outcome.code(), 130);
+    assert_eq!(outcome.stderr, "Cancelled at user's request\n");
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(
+        !mounts.contains(&place.path().display().to_string()),
+        "{mounts}"
+    );
+    // Only the image is left.
+    let list = place.run(&format!("obuilder ls {store}")).success();
+    assert_eq!(list.stdout.lines().count(), 2, "{}", list.stdout);
+}
+
+#[test]
+fn on_a_terminal_a_long_step_shows_its_time() {
+    let Some(place) = workshop("on_a_terminal_a_long_step_shows_its_time") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c) (run (shell \"printf part; sleep 2; echo; sleep 3\")))",
+    );
+    let store = store(&place);
+    let import = format!("obuilder image import busybox image {store}");
+    drop(place.run(&import).success());
+    let build = format!("obuilder build -f a.spec src {store}");
+    let outcome = place.start_on_terminal(&build).wait().success();
+    let shown = outcome.stdout;
+    assert!(shown.contains("s] /: (run (shell "), "{shown}");
+    // It waits until a line is whole, and is gone before the next one.
+    assert!(shown.contains("part\r\n"), "{shown}");
+    assert!(
+        shown.contains("\r\u{1b}[K\u{1b}[33m---> saved as"),
+        "{shown}"
     );
 }

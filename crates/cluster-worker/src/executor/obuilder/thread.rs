@@ -220,9 +220,11 @@ impl Workshop {
 
     async fn keep_telling(&self) {
         let mut condition = self.condition.subscribe();
-        // The sender is ours, so there is always more to tell.
-        while condition.changed().await.is_ok() {
+        loop {
+            // First of all what was found before we listened.
             self.tell();
+            // The sender is ours, so there is always more to come.
+            drop(condition.changed().await);
         }
     }
 

@@ -13,7 +13,7 @@ use crate::process::printable;
 /// How often to look how much room there is, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long to wait before checking again what was not healthy, as upstream.
+/// How long to wait at most before checking again what was not healthy, as upstream.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// When to do what.
@@ -98,7 +98,7 @@ async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sen
             match builder.prune(upkeep.prune_limit).await {
                 Ok(0) => {
                     tracing::warn!(
-                        "OBuilder partition is low, and nothing more can be removed from the store"
+                        "nothing more can be removed from OBuilder's store; make room on its disk, or lower --obuilder-prune-threshold"
                     );
                     sleep(ROOM_INTERVAL).await;
                 }
@@ -122,7 +122,10 @@ fn is_low(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condi
         }) => {
             let low = free_percent <= upkeep.prune_threshold.value();
             if low {
-                tracing::info!("OBuilder partition: {free_percent:.0}% free, {results} items");
+                let wanted = upkeep.prune_threshold;
+                tracing::info!(
+                    "OBuilder partition: {free_percent:.0}% free of {wanted}% wanted, {results} items"
+                );
             }
             (Some(free_percent), low)
         }
@@ -144,7 +147,8 @@ async fn keep_healthy(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::
     };
     loop {
         let sick = condition.borrow().sick.is_some();
-        sleep(if sick { RECOVERY_INTERVAL } else { interval }).await;
+        let recovery = RECOVERY_INTERVAL.min(interval);
+        sleep(if sick { recovery } else { interval }).await;
         check(builder, condition).await;
     }
 }

@@ -168,3 +168,30 @@ pub(super) fn path_of(program: &OwnedFd) -> PathBuf {
 fn path_of_fd(fd: i32) -> PathBuf {
     format!("/proc/self/fd/{fd}").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn the_program_that_makes_containers_cannot_be_changed() {
+        let program = std::env::current_exe().unwrap();
+        let sealed = sealed(&program).unwrap();
+        let path = path_of(&sealed);
+        assert!(fs::read(&path).unwrap() == fs::read(program).unwrap());
+        let changed = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(b"#!"));
+        assert_eq!(changed.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        assert!(
+            OpenOptions::new()
+                .write(true)
+                .truncate(true)
+                .open(&path)
+                .is_err()
+        );
+    }
+}

@@ -1,3 +1,5 @@
+//! The whole config.json, pinned: what a container is made of is reviewed here.
+
 use expect_test::{expect, expect_file};
 
 use super::*;
