@@ -8,7 +8,7 @@ use obuilder::StepId;
 use obuilder::builder::{Entry, StepInputs};
 use rusqlite::Connection;
 
-use super::house::{BEGIN, House, block_on, run, spec, story};
+use super::house::{BEGIN, House, block_on, run, spec};
 use super::mock_store::Gate;
 
 /// The reference's table.
