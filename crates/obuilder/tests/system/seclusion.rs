@@ -96,12 +96,12 @@ async fn network(site: Site) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let builder = site.open_with_host(&ENV);
-    let run = |network: &str| {
+    let run = |network: &str, then: &str| {
         format!(
-            r#"((from {BASE}) (run {network} (shell "exec 3<> /dev/tcp/127.0.0.1/{port}; cat <&3")))"#
+            r#"((from {BASE}) (run {network} (shell "exec 3<> /dev/tcp/127.0.0.1/{port} && {then}")))"#
         )
     };
-    let (why, log) = site.refused(&builder, &run("")).await;
+    let (why, log) = site.refused(&builder, &run("", "echo connected")).await;
     assert!(why.ends_with("failed with exit status 1"), "{why}");
     assert!(
         log.output().contains("Connection refused"),
@@ -112,7 +112,7 @@ async fn network(site: Site) {
     let served = async {
         accepted(&listener).await.write_all(b"served\n").unwrap();
     };
-    let spec = run("(network host)");
+    let spec = run("(network host)", "cat <&3");
     let (_, (_, log)) = futures::join!(served, site.built(&builder, &spec));
     assert!(log.output().ends_with("\nserved\n"), "{}", log.text());
     site.close(builder);
