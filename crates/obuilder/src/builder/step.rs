@@ -159,7 +159,7 @@ impl Attempt {
             Work::Run(command, caches) => self.run_command(command, caches, draft, &log).await?,
             Work::Copy {
                 manifest, owner, ..
-            } => copy_files(manifest, owner, draft).await?,
+            } => self.copy_files(manifest, owner, draft).await?,
         }
         log.check().map_err(log_broken)
     }
@@ -241,19 +241,21 @@ impl Attempt {
             Err(error) => Err(failed(error)),
         }
     }
-}
 
-async fn copy_files(
-    manifest: &Arc<Manifest>,
-    owner: &User,
-    draft: &Draft,
-) -> Result<(), StepFailure> {
-    let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
-    let copying =
-        tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner)).await;
-    match copying {
-        Ok(copied) => copied.map_err(failed),
-        Err(error) => Err(failed(format!("internal error: {error}"))),
+    async fn copy_files(
+        &self,
+        manifest: &Arc<Manifest>,
+        owner: &User,
+        draft: &Draft,
+    ) -> Result<(), StepFailure> {
+        let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
+        let cancel = self.cancel.clone();
+        let copying =
+            tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner, &cancel));
+        match copying.await {
+            Ok(copied) => copied.map_err(failed),
+            Err(error) => Err(failed(format!("internal error: {error}"))),
+        }
     }
 }
 
