@@ -51,6 +51,11 @@ impl Work {
     pub(super) fn is_import(&self) -> bool {
         matches!(self, Self::Import(_) | Self::Prepare(_))
     }
+
+    /// Returns whether this copies files, which may be another build's.
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self, Self::Copy { .. })
+    }
 }
 
 /// A step that is being done.
