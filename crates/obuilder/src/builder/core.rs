@@ -133,7 +133,9 @@ impl Core {
         }
         match env_file::read(&finished.dir) {
             Ok(_) => Ok(Found::Done(finished)),
-            Err(error) => self.import_again(&step.id, &error),
+            Err(error) if error.is_lasting() => self.import_again(&step.id, &error),
+            // Too many files are open, say. That is no reason to remove what took hours to build.
+            Err(error) => Err(failed(error)),
         }
     }
 

@@ -326,6 +326,29 @@ fn a_base_image_without_its_environment_is_imported_again() {
 }
 
 #[test]
+fn a_base_image_stays_whose_environment_cannot_be_read_just_now() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        let spec = spec("base", [run("A")]);
+        let id = house.build(&spec).await.0.unwrap();
+        let entries = house.builder.entries().unwrap();
+        let base = entries.iter().find_map(|entry| entry.base).unwrap();
+        let env = house.store.dir(&base).join("env");
+        let text = fs::read(&env).unwrap();
+        fs::remove_file(&env).unwrap();
+        std::os::unix::fs::symlink("env", &env).unwrap();
+        let why = reason(house.build(&spec).await.0);
+        assert!(why.starts_with("cannot use "), "{why}");
+        fs::remove_file(&env).unwrap();
+        fs::write(&env, text).unwrap();
+        let (again, log) = house.build(&spec).await;
+        assert_eq!(again.unwrap(), id);
+        assert_eq!(log.matches("from cache").count(), 2, "{log}");
+    });
+}
+
+#[test]
 fn a_base_image_in_use_is_not_imported_again() {
     story(|house| async move {
         house.fetcher.brings("base");
