@@ -326,6 +326,24 @@ fn a_base_image_without_its_environment_is_imported_again() {
 }
 
 #[test]
+fn a_store_that_removes_nothing_is_not_asked_for_ever() {
+    story(|house| async move {
+        for number in 0..102 {
+            let name = format!("base-{number}");
+            house.fetcher.brings(&name);
+            house.build(&spec(&name, [])).await.0.unwrap();
+        }
+        house.pass(10);
+        house.store.fails_to_delete.set(true);
+        let mut asked = 0;
+        let mut tell = |_: &obuilder::StepId| asked += 1;
+        let pruned = house.builder.prune(house.now(), 1000, &mut tell).await;
+        assert!(pruned.is_err());
+        assert_eq!(asked, 100);
+    });
+}
+
+#[test]
 fn a_base_image_stays_whose_environment_cannot_be_read_just_now() {
     story(|house| async move {
         house.fetcher.brings("base");
