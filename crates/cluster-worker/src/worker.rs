@@ -58,23 +58,40 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
+    let mut shutdown = std::pin::pin!(shutdown);
     let builder = match &parts.config.obuilder {
         None => None,
         Some(obuilder) => {
             let setup = obuilder.setup.clone();
             let open = || setup.open().map_err(|error| error.to_string());
-            let started = BuilderThread::start(open, obuilder.upkeep).await;
-            Some(Rc::new(started.map_err(WorkerError::OBuilder)?))
+            let started = BuilderThread::start(open, obuilder.upkeep, &mut shutdown).await;
+            match started.map_err(WorkerError::OBuilder)? {
+                Some(builder) => Some(Rc::new(builder)),
+                None => return Ok(Exit::Shutdown),
+            }
         }
     };
     let executors = parts.executors(builder.clone());
     let stats = builder.as_ref().map(|builder| builder.stats());
+    let crashed = async {
+        match &builder {
+            Some(builder) => builder.ended().await,
+            None => std::future::pending().await,
+        }
+    };
+    let end = async {
+        tokio::select! {
+            () = shutdown => {}
+            // Or every job that came would fail. Whoever started the worker starts it again.
+            () = crashed => tracing::error!("the builder has crashed: ending this worker"),
+        }
+    };
     let exit = parts
         .agent(executors, stats, Surroundings::default())
-        .run(&Network::new(scheduler), shutdown)
+        .run(&Network::new(scheduler), end)
         .await;
-    if let Some(builder) = builder {
-        builder.finish().await;
+    if let Some(builder) = &builder {
+        builder.finish().await.map_err(WorkerError::OBuilder)?;
     }
     Ok(exit)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use obuilder::copy::{self, Digests, Request};
 use obuilder_spec::User;
+use tokio_util::sync::CancellationToken;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let place = std::env::args_os().nth(1).ok_or("usage: copy_speed DIR")?;
@@ -26,12 +27,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     for run in 0..5 {
         let started = Instant::now();
-        let manifest = copy::read(&request, &digests)?;
+        let manifest = copy::read(&request, &digests, &CancellationToken::new())?;
         let read = started.elapsed();
         let rootfs = dir.path().join(format!("rootfs-{run}"));
         fs::create_dir(&rootfs)?;
         let started = Instant::now();
-        copy::write(&manifest, &rootfs, &User::ROOT)?;
+        copy::write(&manifest, &rootfs, &User::ROOT, &CancellationToken::new())?;
         let written = started.elapsed();
         println!(
             "{:5} files read for their digests, {read:9.3?}; written, {written:9.3?}",

@@ -94,7 +94,13 @@ impl Core {
         loop {
             match self.find(&step)? {
                 Found::Done(finished) => return self.show_saved(finished, watcher).await,
-                Found::InProgress(watch) => return self.show(step.id, watch, watcher).await,
+                Found::InProgress(watch) => match self.show(step.id, watch, watcher).await {
+                    // It copied from the source of another build, which takes that away when it is cancelled.
+                    Err(BuildError::Failed(reason)) if step.work.is_copy() => {
+                        tracing::debug!("Copying again for another build: {reason}");
+                    }
+                    shown => return shown,
+                },
                 Found::Stopping(over) => {
                     watcher.note("Waiting for previous build to finish cancelling")?;
                     watcher.wait(over.cancelled()).await?;
@@ -127,7 +133,9 @@ impl Core {
         }
         match env_file::read(&finished.dir) {
             Ok(_) => Ok(Found::Done(finished)),
-            Err(error) => self.import_again(&step.id, &error),
+            Err(error) if error.is_lasting() => self.import_again(&step.id, &error),
+            // Too many files are open, say. That is no reason to remove what took hours to build.
+            Err(error) => Err(failed(error)),
         }
     }
 

@@ -20,6 +20,16 @@ pub(super) enum EnvError {
     Shape { path: PathBuf },
 }
 
+impl EnvError {
+    /// Returns whether there is none to be had, rather than none just now.
+    pub(super) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Syntax { .. } | Self::Shape { .. } => true,
+        }
+    }
+}
+
 /// Reads the environment kept in the directory of a result.
 pub(super) fn read(dir: &Path) -> Result<Vec<(BString, BString)>, EnvError> {
     let path = dir.join("env");

@@ -12,6 +12,9 @@ use super::database::DatabaseError;
 use crate::StepId;
 use crate::store::StoreError;
 
+/// How many results may fail to be removed before it is for a reason that is not theirs: a disk that is read-only, say.
+const MOST_FAILURES: usize = 100;
+
 /// Why results were not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
@@ -124,7 +127,7 @@ impl Core {
         let mut told = HashSet::new();
         let mut first_error = None;
         let mut count = 0;
-        while count < limit {
+        while count < limit && told.len() - count < MOST_FAILURES {
             // Asked again each time: the builds that go on meanwhile use and make results.
             let may_go = |id: &StepId| self.claims.is_free(id) && !told.contains(id);
             let Some(id) = self.database.oldest_leaf(before, may_go)? else {

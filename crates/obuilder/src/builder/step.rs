@@ -51,6 +51,11 @@ impl Work {
     pub(super) fn is_import(&self) -> bool {
         matches!(self, Self::Import(_) | Self::Prepare(_))
     }
+
+    /// Returns whether this copies files, which may be another build's.
+    pub(super) fn is_copy(&self) -> bool {
+        matches!(self, Self::Copy { .. })
+    }
 }
 
 /// A step that is being done.
@@ -159,7 +164,7 @@ impl Attempt {
             Work::Run(command, caches) => self.run_command(command, caches, draft, &log).await?,
             Work::Copy {
                 manifest, owner, ..
-            } => copy_files(manifest, owner, draft).await?,
+            } => self.copy_files(manifest, owner, draft).await?,
         }
         log.check().map_err(log_broken)
     }
@@ -241,19 +246,21 @@ impl Attempt {
             Err(error) => Err(failed(error)),
         }
     }
-}
 
-async fn copy_files(
-    manifest: &Arc<Manifest>,
-    owner: &User,
-    draft: &Draft,
-) -> Result<(), StepFailure> {
-    let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
-    let copying =
-        tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner)).await;
-    match copying {
-        Ok(copied) => copied.map_err(failed),
-        Err(error) => Err(failed(format!("internal error: {error}"))),
+    async fn copy_files(
+        &self,
+        manifest: &Arc<Manifest>,
+        owner: &User,
+        draft: &Draft,
+    ) -> Result<(), StepFailure> {
+        let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
+        let cancel = self.cancel.clone();
+        let copying =
+            tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner, &cancel));
+        match copying.await {
+            Ok(copied) => copied.map_err(failed),
+            Err(error) => Err(failed(format!("internal error: {error}"))),
+        }
     }
 }
 

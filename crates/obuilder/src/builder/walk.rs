@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice as _};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use obuilder_spec::{Copy, Op, Run, Source, Spec, User, build_heading, from_heading, quoted};
+use tokio_util::sync::CancellationToken;
 
 use super::BuildError;
 use super::claims::Pin;
@@ -234,8 +235,12 @@ impl<'a> Walk<'a> {
         nested: Option<Rc<Nested>>,
     ) -> Result<Manifest, BuildError> {
         let digests = Arc::clone(&self.core.digests);
+        let cancel = CancellationToken::new();
+        // However the wait ends.
+        let _stop = cancel.clone().drop_guard();
         let reading = tokio::task::spawn_local(async move {
-            let read = tokio::task::spawn_blocking(move || copy::read(&request, &digests)).await;
+            let read = tokio::task::spawn_blocking(move || copy::read(&request, &digests, &cancel));
+            let read = read.await;
             // The thread may outlive the build that wanted this, and needs it for as long.
             drop(nested);
             read

@@ -132,7 +132,11 @@ impl Digests {
         let mut tables: Vec<(SystemTime, u64, OsString)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            let metadata = match entry.metadata() {
+                // Another copy saves its own just now, or removes this one.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
             tables.push((metadata.modified()?, metadata.len(), entry.file_name()));
         }
         tables.sort_unstable();
@@ -142,7 +146,10 @@ impl Digests {
             if space <= MAX_SPACE && count <= MAX_TABLES {
                 break;
             }
-            fs::remove_file(self.directory.join(name))?;
+            match fs::remove_file(self.directory.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
             space = space.saturating_sub(size);
             count -= 1;
         }

@@ -20,6 +20,9 @@ pub enum CopyError {
     /// The destination is a path that goes up.
     #[error("Can't use .. in the destination of a copy! (in {})", quoted(.0))]
     DestinationGoesUp(BString),
+    /// It was no longer wanted.
+    #[error("cancelled")]
+    Cancelled,
     /// There is no such source.
     #[error("Source path {} not found", quoted(.0))]
     NotFound(BString),

@@ -2,7 +2,7 @@
 //!
 //! In two parts, because the first gives the step's id and the second is only needed if there is no result yet.
 //! [`read`] says what would be copied, as a [`Manifest`]; [`write()`] copies it. Both block: call them where that is
-//! allowed.
+//! allowed. They end soon after the token fires that they are given.
 //!
 //! Neither side is trusted. Below the root of the source no symlink is followed, and no path of the image leads out of
 //! it: `docs/design/0009-copies.md` says how, and what else was considered.
@@ -19,6 +19,7 @@ mod write;
 use std::path::PathBuf;
 
 use bstr::BString;
+use tokio_util::sync::CancellationToken;
 
 pub use digests::Digests;
 pub use error::CopyError;
@@ -38,6 +39,14 @@ pub struct Request {
     pub dst: BString,
     /// The names that are left out, at any depth. The sources themselves never are.
     pub exclude: Vec<BString>,
+}
+
+/// Fails if what is being done is no longer wanted. A file may be larger than anybody wants to wait for.
+fn check(cancel: &CancellationToken) -> Result<(), CopyError> {
+    match cancel.is_cancelled() {
+        false => Ok(()),
+        true => Err(CopyError::Cancelled),
+    }
 }
 
 /// How many directories may be in one another. Each is held open while what is in it is copied, on both sides, and

@@ -1,22 +1,28 @@
 //! Reading what is to be copied: which files there are, and their digests.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use bstr::{BStr, BString, ByteSlice as _};
 use rustix::fs::{self, FileType, Stat};
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
 use super::destination::Destination;
 use super::digests::{Digests, Key, Table};
 use super::files::{self, BUFFER_SIZE, Digest, Trail};
 use super::manifest::{Content, Entry, Item, Manifest};
-use super::{CopyError, Request};
+use super::{CopyError, Request, check};
 
 /// Says what a request would copy.
 ///
 /// Every file is read whose digest is not in `digests`. What it returns holds no file open.
-pub fn read(request: &Request, digests: &Digests) -> Result<Manifest, CopyError> {
+pub fn read(
+    request: &Request,
+    digests: &Digests,
+    cancel: &CancellationToken,
+) -> Result<Manifest, CopyError> {
     let destination = Destination::of(request.dst.as_ref())?;
     match request.src.as_slice() {
         [] => return Err(CopyError::NoSources),
@@ -24,7 +30,8 @@ pub fn read(request: &Request, digests: &Digests) -> Result<Manifest, CopyError>
         _ => {}
     }
     let mut reader = Reader {
-        exclude: &request.exclude,
+        exclude: request.exclude.iter().collect(),
+        cancel,
         table: digests.load(&request.root),
         trail: Trail::default(),
         buffer: vec![0; BUFFER_SIZE],
@@ -50,7 +57,8 @@ pub fn read(request: &Request, digests: &Digests) -> Result<Manifest, CopyError>
 }
 
 struct Reader<'a> {
-    exclude: &'a [BString],
+    exclude: HashSet<&'a BString>,
+    cancel: &'a CancellationToken,
     table: Table,
     /// What is being read, from the root of the source.
     trail: Trail,
@@ -127,6 +135,7 @@ impl Reader<'_> {
 
     /// Reads what is called `name` in a directory. The trail is there already.
     fn entry(&mut self, parent: BorrowedFd<'_>, name: BString) -> Result<Entry, CopyError> {
+        check(self.cancel)?;
         let stat = files::stat(parent, &name).map_err(|e| self.cannot_read(e))?;
         let content = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Content::File {
@@ -182,7 +191,8 @@ impl Reader<'_> {
         }
         let mut file = File::from(files::open_file(parent, name).map_err(|e| self.cannot_read(e))?);
         let size = stat.st_size.cast_unsigned();
-        let digest = files::digest(&mut file, size, &mut self.buffer, &self.trail, |_| Ok(()))?;
+        let (buffer, trail, cancel) = (&mut self.buffer, &self.trail, self.cancel);
+        let digest = files::digest(&mut file, size, buffer, trail, |_| check(cancel))?;
         let after = fs::fstat(&file).map_err(|e| self.trail.cannot_read(e))?;
         if Key::of(&after) != key {
             return Err(CopyError::Changed(self.trail.path()));

@@ -9,17 +9,23 @@ use bstr::BString;
 use obuilder_spec::User;
 use rustix::fs::Mode;
 use rustix::io::Errno;
+use tokio_util::sync::CancellationToken;
 
-use super::CopyError;
 use super::destination::{Destination, Owner};
 use super::files::{self, BUFFER_SIZE, Digest, Trail};
 use super::image::{Directory, Image};
 use super::manifest::{Content, Entry, Item, Manifest};
+use super::{CopyError, check};
 
 /// Copies what a manifest says into the root filesystem `rootfs`, where it belongs to `owner`.
 ///
 /// After an error some of it may be there: the caller throws the draft away.
-pub fn write(manifest: &Manifest, rootfs: &Path, owner: &User) -> Result<(), CopyError> {
+pub fn write(
+    manifest: &Manifest,
+    rootfs: &Path,
+    owner: &User,
+    cancel: &CancellationToken,
+) -> Result<(), CopyError> {
     let root = files::open_root(&manifest.root).map_err(|source| CopyError::Read {
         path: BString::from(manifest.root.as_os_str().as_encoded_bytes()),
         source,
@@ -28,6 +34,7 @@ pub fn write(manifest: &Manifest, rootfs: &Path, owner: &User) -> Result<(), Cop
         trail: Trail::default(),
         image: Image::open(rootfs, Owner::of(owner)?)?,
         buffer: vec![0; BUFFER_SIZE],
+        cancel,
     };
     let mut open = vec![writer.image.enter_root()?];
     let (parents, rename) = split(&manifest.destination);
@@ -59,14 +66,15 @@ fn split(destination: &Destination) -> (&[BString], Option<&[u8]>) {
     }
 }
 
-struct Writer {
+struct Writer<'a> {
     /// What is being copied, from the root of the source.
     trail: Trail,
     image: Image,
     buffer: Vec<u8>,
+    cancel: &'a CancellationToken,
 }
 
-impl Writer {
+impl Writer<'_> {
     /// Copies one source into a directory.
     fn item(
         &mut self,
@@ -100,6 +108,7 @@ impl Writer {
         into: &mut Directory,
         name: &[u8],
     ) -> Result<(), CopyError> {
+        check(self.cancel)?;
         let mtime = entry.mtime;
         match &entry.content {
             Content::File { .. } | Content::Symlink { .. } if name.is_empty() => {
@@ -158,9 +167,11 @@ impl Writer {
             trail,
             image,
             buffer,
+            cancel,
         } = self;
         image.file(into, name, attributes, |to, failed| {
             let copied = files::digest(&mut from, size, buffer, trail, |bytes| {
+                check(cancel)?;
                 to.write_all(bytes).map_err(|e| failed.because(e))
             })?;
             if copied != *digest {

@@ -1,8 +1,14 @@
 //! What differs between stores that keep results as directories.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+
 use super::caches::Owner;
+use super::error::Doing as _;
 use super::{Space, StoreError};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
@@ -46,13 +52,20 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError>;
 
     /// Replaces the cache `cache` by the copy, which is unmounted. After a crash, it is the old or the new.
-    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError>;
+    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        exchange(copy, cache)?;
+        self.remove(copy)
+    }
 
     /// Removes the copy of a cache.
-    fn drop_copy(&self, cache: &Path, copy: &Path) -> Result<(), StoreError>;
+    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
+        self.remove(copy)
+    }
 
     /// Removes a cache, of which there may be copies.
-    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError>;
+    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
+        self.remove(cache)
+    }
 
     /// Returns whether there is something in the cache `cache`, whose directory there is.
     fn has_cache(&self, _cache: &Path) -> bool {
@@ -66,7 +79,9 @@ pub(super) trait Backend: Send + Sync + 'static {
     }
 
     /// Returns how much room there is.
-    fn space(&self, root: &Path) -> Result<Space, StoreError>;
+    fn space(&self, root: &Path) -> Result<Space, StoreError> {
+        super::space::available(root)
+    }
 }
 
 /// What a view shows.
@@ -76,4 +91,20 @@ pub(super) struct Shown {
     pub(super) rootfs: PathBuf,
     /// What to unmount afterwards, if anything.
     pub(super) mount: Option<PathBuf>,
+}
+
+/// Lets two trees change places, at once where the filesystem can do so.
+fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
+    match renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE) {
+        // Then the cache is lost if we are killed in between.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let mut aside = copy.as_os_str().to_owned();
+            aside.push(".old");
+            fs::rename(cache, &aside)
+                .and_then(|()| fs::rename(copy, cache))
+                .and_then(|()| fs::rename(&aside, copy))
+        }
+        other => other.map_err(io::Error::from),
+    }
+    .doing("publishing", cache)
 }

@@ -121,7 +121,9 @@ impl Owner {
             return Ok(Self { uid: 0, gid: 0 });
         };
         let number = |id: i64| {
-            u32::try_from(id).map_err(|_| StoreError::Io {
+            // The highest means "leave it as it is" to the system.
+            let number = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
+            number.ok_or_else(|| StoreError::Io {
                 doing: "giving a cache to its owner",
                 path: format!("{uid}:{gid}").into(),
                 source: std::io::ErrorKind::InvalidInput.into(),
@@ -180,6 +182,15 @@ mod tests {
         }
         for file in ["plain", "c-%4", "c-%41", "c-%zz", "c-%2F", "c-a b"] {
             assert_eq!(cache_of(file), None, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_cache_belongs_to_ids_that_files_can_have() {
+        let owner = |uid| Owner::of(&User::Unix { uid, gid: 7 }).map(|owner| owner.uid);
+        assert_eq!(owner(4_294_967_294).unwrap(), 4_294_967_294);
+        for uid in [-1, 4_294_967_295, 1 << 40] {
+            assert!(owner(uid).is_err(), "{uid}");
         }
     }
 

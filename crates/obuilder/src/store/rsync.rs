@@ -9,8 +9,8 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
 use super::trash::Trash;
-use super::xfs::{exchange, make};
-use super::{RsyncMode, Space, StoreError, program, tree};
+use super::xfs::make;
+use super::{RsyncMode, StoreError, program, tree};
 
 /// Results as copies.
 #[derive(Debug)]
@@ -78,23 +78,6 @@ impl Backend for Rsync {
         program::run(&copy_args(cache, copy), copy)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
-    }
-
-    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        exchange(copy, cache)?;
-        self.remove(copy)
-    }
-
-    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        self.remove(copy)
-    }
-
-    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
-        self.remove(cache)
-    }
-
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::available(root)
     }
 }
 

@@ -1,12 +1,11 @@
 //! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
 
 use std::fs::{self, DirBuilder, File};
-use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with, statfs};
+use rustix::fs::statfs;
 use rustix::io::Errno;
 
 use super::backend::Backend;
@@ -14,7 +13,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
 use super::trash::Trash;
-use super::{OpenError, Space, StoreError, tree};
+use super::{OpenError, StoreError, tree};
 
 /// Results as trees of shared blocks.
 #[derive(Debug)]
@@ -58,23 +57,6 @@ impl Backend for Reflink {
         owner.give(copy)?;
         Ok(copy.to_owned())
     }
-
-    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        exchange(copy, cache)?;
-        self.remove(copy)
-    }
-
-    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        self.remove(copy)
-    }
-
-    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
-        self.remove(cache)
-    }
-
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::available(root)
-    }
 }
 
 /// Looks, for a new store, whether files can share their blocks at `root`.
@@ -112,20 +94,4 @@ pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
         .doing("making", dir)?;
     fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .doing("making", dir)
-}
-
-/// Lets two trees change places, at once where the filesystem can do so.
-pub(super) fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
-    match renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE) {
-        // Then the cache is lost if we are killed in between.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            let mut aside = copy.as_os_str().to_owned();
-            aside.push(".old");
-            fs::rename(cache, &aside)
-                .and_then(|()| fs::rename(copy, cache))
-                .and_then(|()| fs::rename(&aside, copy))
-        }
-        other => other.map_err(io::Error::from),
-    }
-    .doing("publishing", cache)
 }

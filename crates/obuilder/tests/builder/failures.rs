@@ -326,6 +326,47 @@ fn a_base_image_without_its_environment_is_imported_again() {
 }
 
 #[test]
+fn a_store_that_removes_nothing_is_not_asked_for_ever() {
+    story(|house| async move {
+        for number in 0..102 {
+            let name = format!("base-{number}");
+            house.fetcher.brings(&name);
+            house.build(&spec(&name, [])).await.0.unwrap();
+        }
+        house.pass(10);
+        house.store.fails_to_delete.set(true);
+        let mut asked = 0;
+        let mut tell = |_: &obuilder::StepId| asked += 1;
+        let pruned = house.builder.prune(house.now(), 1000, &mut tell).await;
+        assert!(pruned.is_err());
+        assert_eq!(asked, 100);
+    });
+}
+
+#[test]
+fn a_base_image_stays_whose_environment_cannot_be_read_just_now() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        let spec = spec("base", [run("A")]);
+        let id = house.build(&spec).await.0.unwrap();
+        let entries = house.builder.entries().unwrap();
+        let base = entries.iter().find_map(|entry| entry.base).unwrap();
+        let env = house.store.dir(&base).join("env");
+        let text = fs::read(&env).unwrap();
+        fs::remove_file(&env).unwrap();
+        std::os::unix::fs::symlink("env", &env).unwrap();
+        let why = reason(house.build(&spec).await.0);
+        assert!(why.starts_with("cannot use "), "{why}");
+        fs::remove_file(&env).unwrap();
+        fs::write(&env, text).unwrap();
+        let (again, log) = house.build(&spec).await;
+        assert_eq!(again.unwrap(), id);
+        assert_eq!(log.matches("from cache").count(), 2, "{log}");
+    });
+}
+
+#[test]
 fn a_base_image_in_use_is_not_imported_again() {
     story(|house| async move {
         house.fetcher.brings("base");

@@ -107,7 +107,13 @@ impl House {
 
     /// Starts a build.
     pub(crate) fn start(&self, spec: &Spec) -> Build {
-        let (context, log) = self.context();
+        self.start_from(self.source(), spec)
+    }
+
+    /// Starts a build of this source.
+    pub(crate) fn start_from(&self, source: PathBuf, spec: &Spec) -> Build {
+        let log = TestLog::new();
+        let context = Context::new(source, log.clone());
         let (builder, cancel) = (self.builder.clone(), context.cancel.clone());
         let spec = spec.clone();
         let task = tokio::task::spawn_local(async move { builder.build(&context, &spec).await });

@@ -34,6 +34,7 @@ pub(crate) struct MockStore {
     pub(crate) fails_to_begin: Cell<bool>,
     pub(crate) fails_to_publish: Cell<bool>,
     pub(crate) fails_to_delete: Cell<bool>,
+    pub(crate) beginning: RefCell<Option<Gate>>,
     pub(crate) publishing: RefCell<Option<Gate>>,
     pub(crate) discarding: RefCell<Option<Gate>>,
     pub(crate) deleting: RefCell<Option<Gate>>,
@@ -56,6 +57,7 @@ impl MockStore {
             fails_to_begin: Cell::new(false),
             fails_to_publish: Cell::new(false),
             fails_to_delete: Cell::new(false),
+            beginning: RefCell::default(),
             publishing: RefCell::default(),
             discarding: RefCell::default(),
             deleting: RefCell::default(),
@@ -183,6 +185,7 @@ impl Store for MockStore {
     ) -> LocalBoxFuture<'a, Result<Draft, StoreError>> {
         Box::pin(async move {
             tokio::task::yield_now().await;
+            pass(&self.beginning).await;
             let dir = self.root.join("draft").join(id.to_string());
             if self.fails_to_begin.get() {
                 return Err(refused("making", &dir));

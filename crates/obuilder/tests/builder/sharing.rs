@@ -1,7 +1,12 @@
 //! The reference's stories of builds that share steps, under its names.
 
+use std::fs;
+use std::time::Duration;
+
 use expect_test::expect;
 use obuilder::builder::BuildError;
+
+use obuilder_spec::{Copy, Op, Source};
 
 use super::house::{reason, run, short, spec, story};
 use super::mock_store::Gate;
@@ -314,5 +319,42 @@ fn delete() {
         house.sandbox.expect("A").exit(0);
         house.sandbox.expect("B").exit(0);
         assert_eq!(house.build(&spec).await.0.unwrap(), b);
+    });
+}
+
+/// A job that is cancelled takes its source away, and another may have joined its copy of the same files.
+#[test]
+fn a_copy_does_not_depend_on_the_source_of_another_build() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.build(&spec("base", [])).await.0.unwrap();
+        let sources = ["first", "second"].map(|name| house.dir.path().join(name));
+        for source in &sources {
+            fs::create_dir(source).unwrap();
+            fs::write(source.join("file"), "file-data").unwrap();
+        }
+        let [first, second] = sources;
+        let copy = Op::Copy(Copy {
+            from: Source::Context,
+            src: vec!["file".into()],
+            dst: "/dst".into(),
+            exclude: Vec::new(),
+        });
+        let spec = spec("base", [copy]);
+        let gate = Gate::default();
+        *house.store.beginning.borrow_mut() = Some(gate.clone());
+        let gone = house.start_from(first.clone(), &spec);
+        gate.reached.cancelled().await;
+        let joined = house.start_from(second, &spec);
+        // Until it can do nothing but wait: time stands still before.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        gone.cancel.cancel();
+        assert!(matches!(gone.end().await, Err(BuildError::Cancelled)));
+        fs::remove_dir_all(first).unwrap();
+        gate.open.cancel();
+        let id = joined.end().await.unwrap();
+        assert_eq!(house.store.file(&id, "dst"), "file-data");
+        // It was begun twice: the image, and each copy.
+        assert_eq!(house.builder.stats().misses, 3);
     });
 }

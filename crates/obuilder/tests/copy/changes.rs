@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use obuilder::copy::CopyError;
+use obuilder::copy::{self, CopyError};
 use rustix::process::Uid;
+use tokio_util::sync::CancellationToken;
 
 use crate::tree::{Place, SOMEBODY, Tree};
 
@@ -115,6 +116,34 @@ fn a_directory_that_we_may_not_write_to_is_named() {
         as_nobody(|| place.write(&manifest, &SOMEBODY)),
         "cannot write \"/etc/conf.d\" in the image: Permission denied (os error 13)"
     );
+}
+
+/// A build may make one in no time, and reading it takes days.
+#[test]
+fn nobody_waits_for_a_huge_file_that_is_not_wanted_any_more() {
+    let place = Place::new();
+    place.source().file("huge", "");
+    let huge = fs::File::options()
+        .write(true)
+        .open(place.source().path("huge"));
+    huge.unwrap().set_len(1 << 40).unwrap();
+    let cancel = CancellationToken::new();
+    let read = std::thread::scope(|scope| {
+        let read = scope.spawn(|| {
+            copy::read(
+                &place.request(&["huge"], "/huge"),
+                &place.digests(),
+                &cancel,
+            )
+        });
+        cancel.cancel();
+        read.join().unwrap()
+    });
+    assert!(matches!(read, Err(CopyError::Cancelled)));
+    place.source().file("small", "x");
+    let manifest = place.read(&["small"], "/small").unwrap();
+    let written = copy::write(&manifest, &place.image().0, &SOMEBODY, &cancel);
+    assert!(matches!(written, Err(CopyError::Cancelled)));
 }
 
 /// Does something as a user who owns nothing here, and returns what is wrong with it.

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bstr::ByteSlice as _;
 use obuilder::copy::{self, Digests, Request};
+use tokio_util::sync::CancellationToken;
 
 use crate::tree::Place;
 
@@ -21,7 +22,9 @@ fn place() -> Place {
 
 /// Returns how many files were read.
 fn files_read(place: &Place, request: &Request) -> usize {
-    copy::read(request, &place.digests()).unwrap().files_read()
+    copy::read(request, &place.digests(), &CancellationToken::new())
+        .unwrap()
+        .files_read()
 }
 
 fn tables(place: &Place) -> Vec<PathBuf> {
@@ -37,9 +40,9 @@ fn tables(place: &Place) -> Vec<PathBuf> {
 fn a_file_is_read_once() {
     let place = place();
     let all = place.request(&["."], "/d/");
-    let first = copy::read(&all, &place.digests()).unwrap();
+    let first = copy::read(&all, &place.digests(), &CancellationToken::new()).unwrap();
     assert_eq!(first.files_read(), 3);
-    let second = copy::read(&all, &place.digests()).unwrap();
+    let second = copy::read(&all, &place.digests(), &CancellationToken::new()).unwrap();
     assert_eq!(second.files_read(), 0);
     assert_eq!(first.sexp(), second.sexp());
     // One that is new is, and the others still are not.
@@ -53,10 +56,10 @@ fn a_file_is_read_once() {
 fn a_change_is_noticed_whatever_the_times_say() {
     let place = place();
     let all = place.request(&["."], "/d/");
-    let before = copy::read(&all, &place.digests()).unwrap();
+    let before = copy::read(&all, &place.digests(), &CancellationToken::new()).unwrap();
     // The same size, and the same time of modification, as unpacking an archive would give it.
     place.source().file("a", "ONE");
-    let after = copy::read(&all, &place.digests()).unwrap();
+    let after = copy::read(&all, &place.digests(), &CancellationToken::new()).unwrap();
     assert_eq!(after.files_read(), 1);
     assert_ne!(before.sexp(), after.sexp());
 }
@@ -69,7 +72,12 @@ fn a_file_that_was_changed_just_now_is_read_the_next_time_too() {
     // As if no time had passed since: another change might give the file the times that it has.
     let at_once = Digests::with_clock(&state, || SystemTime::now() - Duration::from_secs(1));
     for _ in 0..3 {
-        assert_eq!(copy::read(&all, &at_once).unwrap().files_read(), 3);
+        assert_eq!(
+            copy::read(&all, &at_once, &CancellationToken::new())
+                .unwrap()
+                .files_read(),
+            3
+        );
     }
     assert_eq!(files_read(&place, &all), 3);
     assert_eq!(files_read(&place, &all), 0);
@@ -79,7 +87,11 @@ fn a_file_that_was_changed_just_now_is_read_the_next_time_too() {
 fn a_damaged_table_is_an_empty_one() {
     let place = place();
     let all = place.request(&["."], "/d/");
-    let digests = || copy::read(&all, &place.digests()).unwrap().sexp();
+    let digests = || {
+        copy::read(&all, &place.digests(), &CancellationToken::new())
+            .unwrap()
+            .sexp()
+    };
     let expected = digests();
     let [table] = tables(&place).try_into().unwrap();
     let whole = fs::read(&table).unwrap();

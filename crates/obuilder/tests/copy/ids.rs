@@ -4,6 +4,7 @@ use bstr::ByteSlice as _;
 use obuilder::StepId;
 use obuilder::copy;
 use obuilder::copy::Request;
+use tokio_util::sync::CancellationToken;
 
 use crate::tree::Place;
 
@@ -11,7 +12,7 @@ const BUSYBOX: &str = "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7
 
 /// Returns the id of a copy: the builder's affair, but for the part that is ours.
 fn id(place: &Place, base: &str, (uid, gid): (u32, u32), request: &Request) -> String {
-    let manifest = copy::read(request, &place.digests()).unwrap();
+    let manifest = copy::read(request, &place.digests(), &CancellationToken::new()).unwrap();
     let op = manifest.sexp().to_machine();
     let op = op.to_str().unwrap();
     let inputs = format!("((base {base})(user((uid {uid})(gid {gid}))){op})");

@@ -2,6 +2,7 @@
 
 use bstr::ByteSlice as _;
 use obuilder::copy::{self, CopyError, Manifest, Request};
+use tokio_util::sync::CancellationToken;
 
 use crate::tree::Place;
 
@@ -89,7 +90,7 @@ fn what_is_wrong_with_a_request_is_said_in_the_words_people_know() {
     );
     let mut request = place.request(&["."], "/dst/");
     request.root.push("nowhere");
-    let error = copy::read(&request, &place.digests()).unwrap_err();
+    let error = copy::read(&request, &place.digests(), &CancellationToken::new()).unwrap_err();
     assert!(
         error
             .to_string()
@@ -137,7 +138,13 @@ fn names_are_left_out_at_any_depth_but_sources_never() {
     place.source().file("dir1/link", "").file("other", "");
     let mut request = place.request(&["."], "/d/");
     request.exclude = vec!["link".into(), "dir2".into(), "other".into()];
-    let read = |request: &Request| show(copy::read(request, &place.digests()));
+    let read = |request: &Request| {
+        show(copy::read(
+            request,
+            &place.digests(),
+            &CancellationToken::new(),
+        ))
+    };
     assert_eq!(
         read(&request),
         "(op(Copy_items(((Dir(\"\"((Dir(dir1()))(File(file DIGEST))))))/d/)))"

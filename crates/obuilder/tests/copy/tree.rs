@@ -9,6 +9,7 @@ use obuilder::copy::{self, CopyError, Digests, Manifest, Request};
 use obuilder_spec::User;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 /// A source, an image, and the digests that are kept.
 pub(crate) struct Place {
@@ -64,11 +65,15 @@ impl Place {
     }
 
     pub(crate) fn read(&self, src: &[&str], dst: &str) -> Result<Manifest, CopyError> {
-        copy::read(&self.request(src, dst), &self.digests())
+        copy::read(
+            &self.request(src, dst),
+            &self.digests(),
+            &CancellationToken::new(),
+        )
     }
 
     pub(crate) fn write(&self, manifest: &Manifest, owner: &User) -> Result<(), CopyError> {
-        copy::write(manifest, &self.image().0, owner)
+        copy::write(manifest, &self.image().0, owner, &CancellationToken::new())
     }
 
     /// Copies, and returns what is wrong if it cannot be done.

@@ -47,11 +47,13 @@ pub(crate) struct BuilderThread {
 }
 
 impl BuilderThread {
-    /// Starts a builder, and waits until it has shown that it works. Fails with what is wrong.
+    /// Starts a builder, and waits until it has shown that it works. `None` if it is not wanted any more by then, as
+    /// `shutdown` says. Fails with what is wrong.
     pub(crate) async fn start(
         open: impl FnOnce() -> Result<Builder, String> + Send + 'static,
         upkeep: Upkeep,
-    ) -> Result<Self, String> {
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Option<Self>, String> {
         let (orders, received) = mpsc::unbounded_channel();
         let (started, ready) = oneshot::channel();
         let work = move || {
@@ -66,19 +68,26 @@ impl BuilderThread {
             let workshop = Workshop::new(builder);
             let working = workshop.work(received, upkeep, started);
             tokio::task::LocalSet::new().block_on(&runtime, working);
+            // A system call that does not return must not keep the worker from ending.
+            runtime.shutdown_timeout(STOP_LIMIT);
         };
         let thread = std::thread::Builder::new()
             .name("obuilder".into())
             .spawn(work)
             .map_err(|error| format!("cannot start a thread: {error}"))?;
+        let ready = tokio::select! {
+            ready = ready => ready,
+            // The other end hears of it, and stops.
+            () = shutdown => return join(thread).await.map(|()| None),
+        };
         let gone = || Err("the builder ended while it was starting".to_owned());
-        let (fitness, stats) = ready.await.unwrap_or_else(|_| gone())?;
-        Ok(Self {
+        let (fitness, stats) = ready.unwrap_or_else(|_| gone())?;
+        Ok(Some(Self {
             orders: RefCell::new(Some(orders)),
             fitness,
             stats,
             thread: RefCell::new(Some(thread)),
-        })
+        }))
     }
 
     /// Asks for a build. When the builder is gone, the order's channels close.
@@ -97,16 +106,26 @@ impl BuilderThread {
         self.stats.clone()
     }
 
-    /// Ends the builder, when it has ended what it was doing.
-    pub(crate) async fn finish(&self) {
+    /// Waits until the builder has ended: by itself, which it never should.
+    pub(crate) async fn ended(&self) {
+        let mut fitness = self.fitness.clone();
+        while fitness.changed().await.is_ok() {}
+    }
+
+    /// Ends the builder, when it has ended what it was doing. Fails if it had crashed.
+    pub(crate) async fn finish(&self) -> Result<(), String> {
         drop(self.orders.take());
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        let ended = tokio::task::spawn_blocking(|| thread.join()).await;
-        if !matches!(ended, Ok(Ok(()))) {
-            tracing::error!("the builder's thread has crashed");
+        match self.thread.take() {
+            Some(thread) => join(thread).await,
+            None => Ok(()),
         }
+    }
+}
+
+async fn join(thread: JoinHandle<()>) -> Result<(), String> {
+    match tokio::task::spawn_blocking(|| thread.join()).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err("this worker's builder has crashed; its log says why".to_owned()),
     }
 }
 
@@ -136,10 +155,13 @@ impl Workshop {
         self: Rc<Self>,
         mut orders: mpsc::UnboundedReceiver<Order>,
         upkeep: Upkeep,
-        started: Started,
+        mut started: Started,
     ) {
         tracing::info!(target: "obuilder", "Performing OBuilder self-test…");
-        check(&self.builder, &self.condition).await;
+        tokio::select! {
+            () = check(&self.builder, &self.condition) => {}
+            () = started.closed() => return self.stop().await,
+        }
         if let Some(reason) = self.condition.borrow().sick.clone() {
             let text = format!("Initial OBuilder healthcheck failed: {reason}");
             return drop(started.send(Err(text)));
@@ -162,6 +184,11 @@ impl Workshop {
             () = keep_up(&self.builder, upkeep, &self.condition) => {}
             () = self.keep_telling() => {}
         }
+        self.stop().await;
+    }
+
+    /// Waits until what nobody wants any more has stopped.
+    async fn stop(&self) {
         if tokio::time::timeout(STOP_LIMIT, self.builder.idle())
             .await
             .is_err()
@@ -272,5 +299,34 @@ impl Upkept for Builder {
             checked.map_err(|error| error.to_string())
         }
         .boxed_local()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::local;
+
+    #[test]
+    fn it_is_heard_that_a_builder_has_crashed() {
+        local(async {
+            let (fitness, stats) = (watch::Sender::default(), watch::Sender::default());
+            let (crash, crashing) = std::sync::mpsc::channel::<()>();
+            let builder = BuilderThread {
+                orders: RefCell::default(),
+                fitness: fitness.subscribe(),
+                stats: stats.subscribe(),
+                thread: RefCell::new(Some(std::thread::spawn(move || {
+                    fitness.send_replace(Some(Unfit::MakingRoom));
+                    crashing.recv().expect("a defect");
+                }))),
+            };
+            let mut ended = std::pin::pin!(builder.ended());
+            assert!(futures::poll!(&mut ended).is_pending());
+            drop(crash);
+            ended.await;
+            let error = builder.finish().await.unwrap_err();
+            assert_eq!(error, "this worker's builder has crashed; its log says why");
+        });
     }
 }

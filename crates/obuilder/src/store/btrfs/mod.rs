@@ -9,14 +9,16 @@ use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with, statfs};
+use rustix::fs::statfs;
 
 use super::backend::Backend;
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
-use super::{OpenError, Space, StoreError, tree};
+use super::trash::Trash;
+use super::{OpenError, Space, StoreError};
 
 /// What `statfs` says of btrfs.
 const BTRFS: i64 = 0x9123_683e;
@@ -28,12 +30,16 @@ const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);
 #[derive(Debug)]
 pub(super) struct Btrfs {
     root: PathBuf,
+    trash: Arc<Trash>,
 }
 
 impl Btrfs {
     /// Returns the backend for the store on `ground`.
     pub(super) fn new(ground: Ground) -> Self {
-        Self { root: ground.root }
+        Self {
+            root: ground.root,
+            trash: ground.trash,
+        }
     }
 }
 
@@ -60,8 +66,9 @@ impl Backend for Btrfs {
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
         match on_entry(place, ioctl::destroy) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Not a subvolume, or one with others in it that a build has made.
-            Err(_) => tree::remove(place).doing("removing", place),
+            // Not a subvolume, or one with others in it that a build has made. It takes a while, and a result must not be
+            // there in part.
+            Err(_) => self.trash.put(place).doing("removing", place),
             Ok(()) => Ok(()),
         }
     }
@@ -73,19 +80,6 @@ impl Backend for Btrfs {
         snapshot(cache, copy)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
-    }
-
-    fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE).doing("publishing", cache)?;
-        self.remove(copy)
-    }
-
-    fn drop_copy(&self, _cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        self.remove(copy)
-    }
-
-    fn remove_cache(&self, cache: &Path) -> Result<(), StoreError> {
-        self.remove(cache)
     }
 
     fn being_deleted(&self) -> Result<usize, StoreError> {

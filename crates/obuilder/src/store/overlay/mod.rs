@@ -29,7 +29,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, Space, StoreError, tree};
+use super::{OpenError, StoreError, tree};
 use layers::chain;
 use mount::{Mounts, Overlaid};
 use squash::squash;
@@ -220,10 +220,6 @@ impl Backend for Overlay {
 
     fn has_cache(&self, cache: &Path) -> bool {
         cache::current(cache).is_ok_and(|current| current.is_some())
-    }
-
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::available(root)
     }
 }
 
