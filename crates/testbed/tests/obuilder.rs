@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use rig::{GitServer, Repository, Rig, traces, wait_for};
+use rig::{GitServer, Repository, Rig, busybox_rootfs, traces, wait_for};
 use rustix::process::Signal;
 use testbed::{PATIENCE, Running, Said, Site, unique, wait_until_gone};
 
@@ -296,6 +296,15 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
     };
     let site = Site::start(&rig, &[testbed::POOL])?;
     let store = site.folder().join("store");
+    busybox_rootfs(&site.folder().join("rootfs"))?;
+    site.write(
+        "cache.spec",
+        "((from busybox) (shell /bin/sh -c) (run (cache (c (target /c))) (shell \"date > /c/x\")))",
+    )?;
+    for command in ["image import busybox rootfs", "build -f cache.spec rootfs"] {
+        let line = format!("obuilder {command} --store=overlayfs:{}", store.display());
+        site.run(&line)?.check(0, &[]);
+    }
     // So much is never free, so that everything goes.
     let mut worker = site.begin(&format!(
         "ocluster-worker ./capnp-secrets/pool-{}.cap --name=w1 --state-dir=./w1 \
@@ -303,6 +312,8 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
         testbed::POOL,
         store.display()
     ))?;
+    worker.wait_for("Pruned 2 items")?;
+    worker.wait_for("Removing the cache \"c\": no result was left to remove")?;
     worker.wait_for("nothing more can be removed from OBuilder's store")?;
     worker.wait_for("Making room on the disk")?;
     let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;

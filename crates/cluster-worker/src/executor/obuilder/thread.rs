@@ -11,6 +11,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::Timestamp;
 use obuilder::StepId;
 use obuilder::builder::{BuildError, Builder, Context, Stats};
+use obuilder::store::Store;
 use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -274,6 +275,20 @@ impl Workshop {
     }
 }
 
+/// Removes all cache mounts, and returns how many there were: a job can fill a disk with them, and builds do without.
+async fn remove_caches(store: &dyn Store) -> Result<usize, String> {
+    let caches = store.caches().map_err(|error| error.to_string())?;
+    for name in &caches {
+        let removed = store.delete_cache(name).await;
+        removed.map_err(|error| error.to_string())?;
+        tracing::warn!(
+            "Removing the cache {:?}: no result was left to remove",
+            name.0
+        );
+    }
+    Ok(caches.len())
+}
+
 impl Upkept for Builder {
     fn room(&self) -> Result<Room, String> {
         let space = self.space().map_err(|error| error.to_string())?;
@@ -288,7 +303,10 @@ impl Upkept for Builder {
         async move {
             let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
             let pruned = Self::prune(self, Timestamp::now(), limit, &mut removed).await;
-            pruned.map_err(|error| error.to_string())
+            match pruned.map_err(|error| error.to_string())? {
+                0 => remove_caches(&**self.store()).await,
+                pruned => Ok(pruned),
+            }
         }
         .boxed_local()
     }

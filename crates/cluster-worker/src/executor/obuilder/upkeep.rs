@@ -43,7 +43,8 @@ pub(super) trait Upkept {
     /// Returns how much room is free, in percent, and how many results there are.
     fn room(&self) -> Result<Room, String>;
 
-    /// Removes the least recently used results, at most `limit`. Returns how many there were.
+    /// Removes the least recently used results, at most `limit`, and where there are none the cache mounts. Returns how many
+    /// there were.
     fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>>;
 
     /// Checks that a trivial build succeeds.
