@@ -55,6 +55,7 @@ const PROGRAMS: &[&str] = &[
     "nl",
     "nproc",
     "od",
+    "perl",
     "printenv",
     "printf",
     "pwd",

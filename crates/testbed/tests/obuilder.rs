@@ -312,7 +312,7 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
         testbed::POOL,
         store.display()
     ))?;
-    worker.wait_for("Pruned 2 items")?;
+    worker.wait_for("Pruned 3 items")?;
     worker.wait_for("Removing the cache \"c\": no result was left to remove")?;
     worker.wait_for("nothing more can be removed from OBuilder's store")?;
     worker.wait_for("Making room on the disk")?;

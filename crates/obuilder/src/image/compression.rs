@@ -112,19 +112,34 @@ fn decompress(
     expected: Option<Digest>,
     chunks: &SyncSender<io::Result<Vec<u8>>>,
 ) -> io::Result<()> {
-    let mut source = BufReader::with_capacity(CHUNK, Hashing::new(file));
+    match expected {
+        None => drop(send_all(file, compression, chunks)?),
+        Some(expected) => {
+            let (_, digest, _) = send_all(Hashing::new(file), compression, chunks)?.finish();
+            if digest != expected {
+                let text =
+                    format!("it is damaged: its digest should be {expected}, and is {digest}");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        }
+    }
+    drop(chunks.send(Ok(Vec::new())));
+    Ok(())
+}
+
+/// Sends all that is in `source`, and returns it, read to its end.
+fn send_all<R: Read>(
+    source: R,
+    compression: Compression,
+    chunks: &SyncSender<io::Result<Vec<u8>>>,
+) -> io::Result<R> {
+    let mut source = BufReader::with_capacity(CHUNK, source);
     match compression {
         Compression::None => send(&mut source, chunks)?,
         Compression::Gzip => send(flate2::bufread::MultiGzDecoder::new(&mut source), chunks)?,
         Compression::Zstd => send(zstd::Decoder::with_buffer(&mut source)?, chunks)?,
     }
-    let (_, digest, _) = source.into_inner().finish();
-    if let Some(expected) = expected.filter(|expected| *expected != digest) {
-        let text = format!("it is damaged: its digest should be {expected}, and is {digest}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-    }
-    drop(chunks.send(Ok(Vec::new())));
-    Ok(())
+    Ok(source.into_inner())
 }
 
 fn send(mut from: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use oci_client::Reference;
@@ -19,6 +19,9 @@ const SOURCE: &str = "org.ocluster.obuilder.source";
 const KIND: &str = "org.ocluster.obuilder.kind";
 const IMPORTED: &str = "org.ocluster.obuilder.imported";
 const SIZE: &str = "org.ocluster.obuilder.size";
+
+/// How much is read and written at a time.
+const BUFFER: usize = 256 << 10;
 
 /// The images that were imported by hand.
 #[derive(Debug, Clone)]
@@ -268,7 +271,7 @@ impl Locked<'_> {
         let file = tempfile::NamedTempFile::new_in(&incoming);
         let file = file.map_err(failed("writing to", &incoming))?;
         let mut file = Hashing::new(file);
-        io::copy(&mut reader, &mut file).map_err(failed("writing to", &incoming))?;
+        copy(&mut reader, &mut file).map_err(failed("writing to", &incoming))?;
         let (file, digest, size) = file.finish();
         let path = self.library.blob(&digest);
         file.persist(&path)
@@ -349,6 +352,21 @@ impl Locked<'_> {
             fs::remove_file(&path).map_err(failed("removing", &path))?;
         }
         Ok(())
+    }
+}
+
+/// Copies all there is, in pieces that are worth a system call each.
+fn copy(reader: &mut impl Read, writer: &mut impl Write) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let read = match reader.read(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        match buffer.get(..read) {
+            Some([]) | None => return Ok(()),
+            Some(bytes) => writer.write_all(bytes)?,
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) const PREFIX: &str = "obuilder-";
 /// What a command sees as `/etc/hosts`, as it does in every build ever made: without a newline.
 const HOSTS: &str = "127.0.0.1 localhost builder";
 
+/// How often something may appear in a bundle while it is being removed.
+const MOST_LATE_FILES: u32 = 20;
+
 /// Returns where the bundles of a store are.
 pub(super) fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("sandbox")
@@ -169,10 +172,15 @@ impl Drop for Bundle {
 /// Removes a bundle's directory, its secrets first. It is no error if there is none.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     unmount_secrets(dir)?;
-    match fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+    for _ in 0..MOST_LATE_FILES {
+        match fs::remove_dir_all(dir) {
+            // The runtime still writes how its container ended, of which it has just heard.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed,
+        }
     }
+    fs::remove_dir_all(dir)
 }
 
 fn unmount_secrets(dir: &Path) -> io::Result<()> {

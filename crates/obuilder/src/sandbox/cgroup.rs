@@ -45,7 +45,9 @@ fn of_container(id: &str) -> Vec<PathBuf> {
 /// Kills what is in the container's cgroups, and returns how many processes that were.
 pub(super) fn kill(id: &str) -> usize {
     let mut killed = 0;
-    for cgroup in of_container(id) {
+    let cgroups = of_container(id);
+    thaw(&cgroups);
+    for cgroup in cgroups {
         for pid in processes(&cgroup) {
             // It may have gone by itself since it was listed.
             if kill_process(pid, Signal::KILL).is_ok() {
@@ -60,6 +62,7 @@ pub(super) fn kill(id: &str) -> usize {
 pub(super) fn end(id: &str, limit: Duration) {
     // What it starts while we look is found by looking again; what cannot be killed is not looked at for ever.
     for _ in 0..MOST_LOOKS {
+        thaw(&of_container(id));
         let left = members(id);
         if left.is_empty() {
             return;
@@ -70,6 +73,20 @@ pub(super) fn end(id: &str, limit: Duration) {
             {
                 wait_for_end(process.as_fd(), limit);
             }
+        }
+    }
+}
+
+/// Lets go on what a runtime has frozen that was killed meanwhile: what is frozen cannot even be killed.
+///
+/// That is so in cgroups of the first version, and the others have no such file.
+fn thaw(cgroups: &[PathBuf]) {
+    for cgroup in cgroups.iter().flat_map(|cgroup| inner(cgroup)) {
+        let state = cgroup.join("freezer.state");
+        if state.exists()
+            && let Err(error) = fs::write(&state, "THAWED")
+        {
+            tracing::debug!("cannot write to {state:?}: {error}");
         }
     }
 }

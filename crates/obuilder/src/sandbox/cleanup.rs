@@ -50,6 +50,8 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     tracing::info!("removing container {id}, left over from a process that was killed");
     end_makers(id);
+    // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill.
+    cgroup::kill(id);
     // A bundle without it is one that no runtime was ever told of.
     if let Ok(program) = fs::read_to_string(bundle.join("runtime"))
         && program != Runtime::BUILTIN

@@ -1,7 +1,7 @@
 //! What is left when the program that runs commands is killed.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::room::{Call, Room, builtin, cgroups, left, script, wait};
 
 crate::for_each_runtime! {
     the_next_start_removes_what_is_left
+    even_what_is_frozen_is_removed
     others_files_are_left_alone
 }
 
@@ -19,6 +20,9 @@ crate::for_each_runtime! {
 const STATE: &str = "OBUILDER_TEST_SANDBOX_STATE";
 const ROOTFS: &str = "OBUILDER_TEST_SANDBOX_ROOTFS";
 const RUNTIME: &str = "OBUILDER_TEST_SANDBOX_RUNTIME";
+
+/// How long things may take that take no time.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Not a test of its own: the program that is killed.
 #[test]
@@ -56,7 +60,8 @@ impl Drop for Owner {
     }
 }
 
-fn the_next_start_removes_what_is_left(room: &Room) {
+/// Starts a program that runs a command for ever, and returns it with the name of the container.
+fn start(room: &Room) -> (Owner, String) {
     let runtime = match &room.runtime {
         Runtime::Builtin { .. } => "builtin".into(),
         Runtime::Program(program) => program.clone(),
@@ -71,18 +76,22 @@ fn the_next_start_removes_what_is_left(room: &Room) {
         .spawn()
         .unwrap();
     let owner = Owner(owner);
-    let limit = Duration::from_secs(30);
-    rig::wait_for("the command", limit, || {
+    rig::wait_for("the command", LIMIT, || {
         Ok(room.rootfs().join("tmp/ready").exists().then_some(()))
     })
     .unwrap();
     let id = room.container();
     assert!(!cgroups(&id).is_empty());
+    (owner, id)
+}
+
+fn the_next_start_removes_what_is_left(room: &Room) {
+    let (owner, id) = start(room);
     drop(owner);
 
     if room.is_builtin() {
         // It does not even wait for the next start.
-        rig::wait_for("the end of the container", limit, || {
+        rig::wait_for("the end of the container", LIMIT, || {
             Ok(cgroups(&id).is_empty().then_some(()))
         })
         .unwrap();
@@ -92,6 +101,20 @@ fn the_next_start_removes_what_is_left(room: &Room) {
     room.check_nothing_is_left();
     // And the next command runs.
     assert_eq!(room.output(&script("echo works")), "works\n");
+}
+
+/// A runtime freezes a container for a moment when it makes it, and may be killed in that moment.
+fn even_what_is_frozen_is_removed(room: &Room) {
+    let freezer = Path::new("/sys/fs/cgroup/freezer");
+    if !freezer.exists() {
+        return rig::report_not_run("even_what_is_frozen_is_removed", "cgroups of version 1");
+    }
+    let (owner, id) = start(room);
+    fs::write(freezer.join(&id).join("freezer.state"), "FROZEN").unwrap();
+    drop(owner);
+    drop(room.open());
+    assert_eq!(cgroups(&id), Vec::<PathBuf>::new());
+    room.check_nothing_is_left();
 }
 
 fn others_files_are_left_alone(room: &Room) {

@@ -156,7 +156,7 @@ fn template() -> PathBuf {
     static MADE: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     let made = MADE.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let made = folder.join("sandbox-rootfs");
+        let made = folder.join("sandbox-rootfs-2");
         if !made.exists() {
             let new = tempfile::tempdir_in(folder).unwrap();
             rig::host_rootfs(new.path()).unwrap();

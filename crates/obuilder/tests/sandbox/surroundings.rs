@@ -15,6 +15,7 @@ crate::for_each_runtime! {
     the_working_directory_is_made
     privileges_are_few
     namespaces_are_its_own
+    keys_are_its_own
     filesystems_are_mounted
     the_kernel_is_out_of_reach
     devices_are_the_harmless_ones
@@ -165,6 +166,24 @@ fn namespaces_are_its_own(room: &Room) {
     };
     assert_eq!(own(Network::None), ["pid", "ipc", "uts", "mnt", "net"]);
     assert_eq!(own(Network::Host), ["pid", "ipc", "uts", "mnt"]);
+}
+
+/// Whoever starts a build may have keys, which every process it starts inherits.
+fn keys_are_its_own(room: &Room) {
+    let number = if cfg!(target_arch = "x86_64") {
+        250
+    } else {
+        219
+    };
+    // Asks for the number of the session's keyring, without making one.
+    let ask = format!("print syscall({number}, 0, -3, 0)");
+    let ours = std::process::Command::new("perl")
+        .args(["-e", &ask])
+        .output();
+    let ours = String::from_utf8(ours.unwrap().stdout).unwrap();
+    let theirs = room.output(&command(&["/usr/bin/perl", "-e", &ask]));
+    assert!(theirs.trim().parse::<i64>().unwrap() > 0, "{theirs}");
+    assert_ne!(ours, theirs);
 }
 
 fn filesystems_are_mounted(room: &Room) {

@@ -52,7 +52,12 @@ pub(super) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), Command
     let console = Rc::new(Console::new(logging));
     let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
     context.secrets = secrets;
-    let building = builder.build(&context, &spec);
+    let building = async {
+        let built = builder.build(&context, &spec).await;
+        // A build that is cancelled ends before its step has, whose container must not outlive us.
+        builder.idle().await;
+        built
+    };
     let built = watch(building, &context.cancel, &console, &mut interrupts).await?;
     match built {
         Ok(id) => program::print_line(format_args!("Got: \"{id}\"")),

@@ -637,6 +637,9 @@ fn ctrl_c_cancels_a_build_and_cleans_up() {
         !mounts.contains(&place.path().display().to_string()),
         "{mounts}"
     );
+    // It has waited for the container's end: there is nothing for the next start to remove.
+    let containers = place.path().join("store/state/sandbox");
+    assert_eq!(std::fs::read_dir(containers).unwrap().count(), 0);
     // Only the image is left.
     let list = place.run(&format!("obuilder ls {store}")).success();
     assert_eq!(list.stdout.lines().count(), 2, "{}", list.stdout);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bstr::BString;
 use futures::future::{FutureExt as _, LocalBoxFuture};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use obuilder::StepId;
 use obuilder::builder::{BuildError, Builder, Context, Stats};
 use obuilder::store::Store;
@@ -302,7 +302,9 @@ impl Upkept for Builder {
     fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>> {
         async move {
             let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
-            let pruned = Self::prune(self, Timestamp::now(), limit, &mut removed).await;
+            // What was used this second is fair game, too: what a build uses is safe in any case.
+            let before = Timestamp::now() + SignedDuration::from_secs(1);
+            let pruned = Self::prune(self, before, limit, &mut removed).await;
             match pruned.map_err(|error| error.to_string())? {
                 0 => remove_caches(&**self.store()).await,
                 pruned => Ok(pruned),

@@ -258,24 +258,36 @@ impl Source<'_> {
         let file = File::open(path).map_err(failed("opening", path))?;
         let layer = self.add(model::LAYER, file)?;
         let path = self.library.library.blob(&layer.digest);
-        let file = File::open(&path).map_err(failed("opening", &path))?;
+        let mut file = File::open(&path).map_err(failed("opening", &path))?;
+        let compression =
+            Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
         let contents = Decompressed::of(file, None).map_err(failed("reading", &path))?;
-        // Better to hear of a damaged file now than at the first build.
-        let mut archive = Archive::new(Hashing::new(contents));
-        let mut files = 0_u64;
+        if compression == Compression::None {
+            self.check_root_archive(contents)?;
+            let digest = layer.digest;
+            return Ok((layer, digest));
+        }
+        let contents = self.check_root_archive(Hashing::new(contents))?;
+        let (_, digest, _) = contents.finish();
+        Ok((layer, digest))
+    }
+
+    /// Reads an archive to its end, and returns what it was read from: better to hear of a damaged file now than at the
+    /// first build.
+    fn check_root_archive<R: Read>(&self, contents: R) -> Result<R, LibraryError> {
+        let mut archive = Archive::new(contents);
+        let mut is_empty = true;
         while archive
             .next()
             .map_err(|error| self.unreadable(error))?
             .is_some()
         {
-            files += 1;
+            is_empty = false;
         }
-        if files == 0 {
+        if is_empty {
             return Err(self.refused("the archive is empty"));
         }
-        let contents = archive.finish().map_err(|error| self.unreadable(error))?;
-        let (_, contents, _) = contents.finish();
-        Ok((layer, contents))
+        archive.finish().map_err(|error| self.unreadable(error))
     }
 
     fn single_layer(

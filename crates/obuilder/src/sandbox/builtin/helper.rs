@@ -148,6 +148,7 @@ fn take_control() -> io::Result<OwnedFd> {
 fn prepare(dies_with_its_parent: bool) -> io::Result<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::thread::set_thread_groups(&[])?;
+    kernel::join_new_keyring()?;
     if dies_with_its_parent {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     }

@@ -1,4 +1,4 @@
-//! The two things asked of the kernel for which there is no safe interface.
+//! The three things asked of the kernel for which there is no safe interface.
 #![expect(
     unsafe_code,
     reason = "no crate offers a seccomp filter for several architectures that leaves sudo usable, nor signal dispositions without it"
@@ -11,6 +11,23 @@ pub(super) fn heed_broken_pipes() {
     // SAFETY: the default disposition runs no code of ours.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
+/// Leaves the keys of whoever started us behind, such as those of an encrypted home: no namespace keeps them apart.
+pub(super) fn join_new_keyring() -> io::Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_ulong = 1;
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: without a name, the kernel reads nothing of ours.
+    let joined = unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, no_name) };
+    if joined >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // There are no keys in this kernel, or not for us: then a command gets at none either.
+        Some(libc::ENOSYS | libc::EPERM) => Ok(()),
+        _ => Err(error),
     }
 }
 
