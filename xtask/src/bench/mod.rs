@@ -23,7 +23,7 @@ use jobs::Job;
 use table::Table;
 
 /// How often each is measured.
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 5;
 /// How many steps the build with steps has.
 const STEPS: usize = 20;
 /// How many steps the cached build has, as in the reference's numbers.
