@@ -99,7 +99,7 @@ fn in_the_schedulers_options() {
             &format!("{begin} --capnp-listen-address=unix:s --pools=,"),
             &format!("{begin} --capnp-listen-address=unix:s --pools=a/b"),
             &format!("{begin} --capnp-listen-address=unix:s --pools=a"),
-            "ocluster-scheduler --listen-prometheus=9090",
+            "ocluster-scheduler --listen-prometheus=localhost:9090",
         ],
         expect![[r#"
             $ ocluster-scheduler --pools=a
@@ -143,9 +143,8 @@ fn in_the_schedulers_options() {
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --listen-prometheus=9090
-            2> ocluster-scheduler: option '--listen-prometheus' is not supported yet: there is no metrics endpoint
-            2> Hint: start it without this option
+            $ ocluster-scheduler --listen-prometheus=localhost:9090
+            2> ocluster-scheduler: invalid value 'localhost:9090' for '--listen-prometheus <PORT>': expected a port up to 65535, or an address and a port as in 127.0.0.1:PORT or [::]:9090
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
         "#]],
