@@ -37,3 +37,35 @@ impl Stalls {
         self.0.borrow().clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{PERIOD, Stalls};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stall_is_counted_once_however_long_it_is() {
+        let stalls = Stalls::new();
+        let steps = async {
+            // The first look is at once, and the second when it should be.
+            tokio::time::sleep(PERIOD + PERIOD / 2).await;
+            assert_eq!(stalls.read().count, 2);
+            tokio::time::advance(Duration::from_secs(3)).await;
+            // So that it is looked.
+            tokio::time::sleep(PERIOD / 2).await;
+        };
+        tokio::select! {
+            () = stalls.watch() => {}
+            () = steps => {}
+        }
+        let histogram = stalls.read();
+        let at_most = |seconds| {
+            let mut buckets = histogram.cumulative();
+            buckets
+                .find(|(bound, _)| *bound == seconds)
+                .map(|(_, count)| count)
+        };
+        assert_eq!((at_most(1.0), at_most(5.0)), (Some(2), Some(3)));
+    }
+}

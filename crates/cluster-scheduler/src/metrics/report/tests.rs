@@ -1,3 +1,5 @@
+//! The whole page of a known state, as scrapers get it.
+
 use std::time::Duration;
 
 use expect_test::expect_file;
