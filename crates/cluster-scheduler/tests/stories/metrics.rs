@@ -1,6 +1,7 @@
 //! What scrapers see of a scheduler and its workers, and that nobody can keep it from them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use cluster_api::{Metric, RpcError};
 use cluster_scheduler::{Scheduler, StartError};
@@ -298,13 +299,12 @@ fn nobody_can_shut_out_others() {
     story(async {
         let (site, address) = start().await;
         let mut idle = Vec::new();
-        // More than are let in at once: some say nothing, some never end, some ask and do not read.
-        for number in 0..150 {
+        // More than are let in at once: some say nothing, and some never end.
+        for number in 0..200 {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let said: &[u8] = match number % 3 {
+            let said: &[u8] = match number % 2 {
                 0 => b"",
-                1 => b"GET /metrics HTTP/1.1\r\nX-Endless: ",
-                _ => b"GET /metrics HTTP/1.1\r\n\r\n",
+                _ => b"GET /metrics HTTP/1.1\r\nX-Endless: ",
             };
             stream.write_all(said).await.unwrap();
             idle.push(stream);
@@ -320,6 +320,37 @@ fn nobody_can_shut_out_others() {
         assert!(!refused.contains("200 OK"), "{refused}");
         let nonsense = send(address, "\0\0\0\0 HTTP\r\n\r\n").await;
         assert!(nonsense.starts_with("HTTP/1.1 400"), "{nonsense}");
+        site.finish().await;
+    });
+}
+
+#[test]
+fn who_does_not_read_is_closed() {
+    story(async {
+        let (site, address) = start().await;
+        let builder = MockBuilder::new();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        // More than fits between the two ends of a connection.
+        let size = 32 << 20;
+        worker.on_metrics(Some(Ok(Metric {
+            content_type: "text/plain".to_owned(),
+            data: "#".repeat(size),
+        })));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /pool/pool/worker/w1/metrics HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .unwrap();
+        stream.readable().await.unwrap();
+        let half_a_minute = Duration::from_secs(31);
+        tokio::time::pause();
+        tokio::time::advance(half_a_minute).await;
+        tokio::time::resume();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.ok();
+        assert!(rest.starts_with(b"HTTP/1.1 200 OK"));
+        assert!(rest.len() < size, "all {} bytes came", rest.len());
+        drop(worker);
         site.finish().await;
     });
 }
