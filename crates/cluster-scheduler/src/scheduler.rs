@@ -73,7 +73,7 @@ pub enum StartError {
     Listen(#[from] ListenError),
     /// The address for metrics could not be listened on.
     #[error(
-        "cannot listen for Prometheus at {address}: is the port free, and the address one of this machine's?"
+        "cannot serve metrics at {address}: {source}; choose another port, or an address of this machine"
     )]
     ListenMetrics {
         /// The address.

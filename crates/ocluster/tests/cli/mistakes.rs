@@ -152,6 +152,23 @@ fn in_the_schedulers_options() {
 }
 
 #[test]
+fn a_port_for_metrics_that_is_taken() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ended = place.run(&format!(
+        "ocluster-scheduler --capnp-secret-key-file= --state-dir=s --pools=a \
+         --capnp-listen-address=unix:s.sock --listen-prometheus={port}"
+    ));
+    // Where it says PORT, it said the number.
+    let said = "2> cannot serve metrics at 127.0.0.1:PORT: Address already in use (os error 98); \
+                choose another port, or an address of this machine\n[exit code 1]";
+    let transcript = ended.transcript();
+    assert!(transcript.contains(said), "{transcript}");
+}
+
+#[test]
 fn in_the_workers_options() {
     let place = Place::new();
     place.write("pool.cap", "capnp://");
