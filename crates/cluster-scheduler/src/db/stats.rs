@@ -12,9 +12,9 @@ pub struct WriterStats {
     pub unsaved: usize,
     /// Whether the last commit failed.
     pub is_failing: bool,
-    /// Commits, and how many of them failed.
+    /// Commits, including those that failed.
     pub commits: u64,
-    /// Commits that failed.
+    /// Those that failed.
     pub failures: u64,
     /// How long all commits took together.
     pub commit_time: Duration,
