@@ -32,6 +32,11 @@ impl Clock {
         }
     }
 
+    /// Returns the date of the start.
+    pub(crate) fn start_date(&self) -> UnixTime {
+        self.start_date
+    }
+
     /// Returns the time as the pool wants it.
     pub(crate) fn now(&self) -> Time {
         let micros = self.started.elapsed().as_micros();

@@ -11,7 +11,10 @@ use vat::{Address, Auth, ServiceId, SturdyRef};
 use crate::clients::{Clients, Digest, SHARED};
 use crate::clock::Clock;
 use crate::config::PoolName;
-use crate::db::{CachedRow, Note, PutClient, RateRow, Saved, WorkerRow, WriteError, Writer};
+use crate::db::{
+    CachedRow, Note, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
+    WriterStats,
+};
 use crate::reactor::Reactor;
 
 pub(crate) struct Cluster {
@@ -175,6 +178,16 @@ impl Cluster {
             OnFile::Client(client) => Some(client.clone()),
             OnFile::Unknown { .. } => None,
         }
+    }
+
+    /// Returns how writing to the database goes.
+    pub(crate) fn database(&self) -> WriterStats {
+        self.db.stats()
+    }
+
+    /// Returns the date of the scheduler's start.
+    pub(crate) fn started(&self) -> UnixTime {
+        self.clock.start_date()
     }
 
     /// Waits until all that was written is on disk. Nothing is saved afterwards.

@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use vat::Address;
@@ -27,6 +28,8 @@ pub struct SchedulerConfig {
     pub pools: BTreeSet<PoolName>,
     /// Clients that are created at the start, with a cap file each, unless that file is there already.
     pub default_clients: Vec<FileName>,
+    /// Where to serve metrics over HTTP, in clear and to everybody who can connect; `None` for nowhere.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where the vat's key comes from.

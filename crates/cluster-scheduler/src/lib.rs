@@ -4,6 +4,7 @@
 //!
 //! - a `Reactor` for each pool tells the pool (which decides) what happened, and does what it asks for;
 //! - `service/` has one file for each interface that others can call;
+//! - `metrics/` tells Prometheus, over HTTP;
 //! - [`db`] remembers what must outlive the process, in upstream's SQLite file.
 //!
 //! Everything but the database's thread lives on one thread, as capabilities cannot leave theirs.
@@ -13,6 +14,7 @@ mod clock;
 mod cluster;
 mod config;
 pub mod db;
+mod metrics;
 mod reactor;
 mod scheduler;
 mod service;

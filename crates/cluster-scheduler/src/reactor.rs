@@ -25,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
+use crate::metrics::{History, JobEnd, PoolReport};
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
 
@@ -60,6 +61,7 @@ struct State {
     /// What the connected workers serve to us.
     workers: HashMap<WorkerId, Worker>,
     standings: Standings,
+    history: History,
 }
 
 impl State {
@@ -68,6 +70,12 @@ impl State {
             self.standings = Standings::take(now, &self.pool.snapshot(now, PLACES));
         }
         self.standings.of(ticket)
+    }
+
+    fn start(&mut self, now: Time, ticket: TicketId, worker: WorkerName) -> Option<Request> {
+        let (request, since) = self.tickets.start(now, ticket, worker)?;
+        self.history.waited.add(now.secs_after(since));
+        Some(request)
     }
 }
 
@@ -116,6 +124,7 @@ impl Reactor {
             pops: HashMap::new(),
             workers: HashMap::new(),
             standings: Standings::default(),
+            history: History::default(),
         };
         Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -189,7 +198,7 @@ impl Reactor {
         let (ticket, _) = self.tell(|state, now| {
             let hint = request.description.cache_hint();
             let ticket = state.pool.submit(now, &request.client, hint, urgent);
-            state.tickets.insert(ticket, request);
+            state.tickets.insert(now, ticket, request);
             ticket
         });
         ticket
@@ -276,7 +285,9 @@ impl Reactor {
         // It may be the same worker, whose old connection broke only just now.
         self.release_departed_workers();
         let (id, _) = self.tell(|state, _| {
+            let was_known = state.pool.worker(&name).is_some();
             let id = state.pool.register(name, capacity)?;
+            state.history.registered(was_known);
             state.workers.insert(id, worker);
             // It was registered just now.
             let _: Result<(), Disconnected> =
@@ -310,9 +321,11 @@ impl Reactor {
         });
     }
 
-    pub(crate) fn job_finished(&self, ticket: TicketId) {
-        self.tell(|state, _| {
-            state.tickets.finish(ticket);
+    pub(crate) fn job_finished(&self, ticket: TicketId, end: JobEnd) {
+        self.tell(|state, now| {
+            if let Some(since) = state.tickets.finish(ticket) {
+                state.history.job_ended(end, now.secs_after(since));
+            }
             state.pool.job_finished(ticket);
         });
     }
@@ -365,6 +378,21 @@ impl Reactor {
         let state = self.state.borrow();
         let id = state.pool.registration(name)?;
         state.workers.get(&id).map(|worker| (id, worker.clone()))
+    }
+
+    /// Returns the numbers for metrics.
+    pub(crate) fn report(&self) -> PoolReport {
+        let state = self.state.borrow();
+        let now = self.clock.now();
+        PoolReport {
+            name: self.name.to_string(),
+            stats: state.pool.stats(),
+            history: state.history.clone(),
+            oldest_wait: state
+                .tickets
+                .oldest()
+                .map_or(0.0, |since| now.secs_after(since)),
+        }
     }
 
     /// Returns a signal that is given whenever a worker comes, goes, or runs more or fewer jobs.
@@ -424,10 +452,8 @@ impl Reactor {
     fn deliver(&self, pop: PopId, worker: WorkerName, ticket: TicketId) {
         let (pop, request) = {
             let mut state = self.state.borrow_mut();
-            (
-                state.pops.remove(&pop),
-                state.tickets.start(ticket, worker.clone()),
-            )
+            let request = state.start(self.clock.now(), ticket, worker.clone());
+            (state.pops.remove(&pop), request)
         };
         let assignment = self
             .this

@@ -2,6 +2,9 @@
 //! what is on disk, then what others can see.
 
 use std::cell::{Cell, RefCell};
+use std::future;
+use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,6 +21,7 @@ use crate::clock::Clock;
 use crate::cluster::{AddClientError, Cluster};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
+use crate::metrics::{Endpoint, HttpServer};
 use crate::service::restore::Services;
 use crate::state_dir::{StateDir, StateDirError};
 
@@ -28,12 +32,21 @@ pub struct Scheduler {
     /// Taken by [`Scheduler::run`].
     listener: Cell<Option<Listener>>,
     address: Address,
+    metrics: Option<Metrics>,
     cap_files: Vec<PathBuf>,
     /// The reactors' tasks; dropping it ends them.
     _reactors: RefCell<JoinSet<()>>,
     stop: Notify,
     /// Kept until the end, so that nobody else uses the database.
     _state_dir: StateDir,
+}
+
+/// The metrics, if anybody is to see them.
+struct Metrics {
+    endpoint: Rc<Endpoint>,
+    /// Taken by [`Scheduler::run`].
+    server: Cell<Option<HttpServer>>,
+    address: SocketAddr,
 }
 
 /// Why a scheduler could not be started.
@@ -58,6 +71,17 @@ pub enum StartError {
     /// The address could not be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The address for metrics could not be listened on.
+    #[error(
+        "cannot serve metrics at {address}: {source}; choose another port, or an address of this machine"
+    )]
+    ListenMetrics {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A default client could not be added.
     #[error("failed to add the default client {client}")]
     DefaultClient {
@@ -86,6 +110,7 @@ impl Scheduler {
             transport,
             pools,
             default_clients,
+            metrics,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -106,6 +131,10 @@ impl Scheduler {
         };
         let listener = Listener::bind(&listen, security)?;
         let address = listener.local_address();
+        let metrics_server = match metrics {
+            Some(address) => Some(bind_metrics(address).await?),
+            None => None,
+        };
         let public = public.unwrap_or_else(|| address.clone());
         let cluster = Cluster::new(pools, saved, writer, clock, auth, public);
         let security = if transport == Transport::Tls {
@@ -139,6 +168,11 @@ impl Scheduler {
         }
         Ok(Self {
             services: Rc::new(Services::new(Rc::clone(&cluster), &identity)),
+            metrics: metrics_server.map(|server| Metrics {
+                endpoint: Endpoint::new(Rc::clone(&cluster), listener.counters()),
+                address: server.address(),
+                server: Cell::new(Some(server)),
+            }),
             cluster,
             listener: Cell::new(Some(listener)),
             address,
@@ -160,9 +194,23 @@ impl Scheduler {
         let services = Rc::clone(&self.services);
         tokio::select! {
             _ = listener.serve(services, ServeOptions::default()) => {}
+            () = self.serve_metrics() => {}
             () = self.stop.notified() => {}
         }
         self.cluster.close().await;
+    }
+
+    /// Answers whoever wants to see metrics. Never ends.
+    async fn serve_metrics(&self) {
+        let Some(Metrics {
+            endpoint, server, ..
+        }) = &self.metrics
+        else {
+            return future::pending().await;
+        };
+        if let Some(server) = server.take() {
+            tokio::join!(server.serve(Rc::clone(endpoint)), endpoint.measure());
+        }
     }
 
     /// Ends [`Scheduler::run`], also if it is called only later.
@@ -179,6 +227,19 @@ impl Scheduler {
     pub fn address(&self) -> &Address {
         &self.address
     }
+
+    /// Returns where metrics are served.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+}
+
+async fn bind_metrics(address: SocketAddr) -> Result<HttpServer, StartError> {
+    let server = HttpServer::bind(address)
+        .await
+        .map_err(|source| StartError::ListenMetrics { address, source })?;
+    tracing::info!(target: "scheduler", "Serving metrics at http://{}/metrics", server.address());
+    Ok(server)
 }
 
 fn identity(key: KeySource) -> Result<Identity, IdentityError> {

@@ -7,8 +7,9 @@ use std::rc::Rc;
 
 use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
 use futures::channel::oneshot;
-use pool::{ClientId, TicketId, WorkerName};
+use pool::{ClientId, TicketId, Time, WorkerName};
 
+use crate::metrics::JobEnd;
 use crate::reactor::Reactor;
 
 /// What a client wants done.
@@ -23,30 +24,55 @@ pub(crate) struct Request {
 #[derive(Default)]
 pub(crate) struct Tickets {
     /// Those that no worker has taken. There may be a million. In order, so that they can be gone through in pieces.
-    queued: BTreeMap<TicketId, Request>,
+    queued: BTreeMap<TicketId, Queued>,
     /// Who has taken the others.
-    running: HashMap<TicketId, WorkerName>,
+    running: HashMap<TicketId, Running>,
+}
+
+struct Queued {
+    since: Time,
+    request: Request,
+}
+
+struct Running {
+    since: Time,
+    worker: WorkerName,
 }
 
 impl Tickets {
-    pub(crate) fn insert(&mut self, ticket: TicketId, request: Request) {
-        self.queued.insert(ticket, request);
+    pub(crate) fn insert(&mut self, now: Time, ticket: TicketId, request: Request) {
+        let since = now;
+        self.queued.insert(ticket, Queued { since, request });
     }
 
     /// Takes out a ticket that is not wanted any more, if it is still queued.
     pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Request> {
-        self.queued.remove(&ticket)
+        Some(self.queued.remove(&ticket)?.request)
     }
 
-    /// Gives a queued ticket to a worker.
-    pub(crate) fn start(&mut self, ticket: TicketId, worker: WorkerName) -> Option<Request> {
-        let request = self.queued.remove(&ticket)?;
-        self.running.insert(ticket, worker);
-        Some(request)
+    /// Gives a queued ticket to a worker. Returns what is to be done, and since when it has been queued.
+    pub(crate) fn start(
+        &mut self,
+        now: Time,
+        ticket: TicketId,
+        worker: WorkerName,
+    ) -> Option<(Request, Time)> {
+        let Queued { since, request } = self.queued.remove(&ticket)?;
+        let running = Running { since: now, worker };
+        self.running.insert(ticket, running);
+        Some((request, since))
     }
 
-    pub(crate) fn finish(&mut self, ticket: TicketId) {
-        self.running.remove(&ticket);
+    /// Takes out a ticket whose job has ended, and returns since when it has run.
+    pub(crate) fn finish(&mut self, ticket: TicketId) -> Option<Time> {
+        Some(self.running.remove(&ticket)?.since)
+    }
+
+    /// Returns since when the oldest queued ticket has waited.
+    pub(crate) fn oldest(&self) -> Option<Time> {
+        // They are numbered as they come.
+        let (_, queued) = self.queued.first_key_value()?;
+        Some(queued.since)
     }
 
     /// Looks at the next `most` queued tickets after `last`, and returns those of `client`, and the last of all.
@@ -61,7 +87,7 @@ impl Tickets {
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
         let (last, _) = piece().last()?;
-        let theirs = piece().filter(|(_, request)| request.client == *client);
+        let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
         Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
@@ -71,7 +97,7 @@ impl Tickets {
 
     /// Returns who runs the ticket's job, if anybody does.
     pub(crate) fn worker(&self, ticket: TicketId) -> Option<&WorkerName> {
-        self.running.get(&ticket)
+        Some(&self.running.get(&ticket)?.worker)
     }
 }
 
@@ -149,9 +175,9 @@ impl PromisedJob {
         }
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
-            // However it ended is between the worker and the client.
-            let _outcome: Result<String, RpcError> = ended.await;
-            reactor.job_finished(ticket);
+            // What came of it is between the worker and the client.
+            let end = JobEnd::of(&ended.await);
+            reactor.job_finished(ticket, end);
         });
     }
 }
@@ -163,7 +189,7 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
-            self.reactor.job_finished(self.ticket);
+            self.reactor.job_finished(self.ticket, JobEnd::Lost);
         }
     }
 }

@@ -156,7 +156,7 @@ impl Stats {
         page.value("process_cpu_seconds_total", "", cpu.as_secs_f64());
         page.family(
             "process_start_time_seconds",
-            "counter",
+            "gauge",
             "Start time of the process since unix epoch in seconds",
         );
         page.value("process_start_time_seconds", "", started.as_secs_f64());
@@ -306,7 +306,7 @@ mod tests {
             # TYPE process_cpu_seconds_total counter
             process_cpu_seconds_total 0.25
             # HELP process_start_time_seconds Start time of the process since unix epoch in seconds
-            # TYPE process_start_time_seconds counter
+            # TYPE process_start_time_seconds gauge
             process_start_time_seconds 1600000000.5
         "##]]
         .assert_eq(&stats.text(2, Duration::from_millis(250), Some(builder)));

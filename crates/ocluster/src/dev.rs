@@ -87,6 +87,7 @@ impl Args {
             transport: Transport::Tls,
             pools: BTreeSet::from([self.pool.clone()]),
             default_clients: Vec::new(),
+            metrics: None,
         }
     }
 

@@ -16,7 +16,6 @@ const HELP_WIDTH: usize = 100;
 
 /// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
 const NOT_YET: &[(&str, &str)] = &[
-    ("--listen-prometheus", METRICS),
     ("--docker-cpus", DOCKER_STORE),
     ("--docker-memory", DOCKER_STORE),
     ("--docker-network", DOCKER_STORE),
@@ -29,8 +28,6 @@ const NOT_YET: &[(&str, &str)] = &[
     ("--hcs-ctr-path", HCS_STORE),
     ("--hcs-hcn-namespace-path", HCS_STORE),
 ];
-
-const METRICS: &str = "there is no metrics endpoint";
 
 const DOCKER_STORE: &str = "there are no docker: stores";
 

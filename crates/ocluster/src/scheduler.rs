@@ -1,6 +1,7 @@
 //! `ocluster-scheduler`: from its options to a running scheduler.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -52,6 +53,10 @@ pub struct Args {
     /// Clients to create if they do not exist, each with a file submit-NAME.cap
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     default_clients: Vec<String>,
+    /// Where to serve metrics over HTTP, to everybody who can connect: PORT or ADDR:PORT. A PORT alone is 127.0.0.1:PORT;
+    /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
+    #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
+    listen_prometheus: Option<SocketAddr>,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -60,6 +65,17 @@ pub struct Args {
 fn parse_address(text: &str) -> Result<Address, String> {
     text.parse()
         .map_err(|error: vat::ParseAddressError| error.to_string())
+}
+
+/// Parses where to serve metrics. A name is no address: which of its addresses would be meant?
+fn parse_metrics_address(text: &str) -> Result<SocketAddr, String> {
+    if let Ok(port) = text.parse() {
+        return Ok((Ipv4Addr::LOCALHOST, port).into());
+    }
+    text.parse().map_err(|_| {
+        "expected a port up to 65535, or an address and a port as in 127.0.0.1:9090 or [::]:9090"
+            .to_owned()
+    })
 }
 
 impl TryFrom<Args> for SchedulerConfig {
@@ -95,6 +111,7 @@ impl TryFrom<Args> for SchedulerConfig {
             },
             pools,
             default_clients: names("--default-clients", args.default_clients)?,
+            metrics: args.listen_prometheus,
         })
     }
 }

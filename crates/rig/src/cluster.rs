@@ -82,6 +82,7 @@ impl Cluster {
             .arg(format!("--capnp-listen-address={address}"))
             .arg(format!("--capnp-public-address={address}"))
             .arg("--state-dir=./scheduler")
+            .arg("--listen-prometheus=0")
             .arg(format!("--pools={}", self.pools.join(",")));
         let process = self.holder.run(&command, "scheduler.log")?;
         self.scheduler = Some(process);

@@ -51,6 +51,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("crun", &["crun"]),
     package("skopeo", &["skopeo"]),
     package("umoci", &["umoci"]),
+    package("prometheus", &["promtool", "prometheus"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

@@ -13,6 +13,7 @@ mod cached;
 mod clients;
 mod rates;
 mod schema;
+mod stats;
 mod workers;
 mod writer;
 
@@ -23,6 +24,7 @@ use rusqlite::Connection;
 pub use self::cached::CachedRow;
 pub use self::clients::{CLIENT_TYPE, SturdyRefRow};
 pub use self::rates::RateRow;
+pub use self::stats::WriterStats;
 pub use self::workers::WorkerRow;
 pub use self::writer::{Ack, Note, PutClient, WriteError, Writer};
 

@@ -6,14 +6,16 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::channel::oneshot;
 use rusqlite::Connection;
 
+use super::stats::{Progress, WriterStats};
 use super::{CachedRow, RateRow, UnixTime, WorkerRow, cached, clients, rates, workers};
 
 /// How many writes share one commit at most: what a disk takes in well under a second.
@@ -66,6 +68,7 @@ pub struct Writer {
     requests: RefCell<Option<mpsc::Sender<Request>>>,
     /// Completes when the thread has ended.
     ended: RefCell<oneshot::Receiver<()>>,
+    progress: Arc<Progress>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -91,16 +94,19 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let (end, ended) = oneshot::channel();
+        let progress = Arc::new(Progress::default());
+        let worker = Worker::new(connection, Arc::clone(&progress));
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
-                Worker::new(connection).run(&inbox);
+                worker.run(&inbox);
                 // An error here means that nobody has asked to be told.
                 end.send(()).ok();
             })?;
         Ok(Self {
             requests: RefCell::new(Some(requests)),
             ended: RefCell::new(ended),
+            progress,
             thread: Some(thread),
         })
     }
@@ -133,6 +139,11 @@ impl Writer {
         self.send_acked(Write::PutClient(client), now)
     }
 
+    /// Returns how the thread is doing.
+    pub fn stats(&self) -> WriterStats {
+        self.progress.read()
+    }
+
     fn send_acked(&self, write: Write, now: UnixTime) -> Ack {
         let (done, answer) = oneshot::channel();
         self.send(Request {
@@ -149,6 +160,7 @@ impl Writer {
             tracing::debug!(target: "scheduler", "The database is closed: not saving {:?}", request.write);
             return;
         };
+        self.progress.asked();
         if requests.send(request).is_err() {
             tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
         }
@@ -187,6 +199,7 @@ struct Worker {
     unsaved: Unsaved,
     /// What the last transaction failed with, so that the log says it once and not every second.
     failing: Option<String>,
+    progress: Arc<Progress>,
 }
 
 /// Notes of transactions that failed, oldest first.
@@ -198,11 +211,12 @@ struct Unsaved {
 }
 
 impl Worker {
-    fn new(connection: Connection) -> Self {
+    fn new(connection: Connection, progress: Arc<Progress>) -> Self {
         Self {
             connection,
             unsaved: Unsaved::default(),
             failing: None,
+            progress,
         }
     }
 
@@ -237,7 +251,10 @@ impl Worker {
 
     /// Saves what could not be saved before and then `batch`, in one transaction, and tells who waits.
     fn save(&mut self, batch: Vec<Request>) {
+        let started = Instant::now();
         let result = self.commit(&batch);
+        self.progress
+            .committed(batch.len(), started.elapsed(), result.is_ok());
         self.log_failure(result.as_ref().err());
         if result.is_ok() {
             self.unsaved = Unsaved::default();
@@ -255,6 +272,7 @@ impl Worker {
                 done.send(answer).ok();
             }
         }
+        self.progress.unsaved(self.unsaved.notes.len());
     }
 
     fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<()> {

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod metrics;
 mod operators;
 mod scheduling;
 mod services;

@@ -99,7 +99,7 @@ fn in_the_schedulers_options() {
             &format!("{begin} --capnp-listen-address=unix:s --pools=,"),
             &format!("{begin} --capnp-listen-address=unix:s --pools=a/b"),
             &format!("{begin} --capnp-listen-address=unix:s --pools=a"),
-            "ocluster-scheduler --listen-prometheus=9090",
+            "ocluster-scheduler --listen-prometheus=localhost:9090",
         ],
         expect![[r#"
             $ ocluster-scheduler --pools=a
@@ -143,13 +143,29 @@ fn in_the_schedulers_options() {
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --listen-prometheus=9090
-            2> ocluster-scheduler: option '--listen-prometheus' is not supported yet: there is no metrics endpoint
-            2> Hint: start it without this option
+            $ ocluster-scheduler --listen-prometheus=localhost:9090
+            2> ocluster-scheduler: invalid value 'localhost:9090' for '--listen-prometheus <PORT>': expected a port up to 65535, or an address and a port as in 127.0.0.1:PORT or [::]:9090
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
         "#]],
     );
+}
+
+#[test]
+fn a_port_for_metrics_that_is_taken() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ended = place.run(&format!(
+        "ocluster-scheduler --capnp-secret-key-file= --state-dir=s --pools=a \
+         --capnp-listen-address=unix:s.sock --listen-prometheus={port}"
+    ));
+    // Where it says PORT, it said the number.
+    let said = "2> cannot serve metrics at 127.0.0.1:PORT: Address already in use (os error 98); \
+                choose another port, or an address of this machine\n[exit code 1]";
+    let transcript = ended.transcript();
+    assert!(transcript.contains(said), "{transcript}");
 }
 
 #[test]

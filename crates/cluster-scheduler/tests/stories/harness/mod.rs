@@ -220,6 +220,7 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         transport: Transport::Tls,
         pools: [FileName::new("pool").unwrap()].into(),
         default_clients: Vec::new(),
+        metrics: None,
     }
 }
 

@@ -113,6 +113,8 @@ struct WorkerObject {
     stop: Notify,
     told_to_update: Cell<bool>,
     last: RefCell<Option<Description>>,
+    /// `None` while it does not answer when asked for metrics.
+    metrics: RefCell<Option<Result<Metric, RpcError>>>,
 }
 
 impl MockWorker {
@@ -138,6 +140,7 @@ impl MockWorker {
             stop: Notify::new(),
             told_to_update: Cell::new(false),
             last: RefCell::default(),
+            metrics: RefCell::new(Some(Err(RpcError::failed("no metrics here")))),
         });
         let registration = Registration::from_client(connected.client.clone());
         let worker = Worker::serve(Rc::clone(&object));
@@ -168,6 +171,11 @@ impl MockWorker {
             self.object.told_to_update.get()
         })
         .await;
+    }
+
+    /// Decides what it answers when asked for metrics; `None` for nothing at all.
+    pub(crate) fn on_metrics(&self, answer: Option<Result<Metric, RpcError>>) {
+        self.object.metrics.replace(answer);
     }
 
     /// Returns what it was told to do last.
@@ -216,8 +224,14 @@ async fn run(
 }
 
 impl ServeWorker for WorkerObject {
-    async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
-        Err(RpcError::failed("no metrics here"))
+    async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
+        let metrics = self.metrics.borrow().clone();
+        let mut metric = match metrics {
+            Some(metrics) => metrics?,
+            None => std::future::pending().await,
+        };
+        metric.data += &format!("# {source:?}\n");
+        Ok(metric)
     }
 
     async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
@@ -232,8 +246,12 @@ impl ServeWorker for WorkerObject {
         }
     }
 
-    async fn additional_metric(self: Rc<Self>, _: String) -> Result<Option<Metric>, RpcError> {
-        Ok(None)
+    async fn additional_metric(self: Rc<Self>, name: String) -> Result<Option<Metric>, RpcError> {
+        let known = name == "raid";
+        Ok(known.then(|| Metric {
+            content_type: "text/raid".to_owned(),
+            data: "raid 1\n".to_owned(),
+        }))
     }
 }
 

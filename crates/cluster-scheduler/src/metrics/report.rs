@@ -1,0 +1,313 @@
+//! The scheduler's own page.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pool::{ByPriority, Stats};
+use vat::{Counters, Traffic};
+
+use super::History;
+use super::history::Histogram;
+use super::page::{Family, Kind, Page};
+use super::stalls::Stalls;
+use crate::cluster::Cluster;
+use crate::db::WriterStats;
+
+/// What upstream calls the backlog among the queues. A worker may be called so, too.
+const INCOMING: &str = "incoming";
+
+/// Everything that the page is made from.
+pub(crate) struct Report {
+    pub(crate) version: &'static str,
+    /// In the order of their names.
+    pub(crate) pools: Vec<PoolReport>,
+    pub(crate) traffic: Traffic,
+    pub(crate) database: WriterStats,
+    pub(crate) stalls: Histogram,
+    /// How long this process has computed, and when it started, in seconds since 1970.
+    pub(crate) cpu: Duration,
+    pub(crate) started: i64,
+}
+
+/// One pool's share of it.
+pub(crate) struct PoolReport {
+    pub(crate) name: String,
+    pub(crate) stats: Stats,
+    pub(crate) history: History,
+    /// How many seconds the oldest ticket has waited that no worker has taken; 0 if there is none.
+    pub(crate) oldest_wait: f64,
+}
+
+impl Report {
+    pub(crate) fn take(cluster: &Cluster, counters: &Counters, stalls: &Stalls) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            pools: cluster.pools().values().map(|pool| pool.report()).collect(),
+            traffic: counters.read(),
+            database: cluster.database(),
+            stalls: stalls.read(),
+            cpu: cpu_time(),
+            started: cluster.started().0,
+        }
+    }
+
+    /// Returns the page.
+    pub(crate) fn text(&self) -> String {
+        let mut page = Page::default();
+        self.jobs(&mut page);
+        self.times(&mut page);
+        self.workers(&mut page);
+        self.queues(&mut page);
+        self.connections(&mut page);
+        self.database(&mut page);
+        self.process(&mut page);
+        page.into_text()
+    }
+
+    fn jobs(&self, page: &mut Page) {
+        let help = "Number of jobs submitted to the pool";
+        let mut family = page.family("ocluster_pool_jobs_submitted_total", Kind::Counter, help);
+        self.each(&mut family, |pool| pool.stats.submitted);
+        let help = "Number of jobs cancelled while queued";
+        let mut family = page.family("ocluster_pool_jobs_cancelled_total", Kind::Counter, help);
+        self.each(&mut family, |pool| pool.stats.cancelled);
+        let help = "Number of jobs accepted by workers";
+        let mut family = page.family("ocluster_pool_jobs_accepted_total", Kind::Counter, help);
+        self.each(&mut family, |pool| pool.stats.accepted);
+
+        let help = "Number of accepted jobs that have ended, by how";
+        let mut family = page.family("ocluster_pool_jobs_ended_total", Kind::Counter, help);
+        for PoolReport { name, history, .. } in &self.pools {
+            for (result, count) in [
+                ("ok", history.succeeded),
+                ("fail", history.failed),
+                ("cancelled", history.cancelled),
+                ("lost", history.lost),
+            ] {
+                family.sample(&[("pool", name), ("result", result)], count);
+            }
+        }
+    }
+
+    fn times(&self, page: &mut Page) {
+        let help = "Time that accepted jobs were queued";
+        let mut family = page.family("ocluster_pool_job_wait_seconds", Kind::Histogram, help);
+        for PoolReport { name, history, .. } in &self.pools {
+            family.histogram(&[("pool", name)], &history.waited);
+        }
+        let help = "Time from acceptance to the end of jobs that have ended";
+        let mut family = page.family("ocluster_pool_job_run_seconds", Kind::Histogram, help);
+        for PoolReport { name, history, .. } in &self.pools {
+            family.histogram(&[("pool", name)], &history.ran);
+        }
+        let help = "Time that the oldest queued job has waited, 0 if there is none";
+        let mut family = page.family("ocluster_pool_oldest_queued_seconds", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.oldest_wait);
+    }
+
+    fn workers(&self, page: &mut Page) {
+        let help = "Number of connected workers";
+        let mut family = page.family("ocluster_pool_workers_connected", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.stats.connected);
+        let help = "Aggregate capacity of connected workers";
+        let mut family = page.family("ocluster_pool_workers_capacity", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.stats.capacity);
+        let help = "Number of workers ready to accept a new job";
+        let mut family = page.family("ocluster_pool_workers_ready", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.stats.ready);
+        let help = "Number of connected workers set to inactive";
+        let mut family = page.family("ocluster_pool_workers_paused", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.stats.paused);
+
+        let help = "Number of jobs that the worker runs";
+        let mut family = page.family("ocluster_pool_worker_running_jobs", Kind::Gauge, help);
+        for PoolReport { name, stats, .. } in &self.pools {
+            for worker in &stats.workers {
+                let labels = [("pool", name.as_str()), ("worker", worker.name.as_str())];
+                family.sample(&labels, worker.running);
+            }
+        }
+
+        let help = "Number of times that a worker registered";
+        let mut family = page.family("ocluster_pool_registrations_total", Kind::Counter, help);
+        self.each(&mut family, |pool| pool.history.registrations);
+        let help = "Number of times that a worker registered which had been known before";
+        let mut family = page.family("ocluster_pool_reconnections_total", Kind::Counter, help);
+        self.each(&mut family, |pool| pool.history.reconnections);
+    }
+
+    fn queues(&self, page: &mut Page) {
+        let help = "Number of queued jobs, in the backlog (incoming) or assigned to a worker";
+        let mut family = page.family("ocluster_pool_queue_length", Kind::Gauge, help);
+        for PoolReport { name, stats, .. } in &self.pools {
+            for (queue, ByPriority { high, low }) in queues(stats) {
+                let labels = |priority| {
+                    [
+                        ("pool", name.as_str()),
+                        ("priority", priority),
+                        ("queue", queue),
+                    ]
+                };
+                family.sample(&labels("high"), high);
+                family.sample(&labels("low"), low);
+            }
+        }
+        let help = "Number of the client's jobs that are queued";
+        let mut family = page.family(
+            "ocluster_scheduler_client_submitted_jobs",
+            Kind::Gauge,
+            help,
+        );
+        for PoolReport { name, stats, .. } in &self.pools {
+            for client in &stats.clients {
+                let id = client.id.as_str();
+                let labels = |priority| {
+                    [
+                        ("client", id),
+                        ("pool", name.as_str()),
+                        ("priority", priority),
+                    ]
+                };
+                family.sample(&labels("high"), client.queued.high);
+                family.sample(&labels("low"), client.queued.low);
+            }
+        }
+    }
+
+    fn connections(&self, page: &mut Page) {
+        let Traffic {
+            connections,
+            connections_opened,
+            connections_rejected,
+            messages_in,
+            messages_out,
+            bytes_in,
+            bytes_out,
+        } = self.traffic;
+        let gauge = Kind::Gauge;
+        let counter = Kind::Counter;
+        for (name, kind, help, value) in [
+            (
+                "capnp_net_connections",
+                gauge,
+                "Number of live Cap'n Proto connections",
+                connections,
+            ),
+            (
+                "ocluster_connections_opened_total",
+                counter,
+                "Number of connections that were made",
+                connections_opened,
+            ),
+            (
+                "ocluster_connections_rejected_total",
+                counter,
+                "Number of connections given up before they were made",
+                connections_rejected,
+            ),
+            (
+                "capnp_net_messages_inbound_received_total",
+                counter,
+                "Number of messages received",
+                messages_in,
+            ),
+            (
+                "capnp_net_messages_outbound_enqueued_total",
+                counter,
+                "Number of messages sent, or waiting to be",
+                messages_out,
+            ),
+            (
+                "ocluster_connections_received_bytes_total",
+                counter,
+                "Number of bytes received, without those of TLS",
+                bytes_in,
+            ),
+            (
+                "ocluster_connections_sent_bytes_total",
+                counter,
+                "Number of bytes sent, without those of TLS",
+                bytes_out,
+            ),
+        ] {
+            page.family(name, kind, help).sample(&[], value);
+        }
+    }
+
+    fn database(&self, page: &mut Page) {
+        let WriterStats {
+            queued,
+            unsaved,
+            is_failing,
+            commits,
+            failures,
+            commit_time,
+        } = self.database;
+        let help = "Number of writes that wait for the disk";
+        page.family("ocluster_database_queued_writes", Kind::Gauge, help)
+            .sample(&[], queued);
+        let help = "Number of writes that failed and will be tried again";
+        page.family("ocluster_database_unsaved_writes", Kind::Gauge, help)
+            .sample(&[], unsaved);
+        let help = "Whether the last write to the database failed";
+        page.family("ocluster_database_failing", Kind::Gauge, help)
+            .sample(&[], u8::from(is_failing));
+        let help = "Number of commits that failed";
+        page.family(
+            "ocluster_database_commits_failed_total",
+            Kind::Counter,
+            help,
+        )
+        .sample(&[], failures);
+        let help = "Time spent committing to the database";
+        page.family("ocluster_database_commit_seconds", Kind::Summary, help)
+            .summary(&[], commits, commit_time.as_secs_f64());
+    }
+
+    fn process(&self, page: &mut Page) {
+        let help = "How much later than asked for the event loop wakes a task";
+        page.family("ocluster_event_loop_delay_seconds", Kind::Histogram, help)
+            .histogram(&[], &self.stalls);
+        let help = "Always 1; the version is in the label";
+        page.family("ocluster_build_info", Kind::Gauge, help)
+            .sample(&[("version", self.version)], 1);
+        let help = "Total user and system CPU time spent in seconds";
+        page.family("process_cpu_seconds_total", Kind::Counter, help)
+            .sample(&[], self.cpu.as_secs_f64());
+        let help = "Start time of the process since unix epoch in seconds";
+        page.family("process_start_time_seconds", Kind::Gauge, help)
+            .sample(&[], self.started);
+    }
+
+    /// Writes one sample for each pool.
+    fn each<V: std::fmt::Display>(
+        &self,
+        family: &mut Family<'_>,
+        value: impl Fn(&PoolReport) -> V,
+    ) {
+        for pool in &self.pools {
+            family.sample(&[("pool", &pool.name)], value(pool));
+        }
+    }
+}
+
+/// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is called
+/// as the backlog is counted with it.
+fn queues(stats: &Stats) -> BTreeMap<&str, ByPriority> {
+    let mut queues = BTreeMap::from([(INCOMING, stats.backlog)]);
+    for worker in &stats.workers {
+        let queue = queues.entry(worker.name.as_str()).or_default();
+        queue.high += worker.queued.high;
+        queue.low += worker.queued.low;
+    }
+    queues
+}
+
+fn cpu_time() -> Duration {
+    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(usage.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(usage.tv_nsec).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

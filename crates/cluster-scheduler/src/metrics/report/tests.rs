@@ -1,0 +1,103 @@
+//! The whole page of a known state, as scrapers get it.
+
+use std::time::Duration;
+
+use expect_test::expect_file;
+use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
+use vat::Traffic;
+
+use super::{PoolReport, Report};
+use crate::db::WriterStats;
+use crate::metrics::history::{Histogram, History, JobEnd};
+
+/// Returns two pools, of which one has seen everything, with names that nobody would choose.
+fn report() -> Report {
+    let queued = |high, low| ByPriority { high, low };
+    let worker = |name, queued, running| WorkerStats {
+        name: WorkerName::new(name).unwrap(),
+        queued,
+        running,
+    };
+    let stats = Stats {
+        submitted: 12,
+        cancelled: 1,
+        accepted: 6,
+        connected: 2,
+        capacity: 8,
+        ready: 0,
+        paused: 1,
+        backlog: queued(1, 2),
+        workers: vec![
+            worker(r#"a "quoted" \ one"#, queued(0, 1), 2),
+            worker("incoming", queued(3, 4), 0),
+        ],
+        clients: vec![ClientStats {
+            id: ClientId::new("älice").unwrap(),
+            queued: queued(4, 7),
+        }],
+    };
+    let mut history = History::default();
+    history.registered(false);
+    history.registered(true);
+    history.waited.add(0.25);
+    history.waited.add(200_000.0);
+    history.job_ended(JobEnd::Succeeded, 30.5);
+    history.job_ended(JobEnd::Failed, 5.0);
+    let mut stalls = Histogram::new(&[0.01, 1.0]);
+    stalls.add(0.5);
+    Report {
+        version: "1.2.3",
+        pools: vec![
+            PoolReport {
+                name: "busy".to_owned(),
+                stats,
+                history,
+                oldest_wait: 90.5,
+            },
+            PoolReport {
+                name: r"C:\idle".to_owned(),
+                stats: Stats::default(),
+                history: History::default(),
+                oldest_wait: 0.0,
+            },
+        ],
+        traffic: Traffic {
+            connections: 1,
+            connections_opened: 2,
+            connections_rejected: 3,
+            messages_in: 4,
+            messages_out: 5,
+            bytes_in: 6,
+            bytes_out: 7,
+        },
+        database: WriterStats {
+            queued: 1,
+            unsaved: 2,
+            is_failing: true,
+            commits: 3,
+            failures: 1,
+            commit_time: Duration::from_millis(1500),
+        },
+        stalls,
+        cpu: Duration::from_millis(2_250),
+        started: 1_600_000_000,
+    }
+}
+
+#[test]
+fn the_page() {
+    expect_file!["page.txt"].assert_eq(&report().text());
+}
+
+#[test]
+fn no_series_is_there_twice() {
+    let text = report().text();
+    let mut series: Vec<_> = text
+        .lines()
+        .filter_map(|line| Some(line.rsplit_once(' ')?.0))
+        .collect();
+    series.sort_unstable();
+    let all = series.len();
+    series.dedup();
+    assert_eq!(series.len(), all);
+}

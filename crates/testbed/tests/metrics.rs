@@ -1,0 +1,144 @@
+//! What those who watch over a cluster see of it: with Prometheus' own programs, from a scheduler and a worker that run.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+use rig::{Rig, find_program, wait_for};
+use rustix::process::Signal;
+use testbed::{PATIENCE, POOL, Site};
+
+/// Returns where the site's scheduler serves metrics.
+fn scheduler(site: &Site) -> Result<SocketAddr> {
+    let log = site.cluster.log("scheduler")?;
+    let (_, rest) = log
+        .split_once("Serving metrics at http://")
+        .with_context(|| log.clone())?;
+    let (address, _) = rest.split_once("/metrics").with_context(|| log.clone())?;
+    Ok(address.parse()?)
+}
+
+/// Returns the status line and headers, and the body.
+fn get(address: SocketAddr, path: &str) -> Result<(String, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    let (head, body) = text.split_once("\r\n\r\n").with_context(|| text.clone())?;
+    Ok((head.to_owned(), body.to_owned()))
+}
+
+/// Checks that `promtool` has nothing to say about a page.
+fn check_page(page: &str) -> Result<()> {
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    promtool
+        .stdin
+        .take()
+        .context("no standard input")?
+        .write_all(page.as_bytes())?;
+    let said = promtool.wait_with_output()?;
+    let text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+    ensure!(
+        said.status.success() && text.is_empty(),
+        "promtool: {text}\nof:\n{page}"
+    );
+    Ok(())
+}
+
+fn can_run(name: &str) -> Option<Rig> {
+    let rig = Rig::or_not_run(name)?;
+    if find_program("promtool").is_some() && find_program("prometheus").is_some() {
+        return Some(rig);
+    }
+    rig::report_not_run(
+        name,
+        "promtool and prometheus, of Debian's package prometheus",
+    );
+    None
+}
+
+#[test]
+fn prometheus_understands_every_page() -> Result<()> {
+    let Some(rig) = can_run("prometheus_understands_every_page") else {
+        return Ok(());
+    };
+    // A pool that can be called so will be.
+    let mut site = Site::start(&rig, &[POOL, r#"a "quoted" \ pool"#])?;
+    let worker = site.worker("w1", &[])?;
+    site.dockerfile("FROM busybox\n")?
+        .run()?
+        .check(0, &["Job succeeded"]);
+    let address = scheduler(&site)?;
+    let worker_path = format!("/pool/{POOL}/worker/w1/metrics");
+
+    let (head, page) = get(address, "/metrics")?;
+    ensure!(head.starts_with("HTTP/1.0 200"), "{head}");
+    let ended = format!(r#"ocluster_pool_jobs_ended_total{{pool="{POOL}",result="ok"}} 1"#);
+    ensure!(page.contains(&ended), "{page}");
+    ensure!(page.contains(r#"{pool="a \"quoted\" \\ pool"}"#), "{page}");
+    check_page(&page)?;
+    let (head, page) = get(address, &worker_path)?;
+    ensure!(head.starts_with("HTTP/1.0 200"), "{head}");
+    ensure!(
+        page.contains("ocluster_worker_jobs_accepted_total 1"),
+        "{page}"
+    );
+    check_page(&page)?;
+
+    // A worker that keeps its connection but does not answer is shown as such.
+    site.cluster.signal(worker.process(), Signal::STOP)?;
+    let (head, body) = get(address, &worker_path)?;
+    ensure!(head.starts_with("HTTP/1.0 500"), "{head}");
+    ensure!(body == "Error: Worker metrics collection failed", "{body}");
+    site.cluster.signal(worker.process(), Signal::CONT)?;
+    let (head, _) = get(address, &worker_path)?;
+    ensure!(head.starts_with("HTTP/1.0 200"), "{head}");
+    site.finish()
+}
+
+#[test]
+fn prometheus_scrapes_scheduler_and_worker() -> Result<()> {
+    let Some(rig) = can_run("prometheus_scrapes_scheduler_and_worker") else {
+        return Ok(());
+    };
+    let site = Site::with_workers(&rig, &["w1"])?;
+    let target = scheduler(&site)?;
+    site.write(
+        "prometheus.yml",
+        format!(
+            "global: {{scrape_interval: 1s}}\n\
+             scrape_configs:\n\
+             - {{job_name: scheduler, static_configs: [{{targets: ['{target}']}}]}}\n\
+             - {{job_name: worker, metrics_path: /pool/{POOL}/worker/w1/metrics, static_configs: [{{targets: ['{target}']}}]}}\n"
+        ),
+    )?;
+    // Free now, and nobody else's a moment later.
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let program = find_program("prometheus").context("no prometheus")?;
+    let prometheus = site.begin(&format!(
+        "{} --config.file=prometheus.yml --storage.tsdb.path=tsdb --web.listen-address={address}",
+        program.display()
+    ))?;
+    for (job, metric) in [
+        ("scheduler", "ocluster_pool_workers_connected"),
+        ("worker", "ocluster_worker_jobs_accepted_total"),
+    ] {
+        let path = format!("/api/v1/query?query={metric}%7Bjob=%22{job}%22%7D");
+        let scraped = wait_for(metric, PATIENCE, || {
+            let answer = get(address, &path).map(|(_, body)| body);
+            Ok(answer
+                .is_ok_and(|body| body.contains(r#""value":["#))
+                .then_some(()))
+        });
+        scraped.with_context(|| prometheus.so_far())?;
+    }
+    drop(prometheus);
+    site.finish()
+}
