@@ -149,7 +149,9 @@ pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
             Some(bytes) => memory.write_all(bytes)?,
         }
     }
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    // Not `WRITE`, which also forbids what was mapped before, and fails now and then while the kernel is still busy with the
+    // pages. Nothing was mapped.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&memory, seals)?;
     // What is open for writing cannot be run.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
