@@ -18,7 +18,7 @@ use rustix::process::{
 
 use super::executor::{ExecFailure, OwnExecutor};
 use super::terminal::Terminal;
-use super::{Report, finishing, home, kernel};
+use super::{Report, finishing, hierarchies, home, kernel};
 use crate::sandbox::runtime::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
@@ -28,6 +28,7 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
         Input::Inherited | Input::Terminal => None,
     };
     prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
+    hierarchies::hide_others().map_err(|error| describe("hiding cgroups", &error))?;
     let spec = complete_config(bundle)?;
     if let Some(calls) = spec
         .linux()

@@ -10,6 +10,7 @@ mod devices;
 mod executor;
 mod finishing;
 mod helper;
+mod hierarchies;
 mod home;
 mod kernel;
 mod terminal;
