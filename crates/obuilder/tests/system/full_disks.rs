@@ -60,7 +60,11 @@ fn hungry() -> [String; 4] {
     let on_early = |op: &str| format!("((from {BASE}) (shell /bin/sh -c) {EARLY} {op})");
     let run = |command: &str| on_early(&format!(r#"(run (shell "{command}"))"#));
     [
-        run(&format!("busybox head -c {LARGE} /dev/zero > /large")),
+        // It says what the system says, where others say that there was an error.
+        run(&format!(
+            "busybox dd if=/dev/zero of=/large bs=65536 count={}",
+            LARGE / 65536
+        )),
         // All of it goes into the log.
         run(&format!("busybox yes | busybox head -c {LARGE}")),
         on_early("(copy (src large) (dst /))"),
