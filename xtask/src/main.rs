@@ -21,7 +21,7 @@ usage: cargo xtask COMMAND
            (--programs FOLDER: with programs that have been built before)
   test     Run every test, with a real Docker engine, registry and git servers
            (test ARGS: those that `cargo test ARGS` would run, and nothing else)
-  bench    Measure OBuilder beside Docker's two builders (takes a quarter of an hour)
+  bench    Measure OBuilder beside Docker's two builders (takes ten minutes)
   codegen  Generate the Rust code for api/*.capnp
 ";
 

@@ -1,8 +1,8 @@
 //! Which cgroups a container joins, where they are of the first version: the two that matter.
 //!
 //! There are a dozen hierarchies, and joining one takes the kernel up to a millisecond. A container needs `devices`, which says
-//! what it may use, and `freezer`, in which its processes can be found by no one's leave. In all others it stays where this
-//! process is, with the limits of the service that it belongs to.
+//! what it may use, and `freezer`, by which its processes are found from outside. In all others it stays where this process
+//! is, with the limits of the service that it belongs to.
 
 use std::fs;
 use std::io;
