@@ -15,6 +15,7 @@ pub mod obuilder;
 pub mod obuilder_args;
 pub mod ocluster;
 pub mod program;
+pub mod programs;
 pub mod quote;
 pub mod scheduler;
 pub mod signals;

@@ -84,20 +84,24 @@ pub enum NotParsed {
     Refused(CommandError),
 }
 
+/// Returns the command line that the program `name` takes.
+pub fn command<A: CommandFactory>(name: &'static str) -> clap::Command {
+    A::command()
+        .name(name)
+        .bin_name(name)
+        .infer_subcommands(true)
+        .infer_long_args(true)
+        .max_term_width(HELP_WIDTH)
+}
+
 /// Parses a command line with the rules that all programs share: any unambiguous prefix of a command or of a long
 /// option will do, as upstream's users are used to.
 pub fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
 ) -> Result<A, NotParsed> {
-    let command = A::command()
-        .name(name)
-        .bin_name(name)
-        .infer_subcommands(true)
-        .infer_long_args(true)
-        .max_term_width(HELP_WIDTH);
     let args = args.into_iter().map(plain_help);
-    let parsed = command
+    let parsed = command::<A>(name)
         .try_get_matches_from(args)
         .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
     parsed.map_err(|error| match error.kind() {
