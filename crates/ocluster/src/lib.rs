@@ -14,6 +14,7 @@ pub mod logging;
 pub mod obuilder;
 pub mod obuilder_args;
 pub mod ocluster;
+pub mod open_files;
 pub mod program;
 pub mod programs;
 pub mod quote;

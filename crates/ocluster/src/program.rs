@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
+use crate::open_files;
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -46,6 +47,7 @@ where
     if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
         return code;
     }
+    open_files::allow_many();
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
         Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
