@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
+use crate::output;
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -194,6 +195,9 @@ fn finish(name: &'static str, outcome: Result<(), CommandError>) -> ExitCode {
         Err(error) => {
             if error.kind != Kind::OutputClosed {
                 complain(&error.render(name));
+                if output::asks_for_json(std::env::args_os()) {
+                    output::print_failure(&error);
+                }
             }
             ExitCode::from(error.kind.exit_code())
         }
