@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
 use crate::open_files;
+use crate::output;
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -196,6 +197,9 @@ fn finish(name: &'static str, outcome: Result<(), CommandError>) -> ExitCode {
         Err(error) => {
             if error.kind != Kind::OutputClosed {
                 complain(&error.render(name));
+                if output::asks_for_json(std::env::args_os()) {
+                    output::print_failure(&error);
+                }
             }
             ExitCode::from(error.kind.exit_code())
         }

@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
 use crate::program::{print, print_line};
 
@@ -18,8 +18,8 @@ pub(super) struct Args {
     terse: bool,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let pool = positionals.optional("POOL")?;
     let worker = positionals.optional("WORKER")?;
     positionals.finish()?;

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
+use crate::human::table;
 
 /// Show how much room the store has
 #[derive(clap::Args, Debug)]

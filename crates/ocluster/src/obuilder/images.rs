@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use obuilder::image::{Import, Imported, Library, Platform};
 use serde_json::{Value, json};
 
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::store_args::{StoreArgs, library};
 use crate::capability_args::require_file;
 use crate::error::CommandError;
+use crate::human::table;
 use crate::program;
 use crate::quote::quoted;
 use crate::status_line::StatusLine;

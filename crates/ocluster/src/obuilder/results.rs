@@ -11,11 +11,12 @@ use obuilder::StepId;
 use obuilder::builder::Builder;
 use serde_json::json;
 
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
 use crate::error::CommandError;
+use crate::human::table;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
