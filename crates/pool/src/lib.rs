@@ -71,7 +71,9 @@ pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
 pub use share::{Cost, Estimate, Rate, RateError};
-pub use snapshot::{ClientView, DisconnectedView, Item, Items, MainView, Snapshot, WorkerView};
+pub use snapshot::{
+    ClientView, DisconnectedView, Item, Items, MainView, RunningView, Snapshot, WorkerView,
+};
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Place, Ticket};
 pub use time::Time;

@@ -43,6 +43,12 @@ impl InactiveReasons {
         self.0 & bit(reason) != 0
     }
 
+    /// Walks them, in the order in which they are printed.
+    pub fn iter(self) -> impl Iterator<Item = InactiveReason> {
+        let all = ALL.iter().map(|(reason, _)| *reason);
+        all.filter(move |reason| self.contains(*reason))
+    }
+
     /// Returns these reasons and `reason`.
     #[must_use]
     pub fn with(self, reason: InactiveReason) -> Self {

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod details;
 mod metrics;
 mod operators;
 mod scheduling;
