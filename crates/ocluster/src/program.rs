@@ -10,8 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
-use crate::open_files;
-use crate::output;
+use crate::{completion, open_files, output};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -48,6 +47,9 @@ where
     if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
         return code;
     }
+    if completion::answered(|| command::<A>(name)) {
+        return ExitCode::SUCCESS;
+    }
     open_files::allow_many();
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
@@ -65,7 +67,9 @@ where
 }
 
 /// Runs `main` on the current thread, where everything that holds a capability stays.
-fn block_on(main: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+pub(crate) fn block_on<T>(
+    main: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
