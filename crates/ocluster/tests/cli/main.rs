@@ -2,6 +2,7 @@
 
 mod admin;
 mod cluster;
+mod doctor;
 mod harness;
 mod help;
 mod jobs;
