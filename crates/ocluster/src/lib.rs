@@ -18,6 +18,7 @@ pub mod logging;
 pub mod obuilder;
 pub mod obuilder_args;
 pub mod ocluster;
+pub mod open_files;
 pub mod output;
 pub mod positionals;
 pub mod program;

@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
-use crate::{completion, output};
+use crate::{completion, open_files, output};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -50,6 +50,7 @@ where
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
+    open_files::allow_many();
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
         Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
