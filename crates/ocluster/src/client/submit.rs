@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
+use cluster_client::LogReader;
 use tokio::io::AsyncWriteExt as _;
 use vat::Session;
 
 use super::description::Request;
-use super::tail::{self, TailError};
 use super::waiting;
 use crate::connect::connect;
 use crate::error::{CommandError, Kind};
@@ -83,8 +83,8 @@ impl Watched {
         };
         match copied {
             Ok(()) => Ok(()),
-            Err(TailError::Sink(error)) => Err(CommandError::from_output(&error)),
-            Err(TailError::Log(error)) => {
+            Err(CopyError::Output(error)) => Err(CommandError::from_output(&error)),
+            Err(CopyError::Log(error)) => {
                 let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
             }
@@ -142,13 +142,23 @@ impl Watched {
     }
 }
 
+/// Why a log was not copied to its end.
+enum CopyError {
+    /// The worker, or the scheduler between us, did not give it.
+    Log(RpcError),
+    /// Nobody takes our output.
+    Output(std::io::Error),
+}
+
 /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
-async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), TailError<std::io::Error>> {
+async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), CopyError> {
     let mut stdout = tokio::io::stdout();
-    tail::copy(job, tail::WINDOW, async |bytes: &[u8]| {
+    let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
+    while let Some(bytes) = log.next().await.map_err(CopyError::Log)? {
         line.retire();
-        stdout.write_all(bytes).await?;
-        stdout.flush().await
-    })
-    .await
+        let written = stdout.write_all(&bytes).await;
+        written.map_err(CopyError::Output)?;
+        stdout.flush().await.map_err(CopyError::Output)?;
+    }
+    Ok(())
 }
