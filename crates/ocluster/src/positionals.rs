@@ -35,12 +35,7 @@ pub enum CapFile {
 /// Returns `command`, and the commands below it, with each positional argument spelled out in the place of their list.
 pub fn spelled_out(command: Command, cap: CapFile) -> Command {
     let command = command.mut_subcommands(|below| spelled_out(below, cap));
-    if !command.get_positionals().any(|arg| arg.get_id() == LIST) {
-        return command;
-    }
-    let usage = command.get_overridden_usage().map(ToString::to_string);
-    let named = in_usage(usage.as_deref().unwrap_or_default());
-    let mut args = named
+    let mut args = of(&command)
         .into_iter()
         .filter(|positional| cap == CapFile::First || positional.name != "CAP");
     let Some(first) = args.next() else {
@@ -54,11 +49,22 @@ pub fn spelled_out(command: Command, cap: CapFile) -> Command {
 
 /// A positional argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Positional {
-    name: &'static str,
-    help: &'static str,
+pub struct Positional {
+    /// The name it has in usage lines.
+    pub name: &'static str,
+    /// What it is.
+    pub help: &'static str,
     /// Whether there may be more of it.
-    many: bool,
+    pub many: bool,
+}
+
+/// Returns the positional arguments of a command that takes them as a list, and nothing for others.
+pub fn of(command: &Command) -> Vec<Positional> {
+    if !command.get_positionals().any(|arg| arg.get_id() == LIST) {
+        return Vec::new();
+    }
+    let usage = command.get_overridden_usage().map(ToString::to_string);
+    in_usage(usage.as_deref().unwrap_or_default())
 }
 
 impl Positional {

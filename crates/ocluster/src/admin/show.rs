@@ -7,8 +7,8 @@ use super::Common;
 use super::service::{Service, failed};
 use super::state;
 use crate::error::CommandError;
-use crate::human::{self, counted, table};
-use crate::json::pools::{Connection, InactiveReason, Job, OneWorker, Pool, Pools, Worker};
+use crate::human::{self, table};
+use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
 use crate::output::Format;
 use crate::program::print;
 use crate::quote::printable;
@@ -121,102 +121,81 @@ fn running(workers: &[Worker]) -> String {
     for worker in workers {
         for job in worker.connection.iter().flat_map(|there| &there.running) {
             let mut row = vec![format!("  {}", printable(&worker.name))];
-            row.extend(job_row(job));
+            row.extend(job_row("", job));
             rows.push(row);
         }
     }
-    section("running:", "  WORKER", rows)
+    format!("running:\n{}", job_table(&["  WORKER", "TICKET"], rows))
 }
 
-fn section(title: &str, first_column: &str, mut rows: Vec<Vec<String>>) -> String {
+/// Returns rows that end as [`job_row`] gives them, below the headings of their columns, of which `first` are the first.
+fn job_table(first: &[&str], mut rows: Vec<Vec<String>>) -> String {
     if !rows.is_empty() {
-        let columns = [first_column, "TICKET", "CLIENT", "FOR", "CACHE HINT"];
-        rows.insert(0, columns.map(str::to_owned).to_vec());
+        let columns = first.iter().chain(&["CLIENT", "FOR", "CACHE HINT"]);
+        rows.insert(0, columns.map(|column| (*column).to_owned()).collect());
     }
-    format!("{title}\n{}", table(&rows))
+    table(&rows)
 }
 
-fn job_row(job: &Job) -> [String; 4] {
+fn job_row(indent: &str, job: &Job) -> Vec<String> {
     let hint = match job.cache_hint.as_str() {
         "" => "(no cache hint)".to_owned(),
-        hint => printable(hint).to_string(),
+        hint => printable(hint),
     };
     let urgent = if job.urgent { " (urgent)" } else { "" };
-    [
-        job.ticket.to_string(),
-        printable(&job.client).to_string(),
+    vec![
+        format!("{indent}{}", job.ticket),
+        printable(&job.client),
         duration(job.running_seconds),
         format!("{hint}{urgent}"),
     ]
 }
 
-/// Returns what is known about one worker, a line each.
+/// Returns what is known about one worker, a line each, and then its jobs.
 fn details(worker: &Worker) -> String {
-    let registrations = |count: u64| match count {
-        1 => String::new(),
-        count => format!(", registered {count} times since the scheduler started"),
-    };
-    match (worker, worker.registrations) {
-        // A scheduler that cannot tell.
-        (_, None) => match worker.connected {
-            true => "  connected\n".to_owned(),
-            false => "  disconnected\n".to_owned(),
-        },
-        (
-            Worker {
-                connection: Some(there),
-                ..
-            },
-            Some(count),
-        ) => {
-            let connected = format!(
-                "  connected for {} from {}{}\n",
-                duration(there.registered_seconds),
-                printable(&there.address),
-                registrations(count)
+    let mut rows = Vec::new();
+    let mut say = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
+    match (&worker.connection, worker.left_seconds) {
+        (Some(there), _) => {
+            let address = printable(&there.address);
+            let connected = duration(there.registered_seconds);
+            say("connected", format!("for {connected}, from {address}"));
+            say("takes jobs", takes_jobs(&there.inactive));
+            say(
+                "running",
+                format!("{} of {}", there.running.len(), there.capacity),
             );
-            connected + &connected_details(there)
+            say("in its queue", there.queued.to_string());
+            say("finished", format!("{} since it connected", there.finished));
+            // A moment is how long any answer takes.
+            if there.silent_seconds >= 1.0 {
+                say("silent", format!("for {}", duration(there.silent_seconds)));
+            }
         }
-        (Worker { left_seconds, .. }, Some(count)) => match left_seconds {
-            Some(ago) => format!(
-                "  disconnected {} ago{}\n",
-                duration(*ago),
-                registrations(count)
-            ),
-            None => "  not seen since the scheduler started\n".to_owned(),
-        },
+        (None, Some(ago)) => say("connected", format!("no, it left {} ago", duration(ago))),
+        // The rest is for schedulers that can tell.
+        (None, None) if worker.connected => say("connected", "yes".to_owned()),
+        (None, None) => say("connected", "no".to_owned()),
     }
+    if let Some(count) = worker.registrations.filter(|&count| count != 1) {
+        say(
+            "registered",
+            format!("{count} times since the scheduler started"),
+        );
+    }
+    let jobs = worker.connection.iter().flat_map(|there| &there.running);
+    let jobs: Vec<Vec<String>> = jobs.map(|job| job_row("    ", job)).collect();
+    table(&rows) + &job_table(&["    TICKET"], jobs)
 }
 
-fn connected_details(there: &Connection) -> String {
-    let takes = match there.inactive.as_slice() {
+fn takes_jobs(inactive: &[InactiveReason]) -> String {
+    match inactive {
         [] => "yes".to_owned(),
         reasons => {
             let reasons: Vec<&str> = reasons.iter().copied().map(in_words).collect();
-            format!("no, {}", reasons.join(", "))
+            format!("no: {}", reasons.join(", "))
         }
-    };
-    let silent = match there.silent_seconds {
-        seconds if seconds < 1.0 => String::new(),
-        seconds => format!("  has not answered for {}\n", duration(seconds)),
-    };
-    let rows = there.running.iter().map(|job| {
-        let [ticket, client, duration, hint] = job_row(job);
-        vec![format!("    {ticket}"), client, duration, hint]
-    });
-    let mut rows: Vec<Vec<String>> = rows.collect();
-    if !rows.is_empty() {
-        let columns = ["    TICKET", "CLIENT", "FOR", "CACHE HINT"];
-        rows.insert(0, columns.map(str::to_owned).to_vec());
     }
-    format!(
-        "{silent}  takes jobs: {takes}\n  runs {} of {}, has finished {}, and {} more in its queue\n{}",
-        there.running.len(),
-        counted(usize::try_from(there.capacity).unwrap_or(usize::MAX), "job"),
-        there.finished,
-        there.queued,
-        table(&rows)
-    )
 }
 
 fn in_words(reason: InactiveReason) -> &'static str {
@@ -225,8 +204,8 @@ fn in_words(reason: InactiveReason) -> &'static str {
         InactiveReason::AdminPause => "paused until it is unpaused",
         InactiveReason::TemporaryPause => "paused until it reconnects or is unpaused",
         InactiveReason::ShuttingDown => "about to be updated",
-        InactiveReason::NotAnswering => "it does not answer",
-        InactiveReason::Other => "for a reason that this version does not know",
+        InactiveReason::NotAnswering => "not answering",
+        InactiveReason::Other => "a reason that this version does not know",
     }
 }
 

@@ -6,12 +6,16 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::error::CommandError;
-use crate::positionals::{self, CapFile};
+use crate::positionals;
 use crate::programs;
 
 /// Write the pages of the manual, one for each program and each command
+///
+/// They are dated today, or with the time in SOURCE_DATE_EPOCH.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// The directory to write them to, made if missing
@@ -33,26 +37,39 @@ const EXIT_CODES: &[(&str, &str)] = &[
 ];
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let dir = &args.dir;
+    let (dir, date) = (&args.dir, date());
     fs::create_dir_all(dir).map_err(|error| not_written(dir, &error))?;
     for program in programs::all() {
-        let mut program = positionals::spelled_out(program, CapFile::First);
-        program = program.disable_help_subcommand(true);
+        let mut program = program.disable_help_subcommand(true);
         program.build();
-        write(&program, None, dir)?;
+        write(&program, None, &date, dir)?;
     }
     Ok(())
 }
 
-fn write(command: &Command, above: Option<&str>, dir: &Path) -> Result<(), CommandError> {
+/// Returns the date on the pages: today, or the one that makers of packages set so that all their builds are the same.
+fn date() -> String {
+    let set = std::env::var("SOURCE_DATE_EPOCH").ok();
+    let seconds = set.and_then(|seconds| seconds.parse().ok());
+    let time = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    let time = time.unwrap_or_else(Timestamp::now);
+    time.to_zoned(TimeZone::UTC).date().to_string()
+}
+
+fn write(
+    command: &Command,
+    above: Option<&str>,
+    date: &str,
+    dir: &Path,
+) -> Result<(), CommandError> {
     for below in command
         .get_subcommands()
         .filter(|below| !below.is_hide_set())
     {
-        write(below, Some(name(command)), dir)?;
+        write(below, Some(name(command)), date, dir)?;
     }
     let path = dir.join(format!("{}.{SECTION}", name(command)));
-    let page = page(command, above).map_err(CommandError::caused)?;
+    let page = page(command, above, date).map_err(CommandError::caused)?;
     fs::write(&path, page).map_err(|error| not_written(&path, &error))
 }
 
@@ -66,10 +83,12 @@ fn name(command: &Command) -> &str {
 }
 
 /// Returns the page of a command, which belongs to the one `above` it.
-fn page(command: &Command, above: Option<&str>) -> std::io::Result<Vec<u8>> {
+fn page(command: &Command, above: Option<&str>, date: &str) -> std::io::Result<Vec<u8>> {
     let version = concat!("ocluster ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone())
+        .title(name(command).to_uppercase())
         .section(SECTION)
+        .date(date)
         .source(version)
         .manual("OCluster");
     let mut page = Vec::new();
@@ -77,6 +96,11 @@ fn page(command: &Command, above: Option<&str>) -> std::io::Result<Vec<u8>> {
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
+    let mut arguments = Roff::new();
+    let described = positionals::of(command).into_iter();
+    let described: Vec<(&str, &str)> = described.map(|one| (one.name, one.help)).collect();
+    list(&mut arguments, "ARGUMENTS", &described);
+    arguments.to_writer(&mut page)?;
     man.render_options_section(&mut page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
