@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use ocluster::json::{Output, Shape, schemas};
 use serde_json::{Map, Value};
 
+use super::json_example::examples;
 use super::markdown::{code, prose};
 
 pub(super) fn page() -> String {
@@ -32,6 +33,7 @@ fn section(page: &mut String, output: &Output) {
         true => "Failures, of every command".to_owned(),
         false => format!("{program} {command}"),
     };
+    let is_one_value = *shape == Shape::Object;
     let shape = match shape {
         Shape::Object => "One value.",
         Shape::Lines => "A value a line, as things happen.",
@@ -45,6 +47,15 @@ fn section(page: &mut String, output: &Output) {
         open: BTreeSet::new(),
     };
     known.describe(page, schema, 0);
+    page.push_str("\n```json\n");
+    for example in examples(schema, &known.definitions) {
+        let example = match is_one_value {
+            true => format!("{example:#}"),
+            false => example.to_string(),
+        };
+        page.push_str(&format!("{example}\n"));
+    }
+    page.push_str("```\n");
 }
 
 /// The definitions that a schema refers to by name.
@@ -143,12 +154,12 @@ impl Known {
     }
 }
 
-fn reference(schema: &Value) -> Option<String> {
+pub(super) fn reference(schema: &Value) -> Option<String> {
     let path = schema.get("$ref")?.as_str()?;
     Some(path.trim_start_matches("#/$defs/").to_owned())
 }
 
-fn variants(schema: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn variants(schema: &Value) -> impl Iterator<Item = &Value> {
     ["oneOf", "anyOf"]
         .into_iter()
         .filter_map(|key| schema.get(key)?.as_array())

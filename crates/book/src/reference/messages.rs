@@ -16,6 +16,7 @@ const CRATES: &[(&str, &str)] = &[
     ("vat", "Keys, cap files and connections"),
     ("ocluster", "Command lines"),
     ("cluster-api", "Calls"),
+    ("cluster-client", "Clients in Rust"),
     ("cluster-scheduler", "The scheduler"),
     ("pool", "Pools"),
     ("cluster-worker", "The worker"),

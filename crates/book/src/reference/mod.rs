@@ -2,6 +2,7 @@
 
 mod interfaces;
 mod json;
+mod json_example;
 mod markdown;
 mod messages;
 mod metrics;
