@@ -2,10 +2,13 @@
 
 mod admin;
 mod cluster;
+mod completion;
+mod errors;
 mod harness;
 mod help;
 mod jobs;
 mod json;
+mod man;
 mod mistakes;
 mod obuilder;
 mod readme;
