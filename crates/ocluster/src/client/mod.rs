@@ -3,6 +3,7 @@
 mod description;
 mod read_ahead;
 mod submit;
+mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
 mod tail;
@@ -46,6 +47,7 @@ enum Command {
     SubmitDocker(submit_docker::Args),
     #[command(name = "submit-obuilder")]
     SubmitOBuilder(submit_obuilder::Args),
+    SubmitCustom(submit_custom::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -53,6 +55,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     match args.command {
         Command::SubmitDocker(command) => submit::run(command.request(&args.connect)?).await,
         Command::SubmitOBuilder(command) => submit::run(command.request(&args.connect)?).await,
+        Command::SubmitCustom(command) => submit::run(command.request(&args.connect)?).await,
     }
 }
 

@@ -30,7 +30,7 @@ fn of_the_worker() {
 
 #[test]
 fn of_the_client() {
-    let commands = ["submit-docker", "submit-obuilder"];
+    let commands = ["submit-docker", "submit-obuilder", "submit-custom"];
     expect_file!["help/ocluster-client.txt"].assert_eq(&help("ocluster-client", &commands));
 }
 
