@@ -8,8 +8,8 @@ use std::str::FromStr;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, DockerConfig, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
-    WorkerConfig, WorkerName,
+    Capacity, CustomCommand, CustomExecutors, DockerConfig, Environment, Exit, Gigabytes,
+    JobWeight, MetricsUrl, Percent, PullPolicy, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -57,6 +57,13 @@ pub struct Args {
     docker: DockerArgs,
     #[command(flatten)]
     obuilder: OBuilderArgs,
+    /// Run custom jobs of a kind with a program, which reads the payload, works in the job's source and prints its log; may
+    /// be repeated. The words of the command are quoted as for a shell, but there is none
+    #[arg(long, value_name = "KIND=COMMAND")]
+    custom: Vec<CustomCommand>,
+    /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
+    #[arg(long = "job-weight", value_name = "REGEX=N")]
+    job_weights: Vec<JobWeight>,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
@@ -156,6 +163,7 @@ impl Args {
     fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
         let (cap, positionals) = self.connect.split(self.positionals)?;
         positionals.finish()?;
+        let environment = environment();
         let config = WorkerConfig {
             capacity: self.capacity,
             allow_push: self
@@ -165,12 +173,27 @@ impl Args {
                 .collect(),
             docker: self.docker.into(),
             obuilder: self.obuilder.config()?,
+            custom: custom_executors(self.custom, &environment)?,
+            job_weights: self.job_weights.into_iter().collect(),
             log_limit: u64::from(self.log_limit) << 20,
             additional_metrics: by_name(self.additional_metrics)?,
-            ..WorkerConfig::new(self.name, self.state_dir, environment())
+            ..WorkerConfig::new(self.name, self.state_dir, environment)
         };
         Ok((config, cap))
     }
+}
+
+/// Returns what runs custom jobs, by kind.
+fn custom_executors(
+    commands: Vec<CustomCommand>,
+    environment: &Environment,
+) -> Result<CustomExecutors, CommandError> {
+    let mut kinds = CustomExecutors::default();
+    for command in commands {
+        let added = kinds.add_command(command, environment);
+        added.map_err(|error| CommandError::usage(format_args!("option '--custom': {error}")))?;
+    }
+    Ok(kinds)
 }
 
 /// Returns what of our environment the programs that a worker runs may see.
