@@ -11,6 +11,7 @@ use crate::disk::{Gigabytes, Percent};
 use crate::executor::{DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::vitals::Vitals;
 
 /// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
 const MAX_NAME: usize = 200;
@@ -42,6 +43,8 @@ pub struct WorkerConfig {
     /// How much of the capacity a job takes. Upstream knows the hints of two projects whose jobs are heavy; here, all
     /// jobs weigh 1 unless this says otherwise.
     pub job_weight: fn(&Description) -> u32,
+    /// Where the worker says how it is.
+    pub vitals: Vitals,
 }
 
 impl WorkerConfig {
@@ -58,6 +61,7 @@ impl WorkerConfig {
             additional_metrics: BTreeMap::new(),
             environment,
             job_weight: |_| 1,
+            vitals: Vitals::default(),
         }
     }
 }

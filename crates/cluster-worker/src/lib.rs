@@ -20,6 +20,7 @@ mod scrape;
 mod source;
 mod update;
 mod uplink;
+mod vitals;
 mod worker;
 
 #[cfg(test)]
@@ -37,4 +38,5 @@ pub use outcome::JobError;
 pub use process::Environment;
 pub use scrape::MetricsUrl;
 pub use uplink::{Connection, Uplink};
+pub use vitals::Vitals;
 pub use worker::{WorkerError, run, run_with};

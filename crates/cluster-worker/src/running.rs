@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::cancel::Cancel;
 
 /// The jobs of a worker. Clones are the same jobs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Running(Rc<Inner>);
 
 #[derive(Default)]
@@ -29,6 +29,14 @@ pub(crate) struct Slot {
 }
 
 impl Running {
+    /// Returns no jobs yet; what they weigh is to be seen in `in_use`.
+    pub(crate) fn counted_in(in_use: watch::Sender<u32>) -> Self {
+        Self(Rc::new(Inner {
+            in_use,
+            ..Inner::default()
+        }))
+    }
+
     /// Counts a job that starts.
     pub(crate) fn start(&self, weight: u32, cancel: Cancel) -> Slot {
         let id = self.0.next_id.get();

@@ -200,6 +200,7 @@ impl Parts {
             container_mark,
         );
         let name = config.name.to_string();
+        let running = Running::counted_in(config.vitals.in_use.clone());
         let runner = JobRunner {
             name,
             sources,
@@ -213,7 +214,7 @@ impl Parts {
             stats,
             builder_stats,
             updater,
-            running: Running::default(),
+            running,
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,
