@@ -6,6 +6,7 @@
 
 mod discovery;
 mod endpoint;
+mod example;
 mod history;
 mod http;
 mod page;
@@ -14,6 +15,7 @@ mod route;
 mod stalls;
 
 pub(crate) use self::endpoint::Endpoint;
+pub use self::example::example_metrics;
 pub(crate) use self::history::{History, JobEnd};
 pub(crate) use self::http::HttpServer;
 pub(crate) use self::report::PoolReport;
