@@ -31,6 +31,7 @@ use crate::running::Running;
 use crate::scrape::{MetricsUrl, scrape};
 use crate::update::{CONTAINER_MARK, Updater};
 use crate::uplink::{Connection, Uplink};
+use crate::vitals::Link;
 
 /// How long to wait after pruning did not help, before pruning again.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -122,11 +123,13 @@ impl Agent {
     async fn stay_connected(self: &Rc<Self>, uplink: &dyn Uplink) -> Exit {
         let mut backoff = Backoff::new(self.reconnect_interval);
         backoff.next_attempt(Instant::now());
+        self.config.vitals.set_link(Link::Away);
         loop {
             let reason = match self.work(uplink).await {
                 Ended::Exit(exit) => return exit,
                 Ended::Lost(reason) => reason,
             };
+            self.config.vitals.set_link(Link::Away);
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "Lost connection to scheduler ({}). Will retry in {:.1}s...",
@@ -168,6 +171,7 @@ impl Agent {
                 return error.to_string();
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
+            self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&queue);
             tokio::select! {
                 reason = self.mind_fitness(&activity) => reason,

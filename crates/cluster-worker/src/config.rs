@@ -9,6 +9,7 @@ use crate::disk::{Gigabytes, Percent};
 use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::vitals::Vitals;
 use crate::weights::JobWeights;
 
 /// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
@@ -42,6 +43,8 @@ pub struct WorkerConfig {
     pub custom: CustomExecutors,
     /// How much of the capacity a job takes.
     pub job_weights: JobWeights,
+    /// Where the worker says how it is.
+    pub vitals: Vitals,
 }
 
 impl WorkerConfig {
@@ -59,6 +62,7 @@ impl WorkerConfig {
             environment,
             custom: CustomExecutors::default(),
             job_weights: JobWeights::default(),
+            vitals: Vitals::default(),
         }
     }
 }

@@ -21,6 +21,7 @@ mod scrape;
 mod source;
 mod update;
 mod uplink;
+mod vitals;
 mod weights;
 mod worker;
 
@@ -41,5 +42,6 @@ pub use outcome::JobError;
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
 pub use uplink::{Connection, Uplink};
+pub use vitals::Vitals;
 pub use weights::{JobWeight, JobWeightError, JobWeights};
 pub use worker::{WorkerError, run, run_with};

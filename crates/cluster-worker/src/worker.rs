@@ -217,6 +217,7 @@ impl Parts {
         );
         let name = config.name.to_string();
         let machine = Machine::new(config.state_dir.clone());
+        let running = Running::counted_in(config.vitals.load.clone());
         let runner = JobRunner {
             name,
             sources,
@@ -231,7 +232,7 @@ impl Parts {
             machine,
             builder_stats,
             updater,
-            running: Running::default(),
+            running,
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
@@ -19,9 +20,13 @@ use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::obuilder_args::OBuilderArgs;
 use crate::program;
+use crate::service_manager::ServiceManager;
 use crate::signals::Interrupts;
 
 const NAME: &str = "ocluster-worker";
+
+/// How long a worker may take to end: its jobs get less to stop, and its builder has something left for cleaning up.
+const TIME_TO_END: Duration = Duration::from_secs(90);
 
 /// Runs `ocluster-worker`.
 pub fn main() -> ExitCode {
@@ -206,7 +211,19 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
-    match run_until_interrupted(config, scheduler, &mut interrupts).await? {
+    let manager = ServiceManager::from_env();
+    let (vitals, capacity) = (config.vitals.clone(), config.capacity);
+    let told = async {
+        // A scheduler that is away is no reason to start us again.
+        vitals.started().await;
+        manager.ready(&vitals.status(capacity));
+        manager.keep_informed(|| vitals.status(capacity)).await
+    };
+    let exit = tokio::select! {
+        exit = run_until_interrupted(config, scheduler, &mut interrupts, &manager) => exit?,
+        never = told => match never {},
+    };
+    match exit {
         Exit::Shutdown => Ok(()),
         // Upstream's worker ends with code 1 after an update, so that its supervisor starts the new version.
         Exit::Updated => Err(CommandError::already_reported()),
@@ -218,6 +235,7 @@ pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
+    manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
@@ -230,6 +248,7 @@ pub(crate) async fn run_until_interrupted(
         first = interrupts.next() => first,
     };
     tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
+    manager.stopping(TIME_TO_END, "cancelling all jobs");
     // It has ended by itself if it does not listen any more.
     let _ = stop.send(());
     tokio::select! {
