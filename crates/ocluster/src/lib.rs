@@ -10,6 +10,7 @@ pub mod client;
 pub mod completion;
 pub mod connect;
 pub mod dev;
+mod doctor;
 pub mod error;
 pub mod generate;
 mod human;

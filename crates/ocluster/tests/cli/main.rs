@@ -2,6 +2,7 @@
 
 mod admin;
 mod cluster;
+mod doctor;
 mod completion;
 mod errors;
 mod harness;
