@@ -26,6 +26,7 @@ pub mod program;
 pub mod programs;
 pub mod quote;
 pub mod scheduler;
+pub mod service_manager;
 pub mod signals;
 pub mod status_line;
 pub mod worker;
