@@ -23,6 +23,9 @@ mod state_dir;
 mod tickets;
 
 pub use cluster::AddClientError;
-pub use config::{FileName, FileNameError, KeySource, PoolName, SchedulerConfig, Transport};
+pub use config::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
+    Transport,
+};
 pub use scheduler::{Scheduler, StartError};
 pub use state_dir::StateDirError;

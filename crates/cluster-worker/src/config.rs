@@ -11,6 +11,7 @@ use crate::disk::{Gigabytes, Percent};
 use crate::executor::{DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::update::UpdateMethod;
 
 /// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
 const MAX_NAME: usize = 200;
@@ -35,6 +36,8 @@ pub struct WorkerConfig {
     pub obuilder: Option<OBuilderConfig>,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
+    /// How it changes to its latest version when it is told to.
+    pub update: UpdateMethod,
     /// Metrics that it passes on, by name.
     pub additional_metrics: BTreeMap<String, MetricsUrl>,
     /// The environment for the programs it runs. See [`Environment::from_vars`].
@@ -55,6 +58,7 @@ impl WorkerConfig {
             docker: DockerConfig::default(),
             obuilder: None,
             log_limit: DEFAULT_LOG_LIMIT,
+            update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),
             environment,
             job_weight: |_| 1,

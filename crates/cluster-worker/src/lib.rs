@@ -36,5 +36,6 @@ pub use log::{JobLog, LogError};
 pub use outcome::JobError;
 pub use process::Environment;
 pub use scrape::MetricsUrl;
+pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
 pub use worker::{WorkerError, run, run_with};

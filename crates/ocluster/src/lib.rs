@@ -10,6 +10,7 @@ pub mod client;
 pub mod connect;
 pub mod dev;
 pub mod error;
+pub mod health;
 pub mod logging;
 pub mod obuilder;
 pub mod obuilder_args;

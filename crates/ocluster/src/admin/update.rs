@@ -61,7 +61,12 @@ async fn update_pool(pool: &PoolAdmin) -> Result<(), CommandError> {
         "Testing update on first worker in pool: {}",
         quoted(&canary)
     ))?;
-    update_first(pool, &canary).await?;
+    update_first(pool, &canary).await.map_err(|error| {
+        error.hint(format_args!(
+            "no other worker was touched. Find out on the machine of {} what is wrong with its new version, then update again",
+            quoted(&canary)
+        ))
+    })?;
     let others: Vec<String> = connected.collect();
     print_line(workers::filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
     update_others(pool, &others).await?;
