@@ -36,6 +36,7 @@ pub use executor::{
     Fitness, NoRoom, OBuilderConfig, PullPolicy, RunningJob, Unfit, Upkeep,
 };
 pub use log::{JobLog, LogError};
+pub use metrics::example_metrics;
 pub use outcome::JobError;
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;

@@ -181,6 +181,19 @@ pub(crate) struct Reading {
     pub(crate) cpu: Duration,
 }
 
+/// Returns a page that has every metric of a worker, with each of its labels.
+///
+/// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
+pub fn example_metrics() -> String {
+    let stats = Stats::new(SystemTime::UNIX_EPOCH);
+    stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
+    stats.text(&Reading {
+        builder: Some(BuilderStats::default()),
+        machine: MachineStats::example(),
+        ..Reading::default()
+    })
+}
+
 /// Metrics as Prometheus reads them.
 struct Page(String);
 

@@ -7,10 +7,13 @@ use tokio::io::AsyncWriteExt as _;
 use vat::Session;
 
 use super::description::Request;
+use super::events::{self, Events};
 use super::tail::{self, TailError};
 use super::waiting;
 use crate::connect::connect;
 use crate::error::{CommandError, Kind};
+use crate::json::client::JobEvent;
+use crate::output::Format;
 use crate::program::{complain, print_line};
 use crate::quote::quoted;
 use crate::signals::Interrupts;
@@ -23,7 +26,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
 
 /// Submits the job, shows its log, and reports how it ended.
-pub(super) async fn run(request: Request) -> Result<(), CommandError> {
+pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let session = tokio::select! {
         session = connect(&request.cap) => session?,
@@ -35,6 +38,7 @@ pub(super) async fn run(request: Request) -> Result<(), CommandError> {
         job: ticket.job(),
         ticket,
         session,
+        format,
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
@@ -54,6 +58,7 @@ struct Watched {
     job: Pipelined<Job>,
     ticket: Pipelined<Ticket>,
     session: Session,
+    format: Format,
 }
 
 impl Watched {
@@ -61,29 +66,38 @@ impl Watched {
     async fn until_end(&self) -> Result<(), CommandError> {
         // Asked for at once, so that it is here when the log ends.
         let result = self.job.result();
-        print_line("Tailing log:")?;
+        if self.format == Format::Text {
+            print_line("Tailing log:")?;
+        }
         self.show_log().await?;
-        match result.await {
-            Ok(output) if output.is_empty() => Ok(()),
-            Ok(output) => print_line(format_args!("Result: {}", quoted(&output))),
-            Err(error) => {
-                print_line(format_args!("{error}."))?;
-                Err(self
-                    .explained(CommandError::already_reported(), &error)
-                    .await)
-            }
+        let result = result.await;
+        match self.format {
+            Format::Text => say(&result)?,
+            Format::Json => events::print(&event(&result)).await?,
+        }
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self
+                .explained(CommandError::already_reported(), &error)
+                .await),
         }
     }
 
     async fn show_log(&self) -> Result<(), CommandError> {
-        let line = StatusLine::on_terminal();
-        let copied = tokio::select! {
-            copied = copy_to_stdout(&self.job, &line) => copied,
-            never = waiting::show(&self.ticket, &line) => match never {},
+        let (line, events) = (StatusLine::on_terminal(), Events::default());
+        let copied = match self.format {
+            Format::Text => tokio::select! {
+                copied = copy_to_stdout(&self.job, &line) => copied,
+                never = waiting::show(&self.ticket, &line) => match never {},
+            },
+            Format::Json => tokio::select! {
+                copied = events.log(&self.job, &self.ticket) => copied,
+                never = events.follow(&self.ticket) => match never {},
+            },
         };
         match copied {
             Ok(()) => Ok(()),
-            Err(TailError::Sink(error)) => Err(CommandError::from_output(&error)),
+            Err(TailError::Sink(error)) => Err(error),
             Err(TailError::Log(error)) => {
                 let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
@@ -142,13 +156,38 @@ impl Watched {
     }
 }
 
+/// Says how the job ended.
+fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
+    match result {
+        Ok(output) if output.is_empty() => Ok(()),
+        Ok(output) => print_line(format_args!("Result: {}", quoted(output))),
+        Err(error) => print_line(format_args!("{error}.")),
+    }
+}
+
+fn event(result: &Result<String, RpcError>) -> JobEvent {
+    match result {
+        Ok(output) => JobEvent::Succeeded {
+            output: output.clone(),
+        },
+        Err(error) => JobEvent::Failed {
+            message: error.reason.clone(),
+        },
+    }
+}
+
 /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
-async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), TailError<std::io::Error>> {
+async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), TailError<CommandError>> {
     let mut stdout = tokio::io::stdout();
     tail::copy(job, tail::WINDOW, async |bytes: &[u8]| {
         line.retire();
-        stdout.write_all(bytes).await?;
-        stdout.flush().await
+        let written = async {
+            stdout.write_all(bytes).await?;
+            stdout.flush().await
+        };
+        written
+            .await
+            .map_err(|error: std::io::Error| CommandError::from_output(&error))
     })
     .await
 }

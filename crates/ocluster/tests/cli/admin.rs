@@ -66,23 +66,24 @@ fn one_worker_is_paused() {
         "pause-worker",
         POOL,
         expect![[r#"
-        $ ocluster-admin pause-worker ./capnp-secrets/admin.cap linux-x86_64
-        2> Specify which worker you want to affect.
-        2> Candidates are:
-        2> w1
-        2> w2
-        [exit code 1]
-    "#]],
+            $ ocluster-admin pause-worker ./capnp-secrets/admin.cap linux-x86_64
+            2> Specify which worker you want to affect (or use --all).
+            2> Candidates are:
+            2> w1
+            2> w2
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
         "pause",
         "linux-x86_64 nobody",
         expect![[r#"
-        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 nobody
-        2> PoolAdmin.setActive: Failed: Unknown worker
-        [exit code 1]
-    "#]],
+            $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 nobody
+            2> PoolAdmin.setActive: Failed: Unknown worker
+            2> Hint: 'ocluster-admin show --terse CAP POOL' lists the workers
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
@@ -142,9 +143,12 @@ fn workers_are_shown() {
         "show",
         "linux-x86_64 w1",
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
-        w1: Paused
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
+            w1: Paused
+              connected for 0s from 127.0.0.1:PORT
+              takes jobs: no, paused until it is unpaused
+              runs 0 of 1 job, has finished 0, and 0 more in its queue
+        "#]],
     );
     check(
         &cluster,
@@ -179,10 +183,11 @@ fn workers_are_shown() {
         "show",
         "nowhere",
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap nowhere
-        2> PoolAdmin.show: Failed: No such pool
-        [exit code 1]
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap nowhere
+            2> PoolAdmin.show: Failed: No such pool
+            2> Hint: 'ocluster-admin show CAP' lists the pools
+            [exit code 1]
+        "#]],
     );
 }
 
@@ -249,12 +254,12 @@ fn a_worker_that_has_gone_can_be_forgotten() {
         "forget",
         POOL,
         expect![[r#"
-        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
-        2> Specify which worker you want to affect.
-        2> Candidates are:
-        2> w1 (disconnected)
-        [exit code 1]
-    "#]],
+            $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64
+            2> Specify which worker you want to affect (or use --all).
+            2> Candidates are:
+            2> w1 (disconnected)
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
@@ -437,20 +442,22 @@ fn clients_have_rates() {
         "set-rate",
         "linux-x86_64 nobody 1",
         expect![[r#"
-        $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 nobody 1
-        2> PoolAdmin.setRate: Failed: No such user
-        [exit code 1]
-    "#]],
+            $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 nobody 1
+            2> PoolAdmin.setRate: Failed: No such user
+            2> Hint: 'ocluster-admin list-clients CAP' lists the clients
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
         "set-rate",
         "nowhere alice 1",
         expect![[r#"
-        $ ocluster-admin set-rate ./capnp-secrets/admin.cap nowhere alice 1
-        2> PoolAdmin.setRate: Failed: No such pool
-        [exit code 1]
-    "#]],
+            $ ocluster-admin set-rate ./capnp-secrets/admin.cap nowhere alice 1
+            2> PoolAdmin.setRate: Failed: No such pool
+            2> Hint: 'ocluster-admin show CAP' lists the pools
+            [exit code 1]
+        "#]],
     );
     cluster.shows("clients: alice(2)");
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod harness;
 mod help;
 mod jobs;
+mod json;
 mod mistakes;
 mod obuilder;
 mod readme;

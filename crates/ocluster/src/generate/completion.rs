@@ -1,0 +1,68 @@
+//! `ocluster generate completion`: what a shell reads to have the programs complete their command lines.
+
+use clap::ValueEnum;
+use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+
+use crate::completion::VARIABLE;
+use crate::error::CommandError;
+use crate::program::print_bytes;
+use crate::programs;
+
+/// Print what makes a shell complete the command lines of these programs
+///
+/// For one person, put this into ~/.bashrc: eval "$(ocluster generate completion bash)"; into ~/.zshrc after compinit, the
+/// same with zsh; into ~/.config/fish/config.fish: ocluster generate completion fish | source. For everybody, write each
+/// program's to a file: bash to /usr/share/bash-completion/completions/PROGRAM, zsh to
+/// /usr/share/zsh/vendor-completions/_PROGRAM, fish to /usr/share/fish/vendor_completions.d/PROGRAM.fish.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+    /// Only for this program
+    program: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let all = programs::all();
+    let names: Vec<&str> = all.iter().map(clap::Command::get_name).collect();
+    let chosen: Vec<&str> = match &args.program {
+        None => names,
+        Some(program) if names.contains(&program.as_str()) => vec![program],
+        Some(program) => {
+            return Err(CommandError::usage(format_args!(
+                "there is no program '{program}'; there are {}",
+                names.join(", ")
+            )));
+        }
+    };
+    let mut text = Vec::new();
+    for name in chosen {
+        register(args.shell, name, &mut text).map_err(CommandError::caused)?;
+    }
+    print_bytes(&text)
+}
+
+fn register(shell: Shell, name: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
+    let completer: &dyn EnvCompleter = match shell {
+        Shell::Bash => &Bash,
+        Shell::Zsh => &Zsh,
+        Shell::Fish => &Fish,
+    };
+    completer.write_registration(VARIABLE, name, name, name, text)?;
+    if let Shell::Zsh = shell {
+        // As a file, this is first read when the first completion is wanted, and has to give it.
+        let function = name.replace('-', "_");
+        let first = format!(
+            "if [[ \"${{funcstack[1]}}\" == \"_{name}\" ]]; then _clap_dynamic_completer_{function} \"$@\"; fi\n"
+        );
+        text.extend_from_slice(first.as_bytes());
+    }
+    Ok(())
+}
