@@ -17,7 +17,10 @@ fn every_link_of_the_book_leads_somewhere() {
 fn every_page_is_in_the_table_of_contents() {
     let summary = Summary::read(&root()).unwrap();
     let forgotten = summary.forgotten(&root()).unwrap();
-    assert!(forgotten.is_empty(), "docs/SUMMARY.md does not name {forgotten:?}");
+    assert!(
+        forgotten.is_empty(),
+        "docs/SUMMARY.md does not name {forgotten:?}"
+    );
     for page in [
         "README.md",
         "ARCHITECTURE.md",
