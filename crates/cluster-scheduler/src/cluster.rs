@@ -1,6 +1,6 @@
 //! What all services share: the pools, the clients, and the address that is written into sturdy refs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -26,6 +26,8 @@ pub(crate) struct Cluster {
     clock: Clock,
     auth: Auth,
     public: Address,
+    /// Whether the scheduler is about to end, and takes no more jobs.
+    closing: Cell<bool>,
 }
 
 /// Why a client could not be added.
@@ -80,6 +82,7 @@ impl Cluster {
             clock,
             auth,
             public,
+            closing: Cell::new(false),
         })
     }
 
@@ -178,6 +181,16 @@ impl Cluster {
             OnFile::Client(client) => Some(client.clone()),
             OnFile::Unknown { .. } => None,
         }
+    }
+
+    /// Takes no more jobs from here on.
+    pub(crate) fn stop_accepting(&self) {
+        self.closing.set(true);
+    }
+
+    /// Tells whether jobs are still taken.
+    pub(crate) fn is_accepting(&self) -> bool {
+        !self.closing.get()
     }
 
     /// Returns how writing to the database goes.

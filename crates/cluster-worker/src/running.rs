@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 
 /// The jobs of a worker. Clones are the same jobs.
 #[derive(Clone, Default)]
@@ -59,9 +59,21 @@ impl Running {
         self.below(1).await;
     }
 
-    /// Asks all running jobs to stop.
+    /// Returns how many jobs are running.
+    pub(crate) fn count(&self) -> usize {
+        self.0.jobs.borrow().len()
+    }
+
+    /// Returns a signal that is given whenever a job starts or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<u32> {
+        self.0.in_use.subscribe()
+    }
+
+    /// Asks all running jobs to stop, because the worker ends.
     pub(crate) fn cancel_all(&self) {
-        self.0.jobs.borrow().values().for_each(Cancel::cancel);
+        for job in self.0.jobs.borrow().values() {
+            job.cancel_because(Reason::WorkerEnds);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
@@ -65,7 +66,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let mut serving = std::pin::pin!(scheduler.run());
     let outcome = tokio::select! {
         () = &mut serving => return Err(CommandError::failed("the scheduler has ended")),
-        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts) => ended.map(drop),
+        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, Duration::ZERO) => ended.map(drop),
     };
     scheduler.shutdown();
     serving.await;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -12,8 +13,9 @@ use vat::Address;
 
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::obuilder_args::seconds;
 use crate::program;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-scheduler";
 
@@ -57,6 +59,10 @@ pub struct Args {
     /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
+    /// How long running jobs may go on after SIGTERM, in seconds, before their connections are closed; no more are accepted
+    /// or given out meanwhile, and queued ones are refused at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    shutdown_timeout: Duration,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -140,18 +146,39 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let patience = args.shutdown_timeout;
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
         .await
         .map_err(CommandError::caused)?;
     let mut running = std::pin::pin!(scheduler.run());
-    tokio::select! {
+    let first = tokio::select! {
         () = &mut running => return Ok(()),
-        _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
-    }
-    scheduler.shutdown();
+        first = interrupts.next() => first,
+    };
+    // It goes on serving until nothing is waited for any more.
+    let ending = futures::future::join(shut_down(&scheduler, first, patience), running);
     tokio::select! {
-        () = running => Ok(()),
+        ((), ()) = ending => Ok(()),
         again = interrupts.next() => Err(CommandError::interrupted(again, "Ended without saving everything")),
     }
+}
+
+/// Ends a scheduler: after SIGTERM, which service managers send, running jobs have `patience` to end.
+async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
+    let signal = why.name();
+    match why {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "scheduler",
+                "{signal}: accepting no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
+                patience.as_secs_f64()
+            );
+            scheduler.drain(patience).await;
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "scheduler", "{signal}: shutting down");
+        }
+    }
+    scheduler.shutdown();
 }

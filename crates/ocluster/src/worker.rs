@@ -5,10 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, DockerConfig, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
+    Capacity, DockerConfig, Ending, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
     WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
@@ -17,9 +18,9 @@ use vat::SturdyRef;
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::obuilder_args::OBuilderArgs;
+use crate::obuilder_args::{OBuilderArgs, seconds};
 use crate::program;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-worker";
 
@@ -63,6 +64,9 @@ pub struct Args {
     /// Metrics to pass on to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
+    /// How long running jobs may go on after SIGTERM, in seconds, before they are cancelled; no more are taken meanwhile
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    shutdown_timeout: Duration,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -181,9 +185,10 @@ pub(crate) fn environment() -> Environment {
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
-    match run_until_interrupted(config, scheduler, &mut interrupts).await? {
+    match run_until_interrupted(config, scheduler, &mut interrupts, patience).await? {
         Exit::Shutdown => Ok(()),
         // Upstream's worker ends with code 1 after an update, so that its supervisor starts the new version.
         Exit::Updated => Err(CommandError::already_reported()),
@@ -191,26 +196,43 @@ async fn run(args: Args) -> Result<(), CommandError> {
 }
 
 /// Runs a worker until it ends by itself, or until the first interrupt has made it end. The second ends it at once.
+///
+/// SIGTERM is what service managers send: jobs have `patience` to end. Whoever presses Ctrl-C does not want to wait.
 pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
+    patience: Duration,
 ) -> Result<Exit, CommandError> {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         // An error means that we have been dropped, and the worker with us.
-        drop(stopped.await);
+        stopped.await.unwrap_or(Ending::AtOnce)
     };
     let mut running = std::pin::pin!(cluster_worker::run(config, scheduler, shutdown));
     let first = tokio::select! {
         ended = &mut running => return ended.map_err(CommandError::caused),
         first = interrupts.next() => first,
     };
-    tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
+    let signal = first.name();
+    let ending = match first {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "worker",
+                "{signal}: taking no more jobs; those that are running may go on for {} s. Another signal ends this worker at once",
+                patience.as_secs_f64()
+            );
+            Ending::Drain { within: patience }
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
+            Ending::AtOnce
+        }
+    };
     // It has ended by itself if it does not listen any more.
-    let _ = stop.send(());
+    let _ = stop.send(ending);
     tokio::select! {
         ended = running => ended.map_err(CommandError::caused),
-        _ = interrupts.next() => Err(CommandError::interrupted(first, "Ended without waiting for jobs to stop")),
+        second = interrupts.next() => Err(CommandError::interrupted(second, "Ended without waiting for jobs to stop")),
     }
 }

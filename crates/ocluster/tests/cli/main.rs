@@ -2,9 +2,12 @@
 
 mod admin;
 mod cluster;
+mod configuration;
+mod ending;
 mod harness;
 mod help;
 mod jobs;
+mod logs;
 mod mistakes;
 mod obuilder;
 mod readme;
