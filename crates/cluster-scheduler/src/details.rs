@@ -1,12 +1,17 @@
-//! What an operator may want to know of a pool and its workers, as data, put together from those who know a part of it.
+//! What an operator may want to know of a pool and its workers: as data, put together from those who know a part of it,
+//! and as the lines that follow those of upstream when the pool is shown.
 
+use std::fmt;
 use std::time::Duration;
 
 use cluster_api::{
     ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
     WorkerDetails,
 };
-use pool::{InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName, WorkerView};
+use pool::{
+    CacheHint, InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName,
+    WorkerView,
+};
 
 use crate::roster::{Registered, Roster};
 use crate::tickets::Tickets;
@@ -87,7 +92,10 @@ fn connected(
         address: registered.peer.address(),
         capacity: view.capacity,
         inactive: reasons(view.reasons),
-        silent_for: Duration::ZERO,
+        silent_for: registered
+            .pulse
+            .silent_since
+            .map_or(Duration::ZERO, |since| between(since, now)),
         queued: count(&view.queue),
         workload: view.workload,
         finished: registered.finished,
@@ -101,6 +109,7 @@ fn reasons(reasons: InactiveReasons) -> Vec<InactiveReason> {
         pool::InactiveReason::AdminPause => InactiveReason::AdminPause,
         pool::InactiveReason::TemporaryPause => InactiveReason::TemporaryPause,
         pool::InactiveReason::ShuttingDown => InactiveReason::ShuttingDown,
+        pool::InactiveReason::NotAnswering => InactiveReason::NotAnswering,
     };
     reasons.iter().map(told).collect()
 }
@@ -117,4 +126,59 @@ fn saturated(number: usize) -> u32 {
 fn between(start: Time, end: Time) -> Duration {
     let micros = end.micros().saturating_sub(start.micros());
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// What is told below the lines that upstream prints: what runs, and who does not answer. Nothing if there is neither.
+pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connected = || {
+            self.0
+                .workers
+                .iter()
+                .filter_map(|worker| match &worker.presence {
+                    Presence::Connected(connected) => Some((&worker.name, connected)),
+                    Presence::Left(_) | Presence::NeverSeen => None,
+                })
+        };
+        let mut heading = "running:\n";
+        for (name, worker) in connected() {
+            for job in &worker.running {
+                let urgent = if job.urgent { ", urgent" } else { "" };
+                let hint = CacheHint::new(&job.cache_hint);
+                let (client, age) = (&job.client, Elapsed(job.running_for));
+                writeln!(
+                    f,
+                    "{heading}  {name}: {client}:{hint} for {age} (ticket {}{urgent})",
+                    job.ticket
+                )?;
+                heading = "";
+            }
+        }
+        let mut heading = "not answering:\n";
+        for (name, worker) in connected() {
+            if worker.inactive.contains(&InactiveReason::NotAnswering) {
+                let age = Elapsed(worker.silent_for);
+                writeln!(f, "{heading}  {name}: for {age}, at {}", worker.address)?;
+                heading = "";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A time as people say it: its two largest units.
+struct Elapsed(Duration);
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match seconds {
+            0..60 => write!(f, "{seconds}s"),
+            60..3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
+            3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
+            _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
+        }
+    }
 }

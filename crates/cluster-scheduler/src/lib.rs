@@ -27,5 +27,6 @@ mod tickets;
 
 pub use cluster::AddClientError;
 pub use config::{FileName, FileNameError, KeySource, PoolName, SchedulerConfig, Transport};
+pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError};
 pub use state_dir::StateDirError;

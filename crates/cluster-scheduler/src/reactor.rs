@@ -11,6 +11,9 @@
 //!   moment later from the reactor's own task. That is also where a client that leaves a hundred
 //!   thousand queued jobs behind is cleared away in pieces.
 
+mod pulse;
+mod takeover;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
@@ -31,6 +34,8 @@ use crate::metrics::{History, JobEnd, PoolReport};
 use crate::roster::Roster;
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
+
+pub(crate) use self::pulse::TRUST;
 
 /// How many tickets are cleared away before others get their turn: about 1 ms of work.
 const PIECE: usize = 200;
@@ -187,11 +192,16 @@ impl Reactor {
     fn release_departed_workers(&self) {
         let departed = std::mem::take(&mut self.departed.borrow_mut().workers);
         for id in departed {
-            let (_worker, _) = self.tell(|state, now| {
-                state.pool.release(id);
-                state.workers.remove(now, id)
-            });
+            self.release(id);
         }
+    }
+
+    /// Ends a registration, unless it has ended before.
+    fn release(&self, id: WorkerId) {
+        let (_registered, _) = self.tell(|state, now| {
+            state.pool.release(id);
+            state.workers.remove(now, id)
+        });
     }
 }
 
@@ -326,10 +336,14 @@ impl Reactor {
             state.history.registered(was_known);
             state.workers.insert(now, id, name, worker, peer);
             // It was registered just now.
+            let _: Result<(), Disconnected> = state.pool.heard(id, now);
             let _: Result<(), Disconnected> =
                 state.pool.set_active(id, InactiveReason::WorkerPause, true);
             Ok(id)
         });
+        if let (Ok(id), Some(reactor)) = (id, self.this.upgrade()) {
+            reactor.watch(id);
+        }
         id
     }
 
@@ -341,7 +355,8 @@ impl Reactor {
 
     /// A worker asks for one job.
     pub(crate) fn pop(&self, worker: WorkerId, pop: PendingPop) -> Result<PopId, Disconnected> {
-        let (id, _) = self.tell(|state, _| {
+        let (id, _) = self.tell(|state, now| {
+            state.heard(worker, now);
             let id = state.pool.pop(worker)?;
             state.pops.insert(id, pop);
             Ok(id)
@@ -414,7 +429,9 @@ impl Reactor {
     }
 
     pub(crate) fn show(&self) -> String {
-        self.state.borrow().pool.show(self.clock.now())
+        let now = self.clock.now();
+        let more = details::Text(&self.details()).to_string();
+        self.state.borrow().pool.show(now) + &more
     }
 
     pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
@@ -496,6 +513,7 @@ impl Reactor {
                     name,
                     ticket,
                 } => self.deliver(pop, worker, name, ticket),
+                Effect::Ask { worker } => self.want_sign(worker),
                 Effect::PopFailed { pop } => self.fail_pop(pop),
                 Effect::SaveCached { hint, worker } => {
                     self.db

@@ -2,9 +2,12 @@
 //! left. The pool knows what they are good for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use cluster_api::Worker;
 use pool::{Time, WorkerId, WorkerName};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use vat::Peer;
 
 /// The registrations that stand, and who has registered since the start.
@@ -16,7 +19,7 @@ pub(crate) struct Roster {
 
 /// A registration that stands.
 pub(crate) struct Registered {
-    name: WorkerName,
+    pub(crate) name: WorkerName,
     /// What the worker serves to us.
     pub(crate) worker: Worker,
     /// The connection that it came through.
@@ -26,6 +29,43 @@ pub(crate) struct Registered {
     given: u64,
     /// How many jobs it has ended.
     pub(crate) finished: u64,
+    pub(crate) pulse: Pulse,
+}
+
+/// What is known of whether a worker is there.
+#[derive(Default)]
+pub(crate) struct Pulse {
+    /// Since when it has owed an answer, without a sign of life; `None` if it owes none.
+    pub(crate) silent_since: Option<Time>,
+    /// Whether somebody waits for its next sign of life: a job, or a worker that wants its name.
+    pub(crate) is_waited_for: bool,
+    /// Whether it counts as not answering.
+    pub(crate) is_stuck: bool,
+    /// Has it asked at once.
+    pub(crate) wanted: Rc<Notify>,
+    /// Tells whoever waits.
+    pub(crate) signs: watch::Sender<Sign>,
+    /// What asks it, which ends with this.
+    watch: Option<Watch>,
+}
+
+/// The last news of a worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It gave a sign of life.
+    #[default]
+    Alive,
+    /// It gave none for too long.
+    Stuck,
+}
+
+/// A task that is ended when this is dropped.
+struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A worker that has been connected since the start.
@@ -53,6 +93,7 @@ impl Roster {
             since: now,
             given: 0,
             finished: 0,
+            pulse: Pulse::default(),
         };
         self.registered.insert(id, registered);
     }
@@ -69,6 +110,18 @@ impl Roster {
 
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Registered> {
         self.registered.get(&id)
+    }
+
+    pub(crate) fn pulse(&mut self, id: WorkerId) -> Option<&mut Pulse> {
+        Some(&mut self.registered.get_mut(&id)?.pulse)
+    }
+
+    /// Has a task watch over a worker for as long as it is registered.
+    pub(crate) fn watch(&mut self, id: WorkerId, task: JoinHandle<()>) {
+        let watch = Watch(task);
+        if let Some(pulse) = self.pulse(id) {
+            pulse.watch = Some(watch);
+        }
     }
 
     pub(crate) fn seen(&self, name: &WorkerName) -> Option<&Seen> {

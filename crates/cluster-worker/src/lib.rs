@@ -33,6 +33,7 @@ pub use executor::{
     DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, Unfit, Upkeep,
 };
 pub use log::{JobLog, LogError};
+pub use metrics::example_metrics;
 pub use outcome::JobError;
 pub use process::Environment;
 pub use scrape::MetricsUrl;

@@ -164,6 +164,15 @@ impl Stats {
     }
 }
 
+/// Returns a page that has every metric of a worker, with each of its labels.
+///
+/// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
+pub fn example_metrics() -> String {
+    let stats = Stats::new(SystemTime::UNIX_EPOCH);
+    stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
+    stats.text(0, Duration::ZERO, Some(BuilderStats::default()))
+}
+
 /// Metrics as Prometheus reads them.
 struct Page(String);
 

@@ -1,4 +1,4 @@
-//! `ocluster`: what helps to try the other programs out (`dev`) and to measure them (`bench`).
+//! `ocluster`: what helps to try the other programs out (`dev`), to measure them (`bench`) and to package them (`generate`).
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::{bench, dev, program};
+use crate::{bench, dev, generate, program};
 
 const NAME: &str = "ocluster";
 
@@ -15,7 +15,7 @@ pub fn main() -> ExitCode {
     program::run(NAME, run)
 }
 
-/// Try OCluster out, or measure it
+/// Try OCluster out, measure it, or package it
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]
@@ -31,6 +31,7 @@ pub struct Args {
 enum Command {
     Dev(dev::Args),
     Bench(bench::Args),
+    Generate(generate::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -43,5 +44,6 @@ async fn run(args: Args) -> Result<(), CommandError> {
             args.logging.start(Verbosity::Warning);
             bench::run(command).await
         }
+        Command::Generate(command) => generate::run(&command),
     }
 }

@@ -12,8 +12,10 @@ use crate::program::{print, print_line};
 pub enum Format {
     /// People.
     #[default]
+    #[value(help = "For people")]
     Text,
     /// Programs: [`crate::json`] says what they get.
+    #[value(help = "For programs")]
     Json,
 }
 

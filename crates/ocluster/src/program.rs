@@ -11,10 +11,8 @@ use clap::{CommandFactory, FromArgMatches as _, Parser};
 
 use crate::config::{self, Settings, Surroundings};
 use crate::error::{CommandError, Kind};
-use crate::exit_codes;
 use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::open_files;
-use crate::output;
+use crate::{completion, exit_codes, open_files, output};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -51,6 +49,9 @@ where
     if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
         return code;
     }
+    if completion::answered(|| command::<A>(name)) {
+        return ExitCode::SUCCESS;
+    }
     open_files::allow_many();
     let around = Surroundings::of_this_process();
     let (args, manner) = match parse::<A>(name, std::env::args_os(), &around) {
@@ -74,7 +75,9 @@ where
 }
 
 /// Runs `main` on the current thread, where everything that holds a capability stays.
-fn block_on(main: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+pub(crate) fn block_on<T>(
+    main: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -5,6 +5,7 @@
 //! writer.
 
 mod endpoint;
+mod example;
 mod history;
 mod http;
 mod page;
@@ -13,6 +14,7 @@ mod route;
 mod stalls;
 
 pub(crate) use self::endpoint::Endpoint;
+pub use self::example::example_metrics;
 pub(crate) use self::history::{History, JobEnd};
 pub(crate) use self::http::HttpServer;
 pub(crate) use self::report::PoolReport;

@@ -30,6 +30,7 @@ impl ServeRegistration for RegistrationService {
     ) -> Result<Queue, RpcError> {
         let worker_name = WorkerName::new(&name)
             .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
+        self.reactor.vacate(&worker_name, &self.peer).await;
         let capacity = Capacity::announced(capacity);
         let registered = self
             .reactor

@@ -55,11 +55,14 @@ fn a_pool_is_told_in_full() {
         );
         assert!(job.running_for <= w1.registered_for, "{job:?}");
 
+        until("it has waited for a millisecond", async || {
+            pool.details().await.unwrap().oldest_wait > Duration::ZERO
+        })
+        .await;
         let told = pool.details().await.unwrap();
         let names: Vec<_> = told.workers.iter().map(|w| w.name.as_str()).collect();
         assert_eq!(names, ["later", "w1"]);
         assert_eq!(told.backlog, 1);
-        assert!(told.oldest_wait > Duration::ZERO);
         let [alice] = &told.clients[..] else {
             panic!("{:?}", told.clients)
         };

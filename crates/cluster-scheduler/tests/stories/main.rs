@@ -8,3 +8,4 @@ mod operators;
 mod scheduling;
 mod services;
 mod startup;
+mod stuck;

@@ -10,6 +10,7 @@ mod remove_client;
 mod service;
 mod set_rate;
 mod show;
+mod state;
 mod update;
 mod watch;
 mod workers;

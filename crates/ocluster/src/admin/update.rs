@@ -11,6 +11,7 @@ use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
 use crate::output::Format;
+use crate::program::complain;
 use crate::quote::quoted;
 use crate::signals::Interrupt;
 
@@ -75,7 +76,10 @@ impl Update<'_> {
         match self.one(worker).await? {
             Ok(()) => Ok(()),
             Err(error) => {
-                self.watch.say(&error)?;
+                match self.format {
+                    Format::Text => self.watch.say(&error)?,
+                    Format::Json => complain(&format!("{error}\n")),
+                }
                 Err(hint_for(&error, CommandError::already_reported()))
             }
         }
@@ -121,10 +125,17 @@ impl Update<'_> {
             Ok(outcome.is_ok())
         });
         let updated = futures::future::try_join_all(updates).await?;
-        match (updated.contains(&false), self.format) {
-            (false, _) => Ok(()),
-            (true, Format::Text) => Err(CommandError::failed("Failed update(s)")),
-            (true, Format::Json) => Err(CommandError::already_reported()),
+        if !updated.contains(&false) {
+            return Ok(());
+        }
+        let message = "Failed update(s)";
+        match self.format {
+            Format::Text => Err(CommandError::failed(message)),
+            // The events have said so.
+            Format::Json => {
+                complain(&format!("{message}\n"));
+                Err(CommandError::already_reported())
+            }
         }
     }
 }

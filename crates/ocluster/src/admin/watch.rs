@@ -85,7 +85,7 @@ impl Watch {
         self.waiting.borrow_mut().remove(worker);
         self.event(|| WaitEvent::Failed {
             worker: worker.to_owned(),
-            message: error.to_string(),
+            message: error.reason.clone(),
         })
     }
 

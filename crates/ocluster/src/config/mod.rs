@@ -42,7 +42,7 @@ pub(crate) fn with_options(program: Command) -> Command {
         .long(FILE_OPTION)
         .value_name("FILE")
         .value_parser(clap::value_parser!(std::path::PathBuf));
-    let name = file::default_file(file::DIRECTORY.as_ref(), program.get_name());
+    let name = default_file(program.get_name());
     let file = file.help(format!(
         "A file to read options from [default: {}, if there is one]",
         name.display()
@@ -54,6 +54,11 @@ pub(crate) fn with_options(program: Command) -> Command {
     [file, print].into_iter().fold(program, |program, arg| {
         program.arg(arg.global(true).help_heading("Common options"))
     })
+}
+
+/// Returns the file that a program reads without being asked to.
+pub(crate) fn default_file(program: &str) -> std::path::PathBuf {
+    file::default_file(file::DIRECTORY.as_ref(), program)
 }
 
 /// Returns what of our environment is for the programs that we run: not our own options.

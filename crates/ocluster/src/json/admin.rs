@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Shape::{Lines, Object};
+use super::pools::{OneWorker, Pool, Pools};
 use super::{Output, Shape};
 
 const PROGRAM: &str = "ocluster-admin";
@@ -14,6 +15,9 @@ pub(super) fn schemas() -> Vec<Output> {
         Output::new::<T>(PROGRAM, command, shape)
     }
     vec![
+        of::<Pools>("show", Object),
+        of::<Pool>("show POOL", Object),
+        of::<OneWorker>("show POOL WORKER", Object),
         of::<Paused>("pause", Object),
         of::<WaitEvent>("pause --wait", Lines),
         of::<Paused>("unpause", Object),

@@ -1,6 +1,6 @@
-//! Answers for people, and for programs: `docs/obuilder-output.md` says what is in the latter.
+//! Answers for people, and for programs: [`crate::json::obuilder`] is what is in the latter.
 
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::error::CommandError;
 use crate::output::Format;
@@ -20,10 +20,10 @@ pub(super) struct OutputArgs {
 
 impl OutputArgs {
     /// Prints one of the two.
-    pub(super) fn print(
+    pub(super) fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,
-        json: impl FnOnce() -> Value,
+        json: impl FnOnce() -> T,
     ) -> Result<(), CommandError> {
         self.output.print(text, json)
     }

@@ -2,12 +2,16 @@
 
 mod admin;
 mod cluster;
+mod completion;
 mod configuration;
 mod ending;
+mod errors;
 mod harness;
 mod help;
 mod jobs;
+mod json;
 mod logs;
+mod man;
 mod mistakes;
 mod obuilder;
 mod readme;
