@@ -99,7 +99,7 @@ impl Agent {
             biased;
             () = empty => tracing::info!("No job is running any more"),
             () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!("{} still running after {} s: cancelling", jobs(self.running.count()), within.as_secs());
+                tracing::warn!("{} still running after {} s: cancelling", jobs(self.running.load().jobs), within.as_secs());
             }
             () = self.say_what_is_awaited(deadline) => {}
         }
@@ -109,7 +109,7 @@ impl Agent {
     async fn say_what_is_awaited(&self, deadline: Instant) {
         let mut changes = self.running.changes();
         loop {
-            let running = self.running.count();
+            let running = self.running.load().jobs;
             if running > 0 {
                 let left = deadline.saturating_duration_since(Instant::now());
                 tracing::info!(
@@ -127,7 +127,7 @@ impl Agent {
 
     /// Stops the jobs that are running, and waits until their clients can have heard of it.
     pub(super) async fn wind_down(&self, exit: Exit) {
-        tracing::info!("Ending ({exit:?}); {} running", self.running.in_use());
+        tracing::info!("Ending ({exit:?}); {} running", self.running.load().jobs);
         self.running.cancel_all();
         if tokio::time::timeout(SHUTDOWN_GRACE, self.running.idle())
             .await
@@ -139,7 +139,7 @@ impl Agent {
     }
 }
 
-fn jobs(count: usize) -> String {
+fn jobs(count: u32) -> String {
     if count == 1 {
         "1 job".to_owned()
     } else {

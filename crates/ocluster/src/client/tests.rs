@@ -44,6 +44,7 @@ impl Files {
         match args.command {
             Command::SubmitDocker(command) => command.request(&args.connect),
             Command::SubmitOBuilder(command) => command.request(&args.connect),
+            Command::SubmitCustom(command) => command.request(&args.connect),
         }
     }
 

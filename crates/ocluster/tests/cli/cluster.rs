@@ -11,8 +11,6 @@ const FAKE_DOCKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 case "$1" in
   build) ;;
-  # In a container, a worker that updates itself asks for the digest of its new image.
-  image) echo ocurrent/ocluster-worker@sha256:4567; exit 0 ;;
   *) exit 0 ;;
 esac
 shift
@@ -43,15 +41,24 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a scheduler with the readme's pools.
     pub(crate) fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_as("", &[])
     }
 
-    /// Starts a scheduler with these variables in its environment.
-    pub(crate) fn start_with(variables: &[(&str, &str)]) -> Self {
+    /// Starts a scheduler with the readme's pools, and more options.
+    pub(crate) fn start_with(options: &str) -> Self {
+        Self::start_as(options, &[])
+    }
+
+    /// Starts a scheduler with the readme's pools, and these variables in its environment.
+    pub(crate) fn start_given(variables: &[(&str, &str)]) -> Self {
+        Self::start_as("", variables)
+    }
+
+    fn start_as(options: &str, variables: &[(&str, &str)]) -> Self {
         let place = Place::new();
         install_fake_docker(&place);
         std::fs::create_dir(place.path().join("capnp-secrets")).expect("made the directory");
-        let scheduler = start_scheduler(&place, variables);
+        let scheduler = start_scheduler(&place, options, variables);
         Self { place, scheduler }
     }
 
@@ -127,12 +134,12 @@ pub(crate) fn install_fake_docker(place: &Place) {
     }
 }
 
-fn start_scheduler(place: &Place, variables: &[(&str, &str)]) -> Running {
-    let mut scheduler = place.start_with(
-        variables,
+fn start_scheduler(place: &Place, options: &str, variables: &[(&str, &str)]) -> Running {
+    let line = format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \
-         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64",
+         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64 {options}",
     );
+    let mut scheduler = place.start_with(variables, &line);
     scheduler.wait_for("pool-linux-x86_64.cap");
     scheduler
 }

@@ -112,7 +112,7 @@ fn a_second_signal_ends_a_worker_at_once() {
 
 #[test]
 fn a_scheduler_refuses_what_is_queued_and_waits_for_what_is_running() {
-    let mut cluster = Cluster::start_with(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
     let (_w1, running) = job_on_a_worker(&mut cluster, &[]);
     let queued = cluster.submit("Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
@@ -143,7 +143,7 @@ fn a_scheduler_refuses_what_is_queued_and_waits_for_what_is_running() {
 
 #[test]
 fn a_scheduler_does_not_wait_for_ever() {
-    let mut cluster = Cluster::start_with(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
     let (_w1, client) = job_on_a_worker(&mut cluster, &[]);
     cluster.scheduler.signal(Signal::TERM);
     let ended = cluster.scheduler.wait();
@@ -160,7 +160,7 @@ fn a_scheduler_does_not_wait_for_ever() {
 
 #[test]
 fn a_second_signal_ends_a_scheduler_at_once() {
-    let mut cluster = Cluster::start_with(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
     let (_w1, _client) = job_on_a_worker(&mut cluster, &[]);
     cluster.scheduler.signal(Signal::TERM);
     cluster.scheduler.wait_for("Waiting for 1 job to end");

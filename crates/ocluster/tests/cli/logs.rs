@@ -49,7 +49,7 @@ fn objects(text: &str) -> Vec<Value> {
 
 #[test]
 fn a_job_can_be_followed_through_the_json_of_both_programs() {
-    let mut cluster = Cluster::start_with(&[JSON]);
+    let mut cluster = Cluster::start_given(&[JSON]);
     let mut w1 = cluster.worker_with("w1", &[JSON]);
     let _first = cluster.submit("Dockerfile").wait().success();
     let _second = cluster.submit("Dockerfile.fail").wait();
@@ -128,7 +128,7 @@ fn no_log_has_a_secret_however_much_is_logged() {
             ("OCLUSTER_LOG_FORMAT", format),
             ("OCLUSTER_ALLOW_PUSH", "localhost:5000/repo"),
         ];
-        let mut cluster = Cluster::start_with(&variables);
+        let mut cluster = Cluster::start_given(&variables);
         let mut w1 = cluster.worker_with("w1", &variables);
         let place = &cluster.place;
         place.write("token", "hunter2-the-secret\n");

@@ -4,6 +4,7 @@ mod admin;
 mod cluster;
 mod completion;
 mod configuration;
+mod doctor;
 mod ending;
 mod errors;
 mod harness;
