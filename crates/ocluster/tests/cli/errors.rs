@@ -156,8 +156,12 @@ fn covered(command: &Command, line: &str, missing: &mut Vec<String>) {
     if below.is_empty() {
         look("errors");
         let json = command.get_arguments().any(|arg| {
-            let values = arg.get_possible_values();
-            values.iter().any(|value| value.get_name() == "json")
+            // Not the format of the log.
+            arg.get_long() == Some("output")
+                && arg
+                    .get_possible_values()
+                    .iter()
+                    .any(|value| value.get_name() == "json")
         });
         if json {
             look("json");
