@@ -16,7 +16,7 @@ use crate::db::{
     CachedRow, Note, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
     WriterStats,
 };
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, TRUST};
 
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
@@ -67,6 +67,7 @@ impl Cluster {
             let pool = Pool::new(
                 pool::Config {
                     cost: Cost::default(),
+                    trust: Some(TRUST),
                 },
                 remembered,
             );

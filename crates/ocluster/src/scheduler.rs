@@ -15,9 +15,13 @@ use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::program;
+use crate::service_manager::ServiceManager;
 use crate::signals::Interrupts;
 
 const NAME: &str = "ocluster-scheduler";
+
+/// How long it may take to save what is to be remembered: a slow disk is given time.
+const TIME_TO_SAVE: Duration = Duration::from_secs(60);
 
 /// Runs `ocluster-scheduler`.
 pub fn main() -> ExitCode {
@@ -153,12 +157,16 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let scheduler = Scheduler::start(config)
         .await
         .map_err(CommandError::caused)?;
+    let manager = ServiceManager::from_env();
+    manager.ready(&scheduler.status().to_string());
     health.start();
     let mut running = std::pin::pin!(scheduler.run());
     tokio::select! {
         () = &mut running => return Ok(()),
+        never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
         _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
     }
+    manager.stopping(TIME_TO_SAVE, "saving what is to be remembered");
     scheduler.shutdown();
     tokio::select! {
         () = running => Ok(()),

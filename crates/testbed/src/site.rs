@@ -148,6 +148,17 @@ impl Site {
         Submit::new(self, "submit-docker")
     }
 
+    /// Prepares to submit a custom job of this kind, with this payload.
+    ///
+    /// # Errors
+    /// When the file with the payload cannot be written.
+    pub fn custom(&self, kind: &str, payload: impl AsRef<[u8]>) -> Result<Submit<'_>> {
+        let name = self.next_name("payload");
+        self.write(&name, payload)?;
+        let submit = Submit::new(self, "submit-custom");
+        Ok(submit.args(&["--kind", kind, "--payload", &name]))
+    }
+
     /// Starts a job that builds until it is released, and waits until it does.
     ///
     /// # Errors

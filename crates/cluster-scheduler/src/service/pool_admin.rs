@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use cluster_api::{PoolAdmin, Progress, RpcError, ServePoolAdmin, Worker, WorkerInfo};
+use cluster_api::{
+    PoolAdmin, PoolDetails, Progress, RpcError, ServePoolAdmin, Worker, WorkerDetails, WorkerInfo,
+};
 use pool::{ClientId, ForgetError, InactiveReason, Rate, WorkerName};
 
 use super::{drain, update};
@@ -59,6 +61,16 @@ impl ServePoolAdmin for PoolAdminService {
         self.reactor
             .set_active(id, InactiveReason::TemporaryPause, !paused)
             .map_err(|pool::Disconnected| unknown_worker())
+    }
+
+    async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
+        Ok(self.reactor.details())
+    }
+
+    async fn worker_details(self: Rc<Self>, worker: String) -> Result<WorkerDetails, RpcError> {
+        let all = self.reactor.details().workers;
+        let found = all.into_iter().find(|known| known.name == worker);
+        found.ok_or_else(unknown_worker)
     }
 
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {

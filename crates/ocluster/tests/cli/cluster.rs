@@ -1,6 +1,6 @@
 //! A cluster of real programs, with a fake engine: a script called `docker` that comes first in the path.
 
-use crate::harness::{Outcome, Place, Running};
+use crate::harness::{LIMIT, Outcome, Place, Running};
 
 /// The pool of the readme.
 pub(crate) const POOL: &str = "linux-x86_64";
@@ -86,6 +86,18 @@ impl Cluster {
             state.lines().any(|shown| shown.trim() == line),
             "no {line:?} in:\n{state}"
         );
+    }
+
+    /// Waits until the state of the pool has this line.
+    pub(crate) fn comes_to_show(&self, line: &str) {
+        let begin = std::time::Instant::now();
+        loop {
+            let state = self.admin("show", POOL).success().stdout;
+            if state.lines().any(|shown| shown.trim() == line) {
+                return;
+            }
+            assert!(begin.elapsed() < LIMIT, "never {line:?} in:\n{state}");
+        }
     }
 
     /// Lets all builds that wait go on.

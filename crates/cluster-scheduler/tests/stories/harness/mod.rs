@@ -62,6 +62,13 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     panic!("never happened: {what}");
 }
 
+/// Lets seconds pass in a moment, with all that happens in them.
+pub(crate) async fn seconds_pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
 struct Running {
     scheduler: Rc<Scheduler>,
     serving: JoinHandle<()>,
