@@ -56,6 +56,141 @@ interface TemporaryPause {
   # is called again, `PoolAdmin.setActive` makes it active, or it reconnects. Fails with "Unknown worker" when it is not connected.
 }
 
+interface PoolDetails {
+  # What an operator wants to know of a pool beyond `PoolAdmin.show` and `PoolAdmin.workers`, as data. Every pool of our
+  # scheduler implements this, on the same object as `PoolAdmin`. All times are in milliseconds, and end now.
+
+  details @0 () -> (details :Details);
+  # Returns what is known about the pool and all its workers.
+
+  workerDetails @1 (worker :Text) -> (details :Worker);
+  # Returns what is known about one worker. Fails with "Unknown worker" when there is none of that name.
+
+  struct Details {
+    # A pool at one moment.
+
+    workers @0 :List(Worker);
+    # The known workers, connected or not, in the order of their names.
+
+    backlog @1 :UInt32;
+    # How many tickets wait for any worker.
+
+    oldestWait @2 :UInt64;
+    # How long the oldest ticket has waited that no worker has taken. 0 when there is none.
+
+    clients @3 :List(Client);
+    # The clients that have submitted something since the scheduler started, in the order of their names.
+  }
+
+  struct Worker {
+    # A worker that has registered once, and has not been forgotten.
+
+    name @0 :Text;
+    # The name it registers with.
+
+    paused @1 :Bool;
+    # Whether an operator has paused it, in the way that is remembered while it is away.
+
+    registrations @2 :UInt64;
+    # How many times it has registered since the scheduler started.
+
+    union {
+      neverSeen @3 :Void;
+      # It has not been connected since the scheduler started.
+
+      left @4 :UInt64;
+      # It is not connected, and this is how long ago it left.
+
+      connected @5 :Connected;
+      # It is registered now.
+    }
+  }
+
+  struct Connected {
+    # A worker that is registered now.
+
+    registeredFor @0 :UInt64;
+    # How long it has been registered.
+
+    address @1 :Text;
+    # Where it connects from.
+
+    capacity @2 :UInt32;
+    # How many jobs it runs at once, as it said.
+
+    inactive @3 :List(InactiveReason);
+    # Why it is given no jobs. It is given some when this is empty.
+
+    silentFor @4 :UInt64;
+    # How long it has owed an answer to the scheduler's ping without a sign of life. 0 when it owes none; a moment, often,
+    # when all is well.
+
+    queued @5 :UInt32;
+    # How many tickets are in its queue.
+
+    workload @6 :UInt64;
+    # The sum of their expected costs.
+
+    finished @7 :UInt64;
+    # How many jobs it has ended, in whatever way, since it registered.
+
+    running @8 :List(Job);
+    # The jobs that it has taken and not ended, the oldest first.
+  }
+
+  enum InactiveReason {
+    workerPause @0;
+    # It paused itself, to make room for example.
+
+    adminPause @1;
+    # An operator paused it, until it is unpaused.
+
+    temporaryPause @2;
+    # An operator paused it, until it reconnects.
+
+    shuttingDown @3;
+    # It is about to be updated.
+
+    notAnswering @4;
+    # It keeps its connection, and does not answer. This ends when it does.
+  }
+
+  struct Job {
+    # A job that a worker has taken.
+
+    ticket @0 :UInt64;
+    # The number of its ticket, which is also in the scheduler's log.
+
+    client @1 :Text;
+    # Who submitted it.
+
+    cacheHint @2 :Text;
+    # Its cache hint, any text at all. Empty when it has none.
+
+    urgent @3 :Bool;
+    # Whether it was urgent.
+
+    runningFor @4 :UInt64;
+    # How long ago the worker took it.
+  }
+
+  struct Client {
+    # A client of this pool.
+
+    id @0 :Text;
+    # Its id.
+
+    rate @1 :Float64;
+    # Its share of the pool.
+
+    queued @2 :UInt32;
+    # How many of its tickets no worker has taken, urgent or not.
+
+    urgent @3 :UInt32;
+    # How many of those are urgent.
+  }
+}
+
 interface Persistent @0xc8cb212fcd9f5691 {
   # A capability that can be kept across connections. This is Cap'n Proto's standard interface, with the type of
   # its parameters left open. Submissions of clients that are on file implement it.
@@ -68,7 +203,7 @@ interface Persistent @0xc8cb212fcd9f5691 {
 interface ExtendedTicket extends(Cluster.Ticket, TicketStatus) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
-interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause) {}
+interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent) {}

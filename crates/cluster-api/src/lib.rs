@@ -18,6 +18,7 @@ mod admin;
 mod answer;
 mod custom;
 mod description;
+mod details;
 mod dispatch;
 mod docker;
 mod encoded;
@@ -44,6 +45,10 @@ pub use admin::{Admin, ServeAdmin};
 pub use answer::{Answer, Pipelined};
 pub use custom::{CustomJob, CustomPayload};
 pub use description::{Action, Description};
+pub use details::{
+    ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
+    WorkerDetails,
+};
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};

@@ -8,10 +8,10 @@ use capnp::capability::FromClientHook as _;
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
-use crate::raw::extensions_capnp::{extended_pool_admin, temporary_pause};
+use crate::raw::extensions_capnp::{extended_pool_admin, pool_details, temporary_pause};
 use crate::raw::schema_capnp::{pool_admin, worker_info};
-use crate::text::{capability, list_length, malformed, returned, text};
-use crate::{Progress, RpcError, Worker};
+use crate::text::{capability, check_length, list_length, malformed, returned, text};
+use crate::{PoolDetails, Progress, RpcError, Worker, WorkerDetails};
 
 handle! {
     /// The right to administer one pool.
@@ -30,7 +30,7 @@ pub struct WorkerInfo {
 }
 
 impl PoolAdmin {
-    /// Serves `pool`, together with the extension [`PoolAdmin::pause_worker`].
+    /// Serves `pool`, together with the extensions [`PoolAdmin::pause_worker`] and [`PoolAdmin::details`].
     pub fn serve<S: ServePoolAdmin>(pool: Rc<S>) -> Self {
         let client: extended_pool_admin::Client = dispatch::new_client(Served::new(pool, nothing));
         Self::from_raw(client.cast_to())
@@ -79,6 +79,40 @@ impl PoolAdmin {
         Answer::new(
             request.send().promise,
             |_: temporary_pause::pause_worker_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Returns what is known about the pool and all its workers.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn details(&self) -> Answer<PoolDetails> {
+        let client: pool_details::Client = self.client.clone().cast_to();
+        let request = client.details_request();
+        Answer::new(
+            request.send().promise,
+            |results: pool_details::details_results::Reader<'_>| {
+                let details = results.get_details();
+                PoolDetails::read(details.map_err(|error| malformed(&error, "details"))?)
+            },
+        )
+    }
+
+    /// Returns what is known about one worker, connected or not.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn worker_details(&self, worker: &str) -> Answer<WorkerDetails> {
+        let client: pool_details::Client = self.client.clone().cast_to();
+        let mut request = client.worker_details_request();
+        request.get().set_worker(worker);
+        Answer::new(
+            request.send().promise,
+            |results: pool_details::worker_details_results::Reader<'_>| {
+                let details = results.get_details();
+                WorkerDetails::read(
+                    details.map_err(|error| malformed(&error, "details"))?,
+                    "details",
+                )
+            },
         )
     }
 
@@ -151,19 +185,11 @@ impl PoolAdmin {
 fn read_workers(
     results: pool_admin::workers_results::Reader<'_>,
 ) -> Result<Vec<WorkerInfo>, RpcError> {
-    let size = results
-        .total_size()
-        .map_err(|error| malformed(&error, "workers"))?
-        .word_count;
+    let size = results.total_size();
     let workers = results
         .get_workers()
         .map_err(|error| malformed(&error, "workers"))?;
-    // A list whose elements take no space can claim any number of them.
-    if u64::from(workers.len()) > size {
-        return Err(RpcError::failed(
-            "workers has more elements than it has room for",
-        ));
-    }
+    check_length(size, workers.len(), "workers")?;
     workers
         .iter()
         .enumerate()
@@ -217,6 +243,15 @@ pub trait ServePoolAdmin: 'static {
         worker: String,
         paused: bool,
     ) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`PoolAdmin::details`].
+    fn details(self: Rc<Self>) -> impl Future<Output = Result<PoolDetails, RpcError>>;
+
+    /// See [`PoolAdmin::worker_details`].
+    fn worker_details(
+        self: Rc<Self>,
+        worker: String,
+    ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
 
     /// See [`PoolAdmin::worker`].
     fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
@@ -373,6 +408,33 @@ impl<S: ServePoolAdmin> temporary_pause::Server for Served<S> {
             let reader = params.get()?;
             let worker = text(reader.get_worker(), "worker")?;
             Ok(pool.pause_worker(worker, reader.get_paused()).await?)
+        }
+    }
+}
+
+impl<S: ServePoolAdmin> pool_details::Server for Served<S> {
+    fn details(
+        self: Rc<Self>,
+        _params: pool_details::DetailsParams,
+        mut results: pool_details::DetailsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let details = pool.details().await?;
+            Ok(details.write(results.get().init_details())?)
+        }
+    }
+
+    fn worker_details(
+        self: Rc<Self>,
+        params: pool_details::WorkerDetailsParams,
+        mut results: pool_details::WorkerDetailsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let worker = text(params.get()?.get_worker(), "worker")?;
+            let details = pool.worker_details(worker).await?;
+            Ok(details.write(results.get().init_details())?)
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use capnp::{text, text_list};
+use capnp::{MessageSize, text, text_list};
 
 use crate::RpcError;
 
@@ -46,6 +46,23 @@ pub(crate) fn list_length<T>(values: &[T], field: impl Display) -> Result<u32, R
         .ok()
         .filter(|&length| length < 1 << 29)
         .ok_or_else(|| RpcError::failed(format!("{field} has too many elements")))
+}
+
+/// Checks that a list of structs has no more elements than the struct around it has words.
+///
+/// A list whose elements take no space can claim any number of them.
+pub(crate) fn check_length(
+    size: capnp::Result<MessageSize>,
+    length: u32,
+    field: impl Display,
+) -> Result<(), RpcError> {
+    let words = size.map_err(|error| malformed(&error, &field))?.word_count;
+    if u64::from(length) > words {
+        return Err(RpcError::failed(format!(
+            "{field} has more elements than it has room for"
+        )));
+    }
+    Ok(())
 }
 
 /// Reads a capability, which may be null.

@@ -14,8 +14,10 @@ mod clock;
 mod cluster;
 mod config;
 pub mod db;
+mod details;
 mod metrics;
 mod reactor;
+mod roster;
 mod scheduler;
 mod service;
 mod standings;
@@ -23,6 +25,10 @@ mod state_dir;
 mod tickets;
 
 pub use cluster::AddClientError;
-pub use config::{FileName, FileNameError, KeySource, PoolName, SchedulerConfig, Transport};
-pub use scheduler::{Scheduler, StartError};
+pub use config::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
+    Transport,
+};
+pub use metrics::example_metrics;
+pub use scheduler::{Scheduler, StartError, Status};
 pub use state_dir::StateDirError;

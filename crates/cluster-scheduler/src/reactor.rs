@@ -11,23 +11,31 @@
 //!   moment later from the reactor's own task. That is also where a client that leaves a hundred
 //!   thousand queued jobs behind is cleared away in pieces.
 
+mod pulse;
+mod takeover;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
-use cluster_api::{RpcError, Worker};
+use cluster_api::{PoolDetails, RpcError, Worker};
 use pool::{
     Capacity, ClientId, Decision, Disconnected, Effect, ForgetError, InactiveReason, NameTaken,
-    Pool, PopId, Rate, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+    Pool, PopId, Rate, Stats, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
 };
 use tokio::sync::{Notify, watch};
+use vat::Peer;
 
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
+use crate::details;
 use crate::metrics::{History, JobEnd, PoolReport};
+use crate::roster::Roster;
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
+
+pub(crate) use self::pulse::TRUST;
 
 /// How many tickets are cleared away before others get their turn: about 1 ms of work.
 const PIECE: usize = 200;
@@ -58,8 +66,7 @@ struct State {
     tickets: Tickets,
     /// Who waits for each pop's answer.
     pops: HashMap<PopId, PendingPop>,
-    /// What the connected workers serve to us.
-    workers: HashMap<WorkerId, Worker>,
+    workers: Roster,
     standings: Standings,
     history: History,
 }
@@ -72,8 +79,14 @@ impl State {
         self.standings.of(ticket)
     }
 
-    fn start(&mut self, now: Time, ticket: TicketId, worker: WorkerName) -> Option<Request> {
-        let (request, since) = self.tickets.start(now, ticket, worker)?;
+    fn start(
+        &mut self,
+        now: Time,
+        ticket: TicketId,
+        worker: WorkerId,
+        name: WorkerName,
+    ) -> Option<Request> {
+        let (request, since) = self.tickets.start(now, ticket, worker, name)?;
         self.history.waited.add(now.secs_after(since));
         Some(request)
     }
@@ -122,7 +135,7 @@ impl Reactor {
             pool,
             tickets: Tickets::default(),
             pops: HashMap::new(),
-            workers: HashMap::new(),
+            workers: Roster::default(),
             standings: Standings::default(),
             history: History::default(),
         };
@@ -179,11 +192,16 @@ impl Reactor {
     fn release_departed_workers(&self) {
         let departed = std::mem::take(&mut self.departed.borrow_mut().workers);
         for id in departed {
-            let (_worker, _) = self.tell(|state, _| {
-                state.pool.release(id);
-                state.workers.remove(&id)
-            });
+            self.release(id);
         }
+    }
+
+    /// Ends a registration, unless it has ended before.
+    fn release(&self, id: WorkerId) {
+        let (_registered, _) = self.tell(|state, now| {
+            state.pool.release(id);
+            state.workers.remove(now, id)
+        });
     }
 }
 
@@ -260,8 +278,10 @@ impl Reactor {
         if state.tickets.is_queued(ticket) {
             TicketState::Queued(state.standing(ticket, self.clock.now()))
         } else {
-            let worker = state.tickets.worker(ticket).cloned();
-            worker.map_or(TicketState::Ended, TicketState::Running)
+            let running = state.tickets.running(ticket);
+            running.map_or(TicketState::Ended, |running| {
+                TicketState::Running(running.name.clone())
+            })
         }
     }
 
@@ -281,19 +301,24 @@ impl Reactor {
         name: WorkerName,
         capacity: Capacity,
         worker: Worker,
+        peer: Peer,
     ) -> Result<WorkerId, NameTaken> {
         // It may be the same worker, whose old connection broke only just now.
         self.release_departed_workers();
-        let (id, _) = self.tell(|state, _| {
+        let (id, _) = self.tell(|state, now| {
             let was_known = state.pool.worker(&name).is_some();
-            let id = state.pool.register(name, capacity)?;
+            let id = state.pool.register(name.clone(), capacity)?;
             state.history.registered(was_known);
-            state.workers.insert(id, worker);
+            state.workers.insert(now, id, name, worker, peer);
             // It was registered just now.
+            let _: Result<(), Disconnected> = state.pool.heard(id, now);
             let _: Result<(), Disconnected> =
                 state.pool.set_active(id, InactiveReason::WorkerPause, true);
             Ok(id)
         });
+        if let (Ok(id), Some(reactor)) = (id, self.this.upgrade()) {
+            reactor.watch(id);
+        }
         id
     }
 
@@ -305,7 +330,8 @@ impl Reactor {
 
     /// A worker asks for one job.
     pub(crate) fn pop(&self, worker: WorkerId, pop: PendingPop) -> Result<PopId, Disconnected> {
-        let (id, _) = self.tell(|state, _| {
+        let (id, _) = self.tell(|state, now| {
+            state.heard(worker, now);
             let id = state.pool.pop(worker)?;
             state.pops.insert(id, pop);
             Ok(id)
@@ -323,8 +349,9 @@ impl Reactor {
 
     pub(crate) fn job_finished(&self, ticket: TicketId, end: JobEnd) {
         self.tell(|state, now| {
-            if let Some(since) = state.tickets.finish(ticket) {
-                state.history.job_ended(end, now.secs_after(since));
+            if let Some(running) = state.tickets.finish(ticket) {
+                state.history.job_ended(end, now.secs_after(running.since));
+                state.workers.job_ended(running.worker);
             }
             state.pool.job_finished(ticket);
         });
@@ -356,16 +383,30 @@ impl Reactor {
     }
 
     pub(crate) fn forget(&self, worker: &WorkerName) -> Result<Saving, ForgetError> {
-        let (result, saving) = self.tell(|state, _| state.pool.forget(worker));
+        let (result, saving) = self.tell(|state, _| {
+            state.pool.forget(worker)?;
+            state.workers.forget(worker);
+            Ok(())
+        });
         result.map(|()| saving)
     }
 
     pub(crate) fn show(&self) -> String {
-        self.state.borrow().pool.show(self.clock.now())
+        let now = self.clock.now();
+        let more = details::Text(&self.details()).to_string();
+        self.state.borrow().pool.show(now) + &more
     }
 
     pub(crate) fn workers(&self) -> Vec<WorkerInfo> {
         self.state.borrow().pool.workers()
+    }
+
+    /// Returns what an operator may want to know of the pool and its workers, as data.
+    pub(crate) fn details(&self) -> PoolDetails {
+        let state = self.state.borrow();
+        let now = self.clock.now();
+        let snapshot = state.pool.snapshot(now, 0);
+        details::of_pool(now, &snapshot, &state.workers, &state.tickets)
     }
 
     /// Returns what is known about a worker, connected or not.
@@ -377,7 +418,12 @@ impl Reactor {
     pub(crate) fn connected(&self, name: &WorkerName) -> Option<(WorkerId, Worker)> {
         let state = self.state.borrow();
         let id = state.pool.registration(name)?;
-        state.workers.get(&id).map(|worker| (id, worker.clone()))
+        Some((id, state.workers.get(id)?.worker.clone()))
+    }
+
+    /// Returns the pool in numbers.
+    pub(crate) fn stats(&self) -> Stats {
+        self.state.borrow().pool.stats()
     }
 
     /// Returns the numbers for metrics.
@@ -416,10 +462,11 @@ impl Reactor {
             match effect {
                 Effect::Deliver {
                     pop,
+                    worker,
                     name,
                     ticket,
-                    worker: _,
-                } => self.deliver(pop, name, ticket),
+                } => self.deliver(pop, worker, name, ticket),
+                Effect::Ask { worker } => self.want_sign(worker),
                 Effect::PopFailed { pop } => self.fail_pop(pop),
                 Effect::SaveCached { hint, worker } => {
                     self.db
@@ -449,17 +496,17 @@ impl Reactor {
     }
 
     /// Gives a job to whoever waits for the pop. See [`Assignment`] for the rest of its way.
-    fn deliver(&self, pop: PopId, worker: WorkerName, ticket: TicketId) {
+    fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
         let (pop, request) = {
             let mut state = self.state.borrow_mut();
-            let request = state.start(self.clock.now(), ticket, worker.clone());
+            let request = state.start(self.clock.now(), ticket, worker, name.clone());
             (state.pops.remove(&pop), request)
         };
         let assignment = self
             .this
             .upgrade()
             .zip(request)
-            .map(|(reactor, request)| Assignment::new(reactor, ticket, worker, request));
+            .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
         match (pop, assignment) {
             (Some(pop), Some(assignment)) => pop.answer(assignment),
             // The pool delivers no ticket twice, and to no pop that was cancelled. Whichever half is

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
 use futures::channel::oneshot;
-use pool::{ClientId, TicketId, Time, WorkerName};
+use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
 use crate::metrics::JobEnd;
 use crate::reactor::Reactor;
@@ -34,9 +34,12 @@ struct Queued {
     request: Request,
 }
 
-struct Running {
-    since: Time,
-    worker: WorkerName,
+/// A ticket whose job a worker has taken.
+pub(crate) struct Running {
+    pub(crate) since: Time,
+    /// Who has taken it, in which registration, and under which name.
+    pub(crate) worker: WorkerId,
+    pub(crate) name: WorkerName,
 }
 
 impl Tickets {
@@ -55,17 +58,22 @@ impl Tickets {
         &mut self,
         now: Time,
         ticket: TicketId,
-        worker: WorkerName,
+        worker: WorkerId,
+        name: WorkerName,
     ) -> Option<(Request, Time)> {
         let Queued { since, request } = self.queued.remove(&ticket)?;
-        let running = Running { since: now, worker };
+        let running = Running {
+            since: now,
+            worker,
+            name,
+        };
         self.running.insert(ticket, running);
         Some((request, since))
     }
 
-    /// Takes out a ticket whose job has ended, and returns since when it has run.
-    pub(crate) fn finish(&mut self, ticket: TicketId) -> Option<Time> {
-        Some(self.running.remove(&ticket)?.since)
+    /// Takes out a ticket whose job has ended, and returns who had taken it.
+    pub(crate) fn finish(&mut self, ticket: TicketId) -> Option<Running> {
+        self.running.remove(&ticket)
     }
 
     /// Returns since when the oldest queued ticket has waited.
@@ -95,9 +103,9 @@ impl Tickets {
         self.queued.contains_key(&ticket)
     }
 
-    /// Returns who runs the ticket's job, if anybody does.
-    pub(crate) fn worker(&self, ticket: TicketId) -> Option<&WorkerName> {
-        Some(&self.running.get(&ticket)?.worker)
+    /// Returns who has taken the ticket's job, if anybody has and it has not ended.
+    pub(crate) fn running(&self, ticket: TicketId) -> Option<&Running> {
+        self.running.get(&ticket)
     }
 }
 

@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 
 use crate::error::{CommandError, Kind};
+use crate::{completion, open_files, output};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -46,6 +47,10 @@ where
     if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
         return code;
     }
+    if completion::answered(|| command::<A>(name)) {
+        return ExitCode::SUCCESS;
+    }
+    open_files::allow_many();
     let args = match parse::<A>(name, std::env::args_os()) {
         Ok(args) => args,
         Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
@@ -62,7 +67,9 @@ where
 }
 
 /// Runs `main` on the current thread, where everything that holds a capability stays.
-fn block_on(main: impl Future<Output = Result<(), CommandError>>) -> Result<(), CommandError> {
+pub(crate) fn block_on<T>(
+    main: impl Future<Output = Result<T, CommandError>>,
+) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -194,6 +201,9 @@ fn finish(name: &'static str, outcome: Result<(), CommandError>) -> ExitCode {
         Err(error) => {
             if error.kind != Kind::OutputClosed {
                 complain(&error.render(name));
+                if output::asks_for_json(std::env::args_os()) {
+                    output::print_failure(&error);
+                }
             }
             ExitCode::from(error.kind.exit_code())
         }

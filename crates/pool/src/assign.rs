@@ -33,6 +33,10 @@ impl Main {
         }
     }
 
+    fn has_backlog(&self) -> bool {
+        matches!(self, Self::Backlog(backlog) if !backlog.is_empty())
+    }
+
     pub(crate) fn someone_waits(&self) -> bool {
         matches!(self, Self::Ready(ready) if !ready.is_empty())
     }
@@ -184,7 +188,7 @@ impl Pool {
 /// Finding a ticket for a worker.
 impl Pool {
     /// Has a worker's pops looked at again at the next `poll_effect`.
-    fn wake(&mut self, slot: Slot) {
+    pub(crate) fn wake(&mut self, slot: Slot) {
         let asleep = self.workers.update(slot, |worker| {
             !worker.pops.is_empty() && !mem::replace(&mut worker.woken, true)
         });
@@ -209,6 +213,10 @@ impl Pool {
             && worker.is_active()
             && !worker.pops.is_empty()
         {
+            let is_wanted = !worker.queue.is_empty() || self.main.has_backlog();
+            if worker.asked || (is_wanted && self.is_in_doubt(worker)) {
+                return self.ask(slot);
+            }
             if let Some(turn) = worker.queue.first() {
                 self.leave_queue(turn.ticket(), slot);
                 let hint = self.take(turn.ticket(), slot);
@@ -232,6 +240,24 @@ impl Pool {
             let hint = self.take(turn.ticket(), slot);
             let worker = self.workers.name(slot);
             self.decided(Decision::TakenFromBacklog { hint, worker });
+        }
+    }
+
+    /// Tells whether a worker has been silent for so long that it may not be there.
+    pub(crate) fn is_in_doubt(&self, worker: &Worker) -> bool {
+        self.config
+            .trust
+            .is_some_and(|trust| worker.heard + trust < self.now)
+    }
+
+    /// Has a worker asked whether it is there. Until it answers it takes nothing, and others go first.
+    fn ask(&mut self, slot: Slot) {
+        let was_asked = self
+            .workers
+            .update(slot, |worker| mem::replace(&mut worker.asked, true));
+        self.leave_ready(slot);
+        if let (Some(false), Some(worker)) = (was_asked, self.workers.id(slot)) {
+            self.effects.push_back(Effect::Ask { worker });
         }
     }
 
@@ -321,6 +347,7 @@ impl Pool {
         let was_active = self.workers.update(slot, |worker| {
             let was_active = worker.is_active();
             worker.reasons = worker.reasons.with(reason);
+            worker.asked = false;
             was_active
         });
         let worker = self.workers.name(slot);

@@ -191,6 +191,18 @@ impl Pool {
             "waits, but its queue has enough for its pops"
         );
         ensure!(
+            worker.heard <= self.now,
+            "gave a sign of life in the future"
+        );
+        ensure!(
+            !worker.asked || (worker.is_active() && self.is_in_doubt(worker)),
+            "is asked whether it is there, for no reason"
+        );
+        ensure!(
+            !worker.asked || !waits,
+            "waits for tickets, though nobody knows whether it is there"
+        );
+        ensure!(
             worker.given <= self.given,
             "was given a ticket in the future"
         );
@@ -198,7 +210,7 @@ impl Pool {
             !worker.woken || self.woken.contains(&slot),
             "is woken, but won't be served"
         );
-        if self.woken.is_empty() && worker.is_active() && !worker.pops.is_empty() {
+        if self.woken.is_empty() && worker.is_active() && !worker.asked && !worker.pops.is_empty() {
             ensure!(
                 worker.queue.is_empty(),
                 "asks for jobs, but its queue isn't empty"

@@ -17,6 +17,14 @@ pub enum Effect {
         /// The job to answer with.
         ticket: TicketId,
     },
+    /// Find out whether a worker is there, which has not been heard of for long: a job waits for it.
+    ///
+    /// Tell the pool of a sign of life ([`Pool::heard`](crate::Pool::heard)), or that it is not
+    /// answering ([`InactiveReason::NotAnswering`](crate::InactiveReason::NotAnswering)).
+    Ask {
+        /// Who is to be asked. The registration may have ended since.
+        worker: WorkerId,
+    },
     /// Fail the worker's pop with "Worker disconnected".
     PopFailed {
         /// The request to fail.

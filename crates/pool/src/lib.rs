@@ -58,6 +58,8 @@ mod worker;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
+use core::mem;
+use core::time::Duration;
 
 use affinity::Affinity;
 use assign::Main;
@@ -71,7 +73,9 @@ pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
 pub use share::{Cost, Estimate, Rate, RateError};
-pub use snapshot::{ClientView, DisconnectedView, Item, Items, MainView, Snapshot, WorkerView};
+pub use snapshot::{
+    ClientView, DisconnectedView, Item, Items, MainView, RunningView, Snapshot, WorkerView,
+};
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Place, Ticket};
 pub use time::Time;
@@ -82,6 +86,9 @@ use worker::Workers;
 pub struct Config {
     /// What jobs are expected to cost.
     pub cost: Cost,
+    /// How long a worker may be silent before it is asked whether it is there, rather than given a
+    /// job; `None` for however long.
+    pub trust: Option<Duration>,
 }
 
 /// What was remembered (on disk) when the pool is made: what its effects asked to save.
@@ -319,9 +326,28 @@ impl Pool {
                 self.workers.add(name.clone(), false)
             }
         };
-        let id = self.workers.connect(slot, capacity.0);
+        let id = self.workers.connect(slot, capacity.0, self.now);
         self.decided(Decision::Registered { worker: name });
         Ok(id)
+    }
+
+    /// A worker gave a sign of life.
+    ///
+    /// It is not "not answering" any more, and if it was asked whether it is there, it gets what has
+    /// waited for the answer.
+    pub fn heard(&mut self, worker: WorkerId, now: Time) -> Result<(), Disconnected> {
+        let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
+        self.now = self.now.max(now);
+        let now = self.now;
+        let was_asked = self.workers.update(slot, |worker| {
+            worker.heard = now;
+            mem::take(&mut worker.asked)
+        });
+        if was_asked == Some(true) {
+            self.wake(slot);
+        }
+        self.remove_reason(slot, InactiveReason::NotAnswering);
+        Ok(())
     }
 
     /// A worker asks for one job. It may ask for several.

@@ -15,6 +15,8 @@ pub enum InactiveReason {
     /// It is about to be updated. Whoever set this clears it if the update fails; otherwise it ends
     /// with the registration.
     ShuttingDown,
+    /// It keeps its connection, but gives no sign of life. Ends when it does: see `Pool::heard`.
+    NotAnswering,
 }
 
 /// The reasons for which a worker is inactive; it is active when there are none.
@@ -22,11 +24,12 @@ pub enum InactiveReason {
 pub struct InactiveReasons(u8);
 
 /// In the order in which they are printed.
-const ALL: [(InactiveReason, &str); 4] = [
+const ALL: [(InactiveReason, &str); 5] = [
     (InactiveReason::WorkerPause, "worker pause"),
     (InactiveReason::AdminPause, "admin pause"),
     (InactiveReason::TemporaryPause, "temporary pause"),
     (InactiveReason::ShuttingDown, "shutting down"),
+    (InactiveReason::NotAnswering, "not answering"),
 ];
 
 impl InactiveReasons {
@@ -41,6 +44,12 @@ impl InactiveReasons {
     /// Tells whether `reason` is one of them.
     pub fn contains(self, reason: InactiveReason) -> bool {
         self.0 & bit(reason) != 0
+    }
+
+    /// Walks them, in the order in which they are printed.
+    pub fn iter(self) -> impl Iterator<Item = InactiveReason> {
+        let all = ALL.iter().map(|(reason, _)| *reason);
+        all.filter(move |reason| self.contains(*reason))
     }
 
     /// Returns these reasons and `reason`.
@@ -62,6 +71,7 @@ fn bit(reason: InactiveReason) -> u8 {
         InactiveReason::AdminPause => 2,
         InactiveReason::ShuttingDown => 4,
         InactiveReason::TemporaryPause => 8,
+        InactiveReason::NotAnswering => 16,
     }
 }
 

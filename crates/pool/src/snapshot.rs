@@ -7,7 +7,10 @@ use core::time::Duration;
 use crate::assign::Main;
 use crate::backlog::InOrder;
 use crate::ticket::Place;
-use crate::{ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerName};
+use crate::worker::Worker;
+use crate::{
+    CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
+};
 
 /// A pool at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,16 +67,33 @@ pub struct Item {
 pub struct WorkerView {
     /// Its name.
     pub name: WorkerName,
+    /// Its registration.
+    pub registration: WorkerId,
     /// How many jobs it says it runs at once.
     pub capacity: u32,
+    /// Whether an admin has paused it.
+    pub paused: bool,
     /// Why it gets no jobs; it does if there is no reason.
     pub reasons: InactiveReasons,
     /// The tickets assigned to it that it has not taken.
     pub queue: Items,
     /// The sum of their costs.
     pub workload: Duration,
-    /// The jobs it runs, oldest first.
-    pub running: Vec<TicketId>,
+    /// The jobs it runs, the oldest ticket first.
+    pub running: Vec<RunningView>,
+}
+
+/// A job that a worker has taken and not finished.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningView {
+    /// Its ticket.
+    pub ticket: TicketId,
+    /// Who submitted it.
+    pub client: ClientId,
+    /// Its hint.
+    pub hint: CacheHint,
+    /// Whether it went before those that are not.
+    pub urgent: bool,
 }
 
 /// A known worker that is not connected.
@@ -95,8 +115,10 @@ pub struct ClientView {
     /// In how many seconds its next job would start if shares were exact; not above zero if it has
     /// used less than its share.
     pub next_fair_start_in: f64,
-    /// How many tickets it has queued.
+    /// How many tickets it has queued, urgent or not.
     pub queued: usize,
+    /// How many of those are urgent.
+    pub urgent: usize,
 }
 
 impl Pool {
@@ -114,9 +136,10 @@ impl Pool {
             disconnected: Vec::new(),
             clients: Vec::new(),
         };
-        for (_, known) in self.workers.iter() {
+        for (slot, known) in self.workers.iter() {
             let (name, paused) = (known.name.clone(), known.paused);
-            let Some(worker) = &known.connected else {
+            let connected = known.connected.as_ref().zip(self.workers.id(slot));
+            let Some((worker, registration)) = connected else {
                 snapshot
                     .disconnected
                     .push(DisconnectedView { name, paused });
@@ -125,11 +148,13 @@ impl Pool {
             snapshot.capacity += u64::from(worker.capacity);
             snapshot.workers.push(WorkerView {
                 name,
+                registration,
                 capacity: worker.capacity,
+                paused,
                 reasons: worker.reasons,
                 queue: self.items(&worker.queue, now, most),
                 workload: worker.workload,
-                running: worker.running.iter().copied().collect(),
+                running: self.running_views(worker),
             });
         }
         for (id, client) in self.clients.iter() {
@@ -138,6 +163,7 @@ impl Pool {
                 rate: client.rate,
                 next_fair_start_in: client.next_fair_start.secs_after(now),
                 queued: client.queued.len(),
+                urgent: client.urgent,
             });
         }
         snapshot
@@ -157,6 +183,19 @@ impl Pool {
             names.extend(core::iter::repeat_n(self.workers.name(slot), waiting));
         }
         names
+    }
+
+    fn running_views(&self, worker: &Worker) -> Vec<RunningView> {
+        let views = worker.running.iter().filter_map(|id| {
+            let ticket = self.tickets.get(id)?;
+            Some(RunningView {
+                ticket: *id,
+                client: ticket.client.clone(),
+                hint: ticket.hint.clone(),
+                urgent: ticket.urgent,
+            })
+        });
+        views.collect()
     }
 
     fn items(&self, queue: &InOrder, now: Time, most: usize) -> Items {

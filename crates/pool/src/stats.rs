@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::assign::Main;
 use crate::backlog::InOrder;
-use crate::{ClientId, Pool, WorkerName};
+use crate::{ClientId, InactiveReason, Pool, WorkerName};
 
 /// A pool in numbers. The comments give the metrics they are for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Stats {
     pub ready: usize,
     /// `ocluster_pool_workers_paused`: connected but inactive.
     pub paused: usize,
+    /// `ocluster_pool_workers_not_answering`: connected, but without a sign of life.
+    pub not_answering: usize,
     /// `ocluster_pool_queue_length{queue="incoming"}`: the backlog.
     pub backlog: ByPriority,
     /// `ocluster_pool_queue_length{queue=…}`, for the connected workers in the order of their names.
@@ -77,6 +79,8 @@ impl Pool {
             stats.connected += 1;
             stats.capacity += u64::from(worker.capacity);
             stats.paused += usize::from(!worker.is_active());
+            let is_silent = worker.reasons.contains(InactiveReason::NotAnswering);
+            stats.not_answering += usize::from(is_silent);
             stats.workers.push(WorkerStats {
                 name: name.clone(),
                 queued: by_priority(&worker.queue),

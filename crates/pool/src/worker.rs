@@ -8,7 +8,7 @@ use core::time::Duration;
 use crate::backlog::InOrder;
 use crate::ids::Slot;
 use crate::ready::Since;
-use crate::{InactiveReason, InactiveReasons, PopId, TicketId, WorkerId, WorkerName};
+use crate::{InactiveReason, InactiveReasons, PopId, TicketId, Time, WorkerId, WorkerName};
 
 /// A worker we know: one that has registered once and has not been forgotten.
 #[derive(Debug)]
@@ -40,10 +40,14 @@ pub(crate) struct Worker {
     pub(crate) woken: bool,
     /// When it was last given a ticket, counted in tickets given; 0 if never.
     pub(crate) given: u64,
+    /// When it last gave a sign of life, as far as we were told.
+    pub(crate) heard: Time,
+    /// Whether its next sign of life is waited for, before it takes anything.
+    pub(crate) asked: bool,
 }
 
 impl Worker {
-    fn new(registration: u64, capacity: u32, paused: bool) -> Self {
+    fn new(registration: u64, capacity: u32, paused: bool, now: Time) -> Self {
         let reasons = InactiveReasons::NONE.with(InactiveReason::WorkerPause);
         Self {
             registration,
@@ -60,6 +64,8 @@ impl Worker {
             waiting: None,
             woken: false,
             given: 0,
+            heard: now,
+            asked: false,
         }
     }
 
@@ -131,11 +137,11 @@ impl Workers {
     }
 
     /// Connects a worker that was disconnected.
-    pub(crate) fn connect(&mut self, slot: Slot, capacity: u32) -> WorkerId {
+    pub(crate) fn connect(&mut self, slot: Slot, capacity: u32, now: Time) -> WorkerId {
         self.registrations += 1;
         let registration = self.registrations;
         if let Some(known) = self.known_mut(slot) {
-            known.connected = Some(Worker::new(registration, capacity, known.paused));
+            known.connected = Some(Worker::new(registration, capacity, known.paused, now));
         }
         WorkerId { registration, slot }
     }

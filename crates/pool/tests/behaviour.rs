@@ -191,7 +191,13 @@ fn useless_caches() {
         cached: second,
         non_cached: second,
     };
-    let mut pool = Pool::new(Config { cost }, Remembered::default());
+    let mut pool = Pool::new(
+        Config {
+            cost,
+            ..Config::default()
+        },
+        Remembered::default(),
+    );
     let [w1, w2] = ["w1", "w2"].map(|name| {
         let w = pool.register(worker(name), Capacity::new(1)).unwrap();
         pool.set_active(w, WORKER, true).unwrap();
@@ -543,5 +549,106 @@ fn absurd_rates() {
     }
     let w1 = s.reg("w1");
     assert_eq!(s.flush(w1), "f0 t0 f1 f2 t1 t2");
+    s.end();
+}
+
+// Workers that are silent.
+
+/// A worker that has been silent for long is asked whether it is there. Until it answers it takes
+/// nothing, and others go first.
+#[test]
+fn a_silent_worker_is_asked_before_it_is_given_a_job() {
+    let mut s = Story::trusting_for(5);
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    let first = s.pop(w1);
+    s.seconds_pass(6);
+    s.heard(w2);
+    let second = s.pop(w2);
+    s.submit("u", "job1", "");
+    assert_eq!(s.asked(), "w1", "it has waited longer");
+    assert_eq!(s.answer(first), "pending");
+    s.submit("u", "job2", "");
+    assert_eq!(s.asked(), "", "nobody is asked twice");
+    assert_eq!(s.answer(second), "job2");
+
+    s.heard(w1);
+    s.pause();
+    assert_eq!(s.answer(first), "job1");
+    // It has been heard of just now.
+    let third = s.pop(w1);
+    s.submit("u", "job3", "");
+    assert_eq!(s.asked(), "");
+    assert_eq!(s.answer(third), "job3");
+    s.end();
+}
+
+/// What a worker was to do that does not answer is done by others. Its pops wait, and it works again once
+/// it has been heard of.
+#[test]
+fn a_worker_that_does_not_answer_is_given_nothing() {
+    let mut s = Story::trusting_for(5);
+    let (w1, w2) = (s.reg("w1"), s.reg("w2"));
+    let first = s.pop(w1);
+    s.seconds_pass(6);
+    s.submit("u", "job1", "");
+    assert_eq!(s.asked(), "w1");
+    s.heard(w2);
+    let second = s.pop(w2);
+    s.falls_silent(w1);
+    s.pause();
+    assert_eq!(s.answer(second), "job1");
+    s.submit("u", "job2", "");
+    s.pause();
+    s.expect(expect![[r#"
+        capacity: 2
+        queue: (backlog) [u:job2@10s]
+        registered:
+          w1 (0): (inactive: not answering) (0 running)
+          w2 (0): [] (1 running)
+        disconnected:
+        clients: u(1)+20s
+        cached: : [w1; w2]
+    "#]]);
+    assert_eq!(s.pool.stats().not_answering, 1);
+
+    s.heard(w1);
+    s.pause();
+    assert_eq!(s.answer(first), "job2");
+    assert_eq!(s.pool.stats().not_answering, 0);
+    s.end();
+}
+
+/// When all are silent, jobs wait in their usual order for whoever answers.
+#[test]
+fn jobs_wait_in_order_for_an_answer() {
+    let mut s = Story::trusting_for(5);
+    let w1 = s.reg("w1");
+    let pops = [s.pop(w1), s.pop(w1), s.pop(w1)];
+    s.seconds_pass(6);
+    for job in ["job1", "job2", "job3"] {
+        s.submit("u", job, "");
+        s.pause();
+    }
+    assert_eq!(s.asked(), "w1");
+    s.heard(w1);
+    s.pause();
+    assert_eq!(pops.map(|pop| s.answer(pop)), ["job1", "job2", "job3"]);
+    s.end();
+}
+
+/// Whoever was asked for a job that is not wanted any more waits for another.
+#[test]
+fn cancelled_while_its_worker_is_asked() {
+    let mut s = Story::trusting_for(5);
+    let w1 = s.reg("w1");
+    let pop = s.pop(w1);
+    s.seconds_pass(6);
+    let job1 = s.submit("u", "job1", "");
+    assert_eq!(s.asked(), "w1");
+    assert_eq!(s.cancel(job1), Cancel::Cancelled);
+    s.heard(w1);
+    s.submit("u", "job2", "");
+    s.pause();
+    assert_eq!(s.answer(pop), "job2");
     s.end();
 }

@@ -54,6 +54,8 @@ fn random_histories() {
         "from the main queue",
         "is waiting for more work",
         "Cancel ",
+        "is asked",
+        "not answering",
     ] {
         let times = decisions.matches(words).count();
         assert!(times >= 50, "only {times} times {words:?}");

@@ -105,6 +105,7 @@ fn stats() {
             capacity: 3,
             ready: 1,
             paused: 1,
+            not_answering: 0,
             backlog: ByPriority {
                 high: 0,
                 low: 0,

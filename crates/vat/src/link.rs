@@ -65,6 +65,8 @@ pub(crate) struct Link {
     on_ended: RefCell<Option<Box<dyn FnOnce()>>>,
     /// Whether there is still a handle that keeps the connection open.
     pub(crate) held: Cell<bool>,
+    /// How many bytes have come, without those of TLS.
+    pub(crate) received: Cell<u64>,
     /// Whether bytes have arrived since the last quick acknowledgement was asked for.
     unacknowledged: Cell<bool>,
     reader: RefCell<Option<Waker>>,
@@ -104,6 +106,7 @@ impl Link {
             waiting: Notify::new(),
             on_ended: RefCell::default(),
             held: Cell::new(true),
+            received: Cell::new(0),
             unacknowledged: Cell::new(false),
             reader: RefCell::default(),
             task: RefCell::default(),
@@ -256,6 +259,7 @@ impl Link {
             std::task::ready!(result)?
         };
         self.counters.bytes_in(count);
+        self.received.set(self.received.get() + count as u64);
         self.unacknowledged.set(true);
         Poll::Ready(Ok(count))
     }

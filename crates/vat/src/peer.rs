@@ -33,6 +33,21 @@ impl Peer {
         self.0.address.clone()
     }
 
+    /// Returns how many bytes have come from the peer: as long as that grows, it is there.
+    pub fn received(&self) -> u64 {
+        self.0.received.get()
+    }
+
+    /// Tells whether `other` is at the end of the same connection.
+    pub fn is_same_connection(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Tells whether the connection has ended; all that has come through it is broken then.
+    pub fn is_closed(&self) -> bool {
+        self.0.has_ended()
+    }
+
     /// Says what to call the peer when it is lost, e.g. `worker "w1" disconnected`.
     ///
     /// Every capability that has come through this connection then breaks with a `disconnected` exception whose reason

@@ -98,6 +98,7 @@ fn extensions_keep_their_ids() {
         id::<extensions::temporary_pause::Client>(),
         0xcb857b1f4f698543
     );
+    assert_eq!(id::<extensions::pool_details::Client>(), 0xfcf5d5f36fc6a8aa);
     assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)

@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::{
-    Admin, EncodedDescription, Metric, MetricsSource, PoolAdmin, Progress, RpcError, ServeAdmin,
+    Admin, ClientDetails, ConnectedWorker, EncodedDescription, InactiveReason, Metric,
+    MetricsSource, PoolAdmin, PoolDetails, Presence, Progress, RpcError, RunningJob, ServeAdmin,
     ServePoolAdmin, ServeProgress, ServeSubmission, ServeWorker, Submission, Ticket, Worker,
-    WorkerInfo,
+    WorkerDetails, WorkerInfo,
 };
 
 use crate::support::{Events, run, through_connection};
@@ -120,6 +122,15 @@ impl ServePoolAdmin for FakePool {
         Ok(())
     }
 
+    async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
+        Ok(details())
+    }
+
+    async fn worker_details(self: Rc<Self>, worker: String) -> Result<WorkerDetails, RpcError> {
+        let found = details().workers.into_iter().find(|w| w.name == worker);
+        found.ok_or_else(|| RpcError::failed("Unknown worker"))
+    }
+
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {
         match name.as_str() {
             "w1" => Ok(Worker::serve(Rc::new(FakeWorker))),
@@ -167,6 +178,54 @@ fn workers() -> Vec<WorkerInfo> {
             connected: true,
         },
     ]
+}
+
+/// A pool in which everything is different from its default.
+fn details() -> PoolDetails {
+    let worker = |name: &str, presence| WorkerDetails {
+        name: name.to_owned(),
+        paused: true,
+        registrations: 3,
+        presence,
+    };
+    let connected = ConnectedWorker {
+        registered_for: Duration::from_secs(90),
+        address: "10.0.0.7:4711".to_owned(),
+        capacity: 8,
+        inactive: vec![
+            InactiveReason::WorkerPause,
+            InactiveReason::AdminPause,
+            InactiveReason::TemporaryPause,
+            InactiveReason::ShuttingDown,
+            InactiveReason::NotAnswering,
+        ],
+        silent_for: Duration::from_millis(1_500),
+        queued: 2,
+        workload: Duration::from_secs(20),
+        finished: 5,
+        running: vec![RunningJob {
+            ticket: 1 << 40,
+            client: "carol".to_owned(),
+            cache_hint: "git\nhub".to_owned(),
+            urgent: true,
+            running_for: Duration::from_secs(7),
+        }],
+    };
+    PoolDetails {
+        workers: vec![
+            worker("w1", Presence::Connected(connected)),
+            worker("w2", Presence::Left(Duration::from_secs(3))),
+            worker("w3", Presence::NeverSeen),
+        ],
+        backlog: 7,
+        oldest_wait: Duration::from_secs(60),
+        clients: vec![ClientDetails {
+            id: "carol".to_owned(),
+            rate: 2.5,
+            queued: 9,
+            urgent: 4,
+        }],
+    }
 }
 
 struct FakeWorker;
@@ -227,6 +286,15 @@ fn a_pool_is_administered() {
         let pool = admin(&events).pool("p").await.unwrap();
         assert_eq!(pool.show().await.unwrap(), "the state of p");
         assert_eq!(pool.workers().await.unwrap(), workers());
+        assert_eq!(pool.details().await.unwrap(), details());
+        for worker in details().workers {
+            let told = pool.worker_details(&worker.name).await.unwrap();
+            assert_eq!(told, worker);
+        }
+        assert_eq!(
+            pool.worker_details("w4").await,
+            Err(RpcError::failed("Unknown worker"))
+        );
         pool.set_active("w1", false, true).await.unwrap();
         pool.set_active("w1", true, false).await.unwrap();
         pool.pause_worker("w1", true).await.unwrap();

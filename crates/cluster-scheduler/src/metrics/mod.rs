@@ -4,7 +4,9 @@
 //! keep is counted where it happens: a pool's [`History`] in its reactor, [`crate::db::WriterStats`] in the database's
 //! writer.
 
+mod discovery;
 mod endpoint;
+mod example;
 mod history;
 mod http;
 mod page;
@@ -13,6 +15,7 @@ mod route;
 mod stalls;
 
 pub(crate) use self::endpoint::Endpoint;
+pub use self::example::example_metrics;
 pub(crate) use self::history::{History, JobEnd};
 pub(crate) use self::http::HttpServer;
 pub(crate) use self::report::PoolReport;

@@ -118,6 +118,9 @@ impl Report {
         let help = "Number of connected workers set to inactive";
         let mut family = page.family("ocluster_pool_workers_paused", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.paused);
+        let help = "Number of connected workers that do not answer";
+        let mut family = page.family("ocluster_pool_workers_not_answering", Kind::Gauge, help);
+        self.each(&mut family, |pool| pool.stats.not_answering);
 
         let help = "Number of jobs that the worker runs";
         let mut family = page.family("ocluster_pool_worker_running_jobs", Kind::Gauge, help);

@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use cluster_api::{PoolAdmin, Progress, RpcError, ServePoolAdmin, Worker, WorkerInfo};
+use cluster_api::{
+    PoolAdmin, PoolDetails, Progress, RpcError, ServePoolAdmin, Worker, WorkerDetails, WorkerInfo,
+};
 use pool::{ClientId, ForgetError, InactiveReason, Rate, WorkerName};
 
 use super::{drain, update};
@@ -61,6 +63,16 @@ impl ServePoolAdmin for PoolAdminService {
             .map_err(|pool::Disconnected| unknown_worker())
     }
 
+    async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
+        Ok(self.reactor.details())
+    }
+
+    async fn worker_details(self: Rc<Self>, worker: String) -> Result<WorkerDetails, RpcError> {
+        let all = self.reactor.details().workers;
+        let found = all.into_iter().find(|known| known.name == worker);
+        found.ok_or_else(unknown_worker)
+    }
+
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {
         let connected = self.reactor.connected(&known_name(&name)?);
         connected
@@ -73,7 +85,9 @@ impl ServePoolAdmin for PoolAdminService {
         worker: String,
         progress: Option<Progress>,
     ) -> Result<(), RpcError> {
-        update::update(&self.reactor, &known_name(&worker)?, progress.as_ref()).await
+        let limit = self.cluster.update_timeout();
+        let worker = known_name(&worker)?;
+        update::update(&self.reactor, &worker, progress.as_ref(), limit).await
     }
 
     async fn set_rate(self: Rc<Self>, client: String, rate: f64) -> Result<(), RpcError> {

@@ -30,9 +30,11 @@ impl ServeRegistration for RegistrationService {
     ) -> Result<Queue, RpcError> {
         let worker_name = WorkerName::new(&name)
             .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
+        self.reactor.vacate(&worker_name, &self.peer).await;
+        let capacity = Capacity::announced(capacity);
         let registered = self
             .reactor
-            .register(worker_name, Capacity::announced(capacity), worker);
+            .register(worker_name, capacity, worker, self.peer.clone());
         let id = registered.map_err(|error| {
             tracing::warn!(target: "scheduler", "Worker {name:?} already registered!");
             RpcError::failed(error.to_string())

@@ -2,8 +2,10 @@
 
 mod harness;
 
+mod details;
 mod metrics;
 mod operators;
 mod scheduling;
 mod services;
 mod startup;
+mod stuck;

@@ -139,6 +139,12 @@ impl Builder {
         self.core.claims.idle().await;
     }
 
+    /// Waits until the machine can be switched off without losing a result. To be called when nothing more is built.
+    pub async fn settled(&self) {
+        self.idle().await;
+        self.core.parts.store.sync().await;
+    }
+
     /// Removes a result, after all that is based on it. `removed` is told of each before it goes. It is no error if there is
     /// no such result.
     ///

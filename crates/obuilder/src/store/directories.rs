@@ -429,6 +429,16 @@ impl<B: Backend> Store for DirectoryStore<B> {
         })
     }
 
+    fn sync(&self) -> LocalBoxFuture<'_, ()> {
+        let Shared {
+            marks, background, ..
+        } = &*self.shared;
+        if marks.are_some() {
+            marks.sync_soon(background);
+        }
+        Box::pin(background.finished())
+    }
+
     fn space(&self) -> Result<Space, StoreError> {
         self.shared.backend.space(&self.root)
     }

@@ -67,6 +67,11 @@ impl Marks {
         Ok(())
     }
 
+    /// Returns whether something was marked that the disk has not been asked to write back yet.
+    pub(super) fn are_some(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
     /// Has everything written back, in the background.
     pub(super) fn sync_soon(&self, background: &Background) {
         self.count.store(0, Ordering::Relaxed);

@@ -101,6 +101,9 @@ pub trait Store {
     /// Waits until the space of what was deleted is free, as far as this can be waited for.
     fn complete_deletes(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
+    /// Waits until a loss of power would lose nothing that has been published.
+    fn sync(&self) -> LocalBoxFuture<'_, ()>;
+
     /// Returns how much room there is.
     fn space(&self) -> Result<Space, StoreError>;
 }

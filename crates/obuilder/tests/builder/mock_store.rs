@@ -229,6 +229,10 @@ impl Store for MockStore {
         })
     }
 
+    fn sync(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn discard(&self, draft: Draft) -> LocalBoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move {
             pass(&self.discarding).await;

@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use super::service::Service;
-use crate::capability_args::ConnectArgs;
+use super::Common;
+use super::service::{Service, hint_for};
 use crate::error::CommandError;
-use crate::program::print_line;
+use crate::json::admin::AddedClient;
 
 /// Create an endpoint for a new client, and print what goes into its cap file
 #[derive(Debug, clap::Args)]
@@ -15,13 +15,22 @@ pub(super) struct Args {
     positionals: Vec<OsString>,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let id = positionals.required("ID")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    // Upstream names no method here: the client's name in the reason is all that a user needs.
     let submission = service.admin().add_client(&id);
-    let uri = submission.save().await.map_err(CommandError::failed)?;
-    print_line(uri)
+    // Upstream names no method here: the client's name in the reason is all that a user needs.
+    let uri = submission
+        .save()
+        .await
+        .map_err(|error| hint_for(&error, CommandError::failed(&error)))?;
+    common.format().print(
+        || format!("{uri}\n"),
+        || AddedClient {
+            client: id,
+            sturdy_ref: uri.to_string(),
+        },
+    )
 }

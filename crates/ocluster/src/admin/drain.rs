@@ -1,39 +1,120 @@
-//! Draining: pausing workers, and waiting until nothing runs on them (`pause --wait`).
+//! `drain`: pausing workers, and waiting until nothing runs on them. `pause --wait` is the same.
 
-use std::rc::Rc;
+use std::ffi::OsString;
 
-use cluster_api::{PoolAdmin, Progress, RpcError, ServeProgress};
-
+use super::Common;
 use super::service::failed;
+use super::watch::{Left, Task, Watch};
+use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
-use crate::program::print_line;
+use crate::human::counted;
+use crate::output::Format;
+use crate::signals::Interrupt;
 
-/// Pauses every one of `workers`, and returns when no job runs on any of them, printing the progress of each.
-pub(super) async fn drain(pool: &PoolAdmin, workers: &[String]) -> Result<(), CommandError> {
-    let drains = workers
-        .iter()
-        .map(async |worker| pool.drain(worker, progress_of(worker)).await);
-    futures::future::try_join_all(drains)
-        .await
-        .map_err(failed("PoolAdmin.drain"))?;
-    Ok(())
+/// Pause a worker, and wait until the jobs that run on it have finished
+///
+/// It stays paused, also when it reconnects, until it is unpaused. Ctrl-C ends the waiting, not the pause.
+#[derive(Debug, clap::Args)]
+#[command(override_usage = "ocluster-admin drain [OPTIONS] [CAP] <POOL> [WORKER]")]
+pub(super) struct Args {
+    #[arg(hide = true)]
+    positionals: Vec<OsString>,
+    /// Drain every worker of the pool
+    #[arg(long)]
+    all: bool,
+    /// Accept a worker that the scheduler has never seen
+    #[arg(long)]
+    auto_create: bool,
+    /// Wait, which is what drain does anyway
+    #[arg(long)]
+    wait: bool,
 }
 
-/// Returns a `Progress` that prints each report on a line of its own, after the worker's name.
-pub(super) fn progress_of(worker: &str) -> Progress {
-    Progress::serve(Rc::new(PrintedProgress {
-        worker: worker.to_owned(),
-    }))
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    // Said or not, it is meant.
+    let Args {
+        positionals,
+        all,
+        auto_create,
+        wait: _,
+    } = args;
+    let target = Target::connect(common, positionals).await?;
+    drain(&target, common.format(), all, auto_create).await
 }
 
-struct PrintedProgress {
-    worker: String,
-}
-
-impl ServeProgress for PrintedProgress {
-    async fn report(self: Rc<Self>, status: String) -> Result<(), RpcError> {
-        // That nobody reads our output any more is no reason to stop what the operator asked for.
-        drop(print_line(format_args!("{}: {status}", self.worker)));
-        Ok(())
+/// Drains the worker that was named, or all.
+pub(super) async fn drain(
+    target: &Target,
+    format: Format,
+    all: bool,
+    auto_create: bool,
+) -> Result<(), CommandError> {
+    let watch = Watch::new(Task::Drain, format);
+    let workers = match target.chosen(all).await? {
+        Chosen::Named(worker) => vec![worker],
+        Chosen::All(known) if known.is_empty() => {
+            return watch.say("No workers connected to pool (nothing to do).");
+        }
+        // One that is paused already may still be building.
+        Chosen::All(known) => {
+            let names: Vec<String> = known.into_iter().map(|worker| worker.name).collect();
+            watch.say(filled("Updating ", ",", &names) + "…")?;
+            names
+        }
+    };
+    if auto_create {
+        // Draining pauses too, but cannot create a worker.
+        let pauses = workers
+            .iter()
+            .map(|worker| target.pool.set_active(worker, false, true));
+        futures::future::try_join_all(pauses)
+            .await
+            .map_err(failed("PoolAdmin.setActive"))?;
     }
+    watch.say("Waiting for jobs to finish…")?;
+    let drains = workers.iter().map(|worker| {
+        let drained = target.pool.drain(worker, watch.begin(worker));
+        let watch = &watch;
+        async move {
+            drained.await.map_err(failed("PoolAdmin.drain"))?;
+            watch.done(worker)
+        }
+    });
+    match watch.until(futures::future::try_join_all(drains)).await {
+        Ok(drained) => drained?,
+        Err(interrupt) => return Err(interrupted(interrupt, target, &workers, &watch.left())),
+    };
+    watch.say("Success.")
+}
+
+/// Says what remains in force, and how to undo it.
+fn interrupted(
+    interrupt: Interrupt,
+    target: &Target,
+    workers: &[String],
+    left: &[Left],
+) -> CommandError {
+    let running: Vec<String> = left
+        .iter()
+        .filter_map(|left| {
+            let jobs = usize::try_from(left.running.filter(|&jobs| jobs > 0)?).ok()?;
+            Some(format!("{} on {}", counted(jobs, "job"), left.worker))
+        })
+        .collect();
+    let still = match running.is_empty() {
+        true => String::new(),
+        false => format!("; still running: {}", running.join(", ")),
+    };
+    let (who, undo) = match workers {
+        [worker] => (
+            format!("{worker} stays"),
+            target.command("unpause", Some(worker)),
+        ),
+        _ => (
+            format!("{} stay", counted(workers.len(), "worker")),
+            target.command("unpause --all", None),
+        ),
+    };
+    CommandError::interrupted(interrupt, format_args!("Interrupted: {who} paused{still}"))
+        .hint(format_args!("to undo the pause: {undo}"))
 }

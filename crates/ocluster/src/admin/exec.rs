@@ -1,11 +1,14 @@
 //! `exec`: runs a command here, once for each worker of a pool.
 
 use std::ffi::{OsStr, OsString};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
+use crate::json::admin::{Executed, Run};
+use crate::output::Format;
+use crate::program::complain;
 
 /// Run a local command for every known worker of a pool in parallel
 ///
@@ -17,8 +20,8 @@ pub(super) struct Args {
     positionals: Vec<OsString>,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let pool = positionals.required("POOL")?;
     let command = positionals.rest_raw();
     if command.is_empty() {
@@ -30,31 +33,75 @@ pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), Command
         .workers()
         .await
         .map_err(failed("PoolAdmin.workers"))?;
+    let output = || match common.format() {
+        Format::Text => Stdio::inherit(),
+        // Only JSON may be on standard output.
+        Format::Json => Stdio::piped(),
+    };
     // All are waited for, also when one fails: the others' output would else end in the middle.
-    let runs = workers.iter().map(|worker| run_for(&command, &worker.name));
-    let outcomes = futures::future::join_all(runs).await;
-    outcomes.into_iter().collect()
+    let runs = workers
+        .iter()
+        .map(|worker| run_for(&command, &worker.name, output()));
+    let ended = futures::future::join_all(runs).await;
+    let ended: Vec<Ended> = ended.into_iter().collect::<Result<_, _>>()?;
+    common.format().print(String::new, || Executed {
+        pool,
+        runs: ended.iter().map(Ended::run).collect(),
+    })?;
+    let Some(failed) = ended.iter().find(|ended| !ended.status.success()) else {
+        return Ok(());
+    };
+    let message = describe(failed.status);
+    match common.format() {
+        Format::Text => Err(CommandError::failed(message)),
+        // The exit codes in the answer say it already.
+        Format::Json => {
+            complain(&format!("{message}\n"));
+            Err(CommandError::already_reported())
+        }
+    }
 }
 
-async fn run_for(command: &[OsString], worker: &str) -> Result<(), CommandError> {
+/// How the command ended for one worker.
+struct Ended {
+    worker: String,
+    status: ExitStatus,
+    /// What it printed, if we have it.
+    output: Vec<u8>,
+}
+
+impl Ended {
+    fn run(&self) -> Run {
+        Run {
+            worker: self.worker.clone(),
+            exit_code: self.status.code(),
+            output: String::from_utf8_lossy(&self.output).into_owned(),
+        }
+    }
+}
+
+async fn run_for(command: &[OsString], worker: &str, output: Stdio) -> Result<Ended, CommandError> {
     let mut words = command.iter().map(|word| for_worker(word, worker));
     let program = words.next().unwrap_or_default();
-    let status = tokio::process::Command::new(program)
+    let cannot_run = |error| {
+        CommandError::failed(format_args!(
+            "failed to run '{}': {error}",
+            program.display()
+        ))
+    };
+    let child = tokio::process::Command::new(program)
         .args(words)
         .kill_on_drop(true)
-        .status()
-        .await
-        .map_err(|error| {
-            CommandError::failed(format_args!(
-                "failed to run '{}': {error}",
-                program.display()
-            ))
-        })?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(CommandError::failed(describe(status)))
-    }
+        .stdin(Stdio::inherit())
+        .stdout(output)
+        .spawn()
+        .map_err(cannot_run)?;
+    let ended = child.wait_with_output().await.map_err(cannot_run)?;
+    Ok(Ended {
+        worker: worker.to_owned(),
+        status: ended.status,
+        output: ended.stdout,
+    })
 }
 
 fn for_worker<'a>(word: &'a OsStr, worker: &'a str) -> &'a OsStr {

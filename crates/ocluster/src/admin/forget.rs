@@ -1,11 +1,15 @@
-//! `forget`: deletes what a scheduler remembers of a worker that will not come back.
+//! `forget`: deletes what a scheduler remembers of workers that will not come back.
 
 use std::ffi::OsString;
 
+use cluster_api::WorkerInfo;
+
+use super::Common;
 use super::service::{Service, failed};
 use super::workers;
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
+use crate::json::admin::Forgotten;
+use crate::output::Format;
 use crate::program::print_line;
 
 /// Delete a disconnected worker from a pool
@@ -14,32 +18,59 @@ use crate::program::print_line;
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
+    /// Delete every worker that is disconnected now
+    #[arg(long)]
+    all: bool,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
-    let pool = positionals.required("POOL")?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
+    let pool_name = positionals.required("POOL")?;
     let worker = positionals.optional("WORKER")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let pool = service.pool(&pool);
-    let Some(worker) = worker else {
-        let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
-        let disconnected: Vec<_> = known
-            .into_iter()
-            .filter(|worker| !worker.connected)
-            .collect();
-        if disconnected.is_empty() {
-            return print_line("No disconnected workers in pool (nothing to forget).");
+    let pool = service.pool(&pool_name);
+    let forgotten = match worker {
+        Some(worker) => vec![worker],
+        None => {
+            let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
+            let disconnected: Vec<WorkerInfo> = known
+                .into_iter()
+                .filter(|worker| !worker.connected)
+                .collect();
+            if disconnected.is_empty() && common.format() == Format::Text {
+                return print_line("No disconnected workers in pool (nothing to forget).");
+            }
+            if !args.all && !disconnected.is_empty() {
+                return Err(workers::choose(&disconnected, true));
+            }
+            disconnected.into_iter().map(|worker| worker.name).collect()
         }
-        return Err(workers::choose(&disconnected, false));
     };
-    match pool.forget(&worker).await {
-        Ok(()) => Ok(()),
-        // On standard output, where scripts that know upstream look for it.
-        Err(error) => {
-            print_line(error)?;
-            Err(CommandError::already_reported())
+    for worker in &forgotten {
+        if let Err(error) = pool.forget(worker).await {
+            return Err(match common.format() {
+                // On standard output, where scripts that know upstream look for it.
+                Format::Text => {
+                    print_line(error)?;
+                    CommandError::already_reported()
+                }
+                Format::Json => CommandError::failed(error),
+            });
         }
     }
+    let told = match args.all {
+        true => forgotten
+            .iter()
+            .map(|worker| format!("Forgot {worker}.\n"))
+            .collect(),
+        false => String::new(),
+    };
+    common.format().print(
+        || told,
+        || Forgotten {
+            pool: pool_name,
+            workers: forgotten,
+        },
+    )
 }

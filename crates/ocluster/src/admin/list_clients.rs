@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
-use crate::program::{complain, print};
+use crate::json::admin::{Client, Clients};
+use crate::program::complain;
 
 /// List the clients that may submit jobs
 #[derive(Debug, clap::Args)]
@@ -15,8 +16,8 @@ pub(super) struct Args {
     positionals: Vec<OsString>,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, positionals) = common.split(args.positionals)?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
     let clients = service
@@ -27,10 +28,11 @@ pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), Command
     if clients.is_empty() {
         complain("No clients.\n");
     }
-    print(
-        &clients
-            .iter()
-            .map(|client| format!("{client}\n"))
-            .collect::<String>(),
+    let line = |client: &String| format!("{client}\n");
+    common.format().print(
+        || clients.iter().map(line).collect(),
+        || Clients {
+            clients: clients.iter().cloned().map(|id| Client { id }).collect(),
+        },
     )
 }

@@ -10,16 +10,20 @@ mod remove_client;
 mod service;
 mod set_rate;
 mod show;
+mod state;
 mod update;
+mod watch;
 mod workers;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::capability_args::ConnectArgs;
+use crate::capability_args::{CapFile, ConnectArgs, Positionals};
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::output::{Format, OutputArgs};
 use crate::program;
 
 const NAME: &str = "ocluster-admin";
@@ -38,9 +42,29 @@ pub struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    connect: ConnectArgs,
+    common: Common,
     #[command(flatten)]
     logging: LoggingArgs,
+}
+
+/// Options that every command has.
+#[derive(Debug, clap::Args)]
+struct Common {
+    #[command(flatten)]
+    connect: ConnectArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Common {
+    /// Takes the cap file from the options, or else from the first of `positionals`.
+    fn split(&self, positionals: Vec<OsString>) -> Result<(CapFile, Positionals), CommandError> {
+        self.connect.split(positionals)
+    }
+
+    fn format(&self) -> Format {
+        self.output.output
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -53,6 +77,7 @@ enum Command {
     Unpause(pause::UnpauseArgs),
     PauseWorker(pause::PauseWorkerArgs),
     UnpauseWorker(pause::UnpauseWorkerArgs),
+    Drain(drain::Args),
     Update(update::Args),
     AddClient(add_client::Args),
     RemoveClient(remove_client::Args),
@@ -64,19 +89,20 @@ enum Command {
 
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Warning);
-    let connect = args.connect;
+    let common = args.common;
     match args.command {
-        Command::Show(args) => show::run(&connect, args).await,
-        Command::Pause(args) => pause::pause(&connect, args).await,
-        Command::Unpause(args) => pause::unpause(&connect, args).await,
-        Command::PauseWorker(args) => pause::pause_worker(&connect, args).await,
-        Command::UnpauseWorker(args) => pause::unpause_worker(&connect, args).await,
-        Command::Update(args) => update::run(&connect, args).await,
-        Command::AddClient(args) => add_client::run(&connect, args).await,
-        Command::RemoveClient(args) => remove_client::run(&connect, args).await,
-        Command::ListClients(args) => list_clients::run(&connect, args).await,
-        Command::SetRate(args) => set_rate::run(&connect, args).await,
-        Command::Forget(args) => forget::run(&connect, args).await,
-        Command::Exec(args) => exec::run(&connect, args).await,
+        Command::Show(args) => show::run(&common, args).await,
+        Command::Pause(args) => pause::pause(&common, args).await,
+        Command::Unpause(args) => pause::unpause(&common, args).await,
+        Command::PauseWorker(args) => pause::pause_worker(&common, args).await,
+        Command::UnpauseWorker(args) => pause::unpause_worker(&common, args).await,
+        Command::Drain(args) => drain::run(&common, args).await,
+        Command::Update(args) => update::run(&common, args).await,
+        Command::AddClient(args) => add_client::run(&common, args).await,
+        Command::RemoveClient(args) => remove_client::run(&common, args).await,
+        Command::ListClients(args) => list_clients::run(&common, args).await,
+        Command::SetRate(args) => set_rate::run(&common, args).await,
+        Command::Forget(args) => forget::run(&common, args).await,
+        Command::Exec(args) => exec::run(&common, args).await,
     }
 }

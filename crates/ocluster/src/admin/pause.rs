@@ -3,12 +3,14 @@
 
 use std::ffi::OsString;
 
-use cluster_api::{Pipelined, PoolAdmin, RpcErrorKind, WorkerInfo};
+use cluster_api::{PoolAdmin, RpcErrorKind, WorkerInfo};
 
-use super::service::{Service, failed};
-use super::{drain, workers};
-use crate::capability_args::ConnectArgs;
+use super::service::failed;
+use super::workers::{Chosen, Target, filled};
+use super::{Common, drain};
 use crate::error::CommandError;
+use crate::json::admin::Paused;
+use crate::output::Format;
 use crate::program::{complain, print_line};
 use crate::quote::quoted;
 
@@ -31,6 +33,7 @@ pub(super) struct UnpauseArgs {
     which: Which,
 }
 
+/// Options of the pauses that stick, which a worker need not be connected for.
 #[derive(Debug, clap::Args)]
 struct Which {
     #[arg(hide = true)]
@@ -43,188 +46,15 @@ struct Which {
     auto_create: bool,
 }
 
-/// What the user named: a pool, and perhaps one of its workers.
-struct Target {
-    pool: Pipelined<PoolAdmin>,
-    worker: Option<String>,
-    /// Held because dropping it closes the connection.
-    _service: Service,
-}
-
-async fn target(connect: &ConnectArgs, positionals: Vec<OsString>) -> Result<Target, CommandError> {
-    let (cap, mut positionals) = connect.split(positionals)?;
-    let pool = positionals.required("POOL")?;
-    let worker = positionals.optional("WORKER")?;
-    positionals.finish()?;
-    let service = Service::connect(&cap).await?;
-    Ok(Target {
-        pool: service.pool(&pool),
-        worker,
-        _service: service,
-    })
-}
-
-pub(super) async fn pause_worker(
-    connect: &ConnectArgs,
-    args: PauseWorkerArgs,
-) -> Result<(), CommandError> {
-    let (target, worker) = one_worker(connect, args.positionals).await?;
-    match target.pool.pause_worker(&worker, true).await {
-        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
-            remembered_pause(&target.pool, &worker).await
-        }
-        result => result.map_err(failed("TemporaryPause.pauseWorker")),
-    }
-}
-
-/// Pauses a worker of a scheduler that knows one kind of pause only, and says what that means where it matters.
-async fn remembered_pause(pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
-    pool.set_active(worker, false, false)
-        .await
-        .map_err(failed("PoolAdmin.setActive"))?;
-    complain(&format!(
-        "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
-        quoted(worker)
-    ));
-    Ok(())
-}
-
-/// Ends both kinds of pause, as `unpause` does.
-pub(super) async fn unpause_worker(
-    connect: &ConnectArgs,
-    args: UnpauseWorkerArgs,
-) -> Result<(), CommandError> {
-    let (target, worker) = one_worker(connect, args.positionals).await?;
-    target
-        .pool
-        .set_active(&worker, true, false)
-        .await
-        .map_err(failed("PoolAdmin.setActive"))
-}
-
-/// Returns the one worker that the readme's commands are about.
-async fn one_worker(
-    connect: &ConnectArgs,
-    positionals: Vec<OsString>,
-) -> Result<(Target, String), CommandError> {
-    let mut target = target(connect, positionals).await?;
-    match target.worker.take() {
-        Some(worker) => Ok((target, worker)),
-        None => {
-            let known = target.pool.workers().await;
-            let known = known.map_err(failed("PoolAdmin.workers"))?;
-            Err(workers::choose(&known, false))
-        }
-    }
-}
-
-pub(super) async fn pause(connect: &ConnectArgs, args: PauseArgs) -> Result<(), CommandError> {
-    set_active(
-        connect,
-        args.which,
-        Change {
-            active: false,
-            wait: args.wait,
-        },
-    )
-    .await
-}
-
-pub(super) async fn unpause(connect: &ConnectArgs, args: UnpauseArgs) -> Result<(), CommandError> {
-    set_active(
-        connect,
-        args.which,
-        Change {
-            active: true,
-            wait: false,
-        },
-    )
-    .await
-}
-
-/// What is wanted of the workers.
-#[derive(Clone, Copy)]
-struct Change {
-    active: bool,
-    /// Whether to wait until nothing runs.
-    wait: bool,
-}
-
-async fn set_active(
-    connect: &ConnectArgs,
-    which: Which,
-    change: Change,
-) -> Result<(), CommandError> {
-    let Target {
-        pool,
-        worker,
-        _service,
-    } = target(connect, which.positionals).await?;
-    if let Some(worker) = worker {
-        apply(&pool, vec![worker], which.auto_create, change).await?;
-        return print_line("Success.");
-    }
-    let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
-    if known.is_empty() {
-        return print_line("No workers connected to pool (nothing to do).");
-    }
-    if !which.all {
-        return Err(workers::choose(&known, true));
-    }
-    let chosen = not_done_yet(&known, change)?;
-    if chosen.is_empty() {
-        return print_line("Nothing to do.");
-    }
-    print_line(workers::filled("Updating ", ",", &chosen) + "…")?;
-    apply(&pool, chosen, which.auto_create, change).await?;
-    print_line("Success.")
-}
-
-/// Returns the workers that are not as wanted yet, and mentions the others. One to be waited for is never done: it
-/// may be paused and still building.
-fn not_done_yet(known: &[WorkerInfo], change: Change) -> Result<Vec<String>, CommandError> {
-    let mut chosen = Vec::new();
-    for worker in known {
-        if worker.active == change.active && !change.wait {
-            print_line(format_args!(
-                "(worker {} is already done)",
-                quoted(&worker.name)
-            ))?;
-        } else {
-            chosen.push(worker.name.clone());
-        }
-    }
-    Ok(chosen)
-}
-
-async fn apply(
-    pool: &PoolAdmin,
-    workers: Vec<String>,
-    auto_create: bool,
-    change: Change,
-) -> Result<(), CommandError> {
-    // Draining pauses too, but cannot create a worker.
-    if !change.wait || auto_create {
-        let changes = workers
-            .iter()
-            .map(|worker| pool.set_active(worker, change.active, auto_create));
-        futures::future::try_join_all(changes)
-            .await
-            .map_err(failed("PoolAdmin.setActive"))?;
-    }
-    if change.wait {
-        print_line("Waiting for jobs to finish…")?;
-        drain::drain(pool, &workers).await?;
-    }
-    Ok(())
-}
-
 /// Give a worker no further jobs until it reconnects or is unpaused
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin pause-worker [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct PauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
+    /// Affect every connected worker of the pool
+    #[arg(long)]
+    all: bool,
 }
 
 /// Give a worker paused with pause-worker jobs again
@@ -233,4 +63,183 @@ pub(super) struct PauseWorkerArgs {
 pub(super) struct UnpauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
+    /// Affect every worker of the pool
+    #[arg(long)]
+    all: bool,
+}
+
+/// What is wanted of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    Pause {
+        auto_create: bool,
+    },
+    /// Ends both kinds of pause.
+    Unpause {
+        auto_create: bool,
+    },
+    PauseUntilItReconnects,
+}
+
+impl Change {
+    fn pauses(self) -> bool {
+        match self {
+            Self::Pause { .. } | Self::PauseUntilItReconnects => true,
+            Self::Unpause { .. } => false,
+        }
+    }
+
+    /// Returns those of `known` that can be changed.
+    fn affects(self, known: Vec<WorkerInfo>) -> Vec<WorkerInfo> {
+        match self {
+            Self::Pause { .. } | Self::Unpause { .. } => known,
+            Self::PauseUntilItReconnects => known
+                .into_iter()
+                .filter(|worker| worker.connected)
+                .collect(),
+        }
+    }
+
+    async fn apply(self, pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
+        let set_active = async |active, auto_create| {
+            let changed = pool.set_active(worker, active, auto_create).await;
+            changed.map_err(failed("PoolAdmin.setActive"))
+        };
+        match self {
+            Self::Pause { auto_create } => set_active(false, auto_create).await,
+            Self::Unpause { auto_create } => set_active(true, auto_create).await,
+            Self::PauseUntilItReconnects => match pool.pause_worker(worker, true).await {
+                // A scheduler that knows one kind of pause only.
+                Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+                    set_active(false, false).await?;
+                    complain(&format!(
+                        "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
+                        quoted(worker)
+                    ));
+                    Ok(())
+                }
+                result => result.map_err(failed("TemporaryPause.pauseWorker")),
+            },
+        }
+    }
+}
+
+pub(super) async fn pause(common: &Common, args: PauseArgs) -> Result<(), CommandError> {
+    let Which {
+        positionals,
+        all,
+        auto_create,
+    } = args.which;
+    let target = Target::connect(common, positionals).await?;
+    if args.wait {
+        return drain::drain(&target, common.format(), all, auto_create).await;
+    }
+    let change = Change::Pause { auto_create };
+    let told = told(&target, all, change, common.format()).await?;
+    answer(&told, Telling::Success, common.format())
+}
+
+pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), CommandError> {
+    let Which {
+        positionals,
+        all,
+        auto_create,
+    } = args.which;
+    let target = Target::connect(common, positionals).await?;
+    let change = Change::Unpause { auto_create };
+    let told = told(&target, all, change, common.format()).await?;
+    answer(&told, Telling::Success, common.format())
+}
+
+pub(super) async fn pause_worker(
+    common: &Common,
+    args: PauseWorkerArgs,
+) -> Result<(), CommandError> {
+    let target = Target::connect(common, args.positionals).await?;
+    let change = Change::PauseUntilItReconnects;
+    let told = told(&target, args.all, change, common.format()).await?;
+    answer(&told, Telling::readme(args.all), common.format())
+}
+
+pub(super) async fn unpause_worker(
+    common: &Common,
+    args: UnpauseWorkerArgs,
+) -> Result<(), CommandError> {
+    let target = Target::connect(common, args.positionals).await?;
+    let change = Change::Unpause { auto_create: false };
+    let told = told(&target, args.all, change, common.format()).await?;
+    answer(&told, Telling::readme(args.all), common.format())
+}
+
+/// Whether there is a last word for people.
+#[derive(Clone, Copy)]
+enum Telling {
+    Success,
+    /// The readme's commands are silent.
+    Nothing,
+}
+
+impl Telling {
+    fn readme(all: bool) -> Self {
+        if all { Self::Success } else { Self::Nothing }
+    }
+}
+
+/// Tells the worker that was named, or all that are not as wanted yet.
+async fn told(
+    target: &Target,
+    all: bool,
+    change: Change,
+    format: Format,
+) -> Result<Paused, CommandError> {
+    let mut paused = Paused {
+        pool: target.pool_name.clone(),
+        paused: change.pauses(),
+        workers: Vec::new(),
+        already: Vec::new(),
+    };
+    match target.chosen(all).await? {
+        Chosen::Named(worker) => paused.workers.push(worker),
+        Chosen::All(known) => {
+            for worker in change.affects(known) {
+                let done = worker.active != change.pauses();
+                let list = if done {
+                    &mut paused.already
+                } else {
+                    &mut paused.workers
+                };
+                list.push(worker.name);
+            }
+            if format == Format::Text {
+                announce(&paused)?;
+            }
+        }
+    }
+    let changes = paused
+        .workers
+        .iter()
+        .map(|worker| change.apply(&target.pool, worker));
+    futures::future::try_join_all(changes).await?;
+    Ok(paused)
+}
+
+/// Says what is about to be done to all.
+fn announce(paused: &Paused) -> Result<(), CommandError> {
+    for worker in &paused.already {
+        print_line(format_args!("(worker {} is already done)", quoted(worker)))?;
+    }
+    match paused.workers.as_slice() {
+        [] => Ok(()),
+        workers => print_line(filled("Updating ", ",", workers) + "…"),
+    }
+}
+
+fn answer(paused: &Paused, telling: Telling, format: Format) -> Result<(), CommandError> {
+    let text = || match telling {
+        Telling::Nothing => String::new(),
+        Telling::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
+        Telling::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),
+        Telling::Success => "No workers connected to pool (nothing to do).\n".to_owned(),
+    };
+    format.print(text, || paused)
 }

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
+use crate::json::admin::RemovedClient;
 
 /// Remove a client's endpoint, so that it can submit no more jobs
 #[derive(Debug, clap::Args)]
@@ -14,8 +15,8 @@ pub(super) struct Args {
     positionals: Vec<OsString>,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let id = positionals.required("ID")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
@@ -23,5 +24,8 @@ pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), Command
         .admin()
         .remove_client(&id)
         .await
-        .map_err(failed("Admin.removeClient"))
+        .map_err(failed("Admin.removeClient"))?;
+    common
+        .format()
+        .print(String::new, || RemovedClient { client: id })
 }

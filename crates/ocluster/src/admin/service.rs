@@ -37,12 +37,27 @@ impl Service {
 pub(super) fn failed(method: &'static str) -> impl Fn(RpcError) -> CommandError {
     move |error| {
         let failed = CommandError::failed(format_args!("{method}: {error}"));
-        match error.kind {
-            RpcErrorKind::Unimplemented => failed.hint("is this the scheduler's admin.cap?"),
-            RpcErrorKind::Disconnected => {
-                failed.hint("the connection to the scheduler was lost; is it still running?")
-            }
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
+        hint_for(&error, failed)
+    }
+}
+
+const LIST_CLIENTS: &str = "'ocluster-admin list-clients CAP' lists the clients";
+
+/// Adds to `failed` what to do about `error`, if anything.
+pub(super) fn hint_for(error: &RpcError, failed: CommandError) -> CommandError {
+    match error.kind {
+        RpcErrorKind::Unimplemented => failed.hint("is this the scheduler's admin.cap?"),
+        RpcErrorKind::Disconnected => {
+            failed.hint("the connection to the scheduler was lost; is it still running?")
         }
+        RpcErrorKind::Failed | RpcErrorKind::Overloaded => match error.reason.as_str() {
+            "No such pool" => failed.hint("'ocluster-admin show CAP' lists the pools"),
+            "Unknown worker" => {
+                failed.hint("'ocluster-admin show --terse CAP POOL' lists the workers")
+            }
+            "No such user" => failed.hint(LIST_CLIENTS),
+            reason if reason.starts_with("Unknown client") => failed.hint(LIST_CLIENTS),
+            _ => failed,
+        },
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ffi::OsString;
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
+use crate::json::admin::Rate;
 
 /// Set a client's share of a pool: the number of jobs it is expected to run at once
 #[derive(Debug, clap::Args)]
@@ -14,10 +15,10 @@ pub(super) struct Args {
     positionals: Vec<OsString>,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let pool = positionals.required("POOL")?;
-    let id = positionals.required("ID")?;
+    let client = positionals.required("ID")?;
     let rate = positionals.required("RATE")?;
     positionals.finish()?;
     let rate: f64 = rate.parse().map_err(|_| {
@@ -28,7 +29,10 @@ pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), Command
     let service = Service::connect(&cap).await?;
     service
         .pool(&pool)
-        .set_rate(&id, rate)
+        .set_rate(&client, rate)
         .await
-        .map_err(failed("PoolAdmin.setRate"))
+        .map_err(failed("PoolAdmin.setRate"))?;
+    common
+        .format()
+        .print(String::new, || Rate { pool, client, rate })
 }

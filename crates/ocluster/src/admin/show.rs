@@ -1,13 +1,22 @@
 //! `show`: the pools of a scheduler, the state of one, or of one worker.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
+use super::Common;
 use super::service::{Service, failed};
-use crate::capability_args::ConnectArgs;
+use super::state;
 use crate::error::CommandError;
-use crate::program::{print, print_line};
+use crate::human::{self, table};
+use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
+use crate::output::Format;
+use crate::program::print;
+use crate::quote::printable;
 
 /// Show the pools, the state of one pool, or of one worker
+///
+/// The state of a pool begins as that of the OCaml scheduler does: the rightmost job of a queue is the next. Then follows
+/// what each worker runs, for whom, and for how long.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]")]
 pub(super) struct Args {
@@ -18,76 +27,188 @@ pub(super) struct Args {
     terse: bool,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let (cap, mut positionals) = common.split(args.positionals)?;
     let pool = positionals.optional("POOL")?;
     let worker = positionals.optional("WORKER")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
+    let format = common.format();
     match (pool, worker) {
-        (None, _) => pools(&service).await,
-        (Some(pool), None) if args.terse => workers(&service, &pool).await,
-        (Some(pool), None) => state(&service, &pool).await,
-        (Some(pool), Some(worker)) => worker_state(&service, &pool, &worker, args.terse).await,
+        (None, _) => pools(&service, format).await,
+        (Some(pool), None) if args.terse && format == Format::Text => names(&service, &pool).await,
+        (Some(pool), None) => whole_pool(&service, pool, format).await,
+        (Some(pool), Some(worker)) => one_worker(&service, pool, &worker, args.terse, format).await,
     }
 }
 
-async fn pools(service: &Service) -> Result<(), CommandError> {
-    let pools = service
-        .admin()
-        .pools()
-        .await
-        .map_err(failed("Admin.pools"))?;
-    print(
-        &pools
-            .iter()
-            .map(|pool| format!("{pool}\n"))
-            .collect::<String>(),
-    )
+async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
+    let names = service.admin().pools().await;
+    let names = names.map_err(failed("Admin.pools"))?;
+    match format {
+        Format::Text => print(
+            &names
+                .iter()
+                .map(|name| format!("{name}\n"))
+                .collect::<String>(),
+        ),
+        Format::Json => {
+            let totals = names
+                .into_iter()
+                .map(async |name| state::totals(name.clone(), &service.pool(&name)).await);
+            let pools = futures::future::try_join_all(totals).await?;
+            format.print(String::new, || Pools { pools })
+        }
+    }
 }
 
-async fn workers(service: &Service, pool: &str) -> Result<(), CommandError> {
-    let workers = service
-        .pool(pool)
-        .workers()
-        .await
-        .map_err(failed("PoolAdmin.workers"))?;
-    print(
-        &workers
-            .iter()
-            .map(|worker| format!("{}\n", worker.name))
-            .collect::<String>(),
-    )
+async fn names(service: &Service, pool: &str) -> Result<(), CommandError> {
+    let workers = service.pool(pool).workers().await;
+    let workers = workers.map_err(failed("PoolAdmin.workers"))?;
+    let line = |worker: &cluster_api::WorkerInfo| format!("{}\n", worker.name);
+    print(&workers.iter().map(line).collect::<String>())
 }
 
-async fn state(service: &Service, pool: &str) -> Result<(), CommandError> {
-    let state = service
-        .pool(pool)
-        .show()
-        .await
-        .map_err(failed("PoolAdmin.show"))?;
-    print_line(state.trim())
+async fn whole_pool(service: &Service, name: String, format: Format) -> Result<(), CommandError> {
+    let pool = service.pool(&name);
+    let shown = pool.show().await.map_err(failed("PoolAdmin.show"))?;
+    let shown = shown.trim().to_owned();
+    let (workers, queue) = state::pool(&pool).await?;
+    let running = || match queue {
+        Some(_) => format!("{shown}\n{}", running(&workers)),
+        // A scheduler that cannot tell.
+        None => format!("{shown}\n"),
+    };
+    match format {
+        Format::Text => print(&running()),
+        Format::Json => format.print(String::new, || Pool {
+            pool: name,
+            text: shown,
+            workers,
+            queue,
+        }),
+    }
 }
 
-async fn worker_state(
+async fn one_worker(
     service: &Service,
-    pool: &str,
-    worker: &str,
+    pool: String,
+    name: &str,
     terse: bool,
+    format: Format,
 ) -> Result<(), CommandError> {
-    let workers = service
-        .pool(pool)
-        .workers()
-        .await
-        .map_err(failed("PoolAdmin.workers"))?;
-    let state = match workers.iter().find(|info| info.name == worker) {
-        Some(info) if info.active => "Running",
-        Some(_) => "Paused",
+    let (workers, _) = state::pool(&service.pool(&pool)).await?;
+    let worker = workers.into_iter().find(|worker| worker.name == name);
+    let state = match &worker {
+        Some(worker) if worker.paused => "Paused",
+        Some(_) => "Running",
         None => "Not found",
     };
-    if terse {
-        print_line(state)
-    } else {
-        print_line(format_args!("{worker}: {state}"))
+    let text = || match (&worker, terse) {
+        (_, true) => format!("{state}\n"),
+        (Some(worker), false) => format!("{name}: {state}\n{}", details(worker)),
+        (None, false) => format!("{name}: {state}\n"),
+    };
+    match format {
+        Format::Text => print(&text()),
+        Format::Json => format.print(String::new, || OneWorker { pool, worker }),
     }
+}
+
+/// Returns what all workers run, as a section below those of the scheduler.
+fn running(workers: &[Worker]) -> String {
+    let mut rows = Vec::new();
+    for worker in workers {
+        for job in worker.connection.iter().flat_map(|there| &there.running) {
+            let mut row = vec![format!("  {}", printable(&worker.name))];
+            row.extend(job_row("", job));
+            rows.push(row);
+        }
+    }
+    format!("running:\n{}", job_table(&["  WORKER", "TICKET"], rows))
+}
+
+/// Returns rows that end as [`job_row`] gives them, below the headings of their columns, of which `first` are the first.
+fn job_table(first: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    if !rows.is_empty() {
+        let columns = first.iter().chain(&["CLIENT", "FOR", "CACHE HINT"]);
+        rows.insert(0, columns.map(|column| (*column).to_owned()).collect());
+    }
+    table(&rows)
+}
+
+fn job_row(indent: &str, job: &Job) -> Vec<String> {
+    let hint = match job.cache_hint.as_str() {
+        "" => "(no cache hint)".to_owned(),
+        hint => printable(hint),
+    };
+    let urgent = if job.urgent { " (urgent)" } else { "" };
+    vec![
+        format!("{indent}{}", job.ticket),
+        printable(&job.client),
+        duration(job.running_seconds),
+        format!("{hint}{urgent}"),
+    ]
+}
+
+/// Returns what is known about one worker, a line each, and then its jobs.
+fn details(worker: &Worker) -> String {
+    let mut rows = Vec::new();
+    let mut say = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
+    match (&worker.connection, worker.left_seconds) {
+        (Some(there), _) => {
+            let address = printable(&there.address);
+            let connected = duration(there.registered_seconds);
+            say("connected", format!("for {connected}, from {address}"));
+            say("takes jobs", takes_jobs(&there.inactive));
+            say(
+                "running",
+                format!("{} of {}", there.running.len(), there.capacity),
+            );
+            say("in its queue", there.queued.to_string());
+            say("finished", format!("{} since it connected", there.finished));
+            // A moment is how long any answer takes.
+            if there.silent_seconds >= 1.0 {
+                say("silent", format!("for {}", duration(there.silent_seconds)));
+            }
+        }
+        (None, Some(ago)) => say("connected", format!("no, it left {} ago", duration(ago))),
+        // The rest is for schedulers that can tell.
+        (None, None) if worker.connected => say("connected", "yes".to_owned()),
+        (None, None) => say("connected", "no".to_owned()),
+    }
+    if let Some(count) = worker.registrations.filter(|&count| count != 1) {
+        say(
+            "registered",
+            format!("{count} times since the scheduler started"),
+        );
+    }
+    let jobs = worker.connection.iter().flat_map(|there| &there.running);
+    let jobs: Vec<Vec<String>> = jobs.map(|job| job_row("    ", job)).collect();
+    table(&rows) + &job_table(&["    TICKET"], jobs)
+}
+
+fn takes_jobs(inactive: &[InactiveReason]) -> String {
+    match inactive {
+        [] => "yes".to_owned(),
+        reasons => {
+            let reasons: Vec<&str> = reasons.iter().copied().map(in_words).collect();
+            format!("no: {}", reasons.join(", "))
+        }
+    }
+}
+
+fn in_words(reason: InactiveReason) -> &'static str {
+    match reason {
+        InactiveReason::WorkerPause => "paused by itself",
+        InactiveReason::AdminPause => "paused until it is unpaused",
+        InactiveReason::TemporaryPause => "paused until it reconnects or is unpaused",
+        InactiveReason::ShuttingDown => "about to be updated",
+        InactiveReason::NotAnswering => "not answering",
+        InactiveReason::Other => "a reason that this version does not know",
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }

@@ -1,95 +1,164 @@
 //! `update`: restarts workers with their newest version, one first and then the others.
 
 use std::ffi::OsString;
+use std::rc::Rc;
 
-use cluster_api::{PoolAdmin, WorkerInfo};
+use cluster_api::{PoolAdmin, RpcError, WorkerInfo};
 
-use super::drain::progress_of;
-use super::service::{Service, failed};
-use super::workers;
-use crate::capability_args::ConnectArgs;
+use super::Common;
+use super::service::hint_for;
+use super::watch::{Left, Task, Watch};
+use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
-use crate::program::print_line;
+use crate::output::Format;
+use crate::program::complain;
 use crate::quote::quoted;
+use crate::signals::Interrupt;
 
 /// Restart workers with their newest version, after the jobs they run have finished
 ///
-/// Without WORKER, one worker is updated first; if it comes back, the others follow in parallel.
+/// Without WORKER, one worker is updated first; if it comes back, the others follow in parallel. Ctrl-C stops what has not
+/// begun: a worker that has not been told to restart takes jobs again.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
+    /// Update every worker of the pool, as when no WORKER is given
+    #[arg(long)]
+    all: bool,
 }
 
-pub(super) async fn run(connect: &ConnectArgs, args: Args) -> Result<(), CommandError> {
-    let (cap, mut positionals) = connect.split(args.positionals)?;
-    let pool = positionals.required("POOL")?;
-    let worker = positionals.optional("WORKER")?;
-    positionals.finish()?;
-    let service = Service::connect(&cap).await?;
-    let pool = service.pool(&pool);
-    match worker {
-        Some(worker) => {
-            update_first(&pool, &worker).await?;
-            print_line("Restarted")
-        }
-        None => update_pool(&pool).await,
-    }
-}
-
-/// Updates one worker whose failure ends the command. Upstream prints why on standard output.
-async fn update_first(pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
-    match pool.update(worker, progress_of(worker)).await {
-        Ok(()) => Ok(()),
-        Err(error) => {
-            print_line(error)?;
-            Err(CommandError::already_reported())
-        }
-    }
-}
-
-async fn update_pool(pool: &PoolAdmin) -> Result<(), CommandError> {
-    let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
-    let (connected, disconnected): (Vec<WorkerInfo>, Vec<WorkerInfo>) =
-        known.into_iter().partition(|worker| worker.connected);
-    let mut connected = connected.into_iter().map(|worker| worker.name);
-    let Some(canary) = connected.next() else {
-        return Err(CommandError::failed("No workers connected to pool!"));
+pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
+    let Args {
+        positionals,
+        all: _,
+    } = args;
+    let target = Target::connect(common, positionals).await?;
+    let update = Update {
+        pool: &target.pool,
+        watch: Watch::new(Task::Update, common.format()),
+        format: common.format(),
     };
-    print_line(format_args!(
-        "Testing update on first worker in pool: {}",
-        quoted(&canary)
-    ))?;
-    update_first(pool, &canary).await?;
-    let others: Vec<String> = connected.collect();
-    print_line(workers::filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
-    update_others(pool, &others).await?;
-    print_line("All pool workers restarted.")?;
-    if !disconnected.is_empty() {
-        print_line("WARNING: disconnected workers not updated:")?;
-        for worker in &disconnected {
-            print_line(format_args!("  {}", worker.name))?;
+    let work = async {
+        match target.chosen(true).await? {
+            Chosen::Named(worker) => {
+                update.first(&worker).await?;
+                update.watch.say("Restarted")
+            }
+            Chosen::All(known) => update.all(known).await,
         }
+    };
+    match update.watch.until(work).await {
+        Ok(updated) => updated,
+        Err(interrupt) => Err(interrupted(interrupt, &update.watch.left())),
     }
-    Ok(())
 }
 
-/// Updates `workers` in parallel. One that fails does not keep us from waiting for the others.
-async fn update_others(pool: &PoolAdmin, workers: &[String]) -> Result<(), CommandError> {
-    let updates = workers.iter().map(async |worker| {
-        let outcome = pool.update(worker, progress_of(worker)).await;
-        let name = quoted(worker);
-        match &outcome {
-            Ok(()) => print_line(format_args!("{name} restarted OK."))?,
-            Err(error) => print_line(format_args!("{name}: {error}"))?,
+struct Update<'a> {
+    pool: &'a PoolAdmin,
+    watch: Rc<Watch>,
+    format: Format,
+}
+
+impl Update<'_> {
+    async fn one(&self, worker: &str) -> Result<Result<(), RpcError>, CommandError> {
+        let updated = self.pool.update(worker, self.watch.begin(worker)).await;
+        match &updated {
+            Ok(()) => self.watch.done(worker)?,
+            Err(error) => self.watch.failed(worker, error)?,
         }
-        Ok(outcome.is_ok())
-    });
-    let updated = futures::future::try_join_all(updates).await?;
-    if updated.contains(&false) {
-        Err(CommandError::failed("Failed update(s)"))
-    } else {
+        Ok(updated)
+    }
+
+    /// Updates one worker whose failure ends the command. Upstream prints why on standard output.
+    async fn first(&self, worker: &str) -> Result<(), CommandError> {
+        match self.one(worker).await? {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                match self.format {
+                    Format::Text => self.watch.say(&error)?,
+                    Format::Json => complain(&format!("{error}\n")),
+                }
+                Err(hint_for(&error, CommandError::already_reported()))
+            }
+        }
+    }
+
+    async fn all(&self, known: Vec<WorkerInfo>) -> Result<(), CommandError> {
+        let (connected, disconnected): (Vec<WorkerInfo>, Vec<WorkerInfo>) =
+            known.into_iter().partition(|worker| worker.connected);
+        let mut connected = connected.into_iter().map(|worker| worker.name);
+        let Some(canary) = connected.next() else {
+            return Err(CommandError::failed("No workers connected to pool!"));
+        };
+        self.watch.say(format_args!(
+            "Testing update on first worker in pool: {}",
+            quoted(&canary)
+        ))?;
+        self.first(&canary).await.map_err(|error| {
+            error.hint(format_args!(
+                "no other worker was touched. Find out on the machine of {} what is wrong with its new version, then update again",
+                quoted(&canary)
+            ))
+        })?;
+        let others: Vec<String> = connected.collect();
+        self.watch
+            .say(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
+        self.others(&others).await?;
+        self.watch.say("All pool workers restarted.")?;
+        if !disconnected.is_empty() {
+            self.watch
+                .say("WARNING: disconnected workers not updated:")?;
+        }
+        for worker in &disconnected {
+            self.watch.say(format_args!("  {}", worker.name))?;
+            self.watch.skipped(&worker.name)?;
+        }
         Ok(())
     }
+
+    /// Updates `workers` in parallel. One that fails does not keep us from waiting for the others.
+    async fn others(&self, workers: &[String]) -> Result<(), CommandError> {
+        let updates = workers.iter().map(async |worker| {
+            let outcome = self.one(worker).await?;
+            let name = quoted(worker);
+            match &outcome {
+                Ok(()) => self.watch.say(format_args!("{name} restarted OK."))?,
+                Err(error) => self.watch.say(format_args!("{name}: {error}"))?,
+            }
+            Ok(outcome.is_ok())
+        });
+        let updated = futures::future::try_join_all(updates).await?;
+        if !updated.contains(&false) {
+            return Ok(());
+        }
+        let message = "Failed update(s)";
+        match self.format {
+            Format::Text => Err(CommandError::failed(message)),
+            // The events have said so.
+            Format::Json => {
+                complain(&format!("{message}\n"));
+                Err(CommandError::already_reported())
+            }
+        }
+    }
+}
+
+/// Says which workers restart all the same.
+fn interrupted(interrupt: Interrupt, left: &[Left]) -> CommandError {
+    let names = |restarting: bool| {
+        let names = left.iter().filter(|left| left.restarting == restarting);
+        let names: Vec<&str> = names.map(|left| left.worker.as_str()).collect();
+        names.join(", ")
+    };
+    let (restarting, spared) = (names(true), names(false));
+    let mut message = "Interrupted: no further workers are updated".to_owned();
+    if !restarting.is_empty() {
+        message.push_str(&format!("; already restarting: {restarting}"));
+    }
+    if !spared.is_empty() {
+        message.push_str(&format!("; not restarted, and taking jobs again: {spared}"));
+    }
+    CommandError::interrupted(interrupt, message)
 }

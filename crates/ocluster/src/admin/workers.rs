@@ -1,8 +1,75 @@
 //! Choosing workers: those a command was given, or all, or else a list to choose from.
 
-use cluster_api::WorkerInfo;
+use std::ffi::OsString;
 
+use cluster_api::{Pipelined, PoolAdmin, WorkerInfo};
+
+use super::Common;
+use super::service::{Service, failed};
+use crate::capability_args::CapFile;
 use crate::error::CommandError;
+
+/// A pool, and perhaps one of its workers, as the operator named them.
+pub(super) struct Target {
+    pub(super) pool: Pipelined<PoolAdmin>,
+    pub(super) pool_name: String,
+    worker: Option<String>,
+    cap: CapFile,
+    /// Held because dropping it closes the connection.
+    _service: Service,
+}
+
+/// The workers that a command is about.
+pub(super) enum Chosen {
+    /// The one that was named. Whether there is such a worker, the scheduler will say.
+    Named(String),
+    /// All that the scheduler knows.
+    All(Vec<WorkerInfo>),
+}
+
+impl Target {
+    /// Connects to the scheduler, for a command whose arguments are `CAP POOL [WORKER]`.
+    pub(super) async fn connect(
+        common: &Common,
+        positionals: Vec<OsString>,
+    ) -> Result<Self, CommandError> {
+        let (cap, mut positionals) = common.split(positionals)?;
+        let pool_name = positionals.required("POOL")?;
+        let worker = positionals.optional("WORKER")?;
+        positionals.finish()?;
+        let service = Service::connect(&cap).await?;
+        Ok(Self {
+            pool: service.pool(&pool_name),
+            pool_name,
+            worker,
+            cap,
+            _service: service,
+        })
+    }
+
+    /// Returns the worker that was named, or with `all` the whole pool. Of several, an operator has to choose.
+    pub(super) async fn chosen(&self, all: bool) -> Result<Chosen, CommandError> {
+        if let Some(worker) = &self.worker {
+            return Ok(Chosen::Named(worker.clone()));
+        }
+        let known = self.pool.workers().await;
+        let known = known.map_err(failed("PoolAdmin.workers"))?;
+        match all || known.is_empty() {
+            true => Ok(Chosen::All(known)),
+            false => Err(choose(&known, true)),
+        }
+    }
+
+    /// Returns the line that runs another `command` on the pool, or on one of its workers.
+    pub(super) fn command(&self, command: &str, worker: Option<&str>) -> String {
+        let cap = self.cap.path().display();
+        let pool = &self.pool_name;
+        let worker = worker
+            .map(|worker| format!(" {worker}"))
+            .unwrap_or_default();
+        format!("ocluster-admin {command} {cap} {pool}{worker}")
+    }
+}
 
 /// Returns the note upstream puts after a worker's name in a list of candidates.
 pub(super) fn candidate(worker: &WorkerInfo) -> String {

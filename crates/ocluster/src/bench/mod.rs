@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::report::{Format, Report};
+use self::report::Report;
 use self::rig::Rig;
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
+use crate::output::Format;
 use crate::program;
 
 /// How long the scheduler has between scenarios, and before its memory is looked at.
@@ -156,5 +157,5 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         // So that the scheduler has noticed that the mock workers are gone.
         tokio::time::sleep(SETTLING).await;
     }
-    program::print(&report.render(args.output))
+    report.print(args.output)
 }

@@ -1,32 +1,12 @@
 //! What was measured, as a table for people and as JSON for programs.
 
-use clap::ValueEnum;
-use serde_json::json;
-
-/// How results are printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// A table.
-    #[value(help = "a table")]
-    Text,
-    /// A JSON array with an object for each number.
-    #[value(help = "a JSON array with an object for each number")]
-    Json,
-}
-
-/// One number.
-#[derive(Clone, Debug, PartialEq)]
-struct Row {
-    scenario: &'static str,
-    setup: String,
-    metric: &'static str,
-    value: f64,
-    unit: &'static str,
-}
+use crate::error::CommandError;
+use crate::json::bench::{Measurement, Measurements};
+use crate::output::Format;
 
 /// All numbers so far, in the order in which they were measured.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Report(Vec<Row>);
+pub(super) struct Report(Measurements);
 
 impl Report {
     pub(super) fn add(
@@ -37,7 +17,7 @@ impl Report {
         value: f64,
         unit: &'static str,
     ) {
-        self.0.push(Row {
+        self.0.0.push(Measurement {
             scenario,
             setup: setup.into(),
             metric,
@@ -46,21 +26,18 @@ impl Report {
         });
     }
 
-    pub(super) fn render(&self, format: Format) -> String {
-        match format {
-            Format::Text => self.table(),
-            Format::Json => self.json(),
-        }
+    pub(super) fn print(&self, format: Format) -> Result<(), CommandError> {
+        format.print(|| self.table(), || &self.0)
     }
 
     fn table(&self) -> String {
-        let widest = |text: fn(&Row) -> usize| self.0.iter().map(text).max().unwrap_or(0);
+        let widest = |text: fn(&Measurement) -> usize| self.0.0.iter().map(text).max().unwrap_or(0);
         let (scenario, setup) = (
             widest(|row| row.scenario.len()),
             widest(|row| row.setup.len()),
         );
         let metric = widest(|row| row.metric.len());
-        let lines = self.0.iter().map(|row| {
+        let lines = self.0.0.iter().map(|row| {
             format!(
                 "{:scenario$}  {:setup$}  {:metric$}  {:>10} {}\n",
                 row.scenario,
@@ -71,13 +48,6 @@ impl Report {
             )
         });
         lines.collect()
-    }
-
-    fn json(&self) -> String {
-        let rows = self.0.iter().map(|Row { scenario, setup, metric, value, unit }| {
-            json!({ "scenario": scenario, "setup": setup, "metric": metric, "value": value, "unit": unit })
-        });
-        format!("{:#}\n", serde_json::Value::from_iter(rows))
     }
 }
 
@@ -112,25 +82,24 @@ mod tests {
             jobs     4 clients, 4 workers  completed                21235 jobs/s
             latency  1000 jobs             submit to pop, p50       0.123 ms
         "#]]
-        .assert_eq(&report.render(Format::Text));
+        .assert_eq(&report.table());
         expect![[r#"
             [
               {
-                "metric": "completed",
                 "scenario": "jobs",
                 "setup": "4 clients, 4 workers",
-                "unit": "jobs/s",
-                "value": 21234.56
+                "metric": "completed",
+                "value": 21234.56,
+                "unit": "jobs/s"
               },
               {
-                "metric": "submit to pop, p50",
                 "scenario": "latency",
                 "setup": "1000 jobs",
-                "unit": "ms",
-                "value": 0.1234
+                "metric": "submit to pop, p50",
+                "value": 0.1234,
+                "unit": "ms"
               }
-            ]
-        "#]]
-        .assert_eq(&report.render(Format::Json));
+            ]"#]]
+        .assert_eq(&serde_json::to_string_pretty(&report.0).unwrap());
     }
 }

@@ -1,7 +1,9 @@
 //! `ocluster-client`: submits one job, shows its log as it arrives, and ends as the job did.
 
 mod description;
+mod events;
 mod submit;
+mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
 mod waiting;
@@ -13,6 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::output::OutputArgs;
 use crate::program;
 
 const NAME: &str = "ocluster-client";
@@ -35,6 +38,8 @@ pub struct Args {
     #[command(flatten)]
     connect: ConnectArgs,
     #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
     logging: LoggingArgs,
 }
 
@@ -43,14 +48,17 @@ enum Command {
     SubmitDocker(submit_docker::Args),
     #[command(name = "submit-obuilder")]
     SubmitOBuilder(submit_obuilder::Args),
+    SubmitCustom(submit_custom::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Warning);
-    match args.command {
-        Command::SubmitDocker(command) => submit::run(command.request(&args.connect)?).await,
-        Command::SubmitOBuilder(command) => submit::run(command.request(&args.connect)?).await,
-    }
+    let request = match args.command {
+        Command::SubmitDocker(command) => command.request(&args.connect)?,
+        Command::SubmitOBuilder(command) => command.request(&args.connect)?,
+        Command::SubmitCustom(command) => command.request(&args.connect)?,
+    };
+    submit::run(request, args.output.output).await
 }
 
 #[cfg(test)]

@@ -8,9 +8,12 @@ use tokio::io::AsyncWriteExt as _;
 use vat::Session;
 
 use super::description::Request;
+use super::events::{self, Events};
 use super::waiting;
 use crate::connect::connect;
 use crate::error::{CommandError, Kind};
+use crate::json::client::JobEvent;
+use crate::output::Format;
 use crate::program::{complain, print_line};
 use crate::quote::quoted;
 use crate::signals::Interrupts;
@@ -23,7 +26,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
 
 /// Submits the job, shows its log, and reports how it ended.
-pub(super) async fn run(request: Request) -> Result<(), CommandError> {
+pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let session = tokio::select! {
         session = connect(&request.cap) => session?,
@@ -35,6 +38,7 @@ pub(super) async fn run(request: Request) -> Result<(), CommandError> {
         job: ticket.job(),
         ticket,
         session,
+        format,
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
@@ -54,6 +58,7 @@ struct Watched {
     job: Pipelined<Job>,
     ticket: Pipelined<Ticket>,
     session: Session,
+    format: Format,
 }
 
 impl Watched {
@@ -61,41 +66,53 @@ impl Watched {
     async fn until_end(&self) -> Result<(), CommandError> {
         // Asked for at once, so that it is here when the log ends.
         let result = self.job.result();
-        print_line("Tailing log:")?;
+        if self.format == Format::Text {
+            print_line("Tailing log:")?;
+        }
         self.show_log().await?;
-        match result.await {
-            Ok(output) if output.is_empty() => Ok(()),
-            Ok(output) => print_line(format_args!("Result: {}", quoted(&output))),
-            Err(error) => {
-                print_line(format_args!("{error}."))?;
-                Err(self
-                    .explained(CommandError::already_reported(), &error)
-                    .await)
-            }
+        let result = result.await;
+        match self.format {
+            Format::Text => say(&result)?,
+            Format::Json => events::print(&event(&result)).await?,
+        }
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self
+                .explained(CommandError::already_reported(), &error)
+                .await),
         }
     }
 
     async fn show_log(&self) -> Result<(), CommandError> {
-        let line = StatusLine::on_terminal();
-        let copied = tokio::select! {
-            copied = copy_to_stdout(&self.job, &line) => copied,
-            never = waiting::show(&self.ticket, &line) => match never {},
+        let (line, events) = (StatusLine::on_terminal(), Events::default());
+        let copied = match self.format {
+            Format::Text => tokio::select! {
+                copied = copy_to_stdout(&self.job, &line) => copied,
+                never = waiting::show(&self.ticket, &line) => match never {},
+            },
+            Format::Json => tokio::select! {
+                copied = events.log(&self.job, &self.ticket) => copied,
+                never = events.follow(&self.ticket) => match never {},
+            },
         };
         match copied {
             Ok(()) => Ok(()),
-            Err(CopyError::Output(error)) => Err(CommandError::from_output(&error)),
-            Err(CopyError::Log(error)) => {
+            Err(ShowError::Output(error)) => Err(error),
+            Err(ShowError::Log(error)) => {
                 let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
             }
         }
     }
 
-    /// Adds to `failed`, if `error` is the loss of a connection, what that means for the job.
+    /// Adds to `failed` what `error` means for the job, or what to do about it.
     async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
         match error.kind {
             RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => failed,
+            RpcErrorKind::Unimplemented => {
+                failed.hint("is this the cap file of a client, such as submission.cap?")
+            }
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
         }
     }
 
@@ -142,23 +159,43 @@ impl Watched {
     }
 }
 
-/// Why a log was not copied to its end.
-enum CopyError {
+/// Says how the job ended.
+fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
+    match result {
+        Ok(output) if output.is_empty() => Ok(()),
+        Ok(output) => print_line(format_args!("Result: {}", quoted(output))),
+        Err(error) => print_line(format_args!("{error}.")),
+    }
+}
+
+fn event(result: &Result<String, RpcError>) -> JobEvent {
+    match result {
+        Ok(output) => JobEvent::Succeeded {
+            output: output.clone(),
+        },
+        Err(error) => JobEvent::Failed {
+            message: error.reason.clone(),
+        },
+    }
+}
+
+/// Why a log was not shown to its end.
+pub(super) enum ShowError {
     /// The worker, or the scheduler between us, did not give it.
     Log(RpcError),
     /// Nobody takes our output.
-    Output(std::io::Error),
+    Output(CommandError),
 }
 
 /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
-async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), CopyError> {
+async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), ShowError> {
     let mut stdout = tokio::io::stdout();
     let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
-    while let Some(bytes) = log.next().await.map_err(CopyError::Log)? {
+    let unwritten = |error: std::io::Error| ShowError::Output(CommandError::from_output(&error));
+    while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
         line.retire();
-        let written = stdout.write_all(&bytes).await;
-        written.map_err(CopyError::Output)?;
-        stdout.flush().await.map_err(CopyError::Output)?;
+        stdout.write_all(&bytes).await.map_err(unwritten)?;
+        stdout.flush().await.map_err(unwritten)?;
     }
     Ok(())
 }

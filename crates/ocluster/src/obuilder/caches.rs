@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 use obuilder::store::CacheName;
-use serde_json::json;
 
 use super::output::OutputArgs;
 use super::store_args::StoreArgs;
 use crate::error::CommandError;
+use crate::json::obuilder::{Cache, Caches};
 use crate::quote::quoted;
 
 /// List or remove cache mounts
@@ -44,7 +44,9 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             let names = || caches.iter().map(|CacheName(name)| name.to_string());
             output.print(
                 || names().map(|name| format!("{name}\n")).collect(),
-                || json!({ "caches": names().map(|name| json!({ "name": name })).collect::<Vec<_>>() }),
+                || Caches {
+                    caches: names().map(|name| Cache { name }).collect(),
+                },
             )
         }
         Command::Rm { name, store } => {

@@ -1,10 +1,10 @@
 //! `obuilder df`.
 
-use serde_json::json;
-
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
+use crate::human::table;
+use crate::json::obuilder::DiskUsage;
 
 /// Show how much room the store has
 #[derive(clap::Args, Debug)]
@@ -32,13 +32,11 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
             ];
             table(&[heading.map(str::to_owned).to_vec(), row.to_vec()])
         },
-        || {
-            json!({
-                "store": root,
-                "results": results,
-                "total": space.total,
-                "free": space.free,
-            })
+        || DiskUsage {
+            store: root.clone(),
+            results,
+            total: space.total,
+            free: space.free,
         },
     )
 }

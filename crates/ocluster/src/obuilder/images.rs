@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use jiff::Timestamp;
 use obuilder::image::{Import, Imported, Library, Platform};
-use serde_json::{Value, json};
 
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::store_args::{StoreArgs, library};
 use crate::capability_args::require_file;
 use crate::error::CommandError;
+use crate::human::table;
+use crate::json::obuilder::{Image, Images};
 use crate::program;
 use crate::quote::quoted;
 use crate::status_line::StatusLine;
@@ -63,7 +64,9 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             let images = library(&*store).list().map_err(CommandError::caused)?;
             output.print(
                 || text(&images),
-                || json!({ "images": images.iter().map(image_json).collect::<Vec<_>>() }),
+                || Images {
+                    images: images.iter().map(image_json).collect(),
+                },
             )
         }
         Command::Import { name, path, store } => {
@@ -121,7 +124,7 @@ fn text(images: &[Imported]) -> String {
     table(&rows)
 }
 
-fn image_json(image: &Imported) -> Value {
+fn image_json(image: &Imported) -> Image {
     let Imported {
         name,
         source,
@@ -130,12 +133,12 @@ fn image_json(image: &Imported) -> Value {
         size,
         when,
     } = image;
-    json!({
-        "name": name,
-        "source": source,
-        "kind": kind,
-        "digest": digest.to_string(),
-        "size": size,
-        "imported": when,
-    })
+    Image {
+        name: name.clone(),
+        source: source.clone(),
+        kind: kind.clone(),
+        digest: digest.to_string(),
+        size: *size,
+        imported: when.clone(),
+    }
 }

@@ -1,10 +1,9 @@
-//! Answers for people, and for programs: `docs/obuilder-output.md` says what is in the latter.
+//! Answers for people, and for programs: [`crate::json::obuilder`] is what is in the latter.
 
-use clap::ValueEnum;
-use serde_json::Value;
+use serde::Serialize;
 
 use crate::error::CommandError;
-use crate::program;
+use crate::output::Format;
 
 /// The option of every command that lists something.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -19,23 +18,14 @@ pub(super) struct OutputArgs {
     output: Format,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 impl OutputArgs {
     /// Prints one of the two.
-    pub(super) fn print(
+    pub(super) fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,
-        json: impl FnOnce() -> Value,
+        json: impl FnOnce() -> T,
     ) -> Result<(), CommandError> {
-        match self.output {
-            Format::Text => program::print(&text()),
-            Format::Json => program::print_line(format_args!("{:#}", json())),
-        }
+        self.output.print(text, json)
     }
 }
 
@@ -58,31 +48,6 @@ pub(super) fn size(bytes: u64) -> String {
         unit = larger;
     }
     format!("{value:.1} {unit}")
-}
-
-/// Returns rows as a table, its columns as wide as they have to be, the last one as it is.
-pub(super) fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let blanks = width.saturating_sub(cell.chars().count()) + 2;
-            line.push_str(cell);
-            line.push_str(&" ".repeat(blanks));
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 #[cfg(test)]

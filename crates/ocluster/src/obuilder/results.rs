@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use obuilder::StepId;
 use obuilder::builder::Builder;
-use serde_json::json;
 
-use super::output::{OutputArgs, size, table};
+use super::output::{OutputArgs, size};
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
 use crate::error::CommandError;
+use crate::human::table;
+use crate::json;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
@@ -60,9 +61,8 @@ pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
     let now = Timestamp::now();
     args.output.print(
         || text(&lines, &sizes, now),
-        || {
-            let results: Vec<_> = lines.iter().zip(&sizes).map(result_json).collect();
-            json!({ "results": results })
+        || json::obuilder::Results {
+            results: lines.iter().zip(&sizes).map(result_json).collect(),
         },
     )
 }
@@ -103,14 +103,14 @@ fn text(lines: &[Line], sizes: &[Option<u64>], now: Timestamp) -> String {
     table(&rows)
 }
 
-fn result_json((line, bytes): (&Line, &Option<u64>)) -> serde_json::Value {
-    json!({
-        "id": line.entry.id.to_string(),
-        "base": line.entry.base.as_ref().map(StepId::to_string),
-        "created": line.entry.created.to_string(),
-        "used": line.entry.used.to_string(),
-        "size": bytes,
-    })
+fn result_json((line, bytes): (&Line, &Option<u64>)) -> json::obuilder::Result {
+    json::obuilder::Result {
+        id: line.entry.id.to_string(),
+        base: line.entry.base.as_ref().map(StepId::to_string),
+        created: line.entry.created.to_string(),
+        used: line.entry.used.to_string(),
+        size: *bytes,
+    }
 }
 
 /// Returns how long ago something was, in its largest unit.
@@ -212,7 +212,8 @@ mod tests {
     #[test]
     fn programs_see_every_field() {
         let (lines, sizes) = example();
-        let results: Vec<_> = lines.iter().zip(&sizes).map(result_json).collect();
+        let results = lines.iter().zip(&sizes).map(result_json).collect();
+        let results = json::obuilder::Results { results };
         expect![[r#"
             {
               "results": [
@@ -239,7 +240,7 @@ mod tests {
                 }
               ]
             }"#]]
-        .assert_eq(&format!("{:#}", json!({ "results": results })));
+        .assert_eq(&serde_json::to_string_pretty(&results).unwrap());
     }
 
     #[test]

@@ -1,85 +1,75 @@
 //! The help of every program and command, as users see it on a terminal of 100 columns. It cannot change unseen.
 
+use clap::Command;
 use expect_test::expect_file;
+use ocluster::programs;
 
 use crate::harness::Place;
 
-/// Returns the help of `name` and of each of its `commands`.
-fn help(name: &str, commands: &[&str]) -> String {
+/// Checks the help of a program and of each of its commands, whatever commands there are.
+fn check(name: &str) {
     let place = Place::new();
-    let lines = std::iter::once(format!("{name} --help")).chain(
-        commands
-            .iter()
-            .map(|command| format!("{name} {command} --help")),
-    );
-    lines
-        .map(|line| format!("$ {line}\n{}", place.run(&line).success().stdout))
-        .collect::<Vec<_>>()
-        .join("\n")
+    let all = programs::all();
+    let program = all.iter().find(|program| program.get_name() == name);
+    let mut lines = Vec::new();
+    lines_of(program.expect("a program"), name, &mut lines);
+    let help: Vec<String> = lines
+        .iter()
+        .map(|line| format!("$ {line} --help\n{}", help(&place, line)))
+        .collect();
+    expect_file![format!("help/{name}.txt")].assert_eq(&help.join("\n"));
+}
+
+fn help(place: &Place, line: &str) -> String {
+    place.run(&format!("{line} --help")).success().stdout
+}
+
+/// Adds the name of a command and those of the commands below it.
+fn lines_of(command: &Command, line: &str, lines: &mut Vec<String>) {
+    lines.push(line.to_owned());
+    for below in command.get_subcommands() {
+        lines_of(below, &format!("{line} {}", below.get_name()), lines);
+    }
 }
 
 #[test]
 fn of_the_scheduler() {
-    expect_file!["help/ocluster-scheduler.txt"].assert_eq(&help("ocluster-scheduler", &[]));
+    check("ocluster-scheduler");
 }
 
 #[test]
 fn of_the_worker() {
-    expect_file!["help/ocluster-worker.txt"].assert_eq(&help("ocluster-worker", &[]));
+    check("ocluster-worker");
 }
 
 #[test]
 fn of_the_client() {
-    let commands = ["submit-docker", "submit-obuilder"];
-    expect_file!["help/ocluster-client.txt"].assert_eq(&help("ocluster-client", &commands));
+    check("ocluster-client");
 }
 
 #[test]
 fn of_the_admin() {
-    let commands = [
-        "show",
-        "pause",
-        "unpause",
-        "pause-worker",
-        "unpause-worker",
-        "update",
-        "add-client",
-        "remove-client",
-        "list-clients",
-        "set-rate",
-        "forget",
-        "exec",
-    ];
-    expect_file!["help/ocluster-admin.txt"].assert_eq(&help("ocluster-admin", &commands));
+    check("ocluster-admin");
 }
 
 #[test]
 fn of_obuilder() {
-    let commands = [
-        "build",
-        "dockerfile",
-        "healthcheck",
-        "ls",
-        "log",
-        "export",
-        "shell",
-        "delete",
-        "clean",
-        "df",
-        "cache",
-        "cache ls",
-        "cache rm",
-        "image",
-        "image ls",
-        "image import",
-        "image rm",
-    ];
-    expect_file!["help/obuilder.txt"].assert_eq(&help("obuilder", &commands));
+    check("obuilder");
 }
 
 #[test]
 fn of_the_rest() {
-    expect_file!["help/ocluster.txt"].assert_eq(&help("ocluster", &["dev", "bench"]));
+    check("ocluster");
+}
+
+#[test]
+fn each_program_is_here() {
+    let here = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/help.rs"));
+    let here = here.expect("this file");
+    for program in programs::all() {
+        let line = format!("check(\"{}\");", program.get_name());
+        assert!(here.contains(&line), "no test has {line}");
+    }
 }
 
 #[test]

@@ -15,6 +15,27 @@ fn check(place: &Place, lines: &[&str], expected: Expect) {
 }
 
 #[test]
+fn about_custom_jobs_and_weights() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    let worker =
+        |options: &str| format!("ocluster-worker pool.cap --name=w1 --state-dir=w1 {options}");
+    let client = |options: &str| format!("ocluster-client submit-custom pool.cap {options}");
+    let lines = [
+        worker("--custom=try"),
+        worker("--custom=try=nosuch-program"),
+        worker("--custom=try='true"),
+        worker("--custom=try=true --custom=try=false"),
+        worker("--job-weight=heavy"),
+        worker("--job-weight=(=2"),
+        client("--pool=linux"),
+        client("--pool=linux --kind=try --payload=nosuch"),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check(&place, &lines, expect![[""]]);
+}
+
+#[test]
 fn on_the_command_line() {
     let place = Place::new();
     place.write("admin.cap", "capnp://");

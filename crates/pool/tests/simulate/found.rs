@@ -4,11 +4,15 @@ use super::story::*;
 
 #[test]
 fn found_by_simulation() {
-    let mut s = Story::new();
-    let w6 = s.register("w2");
-    s.activate(w6, WORKER);
-    s.pop(w6);
-    s.submit("bob", "job19", "a");
-    s.release(w6);
+    let mut s = Story::trusting_for(15);
+    let w4 = s.register("w3");
+    let w14 = s.register("w1");
+    s.activate(w14, WORKER);
+    s.activate(w4, WORKER);
+    s.pop(w14);
+    s.submit("alice", "job44", "b");
+    s.pop(w4);
+    s.submit("carol", "job120", "");
+    s.release(w4);
     s.pause();
 }

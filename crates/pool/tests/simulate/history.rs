@@ -31,6 +31,15 @@ enum Step {
         reason: usize,
         active: bool,
     },
+    Silent {
+        registration: usize,
+    },
+    Heard {
+        registration: usize,
+    },
+    TakeOver {
+        name: &'static str,
+    },
     SetPaused {
         name: &'static str,
         paused: bool,
@@ -96,7 +105,7 @@ impl History {
         let (submit, pop) = random.pick(&[(14, 8), (8, 14), (4, 14)]);
         let mut history = Self { steps: Vec::new() };
         for number in 0..steps {
-            let step = match random.below(30 + submit + pop) {
+            let step = match random.below(36 + submit + pop) {
                 common if common < submit => Step::Submit {
                     client: random.pick(&CLIENTS),
                     hint: random.pick(&HINTS),
@@ -115,7 +124,7 @@ impl History {
         history
     }
 
-    /// Returns one of thirty other things that may happen.
+    /// Returns one of thirty-six other things that may happen.
     fn random_step(&self, what: usize, random: &mut Random) -> Step {
         let registration = self.recent_registration(random);
         let pop = self.recent(random, |step| matches!(step, Step::Pop { .. }));
@@ -152,12 +161,17 @@ impl History {
                 seconds: random.pick(&[1, 9, 20]),
             },
             (25..28, ..) => Step::Pause,
+            (30, Some(registration), ..) if random.once_in(2) => Step::Silent { registration },
+            (31..35, Some(registration), ..) => Step::Heard { registration },
+            (35, ..) if random.once_in(3) => Step::TakeOver { name },
             _ => Step::Register { name },
         }
     }
 
     fn recent_registration(&self, random: &mut Random) -> Option<usize> {
-        self.recent(random, |step| matches!(step, Step::Register { .. }))
+        self.recent(random, |step| {
+            matches!(step, Step::Register { .. } | Step::TakeOver { .. })
+        })
     }
 
     /// Returns one of the last steps of a kind: what they made is likely to be there still.
@@ -177,7 +191,8 @@ impl History {
             for (number, step) in &self.steps {
                 world.live(*number, *step);
             }
-            world.story.log()
+            let asked = world.story.asked().split_whitespace().count();
+            world.story.log() + &"is asked\n".repeat(asked)
         }));
         lived.map_err(|panic| match panic.downcast::<String>() {
             Ok(text) => *text,
@@ -221,7 +236,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            story: Story::new(),
+            story: Story::trusting_for(15),
             registrations: BTreeMap::new(),
             pops: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -261,6 +276,20 @@ impl World {
                         false => self.story.deactivate(id, reason),
                     }
                 }
+            }
+            Step::Silent { registration } => {
+                if let Some(id) = connected(self, registration) {
+                    self.story.falls_silent(id);
+                }
+            }
+            Step::Heard { registration } => {
+                if let Some(id) = connected(self, registration) {
+                    self.story.heard(id);
+                }
+            }
+            Step::TakeOver { name } => {
+                let id = self.story.take_over(name);
+                self.registrations.insert(number, (name, id));
             }
             Step::SetPaused { name, paused } => self.story.set_paused(name, paused),
             Step::Release { registration } => {
@@ -354,6 +383,12 @@ impl fmt::Display for History {
                     registration: number,
                     ..
                 }
+                | Step::Silent {
+                    registration: number,
+                }
+                | Step::Heard {
+                    registration: number,
+                }
                 | Step::Release {
                     registration: number,
                 }
@@ -367,12 +402,12 @@ impl fmt::Display for History {
         }
         writeln!(
             f,
-            "#[test]\nfn found_by_simulation() {{\n    let mut s = Story::new();"
+            "#[test]\nfn found_by_simulation() {{\n    let mut s = Story::trusting_for(15);"
         )?;
         for (number, step) in &self.steps {
             let mut line = String::from("    ");
             let letter = match step {
-                Step::Register { .. } => "w",
+                Step::Register { .. } | Step::TakeOver { .. } => "w",
                 Step::Pop { .. } => "p",
                 _ => "t",
             };
@@ -400,6 +435,9 @@ impl Step {
                 let word = if active { "activate" } else { "deactivate" };
                 write!(f, "s.{word}(w{registration}, {reason});")
             }
+            Self::Silent { registration } => write!(f, "s.falls_silent(w{registration});"),
+            Self::Heard { registration } => write!(f, "s.heard(w{registration});"),
+            Self::TakeOver { name } => write!(f, "s.take_over({name:?});"),
             Self::SetPaused { name, paused } => write!(f, "s.set_paused({name:?}, {paused});"),
             Self::Release { registration } => write!(f, "s.release(w{registration});"),
             Self::Forget { name } => write!(f, "s.forget({name:?}).ok();"),

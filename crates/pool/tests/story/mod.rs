@@ -22,9 +22,15 @@ pub(crate) const COST: Cost = Cost {
     non_cached: Duration::from_secs(10),
 };
 
+const CONFIG: Config = Config {
+    cost: COST,
+    trust: None,
+};
+
 pub(crate) const WORKER: InactiveReason = InactiveReason::WorkerPause;
 pub(crate) const ADMIN: InactiveReason = InactiveReason::AdminPause;
 pub(crate) const SHUTDOWN: InactiveReason = InactiveReason::ShuttingDown;
+pub(crate) const SILENT: InactiveReason = InactiveReason::NotAnswering;
 
 pub(crate) struct Story {
     pub(crate) pool: Pool,
@@ -40,6 +46,10 @@ pub(crate) struct Story {
     log: Vec<String>,
     /// `RunningChanged` since last asked for.
     running: Vec<String>,
+    /// Who was to be asked whether it is there, since last asked for.
+    asked: Vec<WorkerId>,
+    /// Who is not answering, as far as the pool has been told.
+    silent: BTreeSet<WorkerId>,
 }
 
 #[derive(Clone)]
@@ -56,7 +66,7 @@ impl Story {
     /// Starts with what a database remembers.
     pub(crate) fn with(database: Remembered) -> Self {
         Self {
-            pool: Pool::new(Config { cost: COST }, database.clone()),
+            pool: Pool::new(CONFIG, database.clone()),
             now: Time::from_secs(1),
             database,
             jobs: BTreeMap::new(),
@@ -65,6 +75,20 @@ impl Story {
             answers: BTreeMap::new(),
             log: Vec::new(),
             running: Vec::new(),
+            asked: Vec::new(),
+            silent: BTreeSet::new(),
+        }
+    }
+
+    /// Has workers asked whether they are there that have been silent for longer than `trust`.
+    pub(crate) fn trusting_for(trust: u64) -> Self {
+        let config = Config {
+            trust: Some(Duration::from_secs(trust)),
+            ..CONFIG
+        };
+        Self {
+            pool: Pool::new(config, Remembered::default()),
+            ..Self::new()
         }
     }
 
@@ -100,6 +124,46 @@ impl Story {
         self.check();
     }
 
+    /// A worker gives a sign of life.
+    pub(crate) fn heard(&mut self, worker: WorkerId) {
+        self.silent.remove(&worker);
+        self.pool.heard(worker, self.now).unwrap();
+        self.check();
+    }
+
+    /// A worker gives none for so long that it counts as not answering.
+    pub(crate) fn falls_silent(&mut self, worker: WorkerId) {
+        // What it was given before that is its own.
+        self.pause();
+        self.silent.insert(worker);
+        self.deactivate(worker, SILENT);
+    }
+
+    /// Returns who was to be asked whether it is there since last asked, by name.
+    pub(crate) fn asked(&mut self) -> String {
+        self.pause();
+        let workers = self.pool.workers();
+        let name = |id| {
+            let known = workers
+                .iter()
+                .find(|worker| worker.registration == Some(id));
+            known.map_or("gone", |worker| worker.name.as_str())
+        };
+        let names: Vec<_> = self.asked.drain(..).map(name).collect();
+        names.join(" ")
+    }
+
+    /// A worker comes back under its name, and the scheduler gives up its old registration.
+    pub(crate) fn take_over(&mut self, name: &str) -> WorkerId {
+        if let Some(old) = self.pool.registration(&worker(name)) {
+            self.release(old);
+            let new = self.register(name);
+            self.late(old);
+            return new;
+        }
+        self.register(name)
+    }
+
     pub(crate) fn pop(&mut self, worker: WorkerId) -> PopId {
         let pop = self.pool.pop(worker).unwrap();
         self.check();
@@ -131,6 +195,7 @@ impl Story {
             self.pool.set_active(worker, WORKER, false),
             Err(Disconnected)
         );
+        assert_eq!(self.pool.heard(worker, self.now), Err(Disconnected));
         self.pool.release(worker);
         self.check();
         assert_eq!((self.pool.poll_effect(), self.dump()), (None, before));
@@ -246,7 +311,19 @@ impl Story {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Deliver { pop, ticket, .. } => self.answer_with(pop, Answer::Job(ticket)),
+            Effect::Deliver {
+                pop,
+                ticket,
+                worker,
+                ..
+            } => {
+                assert!(
+                    !self.silent.contains(&worker),
+                    "a job for one that is silent"
+                );
+                self.answer_with(pop, Answer::Job(ticket));
+            }
+            Effect::Ask { worker } => self.asked.push(worker),
             Effect::PopFailed { pop } => self.answer_with(pop, Answer::Failed),
             Effect::SaveCached { hint, worker } => {
                 assert!(!hint.is_none(), "the empty hint is saved");
@@ -296,7 +373,7 @@ impl Story {
                 several => panic!("{job} is {}\n{}", several.join(" and "), self.dump()),
             }
         }
-        let again = Pool::new(Config { cost: COST }, self.database.clone());
+        let again = Pool::new(CONFIG, self.database.clone());
         let known = |pool: &Pool| -> BTreeMap<_, _> {
             pool.workers()
                 .into_iter()

@@ -26,6 +26,7 @@ fn report() -> Report {
         capacity: 8,
         ready: 0,
         paused: 1,
+        not_answering: 1,
         backlog: queued(1, 2),
         workers: vec![
             worker(r#"a "quoted" \ one"#, queued(0, 1), 2),

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use capnp::capability::Client;
 use cluster_api::{Admin, PoolAdmin, Progress, RpcError, ServeProgress, Submission};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vat::{DialOptions, Dialer, Session, SturdyRef, cap_file};
@@ -58,6 +60,13 @@ pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("never happened: {what}");
+}
+
+/// Lets seconds pass in a moment, with all that happens in them.
+pub(crate) async fn seconds_pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
 }
 
 struct Running {
@@ -221,6 +230,7 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         pools: [FileName::new("pool").unwrap()].into(),
         default_clients: Vec::new(),
         metrics: None,
+        update_timeout: DEFAULT_UPDATE_TIMEOUT,
     }
 }
 

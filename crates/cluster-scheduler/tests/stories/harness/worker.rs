@@ -115,6 +115,9 @@ struct WorkerObject {
     last: RefCell<Option<Description>>,
     /// `None` while it does not answer when asked for metrics.
     metrics: RefCell<Option<Result<Metric, RpcError>>>,
+    /// Whether it leaves pings without an answer.
+    frozen: Cell<bool>,
+    thawed: Notify,
 }
 
 impl MockWorker {
@@ -134,13 +137,25 @@ impl MockWorker {
         capacity: i32,
         builder: &Rc<MockBuilder>,
     ) -> Self {
-        let connected = Rc::new(Connected::to(pool).await.unwrap());
+        let connected = Connected::to(pool).await.unwrap();
+        Self::start_over(connected, name, capacity, builder).await
+    }
+
+    /// Registers a worker over a connection that is there.
+    pub(crate) async fn start_over(
+        connected: Connected,
+        name: &str,
+        capacity: i32,
+        builder: &Rc<MockBuilder>,
+    ) -> Self {
         let object = Rc::new(WorkerObject {
             update: RefCell::new(Update::Leave),
             stop: Notify::new(),
             told_to_update: Cell::new(false),
             last: RefCell::default(),
             metrics: RefCell::new(Some(Err(RpcError::failed("no metrics here")))),
+            frozen: Cell::new(false),
+            thawed: Notify::new(),
         });
         let registration = Registration::from_client(connected.client.clone());
         let worker = Worker::serve(Rc::clone(&object));
@@ -157,7 +172,7 @@ impl MockWorker {
             queue,
             agent,
             object,
-            _connected: connected,
+            _connected: Rc::new(connected),
         }
     }
 
@@ -181,6 +196,16 @@ impl MockWorker {
     /// Returns what it was told to do last.
     pub(crate) fn last_description(&self) -> Option<Description> {
         self.object.last.borrow().clone()
+    }
+
+    /// Lets pings go without an answer, until it is thawed.
+    pub(crate) fn freeze(&self) {
+        self.object.frozen.set(true);
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.object.frozen.set(false);
+        self.object.thawed.notify_waiters();
     }
 
     /// Breaks the connection, as if the network had failed.
@@ -247,6 +272,9 @@ impl ServeWorker for WorkerObject {
     }
 
     async fn additional_metric(self: Rc<Self>, name: String) -> Result<Option<Metric>, RpcError> {
+        while self.frozen.get() {
+            self.thawed.notified().await;
+        }
         let known = name == "raid";
         Ok(known.then(|| Metric {
             content_type: "text/raid".to_owned(),

@@ -188,13 +188,14 @@ impl Workshop {
         self.stop().await;
     }
 
-    /// Waits until what nobody wants any more has stopped.
+    /// Waits until what nobody wants any more has stopped, and the results are safe from a loss of power: often it is the
+    /// machine that is being switched off.
     async fn stop(&self) {
-        if tokio::time::timeout(STOP_LIMIT, self.builder.idle())
+        if tokio::time::timeout(STOP_LIMIT, self.builder.settled())
             .await
             .is_err()
         {
-            tracing::warn!("some steps do not end; leaving them");
+            tracing::warn!("some steps do not end, or the disk does not; leaving them");
         }
     }
 

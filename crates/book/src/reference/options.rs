@@ -1,0 +1,107 @@
+//! Every program, command, option and argument.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, ArgAction, Command};
+
+use super::markdown::{code, prose};
+
+/// Options that every command has, and whose meaning nobody looks up.
+const OF_EVERYBODY: &[&str] = &["help", "version"];
+
+pub(super) fn page() -> String {
+    let mut page = String::from(
+        "# Options\n\n\
+         Every program and command. Any unambiguous beginning of a command or of a long option will do.\n",
+    );
+    for mut program in ocluster::programs::all() {
+        program.build();
+        let name = program.get_name().to_owned();
+        command(&mut page, &program, &name, 2);
+    }
+    page
+}
+
+fn command(page: &mut String, command: &Command, name: &str, level: usize) {
+    let heading = "#".repeat(level.min(4));
+    // Writing to a String cannot fail.
+    let mut line = |text: String| writeln!(page, "{text}").unwrap_or_default();
+    line(format!("\n{heading} {name}\n"));
+    if let Some(about) = command.get_long_about().or(command.get_about()) {
+        line(prose(&about.to_string()));
+    }
+    let usage = command.clone().render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").trim_end();
+    line(format!("\n```text\n{usage}\n```"));
+    let is_inner = level > 2;
+    let arguments = command.get_arguments().filter(|arg| {
+        !arg.is_hide_set()
+            && !OF_EVERYBODY.contains(&arg.get_id().as_str())
+            && !(is_inner && arg.is_global_set())
+    });
+    for arg in arguments {
+        line(format!("\n{}\n: {}", code(&written(arg)), meaning(arg)));
+    }
+    for inner in command
+        .get_subcommands()
+        .filter(|c| c.get_name() != "help" && !c.is_hide_set())
+    {
+        let name = format!("{name} {}", inner.get_name());
+        self::command(page, inner, &name, level + 1);
+    }
+}
+
+/// Returns an option as it is typed: `-c, --connect <FILE>`.
+fn written(arg: &Arg) -> String {
+    let names = arg.get_value_names().unwrap_or_default();
+    let takes_values = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+    let mut value = String::new();
+    if takes_values {
+        for name in names {
+            value.push_str(&format!(" <{name}>"));
+        }
+    }
+    let short = arg.get_short().map(|short| format!("-{short}"));
+    let long = arg.get_long().map(|long| format!("--{long}"));
+    match (short, long) {
+        (Some(short), Some(long)) => format!("{short}, {long}{value}"),
+        (Some(one), None) | (None, Some(one)) => format!("{one}{value}"),
+        (None, None) => value.trim_start().to_owned(),
+    }
+}
+
+fn meaning(arg: &Arg) -> String {
+    let help = arg.get_long_help().or(arg.get_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    // A list's paragraph goes on in the lines that are indented.
+    let mut text = prose(&help).replace('\n', "\n  ");
+    if !text.is_empty() && !text.ends_with(['.', ']']) {
+        text.push('.');
+    }
+    let takes_values = matches!(arg.get_action(), ArgAction::Set | ArgAction::Append);
+    let values: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|value| takes_values && !value.is_hide_set())
+        .map(|value| match value.get_help() {
+            Some(help) => format!("{} ({})", code(value.get_name()), prose(&help.to_string())),
+            None => code(value.get_name()),
+        })
+        .collect();
+    if !values.is_empty() {
+        text.push_str(&format!(" One of {}.", values.join(", ")));
+    }
+    let defaults: Vec<String> = arg
+        .get_default_values()
+        .iter()
+        .filter(|_| takes_values)
+        .map(|value| code(&value.to_string_lossy()))
+        .collect();
+    if !defaults.is_empty() {
+        text.push_str(&format!(" Default: {}.", defaults.join(" ")));
+    }
+    if arg.is_required_set() {
+        text.push_str(" Required.");
+    }
+    text
+}

@@ -1,0 +1,41 @@
+//! The book as its readers get it: it builds, its links lead somewhere, and its generated pages say what the code says.
+
+use std::path::{Path, PathBuf};
+
+use book::summary::Summary;
+use book::{html, links, reference, root};
+
+#[test]
+fn every_link_of_the_book_leads_somewhere() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("book");
+    let site = html::build(&root(), &folder).unwrap();
+    let broken = links::broken(&site).unwrap();
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+#[test]
+fn every_page_is_in_the_table_of_contents() {
+    let summary = Summary::read(&root()).unwrap();
+    assert_eq!(summary.forgotten(&root()).unwrap(), Vec::<PathBuf>::new());
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGES.md",
+        "api/README.md",
+    ] {
+        assert!(
+            summary.pages.iter().any(|named| named == Path::new(page)),
+            "{page}"
+        );
+    }
+}
+
+#[test]
+fn generated_pages_say_what_the_code_says() {
+    let stale = reference::stale(&root()).unwrap();
+    assert!(
+        stale.is_empty(),
+        "{stale:?} are not what the code says: run `{}`",
+        reference::COMMAND
+    );
+}

@@ -1,0 +1,269 @@
+//! What an operator may want to know of a pool and its workers: as data, put together from those who know a part of it,
+//! and as the lines that follow those of upstream when the pool is shown.
+
+use std::fmt;
+use std::time::Duration;
+
+use cluster_api::{
+    ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
+    WorkerDetails,
+};
+use pool::{
+    CacheHint, InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName,
+    WorkerView,
+};
+
+use crate::roster::{Registered, Roster};
+use crate::tickets::Tickets;
+
+/// Returns the details of the pool that `snapshot` was taken of just now.
+pub(crate) fn of_pool(
+    now: Time,
+    snapshot: &Snapshot,
+    roster: &Roster,
+    tickets: &Tickets,
+) -> PoolDetails {
+    let backlog = match &snapshot.main {
+        MainView::Backlog(items) => count(items),
+        MainView::Ready(_) => 0,
+    };
+    let connected = snapshot.workers.iter().filter_map(|view| {
+        let registered = roster.get(view.registration)?;
+        let presence = Presence::Connected(connected(now, view, registered, tickets));
+        Some(of_worker(roster, &view.name, view.paused, presence))
+    });
+    let away = snapshot.disconnected.iter().map(|view| {
+        let left = roster.seen(&view.name).and_then(|seen| seen.left);
+        let presence = left.map_or(Presence::NeverSeen, |left| {
+            Presence::Left(between(left, now))
+        });
+        of_worker(roster, &view.name, view.paused, presence)
+    });
+    let mut workers: Vec<_> = connected.chain(away).collect();
+    workers.sort_by(|a, b| a.name.cmp(&b.name));
+    let clients = snapshot.clients.iter().map(|client| ClientDetails {
+        id: client.id.to_string(),
+        rate: client.rate.get(),
+        queued: saturated(client.queued),
+        urgent: saturated(client.urgent),
+    });
+    PoolDetails {
+        workers,
+        backlog,
+        oldest_wait: tickets
+            .oldest()
+            .map_or(Duration::ZERO, |since| between(since, now)),
+        clients: clients.collect(),
+    }
+}
+
+fn of_worker(
+    roster: &Roster,
+    name: &WorkerName,
+    paused: bool,
+    presence: Presence,
+) -> WorkerDetails {
+    WorkerDetails {
+        name: name.to_string(),
+        paused,
+        registrations: roster.seen(name).map_or(0, |seen| seen.registrations),
+        presence,
+    }
+}
+
+fn connected(
+    now: Time,
+    view: &WorkerView,
+    registered: &Registered,
+    tickets: &Tickets,
+) -> ConnectedWorker {
+    let running = view.running.iter().filter_map(|job: &RunningView| {
+        let since = tickets.running(job.ticket)?.since;
+        Some(RunningJob {
+            ticket: job.ticket.get(),
+            client: job.client.to_string(),
+            cache_hint: job.hint.as_str().to_owned(),
+            urgent: job.urgent,
+            running_for: between(since, now),
+        })
+    });
+    ConnectedWorker {
+        registered_for: between(registered.since, now),
+        address: registered.peer.address(),
+        capacity: view.capacity,
+        inactive: reasons(view.reasons),
+        silent_for: registered
+            .pulse
+            .silent_since
+            .map_or(Duration::ZERO, |since| between(since, now)),
+        queued: count(&view.queue),
+        workload: view.workload,
+        finished: registered.finished,
+        running: running.collect(),
+    }
+}
+
+fn reasons(reasons: InactiveReasons) -> Vec<InactiveReason> {
+    let told = |reason| match reason {
+        pool::InactiveReason::WorkerPause => InactiveReason::WorkerPause,
+        pool::InactiveReason::AdminPause => InactiveReason::AdminPause,
+        pool::InactiveReason::TemporaryPause => InactiveReason::TemporaryPause,
+        pool::InactiveReason::ShuttingDown => InactiveReason::ShuttingDown,
+        pool::InactiveReason::NotAnswering => InactiveReason::NotAnswering,
+    };
+    reasons.iter().map(told).collect()
+}
+
+fn count(items: &Items) -> u32 {
+    saturated(items.first.len() + items.more)
+}
+
+fn saturated(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// Returns how long it was from `start` to `end`; nothing if that is backwards.
+fn between(start: Time, end: Time) -> Duration {
+    let micros = end.micros().saturating_sub(start.micros());
+    Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+}
+
+/// What is told below the lines that upstream prints: what runs, and who does not answer. Nothing if there is neither.
+pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let connected = || {
+            self.0
+                .workers
+                .iter()
+                .filter_map(|worker| match &worker.presence {
+                    Presence::Connected(connected) => Some((&worker.name, connected)),
+                    Presence::Left(_) | Presence::NeverSeen => None,
+                })
+        };
+        let mut heading = "running:\n";
+        for (name, worker) in connected() {
+            for job in &worker.running {
+                let urgent = if job.urgent { ", urgent" } else { "" };
+                let hint = CacheHint::new(&job.cache_hint);
+                let (client, age) = (&job.client, Elapsed(job.running_for));
+                writeln!(
+                    f,
+                    "{heading}  {name}: {client}:{hint} for {age} (ticket {}{urgent})",
+                    job.ticket
+                )?;
+                heading = "";
+            }
+        }
+        let mut heading = "not answering (given no jobs until they do):\n";
+        for (name, worker) in connected() {
+            if worker.inactive.contains(&InactiveReason::NotAnswering) {
+                let age = Elapsed(worker.silent_for);
+                writeln!(f, "{heading}  {name}: for {age}, at {}", worker.address)?;
+                heading = "";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A time as people say it: its two largest units.
+struct Elapsed(Duration);
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match seconds {
+            0..60 => write!(f, "{seconds}s"),
+            60..3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
+            3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
+            _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn worker(name: &str, connected: ConnectedWorker) -> WorkerDetails {
+        WorkerDetails {
+            name: name.to_owned(),
+            paused: false,
+            registrations: 1,
+            presence: Presence::Connected(connected),
+        }
+    }
+
+    fn busy(jobs: &[(u64, &str, bool, u64)], silent: u64) -> ConnectedWorker {
+        let jobs = jobs.iter().map(|&(ticket, hint, urgent, age)| RunningJob {
+            ticket,
+            client: "alice".to_owned(),
+            cache_hint: hint.to_owned(),
+            urgent,
+            running_for: Duration::from_secs(age),
+        });
+        ConnectedWorker {
+            registered_for: Duration::ZERO,
+            address: "10.0.0.7:4711".to_owned(),
+            capacity: 1,
+            inactive: match silent {
+                0..30 => Vec::new(),
+                _ => vec![InactiveReason::AdminPause, InactiveReason::NotAnswering],
+            },
+            silent_for: Duration::from_secs(silent),
+            queued: 0,
+            workload: Duration::ZERO,
+            finished: 0,
+            running: jobs.collect(),
+        }
+    }
+
+    fn text(workers: Vec<WorkerDetails>) -> String {
+        let details = PoolDetails {
+            workers,
+            backlog: 0,
+            oldest_wait: Duration::ZERO,
+            clients: Vec::new(),
+        };
+        Text(&details).to_string()
+    }
+
+    #[test]
+    fn what_runs_and_who_does_not_answer() {
+        let jobs = [
+            (7, "", false, 59),
+            (8, "git\n\u{1b}[31m", true, 61),
+            (9, "b", false, 7_260),
+        ];
+        let left = WorkerDetails {
+            presence: Presence::Left(Duration::ZERO),
+            ..worker("w3", busy(&[], 0))
+        };
+        let text = text(vec![
+            worker("w1", busy(&jobs, 29)),
+            worker("w2", busy(&[(6, "b", false, 90_000)], 45)),
+            left,
+            worker("w4", busy(&[], 600)),
+        ]);
+        expect![[r#"
+            running:
+              w1: alice:(no cache hint) for 59s (ticket 7)
+              w1: alice:git\n\u{1b}[31m for 1m01s (ticket 8, urgent)
+              w1: alice:b for 2h01m (ticket 9)
+              w2: alice:b for 1d01h (ticket 6)
+            not answering (given no jobs until they do):
+              w2: for 45s, at 10.0.0.7:4711
+              w4: for 10m00s, at 10.0.0.7:4711
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn nothing_is_added_when_nothing_runs() {
+        assert_eq!(text(vec![worker("w1", busy(&[], 3))]), "");
+    }
+}

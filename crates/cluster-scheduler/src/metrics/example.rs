@@ -1,0 +1,42 @@
+//! The scheduler's page with made-up numbers, so that what is said about metrics elsewhere can be checked.
+
+use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
+
+use super::History;
+use super::report::{PoolReport, Report};
+use super::stalls::Stalls;
+
+/// Returns a page that has every metric of the scheduler, with each of its labels.
+///
+/// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
+pub fn example_metrics() -> String {
+    let workers = WorkerName::new("worker-1").map(|name| WorkerStats {
+        name,
+        queued: ByPriority::default(),
+        running: 1,
+    });
+    let clients = ClientId::new("alice").map(|id| ClientStats {
+        id,
+        queued: ByPriority::default(),
+    });
+    let stats = Stats {
+        workers: workers.into_iter().collect(),
+        clients: clients.into_iter().collect(),
+        ..Stats::default()
+    };
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        pools: vec![PoolReport {
+            name: "linux-x86_64".to_owned(),
+            stats,
+            history: History::default(),
+            oldest_wait: 0.0,
+        }],
+        traffic: vat::Counters::default().read(),
+        database: Default::default(),
+        stalls: Stalls::new().read(),
+        cpu: std::time::Duration::ZERO,
+        started: 0,
+    };
+    report.text()
+}

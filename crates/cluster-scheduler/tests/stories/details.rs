@@ -1,0 +1,98 @@
+//! What operators are told about a pool, as data.
+
+use std::time::Duration;
+
+use cluster_api::{ConnectedWorker, InactiveReason, PoolAdmin, Presence, Submission};
+
+use crate::harness::{
+    MockBuilder, MockWorker, Outcome, Site, described, ended_ticket, story, until,
+};
+
+async fn connected(pool: &PoolAdmin, worker: &str) -> ConnectedWorker {
+    match pool.worker_details(worker).await.unwrap().presence {
+        Presence::Connected(connected) => connected,
+        away => panic!("{worker} is not connected: {away:?}"),
+    }
+}
+
+async fn submit(client: &Submission, job: &str, urgent: bool) -> cluster_api::Ticket {
+    let description = described(job, &format!("hint of {job}"));
+    client.submit("pool", &description, urgent).await.unwrap()
+}
+
+#[test]
+fn a_pool_is_told_in_full() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let (client, _connected) = site.client("alice").await;
+
+        // A worker that never came.
+        pool.set_active("later", false, true).await.unwrap();
+        let later = pool.worker_details("later").await.unwrap();
+        assert!(later.paused);
+        assert_eq!(
+            (later.registrations, later.presence),
+            (0, Presence::NeverSeen)
+        );
+
+        // One that runs a job, while others wait.
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let running = submit(&client, "example", true).await;
+        builder.starts("example").await;
+        let waiting = submit(&client, "example2", false).await;
+        let w1 = connected(&pool, "w1").await;
+        assert!(w1.address.starts_with("127.0.0.1:"), "{}", w1.address);
+        assert_eq!((w1.capacity, w1.finished, w1.queued), (1, 0, 0));
+        assert_eq!((w1.inactive, w1.silent_for), (vec![], Duration::ZERO));
+        let [job] = &w1.running[..] else {
+            panic!("{:?}", w1.running)
+        };
+        assert_eq!(
+            (job.client.as_str(), job.cache_hint.as_str(), job.urgent),
+            ("alice", "hint of example", true)
+        );
+        assert!(job.running_for <= w1.registered_for, "{job:?}");
+
+        until("it has waited for a millisecond", async || {
+            pool.details().await.unwrap().oldest_wait > Duration::ZERO
+        })
+        .await;
+        let told = pool.details().await.unwrap();
+        let names: Vec<_> = told.workers.iter().map(|w| w.name.as_str()).collect();
+        assert_eq!(names, ["later", "w1"]);
+        assert_eq!(told.backlog, 1);
+        let [alice] = &told.clients[..] else {
+            panic!("{:?}", told.clients)
+        };
+        assert_eq!(
+            (alice.id.as_str(), alice.rate, alice.queued, alice.urgent),
+            ("alice", 1.0, 1, 0)
+        );
+
+        // It has ended a job, is paused, and goes.
+        builder.end("example", Outcome::Ok);
+        builder.end("example2", Outcome::Ok);
+        for ticket in [&running, &waiting] {
+            ended_ticket(ticket).await.result.unwrap();
+        }
+        until("both are known to have ended", async || {
+            connected(&pool, "w1").await.finished == 2
+        })
+        .await;
+        pool.pause_worker("w1", true).await.unwrap();
+        assert_eq!(
+            connected(&pool, "w1").await.inactive,
+            [InactiveReason::TemporaryPause]
+        );
+        drop((worker, running, waiting));
+        site.shows("disconnected:\n  later (paused)\n  w1").await;
+        let w1 = pool.worker_details("w1").await.unwrap();
+        assert_eq!(w1.registrations, 1);
+        assert!(matches!(w1.presence, Presence::Left(_)), "{w1:?}");
+        let unknown = pool.worker_details("w2").await.unwrap_err();
+        assert_eq!(unknown.reason, "Unknown worker");
+        site.finish().await;
+    });
+}

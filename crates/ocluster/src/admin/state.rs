@@ -1,0 +1,249 @@
+//! What is known of a pool: everything that our scheduler tells, or the little that any scheduler does.
+
+use cluster_api::{
+    ConnectedWorker, InactiveReason, PoolAdmin, PoolDetails, Presence, RpcErrorKind, RunningJob,
+    WorkerDetails, WorkerInfo,
+};
+
+use super::service::failed;
+use crate::error::CommandError;
+use crate::json::pools as json;
+
+/// Returns the workers of a pool, and what waits there if the scheduler can tell.
+pub(super) async fn pool(
+    pool: &PoolAdmin,
+) -> Result<(Vec<json::Worker>, Option<json::Queue>), CommandError> {
+    match pool.details().await {
+        Ok(details) => {
+            let queue = queue(&details);
+            let workers = details.workers.into_iter().map(in_detail).collect();
+            Ok((workers, Some(queue)))
+        }
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+            let workers = pool.workers().await;
+            let workers = workers.map_err(failed("PoolAdmin.workers"))?;
+            Ok((workers.into_iter().map(in_short).collect(), None))
+        }
+        Err(error) => Err(failed("PoolDetails.details")(error)),
+    }
+}
+
+/// Returns a pool in numbers.
+pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Totals, CommandError> {
+    let (workers, queue) = pool(admin).await?;
+    let connections = || {
+        workers
+            .iter()
+            .filter_map(|worker| worker.connection.as_ref())
+    };
+    let inactive = |worker: &&json::Worker| {
+        let reasons = worker
+            .connection
+            .as_ref()
+            .map(|there| !there.inactive.is_empty());
+        worker.connected && reasons.unwrap_or(worker.paused)
+    };
+    Ok(json::Totals {
+        name,
+        workers: workers.len(),
+        connected: workers.iter().filter(|worker| worker.connected).count(),
+        inactive: workers.iter().filter(inactive).count(),
+        capacity: queue
+            .as_ref()
+            .map(|_| connections().map(|there| u64::from(there.capacity)).sum()),
+        running: queue
+            .as_ref()
+            .map(|_| connections().map(|there| there.running.len()).sum()),
+        queued: queue.as_ref().map(|queue| {
+            let local: u64 = connections().map(|there| u64::from(there.queued)).sum();
+            local.saturating_add(u64::from(queue.backlog))
+        }),
+        oldest_wait_seconds: queue.map(|queue| queue.oldest_wait_seconds),
+    })
+}
+
+fn queue(details: &PoolDetails) -> json::Queue {
+    let clients = details.clients.iter().map(|client| json::Client {
+        id: client.id.clone(),
+        rate: client.rate,
+        queued: client.queued,
+        urgent: client.urgent,
+    });
+    json::Queue {
+        backlog: details.backlog,
+        oldest_wait_seconds: details.oldest_wait.as_secs_f64(),
+        clients: clients.collect(),
+    }
+}
+
+fn in_short(worker: WorkerInfo) -> json::Worker {
+    json::Worker {
+        name: worker.name,
+        connected: worker.connected,
+        paused: !worker.active,
+        registrations: None,
+        left_seconds: None,
+        connection: None,
+    }
+}
+
+fn in_detail(worker: WorkerDetails) -> json::Worker {
+    let WorkerDetails {
+        name,
+        paused,
+        registrations,
+        presence,
+    } = worker;
+    let (left, connection) = match presence {
+        Presence::NeverSeen => (None, None),
+        Presence::Left(ago) => (Some(ago.as_secs_f64()), None),
+        Presence::Connected(worker) => (None, Some(connection(worker))),
+    };
+    let until_it_reconnects = |there: &json::Connection| {
+        there
+            .inactive
+            .contains(&json::InactiveReason::TemporaryPause)
+    };
+    json::Worker {
+        name,
+        connected: connection.is_some(),
+        paused: paused || connection.as_ref().is_some_and(until_it_reconnects),
+        registrations: Some(registrations),
+        left_seconds: left,
+        connection,
+    }
+}
+
+fn connection(worker: ConnectedWorker) -> json::Connection {
+    let ConnectedWorker {
+        registered_for,
+        address,
+        capacity,
+        inactive,
+        silent_for,
+        queued,
+        workload,
+        finished,
+        running,
+    } = worker;
+    json::Connection {
+        registered_seconds: registered_for.as_secs_f64(),
+        address,
+        capacity,
+        inactive: inactive.into_iter().map(reason).collect(),
+        silent_seconds: silent_for.as_secs_f64(),
+        queued,
+        workload_seconds: workload.as_secs_f64(),
+        finished,
+        running: running.into_iter().map(job).collect(),
+    }
+}
+
+fn reason(reason: InactiveReason) -> json::InactiveReason {
+    match reason {
+        InactiveReason::WorkerPause => json::InactiveReason::WorkerPause,
+        InactiveReason::AdminPause => json::InactiveReason::AdminPause,
+        InactiveReason::TemporaryPause => json::InactiveReason::TemporaryPause,
+        InactiveReason::ShuttingDown => json::InactiveReason::ShuttingDown,
+        InactiveReason::NotAnswering => json::InactiveReason::NotAnswering,
+        InactiveReason::Other => json::InactiveReason::Other,
+    }
+}
+
+fn job(job: RunningJob) -> json::Job {
+    let RunningJob {
+        ticket,
+        client,
+        cache_hint,
+        urgent,
+        running_for,
+    } = job;
+    json::Job {
+        ticket,
+        client,
+        cache_hint,
+        urgent,
+        running_seconds: running_for.as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use cluster_api::{Progress, RpcError, ServePoolAdmin, Worker};
+
+    use super::*;
+
+    /// A pool of a scheduler that knows no more than upstream's.
+    struct Upstream;
+
+    impl ServePoolAdmin for Upstream {
+        async fn show(self: Rc<Self>) -> Result<String, RpcError> {
+            Ok(String::new())
+        }
+
+        async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
+            let worker = |name: &str, active, connected| WorkerInfo {
+                name: name.into(),
+                active,
+                connected,
+            };
+            Ok(vec![
+                worker("w1", true, true),
+                worker("w2", false, true),
+                worker("w3", true, false),
+            ])
+        }
+
+        async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn worker_details(self: Rc<Self>, _: String) -> Result<WorkerDetails, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn set_active(self: Rc<Self>, _: String, _: bool, _: bool) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn pause_worker(self: Rc<Self>, _: String, _: bool) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn worker(self: Rc<Self>, _: String) -> Result<Worker, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn update(self: Rc<Self>, _: String, _: Option<Progress>) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn set_rate(self: Rc<Self>, _: String, _: f64) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn forget(self: Rc<Self>, _: String) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn drain(self: Rc<Self>, _: String, _: Option<Progress>) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+    }
+
+    fn unimplemented() -> RpcError {
+        RpcError::from(capnp::Error::unimplemented("Unknown interface".to_owned()))
+    }
+
+    #[test]
+    fn a_scheduler_without_details_says_what_it_can() {
+        let totals = crate::program::block_on(async {
+            let pool = PoolAdmin::serve(Rc::new(Upstream));
+            totals("linux-x86_64".to_owned(), &pool).await
+        });
+        let totals = serde_json::to_string(&totals.unwrap()).unwrap();
+        expect_test::expect![[r#"{"name":"linux-x86_64","workers":3,"connected":2,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);
+    }
+}

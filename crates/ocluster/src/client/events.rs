@@ -1,0 +1,158 @@
+//! The life of a job as events, for programs.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use cluster_api::{Job, Ticket, TicketStatus};
+use cluster_client::LogReader;
+use tokio::io::AsyncWriteExt as _;
+
+use super::submit::ShowError;
+use crate::error::CommandError;
+use crate::json::client::JobEvent;
+
+/// How often the scheduler is asked while a job waits.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What has been told of a job's wait.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// The last event of those that tell how far it has come.
+    last: RefCell<Option<JobEvent>>,
+}
+
+impl Events {
+    /// Prints the job's log to its end.
+    pub(super) async fn log(&self, job: &Job, ticket: &Ticket) -> Result<(), ShowError> {
+        let mut decoder = Decoder::default();
+        let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
+        let mut asked = false;
+        while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
+            // A job with a log is running, or was.
+            if !std::mem::replace(&mut asked, true) {
+                let running = match ticket.status().await {
+                    Ok(status @ TicketStatus::Running { .. }) => progress(status),
+                    Ok(_) | Err(_) => None,
+                };
+                let running = running.unwrap_or(JobEvent::Running { worker: None });
+                self.changed(running).await.map_err(ShowError::Output)?;
+            }
+            let printed = print_log(decoder.text(&bytes)).await;
+            printed.map_err(ShowError::Output)?;
+        }
+        let printed = print_log(decoder.finish()).await;
+        printed.map_err(ShowError::Output)
+    }
+
+    /// Tells how far the job has come, for as long as the scheduler can tell and it waits, until this is dropped.
+    pub(super) async fn follow(&self, ticket: &Ticket) -> Infallible {
+        while let Ok(status) = ticket.status().await
+            && let Some(event) = progress(status)
+            && self.changed(event).await.is_ok()
+        {
+            tokio::time::sleep(INTERVAL).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Prints an event about the wait, if it is news.
+    async fn changed(&self, event: JobEvent) -> Result<(), CommandError> {
+        // Once the job runs it never waits again, whatever an answer that took its time says.
+        let is_news = match &*self.last.borrow() {
+            Some(JobEvent::Running { .. }) => false,
+            last => last.as_ref() != Some(&event),
+        };
+        if is_news {
+            let printed = print(&event).await;
+            self.last.replace(Some(event));
+            printed?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the event for a status that there may be more to come after.
+fn progress(status: TicketStatus) -> Option<JobEvent> {
+    match status {
+        TicketStatus::Queued { ahead } => Some(JobEvent::Queued {
+            worker: None,
+            ahead,
+        }),
+        TicketStatus::Assigned { worker, ahead } => Some(JobEvent::Queued {
+            worker: Some(worker),
+            ahead,
+        }),
+        TicketStatus::Running { worker } => Some(JobEvent::Running {
+            worker: Some(worker),
+        }),
+        TicketStatus::Finished => None,
+    }
+}
+
+/// Prints an event, without keeping the thread from anything else while nobody reads it.
+pub(super) async fn print(event: &JobEvent) -> Result<(), CommandError> {
+    let mut line = serde_json::to_vec(event).map_err(CommandError::internal)?;
+    line.push(b'\n');
+    let mut stdout = tokio::io::stdout();
+    let written = async {
+        stdout.write_all(&line).await?;
+        stdout.flush().await
+    };
+    written
+        .await
+        .map_err(|error: std::io::Error| CommandError::from_output(&error))
+}
+
+async fn print_log(text: String) -> Result<(), CommandError> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    print(&JobEvent::Log { text }).await
+}
+
+/// Turns the pieces of a log into text. A character whose bytes are in two pieces comes with the second.
+#[derive(Debug, Default)]
+struct Decoder {
+    rest: Vec<u8>,
+}
+
+impl Decoder {
+    fn text(&mut self, bytes: &[u8]) -> String {
+        let mut whole = std::mem::take(&mut self.rest);
+        whole.extend_from_slice(bytes);
+        let end = whole
+            .utf8_chunks()
+            .last()
+            .map_or(&[][..], |chunk| chunk.invalid());
+        let unfinished = std::str::from_utf8(end).is_err_and(|error| error.error_len().is_none());
+        if unfinished {
+            self.rest = whole.split_off(whole.len().saturating_sub(end.len()));
+        }
+        String::from_utf8_lossy(&whole).into_owned()
+    }
+
+    fn finish(self) -> String {
+        String::from_utf8_lossy(&self.rest).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_in_two_pieces_stays_whole() {
+        let mut decoder = Decoder::default();
+        let bytes = "caf\u{e9} \u{1f600}\n".as_bytes();
+        let mut text = String::new();
+        for byte in bytes {
+            text.push_str(&decoder.text(&[*byte]));
+        }
+        assert_eq!(text, "caf\u{e9} \u{1f600}\n");
+        // What is no UTF-8 does not wait for more.
+        assert_eq!(decoder.text(b"a\xffb"), "a\u{fffd}b");
+        assert_eq!(decoder.text(b"end\xf0\x9f"), "end");
+        assert_eq!(decoder.finish(), "\u{fffd}");
+    }
+}

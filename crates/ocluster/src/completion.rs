@@ -1,0 +1,209 @@
+//! Completion of command lines, by the programs themselves: a shell calls the program that is being typed with the words so
+//! far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
+//!
+//! Whatever goes wrong on the way there, nothing is said: the person is typing.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Command;
+use clap_complete::CompleteEnv;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use cluster_api::Admin;
+use vat::{DialOptions, Dialer};
+
+use crate::positionals::{self, CapFile, LIST};
+use crate::program;
+
+/// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
+pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
+
+/// How long somebody who pressed the tabulator waits at most.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Completes a command line if a shell asks for that, and tells whether one did.
+pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
+    if std::env::var_os(VARIABLE).is_none() {
+        return false;
+    }
+    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
+    let line = Line::read(command(), words.collect());
+    let here = std::env::current_dir().ok();
+    CompleteEnv::with_factory(|| completed(command(), &line))
+        .var(VARIABLE)
+        .try_complete(std::env::args_os(), here.as_deref())
+        .is_ok_and(|completed| completed)
+}
+
+/// Returns `command` with positional arguments that know their values.
+fn completed(command: Command, line: &Line) -> Command {
+    let cap = match line.connected {
+        true => CapFile::Connected,
+        false => CapFile::First,
+    };
+    with_values(positionals::spelled_out(command, cap), line)
+}
+
+fn with_values(command: Command, line: &Line) -> Command {
+    let command = command.mut_subcommands(|below| with_values(below, line));
+    command.mut_args(|arg| {
+        let what = match arg.get_value_names() {
+            Some([name]) if arg.is_positional() => name.as_str(),
+            _ => return arg,
+        };
+        let names = match what {
+            "POOL" => Names::Pools,
+            "WORKER" => Names::Workers,
+            "ID" => Names::Clients,
+            _ => return arg,
+        };
+        let line = line.clone();
+        arg.add(ArgValueCompleter::new(move |current: &OsStr| {
+            line.names(names, current)
+        }))
+    })
+}
+
+/// Names that only the scheduler knows.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    Pools,
+    /// Of the pool before it.
+    Workers,
+    Clients,
+}
+
+/// What the words so far say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Line {
+    /// The cap file.
+    cap: Option<PathBuf>,
+    /// Whether it was given with `--connect`.
+    connected: bool,
+    /// The positional arguments after the cap file, without the one being typed.
+    arguments: Vec<String>,
+}
+
+impl Line {
+    fn read(command: Command, mut words: Vec<OsString>) -> Self {
+        // Some shells say which word is being typed, and elsewhere it is the last.
+        let typed = std::env::var("_CLAP_COMPLETE_INDEX");
+        let typed = typed.ok().and_then(|index| index.parse().ok());
+        let typed: usize = typed.unwrap_or(words.len().saturating_sub(1));
+        words.truncate(typed);
+        Self::of(command, words)
+    }
+
+    /// Reads a line that is not complete yet: what makes no sense on it is passed over.
+    fn of(command: Command, words: Vec<OsString>) -> Self {
+        let parsed = command.ignore_errors(true).try_get_matches_from(words);
+        let Ok(mut matches) = parsed else {
+            return Self::default();
+        };
+        while let Some((_, below)) = matches.remove_subcommand() {
+            matches = below;
+        }
+        let connect = matches.try_get_one::<PathBuf>("connect");
+        let connect = connect.ok().flatten().cloned();
+        let list = matches.try_get_many::<OsString>(LIST).ok().flatten();
+        let mut list = list.into_iter().flatten().cloned();
+        Self {
+            connected: connect.is_some(),
+            cap: connect.or_else(|| list.next().map(PathBuf::from)),
+            arguments: list.filter_map(|word| word.into_string().ok()).collect(),
+        }
+    }
+
+    /// Returns those names that begin with what has been typed.
+    fn names(&self, names: Names, typed: &OsStr) -> Vec<CompletionCandidate> {
+        let Some(cap) = &self.cap else {
+            return Vec::new();
+        };
+        let asked = async {
+            tokio::time::timeout(PATIENCE, self.ask(cap, names))
+                .await
+                .ok()
+                .flatten()
+                .ok_or_else(crate::error::CommandError::already_reported)
+        };
+        let mut candidates = program::block_on(asked).unwrap_or_default();
+        let typed = typed.as_encoded_bytes();
+        candidates.retain(|candidate| candidate.get_value().as_encoded_bytes().starts_with(typed));
+        candidates
+    }
+
+    async fn ask(&self, cap: &Path, names: Names) -> Option<Vec<CompletionCandidate>> {
+        let target = vat::cap_file::load(cap).ok()?;
+        let session = Dialer::new(DialOptions::default())
+            .connect(&target)
+            .await
+            .ok()?;
+        let admin = Admin::from_client(session.bootstrap());
+        let plain = |names: Vec<String>| names.into_iter().map(CompletionCandidate::new).collect();
+        match names {
+            Names::Pools => admin.pools().await.ok().map(plain),
+            Names::Clients => admin.list_clients().await.ok().map(plain),
+            Names::Workers => {
+                let workers = admin.pool(self.arguments.first()?).workers().await.ok()?;
+                let candidates = workers.into_iter().map(|worker| {
+                    let state = match (worker.connected, worker.active) {
+                        (true, true) => "active",
+                        (true, false) => "paused",
+                        (false, true) => "disconnected",
+                        (false, false) => "disconnected, paused",
+                    };
+                    CompletionCandidate::new(worker.name).help(Some(state.into()))
+                });
+                Some(candidates.collect())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::command;
+
+    fn read(line: &str) -> (Option<&'static str>, bool, String) {
+        let words = line.split_whitespace().map(OsString::from).collect();
+        let line = Line::of(command::<crate::admin::Args>("ocluster-admin"), words);
+        let cap = line.cap.map(|path| {
+            assert_eq!(path, Path::new("admin.cap"));
+            "admin.cap"
+        });
+        (cap, line.connected, line.arguments.join(" "))
+    }
+
+    #[test]
+    fn a_line_that_is_not_complete_says_what_it_can() {
+        let cap = Some("admin.cap");
+        let nothing = String::new;
+        for (line, expected) in [
+            ("ocluster-admin", (None, false, nothing())),
+            ("ocluster-admin show", (None, false, nothing())),
+            ("ocluster-admin show admin.cap", (cap, false, nothing())),
+            ("ocluster-admin show admin.cap p", (cap, false, "p".into())),
+            ("ocluster-admin sh admin.cap p", (cap, false, "p".into())),
+            (
+                "ocluster-admin -c admin.cap show p",
+                (cap, true, "p".into()),
+            ),
+            (
+                "ocluster-admin show --connect=admin.cap",
+                (cap, true, nothing()),
+            ),
+            (
+                "ocluster-admin pause --all admin.cap p",
+                (cap, false, "p".into()),
+            ),
+            (
+                "ocluster-admin set-rate admin.cap p alice",
+                (cap, false, "p alice".into()),
+            ),
+        ] {
+            assert_eq!(read(line), expected, "{line}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `ocluster generate completion`: what a shell reads to have the programs complete their command lines.
+
+use std::io::{self, Write as _};
+
+use clap::ValueEnum;
+use clap_complete::env::{EnvCompleter as _, Fish, Zsh};
+
+use crate::completion::VARIABLE;
+use crate::error::CommandError;
+use crate::program::print_bytes;
+use crate::programs;
+
+/// Print what makes a shell complete the command lines of these programs
+///
+/// For one person, put this into ~/.bashrc: eval "$(ocluster generate completion bash)"; into ~/.zshrc after compinit, the
+/// same with zsh; into ~/.config/fish/config.fish: ocluster generate completion fish | source. For everybody, write each
+/// program's to a file: bash to /usr/share/bash-completion/completions/PROGRAM, zsh to
+/// /usr/share/zsh/vendor-completions/_PROGRAM, fish to /usr/share/fish/vendor_completions.d/PROGRAM.fish.
+#[derive(clap::Args, Debug)]
+pub(super) struct Args {
+    /// The shell
+    shell: Shell,
+    /// Only for this program
+    program: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let all = programs::all();
+    let names: Vec<&str> = all.iter().map(clap::Command::get_name).collect();
+    let chosen: Vec<&str> = match &args.program {
+        None => names,
+        Some(program) if names.contains(&program.as_str()) => vec![program],
+        Some(program) => {
+            return Err(CommandError::usage(format_args!(
+                "there is no program '{program}'; there are {}",
+                names.join(", ")
+            )));
+        }
+    };
+    let mut text = Vec::new();
+    register(args.shell, &chosen, &mut text).map_err(CommandError::caused)?;
+    print_bytes(&text)
+}
+
+/// How bash asks one of our programs. `clap_complete` has a script for it, which does not know where bash ends words.
+const BASH: &str = include_str!("complete.bash");
+
+/// Writes what makes a shell ask each of the programs.
+fn register(shell: Shell, names: &[&str], text: &mut Vec<u8>) -> io::Result<()> {
+    match shell {
+        Shell::Bash => {
+            text.extend_from_slice(BASH.as_bytes());
+            let names = names.join(" ");
+            writeln!(text, "complete -o bashdefault -o nosort -F _ocluster_complete {names}")
+        }
+        Shell::Fish => names
+            .iter()
+            .try_for_each(|name| Fish.write_registration(VARIABLE, name, name, name, text)),
+        Shell::Zsh => names.iter().try_for_each(|name| {
+            Zsh.write_registration(VARIABLE, name, name, name, text)?;
+            // As a file, this is first read when the first completion is wanted, and has to give it.
+            let function = name.replace('-', "_");
+            writeln!(
+                text,
+                "if [[ \"${{funcstack[1]}}\" == \"_{name}\" ]]; then _clap_dynamic_completer_{function} \"$@\"; fi"
+            )
+        }),
+    }
+}

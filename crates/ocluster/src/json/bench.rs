@@ -1,0 +1,31 @@
+//! What `ocluster bench` prints.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Output;
+use super::Shape::Object;
+
+/// Returns what each command prints.
+pub(super) fn schemas() -> Vec<Output> {
+    vec![Output::new::<Measurements>("ocluster", "bench", Object)]
+}
+
+/// What was measured, in that order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Measurements(pub Vec<Measurement>);
+
+/// One number.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Measurement {
+    /// The scenario, as it was named on the command line.
+    pub scenario: &'static str,
+    /// How much of everything there was.
+    pub setup: String,
+    /// What was measured.
+    pub metric: &'static str,
+    /// The number.
+    pub value: f64,
+    /// Its unit.
+    pub unit: &'static str,
+}

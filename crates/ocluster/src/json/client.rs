@@ -1,0 +1,47 @@
+//! What `ocluster-client` prints: the life of a job.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::Output;
+use super::Shape::Lines;
+
+/// Returns what each command prints.
+pub(super) fn schemas() -> Vec<Output> {
+    ["submit-docker", "submit-obuilder"]
+        .map(|command| Output::new::<JobEvent>("ocluster-client", command, Lines))
+        .into()
+}
+
+/// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost: then it is an error.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum JobEvent {
+    /// It waits. This comes again when something about it changes; an OCaml scheduler cannot tell, and then it never comes.
+    Queued {
+        /// The worker whose queue it is in; null while it waits for any worker.
+        worker: Option<String>,
+        /// How many jobs are before it there.
+        ahead: u32,
+    },
+    /// A worker has taken it.
+    Running {
+        /// The name of the worker; null if the scheduler cannot tell.
+        worker: Option<String>,
+    },
+    /// A piece of its log. Put together, these are the log.
+    Log {
+        /// The text, which may begin and end anywhere in a line. U+FFFD stands for what is not UTF-8.
+        text: String,
+    },
+    /// It ended well.
+    Succeeded {
+        /// What it made: an image that was pushed, say, or the id of a result. Empty when there is nothing to name.
+        output: String,
+    },
+    /// It failed, or was cancelled.
+    Failed {
+        /// Why, in a few words. The log says more.
+        message: String,
+    },
+}

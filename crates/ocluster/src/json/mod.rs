@@ -1,0 +1,143 @@
+//! What the programs print with `--output=json`, as types: their comments are its documentation.
+//!
+//! Standard output has JSON and nothing else then; standard error is for people, as always. A command prints one object,
+//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`failure::Failure`].
+//!
+//! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake case,
+//! times in UTC as RFC 3339 has them, lengths of time in seconds.
+
+pub mod admin;
+pub mod bench;
+pub mod client;
+pub mod doctor;
+pub mod failure;
+pub mod obuilder;
+pub mod pools;
+
+use schemars::{JsonSchema, Schema, schema_for};
+
+/// What one command prints with `--output=json`.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The program, such as `ocluster-admin`. Empty for what all of them may print.
+    pub program: &'static str,
+    /// Its command, such as `list-clients`, with what else decides: `show POOL`, `pause --wait`.
+    pub command: &'static str,
+    /// Whether it is one object, or many.
+    pub shape: Shape,
+    /// What it is, in a sentence or more.
+    pub description: String,
+    /// What is in it.
+    pub schema: Schema,
+}
+
+/// How many objects a command prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One, over several lines.
+    Object,
+    /// One a line, as things happen.
+    Lines,
+}
+
+impl Output {
+    fn new<T: JsonSchema>(program: &'static str, command: &'static str, shape: Shape) -> Self {
+        let schema = schema_for!(T);
+        let description = schema.get("description").and_then(|text| text.as_str());
+        Self {
+            program,
+            command,
+            shape,
+            description: description.unwrap_or_default().to_owned(),
+            schema,
+        }
+    }
+}
+
+/// Returns what every command prints with `--output=json`, in the order in which somebody meets them.
+pub fn schemas() -> Vec<Output> {
+    let mut outputs = client::schemas();
+    outputs.extend(admin::schemas());
+    outputs.extend(doctor::schemas());
+    outputs.extend(bench::schemas());
+    outputs.extend(obuilder::schemas());
+    outputs.push(Output::new::<failure::Failure>("", "", Shape::Lines));
+    outputs
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::programs;
+
+    /// Collects the places in a schema that have no description.
+    fn undescribed(value: &Value, place: &str, found: &mut Vec<String>) {
+        if let Some(properties) = value.get("properties").and_then(Value::as_object) {
+            for (name, property) in properties {
+                let described =
+                    property.get("description").is_some() || property.get("const").is_some();
+                if !described {
+                    found.push(format!("{place}.{name}"));
+                }
+            }
+        }
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, value)| undescribed(value, &format!("{place}/{name}"), found)),
+            Value::Array(values) => values
+                .iter()
+                .for_each(|value| undescribed(value, place, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn everything_is_described() {
+        let mut found = Vec::new();
+        for output in schemas() {
+            let place = format!("{} {}", output.program, output.command);
+            assert!(!output.description.is_empty(), "{place}");
+            undescribed(output.schema.as_value(), &place, &mut found);
+        }
+        assert_eq!(found, Vec::<String>::new());
+    }
+
+    /// Collects the commands that have the option, below `command`.
+    fn with_option(command: &clap::Command, name: &str, found: &mut Vec<String>) {
+        let mut below = command
+            .get_subcommands()
+            .filter(|below| below.get_name() != "help")
+            .peekable();
+        let formats = |arg: &clap::Arg| {
+            let values = arg.get_possible_values();
+            arg.get_id() == "output" && values.iter().any(|value| value.get_name() == "json")
+        };
+        let has_option = command.get_arguments().any(formats);
+        if below.peek().is_none() && has_option {
+            found.push(name.to_owned());
+        }
+        for below in below {
+            with_option(below, &format!("{name} {}", below.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn each_command_that_prints_json_has_a_schema() {
+        let mut commands = Vec::new();
+        for mut program in programs::all() {
+            program.build();
+            with_option(&program, program.get_name(), &mut commands);
+        }
+        assert!(commands.len() > 15, "{commands:?}");
+        let documented: Vec<String> = schemas()
+            .iter()
+            .map(|output| format!("{} {}", output.program, output.command))
+            .collect();
+        for command in commands {
+            assert!(documented.contains(&command), "{command}: {documented:#?}");
+        }
+    }
+}

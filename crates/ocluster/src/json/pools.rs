@@ -1,0 +1,151 @@
+//! What `ocluster-admin show` prints: pools, their workers, and what those run.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The pools of a scheduler, with totals. What an OCaml scheduler cannot tell is null.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Pools {
+    /// Sorted by name.
+    pub pools: Vec<Totals>,
+}
+
+/// A pool, in numbers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Totals {
+    /// The name of the pool.
+    pub name: String,
+    /// How many workers are known, connected or not.
+    pub workers: usize,
+    /// How many of them are connected.
+    pub connected: usize,
+    /// How many of those are given no jobs, for whatever reason.
+    pub inactive: usize,
+    /// How many jobs all that are connected run at once.
+    pub capacity: Option<u64>,
+    /// How many jobs they run now.
+    pub running: Option<usize>,
+    /// How many jobs wait, for any worker or for a certain one.
+    pub queued: Option<u64>,
+    /// How long the oldest of them has waited; 0 when there is none.
+    pub oldest_wait_seconds: Option<f64>,
+}
+
+/// One pool. What an OCaml scheduler cannot tell is null.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Pool {
+    /// Its name.
+    pub pool: String,
+    /// Its state in words for people, as without JSON. It may change from version to version.
+    pub text: String,
+    /// The workers that are known, connected or not, sorted by name.
+    pub workers: Vec<Worker>,
+    /// What waits, and for whom.
+    pub queue: Option<Queue>,
+}
+
+/// The jobs that wait in a pool.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Queue {
+    /// How many of them wait for any worker; more may be in the queues of workers.
+    pub backlog: u32,
+    /// How long the oldest job has waited that no worker has taken; 0 when there is none.
+    pub oldest_wait_seconds: f64,
+    /// Those who have submitted something since the scheduler started, sorted by id.
+    pub clients: Vec<Client>,
+}
+
+/// A client of a pool.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Client {
+    /// The name it was added under.
+    pub id: String,
+    /// Its share of the pool: how many jobs it is expected to run at once.
+    pub rate: f64,
+    /// How many of its jobs no worker has taken.
+    pub queued: u32,
+    /// How many of those are urgent.
+    pub urgent: u32,
+}
+
+/// The answer about one worker.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OneWorker {
+    /// Its pool.
+    pub pool: String,
+    /// The worker; null when there is none of this name.
+    pub worker: Option<Worker>,
+}
+
+/// A worker. What an OCaml scheduler cannot tell is null.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Worker {
+    /// The name it registers with.
+    pub name: String,
+    /// Whether it is there.
+    pub connected: bool,
+    /// Whether an operator has paused it, in one way or the other.
+    pub paused: bool,
+    /// How many times it has registered since the scheduler started.
+    pub registrations: Option<u64>,
+    /// How long ago it left; null when it is connected, or has not been there since the scheduler started.
+    pub left_seconds: Option<f64>,
+    /// More about it; null when it is not connected.
+    pub connection: Option<Connection>,
+}
+
+/// A worker that is connected.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Connection {
+    /// For how long.
+    pub registered_seconds: f64,
+    /// Where it connects from.
+    pub address: String,
+    /// How many jobs it runs at once, as it said.
+    pub capacity: u32,
+    /// Why it is given no jobs. It is given some when this is empty.
+    pub inactive: Vec<InactiveReason>,
+    /// How long it has owed an answer to the scheduler, without a sign of life; 0 when it owes none.
+    pub silent_seconds: f64,
+    /// How many jobs wait for this worker.
+    pub queued: u32,
+    /// Their expected costs, summed up.
+    pub workload_seconds: f64,
+    /// How many jobs it has ended since it connected, in whatever way.
+    pub finished: u64,
+    /// The jobs that it runs, the oldest first.
+    pub running: Vec<Job>,
+}
+
+/// Why a worker is given no jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InactiveReason {
+    /// It paused itself, to make room for example.
+    WorkerPause,
+    /// An operator paused it, until it is unpaused.
+    AdminPause,
+    /// An operator paused it, until it reconnects.
+    TemporaryPause,
+    /// It is about to be updated.
+    ShuttingDown,
+    /// It keeps its connection, and does not answer.
+    NotAnswering,
+    /// Something that this program is too old to know.
+    Other,
+}
+
+/// A job that a worker runs.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Job {
+    /// The number of its ticket, which is also in the scheduler's log.
+    pub ticket: u64,
+    /// Who submitted it.
+    pub client: String,
+    /// Its cache hint; empty when it has none.
+    pub cache_hint: String,
+    /// Whether it is urgent.
+    pub urgent: bool,
+    /// How long ago the worker took it.
+    pub running_seconds: f64,
+}

@@ -1,0 +1,209 @@
+//! What each command prints for programs: pinned, with what differs from run to run replaced.
+
+use expect_test::{Expect, expect_file};
+use rustix::process::Signal;
+
+use crate::cluster::{Cluster, POOL};
+use crate::harness::{Outcome, Running};
+
+/// The command lines of a story, and what came of each.
+#[derive(Default)]
+struct Transcript(Vec<String>);
+
+impl Transcript {
+    fn add(&mut self, outcome: &Outcome) {
+        self.0.push(normalised(&outcome.transcript()));
+    }
+
+    /// Runs a command of the admin.
+    fn admin(&mut self, cluster: &Cluster, command: &str, args: &str) {
+        self.add(&cluster.admin(command, &format!("{args} --output json")));
+    }
+
+    fn check(&self, expected: expect_test::ExpectFile) {
+        expected.assert_eq(&self.0.join("\n"));
+    }
+}
+
+/// Returns `text` with numbers of seconds, bytes, and secrets replaced.
+fn normalised(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let Some((name, value)) = line.split_once("\": ") else {
+            return line.to_owned();
+        };
+        let comma = if value.ends_with(',') { "," } else { "" };
+        let field = name.trim_start().trim_start_matches('"');
+        match field {
+            // Numbers that differ are told from those that are always the same.
+            _ if field.ends_with("_seconds") && value != "null" && value != "null," => {
+                format!("{name}\": SECONDS{comma}")
+            }
+            "sturdy_ref" => format!("{name}\": \"SECRET\"{comma}"),
+            "total" | "free" => format!("{name}\": BYTES{comma}"),
+            "value" => format!("{name}\": NUMBER{comma}"),
+            _ => line.to_owned(),
+        }
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+/// Ends a worker, and waits until the scheduler knows.
+fn leave(cluster: &mut Cluster, worker: Running, name: &str) {
+    worker.signal(Signal::TERM);
+    assert_eq!(worker.wait().code(), 0);
+    cluster
+        .scheduler
+        .wait_for(&format!("Release worker \"{name}\""));
+}
+
+#[test]
+fn of_the_admin() {
+    let mut cluster = Cluster::start();
+    let mut told = Transcript::default();
+    let _w1 = cluster.worker("w1");
+    let mut w2 = cluster.worker("w2");
+    let w3 = cluster.worker("w3");
+    leave(&mut cluster, w3, "w3");
+    let paused = cluster.admin("pause", "linux-x86_64 w2").success();
+    assert_eq!(paused.stdout, "Success.\n");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+
+    told.admin(&cluster, "show", "");
+    told.admin(&cluster, "show", POOL);
+    told.admin(&cluster, "show", "linux-x86_64 w1");
+    told.admin(&cluster, "show", "linux-x86_64 nobody");
+    told.admin(&cluster, "show", "nowhere");
+
+    told.admin(&cluster, "pause", "--all linux-x86_64");
+    told.admin(&cluster, "pause", "linux-x86_64");
+    told.admin(&cluster, "unpause", "linux-x86_64 w1");
+    told.admin(&cluster, "pause-worker", "linux-x86_64 w1");
+    told.admin(&cluster, "unpause-worker", "linux-x86_64 w1");
+    told.admin(&cluster, "pause", "--wait linux-x86_64 w2");
+
+    // A drain that lasts.
+    let mut drain = cluster
+        .place
+        .start("ocluster-admin drain --output json ./capnp-secrets/admin.cap linux-x86_64 w1");
+    drain.wait_for_output("\"running_jobs\":1");
+    cluster.release_builds();
+    told.add(&drain.wait().success());
+    let _job = client.wait().success();
+
+    let update = cluster
+        .place
+        .start("ocluster-admin update --output json ./capnp-secrets/admin.cap linux-x86_64 w2");
+    w2.wait_for("Updating");
+    assert_eq!(w2.wait().code(), 1);
+    let _w2 = cluster.worker("w2");
+    told.add(&update.wait().success());
+    told.admin(&cluster, "update", "linux-x86_64 w3");
+
+    told.admin(&cluster, "add-client", "alice");
+    told.admin(&cluster, "add-client", "alice");
+    told.admin(&cluster, "list-clients", "");
+    told.admin(&cluster, "set-rate", "linux-x86_64 alice 2.5");
+    told.admin(&cluster, "remove-client", "alice");
+    told.admin(&cluster, "forget", "linux-x86_64 w1");
+    told.admin(&cluster, "forget", "--all linux-x86_64");
+    let exec =
+        "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1";
+    told.add(&cluster.place.run(exec));
+    told.check(expect_file!["json/ocluster-admin.txt"]);
+}
+
+#[test]
+fn of_the_client() {
+    let mut cluster = Cluster::start();
+    let mut told = Transcript::default();
+    let line = |dockerfile: &str| {
+        format!(
+            "ocluster-client submit-docker ./capnp-secrets/submission.cap --output json \
+             --pool={POOL} --local-dockerfile {dockerfile}"
+        )
+    };
+    // One job waits until there is a worker.
+    let mut waits = cluster.place.start(&line("Dockerfile.wait"));
+    waits.wait_for_output("queued");
+    let _w1 = cluster.worker("w1");
+    waits.wait_for_output("RUN WAIT");
+    cluster.release_builds();
+    told.add(&waits.wait().success());
+    told.add(&cluster.place.run(&line("Dockerfile.fail")));
+    cluster.place.write("a.spec", "((from busybox))");
+    told.add(&cluster.place.run(&format!(
+        "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
+         --pool={POOL} --local-file a.spec"
+    )));
+    told.add(&cluster.place.run(
+        "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
+         --pool=nowhere --local-file a.spec",
+    ));
+    told.check(expect_file!["json/ocluster-client.txt"]);
+}
+
+#[test]
+fn of_the_tools() {
+    let cluster = Cluster::start();
+    let mut told = Transcript::default();
+    told.add(
+        &cluster
+            .place
+            .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
+    );
+    told.add(&cluster.place.run(&format!(
+        "ocluster bench idle --submission ./capnp-secrets/submission.cap \
+         --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"
+    )));
+    told.check(expect_file!["json/ocluster.txt"]);
+}
+
+#[test]
+fn of_obuilder() {
+    if !rig::is_root() {
+        rig::report_not_run("json::of_obuilder", "root");
+        return;
+    }
+    let place = crate::harness::Place::new();
+    let store = format!(
+        "--store=rsync:{}/store --rsync-mode=copy",
+        place.path().display()
+    );
+    let mut told = Transcript::default();
+    for command in ["ls", "df", "cache ls", "image ls"] {
+        told.add(&place.run(&format!("obuilder {command} --output json {store}")));
+    }
+    told.check(expect_file!["json/obuilder.txt"]);
+}
+
+#[test]
+fn a_wrong_command_line_says_so_in_json_too() {
+    let place = crate::harness::Place::new();
+    let check = |line: &str, expected: Expect| expected.assert_eq(&place.run(line).transcript());
+    check(
+        "ocluster-admin --output json show",
+        expect_test::expect![[r#"
+            $ ocluster-admin --output json show
+            {"error":{"kind":"usage","message":"required argument CAP is missing","hints":["give the cap file as the first argument, or with --connect=FILE"],"exit_code":124}}
+            2> ocluster-admin: required argument CAP is missing
+            2> Hint: give the cap file as the first argument, or with --connect=FILE
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+    check(
+        "ocluster-admin --output json show --nonsense",
+        expect_test::expect![[r#"
+            $ ocluster-admin --output json show --nonsense
+            {"error":{"kind":"usage","message":"unexpected argument '--nonsense' found\n\n  tip: to pass '--nonsense' as a value, use '-- --nonsense'\n\nUsage: ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]","hints":[],"exit_code":124}}
+            2> ocluster-admin: unexpected argument '--nonsense' found
+            2> 
+            2>   tip: to pass '--nonsense' as a value, use '-- --nonsense'
+            2> 
+            2> Usage: ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
