@@ -141,6 +141,7 @@ impl Scheduler {
             pools,
             default_clients,
             metrics,
+            update_timeout,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -166,7 +167,7 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
-        let cluster = Cluster::new(pools, saved, writer, clock, auth, public);
+        let cluster = Cluster::new(pools, saved, writer, clock, auth, public, update_timeout);
         let security = if transport == Transport::Tls {
             "(encrypted)"
         } else {

@@ -111,7 +111,7 @@ impl Slot {
         let in_use = self.running.in_use();
         (in_use + self.weight > self.capacity).then(|| {
             format!(
-                "Waiting for other jobs on this worker: this one takes {} of its capacity of {}, and {in_use} is in use",
+                "Waiting for other jobs on this worker: this one takes {} of its capacity of {}, of which {in_use} is in use",
                 self.weight, self.capacity
             )
         })

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
 use vat::Address;
 
@@ -90,6 +92,7 @@ impl Args {
             pools: BTreeSet::from([self.pool.clone()]),
             default_clients: Vec::new(),
             metrics: None,
+            update_timeout: DEFAULT_UPDATE_TIMEOUT,
         }
     }
 

@@ -13,6 +13,7 @@ pub mod dev;
 mod doctor;
 pub mod error;
 pub mod generate;
+pub mod health;
 mod human;
 pub mod json;
 pub mod logging;

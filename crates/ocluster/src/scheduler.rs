@@ -12,6 +12,7 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use vat::Address;
 
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::program;
 use crate::service_manager::ServiceManager;
@@ -62,6 +63,11 @@ pub struct Args {
     /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
+    /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    update_timeout: u32,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -117,6 +123,7 @@ impl TryFrom<Args> for SchedulerConfig {
             pools,
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
+            update_timeout: Duration::from_secs(args.update_timeout.into()),
         })
     }
 }
@@ -145,12 +152,14 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
         .await
         .map_err(CommandError::caused)?;
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
+    health.start();
     let mut running = std::pin::pin!(scheduler.run());
     tokio::select! {
         () = &mut running => return Ok(()),

@@ -10,13 +10,14 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
     Capacity, CustomCommand, CustomExecutors, DockerConfig, Environment, Exit, Gigabytes,
-    JobWeight, MetricsUrl, Percent, PullPolicy, WorkerConfig, WorkerName,
+    JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::obuilder_args::OBuilderArgs;
 use crate::program;
@@ -72,9 +73,14 @@ pub struct Args {
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
+    /// How to change to a newer version when told to by ocluster-admin update
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    update: Update,
     /// Metrics to pass on to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -164,6 +170,28 @@ impl From<Pull> for PullPolicy {
     }
 }
 
+/// How a worker changes to a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Update {
+    /// By way of its Docker swarm, if there is one.
+    #[value(
+        help = "a service of a Docker swarm gets the newest image that has the same tag; anything else ends as with restart"
+    )]
+    Auto,
+    /// By ending.
+    #[value(help = "end with exit code 1, to be started again by whatever started it")]
+    Restart,
+}
+
+impl From<Update> for UpdateMethod {
+    fn from(update: Update) -> Self {
+        match update {
+            Update::Auto => Self::Auto,
+            Update::Restart => Self::Restart,
+        }
+    }
+}
+
 impl Args {
     fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
         let (cap, positionals) = self.connect.split(self.positionals)?;
@@ -181,6 +209,7 @@ impl Args {
             custom: custom_executors(self.custom, &environment)?,
             job_weights: self.job_weights.into_iter().collect(),
             log_limit: u64::from(self.log_limit) << 20,
+            update: self.update.into(),
             additional_metrics: by_name(self.additional_metrics)?,
             ..WorkerConfig::new(self.name, self.state_dir, environment)
         };
@@ -209,6 +238,7 @@ pub(crate) fn environment() -> Environment {
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    args.health.clone().start();
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();

@@ -166,7 +166,8 @@ mod tests {
                 "\u{1b}[33mwarning\u{1b}[0m",
                 "\u{1b}[31mproblem\u{1b}[0m",
             ]
-        "#]].assert_debug_eq(&words);
+        "#]]
+        .assert_debug_eq(&words);
     }
 
     #[test]
@@ -190,7 +191,8 @@ mod tests {
                   "advice": "prune"
                 }
               ]
-            }"#]].assert_eq(&json(&checks()[1..3]));
+            }"#]]
+        .assert_eq(&json(&checks()[1..3]));
         assert!(!report(checks().to_vec()).fit);
     }
 }

@@ -144,9 +144,14 @@ fn of_the_client() {
 }
 
 #[test]
-fn of_bench() {
+fn of_the_tools() {
     let cluster = Cluster::start();
     let mut told = Transcript::default();
+    told.add(
+        &cluster
+            .place
+            .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
+    );
     told.add(&cluster.place.run(&format!(
         "ocluster bench idle --submission ./capnp-secrets/submission.cap \
          --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"

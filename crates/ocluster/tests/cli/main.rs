@@ -2,8 +2,8 @@
 
 mod admin;
 mod cluster;
-mod doctor;
 mod completion;
+mod doctor;
 mod errors;
 mod harness;
 mod help;
