@@ -4,7 +4,6 @@
 mod tests;
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +28,9 @@ use crate::outcome::JobError;
 use crate::process::printable;
 use crate::running::Running;
 use crate::scrape::{MetricsUrl, scrape};
-use crate::update::{CONTAINER_MARK, Updater};
+use crate::update::{UpdateError, Updater, container_id};
 use crate::uplink::{Connection, Uplink};
+use crate::vitals::Link;
 
 /// How long to wait after pruning did not help, before pruning again.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -87,16 +87,18 @@ pub(crate) struct Agent {
 pub(crate) struct Surroundings {
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
-    /// A file that exists if this is a container.
-    pub(crate) container_mark: PathBuf,
+    /// The id of the container that this is, if it is one.
+    pub(crate) container: Option<String>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
+        // Where this cannot be read there are no containers.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
             reconnect_interval: Backoff::INTERVAL,
             update_pause: UPDATE_PAUSE,
-            container_mark: CONTAINER_MARK.into(),
+            container: container_id(&mounts).map(str::to_owned),
         }
     }
 }
@@ -122,11 +124,13 @@ impl Agent {
     async fn stay_connected(self: &Rc<Self>, uplink: &dyn Uplink) -> Exit {
         let mut backoff = Backoff::new(self.reconnect_interval);
         backoff.next_attempt(Instant::now());
+        self.config.vitals.set_link(Link::Away);
         loop {
             let reason = match self.work(uplink).await {
                 Ended::Exit(exit) => return exit,
                 Ended::Lost(reason) => reason,
             };
+            self.config.vitals.set_link(Link::Away);
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "Lost connection to scheduler ({}). Will retry in {:.1}s...",
@@ -168,6 +172,7 @@ impl Agent {
                 return error.to_string();
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
+            self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&queue);
             tokio::select! {
                 reason = self.mind_fitness(&activity) => reason,
@@ -395,16 +400,13 @@ impl ServeWorker for WorkerObject {
     async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
         let agent = &self.agent;
         tracing::info!("Self-update requested.");
-        let update = agent.updater.fetch().await.map_err(RpcError::failed)?;
+        let failed = |error: UpdateError| RpcError::failed(error.to_string());
+        let update = agent.updater.fetch().await.map_err(failed)?;
         tracing::info!("Waiting for all existing jobs to complete.");
         agent.running.idle().await;
         tokio::time::sleep(agent.update_pause).await;
         tracing::info!("All jobs finished. Updating...");
-        agent
-            .updater
-            .apply(&update)
-            .await
-            .map_err(RpcError::failed)?;
+        agent.updater.apply(&update).await.map_err(failed)?;
         tokio::time::sleep(agent.update_pause).await;
         agent.end(Exit::Updated);
         // The end of the connection is the answer.

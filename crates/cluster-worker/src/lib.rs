@@ -21,6 +21,7 @@ mod scrape;
 mod source;
 mod update;
 mod uplink;
+mod vitals;
 mod weights;
 mod worker;
 
@@ -40,6 +41,8 @@ pub use metrics::example_metrics;
 pub use outcome::JobError;
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
+pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
+pub use vitals::Vitals;
 pub use weights::{JobWeight, JobWeightError, JobWeights};
 pub use worker::{WorkerError, run, run_with};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::cancel::Cancel;
 
 /// The jobs of a worker. Clones are the same jobs.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Running(Rc<Inner>);
 
 #[derive(Default)]
@@ -42,6 +42,14 @@ pub(crate) struct Slot {
 }
 
 impl Running {
+    /// Returns no jobs yet; how much they are is to be seen in `load`.
+    pub(crate) fn counted_in(load: watch::Sender<Load>) -> Self {
+        Self(Rc::new(Inner {
+            load,
+            ..Inner::default()
+        }))
+    }
+
     /// Counts a job that has come, and takes its `weight` from the `capacity` by and by: see [`Slot::take`].
     pub(crate) fn add(&self, weight: u32, capacity: u32, cancel: Cancel) -> Slot {
         let id = self.0.next_id.get();

@@ -23,7 +23,7 @@ use crate::metrics::{BuilderStats, Stats};
 use crate::process::Processes;
 use crate::running::Running;
 use crate::source::Sources;
-use crate::update::Updater;
+use crate::update::{UpdateMethod, Updater};
 use crate::uplink::{Network, Uplink};
 
 /// Why a worker could not start.
@@ -207,16 +207,21 @@ impl Parts {
         let Surroundings {
             reconnect_interval,
             update_pause,
-            container_mark,
+            container,
         } = surroundings;
+        let replaceable = match config.update {
+            UpdateMethod::Auto => container,
+            UpdateMethod::Restart => None,
+        };
         let updater = Updater::new(
             config.docker.command.clone(),
             config.environment.clone(),
             processes,
-            container_mark,
+            replaceable,
         );
         let name = config.name.to_string();
         let machine = Machine::new(config.state_dir.clone());
+        let running = Running::counted_in(config.vitals.load.clone());
         let runner = JobRunner {
             name,
             sources,
@@ -231,7 +236,7 @@ impl Parts {
             machine,
             builder_stats,
             updater,
-            running: Running::default(),
+            running,
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,

@@ -9,7 +9,7 @@ use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
 
 use crate::program::{Running, Said};
 use crate::submit::Submit;
-use crate::{Held, PATIENCE, swarm};
+use crate::{Held, PATIENCE};
 
 /// The pool of most tests, as in the user's document.
 pub const POOL: &str = "linux-x86_64";
@@ -56,15 +56,6 @@ impl Site {
     pub fn worker(&mut self, name: &str, args: &[&str]) -> Result<Worker> {
         let docker = self.rig.docker.clone();
         self.cluster.start_worker(POOL, name, &docker, args)
-    }
-
-    /// Starts a worker that can update itself on any machine. It then ends with code 1, and is to be started again.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub fn updatable_worker(&mut self, name: &str) -> Result<Worker> {
-        let docker = swarm::docker(&self.rig.docker, &self.folder().join("swarm"))?;
-        self.cluster.start_worker(POOL, name, &docker, &[])
     }
 
     /// Runs a command line, such as `ocluster-admin show ./capnp-secrets/admin.cap`. Words are parted by spaces.

@@ -33,7 +33,7 @@ fn fast() -> Surroundings {
     Surroundings {
         reconnect_interval: Duration::from_millis(10),
         update_pause: Duration::ZERO,
-        container_mark: "/nosuch".into(),
+        container: None,
     }
 }
 

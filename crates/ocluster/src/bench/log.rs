@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
+use cluster_client::LogReader;
+
 use super::Sizes;
 use super::mock::{MockLog, MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
-use crate::client::{TailError, copy_log};
 use crate::error::CommandError;
 
 const KIB: u64 = 1024;
@@ -75,18 +76,10 @@ async fn take_log(rig: Rig, window: u32) -> Result<f64, CommandError> {
     job.result().await.map_err(broken("the job failed"))?;
     let begin = Instant::now();
     let mut bytes = 0_u64;
-    let copied = copy_log(
-        &job,
-        usize::try_from(window).unwrap_or(1),
-        async |piece: &[u8]| {
-            bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(0));
-            Ok::<(), std::convert::Infallible>(())
-        },
-    );
-    match copied.await {
-        Ok(()) => {}
-        Err(TailError::Log(error)) => return Err(broken("the log was not given")(error)),
-        Err(TailError::Sink(never)) => match never {},
+    let mut log = LogReader::new(job.clone(), usize::try_from(window).unwrap_or(1));
+    let lost = broken("the log was not given");
+    while let Some(piece) = log.next().await.map_err(&lost)? {
+        bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(0));
     }
     #[expect(
         clippy::cast_precision_loss,

@@ -5,9 +5,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use cluster_api::{Job, Ticket, TicketStatus};
+use cluster_client::LogReader;
 use tokio::io::AsyncWriteExt as _;
 
-use super::tail::{self, TailError};
+use super::submit::ShowError;
 use crate::error::CommandError;
 use crate::json::client::JobEvent;
 
@@ -23,27 +24,25 @@ pub(super) struct Events {
 
 impl Events {
     /// Prints the job's log to its end.
-    pub(super) async fn log(
-        &self,
-        job: &Job,
-        ticket: &Ticket,
-    ) -> Result<(), TailError<CommandError>> {
+    pub(super) async fn log(&self, job: &Job, ticket: &Ticket) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
+        let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
         let mut asked = false;
-        tail::copy(job, tail::WINDOW, async |bytes: &[u8]| {
+        while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
             // A job with a log is running, or was.
             if !std::mem::replace(&mut asked, true) {
                 let running = match ticket.status().await {
                     Ok(status @ TicketStatus::Running { .. }) => progress(status),
                     Ok(_) | Err(_) => None,
                 };
-                self.changed(running.unwrap_or(JobEvent::Running { worker: None }))
-                    .await?;
+                let running = running.unwrap_or(JobEvent::Running { worker: None });
+                self.changed(running).await.map_err(ShowError::Output)?;
             }
-            print_log(decoder.text(bytes)).await
-        })
-        .await?;
-        print_log(decoder.finish()).await.map_err(TailError::Sink)
+            let printed = print_log(decoder.text(&bytes)).await;
+            printed.map_err(ShowError::Output)?;
+        }
+        let printed = print_log(decoder.finish()).await;
+        printed.map_err(ShowError::Output)
     }
 
     /// Tells how far the job has come, for as long as the scheduler can tell and it waits, until this is dropped.

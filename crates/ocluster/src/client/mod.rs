@@ -2,19 +2,16 @@
 
 mod description;
 mod events;
-mod read_ahead;
 mod submit;
 mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
-mod tail;
 mod waiting;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub(crate) use self::tail::{TailError, copy as copy_log};
 use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};

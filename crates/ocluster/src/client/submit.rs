@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
+use cluster_client::LogReader;
 use tokio::io::AsyncWriteExt as _;
 use vat::Session;
 
 use super::description::Request;
 use super::events::{self, Events};
-use super::tail::{self, TailError};
 use super::waiting;
 use crate::connect::connect;
 use crate::error::{CommandError, Kind};
@@ -97,19 +97,22 @@ impl Watched {
         };
         match copied {
             Ok(()) => Ok(()),
-            Err(TailError::Sink(error)) => Err(error),
-            Err(TailError::Log(error)) => {
+            Err(ShowError::Output(error)) => Err(error),
+            Err(ShowError::Log(error)) => {
                 let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
             }
         }
     }
 
-    /// Adds to `failed`, if `error` is the loss of a connection, what that means for the job.
+    /// Adds to `failed` what `error` means for the job, or what to do about it.
     async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
         match error.kind {
             RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => failed,
+            RpcErrorKind::Unimplemented => {
+                failed.hint("is this the cap file of a client, such as submission.cap?")
+            }
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
         }
     }
 
@@ -176,18 +179,23 @@ fn event(result: &Result<String, RpcError>) -> JobEvent {
     }
 }
 
+/// Why a log was not shown to its end.
+pub(super) enum ShowError {
+    /// The worker, or the scheduler between us, did not give it.
+    Log(RpcError),
+    /// Nobody takes our output.
+    Output(CommandError),
+}
+
 /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
-async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), TailError<CommandError>> {
+async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), ShowError> {
     let mut stdout = tokio::io::stdout();
-    tail::copy(job, tail::WINDOW, async |bytes: &[u8]| {
+    let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
+    let unwritten = |error: std::io::Error| ShowError::Output(CommandError::from_output(&error));
+    while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
         line.retire();
-        let written = async {
-            stdout.write_all(bytes).await?;
-            stdout.flush().await
-        };
-        written
-            .await
-            .map_err(|error: std::io::Error| CommandError::from_output(&error))
-    })
-    .await
+        stdout.write_all(&bytes).await.map_err(unwritten)?;
+        stdout.flush().await.map_err(unwritten)?;
+    }
+    Ok(())
 }

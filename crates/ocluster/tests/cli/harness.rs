@@ -68,6 +68,19 @@ impl Place {
         self.spawn(program(name), args)
     }
 
+    /// Runs a script in bash, where our programs are found as anywhere else.
+    pub(crate) fn bash(&self, script: &str) -> Outcome {
+        let bin = self.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("made the directory");
+        for name in PROGRAMS {
+            let link = bin.join(name);
+            if !link.exists() {
+                std::os::unix::fs::symlink(program(name), link).expect("made a link");
+            }
+        }
+        self.spawn("bash", &["-c", script]).wait()
+    }
+
     fn spawn(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Running {
         let mut command = Command::new(program);
         // The fake engine comes first in the path, then what it needs itself.
@@ -83,6 +96,8 @@ impl Place {
             .env("HOME", self.path())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
+            // What we date today is dated like this.
+            .env("SOURCE_DATE_EPOCH", "1793000000")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -106,6 +121,16 @@ fn shown(program: &str, args: &[impl AsRef<OsStr>]) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// Our programs.
+const PROGRAMS: [&str; 6] = [
+    "ocluster",
+    "ocluster-scheduler",
+    "ocluster-worker",
+    "ocluster-client",
+    "ocluster-admin",
+    "obuilder",
+];
 
 fn program(name: &str) -> &'static str {
     match name {
@@ -292,6 +317,26 @@ impl Outcome {
         }
         without_ports(&text)
     }
+}
+
+/// Returns `text` with lengths of time (`3s`, `2m10s`) replaced by `0s` and as many blanks as that takes.
+pub(crate) fn without_times(text: &str) -> String {
+    let is_time = |word: &str| {
+        let word = word.trim_end_matches([',', '\n']);
+        word.ends_with(['s', 'm', 'h'])
+            && word.starts_with(|c: char| c.is_ascii_digit())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_digit() || "smhd".contains(c))
+    };
+    let words = text.split_inclusive([' ', ',', '\n']).map(|word| {
+        let (time, after) = word.split_at(word.trim_end_matches([' ', ',', '\n']).len());
+        match is_time(time) {
+            true => format!("0s{after}{}", " ".repeat(time.len().saturating_sub(2))),
+            false => word.to_owned(),
+        }
+    });
+    words.collect()
 }
 
 /// Returns `text` with ports, which the system picks, replaced.

@@ -144,6 +144,40 @@ fn of_the_client() {
 }
 
 #[test]
+fn of_the_tools() {
+    let cluster = Cluster::start();
+    let mut told = Transcript::default();
+    told.add(
+        &cluster
+            .place
+            .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
+    );
+    told.add(&cluster.place.run(&format!(
+        "ocluster bench idle --submission ./capnp-secrets/submission.cap \
+         --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"
+    )));
+    told.check(expect_file!["json/ocluster.txt"]);
+}
+
+#[test]
+fn of_obuilder() {
+    if !rig::is_root() {
+        rig::report_not_run("json::of_obuilder", "root");
+        return;
+    }
+    let place = crate::harness::Place::new();
+    let store = format!(
+        "--store=rsync:{}/store --rsync-mode=copy",
+        place.path().display()
+    );
+    let mut told = Transcript::default();
+    for command in ["ls", "df", "cache ls", "image ls"] {
+        told.add(&place.run(&format!("obuilder {command} --output json {store}")));
+    }
+    told.check(expect_file!["json/obuilder.txt"]);
+}
+
+#[test]
 fn a_wrong_command_line_says_so_in_json_too() {
     let place = crate::harness::Place::new();
     let check = |line: &str, expected: Expect| expected.assert_eq(&place.run(line).transcript());

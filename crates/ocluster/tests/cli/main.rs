@@ -2,10 +2,14 @@
 
 mod admin;
 mod cluster;
+mod completion;
+mod doctor;
+mod errors;
 mod harness;
 mod help;
 mod jobs;
 mod json;
+mod man;
 mod mistakes;
 mod obuilder;
 mod readme;

@@ -15,7 +15,7 @@ const LARGE: i64 = 64 * 1024;
 
 /// Decides which offsets of a log to ask for.
 #[derive(Debug)]
-pub(super) struct ReadAhead {
+pub(crate) struct ReadAhead {
     /// Everything before this offset has been received.
     received: i64,
     /// Where the next guess would ask.
@@ -29,17 +29,17 @@ pub(super) struct ReadAhead {
 
 /// One call to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Call {
+pub(crate) struct Call {
     /// The offset to ask for.
-    pub(super) start: i64,
+    pub(crate) start: i64,
     /// Whether it was asked for before it was known that the log goes on there. Then its failure means nothing.
-    pub(super) guess: bool,
+    pub(crate) guess: bool,
 }
 
 /// What to do with the answer to the oldest call in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Use the bytes after the first `skip`, which came before. Then, if `restart`, forget all other calls in
     /// flight: they ask for the wrong offsets.
     Take {
@@ -56,7 +56,7 @@ pub(super) enum Answer {
 
 impl ReadAhead {
     /// Begins at the start of a log, with at most `window` calls in flight (at least one).
-    pub(super) fn new(window: usize) -> Self {
+    pub(crate) fn new(window: usize) -> Self {
         Self {
             received: 0,
             next: 0,
@@ -67,7 +67,7 @@ impl ReadAhead {
     }
 
     /// Returns the call to make now, if there is one.
-    pub(super) fn ask(&mut self) -> Option<Call> {
+    pub(crate) fn ask(&mut self) -> Option<Call> {
         let call = match (self.in_flight, self.piece) {
             (0, _) => Call {
                 start: self.received,
@@ -85,7 +85,7 @@ impl ReadAhead {
     }
 
     /// Tells that the oldest call was answered with `length` bytes, after which the log goes on at `next`.
-    pub(super) fn answered(&mut self, call: Call, length: usize, next: i64) -> Answer {
+    pub(crate) fn answered(&mut self, call: Call, length: usize, next: i64) -> Answer {
         self.in_flight = self.in_flight.saturating_sub(1);
         // How much of the answer is known already; none of it may begin after what is known.
         let skip = self
@@ -106,7 +106,7 @@ impl ReadAhead {
     }
 
     /// Tells that the oldest call failed. Returns `None` if that ends the reading, because it was no guess.
-    pub(super) fn failed(&mut self, call: Call) -> Option<Answer> {
+    pub(crate) fn failed(&mut self, call: Call) -> Option<Answer> {
         self.in_flight = self.in_flight.saturating_sub(1);
         call.guess.then(|| self.restart())
     }

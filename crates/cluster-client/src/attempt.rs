@@ -1,0 +1,171 @@
+//! One attempt at a job: from the submit to its end, or to the loss of whoever had it.
+
+use std::time::Duration;
+
+use cluster_api::{Answer, Job, Pipelined, RpcError, RpcErrorKind, Ticket};
+use futures::future::{Either, select};
+use tokio::time::timeout;
+
+use crate::JobError;
+use crate::places::Place;
+
+/// How long a cancelled job has to end before it is left to the scheduler.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The result of a job that was cancelled, as all workers say it.
+const CANCELLED: &str = "Build cancelled";
+
+/// A submitted job.
+pub(crate) struct Attempt {
+    ticket: Pipelined<Ticket>,
+    job: Pipelined<Job>,
+    result: Answer<String>,
+}
+
+/// How an attempt ended.
+pub(crate) enum End {
+    /// The job has ended.
+    Over(Result<String, JobError>),
+    /// It is to be tried again, as it was not the job that failed.
+    Lost {
+        reason: String,
+        /// Whether a worker had the job.
+        taken: bool,
+    },
+}
+
+impl Attempt {
+    /// Watches a job that has just been submitted.
+    pub(crate) fn new(ticket: Pipelined<Ticket>) -> Self {
+        let job = ticket.job();
+        Self {
+            result: job.result(),
+            job,
+            ticket,
+        }
+    }
+
+    pub(crate) fn job(&self) -> Job {
+        Job::clone(&self.job)
+    }
+
+    /// Waits for the end, and gives the place back when the job waits no more.
+    pub(crate) async fn end(&mut self, place: Place) -> End {
+        // Answered by the worker that has the job: with the last byte of its log, as that is little.
+        let taken = self.job.log(-1);
+        let (result, taken) = match select(taken, &mut self.result).await {
+            Either::Left((taken, result)) => {
+                drop(place);
+                (result.await, taken)
+            }
+            Either::Right((Ok(output), _)) => return End::Over(Ok(output)),
+            Either::Right((Err(error), taken)) => (Err(error), taken.await),
+        };
+        judge(result, &taken.map(drop))
+    }
+
+    /// Takes the job out of the backlog or stops it, and waits until it has ended.
+    pub(crate) async fn cancel(self) -> Result<String, JobError> {
+        let stopped = async {
+            // It fails if the job has ended already, or is lost. Either way, there is an end.
+            drop(self.ticket.cancel().await);
+            self.result.await
+        };
+        match timeout(CANCEL_TIMEOUT, stopped).await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(_)) | Err(_) => Err(JobError::Cancelled),
+        }
+    }
+}
+
+/// Decides whether the job, its worker or its scheduler is to blame. `taken` is an error if no worker had it.
+fn judge(result: Result<String, RpcError>, taken: &Result<(), RpcError>) -> End {
+    let error = match result {
+        Ok(output) => return End::Over(Ok(output)),
+        Err(error) => error,
+    };
+    match error.kind {
+        RpcErrorKind::Disconnected => End::Lost {
+            reason: error.reason,
+            taken: taken.is_ok(),
+        },
+        // A broken promise gives one error to all that is asked of it.
+        _ if taken.as_ref() == Err(&error) => End::Over(Err(JobError::Refused(error.reason))),
+        // We did not cancel it, and nobody else can: its worker was told to end.
+        RpcErrorKind::Failed if error.reason == CANCELLED => End::Lost {
+            reason: "the worker stopped the job, as it does when it is told to end".to_owned(),
+            taken: true,
+        },
+        RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => {
+            End::Over(Err(JobError::Failed(error.reason)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(result: RpcError, taken: Result<(), RpcError>) -> String {
+        match judge(Err(result), &taken) {
+            End::Over(Ok(output)) => output,
+            End::Over(Err(error)) => error.to_string(),
+            End::Lost { reason, taken } => format!("lost (taken: {taken}): {reason}"),
+        }
+    }
+
+    #[test]
+    fn a_build_that_failed_is_the_jobs_fault() {
+        for failure in [
+            RpcError::failed("Build failed"),
+            RpcError::failed("Internal error"),
+            RpcError::overloaded("no room on this worker"),
+        ] {
+            assert_eq!(judged(failure.clone(), Ok(())), failure.reason);
+        }
+    }
+
+    #[test]
+    fn what_no_worker_had_was_refused() {
+        for refusal in [
+            RpcError::failed("Access has been revoked"),
+            RpcError::unimplemented("Unknown interface 1UL"),
+        ] {
+            let judged = judged(refusal.clone(), Err(refusal.clone()));
+            assert_eq!(
+                judged,
+                format!("the scheduler refused the job: {}", refusal.reason)
+            );
+        }
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_no_refusal() {
+        let unreadable = Err(RpcError::failed("cannot read the job's log: disk"));
+        assert_eq!(
+            judged(RpcError::failed("Build failed"), unreadable),
+            "Build failed"
+        );
+    }
+
+    #[test]
+    fn a_lost_connection_is_nobodys_fault() {
+        let lost = RpcError::disconnected("worker \"w1\" disconnected");
+        assert_eq!(
+            judged(lost.clone(), Ok(())),
+            "lost (taken: true): worker \"w1\" disconnected"
+        );
+        assert_eq!(
+            judged(lost.clone(), Err(lost)),
+            "lost (taken: false): worker \"w1\" disconnected"
+        );
+    }
+
+    #[test]
+    fn a_worker_that_ends_has_not_failed() {
+        assert_eq!(
+            judged(RpcError::failed("Build cancelled"), Ok(())),
+            "lost (taken: true): the worker stopped the job, as it does when it is told to end"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! What a program may want otherwise.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cluster_api::Description;
+use vat::{Backoff, DialOptions};
+
+/// How a [`Cluster`](crate::Cluster) treats jobs and its connection.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many jobs of one pool and urgency may wait at the scheduler at once; further ones wait here. A job waits
+    /// until a worker has taken it: those that run do not count. At least 1. 200 by default, as in OCurrent's plugin.
+    pub max_waiting: usize,
+    /// How many workers may be lost with a job before it is given up, in case it is the job that takes them down. At
+    /// least 1. 5 by default.
+    pub max_lost: u32,
+    /// How long a job waits for a scheduler that cannot be reached before it is given up. 10 minutes by default.
+    pub patience: Duration,
+    /// The shortest time between two attempts to connect. 10 s by default, as for workers.
+    pub reconnect_interval: Duration,
+    /// Which jobs are urgent. None by default.
+    pub urgency: Urgency,
+    /// How to connect.
+    pub dial: DialOptions,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_waiting: 200,
+            max_lost: 5,
+            patience: Duration::from_secs(10 * 60),
+            reconnect_interval: Backoff::INTERVAL,
+            urgency: Urgency::Never,
+            dial: DialOptions::default(),
+        }
+    }
+}
+
+/// Which jobs go before all that are not urgent.
+#[derive(Clone, Default)]
+pub enum Urgency {
+    /// None.
+    #[default]
+    Never,
+    /// All.
+    Always,
+    /// Those for which the function says so, given the pool and what is to be done.
+    Of(Rc<IsUrgent>),
+}
+
+/// Says whether a job is urgent.
+type IsUrgent = dyn Fn(&str, &Description) -> bool;
+
+impl Urgency {
+    /// Makes those jobs urgent for which `is_urgent` says so, given the pool and what is to be done.
+    pub fn of(is_urgent: impl Fn(&str, &Description) -> bool + 'static) -> Self {
+        Self::Of(Rc::new(is_urgent))
+    }
+
+    pub(crate) fn is_urgent(&self, pool: &str, description: &Description) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Always => true,
+            Self::Of(is_urgent) => is_urgent(pool, description),
+        }
+    }
+}
+
+impl fmt::Debug for Urgency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Never => "Never",
+            Self::Always => "Always",
+            Self::Of(_) => "Of(..)",
+        })
+    }
+}
