@@ -49,6 +49,7 @@ fn of_the_client() {
             &format!("ocluster-client submit-obuilder {begin} --local-file a.spec"),
             &format!("ocluster-client submit-obuilder {begin} --local-file nowhere.spec"),
             "ocluster-client submit-obuilder ./capnp-secrets/admin.cap --pool=linux-x86_64 --local-file a.spec",
+            &format!("ocluster-client submit-custom {begin} --kind=deploy --payload=nowhere"),
         ],
         expect_file!["errors/ocluster-client.txt"],
     );
