@@ -38,6 +38,22 @@ pub(crate) struct MachineStats {
     pub(crate) cpus: Option<usize>,
 }
 
+impl MachineStats {
+    /// Returns stats in which everything is known.
+    pub(crate) fn example() -> Self {
+        let filesystems = ["state", "docker", "obuilder"].map(|of| Filesystem {
+            of,
+            space: Some(Space::default()),
+        });
+        Self {
+            filesystems: filesystems.into(),
+            load: Some([0.0; 3]),
+            memory: Some(Memory::default()),
+            cpus: Some(1),
+        }
+    }
+}
+
 /// A file system, by what it is used for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filesystem {
@@ -47,7 +63,7 @@ pub(crate) struct Filesystem {
 }
 
 /// The size of a file system, and how much of it we can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Space {
     pub(crate) bytes: u64,
     pub(crate) bytes_available: u64,
@@ -57,7 +73,7 @@ pub(crate) struct Space {
 }
 
 /// The machine's memory, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     pub(crate) total: u64,
     /// What programs could still get without swapping.

@@ -169,38 +169,6 @@ impl Stats {
     }
 }
 
-/// Returns a page that has every metric of a worker, with each of its labels.
-///
-/// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
-pub fn example_metrics() -> String {
-    let stats = Stats::new(SystemTime::UNIX_EPOCH);
-    stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
-    let space = Space {
-        bytes: 0,
-        bytes_available: 0,
-        files: 0,
-        files_available: 0,
-    };
-    let filesystems = ["state", "docker", "obuilder"].map(|of| Filesystem {
-        of,
-        space: Some(space),
-    });
-    let memory = Memory {
-        total: 0,
-        available: 0,
-    };
-    stats.text(&Reading {
-        builder: Some(BuilderStats::default()),
-        machine: MachineStats {
-            filesystems: filesystems.into(),
-            load: Some([0.0; 3]),
-            memory: Some(memory),
-            cpus: Some(0),
-        },
-        ..Reading::default()
-    })
-}
-
 /// What is read off a worker when its metrics are asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
@@ -211,6 +179,19 @@ pub(crate) struct Reading {
     pub(crate) machine: MachineStats,
     /// The time that this process has computed.
     pub(crate) cpu: Duration,
+}
+
+/// Returns a page that has every metric of a worker, with each of its labels.
+///
+/// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
+pub fn example_metrics() -> String {
+    let stats = Stats::new(SystemTime::UNIX_EPOCH);
+    stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
+    stats.text(&Reading {
+        builder: Some(BuilderStats::default()),
+        machine: MachineStats::example(),
+        ..Reading::default()
+    })
 }
 
 /// Metrics as Prometheus reads them.

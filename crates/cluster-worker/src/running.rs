@@ -118,8 +118,8 @@ impl Slot {
         let in_use = self.running.in_use();
         (in_use + self.weight > self.capacity).then(|| {
             format!(
-                "Waiting for other jobs on this worker: this one takes {} of its capacity of {}, and {in_use} is in use",
-                self.weight, self.capacity
+                "Waiting for other jobs on this worker: they take {in_use} of its capacity of {}, and this one takes {}",
+                self.capacity, self.weight
             )
         })
     }

@@ -19,7 +19,7 @@ case $what in
   count) wc -c ;;
   chatter) yes "$rest" | head -c 20000000 ;;
   secret) wc -c < "$OCLUSTER_SECRETS/token"; env | grep -c "$rest" || true ;;
-  # The second sleep is in a session of its own group's, and deaf.
+  # One of them does not hear when it is asked to stop.
   hang) (trap '' TERM; exec -a "$rest" sleep 1000) & exec -a "$rest" sleep 1000 & echo hanging; wait ;;
   hold) echo holding; until [ -e "$rest" ]; do sleep 0.05; done ;;
 esac
@@ -169,7 +169,7 @@ fn cancelling_stops_all_that_a_program_has_started() -> Result<()> {
     client.interrupt()?;
     client.end()?.check(130, &["Job cancelled"]);
     wait_until_gone(&mark)?;
-    // So is the worker's end, even a violent one.
+    // So does the end of the worker, even a violent one.
     let mut client = site.custom("ours", format!("hang {mark}\n"))?.begin()?;
     client.wait_for("hanging")?;
     drop(site);
@@ -193,7 +193,7 @@ fn two_heavy_jobs_take_turns() -> Result<()> {
     let (mut one, one_done) = hold("heavy-1")?;
     one.wait_for("holding")?;
     let (mut two, two_done) = hold("heavy-2")?;
-    two.wait_for("Waiting for other jobs on this worker: this one takes 2 of its capacity of 3")?;
+    two.wait_for("Waiting for other jobs on this worker: they take 2 of its capacity of 3, and this one takes 2")?;
     // A light job would fit, but would go first; it stays with the scheduler.
     let light = site.custom("lint", "")?;
     let light = light.args(&["--cache-hint", "light"]).begin()?;

@@ -52,7 +52,10 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
     match metadata {
         Err(error) => Check::problem(
             name,
-            format!("{error}"),
+            match error.kind() {
+                io::ErrorKind::NotFound => "there is no such file".to_owned(),
+                _ => error.to_string(),
+            },
             "the scheduler writes it to its --secrets-dir; copy it from there",
         ),
         Ok(metadata) => {

@@ -121,7 +121,7 @@ fn a_wrong_key_a_revoked_secret_and_a_closed_port() {
         "{wrong}"
     );
     expect!["problem: not a cap file: Missing scheme in not a sturdy ref (expected 'capnp://...') -> copy it again from the scheduler's secrets directory"].assert_eq(&check(&report, "cap file garbage.cap"));
-    expect!["problem: No such file or directory (os error 2) -> the scheduler writes it to its --secrets-dir; copy it from there"].assert_eq(&check(&report, "cap file none.cap"));
+    expect!["problem: there is no such file -> the scheduler writes it to its --secrets-dir; copy it from there"].assert_eq(&check(&report, "cap file none.cap"));
 
     cluster.scheduler.signal(Signal::TERM);
     cluster.scheduler.wait_for("Shutting down");
