@@ -46,7 +46,7 @@ fn section(page: &mut String, title: &str, about: &str, metrics: &str) {
             format!(" by {}", labels.join(", "))
         };
         line(format!(
-            "\n{}\n: {}.\n  *{kind}*{by}",
+            "\n{}\n: {}.\\\n  *{kind}*{by}",
             code(name),
             prose(help)
         ));

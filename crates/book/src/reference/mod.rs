@@ -1,5 +1,6 @@
 //! Pages written from the code, so that they are true.
 
+mod exit_codes;
 mod interfaces;
 mod json;
 mod json_example;
@@ -37,6 +38,7 @@ pub fn pages(root: &Path) -> Result<Vec<Page>> {
     Ok(vec![
         page("docs/reference/options.md", options::page()),
         page("docs/reference/json.md", json::page()),
+        page("docs/reference/exit-codes.md", exit_codes::page()),
         page("docs/reference/metrics.md", metrics::page()),
         page("docs/reference/interfaces.md", interfaces::page(root)?),
         page("docs/reference/messages.md", messages::page(root)?),

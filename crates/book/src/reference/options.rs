@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
+use ocluster::config::ConfigOption;
+use ocluster::programs;
 
 use super::markdown::{code, prose};
 
@@ -12,17 +14,25 @@ const OF_EVERYBODY: &[&str] = &["help", "version"];
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Options\n\n\
-         Every program and command. Any unambiguous beginning of a command or of a long option will do.\n",
+         Every program and command. Any unambiguous beginning of a command or of a long option will do. \
+         A variable or a key in a file does as well as a flag ([Configuration](../configuration.md)).\n",
     );
-    for mut program in ocluster::programs::all() {
+    let options = programs::options();
+    for mut program in programs::all() {
         program.build();
         let name = program.get_name().to_owned();
-        command(&mut page, &program, &name, 2);
+        command(&mut page, &program, &name, 2, &options);
     }
     page
 }
 
-fn command(page: &mut String, command: &Command, name: &str, level: usize) {
+fn command(
+    page: &mut String,
+    command: &Command,
+    name: &str,
+    level: usize,
+    options: &[ConfigOption],
+) {
     let heading = "#".repeat(level.min(4));
     // Writing to a String cannot fail.
     let mut line = |text: String| writeln!(page, "{text}").unwrap_or_default();
@@ -40,15 +50,39 @@ fn command(page: &mut String, command: &Command, name: &str, level: usize) {
         !(arg.is_hide_set() || is_everybodys || is_said_above)
     });
     for arg in arguments {
-        line(format!("\n{}\n: {}", code(&written(arg)), meaning(arg)));
+        let other_ways = other_ways(options, name, arg);
+        line(format!(
+            "\n{}\n: {}{other_ways}",
+            code(&written(arg)),
+            meaning(arg)
+        ));
     }
     for inner in command
         .get_subcommands()
         .filter(|c| c.get_name() != "help" && !c.is_hide_set())
     {
         let name = format!("{name} {}", inner.get_name());
-        self::command(page, inner, &name, level + 1);
+        self::command(page, inner, &name, level + 1, options);
     }
+}
+
+/// Returns the variable and the key that do as well as an option of the command `name`.
+fn other_ways(options: &[ConfigOption], name: &str, arg: &Arg) -> String {
+    let Some(long) = arg.get_long() else {
+        return String::new();
+    };
+    let is_it = |option: &&ConfigOption| {
+        let command = option
+            .command
+            .iter()
+            .fold(option.program.clone(), |name, word| name + " " + word);
+        command == name && option.flag.trim_start_matches('-') == long
+    };
+    let Some(ConfigOption { env, key, .. }) = options.iter().find(is_it) else {
+        return String::new();
+    };
+    let key = key.as_ref().map(|key| format!(", key {}", code(key)));
+    format!("\\\n  *Variable* {}{}", code(env), key.unwrap_or_default())
 }
 
 /// Returns an option as it is typed: `-c, --connect <FILE>`.

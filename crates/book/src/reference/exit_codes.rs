@@ -1,0 +1,24 @@
+//! How the programs end.
+
+use std::fmt::Write as _;
+
+use ocluster::exit_codes::{self, ExitCode};
+use ocluster::programs;
+
+use super::markdown::prose;
+
+pub(super) fn page() -> String {
+    let mut page = String::from(
+        "# Exit codes\n\n\
+         What each program ends with. With `--output=json`, [the last line](json.md#failures-of-every-command) of a command that failed says more.\n",
+    );
+    for program in programs::all() {
+        let name = program.get_name();
+        // Writing to a String cannot fail.
+        writeln!(page, "\n## {name}\n\n| Code | |\n|--|--|").unwrap_or_default();
+        for ExitCode { code, meaning } in exit_codes::of(name) {
+            writeln!(page, "| {code} | {} |", prose(meaning)).unwrap_or_default();
+        }
+    }
+    page
+}
