@@ -52,6 +52,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("skopeo", &["skopeo"]),
     package("umoci", &["umoci"]),
     package("prometheus", &["promtool", "prometheus"]),
+    package("groff-base", &["groff"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

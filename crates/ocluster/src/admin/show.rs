@@ -46,12 +46,7 @@ async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
     let names = service.admin().pools().await;
     let names = names.map_err(failed("Admin.pools"))?;
     match format {
-        Format::Text => print(
-            &names
-                .iter()
-                .map(|name| format!("{name}\n"))
-                .collect::<String>(),
-        ),
+        Format::Text => print(&lines(&names)),
         Format::Json => {
             let totals = names
                 .into_iter()
@@ -65,29 +60,30 @@ async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
 async fn names(service: &Service, pool: &str) -> Result<(), CommandError> {
     let workers = service.pool(pool).workers().await;
     let workers = workers.map_err(failed("PoolAdmin.workers"))?;
-    let line = |worker: &cluster_api::WorkerInfo| format!("{}\n", worker.name);
-    print(&workers.iter().map(line).collect::<String>())
+    let names: Vec<String> = workers.into_iter().map(|worker| worker.name).collect();
+    print(&lines(&names))
+}
+
+fn lines(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
 }
 
 async fn whole_pool(service: &Service, name: String, format: Format) -> Result<(), CommandError> {
     let pool = service.pool(&name);
-    let shown = pool.show().await.map_err(failed("PoolAdmin.show"))?;
-    let shown = shown.trim().to_owned();
+    let state = pool.show().await.map_err(failed("PoolAdmin.show"))?;
     let (workers, queue) = state::pool(&pool).await?;
-    let running = || match queue {
-        Some(_) => format!("{shown}\n{}", running(&workers)),
-        // A scheduler that cannot tell.
-        None => format!("{shown}\n"),
+    let pool = Pool {
+        pool: name,
+        text: without_running(&state).trim().to_owned(),
+        workers,
+        queue,
     };
-    match format {
-        Format::Text => print(&running()),
-        Format::Json => format.print(String::new, || Pool {
-            pool: name,
-            text: shown,
-            workers,
-            queue,
-        }),
-    }
+    let text = || match pool.queue {
+        Some(_) => format!("{}\n{}", pool.text, running(&pool.workers)),
+        // A scheduler that cannot tell.
+        None => format!("{}\n", pool.text),
+    };
+    format.print(text, || &pool)
 }
 
 async fn one_worker(
@@ -99,20 +95,25 @@ async fn one_worker(
 ) -> Result<(), CommandError> {
     let (workers, _) = state::pool(&service.pool(&pool)).await?;
     let worker = workers.into_iter().find(|worker| worker.name == name);
-    let state = match &worker {
+    let answer = OneWorker { pool, worker };
+    let state = match &answer.worker {
         Some(worker) if worker.paused => "Paused",
         Some(_) => "Running",
         None => "Not found",
     };
-    let text = || match (&worker, terse) {
+    let text = || match (&answer.worker, terse) {
         (_, true) => format!("{state}\n"),
         (Some(worker), false) => format!("{name}: {state}\n{}", details(worker)),
         (None, false) => format!("{name}: {state}\n"),
     };
-    match format {
-        Format::Text => print(&text()),
-        Format::Json => format.print(String::new, || OneWorker { pool, worker }),
-    }
+    format.print(text, || &answer)
+}
+
+/// Returns the scheduler's state without its own list of running jobs, which is for other admins: [`running`] says more.
+fn without_running(state: &str) -> &str {
+    state
+        .split_once("\nrunning:\n")
+        .map_or(state, |(before, _)| before)
 }
 
 /// Returns what all workers run, as a section below those of the scheduler.
