@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::RpcError;
 use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
@@ -26,6 +27,7 @@ pub(crate) struct Cluster {
     clock: Clock,
     auth: Auth,
     public: Address,
+    update_timeout: Duration,
 }
 
 /// Why a client could not be added.
@@ -50,6 +52,7 @@ impl Cluster {
         clock: Clock,
         auth: Auth,
         public: Address,
+        update_timeout: Duration,
     ) -> Rc<Self> {
         let Saved {
             sturdy_refs,
@@ -81,6 +84,7 @@ impl Cluster {
             clock,
             auth,
             public,
+            update_timeout,
         })
     }
 
@@ -90,6 +94,11 @@ impl Cluster {
 
     pub(crate) fn pool(&self, name: &str) -> Option<&Rc<Reactor>> {
         self.pools.get(name)
+    }
+
+    /// Returns how long an updated worker may take to come back.
+    pub(crate) fn update_timeout(&self) -> Duration {
+        self.update_timeout
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {

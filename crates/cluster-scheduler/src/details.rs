@@ -156,7 +156,7 @@ impl fmt::Display for Text<'_> {
                 heading = "";
             }
         }
-        let mut heading = "not answering:\n";
+        let mut heading = "not answering (given no jobs until they do):\n";
         for (name, worker) in connected() {
             if worker.inactive.contains(&InactiveReason::NotAnswering) {
                 let age = Elapsed(worker.silent_for);
@@ -180,5 +180,90 @@ impl fmt::Display for Elapsed {
             3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
             _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn worker(name: &str, connected: ConnectedWorker) -> WorkerDetails {
+        WorkerDetails {
+            name: name.to_owned(),
+            paused: false,
+            registrations: 1,
+            presence: Presence::Connected(connected),
+        }
+    }
+
+    fn busy(jobs: &[(u64, &str, bool, u64)], silent: u64) -> ConnectedWorker {
+        let jobs = jobs.iter().map(|&(ticket, hint, urgent, age)| RunningJob {
+            ticket,
+            client: "alice".to_owned(),
+            cache_hint: hint.to_owned(),
+            urgent,
+            running_for: Duration::from_secs(age),
+        });
+        ConnectedWorker {
+            registered_for: Duration::ZERO,
+            address: "10.0.0.7:4711".to_owned(),
+            capacity: 1,
+            inactive: match silent {
+                0..30 => Vec::new(),
+                _ => vec![InactiveReason::AdminPause, InactiveReason::NotAnswering],
+            },
+            silent_for: Duration::from_secs(silent),
+            queued: 0,
+            workload: Duration::ZERO,
+            finished: 0,
+            running: jobs.collect(),
+        }
+    }
+
+    fn text(workers: Vec<WorkerDetails>) -> String {
+        let details = PoolDetails {
+            workers,
+            backlog: 0,
+            oldest_wait: Duration::ZERO,
+            clients: Vec::new(),
+        };
+        Text(&details).to_string()
+    }
+
+    #[test]
+    fn what_runs_and_who_does_not_answer() {
+        let jobs = [
+            (7, "", false, 59),
+            (8, "git\n\u{1b}[31m", true, 61),
+            (9, "b", false, 7_260),
+        ];
+        let left = WorkerDetails {
+            presence: Presence::Left(Duration::ZERO),
+            ..worker("w3", busy(&[], 0))
+        };
+        let text = text(vec![
+            worker("w1", busy(&jobs, 29)),
+            worker("w2", busy(&[(6, "b", false, 90_000)], 45)),
+            left,
+            worker("w4", busy(&[], 600)),
+        ]);
+        expect![[r#"
+            running:
+              w1: alice:(no cache hint) for 59s (ticket 7)
+              w1: alice:git\n\u{1b}[31m for 1m01s (ticket 8, urgent)
+              w1: alice:b for 2h01m (ticket 9)
+              w2: alice:b for 1d01h (ticket 6)
+            not answering (given no jobs until they do):
+              w2: for 45s, at 10.0.0.7:4711
+              w4: for 10m00s, at 10.0.0.7:4711
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn nothing_is_added_when_nothing_runs() {
+        assert_eq!(text(vec![worker("w1", busy(&[], 3))]), "");
     }
 }

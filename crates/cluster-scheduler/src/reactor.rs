@@ -21,7 +21,7 @@ use std::rc::{Rc, Weak};
 use cluster_api::{PoolDetails, RpcError, Worker};
 use pool::{
     Capacity, ClientId, Decision, Disconnected, Effect, ForgetError, InactiveReason, NameTaken,
-    Pool, PopId, Rate, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+    Pool, PopId, Rate, Stats, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
 };
 use tokio::sync::{Notify, watch};
 use vat::Peer;
@@ -419,6 +419,11 @@ impl Reactor {
         let state = self.state.borrow();
         let id = state.pool.registration(name)?;
         Some((id, state.workers.get(id)?.worker.clone()))
+    }
+
+    /// Returns the pool in numbers.
+    pub(crate) fn stats(&self) -> Stats {
+        self.state.borrow().pool.stats()
     }
 
     /// Returns the numbers for metrics.

@@ -109,15 +109,15 @@ impl Roster {
         self.registered.get(&id)
     }
 
-    pub(crate) fn pulse(&mut self, id: WorkerId) -> Option<&mut Pulse> {
-        Some(&mut self.registered.get_mut(&id)?.pulse)
+    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Registered> {
+        self.registered.get_mut(&id)
     }
 
     /// Has a task watch over a worker for as long as it is registered.
     pub(crate) fn watch(&mut self, id: WorkerId, task: JoinHandle<()>) {
         let watch = Watch(task);
-        if let Some(pulse) = self.pulse(id) {
-            pulse.watch = Some(watch);
+        if let Some(registered) = self.get_mut(id) {
+            registered.pulse.watch = Some(watch);
         }
     }
 
@@ -127,7 +127,7 @@ impl Roster {
 
     /// A job has ended that was taken in this registration, which may have ended before.
     pub(crate) fn job_ended(&mut self, id: WorkerId) {
-        if let Some(registered) = self.registered.get_mut(&id) {
+        if let Some(registered) = self.get_mut(id) {
             registered.finished += 1;
         }
     }

@@ -2,6 +2,7 @@
 //! what is on disk, then what others can see.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::future;
 use std::io;
 use std::net::SocketAddr;
@@ -39,6 +40,35 @@ pub struct Scheduler {
     stop: Notify,
     /// Kept until the end, so that nobody else uses the database.
     _state_dir: StateDir,
+}
+
+/// A scheduler in a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// How many pools there are.
+    pub pools: usize,
+    /// How many workers are connected.
+    pub workers: usize,
+    /// How many jobs they run.
+    pub running: usize,
+    /// How many jobs wait.
+    pub queued: usize,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            pools,
+            workers,
+            running,
+            queued,
+        } = *self;
+        let of =
+            |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (pools, workers, running) =
+            (of(pools, "pool"), of(workers, "worker"), of(running, "job"));
+        write!(f, "{pools}, {workers}, {running} running, {queued} queued")
+    }
 }
 
 /// The metrics, if anybody is to see them.
@@ -111,6 +141,7 @@ impl Scheduler {
             pools,
             default_clients,
             metrics,
+            update_timeout,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -136,7 +167,7 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
-        let cluster = Cluster::new(pools, saved, writer, clock, auth, public);
+        let cluster = Cluster::new(pools, saved, writer, clock, auth, public, update_timeout);
         let security = if transport == Transport::Tls {
             "(encrypted)"
         } else {
@@ -216,6 +247,22 @@ impl Scheduler {
     /// Ends [`Scheduler::run`], also if it is called only later.
     pub fn shutdown(&self) {
         self.stop.notify_one();
+    }
+
+    /// Returns what a person who looks after it wants to know in one line.
+    pub fn status(&self) -> Status {
+        let mut status = Status::default();
+        for pool in self.cluster.pools().values() {
+            let stats = pool.stats();
+            status.pools += 1;
+            status.workers += stats.connected;
+            status.queued += stats.backlog.high + stats.backlog.low;
+            for worker in &stats.workers {
+                status.queued += worker.queued.high + worker.queued.low;
+                status.running += worker.running;
+            }
+        }
+        status
     }
 
     /// Returns the cap files that were written, in the order in which they were.

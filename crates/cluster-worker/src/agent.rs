@@ -4,7 +4,6 @@
 mod tests;
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,13 +22,15 @@ use crate::config::WorkerConfig;
 use crate::executor::{fit, unfit};
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
-use crate::metrics::{self, BuilderStats, Stats};
+use crate::machine::Machine;
+use crate::metrics::{self, BuilderStats, Reading, Stats};
 use crate::outcome::JobError;
 use crate::process::printable;
 use crate::running::Running;
 use crate::scrape::{MetricsUrl, scrape};
-use crate::update::{CONTAINER_MARK, Updater};
+use crate::update::{UpdateError, Updater, container_id};
 use crate::uplink::{Connection, Uplink};
+use crate::vitals::Link;
 
 /// How long to wait after pruning did not help, before pruning again.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
@@ -68,6 +69,7 @@ pub(crate) struct Agent {
     pub(crate) runner: JobRunner,
     pub(crate) log_dir: LogDir,
     pub(crate) stats: Rc<Stats>,
+    pub(crate) machine: Machine,
     /// What OBuilder tells of itself, if this worker has it.
     pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
@@ -85,16 +87,18 @@ pub(crate) struct Agent {
 pub(crate) struct Surroundings {
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
-    /// A file that exists if this is a container.
-    pub(crate) container_mark: PathBuf,
+    /// The id of the container that this is, if it is one.
+    pub(crate) container: Option<String>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
+        // Where this cannot be read there are no containers.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
             reconnect_interval: Backoff::INTERVAL,
             update_pause: UPDATE_PAUSE,
-            container_mark: CONTAINER_MARK.into(),
+            container: container_id(&mounts).map(str::to_owned),
         }
     }
 }
@@ -120,11 +124,13 @@ impl Agent {
     async fn stay_connected(self: &Rc<Self>, uplink: &dyn Uplink) -> Exit {
         let mut backoff = Backoff::new(self.reconnect_interval);
         backoff.next_attempt(Instant::now());
+        self.config.vitals.set_link(Link::Away);
         loop {
             let reason = match self.work(uplink).await {
                 Ended::Exit(exit) => return exit,
                 Ended::Lost(reason) => reason,
             };
+            self.config.vitals.set_link(Link::Away);
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "Lost connection to scheduler ({}). Will retry in {:.1}s...",
@@ -166,6 +172,7 @@ impl Agent {
                 return error.to_string();
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
+            self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&queue);
             tokio::select! {
                 reason = self.mind_fitness(&activity) => reason,
@@ -188,14 +195,14 @@ impl Agent {
 
     /// Takes jobs until that fails. Returns why it did.
     async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>) -> String {
-        let capacity = self.config.capacity.value().unsigned_abs();
+        let capacity = self.capacity();
         loop {
             if self.running.in_use() >= capacity {
                 tracing::info!(
                     "At capacity. Waiting for a build to finish before requesting more..."
                 );
-                self.running.below(capacity).await;
             }
+            self.running.room(capacity).await;
             if let Err(error) = self.ensure_room(activity).await {
                 return error.to_string();
             }
@@ -222,23 +229,28 @@ impl Agent {
         }
     }
 
+    fn capacity(&self) -> u32 {
+        self.config.capacity.value().unsigned_abs()
+    }
+
     /// Starts a job, which goes on by itself.
     fn start(self: &Rc<Self>, job: Rc<ServedJob>, description: Result<Description, JobError>) {
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
         // The number tells jobs apart that run at once and have the same hint.
         let number = self.stats.jobs_accepted.get() + 1;
+        let weight = self.config.job_weights.of(hint, self.capacity());
         let hint = shown_hint(hint);
         let span = tracing::info_span!("job", number, %hint);
-        let weight = description.as_ref().map_or(1, self.config.job_weight);
         span.in_scope(|| {
             tracing::info!("Cache_hint {hint}");
             tracing::info!("Job weight {weight}");
         });
         self.stats.jobs_accepted.set(number);
-        let slot = self.running.start(weight, job.cancel_wish().clone());
+        let cancel = job.cancel_wish().clone();
+        let mut slot = self.running.add(weight, self.capacity(), cancel);
         let agent = Rc::clone(self);
         let running = async move {
-            agent.runner.run(&job, description).await;
+            agent.runner.run(&job, description, &mut slot).await;
             drop(slot);
         };
         tokio::task::spawn_local(running.instrument(span));
@@ -364,14 +376,20 @@ impl ServeWorker for WorkerObject {
     async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
         let agent = &self.agent;
         match source {
-            MetricsSource::Agent => Ok(Metric {
-                content_type: metrics::CONTENT_TYPE.to_owned(),
-                data: agent.stats.text(
-                    agent.running.in_use(),
-                    metrics::cpu_time(),
-                    agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
-                ),
-            }),
+            MetricsSource::Agent => {
+                let machine = agent.machine.read(&agent.runner.executors).await;
+                let reading = Reading {
+                    load: agent.running.load(),
+                    capacity: agent.capacity(),
+                    builder: agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
+                    machine,
+                    cpu: metrics::cpu_time(),
+                };
+                Ok(Metric {
+                    content_type: metrics::CONTENT_TYPE.to_owned(),
+                    data: agent.stats.text(&reading),
+                })
+            }
             MetricsSource::Host => {
                 let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;
                 metric.map_err(|error| RpcError::failed(error.to_string()))
@@ -382,16 +400,13 @@ impl ServeWorker for WorkerObject {
     async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
         let agent = &self.agent;
         tracing::info!("Self-update requested.");
-        let update = agent.updater.fetch().await.map_err(RpcError::failed)?;
+        let failed = |error: UpdateError| RpcError::failed(error.to_string());
+        let update = agent.updater.fetch().await.map_err(failed)?;
         tracing::info!("Waiting for all existing jobs to complete.");
         agent.running.idle().await;
         tokio::time::sleep(agent.update_pause).await;
         tracing::info!("All jobs finished. Updating...");
-        agent
-            .updater
-            .apply(&update)
-            .await
-            .map_err(RpcError::failed)?;
+        agent.updater.apply(&update).await.map_err(failed)?;
         tokio::time::sleep(agent.update_pause).await;
         agent.end(Exit::Updated);
         // The end of the connection is the answer.

@@ -14,6 +14,7 @@ use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, Outcome};
 use crate::process::printable;
+use crate::running::Slot;
 use crate::source::{SourceError, SourceRequest, Sources};
 
 /// A job as its client and the scheduler see it. It exists before it is known what the job is.
@@ -102,10 +103,15 @@ pub(crate) struct JobRunner {
 }
 
 impl JobRunner {
-    /// Runs a job to its end. `description` may be an error, which is the job's.
-    pub(crate) async fn run(&self, job: &ServedJob, description: Result<Description, JobError>) {
+    /// Runs a job to its end, once there is room for it in `slot`. `description` may be an error, which is the job's.
+    pub(crate) async fn run(
+        &self,
+        job: &ServedJob,
+        description: Result<Description, JobError>,
+        slot: &mut Slot,
+    ) {
         let started = Instant::now();
-        let attempt = self.attempt(job, description);
+        let attempt = self.attempt(job, description, slot);
         // A defect in what runs one job is no reason to end the others.
         let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Ok(output)) => Outcome::Succeeded(output),
@@ -123,6 +129,7 @@ impl JobRunner {
         &self,
         job: &ServedJob,
         description: Result<Description, JobError>,
+        slot: &mut Slot,
     ) -> Result<String, JobError> {
         let ServedJob {
             log,
@@ -137,6 +144,15 @@ impl JobRunner {
         announce(&description);
         let executor = self.executors.of(&description.action);
         executor.admit(&description)?;
+        if let Some(obstacle) = slot.obstacle() {
+            tracing::info!("{obstacle}");
+            log.line(obstacle)?;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(JobError::Cancelled),
+            () = slot.take() => {}
+        }
         let request = SourceRequest::of(&description, wants_git(&description.action))?;
         let source = self
             .sources

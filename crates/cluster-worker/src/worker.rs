@@ -13,15 +13,17 @@ use vat::SturdyRef;
 use crate::agent::{Agent, Exit, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{
-    BuilderThread, CustomExecutor, DockerExecutor, Executors, OBuilderExecutor, OBuilderRefusal,
+    BuilderThread, CustomJobs, DockerExecutor, Executors, OBuilderConfig, OBuilderExecutor,
+    OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
 use crate::log::LogDir;
+use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
 use crate::process::Processes;
 use crate::running::Running;
 use crate::source::Sources;
-use crate::update::Updater;
+use crate::update::{UpdateMethod, Updater};
 use crate::uplink::{Network, Uplink};
 
 /// Why a worker could not start.
@@ -166,12 +168,26 @@ impl Parts {
         );
         Executors {
             docker: Rc::new(docker),
-            obuilder: match builder {
-                Some(builder) => Rc::new(OBuilderExecutor::new(builder)),
-                None => Rc::new(OBuilderRefusal),
+            obuilder: match (builder, &config.obuilder) {
+                (Some(builder), Some(OBuilderConfig { setup, .. })) => {
+                    let store = setup.store.place().path().to_owned();
+                    Rc::new(OBuilderExecutor::new(builder, store))
+                }
+                (None, _) | (_, None) => Rc::new(OBuilderRefusal),
             },
-            custom: Rc::new(CustomExecutor),
+            custom: Rc::new(self.custom_jobs()),
         }
+    }
+
+    pub(crate) fn custom_jobs(&self) -> CustomJobs {
+        let WorkerConfig {
+            state_dir,
+            environment,
+            custom,
+            ..
+        } = &self.config;
+        let tools = Tools::new(state_dir, environment.clone(), self.processes.clone());
+        CustomJobs::new(custom.clone(), tools)
     }
 
     pub(crate) fn agent(
@@ -191,15 +207,21 @@ impl Parts {
         let Surroundings {
             reconnect_interval,
             update_pause,
-            container_mark,
+            container,
         } = surroundings;
+        let replaceable = match config.update {
+            UpdateMethod::Auto => container,
+            UpdateMethod::Restart => None,
+        };
         let updater = Updater::new(
             config.docker.command.clone(),
             config.environment.clone(),
             processes,
-            container_mark,
+            replaceable,
         );
         let name = config.name.to_string();
+        let machine = Machine::new(config.state_dir.clone());
+        let running = Running::counted_in(config.vitals.load.clone());
         let runner = JobRunner {
             name,
             sources,
@@ -211,9 +233,10 @@ impl Parts {
             runner,
             log_dir,
             stats,
+            machine,
             builder_stats,
             updater,
-            running: Running::default(),
+            running,
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,

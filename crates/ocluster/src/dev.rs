@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
 use vat::Address;
 
@@ -11,6 +13,7 @@ use crate::capability_args::CapFile;
 use crate::error::CommandError;
 use crate::obuilder_args::OBuilderArgs;
 use crate::program::print;
+use crate::service_manager::ServiceManager;
 use crate::signals::Interrupts;
 use crate::worker::{self, DockerArgs};
 
@@ -63,9 +66,10 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         )
     };
     let mut serving = std::pin::pin!(scheduler.run());
+    let nobody = ServiceManager::none();
     let outcome = tokio::select! {
         () = &mut serving => return Err(CommandError::failed("the scheduler has ended")),
-        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts) => ended.map(drop),
+        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, &nobody) => ended.map(drop),
     };
     scheduler.shutdown();
     serving.await;
@@ -88,6 +92,7 @@ impl Args {
             pools: BTreeSet::from([self.pool.clone()]),
             default_clients: Vec::new(),
             metrics: None,
+            update_timeout: DEFAULT_UPDATE_TIMEOUT,
         }
     }
 

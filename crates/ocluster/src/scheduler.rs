@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
@@ -11,11 +12,16 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use vat::Address;
 
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::program;
+use crate::service_manager::ServiceManager;
 use crate::signals::Interrupts;
 
 const NAME: &str = "ocluster-scheduler";
+
+/// How long it may take to save what is to be remembered: a slow disk is given time.
+const TIME_TO_SAVE: Duration = Duration::from_secs(60);
 
 /// Runs `ocluster-scheduler`.
 pub fn main() -> ExitCode {
@@ -57,6 +63,11 @@ pub struct Args {
     /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
+    /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    update_timeout: u32,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -112,6 +123,7 @@ impl TryFrom<Args> for SchedulerConfig {
             pools,
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
+            update_timeout: Duration::from_secs(args.update_timeout.into()),
         })
     }
 }
@@ -140,15 +152,21 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
         .await
         .map_err(CommandError::caused)?;
+    let manager = ServiceManager::from_env();
+    manager.ready(&scheduler.status().to_string());
+    health.start();
     let mut running = std::pin::pin!(scheduler.run());
     tokio::select! {
         () = &mut running => return Ok(()),
+        never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
         _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
     }
+    manager.stopping(TIME_TO_SAVE, "saving what is to be remembered");
     scheduler.shutdown();
     tokio::select! {
         () = running => Ok(()),

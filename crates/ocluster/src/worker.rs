@@ -5,23 +5,29 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, DockerConfig, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
-    WorkerConfig, WorkerName,
+    Capacity, CustomCommand, CustomExecutors, DockerConfig, Environment, Exit, Gigabytes,
+    JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::obuilder_args::OBuilderArgs;
 use crate::program;
+use crate::service_manager::ServiceManager;
 use crate::signals::Interrupts;
 
 const NAME: &str = "ocluster-worker";
+
+/// How long a worker may take to end: its jobs get less to stop, and its builder has something left for cleaning up.
+const TIME_TO_END: Duration = Duration::from_secs(90);
 
 /// Runs `ocluster-worker`.
 pub fn main() -> ExitCode {
@@ -57,12 +63,24 @@ pub struct Args {
     docker: DockerArgs,
     #[command(flatten)]
     obuilder: OBuilderArgs,
+    /// Run custom jobs of a kind with a program, which reads the payload, works in the job's source and prints its log; may
+    /// be repeated. The words of the command are quoted as for a shell, but there is none
+    #[arg(long, value_name = "KIND=COMMAND")]
+    custom: Vec<CustomCommand>,
+    /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
+    #[arg(long = "job-weight", value_name = "REGEX=N")]
+    job_weights: Vec<JobWeight>,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
+    /// How to change to a newer version when told to by ocluster-admin update
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    update: Update,
     /// Metrics to pass on to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -152,10 +170,33 @@ impl From<Pull> for PullPolicy {
     }
 }
 
+/// How a worker changes to a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Update {
+    /// By way of its Docker swarm, if there is one.
+    #[value(
+        help = "a service of a Docker swarm gets the newest image that has the same tag; anything else ends as with restart"
+    )]
+    Auto,
+    /// By ending.
+    #[value(help = "end with exit code 1, to be started again by whatever started it")]
+    Restart,
+}
+
+impl From<Update> for UpdateMethod {
+    fn from(update: Update) -> Self {
+        match update {
+            Update::Auto => Self::Auto,
+            Update::Restart => Self::Restart,
+        }
+    }
+}
+
 impl Args {
     fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
         let (cap, positionals) = self.connect.split(self.positionals)?;
         positionals.finish()?;
+        let environment = environment();
         let config = WorkerConfig {
             capacity: self.capacity,
             allow_push: self
@@ -165,12 +206,28 @@ impl Args {
                 .collect(),
             docker: self.docker.into(),
             obuilder: self.obuilder.config()?,
+            custom: custom_executors(self.custom, &environment)?,
+            job_weights: self.job_weights.into_iter().collect(),
             log_limit: u64::from(self.log_limit) << 20,
+            update: self.update.into(),
             additional_metrics: by_name(self.additional_metrics)?,
-            ..WorkerConfig::new(self.name, self.state_dir, environment())
+            ..WorkerConfig::new(self.name, self.state_dir, environment)
         };
         Ok((config, cap))
     }
+}
+
+/// Returns what runs custom jobs, by kind.
+fn custom_executors(
+    commands: Vec<CustomCommand>,
+    environment: &Environment,
+) -> Result<CustomExecutors, CommandError> {
+    let mut kinds = CustomExecutors::default();
+    for command in commands {
+        let added = kinds.add_command(command, environment);
+        added.map_err(|error| CommandError::usage(format_args!("option '--custom': {error}")))?;
+    }
+    Ok(kinds)
 }
 
 /// Returns what of our environment the programs that a worker runs may see.
@@ -181,9 +238,22 @@ pub(crate) fn environment() -> Environment {
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    args.health.clone().start();
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
-    match run_until_interrupted(config, scheduler, &mut interrupts).await? {
+    let manager = ServiceManager::from_env();
+    let (vitals, capacity) = (config.vitals.clone(), config.capacity);
+    let told = async {
+        // A scheduler that is away is no reason to start us again.
+        vitals.started().await;
+        manager.ready(&vitals.status(capacity));
+        manager.keep_informed(|| vitals.status(capacity)).await
+    };
+    let exit = tokio::select! {
+        exit = run_until_interrupted(config, scheduler, &mut interrupts, &manager) => exit?,
+        never = told => match never {},
+    };
+    match exit {
         Exit::Shutdown => Ok(()),
         // Upstream's worker ends with code 1 after an update, so that its supervisor starts the new version.
         Exit::Updated => Err(CommandError::already_reported()),
@@ -195,6 +265,7 @@ pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
+    manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
@@ -207,6 +278,7 @@ pub(crate) async fn run_until_interrupted(
         first = interrupts.next() => first,
     };
     tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
+    manager.stopping(TIME_TO_END, "cancelling all jobs");
     // It has ended by itself if it does not listen any more.
     let _ = stop.send(());
     tokio::select! {

@@ -7,7 +7,6 @@ mod held;
 mod program;
 mod site;
 mod submit;
-mod swarm;
 
 pub use held::{Held, wait_until_gone};
 pub use program::{Running, Said};

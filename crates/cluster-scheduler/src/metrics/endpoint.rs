@@ -9,10 +9,10 @@ use hyper::{Method, Response, StatusCode};
 use pool::WorkerName;
 use vat::Counters;
 
-use super::page;
 use super::report::Report;
 use super::route::{Route, Source};
 use super::stalls::Stalls;
+use super::{discovery, page};
 use crate::cluster::Cluster;
 
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
@@ -50,7 +50,8 @@ impl Endpoint {
         self.stalls.watch().await;
     }
 
-    pub(crate) async fn answer(&self, method: &Method, path: &str) -> Response<String> {
+    /// `host` is the address by which whoever asks has reached us.
+    pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<String> {
         let route = Route::of(path).filter(|_| *method == Method::GET);
         match route {
             Some(Route::Scheduler) => {
@@ -62,6 +63,10 @@ impl Endpoint {
                 worker,
                 source,
             }) => self.worker(&pool, &worker, &source).await,
+            Some(Route::Discovery(source)) => found(
+                HeaderValue::from_static("application/json"),
+                discovery::targets(&self.cluster, host, &source),
+            ),
             Some(Route::Alive) => plain(StatusCode::OK, "ok\n"),
             Some(Route::Ready) => self.readiness(),
             None => plain(StatusCode::BAD_REQUEST, "Error: Bad request"),

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::header::HOST;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -59,7 +60,7 @@ impl HttpServer {
             tokio::select! {
                 accepted = self.listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn_local(serve_one(stream, Rc::clone(&endpoint)));
+                        connections.spawn_local(serve_one(stream, Rc::clone(&endpoint), self.address));
                     }
                     Err(error) => {
                         tracing::warn!(target: "scheduler", "Cannot accept connections at {}: {error}", self.address);
@@ -72,12 +73,17 @@ impl HttpServer {
     }
 }
 
-async fn serve_one(stream: TcpStream, endpoint: Rc<Endpoint>) {
+async fn serve_one(stream: TcpStream, endpoint: Rc<Endpoint>, address: SocketAddr) {
     let answer = service_fn(|request: Request<Incoming>| {
         let endpoint = Rc::clone(&endpoint);
         async move {
+            let host = request
+                .headers()
+                .get(HOST)
+                .and_then(|host| host.to_str().ok());
+            let host = host.map_or_else(|| address.to_string(), str::to_owned);
             let response: Response<String> = endpoint
-                .answer(request.method(), request.uri().path())
+                .answer(request.method(), request.uri().path(), &host)
                 .await;
             Ok::<_, Infallible>(response)
         }

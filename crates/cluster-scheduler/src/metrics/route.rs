@@ -14,6 +14,8 @@ pub(crate) enum Route {
         worker: String,
         source: Source,
     },
+    /// Where such a page of each worker is, for Prometheus to find; `metrics`, say.
+    Discovery(String),
     /// Whether the process is alive.
     Alive,
     /// Whether it can do its work.
@@ -44,6 +46,7 @@ impl Route {
             ["metrics"] => Some(Self::Scheduler),
             ["healthz"] => Some(Self::Alive),
             ["readyz"] => Some(Self::Ready),
+            ["sd", source] => Some(Self::Discovery(source.to_owned())),
             ["pool", pool, "worker", worker, source] => Some(Self::Worker {
                 pool: pool.to_owned(),
                 worker: worker.to_owned(),
@@ -88,7 +91,10 @@ mod tests {
             worker("a", "b", host)
         );
         assert_eq!(Route::of("/pool/a/worker/b/raid"), worker("a", "b", other));
+        let discovery = Route::Discovery("host-metrics".to_owned());
+        assert_eq!(Route::of("/sd/host-metrics"), Some(discovery));
         for nothing in [
+            "/sd",
             "/",
             "",
             "/pool/a",

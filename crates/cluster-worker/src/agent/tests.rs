@@ -1,5 +1,7 @@
 //! A worker's life, with a scheduler and an executor that do as the test says.
 
+mod weights;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use vat::{
 
 use super::{Exit, Surroundings};
 use crate::config::WorkerConfig;
-use crate::executor::{CustomExecutor, Executors, OBuilderRefusal, Unfit};
+use crate::executor::{Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
 use crate::process::Environment;
 use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
@@ -31,7 +33,7 @@ fn fast() -> Surroundings {
     Surroundings {
         reconnect_interval: Duration::from_millis(10),
         update_pause: Duration::ZERO,
-        container_mark: "/nosuch".into(),
+        container: None,
     }
 }
 
@@ -63,12 +65,13 @@ impl Cluster {
         let mut config = config(state_dir.path());
         configure(&mut config);
         let builder = Rc::new(MockBuilder::default());
+        let parts = Parts::open(config).unwrap();
         let executors = Executors {
             docker: Rc::<MockBuilder>::clone(&builder),
             obuilder: Rc::new(OBuilderRefusal),
-            custom: Rc::new(CustomExecutor),
+            custom: Rc::new(parts.custom_jobs()),
         };
-        let agent = Parts::open(config).unwrap().agent(executors, None, fast());
+        let agent = parts.agent(executors, None, fast());
         let (shutdown, told) = oneshot::channel::<()>();
         let worker = tokio::task::spawn_local(async move {
             agent.run(&uplink, async { drop(told.await) }).await
@@ -237,29 +240,6 @@ fn builder_capacity() {
             assert!(metrics.data.contains(line), "{}", metrics.data);
         }
         drop((one, two, three, worker));
-        cluster.finish().await;
-    });
-}
-
-#[test]
-fn heavy_jobs_take_more_room() {
-    local(async {
-        let cluster = Cluster::with(|config| {
-            config.capacity = "3".parse().unwrap();
-            config.job_weight = |job| if job.cache_hint == "heavy" { 3 } else { 1 };
-        });
-        let heavy = Description {
-            cache_hint: "heavy".into(),
-            ..build("1")
-        };
-        let job = cluster.scheduler.submit(&heavy).await;
-        cluster.building(1).await;
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(cluster.scheduler.pops(), 0);
-        drop(job);
-        cluster.scheduler.submit(&build("2")).await;
         cluster.finish().await;
     });
 }

@@ -3,6 +3,7 @@
 mod description;
 mod events;
 mod submit;
+mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
 mod waiting;
@@ -47,6 +48,7 @@ enum Command {
     SubmitDocker(submit_docker::Args),
     #[command(name = "submit-obuilder")]
     SubmitOBuilder(submit_obuilder::Args),
+    SubmitCustom(submit_custom::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -54,6 +56,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let request = match args.command {
         Command::SubmitDocker(command) => command.request(&args.connect)?,
         Command::SubmitOBuilder(command) => command.request(&args.connect)?,
+        Command::SubmitCustom(command) => command.request(&args.connect)?,
     };
     submit::run(request, args.output.output).await
 }

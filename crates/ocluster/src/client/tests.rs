@@ -39,6 +39,7 @@ impl Files {
         match args.command {
             Command::SubmitDocker(command) => command.request(&args.connect),
             Command::SubmitOBuilder(command) => command.request(&args.connect),
+            Command::SubmitCustom(command) => command.request(&args.connect),
         }
     }
 

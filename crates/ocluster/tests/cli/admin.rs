@@ -336,8 +336,6 @@ fn show_says_what_workers_run() {
             disconnected:
             clients: submission(1)+10m
             running:
-              w1: submission:tutorial for 0s (ticket 1)
-            running:
               WORKER  TICKET  CLIENT      FOR  CACHE HINT
               w1      1       submission  0s   tutorial
         "#]],
@@ -611,6 +609,27 @@ fn updating_a_pool_begins_with_one_worker() {
           w3
     "#]]
     .assert_eq(&update.wait().success().transcript());
+}
+
+#[test]
+fn a_first_worker_that_does_not_come_back_ends_the_update() {
+    let mut cluster = Cluster::start_with("--update-timeout=1");
+    let w1 = cluster.worker("w1");
+    let w2 = cluster.worker("w2");
+    let update = cluster
+        .place
+        .start("ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64");
+    assert_eq!(w1.wait().code(), 1);
+    expect![[r#"
+        $ ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64
+        Testing update on first worker in pool: "w1"
+        w1: Restarting
+        Failed: Timeout waiting for worker to reconnect!
+        2> Hint: no other worker was touched. Find out on the machine of "w1" what is wrong with its new version, then update again
+        [exit code 1]
+    "#]].assert_eq(&update.wait().transcript());
+    cluster.shows("w2 (0): [] (0 running)");
+    assert!(!w2.stderr().contains("Self-update requested"));
 }
 
 #[test]

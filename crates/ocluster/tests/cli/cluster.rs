@@ -11,8 +11,6 @@ const FAKE_DOCKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 case "$1" in
   build) ;;
-  # In a container, a worker that updates itself asks for the digest of its new image.
-  image) echo ocurrent/ocluster-worker@sha256:4567; exit 0 ;;
   *) exit 0 ;;
 esac
 shift
@@ -43,10 +41,15 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a scheduler with the readme's pools.
     pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// Starts a scheduler with the readme's pools, and more options.
+    pub(crate) fn start_with(options: &str) -> Self {
         let place = Place::new();
         install_fake_docker(&place);
         std::fs::create_dir(place.path().join("capnp-secrets")).expect("made the directory");
-        let scheduler = start_scheduler(&place);
+        let scheduler = start_scheduler(&place, options);
         Self { place, scheduler }
     }
 
@@ -117,11 +120,11 @@ pub(crate) fn install_fake_docker(place: &Place) {
     }
 }
 
-fn start_scheduler(place: &Place) -> Running {
-    let mut scheduler = place.start(
+fn start_scheduler(place: &Place, options: &str) -> Running {
+    let mut scheduler = place.start(&format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \
-         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64",
-    );
+         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64 {options}",
+    ));
     scheduler.wait_for("pool-linux-x86_64.cap");
     scheduler
 }

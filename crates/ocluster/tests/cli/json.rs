@@ -136,6 +136,10 @@ fn of_the_client() {
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool={POOL} --local-file a.spec"
     )));
+    told.add(&cluster.place.run(&format!(
+        "ocluster-client submit-custom -c ./capnp-secrets/submission.cap --output=json \
+         --pool={POOL} --kind=shell"
+    )));
     told.add(&cluster.place.run(
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool=nowhere --local-file a.spec",
@@ -144,9 +148,14 @@ fn of_the_client() {
 }
 
 #[test]
-fn of_bench() {
+fn of_the_tools() {
     let cluster = Cluster::start();
     let mut told = Transcript::default();
+    told.add(
+        &cluster
+            .place
+            .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
+    );
     told.add(&cluster.place.run(&format!(
         "ocluster bench idle --submission ./capnp-secrets/submission.cap \
          --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"

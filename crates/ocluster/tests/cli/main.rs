@@ -3,6 +3,7 @@
 mod admin;
 mod cluster;
 mod completion;
+mod doctor;
 mod errors;
 mod harness;
 mod help;
