@@ -55,6 +55,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("binutils", &["strip"]),
     package("debootstrap", &["debootstrap"]),
     package("docker-compose", &["docker-compose"]),
+    package("groff-base", &["groff"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
