@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use cluster_api::{Action, Admin, Description, DockerBuild, Dockerfile};
 use cluster_client::{Cluster, Log, LogEvent, Options};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vat::{DialOptions, Dialer, SturdyRef, cap_file};
@@ -78,6 +80,7 @@ impl Site {
                 pools: [FileName::new("pool").unwrap()].into(),
                 default_clients: Vec::new(),
                 metrics: None,
+                update_timeout: DEFAULT_UPDATE_TIMEOUT,
             },
             _directory: directory,
             running: None,
