@@ -143,7 +143,10 @@ impl Site {
 
     /// Returns how many jobs wait at the scheduler.
     pub(crate) async fn waiting(&self) -> usize {
-        self.show().await.matches("submission:").count()
+        let show = self.show().await;
+        // Behind the clients are the jobs that run.
+        let queues = show.split("\nclients:").next().unwrap_or_default();
+        queues.matches("submission:").count()
     }
 
     pub(crate) async fn until_waiting(&self, jobs: usize) {
