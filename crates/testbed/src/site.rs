@@ -30,9 +30,17 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub fn start(rig: &Rig, pools: &[&str]) -> Result<Self> {
+        Self::start_with(rig, pools, &[])
+    }
+
+    /// As [`start`](Self::start), with more options for the scheduler.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(rig: &Rig, pools: &[&str], options: &[&str]) -> Result<Self> {
         Ok(Self {
             rig: rig.clone(),
-            cluster: rig.cluster(pools)?,
+            cluster: rig.cluster_with(pools, options)?,
             outputs: Cell::new(0),
         })
     }
