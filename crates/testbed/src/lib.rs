@@ -4,12 +4,14 @@
 //! as [`Said`], which a test holds against what a user should read. The machines below it are `rig`'s.
 
 mod held;
+mod http;
 mod program;
 mod site;
 mod submit;
 mod swarm;
 
 pub use held::{Held, wait_until_gone};
+pub use http::{get, query};
 pub use program::{Running, Said};
 pub use site::{POOL, Site};
 pub use submit::Submit;
