@@ -56,6 +56,9 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("debootstrap", &["debootstrap"]),
     package("docker-compose", &["docker-compose"]),
     package("groff-base", &["groff"]),
+    package("systemd", &["systemd-analyze"]),
+    package("systemd-container", &["systemd-nspawn"]),
+    package("dpkg-dev", &["dpkg-shlibdeps"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
