@@ -28,6 +28,10 @@ pub(crate) struct Scheduler {
     pub(crate) events: RefCell<Vec<String>>,
     pops: RefCell<VecDeque<Pop>>,
     worker: RefCell<Option<Worker>>,
+    /// A job that it has sent when it hears that the worker wants no more.
+    pub(crate) on_its_way: RefCell<Option<Description>>,
+    /// The job that was made of it.
+    pub(crate) sent: RefCell<Option<Job>>,
     /// How many registrations to refuse.
     pub(crate) refusals: Cell<u32>,
     /// Told of everything.
@@ -129,7 +133,14 @@ impl ServeQueue for WorkerQueue {
     }
 
     async fn set_active(self: Rc<Self>, active: bool) -> Result<(), RpcError> {
-        self.0.note(format!("active: {active}"));
+        let scheduler = &self.0;
+        if !active && let Some(description) = scheduler.on_its_way.take() {
+            let pop = scheduler.pops.borrow_mut().pop_front();
+            let (job, resolver) = pop.expect("the worker has asked for a job");
+            *scheduler.sent.borrow_mut() = Some(job);
+            assert!(resolver.send(Ok(description.encode().unwrap())).is_ok());
+        }
+        scheduler.note(format!("active: {active}"));
         Ok(())
     }
 

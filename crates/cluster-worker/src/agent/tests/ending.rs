@@ -42,11 +42,12 @@ fn a_job_that_was_on_its_way_is_still_done() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         cluster.scheduler.asked().await;
-        let job = cluster.scheduler.submit(&build("example")).await;
-        // Nothing has run since: the worker has not heard of the job.
+        // Sent before the scheduler hears that none is wanted any more.
+        *cluster.scheduler.on_its_way.borrow_mut() = Some(build("example"));
         cluster.tell(MINUTE);
         cluster.building(1).await;
         cluster.builder.finish("example", Ok(String::new()));
+        let job = cluster.scheduler.sent.take().expect("it was sent");
         job.result().await.unwrap();
         drop(job);
         cluster.end(MINUTE).await;
