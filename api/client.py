@@ -1,6 +1,7 @@
 """Submits a Dockerfile to a cluster and shows the log: client.py CAP-FILE POOL DOCKERFILE
 
-Shows how little a client in another language needs; README.md explains what it does and why. Needs pycapnp 2 and the `openssl` program, and schema.capnp beside this file.
+Shows how little a client in another language needs; README.md explains what it does and why. It needs pycapnp 2, the
+`openssl` program, and schema.capnp beside this file.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `codegen`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `deb`, `codegen`.
 
 mod bench;
 mod codegen;
+mod deb;
 mod demo;
 mod project;
 mod suite;
@@ -22,6 +23,8 @@ usage: cargo xtask COMMAND
   test     Run every test, with a real Docker engine, registry and git servers
            (test ARGS: those that `cargo test ARGS` would run, and nothing else)
   bench    Measure OBuilder beside Docker's two builders (takes ten minutes)
+  deb      Make Debian packages of the programs, in target/debian
+           (--for-tests FOLDER: of the programs that the tests use, in that folder)
   codegen  Generate the Rust code for api/*.capnp
 ";
 
@@ -34,6 +37,8 @@ fn main() -> ExitCode {
         ["test"] => suite::run(),
         ["test", ref args @ ..] => suite::run_some(args),
         ["bench"] => bench::run(),
+        ["deb"] => deb::run(),
+        ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
         _ => usage(&words),
     };

@@ -48,7 +48,11 @@ pub(crate) fn build_release_programs() -> Result<PathBuf> {
     if !status.success() {
         bail!("the programs do not build");
     }
+    Ok(target().join("release"))
+}
+
+/// Returns the folder of all that is built.
+pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| root().join("target"));
-    Ok(target.join("release"))
+    target.unwrap_or_else(|| root().join("target"))
 }

@@ -6,6 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use rig::{DEMO_PACKAGES, DOCKER_PACKAGES, Session, Setup, TEST_PACKAGES};
 
+use crate::deb;
 use crate::project::{build_programs, cargo};
 use crate::tally::Tally;
 
@@ -20,6 +21,9 @@ pub(crate) fn run() -> Result<ExitCode> {
     let mut tally = Tally::default();
     let programs = build_programs()?;
     if let Err(missing) = Setup::ensure(&[DEMO_PACKAGES, DOCKER_PACKAGES, TEST_PACKAGES].concat()) {
+        println!("{missing:#}");
+    }
+    if let Err(missing) = deb::ensure_program() {
         println!("{missing:#}");
     }
     check(
@@ -100,7 +104,7 @@ fn run_tests(tally: &mut Tally, programs: std::path::PathBuf, mut tests: Command
         println!("not run: {ROOT_TESTS}: needs root");
         tally.read(&format!("not run: {ROOT_TESTS}: needs root"));
     }
-    let all_passed = run_and_count(tests.envs(env), tally)?;
+    let all_passed = run_and_count(tests.envs(env).env("PATH", deb::search_path()), tally)?;
     // A crashed test program reports nothing, so that must not look like having no failures.
     if !all_passed && tally.failed() == 0 {
         tally.add_check("cargo test", false);

@@ -1,6 +1,6 @@
 //! What all services share: the pools, the clients, and the address that is written into sturdy refs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     auth: Auth,
     public: Address,
     update_timeout: Duration,
+    /// Whether the scheduler is about to end, and takes no more jobs.
+    closing: Cell<bool>,
 }
 
 /// Why a client could not be added.
@@ -85,6 +87,7 @@ impl Cluster {
             auth,
             public,
             update_timeout,
+            closing: Cell::new(false),
         })
     }
 
@@ -188,6 +191,16 @@ impl Cluster {
             OnFile::Client(client) => Some(client.clone()),
             OnFile::Unknown { .. } => None,
         }
+    }
+
+    /// Takes no more jobs from here on.
+    pub(crate) fn stop_accepting(&self) {
+        self.closing.set(true);
+    }
+
+    /// Tells whether jobs are still taken.
+    pub(crate) fn is_accepting(&self) -> bool {
+        !self.closing.get()
     }
 
     /// Returns how writing to the database goes.

@@ -15,6 +15,7 @@ mod cluster;
 mod config;
 pub mod db;
 mod details;
+mod ending;
 mod metrics;
 mod reactor;
 mod roster;

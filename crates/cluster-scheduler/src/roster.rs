@@ -25,6 +25,8 @@ pub(crate) struct Registered {
     /// The connection that it came through.
     pub(crate) peer: Peer,
     pub(crate) since: Time,
+    /// How many jobs it has been given.
+    given: u64,
     /// How many jobs it has ended.
     pub(crate) finished: u64,
     pub(crate) pulse: Pulse,
@@ -89,6 +91,7 @@ impl Roster {
             worker,
             peer,
             since: now,
+            given: 0,
             finished: 0,
             pulse: Pulse::default(),
         };
@@ -123,6 +126,14 @@ impl Roster {
 
     pub(crate) fn seen(&self, name: &WorkerName) -> Option<&Seen> {
         self.seen.get(name)
+    }
+
+    /// A job is given to a worker. Returns the how manyth that is in this registration: the worker counts as we do.
+    pub(crate) fn job_given(&mut self, id: WorkerId) -> u64 {
+        self.registered.get_mut(&id).map_or(0, |registered| {
+            registered.given += 1;
+            registered.given
+        })
     }
 
     /// A job has ended that was taken in this registration, which may have ended before.

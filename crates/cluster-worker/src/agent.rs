@@ -1,5 +1,7 @@
 //! The worker's loop: is there room? take a job, run it, again; and all of that anew when the connection is lost.
 
+mod ending;
+
 #[cfg(test)]
 mod tests;
 
@@ -38,14 +40,11 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How often to look, in the meantime, whether somebody else has made room.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long jobs may take to stop when the worker is to end.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
-
-/// How long a connection is kept after the last job has ended, for its result and the end of its log to be sent.
-const FAREWELL: Duration = Duration::from_millis(200);
-
 /// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
+
+pub use self::ending::Ending;
+pub(crate) use self::ending::Intake;
 
 /// Why a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +73,7 @@ pub(crate) struct Agent {
     pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
     pub(crate) running: Running,
+    pub(crate) intake: Intake,
     /// Set when the worker is to end.
     pub(crate) exit: watch::Sender<Option<Exit>>,
     /// The shortest time between two attempts to connect.
@@ -108,10 +108,13 @@ impl Agent {
     pub(crate) async fn run(
         self: Rc<Self>,
         uplink: &dyn Uplink,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = Ending>,
     ) -> Exit {
         let told = async {
-            shutdown.await;
+            match shutdown.await {
+                Ending::AtOnce => {}
+                Ending::Drain { within } => self.drain(within).await,
+            }
             self.end(Exit::Shutdown);
             std::future::pending().await
         };
@@ -131,6 +134,11 @@ impl Agent {
                 Ended::Lost(reason) => reason,
             };
             self.config.vitals.set_link(Link::Away);
+            if self.intake.is_closing() {
+                // The clients of the jobs that were waited for have gone, and the jobs are about to notice.
+                self.wind_down(Exit::Shutdown).await;
+                return Exit::Shutdown;
+            }
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "Lost connection to scheduler ({}). Will retry in {:.1}s...",
@@ -174,9 +182,13 @@ impl Agent {
             tracing::info!("Registered as {:?}", self.config.name.as_str());
             self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&queue);
+            let _open = self.intake.open();
             tokio::select! {
-                reason = self.mind_fitness(&activity) => reason,
+                // First, so that a job that has come is started before anybody says that none comes any more.
+                biased;
                 reason = self.take_jobs(&activity) => reason,
+                reason = self.mind_fitness(&activity) => reason,
+                reason = self.close_intake(&activity) => reason,
             }
         };
         tokio::select! {
@@ -196,7 +208,12 @@ impl Agent {
     /// Takes jobs until that fails. Returns why it did.
     async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>) -> String {
         let capacity = self.capacity();
+        // The scheduler counts as we do, so that a job is found in both logs.
+        let mut nth = 0;
         loop {
+            if self.intake.is_closing() {
+                return std::future::pending().await;
+            }
             if self.running.in_use() >= capacity {
                 tracing::info!(
                     "At capacity. Waiting for a build to finish before requesting more..."
@@ -225,7 +242,8 @@ impl Agent {
                 }
                 Err(PopError::NoJob(error)) => return error.to_string(),
             };
-            self.start(job, description);
+            nth += 1;
+            self.start(nth, job, description);
         }
     }
 
@@ -234,13 +252,18 @@ impl Agent {
     }
 
     /// Starts a job, which goes on by itself.
-    fn start(self: &Rc<Self>, job: Rc<ServedJob>, description: Result<Description, JobError>) {
+    fn start(
+        self: &Rc<Self>,
+        nth: u64,
+        job: Rc<ServedJob>,
+        description: Result<Description, JobError>,
+    ) {
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
         // The number tells jobs apart that run at once and have the same hint.
         let number = self.stats.jobs_accepted.get() + 1;
         let weight = self.config.job_weights.of(hint, self.capacity());
+        let span = tracing::info_span!("job", number, nth, hint);
         let hint = shown_hint(hint);
-        let span = tracing::info_span!("job", number, %hint);
         span.in_scope(|| {
             tracing::info!("Cache_hint {hint}");
             tracing::info!("Job weight {weight}");
@@ -351,19 +374,6 @@ impl Agent {
             // The sender is ours, so the wait cannot end without one.
             None => std::future::pending().await,
         }
-    }
-
-    /// Stops the jobs that are running, and waits until their clients can have heard of it.
-    async fn wind_down(&self, exit: Exit) {
-        tracing::info!("Ending ({exit:?}); {} running", self.running.in_use());
-        self.running.cancel_all();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.running.idle())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some jobs do not end; leaving them");
-        }
-        tokio::time::sleep(FAREWELL).await;
     }
 }
 

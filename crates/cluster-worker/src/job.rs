@@ -8,7 +8,7 @@ use cluster_api::{Action, Description, Dockerfile, LogChunk, RpcError, ServeJob}
 use futures::future::FutureExt as _;
 use tokio::sync::watch;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 use crate::executor::Executors;
 use crate::log::JobLog;
 use crate::metrics::Stats;
@@ -52,6 +52,11 @@ impl ServedJob {
                 tracing::info!("Job cancelled");
                 self.log.close("Job cancelled");
             }
+            Outcome::Abandoned => {
+                tracing::info!("Job cancelled: the worker is shutting down");
+                self.log
+                    .close("Job cancelled: the worker is shutting down; submit it again");
+            }
             Outcome::Crashed => {
                 tracing::error!("Job failed because of a defect of this worker");
                 self.log.close(
@@ -78,6 +83,8 @@ impl ServeJob for ServedJob {
             Some(Outcome::Succeeded(output)) => Ok(output),
             Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
             Some(Outcome::Cancelled) => Err(RpcError::failed("Build cancelled")),
+            // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
+            Some(Outcome::Abandoned) => Err(RpcError::disconnected("the worker is shutting down")),
             // The sender is ours, so the wait cannot end without an outcome.
             Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
         }
@@ -116,7 +123,10 @@ impl JobRunner {
         let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Ok(output)) => Outcome::Succeeded(output),
             Ok(Err(JobError::Failed(reason))) => Outcome::Failed(reason),
-            Ok(Err(JobError::Cancelled)) => Outcome::Cancelled,
+            Ok(Err(JobError::Cancelled)) => match job.cancel.reason() {
+                Some(Reason::WorkerEnds) => Outcome::Abandoned,
+                Some(Reason::Unwanted) | None => Outcome::Cancelled,
+            },
             Err(_) => Outcome::Crashed,
         };
         let time = started.elapsed();

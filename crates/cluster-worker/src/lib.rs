@@ -28,7 +28,7 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
-pub use agent::Exit;
+pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};

@@ -80,7 +80,7 @@ impl Stats {
         let summary = match outcome {
             Outcome::Succeeded(_) => ok,
             Outcome::Failed(_) => fail,
-            Outcome::Cancelled => cancelled,
+            Outcome::Cancelled | Outcome::Abandoned => cancelled,
             Outcome::Crashed => error,
         };
         summary.add(time);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 
 /// The jobs of a worker. Clones are the same jobs.
 #[derive(Clone)]
@@ -88,14 +88,21 @@ impl Running {
         self.wait_for(|load| load.jobs == 0).await;
     }
 
+    /// Returns a signal that is given whenever a job starts or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<Load> {
+        self.0.load.subscribe()
+    }
+
     async fn wait_for(&self, done: impl FnMut(&Load) -> bool) {
         // The sender is ours, so the wait ends only when it should.
         drop(self.0.load.subscribe().wait_for(done).await);
     }
 
-    /// Asks all jobs to stop.
+    /// Asks all jobs to stop, because the worker ends.
     pub(crate) fn cancel_all(&self) {
-        self.0.jobs.borrow().values().for_each(Cancel::cancel);
+        for job in self.0.jobs.borrow().values() {
+            job.cancel_because(Reason::WorkerEnds);
+        }
     }
 }
 
@@ -111,8 +118,8 @@ impl Slot {
         let in_use = self.running.in_use();
         (in_use + self.weight > self.capacity).then(|| {
             format!(
-                "Waiting for other jobs on this worker: this one takes {} of its capacity of {}, of which {in_use} is in use",
-                self.weight, self.capacity
+                "Waiting for other jobs on this worker: they take {in_use} of its capacity of {}, and this one takes {}",
+                self.capacity, self.weight
             )
         })
     }

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use vat::SturdyRef;
 
-use crate::agent::{Agent, Exit, Surroundings};
+use crate::agent::{Agent, Ending, Exit, Intake, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{
     BuilderThread, CustomJobs, DockerExecutor, Executors, OBuilderConfig, OBuilderExecutor,
@@ -50,23 +50,26 @@ pub enum WorkerError {
 
 /// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
 ///
-/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. When `shutdown` ends, jobs
-/// that are running are cancelled, and this returns when they have ended.
+/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. `shutdown` says how it is to
+/// end (`()` means at once), and this returns when no job is running any more.
 ///
 /// Must be called within a `LocalSet`, on a thread that outlives it.
 pub async fn run(
     config: WorkerConfig,
     scheduler: SturdyRef,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = std::pin::pin!(async { shutdown.await.into() });
     let builder = match &parts.config.obuilder {
         None => None,
         Some(obuilder) => {
             let setup = obuilder.setup.clone();
             let open = || setup.open().map_err(|error| error.to_string());
-            let started = BuilderThread::start(open, obuilder.upkeep, &mut shutdown).await;
+            let told = async {
+                (&mut shutdown).await;
+            };
+            let started = BuilderThread::start(open, obuilder.upkeep, told).await;
             match started.map_err(WorkerError::OBuilder)? {
                 Some(builder) => Some(Rc::new(builder)),
                 None => return Ok(Exit::Shutdown),
@@ -83,9 +86,12 @@ pub async fn run(
     };
     let end = async {
         tokio::select! {
-            () = shutdown => {}
+            ending = shutdown => ending,
             // Or every job that came would fail. Whoever started the worker starts it again.
-            () = crashed => tracing::error!("the builder has crashed: ending this worker"),
+            () = crashed => {
+                tracing::error!("the builder has crashed: ending this worker");
+                Ending::AtOnce
+            }
         }
     };
     let exit = parts
@@ -103,7 +109,7 @@ pub async fn run_with(
     config: WorkerConfig,
     executors: Executors,
     uplink: &dyn Uplink,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Ending>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
     Ok(parts
@@ -237,6 +243,7 @@ impl Parts {
             builder_stats,
             updater,
             running,
+            intake: Intake::default(),
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,

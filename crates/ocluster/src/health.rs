@@ -12,12 +12,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 #[derive(clap::Args, Clone, Debug)]
 pub struct HealthArgs {
     /// Write this file every 5 seconds for as long as this program gets on with its work, for a container's health check
-    #[arg(
-        long,
-        value_name = "PATH",
-        env = "OCLUSTER_HEALTH_FILE",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "PATH")]
     health_file: Option<PathBuf>,
 }
 

@@ -14,9 +14,10 @@ use vat::Address;
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::obuilder_args::seconds;
 use crate::program;
 use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-scheduler";
 
@@ -66,6 +67,10 @@ pub struct Args {
     /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     update_timeout: u32,
+    /// How long running jobs may go on after SIGTERM, in seconds, before their connections are closed; no more are accepted
+    /// or given out meanwhile, and queued ones are refused at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    shutdown_timeout: Duration,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -152,6 +157,7 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let patience = args.shutdown_timeout;
     let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
@@ -161,15 +167,35 @@ async fn run(args: Args) -> Result<(), CommandError> {
     manager.ready(&scheduler.status().to_string());
     health.start();
     let mut running = std::pin::pin!(scheduler.run());
-    tokio::select! {
+    let first = tokio::select! {
         () = &mut running => return Ok(()),
         never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
-        _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
-    }
-    manager.stopping(TIME_TO_SAVE, "saving what is to be remembered");
-    scheduler.shutdown();
+        first = interrupts.next() => first,
+    };
+    manager.stopping(patience + TIME_TO_SAVE, "shutting down");
+    // It goes on serving until nothing is waited for any more.
+    let ending = futures::future::join(shut_down(&scheduler, first, patience), running);
     tokio::select! {
-        () = running => Ok(()),
+        ((), ()) = ending => Ok(()),
         again = interrupts.next() => Err(CommandError::interrupted(again, "Ended without saving everything")),
     }
+}
+
+/// Ends a scheduler: after SIGTERM, which service managers send, running jobs have `patience` to end.
+async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
+    let signal = why.name();
+    match why {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "scheduler",
+                "{signal}: accepting no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
+                patience.as_secs_f64()
+            );
+            scheduler.drain(patience).await;
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "scheduler", "{signal}: shutting down");
+        }
+    }
+    scheduler.shutdown();
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, CustomCommand, CustomExecutors, DockerConfig, Environment, Exit, Gigabytes,
+    Capacity, CustomCommand, CustomExecutors, DockerConfig, Ending, Environment, Exit, Gigabytes,
     JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
@@ -19,10 +19,10 @@ use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::obuilder_args::OBuilderArgs;
+use crate::obuilder_args::{OBuilderArgs, seconds};
 use crate::program;
 use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-worker";
 
@@ -79,6 +79,9 @@ pub struct Args {
     /// Metrics to pass on to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
+    /// How long running jobs may go on after SIGTERM, in seconds, before they are cancelled; no more are taken meanwhile
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    shutdown_timeout: Duration,
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
@@ -239,6 +242,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
     args.health.clone().start();
+    let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();
@@ -250,7 +254,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         manager.keep_informed(|| vitals.status(capacity)).await
     };
     let exit = tokio::select! {
-        exit = run_until_interrupted(config, scheduler, &mut interrupts, &manager) => exit?,
+        exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
         never = told => match never {},
     };
     match exit {
@@ -261,28 +265,46 @@ async fn run(args: Args) -> Result<(), CommandError> {
 }
 
 /// Runs a worker until it ends by itself, or until the first interrupt has made it end. The second ends it at once.
+///
+/// SIGTERM is what service managers send: jobs have `patience` to end. Whoever presses Ctrl-C does not want to wait.
 pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
+    patience: Duration,
     manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         // An error means that we have been dropped, and the worker with us.
-        drop(stopped.await);
+        stopped.await.unwrap_or(Ending::AtOnce)
     };
     let mut running = std::pin::pin!(cluster_worker::run(config, scheduler, shutdown));
     let first = tokio::select! {
         ended = &mut running => return ended.map_err(CommandError::caused),
         first = interrupts.next() => first,
     };
-    tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
-    manager.stopping(TIME_TO_END, "cancelling all jobs");
+    let signal = first.name();
+    let ending = match first {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "worker",
+                "{signal}: taking no more jobs; those that are running may go on for {} s. Another signal ends this worker at once",
+                patience.as_secs_f64()
+            );
+            manager.stopping(patience + TIME_TO_END, "waiting for running jobs");
+            Ending::Drain { within: patience }
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
+            manager.stopping(TIME_TO_END, "cancelling all jobs");
+            Ending::AtOnce
+        }
+    };
     // It has ended by itself if it does not listen any more.
-    let _ = stop.send(());
+    let _ = stop.send(ending);
     tokio::select! {
         ended = running => ended.map_err(CommandError::caused),
-        _ = interrupts.next() => Err(CommandError::interrupted(first, "Ended without waiting for jobs to stop")),
+        second = interrupts.next() => Err(CommandError::interrupted(second, "Ended without waiting for jobs to stop")),
     }
 }

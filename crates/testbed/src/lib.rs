@@ -4,11 +4,13 @@
 //! as [`Said`], which a test holds against what a user should read. The machines below it are `rig`'s.
 
 mod held;
+mod http;
 mod program;
 mod site;
 mod submit;
 
 pub use held::{Held, wait_until_gone};
+pub use http::{get, query};
 pub use program::{Running, Said};
 pub use site::{POOL, Site};
 pub use submit::Submit;

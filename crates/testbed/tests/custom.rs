@@ -193,7 +193,7 @@ fn two_heavy_jobs_take_turns() -> Result<()> {
     let (mut one, one_done) = hold("heavy-1")?;
     one.wait_for("holding")?;
     let (mut two, two_done) = hold("heavy-2")?;
-    two.wait_for("Waiting for other jobs on this worker: this one takes 2 of its capacity of 3")?;
+    two.wait_for("Waiting for other jobs on this worker: they take 2 of its capacity of 3, and this one takes 2")?;
     // A light job would fit, but would go first; it stays with the scheduler.
     let light = site.custom("lint", "")?;
     let light = light.args(&["--cache-hint", "light"]).begin()?;

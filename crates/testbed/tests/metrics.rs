@@ -1,13 +1,13 @@
 //! What those who watch over a cluster see of it: with Prometheus' own programs, from a scheduler and a worker that run.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, find_program, wait_for};
 use rustix::process::Signal;
-use testbed::{PATIENCE, POOL, Site};
+use testbed::{PATIENCE, POOL, Site, get};
 
 /// Returns where the site's scheduler serves metrics.
 fn scheduler(site: &Site) -> Result<SocketAddr> {
@@ -17,17 +17,6 @@ fn scheduler(site: &Site) -> Result<SocketAddr> {
         .with_context(|| log.clone())?;
     let (address, _) = rest.split_once("/metrics").with_context(|| log.clone())?;
     Ok(address.parse()?)
-}
-
-/// Returns the status line and headers, and the body.
-fn get(address: SocketAddr, path: &str) -> Result<(String, String)> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    let (head, body) = text.split_once("\r\n\r\n").with_context(|| text.clone())?;
-    Ok((head.to_owned(), body.to_owned()))
 }
 
 /// Checks that `promtool` has nothing to say about a page.

@@ -80,9 +80,7 @@ fn removing_a_client_cancels_what_it_has_queued() {
         assert_eq!(ended_ticket(&queued).await.result.unwrap_err(), cancelled);
         assert_eq!(queued.cancel().await.unwrap_err().to_string(), cancelled);
         let state = site.show().await;
-        assert!(state.contains("\nclients: bob(1)+10s\n"), "{state}");
-        assert!(!state.contains("[alice:"), "{state}");
-        assert!(state.contains("\nrunning:\n  w1: alice:1 for "), "{state}");
+        assert!(!state.contains("alice"), "{state}");
 
         // What runs goes on, and so do the others.
         builder.end("alice1", Outcome::Ok);

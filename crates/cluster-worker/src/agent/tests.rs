@@ -1,5 +1,6 @@
 //! A worker's life, with a scheduler and an executor that do as the test says.
 
+mod ending;
 mod weights;
 
 use std::rc::Rc;
@@ -17,7 +18,7 @@ use vat::{
     SturdyRef,
 };
 
-use super::{Exit, Surroundings};
+use super::{Ending, Exit, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
@@ -42,7 +43,7 @@ struct Cluster {
     scheduler: Rc<Scheduler>,
     builder: Rc<MockBuilder>,
     state_dir: tempfile::TempDir,
-    shutdown: Option<oneshot::Sender<()>>,
+    shutdown: Option<oneshot::Sender<Ending>>,
     worker: tokio::task::JoinHandle<Exit>,
 }
 
@@ -72,9 +73,11 @@ impl Cluster {
             custom: Rc::new(parts.custom_jobs()),
         };
         let agent = parts.agent(executors, None, fast());
-        let (shutdown, told) = oneshot::channel::<()>();
+        let (shutdown, told) = oneshot::channel();
         let worker = tokio::task::spawn_local(async move {
-            agent.run(&uplink, async { drop(told.await) }).await
+            agent
+                .run(&uplink, async { told.await.unwrap_or(Ending::AtOnce) })
+                .await
         });
         Self {
             scheduler,
@@ -96,8 +99,21 @@ impl Cluster {
     }
 
     /// Ends the worker, and checks that it leaves nothing behind.
-    async fn finish(mut self) -> Vec<String> {
-        drop(self.shutdown.take());
+    async fn finish(self) -> Vec<String> {
+        self.end(Ending::AtOnce).await
+    }
+
+    /// Tells the worker to end.
+    fn tell(&mut self, ending: Ending) {
+        let shutdown = self.shutdown.take().expect("it is told once");
+        shutdown.send(ending).expect("the worker listens");
+    }
+
+    /// Has the worker end like this if it was not told already, and checks that it leaves nothing behind.
+    async fn end(mut self, ending: Ending) -> Vec<String> {
+        if self.shutdown.is_some() {
+            self.tell(ending);
+        }
         assert_eq!(self.worker.await.unwrap(), Exit::Shutdown);
         assert_eq!(*self.builder.building.borrow(), 0);
         for dir in ["tmp", "log"] {
@@ -549,8 +565,12 @@ fn shutdown_cancels_what_is_running() {
         cluster.building(1).await;
         let client = async move { (read_log(&job).await, job.result().await) };
         let ((log, result), _events) = tokio::join!(client, cluster.finish());
-        assert!(log.ends_with("Job cancelled\n"), "{log}");
-        assert_eq!(result.unwrap_err().to_string(), "Failed: Build cancelled");
+        let last = "Job cancelled: the worker is shutting down; submit it again\n";
+        assert!(log.ends_with(last), "{log}");
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "Disconnected: the worker is shutting down"
+        );
     });
 }
 

@@ -25,6 +25,8 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
         .args(args)
         // What it says about a full disk is read below.
         .env("LC_ALL", "C")
+        // By which a service tells its manager how it is: nobody else's business.
+        .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| failed(error.to_string()))?;

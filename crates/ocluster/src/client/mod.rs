@@ -28,8 +28,7 @@ pub fn main() -> ExitCode {
 /// Submit jobs to an OCluster scheduler
 ///
 /// The cap file (submission.cap, or the one made for you) is given as the first argument of a command, or with
-/// --connect. Exit codes: 0 when the job succeeded, 1 when it or the cluster failed, 124 when the command line is
-/// wrong, 130 when Ctrl-C cancelled the job.
+/// --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

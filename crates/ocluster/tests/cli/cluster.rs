@@ -41,26 +41,40 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a scheduler with the readme's pools.
     pub(crate) fn start() -> Self {
-        Self::start_with("")
+        Self::start_as("", &[])
     }
 
     /// Starts a scheduler with the readme's pools, and more options.
     pub(crate) fn start_with(options: &str) -> Self {
+        Self::start_as(options, &[])
+    }
+
+    /// Starts a scheduler with the readme's pools, and these variables in its environment.
+    pub(crate) fn start_given(variables: &[(&str, &str)]) -> Self {
+        Self::start_as("", variables)
+    }
+
+    fn start_as(options: &str, variables: &[(&str, &str)]) -> Self {
         let place = Place::new();
         install_fake_docker(&place);
         std::fs::create_dir(place.path().join("capnp-secrets")).expect("made the directory");
-        let scheduler = start_scheduler(&place, options);
+        let scheduler = start_scheduler(&place, options, variables);
         Self { place, scheduler }
     }
 
     /// Starts a worker, and waits until it is registered and asks for a job.
     pub(crate) fn worker(&mut self, name: &str) -> Running {
-        let mut worker = self.place.start(&format!(
+        self.worker_with(name, &[])
+    }
+
+    /// Starts a worker with these variables in its environment, and waits until it asks for a job.
+    pub(crate) fn worker_with(&mut self, name: &str, variables: &[(&str, &str)]) -> Running {
+        let line = format!(
             "ocluster-worker ./capnp-secrets/pool-{POOL}.cap --state-dir=./worker-{name} --name={name} --capacity=1"
-        ));
-        worker.wait_for("worker [INFO] Requesting a new job...");
-        self.scheduler
-            .wait_for(&format!("Registered new worker \"{name}\""));
+        );
+        let mut worker = self.place.start_with(variables, &line);
+        worker.wait_for("Requesting a new job...");
+        self.scheduler.wait_for("Registered new worker");
         worker
     }
 
@@ -120,11 +134,12 @@ pub(crate) fn install_fake_docker(place: &Place) {
     }
 }
 
-fn start_scheduler(place: &Place, options: &str) -> Running {
-    let mut scheduler = place.start(&format!(
+fn start_scheduler(place: &Place, options: &str, variables: &[(&str, &str)]) -> Running {
+    let line = format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \
          --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64 {options}",
-    ));
+    );
+    let mut scheduler = place.start_with(variables, &line);
     scheduler.wait_for("pool-linux-x86_64.cap");
     scheduler
 }

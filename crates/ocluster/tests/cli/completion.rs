@@ -118,9 +118,9 @@ fn without_a_scheduler_nothing_is_offered_and_nothing_said() {
             "ocluster-admin show nowhere.cap ",
         ],
         expect![[r#"
-            ocluster-admin show silent.cap | --terse --connect --output --help --color --quiet --verbose --verbosity
-            ocluster-admin show nonsense.cap | --terse --connect --output --help --color --quiet --verbose --verbosity
-            ocluster-admin show nowhere.cap | --terse --connect --output --help --color --quiet --verbose --verbosity
+            ocluster-admin show silent.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nonsense.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nowhere.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
         "#]],
     );
 }

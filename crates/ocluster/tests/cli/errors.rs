@@ -48,7 +48,9 @@ fn of_the_client() {
             &format!("ocluster-client submit-docker {begin} https://example.com/repo.git"),
             &format!("ocluster-client submit-obuilder {begin} --local-file a.spec"),
             &format!("ocluster-client submit-obuilder {begin} --local-file nowhere.spec"),
+            &format!("ocluster-client submit-custom {begin} --kind shell --payload nowhere.sh"),
             "ocluster-client submit-obuilder ./capnp-secrets/admin.cap --pool=linux-x86_64 --local-file a.spec",
+            &format!("ocluster-client submit-custom {begin} --kind=deploy --payload=nowhere"),
         ],
         expect_file!["errors/ocluster-client.txt"],
     );
@@ -156,8 +158,12 @@ fn covered(command: &Command, line: &str, missing: &mut Vec<String>) {
     if below.is_empty() {
         look("errors");
         let json = command.get_arguments().any(|arg| {
-            let values = arg.get_possible_values();
-            values.iter().any(|value| value.get_name() == "json")
+            // Not the format of the log.
+            arg.get_long() == Some("output")
+                && arg
+                    .get_possible_values()
+                    .iter()
+                    .any(|value| value.get_name() == "json")
         });
         if json {
             look("json");

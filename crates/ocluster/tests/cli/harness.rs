@@ -46,26 +46,28 @@ impl Place {
         self.start(line).wait()
     }
 
+    /// Runs a command line to its end, with these variables in its environment.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], line: &str) -> Outcome {
+        self.start_with(variables, line).wait()
+    }
+
     /// Starts a command line.
     pub(crate) fn start(&self, line: &str) -> Running {
-        self.start_words(&line.split_whitespace().collect::<Vec<_>>())
+        self.start_with(&[], line)
+    }
+
+    /// Starts a command line, with these variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)], line: &str) -> Running {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, args) = words.split_first().expect("a command line has words");
+        self.spawn(variables, program(name), args)
     }
 
     /// Starts a command line on a terminal of its own, to which it writes everything.
     pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
         let line = format!("{} {args}", program(name));
-        self.spawn("script", &["-qec", &line, "/dev/null"])
-    }
-
-    /// Starts a command line whose words may contain spaces.
-    pub(crate) fn start_words(&self, words: &[impl AsRef<OsStr>]) -> Running {
-        let (name, args) = words.split_first().expect("a command line has words");
-        let name = name
-            .as_ref()
-            .to_str()
-            .expect("our programs have plain names");
-        self.spawn(program(name), args)
+        self.spawn(&[], "script", &["-qec", &line, "/dev/null"])
     }
 
     /// Runs a script in bash, where our programs are found as anywhere else.
@@ -78,10 +80,15 @@ impl Place {
                 std::os::unix::fs::symlink(program(name), link).expect("made a link");
             }
         }
-        self.spawn("bash", &["-c", script]).wait()
+        self.spawn(&[], "bash", &["-c", script]).wait()
     }
 
-    fn spawn(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Running {
+    fn spawn(
+        &self,
+        variables: &[(&str, &str)],
+        program: &str,
+        args: &[impl AsRef<OsStr>],
+    ) -> Running {
         let mut command = Command::new(program);
         // The fake engine comes first in the path, then what it needs itself.
         let path = format!(
@@ -96,6 +103,9 @@ impl Place {
             .env("HOME", self.path())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
+            // Whatever is in /etc/ocluster on this machine.
+            .env("OCLUSTER_CONFIG", "/dev/null")
+            .envs(variables.iter().copied())
             // What we date today is dated like this.
             .env("SOURCE_DATE_EPOCH", "1793000000")
             .stdin(Stdio::null())

@@ -59,7 +59,7 @@ fn a_job_that_does_not_fit_waits_and_none_is_asked_for_meanwhile() {
             .await;
         expect![[r#"
             Building on worker-1
-            Waiting for other jobs on this worker: this one takes 2 of its capacity of 3, of which 2 is in use
+            Waiting for other jobs on this worker: they take 2 of its capacity of 3, and this one takes 2
         "#]]
         .assert_eq(&log_until(&two, "Waiting for").await);
         settle().await;

@@ -71,6 +71,7 @@ impl Executor for OBuilderExecutor {
                 secrets: secrets(job),
                 cancel: stop.clone(),
                 log: writer,
+                span: tracing::Span::current(),
                 done,
             });
             follow(reader, log, cancel, &stop).await?;
