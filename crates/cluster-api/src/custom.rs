@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use capnp::traits::Owned;
 use capnp::{Word, any_pointer};
 
 use crate::encoded::MAX_DESCRIPTION_BYTES;
 use crate::raw::schema_capnp::custom;
-use crate::text::text;
+use crate::text::{malformed, text};
 use crate::{RpcError, words};
 
 /// A job that is an agreement between a client and its workers.
@@ -20,7 +21,9 @@ pub struct CustomJob {
 
 /// A Cap'n Proto value of any type: a struct, a list, a text or nothing.
 ///
-/// It is plain data. A payload that holds capabilities is refused: the backlog is no place for them
+/// A worker that knows the type of a struct reads it with [`read`](Self::read), and whatever other
+/// languages send most easily, a Text or Data, with [`to_text`](Self::to_text) and
+/// [`to_data`](Self::to_data). It is plain data. A payload that holds capabilities is refused: the backlog is no place for them
 /// to wait in, and whoever they point to may be gone when a worker takes the job.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CustomPayload(Box<[Word]>);
@@ -36,6 +39,35 @@ impl CustomPayload {
         copy::<capnp::text::Owned>(size, text)
     }
 
+    /// Returns a payload that is a Data.
+    pub fn from_data(data: &[u8]) -> Result<Self, RpcError> {
+        let size = capnp::MessageSize {
+            word_count: data.len().div_ceil(size_of::<Word>()) as u64,
+            cap_count: 0,
+        };
+        copy::<capnp::data::Owned>(size, data)
+    }
+
+    /// Returns a payload that is a Text if `bytes` can be one, and else a Data.
+    ///
+    /// It gives the same bytes to [`to_data`](Self::to_data), with the exception that is
+    /// described there.
+    pub fn from_text_or_data(bytes: &[u8]) -> Result<Self, RpcError> {
+        match str::from_utf8(bytes) {
+            Ok(text) if !bytes.contains(&0) => Self::from_text(text),
+            Ok(_) | Err(_) => Self::from_data(bytes),
+        }
+    }
+
+    /// Returns a copy of a value whose type the caller knows.
+    pub fn from_value<T: Owned>(
+        value: impl capnp::traits::SetterInput<T>,
+    ) -> Result<Self, RpcError> {
+        let mut message = capnp::message::Builder::new_default();
+        message.set_root(value)?;
+        Self::from_reader(message.get_root_as_reader()?)
+    }
+
     /// Returns a payload from the bytes of an unpacked message of one segment, without the segment
     /// table.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
@@ -44,8 +76,7 @@ impl CustomPayload {
             return Ok(Self::default());
         }
         let message = words::read(&segment);
-        let root: any_pointer::Reader<'_> = message.get_root()?;
-        Self::read(root)
+        Self::from_reader(message.get_root()?)
     }
 
     /// Returns the payload as the bytes of an unpacked message of one segment, without the segment
@@ -66,7 +97,52 @@ impl CustomPayload {
         text.to_string().ok()
     }
 
-    fn read(payload: any_pointer::Reader<'_>) -> Result<Self, RpcError> {
+    /// Returns the bytes, if the payload is a Text or a Data; of a null payload, none.
+    ///
+    /// On the wire both are a list of bytes, and a Text ends in a zero that does not belong to it.
+    /// What could be a Text (UTF-8 with no other zero) is taken for one. So a Data is returned as it
+    /// was sent, unless it looks like that: then it loses its last byte.
+    pub fn to_data(&self) -> Option<Vec<u8>> {
+        if self.0.is_empty() {
+            return Some(Vec::new());
+        }
+        let message = words::read(&self.0);
+        let data: capnp::data::Reader<'_> = message.get_root().ok()?;
+        let text = data.strip_suffix(&[0]);
+        let text = text.filter(|text| !text.contains(&0) && str::from_utf8(text).is_ok());
+        Some(text.unwrap_or(data).to_vec())
+    }
+
+    /// Calls `read` with the payload as a value of the type `T`, such as a struct of the caller's own
+    /// schema (compiled for the release of `capnp` that this crate uses). A null payload is that
+    /// type's default.
+    ///
+    /// Fails if it is no such value, or if `read` does.
+    pub fn read<T: Owned, R>(
+        &self,
+        read: impl FnOnce(T::Reader<'_>) -> capnp::Result<R>,
+    ) -> Result<R, RpcError> {
+        let null = Word::allocate_zeroed_vec(1);
+        let message = words::read_often(if self.0.is_empty() { &null } else { &self.0 });
+        let value = message.get_root::<T::Reader<'_>>();
+        let read = value.and_then(read);
+        read.map_err(|error| malformed(&error, "the payload"))
+    }
+
+    /// Returns the payload as a message of its own, with the segment table: what `capnp decode`
+    /// reads.
+    pub fn to_message(&self) -> Vec<u8> {
+        let null = Word::allocate_zeroed_vec(1);
+        let words = if self.0.is_empty() { &null } else { &*self.0 };
+        let mut message = vec![0; 4];
+        // One segment, whose length is limited by that of a description.
+        let length = u32::try_from(words.len()).unwrap_or(u32::MAX);
+        message.extend(length.to_le_bytes());
+        message.extend_from_slice(Word::words_to_bytes(words));
+        message
+    }
+
+    fn from_reader(payload: any_pointer::Reader<'_>) -> Result<Self, RpcError> {
         if payload.is_null() {
             return Ok(Self::default());
         }
@@ -83,7 +159,7 @@ impl CustomPayload {
     }
 }
 
-fn copy<T: capnp::traits::Owned>(
+fn copy<T: Owned>(
     size: capnp::MessageSize,
     value: impl capnp::traits::SetterInput<T>,
 ) -> Result<CustomPayload, RpcError> {
@@ -100,7 +176,7 @@ impl CustomJob {
     pub(crate) fn read(reader: custom::Reader<'_>) -> Result<Self, RpcError> {
         Ok(Self {
             kind: text(reader.get_kind(), "description.kind")?,
-            payload: CustomPayload::read(reader.get_payload())?,
+            payload: CustomPayload::from_reader(reader.get_payload())?,
         })
     }
 

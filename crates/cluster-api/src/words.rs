@@ -71,7 +71,16 @@ impl ReaderSegments for OneSegment<'_> {
 /// No more may be read than is there, twice over (asking for a size is a reading too): a list whose
 /// elements take no space could otherwise claim millions of them.
 pub(crate) fn read(words: &[Word]) -> Reader<OneSegment<'_>> {
+    read_times(words, 2)
+}
+
+/// As [`read`], for somebody who may look at a field again and again.
+pub(crate) fn read_often(words: &[Word]) -> Reader<OneSegment<'_>> {
+    read_times(words, 100)
+}
+
+fn read_times(words: &[Word], times: usize) -> Reader<OneSegment<'_>> {
     let mut options = ReaderOptions::new();
-    options.traversal_limit_in_words(Some(2 * words.len()));
+    options.traversal_limit_in_words(Some(times * words.len()));
     Reader::new(OneSegment(words), options)
 }

@@ -82,6 +82,19 @@ proptest! {
         assert_eq!(CustomPayload::from_bytes(payload.as_bytes()).unwrap(), payload);
     }
 
+    #[test]
+    fn any_bytes_survive_as_a_payload(bytes in any::<Vec<u8>>()) {
+        let payload = CustomPayload::from_data(&bytes).unwrap();
+        let looks_like_text = bytes.ends_with(&[0])
+            && str::from_utf8(&bytes).is_ok()
+            && bytes.iter().filter(|&&byte| byte == 0).count() == 1;
+        if !looks_like_text {
+            assert_eq!(payload.to_data().as_ref(), Some(&bytes));
+            let payload = CustomPayload::from_text_or_data(&bytes).unwrap();
+            assert_eq!(payload.to_data(), Some(bytes));
+        }
+    }
+
     /// Whatever the bytes, this ends, and what it accepts it can write again.
     #[test]
     fn any_bytes_can_be_tried_as_a_payload(bytes in any::<Vec<u8>>()) {
@@ -173,4 +186,35 @@ fn a_payload_that_is_no_text_has_none() {
     let payload = CustomPayload::from_bytes(&bytes).unwrap();
     assert_eq!(payload.as_bytes(), bytes);
     assert_eq!(payload.to_text(), None);
+    assert_eq!(payload.to_data(), None);
+}
+
+#[test]
+fn bytes_come_back_whether_they_were_sent_as_text_or_not() {
+    let bytes = |payload: CustomPayload| payload.to_data();
+    assert_eq!(bytes(CustomPayload::default()), Some(Vec::new()));
+    for text in ["", "x", "exactly8", "naïve\n"] {
+        let expected = Some(text.as_bytes().to_vec());
+        assert_eq!(bytes(CustomPayload::from_text(text).unwrap()), expected);
+        let data = CustomPayload::from_data(text.as_bytes()).unwrap();
+        assert_eq!(bytes(data), expected);
+    }
+    // An archive of text files is UTF-8 that ends in zeros, of which none must be lost.
+    let archive = b"name\0\0text\0\0".to_vec();
+    let payload = CustomPayload::from_text_or_data(&archive).unwrap();
+    assert_eq!(bytes(payload), Some(archive));
+    // The exception.
+    let data = CustomPayload::from_data(b"like a text\0").unwrap();
+    assert_eq!(bytes(data), Some(b"like a text".to_vec()));
+}
+
+#[test]
+fn a_payload_can_be_written_as_a_message() {
+    let payload = CustomPayload::from_text("hi").unwrap();
+    let message = payload.to_message();
+    let read = capnp::serialize::read_message(&*message, capnp::message::ReaderOptions::new());
+    let read = read.unwrap();
+    assert_eq!(read.get_root::<capnp::text::Reader<'_>>().unwrap(), "hi");
+    let null = CustomPayload::default().to_message();
+    assert_eq!(null, [0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 }

@@ -1,8 +1,9 @@
 //! What all services share: the pools, the clients, and the address that is written into sturdy refs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use cluster_api::RpcError;
 use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
@@ -26,6 +27,9 @@ pub(crate) struct Cluster {
     clock: Clock,
     auth: Auth,
     public: Address,
+    update_timeout: Duration,
+    /// Whether the scheduler is about to end, and takes no more jobs.
+    closing: Cell<bool>,
 }
 
 /// Why a client could not be added.
@@ -50,6 +54,7 @@ impl Cluster {
         clock: Clock,
         auth: Auth,
         public: Address,
+        update_timeout: Duration,
     ) -> Rc<Self> {
         let Saved {
             sturdy_refs,
@@ -81,6 +86,8 @@ impl Cluster {
             clock,
             auth,
             public,
+            update_timeout,
+            closing: Cell::new(false),
         })
     }
 
@@ -90,6 +97,11 @@ impl Cluster {
 
     pub(crate) fn pool(&self, name: &str) -> Option<&Rc<Reactor>> {
         self.pools.get(name)
+    }
+
+    /// Returns how long an updated worker may take to come back.
+    pub(crate) fn update_timeout(&self) -> Duration {
+        self.update_timeout
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {
@@ -179,6 +191,16 @@ impl Cluster {
             OnFile::Client(client) => Some(client.clone()),
             OnFile::Unknown { .. } => None,
         }
+    }
+
+    /// Takes no more jobs from here on.
+    pub(crate) fn stop_accepting(&self) {
+        self.closing.set(true);
+    }
+
+    /// Tells whether jobs are still taken.
+    pub(crate) fn is_accepting(&self) -> bool {
+        !self.closing.get()
     }
 
     /// Returns how writing to the database goes.

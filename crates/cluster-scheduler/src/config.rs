@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use vat::Address;
 
@@ -30,7 +31,12 @@ pub struct SchedulerConfig {
     pub default_clients: Vec<FileName>,
     /// Where to serve metrics over HTTP, in clear and to everybody who can connect; `None` for nowhere.
     pub metrics: Option<SocketAddr>,
+    /// How long a worker may take to come back when it was told to update itself, before that update counts as failed.
+    pub update_timeout: Duration,
 }
+
+/// How long that is if nothing else is said, as upstream.
+pub const DEFAULT_UPDATE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Where the vat's key comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

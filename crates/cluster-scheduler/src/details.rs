@@ -8,10 +8,7 @@ use cluster_api::{
     ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
     WorkerDetails,
 };
-use pool::{
-    CacheHint, InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName,
-    WorkerView,
-};
+use pool::{InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName, WorkerView};
 
 use crate::roster::{Registered, Roster};
 use crate::tickets::Tickets;
@@ -128,37 +125,17 @@ fn between(start: Time, end: Time) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
-/// What is told below the lines that upstream prints: what runs, and who does not answer. Nothing if there is neither.
+/// What is told below the lines that upstream prints: who does not answer. Nothing if all do. What runs is told by
+/// `ocluster-admin` itself, which has it as data.
 pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let connected = || {
-            self.0
-                .workers
-                .iter()
-                .filter_map(|worker| match &worker.presence {
-                    Presence::Connected(connected) => Some((&worker.name, connected)),
-                    Presence::Left(_) | Presence::NeverSeen => None,
-                })
-        };
-        let mut heading = "running:\n";
-        for (name, worker) in connected() {
-            for job in &worker.running {
-                let urgent = if job.urgent { ", urgent" } else { "" };
-                let hint = CacheHint::new(&job.cache_hint);
-                let (client, age) = (&job.client, Elapsed(job.running_for));
-                writeln!(
-                    f,
-                    "{heading}  {name}: {client}:{hint} for {age} (ticket {}{urgent})",
-                    job.ticket
-                )?;
-                heading = "";
-            }
-        }
-        let mut heading = "not answering:\n";
-        for (name, worker) in connected() {
-            if worker.inactive.contains(&InactiveReason::NotAnswering) {
+        let mut heading = "not answering (given no jobs until they do):\n";
+        for WorkerDetails { name, presence, .. } in &self.0.workers {
+            if let Presence::Connected(worker) = presence
+                && worker.inactive.contains(&InactiveReason::NotAnswering)
+            {
                 let age = Elapsed(worker.silent_for);
                 writeln!(f, "{heading}  {name}: for {age}, at {}", worker.address)?;
                 heading = "";
@@ -180,5 +157,70 @@ impl fmt::Display for Elapsed {
             3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
             _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn silent(name: &str, seconds: u64, inactive: &[InactiveReason]) -> WorkerDetails {
+        let worker = ConnectedWorker {
+            registered_for: Duration::from_secs(seconds),
+            address: "10.0.0.7:4711".to_owned(),
+            capacity: 1,
+            inactive: inactive.to_vec(),
+            silent_for: Duration::from_secs(seconds),
+            queued: 0,
+            workload: Duration::ZERO,
+            finished: 0,
+            running: Vec::new(),
+        };
+        WorkerDetails {
+            name: name.to_owned(),
+            paused: false,
+            registrations: 1,
+            presence: Presence::Connected(worker),
+        }
+    }
+
+    fn text(workers: Vec<WorkerDetails>) -> String {
+        let details = PoolDetails {
+            workers,
+            backlog: 0,
+            oldest_wait: Duration::ZERO,
+            clients: Vec::new(),
+        };
+        Text(&details).to_string()
+    }
+
+    #[test]
+    fn who_does_not_answer_and_for_how_long() {
+        let stuck = [InactiveReason::AdminPause, InactiveReason::NotAnswering];
+        let text = text(vec![
+            silent("w1", 29, &[]),
+            silent("w2", 59, &stuck),
+            silent("w3", 61, &stuck),
+            silent("w4", 7_260, &stuck),
+            silent("w5", 90_000, &stuck),
+        ]);
+        expect![[r#"
+            not answering (given no jobs until they do):
+              w2: for 59s, at 10.0.0.7:4711
+              w3: for 1m01s, at 10.0.0.7:4711
+              w4: for 2h01m, at 10.0.0.7:4711
+              w5: for 1d01h, at 10.0.0.7:4711
+        "#]]
+        .assert_eq(&text);
+    }
+
+    #[test]
+    fn nothing_is_added_when_all_answer() {
+        assert_eq!(
+            text(vec![silent("w1", 3, &[InactiveReason::AdminPause])]),
+            ""
+        );
     }
 }

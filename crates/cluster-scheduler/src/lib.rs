@@ -15,6 +15,7 @@ mod cluster;
 mod config;
 pub mod db;
 mod details;
+mod ending;
 mod metrics;
 mod reactor;
 mod roster;
@@ -25,7 +26,10 @@ mod state_dir;
 mod tickets;
 
 pub use cluster::AddClientError;
-pub use config::{FileName, FileNameError, KeySource, PoolName, SchedulerConfig, Transport};
+pub use config::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
+    Transport,
+};
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
 pub use state_dir::StateDirError;

@@ -209,25 +209,32 @@ impl Reactor {
 impl Reactor {
     /// A client wants a job done.
     pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
-        tracing::info!(
-            target: "scheduler",
-            "Received new job request from {:?} (urgent={urgent})", request.client.as_str()
-        );
-        let (ticket, _) = self.tell(|state, now| {
+        let client = request.client.to_string();
+        let ticket = self.note(|state, now| {
             let hint = request.description.cache_hint();
             let ticket = state.pool.submit(now, &request.client, hint, urgent);
             state.tickets.insert(now, ticket, request);
             ticket
         });
+        tracing::info!(
+            target: "scheduler",
+            ticket = %self.full_name(ticket), client,
+            "Received new job request from {client:?} (urgent={urgent})"
+        );
+        self.perform();
         ticket
     }
 
     /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
     pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
+        self.cancel_with(ticket, RpcError::failed(reason))
+    }
+
+    fn cancel_with(&self, ticket: TicketId, error: RpcError) -> Cancelled {
         let (cancel, _) = self.tell(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
-                self.break_promise(ticket, reason);
+                self.break_promise(ticket, error);
                 Cancelled::Queued
             }
             pool::Cancel::NotQueued => Cancelled::NotQueued,
@@ -248,7 +255,7 @@ impl Reactor {
     /// Goes through the queue in pieces, so the client must be unable to submit by now.
     pub(crate) async fn remove_client(&self, client: &ClientId) {
         let mut last = None;
-        while let Some((theirs, seen)) = self.next_tickets_of(client, last) {
+        while let Some((theirs, seen)) = self.next_tickets_of(|other| other == client, last) {
             for ticket in theirs {
                 let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
             }
@@ -257,16 +264,34 @@ impl Reactor {
         }
         let (left, _) = self.tell(|state, _| state.pool.remove_client(client));
         for ticket in left {
-            self.break_promise(ticket, REMOVED);
+            self.break_promise(ticket, RpcError::failed(REMOVED));
         }
+    }
+
+    /// The scheduler is to end: queued jobs will not be done. Returns how many there were.
+    ///
+    /// Goes through the queue in pieces, so nobody may be able to submit by now.
+    pub(crate) async fn refuse_queued(&self, error: &RpcError) -> usize {
+        let (mut last, mut refused) = (None, 0);
+        while let Some((tickets, seen)) = self.next_tickets_of(|_| true, last) {
+            for ticket in tickets {
+                match self.cancel_with(ticket, error.clone()) {
+                    Cancelled::Queued => refused += 1,
+                    Cancelled::NotQueued => {}
+                }
+            }
+            last = Some(seen);
+            tokio::task::yield_now().await;
+        }
+        refused
     }
 
     fn next_tickets_of(
         &self,
-        client: &ClientId,
+        wanted: impl Fn(&ClientId) -> bool,
         last: Option<TicketId>,
     ) -> Option<(Vec<TicketId>, TicketId)> {
-        self.state.borrow().tickets.next_of(client, last, PIECE)
+        self.state.borrow().tickets.next_of(wanted, last, PIECE)
     }
 
     pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
@@ -285,10 +310,10 @@ impl Reactor {
         }
     }
 
-    fn break_promise(&self, ticket: TicketId, reason: &str) {
+    fn break_promise(&self, ticket: TicketId, error: RpcError) {
         let request = self.state.borrow_mut().tickets.cancel(ticket);
         if let Some(request) = request {
-            request.job.fail(RpcError::failed(reason));
+            request.job.fail(error);
         }
     }
 }
@@ -348,13 +373,25 @@ impl Reactor {
     }
 
     pub(crate) fn job_finished(&self, ticket: TicketId, end: JobEnd) {
-        self.tell(|state, now| {
-            if let Some(running) = state.tickets.finish(ticket) {
-                state.history.job_ended(end, now.secs_after(running.since));
+        let ended = self.note(|state, now| {
+            let running = state.tickets.finish(ticket);
+            let ended = running.map(|running| {
+                let time = now.secs_after(running.since);
+                state.history.job_ended(end, time);
                 state.workers.job_ended(running.worker);
-            }
+                (running.name, time)
+            });
             state.pool.job_finished(ticket);
+            ended
         });
+        if let Some((worker, time)) = ended {
+            tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), worker = %worker,
+                "Job {end} after {time:.1} s"
+            );
+        }
+        self.perform();
     }
 
     /// A reason for a worker to be inactive has gone or come.
@@ -441,6 +478,11 @@ impl Reactor {
         }
     }
 
+    /// Returns how many jobs the workers have.
+    pub(crate) fn count_running(&self) -> usize {
+        self.state.borrow().tickets.count_running()
+    }
+
     /// Returns a signal that is given whenever a worker comes, goes, or runs more or fewer jobs.
     pub(crate) fn workers_changed(&self) -> watch::Receiver<()> {
         self.workers_changed.subscribe()
@@ -451,8 +493,18 @@ impl Reactor {
 impl Reactor {
     /// Tells the state what happened, and performs what follows from it.
     fn tell<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, Saving) {
-        let result = event(&mut self.state.borrow_mut(), self.clock.now());
+        let result = self.note(event);
         (result, self.perform())
+    }
+
+    /// Tells the state what happened. What follows must be performed right afterwards.
+    fn note<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
+        event(&mut self.state.borrow_mut(), self.clock.now())
+    }
+
+    /// Returns what a ticket is called in the log: other pools have tickets of the same number.
+    fn full_name(&self, ticket: TicketId) -> String {
+        format!("{}/{ticket}", self.name)
     }
 
     /// Performs everything the pool has asked for.
@@ -497,11 +549,20 @@ impl Reactor {
 
     /// Gives a job to whoever waits for the pop. See [`Assignment`] for the rest of its way.
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
-        let (pop, request) = {
+        let (pop, request, nth) = {
             let mut state = self.state.borrow_mut();
             let request = state.start(self.clock.now(), ticket, worker, name.clone());
-            (state.pops.remove(&pop), request)
+            let nth = state.workers.job_given(worker);
+            (state.pops.remove(&pop), request, nth)
         };
+        if let Some(Request { client, .. }) = &request {
+            // By this number the job is found in the worker's log.
+            tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), %client, worker = %name, nth,
+                "Job given to \"{name}\""
+            );
+        }
         let assignment = self
             .this
             .upgrade()
@@ -523,7 +584,12 @@ impl Reactor {
     }
 
     fn decided(&self, decision: &Decision) {
-        tracing::info!(target: "scheduler", "{decision}");
+        match decision.ticket() {
+            Some(ticket) => {
+                tracing::info!(target: "scheduler", ticket = %self.full_name(ticket), "{decision}");
+            }
+            None => tracing::info!(target: "scheduler", "{decision}"),
+        }
         if let Decision::Registered { .. } | Decision::Released { .. } = decision {
             self.workers_changed.send_replace(());
         }

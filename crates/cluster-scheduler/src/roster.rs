@@ -25,6 +25,8 @@ pub(crate) struct Registered {
     /// The connection that it came through.
     pub(crate) peer: Peer,
     pub(crate) since: Time,
+    /// How many jobs it has been given.
+    given: u64,
     /// How many jobs it has ended.
     pub(crate) finished: u64,
     pub(crate) pulse: Pulse,
@@ -89,6 +91,7 @@ impl Roster {
             worker,
             peer,
             since: now,
+            given: 0,
             finished: 0,
             pulse: Pulse::default(),
         };
@@ -109,15 +112,15 @@ impl Roster {
         self.registered.get(&id)
     }
 
-    pub(crate) fn pulse(&mut self, id: WorkerId) -> Option<&mut Pulse> {
-        Some(&mut self.registered.get_mut(&id)?.pulse)
+    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Registered> {
+        self.registered.get_mut(&id)
     }
 
     /// Has a task watch over a worker for as long as it is registered.
     pub(crate) fn watch(&mut self, id: WorkerId, task: JoinHandle<()>) {
         let watch = Watch(task);
-        if let Some(pulse) = self.pulse(id) {
-            pulse.watch = Some(watch);
+        if let Some(registered) = self.get_mut(id) {
+            registered.pulse.watch = Some(watch);
         }
     }
 
@@ -125,9 +128,17 @@ impl Roster {
         self.seen.get(name)
     }
 
+    /// A job is given to a worker. Returns the how manyth that is in this registration: the worker counts as we do.
+    pub(crate) fn job_given(&mut self, id: WorkerId) -> u64 {
+        self.registered.get_mut(&id).map_or(0, |registered| {
+            registered.given += 1;
+            registered.given
+        })
+    }
+
     /// A job has ended that was taken in this registration, which may have ended before.
     pub(crate) fn job_ended(&mut self, id: WorkerId) {
-        if let Some(registered) = self.registered.get_mut(&id) {
+        if let Some(registered) = self.get_mut(id) {
             registered.finished += 1;
         }
     }

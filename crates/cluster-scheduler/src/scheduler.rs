@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use pool::ClientId;
 use tokio::sync::Notify;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::cluster::{AddClientError, Cluster};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
+use crate::ending;
 use crate::metrics::{Endpoint, HttpServer};
 use crate::service::restore::Services;
 use crate::state_dir::{StateDir, StateDirError};
@@ -141,6 +143,7 @@ impl Scheduler {
             pools,
             default_clients,
             metrics,
+            update_timeout,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -166,7 +169,7 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
-        let cluster = Cluster::new(pools, saved, writer, clock, auth, public);
+        let cluster = Cluster::new(pools, saved, writer, clock, auth, public, update_timeout);
         let security = if transport == Transport::Tls {
             "(encrypted)"
         } else {
@@ -241,6 +244,13 @@ impl Scheduler {
         if let Some(server) = server.take() {
             tokio::join!(server.serve(Rc::clone(endpoint)), endpoint.measure());
         }
+    }
+
+    /// Makes an end of the jobs: those that are queued are refused, as are new ones, and those that run have `within` to end.
+    ///
+    /// Returns when none is running or the time is up. Serves nobody: [`Scheduler::run`] must be awaited meanwhile.
+    pub async fn drain(&self, within: Duration) {
+        ending::drain(&self.cluster, within).await;
     }
 
     /// Ends [`Scheduler::run`], also if it is called only later.

@@ -83,24 +83,29 @@ impl Tickets {
         Some(queued.since)
     }
 
-    /// Looks at the next `most` queued tickets after `last`, and returns those of `client`, and the last of all.
+    /// Looks at the next `most` queued tickets after `last`, and returns those of `wanted` clients, and the last of all.
     ///
     /// `None` when there are no more.
     pub(crate) fn next_of(
         &self,
-        client: &ClientId,
+        wanted: impl Fn(&ClientId) -> bool,
         last: Option<TicketId>,
         most: usize,
     ) -> Option<(Vec<TicketId>, TicketId)> {
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
         let (last, _) = piece().last()?;
-        let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
+        let theirs = piece().filter(|(_, queued)| wanted(&queued.request.client));
         Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
     pub(crate) fn is_queued(&self, ticket: TicketId) -> bool {
         self.queued.contains_key(&ticket)
+    }
+
+    /// Returns how many jobs workers have that have not ended.
+    pub(crate) fn count_running(&self) -> usize {
+        self.running.len()
     }
 
     /// Returns who has taken the ticket's job, if anybody has and it has not ended.

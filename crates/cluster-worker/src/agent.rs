@@ -1,10 +1,11 @@
 //! The worker's loop: is there room? take a job, run it, again; and all of that anew when the connection is lost.
 
+mod ending;
+
 #[cfg(test)]
 mod tests;
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,12 +24,13 @@ use crate::config::WorkerConfig;
 use crate::executor::{fit, unfit};
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
-use crate::metrics::{self, BuilderStats, Stats};
+use crate::machine::Machine;
+use crate::metrics::{self, BuilderStats, Reading, Stats};
 use crate::outcome::JobError;
 use crate::process::printable;
 use crate::running::Running;
 use crate::scrape::{MetricsUrl, scrape};
-use crate::update::{CONTAINER_MARK, Updater};
+use crate::update::{UpdateError, Updater, container_id};
 use crate::uplink::{Connection, Uplink};
 use crate::vitals::Link;
 
@@ -38,14 +40,11 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// How often to look, in the meantime, whether somebody else has made room.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long jobs may take to stop when the worker is to end.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
-
-/// How long a connection is kept after the last job has ended, for its result and the end of its log to be sent.
-const FAREWELL: Duration = Duration::from_millis(200);
-
 /// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
+
+pub use self::ending::Ending;
+pub(crate) use self::ending::Intake;
 
 /// Why a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,10 +68,12 @@ pub(crate) struct Agent {
     pub(crate) runner: JobRunner,
     pub(crate) log_dir: LogDir,
     pub(crate) stats: Rc<Stats>,
+    pub(crate) machine: Machine,
     /// What OBuilder tells of itself, if this worker has it.
     pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
     pub(crate) running: Running,
+    pub(crate) intake: Intake,
     /// Set when the worker is to end.
     pub(crate) exit: watch::Sender<Option<Exit>>,
     /// The shortest time between two attempts to connect.
@@ -86,16 +87,18 @@ pub(crate) struct Agent {
 pub(crate) struct Surroundings {
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
-    /// A file that exists if this is a container.
-    pub(crate) container_mark: PathBuf,
+    /// The id of the container that this is, if it is one.
+    pub(crate) container: Option<String>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
+        // Where this cannot be read there are no containers.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
             reconnect_interval: Backoff::INTERVAL,
             update_pause: UPDATE_PAUSE,
-            container_mark: CONTAINER_MARK.into(),
+            container: container_id(&mounts).map(str::to_owned),
         }
     }
 }
@@ -105,10 +108,13 @@ impl Agent {
     pub(crate) async fn run(
         self: Rc<Self>,
         uplink: &dyn Uplink,
-        shutdown: impl Future<Output = ()>,
+        shutdown: impl Future<Output = Ending>,
     ) -> Exit {
         let told = async {
-            shutdown.await;
+            match shutdown.await {
+                Ending::AtOnce => {}
+                Ending::Drain { within } => self.drain(within).await,
+            }
             self.end(Exit::Shutdown);
             std::future::pending().await
         };
@@ -128,6 +134,11 @@ impl Agent {
                 Ended::Lost(reason) => reason,
             };
             self.config.vitals.set_link(Link::Away);
+            if self.intake.is_closing() {
+                // The clients of the jobs that were waited for have gone, and the jobs are about to notice.
+                self.wind_down(Exit::Shutdown).await;
+                return Exit::Shutdown;
+            }
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "Lost connection to scheduler ({}). Will retry in {:.1}s...",
@@ -171,9 +182,13 @@ impl Agent {
             tracing::info!("Registered as {:?}", self.config.name.as_str());
             self.config.vitals.set_link(Link::Registered);
             let activity = Activity::new(&queue);
+            let _open = self.intake.open();
             tokio::select! {
-                reason = self.mind_fitness(&activity) => reason,
+                // First, so that a job that has come is started before anybody says that none comes any more.
+                biased;
                 reason = self.take_jobs(&activity) => reason,
+                reason = self.mind_fitness(&activity) => reason,
+                reason = self.close_intake(&activity) => reason,
             }
         };
         tokio::select! {
@@ -192,14 +207,19 @@ impl Agent {
 
     /// Takes jobs until that fails. Returns why it did.
     async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>) -> String {
-        let capacity = self.config.capacity.value().unsigned_abs();
+        let capacity = self.capacity();
+        // The scheduler counts as we do, so that a job is found in both logs.
+        let mut nth = 0;
         loop {
+            if self.intake.is_closing() {
+                return std::future::pending().await;
+            }
             if self.running.in_use() >= capacity {
                 tracing::info!(
                     "At capacity. Waiting for a build to finish before requesting more..."
                 );
-                self.running.below(capacity).await;
             }
+            self.running.room(capacity).await;
             if let Err(error) = self.ensure_room(activity).await {
                 return error.to_string();
             }
@@ -222,27 +242,38 @@ impl Agent {
                 }
                 Err(PopError::NoJob(error)) => return error.to_string(),
             };
-            self.start(job, description);
+            nth += 1;
+            self.start(nth, job, description);
         }
     }
 
+    fn capacity(&self) -> u32 {
+        self.config.capacity.value().unsigned_abs()
+    }
+
     /// Starts a job, which goes on by itself.
-    fn start(self: &Rc<Self>, job: Rc<ServedJob>, description: Result<Description, JobError>) {
+    fn start(
+        self: &Rc<Self>,
+        nth: u64,
+        job: Rc<ServedJob>,
+        description: Result<Description, JobError>,
+    ) {
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
         // The number tells jobs apart that run at once and have the same hint.
         let number = self.stats.jobs_accepted.get() + 1;
+        let weight = self.config.job_weights.of(hint, self.capacity());
+        let span = tracing::info_span!("job", number, nth, hint);
         let hint = shown_hint(hint);
-        let span = tracing::info_span!("job", number, %hint);
-        let weight = description.as_ref().map_or(1, self.config.job_weight);
         span.in_scope(|| {
             tracing::info!("Cache_hint {hint}");
             tracing::info!("Job weight {weight}");
         });
         self.stats.jobs_accepted.set(number);
-        let slot = self.running.start(weight, job.cancel_wish().clone());
+        let cancel = job.cancel_wish().clone();
+        let mut slot = self.running.add(weight, self.capacity(), cancel);
         let agent = Rc::clone(self);
         let running = async move {
-            agent.runner.run(&job, description).await;
+            agent.runner.run(&job, description, &mut slot).await;
             drop(slot);
         };
         tokio::task::spawn_local(running.instrument(span));
@@ -344,19 +375,6 @@ impl Agent {
             None => std::future::pending().await,
         }
     }
-
-    /// Stops the jobs that are running, and waits until their clients can have heard of it.
-    async fn wind_down(&self, exit: Exit) {
-        tracing::info!("Ending ({exit:?}); {} running", self.running.in_use());
-        self.running.cancel_all();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.running.idle())
-            .await
-            .is_err()
-        {
-            tracing::warn!("some jobs do not end; leaving them");
-        }
-        tokio::time::sleep(FAREWELL).await;
-    }
 }
 
 /// The worker as its scheduler sees it.
@@ -368,14 +386,20 @@ impl ServeWorker for WorkerObject {
     async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
         let agent = &self.agent;
         match source {
-            MetricsSource::Agent => Ok(Metric {
-                content_type: metrics::CONTENT_TYPE.to_owned(),
-                data: agent.stats.text(
-                    agent.running.in_use(),
-                    metrics::cpu_time(),
-                    agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
-                ),
-            }),
+            MetricsSource::Agent => {
+                let machine = agent.machine.read(&agent.runner.executors).await;
+                let reading = Reading {
+                    load: agent.running.load(),
+                    capacity: agent.capacity(),
+                    builder: agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
+                    machine,
+                    cpu: metrics::cpu_time(),
+                };
+                Ok(Metric {
+                    content_type: metrics::CONTENT_TYPE.to_owned(),
+                    data: agent.stats.text(&reading),
+                })
+            }
             MetricsSource::Host => {
                 let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;
                 metric.map_err(|error| RpcError::failed(error.to_string()))
@@ -386,16 +410,13 @@ impl ServeWorker for WorkerObject {
     async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
         let agent = &self.agent;
         tracing::info!("Self-update requested.");
-        let update = agent.updater.fetch().await.map_err(RpcError::failed)?;
+        let failed = |error: UpdateError| RpcError::failed(error.to_string());
+        let update = agent.updater.fetch().await.map_err(failed)?;
         tracing::info!("Waiting for all existing jobs to complete.");
         agent.running.idle().await;
         tokio::time::sleep(agent.update_pause).await;
         tracing::info!("All jobs finished. Updating...");
-        agent
-            .updater
-            .apply(&update)
-            .await
-            .map_err(RpcError::failed)?;
+        agent.updater.apply(&update).await.map_err(failed)?;
         tokio::time::sleep(agent.update_pause).await;
         agent.end(Exit::Updated);
         // The end of the connection is the answer.

@@ -9,21 +9,42 @@ use tokio::sync::watch;
 ///
 /// It is only a wish: whoever sees it stops what it has started, and returns when that has ended.
 #[derive(Clone)]
-pub struct Cancel(Rc<watch::Sender<bool>>);
+pub struct Cancel(Rc<watch::Sender<Option<Reason>>>);
+
+/// Why something should stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// Nobody wants it any more.
+    Unwanted,
+    /// The worker ends, and it takes too long to wait for.
+    WorkerEnds,
+}
 
 impl Cancel {
     /// Returns a wish that nobody has yet.
     pub fn new() -> Self {
-        Self(Rc::new(watch::Sender::new(false)))
+        Self(Rc::new(watch::Sender::new(None)))
     }
 
-    /// Asks for it to stop. Doing so again changes nothing.
+    /// Asks for it to stop, because nobody wants it any more. Doing so again changes nothing.
     pub fn cancel(&self) {
-        self.0.send_replace(true);
+        self.cancel_because(Reason::Unwanted);
+    }
+
+    /// Asks for it to stop. The first reason is kept.
+    pub(crate) fn cancel_because(&self, reason: Reason) {
+        self.0.send_modify(|wish| {
+            wish.get_or_insert(reason);
+        });
     }
 
     /// Returns whether it is to stop.
     pub fn is_cancelled(&self) -> bool {
+        self.reason().is_some()
+    }
+
+    /// Returns why it is to stop, if it is.
+    pub(crate) fn reason(&self) -> Option<Reason> {
         *self.0.borrow()
     }
 
@@ -31,7 +52,7 @@ impl Cancel {
     pub async fn cancelled(&self) {
         let mut wish = self.0.subscribe();
         // The sender is ours, so the channel cannot close while we wait.
-        if wish.wait_for(|wanted| *wanted).await.is_err() {
+        if wish.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

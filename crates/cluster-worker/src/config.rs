@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use cluster_api::Description;
-
 use crate::disk::{Gigabytes, Percent};
-use crate::executor::{DockerConfig, OBuilderConfig};
+use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
+use crate::weights::JobWeights;
 
 /// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
 const MAX_NAME: usize = 200;
@@ -36,13 +36,16 @@ pub struct WorkerConfig {
     pub obuilder: Option<OBuilderConfig>,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
+    /// How it changes to its latest version when it is told to.
+    pub update: UpdateMethod,
     /// Metrics that it passes on, by name.
     pub additional_metrics: BTreeMap<String, MetricsUrl>,
     /// The environment for the programs it runs. See [`Environment::from_vars`].
     pub environment: Environment,
-    /// How much of the capacity a job takes. Upstream knows the hints of two projects whose jobs are heavy; here, all
-    /// jobs weigh 1 unless this says otherwise.
-    pub job_weight: fn(&Description) -> u32,
+    /// The kinds of custom jobs that it runs.
+    pub custom: CustomExecutors,
+    /// How much of the capacity a job takes.
+    pub job_weights: JobWeights,
     /// Where the worker says how it is.
     pub vitals: Vitals,
 }
@@ -58,9 +61,11 @@ impl WorkerConfig {
             docker: DockerConfig::default(),
             obuilder: None,
             log_limit: DEFAULT_LOG_LIMIT,
+            update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),
             environment,
-            job_weight: |_| 1,
+            custom: CustomExecutors::default(),
+            job_weights: JobWeights::default(),
             vitals: Vitals::default(),
         }
     }

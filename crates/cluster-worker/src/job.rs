@@ -8,12 +8,13 @@ use cluster_api::{Action, Description, Dockerfile, LogChunk, RpcError, ServeJob}
 use futures::future::FutureExt as _;
 use tokio::sync::watch;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 use crate::executor::Executors;
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, Outcome};
 use crate::process::printable;
+use crate::running::Slot;
 use crate::source::{SourceError, SourceRequest, Sources};
 
 /// A job as its client and the scheduler see it. It exists before it is known what the job is.
@@ -51,6 +52,11 @@ impl ServedJob {
                 tracing::info!("Job cancelled");
                 self.log.close("Job cancelled");
             }
+            Outcome::Abandoned => {
+                tracing::info!("Job cancelled: the worker is shutting down");
+                self.log
+                    .close("Job cancelled: the worker is shutting down; submit it again");
+            }
             Outcome::Crashed => {
                 tracing::error!("Job failed because of a defect of this worker");
                 self.log.close(
@@ -77,6 +83,8 @@ impl ServeJob for ServedJob {
             Some(Outcome::Succeeded(output)) => Ok(output),
             Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
             Some(Outcome::Cancelled) => Err(RpcError::failed("Build cancelled")),
+            // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
+            Some(Outcome::Abandoned) => Err(RpcError::disconnected("the worker is shutting down")),
             // The sender is ours, so the wait cannot end without an outcome.
             Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
         }
@@ -102,15 +110,23 @@ pub(crate) struct JobRunner {
 }
 
 impl JobRunner {
-    /// Runs a job to its end. `description` may be an error, which is the job's.
-    pub(crate) async fn run(&self, job: &ServedJob, description: Result<Description, JobError>) {
+    /// Runs a job to its end, once there is room for it in `slot`. `description` may be an error, which is the job's.
+    pub(crate) async fn run(
+        &self,
+        job: &ServedJob,
+        description: Result<Description, JobError>,
+        slot: &mut Slot,
+    ) {
         let started = Instant::now();
-        let attempt = self.attempt(job, description);
+        let attempt = self.attempt(job, description, slot);
         // A defect in what runs one job is no reason to end the others.
         let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Ok(output)) => Outcome::Succeeded(output),
             Ok(Err(JobError::Failed(reason))) => Outcome::Failed(reason),
-            Ok(Err(JobError::Cancelled)) => Outcome::Cancelled,
+            Ok(Err(JobError::Cancelled)) => match job.cancel.reason() {
+                Some(Reason::WorkerEnds) => Outcome::Abandoned,
+                Some(Reason::Unwanted) | None => Outcome::Cancelled,
+            },
             Err(_) => Outcome::Crashed,
         };
         let time = started.elapsed();
@@ -123,6 +139,7 @@ impl JobRunner {
         &self,
         job: &ServedJob,
         description: Result<Description, JobError>,
+        slot: &mut Slot,
     ) -> Result<String, JobError> {
         let ServedJob {
             log,
@@ -137,6 +154,15 @@ impl JobRunner {
         announce(&description);
         let executor = self.executors.of(&description.action);
         executor.admit(&description)?;
+        if let Some(obstacle) = slot.obstacle() {
+            tracing::info!("{obstacle}");
+            log.line(obstacle)?;
+        }
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(JobError::Cancelled),
+            () = slot.take() => {}
+        }
         let request = SourceRequest::of(&description, wants_git(&description.action))?;
         let source = self
             .sources

@@ -12,6 +12,7 @@ mod executor;
 mod git_url;
 mod job;
 mod log;
+mod machine;
 mod metrics;
 mod outcome;
 mod process;
@@ -21,23 +22,27 @@ mod source;
 mod update;
 mod uplink;
 mod vitals;
+mod weights;
 mod worker;
 
 #[cfg(test)]
 mod testing;
 
-pub use agent::Exit;
+pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
 pub use executor::{
-    DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, Unfit, Upkeep,
+    CustomCommand, CustomError, CustomExecutor, CustomExecutors, DockerConfig, Executor, Executors,
+    Fitness, NoRoom, OBuilderConfig, PullPolicy, RunningJob, Unfit, Upkeep,
 };
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
 pub use outcome::JobError;
-pub use process::Environment;
+pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
+pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
 pub use vitals::Vitals;
+pub use weights::{JobWeight, JobWeightError, JobWeights};
 pub use worker::{WorkerError, run, run_with};

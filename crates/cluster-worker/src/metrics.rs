@@ -6,7 +6,9 @@ use std::cell::Cell;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
+use crate::machine::{Filesystem, MachineStats, Memory, Space};
 use crate::outcome::Outcome;
+use crate::running::Load;
 
 /// What [`Stats::text`] is, for HTTP.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -78,20 +80,21 @@ impl Stats {
         let summary = match outcome {
             Outcome::Succeeded(_) => ok,
             Outcome::Failed(_) => fail,
-            Outcome::Cancelled => cancelled,
+            Outcome::Cancelled | Outcome::Abandoned => cancelled,
             Outcome::Crashed => error,
         };
         summary.add(time);
     }
 
-    /// Returns the text. `running` is the weight of the jobs that are running, `cpu` the time this process has computed,
-    /// `builder` what there is to tell of OBuilder if this worker has it.
-    pub(crate) fn text(
-        &self,
-        running: u32,
-        cpu: Duration,
-        builder: Option<BuilderStats>,
-    ) -> String {
+    /// Returns the text.
+    pub(crate) fn text(&self, reading: &Reading) -> String {
+        let Reading {
+            load,
+            capacity,
+            builder,
+            machine,
+            cpu,
+        } = reading;
         let Self {
             started,
             jobs_accepted,
@@ -118,7 +121,8 @@ impl Stats {
             "gauge",
             "Number of jobs currently running, by weight",
         );
-        page.value("ocluster_worker_running_jobs", "", running);
+        page.value("ocluster_worker_running_jobs", "", load.in_use);
+        page.jobs(*load, *capacity);
         page.family(
             "ocluster_worker_job_time_seconds",
             "summary",
@@ -146,8 +150,9 @@ impl Stats {
         );
         page.summary("ocluster_worker_docker_prune_time_seconds", "", prune_time);
         if let Some(builder) = builder {
-            page.builder(builder);
+            page.builder(*builder);
         }
+        page.machine(machine);
         page.family(
             "process_cpu_seconds_total",
             "counter",
@@ -164,13 +169,29 @@ impl Stats {
     }
 }
 
+/// What is read off a worker when its metrics are asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    pub(crate) load: Load,
+    pub(crate) capacity: u32,
+    /// What there is to tell of OBuilder, if this worker has it.
+    pub(crate) builder: Option<BuilderStats>,
+    pub(crate) machine: MachineStats,
+    /// The time that this process has computed.
+    pub(crate) cpu: Duration,
+}
+
 /// Returns a page that has every metric of a worker, with each of its labels.
 ///
 /// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
 pub fn example_metrics() -> String {
     let stats = Stats::new(SystemTime::UNIX_EPOCH);
     stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
-    stats.text(0, Duration::ZERO, Some(BuilderStats::default()))
+    stats.text(&Reading {
+        builder: Some(BuilderStats::default()),
+        machine: MachineStats::example(),
+        ..Reading::default()
+    })
 }
 
 /// Metrics as Prometheus reads them.
@@ -189,6 +210,111 @@ impl Page {
     fn gauge(&mut self, name: &str, help: &str, value: impl std::fmt::Display) {
         self.family(name, "gauge", help);
         self.value(name, "", value);
+    }
+
+    fn jobs(&mut self, load: Load, capacity: u32) {
+        let Load {
+            jobs,
+            waiting,
+            in_use: _,
+        } = load;
+        self.family(
+            "ocluster_worker_jobs",
+            "gauge",
+            "Number of jobs on this worker, running or waiting until they fit into its capacity",
+        );
+        for (state, count) in [("running", jobs - waiting), ("waiting", waiting)] {
+            let labels = format!("{{state=\"{state}\"}}");
+            self.value("ocluster_worker_jobs", &labels, count);
+        }
+        self.gauge(
+            "ocluster_worker_capacity",
+            "How much this worker runs at once, by weight",
+            capacity,
+        );
+    }
+
+    fn machine(&mut self, stats: &MachineStats) {
+        let MachineStats {
+            filesystems,
+            load,
+            memory,
+            cpus,
+        } = stats;
+        self.filesystems(filesystems);
+        if let Some([one, five, fifteen]) = load {
+            let families = [
+                ("ocluster_worker_load1", "minute", one),
+                ("ocluster_worker_load5", "5 minutes", five),
+                ("ocluster_worker_load15", "15 minutes", fifteen),
+            ];
+            for (name, time, value) in families {
+                let help = format!("Load average of the machine over the last {time}");
+                self.gauge(name, &help, value);
+            }
+        }
+        if let Some(Memory { total, available }) = memory {
+            self.gauge(
+                "ocluster_worker_memory_size_bytes",
+                "Memory of the machine",
+                total,
+            );
+            self.gauge(
+                "ocluster_worker_memory_available_bytes",
+                "Memory that programs could get without swapping",
+                available,
+            );
+        }
+        if let Some(cpus) = cpus {
+            self.gauge(
+                "ocluster_worker_cpus",
+                "Number of processors that the worker may use",
+                cpus,
+            );
+        }
+    }
+
+    fn filesystems(&mut self, filesystems: &[Filesystem]) {
+        self.family(
+            "ocluster_worker_filesystem_readable",
+            "gauge",
+            "Whether the file system answered when it was asked for its size",
+        );
+        for Filesystem { of, space } in filesystems {
+            self.value(
+                "ocluster_worker_filesystem_readable",
+                &format!("{{filesystem=\"{of}\"}}"),
+                u8::from(space.is_some()),
+            );
+        }
+        let families: [(&str, &str, fn(Space) -> u64); 4] = [
+            ("size_bytes", "Size of the file system", |space| space.bytes),
+            (
+                "available_bytes",
+                "Size of what the worker can use of the file system",
+                |space| space.bytes_available,
+            ),
+            (
+                "files",
+                "Number of files that the file system can hold, 0 if there is no such number",
+                |space| space.files,
+            ),
+            (
+                "files_available",
+                "Number of files that the worker could still make",
+                |space| space.files_available,
+            ),
+        ];
+        for (name, help, value) in families {
+            let name = format!("ocluster_worker_filesystem_{name}");
+            self.family(&name, "gauge", help);
+            for Filesystem { of, space } in filesystems {
+                if let Some(space) = space {
+                    let labels = format!("{{filesystem=\"{of}\"}}");
+                    self.value(&name, &labels, value(*space));
+                }
+            }
+        }
     }
 
     fn builder(&mut self, stats: BuilderStats) {
@@ -254,8 +380,10 @@ mod tests {
 
     use expect_test::expect;
 
-    use super::{BuilderStats, Stats};
+    use super::{BuilderStats, Reading, Stats};
+    use crate::machine::{Filesystem, MachineStats, Memory, Space};
     use crate::outcome::Outcome;
+    use crate::running::Load;
 
     #[test]
     fn the_page() {
@@ -282,6 +410,13 @@ mod tests {
             # HELP ocluster_worker_running_jobs Number of jobs currently running, by weight
             # TYPE ocluster_worker_running_jobs gauge
             ocluster_worker_running_jobs 2
+            # HELP ocluster_worker_jobs Number of jobs on this worker, running or waiting until they fit into its capacity
+            # TYPE ocluster_worker_jobs gauge
+            ocluster_worker_jobs{state="running"} 1
+            ocluster_worker_jobs{state="waiting"} 1
+            # HELP ocluster_worker_capacity How much this worker runs at once, by weight
+            # TYPE ocluster_worker_capacity gauge
+            ocluster_worker_capacity 4
             # HELP ocluster_worker_job_time_seconds Time jobs ran
             # TYPE ocluster_worker_job_time_seconds summary
             ocluster_worker_job_time_seconds_sum{result="ok"} 3.5
@@ -311,6 +446,40 @@ mod tests {
             # HELP ocluster_worker_healthcheck_time_seconds Time the last health check took
             # TYPE ocluster_worker_healthcheck_time_seconds gauge
             ocluster_worker_healthcheck_time_seconds 0.045
+            # HELP ocluster_worker_filesystem_readable Whether the file system answered when it was asked for its size
+            # TYPE ocluster_worker_filesystem_readable gauge
+            ocluster_worker_filesystem_readable{filesystem="state"} 1
+            ocluster_worker_filesystem_readable{filesystem="docker"} 0
+            # HELP ocluster_worker_filesystem_size_bytes Size of the file system
+            # TYPE ocluster_worker_filesystem_size_bytes gauge
+            ocluster_worker_filesystem_size_bytes{filesystem="state"} 1000
+            # HELP ocluster_worker_filesystem_available_bytes Size of what the worker can use of the file system
+            # TYPE ocluster_worker_filesystem_available_bytes gauge
+            ocluster_worker_filesystem_available_bytes{filesystem="state"} 400
+            # HELP ocluster_worker_filesystem_files Number of files that the file system can hold, 0 if there is no such number
+            # TYPE ocluster_worker_filesystem_files gauge
+            ocluster_worker_filesystem_files{filesystem="state"} 10
+            # HELP ocluster_worker_filesystem_files_available Number of files that the worker could still make
+            # TYPE ocluster_worker_filesystem_files_available gauge
+            ocluster_worker_filesystem_files_available{filesystem="state"} 7
+            # HELP ocluster_worker_load1 Load average of the machine over the last minute
+            # TYPE ocluster_worker_load1 gauge
+            ocluster_worker_load1 0.5
+            # HELP ocluster_worker_load5 Load average of the machine over the last 5 minutes
+            # TYPE ocluster_worker_load5 gauge
+            ocluster_worker_load5 1.25
+            # HELP ocluster_worker_load15 Load average of the machine over the last 15 minutes
+            # TYPE ocluster_worker_load15 gauge
+            ocluster_worker_load15 2
+            # HELP ocluster_worker_memory_size_bytes Memory of the machine
+            # TYPE ocluster_worker_memory_size_bytes gauge
+            ocluster_worker_memory_size_bytes 4096
+            # HELP ocluster_worker_memory_available_bytes Memory that programs could get without swapping
+            # TYPE ocluster_worker_memory_available_bytes gauge
+            ocluster_worker_memory_available_bytes 1024
+            # HELP ocluster_worker_cpus Number of processors that the worker may use
+            # TYPE ocluster_worker_cpus gauge
+            ocluster_worker_cpus 2
             # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds
             # TYPE process_cpu_seconds_total counter
             process_cpu_seconds_total 0.25
@@ -318,6 +487,35 @@ mod tests {
             # TYPE process_start_time_seconds gauge
             process_start_time_seconds 1600000000.5
         "##]]
-        .assert_eq(&stats.text(2, Duration::from_millis(250), Some(builder)));
+        .assert_eq(&stats.text(&Reading {
+            load: Load {
+                jobs: 2,
+                waiting: 1,
+                in_use: 2,
+            },
+            capacity: 4,
+            builder: Some(builder),
+            machine: machine(),
+            cpu: Duration::from_millis(250),
+        }));
+    }
+
+    fn machine() -> MachineStats {
+        let space = Space {
+            bytes: 1000,
+            bytes_available: 400,
+            files: 10,
+            files_available: 7,
+        };
+        let filesystem = |of, space| Filesystem { of, space };
+        MachineStats {
+            filesystems: vec![filesystem("state", Some(space)), filesystem("docker", None)],
+            load: Some([0.5, 1.25, 2.0]),
+            memory: Some(Memory {
+                total: 4096,
+                available: 1024,
+            }),
+            cpus: Some(2),
+        }
     }
 }

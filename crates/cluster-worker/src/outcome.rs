@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     Failed(String),
     /// Nobody wanted it any more.
     Cancelled,
+    /// The worker has ended before it could be done. Another may do it.
+    Abandoned,
     /// The worker has a defect. Its own log says which.
     Crashed,
 }

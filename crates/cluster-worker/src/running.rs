@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::sync::watch;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 
 /// The jobs of a worker. Clones are the same jobs.
 #[derive(Clone)]
@@ -14,71 +14,145 @@ pub(crate) struct Running(Rc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// What they weigh together.
-    in_use: watch::Sender<u32>,
+    load: watch::Sender<Load>,
     jobs: RefCell<BTreeMap<u64, Cancel>>,
     next_id: Cell<u64>,
 }
 
-/// A running job's place among the others, until dropped.
+/// How much a worker has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Load {
+    /// How many jobs there are.
+    pub(crate) jobs: u32,
+    /// How many of them wait for room, or have not got so far yet.
+    pub(crate) waiting: u32,
+    /// What the others weigh together.
+    pub(crate) in_use: u32,
+}
+
+/// A job's place among the others, until dropped.
 #[must_use = "the job counts until this is dropped"]
 pub(crate) struct Slot {
     running: Running,
     id: u64,
     weight: u32,
+    capacity: u32,
+    /// Whether the weight has been added to what is in use.
+    taken: bool,
 }
 
 impl Running {
-    /// Returns no jobs yet; what they weigh is to be seen in `in_use`.
-    pub(crate) fn counted_in(in_use: watch::Sender<u32>) -> Self {
+    /// Returns no jobs yet; how much they are is to be seen in `load`.
+    pub(crate) fn counted_in(load: watch::Sender<Load>) -> Self {
         Self(Rc::new(Inner {
-            in_use,
+            load,
             ..Inner::default()
         }))
     }
 
-    /// Counts a job that starts.
-    pub(crate) fn start(&self, weight: u32, cancel: Cancel) -> Slot {
+    /// Counts a job that has come, and takes its `weight` from the `capacity` by and by: see [`Slot::take`].
+    pub(crate) fn add(&self, weight: u32, capacity: u32, cancel: Cancel) -> Slot {
         let id = self.0.next_id.get();
         self.0.next_id.set(id + 1);
         self.0.jobs.borrow_mut().insert(id, cancel);
-        self.0.in_use.send_modify(|in_use| *in_use += weight);
+        self.0.load.send_modify(|load| {
+            load.jobs += 1;
+            load.waiting += 1;
+        });
         Slot {
             running: self.clone(),
             id,
             weight,
+            capacity,
+            taken: false,
         }
+    }
+
+    /// Returns how much there is to do.
+    pub(crate) fn load(&self) -> Load {
+        *self.0.load.borrow()
     }
 
     /// Returns what the running jobs weigh.
     pub(crate) fn in_use(&self) -> u32 {
-        *self.0.in_use.borrow()
+        self.load().in_use
     }
 
-    /// Waits until the running jobs weigh less than `capacity`.
-    pub(crate) async fn below(&self, capacity: u32) {
-        let mut in_use = self.0.in_use.subscribe();
-        // The sender is ours, so the wait ends only when it should.
-        drop(in_use.wait_for(|in_use| *in_use < capacity).await);
+    /// Waits until there is room for another job, and no job waits that came before it.
+    pub(crate) async fn room(&self, capacity: u32) {
+        self.wait_for(|load| load.has_room(capacity)).await;
     }
 
-    /// Waits until no jobs are running.
+    /// Waits until there are no jobs.
     pub(crate) async fn idle(&self) {
-        self.below(1).await;
+        self.wait_for(|load| load.jobs == 0).await;
     }
 
-    /// Asks all running jobs to stop.
+    /// Returns a signal that is given whenever a job starts or ends.
+    pub(crate) fn changes(&self) -> watch::Receiver<Load> {
+        self.0.load.subscribe()
+    }
+
+    async fn wait_for(&self, done: impl FnMut(&Load) -> bool) {
+        // The sender is ours, so the wait ends only when it should.
+        drop(self.0.load.subscribe().wait_for(done).await);
+    }
+
+    /// Asks all jobs to stop, because the worker ends.
     pub(crate) fn cancel_all(&self) {
-        self.0.jobs.borrow().values().for_each(Cancel::cancel);
+        for job in self.0.jobs.borrow().values() {
+            job.cancel_because(Reason::WorkerEnds);
+        }
+    }
+}
+
+impl Load {
+    fn has_room(&self, capacity: u32) -> bool {
+        self.waiting == 0 && self.in_use < capacity
+    }
+}
+
+impl Slot {
+    /// Returns why the job has to wait, if it has to.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let in_use = self.running.in_use();
+        (in_use + self.weight > self.capacity).then(|| {
+            format!(
+                "Waiting for other jobs on this worker: they take {in_use} of its capacity of {}, and this one takes {}",
+                self.capacity, self.weight
+            )
+        })
+    }
+
+    /// Waits until the job fits, and takes the room for it.
+    pub(crate) async fn take(&mut self) {
+        let Self {
+            running,
+            weight,
+            capacity,
+            ..
+        } = self;
+        running
+            .wait_for(|load| load.in_use + *weight <= *capacity)
+            .await;
+        self.taken = true;
+        running.0.load.send_modify(|load| {
+            load.waiting -= 1;
+            load.in_use += *weight;
+        });
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         self.running.0.jobs.borrow_mut().remove(&self.id);
-        self.running
-            .0
-            .in_use
-            .send_modify(|in_use| *in_use -= self.weight);
+        self.running.0.load.send_modify(|load| {
+            load.jobs -= 1;
+            if self.taken {
+                load.in_use -= self.weight;
+            } else {
+                load.waiting -= 1;
+            }
+        });
     }
 }

@@ -5,13 +5,14 @@ use std::fmt;
 use tokio::sync::watch;
 
 use crate::config::Capacity;
+use crate::running::Load;
 
 /// How a worker is. Clones are about the same worker; the one in its config is kept up to date while it runs.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     link: watch::Sender<Link>,
-    /// What the running jobs weigh together.
-    pub(crate) in_use: watch::Sender<u32>,
+    /// How much it has to do.
+    pub(crate) load: watch::Sender<Load>,
 }
 
 /// How far it has come.
@@ -43,7 +44,7 @@ impl Vitals {
         let link = *self.link.borrow();
         format!(
             "{link}, {} of {} jobs running",
-            *self.in_use.borrow(),
+            self.load.borrow().in_use,
             capacity.value()
         )
     }

@@ -10,18 +10,20 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 use vat::SturdyRef;
 
-use crate::agent::{Agent, Exit, Surroundings};
+use crate::agent::{Agent, Ending, Exit, Intake, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{
-    BuilderThread, CustomExecutor, DockerExecutor, Executors, OBuilderExecutor, OBuilderRefusal,
+    BuilderThread, CustomJobs, DockerExecutor, Executors, OBuilderConfig, OBuilderExecutor,
+    OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
 use crate::log::LogDir;
+use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
 use crate::process::Processes;
 use crate::running::Running;
 use crate::source::Sources;
-use crate::update::Updater;
+use crate::update::{UpdateMethod, Updater};
 use crate::uplink::{Network, Uplink};
 
 /// Why a worker could not start.
@@ -48,14 +50,14 @@ pub enum WorkerError {
 
 /// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
 ///
-/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. When `shutdown` ends, jobs
-/// that are running are cancelled, and this returns when they have ended.
+/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. `shutdown` says how it is to
+/// end, and this returns when no job is running any more.
 ///
 /// Must be called within a `LocalSet`, on a thread that outlives it.
 pub async fn run(
     config: WorkerConfig,
     scheduler: SturdyRef,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Ending>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
     let mut shutdown = std::pin::pin!(shutdown);
@@ -64,7 +66,10 @@ pub async fn run(
         Some(obuilder) => {
             let setup = obuilder.setup.clone();
             let open = || setup.open().map_err(|error| error.to_string());
-            let started = BuilderThread::start(open, obuilder.upkeep, &mut shutdown).await;
+            let told = async {
+                (&mut shutdown).await;
+            };
+            let started = BuilderThread::start(open, obuilder.upkeep, told).await;
             match started.map_err(WorkerError::OBuilder)? {
                 Some(builder) => Some(Rc::new(builder)),
                 None => return Ok(Exit::Shutdown),
@@ -81,9 +86,12 @@ pub async fn run(
     };
     let end = async {
         tokio::select! {
-            () = shutdown => {}
+            ending = shutdown => ending,
             // Or every job that came would fail. Whoever started the worker starts it again.
-            () = crashed => tracing::error!("the builder has crashed: ending this worker"),
+            () = crashed => {
+                tracing::error!("the builder has crashed: ending this worker");
+                Ending::AtOnce
+            }
         }
     };
     let exit = parts
@@ -101,7 +109,7 @@ pub async fn run_with(
     config: WorkerConfig,
     executors: Executors,
     uplink: &dyn Uplink,
-    shutdown: impl Future<Output = ()>,
+    shutdown: impl Future<Output = Ending>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
     Ok(parts
@@ -166,12 +174,26 @@ impl Parts {
         );
         Executors {
             docker: Rc::new(docker),
-            obuilder: match builder {
-                Some(builder) => Rc::new(OBuilderExecutor::new(builder)),
-                None => Rc::new(OBuilderRefusal),
+            obuilder: match (builder, &config.obuilder) {
+                (Some(builder), Some(OBuilderConfig { setup, .. })) => {
+                    let store = setup.store.place().path().to_owned();
+                    Rc::new(OBuilderExecutor::new(builder, store))
+                }
+                (None, _) | (_, None) => Rc::new(OBuilderRefusal),
             },
-            custom: Rc::new(CustomExecutor),
+            custom: Rc::new(self.custom_jobs()),
         }
+    }
+
+    pub(crate) fn custom_jobs(&self) -> CustomJobs {
+        let WorkerConfig {
+            state_dir,
+            environment,
+            custom,
+            ..
+        } = &self.config;
+        let tools = Tools::new(state_dir, environment.clone(), self.processes.clone());
+        CustomJobs::new(custom.clone(), tools)
     }
 
     pub(crate) fn agent(
@@ -191,16 +213,21 @@ impl Parts {
         let Surroundings {
             reconnect_interval,
             update_pause,
-            container_mark,
+            container,
         } = surroundings;
+        let replaceable = match config.update {
+            UpdateMethod::Auto => container,
+            UpdateMethod::Restart => None,
+        };
         let updater = Updater::new(
             config.docker.command.clone(),
             config.environment.clone(),
             processes,
-            container_mark,
+            replaceable,
         );
         let name = config.name.to_string();
-        let running = Running::counted_in(config.vitals.in_use.clone());
+        let machine = Machine::new(config.state_dir.clone());
+        let running = Running::counted_in(config.vitals.load.clone());
         let runner = JobRunner {
             name,
             sources,
@@ -212,9 +239,11 @@ impl Parts {
             runner,
             log_dir,
             stats,
+            machine,
             builder_stats,
             updater,
             running,
+            intake: Intake::default(),
             exit: watch::Sender::new(None),
             reconnect_interval,
             update_pause,

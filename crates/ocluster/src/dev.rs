@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
 use vat::Address;
 
@@ -67,7 +70,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let nobody = ServiceManager::none();
     let outcome = tokio::select! {
         () = &mut serving => return Err(CommandError::failed("the scheduler has ended")),
-        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, &nobody) => ended.map(drop),
+        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, Duration::ZERO, &nobody) => ended.map(drop),
     };
     scheduler.shutdown();
     serving.await;
@@ -90,6 +93,7 @@ impl Args {
             pools: BTreeSet::from([self.pool.clone()]),
             default_clients: Vec::new(),
             metrics: None,
+            update_timeout: DEFAULT_UPDATE_TIMEOUT,
         }
     }
 

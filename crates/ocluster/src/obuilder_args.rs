@@ -8,6 +8,7 @@ use cluster_worker::{OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
+use crate::config;
 use crate::error::CommandError;
 
 /// Options about OBuilder.
@@ -37,7 +38,8 @@ pub struct OBuilderArgs {
     obuilder_healthcheck: Duration,
 }
 
-fn seconds(value: &str) -> Result<Duration, String> {
+/// Parses a time in seconds.
+pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     let seconds = value.parse().ok();
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
@@ -57,7 +59,7 @@ impl OBuilderArgs {
                 store,
                 runtime: self.obuilder_runtime,
                 fast_sync: self.fast_sync,
-                env: std::env::vars_os().collect(),
+                env: config::environment_of_others(),
             },
             upkeep: Upkeep {
                 prune_threshold: self.obuilder_prune_threshold,

@@ -1,4 +1,5 @@
-//! `ocluster`: what helps to try the other programs out (`dev`), to measure them (`bench`) and to package them (`generate`).
+//! `ocluster`: what helps to try the other programs out (`dev`), to find out what is
+//! wrong (`doctor`), to measure them (`bench`) and to package them (`generate`).
 
 use std::process::ExitCode;
 
@@ -6,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::error::CommandError;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::{bench, dev, generate, program};
+use crate::{bench, dev, doctor, generate, program};
 
 const NAME: &str = "ocluster";
 
@@ -15,7 +16,7 @@ pub fn main() -> ExitCode {
     program::run(NAME, run)
 }
 
-/// Try OCluster out, measure it, or package it
+/// Try OCluster out, find out what is wrong, measure it, or package it
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]
@@ -30,6 +31,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Dev(dev::Args),
+    Doctor(doctor::Args),
     Bench(bench::Args),
     Generate(generate::Args),
 }
@@ -39,6 +41,10 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::Dev(command) => {
             args.logging.start(Verbosity::Info);
             dev::run(command).await
+        }
+        Command::Doctor(command) => {
+            args.logging.start(Verbosity::Warning);
+            doctor::run(command, &args.logging).await
         }
         Command::Bench(command) => {
             args.logging.start(Verbosity::Warning);

@@ -7,10 +7,12 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches as _, Parser};
 
+use crate::config::{self, Settings, Surroundings};
 use crate::error::{CommandError, Kind};
-use crate::{completion, open_files, output};
+use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
+use crate::{completion, exit_codes, open_files, output};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -51,10 +53,16 @@ where
         return ExitCode::SUCCESS;
     }
     open_files::allow_many();
-    let args = match parse::<A>(name, std::env::args_os()) {
-        Ok(args) => args,
-        Err(NotParsed::Answered(text)) => return finish(name, print(&text)),
-        Err(NotParsed::Refused(error)) => return finish(name, Err(error)),
+    let around = Surroundings::of_this_process();
+    let (args, manner) = match parse::<A>(name, std::env::args_os(), &around) {
+        Ok(parsed) => parsed,
+        Err(not_parsed) => {
+            let outcome = match not_parsed {
+                NotParsed::Answered(text) => print(&text),
+                NotParsed::Refused(error) => Err(error),
+            };
+            return finish(name, &Manner::guessed(), outcome);
+        }
     };
     // A panic is a defect of ours. The default hook has printed where; all that is left is the exit code.
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(main(args))))
@@ -63,7 +71,7 @@ where
                 "a defect in this program, please report it",
             ))
         });
-    finish(name, outcome)
+    finish(name, &manner, outcome)
 }
 
 /// Runs `main` on the current thread, where everything that holds a capability stays.
@@ -84,7 +92,7 @@ pub(crate) fn block_on<T>(
 
 /// Why there are no arguments to run with.
 #[derive(Debug)]
-pub enum NotParsed {
+pub(crate) enum NotParsed {
     /// The user asked for help or the version: print this on standard output and end well.
     Answered(String),
     /// The command line makes no sense.
@@ -93,33 +101,79 @@ pub enum NotParsed {
 
 /// Returns the command line that the program `name` takes.
 pub fn command<A: CommandFactory>(name: &'static str) -> clap::Command {
-    A::command()
+    let program = A::command()
         .name(name)
         .bin_name(name)
         .infer_subcommands(true)
         .infer_long_args(true)
         .max_term_width(HELP_WIDTH)
+        .after_long_help(format!("{}\n\n{}", config::HELP, exit_codes::help(name)));
+    config::with_options(program)
 }
 
 /// Parses a command line with the rules that all programs share: any unambiguous prefix of a command or of a long
-/// option will do, as upstream's users are used to.
-pub fn parse<A: Parser + CommandFactory>(
+/// option will do, as upstream's users are used to; and what it does not say may be in the environment or in a file.
+pub(crate) fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
-) -> Result<A, NotParsed> {
-    let args = args.into_iter().map(plain_help);
-    let parsed = command::<A>(name)
-        .try_get_matches_from(args)
-        .and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
-    parsed.map_err(|error| match error.kind() {
+    around: &Surroundings,
+) -> Result<(A, Manner), NotParsed> {
+    let args: Vec<OsString> = args.into_iter().map(plain_help).collect();
+    let mut program = command::<A>(name);
+    program.build();
+    let refused = |error: &clap::Error| not_parsed::<A>(error);
+    let (matches, missing) = match program.clone().try_get_matches_from(&args) {
+        Ok(matches) => (matches, None),
+        // What is missing may be said elsewhere. Nothing else can be wrong with a command line of which clap says this.
+        Err(error) if is_incomplete(&error) => {
+            let patient = command::<A>(name).ignore_errors(true);
+            let matches = patient.try_get_matches_from(&args);
+            (matches.map_err(|error| refused(&error))?, Some(error))
+        }
+        Err(error) => return Err(refused(&error)),
+    };
+    let settings = Settings::gather(&program, &matches, around).map_err(NotParsed::Refused)?;
+    if settings.to_print {
+        return Err(NotParsed::Answered(config::page(&settings)));
+    }
+    let complete = match missing {
+        None if settings.are_all_flags() => Ok(matches),
+        Some(error) if settings.are_all_flags() => Err(error),
+        _ => program
+            .clone()
+            .try_get_matches_from(settings.command_line()),
+    };
+    let mut matches = complete.map_err(|error| refused(&error))?;
+    // Every program has these options, and some things are said before or after it runs.
+    let logging = LoggingArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
+    logging.apart(|| {
+        for warning in &settings.warnings {
+            tracing::warn!(target: APPLICATION, "{warning}");
+        }
+    });
+    let args = A::from_arg_matches_mut(&mut matches).map_err(|error| refused(&error))?;
+    let json = output::asks_for_json(settings.command_line());
+    Ok((args, Manner { logging, json }))
+}
+
+fn is_incomplete(error: &clap::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::MissingRequiredArgument | ErrorKind::MissingSubcommand
+    )
+}
+
+/// Says what clap found wrong, or what it was asked for.
+fn not_parsed<A: CommandFactory>(error: &clap::Error) -> NotParsed {
+    match error.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             NotParsed::Answered(error.to_string())
         }
-        ErrorKind::InvalidSubcommand => NotParsed::Refused(unknown_command::<A>(&error)),
-        _ => NotParsed::Refused(refusal(&error)),
-    })
+        ErrorKind::InvalidSubcommand => NotParsed::Refused(unknown_command::<A>(error)),
+        _ => NotParsed::Refused(refusal(error)),
+    }
 }
 
 /// Upstream's `--help` takes an optional format. Ours is always plain text.
@@ -194,18 +248,50 @@ pub fn complain(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 
-/// Tells the user about a failure, and returns the exit code.
-fn finish(name: &'static str, outcome: Result<(), CommandError>) -> ExitCode {
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            if error.kind != Kind::OutputClosed {
-                complain(&error.render(name));
-                if output::asks_for_json(std::env::args_os()) {
-                    output::print_failure(&error);
-                }
-            }
-            ExitCode::from(error.kind.exit_code())
+/// How the user wants to be told about a failure.
+pub(crate) struct Manner {
+    logging: LoggingArgs,
+    /// Whether a program reads the answers.
+    json: bool,
+}
+
+impl Manner {
+    /// Returns how to tell about a command line that makes no sense.
+    fn guessed() -> Self {
+        Self {
+            logging: LoggingArgs::default(),
+            json: output::asks_for_json(std::env::args_os()),
         }
+    }
+}
+
+/// Tells the user about a failure, and returns the exit code.
+fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>) -> ExitCode {
+    let Err(error) = outcome else {
+        return ExitCode::SUCCESS;
+    };
+    let code = error.kind.exit_code();
+    if error.kind != Kind::OutputClosed {
+        match manner.logging.log_format {
+            LogFormat::Text => complain(&error.render(name)),
+            // Whoever reads the lines as JSON reads the last one too.
+            LogFormat::Json => manner.logging.apart(|| log_failure(&error)),
+        }
+        if manner.json {
+            output::print_failure(&error);
+        }
+    }
+    ExitCode::from(code)
+}
+
+fn log_failure(error: &CommandError) {
+    let CommandError {
+        kind,
+        message,
+        hints,
+    } = error;
+    if !message.is_empty() {
+        let hint = (!hints.is_empty()).then(|| hints.join("; "));
+        tracing::error!(target: APPLICATION, exit_code = kind.exit_code(), hint, "{message}");
     }
 }

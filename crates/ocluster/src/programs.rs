@@ -1,5 +1,6 @@
 //! The command lines of all programs, as data: manual pages, completion and the reference are made from these.
 
+use crate::config::ConfigOption;
 use crate::program::command;
 use crate::{admin, client, obuilder, ocluster, scheduler, worker};
 
@@ -15,14 +16,66 @@ pub fn all() -> [clap::Command; 6] {
     ]
 }
 
+/// Returns every option of every program, with its flag, its variable and its key in a file.
+pub fn options() -> Vec<ConfigOption> {
+    all().iter().flat_map(ConfigOption::all_of).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::config::OptionKind;
 
     #[test]
     fn their_definitions_are_sound() {
         for program in all() {
             program.debug_assert();
         }
+    }
+
+    #[test]
+    fn every_option_has_three_names_that_no_other_has() {
+        let options = options();
+        let mut names = BTreeSet::new();
+        for option in &options {
+            let ConfigOption {
+                program,
+                command,
+                flag,
+                env,
+                key,
+                ..
+            } = option;
+            assert!(
+                names.insert((program, command, flag)),
+                "{program} {command:?} has {flag} twice"
+            );
+            let name = flag.trim_start_matches("--");
+            assert_eq!(
+                *env,
+                format!("OCLUSTER_{}", name.replace('-', "_").to_uppercase())
+            );
+            assert!(key.as_deref() == Some(name) || name == "config", "{flag}");
+            assert!(
+                !option.help.is_empty(),
+                "{program} {command:?} {flag} says nothing"
+            );
+        }
+        let of_worker = |flag: &str| {
+            let option = options
+                .iter()
+                .find(|o| o.program == "ocluster-worker" && o.flag == flag);
+            option.unwrap().clone()
+        };
+        assert_eq!(of_worker("--capacity").default.as_deref(), Some("10"));
+        assert_eq!(of_worker("--fast-sync").kind, OptionKind::Flag);
+        assert!(of_worker("--name").required);
+        let separator = Some(',');
+        assert_eq!(
+            of_worker("--allow-push").kind,
+            OptionKind::List { separator }
+        );
     }
 }

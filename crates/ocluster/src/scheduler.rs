@@ -12,10 +12,12 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use vat::Address;
 
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::obuilder_args::seconds;
 use crate::program;
 use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-scheduler";
 
@@ -62,6 +64,15 @@ pub struct Args {
     /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
+    /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    update_timeout: u32,
+    /// How long running jobs may go on after SIGTERM, in seconds, before their connections are closed; no more are accepted
+    /// or given out meanwhile, and queued ones are refused at once
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    shutdown_timeout: Duration,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -117,6 +128,7 @@ impl TryFrom<Args> for SchedulerConfig {
             pools,
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
+            update_timeout: Duration::from_secs(args.update_timeout.into()),
         })
     }
 }
@@ -145,22 +157,45 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    let patience = args.shutdown_timeout;
+    let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
         .await
         .map_err(CommandError::caused)?;
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
+    health.start();
     let mut running = std::pin::pin!(scheduler.run());
-    tokio::select! {
+    let first = tokio::select! {
         () = &mut running => return Ok(()),
         never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
-        _ = interrupts.next() => tracing::info!(target: "scheduler", "Shutting down"),
-    }
-    manager.stopping(TIME_TO_SAVE, "saving what is to be remembered");
-    scheduler.shutdown();
+        first = interrupts.next() => first,
+    };
+    manager.stopping(patience + TIME_TO_SAVE, "shutting down");
+    // It goes on serving until nothing is waited for any more.
+    let ending = futures::future::join(shut_down(&scheduler, first, patience), running);
     tokio::select! {
-        () = running => Ok(()),
+        ((), ()) = ending => Ok(()),
         again = interrupts.next() => Err(CommandError::interrupted(again, "Ended without saving everything")),
     }
+}
+
+/// Ends a scheduler: after SIGTERM, which service managers send, running jobs have `patience` to end.
+async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
+    let signal = why.name();
+    match why {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "scheduler",
+                "{signal}: accepting no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
+                patience.as_secs_f64()
+            );
+            scheduler.drain(patience).await;
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "scheduler", "{signal}: shutting down");
+        }
+    }
+    scheduler.shutdown();
 }

@@ -20,6 +20,15 @@ pub enum Interrupt {
 }
 
 impl Interrupt {
+    /// Returns the signal's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Interrupted => "SIGINT",
+            Self::Terminated => "SIGTERM",
+            Self::HungUp => "SIGHUP",
+        }
+    }
+
     /// Returns the signal's number. With 128 added it is the exit code of a command that the signal ended.
     pub fn number(self) -> u8 {
         match self {

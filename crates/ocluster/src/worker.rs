@@ -9,19 +9,20 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, DockerConfig, Environment, Exit, Gigabytes, MetricsUrl, Percent, PullPolicy,
-    WorkerConfig, WorkerName,
+    Capacity, CustomCommand, CustomExecutors, DockerConfig, Ending, Environment, Exit, Gigabytes,
+    JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
+use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
-use crate::obuilder_args::OBuilderArgs;
+use crate::obuilder_args::{OBuilderArgs, seconds};
 use crate::program;
 use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
+use crate::signals::{Interrupt, Interrupts};
 
 const NAME: &str = "ocluster-worker";
 
@@ -62,12 +63,27 @@ pub struct Args {
     docker: DockerArgs,
     #[command(flatten)]
     obuilder: OBuilderArgs,
+    /// Run custom jobs of a kind with a program, which reads the payload, works in the job's source and prints its log; may
+    /// be repeated. The words of the command are quoted as for a shell, but there is none
+    #[arg(long, value_name = "KIND=COMMAND")]
+    custom: Vec<CustomCommand>,
+    /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
+    #[arg(long = "job-weight", value_name = "REGEX=N")]
+    job_weights: Vec<JobWeight>,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
+    /// How to change to a newer version when told to by ocluster-admin update
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    update: Update,
     /// Metrics to pass on to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
+    /// How long running jobs may go on after SIGTERM, in seconds, before they are cancelled; no more are taken meanwhile
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    shutdown_timeout: Duration,
+    #[command(flatten)]
+    health: HealthArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -157,10 +173,33 @@ impl From<Pull> for PullPolicy {
     }
 }
 
+/// How a worker changes to a newer version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Update {
+    /// By way of its Docker swarm, if there is one.
+    #[value(
+        help = "a service of a Docker swarm gets the newest image that has the same tag; anything else ends as with restart"
+    )]
+    Auto,
+    /// By ending.
+    #[value(help = "end with exit code 1, to be started again by whatever started it")]
+    Restart,
+}
+
+impl From<Update> for UpdateMethod {
+    fn from(update: Update) -> Self {
+        match update {
+            Update::Auto => Self::Auto,
+            Update::Restart => Self::Restart,
+        }
+    }
+}
+
 impl Args {
     fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
         let (cap, positionals) = self.connect.split(self.positionals)?;
         positionals.finish()?;
+        let environment = environment();
         let config = WorkerConfig {
             capacity: self.capacity,
             allow_push: self
@@ -170,12 +209,28 @@ impl Args {
                 .collect(),
             docker: self.docker.into(),
             obuilder: self.obuilder.config()?,
+            custom: custom_executors(self.custom, &environment)?,
+            job_weights: self.job_weights.into_iter().collect(),
             log_limit: u64::from(self.log_limit) << 20,
+            update: self.update.into(),
             additional_metrics: by_name(self.additional_metrics)?,
-            ..WorkerConfig::new(self.name, self.state_dir, environment())
+            ..WorkerConfig::new(self.name, self.state_dir, environment)
         };
         Ok((config, cap))
     }
+}
+
+/// Returns what runs custom jobs, by kind.
+fn custom_executors(
+    commands: Vec<CustomCommand>,
+    environment: &Environment,
+) -> Result<CustomExecutors, CommandError> {
+    let mut kinds = CustomExecutors::default();
+    for command in commands {
+        let added = kinds.add_command(command, environment);
+        added.map_err(|error| CommandError::usage(format_args!("option '--custom': {error}")))?;
+    }
+    Ok(kinds)
 }
 
 /// Returns what of our environment the programs that a worker runs may see.
@@ -186,6 +241,8 @@ pub(crate) fn environment() -> Environment {
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
+    args.health.clone().start();
+    let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();
@@ -197,7 +254,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         manager.keep_informed(|| vitals.status(capacity)).await
     };
     let exit = tokio::select! {
-        exit = run_until_interrupted(config, scheduler, &mut interrupts, &manager) => exit?,
+        exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
         never = told => match never {},
     };
     match exit {
@@ -208,28 +265,46 @@ async fn run(args: Args) -> Result<(), CommandError> {
 }
 
 /// Runs a worker until it ends by itself, or until the first interrupt has made it end. The second ends it at once.
+///
+/// SIGTERM is what service managers send: jobs have `patience` to end. Whoever presses Ctrl-C does not want to wait.
 pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
+    patience: Duration,
     manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         // An error means that we have been dropped, and the worker with us.
-        drop(stopped.await);
+        stopped.await.unwrap_or(Ending::AtOnce)
     };
     let mut running = std::pin::pin!(cluster_worker::run(config, scheduler, shutdown));
     let first = tokio::select! {
         ended = &mut running => return ended.map_err(CommandError::caused),
         first = interrupts.next() => first,
     };
-    tracing::info!(target: "worker", "Cancelling all jobs and shutting down");
-    manager.stopping(TIME_TO_END, "cancelling all jobs");
+    let signal = first.name();
+    let ending = match first {
+        Interrupt::Terminated if !patience.is_zero() => {
+            tracing::info!(
+                target: "worker",
+                "{signal}: taking no more jobs; those that are running may go on for {} s. Another signal ends this worker at once",
+                patience.as_secs_f64()
+            );
+            manager.stopping(patience + TIME_TO_END, "waiting for running jobs");
+            Ending::Drain { within: patience }
+        }
+        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+            tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
+            manager.stopping(TIME_TO_END, "cancelling all jobs");
+            Ending::AtOnce
+        }
+    };
     // It has ended by itself if it does not listen any more.
-    let _ = stop.send(());
+    let _ = stop.send(ending);
     tokio::select! {
         ended = running => ended.map_err(CommandError::caused),
-        _ = interrupts.next() => Err(CommandError::interrupted(first, "Ended without waiting for jobs to stop")),
+        second = interrupts.next() => Err(CommandError::interrupted(second, "Ended without waiting for jobs to stop")),
     }
 }

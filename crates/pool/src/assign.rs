@@ -65,7 +65,7 @@ impl Pool {
             ticket.place = Place::Backlog;
             backlog.insert(ticket.turn(id));
             let hint = ticket.hint.clone();
-            return self.decided(Decision::AddedToBacklog { hint });
+            return self.decided(Decision::AddedToBacklog { ticket: id, hint });
         }
         if self.assign_preferred(id, except) {
             return;
@@ -75,7 +75,11 @@ impl Pool {
         {
             let hint = self.assign(id, worker, Estimate::NonCached);
             let worker = self.workers.name(worker);
-            self.decided(Decision::AssignedToNextFree { hint, worker });
+            self.decided(Decision::AssignedToNextFree {
+                ticket: id,
+                hint,
+                worker,
+            });
         }
     }
 
@@ -93,7 +97,11 @@ impl Pool {
         };
         let hint = self.assign(id, worker, Estimate::Cached);
         let worker = self.workers.name(worker);
-        self.decided(Decision::AssignedToPreferred { hint, worker });
+        self.decided(Decision::AssignedToPreferred {
+            ticket: id,
+            hint,
+            worker,
+        });
         true
     }
 
@@ -162,7 +170,7 @@ impl Pool {
                     ticket.place = Place::Backlog;
                     backlog.insert(turn);
                     let hint = ticket.hint.clone();
-                    self.decided(Decision::PushedBack { hint });
+                    self.decided(Decision::PushedBack { ticket: id, hint });
                 }
                 _ => self.add(id, except),
             }
@@ -180,7 +188,12 @@ impl Pool {
             self.leave_queue(id, from);
             let hint = self.assign(id, to, Estimate::NonCached);
             let (from, to) = (self.workers.name(from), self.workers.name(to));
-            self.decided(Decision::MovedToFree { hint, from, to });
+            self.decided(Decision::MovedToFree {
+                ticket: id,
+                hint,
+                from,
+                to,
+            });
         }
     }
 }
@@ -221,7 +234,11 @@ impl Pool {
                 self.leave_queue(turn.ticket(), slot);
                 let hint = self.take(turn.ticket(), slot);
                 let worker = self.workers.name(slot);
-                self.decided(Decision::TakenFromQueue { hint, worker });
+                self.decided(Decision::TakenFromQueue {
+                    ticket: turn.ticket(),
+                    hint,
+                    worker,
+                });
                 continue;
             }
             let next = match &mut self.main {
@@ -239,7 +256,11 @@ impl Pool {
             }
             let hint = self.take(turn.ticket(), slot);
             let worker = self.workers.name(slot);
-            self.decided(Decision::TakenFromBacklog { hint, worker });
+            self.decided(Decision::TakenFromBacklog {
+                ticket: turn.ticket(),
+                hint,
+                worker,
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::{CacheHint, InactiveReason, InactiveReasons, WorkerName};
+use crate::{CacheHint, InactiveReason, InactiveReasons, TicketId, WorkerName};
 
 /// Something the pool decided or was told, worth a line in the log.
 #[expect(
@@ -33,29 +33,36 @@ pub enum Decision {
         reassigning: usize,
     },
     AddedToBacklog {
+        ticket: TicketId,
         hint: CacheHint,
     },
     PushedBack {
+        ticket: TicketId,
         hint: CacheHint,
     },
     AssignedToNextFree {
+        ticket: TicketId,
         hint: CacheHint,
         worker: WorkerName,
     },
     AssignedToPreferred {
+        ticket: TicketId,
         hint: CacheHint,
         worker: WorkerName,
     },
     MovedToFree {
+        ticket: TicketId,
         hint: CacheHint,
         from: WorkerName,
         to: WorkerName,
     },
     TakenFromQueue {
+        ticket: TicketId,
         hint: CacheHint,
         worker: WorkerName,
     },
     TakenFromBacklog {
+        ticket: TicketId,
         hint: CacheHint,
         worker: WorkerName,
     },
@@ -63,8 +70,32 @@ pub enum Decision {
         worker: WorkerName,
     },
     Cancelled {
+        ticket: TicketId,
         hint: CacheHint,
     },
+}
+
+impl Decision {
+    /// Returns the ticket that it is about, if it is about one.
+    pub fn ticket(&self) -> Option<TicketId> {
+        match self {
+            Self::AddedToBacklog { ticket, .. }
+            | Self::PushedBack { ticket, .. }
+            | Self::AssignedToNextFree { ticket, .. }
+            | Self::AssignedToPreferred { ticket, .. }
+            | Self::MovedToFree { ticket, .. }
+            | Self::TakenFromQueue { ticket, .. }
+            | Self::TakenFromBacklog { ticket, .. }
+            | Self::Cancelled { ticket, .. } => Some(*ticket),
+            Self::Registered { .. }
+            | Self::Released { .. }
+            | Self::Activated { .. }
+            | Self::ReasonRemoved { .. }
+            | Self::ShuttingDown { .. }
+            | Self::Deactivated { .. }
+            | Self::Waiting { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Decision {
@@ -93,28 +124,51 @@ impl fmt::Display for Decision {
                     "\"{worker}\" marked inactive (reassigning {reassigning} items)"
                 )
             }
-            Self::AddedToBacklog { hint } => write!(f, "Adding {hint} to the backlog"),
-            Self::PushedBack { hint } => write!(f, "Pushing {hint} back on to the main queue"),
-            Self::AssignedToNextFree { hint, worker } => {
+            Self::AddedToBacklog { ticket: _, hint } => write!(f, "Adding {hint} to the backlog"),
+            Self::PushedBack { ticket: _, hint } => {
+                write!(f, "Pushing {hint} back on to the main queue")
+            }
+            Self::AssignedToNextFree {
+                ticket: _,
+                hint,
+                worker,
+            } => {
                 write!(f, "Assigning {hint} to \"{worker}\" (the next free worker)")
             }
-            Self::AssignedToPreferred { hint, worker } => {
+            Self::AssignedToPreferred {
+                ticket: _,
+                hint,
+                worker,
+            } => {
                 write!(f, "Assigning {hint} to \"{worker}\" (preferred)")
             }
-            Self::MovedToFree { hint, from, to } => {
+            Self::MovedToFree {
+                ticket: _,
+                hint,
+                from,
+                to,
+            } => {
                 write!(
                     f,
                     "Moving {hint} from \"{from}\" to \"{to}\" (waited too long)"
                 )
             }
-            Self::TakenFromQueue { hint, worker } => {
+            Self::TakenFromQueue {
+                ticket: _,
+                hint,
+                worker,
+            } => {
                 write!(f, "\"{worker}\" takes {hint} from its local queue")
             }
-            Self::TakenFromBacklog { hint, worker } => {
+            Self::TakenFromBacklog {
+                ticket: _,
+                hint,
+                worker,
+            } => {
                 write!(f, "\"{worker}\" takes {hint} from the main queue")
             }
             Self::Waiting { worker } => write!(f, "\"{worker}\" is waiting for more work"),
-            Self::Cancelled { hint } => write!(f, "Cancel {hint}"),
+            Self::Cancelled { ticket: _, hint } => write!(f, "Cancel {hint}"),
         }
     }
 }

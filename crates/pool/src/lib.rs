@@ -274,7 +274,10 @@ impl Pool {
             }
             self.affinity.dequeue(&ticket.hint);
             self.totals.cancelled += 1;
-            self.decided(Decision::Cancelled { hint: ticket.hint });
+            self.decided(Decision::Cancelled {
+                ticket: id,
+                hint: ticket.hint,
+            });
         }
         Cancel::Cancelled
     }

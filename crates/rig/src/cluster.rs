@@ -25,6 +25,7 @@ pub struct Cluster {
     programs: PathBuf,
     port: u16,
     pools: Vec<String>,
+    options: Vec<String>,
     scheduler: Option<Process>,
     workers: Vec<Worker>,
     holder: Holder,
@@ -55,12 +56,21 @@ impl Cluster {
     /// # Errors
     /// When it does not start; then with what it printed.
     pub fn start(programs: &Path, pools: &[&str]) -> Result<Self> {
+        Self::start_with(programs, pools, &[])
+    }
+
+    /// As [`start`](Self::start), with more options for the scheduler.
+    ///
+    /// # Errors
+    /// As for `start`.
+    pub fn start_with(programs: &Path, pools: &[&str], options: &[&str]) -> Result<Self> {
         let holder = Holder::start(&Name::new()?)?;
         fs::create_dir(holder.folder().join("capnp-secrets"))?;
         let mut cluster = Self {
             programs: programs.to_owned(),
             port: free_port()?,
             pools: pools.iter().map(|&pool| pool.to_owned()).collect(),
+            options: options.iter().map(|&option| option.to_owned()).collect(),
             scheduler: None,
             workers: Vec::new(),
             holder,
@@ -83,7 +93,8 @@ impl Cluster {
             .arg(format!("--capnp-public-address={address}"))
             .arg("--state-dir=./scheduler")
             .arg("--listen-prometheus=0")
-            .arg(format!("--pools={}", self.pools.join(",")));
+            .arg(format!("--pools={}", self.pools.join(",")))
+            .args(&self.options);
         let process = self.holder.run(&command, "scheduler.log")?;
         self.scheduler = Some(process);
         let port = self.port;
@@ -318,8 +329,8 @@ fn default_capacity(args: &[&str]) -> Option<&'static str> {
     (!is_given).then_some("--capacity=1")
 }
 
-/// Returns a port that is free now. Only our scheduler will ask for it, a moment later.
-fn free_port() -> Result<u16> {
+/// Returns a port that is free now. Only we will ask for it, a moment later.
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port on loopback")?;
     Ok(listener.local_addr()?.port())
 }

@@ -42,16 +42,6 @@ impl Docker {
         })
     }
 
-    /// Returns the same engine, to be reached by the program `docker` in `folder`: for tests that put something before
-    /// the client.
-    #[must_use]
-    pub fn through(&self, folder: &Path) -> Self {
-        Self {
-            programs: folder.to_owned(),
-            ..self.clone()
-        }
-    }
-
     /// Returns the client program.
     pub fn program(&self) -> PathBuf {
         self.programs.join("docker")

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::command::{checked, find_program};
+use crate::docker::Docker;
 use crate::engine::DockerEngine;
 
 /// The folders without which programs in a container are surprised.
@@ -96,7 +97,8 @@ fn has_interpreter(program: &[u8]) -> bool {
     header.windows(LOADER.len()).any(|window| window == LOADER)
 }
 
-fn import(engine: &DockerEngine, root: &Path, name: &str) -> Result<()> {
+/// Makes the image `name` of a root filesystem.
+pub(crate) fn import(docker: &Docker, root: &Path, name: &str) -> Result<()> {
     let mut tar = Command::new("tar")
         .args(["--numeric-owner", "--owner=0", "--group=0", "-C"])
         .arg(root)
@@ -106,7 +108,7 @@ fn import(engine: &DockerEngine, root: &Path, name: &str) -> Result<()> {
         .context("cannot start tar")?;
     let files = tar.stdout.take().context("no pipe from tar")?;
     let import = ["import", "--change", "CMD [\"sh\"]", "-", name];
-    let imported = engine.command().args(import).stdin(files).output()?;
+    let imported = docker.command().args(import).stdin(files).output()?;
     ensure!(tar.wait()?.success(), "tar failed");
     let why = String::from_utf8_lossy(&imported.stderr);
     ensure!(

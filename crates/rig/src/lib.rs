@@ -9,6 +9,7 @@
 mod cgroup;
 mod cluster;
 mod command;
+mod debian;
 mod docker;
 mod engine;
 mod git;
@@ -21,11 +22,13 @@ mod registry;
 mod rootfs;
 mod session;
 mod setup;
+mod swarm;
 mod traces;
 mod wait;
 
 pub use cluster::{Cluster, Worker};
 pub use command::{checked, find_program, output_within, succeeds_within};
+pub use debian::import_debian;
 pub use docker::Docker;
 pub use engine::DockerEngine;
 pub use git::{Credentials, GitServer, Repository};
@@ -38,5 +41,6 @@ pub use registry::{Registry, RegistryAccess};
 pub use rootfs::host_rootfs;
 pub use session::{Rig, Session, report_not_run};
 pub use setup::{DEMO_PACKAGES, DOCKER_PACKAGES, Package, Setup, TEST_PACKAGES, is_root};
+pub use swarm::Swarm;
 pub use traces::traces;
 pub use wait::wait_for;

@@ -133,7 +133,15 @@ impl Rig {
     /// # Errors
     /// When it does not start; then with what it printed.
     pub fn cluster(&self, pools: &[&str]) -> Result<Cluster> {
-        Cluster::start(&self.programs, pools)
+        self.cluster_with(pools, &[])
+    }
+
+    /// As [`cluster`](Self::cluster), with more options for the scheduler.
+    ///
+    /// # Errors
+    /// As for `cluster`.
+    pub fn cluster_with(&self, pools: &[&str], options: &[&str]) -> Result<Cluster> {
+        Cluster::start_with(&self.programs, pools, options)
     }
 
     /// Returns the folder of the programs under test, such as `ocluster-worker`.

@@ -55,6 +55,9 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("systemd", &["systemd-analyze"]),
     package("systemd-container", &["systemd-nspawn"]),
     package("dpkg-dev", &["dpkg-shlibdeps"]),
+    package("binutils", &["strip"]),
+    package("debootstrap", &["debootstrap"]),
+    package("docker-compose", &["docker-compose"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

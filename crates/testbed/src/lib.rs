@@ -8,7 +8,6 @@ mod http;
 mod program;
 mod site;
 mod submit;
-mod swarm;
 
 pub use held::{Held, wait_until_gone};
 pub use http::{get, query};

@@ -9,7 +9,7 @@ use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
 
 use crate::program::{Running, Said};
 use crate::submit::Submit;
-use crate::{Held, PATIENCE, swarm};
+use crate::{Held, PATIENCE};
 
 /// The pool of most tests, as in the user's document.
 pub const POOL: &str = "linux-x86_64";
@@ -30,9 +30,17 @@ impl Site {
     /// # Errors
     /// When it does not start.
     pub fn start(rig: &Rig, pools: &[&str]) -> Result<Self> {
+        Self::start_with(rig, pools, &[])
+    }
+
+    /// As [`start`](Self::start), with more options for the scheduler.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start_with(rig: &Rig, pools: &[&str], options: &[&str]) -> Result<Self> {
         Ok(Self {
             rig: rig.clone(),
-            cluster: rig.cluster(pools)?,
+            cluster: rig.cluster_with(pools, options)?,
             outputs: Cell::new(0),
         })
     }
@@ -56,15 +64,6 @@ impl Site {
     pub fn worker(&mut self, name: &str, args: &[&str]) -> Result<Worker> {
         let docker = self.rig.docker.clone();
         self.cluster.start_worker(POOL, name, &docker, args)
-    }
-
-    /// Starts a worker that can update itself on any machine. It then ends with code 1, and is to be started again.
-    ///
-    /// # Errors
-    /// When it does not start.
-    pub fn updatable_worker(&mut self, name: &str) -> Result<Worker> {
-        let docker = swarm::docker(&self.rig.docker, &self.folder().join("swarm"))?;
-        self.cluster.start_worker(POOL, name, &docker, &[])
     }
 
     /// Runs a command line, such as `ocluster-admin show ./capnp-secrets/admin.cap`. Words are parted by spaces.
@@ -147,6 +146,17 @@ impl Site {
     /// Prepares to submit a job. Without more, it builds the `Dockerfile` of an empty context.
     pub fn submit(&self) -> Submit<'_> {
         Submit::new(self, "submit-docker")
+    }
+
+    /// Prepares to submit a custom job of this kind, with this payload.
+    ///
+    /// # Errors
+    /// When the file with the payload cannot be written.
+    pub fn custom(&self, kind: &str, payload: impl AsRef<[u8]>) -> Result<Submit<'_>> {
+        let name = self.next_name("payload");
+        self.write(&name, payload)?;
+        let submit = Submit::new(self, "submit-custom");
+        Ok(submit.args(&["--kind", kind, "--payload", &name]))
     }
 
     /// Starts a job that builds until it is released, and waits until it does.

@@ -209,7 +209,7 @@ fn an_update_tries_one_worker_first_and_then_the_rest() -> Result<()> {
     let mut site = Site::start(&rig, &[POOL])?;
     let mut workers = Vec::new();
     for name in ["w1", "w2", "w3"] {
-        workers.push(site.updatable_worker(name)?);
+        workers.push(site.worker(name, &[])?);
     }
     let mut update = site.begin_admin(&format!("update {POOL}"))?;
     supervise(&mut site, workers, &mut update)?;
@@ -237,7 +237,7 @@ fn an_update_lets_jobs_finish() -> Result<()> {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
-    let worker = site.updatable_worker("w1")?;
+    let worker = site.worker("w1", &[])?;
     let held = site.held_job(&[])?;
     let mut update = site.begin_admin(&format!("update {POOL} w1"))?;
     update.wait_for("w1: Running jobs: 1")?;
@@ -486,7 +486,7 @@ fn supervise(site: &mut Site, mut workers: Vec<Worker>, update: &mut Running) ->
     wait_for("end of the update", PATIENCE, || {
         for worker in &mut workers {
             if site.cluster.holder().state(worker.process())? == ProcessState::Ended(1) {
-                *worker = site.updatable_worker(worker.name())?;
+                *worker = site.worker(worker.name(), &[])?;
             }
         }
         Ok(update.has_ended()?.then_some(()))

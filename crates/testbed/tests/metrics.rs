@@ -79,6 +79,12 @@ fn prometheus_understands_every_page() -> Result<()> {
         page.contains("ocluster_worker_jobs_accepted_total 1"),
         "{page}"
     );
+    // Its engine is on this machine, and its disk can be seen.
+    for filesystem in ["state", "docker"] {
+        let readable =
+            format!(r#"ocluster_worker_filesystem_readable{{filesystem="{filesystem}"}} 1"#);
+        ensure!(page.contains(&readable), "{page}");
+    }
     check_page(&page)?;
 
     // A worker that keeps its connection but does not answer is shown as such.

@@ -214,7 +214,7 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
         return Ok(());
     };
     let mut site = Site::start(&rig, &["linux-arm32", POOL])?;
-    let mut worker = site.updatable_worker("my-host")?;
+    let mut worker = site.worker("my-host", &[])?;
     let admin = "./capnp-secrets/admin.cap";
     let pools = site.run(&format!("ocluster-admin show {admin}"))?;
     assert_eq!(pools.check(0, &[]).stdout, "linux-arm32\nlinux-x86_64\n");
@@ -247,7 +247,7 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
             "ocluster-admin update {admin} linux-x86_64 {worker_too}"
         ))?;
         wait_until_updated(&site, &worker, &mut update)?;
-        worker = site.updatable_worker("my-host")?;
+        worker = site.worker("my-host", &[])?;
         let restarted = if worker_too.is_empty() {
             "All pool workers restarted."
         } else {

@@ -9,8 +9,10 @@ use anyhow::{Context as _, Result};
 pub(super) fn check(root: &Path) -> Result<Vec<String>> {
     let map = fs::read_to_string(root.join("ARCHITECTURE.md")).context("no ARCHITECTURE.md")?;
     let mut members = vec!["xtask".to_owned()];
-    for entry in fs::read_dir(root.join("crates"))? {
-        members.push(format!("crates/{}", entry?.file_name().to_string_lossy()));
+    for folder in ["crates", "examples"] {
+        for entry in fs::read_dir(root.join(folder))? {
+            members.push(format!("{folder}/{}", entry?.file_name().to_string_lossy()));
+        }
     }
     Ok(missing(&map, &members))
 }

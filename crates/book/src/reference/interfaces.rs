@@ -11,7 +11,8 @@ use super::markdown::{code, prose};
 pub(super) fn page(root: &Path) -> Result<String> {
     let mut page = String::from(
         "# Interfaces\n\n\
-         What travels between the programs, from the schemas in `api/`.\n",
+         What travels between the programs, from the schemas in `api/`. \
+         [The wire contract](../../api/README.md) explains it to somebody who writes a client.\n",
     );
     for (title, schema) in [
         ("Upstream's", "api/schema.capnp"),

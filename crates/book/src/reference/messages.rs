@@ -16,6 +16,7 @@ const CRATES: &[(&str, &str)] = &[
     ("vat", "Keys, cap files and connections"),
     ("ocluster", "Command lines"),
     ("cluster-api", "Calls"),
+    ("cluster-client", "Clients in Rust"),
     ("cluster-scheduler", "The scheduler"),
     ("pool", "Pools"),
     ("cluster-worker", "The worker"),
@@ -27,7 +28,8 @@ pub(super) fn page(root: &Path) -> Result<String> {
     let mut page = String::from(
         "# Messages\n\n\
          What the programs fail with and what they log, as the sources have it; search for a few words of what you see. \
-         Words in braces stand for what differs: `{address}`.\n",
+         Words in braces stand for what differs: `{address}`. What to do about the common ones is in \
+         [Troubleshooting](../troubleshooting.md).\n",
     );
     for (name, title) in CRATES {
         let mut messages = BTreeSet::new();

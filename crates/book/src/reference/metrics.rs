@@ -8,7 +8,7 @@ use super::markdown::{code, prose};
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         A histogram `x` has the series `x_bucket` \
+         How to have them scraped is in [Metrics and alerts](../metrics.md). A histogram `x` has the series `x_bucket` \
          with the label `le`, `x_sum` and `x_count`; a summary `x` has `x_sum` and `x_count`. Times are in seconds.\n",
     );
     let scheduler = cluster_scheduler::example_metrics();

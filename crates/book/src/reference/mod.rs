@@ -1,6 +1,8 @@
 //! Pages written from the code, so that they are true.
 
 mod interfaces;
+mod json;
+mod json_example;
 mod markdown;
 mod messages;
 mod metrics;
@@ -34,6 +36,7 @@ pub fn pages(root: &Path) -> Result<Vec<Page>> {
     };
     Ok(vec![
         page("docs/reference/options.md", options::page()),
+        page("docs/reference/json.md", json::page()),
         page("docs/reference/metrics.md", metrics::page()),
         page("docs/reference/interfaces.md", interfaces::page(root)?),
         page("docs/reference/messages.md", messages::page(root)?),

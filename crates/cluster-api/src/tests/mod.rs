@@ -4,6 +4,7 @@ mod hostile;
 mod ids;
 mod newer;
 mod nulls;
+mod payload;
 mod wire;
 
 /// Messages written word by word, for what no builder would write.

@@ -78,6 +78,10 @@ impl Endpoint {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
+        if !self.cluster.is_accepting() {
+            let why = "Error: the scheduler is shutting down\n";
+            return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+        }
         plain(StatusCode::OK, "ok\n")
     }
 

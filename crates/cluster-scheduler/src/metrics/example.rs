@@ -2,9 +2,9 @@
 
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 
+use super::History;
 use super::report::{PoolReport, Report};
 use super::stalls::Stalls;
-use super::History;
 
 /// Returns a page that has every metric of the scheduler, with each of its labels.
 ///

@@ -1,5 +1,7 @@
 //! What has become of a pool's jobs and workers, which the pool itself forgets.
 
+use std::fmt;
+
 use cluster_api::{RpcError, RpcErrorKind};
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
@@ -64,6 +66,17 @@ pub(crate) enum JobEnd {
     Cancelled,
     /// Its worker went away.
     Lost,
+}
+
+impl fmt::Display for JobEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Lost => "lost",
+        })
+    }
 }
 
 impl JobEnd {

@@ -43,15 +43,48 @@ const SHORT_PATIENCE: u32 = 10;
 const PING: &str = "";
 
 impl State {
-    /// A worker gave a sign of life. Returns since when there had been none, if it counted as not answering.
-    pub(super) fn heard(&mut self, worker: WorkerId, now: Time) -> Option<Time> {
-        // It may have left.
-        let _: Result<(), Disconnected> = self.pool.heard(worker, now);
-        let pulse = self.workers.pulse(worker)?;
+    /// A worker gave a sign of life. It may have left meanwhile.
+    pub(super) fn heard(&mut self, id: WorkerId, now: Time) {
+        let (Ok(()), Some(registered)) = (self.pool.heard(id, now), self.workers.get_mut(id))
+        else {
+            return;
+        };
+        let pulse = &mut registered.pulse;
         let silent_since = pulse.silent_since.take();
         pulse.is_waited_for = false;
         pulse.signs.send_replace(Sign::Alive);
-        std::mem::take(&mut pulse.is_stuck).then_some(silent_since)?
+        if std::mem::take(&mut pulse.is_stuck) {
+            let seconds = silent_since.map_or(0.0, |since| now.secs_after(since));
+            let name = registered.name.as_str();
+            tracing::info!(target: "scheduler", "Worker {name:?} answers again, after {seconds:.0} s");
+        }
+    }
+
+    /// A worker has been silent for this many looks. Once that is too many, it counts as not answering.
+    fn silent(&mut self, id: WorkerId, looks: u32) {
+        let Some(registered) = self.workers.get_mut(id) else {
+            return;
+        };
+        let pulse = &mut registered.pulse;
+        let patience = match pulse.is_waited_for {
+            true => SHORT_PATIENCE,
+            false => PATIENCE,
+        };
+        if pulse.is_stuck || looks < patience {
+            return;
+        }
+        pulse.is_stuck = true;
+        pulse.signs.send_replace(Sign::Stuck);
+        let name = registered.name.as_str();
+        let seconds = LOOK.as_secs() * u64::from(looks);
+        tracing::warn!(
+            target: "scheduler",
+            "Worker {name:?} has not answered for {seconds} s: it gets no jobs until it does"
+        );
+        // It is registered: we have just looked.
+        let _: Result<(), Disconnected> =
+            self.pool
+                .set_active(id, InactiveReason::NotAnswering, false);
     }
 }
 
@@ -75,60 +108,25 @@ impl Reactor {
 
     /// Has a worker asked at once whether it is there: somebody waits for it.
     pub(super) fn want_sign(&self, id: WorkerId) {
-        if let Some(pulse) = self.state.borrow_mut().workers.pulse(id) {
-            pulse.is_waited_for = true;
-            pulse.wanted.notify_one();
+        if let Some(registered) = self.state.borrow_mut().workers.get_mut(id) {
+            registered.pulse.is_waited_for = true;
+            registered.pulse.wanted.notify_one();
         }
     }
 
     fn asked(&self, id: WorkerId) {
         let now = self.clock.now();
-        if let Some(pulse) = self.state.borrow_mut().workers.pulse(id) {
-            pulse.silent_since.get_or_insert(now);
+        if let Some(registered) = self.state.borrow_mut().workers.get_mut(id) {
+            registered.pulse.silent_since.get_or_insert(now);
         }
     }
 
     fn heard(&self, id: WorkerId) {
-        let (stuck_since, _) = self.tell(|state, now| {
-            let since = state.heard(id, now)?;
-            let name = state.workers.get(id)?.name.clone();
-            Some((name, now.secs_after(since)))
-        });
-        if let Some((name, seconds)) = stuck_since {
-            tracing::info!(target: "scheduler", "Worker {:?} answers again, after {seconds:.0} s", name.as_str());
-        }
+        self.tell(|state, now| state.heard(id, now));
     }
 
-    /// A worker has been silent for this many looks.
     fn silent(&self, id: WorkerId, looks: u32) {
-        let (stuck, _) = self.tell(|state, _| {
-            let registered = state.workers.get(id)?;
-            let name = registered.name.clone();
-            let pulse = state.workers.pulse(id)?;
-            let patience = match pulse.is_waited_for {
-                true => SHORT_PATIENCE,
-                false => PATIENCE,
-            };
-            if pulse.is_stuck || looks < patience {
-                return None;
-            }
-            pulse.is_stuck = true;
-            // It is registered: we have just looked.
-            let _: Result<(), Disconnected> =
-                state
-                    .pool
-                    .set_active(id, InactiveReason::NotAnswering, false);
-            Some(name)
-        });
-        let Some(name) = stuck else { return };
-        tracing::warn!(
-            target: "scheduler",
-            "Worker {:?} has not answered for {} s: it gets no jobs until it does",
-            name.as_str(), looks * u32::try_from(LOOK.as_secs()).unwrap_or(1)
-        );
-        if let Some(pulse) = self.state.borrow_mut().workers.pulse(id) {
-            pulse.signs.send_replace(Sign::Stuck);
-        }
+        self.tell(|state, _| state.silent(id, looks));
     }
 }
 

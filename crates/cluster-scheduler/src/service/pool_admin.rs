@@ -85,7 +85,9 @@ impl ServePoolAdmin for PoolAdminService {
         worker: String,
         progress: Option<Progress>,
     ) -> Result<(), RpcError> {
-        update::update(&self.reactor, &known_name(&worker)?, progress.as_ref()).await
+        let limit = self.cluster.update_timeout();
+        let worker = known_name(&worker)?;
+        update::update(&self.reactor, &worker, progress.as_ref(), limit).await
     }
 
     async fn set_rate(self: Rc<Self>, client: String, rate: f64) -> Result<(), RpcError> {

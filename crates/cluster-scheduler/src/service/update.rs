@@ -9,14 +9,12 @@ use super::drain::{report, wait_until_idle};
 use super::pool_admin::unknown_worker;
 use crate::reactor::Reactor;
 
-/// How long a worker may take to come back with its new version.
-const RECONNECT_LIMIT: Duration = Duration::from_secs(600);
-
-/// Updates a connected worker. If that fails and the worker is still there, it gets jobs again.
+/// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it gets jobs again.
 pub(super) async fn update(
     reactor: &Reactor,
     worker: &WorkerName,
     progress: Option<&Progress>,
+    limit: Duration,
 ) -> Result<(), RpcError> {
     let (id, handle) = reactor.connected(worker).ok_or_else(unknown_worker)?;
     let _active_again = ShuttingDown::start(reactor, id)?;
@@ -46,7 +44,7 @@ pub(super) async fn update(
     }
     drop(handle);
     tracing::info!(target: "scheduler", "Waiting for {:?} to reconnect after update", worker.as_str());
-    tokio::time::timeout(RECONNECT_LIMIT, wait_for_return(reactor, worker, id))
+    tokio::time::timeout(limit, wait_for_return(reactor, worker, id))
         .await
         .map_err(|_| RpcError::failed("Timeout waiting for worker to reconnect!"))
 }

@@ -1,5 +1,8 @@
 //! A worker's life, with a scheduler and an executor that do as the test says.
 
+mod ending;
+mod weights;
+
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,9 +18,9 @@ use vat::{
     SturdyRef,
 };
 
-use super::{Exit, Surroundings};
+use super::{Ending, Exit, Surroundings};
 use crate::config::WorkerConfig;
-use crate::executor::{CustomExecutor, Executors, OBuilderRefusal, Unfit};
+use crate::executor::{Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
 use crate::process::Environment;
 use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
@@ -31,7 +34,7 @@ fn fast() -> Surroundings {
     Surroundings {
         reconnect_interval: Duration::from_millis(10),
         update_pause: Duration::ZERO,
-        container_mark: "/nosuch".into(),
+        container: None,
     }
 }
 
@@ -40,7 +43,7 @@ struct Cluster {
     scheduler: Rc<Scheduler>,
     builder: Rc<MockBuilder>,
     state_dir: tempfile::TempDir,
-    shutdown: Option<oneshot::Sender<()>>,
+    shutdown: Option<oneshot::Sender<Ending>>,
     worker: tokio::task::JoinHandle<Exit>,
 }
 
@@ -63,15 +66,18 @@ impl Cluster {
         let mut config = config(state_dir.path());
         configure(&mut config);
         let builder = Rc::new(MockBuilder::default());
+        let parts = Parts::open(config).unwrap();
         let executors = Executors {
             docker: Rc::<MockBuilder>::clone(&builder),
             obuilder: Rc::new(OBuilderRefusal),
-            custom: Rc::new(CustomExecutor),
+            custom: Rc::new(parts.custom_jobs()),
         };
-        let agent = Parts::open(config).unwrap().agent(executors, None, fast());
-        let (shutdown, told) = oneshot::channel::<()>();
+        let agent = parts.agent(executors, None, fast());
+        let (shutdown, told) = oneshot::channel();
         let worker = tokio::task::spawn_local(async move {
-            agent.run(&uplink, async { drop(told.await) }).await
+            agent
+                .run(&uplink, async { told.await.unwrap_or(Ending::AtOnce) })
+                .await
         });
         Self {
             scheduler,
@@ -93,8 +99,21 @@ impl Cluster {
     }
 
     /// Ends the worker, and checks that it leaves nothing behind.
-    async fn finish(mut self) -> Vec<String> {
-        drop(self.shutdown.take());
+    async fn finish(self) -> Vec<String> {
+        self.end(Ending::AtOnce).await
+    }
+
+    /// Tells the worker to end.
+    fn tell(&mut self, ending: Ending) {
+        let shutdown = self.shutdown.take().expect("it is told once");
+        shutdown.send(ending).expect("the worker listens");
+    }
+
+    /// Has the worker end like this if it was not told already, and checks that it leaves nothing behind.
+    async fn end(mut self, ending: Ending) -> Vec<String> {
+        if self.shutdown.is_some() {
+            self.tell(ending);
+        }
         assert_eq!(self.worker.await.unwrap(), Exit::Shutdown);
         assert_eq!(*self.builder.building.borrow(), 0);
         for dir in ["tmp", "log"] {
@@ -237,29 +256,6 @@ fn builder_capacity() {
             assert!(metrics.data.contains(line), "{}", metrics.data);
         }
         drop((one, two, three, worker));
-        cluster.finish().await;
-    });
-}
-
-#[test]
-fn heavy_jobs_take_more_room() {
-    local(async {
-        let cluster = Cluster::with(|config| {
-            config.capacity = "3".parse().unwrap();
-            config.job_weight = |job| if job.cache_hint == "heavy" { 3 } else { 1 };
-        });
-        let heavy = Description {
-            cache_hint: "heavy".into(),
-            ..build("1")
-        };
-        let job = cluster.scheduler.submit(&heavy).await;
-        cluster.building(1).await;
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(cluster.scheduler.pops(), 0);
-        drop(job);
-        cluster.scheduler.submit(&build("2")).await;
         cluster.finish().await;
     });
 }
@@ -569,8 +565,12 @@ fn shutdown_cancels_what_is_running() {
         cluster.building(1).await;
         let client = async move { (read_log(&job).await, job.result().await) };
         let ((log, result), _events) = tokio::join!(client, cluster.finish());
-        assert!(log.ends_with("Job cancelled\n"), "{log}");
-        assert_eq!(result.unwrap_err().to_string(), "Failed: Build cancelled");
+        let last = "Job cancelled: the worker is shutting down; submit it again\n";
+        assert!(log.ends_with(last), "{log}");
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "Disconnected: the worker is shutting down"
+        );
     });
 }
 

@@ -4,8 +4,9 @@ mod custom;
 mod docker;
 mod fitness;
 mod obuilder;
+mod secret_id;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cluster_api::{Action, Description};
@@ -15,13 +16,15 @@ use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 
-pub(crate) use custom::CustomExecutor;
+pub use custom::{CustomCommand, CustomError, CustomExecutor, CustomExecutors, RunningJob};
+pub(crate) use custom::{CustomJobs, Tools};
 pub(crate) use docker::DockerExecutor;
 pub use docker::{DockerConfig, PullPolicy};
 pub use fitness::{Fitness, Unfit};
 pub(crate) use fitness::{fit, unfit};
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
+use secret_id::is_secret_id;
 
 /// Runs one kind of job, and keeps what its builds leave on the disk within bounds.
 pub trait Executor {
@@ -46,6 +49,11 @@ pub trait Executor {
     /// Returns whether there is enough room on the disk for another job. If that can't be told, there is.
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         ready(true).boxed_local()
+    }
+
+    /// Returns the directory that fills up by what this executor does, if there is one and it is known.
+    fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
+        ready(None).boxed_local()
     }
 
     /// Returns what speaks against taking jobs of any kind, if this executor ever says so.
@@ -96,11 +104,20 @@ impl Executors {
     }
 
     pub(crate) fn all(&self) -> [&dyn Executor; 3] {
+        self.named().map(|(_, executor)| executor)
+    }
+
+    /// Returns all with what they are called in metrics.
+    pub(crate) fn named(&self) -> [(&'static str, &dyn Executor); 3] {
         let Self {
             docker,
             obuilder,
             custom,
         } = self;
-        [&**docker, &**obuilder, &**custom]
+        [
+            ("docker", &**docker),
+            ("obuilder", &**obuilder),
+            ("custom", &**custom),
+        ]
     }
 }

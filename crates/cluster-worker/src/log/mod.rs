@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use cluster_api::LogChunk;
 use tokio::sync::Notify;
+use tracing::Instrument as _;
 
 pub(crate) use file::LogDir;
 use file::LogFile;
@@ -194,7 +195,8 @@ impl JobLog {
         state.tail.extend(bytes);
         if !state.writing {
             state.writing = true;
-            tokio::task::spawn_local(self.clone().write_out());
+            // What it says is about the job whose log this is.
+            tokio::task::spawn_local(self.clone().write_out().in_current_span());
         }
         drop(state);
         self.0.changed.notify_waiters();

@@ -12,7 +12,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin};
 
 use super::watchdog::Watchdog;
-use super::{Cancel, Command, DRAIN_GRACE, LogError, ProcessError, TERM_GRACE};
+use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, TERM_GRACE};
 
 /// Waits for a line on its standard input, and only then becomes the program.
 ///
@@ -67,7 +67,11 @@ pub(super) fn start(
         }
     };
     // The builder holds our copies of the writing ends, so it has to be gone before the pipes can end.
-    let mut child = tokio::process::Command::new("/bin/sh")
+    let mut gate = tokio::process::Command::new("/bin/sh");
+    if let Some(dir) = command.dir() {
+        gate.current_dir(dir);
+    }
+    let mut child = gate
         .args(["-c", GATE, "sh"])
         .arg(&program)
         .args(command.args())
@@ -121,7 +125,7 @@ impl Group {
     /// `reading` takes in its output, and is polled until the program and the pipe have ended.
     pub(super) async fn finish(
         mut self,
-        label: &'static str,
+        label: &Label,
         cancel: &Cancel,
         reading: impl Future<Output = Result<(), LogError>>,
     ) -> Result<(), ProcessError> {
@@ -207,15 +211,16 @@ impl Drop for Group {
     }
 }
 
-fn failed_to_wait(label: &'static str, error: &std::io::Error) -> ProcessError {
+fn failed_to_wait(label: &Label, error: &std::io::Error) -> ProcessError {
     ProcessError::NotStarted {
-        label,
+        label: label.clone(),
         program: String::new(),
         reason: error.to_string(),
     }
 }
 
-fn outcome(label: &'static str, status: ExitStatus) -> Result<(), ProcessError> {
+fn outcome(label: &Label, status: ExitStatus) -> Result<(), ProcessError> {
+    let label = label.clone();
     match (status.code(), status.signal()) {
         (Some(0), _) => Ok(()),
         (Some(code), _) => Err(ProcessError::Exit { label, code }),

@@ -6,6 +6,8 @@ use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::Label;
+
 /// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes below.
 const PASSED_ON: [&str; 20] = [
     "PATH",
@@ -75,6 +77,16 @@ impl Environment {
             .map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
+    /// Returns the path of a program, looked up as a shell would. With a slash in it, it is a path already.
+    pub(crate) fn find_program(&self, program: &OsStr) -> Option<PathBuf> {
+        if program.as_encoded_bytes().contains(&b'/') {
+            return Some(PathBuf::from(program));
+        }
+        std::env::split_paths(self.path())
+            .map(|dir| dir.join(program))
+            .find(|path| is_executable(path))
+    }
+
     fn path(&self) -> &OsStr {
         self.0
             .get(OsStr::new("PATH"))
@@ -89,13 +101,15 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A program to run.
+/// A program to run, with all that it gets. See [`RunningJob::command`](crate::RunningJob::command).
 #[derive(Clone)]
-pub(crate) struct Command {
-    label: &'static str,
+pub struct Command {
+    label: Label,
     program: OsString,
     args: Vec<OsString>,
     environment: Environment,
+    /// Where it runs; in the worker's own directory if `None`.
+    dir: Option<PathBuf>,
     /// What it reads on its standard input, which is then closed. May be a password.
     input: Vec<u8>,
 }
@@ -103,30 +117,49 @@ pub(crate) struct Command {
 impl Command {
     /// `label` is what its failures are called by.
     pub(crate) fn new(
-        label: &'static str,
+        label: impl Into<Label>,
         program: impl Into<OsString>,
         args: impl IntoIterator<Item = impl Into<OsString>>,
         environment: Environment,
     ) -> Self {
         let args = args.into_iter().map(Into::into).collect();
         Self {
-            label,
+            label: label.into(),
             program: program.into(),
             args,
             environment,
+            dir: None,
             input: Vec::new(),
         }
     }
 
-    /// Returns this command with something to read on its standard input.
+    /// Returns this command with something to read on its standard input, which need not be read. Without, there is nothing.
     #[must_use]
-    pub(crate) fn reading(mut self, input: impl Into<Vec<u8>>) -> Self {
+    pub fn reading(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
     }
 
-    pub(crate) fn label(&self) -> &'static str {
-        self.label
+    /// Returns this command with a variable set in its environment.
+    #[must_use]
+    pub fn with_var(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.environment = self.environment.with(name, value);
+        self
+    }
+
+    /// Returns this command with another directory to run in.
+    #[must_use]
+    pub fn in_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    pub(super) fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
+
+    pub(crate) fn label(&self) -> &Label {
+        &self.label
     }
 
     pub(crate) fn program(&self) -> &OsStr {
@@ -147,16 +180,11 @@ impl Command {
 
     /// Returns the path of the program, looked up as a shell would.
     pub(crate) fn find_program(&self) -> Option<PathBuf> {
-        if self.program.as_encoded_bytes().contains(&b'/') {
-            return Some(PathBuf::from(&self.program));
-        }
-        std::env::split_paths(self.environment.path())
-            .map(|dir| dir.join(&self.program))
-            .find(|path| is_executable(path))
+        self.environment.find_program(&self.program)
     }
 }
 
-fn is_executable(path: &Path) -> bool {
+pub(crate) fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }

@@ -11,6 +11,7 @@ mod command;
 mod tests;
 mod watchdog;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,8 +22,8 @@ use crate::cancel::Cancel;
 use crate::log::{JobLog, LogError};
 
 use child::Group;
-pub(crate) use command::Command;
-pub use command::Environment;
+pub(crate) use command::is_executable;
+pub use command::{Command, Environment};
 use watchdog::Watchdog;
 
 /// How long a program that was asked to stop may take: time for `git` to remove its lock files and for `docker` to
@@ -39,16 +40,19 @@ const MAX_ANSWER: usize = 1 << 20;
 /// How much is read from a program at a time, in bytes.
 const READ_SIZE: usize = 128 << 10;
 
+/// What the failures of a program are called by.
+type Label = Cow<'static, str>;
+
 /// Why a program did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ProcessError {
     #[error("{label} failed with exit-code {code}")]
-    Exit { label: &'static str, code: i32 },
+    Exit { label: Label, code: i32 },
     #[error("{label} failed with signal {signal}")]
-    Signal { label: &'static str, signal: String },
+    Signal { label: Label, signal: String },
     #[error("cannot run {program:?} for {label}: {reason}")]
     NotStarted {
-        label: &'static str,
+        label: Label,
         program: String,
         reason: String,
     },
@@ -130,7 +134,7 @@ impl Processes {
         outputs: child::Outputs,
     ) -> Result<(Group, child::Output), ProcessError> {
         child::start(command, outputs, &self.watchdog).map_err(|reason| ProcessError::NotStarted {
-            label: command.label(),
+            label: command.label().clone(),
             program: command.program().to_string_lossy().into_owned(),
             reason,
         })

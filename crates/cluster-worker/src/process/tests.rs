@@ -159,7 +159,7 @@ fn an_answer_is_its_output_alone() {
             Ok("answer\n")
         );
         let failed = ProcessError::Exit {
-            label: "a-script",
+            label: "a-script".into(),
             code: 9,
         };
         assert_eq!(ask("echo no; exit 9").await, Err(failed));

@@ -12,10 +12,18 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs a test on a thread like the worker's.
 pub(crate) fn local<T>(test: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    run(test, tokio::runtime::Builder::new_current_thread())
+}
+
+/// Runs a test on such a thread, where time passes only while all wait for it to.
+pub(crate) fn local_with_paused_time<T>(test: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.start_paused(true);
+    run(test, builder)
+}
+
+fn run<T>(test: impl Future<Output = T>, mut builder: tokio::runtime::Builder) -> T {
+    let runtime = builder.enable_all().build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async {
         tokio::time::timeout(LIMIT, test)
             .await

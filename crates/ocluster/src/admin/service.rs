@@ -41,6 +41,8 @@ pub(super) fn failed(method: &'static str) -> impl Fn(RpcError) -> CommandError 
     }
 }
 
+const LIST_CLIENTS: &str = "'ocluster-admin list-clients CAP' lists the clients";
+
 /// Adds to `failed` what to do about `error`, if anything.
 pub(super) fn hint_for(error: &RpcError, failed: CommandError) -> CommandError {
     match error.kind {
@@ -53,7 +55,8 @@ pub(super) fn hint_for(error: &RpcError, failed: CommandError) -> CommandError {
             "Unknown worker" => {
                 failed.hint("'ocluster-admin show --terse CAP POOL' lists the workers")
             }
-            "No such user" => failed.hint("'ocluster-admin list-clients CAP' lists the clients"),
+            "No such user" => failed.hint(LIST_CLIENTS),
+            reason if reason.starts_with("Unknown client") => failed.hint(LIST_CLIENTS),
             _ => failed,
         },
     }

@@ -166,3 +166,84 @@ fn job(job: RunningJob) -> json::Job {
         running_seconds: running_for.as_secs_f64(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use cluster_api::{Progress, RpcError, ServePoolAdmin, Worker};
+
+    use super::*;
+
+    /// A pool of a scheduler that knows no more than upstream's.
+    struct Upstream;
+
+    impl ServePoolAdmin for Upstream {
+        async fn show(self: Rc<Self>) -> Result<String, RpcError> {
+            Ok(String::new())
+        }
+
+        async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
+            let worker = |name: &str, active, connected| WorkerInfo {
+                name: name.into(),
+                active,
+                connected,
+            };
+            Ok(vec![
+                worker("w1", true, true),
+                worker("w2", false, true),
+                worker("w3", true, false),
+            ])
+        }
+
+        async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn worker_details(self: Rc<Self>, _: String) -> Result<WorkerDetails, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn set_active(self: Rc<Self>, _: String, _: bool, _: bool) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn pause_worker(self: Rc<Self>, _: String, _: bool) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn worker(self: Rc<Self>, _: String) -> Result<Worker, RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn update(self: Rc<Self>, _: String, _: Option<Progress>) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn set_rate(self: Rc<Self>, _: String, _: f64) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn forget(self: Rc<Self>, _: String) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+
+        async fn drain(self: Rc<Self>, _: String, _: Option<Progress>) -> Result<(), RpcError> {
+            Err(unimplemented())
+        }
+    }
+
+    fn unimplemented() -> RpcError {
+        RpcError::from(capnp::Error::unimplemented("Unknown interface".to_owned()))
+    }
+
+    #[test]
+    fn a_scheduler_without_details_says_what_it_can() {
+        let totals = crate::program::block_on(async {
+            let pool = PoolAdmin::serve(Rc::new(Upstream));
+            totals("linux-x86_64".to_owned(), &pool).await
+        });
+        let totals = serde_json::to_string(&totals.unwrap()).unwrap();
+        expect_test::expect![[r#"{"name":"linux-x86_64","workers":3,"connected":2,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);
+    }
+}

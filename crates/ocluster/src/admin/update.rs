@@ -96,7 +96,12 @@ impl Update<'_> {
             "Testing update on first worker in pool: {}",
             quoted(&canary)
         ))?;
-        self.first(&canary).await?;
+        self.first(&canary).await.map_err(|error| {
+            error.hint(format_args!(
+                "no other worker was touched. Find out on the machine of {} what is wrong with its new version, then update again",
+                quoted(&canary)
+            ))
+        })?;
         let others: Vec<String> = connected.collect();
         self.watch
             .say(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;

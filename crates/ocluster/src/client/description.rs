@@ -1,4 +1,4 @@
-//! From options and files to the description of a job: what the two kinds of job have in common.
+//! From options and files to the description of a job: what all kinds of job have in common.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ pub(super) struct Request {
     pub(super) description: Description,
 }
 
-/// Options of both kinds of job.
+/// Options of all kinds of job.
 #[derive(clap::Args, Debug)]
 pub(super) struct JobArgs {
     #[arg(hide = true)]

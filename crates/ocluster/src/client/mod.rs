@@ -3,6 +3,7 @@
 mod description;
 mod events;
 mod submit;
+mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
 mod waiting;
@@ -27,8 +28,7 @@ pub fn main() -> ExitCode {
 /// Submit jobs to an OCluster scheduler
 ///
 /// The cap file (submission.cap, or the one made for you) is given as the first argument of a command, or with
-/// --connect. Exit codes: 0 when the job succeeded, 1 when it or the cluster failed, 124 when the command line is
-/// wrong, 130 when Ctrl-C cancelled the job.
+/// --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
@@ -47,6 +47,7 @@ enum Command {
     SubmitDocker(submit_docker::Args),
     #[command(name = "submit-obuilder")]
     SubmitOBuilder(submit_obuilder::Args),
+    SubmitCustom(submit_custom::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
@@ -54,6 +55,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let request = match args.command {
         Command::SubmitDocker(command) => command.request(&args.connect)?,
         Command::SubmitOBuilder(command) => command.request(&args.connect)?,
+        Command::SubmitCustom(command) => command.request(&args.connect)?,
     };
     submit::run(request, args.output.output).await
 }

@@ -105,11 +105,14 @@ impl Watched {
         }
     }
 
-    /// Adds to `failed`, if `error` is the loss of a connection, what that means for the job.
+    /// Adds to `failed` what `error` means for the job, or what to do about it.
     async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
         match error.kind {
             RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => failed,
+            RpcErrorKind::Unimplemented => {
+                failed.hint("is this the cap file of a client, such as submission.cap?")
+            }
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
         }
     }
 

@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 
 use super::description::Request;
 use super::*;
+use crate::config::Surroundings;
 use crate::program::{NotParsed, parse};
 
 /// A directory with files that command lines name.
@@ -31,14 +32,19 @@ impl Files {
         let words = line
             .split(' ')
             .map(|word| OsString::from(word.replace('@', &here)));
-        let args: Args = match parse(NAME, std::iter::once(NAME.into()).chain(words)) {
-            Ok(args) => args,
+        let args: Args = match parse(
+            NAME,
+            std::iter::once(NAME.into()).chain(words),
+            &Surroundings::nothing(),
+        ) {
+            Ok((args, _)) => args,
             Err(NotParsed::Answered(text)) => panic!("an answer rather than a request: {text}"),
             Err(NotParsed::Refused(error)) => return Err(error),
         };
         match args.command {
             Command::SubmitDocker(command) => command.request(&args.connect),
             Command::SubmitOBuilder(command) => command.request(&args.connect),
+            Command::SubmitCustom(command) => command.request(&args.connect),
         }
     }
 

@@ -1,7 +1,9 @@
 //! `ocluster generate completion`: what a shell reads to have the programs complete their command lines.
 
+use std::io::{self, Write as _};
+
 use clap::ValueEnum;
-use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
+use clap_complete::env::{EnvCompleter as _, Fish, Zsh};
 
 use crate::completion::VARIABLE;
 use crate::error::CommandError;
@@ -43,26 +45,32 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         }
     };
     let mut text = Vec::new();
-    for name in chosen {
-        register(args.shell, name, &mut text).map_err(CommandError::caused)?;
-    }
+    register(args.shell, &chosen, &mut text).map_err(CommandError::caused)?;
     print_bytes(&text)
 }
 
-fn register(shell: Shell, name: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
-    let completer: &dyn EnvCompleter = match shell {
-        Shell::Bash => &Bash,
-        Shell::Zsh => &Zsh,
-        Shell::Fish => &Fish,
-    };
-    completer.write_registration(VARIABLE, name, name, name, text)?;
-    if let Shell::Zsh = shell {
-        // As a file, this is first read when the first completion is wanted, and has to give it.
-        let function = name.replace('-', "_");
-        let first = format!(
-            "if [[ \"${{funcstack[1]}}\" == \"_{name}\" ]]; then _clap_dynamic_completer_{function} \"$@\"; fi\n"
-        );
-        text.extend_from_slice(first.as_bytes());
+/// How bash asks one of our programs. `clap_complete` has a script for it, which does not know where bash ends words.
+const BASH: &str = include_str!("complete.bash");
+
+/// Writes what makes a shell ask each of the programs.
+fn register(shell: Shell, names: &[&str], text: &mut Vec<u8>) -> io::Result<()> {
+    match shell {
+        Shell::Bash => {
+            text.extend_from_slice(BASH.as_bytes());
+            let names = names.join(" ");
+            writeln!(text, "complete -o bashdefault -o nosort -F _ocluster_complete {names}")
+        }
+        Shell::Fish => names
+            .iter()
+            .try_for_each(|name| Fish.write_registration(VARIABLE, name, name, name, text)),
+        Shell::Zsh => names.iter().try_for_each(|name| {
+            Zsh.write_registration(VARIABLE, name, name, name, text)?;
+            // As a file, this is first read when the first completion is wanted, and has to give it.
+            let function = name.replace('-', "_");
+            writeln!(
+                text,
+                "if [[ \"${{funcstack[1]}}\" == \"_{name}\" ]]; then _clap_dynamic_completer_{function} \"$@\"; fi"
+            )
+        }),
     }
-    Ok(())
 }

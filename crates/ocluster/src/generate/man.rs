@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::error::CommandError;
-use crate::positionals;
-use crate::programs;
+use crate::{config, exit_codes, positionals, programs};
 
 /// Write the pages of the manual, one for each program and each command
 ///
@@ -24,17 +23,6 @@ pub(super) struct Args {
 
 /// The section of the manual for programs.
 const SECTION: &str = "1";
-
-const EXIT_CODES: &[(&str, &str)] = &[
-    ("0", "It succeeded."),
-    ("1", "It was understood and tried, and did not work."),
-    ("124", "The command line makes no sense."),
-    ("125", "A defect of the program."),
-    (
-        "128 + N",
-        "Signal N ended it: 130 for Ctrl-C, 143 for SIGTERM.",
-    ),
-];
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let (dir, date) = (&args.dir, date());
@@ -108,9 +96,17 @@ fn page(command: &Command, above: Option<&str>, date: &str) -> std::io::Result<V
     let program = command.get_bin_name().unwrap_or_default();
     let program = program.split(' ').next().unwrap_or_default();
     let mut rest = Roff::new();
-    list(&mut rest, "EXIT STATUS", EXIT_CODES);
-    list(&mut rest, "ENVIRONMENT", environment(program));
-    list(&mut rest, "FILES", files(program));
+    let codes = exit_codes::of(program).iter();
+    let codes: Vec<(&str, &str)> = codes.map(|code| (code.code, code.meaning)).collect();
+    list(&mut rest, "EXIT STATUS", &codes);
+    let variables = [&[ANY_OPTION], environment(program)].concat();
+    list(&mut rest, "ENVIRONMENT", &variables);
+    let options = config::default_file(program).display().to_string();
+    let options = (
+        options.as_str(),
+        "Options, if it exists and --config names no other.",
+    );
+    list(&mut rest, "FILES", &[&[options], files(program)].concat());
     let see_also = above.into_iter().chain(related(program).iter().copied());
     let pages: Vec<String> = see_also.map(|name| format!("{name}({SECTION})")).collect();
     rest.control("SH", ["SEE ALSO"]);
@@ -131,6 +127,11 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
         roff.text([roman(*meaning)]);
     }
 }
+
+const ANY_OPTION: (&str, &str) = (
+    "OCLUSTER_OPTION",
+    "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. Empty is as good as not set.",
+);
 
 const NO_COLOR: (&str, &str) = ("NO_COLOR", "If not empty, standard error has no colour.");
 

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod bench;
 pub mod client;
+pub mod doctor;
 pub mod failure;
 pub mod obuilder;
 pub mod pools;
@@ -57,6 +58,7 @@ impl Output {
 pub fn schemas() -> Vec<Output> {
     let mut outputs = client::schemas();
     outputs.extend(admin::schemas());
+    outputs.extend(doctor::schemas());
     outputs.extend(bench::schemas());
     outputs.extend(obuilder::schemas());
     outputs.push(Output::new::<failure::Failure>("", "", Shape::Lines));

@@ -35,8 +35,7 @@ pub fn main() -> ExitCode {
 /// Build specs step by step, with every step cached
 ///
 /// Results are kept in a store, which one process at a time may use. An ID may be shortened as long as it is clear which
-/// result is meant. Exit codes: 0 when all went well, 1 when something failed, 124 when the command line is wrong,
-/// 130 when Ctrl-C cancelled it; `shell` ends as its command does.
+/// result is meant.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

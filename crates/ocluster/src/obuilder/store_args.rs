@@ -10,6 +10,7 @@ use obuilder::image::Library;
 use obuilder::sandbox::Runtime;
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
+use crate::config;
 use crate::error::CommandError;
 
 /// The options of every command that uses a store.
@@ -64,7 +65,7 @@ impl StoreArgs {
             store: self.spec()?,
             runtime,
             fast_sync: self.sandbox.fast_sync,
-            env: std::env::vars_os().collect(),
+            env: config::environment_of_others(),
         };
         setup.open().map_err(CommandError::caused)
     }

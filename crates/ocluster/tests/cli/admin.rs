@@ -2,11 +2,14 @@
 
 use expect_test::{Expect, expect};
 
+use rustix::process::Signal;
+
 use crate::cluster::{Cluster, POOL};
+use crate::harness::without_times;
 
 /// Checks what a command of the admin says.
 fn check(cluster: &Cluster, command: &str, args: &str, expected: Expect) {
-    expected.assert_eq(&cluster.admin(command, args).transcript());
+    expected.assert_eq(&without_times(&cluster.admin(command, args).transcript()));
 }
 
 #[test]
@@ -145,9 +148,11 @@ fn workers_are_shown() {
         expect![[r#"
             $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
             w1: Paused
-              connected for 0s from 127.0.0.1:PORT
-              takes jobs: no, paused until it is unpaused
-              runs 0 of 1 job, has finished 0, and 0 more in its queue
+              connected     for 0s, from 127.0.0.1:PORT
+              takes jobs    no: paused until it is unpaused
+              running       0 of 1
+              in its queue  0
+              finished      0 since it connected
         "#]],
     );
     check(
@@ -246,7 +251,7 @@ fn a_worker_that_has_gone_can_be_forgotten() {
         [exit code 1]
     "#]],
     );
-    w1.signal(rustix::process::Signal::TERM);
+    w1.signal(Signal::TERM);
     assert_eq!(w1.wait().code(), 0);
     cluster.scheduler.wait_for("Release worker \"w1\"");
     check(
@@ -313,12 +318,269 @@ fn pause_and_wait_shows_the_jobs_end() {
 }
 
 #[test]
+fn show_says_what_workers_run() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    check(
+        &cluster,
+        "show",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
+        capacity: 1
+        queue: (ready) []
+        registered:
+          w1 (0): [] (1 running)
+        disconnected:
+        clients: submission(1)+10m
+        running:
+          WORKER  TICKET  CLIENT      FOR  CACHE HINT
+          w1      1       submission  0s   tutorial
+    "#]],
+    );
+    check(
+        &cluster,
+        "show",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
+        w1: Running
+          connected     for 0s, from 127.0.0.1:PORT
+          takes jobs    yes
+          running       1 of 1
+          in its queue  0
+          finished      0 since it connected
+            TICKET  CLIENT      FOR  CACHE HINT
+            1       submission  0s   tutorial
+    "#]],
+    );
+    cluster.release_builds();
+    let _job = client.wait().success();
+}
+
+#[test]
+fn draining_is_pausing_and_waiting() {
+    let mut cluster = Cluster::start();
+    check(
+        &cluster,
+        "drain",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64
+        No workers connected to pool (nothing to do).
+    "#]],
+    );
+    let _w1 = cluster.worker("w1");
+    let w2 = cluster.worker("w2");
+    w2.signal(Signal::TERM);
+    assert_eq!(w2.wait().code(), 0);
+    cluster.scheduler.wait_for("Release worker \"w2\"");
+    check(
+        &cluster,
+        "drain",
+        POOL,
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64
+        2> Specify which worker you want to affect (or use --all).
+        2> Candidates are:
+        2> w1
+        2> w2 (disconnected)
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "drain",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w1
+        Waiting for jobs to finish…
+        w1: Running jobs: 0
+        Success.
+    "#]],
+    );
+    cluster.shows("w1 (0): (inactive: admin pause) (0 running)");
+    check(
+        &cluster,
+        "drain",
+        "linux-x86_64 w2 --wait",
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w2 --wait
+        Waiting for jobs to finish…
+        w2: Disconnected (nothing to drain)
+        Success.
+    "#]],
+    );
+    check(
+        &cluster,
+        "drain",
+        "linux-x86_64 w9",
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9
+        Waiting for jobs to finish…
+        2> PoolAdmin.drain: Failed: Unknown worker
+        2> Hint: 'ocluster-admin show --terse CAP POOL' lists the workers
+        [exit code 1]
+    "#]],
+    );
+    check(
+        &cluster,
+        "drain",
+        "linux-x86_64 w9 --auto-create",
+        expect![[r#"
+            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9 --auto-create
+            Waiting for jobs to finish…
+            w9: Disconnected (nothing to drain)
+            Success.
+        "#]],
+    );
+    check(
+        &cluster,
+        "unpause",
+        "linux-x86_64 w1",
+        expect![[r#"
+        $ ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1
+        Success.
+    "#]],
+    );
+    let all = cluster
+        .admin("drain", "linux-x86_64 --all")
+        .success()
+        .stdout;
+    let done: Vec<&str> = all.lines().filter(|line| line.starts_with("w1")).collect();
+    assert_eq!(done, ["w1: Running jobs: 0"], "{all}");
+    assert!(all.ends_with("Success.\n"), "{all}");
+}
+
+#[test]
+fn interrupting_a_drain_leaves_the_worker_paused_and_says_so() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    let mut drain = cluster
+        .place
+        .start("ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w1");
+    drain.wait_for_output("Running jobs: 1");
+    drain.signal(Signal::INT);
+    expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w1
+        Waiting for jobs to finish…
+        w1: Running jobs: 1
+        2> Interrupted: w1 stays paused; still running: 1 job on w1
+        2> Hint: to undo the pause: ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1
+        [exit code 130]
+    "#]]
+    .assert_eq(&drain.wait().transcript());
+    cluster.shows("w1 (0): (inactive: admin pause) (1 running)");
+    cluster.release_builds();
+    let _job = client.wait().success();
+}
+
+#[test]
+fn interrupting_an_update_gives_the_worker_jobs_again() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    let mut update = cluster
+        .place
+        .start("ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64");
+    update.wait_for_output("Running jobs: 1");
+    cluster.shows("w1 (0): (inactive: shutting down) (1 running)");
+    update.signal(Signal::TERM);
+    expect![[r#"
+        $ ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64
+        Testing update on first worker in pool: "w1"
+        w1: Running jobs: 1
+        2> Interrupted: no further workers are updated; not restarted, and taking jobs again: w1
+        [exit code 143]
+    "#]]
+    .assert_eq(&update.wait().transcript());
+    cluster.comes_to_show("w1 (0): [] (1 running)");
+    cluster.release_builds();
+    let _job = client.wait().success();
+}
+
+#[test]
+fn a_terminal_is_told_what_a_drain_waits_for() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    let mut drain = cluster
+        .place
+        .start_on_terminal("ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w1");
+    drain.wait_for_output("draining w1: 1 job running, ");
+    cluster.release_builds();
+    let ended = drain.wait().success().stdout;
+    assert!(
+        ended.ends_with("\u{1b}[Kw1: Running jobs: 0\r\nSuccess.\r\n"),
+        "{ended:?}"
+    );
+    assert!(!ended.contains("Running jobs: 1"), "{ended:?}");
+    let _job = client.wait().success();
+}
+
+#[test]
+fn the_pause_that_ends_when_a_worker_reconnects_can_be_for_all() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let w2 = cluster.worker("w2");
+    w2.signal(Signal::TERM);
+    assert_eq!(w2.wait().code(), 0);
+    cluster.scheduler.wait_for("Release worker \"w2\"");
+    check(
+        &cluster,
+        "pause-worker",
+        "--all linux-x86_64",
+        expect![[r#"
+            $ ocluster-admin pause-worker ./capnp-secrets/admin.cap --all linux-x86_64
+            Updating w1…
+            Success.
+        "#]],
+    );
+    cluster.shows("w1 (0): (inactive: temporary pause) (0 running)");
+    check(
+        &cluster,
+        "unpause-worker",
+        "--all linux-x86_64",
+        expect![[r#"
+            $ ocluster-admin unpause-worker ./capnp-secrets/admin.cap --all linux-x86_64
+            (worker "w2" is already done)
+            Updating w1…
+            Success.
+        "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        "--all linux-x86_64",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap --all linux-x86_64
+        Forgot w2.
+    "#]],
+    );
+    check(
+        &cluster,
+        "forget",
+        "--all linux-x86_64",
+        expect![[r#"
+        $ ocluster-admin forget ./capnp-secrets/admin.cap --all linux-x86_64
+        No disconnected workers in pool (nothing to forget).
+    "#]],
+    );
+}
+
+#[test]
 fn updating_a_pool_begins_with_one_worker() {
     let mut cluster = Cluster::start();
     let mut w1 = cluster.worker("w1");
     let mut w2 = cluster.worker("w2");
     let w3 = cluster.worker("w3");
-    w3.signal(rustix::process::Signal::TERM);
+    w3.signal(Signal::TERM);
     assert_eq!(w3.wait().code(), 0);
     cluster.scheduler.wait_for("Release worker \"w3\"");
 
@@ -347,6 +609,27 @@ fn updating_a_pool_begins_with_one_worker() {
           w3
     "#]]
     .assert_eq(&update.wait().success().transcript());
+}
+
+#[test]
+fn a_first_worker_that_does_not_come_back_ends_the_update() {
+    let mut cluster = Cluster::start_with("--update-timeout=1");
+    let w1 = cluster.worker("w1");
+    let w2 = cluster.worker("w2");
+    let update = cluster
+        .place
+        .start("ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64");
+    assert_eq!(w1.wait().code(), 1);
+    expect![[r#"
+        $ ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64
+        Testing update on first worker in pool: "w1"
+        w1: Restarting
+        Failed: Timeout waiting for worker to reconnect!
+        2> Hint: no other worker was touched. Find out on the machine of "w1" what is wrong with its new version, then update again
+        [exit code 1]
+    "#]].assert_eq(&update.wait().transcript());
+    cluster.shows("w2 (0): [] (0 running)");
+    assert!(!w2.stderr().contains("Self-update requested"));
 }
 
 #[test]

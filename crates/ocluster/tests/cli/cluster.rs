@@ -1,6 +1,6 @@
 //! A cluster of real programs, with a fake engine: a script called `docker` that comes first in the path.
 
-use crate::harness::{Outcome, Place, Running};
+use crate::harness::{LIMIT, Outcome, Place, Running};
 
 /// The pool of the readme.
 pub(crate) const POOL: &str = "linux-x86_64";
@@ -11,8 +11,6 @@ const FAKE_DOCKER: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 case "$1" in
   build) ;;
-  # In a container, a worker that updates itself asks for the digest of its new image.
-  image) echo ocurrent/ocluster-worker@sha256:4567; exit 0 ;;
   *) exit 0 ;;
 esac
 shift
@@ -43,21 +41,40 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a scheduler with the readme's pools.
     pub(crate) fn start() -> Self {
+        Self::start_as("", &[])
+    }
+
+    /// Starts a scheduler with the readme's pools, and more options.
+    pub(crate) fn start_with(options: &str) -> Self {
+        Self::start_as(options, &[])
+    }
+
+    /// Starts a scheduler with the readme's pools, and these variables in its environment.
+    pub(crate) fn start_given(variables: &[(&str, &str)]) -> Self {
+        Self::start_as("", variables)
+    }
+
+    fn start_as(options: &str, variables: &[(&str, &str)]) -> Self {
         let place = Place::new();
         install_fake_docker(&place);
         std::fs::create_dir(place.path().join("capnp-secrets")).expect("made the directory");
-        let scheduler = start_scheduler(&place);
+        let scheduler = start_scheduler(&place, options, variables);
         Self { place, scheduler }
     }
 
     /// Starts a worker, and waits until it is registered and asks for a job.
     pub(crate) fn worker(&mut self, name: &str) -> Running {
-        let mut worker = self.place.start(&format!(
+        self.worker_with(name, &[])
+    }
+
+    /// Starts a worker with these variables in its environment, and waits until it asks for a job.
+    pub(crate) fn worker_with(&mut self, name: &str, variables: &[(&str, &str)]) -> Running {
+        let line = format!(
             "ocluster-worker ./capnp-secrets/pool-{POOL}.cap --state-dir=./worker-{name} --name={name} --capacity=1"
-        ));
-        worker.wait_for("worker [INFO] Requesting a new job...");
-        self.scheduler
-            .wait_for(&format!("Registered new worker \"{name}\""));
+        );
+        let mut worker = self.place.start_with(variables, &line);
+        worker.wait_for("Requesting a new job...");
+        self.scheduler.wait_for("Registered new worker");
         worker
     }
 
@@ -85,6 +102,18 @@ impl Cluster {
         );
     }
 
+    /// Waits until the state of the pool has this line.
+    pub(crate) fn comes_to_show(&self, line: &str) {
+        let begin = std::time::Instant::now();
+        loop {
+            let state = self.admin("show", POOL).success().stdout;
+            if state.lines().any(|shown| shown.trim() == line) {
+                return;
+            }
+            assert!(begin.elapsed() < LIMIT, "never {line:?} in:\n{state}");
+        }
+    }
+
     /// Lets all builds that wait go on.
     pub(crate) fn release_builds(&self) {
         self.place.write("bin/released", "");
@@ -105,11 +134,12 @@ pub(crate) fn install_fake_docker(place: &Place) {
     }
 }
 
-fn start_scheduler(place: &Place) -> Running {
-    let mut scheduler = place.start(
+fn start_scheduler(place: &Place, options: &str, variables: &[(&str, &str)]) -> Running {
+    let line = format!(
         "ocluster-scheduler --capnp-secret-key-file=./capnp-secrets/key.pem \
-         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64",
+         --capnp-listen-address=tcp:127.0.0.1:0 --state-dir=./scheduler --pools=linux-arm32,linux-x86_64 {options}",
     );
+    let mut scheduler = place.start_with(variables, &line);
     scheduler.wait_for("pool-linux-x86_64.cap");
     scheduler
 }

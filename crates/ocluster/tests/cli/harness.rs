@@ -46,29 +46,49 @@ impl Place {
         self.start(line).wait()
     }
 
+    /// Runs a command line to its end, with these variables in its environment.
+    pub(crate) fn run_with(&self, variables: &[(&str, &str)], line: &str) -> Outcome {
+        self.start_with(variables, line).wait()
+    }
+
     /// Starts a command line.
     pub(crate) fn start(&self, line: &str) -> Running {
-        self.start_words(&line.split_whitespace().collect::<Vec<_>>())
+        self.start_with(&[], line)
+    }
+
+    /// Starts a command line, with these variables in its environment.
+    pub(crate) fn start_with(&self, variables: &[(&str, &str)], line: &str) -> Running {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, args) = words.split_first().expect("a command line has words");
+        self.spawn(variables, program(name), args)
     }
 
     /// Starts a command line on a terminal of its own, to which it writes everything.
     pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
         let line = format!("{} {args}", program(name));
-        self.spawn("script", &["-qec", &line, "/dev/null"])
+        self.spawn(&[], "script", &["-qec", &line, "/dev/null"])
     }
 
-    /// Starts a command line whose words may contain spaces.
-    pub(crate) fn start_words(&self, words: &[impl AsRef<OsStr>]) -> Running {
-        let (name, args) = words.split_first().expect("a command line has words");
-        let name = name
-            .as_ref()
-            .to_str()
-            .expect("our programs have plain names");
-        self.spawn(program(name), args)
+    /// Runs a script in bash, where our programs are found as anywhere else.
+    pub(crate) fn bash(&self, script: &str) -> Outcome {
+        let bin = self.path().join("bin");
+        std::fs::create_dir_all(&bin).expect("made the directory");
+        for name in PROGRAMS {
+            let link = bin.join(name);
+            if !link.exists() {
+                std::os::unix::fs::symlink(program(name), link).expect("made a link");
+            }
+        }
+        self.spawn(&[], "bash", &["-c", script]).wait()
     }
 
-    fn spawn(&self, program: &str, args: &[impl AsRef<OsStr>]) -> Running {
+    fn spawn(
+        &self,
+        variables: &[(&str, &str)],
+        program: &str,
+        args: &[impl AsRef<OsStr>],
+    ) -> Running {
         let mut command = Command::new(program);
         // The fake engine comes first in the path, then what it needs itself.
         let path = format!(
@@ -83,6 +103,11 @@ impl Place {
             .env("HOME", self.path())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
+            // Whatever is in /etc/ocluster on this machine.
+            .env("OCLUSTER_CONFIG", "/dev/null")
+            .envs(variables.iter().copied())
+            // What we date today is dated like this.
+            .env("SOURCE_DATE_EPOCH", "1793000000")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -106,6 +131,16 @@ fn shown(program: &str, args: &[impl AsRef<OsStr>]) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// Our programs.
+const PROGRAMS: [&str; 6] = [
+    "ocluster",
+    "ocluster-scheduler",
+    "ocluster-worker",
+    "ocluster-client",
+    "ocluster-admin",
+    "obuilder",
+];
 
 fn program(name: &str) -> &'static str {
     match name {
@@ -292,6 +327,26 @@ impl Outcome {
         }
         without_ports(&text)
     }
+}
+
+/// Returns `text` with lengths of time (`3s`, `2m10s`) replaced by `0s` and as many blanks as that takes.
+pub(crate) fn without_times(text: &str) -> String {
+    let is_time = |word: &str| {
+        let word = word.trim_end_matches([',', '\n']);
+        word.ends_with(['s', 'm', 'h'])
+            && word.starts_with(|c: char| c.is_ascii_digit())
+            && word
+                .chars()
+                .all(|c| c.is_ascii_digit() || "smhd".contains(c))
+    };
+    let words = text.split_inclusive([' ', ',', '\n']).map(|word| {
+        let (time, after) = word.split_at(word.trim_end_matches([' ', ',', '\n']).len());
+        match is_time(time) {
+            true => format!("0s{after}{}", " ".repeat(time.len().saturating_sub(2))),
+            false => word.to_owned(),
+        }
+    });
+    words.collect()
 }
 
 /// Returns `text` with ports, which the system picks, replaced.

@@ -140,7 +140,45 @@ fn of_the_client() {
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool=nowhere --local-file a.spec",
     ));
+    told.add(&cluster.place.run(&format!(
+        "ocluster-client submit-custom -c ./capnp-secrets/submission.cap --output=json \
+         --pool={POOL} --kind=deploy"
+    )));
     told.check(expect_file!["json/ocluster-client.txt"]);
+}
+
+#[test]
+fn of_the_tools() {
+    let cluster = Cluster::start();
+    let mut told = Transcript::default();
+    told.add(
+        &cluster
+            .place
+            .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
+    );
+    told.add(&cluster.place.run(&format!(
+        "ocluster bench idle --submission ./capnp-secrets/submission.cap \
+         --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"
+    )));
+    told.check(expect_file!["json/ocluster.txt"]);
+}
+
+#[test]
+fn of_obuilder() {
+    if !rig::is_root() {
+        rig::report_not_run("json::of_obuilder", "root");
+        return;
+    }
+    let place = crate::harness::Place::new();
+    let store = format!(
+        "--store=rsync:{}/store --rsync-mode=copy",
+        place.path().display()
+    );
+    let mut told = Transcript::default();
+    for command in ["ls", "df", "cache ls", "image ls"] {
+        told.add(&place.run(&format!("obuilder {command} --output json {store}")));
+    }
+    told.check(expect_file!["json/obuilder.txt"]);
 }
 
 #[test]

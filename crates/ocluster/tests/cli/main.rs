@@ -2,10 +2,17 @@
 
 mod admin;
 mod cluster;
+mod completion;
+mod configuration;
+mod doctor;
+mod ending;
+mod errors;
 mod harness;
 mod help;
 mod jobs;
 mod json;
+mod logs;
+mod man;
 mod mistakes;
 mod obuilder;
 mod readme;

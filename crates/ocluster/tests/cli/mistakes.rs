@@ -15,6 +15,77 @@ fn check(place: &Place, lines: &[&str], expected: Expect) {
 }
 
 #[test]
+fn about_custom_jobs_and_weights() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    let worker =
+        |options: &str| format!("ocluster-worker pool.cap --name=w1 --state-dir=w1 {options}");
+    let client = |options: &str| format!("ocluster-client submit-custom pool.cap {options}");
+    let lines = [
+        worker("--custom=try"),
+        worker("--custom=try=nosuch-program"),
+        worker("--custom=try='true"),
+        worker("--custom=try=true --custom=try=false"),
+        worker("--job-weight=heavy"),
+        worker("--job-weight=(=2"),
+        client("--pool=linux"),
+        client("--pool=linux --kind=try --payload=nosuch"),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check(
+        &place,
+        &lines,
+        expect![[r#"
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try
+        2> ocluster-worker: invalid value 'try' for '--custom <KIND=COMMAND>': invalid value "try": it must be KIND=COMMAND
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=nosuch-program
+        2> ocluster-worker: option '--custom': the kind of job "try" cannot run "nosuch-program": no such program in PATH
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try='true
+        2> ocluster-worker: invalid value 'try='true' for '--custom <KIND=COMMAND>': a quote is not closed in the command "'true"
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=true --custom=try=false
+        2> ocluster-worker: option '--custom': the kind of job "try" is there twice
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=heavy
+        2> ocluster-worker: invalid value 'heavy' for '--job-weight <REGEX=N>': invalid weight "heavy": it must be REGEX=N, with a number N of at least 1
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=(=2
+        2> ocluster-worker: invalid value '(=2' for '--job-weight <REGEX=N>': regex parse error:
+        2>     (
+        2>     ^
+        2> error: unclosed group
+        2> Try 'ocluster-worker --help' for more information.
+        [exit code 124]
+
+        $ ocluster-client submit-custom pool.cap --pool=linux
+        2> ocluster-client: the following required arguments were not provided:
+        2>   --kind <KIND>
+        2> 
+        2> Usage: ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]
+        2> Try 'ocluster-client --help' for more information.
+        [exit code 124]
+
+        $ ocluster-client submit-custom pool.cap --pool=linux --kind=try --payload=nosuch
+        2> ocluster-client: option '--payload': no 'nosuch' file or directory
+        2> Try 'ocluster-client --help' for more information.
+        [exit code 124]
+    "#]],
+    );
+}
+
+#[test]
 fn on_the_command_line() {
     let place = Place::new();
     place.write("admin.cap", "capnp://");

@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use capnp::capability::Client;
 use cluster_api::{Admin, PoolAdmin, Progress, RpcError, ServeProgress, Submission};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vat::{DialOptions, Dialer, Session, SturdyRef, cap_file};
@@ -228,6 +230,7 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         pools: [FileName::new("pool").unwrap()].into(),
         default_clients: Vec::new(),
         metrics: None,
+        update_timeout: DEFAULT_UPDATE_TIMEOUT,
     }
 }
 

@@ -24,7 +24,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Executor, NoRoom};
+use super::{Executor, NoRoom, is_secret_id};
 use crate::cancel::Cancel;
 use crate::disk::{Gigabytes, Percent};
 use crate::log::JobLog;
@@ -38,9 +38,6 @@ use dockerfile::DockerfileError;
 use push::{PushError, PushRequest};
 use pusher::Pusher;
 use room::{Limits, Room};
-
-/// The longest id of a secret.
-const MAX_SECRET_ID: usize = 64;
 
 /// How a worker uses Docker.
 #[derive(Debug, Clone, PartialEq)]
@@ -282,6 +279,10 @@ impl Executor for DockerExecutor {
         .boxed_local()
     }
 
+    fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
+        self.room.directory().boxed_local()
+    }
+
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         self.room.is_enough().boxed_local()
     }
@@ -289,12 +290,6 @@ impl Executor for DockerExecutor {
     fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {
         self.room.make().boxed_local()
     }
-}
-
-/// Returns whether a secret may be called that. The id is put into a list with commas.
-fn is_secret_id(id: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    (1..=MAX_SECRET_ID).contains(&id.len()) && id.bytes().all(allowed)
 }
 
 /// Writes each secret into a file that only we can read, and returns which is where.

@@ -15,6 +15,9 @@ use crate::process::{Command, ProcessError, Processes, printable};
 /// How long an answer about the disk serves: finding out how much images take is hard work for the engine.
 const FRESH: Duration = Duration::from_secs(10);
 
+/// How long after an engine did not say where its files are, it is asked again for the sake of metrics. There may be none.
+const ASK_AGAIN: Duration = Duration::from_secs(60);
+
 /// How long to wait for an answer of the engine's.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
@@ -35,6 +38,8 @@ pub(super) struct Room {
     limits: Limits,
     /// Where images are kept, once the engine has told us.
     root_dir: RefCell<Option<PathBuf>>,
+    /// When it was last asked for that only to be shown.
+    asked: Cell<Option<Instant>>,
     last_answer: Cell<Option<(Instant, bool)>>,
 }
 
@@ -65,14 +70,14 @@ impl Room {
                 "Prune threshold not set and docker max df size is not. Will not check for low disk-space!"
             ),
         }
-        let (root_dir, last_answer) = (RefCell::new(None), Cell::new(None));
         Self {
             docker,
             processes,
             stats,
             limits,
-            root_dir,
-            last_answer,
+            root_dir: RefCell::new(None),
+            asked: Cell::new(None),
+            last_answer: Cell::new(None),
         }
     }
 
@@ -115,6 +120,20 @@ impl Room {
             }
             Limits { .. } => Ok(true),
         }
+    }
+
+    /// Returns where images are kept, if the engine says so.
+    pub(super) async fn directory(&self) -> Option<PathBuf> {
+        let known = self.root_dir.borrow().clone();
+        let asked = self.asked.get();
+        if known.is_some() || asked.is_some_and(|when| when.elapsed() < ASK_AGAIN) {
+            return known;
+        }
+        self.asked.set(Some(Instant::now()));
+        let answer = self.root_dir().await;
+        answer
+            .inspect_err(|reason| tracing::debug!("where Docker keeps its files: {reason}"))
+            .ok()
     }
 
     async fn root_dir(&self) -> Result<PathBuf, String> {

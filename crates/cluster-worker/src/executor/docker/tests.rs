@@ -334,7 +334,7 @@ fn a_push() {
         assert!(
             worker
                 .stats
-                .text(0, Duration::ZERO, None)
+                .text(&crate::metrics::Reading::default())
                 .contains("docker_push_time_seconds_count 1\n")
         );
     });

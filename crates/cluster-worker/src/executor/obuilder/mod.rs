@@ -7,12 +7,12 @@ mod refusal;
 mod thread;
 mod upkeep;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bstr::BString;
 use cluster_api::{Action, Description};
-use futures::future::{FutureExt as _, LocalBoxFuture};
+use futures::future::{FutureExt as _, LocalBoxFuture, ready};
 use obuilder::builder::BuildError;
 use obuilder_spec::Spec;
 use tokio::sync::oneshot;
@@ -36,11 +36,13 @@ const SPEC_NAME: &str = "spec";
 /// Builds OBuilder specs.
 pub(crate) struct OBuilderExecutor {
     builder: Rc<BuilderThread>,
+    /// Where its store is.
+    store: PathBuf,
 }
 
 impl OBuilderExecutor {
-    pub(crate) fn new(builder: Rc<BuilderThread>) -> Self {
-        Self { builder }
+    pub(crate) fn new(builder: Rc<BuilderThread>, store: PathBuf) -> Self {
+        Self { builder, store }
     }
 }
 
@@ -69,6 +71,7 @@ impl Executor for OBuilderExecutor {
                 secrets: secrets(job),
                 cancel: stop.clone(),
                 log: writer,
+                span: tracing::Span::current(),
                 done,
             });
             follow(reader, log, cancel, &stop).await?;
@@ -82,6 +85,10 @@ impl Executor for OBuilderExecutor {
             }
         }
         .boxed_local()
+    }
+
+    fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
+        ready(Some(self.store.clone())).boxed_local()
     }
 
     fn fitness(&self) -> Option<Fitness> {

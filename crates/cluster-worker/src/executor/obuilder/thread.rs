@@ -15,6 +15,7 @@ use obuilder::store::Store;
 use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::pipe::LogWriter;
 use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up};
@@ -35,6 +36,8 @@ pub(super) struct Order {
     pub(super) secrets: Vec<(BString, Vec<u8>)>,
     pub(super) cancel: CancellationToken,
     pub(super) log: LogWriter,
+    /// What its lines in the worker's log are about.
+    pub(super) span: tracing::Span,
     pub(super) done: oneshot::Sender<Result<StepId, BuildError>>,
 }
 
@@ -177,7 +180,8 @@ impl Workshop {
         }
         let taking = async {
             while let Some(order) = orders.recv().await {
-                tokio::task::spawn_local(Rc::clone(&self).fulfil(order));
+                let span = order.span.clone();
+                tokio::task::spawn_local(Rc::clone(&self).fulfil(order).instrument(span));
             }
         };
         tokio::select! {
@@ -206,6 +210,7 @@ impl Workshop {
             secrets,
             cancel,
             log,
+            span: _,
             done,
         } = order;
         let result = match self.wait_for_room(&log, &cancel).await {

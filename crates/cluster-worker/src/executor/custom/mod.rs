@@ -1,0 +1,230 @@
+//! Custom jobs: agreements between clients and workers, told apart by their kind.
+//!
+//! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
+
+mod command;
+mod running;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use cluster_api::{Action, CustomJob, Description};
+use futures::future::{FutureExt as _, LocalBoxFuture};
+
+use super::Executor;
+use crate::cancel::Cancel;
+use crate::log::JobLog;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes, printable};
+
+pub use command::CustomCommand;
+pub use running::RunningJob;
+use secrets::SecretsHome;
+
+/// The longest name of a kind, in bytes.
+const MAX_KIND: usize = 100;
+
+/// Runs the custom jobs of one kind.
+///
+/// All jobs of a worker run on one thread, so whatever takes long is awaited, or done on another thread.
+pub trait CustomExecutor {
+    /// Returns why a job cannot succeed here, if that can be told before its source is fetched.
+    fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError> {
+        let _: (&CustomJob, &Description) = (job, description);
+        Ok(())
+    }
+
+    /// Runs a job to its end, which is the job's output (a line or a few; may be empty), or why it failed.
+    ///
+    /// When the job's `cancel` fires, it stops what it has started before it returns [`JobError::Cancelled`].
+    fn run(&self, job: RunningJob<'_>) -> impl Future<Output = Result<String, JobError>>;
+}
+
+/// The same with its futures in boxes, so that different ones go into one map.
+trait AnyExecutor {
+    fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError>;
+
+    fn run<'a>(&'a self, job: RunningJob<'a>) -> LocalBoxFuture<'a, Result<String, JobError>>;
+}
+
+impl<E: CustomExecutor> AnyExecutor for E {
+    fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError> {
+        CustomExecutor::admit(self, job, description)
+    }
+
+    fn run<'a>(&'a self, job: RunningJob<'a>) -> LocalBoxFuture<'a, Result<String, JobError>> {
+        CustomExecutor::run(self, job).boxed_local()
+    }
+}
+
+/// The kinds of custom jobs that a worker runs. Clones share their executors.
+#[derive(Clone, Default)]
+pub struct CustomExecutors(BTreeMap<String, Rc<dyn AnyExecutor>>);
+
+/// Why a worker cannot have a kind of job.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CustomError {
+    /// It is not the name of one.
+    #[error(
+        "invalid kind of job {0:?}: it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='"
+    )]
+    InvalidKind(String),
+    /// It is there already.
+    #[error("the kind of job {0:?} is there twice")]
+    Twice(String),
+    /// The text does not say of which kind it is the command.
+    #[error("invalid value {0:?}: it must be KIND=COMMAND")]
+    NotACommand(String),
+    /// The command ends in the middle of a quoted word.
+    #[error("a quote is not closed in the command {0:?}")]
+    OpenQuote(String),
+    /// There is a kind without a command.
+    #[error("the kind of job {0:?} has no command")]
+    NoCommand(String),
+    /// There is no such program.
+    #[error("the kind of job {kind:?} cannot run {program:?}: {reason}")]
+    NoProgram {
+        /// The kind of job.
+        kind: String,
+        /// What was asked for.
+        program: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl CustomExecutors {
+    /// Adds a kind, whose jobs are run by `executor`.
+    pub fn add(
+        &mut self,
+        kind: &str,
+        executor: impl CustomExecutor + 'static,
+    ) -> Result<(), CustomError> {
+        check_kind(kind)?;
+        if self.0.contains_key(kind) {
+            return Err(CustomError::Twice(kind.to_owned()));
+        }
+        self.0.insert(kind.to_owned(), Rc::new(executor));
+        Ok(())
+    }
+
+    /// Adds a kind, whose jobs are run by a program. It is looked up now, in the `PATH` of this environment.
+    pub fn add_command(
+        &mut self,
+        command: CustomCommand,
+        environment: &Environment,
+    ) -> Result<(), CustomError> {
+        let program = command.find(environment)?;
+        let kind = program.kind.clone();
+        self.add(&kind, program)
+    }
+
+    /// Returns what runs jobs of a kind, or the refusal of such a job.
+    fn of(&self, kind: &str) -> Result<&dyn AnyExecutor, JobError> {
+        let Self(kinds) = self;
+        if kinds.is_empty() {
+            // Upstream's words for all kinds.
+            return Err(JobError::failed("Unsupported custom job"));
+        }
+        kinds.get(kind).map(|executor| &**executor).ok_or_else(|| {
+            let shown: String = printable(kind).chars().take(MAX_KIND).collect();
+            let known: Vec<_> = kinds.keys().map(|kind| format!("{kind:?}")).collect();
+            JobError::failed(format!(
+                "Unsupported custom job {shown:?}: this worker runs {}",
+                known.join(", ")
+            ))
+        })
+    }
+}
+
+impl fmt::Debug for CustomExecutors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+fn check_kind(kind: &str) -> Result<(), CustomError> {
+    let valid = (1..=MAX_KIND).contains(&kind.len())
+        && kind == kind.trim()
+        && !kind.contains(|c: char| c.is_control() || c == '=');
+    if valid {
+        Ok(())
+    } else {
+        Err(CustomError::InvalidKind(kind.to_owned()))
+    }
+}
+
+/// What custom jobs are run with.
+pub(crate) struct Tools {
+    processes: Processes,
+    environment: Environment,
+    /// For what must not be in a job's source.
+    tmp: PathBuf,
+    secrets: SecretsHome,
+}
+
+impl Tools {
+    pub(crate) fn new(state_dir: &Path, environment: Environment, processes: Processes) -> Self {
+        Self {
+            processes,
+            tmp: state_dir.join("tmp"),
+            secrets: SecretsHome::open(state_dir, &environment),
+            environment,
+        }
+    }
+}
+
+/// Runs custom jobs of all kinds that there are.
+pub(crate) struct CustomJobs {
+    kinds: CustomExecutors,
+    tools: Tools,
+}
+
+impl CustomJobs {
+    pub(crate) fn new(kinds: CustomExecutors, tools: Tools) -> Self {
+        Self { kinds, tools }
+    }
+}
+
+impl Executor for CustomJobs {
+    fn admit(&self, description: &Description) -> Result<(), JobError> {
+        let job = custom_job(description)?;
+        self.kinds.of(&job.kind)?.admit(job, description)
+    }
+
+    fn run<'a>(
+        &'a self,
+        description: &'a Description,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+        async move {
+            let CustomJob { kind, payload } = custom_job(description)?;
+            let job = RunningJob {
+                kind,
+                payload,
+                description,
+                source,
+                log,
+                cancel,
+                tools: &self.tools,
+            };
+            self.kinds.of(kind)?.run(job).await
+        }
+        .boxed_local()
+    }
+}
+
+fn custom_job(description: &Description) -> Result<&CustomJob, JobError> {
+    match &description.action {
+        Action::Custom(job) => Ok(job),
+        // A defect of the worker.
+        Action::Docker(_) | Action::OBuilder(_) => Err(JobError::failed("not a custom job")),
+    }
+}

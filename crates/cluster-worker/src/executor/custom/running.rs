@@ -1,0 +1,64 @@
+//! A custom job at work, as its executor sees it.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use cluster_api::{CustomPayload, Description};
+
+use super::Tools;
+use crate::cancel::Cancel;
+use crate::log::JobLog;
+use crate::outcome::JobError;
+use crate::process::Command;
+
+/// A custom job at work: what was asked for, and what there is to do it with.
+#[derive(Clone, Copy)]
+pub struct RunningJob<'a> {
+    /// The name of the agreement.
+    pub kind: &'a str,
+    /// What the job is about.
+    pub payload: &'a CustomPayload,
+    /// All that was submitted, with the cache hint and the secrets.
+    pub description: &'a Description,
+    /// The directory with the job's source, which is empty if it names no commits. The job may change it; it is removed
+    /// when the job has ended.
+    pub source: &'a Path,
+    /// What the client reads. It gets a last line about the outcome by itself.
+    pub log: &'a JobLog,
+    /// Fires when nobody wants the job any more.
+    pub cancel: &'a Cancel,
+    pub(super) tools: &'a Tools,
+}
+
+impl RunningJob<'_> {
+    /// Returns a command that runs a program in the job's source, with the environment of all programs that the worker runs.
+    ///
+    /// `program` is looked up in `PATH` unless it has a slash in it. There is no shell.
+    pub fn command(
+        &self,
+        program: impl Into<OsString>,
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+    ) -> Command {
+        let program = program.into();
+        let label = program.to_string_lossy().into_owned();
+        let environment = self.tools.environment.clone();
+        Command::new(label, program, args, environment).in_dir(self.source)
+    }
+
+    /// Runs a command, with all that it prints going to the job's log.
+    ///
+    /// Fails if the program does, saying with which code or signal. When the job is cancelled, the program and all its
+    /// descendants are stopped before this returns; and they end with the worker, even if that is killed.
+    pub async fn run(&self, command: &Command) -> Result<(), JobError> {
+        let processes = &self.tools.processes;
+        Ok(processes.run(command, self.log, self.cancel).await?)
+    }
+
+    /// Runs a command and returns what it prints, up to a megabyte. What it says on its standard error goes to the worker's
+    /// own log.
+    ///
+    /// Fails and is cancelled as [`run`](Self::run).
+    pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
+        Ok(self.tools.processes.ask(command, self.cancel).await?)
+    }
+}

@@ -1,0 +1,208 @@
+//! Files with secrets, for as long as a job runs: in memory, so that none is ever written to a disk.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+
+use cluster_api::Secret;
+use sha1::{Digest as _, Sha1};
+use tempfile::TempDir;
+
+use crate::executor::is_secret_id;
+use crate::outcome::JobError;
+use crate::process::Environment;
+
+/// The file systems that are in memory, by the kernel's numbers for them: tmpfs and ramfs.
+const IN_MEMORY: [i128; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Where a system has one that everybody can write to.
+const SHARED_MEMORY: &str = "/dev/shm";
+
+/// The directory of a worker's secrets.
+#[derive(Debug)]
+pub(super) struct SecretsHome {
+    /// Unlike that of any other worker. `None` if there is no file system in memory.
+    dir: Option<PathBuf>,
+}
+
+impl SecretsHome {
+    /// Finds a place, and removes what a killed worker with the same state directory has left there.
+    pub(super) fn open(state_dir: &Path, environment: &Environment) -> Self {
+        let own = environment
+            .iter()
+            .find(|(name, _)| *name == "XDG_RUNTIME_DIR");
+        let own = own.map(|(_, path)| PathBuf::from(path));
+        let places = own.into_iter().chain([PathBuf::from(SHARED_MEMORY)]);
+        Self::in_one_of(places, state_dir)
+    }
+
+    fn in_one_of(places: impl IntoIterator<Item = PathBuf>, state_dir: &Path) -> Self {
+        let place = places.into_iter().find(|place| is_in_memory(place));
+        let digest = Sha1::digest(state_dir.as_os_str().as_encoded_bytes());
+        let name = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        let name = format!("ocluster-{}", name.collect::<String>());
+        let dir = place.map(|place| place.join(name));
+        if let Some(dir) = &dir
+            && let Err(error) = fs::remove_dir_all(dir)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("cannot remove old secrets in {dir:?}: {error}");
+        }
+        Self { dir }
+    }
+
+    /// Writes each secret into a file called as its id. The directory is gone when what this returns is dropped.
+    /// `None` if there are no secrets.
+    pub(super) fn place(&self, secrets: &[Secret]) -> Result<Option<TempDir>, JobError> {
+        if secrets.is_empty() {
+            return Ok(None);
+        }
+        let dir = self.dir.as_ref().ok_or_else(|| {
+            JobError::failed(format!(
+                "this worker has no place for secrets: {SHARED_MEMORY} is not a file system in memory"
+            ))
+        })?;
+        let placed = own_dir(dir).and_then(|()| {
+            let ours = Permissions::from_mode(0o700);
+            let mut place = tempfile::Builder::new();
+            let place = place.prefix("job-").permissions(ours).tempdir_in(dir)?;
+            for secret in secrets {
+                let path = place.path().join(&secret.id);
+                let mut options = OpenOptions::new();
+                let mut file = options
+                    .write(true)
+                    .create_new(true)
+                    .mode(0o600)
+                    .open(path)?;
+                file.write_all(secret.value.expose())?;
+            }
+            Ok(place)
+        });
+        placed.map(Some).map_err(|error| {
+            JobError::failed(format!(
+                "cannot write the job's secrets to {}: {error}",
+                dir.display()
+            ))
+        })
+    }
+}
+
+impl Drop for SecretsHome {
+    fn drop(&mut self) {
+        // It is there only if a job has had secrets; and empty, for those have ended.
+        if let Some(dir) = &self.dir {
+            drop(fs::remove_dir(dir));
+        }
+    }
+}
+
+/// Makes a directory that is ours alone, or checks that it is. Others can write to the one around it, and could have been
+/// there before.
+fn own_dir(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let data = fs::symlink_metadata(dir)?;
+    let is_ours = data.is_dir()
+        && data.uid() == rustix::process::geteuid().as_raw()
+        && data.mode() & 0o077 == 0;
+    if is_ours {
+        Ok(())
+    } else {
+        Err(io::Error::other("somebody else has made it"))
+    }
+}
+
+fn is_in_memory(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|stat| IN_MEMORY.contains(&i128::from(stat.f_type)))
+}
+
+/// Returns what is wrong with the ids of a job's secrets, which become names of files.
+pub(super) fn check_secrets(secrets: &[Secret]) -> Result<(), String> {
+    let mut ids = BTreeSet::new();
+    for Secret { id, value: _ } in secrets {
+        if !is_secret_id(id) || id.starts_with('.') {
+            return Err(format!(
+                "secret id {id:?} is not allowed: use 1 to 64 letters, digits and _ . -, and no dot at the start"
+            ));
+        }
+        if !ids.insert(id) {
+            return Err(format!("there are two secrets with the id {id:?}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(id: &str) -> Secret {
+        Secret {
+            id: id.into(),
+            value: "s3cret".into(),
+        }
+    }
+
+    #[test]
+    fn what_a_killed_worker_left_is_removed() {
+        let state_dir = tempfile::tempdir().unwrap();
+        let open = || SecretsHome::in_one_of([SHARED_MEMORY.into()], state_dir.path());
+        let killed = open();
+        let left = killed.place(&[secret("id")]).unwrap().unwrap().keep();
+        std::mem::forget(killed);
+        let next = open();
+        assert!(!left.exists());
+        let placed = next.place(&[secret("id")]).unwrap().unwrap();
+        let file = placed.path().join("id");
+        assert_eq!(fs::read(&file).unwrap(), b"s3cret");
+        for (path, mode) in [(&*file, 0o600), (placed.path(), 0o700)] {
+            let permissions = path.metadata().unwrap().permissions();
+            assert_eq!(permissions.mode() & 0o777, mode, "{path:?}");
+        }
+        let home = placed.path().parent().unwrap().to_owned();
+        drop(placed);
+        drop(next);
+        assert!(!home.exists());
+    }
+
+    #[test]
+    fn a_directory_that_others_can_see_into_is_not_used() {
+        let state_dir = tempfile::tempdir().unwrap();
+        let home = SecretsHome::in_one_of([SHARED_MEMORY.into()], state_dir.path());
+        let dir = home.dir.clone().unwrap();
+        fs::create_dir(&dir).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = home.place(&[secret("id")]).unwrap_err().to_string();
+        assert!(error.ends_with("somebody else has made it"), "{error}");
+        drop(home);
+        assert!(!dir.exists());
+    }
+
+    #[test]
+    fn a_disk_is_no_place_for_secrets() {
+        let state_dir = tempfile::tempdir().unwrap();
+        let home = SecretsHome::in_one_of(["/proc".into(), "/nosuch".into()], state_dir.path());
+        assert_eq!(home.place(&[]).unwrap().map(|dir| dir.keep()), None);
+        let error = home.place(&[secret("id")]).unwrap_err().to_string();
+        let expected =
+            "this worker has no place for secrets: /dev/shm is not a file system in memory";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn ids_are_names_of_files() {
+        assert_eq!(check_secrets(&[secret("a"), secret("B.1_-")]), Ok(()));
+        for id in ["", ".", "..", ".hidden", "a/b", "a\nb", &"x".repeat(65)] {
+            let error = check_secrets(&[secret(id)]).unwrap_err();
+            assert!(error.contains("is not allowed"), "{error}");
+        }
+        let error = check_secrets(&[secret("a"), secret("a")]).unwrap_err();
+        assert_eq!(error, "there are two secrets with the id \"a\"");
+    }
+}

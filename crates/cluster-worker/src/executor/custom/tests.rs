@@ -1,0 +1,408 @@
+//! Custom jobs with real programs: what these get, and what becomes of what they leave.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use cluster_api::{Action, CustomJob, CustomPayload, Description, Secret};
+use expect_test::{Expect, expect};
+
+use super::{
+    CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomJobs, Executor as _,
+    RunningJob, Tools,
+};
+use crate::cancel::Cancel;
+use crate::outcome::JobError;
+use crate::process::{Environment, Processes};
+use crate::testing::{TestLog, local};
+
+fn environment() -> Environment {
+    Environment::default().with("PATH", "/usr/bin:/bin")
+}
+
+/// A worker's custom jobs, the log and the source of one, and where it keeps things.
+struct Bench {
+    jobs: CustomJobs,
+    log: TestLog,
+    source: tempfile::TempDir,
+    state_dir: tempfile::TempDir,
+}
+
+impl Bench {
+    /// Jobs of the kind `try` are done by this script.
+    fn script(script: &str) -> Self {
+        let quoted = script.replace('\'', r"'\''");
+        Self::command(&format!("try=sh -c '{quoted}'"))
+    }
+
+    fn command(command: &str) -> Self {
+        let mut kinds = CustomExecutors::default();
+        kinds
+            .add_command(command.parse().unwrap(), &environment())
+            .unwrap();
+        Self::new(kinds)
+    }
+
+    fn new(kinds: CustomExecutors) -> Self {
+        let state_dir = tempfile::tempdir().unwrap();
+        fs::create_dir(state_dir.path().join("tmp")).unwrap();
+        let tools = Tools::new(state_dir.path(), environment(), Processes::new());
+        Self {
+            jobs: CustomJobs::new(kinds, tools),
+            log: TestLog::new(),
+            source: tempfile::tempdir().unwrap(),
+            state_dir,
+        }
+    }
+
+    async fn run(&self, job: &Description) -> Result<String, JobError> {
+        self.jobs.admit(job)?;
+        let (source, log) = (self.source.path(), &self.log.log);
+        let result = self.jobs.run(job, source, log, &Cancel::new()).await;
+        let left: Vec<_> = fs::read_dir(self.state_dir.path().join("tmp"))
+            .unwrap()
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
+        result
+    }
+}
+
+fn job(payload: CustomPayload) -> Description {
+    Description::new(Action::Custom(CustomJob {
+        kind: "try".into(),
+        payload,
+    }))
+}
+
+fn text(text: &str) -> Description {
+    job(CustomPayload::from_text(text).unwrap())
+}
+
+/// Runs a script with a payload, and compares the log, and how it ended.
+fn check(script: &str, job: &Description, expected: Expect) {
+    local(async {
+        let bench = Bench::script(script);
+        let end = match bench.run(job).await {
+            Ok(result) => format!("result {result:?}"),
+            Err(error) => format!("error: {error}"),
+        };
+        let log = bench.log.text();
+        let log = log.replace(&bench.source.path().display().to_string(), "SOURCE");
+        expected.assert_eq(&format!("{log}{end}\n"));
+    });
+}
+
+#[test]
+fn a_program_reads_the_payload_and_works_in_the_source() {
+    check(
+        "cat; echo; pwd; echo problem >&2; echo $OCLUSTER_KIND, $OCLUSTER_PAYLOAD, $OCLUSTER_CACHE_HINT, $OCLUSTER_COMMITS.",
+        &Description {
+            cache_hint: "a hint".into(),
+            commits: vec!["c1".into(), "c2".into()],
+            ..text("the payload")
+        },
+        expect![[r#"
+            the payload
+            SOURCE
+            problem
+            try, bytes, a hint, c1 c2.
+            result ""
+        "#]],
+    );
+}
+
+#[test]
+fn a_payload_of_another_type_is_a_message() {
+    // A struct of one data word.
+    let payload = [[0, 0, 0, 0, 1, 0, 0, 0], [42; 8]].concat();
+    check(
+        "od -An -tx1; echo $OCLUSTER_PAYLOAD",
+        &job(CustomPayload::from_bytes(&payload).unwrap()),
+        expect![[r#"
+             00 00 00 00 02 00 00 00 00 00 00 00 01 00 00 00
+             2a 2a 2a 2a 2a 2a 2a 2a
+            message
+            result ""
+        "#]],
+    );
+    check(
+        "wc -c; echo $OCLUSTER_PAYLOAD",
+        &job(CustomPayload::default()),
+        expect![[r#"
+            0
+            bytes
+            result ""
+        "#]],
+    );
+}
+
+#[test]
+fn a_result_is_what_it_leaves_in_a_file() {
+    let job = text("");
+    let left = |script: &str, expected: Expect| check(script, &job, expected);
+    left(
+        "echo v1 > $OCLUSTER_RESULT; echo v2 >> $OCLUSTER_RESULT",
+        expect![[r#"
+            result "v1\nv2"
+        "#]],
+    );
+    left(
+        "ln -s /etc/passwd $OCLUSTER_RESULT",
+        expect![[r#"
+            error: cannot take the result of try: Too many levels of symbolic links (os error 40)
+        "#]],
+    );
+    left(
+        "mkfifo $OCLUSTER_RESULT",
+        expect![[r#"
+            error: cannot take the result of try: it is not a regular file
+        "#]],
+    );
+    left(
+        "head -c 65537 /dev/zero > $OCLUSTER_RESULT",
+        expect![[r#"
+            error: cannot take the result of try: it has more than 65536 bytes
+        "#]],
+    );
+    left(
+        r"printf '\377' > $OCLUSTER_RESULT",
+        expect![[r#"
+            error: cannot take the result of try: it is not UTF-8
+        "#]],
+    );
+}
+
+#[test]
+fn how_a_program_fails_is_said() {
+    let job = text("");
+    let said = |script: &str, expected: Expect| check(script, &job, expected);
+    said(
+        "echo v1 > $OCLUSTER_RESULT; echo no; exit 3",
+        expect![[r#"
+            no
+            error: try failed with exit-code 3
+        "#]],
+    );
+    said(
+        "kill -KILL $$",
+        expect![[r#"
+            error: try failed with signal SIGKILL
+        "#]],
+    );
+}
+
+#[test]
+fn a_large_payload_arrives_or_is_not_read() {
+    let large = CustomPayload::from_data(&vec![b'x'; 7 << 20]).unwrap();
+    let job = job(large);
+    check(
+        "wc -c",
+        &job,
+        expect![[r#"
+            7340032
+            result ""
+        "#]],
+    );
+    check(
+        "true",
+        &job,
+        expect![[r#"
+            result ""
+        "#]],
+    );
+    check(
+        "exec <&-; echo closed; sleep 0.1; echo on",
+        &job,
+        expect![[r#"
+            closed
+            on
+            result ""
+        "#]],
+    );
+}
+
+#[test]
+fn secrets_are_files_in_memory_while_it_runs() {
+    let secret = |id: &str, value: &str| Secret {
+        id: id.into(),
+        value: value.into(),
+    };
+    let job = Description {
+        secrets: vec![secret("token", "s3cret"), secret("key.pem", "k3y")],
+        ..text("")
+    };
+    local(async {
+        let script = "cd $OCLUSTER_SECRETS; stat -f -c %T .; ls; cat token >&2; echo; \
+                      echo $OCLUSTER_SECRETS > $OCLUSTER_RESULT; env | grep -c s3cret";
+        let bench = Bench::script(&format!("{script}; true"));
+        let dir = bench.run(&job).await.unwrap();
+        expect![[r#"
+            tmpfs
+            key.pem
+            token
+            s3cret
+            0
+        "#]]
+        .assert_eq(&bench.log.text());
+        assert!(dir.starts_with('/') && !Path::new(&dir).exists(), "{dir}");
+    });
+    let twice = Description {
+        secrets: vec![secret("../token", "s3cret")],
+        ..text("")
+    };
+    check(
+        "true",
+        &twice,
+        expect![[r#"
+            error: secret id "../token" is not allowed: use 1 to 64 letters, digits and _ . -, and no dot at the start
+        "#]],
+    );
+    check(
+        "echo ${OCLUSTER_SECRETS-none}",
+        &text(""),
+        expect![[r#"
+            none
+            result ""
+        "#]],
+    );
+}
+
+#[test]
+fn what_no_variable_can_hold_fails_the_job_alone() {
+    let job = Description {
+        cache_hint: "a\0b".into(),
+        ..text("")
+    };
+    check(
+        "true",
+        &job,
+        expect![[r#"
+            error: cannot run "/usr/bin/sh" for try: nul byte found in provided data
+        "#]],
+    );
+}
+
+#[test]
+fn the_program_does_not_depend_on_the_source() {
+    local(async {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("try it");
+        fs::write(&program, "#!/bin/sh\necho ours: \"$@\"\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let bench = Bench::command(&format!("try='{}' 'a  b' \"c\"", program.display()));
+        bench.run(&text("")).await.unwrap();
+        assert_eq!(bench.log.text(), "ours: a  b c\n");
+        // A relative path is one from where the worker was started, which is not the source.
+        let parsed: CustomCommand = "try=./nosuch".parse().unwrap();
+        let mut kinds = CustomExecutors::default();
+        let error = kinds.add_command(parsed, &environment()).unwrap_err();
+        let reason = "it is no executable file";
+        let expected = CustomError::NoProgram {
+            kind: "try".into(),
+            program: "./nosuch".into(),
+            reason,
+        };
+        assert_eq!(error, expected);
+    });
+}
+
+#[test]
+fn what_is_no_kind_or_no_command_is_said() {
+    let mut said = String::new();
+    let mut kinds = CustomExecutors::default();
+    for text in [
+        "try",
+        "=true",
+        " try=true",
+        "t\ny=true",
+        "try=",
+        "try=sh 'a",
+        "try=nosuch-program",
+        "try=/etc/passwd",
+        "try=true",
+        "try=false",
+    ] {
+        let added = text
+            .parse()
+            .and_then(|command: CustomCommand| kinds.add_command(command, &environment()));
+        match added {
+            Ok(()) => said += "ok\n",
+            Err(error) => said += &format!("{error}\n"),
+        }
+    }
+    expect![[r#"
+        invalid value "try": it must be KIND=COMMAND
+        invalid kind of job "": it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='
+        invalid kind of job " try": it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='
+        invalid kind of job "t\ny": it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='
+        the kind of job "try" has no command
+        a quote is not closed in the command "sh 'a"
+        the kind of job "try" cannot run "nosuch-program": no such program in PATH
+        the kind of job "try" cannot run "/etc/passwd": it is no executable file
+        ok
+        the kind of job "try" is there twice
+    "#]]
+    .assert_eq(&said);
+}
+
+/// Takes the payload as its script, in the ways that an author has.
+struct Script;
+
+impl CustomExecutor for Script {
+    fn admit(&self, job: &CustomJob, _description: &Description) -> Result<(), JobError> {
+        let script = job.payload.to_text();
+        script
+            .map(drop)
+            .ok_or_else(|| JobError::failed("no script"))
+    }
+
+    async fn run(&self, job: RunningJob<'_>) -> Result<String, JobError> {
+        let script = job.payload.to_text().unwrap_or_default();
+        job.log.line("Running the script")?;
+        let command = job.command("sh", ["-c", &script]);
+        job.run(&command.clone().with_var("WAY", "log")).await?;
+        let answer = job.command("sh", ["-s"]).reading(script);
+        job.ask(&answer.with_var("WAY", "answer")).await
+    }
+}
+
+fn scripts() -> Bench {
+    let mut kinds = CustomExecutors::default();
+    kinds.add("try", Script).unwrap();
+    kinds.add("other", Script).unwrap();
+    Bench::new(kinds)
+}
+
+#[test]
+fn an_executor_of_an_authors_own_runs_programs() {
+    local(async {
+        let bench = scripts();
+        let result = bench.run(&text("echo $WAY; pwd")).await.unwrap();
+        let source = bench.source.path().display();
+        assert_eq!(result, format!("answer\n{source}\n"));
+        let log = format!("Running the script\nlog\n{source}\n");
+        assert_eq!(bench.log.text(), log);
+        let error = bench.run(&text("exit 7")).await.unwrap_err();
+        assert_eq!(error, JobError::failed("sh failed with exit-code 7"));
+        let error = bench.run(&job(CustomPayload::default())).await;
+        assert_eq!(error, Err(JobError::failed("no script")));
+    });
+}
+
+#[test]
+fn a_kind_that_nobody_knows_is_refused_with_those_that_are() {
+    local(async {
+        let mut job = text("");
+        let Action::Custom(custom) = &mut job.action else {
+            panic!("{job:?}")
+        };
+        custom.kind = "no\u{1b}such".into();
+        let error = scripts().run(&job).await.unwrap_err();
+        let expected =
+            "Unsupported custom job \"no\u{fffd}such\": this worker runs \"other\", \"try\"";
+        assert_eq!(error, JobError::failed(expected));
+        let none = Bench::new(CustomExecutors::default());
+        let error = none.run(&job).await.unwrap_err();
+        assert_eq!(error, JobError::failed("Unsupported custom job"));
+    });
+}

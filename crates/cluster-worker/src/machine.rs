@@ -1,0 +1,315 @@
+//! The machine that a worker is on, as its metrics show it: what is free of its disks and memory, and how busy it is.
+//!
+//! Everything is read when somebody asks. A file system on a server that has gone answers never, and whoever asks it
+//! waits with no way to be stopped; so each is measured by a thread that nobody needs, and a scrape gives up after a second.
+
+use std::cell::RefCell;
+use std::fs;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::watch;
+
+use crate::executor::Executors;
+
+/// How long a scrape waits for a file system, and for an engine to say where its files are: together, half of what the
+/// scheduler waits for the worker.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Looks at the machine.
+pub(crate) struct Machine {
+    state_dir: PathBuf,
+    /// One for each directory that was asked for.
+    probes: RefCell<Vec<Probe>>,
+    measure: Measure,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct MachineStats {
+    pub(crate) filesystems: Vec<Filesystem>,
+    /// The load averages of the last 1, 5 and 15 minutes.
+    pub(crate) load: Option<[f64; 3]>,
+    pub(crate) memory: Option<Memory>,
+    /// How many processors this process may use.
+    pub(crate) cpus: Option<usize>,
+}
+
+impl MachineStats {
+    /// Returns stats in which everything is known.
+    pub(crate) fn example() -> Self {
+        let filesystems = ["state", "docker", "obuilder"].map(|of| Filesystem {
+            of,
+            space: Some(Space::default()),
+        });
+        Self {
+            filesystems: filesystems.into(),
+            load: Some([0.0; 3]),
+            memory: Some(Memory::default()),
+            cpus: Some(1),
+        }
+    }
+}
+
+/// A file system, by what it is used for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filesystem {
+    pub(crate) of: &'static str,
+    /// `None` if it did not answer.
+    pub(crate) space: Option<Space>,
+}
+
+/// The size of a file system, and how much of it we can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Space {
+    pub(crate) bytes: u64,
+    pub(crate) bytes_available: u64,
+    /// Zero where files are not counted.
+    pub(crate) files: u64,
+    pub(crate) files_available: u64,
+}
+
+/// The machine's memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Memory {
+    pub(crate) total: u64,
+    /// What programs could still get without swapping.
+    pub(crate) available: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(state_dir: PathBuf) -> Self {
+        Self::measuring(state_dir, measure)
+    }
+
+    fn measuring(state_dir: PathBuf, measure: Measure) -> Self {
+        Self {
+            state_dir,
+            probes: RefCell::default(),
+            measure,
+        }
+    }
+
+    /// Looks at everything, within two seconds.
+    pub(crate) async fn read(&self, executors: &Executors) -> MachineStats {
+        let mut directories = vec![("state", Some(self.state_dir.clone()))];
+        for (name, executor) in executors.named() {
+            let known = tokio::time::timeout(LIMIT, executor.directory()).await;
+            directories.push((name, known.unwrap_or_default()));
+        }
+        let measured = directories.into_iter().map(async |(of, path)| {
+            let space = match self.probe(&path?).await {
+                // The engine may be on another machine, or outside of our container.
+                Answer::Missing => return None,
+                Answer::Space(space) => Some(space),
+                Answer::None => None,
+            };
+            Some(Filesystem { of, space })
+        });
+        MachineStats {
+            filesystems: join_all(measured).await.into_iter().flatten().collect(),
+            load: load(),
+            memory: memory(),
+            cpus: std::thread::available_parallelism().ok().map(usize::from),
+        }
+    }
+
+    /// Measures a file system, unless somebody is still at it: then waits for that.
+    fn probe(&self, path: &Path) -> impl Future<Output = Answer> + use<> {
+        let mut probes = self.probes.borrow_mut();
+        // Those that have answered are of no use any more.
+        probes.retain(|probe| probe.answer.borrow().is_none());
+        let known = probes.iter().find(|probe| probe.path == path);
+        let mut answer = match known {
+            Some(probe) => probe.answer.clone(),
+            None => {
+                let answer = start(path.to_owned(), self.measure);
+                probes.push(Probe {
+                    path: path.to_owned(),
+                    answer: answer.clone(),
+                });
+                answer
+            }
+        };
+        async move {
+            let answered = tokio::time::timeout(LIMIT, answer.wait_for(Option::is_some)).await;
+            match answered {
+                Ok(Ok(answer)) => (*answer).unwrap_or(Answer::None),
+                // It hangs, or there was no thread for it.
+                Err(_) | Ok(Err(_)) => Answer::None,
+            }
+        }
+    }
+}
+
+/// A file system that is being measured.
+struct Probe {
+    path: PathBuf,
+    answer: watch::Receiver<Option<Answer>>,
+}
+
+/// What came of measuring.
+#[derive(Debug, Clone, Copy)]
+enum Answer {
+    Space(Space),
+    /// There is no such directory.
+    Missing,
+    None,
+}
+
+/// How a file system is measured; different in tests.
+type Measure = fn(&Path) -> io::Result<Space>;
+
+/// Measures a file system on a thread of its own, which ends with that.
+fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
+    let (sender, answer) = watch::channel(None);
+    let measuring = move || {
+        let answer = match measure(&path) {
+            Ok(space) => Answer::Space(space),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::Missing,
+            Err(error) => {
+                tracing::debug!("cannot measure the file system of {path:?}: {error}");
+                Answer::None
+            }
+        };
+        sender.send_replace(Some(answer));
+    };
+    // Not one of the runtime's: it would wait for its threads when the worker ends.
+    let started = std::thread::Builder::new()
+        .name("disk probe".into())
+        .spawn(measuring);
+    if let Err(error) = started {
+        tracing::warn!("cannot start a thread to measure a file system: {error}");
+    }
+    answer
+}
+
+fn measure(path: &Path) -> io::Result<Space> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(Space {
+        bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+        bytes_available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        files: stat.f_files,
+        files_available: stat.f_favail,
+    })
+}
+
+fn load() -> Option<[f64; 3]> {
+    parse_load(&fs::read_to_string("/proc/loadavg").ok()?)
+}
+
+fn parse_load(text: &str) -> Option<[f64; 3]> {
+    let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok());
+    Some([numbers.next()?, numbers.next()?, numbers.next()?])
+}
+
+fn memory() -> Option<Memory> {
+    parse_memory(&fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn parse_memory(text: &str) -> Option<Memory> {
+    let bytes = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+        kilobytes.checked_mul(1024)
+    };
+    Some(Memory {
+        total: bytes("MemTotal:")?,
+        available: bytes("MemAvailable:")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::{Mutex, MutexGuard};
+
+    use super::*;
+    use crate::executor::OBuilderRefusal;
+    use crate::testing::cluster::MockBuilder;
+    use crate::testing::local;
+
+    fn no_executors() -> Executors {
+        Executors {
+            docker: Rc::new(MockBuilder::default()),
+            obuilder: Rc::new(OBuilderRefusal),
+            custom: Rc::new(OBuilderRefusal),
+        }
+    }
+
+    #[test]
+    fn this_machine() {
+        local(async {
+            let stats = Machine::new("/".into()).read(&no_executors()).await;
+            let [Filesystem { of, space }] = &stats.filesystems[..] else {
+                panic!("{stats:?}")
+            };
+            let space = space.unwrap();
+            assert!(space.bytes >= space.bytes_available && space.bytes > 0);
+            assert_eq!(*of, "state");
+            assert!(stats.cpus > Some(0) && stats.load.is_some());
+            let memory = stats.memory.unwrap();
+            assert!(memory.total > memory.available && memory.available > 0);
+            let missing = Machine::new("/nosuch".into()).read(&no_executors()).await;
+            assert_eq!(missing.filesystems, []);
+        });
+    }
+
+    /// Held for as long as the file system hangs; counts how often it was asked.
+    static HANGING: Mutex<u32> = Mutex::new(0);
+
+    fn when_it_does_not_hang(_: &Path) -> io::Result<Space> {
+        let mut asked: MutexGuard<'_, u32> = HANGING.lock().unwrap();
+        *asked += 1;
+        Ok(Space {
+            bytes: 2,
+            bytes_available: 1,
+            files: 0,
+            files_available: 0,
+        })
+    }
+
+    #[test]
+    fn a_file_system_that_hangs_holds_up_nobody_and_is_asked_once() {
+        local(async {
+            let machine = Machine::measuring("/".into(), when_it_does_not_hang);
+            let hang = HANGING.lock().unwrap();
+            let executors = no_executors();
+            for _ in 0..2 {
+                let reads = futures::join!(machine.read(&executors), machine.read(&executors));
+                for read in [reads.0, reads.1] {
+                    let hanging = Filesystem {
+                        of: "state",
+                        space: None,
+                    };
+                    assert_eq!(read.filesystems, [hanging]);
+                }
+            }
+            drop(hang);
+            while machine.read(&executors).await.filesystems[0]
+                .space
+                .is_none()
+            {}
+            assert_eq!(*HANGING.lock().unwrap(), 1, "by one thread, in all");
+        });
+    }
+
+    #[test]
+    fn files_of_the_kernel() {
+        assert_eq!(
+            parse_load("0.52 1.10 2.00 3/423 12345\n"),
+            Some([0.52, 1.1, 2.0])
+        );
+        assert_eq!(parse_load("x"), None);
+        let text = "MemTotal:        2048 kB\nMemFree:  1 kB\nMemAvailable:    1024 kB\n";
+        let memory = Memory {
+            total: 2 << 20,
+            available: 1 << 20,
+        };
+        assert_eq!(parse_memory(text), Some(memory));
+        assert_eq!(parse_memory("MemTotal: 5 kB\n"), None);
+    }
+}

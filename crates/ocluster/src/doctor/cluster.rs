@@ -1,0 +1,459 @@
+//! A running cluster: are its workers there, do they answer, and does anybody wait in vain?
+
+use std::path::Path;
+use std::time::Duration;
+
+use cluster_api::{
+    Admin, ConnectedWorker, InactiveReason, PoolDetails, Presence, RpcError, RpcErrorKind,
+    WorkerDetails, WorkerInfo,
+};
+
+use super::cap_files::{dial, judge_connection, judge_file};
+use super::check::Check;
+use crate::human::duration;
+
+/// How long the scheduler may take for one answer. It has them in memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A job that has waited this long for a worker is worth a look.
+const LONG_WAIT: Duration = Duration::from_secs(3600);
+
+/// A job that has run this long is likely to be stuck.
+const LONG_RUN: Duration = Duration::from_secs(6 * 3600);
+
+/// This many registrations, the last of them fresh, look like a connection that does not last.
+const MANY_REGISTRATIONS: u64 = 5;
+const FRESH: Duration = Duration::from_secs(600);
+
+/// Checks the cluster whose `admin.cap` is at `cap`.
+pub(super) async fn checks(cap: &Path) -> Vec<Check> {
+    let name = format!("cap file {}", cap.display());
+    let file = judge_file(&name, cap, cap.metadata());
+    let target = match vat::cap_file::load(cap) {
+        Ok(target) => target,
+        Err(_) => return super::cap_files::checks(cap).await,
+    };
+    let session = match dial(&target).await {
+        Ok(session) => session,
+        Err(error) => return vec![file, judge_connection("scheduler", &target, Err(&error))],
+    };
+    let mut checks = vec![file, judge_connection("scheduler", &target, Ok(&()))];
+    let admin = Admin::from_client(session.bootstrap());
+    match within(admin.pools()).await {
+        Ok(pools) => {
+            let each = pools.iter().map(|pool| check_pool(&admin, pool, cap));
+            checks.extend(futures::future::join_all(each).await.concat());
+        }
+        Err(error) => checks.push(Check::problem(
+            "admin",
+            format!("the scheduler does not tell its pools: {error}"),
+            "use the scheduler's admin.cap",
+        )),
+    }
+    checks
+}
+
+async fn within<T>(answer: impl Future<Output = Result<T, RpcError>>) -> Result<T, RpcError> {
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| Err(RpcError::failed("no answer within 10 s")))
+}
+
+async fn check_pool(admin: &Admin, name: &str, cap: &Path) -> Vec<Check> {
+    let pool = admin.pool(name);
+    let todo = Advice { cap, pool: name };
+    match within(pool.details()).await {
+        Ok(details) => judge_pool(&todo, &details),
+        // Upstream's scheduler.
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+            match within(pool.workers()).await {
+                Ok(workers) => judge_workers(&todo, &workers),
+                Err(error) => vec![unanswered(name, &error)],
+            }
+        }
+        Err(error) => vec![unanswered(name, &error)],
+    }
+}
+
+fn unanswered(pool: &str, error: &RpcError) -> Check {
+    Check::problem(
+        format!("pool {pool}"),
+        format!("the scheduler does not tell: {error}"),
+        "see its log",
+    )
+}
+
+/// Knows the command lines that would help.
+struct Advice<'a> {
+    cap: &'a Path,
+    pool: &'a str,
+}
+
+impl Advice<'_> {
+    fn command(&self, command: &str, worker: &str) -> String {
+        let line = format!(
+            "ocluster-admin {command} {} {} {worker}",
+            self.cap.display(),
+            self.pool
+        );
+        line.trim_end().to_owned()
+    }
+}
+
+fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
+    let PoolDetails {
+        workers,
+        backlog,
+        oldest_wait,
+        ..
+    } = details;
+    let connected: Vec<&ConnectedWorker> = workers
+        .iter()
+        .filter_map(|worker| match &worker.presence {
+            Presence::Connected(connected) => Some(connected),
+            Presence::NeverSeen | Presence::Left(_) => None,
+        })
+        .collect();
+    let active = connected
+        .iter()
+        .filter(|worker| worker.inactive.is_empty())
+        .count();
+    let running: usize = connected.iter().map(|worker| worker.running.len()).sum();
+    let capacity: u32 = connected.iter().map(|worker| worker.capacity).sum();
+    let queued = connected.iter().map(|worker| worker.queued).sum::<u32>() + backlog;
+    let name = format!("pool {}", todo.pool);
+    let found = format!(
+        "{active} of {} workers take jobs, {running} jobs run of {capacity}, {queued} wait",
+        workers.len()
+    );
+    let pool = if queued > 0 && active == 0 {
+        Check::problem(
+            name,
+            format!("{found}, and nobody takes them"),
+            "start a worker, or unpause one that is connected",
+        )
+    } else if active == 0 {
+        Check::warning(
+            name,
+            found,
+            "start a worker, or unpause one that is connected",
+        )
+    } else if *oldest_wait > LONG_WAIT {
+        Check::warning(
+            name,
+            format!("{found}, the oldest for {}", duration(*oldest_wait)),
+            format!(
+                "add workers, or see who submits so much: {}",
+                todo.command("show", "")
+            ),
+        )
+    } else {
+        Check::fit(name, found)
+    };
+    let mut checks = vec![pool];
+    for worker in workers {
+        checks.extend(judge_worker(todo, worker));
+    }
+    checks
+}
+
+fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
+    let name = format!("worker {} of {}", worker.name, todo.pool);
+    let away = |found: String| {
+        let forget = todo.command("forget", &worker.name);
+        vec![Check::warning(
+            name.clone(),
+            found,
+            format!("start it, or if it is gone for good: {forget}"),
+        )]
+    };
+    let connected = match &worker.presence {
+        Presence::NeverSeen => return away("not seen since the scheduler started".to_owned()),
+        Presence::Left(ago) => return away(format!("left {} ago", duration(*ago))),
+        Presence::Connected(connected) => connected,
+    };
+    let mut checks: Vec<Check> = connected
+        .inactive
+        .iter()
+        .filter_map(|reason| judge_reason(todo, &name, &worker.name, connected, *reason))
+        .collect();
+    if worker.registrations >= MANY_REGISTRATIONS && connected.registered_for < FRESH {
+        checks.push(Check::warning(
+            name.clone(),
+            format!(
+                "has registered {} times, last {} ago",
+                worker.registrations,
+                duration(connected.registered_for)
+            ),
+            "see its log for why it reconnects: the network, or a supervisor that restarts it",
+        ));
+    }
+    for job in connected
+        .running
+        .iter()
+        .filter(|job| job.running_for > LONG_RUN)
+    {
+        checks.push(Check::warning(
+            name.clone(),
+            format!(
+                "has run a job of {} for {}",
+                job.client,
+                duration(job.running_for)
+            ),
+            "if it is stuck, let its client cancel it, or restart the worker",
+        ));
+    }
+    checks
+}
+
+fn judge_reason(
+    todo: &Advice<'_>,
+    name: &str,
+    worker: &str,
+    connected: &ConnectedWorker,
+    reason: InactiveReason,
+) -> Option<Check> {
+    let warning = |found: &str, advice: String| Some(Check::warning(name, found, advice));
+    match reason {
+        InactiveReason::NotAnswering => Some(Check::problem(
+            name,
+            format!(
+                "keeps its connection, and has not answered for {}",
+                duration(connected.silent_for)
+            ),
+            format!(
+                "look at the machine at {}: is it stopped, swapping, or out of disk?",
+                connected.address
+            ),
+        )),
+        InactiveReason::WorkerPause => warning(
+            "has paused itself: no room left, or OBuilder's health check failed",
+            format!(
+                "see its log; on that machine: ocluster doctor (it connects from {})",
+                connected.address
+            ),
+        ),
+        InactiveReason::AdminPause => {
+            warning("paused by an operator", todo.command("unpause", worker))
+        }
+        InactiveReason::TemporaryPause => warning(
+            "paused by an operator until it reconnects",
+            todo.command("unpause-worker", worker),
+        ),
+        InactiveReason::ShuttingDown => None,
+        InactiveReason::Other => warning(
+            "takes no jobs, for a reason that this program is too old to know",
+            format!("see {}", todo.command("show", "")),
+        ),
+    }
+}
+
+/// Judges what upstream's scheduler tells.
+fn judge_workers(todo: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
+    let name = format!("pool {}", todo.pool);
+    let active = workers
+        .iter()
+        .filter(|worker| worker.active && worker.connected)
+        .count();
+    let found = format!(
+        "{active} of {} workers take jobs (this scheduler does not tell more)",
+        workers.len()
+    );
+    let pool = if active == 0 {
+        Check::warning(
+            name,
+            found,
+            "start a worker, or unpause one that is connected",
+        )
+    } else {
+        Check::fit(name, found)
+    };
+    let mut checks = vec![pool];
+    for worker in workers {
+        let name = format!("worker {} of {}", worker.name, todo.pool);
+        if !worker.connected {
+            let forget = todo.command("forget", &worker.name);
+            checks.push(Check::warning(
+                name,
+                "not connected",
+                format!("start it, or if it is gone for good: {forget}"),
+            ));
+        } else if !worker.active {
+            checks.push(Check::warning(
+                name,
+                "paused",
+                todo.command("unpause", &worker.name),
+            ));
+        }
+    }
+    checks
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_api::RunningJob;
+    use expect_test::expect;
+
+    use super::super::check::text;
+    use super::*;
+
+    fn hours(hours: u64) -> Duration {
+        Duration::from_secs(3600 * hours)
+    }
+
+    fn connected() -> ConnectedWorker {
+        ConnectedWorker {
+            registered_for: hours(30),
+            address: "10.0.0.7:41414".to_owned(),
+            capacity: 4,
+            inactive: Vec::new(),
+            silent_for: Duration::ZERO,
+            queued: 0,
+            workload: Duration::ZERO,
+            finished: 12,
+            running: Vec::new(),
+        }
+    }
+
+    fn worker(name: &str, presence: Presence) -> WorkerDetails {
+        WorkerDetails {
+            name: name.to_owned(),
+            paused: false,
+            registrations: 1,
+            presence,
+        }
+    }
+
+    fn judged(workers: Vec<WorkerDetails>, backlog: u32, oldest_wait: Duration) -> String {
+        let todo = Advice {
+            cap: Path::new("admin.cap"),
+            pool: "linux",
+        };
+        let details = PoolDetails {
+            workers,
+            backlog,
+            oldest_wait,
+            clients: Vec::new(),
+        };
+        text(&judge_pool(&todo, &details), false)
+    }
+
+    #[test]
+    fn each_way_of_a_worker_to_be() {
+        let because = |reason| {
+            Presence::Connected(ConnectedWorker {
+                inactive: vec![reason],
+                silent_for: Duration::from_secs(75),
+                ..connected()
+            })
+        };
+        let job = |client: &str, running_for| RunningJob {
+            ticket: 1,
+            client: client.to_owned(),
+            cache_hint: String::new(),
+            urgent: false,
+            running_for,
+        };
+        let busy = ConnectedWorker {
+            running: vec![job("alice", hours(9)), job("bob", hours(1))],
+            ..connected()
+        };
+        let fresh = ConnectedWorker {
+            registered_for: Duration::from_secs(45),
+            ..connected()
+        };
+        let workers = vec![
+            worker("busy", Presence::Connected(busy)),
+            WorkerDetails {
+                registrations: 17,
+                ..worker("flapping", Presence::Connected(fresh))
+            },
+            worker("frozen", because(InactiveReason::NotAnswering)),
+            worker("full", because(InactiveReason::WorkerPause)),
+            worker("gone", Presence::Left(hours(50))),
+            worker("never", Presence::NeverSeen),
+            worker("paused", because(InactiveReason::AdminPause)),
+            worker("resting", because(InactiveReason::TemporaryPause)),
+            worker("updating", because(InactiveReason::ShuttingDown)),
+        ];
+        expect![[r#"
+            warning  pool linux                2 of 9 workers take jobs, 2 jobs run of 28, 3 wait, the oldest for 2h00m
+                     -> add workers, or see who submits so much: ocluster-admin show admin.cap linux
+            warning  worker busy of linux      has run a job of alice for 9h00m
+                     -> if it is stuck, let its client cancel it, or restart the worker
+            warning  worker flapping of linux  has registered 17 times, last 45s ago
+                     -> see its log for why it reconnects: the network, or a supervisor that restarts it
+            problem  worker frozen of linux    keeps its connection, and has not answered for 1m15s
+                     -> look at the machine at 10.0.0.7:41414: is it stopped, swapping, or out of disk?
+            warning  worker full of linux      has paused itself: no room left, or OBuilder's health check failed
+                     -> see its log; on that machine: ocluster doctor (it connects from 10.0.0.7:41414)
+            warning  worker gone of linux      left 2d02h ago
+                     -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux gone
+            warning  worker never of linux     not seen since the scheduler started
+                     -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux never
+            warning  worker paused of linux    paused by an operator
+                     -> ocluster-admin unpause admin.cap linux paused
+            warning  worker resting of linux   paused by an operator until it reconnects
+                     -> ocluster-admin unpause-worker admin.cap linux resting
+
+            1 problem, 8 warnings.
+        "#]].assert_eq(&judged(workers, 3, hours(2)));
+    }
+
+    #[test]
+    fn a_pool_is_fit_when_somebody_takes_its_jobs() {
+        let fine = || vec![worker("w1", Presence::Connected(connected()))];
+        let texts = [
+            judged(fine(), 0, Duration::ZERO),
+            judged(fine(), 7, Duration::from_secs(30)),
+            judged(Vec::new(), 0, Duration::ZERO),
+            judged(Vec::new(), 7, Duration::from_secs(30)),
+        ];
+        expect![[r#"
+            ok       pool linux  1 of 1 workers take jobs, 0 jobs run of 4, 0 wait
+
+            Everything looks fine.
+
+            ok       pool linux  1 of 1 workers take jobs, 0 jobs run of 4, 7 wait
+
+            Everything looks fine.
+
+            warning  pool linux  0 of 0 workers take jobs, 0 jobs run of 0, 0 wait
+                     -> start a worker, or unpause one that is connected
+
+            0 problems, 1 warning.
+
+            problem  pool linux  0 of 0 workers take jobs, 0 jobs run of 0, 7 wait, and nobody takes them
+                     -> start a worker, or unpause one that is connected
+
+            1 problem, 0 warnings.
+        "#]].assert_eq(&texts.join("\n"));
+    }
+
+    #[test]
+    fn upstreams_scheduler_tells_less() {
+        let todo = Advice {
+            cap: Path::new("admin.cap"),
+            pool: "linux",
+        };
+        let worker = |name: &str, active, connected| WorkerInfo {
+            name: name.to_owned(),
+            active,
+            connected,
+        };
+        let workers = [
+            worker("w1", true, true),
+            worker("w2", false, true),
+            worker("w3", true, false),
+        ];
+        expect![[r#"
+            ok       pool linux          1 of 3 workers take jobs (this scheduler does not tell more)
+            warning  worker w2 of linux  paused
+                     -> ocluster-admin unpause admin.cap linux w2
+            warning  worker w3 of linux  not connected
+                     -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux w3
+
+            0 problems, 2 warnings.
+        "#]].assert_eq(&text(&judge_workers(&todo, &workers), false));
+    }
+}

@@ -1,0 +1,166 @@
+//! Docker's engine and its builder.
+
+use std::path::PathBuf;
+
+use super::check::Check;
+use super::probe::{Answer, ask};
+
+const NAME: &str = "docker";
+
+/// What an engine is asked for, one a line.
+const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}";
+
+/// What is there of an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    /// There is no program to reach one.
+    Absent,
+    /// It does not answer, or not us, and this is what was said.
+    Unreachable(String),
+    /// It answers.
+    Running {
+        version: String,
+        /// How it stores images.
+        driver: String,
+        /// Where it stores them.
+        files: PathBuf,
+    },
+}
+
+impl Engine {
+    pub(super) async fn look() -> Self {
+        match ask("docker", &["info", "--format", QUESTION]).await {
+            Answer::Absent => Self::Absent,
+            Answer::Silent => Self::Unreachable("no answer within 10 s".to_owned()),
+            Answer::Refused(words) => Self::Unreachable(words),
+            Answer::Said(words) => Self::read(&words),
+        }
+    }
+
+    fn read(answer: &str) -> Self {
+        match answer.lines().collect::<Vec<_>>()[..] {
+            [version, driver, files] if !version.is_empty() => Self::Running {
+                version: version.to_owned(),
+                driver: driver.to_owned(),
+                files: files.into(),
+            },
+            // The program answers for itself when there is no engine.
+            _ => Self::Unreachable("the engine said nothing of itself".to_owned()),
+        }
+    }
+
+    /// Returns where its files are, if it told and they are on this machine.
+    pub(super) fn files(&self) -> Option<PathBuf> {
+        match self {
+            Self::Running { files, .. } => Some(files.clone()).filter(|files| files.is_dir()),
+            Self::Absent | Self::Unreachable(_) => None,
+        }
+    }
+}
+
+/// Checks the engine, and if there is one, what builds with BuildKit.
+pub(super) async fn checks(engine: &Engine, has_store: bool) -> Vec<Check> {
+    let mut checks = vec![judge(engine, has_store)];
+    if matches!(engine, Engine::Running { .. }) {
+        checks.push(judge_buildkit(&ask("docker", &["buildx", "version"]).await));
+    }
+    checks
+}
+
+fn judge(engine: &Engine, has_store: bool) -> Check {
+    match engine {
+        Engine::Absent if has_store => Check::warning(
+            NAME,
+            "there is no docker program: this worker can run OBuilder jobs only",
+            "if it shall build Dockerfiles, install an engine (on Debian: apt-get install docker.io)",
+        ),
+        Engine::Absent => Check::problem(
+            NAME,
+            "there is no docker program, and no --obuilder-store was given: this worker could run nothing",
+            "install an engine (on Debian: apt-get install docker.io), or give --obuilder-store",
+        ),
+        Engine::Unreachable(words) => Check::problem(
+            NAME,
+            format!("the engine cannot be reached: {words}"),
+            if words.contains("permission denied") {
+                "run the worker as root, or add its user to the group docker"
+            } else {
+                "start it (systemctl start docker), and see why it ended (journalctl -u docker)"
+            },
+        ),
+        Engine::Running {
+            version, driver, ..
+        } if driver == "vfs" => Check::warning(
+            NAME,
+            format!("engine {version}, storage vfs, which copies every layer whole"),
+            "put Docker's files on a filesystem that can hold overlays, such as ext4 or xfs",
+        ),
+        Engine::Running {
+            version,
+            driver,
+            files,
+        } => Check::fit(
+            NAME,
+            format!(
+                "engine {version}, storage {driver}, files in {}",
+                files.display()
+            ),
+        ),
+    }
+}
+
+fn judge_buildkit(answer: &Answer) -> Check {
+    const NAME: &str = "docker buildx";
+    match answer {
+        Answer::Said(version) => Check::fit(NAME, version.clone()),
+        Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::warning(
+            NAME,
+            "not installed: jobs that ask for BuildKit may fail",
+            "install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::super::check::text;
+    use super::*;
+
+    #[test]
+    fn each_way_to_be() {
+        let running = Engine::read("26.1.4\noverlay2\n/var/lib/docker");
+        let refused = "permission denied while trying to connect to the Docker daemon socket";
+        let checks = [
+            judge(&running, false),
+            judge(&Engine::read("26.1.4\nvfs\n/var/lib/docker"), false),
+            judge(&Engine::read("\n\n"), false),
+            judge(&Engine::Unreachable(refused.to_owned()), true),
+            judge(&Engine::Absent, true),
+            judge(&Engine::Absent, false),
+            judge_buildkit(&Answer::Said("github.com/docker/buildx v0.14.1".to_owned())),
+            judge_buildkit(&Answer::Refused(
+                "docker: 'buildx' is not a docker command.".to_owned(),
+            )),
+        ];
+        expect![[r#"
+            ok       docker         engine 26.1.4, storage overlay2, files in /var/lib/docker
+            warning  docker         engine 26.1.4, storage vfs, which copies every layer whole
+                     -> put Docker's files on a filesystem that can hold overlays, such as ext4 or xfs
+            problem  docker         the engine cannot be reached: the engine said nothing of itself
+                     -> start it (systemctl start docker), and see why it ended (journalctl -u docker)
+            problem  docker         the engine cannot be reached: permission denied while trying to connect to the Docker daemon socket
+                     -> run the worker as root, or add its user to the group docker
+            warning  docker         there is no docker program: this worker can run OBuilder jobs only
+                     -> if it shall build Dockerfiles, install an engine (on Debian: apt-get install docker.io)
+            problem  docker         there is no docker program, and no --obuilder-store was given: this worker could run nothing
+                     -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store
+            ok       docker buildx  github.com/docker/buildx v0.14.1
+            warning  docker buildx  not installed: jobs that ask for BuildKit may fail
+                     -> install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)
+
+            3 problems, 3 warnings.
+        "#]].assert_eq(&text(&checks, false));
+    }
+}

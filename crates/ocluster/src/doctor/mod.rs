@@ -1,0 +1,105 @@
+//! `ocluster doctor`: is this machine fit to be a worker, is this cluster in order, and what to do if not.
+//!
+//! A check is a value: what was looked at, how it is, what was found, what to do. Each module here probes one thing, with a
+//! time limit, and judges what it found in a function that does nothing else, which is what the tests pin. Nothing on the
+//! machine is changed: what needs files of its own gets a temporary directory.
+
+mod cap_files;
+mod check;
+mod cluster;
+mod disk;
+mod docker;
+mod machine;
+mod mounts;
+mod obuilder;
+mod probe;
+
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+
+use ::obuilder::store::StorePlace;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+
+use self::check::Check;
+use crate::error::CommandError;
+use crate::logging::{Colour, LoggingArgs};
+use crate::output::OutputArgs;
+
+/// Check a machine or a running cluster, and say what to do
+///
+/// Looks at this machine as a worker, with the cap files and the store that the worker is given; with --connect, at a
+/// running cluster. Changes nothing. Ends with 1 if there is a problem.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// Cap files to check, and whether their scheduler answers
+    #[arg(value_name = "CAP")]
+    caps: Vec<PathBuf>,
+    /// Check the running cluster instead, with its admin.cap
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["caps", "state_dir", "obuilder_store"])]
+    connect: Option<PathBuf>,
+    /// The worker's state directory
+    #[arg(long, value_name = "PATH", default_value = "/var/lib/ocluster-worker")]
+    state_dir: PathBuf,
+    /// The worker's store for OBuilder, as KIND:PATH
+    #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
+    obuilder_store: Option<StorePlace>,
+    /// What runs OBuilder's steps: a program like runc, or "builtin"
+    #[arg(long, value_name = "PROGRAM", default_value = "runc")]
+    obuilder_runtime: OsString,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Runs all checks, prints them, and fails if there is a problem.
+pub(crate) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), CommandError> {
+    let checks = match &args.connect {
+        Some(cap) => cluster::checks(cap).await,
+        None => of_this_machine(&args).await,
+    };
+    let report = check::report(checks);
+    let text = || check::text(&report.checks, use_colour(logging));
+    args.output.output.print(text, || &report)?;
+    if report.fit {
+        Ok(())
+    } else {
+        Err(CommandError::already_reported())
+    }
+}
+
+async fn of_this_machine(args: &Args) -> Vec<Check> {
+    let store = args.obuilder_store.as_ref();
+    let docker = async {
+        let engine = docker::Engine::look().await;
+        let files = engine.files();
+        let mut checks = docker::checks(&engine, store.is_some()).await;
+        if let Some(files) = files {
+            checks.push(disk::check("Docker's files", files).await);
+        }
+        checks
+    };
+    let caps = async {
+        let checks = args.caps.iter().map(|cap| cap_files::checks(cap));
+        futures::future::join_all(checks).await.concat()
+    };
+    let (docker, obuilder, state, machine, caps) = futures::join!(
+        docker,
+        obuilder::checks(store, &args.obuilder_runtime),
+        disk::check("state directory", args.state_dir.clone()),
+        machine::checks(&args.obuilder_runtime),
+        caps,
+    );
+    [docker, obuilder, vec![state], machine, caps].concat()
+}
+
+/// Tells whether standard output gets colour.
+fn use_colour(logging: &LoggingArgs) -> bool {
+    match logging.color {
+        Colour::Always => true,
+        Colour::Never => false,
+        Colour::Auto => {
+            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            !refused && std::io::stdout().is_terminal()
+        }
+    }
+}

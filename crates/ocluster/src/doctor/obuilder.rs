@@ -1,0 +1,220 @@
+//! OBuilder: is the store's filesystem of the right kind, and does the runtime run a container?
+
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use obuilder::Setup;
+use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
+
+use super::check::Check;
+use super::probe::{Answer, ask};
+use super::{disk, mounts};
+
+/// How long one container may take. It takes a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const STORE: &str = "obuilder store";
+const RUNTIME: &str = "obuilder runtime";
+
+/// Checks what OBuilder jobs need, if there are to be any.
+pub(super) async fn checks(store: Option<&StorePlace>, runtime: &OsStr) -> Vec<Check> {
+    let Some(store) = store else {
+        return vec![Check::skipped(
+            STORE,
+            "no --obuilder-store was given: this worker refuses OBuilder jobs",
+        )];
+    };
+    let mut checks = vec![check_store(store).await];
+    if store.kind() != StoreKind::Zfs {
+        checks.push(disk::check("the obuilder store", store.path().to_owned()).await);
+    }
+    checks.push(check_runtime(runtime).await);
+    checks
+}
+
+async fn check_store(store: &StorePlace) -> Check {
+    if store.kind() == StoreKind::Zfs {
+        let pool = store.path().to_string_lossy().into_owned();
+        return judge_zfs(
+            &pool,
+            &ask("zfs", &["list", "-H", "-o", "name", &pool]).await,
+        );
+    }
+    let found = mounts::existing(store.path()).and_then(|path| mounts::filesystem(&path));
+    match found {
+        Ok(filesystem) => judge_store(store, &filesystem),
+        Err(error) => Check::problem(
+            STORE,
+            format!("{}: {error}", store.path().display()),
+            "check that the path is right and its disk mounted",
+        ),
+    }
+}
+
+fn judge_zfs(pool: &str, answer: &Answer) -> Check {
+    match answer {
+        Answer::Said(_) => Check::fit(STORE, format!("zfs dataset {pool}")),
+        Answer::Absent => Check::problem(
+            STORE,
+            "there is no zfs program",
+            "install it (on Debian: apt-get install zfsutils-linux), or use another kind of store",
+        ),
+        Answer::Silent => {
+            Check::problem(STORE, "zfs does not answer", "check the pool: zpool status")
+        }
+        Answer::Refused(words) => {
+            Check::problem(STORE, words.clone(), "make the dataset, or name another")
+        }
+    }
+}
+
+/// Filesystems that live in memory: results do not outlive a restart of the machine.
+const IN_MEMORY: &[&str] = &["tmpfs", "ramfs"];
+
+/// Filesystems on which the kernel does not put the upper part of an overlay.
+const NO_OVERLAYS: &[&str] = &["overlay", "nfs", "nfs4", "cifs", "vfat", "fuse.sshfs", "9p"];
+
+fn judge_store(store: &StorePlace, filesystem: &str) -> Check {
+    let found = format!("{} is on {filesystem}", store.path().display());
+    let lacks = match store.kind() {
+        StoreKind::Btrfs if filesystem != "btrfs" => Some("has no subvolumes"),
+        StoreKind::Xfs if !matches!(filesystem, "xfs" | "btrfs") => {
+            Some("may not let files share blocks")
+        }
+        StoreKind::Overlayfs if NO_OVERLAYS.contains(&filesystem) => Some("holds no overlays"),
+        StoreKind::Docker | StoreKind::Qemu | StoreKind::Hcs => {
+            return Check::problem(
+                STORE,
+                format!("there are no {}: stores here", store.kind().as_str()),
+                "use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool",
+            );
+        }
+        _ => None,
+    };
+    match lacks {
+        Some(lacks) => Check::problem(
+            STORE,
+            format!("{found}, which {lacks}"),
+            match store.kind() {
+                StoreKind::Overlayfs => "use a local filesystem such as ext4, xfs or btrfs",
+                _ => "use overlayfs:/path, which most filesystems can hold",
+            },
+        ),
+        None if IN_MEMORY.contains(&filesystem) => Check::warning(
+            STORE,
+            format!("{found}, which is in memory: its results are lost with it"),
+            "use a disk, unless that is wanted",
+        ),
+        None => Check::fit(STORE, format!("{}: {found}", store.kind().as_str())),
+    }
+}
+
+/// Runs a container, in a store of its own in a temporary directory.
+async fn check_runtime(runtime: &OsStr) -> Check {
+    if !rustix::process::geteuid().is_root() {
+        return Check::skipped(
+            RUNTIME,
+            "only root can run containers: run this as the worker will be run",
+        );
+    }
+    judge_runtime(runtime, run_container(runtime).await)
+}
+
+async fn run_container(runtime: &OsStr) -> Result<(), String> {
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
+    let place = format!("rsync:{}", folder.path().join("store").display());
+    let place: StorePlace = place.parse().map_err(|error| format!("{error}"))?;
+    let store =
+        StoreSpec::new(Some(place), Some(RsyncMode::Copy)).map_err(|error| error.to_string())?;
+    let setup = Setup {
+        store,
+        runtime: runtime.to_owned(),
+        fast_sync: false,
+        env: std::env::vars_os().collect(),
+    };
+    let builder = setup.open().map_err(|error| error.to_string())?;
+    builder
+        .healthcheck(PATIENCE)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn judge_runtime(runtime: &OsStr, ran: Result<(), String>) -> Check {
+    let name = runtime.display();
+    match ran {
+        Ok(()) => Check::fit(RUNTIME, format!("{name} runs a container")),
+        Err(why) if why.starts_with("there is no runtime") => Check::problem(
+            RUNTIME,
+            format!("there is no {name}"),
+            "install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin",
+        ),
+        Err(why) => Check::problem(
+            RUNTIME,
+            format!("{name} runs no container: {why}"),
+            "try another runtime: --obuilder-runtime=builtin; inside a container, that one must be privileged",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::super::check::text;
+    use super::*;
+
+    #[test]
+    fn each_way_to_be() {
+        let store = |place: &str, filesystem| judge_store(&place.parse().unwrap(), filesystem);
+        let checks = [
+            store("overlayfs:/var/cache/obuilder", "ext4"),
+            store("overlayfs:/var/cache/obuilder", "overlay"),
+            store("overlayfs:/var/cache/obuilder", "tmpfs"),
+            store("btrfs:/b", "btrfs"),
+            store("btrfs:/b", "ext4"),
+            store("xfs:/x", "ext4"),
+            store("rsync:/r", "nfs4"),
+            store("docker:x", "ext4"),
+            judge_zfs("tank", &Answer::Said("tank".to_owned())),
+            judge_zfs(
+                "tank",
+                &Answer::Refused("cannot open 'tank': dataset does not exist".to_owned()),
+            ),
+            judge_runtime("builtin".as_ref(), Ok(())),
+            judge_runtime(
+                "runc".as_ref(),
+                Err("there is no runtime \"runc\": install it".to_owned()),
+            ),
+            judge_runtime(
+                "runc".as_ref(),
+                Err("exit status 1\nno space left".to_owned()),
+            ),
+        ];
+        expect![[r#"
+            ok       obuilder store    overlayfs: /var/cache/obuilder is on ext4
+            problem  obuilder store    /var/cache/obuilder is on overlay, which holds no overlays
+                     -> use a local filesystem such as ext4, xfs or btrfs
+            warning  obuilder store    /var/cache/obuilder is on tmpfs, which is in memory: its results are lost with it
+                     -> use a disk, unless that is wanted
+            ok       obuilder store    btrfs: /b is on btrfs
+            problem  obuilder store    /b is on ext4, which has no subvolumes
+                     -> use overlayfs:/path, which most filesystems can hold
+            problem  obuilder store    /x is on ext4, which may not let files share blocks
+                     -> use overlayfs:/path, which most filesystems can hold
+            ok       obuilder store    rsync: /r is on nfs4
+            problem  obuilder store    there are no docker: stores here
+                     -> use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
+            ok       obuilder store    zfs dataset tank
+            problem  obuilder store    cannot open 'tank': dataset does not exist
+                     -> make the dataset, or name another
+            ok       obuilder runtime  builtin runs a container
+            problem  obuilder runtime  there is no runc
+                     -> install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin
+            problem  obuilder runtime  runc runs no container: exit status 1
+                                       no space left
+                     -> try another runtime: --obuilder-runtime=builtin; inside a container, that one must be privileged
+
+            7 problems, 1 warning.
+        "#]].assert_eq(&text(&checks, false));
+    }
+}

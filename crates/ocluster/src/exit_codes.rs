@@ -1,0 +1,106 @@
+//! How the programs end: the table that their help, their manual pages and the reference show.
+
+/// An exit code of a program, and what it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExitCode {
+    /// The code: a number, or a few.
+    pub code: &'static str,
+    /// When the program ends with it.
+    pub meaning: &'static str,
+}
+
+const fn code(code: &'static str, meaning: &'static str) -> ExitCode {
+    ExitCode { code, meaning }
+}
+
+const USAGE: ExitCode = code(
+    "124",
+    "the command line, a variable or the configuration file makes no sense",
+);
+
+const INTERNAL: ExitCode = code(
+    "125",
+    "something happened that this program did not foresee: a defect",
+);
+
+const SECOND_SIGNAL: ExitCode = code(
+    "129, 130, 143",
+    "a second signal (SIGHUP, SIGINT, SIGTERM) ended it at once",
+);
+
+const SCHEDULER: &[ExitCode] = &[
+    code("0", "a signal ended it, and everything is saved"),
+    code("1", "it could not start"),
+    USAGE,
+    INTERNAL,
+    SECOND_SIGNAL,
+];
+
+const WORKER: &[ExitCode] = &[
+    code("0", "a signal ended it, and no job is running any more"),
+    code(
+        "1",
+        "it could not start; or it was updated, and is to be started again",
+    ),
+    USAGE,
+    INTERNAL,
+    SECOND_SIGNAL,
+];
+
+const CLIENT: &[ExitCode] = &[
+    code("0", "the job succeeded"),
+    code("1", "the job failed, or the cluster did"),
+    USAGE,
+    INTERNAL,
+    code(
+        "129, 130, 143",
+        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job",
+    ),
+];
+
+const ADMIN: &[ExitCode] = &[
+    code("0", "it is done"),
+    code("1", "it could not be done, or not for every worker"),
+    USAGE,
+    INTERNAL,
+];
+
+const OBUILDER: &[ExitCode] = &[
+    code("0", "all went well"),
+    code("1", "something failed"),
+    USAGE,
+    INTERNAL,
+    code(
+        "129, 130, 143",
+        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled it",
+    ),
+    code("others", "of shell: how its command ended"),
+];
+
+const TOOLS: &[ExitCode] = &[
+    code("0", "all went well"),
+    code("1", "something failed"),
+    USAGE,
+    INTERNAL,
+    SECOND_SIGNAL,
+];
+
+/// Returns the exit codes of a program.
+pub fn of(program: &str) -> &'static [ExitCode] {
+    match program {
+        "ocluster-scheduler" => SCHEDULER,
+        "ocluster-worker" => WORKER,
+        "ocluster-client" => CLIENT,
+        "ocluster-admin" => ADMIN,
+        "obuilder" => OBUILDER,
+        _ => TOOLS,
+    }
+}
+
+/// Returns what the help of a program says about them.
+pub(crate) fn help(program: &str) -> String {
+    let lines = of(program)
+        .iter()
+        .map(|ExitCode { code, meaning }| format!("\n  {code:<15}{meaning}"));
+    format!("Exit codes:{}", lines.collect::<String>())
+}

@@ -1,0 +1,185 @@
+//! How the scheduler and workers end when they are told to, and what becomes of jobs.
+
+use expect_test::expect;
+use rustix::process::Signal;
+
+use crate::cluster::{Cluster, POOL};
+use crate::harness::Running;
+
+/// Starts a job that waits on a worker of its own.
+fn job_on_a_worker(cluster: &mut Cluster, variables: &[(&str, &str)]) -> (Running, Running) {
+    let worker = cluster.worker_with("w1", variables);
+    let mut client = cluster.submit("Dockerfile.wait");
+    client.wait_for_output("RUN WAIT");
+    (worker, client)
+}
+
+#[test]
+fn a_worker_finishes_its_jobs_and_others_go_elsewhere() {
+    let mut cluster = Cluster::start();
+    let (mut w1, first) = job_on_a_worker(&mut cluster, &[]);
+    // Similar jobs go to the same worker.
+    let second = cluster.submit("Dockerfile");
+    cluster.scheduler.wait_for("Adding tutorial to the backlog");
+    w1.signal(Signal::TERM);
+    w1.wait_for("Waiting for 1 job to end");
+    cluster.scheduler.wait_for("\"w1\" marked inactive");
+    let _w2 = cluster.worker("w2");
+    let second = second.wait().success();
+    assert!(
+        second.stdout.contains("Building on w2"),
+        "{}",
+        second.stdout
+    );
+    cluster.release_builds();
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        Tailing log:
+        Building on w1
+        FROM busybox
+        RUN WAIT
+        Job succeeded
+    "#]].assert_eq(&first.wait().success().transcript());
+    let ended = w1.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("No job is running any more"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
+    let mut cluster = Cluster::start();
+    let (w1, client) = job_on_a_worker(&mut cluster, &[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
+    w1.signal(Signal::TERM);
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        Tailing log:
+        Building on w1
+        FROM busybox
+        RUN WAIT
+        Job cancelled: the worker is shutting down; submit it again
+        Disconnected: the worker is shutting down.
+        2> Hint: the worker that had the job was lost, which ended the job; it was not retried, so submit it again
+        [exit code 1]
+    "#]].assert_eq(&client.wait().transcript());
+    let ended = w1.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_jobs() {
+    let mut cluster = Cluster::start();
+    let (w1, client) = job_on_a_worker(&mut cluster, &[]);
+    w1.signal(Signal::INT);
+    let client = client.wait();
+    assert!(
+        client
+            .stdout
+            .ends_with("Disconnected: the worker is shutting down.\n"),
+        "{}",
+        client.stdout
+    );
+    let ended = w1.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_second_signal_ends_a_worker_at_once() {
+    let mut cluster = Cluster::start();
+    let (mut w1, client) = job_on_a_worker(&mut cluster, &[]);
+    w1.signal(Signal::TERM);
+    w1.wait_for("Another signal ends this worker at once");
+    w1.signal(Signal::TERM);
+    let ended = w1.wait();
+    assert_eq!(ended.code(), 143, "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .ends_with("Ended without waiting for jobs to stop\n"),
+        "{}",
+        ended.stderr
+    );
+    let client = client.wait();
+    assert!(
+        client.stderr.contains("worker \"w1\" disconnected"),
+        "{}",
+        client.stderr
+    );
+}
+
+#[test]
+fn a_scheduler_refuses_what_is_queued_and_waits_for_what_is_running() {
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
+    let (_w1, running) = job_on_a_worker(&mut cluster, &[]);
+    let queued = cluster.submit("Dockerfile");
+    cluster.scheduler.wait_for("Adding tutorial to the backlog");
+    cluster.scheduler.signal(Signal::TERM);
+    cluster.scheduler.wait_for("Waiting for 1 job to end");
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile
+        Tailing log:
+        2> Error tailing logs: Overloaded: the scheduler is shutting down; submit the job again
+        [exit code 1]
+    "#]].assert_eq(&queued.wait().transcript());
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile
+        Tailing log:
+        2> Error tailing logs: Overloaded: the scheduler is shutting down; submit the job again
+        [exit code 1]
+    "#]].assert_eq(&cluster.submit("Dockerfile").wait().transcript());
+    cluster.release_builds();
+    let running = running.wait().success();
+    assert!(
+        running.stdout.ends_with("Job succeeded\n"),
+        "{}",
+        running.stdout
+    );
+    let ended = cluster.scheduler.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_scheduler_does_not_wait_for_ever() {
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
+    let (_w1, client) = job_on_a_worker(&mut cluster, &[]);
+    cluster.scheduler.signal(Signal::TERM);
+    let ended = cluster.scheduler.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("1 job still running after 0.5 s: ending without waiting"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(client.wait().code(), 1);
+}
+
+#[test]
+fn a_second_signal_ends_a_scheduler_at_once() {
+    let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
+    let (_w1, _client) = job_on_a_worker(&mut cluster, &[]);
+    cluster.scheduler.signal(Signal::TERM);
+    cluster.scheduler.wait_for("Waiting for 1 job to end");
+    cluster.scheduler.signal(Signal::INT);
+    let ended = cluster.scheduler.wait();
+    assert_eq!(ended.code(), 130, "{}", ended.stderr);
+}
+
+#[test]
+fn an_idle_cluster_ends_without_waiting() {
+    let mut cluster = Cluster::start();
+    let w1 = cluster.worker("w1");
+    w1.signal(Signal::TERM);
+    assert_eq!(w1.wait().code(), 0);
+    cluster.scheduler.signal(Signal::TERM);
+    assert_eq!(cluster.scheduler.wait().code(), 0);
+    // Whoever comes back finds what was saved.
+    assert!(
+        cluster.place.path().join("scheduler/scheduler.db").exists(),
+        "{POOL}"
+    );
+}

@@ -1,0 +1,135 @@
+//! Workers that are frozen, or whose machines are lost and come back, beside others that work.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rig::Rig;
+use rustix::process::Signal;
+use testbed::{POOL, Running, Site, wait_until_gone};
+
+/// How long jobs may take to be done elsewhere. It takes half of that, on a machine that has time.
+const ELSEWHERE: Duration = Duration::from_secs(90);
+
+#[test]
+fn what_a_frozen_worker_has_queued_is_done_by_others() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("what_a_frozen_worker_has_queued_is_done_by_others") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    let frozen = site.worker("w1", &[])?;
+    site.worker("w2", &[])?;
+    site.admin(&format!("pause {POOL} w2"))?.check(0, &[]);
+    let held = site.held_job(&["--cache-hint", "cached"])?;
+    site.admin(&format!("unpause {POOL} w2"))?.check(0, &[]);
+    // They wait for the cache of one that is busy, though another is free.
+    let mut queued = Vec::new();
+    for number in 1..=2 {
+        let submit = site.dockerfile("FROM busybox\n")?;
+        queued.push(submit.args(&["--cache-hint", "cached"]).begin()?);
+        site.wait_for_state(&format!("w1 ({number}0): ["))?;
+    }
+    site.cluster.signal(frozen.process(), Signal::STOP)?;
+    for client in queued {
+        client
+            .end_within(ELSEWHERE)?
+            .check(0, &["Building on w2", "Job succeeded"]);
+    }
+
+    // Whoever looks sees why.
+    let state = site.state()?;
+    ensure!(
+        state.contains("  w1 (0): (inactive: not answering) (1 running)\n"),
+        "{state}"
+    );
+    let (above, running) = state.split_once("\nrunning:\n").unwrap_or_default();
+    let row = ["w1", "submission", "cached"];
+    ensure!(row.iter().all(|cell| running.contains(cell)), "{state}");
+    ensure!(above.contains("\nclients: submission(1)"), "{state}");
+    ensure!(
+        above.contains("\nnot answering (given no jobs until they do):\n  w1: for "),
+        "{state}"
+    );
+    let log = site.cluster.log("scheduler")?;
+    ensure!(log.contains("Worker \"w1\" has not answered for "), "{log}");
+
+    // It goes on where it stopped, and is given more.
+    site.cluster.signal(frozen.process(), Signal::CONT)?;
+    site.wait_for_state("  w1 (0): [] (1 running)\n")?;
+    held.release()?.check(0, &["Job succeeded"]);
+    site.admin(&format!("pause {POOL} w2"))?.check(0, &[]);
+    site.dockerfile("FROM busybox\n")?
+        .run()?
+        .check(0, &["Building on w1", "Job succeeded"]);
+    site.finish()
+}
+
+#[test]
+fn a_worker_that_froze_while_it_waited_gets_no_job() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_worker_that_froze_while_it_waited_gets_no_job") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    let frozen = site.worker("w1", &[])?;
+    site.worker("w2", &[])?;
+    site.cluster.signal(frozen.process(), Signal::STOP)?;
+    // A job may go to one that has only just stopped, so let it be noticed. This is about the hours after that.
+    site.wait_for_state("\nnot answering (given no jobs until they do):\n  w1: for ")?;
+    for _ in 0..3 {
+        site.dockerfile("FROM busybox\n")?
+            .run()?
+            .check(0, &["Building on w2", "Job succeeded"]);
+    }
+    site.cluster.signal(frozen.process(), Signal::CONT)?;
+    site.wait_for_state("  w1 (0): [] (0 running)\n")?;
+    site.finish()
+}
+
+/// Starts another process that calls itself like a worker, as on a machine that was restarted.
+fn start_again(site: &Site, name: &str) -> Result<Running> {
+    let docker = site.rig.docker.env();
+    let env: Vec<_> = docker
+        .into_iter()
+        .map(|(name, value)| format!("{}={}", name, value.to_string_lossy()))
+        .collect();
+    let worker = site.cluster.program("ocluster-worker");
+    site.begin(&format!(
+        "/usr/bin/env {} {} ./capnp-secrets/pool-{POOL}.cap --state-dir=./{name}-again --name={name} \
+         --capacity=1 --docker-pull=missing",
+        env.join(" "),
+        worker.get_program().to_string_lossy()
+    ))
+}
+
+#[test]
+fn a_worker_that_comes_back_takes_its_name() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_worker_that_comes_back_takes_its_name") else {
+        return Ok(());
+    };
+    let mut site = Site::start(&rig, &[POOL])?;
+    let lingering = site.worker("w1", &[])?;
+    let held = site.held_job(&[])?;
+
+    // Nobody takes the name of one that is there.
+    let mut namesake = start_again(&site, "w1")?;
+    namesake.wait_for("Worker already registered!")?;
+    ensure!(!namesake.has_ended()?, "{}", namesake.so_far());
+
+    site.cluster.signal(lingering.process(), Signal::STOP)?;
+    site.wait_for_log("scheduler", "is given up for the one at ")?;
+    site.wait_for_state("  w1 (0): [] (0 running)\n")?;
+    let mark = held.mark().to_owned();
+    held.client.end()?.check(
+        1,
+        &["worker \"w1\" disconnected (taken over by a new registration, as it did not answer)"],
+    );
+    site.dockerfile("FROM busybox\n")?
+        .run()?
+        .check(0, &["Building on w1", "Job succeeded"]);
+
+    // The old one finds that it has lost its place, and cleans up.
+    site.cluster.signal(lingering.process(), Signal::CONT)?;
+    wait_until_gone(&mark)?;
+    site.wait_for_log("w1", "Worker already registered!")?;
+    drop(namesake);
+    site.finish()
+}
