@@ -210,7 +210,10 @@ mod tests {
     }
 
     fn failed(label: &'static str) -> ProcessError {
-        ProcessError::Exit { label, code: 99 }
+        ProcessError::Exit {
+            label: label.into(),
+            code: 99,
+        }
     }
 
     #[test]

@@ -51,16 +51,16 @@ pub enum WorkerError {
 /// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
 ///
 /// It never ends because the scheduler is away: then it tries to connect at most every 10 s. `shutdown` says how it is to
-/// end, and this returns when no job is running any more.
+/// end (`()` means at once), and this returns when no job is running any more.
 ///
 /// Must be called within a `LocalSet`, on a thread that outlives it.
 pub async fn run(
     config: WorkerConfig,
     scheduler: SturdyRef,
-    shutdown: impl Future<Output = Ending>,
+    shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
     let parts = Parts::open(config)?;
-    let mut shutdown = std::pin::pin!(shutdown);
+    let mut shutdown = std::pin::pin!(async { shutdown.await.into() });
     let builder = match &parts.config.obuilder {
         None => None,
         Some(obuilder) => {

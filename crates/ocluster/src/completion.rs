@@ -24,16 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Completes a command line if a shell asks for that, and tells whether one did.
 pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
-    if std::env::var_os(VARIABLE).is_none() {
+    let shell = std::env::var_os(VARIABLE);
+    if shell.is_none_or(|shell| shell.is_empty()) {
         return false;
     }
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let line = Line::read(command(), words.collect());
     let here = std::env::current_dir().ok();
-    CompleteEnv::with_factory(|| completed(command(), &line))
-        .var(VARIABLE)
-        .try_complete(std::env::args_os(), here.as_deref())
-        .is_ok_and(|completed| completed)
+    let completing = CompleteEnv::with_factory(|| completed(command(), &line)).var(VARIABLE);
+    // Nobody reads what went wrong; and to run what is being typed would be worse.
+    drop(completing.try_complete(std::env::args_os(), here.as_deref()));
+    true
 }
 
 /// Returns `command` with positional arguments that know their values.

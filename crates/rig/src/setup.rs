@@ -52,12 +52,13 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("skopeo", &["skopeo"]),
     package("umoci", &["umoci"]),
     package("prometheus", &["promtool", "prometheus"]),
-    package("systemd", &["systemd-analyze"]),
-    package("systemd-container", &["systemd-nspawn"]),
-    package("dpkg-dev", &["dpkg-shlibdeps"]),
     package("binutils", &["strip"]),
     package("debootstrap", &["debootstrap"]),
     package("docker-compose", &["docker-compose"]),
+    package("groff-base", &["groff"]),
+    package("systemd", &["systemd-analyze"]),
+    package("systemd-container", &["systemd-nspawn"]),
+    package("dpkg-dev", &["dpkg-shlibdeps"]),
 ];
 
 /// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).

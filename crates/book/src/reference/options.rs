@@ -35,9 +35,9 @@ fn command(page: &mut String, command: &Command, name: &str, level: usize) {
     line(format!("\n```text\n{usage}\n```"));
     let is_inner = level > 2;
     let arguments = command.get_arguments().filter(|arg| {
-        !arg.is_hide_set()
-            && !OF_EVERYBODY.contains(&arg.get_id().as_str())
-            && !(is_inner && arg.is_global_set())
+        let is_everybodys = OF_EVERYBODY.contains(&arg.get_id().as_str());
+        let is_said_above = is_inner && arg.is_global_set();
+        !(arg.is_hide_set() || is_everybodys || is_said_above)
     });
     for arg in arguments {
         line(format!("\n{}\n: {}", code(&written(arg)), meaning(arg)));

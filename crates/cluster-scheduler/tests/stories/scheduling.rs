@@ -151,7 +151,8 @@ fn clients_get_their_shares() {
         );
         let requests: Vec<_> = site.logs.of_scheduler();
         let alices = "Received new job request from \"alice\" (urgent=false)";
-        assert_eq!(requests.iter().filter(|line| *line == alices).count(), 3);
+        let alices = requests.iter().filter(|line| line.starts_with(alices));
+        assert_eq!(alices.count(), 3);
         drop((worker, tickets));
         site.finish().await;
     });

@@ -6,7 +6,9 @@ use cluster_api::{
     InactiveReason, MetricsSource, PoolAdmin, Presence, Registration, RpcError, Submission, Ticket,
     Worker,
 };
-use vat::{DialOptions, Dialer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use vat::{Address, DialOptions, Dialer, SturdyRef};
 
 use crate::harness::{
     Connected, MockBuilder, MockWorker, Outcome, Site, described, ended_ticket, seconds_pass,
@@ -200,6 +202,68 @@ fn any_answer_will_do_and_so_will_anything_else_that_comes() {
         }
         busy.thaw();
         drop((busy, handle, queue, old, registration));
+        site.finish().await;
+    });
+}
+
+/// Returns how to reach a service over a line that takes 64 KiB a second of what is sent to it.
+async fn slow_line(to: &SturdyRef) -> SturdyRef {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Address::tcp("127.0.0.1", listener.local_addr().unwrap().port());
+    let Address::Tcp { host, port } = to.address.clone() else {
+        panic!("{to:?} is not reached by TCP")
+    };
+    tokio::task::spawn_local(async move {
+        let (mut near_in, mut near_out) = listener.accept().await.unwrap().0.into_split();
+        let far = TcpStream::connect((host, port)).await.unwrap();
+        let (mut far_in, mut far_out) = far.into_split();
+        let slow = async {
+            let mut chunk = vec![0; 64 * 1024];
+            while let Ok(count @ 1..) = near_in.read(&mut chunk).await {
+                far_out.write_all(&chunk[..count]).await.ok();
+                if count == chunk.len() {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = slow => {}
+            _ = tokio::io::copy(&mut far_in, &mut near_out) => {}
+        }
+    });
+    SturdyRef {
+        address,
+        ..to.clone()
+    }
+}
+
+#[test]
+fn a_worker_that_sends_a_long_log_over_a_slow_line_is_there() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let (client, _connected) = site.client("alice").await;
+        let line = slow_line(&site.cap("pool-pool.cap")).await;
+        let worker = MockWorker::start_in(&line, "w1", 2, &builder).await;
+        let ticket = submit(&client, "example", "").await;
+        builder.starts("example").await;
+        // The answers to pings stand behind ten megabytes.
+        let log = "x".repeat(10_000_000);
+        builder.end("example", Outcome::Failed(log.clone().leak()));
+        let ended = tokio::task::spawn_local(async move { ended_ticket(&ticket).await });
+        let mut overdue = 0;
+        until("all has come", async || {
+            seconds_pass(5).await;
+            let (silent, counts) = silence(&pool, "w1").await;
+            assert!(!counts, "{silent:?}");
+            overdue += usize::from(silent > Duration::ZERO);
+            ended.is_finished()
+        })
+        .await;
+        assert!(overdue > 6, "it never owed an answer for long");
+        assert!(ended.await.unwrap().log.ends_with(&format!("{log}\n")));
+        drop(worker);
         site.finish().await;
     });
 }

@@ -29,6 +29,13 @@ pub enum Ending {
     },
 }
 
+/// For whoever has nothing to say but that it is time.
+impl From<()> for Ending {
+    fn from((): ()) -> Self {
+        Self::AtOnce
+    }
+}
+
 /// Whether jobs come in.
 #[derive(Default)]
 pub(crate) struct Intake {

@@ -46,12 +46,7 @@ async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
     let names = service.admin().pools().await;
     let names = names.map_err(failed("Admin.pools"))?;
     match format {
-        Format::Text => print(
-            &names
-                .iter()
-                .map(|name| format!("{name}\n"))
-                .collect::<String>(),
-        ),
+        Format::Text => print(&lines(&names)),
         Format::Json => {
             let totals = names
                 .into_iter()
@@ -65,29 +60,26 @@ async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
 async fn names(service: &Service, pool: &str) -> Result<(), CommandError> {
     let workers = service.pool(pool).workers().await;
     let workers = workers.map_err(failed("PoolAdmin.workers"))?;
-    let line = |worker: &cluster_api::WorkerInfo| format!("{}\n", worker.name);
-    print(&workers.iter().map(line).collect::<String>())
+    let names: Vec<String> = workers.into_iter().map(|worker| worker.name).collect();
+    print(&lines(&names))
+}
+
+fn lines(names: &[String]) -> String {
+    names.iter().map(|name| format!("{name}\n")).collect()
 }
 
 async fn whole_pool(service: &Service, name: String, format: Format) -> Result<(), CommandError> {
     let pool = service.pool(&name);
-    let shown = pool.show().await.map_err(failed("PoolAdmin.show"))?;
-    let shown = shown.trim().to_owned();
+    let state = pool.show().await.map_err(failed("PoolAdmin.show"))?;
     let (workers, queue) = state::pool(&pool).await?;
-    let running = || match queue {
-        Some(_) => format!("{shown}\n{}", running(&workers)),
-        // A scheduler that cannot tell.
-        None => format!("{shown}\n"),
+    let pool = Pool {
+        pool: name,
+        text: as_upstream(&state).trim().to_owned(),
+        workers,
+        queue,
     };
-    match format {
-        Format::Text => print(&running()),
-        Format::Json => format.print(String::new, || Pool {
-            pool: name,
-            text: shown,
-            workers,
-            queue,
-        }),
-    }
+    let text = || format!("{}\n{}", pool.text, below(&pool.workers));
+    format.print(text, || &pool)
 }
 
 async fn one_worker(
@@ -99,33 +91,53 @@ async fn one_worker(
 ) -> Result<(), CommandError> {
     let (workers, _) = state::pool(&service.pool(&pool)).await?;
     let worker = workers.into_iter().find(|worker| worker.name == name);
-    let state = match &worker {
+    let answer = OneWorker { pool, worker };
+    let state = match &answer.worker {
         Some(worker) if worker.paused => "Paused",
         Some(_) => "Running",
         None => "Not found",
     };
-    let text = || match (&worker, terse) {
+    let text = || match (&answer.worker, terse) {
         (_, true) => format!("{state}\n"),
         (Some(worker), false) => format!("{name}: {state}\n{}", details(worker)),
         (None, false) => format!("{name}: {state}\n"),
     };
-    match format {
-        Format::Text => print(&text()),
-        Format::Json => format.print(String::new, || OneWorker { pool, worker }),
-    }
+    format.print(text, || &answer)
 }
 
-/// Returns what all workers run, as a section below those of the scheduler.
-fn running(workers: &[Worker]) -> String {
-    let mut rows = Vec::new();
-    for worker in workers {
-        for job in worker.connection.iter().flat_map(|there| &there.running) {
-            let mut row = vec![format!("  {}", printable(&worker.name))];
+/// Returns the scheduler's state as far as upstream's goes. What ours says below that is for other admins: [`below`] says more.
+fn as_upstream(state: &str) -> &str {
+    let ours = ["\nrunning:\n", "\nnot answering:\n"];
+    let end = ours.iter().filter_map(|section| state.find(section)).min();
+    state.get(..end.unwrap_or(state.len())).unwrap_or(state)
+}
+
+/// Returns what workers run, and which do not answer: sections below those of upstream's scheduler, where there is something.
+fn below(workers: &[Worker]) -> String {
+    let connected = || {
+        let connected = workers.iter().map(|worker| (worker, &worker.connection));
+        connected.filter_map(|(worker, there)| Some((printable(&worker.name), there.as_ref()?)))
+    };
+    let mut jobs = Vec::new();
+    let mut silent = Vec::new();
+    for (name, there) in connected() {
+        for job in &there.running {
+            let mut row = vec![format!("  {name}")];
             row.extend(job_row("", job));
-            rows.push(row);
+            jobs.push(row);
+        }
+        if there.inactive.contains(&InactiveReason::NotAnswering) {
+            let since = duration(there.silent_seconds);
+            let address = printable(&there.address);
+            silent.push(vec![format!("  {name}"), format!("for {since}"), address]);
         }
     }
-    format!("running:\n{}", job_table(&["  WORKER", "TICKET"], rows))
+    let section = |title: &str, rows: String| match rows.is_empty() {
+        true => rows,
+        false => format!("{title}:\n{rows}"),
+    };
+    section("running", job_table(&["  WORKER", "TICKET"], jobs))
+        + &section("not answering", table(&silent))
 }
 
 /// Returns rows that end as [`job_row`] gives them, below the headings of their columns, of which `first` are the first.
@@ -211,4 +223,103 @@ fn in_words(reason: InactiveReason) -> &'static str {
 
 fn duration(seconds: f64) -> String {
     human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::json::pools::Connection;
+
+    fn worker(name: &str, inactive: &[InactiveReason], hints: &[&str]) -> Worker {
+        let jobs = (7..).zip(hints).map(|(ticket, hint)| Job {
+            ticket,
+            client: "alice".to_owned(),
+            cache_hint: (*hint).to_owned(),
+            urgent: hint.is_empty(),
+            running_seconds: 130.0,
+        });
+        Worker {
+            name: name.to_owned(),
+            connected: true,
+            paused: false,
+            registrations: Some(2),
+            left_seconds: None,
+            connection: Some(Connection {
+                registered_seconds: 273_600.0,
+                address: "10.0.0.1:40000".to_owned(),
+                capacity: 4,
+                inactive: inactive.to_vec(),
+                silent_seconds: 95.0,
+                queued: 3,
+                workload_seconds: 30.0,
+                finished: 17,
+                running: jobs.collect(),
+            }),
+        }
+    }
+
+    #[test]
+    fn what_upstream_does_not_say_is_below() {
+        let workers = [
+            worker("w1", &[], &["long", ""]),
+            worker(
+                "worker-2",
+                &[InactiveReason::NotAnswering],
+                &["a\u{1b}[31mb"],
+            ),
+        ];
+        expect![[r#"
+            running:
+              WORKER    TICKET  CLIENT  FOR    CACHE HINT
+              w1        7       alice   2m10s  long
+              w1        8       alice   2m10s  (no cache hint) (urgent)
+              worker-2  7       alice   2m10s  a�[31mb
+            not answering:
+              worker-2  for 1m35s  10.0.0.1:40000
+        "#]]
+        .assert_eq(&below(&workers));
+        assert_eq!(below(&[worker("w1", &[], &[])]), "");
+    }
+
+    #[test]
+    fn a_worker_has_a_line_for_each_thing_and_then_its_jobs() {
+        let reasons = [InactiveReason::AdminPause, InactiveReason::NotAnswering];
+        expect![[r#"
+              connected     for 3d04h, from 10.0.0.1:40000
+              takes jobs    no: paused until it is unpaused, not answering
+              running       1 of 4
+              in its queue  3
+              finished      17 since it connected
+              silent        for 1m35s
+              registered    2 times since the scheduler started
+                TICKET  CLIENT  FOR    CACHE HINT
+                7       alice   2m10s  long
+        "#]]
+        .assert_eq(&details(&worker("w1", &reasons, &["long"])));
+        let left = Worker {
+            connected: false,
+            left_seconds: Some(61.0),
+            connection: None,
+            ..worker("w1", &[], &[])
+        };
+        expect![[r#"
+              connected   no, it left 1m01s ago
+              registered  2 times since the scheduler started
+        "#]]
+        .assert_eq(&details(&left));
+    }
+
+    #[test]
+    fn the_schedulers_own_words_for_the_same_are_left_out() {
+        let upstream = "capacity: 1\nclients: alice(1)";
+        for ours in [
+            "",
+            "\nrunning:\n  w1: alice:hint for 3s (ticket 1)\nnot answering:\n  w1: for 40s\n",
+            "\nnot answering:\n  w1: for 40s\n",
+        ] {
+            assert_eq!(as_upstream(&format!("{upstream}{ours}")), upstream);
+        }
+    }
 }

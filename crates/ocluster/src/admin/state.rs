@@ -193,6 +193,7 @@ mod tests {
                 worker("w1", true, true),
                 worker("w2", false, true),
                 worker("w3", true, false),
+                worker("w4", true, true),
             ])
         }
 
@@ -244,6 +245,6 @@ mod tests {
             totals("linux-x86_64".to_owned(), &pool).await
         });
         let totals = serde_json::to_string(&totals.unwrap()).unwrap();
-        expect_test::expect![[r#"{"name":"linux-x86_64","workers":3,"connected":2,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);
+        expect_test::expect![[r#"{"name":"linux-x86_64","workers":4,"connected":3,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);
     }
 }

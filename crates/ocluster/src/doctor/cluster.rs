@@ -29,9 +29,9 @@ const FRESH: Duration = Duration::from_secs(600);
 pub(super) async fn checks(cap: &Path) -> Vec<Check> {
     let name = format!("cap file {}", cap.display());
     let file = judge_file(&name, cap, cap.metadata());
-    let target = match vat::cap_file::load(cap) {
-        Ok(target) => target,
-        Err(_) => return super::cap_files::checks(cap).await,
+    let Ok(target) = vat::cap_file::load(cap) else {
+        // Which says why.
+        return super::cap_files::checks(cap).await;
     };
     let session = match dial(&target).await {
         Ok(session) => session,

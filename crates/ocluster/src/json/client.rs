@@ -8,7 +8,7 @@ use super::Shape::Lines;
 
 /// Returns what each command prints.
 pub(super) fn schemas() -> Vec<Output> {
-    ["submit-docker", "submit-obuilder"]
+    ["submit-docker", "submit-obuilder", "submit-custom"]
         .map(|command| Output::new::<JobEvent>("ocluster-client", command, Lines))
         .into()
 }

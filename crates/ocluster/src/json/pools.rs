@@ -36,7 +36,7 @@ pub struct Totals {
 pub struct Pool {
     /// Its name.
     pub pool: String,
-    /// Its state in words for people, as without JSON. It may change from version to version.
+    /// Its state in words for people, as the OCaml scheduler has it too.
     pub text: String,
     /// The workers that are known, connected or not, sorted by name.
     pub workers: Vec<Worker>,

@@ -218,25 +218,25 @@ mod tests {
             {
               "results": [
                 {
+                  "id": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
                   "base": null,
                   "created": "2026-11-01T10:00:00Z",
-                  "id": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
-                  "size": 4400000,
-                  "used": "2026-11-25T11:58:30Z"
+                  "used": "2026-11-25T11:58:30Z",
+                  "size": 4400000
                 },
                 {
-                  "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
-                  "created": "2026-11-01T10:00:00Z",
                   "id": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
-                  "size": 8192,
-                  "used": "2026-11-25T11:58:30Z"
-                },
-                {
                   "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
                   "created": "2026-11-01T10:00:00Z",
+                  "used": "2026-11-25T11:58:30Z",
+                  "size": 8192
+                },
+                {
                   "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
-                  "size": null,
-                  "used": "2026-11-25T11:58:30Z"
+                  "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
+                  "created": "2026-11-01T10:00:00Z",
+                  "used": "2026-11-25T11:58:30Z",
+                  "size": null
                 }
               ]
             }"#]]

@@ -328,17 +328,17 @@ fn show_says_what_workers_run() {
         "show",
         POOL,
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
-        capacity: 1
-        queue: (ready) []
-        registered:
-          w1 (0): [] (1 running)
-        disconnected:
-        clients: submission(1)+10m
-        running:
-          WORKER  TICKET  CLIENT      FOR  CACHE HINT
-          w1      1       submission  0s   tutorial
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
+            capacity: 1
+            queue: (ready) []
+            registered:
+              w1 (0): [] (1 running)
+            disconnected:
+            clients: submission(1)+10m
+            running:
+              WORKER  TICKET  CLIENT      FOR  CACHE HINT
+              w1      1       submission  0s   tutorial
+        "#]],
     );
     check(
         &cluster,
@@ -687,10 +687,11 @@ fn clients_come_and_go() {
         "remove-client",
         "alice",
         expect![[r#"
-        $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
-        2> Admin.removeClient: Failed: Unknown client "alice"
-        [exit code 1]
-    "#]],
+            $ ocluster-admin remove-client ./capnp-secrets/admin.cap alice
+            2> Admin.removeClient: Failed: Unknown client "alice"
+            2> Hint: 'ocluster-admin list-clients CAP' lists the clients
+            [exit code 1]
+        "#]],
     );
     let refused = cluster.place.run(line);
     assert_eq!(refused.code(), 1);

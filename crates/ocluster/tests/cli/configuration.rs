@@ -89,9 +89,13 @@ fn the_page_is_a_file_that_says_the_same() {
         obuilder-prune-threshold = 30                # default
         obuilder-prune-limit = 100                   # default
         obuilder-healthcheck = 600                   # default
+        # custom =                                   # not set
+        # job-weight =                               # not set
         log-limit = 1024                             # default
+        update = "auto"                              # default
         additional-metrics = ["x:http://127.0.0.1:9100/metrics"] # flag
         shutdown-timeout = 60                        # default
+        # health-file =                              # not set
         color = "auto"                               # default
         quiet = false                                # default
         verbose = 2                                  # flag
@@ -208,6 +212,8 @@ fn options_of_a_command_are_in_its_table_or_before_all_tables() {
             pool = "linux-arm64" # file client.toml:9
             cache-hint = "" # default
             # local-file = # required, and not set
+            pool = "linux-x86_64" # file client.toml:2
+            cache-hint = "" # default
         "#]],
     );
 }

@@ -48,6 +48,7 @@ fn of_the_client() {
             &format!("ocluster-client submit-docker {begin} https://example.com/repo.git"),
             &format!("ocluster-client submit-obuilder {begin} --local-file a.spec"),
             &format!("ocluster-client submit-obuilder {begin} --local-file nowhere.spec"),
+            &format!("ocluster-client submit-custom {begin} --kind shell --payload nowhere.sh"),
             "ocluster-client submit-obuilder ./capnp-secrets/admin.cap --pool=linux-x86_64 --local-file a.spec",
             &format!("ocluster-client submit-custom {begin} --kind=deploy --payload=nowhere"),
         ],

@@ -136,6 +136,10 @@ fn of_the_client() {
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool={POOL} --local-file a.spec"
     )));
+    told.add(&cluster.place.run(&format!(
+        "ocluster-client submit-custom -c ./capnp-secrets/submission.cap --output=json \
+         --pool={POOL} --kind=shell"
+    )));
     told.add(&cluster.place.run(
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool=nowhere --local-file a.spec",

@@ -35,7 +35,6 @@ fn from_the_scheduler_to_the_update() {
           my-host (0): [] (0 running)
         disconnected:
         clients: submission(1)+10m
-        running:
     "#]]
     .assert_eq(&cluster.admin("show", POOL).success().transcript());
     let paused = cluster

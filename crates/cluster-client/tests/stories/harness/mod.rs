@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use cluster_api::{Action, Admin, Description, DockerBuild, Dockerfile};
 use cluster_client::{Cluster, Log, LogEvent, Options};
-use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
+use cluster_scheduler::{
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use vat::{DialOptions, Dialer, SturdyRef, cap_file};
@@ -78,6 +80,7 @@ impl Site {
                 pools: [FileName::new("pool").unwrap()].into(),
                 default_clients: Vec::new(),
                 metrics: None,
+                update_timeout: DEFAULT_UPDATE_TIMEOUT,
             },
             _directory: directory,
             running: None,
@@ -140,7 +143,10 @@ impl Site {
 
     /// Returns how many jobs wait at the scheduler.
     pub(crate) async fn waiting(&self) -> usize {
-        self.show().await.matches("submission:").count()
+        let show = self.show().await;
+        // Behind the clients are the jobs that run.
+        let queues = show.split("\nclients:").next().unwrap_or_default();
+        queues.matches("submission:").count()
     }
 
     pub(crate) async fn until_waiting(&self, jobs: usize) {
