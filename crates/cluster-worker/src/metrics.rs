@@ -403,8 +403,7 @@ mod tests {
             healthy: true,
             check_time: Duration::from_millis(45),
         };
-        expect_file!["metrics/page.txt"]
-        .assert_eq(&stats.text(&Reading {
+        expect_file!["metrics/page.txt"].assert_eq(&stats.text(&Reading {
             load: Load {
                 jobs: 2,
                 waiting: 1,

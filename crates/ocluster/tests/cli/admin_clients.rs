@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 
-use crate::cluster::{Cluster, POOL};
+use crate::admin::check;
+use crate::cluster::Cluster;
 
 #[test]
 fn clients_come_and_go() {
