@@ -286,7 +286,10 @@ mod tests {
     #[test]
     fn a_worker_has_a_line_for_each_thing_and_then_its_jobs() {
         let reasons = [InactiveReason::AdminPause, InactiveReason::NotAnswering];
+        // The name stands for the line above, which is not indented.
+        let named = |worker: &Worker| format!("w1\n{}", details(worker));
         expect![[r#"
+            w1
               connected     for 3d04h, from 10.0.0.1:40000
               takes jobs    no: paused until it is unpaused, not answering
               running       1 of 4
@@ -297,7 +300,7 @@ mod tests {
                 TICKET  CLIENT  FOR    CACHE HINT
                 7       alice   2m10s  long
         "#]]
-        .assert_eq(&details(&worker("w1", &reasons, &["long"])));
+        .assert_eq(&named(&worker("w1", &reasons, &["long"])));
         let left = Worker {
             connected: false,
             left_seconds: Some(61.0),
@@ -305,10 +308,11 @@ mod tests {
             ..worker("w1", &[], &[])
         };
         expect![[r#"
+            w1
               connected   no, it left 1m01s ago
               registered  2 times since the scheduler started
         "#]]
-        .assert_eq(&details(&left));
+        .assert_eq(&named(&left));
     }
 
     #[test]
