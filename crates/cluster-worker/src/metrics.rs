@@ -378,7 +378,7 @@ pub(crate) fn cpu_time() -> Duration {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use expect_test::expect;
+    use expect_test::expect_file;
 
     use super::{BuilderStats, Reading, Stats};
     use crate::machine::{Filesystem, MachineStats, Memory, Space};
@@ -403,90 +403,7 @@ mod tests {
             healthy: true,
             check_time: Duration::from_millis(45),
         };
-        expect![[r##"
-            # HELP ocluster_worker_jobs_accepted_total Number of jobs accepted in total
-            # TYPE ocluster_worker_jobs_accepted_total counter
-            ocluster_worker_jobs_accepted_total 3
-            # HELP ocluster_worker_running_jobs Number of jobs currently running, by weight
-            # TYPE ocluster_worker_running_jobs gauge
-            ocluster_worker_running_jobs 2
-            # HELP ocluster_worker_jobs Number of jobs on this worker, running or waiting until they fit into its capacity
-            # TYPE ocluster_worker_jobs gauge
-            ocluster_worker_jobs{state="running"} 1
-            ocluster_worker_jobs{state="waiting"} 1
-            # HELP ocluster_worker_capacity How much this worker runs at once, by weight
-            # TYPE ocluster_worker_capacity gauge
-            ocluster_worker_capacity 4
-            # HELP ocluster_worker_job_time_seconds Time jobs ran
-            # TYPE ocluster_worker_job_time_seconds summary
-            ocluster_worker_job_time_seconds_sum{result="ok"} 3.5
-            ocluster_worker_job_time_seconds_count{result="ok"} 2
-            ocluster_worker_job_time_seconds_sum{result="error"} 1
-            ocluster_worker_job_time_seconds_count{result="error"} 1
-            # HELP ocluster_worker_docker_push_time_seconds Time spent pushing images
-            # TYPE ocluster_worker_docker_push_time_seconds summary
-            ocluster_worker_docker_push_time_seconds_sum 4
-            ocluster_worker_docker_push_time_seconds_count 1
-            # HELP ocluster_worker_docker_prune_time_seconds Time spent pruning images
-            # TYPE ocluster_worker_docker_prune_time_seconds summary
-            ocluster_worker_docker_prune_time_seconds_sum 0
-            ocluster_worker_docker_prune_time_seconds_count 0
-            # HELP ocluster_worker_cache_hits OBuilder steps found in the cache
-            # TYPE ocluster_worker_cache_hits gauge
-            ocluster_worker_cache_hits 7
-            # HELP ocluster_worker_cache_misses OBuilder steps that had to be run
-            # TYPE ocluster_worker_cache_misses gauge
-            ocluster_worker_cache_misses 2
-            # HELP ocluster_worker_obuilder_space_free Free space of the OBuilder store in percent
-            # TYPE ocluster_worker_obuilder_space_free gauge
-            ocluster_worker_obuilder_space_free 81.5
-            # HELP ocluster_worker_unhealthy Whether the last health check failed
-            # TYPE ocluster_worker_unhealthy gauge
-            ocluster_worker_unhealthy 0
-            # HELP ocluster_worker_healthcheck_time_seconds Time the last health check took
-            # TYPE ocluster_worker_healthcheck_time_seconds gauge
-            ocluster_worker_healthcheck_time_seconds 0.045
-            # HELP ocluster_worker_filesystem_readable Whether the file system answered when it was asked for its size
-            # TYPE ocluster_worker_filesystem_readable gauge
-            ocluster_worker_filesystem_readable{filesystem="state"} 1
-            ocluster_worker_filesystem_readable{filesystem="docker"} 0
-            # HELP ocluster_worker_filesystem_size_bytes Size of the file system
-            # TYPE ocluster_worker_filesystem_size_bytes gauge
-            ocluster_worker_filesystem_size_bytes{filesystem="state"} 1000
-            # HELP ocluster_worker_filesystem_available_bytes Size of what the worker can use of the file system
-            # TYPE ocluster_worker_filesystem_available_bytes gauge
-            ocluster_worker_filesystem_available_bytes{filesystem="state"} 400
-            # HELP ocluster_worker_filesystem_files Number of files that the file system can hold, 0 if there is no such number
-            # TYPE ocluster_worker_filesystem_files gauge
-            ocluster_worker_filesystem_files{filesystem="state"} 10
-            # HELP ocluster_worker_filesystem_files_available Number of files that the worker could still make
-            # TYPE ocluster_worker_filesystem_files_available gauge
-            ocluster_worker_filesystem_files_available{filesystem="state"} 7
-            # HELP ocluster_worker_load1 Load average of the machine over the last minute
-            # TYPE ocluster_worker_load1 gauge
-            ocluster_worker_load1 0.5
-            # HELP ocluster_worker_load5 Load average of the machine over the last 5 minutes
-            # TYPE ocluster_worker_load5 gauge
-            ocluster_worker_load5 1.25
-            # HELP ocluster_worker_load15 Load average of the machine over the last 15 minutes
-            # TYPE ocluster_worker_load15 gauge
-            ocluster_worker_load15 2
-            # HELP ocluster_worker_memory_size_bytes Memory of the machine
-            # TYPE ocluster_worker_memory_size_bytes gauge
-            ocluster_worker_memory_size_bytes 4096
-            # HELP ocluster_worker_memory_available_bytes Memory that programs could get without swapping
-            # TYPE ocluster_worker_memory_available_bytes gauge
-            ocluster_worker_memory_available_bytes 1024
-            # HELP ocluster_worker_cpus Number of processors that the worker may use
-            # TYPE ocluster_worker_cpus gauge
-            ocluster_worker_cpus 2
-            # HELP process_cpu_seconds_total Total user and system CPU time spent in seconds
-            # TYPE process_cpu_seconds_total counter
-            process_cpu_seconds_total 0.25
-            # HELP process_start_time_seconds Start time of the process since unix epoch in seconds
-            # TYPE process_start_time_seconds gauge
-            process_start_time_seconds 1600000000.5
-        "##]]
+        expect_file!["metrics/page.txt"]
         .assert_eq(&stats.text(&Reading {
             load: Load {
                 jobs: 2,

@@ -130,6 +130,30 @@ fn packages_work_under_systemd() -> Result<()> {
 }
 
 #[test]
+fn every_alert_says_where_to_read_on() -> Result<()> {
+    let rules = fs::read_to_string(packaging("prometheus/ocluster.rules.yml"))?;
+    let mut seen = 0;
+    for place in rules
+        .lines()
+        .filter_map(|line| line.split_once("runbook: "))
+    {
+        let (page, anchor) = place.1.split_once('#').context("no anchor")?;
+        let page = fs::read_to_string(project().join(page))?;
+        let is_there = page.lines().any(|line| {
+            let heading = line.trim_start_matches('#').trim().to_lowercase();
+            line.starts_with('#') && heading.replace(' ', "-") == anchor
+        });
+        ensure!(is_there, "no heading {anchor}");
+        seen += 1;
+    }
+    ensure!(
+        seen == rules.matches("- alert:").count(),
+        "only {seen} runbooks"
+    );
+    Ok(())
+}
+
+#[test]
 fn prometheus_accepts_the_rules() -> Result<()> {
     if can_run("prometheus_accepts_the_rules", &["promtool"]).is_none() {
         return Ok(());

@@ -1,6 +1,6 @@
 //! A worker with two kinds of jobs of its own: `custom-builder CAP NAME STATE_DIR`.
 
-use cluster_worker::{CustomExecutor, Environment, JobError, RunningJob, WorkerConfig};
+use cluster_worker::{CustomExecutor, Ending, Environment, JobError, RunningJob, WorkerConfig};
 
 /// `factor` finds the prime factors of the number in its payload.
 struct Factor;
@@ -52,7 +52,7 @@ async fn main() -> anyhow::Result<()> {
     let mut config = WorkerConfig::new(name.parse()?, dir, environment);
     config.custom.add("factor", Factor)?;
     config.custom.add("script", Script)?;
-    let ctrl_c = async { drop(tokio::signal::ctrl_c().await) };
+    let ctrl_c = async { (tokio::signal::ctrl_c().await, Ending::AtOnce).1 };
     let worker = cluster_worker::run(config, vat::cap_file::load(cap)?, ctrl_c);
     tokio::task::LocalSet::new().run_until(worker).await?;
     Ok(())

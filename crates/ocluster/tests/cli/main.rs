@@ -1,6 +1,7 @@
 //! The real programs, as a user runs them: with a cleared environment, real TLS on loopback, and every output looked at.
 
 mod admin;
+mod admin_clients;
 mod cluster;
 mod completion;
 mod configuration;

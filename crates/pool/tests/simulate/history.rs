@@ -246,10 +246,6 @@ impl World {
 
     /// Has a step happen, if it can.
     fn live(&mut self, number: usize, step: Step) {
-        let connected = |world: &Self, registration: usize| {
-            let (name, id) = *world.registrations.get(&registration)?;
-            (world.story.pool.registration(&worker(name)) == Some(id)).then_some(id)
-        };
         match step {
             Step::Register { name } => {
                 if self.story.pool.registration(&worker(name)).is_none() {
@@ -259,7 +255,7 @@ impl World {
             }
             Step::Late { registration } => {
                 if let Some((_, id)) = self.registrations.get(&registration)
-                    && connected(self, registration).is_none()
+                    && self.connected(registration).is_none()
                 {
                     self.story.late(*id);
                 }
@@ -269,7 +265,7 @@ impl World {
                 reason,
                 active,
             } => {
-                if let Some(id) = connected(self, registration) {
+                if let Some(id) = self.connected(registration) {
                     let (reason, _) = REASONS[reason];
                     match active {
                         true => self.story.activate(id, reason),
@@ -278,12 +274,12 @@ impl World {
                 }
             }
             Step::Silent { registration } => {
-                if let Some(id) = connected(self, registration) {
+                if let Some(id) = self.connected(registration) {
                     self.story.falls_silent(id);
                 }
             }
             Step::Heard { registration } => {
-                if let Some(id) = connected(self, registration) {
+                if let Some(id) = self.connected(registration) {
                     self.story.heard(id);
                 }
             }
@@ -293,7 +289,7 @@ impl World {
             }
             Step::SetPaused { name, paused } => self.story.set_paused(name, paused),
             Step::Release { registration } => {
-                if let Some(id) = connected(self, registration) {
+                if let Some(id) = self.connected(registration) {
                     if self.bug == Some(Bug::ReleaseDropsQueue) {
                         self.drop_queue(registration);
                     }
@@ -309,7 +305,7 @@ impl World {
                 }
             }
             Step::Pop { registration } => {
-                if let Some(id) = connected(self, registration) {
+                if let Some(id) = self.connected(registration) {
                     self.pops.insert(number, self.story.pop(id));
                 }
             }
@@ -347,6 +343,12 @@ impl World {
             Step::Advance { seconds } => self.story.advance(seconds),
             Step::Pause => self.story.pause(),
         }
+    }
+
+    /// Returns the worker with this registration, if that has not ended.
+    fn connected(&self, registration: usize) -> Option<WorkerId> {
+        let (name, id) = *self.registrations.get(&registration)?;
+        (self.story.pool.registration(&worker(name)) == Some(id)).then_some(id)
     }
 
     /// What the planted bug does: the tickets in a worker's queue go behind everybody's back.

@@ -38,13 +38,16 @@ chapter the scheduler starts
 mkdir -p /etc/systemd/system/ocluster-scheduler.service.d
 cat > /etc/systemd/system/ocluster-scheduler.service.d/site.conf <<END
 [Service]
-ExecStart=
-ExecStart=/usr/bin/ocluster-scheduler --capnp-secret-key-file=\${CREDENTIALS_DIRECTORY}/key.pem \
-  --state-dir=\${STATE_DIRECTORY} --secrets-dir=\${STATE_DIRECTORY}/secrets \
-  --pools=linux --capnp-listen-address=tcp:127.0.0.1:9000 --listen-prometheus=9191
 # Less patience than a real site has, so that the test is not the one who needs it.
 WatchdogSec=4
 END
+cat > /etc/ocluster/scheduler.toml <<END
+pools = ["linux"]
+capnp-listen-address = "tcp:127.0.0.1:9000"
+listen-prometheus = "9191"
+END
+echo 'capacity = 3' > /etc/ocluster/worker.toml
+echo 'OCLUSTER_CAPACITY=4' > /etc/ocluster/worker/w1.env
 systemctl daemon-reload
 systemctl enable --now --quiet ocluster-scheduler
 systemctl is-active ocluster-scheduler
