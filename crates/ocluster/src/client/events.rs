@@ -64,9 +64,9 @@ impl Events {
             last => last.as_ref() != Some(&event),
         };
         if is_news {
-            let printed = print(&event).await;
-            self.last.replace(Some(event));
-            printed?;
+            // Before it is printed: the log and the wait tell of the same job side by side.
+            self.last.replace(Some(event.clone()));
+            print(&event).await?;
         }
         Ok(())
     }

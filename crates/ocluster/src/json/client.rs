@@ -14,7 +14,7 @@ pub(super) fn schemas() -> Vec<Output> {
 }
 
 /// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost: then it is an error.
-#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {
     /// It waits. This comes again when something about it changes; an OCaml scheduler cannot tell, and then it never comes.
