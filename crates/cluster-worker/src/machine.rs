@@ -225,7 +225,7 @@ fn parse_memory(text: &str) -> Option<Memory> {
 #[cfg(test)]
 mod tests {
     use std::rc::Rc;
-    use std::sync::{Mutex, MutexGuard};
+    use std::sync::{Condvar, Mutex};
 
     use super::*;
     use crate::executor::OBuilderRefusal;
@@ -258,12 +258,13 @@ mod tests {
         });
     }
 
-    /// Held for as long as the file system hangs; counts how often it was asked.
-    static HANGING: Mutex<u32> = Mutex::new(0);
+    /// Whether the file system answers again, and who waits for that.
+    static ANSWERS: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
-    fn when_it_does_not_hang(_: &Path) -> io::Result<Space> {
-        let mut asked: MutexGuard<'_, u32> = HANGING.lock().unwrap();
-        *asked += 1;
+    fn when_it_answers_again(_: &Path) -> io::Result<Space> {
+        let (answers, waiting) = &ANSWERS;
+        let hanging = waiting.wait_while(answers.lock().unwrap(), |answers| !*answers);
+        drop(hanging.unwrap());
         Ok(Space {
             bytes: 2,
             bytes_available: 1,
@@ -275,8 +276,7 @@ mod tests {
     #[test]
     fn a_file_system_that_hangs_holds_up_nobody_and_is_asked_once() {
         local(async {
-            let machine = Machine::measuring("/".into(), when_it_does_not_hang);
-            let hang = HANGING.lock().unwrap();
+            let machine = Machine::measuring("/".into(), when_it_answers_again);
             let executors = no_executors();
             for _ in 0..2 {
                 let reads = futures::join!(machine.read(&executors), machine.read(&executors));
@@ -288,12 +288,11 @@ mod tests {
                     assert_eq!(read.filesystems, [hanging]);
                 }
             }
-            drop(hang);
-            while machine.read(&executors).await.filesystems[0]
-                .space
-                .is_none()
-            {}
-            assert_eq!(*HANGING.lock().unwrap(), 1, "by one thread, in all");
+            assert_eq!(machine.probes.borrow().len(), 1, "by one thread, in all");
+            *ANSWERS.0.lock().unwrap() = true;
+            ANSWERS.1.notify_all();
+            let seen = machine.read(&executors).await;
+            assert!(seen.filesystems[0].space.is_some());
         });
     }
 

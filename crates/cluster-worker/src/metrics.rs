@@ -287,7 +287,8 @@ impl Page {
                 u8::from(space.is_some()),
             );
         }
-        let families: [(&str, &str, fn(Space) -> u64); 4] = [
+        type Of = fn(Space) -> u64;
+        let families: [(&str, &str, Of); 4] = [
             ("size_bytes", "Size of the file system", |space| space.bytes),
             (
                 "available_bytes",

@@ -44,18 +44,20 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    SubmitDocker(submit_docker::Args),
+    #[command(name = "submit-docker")]
+    Docker(submit_docker::Args),
     #[command(name = "submit-obuilder")]
-    SubmitOBuilder(submit_obuilder::Args),
-    SubmitCustom(submit_custom::Args),
+    OBuilder(submit_obuilder::Args),
+    #[command(name = "submit-custom")]
+    Custom(submit_custom::Args),
 }
 
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Warning);
     let request = match args.command {
-        Command::SubmitDocker(command) => command.request(&args.connect)?,
-        Command::SubmitOBuilder(command) => command.request(&args.connect)?,
-        Command::SubmitCustom(command) => command.request(&args.connect)?,
+        Command::Docker(command) => command.request(&args.connect)?,
+        Command::OBuilder(command) => command.request(&args.connect)?,
+        Command::Custom(command) => command.request(&args.connect)?,
     };
     submit::run(request, args.output.output).await
 }

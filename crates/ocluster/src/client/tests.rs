@@ -42,9 +42,9 @@ impl Files {
             Err(NotParsed::Refused(error)) => return Err(error),
         };
         match args.command {
-            Command::SubmitDocker(command) => command.request(&args.connect),
-            Command::SubmitOBuilder(command) => command.request(&args.connect),
-            Command::SubmitCustom(command) => command.request(&args.connect),
+            Command::Docker(command) => command.request(&args.connect),
+            Command::OBuilder(command) => command.request(&args.connect),
+            Command::Custom(command) => command.request(&args.connect),
         }
     }
 
@@ -352,7 +352,7 @@ fn values_and_words_that_make_no_sense_are_refused() {
         "#]],
     );
     files.check("submit @submission.cap", expect![[r#"
-        ocluster-client: command 'submit' ambiguous and could be either 'submit-docker' or 'submit-obuilder'
+        ocluster-client: command 'submit' ambiguous and could be either 'submit-docker' or 'submit-obuilder' or 'submit-custom'
         Try 'ocluster-client --help' for more information.
     "#]]);
     files.check(
