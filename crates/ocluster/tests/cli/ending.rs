@@ -117,7 +117,9 @@ fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
     let queued = cluster.submit("Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
     cluster.scheduler.signal(Signal::TERM);
-    cluster.scheduler.wait_for("1 job queued: lost, as this scheduler ends");
+    cluster
+        .scheduler
+        .wait_for("1 job queued: lost, as this scheduler ends");
     cluster.scheduler.wait_for("Waiting for 1 job to end");
     let late = cluster.submit("Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
@@ -133,10 +135,15 @@ fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
     // Their errors are those of a lost connection, by which pipelines know that they may submit again.
     for client in [queued, late] {
         let client = client.wait();
-        assert_eq!((client.code(), client.stdout.as_str()), (1, "Tailing log:\n"));
+        assert_eq!(
+            (client.code(), client.stdout.as_str()),
+            (1, "Tailing log:\n")
+        );
         assert!(
             client.stderr.contains("Error tailing logs: Disconnected: ")
-                && client.stderr.contains("Hint: the connection to the scheduler at tcp:"),
+                && client
+                    .stderr
+                    .contains("Hint: the connection to the scheduler at tcp:"),
             "{}",
             client.stderr
         );
