@@ -130,7 +130,7 @@ impl Reactor {
             None => false,
         };
         if !waited {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
