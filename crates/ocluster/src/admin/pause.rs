@@ -100,6 +100,16 @@ impl Change {
         }
     }
 
+    /// Returns whether `worker` need not be told.
+    fn is_done(self, worker: &WorkerInfo) -> bool {
+        match self {
+            // One that is not active may be so only until it reconnects, and `WorkerInfo` does not say.
+            Self::Pause { .. } => false,
+            Self::Unpause { .. } => worker.active,
+            Self::PauseUntilItReconnects => !worker.active,
+        }
+    }
+
     async fn apply(self, pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
         let set_active = async |active, auto_create| {
             let changed = pool.set_active(worker, active, auto_create).await;
@@ -185,7 +195,7 @@ impl Telling {
     }
 }
 
-/// Tells the worker that was named, or all that are not as wanted yet.
+/// Tells the worker that was named, or all that may not be as wanted yet.
 async fn told(
     target: &Target,
     all: bool,
@@ -202,8 +212,7 @@ async fn told(
         Chosen::Named(worker) => paused.workers.push(worker),
         Chosen::All(known) => {
             for worker in change.affects(known) {
-                let done = worker.active != change.pauses();
-                let list = if done {
+                let list = if change.is_done(&worker) {
                     &mut paused.already
                 } else {
                     &mut paused.workers

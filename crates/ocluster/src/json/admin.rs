@@ -43,7 +43,7 @@ pub struct Paused {
     pub paused: bool,
     /// Those that were told so.
     pub workers: Vec<String>,
-    /// With `--all`, those that were so already.
+    /// With `--all`, those that were so already and were not told. `pause` tells all.
     pub already: Vec<String>,
 }
 
