@@ -1,13 +1,14 @@
 //! `pause` and `unpause`, which stick, and the readme's `pause-worker` and `unpause-worker`, which last until the
 //! worker reconnects.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use cluster_api::{PoolAdmin, RpcErrorKind, WorkerInfo};
 
 use super::service::failed;
 use super::workers::{Chosen, Target, filled};
-use super::{Common, drain};
+use super::{Common, drain, state};
 use crate::error::CommandError;
 use crate::json::admin::Paused;
 use crate::output::Format;
@@ -100,14 +101,17 @@ impl Change {
         }
     }
 
-    /// Returns whether `worker` need not be told.
-    fn is_done(self, worker: &WorkerInfo) -> bool {
-        match self {
-            // One that is not active may be so only until it reconnects, and `WorkerInfo` does not say.
-            Self::Pause { .. } => false,
-            Self::Unpause { .. } => worker.active,
-            Self::PauseUntilItReconnects => !worker.active,
+    /// Returns those of `known` that need not be told.
+    async fn done(
+        self,
+        pool: &PoolAdmin,
+        known: &[WorkerInfo],
+    ) -> Result<BTreeSet<String>, CommandError> {
+        if let Self::Pause { .. } = self {
+            return state::paused_for_good(pool, known).await;
         }
+        let done = known.iter().filter(|worker| worker.active != self.pauses());
+        Ok(done.map(|worker| worker.name.clone()).collect())
     }
 
     async fn apply(self, pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
@@ -195,7 +199,7 @@ impl Telling {
     }
 }
 
-/// Tells the worker that was named, or all that may not be as wanted yet.
+/// Tells the worker that was named, or all that are not as wanted yet.
 async fn told(
     target: &Target,
     all: bool,
@@ -211,8 +215,10 @@ async fn told(
     match target.chosen(all).await? {
         Chosen::Named(worker) => paused.workers.push(worker),
         Chosen::All(known) => {
-            for worker in change.affects(known) {
-                let list = if change.is_done(&worker) {
+            let known = change.affects(known);
+            let done = change.done(&target.pool, &known).await?;
+            for worker in known {
+                let list = if done.contains(&worker.name) {
                     &mut paused.already
                 } else {
                     &mut paused.workers

@@ -43,7 +43,7 @@ pub struct Paused {
     pub paused: bool,
     /// Those that were told so.
     pub workers: Vec<String>,
-    /// With `--all`, those that were so already and were not told. `pause` tells all.
+    /// With `--all`, those that were so already.
     pub already: Vec<String>,
 }
 

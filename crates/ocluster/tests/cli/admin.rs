@@ -208,7 +208,8 @@ fn all_workers_are_paused() {
         "linux-x86_64 --all",
         expect![[r#"
             $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
-            Updating w1, w2…
+            (worker "w1" is already done)
+            Updating w2…
             Success.
         "#]],
     );
@@ -218,8 +219,9 @@ fn all_workers_are_paused() {
         "linux-x86_64 --all",
         expect![[r#"
             $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
-            Updating w1, w2…
-            Success.
+            (worker "w1" is already done)
+            (worker "w2" is already done)
+            Nothing to do.
         "#]],
     );
     check(
