@@ -89,7 +89,8 @@ impl Agent {
         if let Err(error) = activity.pause().await {
             return error.to_string();
         }
-        // What was sent before the answer has arrived before it.
+        // What was sent before the answer has arrived before it: it is taken before anybody hears that all has come.
+        tokio::task::yield_now().await;
         self.intake.is_open.send_replace(false);
         std::future::pending().await
     }

@@ -125,8 +125,12 @@ fn what_was_said_is_sent_before_the_connection_is_closed() {
             tokio::time::sleep(Duration::from_secs(5)).await;
             scheduler.stalls.send_replace(false);
         };
-        tokio::join!(slow, cluster.end(MINUTE));
-        assert_eq!(told.elapsed().as_secs(), 5);
+        let ended = async {
+            cluster.end(MINUTE).await;
+            told.elapsed()
+        };
+        let ((), time) = tokio::join!(slow, ended);
+        assert_eq!(time.as_secs(), 5);
     });
 }
 
