@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::credentials::without_credentials;
 use crate::encoded::{MAX_DESCRIPTION_BYTES, too_large};
 use crate::raw::schema_capnp::job_descr;
 use crate::text::{list_length, malformed, set_texts, text, texts};
@@ -164,17 +165,5 @@ impl fmt::Debug for Description {
             .field("commits", commits)
             .field("secrets", secrets)
             .finish()
-    }
-}
-
-/// Returns a URL without what stands between its scheme and the `@` before its host.
-fn without_credentials(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}://redacted@{host}{path}"),
-        None => url.to_owned(),
     }
 }

@@ -16,6 +16,7 @@
 
 mod admin;
 mod answer;
+mod credentials;
 mod custom;
 mod description;
 mod details;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use admin::{Admin, ServeAdmin};
 pub use answer::{Answer, Pipelined};
+pub use credentials::without_credentials;
 pub use custom::{CustomJob, CustomPayload};
 pub use description::{Action, Description};
 pub use details::{

@@ -6,6 +6,7 @@ mod ending;
 mod tests;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -136,7 +137,7 @@ impl Agent {
             self.config.vitals.set_link(Link::Away);
             if self.intake.is_closing() {
                 // The clients of the jobs that were waited for have gone, and the jobs are about to notice.
-                self.wind_down(Exit::Shutdown).await;
+                self.wind_down(Exit::Shutdown, ready(())).await;
                 return Exit::Shutdown;
             }
             let delay = backoff.next_attempt(Instant::now());
@@ -149,7 +150,7 @@ impl Agent {
                 biased;
                 exit = self.exit_wanted() => {
                     // Their clients are gone, but the jobs may take a moment to notice.
-                    self.wind_down(exit).await;
+                    self.wind_down(exit, ready(())).await;
                     return exit;
                 }
                 () = tokio::time::sleep(delay) => {}
@@ -164,7 +165,11 @@ impl Agent {
             exit = self.exit_wanted() => return Ended::Exit(exit),
             connection = uplink.connect() => connection,
         };
-        let Connection { registration, lost } = match connection {
+        let Connection {
+            registration,
+            lost,
+            flushed,
+        } = match connection {
             Ok(connection) => connection,
             Err(reason) => return Ended::Lost(reason),
         };
@@ -194,7 +199,7 @@ impl Agent {
         tokio::select! {
             biased;
             exit = self.exit_wanted() => {
-                self.wind_down(exit).await;
+                self.wind_down(exit, flushed).await;
                 Ended::Exit(exit)
             }
             reason = lost => Ended::Lost(reason),

@@ -120,8 +120,9 @@ impl Machine {
     /// Measures a file system, unless somebody is still at it: then waits for that.
     fn probe(&self, path: &Path) -> impl Future<Output = Answer> + use<> {
         let mut probes = self.probes.borrow_mut();
-        // Those that have answered are of no use any more.
-        probes.retain(|probe| probe.answer.borrow().is_none());
+        // Those that have answered are of no use any more, nor are those without a thread, which never will.
+        probes
+            .retain(|probe| probe.answer.borrow().is_none() && probe.answer.has_changed().is_ok());
         let known = probes.iter().find(|probe| probe.path == path);
         let mut answer = match known {
             Some(probe) => probe.answer.clone(),
@@ -291,6 +292,19 @@ mod tests {
             assert_eq!(machine.probes.borrow().len(), 1, "by one thread, in all");
             *ANSWERS.0.lock().unwrap() = true;
             ANSWERS.1.notify_all();
+            let seen = machine.read(&executors).await;
+            assert!(seen.filesystems[0].space.is_some());
+        });
+    }
+
+    #[test]
+    fn what_could_not_be_measured_once_is_tried_again() {
+        local(async {
+            let mut machine = Machine::measuring("/".into(), |_| panic!("no thread"));
+            let executors = no_executors();
+            let seen = machine.read(&executors).await;
+            assert_eq!(seen.filesystems[0].space, None);
+            machine.measure = measure;
             let seen = machine.read(&executors).await;
             assert!(seen.filesystems[0].space.is_some());
         });

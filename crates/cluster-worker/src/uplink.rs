@@ -16,6 +16,8 @@ pub struct Connection {
     pub registration: Registration,
     /// Ends when the connection has, with the reason.
     pub lost: LocalBoxFuture<'static, String>,
+    /// Ends when all that was said to the scheduler by then is on its way, or the connection has ended.
+    pub flushed: LocalBoxFuture<'static, ()>,
 }
 
 /// The way over a network, by a sturdy ref.
@@ -43,6 +45,8 @@ impl Uplink for Network {
                 .await
                 .map_err(|error| error.to_string())?;
             let registration = Registration::from_client(session.bootstrap());
+            let peer = session.peer();
+            let flushed = async move { peer.flushed().await };
             let lost = async move {
                 let error = session.closed().await;
                 drop(session);
@@ -51,6 +55,7 @@ impl Uplink for Network {
             Ok(Connection {
                 registration,
                 lost: lost.boxed_local(),
+                flushed: flushed.boxed_local(),
             })
         }
         .boxed_local()

@@ -36,6 +36,16 @@ mod tests {
     }
 
     #[test]
+    fn no_option_takes_its_value_from_the_custom_job_that_we_are_run_by() {
+        for option in options() {
+            assert!(
+                !option.env.starts_with(cluster_worker::CUSTOM_PREFIX),
+                "{option:?}"
+            );
+        }
+    }
+
+    #[test]
     fn every_option_has_three_names_that_no_other_has() {
         let options = options();
         let mut names = BTreeSet::new();

@@ -12,13 +12,13 @@ use testbed::{PATIENCE, POOL, Site, unique, wait_until_gone};
 const SCRIPT: &str = r#"#!/bin/bash
 read -r what rest
 case $what in
-  greet) echo "hello $rest"; echo "and goodbye" >&2; echo "greeted $rest" > "$OCLUSTER_RESULT" ;;
+  greet) echo "hello $rest"; echo "and goodbye" >&2; echo "greeted $rest" > "$OCLUSTER_CUSTOM_RESULT" ;;
   fail) echo "about to fail"; exit 42 ;;
   die) kill -SEGV $$ ;;
   list) ls; cat note ;;
   count) wc -c ;;
   chatter) yes "$rest" | head -c 20000000 ;;
-  secret) wc -c < "$OCLUSTER_SECRETS/token"; env | grep -c "$rest" || true ;;
+  secret) wc -c < "$OCLUSTER_CUSTOM_SECRETS/token"; env | grep -c "$rest" || true ;;
   # One of them does not hear when it is asked to stop.
   hang) (trap '' TERM; exec -a "$rest" sleep 1000) & exec -a "$rest" sleep 1000 & echo hanging; wait ;;
   hold) echo holding; until [ -e "$rest" ]; do sleep 0.05; done ;;

@@ -82,7 +82,10 @@ impl Future for Connection {
                 Phase::Open => {
                     this.run_rpc(cx);
                     if !this.link.has_ended() {
-                        this.write(cx);
+                        let all_is_said = !this.turn.wanted.load(Ordering::Relaxed);
+                        if this.write(cx).is_ready() && all_is_said {
+                            this.link.set_flushed();
+                        }
                         this.check_unsent(cx);
                         this.check_unused();
                         this.link.acknowledge();
@@ -158,10 +161,13 @@ impl Connection {
         }
     }
 
-    fn write(&mut self, cx: &mut Context<'_>) {
-        if let Poll::Ready(Err(ending)) = self.link.poll_write(cx) {
-            self.link.end(ending);
-        }
+    /// Writes as much as the stream takes; ready when nothing is left that could be written.
+    fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_write(cx).map(|result| {
+            if let Err(ending) = result {
+                self.link.end(ending);
+            }
+        })
     }
 
     /// Ends the connection if the peer leaves too much unread for too long.

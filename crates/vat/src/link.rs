@@ -61,7 +61,9 @@ pub(crate) struct Link {
     ended: RefCell<Option<Error>>,
     /// Wakes those who wait for that.
     waiting: Notify,
-    /// Called once when it is so.
+    /// Wakes those who wait until nothing is left to be sent.
+    flushed: Notify,
+    /// Called once when all capabilities are broken.
     on_ended: RefCell<Option<Box<dyn FnOnce()>>>,
     /// Whether there is still a handle that keeps the connection open.
     pub(crate) held: Cell<bool>,
@@ -104,6 +106,7 @@ impl Link {
             ending: RefCell::default(),
             ended: RefCell::default(),
             waiting: Notify::new(),
+            flushed: Notify::new(),
             on_ended: RefCell::default(),
             held: Cell::new(true),
             received: Cell::new(0),
@@ -151,6 +154,7 @@ impl Link {
             *self.ended.borrow_mut() = Some(error);
             self.counters.closed();
             self.waiting.notify_waiters();
+            self.flushed.notify_waiters();
             if let Some(on_ended) = self.on_ended.take() {
                 on_ended();
             }
@@ -181,6 +185,26 @@ impl Link {
                 }
                 waiting.await;
             }
+        }
+    }
+
+    /// Says that nothing is left to be sent.
+    pub(crate) fn set_flushed(&self) {
+        self.flushed.notify_waiters();
+    }
+
+    /// Waits until nothing is left to be sent, or nothing more can be.
+    pub(crate) fn flushed(self: &Rc<Self>) -> impl Future<Output = ()> + 'static {
+        let link = self.clone();
+        async move {
+            // Made before looking, so that nothing is missed in between.
+            let flushed = link.flushed.notified();
+            if link.has_ended() {
+                return;
+            }
+            // An empty outbox says little: the RPC system may not have run since there was something to say.
+            link.wake();
+            flushed.await;
         }
     }
 

@@ -61,6 +61,14 @@ impl Peer {
         self.0.ended()
     }
 
+    /// Waits until all that was said to the peer is on its way, or the connection has ended.
+    ///
+    /// For whoever is about to end the program: what a slow peer has not taken by then is lost. It may never take it, so
+    /// this wants a limit. The wait begins when it is first polled, and what is said from then on may or may not be waited for.
+    pub fn flushed(&self) -> impl Future<Output = ()> + 'static {
+        self.0.flushed()
+    }
+
     /// Closes the connection, and tells the peer why.
     pub fn close(&self, reason: impl Into<String>) {
         self.0.end(Ending::ClosedHere(reason.into()));

@@ -6,7 +6,8 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::time::Duration;
 
 use capnp::ErrorKind;
-use common::raw::RawPeer;
+use capnp_rpc::rpc_capnp::message;
+use common::raw::{RawPeer, bootstrap, call_answer};
 use common::*;
 use vat::{
     Address, Auth, ConnectError, DialOptions, Dialer, Identity, ListenError, Listener, Security,
@@ -281,5 +282,49 @@ fn dropping_a_listener_closes_its_connections() {
         eventually("closed", || served.counters.read().connections == 0).await;
         let error = refusal(&served.sturdy_ref).await;
         assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
+    });
+}
+
+#[test]
+fn a_slow_reader_gets_all_that_was_said_before_the_program_ended() {
+    // More than fits into the buffers of two sockets.
+    const SIZE: usize = 20_000_000;
+    const KNOWN: &[u8] = b"a\0b\xff\0";
+    let (send, receive) = std::sync::mpsc::channel();
+    let program = std::thread::spawn(move || {
+        run(async move {
+            let served = Served::start(Security::Plaintext);
+            send.send(served.sturdy_ref.clone()).unwrap();
+            let received = || served.counters.read().bytes_in;
+            eventually("asked", || received() > SIZE as u64).await;
+            served.services.last_peer().flushed().await;
+        });
+    });
+    let sturdy_ref: SturdyRef = receive.recv().unwrap();
+    run(async {
+        let mut peer = RawPeer::connect(&sturdy_ref).await;
+        peer.send(&bootstrap(0, Some(KNOWN))).await;
+        peer.send(&call_answer(1, 0, SAY, &vec![7; SIZE])).await;
+        let mut answered = false;
+        while let Some(message) = peer.receive().await {
+            let root: message::Reader<'_> = message.get_root().unwrap();
+            if let Ok(message::Return(answer)) = root.which() {
+                answered |= answer.unwrap().get_answer_id() == 1;
+            }
+        }
+        assert!(answered, "the connection was closed before");
+    });
+    program.join().unwrap();
+}
+
+#[test]
+fn nothing_is_waited_for_where_nothing_is_to_be_said() {
+    run(async {
+        let served = Served::tls();
+        let session = served.connect().await;
+        session.peer().flushed().await;
+        session.close("done");
+        session.closed().await;
+        session.peer().flushed().await;
     });
 }

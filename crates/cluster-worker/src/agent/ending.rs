@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Agent, Exit};
 use crate::activity::Activity;
 
-/// How long jobs may take to stop when the worker is to end.
+/// How long jobs may take to stop when the worker is to end, and what they have said to be sent.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 
-/// How long a connection is kept after the last job has ended, for its result and the end of its log to be sent.
+/// How long a connection is kept after that, for what was sent to arrive and the last words to be asked for.
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// How often the log says what is still waited for, if nothing changes.
@@ -89,7 +89,8 @@ impl Agent {
         if let Err(error) = activity.pause().await {
             return error.to_string();
         }
-        // What was sent before the answer has arrived before it.
+        // What was sent before the answer has arrived before it: it is taken before anybody hears that all has come.
+        tokio::task::yield_now().await;
         self.intake.is_open.send_replace(false);
         std::future::pending().await
     }
@@ -132,15 +133,18 @@ impl Agent {
         }
     }
 
-    /// Stops the jobs that are running, and waits until their clients can have heard of it.
-    pub(super) async fn wind_down(&self, exit: Exit) {
+    /// Stops the jobs that are running, and waits until their clients can have heard of it: `flushed` ends when all that
+    /// was said to them is on its way.
+    pub(super) async fn wind_down(&self, exit: Exit, flushed: impl Future<Output = ()>) {
         tracing::info!("Ending ({exit:?}); {} running", self.running.load().jobs);
+        let deadline = Instant::now() + SHUTDOWN_GRACE;
         self.running.cancel_all();
-        if tokio::time::timeout(SHUTDOWN_GRACE, self.running.idle())
-            .await
-            .is_err()
-        {
+        if timeout_at(deadline, self.running.idle()).await.is_err() {
             tracing::warn!("some jobs do not end; leaving them");
+        }
+        // A result waits behind all of the log that its client has asked for.
+        if timeout_at(deadline, flushed).await.is_err() {
+            tracing::warn!("the scheduler does not take all that is to be sent to it; leaving it");
         }
         tokio::time::sleep(FAREWELL).await;
     }

@@ -16,7 +16,9 @@ use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 
-pub use custom::{CustomCommand, CustomError, CustomExecutor, CustomExecutors, RunningJob};
+pub use custom::{
+    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, RunningJob,
+};
 pub(crate) use custom::{CustomJobs, Tools};
 pub(crate) use docker::DockerExecutor;
 pub use docker::{DockerConfig, PullPolicy};

@@ -6,6 +6,8 @@ use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use cluster_api::without_credentials;
+
 use super::Label;
 
 /// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes below.
@@ -189,10 +191,13 @@ pub(crate) fn is_executable(path: &Path) -> bool {
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// Shows the command line as a shell would take it, more or less. The input and the environment are not shown.
+/// Shows the command line as a shell would take it, more or less. The input, the environment and the credentials of URLs are
+/// not shown.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.program)?;
-        self.args.iter().try_for_each(|arg| write!(f, " {arg:?}"))
+        self.args
+            .iter()
+            .try_for_each(|arg| write!(f, " {:?}", without_credentials(&arg.to_string_lossy())))
     }
 }

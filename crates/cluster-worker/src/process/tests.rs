@@ -137,6 +137,12 @@ fn the_ways_to_fail() {
 }
 
 #[test]
+fn it_is_shown_without_credentials() {
+    let command = Command::new("ours", "curl", ["http://u:pw@h/x y"], environment());
+    assert_eq!(command.to_string(), r#""curl" "http://…@h/x y""#);
+}
+
+#[test]
 fn only_what_programs_need_is_passed_on() {
     let vars = [
         ("PATH", "/bin"),

@@ -37,6 +37,8 @@ pub(crate) struct Scheduler {
     /// Told of everything.
     changed: Notify,
     connection: RefCell<Option<oneshot::Sender<()>>>,
+    /// Whether it takes nothing of what it is sent.
+    pub(crate) stalls: watch::Sender<bool>,
 }
 
 impl Scheduler {
@@ -162,9 +164,18 @@ impl Uplink for Direct {
                 "connection closed".to_owned()
             };
             let registration = Registration::serve(Rc::clone(&self.0));
+            let scheduler = Rc::clone(&self.0);
+            let flushed = async move {
+                let mut stalls = scheduler.stalls.subscribe();
+                if *stalls.borrow() {
+                    scheduler.note("stalling");
+                }
+                drop(stalls.wait_for(|stalls| !*stalls).await);
+            };
             Ok(Connection {
                 registration,
                 lost: lost.boxed_local(),
+                flushed: flushed.boxed_local(),
             })
         }
         .boxed_local()

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use cluster_api::without_credentials;
+
 use super::settings::{Configuration, Level, Setting, Settings, Source};
 use super::value::Value;
 
@@ -130,20 +132,4 @@ fn text(word: &str) -> String {
     }
     text.push('"');
     text
-}
-
-/// Returns a text without the user and password of a URL in it, and without the secret of a sturdy ref.
-fn without_credentials(word: &str) -> String {
-    if let Some(begin) = word.find("capnp://") {
-        return format!("{}capnp://…", word.get(..begin).unwrap_or_default());
-    }
-    let Some((before, rest)) = word.split_once("://") else {
-        return word.to_owned();
-    };
-    let end = rest.find('/').unwrap_or(rest.len());
-    let (host, path) = rest.split_at(end);
-    match host.rsplit_once('@') {
-        Some((_, host)) => format!("{before}://…@{host}{path}"),
-        None => word.to_owned(),
-    }
 }

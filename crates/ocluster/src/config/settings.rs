@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
+use cluster_worker::CUSTOM_PREFIX;
 
 use super::file::{self, DIRECTORY, File, Place};
 use super::options::{self, FILE_OPTION, OptionKind, PREFIX, PRINT_OPTION};
@@ -426,10 +427,12 @@ fn configuration(
 }
 
 /// Mentions variables that look like misspelt ones of ours. Others with our prefix are not ours to complain about:
-/// Kubernetes makes some for a service called `ocluster`.
+/// Kubernetes makes some for a service called `ocluster`, and a worker makes some for a custom job, which may run us.
 fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
-    let ours: Vec<&str> = ours.filter(|name| name.starts_with(PREFIX)).collect();
+    let ours: Vec<&str> = ours
+        .filter(|name| name.starts_with(PREFIX) && !name.starts_with(CUSTOM_PREFIX))
+        .collect();
     let known = options::ConfigOption::all_of(program);
     let is_known = |name: &str, options: &[options::ConfigOption]| {
         options.iter().any(|option| option.env == name)

@@ -110,3 +110,38 @@ fn a_worker_that_loses_its_scheduler_while_it_drains_does_not_come_back() {
         assert_eq!(registered.count(), 1, "{events:?}");
     });
 }
+
+#[test]
+fn what_was_said_is_sent_before_the_connection_is_closed() {
+    local_with_paused_time(async {
+        let mut cluster = Cluster::new();
+        cluster.scheduler.asked().await;
+        cluster.scheduler.stalls.send_replace(true);
+        let told = Instant::now();
+        cluster.tell(MINUTE);
+        let scheduler = Rc::clone(&cluster.scheduler);
+        let slow = async {
+            scheduler.event("stalling").await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            scheduler.stalls.send_replace(false);
+        };
+        let ended = async {
+            cluster.end(MINUTE).await;
+            told.elapsed()
+        };
+        let ((), time) = tokio::join!(slow, ended);
+        assert_eq!(time.as_secs(), 5);
+    });
+}
+
+#[test]
+fn a_scheduler_that_takes_nothing_does_not_keep_the_worker() {
+    local_with_paused_time(async {
+        let cluster = Cluster::new();
+        cluster.scheduler.asked().await;
+        cluster.scheduler.stalls.send_replace(true);
+        let told = Instant::now();
+        cluster.end(MINUTE).await;
+        assert_eq!(told.elapsed().as_secs(), 15);
+    });
+}

@@ -18,6 +18,11 @@ use super::{CustomError, CustomExecutor, RunningJob, check_kind};
 use crate::outcome::JobError;
 use crate::process::{Command, Environment, is_executable};
 
+/// How the names of all variables begin that a program of a custom job gets and others do not.
+///
+/// No option has a variable with such a name, or a program that submits a job itself would hand its own on by accident.
+pub const CUSTOM_PREFIX: &str = "OCLUSTER_CUSTOM_";
+
 /// The largest result of a job, in bytes: it is for an id or a few lines, and the scheduler passes it on as one message.
 const MAX_RESULT: u64 = 64 << 10;
 
@@ -95,21 +100,22 @@ impl CustomExecutor for Program {
         let tools = job.tools;
         let result = ResultFile::new(&tools.tmp)?;
         let secrets = tools.secrets.place(&job.description.secrets)?;
+        let named = |name: &str| format!("{CUSTOM_PREFIX}{name}");
         let mut environment = tools
             .environment
             .clone()
-            .with("OCLUSTER_KIND", job.kind)
-            .with("OCLUSTER_CACHE_HINT", &job.description.cache_hint)
-            .with("OCLUSTER_COMMITS", job.description.commits.join(" "))
-            .with("OCLUSTER_RESULT", result.path());
+            .with(&named("KIND"), job.kind)
+            .with(&named("CACHE_HINT"), &job.description.cache_hint)
+            .with(&named("COMMITS"), job.description.commits.join(" "))
+            .with(&named("RESULT"), result.path());
         if let Some(secrets) = &secrets {
-            environment = environment.with("OCLUSTER_SECRETS", secrets.path());
+            environment = environment.with(&named("SECRETS"), secrets.path());
         }
         let (form, payload) = match job.payload.to_data() {
             Some(bytes) => ("bytes", bytes),
             None => ("message", job.payload.to_message()),
         };
-        let environment = environment.with("OCLUSTER_PAYLOAD", form);
+        let environment = environment.with(&named("PAYLOAD"), form);
         let command = Command::new(self.kind.clone(), &self.program, &self.args, environment);
         let command = command.in_dir(job.source).reading(payload);
         job.run(&command).await?;

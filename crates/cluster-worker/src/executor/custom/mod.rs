@@ -22,7 +22,7 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes, printable};
 
-pub use command::CustomCommand;
+pub use command::{CUSTOM_PREFIX, CustomCommand};
 pub use running::RunningJob;
 use secrets::SecretsHome;
 

@@ -95,7 +95,7 @@ fn check(script: &str, job: &Description, expected: Expect) {
 #[test]
 fn a_program_reads_the_payload_and_works_in_the_source() {
     check(
-        "cat; echo; pwd; echo problem >&2; echo $OCLUSTER_KIND, $OCLUSTER_PAYLOAD, $OCLUSTER_CACHE_HINT, $OCLUSTER_COMMITS.",
+        "cat; echo; pwd; echo problem >&2; echo $OCLUSTER_CUSTOM_KIND, $OCLUSTER_CUSTOM_PAYLOAD, $OCLUSTER_CUSTOM_CACHE_HINT, $OCLUSTER_CUSTOM_COMMITS.",
         &Description {
             cache_hint: "a hint".into(),
             commits: vec!["c1".into(), "c2".into()],
@@ -116,7 +116,7 @@ fn a_payload_of_another_type_is_a_message() {
     // A struct of one data word.
     let payload = [[0, 0, 0, 0, 1, 0, 0, 0], [42; 8]].concat();
     check(
-        "od -An -tx1; echo $OCLUSTER_PAYLOAD",
+        "od -An -tx1; echo $OCLUSTER_CUSTOM_PAYLOAD",
         &job(CustomPayload::from_bytes(&payload).unwrap()),
         expect![[r#"
              00 00 00 00 02 00 00 00 00 00 00 00 01 00 00 00
@@ -126,7 +126,7 @@ fn a_payload_of_another_type_is_a_message() {
         "#]],
     );
     check(
-        "wc -c; echo $OCLUSTER_PAYLOAD",
+        "wc -c; echo $OCLUSTER_CUSTOM_PAYLOAD",
         &job(CustomPayload::default()),
         expect![[r#"
             0
@@ -141,31 +141,31 @@ fn a_result_is_what_it_leaves_in_a_file() {
     let job = text("");
     let left = |script: &str, expected: Expect| check(script, &job, expected);
     left(
-        "echo v1 > $OCLUSTER_RESULT; echo v2 >> $OCLUSTER_RESULT",
+        "echo v1 > $OCLUSTER_CUSTOM_RESULT; echo v2 >> $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
             result "v1\nv2"
         "#]],
     );
     left(
-        "ln -s /etc/passwd $OCLUSTER_RESULT",
+        "ln -s /etc/passwd $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
             error: cannot take the result of try: Too many levels of symbolic links (os error 40)
         "#]],
     );
     left(
-        "mkfifo $OCLUSTER_RESULT",
+        "mkfifo $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
             error: cannot take the result of try: it is not a regular file
         "#]],
     );
     left(
-        "head -c 65537 /dev/zero > $OCLUSTER_RESULT",
+        "head -c 65537 /dev/zero > $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
             error: cannot take the result of try: it has more than 65536 bytes
         "#]],
     );
     left(
-        r"printf '\377' > $OCLUSTER_RESULT",
+        r"printf '\377' > $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
             error: cannot take the result of try: it is not UTF-8
         "#]],
@@ -177,7 +177,7 @@ fn how_a_program_fails_is_said() {
     let job = text("");
     let said = |script: &str, expected: Expect| check(script, &job, expected);
     said(
-        "echo v1 > $OCLUSTER_RESULT; echo no; exit 3",
+        "echo v1 > $OCLUSTER_CUSTOM_RESULT; echo no; exit 3",
         expect![[r#"
             no
             error: try failed with exit-code 3
@@ -232,8 +232,8 @@ fn secrets_are_files_in_memory_while_it_runs() {
         ..text("")
     };
     local(async {
-        let script = "cd $OCLUSTER_SECRETS; stat -f -c %T .; ls; cat token >&2; echo; \
-                      echo $OCLUSTER_SECRETS > $OCLUSTER_RESULT; env | grep -c s3cret";
+        let script = "cd $OCLUSTER_CUSTOM_SECRETS; stat -f -c %T .; ls; cat token >&2; echo; \
+                      echo $OCLUSTER_CUSTOM_SECRETS > $OCLUSTER_CUSTOM_RESULT; env | grep -c s3cret";
         let bench = Bench::script(&format!("{script}; true"));
         let dir = bench.run(&job).await.unwrap();
         expect![[r#"
@@ -258,7 +258,7 @@ fn secrets_are_files_in_memory_while_it_runs() {
         "#]],
     );
     check(
-        "echo ${OCLUSTER_SECRETS-none}",
+        "echo ${OCLUSTER_CUSTOM_SECRETS-none}",
         &text(""),
         expect![[r#"
             none
