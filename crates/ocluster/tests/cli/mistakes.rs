@@ -210,7 +210,7 @@ fn in_the_schedulers_options() {
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a
             2> ocluster-scheduler: option '--secrets-dir': no './capnp-secrets' directory
-            2> Hint: make it with: mkdir ./capnp-secrets
+            2> Hint: make it with: mkdir -m 700 ./capnp-secrets
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
