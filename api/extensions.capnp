@@ -204,7 +204,7 @@ interface ExtendedTicket extends(Cluster.Ticket, TicketStatus) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails) {}
-# A pool's administration as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+# A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.

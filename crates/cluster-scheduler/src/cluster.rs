@@ -29,7 +29,7 @@ pub(crate) struct Cluster {
     public: Address,
     update_timeout: Duration,
     /// Whether the scheduler is about to end, and takes no more jobs.
-    closing: Cell<bool>,
+    is_ending: Cell<bool>,
 }
 
 /// Why a client could not be added.
@@ -87,7 +87,7 @@ impl Cluster {
             auth,
             public,
             update_timeout,
-            closing: Cell::new(false),
+            is_ending: Cell::new(false),
         })
     }
 
@@ -193,14 +193,14 @@ impl Cluster {
         }
     }
 
-    /// Takes no more jobs from here on.
-    pub(crate) fn stop_accepting(&self) {
-        self.closing.set(true);
+    /// The scheduler is to end.
+    pub(crate) fn begin_ending(&self) {
+        self.is_ending.set(true);
     }
 
-    /// Tells whether jobs are still taken.
-    pub(crate) fn is_accepting(&self) -> bool {
-        !self.closing.get()
+    /// Tells whether the scheduler is about to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.get()
     }
 
     /// Returns how writing to the database goes.

@@ -1,11 +1,9 @@
-//! How a scheduler ends: it refuses what is queued, and gives what is running some time.
+//! How a scheduler ends: it gives nothing to workers any more, and what is running some time.
 //!
-//! Queued jobs are lost with the scheduler whatever it does, so they are told at once, while somebody can still tell them.
-//! Those that run need it too, as their logs and results pass through it.
+//! Logs and results pass through it. What is queued is lost with it; closing the connections tells clients so.
 
 use std::time::Duration;
 
-use cluster_api::RpcError;
 use futures::future::{FutureExt as _, select_all};
 use tokio::time::Instant;
 
@@ -17,21 +15,17 @@ const REMINDER: Duration = Duration::from_secs(30);
 /// How long connections are kept after the last word, for it to be sent.
 const FAREWELL: Duration = Duration::from_millis(200);
 
-/// Returns what clients are told whose jobs will not be done. It is no failure of theirs: they may try again.
-pub(crate) fn shutting_down() -> RpcError {
-    RpcError::overloaded("the scheduler is shutting down; submit the job again")
-}
-
-/// Refuses all jobs but those that run, and waits for these.
+/// Holds back what is queued, and waits for what is running.
 pub(crate) async fn drain(cluster: &Cluster, within: Duration) {
-    cluster.stop_accepting();
+    cluster.begin_ending();
     let deadline = Instant::now() + within;
-    let mut refused = 0;
-    for pool in cluster.pools().values() {
-        refused += pool.refuse_queued(&shutting_down()).await;
-    }
-    if refused > 0 {
-        tracing::info!(target: "scheduler", "Refused {refused} queued jobs");
+    let queued = cluster
+        .pools()
+        .values()
+        .map(|pool| pool.hold_queued())
+        .sum();
+    if queued > 0 {
+        tracing::info!(target: "scheduler", "{} queued: lost, as this scheduler ends", jobs(queued));
     }
     tokio::select! {
         biased;

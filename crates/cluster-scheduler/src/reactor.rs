@@ -59,6 +59,8 @@ pub(crate) struct Reactor {
     wake: Notify,
     /// Told whenever a worker comes, goes, or runs more or fewer jobs.
     workers_changed: watch::Sender<()>,
+    /// Whether nothing is given to workers any more.
+    is_holding: Cell<bool>,
 }
 
 struct State {
@@ -149,6 +151,7 @@ impl Reactor {
             deadline: Cell::new(None),
             wake: Notify::new(),
             workers_changed: watch::Sender::new(()),
+            is_holding: Cell::new(false),
         })
     }
 
@@ -227,14 +230,10 @@ impl Reactor {
 
     /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
     pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
-        self.cancel_with(ticket, RpcError::failed(reason))
-    }
-
-    fn cancel_with(&self, ticket: TicketId, error: RpcError) -> Cancelled {
         let (cancel, _) = self.tell(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
-                self.break_promise(ticket, error);
+                self.break_promise(ticket, RpcError::failed(reason));
                 Cancelled::Queued
             }
             pool::Cancel::NotQueued => Cancelled::NotQueued,
@@ -255,7 +254,7 @@ impl Reactor {
     /// Goes through the queue in pieces, so the client must be unable to submit by now.
     pub(crate) async fn remove_client(&self, client: &ClientId) {
         let mut last = None;
-        while let Some((theirs, seen)) = self.next_tickets_of(|other| other == client, last) {
+        while let Some((theirs, seen)) = self.next_tickets_of(client, last) {
             for ticket in theirs {
                 let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
             }
@@ -268,30 +267,41 @@ impl Reactor {
         }
     }
 
-    /// The scheduler is to end: queued jobs will not be done. Returns how many there were.
+    /// The scheduler is to end: nothing is given to a worker any more. Returns how many jobs are queued.
     ///
-    /// Goes through the queue in pieces, so nobody may be able to submit by now.
-    pub(crate) async fn refuse_queued(&self, error: &RpcError) -> usize {
-        let (mut last, mut refused) = (None, 0);
-        while let Some((tickets, seen)) = self.next_tickets_of(|_| true, last) {
-            for ticket in tickets {
-                match self.cancel_with(ticket, error.clone()) {
-                    Cancelled::Queued => refused += 1,
-                    Cancelled::NotQueued => {}
+    /// Their clients are not told. An error, while their connections last, would be the end of their jobs; when a connection
+    /// closes, they know that it was nobody's fault, and those that submit again do. Calls for jobs wait until then, too: a
+    /// worker whose call fails gives up what it is running.
+    pub(crate) fn hold_queued(&self) -> usize {
+        self.is_holding.set(true);
+        let (queued, _) = self.tell(
+            |State {
+                 pool,
+                 pops,
+                 tickets,
+                 ..
+             },
+             _| {
+                for pop in pops.keys() {
+                    pool.cancel_pop(*pop);
                 }
-            }
-            last = Some(seen);
-            tokio::task::yield_now().await;
-        }
-        refused
+                tickets.count_queued()
+            },
+        );
+        queued
+    }
+
+    /// Tells whether nothing is given to workers any more.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.is_holding.get()
     }
 
     fn next_tickets_of(
         &self,
-        wanted: impl Fn(&ClientId) -> bool,
+        client: &ClientId,
         last: Option<TicketId>,
     ) -> Option<(Vec<TicketId>, TicketId)> {
-        self.state.borrow().tickets.next_of(wanted, last, PIECE)
+        self.state.borrow().tickets.next_of(client, last, PIECE)
     }
 
     pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
@@ -573,7 +583,7 @@ impl Reactor {
             // The pool delivers no ticket twice, and to no pop that was cancelled. Whichever half is
             // there is dropped, which tells who waits for it.
             (_pop, _assignment) => {
-                tracing::error!(target: "scheduler", "Ticket {ticket} could not be delivered");
+                tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "The job could not be given to its worker");
             }
         }
     }

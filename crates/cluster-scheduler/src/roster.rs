@@ -40,7 +40,7 @@ pub(crate) struct Pulse {
     /// Whether somebody waits for its next sign of life: a job, or a worker that wants its name.
     pub(crate) is_waited_for: bool,
     /// Whether it counts as not answering.
-    pub(crate) is_stuck: bool,
+    pub(crate) is_not_answering: bool,
     /// Has it asked at once.
     pub(crate) wanted: Rc<Notify>,
     /// Tells whoever waits.
@@ -56,7 +56,7 @@ pub(crate) enum Sign {
     #[default]
     Alive,
     /// It gave none for too long.
-    Stuck,
+    NotAnswering,
 }
 
 /// A task that is ended when this is dropped.

@@ -246,7 +246,8 @@ impl Scheduler {
         }
     }
 
-    /// Makes an end of the jobs: those that are queued are refused, as are new ones, and those that run have `within` to end.
+    /// Makes an end of the jobs: nothing that is queued, now or later, is given to a worker, and those that run have `within`
+    /// to end.
     ///
     /// Returns when none is running or the time is up. Serves nobody: [`Scheduler::run`] must be awaited meanwhile.
     pub async fn drain(&self, within: Duration) {

@@ -88,19 +88,24 @@ impl Tickets {
     /// `None` when there are no more.
     pub(crate) fn next_of(
         &self,
-        wanted: impl Fn(&ClientId) -> bool,
+        client: &ClientId,
         last: Option<TicketId>,
         most: usize,
     ) -> Option<(Vec<TicketId>, TicketId)> {
         let after = last.map_or(Bound::Unbounded, Bound::Excluded);
         let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
         let (last, _) = piece().last()?;
-        let theirs = piece().filter(|(_, queued)| wanted(&queued.request.client));
+        let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
         Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
     pub(crate) fn is_queued(&self, ticket: TicketId) -> bool {
         self.queued.contains_key(&ticket)
+    }
+
+    /// Returns how many jobs no worker has taken.
+    pub(crate) fn count_queued(&self) -> usize {
+        self.queued.len()
     }
 
     /// Returns how many jobs workers have that have not ended.

@@ -66,6 +66,10 @@ const ADMIN: &[ExitCode] = &[
     code("1", "it could not be done, or not for every worker"),
     USAGE,
     INTERNAL,
+    code(
+        "129, 130, 143",
+        "a signal (SIGHUP, SIGINT, SIGTERM) ended the waiting; it says what stays in force",
+    ),
 ];
 
 const OBUILDER: &[ExitCode] = &[

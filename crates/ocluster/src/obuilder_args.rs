@@ -38,12 +38,22 @@ pub struct OBuilderArgs {
     obuilder_healthcheck: Duration,
 }
 
+/// The longest time that can be asked for: a year, after which a clock can still be read.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// Parses a time in seconds.
 pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
     let seconds = value.parse().ok();
-    seconds
+    let time = seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{value:?} is not a number of seconds"))
+        .ok_or_else(|| format!("{value:?} is not a number of seconds"))?;
+    if time > LONGEST {
+        return Err(format!(
+            "{value} seconds are more than a year, which is {}",
+            LONGEST.as_secs()
+        ));
+    }
+    Ok(time)
 }
 
 impl OBuilderArgs {
@@ -67,5 +77,18 @@ impl OBuilderArgs {
                 healthcheck,
             },
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_one_that_a_clock_can_wait_for() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["1e19", "31536001", "-1", "nan", "inf", "soon"] {
+            assert!(seconds(bad).is_err(), "{bad}");
+        }
     }
 }

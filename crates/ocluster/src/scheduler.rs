@@ -67,8 +67,8 @@ pub struct Args {
     /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     update_timeout: u32,
-    /// How long running jobs may go on after SIGTERM, in seconds, before their connections are closed; no more are accepted
-    /// or given out meanwhile, and queued ones are refused at once
+    /// How long running jobs may go on after SIGTERM, in seconds, before all connections are closed; what is queued is not
+    /// given out meanwhile, and its clients see the connection close
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     shutdown_timeout: Duration,
     #[command(flatten)]
@@ -110,7 +110,7 @@ impl TryFrom<Args> for SchedulerConfig {
                 args.secrets_dir.display()
             ))
             .hint(format_args!(
-                "make it with: mkdir {}",
+                "make it with: mkdir -m 700 {}",
                 args.secrets_dir.display()
             )));
         }
@@ -188,7 +188,7 @@ async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
         Interrupt::Terminated if !patience.is_zero() => {
             tracing::info!(
                 target: "scheduler",
-                "{signal}: accepting no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
+                "{signal}: giving out no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
                 patience.as_secs_f64()
             );
             scheduler.drain(patience).await;

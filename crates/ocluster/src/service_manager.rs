@@ -5,6 +5,7 @@
 //! variable nothing happens. The library there is for this knows no abstract sockets, and waits while the other end is busy,
 //! which the one thread must not.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::future;
@@ -25,6 +26,8 @@ pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// How long we may be silent before we count as stalled; `None` for as long as we like.
     patience: Option<Duration>,
+    /// What it has not been told yet that it must know: it was too busy to hear it.
+    owed: Cell<Option<&'static str>>,
 }
 
 impl ServiceManager {
@@ -55,12 +58,14 @@ impl ServiceManager {
                 }
             }),
             patience: micros.map(Duration::from_micros),
+            owed: Cell::new(None),
         }
     }
 
     /// Tells that we do our work from now on.
     pub fn ready(&self, status: &str) {
-        self.tell(&["READY=1", &status_line(status)]);
+        self.owed.set(Some("READY=1"));
+        self.tell(&[&status_line(status)]);
     }
 
     /// Tells that we are ending, and need up to `limit` for it, whatever the unit's file says.
@@ -90,9 +95,12 @@ impl ServiceManager {
         let Some((socket, address)) = &self.socket else {
             return;
         };
+        let owed = self.owed.take();
+        let lines: Vec<&str> = owed.into_iter().chain(lines.iter().copied()).collect();
         let message = lines.join("\n");
-        // The next message says all of it again.
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
+            // The next message says the rest of it again.
+            self.owed.set(owed);
             tracing::warn!("Failed to tell the service manager {message:?}: {error}");
         }
     }
@@ -163,6 +171,19 @@ mod tests {
             "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=saving READY=1"
         );
         assert_eq!(heard.next(), None);
+    }
+
+    #[test]
+    fn that_we_are_ready_is_said_until_it_is_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("notify");
+        let manager = ServiceManager::at(Some(path.as_os_str()), None);
+        manager.ready("up");
+        let heard = Heard(UnixDatagram::bind(&path).unwrap());
+        manager.tell(&["WATCHDOG=1"]);
+        manager.tell(&["WATCHDOG=1"]);
+        assert_eq!(heard.next().unwrap(), "READY=1\nWATCHDOG=1");
+        assert_eq!(heard.next().unwrap(), "WATCHDOG=1");
     }
 
     #[test]

@@ -13,7 +13,9 @@ pub(super) fn page() -> String {
     let mut page = String::from(
         "# JSON\n\n\
          With `--output=json` a command prints this on standard output, and nothing else. The form only grows: fields may be added, and \
-         none is removed, renamed or given another meaning. Times are in UTC as RFC 3339 has them, lengths of time in seconds.\n",
+         none is removed, renamed or given another meaning. Times are in UTC as RFC 3339 has them, with a fraction of a second or without; \
+         lengths of time are in seconds, sizes in bytes, ids whole. U+FFFD stands for what is not UTF-8. [Exit codes](exit-codes.md) \
+         are the same as without JSON.\n",
     );
     for output in schemas() {
         section(&mut page, &output);

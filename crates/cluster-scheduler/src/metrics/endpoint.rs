@@ -78,7 +78,7 @@ impl Endpoint {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        if !self.cluster.is_accepting() {
+        if self.cluster.is_ending() {
             let why = "Error: the scheduler is shutting down\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }

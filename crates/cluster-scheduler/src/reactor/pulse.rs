@@ -53,7 +53,7 @@ impl State {
         let silent_since = pulse.silent_since.take();
         pulse.is_waited_for = false;
         pulse.signs.send_replace(Sign::Alive);
-        if std::mem::take(&mut pulse.is_stuck) {
+        if std::mem::take(&mut pulse.is_not_answering) {
             let seconds = silent_since.map_or(0.0, |since| now.secs_after(since));
             let name = registered.name.as_str();
             tracing::info!(target: "scheduler", "Worker {name:?} answers again, after {seconds:.0} s");
@@ -70,11 +70,11 @@ impl State {
             true => SHORT_PATIENCE,
             false => PATIENCE,
         };
-        if pulse.is_stuck || looks < patience {
+        if pulse.is_not_answering || looks < patience {
             return;
         }
-        pulse.is_stuck = true;
-        pulse.signs.send_replace(Sign::Stuck);
+        pulse.is_not_answering = true;
+        pulse.signs.send_replace(Sign::NotAnswering);
         let name = registered.name.as_str();
         let seconds = LOOK.as_secs() * u64::from(looks);
         tracing::warn!(
@@ -111,6 +111,26 @@ impl Reactor {
         if let Some(registered) = self.state.borrow_mut().workers.get_mut(id) {
             registered.pulse.is_waited_for = true;
             registered.pulse.wanted.notify_one();
+        }
+    }
+
+    /// Waits until a worker has not answered for too long. Never returns if it leaves before.
+    pub(crate) async fn stops_answering(&self, id: WorkerId) {
+        let signs = self
+            .state
+            .borrow()
+            .workers
+            .get(id)
+            .map(|registered| registered.pulse.signs.subscribe());
+        let waited = match signs {
+            Some(mut signs) => signs
+                .wait_for(|sign| *sign == Sign::NotAnswering)
+                .await
+                .is_ok(),
+            None => false,
+        };
+        if !waited {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -56,7 +56,7 @@ impl Reactor {
         } else if peer.id().is_some() && peer.id() == newcomer.id() {
             // Only that very process has the key, which it makes when it starts; and it has given up its old connection.
             Holder::Goes("taken over by a new connection of the same process")
-        } else if pulse.is_stuck {
+        } else if pulse.is_not_answering {
             Holder::Goes("taken over by a new registration, as it did not answer")
         } else {
             Holder::IsAsked(pulse.signs.subscribe())

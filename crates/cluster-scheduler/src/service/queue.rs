@@ -22,6 +22,9 @@ impl QueueService {
 
 impl ServeQueue for QueueService {
     async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
+        if self.reactor.is_holding() {
+            return std::future::pending().await;
+        }
         let (pending, assigned) = PendingPop::new();
         let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
         let _taken_back = TakeBack {

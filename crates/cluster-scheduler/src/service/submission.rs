@@ -8,7 +8,6 @@ use vat::ServiceId;
 
 use super::ticket::TicketService;
 use crate::cluster::Cluster;
-use crate::ending::shutting_down;
 use crate::tickets::Request;
 
 pub(crate) struct SubmissionService {
@@ -70,9 +69,6 @@ impl ServeSubmission for SubmissionService {
     ) -> Result<Ticket, RpcError> {
         if self.is_revoked() {
             return Ok(Ticket::broken(RpcError::failed("Access has been revoked")));
-        }
-        if !self.cluster.is_accepting() {
-            return Ok(Ticket::broken(shutting_down()));
         }
         let Some(reactor) = self.cluster.pool(&pool) else {
             let names: Vec<_> = self

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster_api::{Progress, RpcError, RpcErrorKind};
+use cluster_api::{Progress, RpcError, RpcErrorKind, Worker};
 use pool::{Disconnected, InactiveReason, WorkerId, WorkerName};
 
 use super::drain::{report, wait_until_idle};
@@ -18,6 +18,28 @@ pub(super) async fn update(
 ) -> Result<(), RpcError> {
     let (id, handle) = reactor.connected(worker).ok_or_else(unknown_worker)?;
     let _active_again = ShuttingDown::start(reactor, id)?;
+    tokio::select! {
+        restarting = restart(reactor, worker, id, handle, progress) => restarting?,
+        () = reactor.stops_answering(id) => {
+            let name = worker.as_str();
+            return Err(RpcError::failed(format!("worker {name:?} does not answer")));
+        }
+    }
+    tracing::info!(target: "scheduler", "Waiting for {:?} to reconnect after update", worker.as_str());
+    tokio::time::timeout(limit, wait_for_return(reactor, worker, id))
+        .await
+        .map_err(|_| RpcError::failed("Timeout waiting for worker to reconnect!"))
+}
+
+/// Has a worker restart, once it runs no job. Returns when it has gone.
+async fn restart(
+    reactor: &Reactor,
+    worker: &WorkerName,
+    id: WorkerId,
+    handle: Worker,
+    progress: Option<&Progress>,
+) -> Result<(), RpcError> {
+    let name = worker.as_str();
     wait_until_idle(reactor, worker, id, |running| async move {
         if running > 0 {
             report(progress, format!("Running jobs: {running}")).await;
@@ -25,28 +47,19 @@ pub(super) async fn update(
     })
     .await;
     if reactor.connected(worker).is_none_or(|(now, _)| now != id) {
-        let name = worker.as_str();
         return Err(RpcError::failed(format!(
             "worker {name:?} disconnected before it was updated"
         )));
     }
     report(progress, "Restarting".to_owned()).await;
-    tracing::info!(target: "scheduler", "Restarting {:?}", worker.as_str());
+    tracing::info!(target: "scheduler", "Restarting {name:?}");
     match handle.self_update().await {
-        Err(error) if error.kind == RpcErrorKind::Disconnected => {}
-        Err(error) => return Err(error),
-        Ok(()) => {
-            return Err(RpcError::failed(format!(
-                "worker {:?} answered the request to update itself, but has not restarted",
-                worker.as_str()
-            )));
-        }
+        Err(error) if error.kind == RpcErrorKind::Disconnected => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => Err(RpcError::failed(format!(
+            "worker {name:?} answered the request to update itself, but has not restarted"
+        ))),
     }
-    drop(handle);
-    tracing::info!(target: "scheduler", "Waiting for {:?} to reconnect after update", worker.as_str());
-    tokio::time::timeout(limit, wait_for_return(reactor, worker, id))
-        .await
-        .map_err(|_| RpcError::failed("Timeout waiting for worker to reconnect!"))
 }
 
 /// Waits until a worker is registered anew.

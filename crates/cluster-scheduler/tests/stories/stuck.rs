@@ -43,6 +43,33 @@ async fn silence(pool: &PoolAdmin, worker: &str) -> (Duration, bool) {
 }
 
 #[test]
+fn an_update_does_not_wait_for_a_frozen_worker() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let (client, _connected) = site.client("alice").await;
+        let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
+        let _ticket = submit(&client, "first", "").await;
+        builder.starts("first").await;
+
+        let update = tokio::task::spawn_local(pool.update("w1", None).into_future());
+        site.shows("(inactive: shutting down)").await;
+        w1.freeze();
+        site.expect_warning(
+            "Worker \"w1\" has not answered for 30 s: it gets no jobs until it does",
+        );
+        seconds_pass(NOTICED).await;
+        let error = update.await.unwrap().unwrap_err();
+        assert_eq!(error.reason, "worker \"w1\" does not answer");
+        site.shows("w1 (0): (inactive: not answering) (1 running)")
+            .await;
+        w1.thaw();
+        builder.end("first", Outcome::Ok);
+    });
+}
+
+#[test]
 fn what_waits_for_a_frozen_worker_is_done_by_others() {
     story(async {
         let site = Site::start().await;

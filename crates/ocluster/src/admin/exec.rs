@@ -48,12 +48,20 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         pool,
         runs: ended.iter().map(Ended::run).collect(),
     })?;
-    let Some(failed) = ended.iter().find(|ended| !ended.status.success()) else {
+    let failed: Vec<&Ended> = ended
+        .iter()
+        .filter(|ended| !ended.status.success())
+        .collect();
+    let Some(first) = failed.first() else {
         return Ok(());
     };
-    let message = describe(failed.status);
+    let message = describe(first.status);
     match common.format() {
-        Format::Text => Err(CommandError::failed(message)),
+        Format::Text => {
+            let names: Vec<&str> = failed.iter().map(|ended| ended.worker.as_str()).collect();
+            let hint = format!("it failed for {}", names.join(", "));
+            Err(CommandError::failed(message).hint(hint))
+        }
         // The exit codes in the answer say it already.
         Format::Json => {
             complain(&format!("{message}\n"));

@@ -1,13 +1,14 @@
 //! `pause` and `unpause`, which stick, and the readme's `pause-worker` and `unpause-worker`, which last until the
 //! worker reconnects.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 use cluster_api::{PoolAdmin, RpcErrorKind, WorkerInfo};
 
 use super::service::failed;
 use super::workers::{Chosen, Target, filled};
-use super::{Common, drain};
+use super::{Common, drain, state};
 use crate::error::CommandError;
 use crate::json::admin::Paused;
 use crate::output::Format;
@@ -98,6 +99,19 @@ impl Change {
                 .filter(|worker| worker.connected)
                 .collect(),
         }
+    }
+
+    /// Returns those of `known` that need not be told.
+    async fn done(
+        self,
+        pool: &PoolAdmin,
+        known: &[WorkerInfo],
+    ) -> Result<BTreeSet<String>, CommandError> {
+        if let Self::Pause { .. } = self {
+            return state::paused_for_good(pool, known).await;
+        }
+        let done = known.iter().filter(|worker| worker.active != self.pauses());
+        Ok(done.map(|worker| worker.name.clone()).collect())
     }
 
     async fn apply(self, pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
@@ -201,9 +215,10 @@ async fn told(
     match target.chosen(all).await? {
         Chosen::Named(worker) => paused.workers.push(worker),
         Chosen::All(known) => {
-            for worker in change.affects(known) {
-                let done = worker.active != change.pauses();
-                let list = if done {
+            let known = change.affects(known);
+            let done = change.done(&target.pool, &known).await?;
+            for worker in known {
+                let list = if done.contains(&worker.name) {
                     &mut paused.already
                 } else {
                     &mut paused.workers

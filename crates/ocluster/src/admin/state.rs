@@ -1,5 +1,7 @@
 //! What is known of a pool: everything that our scheduler tells, or the little that any scheduler does.
 
+use std::collections::BTreeSet;
+
 use cluster_api::{
     ConnectedWorker, InactiveReason, PoolAdmin, PoolDetails, Presence, RpcErrorKind, RunningJob,
     WorkerDetails, WorkerInfo,
@@ -23,6 +25,24 @@ pub(super) async fn pool(
             let workers = pool.workers().await;
             let workers = workers.map_err(failed("PoolAdmin.workers"))?;
             Ok((workers.into_iter().map(in_short).collect(), None))
+        }
+        Err(error) => Err(failed("PoolDetails.details")(error)),
+    }
+}
+
+/// Returns those of the `known` workers that are paused also after they reconnect. Upstream's scheduler has no other pause.
+pub(super) async fn paused_for_good(
+    pool: &PoolAdmin,
+    known: &[WorkerInfo],
+) -> Result<BTreeSet<String>, CommandError> {
+    match pool.details().await {
+        Ok(details) => {
+            let paused = details.workers.into_iter().filter(|worker| worker.paused);
+            Ok(paused.map(|worker| worker.name).collect())
+        }
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+            let paused = known.iter().filter(|worker| !worker.active);
+            Ok(paused.map(|worker| worker.name.clone()).collect())
         }
         Err(error) => Err(failed("PoolDetails.details")(error)),
     }

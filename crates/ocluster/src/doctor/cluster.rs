@@ -10,7 +10,7 @@ use cluster_api::{
 
 use super::cap_files::{dial, judge_connection, judge_file};
 use super::check::Check;
-use crate::human::duration;
+use crate::human::{counted, duration};
 
 /// How long the scheduler may take for one answer. It has them in memory.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -118,26 +118,27 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
         .iter()
         .filter(|worker| worker.inactive.is_empty())
         .count();
-    let running: usize = connected.iter().map(|worker| worker.running.len()).sum();
-    let capacity: u32 = connected.iter().map(|worker| worker.capacity).sum();
     let queued = connected.iter().map(|worker| worker.queued).sum::<u32>() + backlog;
     let name = format!("pool {}", todo.pool);
-    let found = format!(
-        "{active} of {} workers take jobs, {running} jobs run of {capacity}, {queued} wait",
-        workers.len()
-    );
+    let (found, start) = if connected.is_empty() {
+        (
+            format!("no worker is connected, {queued} wait"),
+            "start a worker",
+        )
+    } else {
+        (
+            format!(
+                "{active} of {} workers take jobs; {}, {queued} wait",
+                workers.len(),
+                busy(&connected)
+            ),
+            "start a worker, or unpause one that is connected",
+        )
+    };
     let pool = if queued > 0 && active == 0 {
-        Check::problem(
-            name,
-            format!("{found}, and nobody takes them"),
-            "start a worker, or unpause one that is connected",
-        )
+        Check::problem(name, format!("{found}, and nobody takes them"), start)
     } else if active == 0 {
-        Check::warning(
-            name,
-            found,
-            "start a worker, or unpause one that is connected",
-        )
+        Check::warning(name, found, start)
     } else if *oldest_wait > LONG_WAIT {
         Check::warning(
             name,
@@ -155,6 +156,28 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
         checks.extend(judge_worker(todo, worker));
     }
     checks
+}
+
+/// Returns how much of their capacity the workers use. The jobs of one that told none are counted apart.
+fn busy(connected: &[&ConnectedWorker]) -> String {
+    let (told, silent): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
+        connected.iter().partition(|worker| worker.capacity > 0);
+    let running = |workers: &[&ConnectedWorker]| -> usize {
+        workers.iter().map(|worker| worker.running.len()).sum()
+    };
+    let capacity: u32 = told.iter().map(|worker| worker.capacity).sum();
+    let slots = format!("{} of {capacity} slots are busy", running(&told));
+    let apart = format!(
+        "{} run on workers that tell no capacity",
+        counted(running(&silent), "job")
+    );
+    if silent.is_empty() {
+        slots
+    } else if told.is_empty() {
+        apart
+    } else {
+        format!("{slots}, {apart}")
+    }
 }
 
 fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
@@ -227,7 +250,7 @@ fn judge_reason(
             ),
         )),
         InactiveReason::WorkerPause => warning(
-            "has paused itself: no room left, or OBuilder's health check failed",
+            "has paused itself: no room left, OBuilder's health check failed, or it was told to end",
             format!(
                 "see its log; on that machine: ocluster doctor (it connects from {})",
                 connected.address
@@ -377,7 +400,7 @@ mod tests {
             worker("updating", because(InactiveReason::ShuttingDown)),
         ];
         expect![[r#"
-            warning  pool linux                2 of 9 workers take jobs, 2 jobs run of 28, 3 wait, the oldest for 2h00m
+            warning  pool linux                2 of 9 workers take jobs; 2 of 28 slots are busy, 3 wait, the oldest for 2h00m
                      -> add workers, or see who submits so much: ocluster-admin show admin.cap linux
             warning  worker busy of linux      has run a job of alice for 9h00m
                      -> if it is stuck, let its client cancel it, or restart the worker
@@ -385,7 +408,7 @@ mod tests {
                      -> see its log for why it reconnects: the network, or a supervisor that restarts it
             problem  worker frozen of linux    keeps its connection, and has not answered for 1m15s
                      -> look at the machine at 10.0.0.7:41414: is it stopped, swapping, or out of disk?
-            warning  worker full of linux      has paused itself: no room left, or OBuilder's health check failed
+            warning  worker full of linux      has paused itself: no room left, OBuilder's health check failed, or it was told to end
                      -> see its log; on that machine: ocluster doctor (it connects from 10.0.0.7:41414)
             warning  worker gone of linux      left 2d02h ago
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux gone
@@ -408,25 +431,66 @@ mod tests {
             judged(fine(), 7, Duration::from_secs(30)),
             judged(Vec::new(), 0, Duration::ZERO),
             judged(Vec::new(), 7, Duration::from_secs(30)),
+            judged(vec![worker("w1", Presence::NeverSeen)], 7, Duration::ZERO),
         ];
         expect![[r#"
-            ok       pool linux  1 of 1 workers take jobs, 0 jobs run of 4, 0 wait
+            ok       pool linux  1 of 1 workers take jobs; 0 of 4 slots are busy, 0 wait
 
             Everything looks fine.
 
-            ok       pool linux  1 of 1 workers take jobs, 0 jobs run of 4, 7 wait
+            ok       pool linux  1 of 1 workers take jobs; 0 of 4 slots are busy, 7 wait
 
             Everything looks fine.
 
-            warning  pool linux  0 of 0 workers take jobs, 0 jobs run of 0, 0 wait
-                     -> start a worker, or unpause one that is connected
+            warning  pool linux  no worker is connected, 0 wait
+                     -> start a worker
 
             0 problems, 1 warning.
 
-            problem  pool linux  0 of 0 workers take jobs, 0 jobs run of 0, 7 wait, and nobody takes them
-                     -> start a worker, or unpause one that is connected
+            problem  pool linux  no worker is connected, 7 wait, and nobody takes them
+                     -> start a worker
 
             1 problem, 0 warnings.
+
+            problem  pool linux          no worker is connected, 7 wait, and nobody takes them
+                     -> start a worker
+            warning  worker w1 of linux  not seen since the scheduler started
+                     -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux w1
+
+            1 problem, 1 warning.
+        "#]].assert_eq(&texts.join("\n"));
+    }
+
+    #[test]
+    fn jobs_of_workers_that_tell_no_capacity_are_in_no_slot() {
+        let job = || RunningJob {
+            ticket: 1,
+            client: "alice".to_owned(),
+            cache_hint: String::new(),
+            urgent: false,
+            running_for: Duration::ZERO,
+        };
+        let with = |capacity, running| {
+            Presence::Connected(ConnectedWorker {
+                capacity,
+                running,
+                ..connected()
+            })
+        };
+        let new = || worker("new", with(4, vec![job()]));
+        let old = || worker("old", with(0, vec![job(), job()]));
+        let texts = [
+            judged(vec![new(), old()], 0, Duration::ZERO),
+            judged(vec![old()], 0, Duration::ZERO),
+        ];
+        expect![[r#"
+            ok       pool linux  2 of 2 workers take jobs; 1 of 4 slots are busy, 2 jobs run on workers that tell no capacity, 0 wait
+
+            Everything looks fine.
+
+            ok       pool linux  1 of 1 workers take jobs; 2 jobs run on workers that tell no capacity, 0 wait
+
+            Everything looks fine.
         "#]].assert_eq(&texts.join("\n"));
     }
 

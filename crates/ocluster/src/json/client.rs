@@ -13,7 +13,8 @@ pub(super) fn schemas() -> Vec<Output> {
         .into()
 }
 
-/// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost: then it is an error.
+/// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost or a signal ended the client: then
+/// it is an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {

@@ -5,7 +5,8 @@ use serde::Serialize;
 
 use crate::error::{CommandError, Kind};
 
-/// The last line of a command that failed, unless an event before it said how. The exit code is the same as without JSON.
+/// The last line of a command that failed, unless an event before it said how; always, when a signal ended it. The exit code
+/// is the same as without JSON.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// What went wrong.

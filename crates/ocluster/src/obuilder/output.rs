@@ -8,7 +8,7 @@ use crate::output::Format;
 /// The option of every command that lists something.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct OutputArgs {
-    /// text, or json for programs (docs/obuilder-output.md says what is in it)
+    /// What to print: text for people, or json for programs
     #[arg(
         long,
         value_name = "FORMAT",

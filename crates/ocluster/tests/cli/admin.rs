@@ -207,22 +207,22 @@ fn all_workers_are_paused() {
         "pause",
         "linux-x86_64 --all",
         expect![[r#"
-        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
-        (worker "w1" is already done)
-        Updating w2…
-        Success.
-    "#]],
+            $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
+            (worker "w1" is already done)
+            Updating w2…
+            Success.
+        "#]],
     );
     check(
         &cluster,
         "pause",
         "linux-x86_64 --all",
         expect![[r#"
-        $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
-        (worker "w1" is already done)
-        (worker "w2" is already done)
-        Nothing to do.
-    "#]],
+            $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 --all
+            (worker "w1" is already done)
+            (worker "w2" is already done)
+            Nothing to do.
+        "#]],
     );
     check(
         &cluster,
@@ -234,6 +234,21 @@ fn all_workers_are_paused() {
         Success.
     "#]],
     );
+}
+
+#[test]
+fn a_pause_for_all_outlasts_one_that_ends_when_a_worker_reconnects() {
+    let mut cluster = Cluster::start();
+    let w1 = cluster.worker("w1");
+    let _resting = cluster
+        .admin("pause-worker", &format!("{POOL} w1"))
+        .success();
+    let _paused = cluster.admin("pause", &format!("{POOL} --all")).success();
+    w1.signal(Signal::TERM);
+    assert_eq!(w1.wait().code(), 0);
+    cluster.scheduler.wait_for("Release worker \"w1\"");
+    let _w1 = cluster.worker("w1");
+    cluster.shows("w1 (0): (inactive: admin pause) (0 running)");
 }
 
 #[test]

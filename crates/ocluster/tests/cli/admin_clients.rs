@@ -135,10 +135,11 @@ fn exec_runs_a_command_for_each_worker() {
         "exec",
         "linux-x86_64 false",
         expect![[r#"
-        $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 false
-        2> Sub-process failed with exit code 1
-        [exit code 1]
-    "#]],
+            $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 false
+            2> Sub-process failed with exit code 1
+            2> Hint: it failed for w1, w2
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,

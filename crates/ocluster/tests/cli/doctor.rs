@@ -259,7 +259,7 @@ fn a_cluster_with_a_paused_worker_one_that_left_and_jobs_that_nobody_takes() {
     let worker = cluster.worker("w1");
     let (code, report) = doctor(&cluster.place, connect);
     assert_eq!(code, 0, "{report:#}");
-    expect!["ok: 1 of 1 workers take jobs, 0 jobs run of 1, 0 wait -> -"]
+    expect!["ok: 1 of 1 workers take jobs; 0 of 1 slots are busy, 0 wait -> -"]
         .assert_eq(&check(&report, "pool linux-x86_64"));
 
     let paused = cluster.admin("pause", &format!("{POOL} w1"));
@@ -268,7 +268,7 @@ fn a_cluster_with_a_paused_worker_one_that_left_and_jobs_that_nobody_takes() {
     let (code, report) = doctor_until(&cluster.place, connect, "pool linux-x86_64", "1 wait");
     expect!["warning: paused by an operator -> ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1"]
         .assert_eq(&check(&report, "worker w1 of linux-x86_64"));
-    expect!["problem: 0 of 1 workers take jobs, 0 jobs run of 1, 1 wait, and nobody takes them -> start a worker, or unpause one that is connected"].assert_eq(&check(&report, "pool linux-x86_64"));
+    expect!["problem: 0 of 1 workers take jobs; 0 of 1 slots are busy, 1 wait, and nobody takes them -> start a worker, or unpause one that is connected"].assert_eq(&check(&report, "pool linux-x86_64"));
     assert_eq!(code, 1);
 
     worker.signal(Signal::TERM);

@@ -98,6 +98,8 @@ impl Site {
 
     pub(crate) async fn stop(&mut self) {
         let (scheduler, serving) = self.running.take().expect("it is stopped already");
+        // As when it is told to end by a signal.
+        scheduler.drain(Duration::ZERO).await;
         scheduler.shutdown();
         serving.await.unwrap();
     }
