@@ -27,6 +27,13 @@ pub struct LogChunk {
 }
 
 impl Job {
+    /// Why a job has no result, as workers say it, if it was cancelled: here, a failure. Upstream's also say it of the jobs
+    /// that they stop because they end themselves.
+    pub const CANCELLED: &str = "Build cancelled";
+
+    /// Why it has none, as our workers say it, if they stop it because they end: here, a disconnection.
+    pub const WORKER_ENDS: &str = "the worker is shutting down";
+
     /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its
     /// clones are gone.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {

@@ -12,9 +12,6 @@ use crate::places::Place;
 /// How long a cancelled job has to end before it is left to the scheduler.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The result of a job that was cancelled, as all workers say it.
-const CANCELLED: &str = "Build cancelled";
-
 /// A submitted job.
 pub(crate) struct Attempt {
     ticket: Pipelined<Ticket>,
@@ -29,8 +26,8 @@ pub(crate) enum End {
     /// It is to be tried again, as it was not the job that failed.
     Lost {
         reason: String,
-        /// Whether a worker had the job.
-        taken: bool,
+        /// Whether a worker was lost with the job, so that it may be the job that took it down.
+        suspect: bool,
     },
 }
 
@@ -85,16 +82,22 @@ fn judge(result: Result<String, RpcError>, taken: &Result<(), RpcError>) -> End 
         Err(error) => error,
     };
     match error.kind {
+        // A worker that was told to end says so.
         RpcErrorKind::Disconnected => End::Lost {
+            suspect: taken.is_ok() && error.reason != Job::WORKER_ENDS,
             reason: error.reason,
-            taken: taken.is_ok(),
+        },
+        // No worker had it, and the scheduler would take it another time.
+        RpcErrorKind::Overloaded if taken.as_ref() == Err(&error) => End::Lost {
+            reason: error.reason,
+            suspect: false,
         },
         // A broken promise gives one error to all that is asked of it.
         _ if taken.as_ref() == Err(&error) => End::Over(Err(JobError::Refused(error.reason))),
         // We did not cancel it, and nobody else can: its worker was told to end.
-        RpcErrorKind::Failed if error.reason == CANCELLED => End::Lost {
+        RpcErrorKind::Failed if error.reason == Job::CANCELLED => End::Lost {
             reason: "the worker stopped the job, as it does when it is told to end".to_owned(),
-            taken: true,
+            suspect: false,
         },
         RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => {
             End::Over(Err(JobError::Failed(error.reason)))
@@ -110,7 +113,7 @@ mod tests {
         match judge(Err(result), &taken) {
             End::Over(Ok(output)) => output,
             End::Over(Err(error)) => error.to_string(),
-            End::Lost { reason, taken } => format!("lost (taken: {taken}): {reason}"),
+            End::Lost { reason, suspect } => format!("lost (suspect: {suspect}): {reason}"),
         }
     }
 
@@ -153,11 +156,11 @@ mod tests {
         let lost = RpcError::disconnected("worker \"w1\" disconnected");
         assert_eq!(
             judged(lost.clone(), Ok(())),
-            "lost (taken: true): worker \"w1\" disconnected"
+            "lost (suspect: true): worker \"w1\" disconnected"
         );
         assert_eq!(
             judged(lost.clone(), Err(lost)),
-            "lost (taken: false): worker \"w1\" disconnected"
+            "lost (suspect: false): worker \"w1\" disconnected"
         );
     }
 
@@ -165,7 +168,23 @@ mod tests {
     fn a_worker_that_ends_has_not_failed() {
         assert_eq!(
             judged(RpcError::failed("Build cancelled"), Ok(())),
-            "lost (taken: true): the worker stopped the job, as it does when it is told to end"
+            "lost (suspect: false): the worker stopped the job, as it does when it is told to end"
+        );
+        assert_eq!(
+            judged(
+                RpcError::disconnected("the worker is shutting down"),
+                Ok(())
+            ),
+            "lost (suspect: false): the worker is shutting down"
+        );
+    }
+
+    #[test]
+    fn a_scheduler_that_has_no_room_now_is_asked_again() {
+        let full = RpcError::overloaded("the scheduler is shutting down");
+        assert_eq!(
+            judged(full.clone(), Err(full)),
+            "lost (suspect: false): the scheduler is shutting down"
         );
     }
 }

@@ -158,12 +158,12 @@ impl Driver {
                 _ = &mut self.unwanted => return Err(JobError::Cancelled),
                 () = sleep(delay) => {}
             }
-            let (reason, taken) = match self.attempt(description).await? {
+            let (reason, suspect) = match self.attempt(description).await? {
                 End::Over(outcome) => return outcome,
-                End::Lost { reason, taken } => (reason, taken),
+                End::Lost { reason, suspect } => (reason, suspect),
             };
-            // While it waits, only the connection can be lost, which is not the job's doing however often it happens.
-            workers += u32::from(taken);
+            // What else gets lost is not the job's doing, however often it happens.
+            workers += u32::from(suspect);
             if workers >= self.shared.options.max_lost.max(1) {
                 return Err(JobError::Lost { workers, reason });
             }

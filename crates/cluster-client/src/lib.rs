@@ -28,7 +28,7 @@
 //! - **One connection** for everything, made again when it is lost.
 //! - **Not too many at once**: of each pool and urgency, [`Options::max_waiting`] jobs wait at the scheduler, and the
 //!   others here. The scheduler keeps the jobs that it knows in memory.
-//! - **Retries** what is not the job's fault: a lost worker, a restarted scheduler, a broken connection. A build that
+//! - **Retries** what is not the job's fault: a worker that is lost or told to end, a restarted scheduler, a broken connection. A build that
 //!   failed is never tried again. Such a job begins again from nothing, and [`LogEvent::Retrying`] says so in its log.
 //! - **Cancels on drop**: a [`Job`] that is dropped is taken out of the backlog, or stopped on its worker.
 //!

@@ -13,8 +13,8 @@ pub struct Options {
     /// How many jobs of one pool and urgency may wait at the scheduler at once; further ones wait here. A job waits
     /// until a worker has taken it: those that run do not count. At least 1. 200 by default, as in OCurrent's plugin.
     pub max_waiting: usize,
-    /// How many workers may be lost with a job before it is given up, in case it is the job that takes them down. At
-    /// least 1. 5 by default.
+    /// How many workers may be lost with a job before it is given up, in case it is the job that takes them down. One
+    /// that was told to end, and stops the job, is not lost. At least 1. 5 by default.
     pub max_lost: u32,
     /// How long a job waits for a scheduler that cannot be reached before it is given up. 10 minutes by default.
     pub patience: Duration,

@@ -231,9 +231,11 @@ impl Agent {
             for fitness in &mut self.runner.executors.fitness() {
                 fit(fitness).await;
             }
+            let load = self.running.load();
             tracing::info!(
-                "Requesting a new job... ({} running)",
-                self.running.in_use()
+                "Requesting a new job... ({} running{})",
+                load.jobs,
+                load.shown_use(capacity)
             );
             // It may be used before the answer says what it is.
             let job = Rc::new(ServedJob::new(JobLog::new(

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Instant;
 
-use cluster_api::{Action, Description, Dockerfile, LogChunk, RpcError, ServeJob};
+use cluster_api::{Action, Description, Dockerfile, Job, LogChunk, RpcError, ServeJob};
 use futures::future::FutureExt as _;
 use tokio::sync::watch;
 
@@ -82,9 +82,9 @@ impl ServeJob for ServedJob {
         match ended.ok().and_then(|outcome| outcome.clone()) {
             Some(Outcome::Succeeded(output)) => Ok(output),
             Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
-            Some(Outcome::Cancelled) => Err(RpcError::failed("Build cancelled")),
+            Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
             // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
-            Some(Outcome::Abandoned) => Err(RpcError::disconnected("the worker is shutting down")),
+            Some(Outcome::Abandoned) => Err(RpcError::disconnected(Job::WORKER_ENDS)),
             // The sender is ours, so the wait cannot end without an outcome.
             Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
         }

@@ -110,6 +110,15 @@ impl Load {
     fn has_room(&self, capacity: u32) -> bool {
         self.waiting == 0 && self.in_use < capacity
     }
+
+    /// Returns how much of the capacity is in use, to follow the number of jobs; empty where that says it.
+    pub(crate) fn shown_use(&self, capacity: u32) -> String {
+        if self.in_use == self.jobs {
+            String::new()
+        } else {
+            format!(", {} of {capacity} in use", self.in_use)
+        }
+    }
 }
 
 impl Slot {
@@ -154,5 +163,14 @@ impl Drop for Slot {
                 load.waiting -= 1;
             }
         });
+    }
+}
+
+/// Returns a number of jobs in words.
+pub(crate) fn jobs(count: u32) -> String {
+    if count == 1 {
+        "1 job".to_owned()
+    } else {
+        format!("{count} jobs")
     }
 }

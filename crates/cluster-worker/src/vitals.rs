@@ -5,7 +5,7 @@ use std::fmt;
 use tokio::sync::watch;
 
 use crate::config::Capacity;
-use crate::running::Load;
+use crate::running::{Load, jobs};
 
 /// How a worker is. Clones are about the same worker; the one in its config is kept up to date while it runs.
 #[derive(Clone, Debug, Default)]
@@ -42,11 +42,13 @@ impl Vitals {
     /// Returns it in a line, for a worker with this capacity.
     pub fn status(&self, capacity: Capacity) -> String {
         let link = *self.link.borrow();
-        format!(
-            "{link}, {} of {} jobs running",
-            self.load.borrow().in_use,
-            capacity.value()
-        )
+        let capacity = capacity.value().unsigned_abs();
+        let load = *self.load.borrow();
+        let running = match load.shown_use(capacity) {
+            same if same.is_empty() => format!("{} of {capacity} jobs running", load.jobs),
+            in_use => format!("{} running{in_use}", jobs(load.jobs)),
+        };
+        format!("{link}, {running}")
     }
 }
 
@@ -57,5 +59,27 @@ impl fmt::Display for Link {
             Self::Away => "waiting for the scheduler",
             Self::Registered => "connected",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_and_what_they_weigh_are_told_apart() {
+        let status = |jobs, waiting, in_use| {
+            let vitals = Vitals::default();
+            vitals.load.send_replace(Load {
+                jobs,
+                waiting,
+                in_use,
+            });
+            vitals.status("10".parse().unwrap())
+        };
+        assert_eq!(status(0, 0, 0), "starting, 0 of 10 jobs running");
+        assert_eq!(status(2, 0, 2), "starting, 2 of 10 jobs running");
+        assert_eq!(status(1, 0, 4), "starting, 1 job running, 4 of 10 in use");
+        assert_eq!(status(2, 1, 8), "starting, 2 jobs running, 8 of 10 in use");
     }
 }

@@ -37,7 +37,10 @@ const SCHEDULER: &[ExitCode] = &[
 ];
 
 const WORKER: &[ExitCode] = &[
-    code("0", "a signal ended it, and no job is running any more"),
+    code(
+        "0",
+        "a signal ended it, and no job is running any more that could be stopped",
+    ),
     code(
         "1",
         "it could not start; or it was updated, and is to be started again",

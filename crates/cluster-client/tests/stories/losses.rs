@@ -40,7 +40,13 @@ fn a_job_that_its_worker_stops_begins_again_on_another() {
         let site = Site::start().await;
         let (stopping, builds) = (Builds::new(), Builds::new());
         let first = site.worker("w1", 1, &stopping).await;
-        let cluster = site.cluster().await;
+        // Which is not the job's fault.
+        let cluster = site
+            .cluster_with(Options {
+                max_lost: 1,
+                ..Options::default()
+            })
+            .await;
         let job = cluster.submit("pool", &build("image"));
         stopping.starts("w1 image").await;
 

@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Agent, Exit};
 use crate::activity::Activity;
+use crate::running::jobs;
 
 /// How long jobs may take to stop when the worker is to end, and what they have said to be sent.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
@@ -147,13 +148,5 @@ impl Agent {
             tracing::warn!("the scheduler does not take all that is to be sent to it; leaving it");
         }
         tokio::time::sleep(FAREWELL).await;
-    }
-}
-
-fn jobs(count: u32) -> String {
-    if count == 1 {
-        "1 job".to_owned()
-    } else {
-        format!("{count} jobs")
     }
 }

@@ -122,7 +122,8 @@ fn the_page_is_a_file_that_says_the_same() {
 #[test]
 fn the_page_shows_no_credentials() {
     let place = Place::new();
-    let file = "additional-metrics = \"y:http://127.0.0.1:2/a,x:http://me:hunter2@127.0.0.1:1/metrics\"\n";
+    let file =
+        "additional-metrics = \"y:http://127.0.0.1:2/a,x:http://me:hunter2@127.0.0.1:1/metrics\"\n";
     let page = shown(&place, file, &[], "").success().stdout;
     assert!(!page.contains("hunter2"), "{page}");
     assert!(page.contains("x:http://…@127.0.0.1:1/metrics"), "{page}");
