@@ -2,15 +2,12 @@
 
 use std::fmt;
 
-use cluster_api::{RpcError, RpcErrorKind};
+use cluster_api::{Job, RpcError, RpcErrorKind};
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
 const JOB_SECONDS: &[f64] = &[
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 10_800.0, 43_200.0, 86_400.0,
 ];
-
-/// What workers of both kinds answer for a job that was cancelled. It is the only sign that they give.
-const CANCELLED: &str = "Build cancelled";
 
 /// How many of some durations were at most how long.
 #[derive(Clone, Debug)]
@@ -84,7 +81,7 @@ impl JobEnd {
         match outcome {
             Ok(_) => Self::Succeeded,
             Err(error) if error.kind == RpcErrorKind::Disconnected => Self::Lost,
-            Err(error) if error.reason == CANCELLED => Self::Cancelled,
+            Err(error) if error.reason == Job::CANCELLED => Self::Cancelled,
             Err(_) => Self::Failed,
         }
     }
