@@ -152,7 +152,7 @@ fn secrets_and_credentials_are_not_shown() {
                 },
             ),
             cache_hint: "example/project",
-            repository: "https://redacted@example.com/project.git",
+            repository: "https://…@example.com/project.git",
             commits: [
                 "6bd2c6a6b4d4b6a4c1c6a1e5e7c3d2b1a0f9e8d7",
             ],
