@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures::future::{FutureExt as _, select_all};
 use tokio::time::Instant;
+use vat::Connections;
 
 use crate::cluster::Cluster;
 
@@ -16,7 +17,7 @@ const REMINDER: Duration = Duration::from_secs(30);
 const FAREWELL: Duration = Duration::from_millis(200);
 
 /// Holds back what is queued, and waits for what is running.
-pub(crate) async fn drain(cluster: &Cluster, within: Duration) {
+pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: Duration) {
     cluster.begin_ending();
     let deadline = Instant::now() + within;
     let queued = cluster
@@ -27,13 +28,25 @@ pub(crate) async fn drain(cluster: &Cluster, within: Duration) {
     if queued > 0 {
         tracing::info!(target: "scheduler", "{} queued: lost, as this scheduler ends", jobs(queued));
     }
+    let ended = async {
+        until_idle(cluster, deadline).await;
+        tracing::info!(target: "scheduler", "No job is running any more");
+        // A result waits behind all of the log that its client has asked for.
+        connections.flushed().await;
+    };
     tokio::select! {
         biased;
-        () = until_idle(cluster, deadline) => tracing::info!(target: "scheduler", "No job is running any more"),
-        () = tokio::time::sleep_until(deadline) => tracing::warn!(
-            target: "scheduler",
-            "{} still running after {} s: ending without waiting for them", jobs(running(cluster)), within.as_secs_f64()
-        ),
+        () = ended => {}
+        () = tokio::time::sleep_until(deadline) => match running(cluster) {
+            0 => tracing::warn!(
+                target: "scheduler",
+                "Somebody has not taken all that was said after {} s: ending without waiting", within.as_secs_f64()
+            ),
+            running => tracing::warn!(
+                target: "scheduler",
+                "{} still running after {} s: ending without waiting for them", jobs(running), within.as_secs_f64()
+            ),
+        },
     }
     tokio::time::sleep(FAREWELL).await;
 }

@@ -14,8 +14,8 @@ use pool::ClientId;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use vat::{
-    Address, Auth, CapFileError, Identity, IdentityError, ListenError, Listener, Security,
-    ServeOptions, ServiceId, cap_file,
+    Address, Auth, CapFileError, Connections, Identity, IdentityError, ListenError, Listener,
+    Security, ServeOptions, ServiceId, cap_file,
 };
 
 use crate::clients::SHARED;
@@ -34,6 +34,7 @@ pub struct Scheduler {
     services: Rc<Services>,
     /// Taken by [`Scheduler::run`].
     listener: Cell<Option<Listener>>,
+    connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
     cap_files: Vec<PathBuf>,
@@ -207,6 +208,7 @@ impl Scheduler {
                 server: Cell::new(Some(server)),
             }),
             cluster,
+            connections: listener.connections(),
             listener: Cell::new(Some(listener)),
             address,
             cap_files,
@@ -251,7 +253,7 @@ impl Scheduler {
     ///
     /// Returns when none is running or the time is up. Serves nobody: [`Scheduler::run`] must be awaited meanwhile.
     pub async fn drain(&self, within: Duration) {
-        ending::drain(&self.cluster, within).await;
+        ending::drain(&self.cluster, &self.connections, within).await;
     }
 
     /// Ends [`Scheduler::run`], also if it is called only later.

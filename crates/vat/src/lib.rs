@@ -49,7 +49,7 @@ pub use fingerprint::{Fingerprint, ParseFingerprintError};
 pub use identity::Identity;
 pub use key_file::IdentityError;
 pub use limits::Limits;
-pub use listen::{ListenError, Listener, Security, ServeOptions};
+pub use listen::{Connections, ListenError, Listener, Security, ServeOptions};
 pub use peer::Peer;
 pub use reconnect::Backoff;
 pub use restore::{Restore, RestoreError};

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -102,6 +103,26 @@ pub struct Listener {
     address: Address,
     acceptor: Option<TlsAcceptor>,
     counters: Counters,
+    connections: Connections,
+}
+
+/// The connections through a listener, as they come and go. Clones are the same ones.
+#[derive(Clone, Default)]
+pub struct Connections(Rc<RefCell<HashMap<u64, Rc<Link>>>>);
+
+impl Connections {
+    /// Waits until all that was said to everybody is on its way. As for a single [`Peer`](crate::Peer::flushed), this wants a
+    /// limit.
+    pub async fn flushed(&self) {
+        let flushed: Vec<_> = self.0.borrow().values().map(Link::flushed).collect();
+        futures::future::join_all(flushed).await;
+    }
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Connections({})", self.0.borrow().len())
+    }
 }
 
 enum ListeningSocket {
@@ -127,6 +148,7 @@ impl Listener {
             address,
             acceptor,
             counters: Counters::default(),
+            connections: Connections::default(),
         })
     }
 
@@ -138,6 +160,11 @@ impl Listener {
     /// Returns the counters of all connections through this listener.
     pub fn counters(&self) -> Counters {
         self.counters.clone()
+    }
+
+    /// Returns the connections through this listener.
+    pub fn connections(&self) -> Connections {
+        self.connections.clone()
     }
 
     /// Serves everyone who connects, until it is dropped: then all connections are closed, too.
@@ -152,7 +179,7 @@ impl Listener {
             options,
             counters: self.counters,
             stopped,
-            links: RefCell::default(),
+            links: self.connections.0,
             next_id: Cell::new(0),
         });
         let _guard = ServeGuard {
@@ -285,7 +312,7 @@ struct Server {
     counters: Counters,
     /// Ends when the listener does.
     stopped: watch::Receiver<()>,
-    links: RefCell<HashMap<u64, Rc<Link>>>,
+    links: Rc<RefCell<HashMap<u64, Rc<Link>>>>,
     next_id: Cell<u64>,
 }
 

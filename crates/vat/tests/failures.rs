@@ -297,7 +297,7 @@ fn a_slow_reader_gets_all_that_was_said_before_the_program_ended() {
             send.send(served.sturdy_ref.clone()).unwrap();
             let received = || served.counters.read().bytes_in;
             eventually("asked", || received() > SIZE as u64).await;
-            served.services.last_peer().flushed().await;
+            served.connections.flushed().await;
         });
     });
     let sturdy_ref: SturdyRef = receive.recv().unwrap();

@@ -247,6 +247,7 @@ pub(crate) struct Served {
     pub(crate) alive: Rc<Cell<usize>>,
     pub(crate) sturdy_ref: SturdyRef,
     pub(crate) counters: vat::Counters,
+    pub(crate) connections: vat::Connections,
     pub(crate) task: tokio::task::JoinHandle<()>,
 }
 
@@ -275,12 +276,14 @@ impl Served {
             service: id,
         };
         let counters = listener.counters();
+        let connections = listener.connections();
         let task = tokio::task::spawn_local(listener.serve(services.clone(), options));
         Self {
             services,
             alive,
             sturdy_ref,
             counters,
+            connections,
             task,
         }
     }
