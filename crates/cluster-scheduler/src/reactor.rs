@@ -221,7 +221,7 @@ impl Reactor {
         });
         tracing::info!(
             target: "scheduler",
-            ticket = %self.full_name(ticket), client,
+            ticket = %self.full_name(ticket), %client,
             "Received new job request from {client:?} (urgent={urgent})"
         );
         self.perform();
