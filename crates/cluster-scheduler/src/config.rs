@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use vat::Address;
+use vat::{Address, ServeOptions};
 
 /// How to run a scheduler.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct SchedulerConfig {
     pub metrics: Option<SocketAddr>,
     /// How long a worker may take to come back when it was told to update itself, before that update counts as failed.
     pub update_timeout: Duration,
+    /// How peers are treated, and how much they may use.
+    pub connections: ServeOptions,
 }
 
 /// How long that is if nothing else is said, as upstream.

@@ -34,6 +34,7 @@ pub struct Scheduler {
     services: Rc<Services>,
     /// Taken by [`Scheduler::run`].
     listener: Cell<Option<Listener>>,
+    serve_options: ServeOptions,
     connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
@@ -145,6 +146,7 @@ impl Scheduler {
             default_clients,
             metrics,
             update_timeout,
+            connections: serve_options,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -210,6 +212,7 @@ impl Scheduler {
             cluster,
             connections: listener.connections(),
             listener: Cell::new(Some(listener)),
+            serve_options,
             address,
             cap_files,
             _reactors: RefCell::new(reactors),
@@ -228,7 +231,7 @@ impl Scheduler {
         };
         let services = Rc::clone(&self.services);
         tokio::select! {
-            _ = listener.serve(services, ServeOptions::default()) => {}
+            _ = listener.serve(services, self.serve_options.clone()) => {}
             () = self.serve_metrics() => {}
             () = self.stop.notified() => {}
         }

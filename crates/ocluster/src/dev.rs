@@ -8,7 +8,7 @@ use cluster_scheduler::{
     DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
-use vat::Address;
+use vat::{Address, ServeOptions};
 
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
@@ -94,6 +94,7 @@ impl Args {
             default_clients: Vec::new(),
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
+            connections: ServeOptions::default(),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod client;
 pub mod completion;
 pub mod config;
 pub mod connect;
+pub mod connection_args;
 pub mod dev;
 mod doctor;
 pub mod error;

@@ -11,6 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
 use vat::Address;
 
+use crate::connection_args::ConnectionArgs;
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
@@ -74,6 +75,8 @@ pub struct Args {
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
+    connections: ConnectionArgs,
+    #[command(flatten)]
     logging: LoggingArgs,
 }
 
@@ -129,6 +132,7 @@ impl TryFrom<Args> for SchedulerConfig {
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
+            connections: args.connections.into(),
         })
     }
 }
