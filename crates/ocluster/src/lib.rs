@@ -20,6 +20,7 @@ pub mod health;
 mod human;
 pub mod json;
 pub mod logging;
+mod memory;
 pub mod obuilder;
 pub mod obuilder_args;
 pub mod ocluster;

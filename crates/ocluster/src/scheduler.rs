@@ -15,6 +15,7 @@ use crate::connection_args::ConnectionArgs;
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::memory;
 use crate::obuilder_args::seconds;
 use crate::program;
 use crate::service_manager::ServiceManager;
@@ -170,6 +171,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
     health.start();
+    memory::give_back();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
         () = &mut running => return Ok(()),
