@@ -95,6 +95,8 @@ pub(crate) struct Link {
     debts: RefCell<Option<Debts>>,
     /// Whether there is still a handle that keeps the connection open.
     pub(crate) held: Cell<bool>,
+    /// Whether the RPC system is having its turn.
+    pub(crate) running: Cell<bool>,
     /// How many bytes have come, without those of TLS.
     pub(crate) received: Cell<u64>,
     /// Whether bytes have arrived since the last quick acknowledgement was asked for.
@@ -161,6 +163,7 @@ impl Link {
             unsent: Cell::new(0),
             debts: RefCell::default(),
             held: Cell::new(true),
+            running: Cell::new(false),
             received: Cell::new(0),
             unacknowledged: Cell::new(false),
             reader: RefCell::default(),
@@ -240,9 +243,11 @@ impl Link {
 
     /// Ends the connection, unless it is ending already; the RPC system hears of it when it reads next.
     pub(crate) fn end(&self, ending: Ending) {
-        self.ending.borrow_mut().get_or_insert(ending);
-        self.wake_reader();
-        self.wake();
+        if self.ending().is_none() {
+            *self.ending.borrow_mut() = Some(ending);
+            self.wake_reader();
+            self.wake();
+        }
     }
 
     /// Makes the RPC system look again whether there is something to read.
@@ -327,9 +332,11 @@ impl Link {
         self.wake();
     }
 
-    /// Makes the connection's task run again.
+    /// Makes the connection's task run again, unless it is running: it looks for what there is to do at the end.
     pub(crate) fn wake(&self) {
-        if let Some(task) = &*self.task.borrow() {
+        if !self.running.get()
+            && let Some(task) = &*self.task.borrow()
+        {
             task.wake_by_ref();
         }
     }

@@ -6,15 +6,19 @@ use std::fmt;
 /// The longest reason of an exception that is passed on, in bytes: upstream's hold the last lines of a build at most.
 const MAX_REASON: usize = 16 * 1024;
 
+/// How much of that is for saying that it was cut.
+const MARK: usize = 64;
+
 /// The longest text of a peer's that is logged, in bytes.
 const MAX_SHOWN: usize = 1024;
 
 /// Returns the reason of an exception as it may be passed on: cut, and marked as such, if it is too long.
 pub(crate) fn reason(text: &str) -> Cow<'_, str> {
-    match cut(text, MAX_REASON) {
-        (_, 0) => Cow::Borrowed(text),
-        (start, left) => Cow::Owned(format!("{start}… ({left} more bytes)")),
+    if !is_too_long(text.as_bytes()) {
+        return Cow::Borrowed(text);
     }
+    let (start, left) = cut(text, MAX_REASON - MARK);
+    Cow::Owned(format!("{start}… ({left} more bytes)"))
 }
 
 /// Returns whether [`reason`] would cut it.
@@ -92,6 +96,7 @@ mod tests {
         assert_eq!(reason("short"), "short");
         let long = "ü".repeat(MAX_REASON);
         let cut = reason(&long);
-        assert!(cut.starts_with("üü") && cut.ends_with("ü… (16384 more bytes)"));
+        assert!(cut.starts_with("üü") && cut.ends_with("ü… (16448 more bytes)"));
+        assert_eq!(reason(&cut), cut, "it is cut once");
     }
 }

@@ -5,19 +5,15 @@ mod common;
 use std::time::{Duration, Instant};
 
 use capnp_rpc::rpc_capnp::{cap_descriptor, message};
-use common::raw::{Message, RawPeer, Told, bootstrap, build, call_answer, call_with};
+use common::raw::{
+    Message, RawPeer, Told, bootstrap, build, call_answer, call_with, finish, resolve,
+};
 use common::*;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::io::AsyncReadExt as _;
 use vat::{Address, Identity, Limits, Security, ServeOptions};
-
-const KNOWN: &[u8] = b"a\0b\xff\0";
-
-fn serve(security: Security, options: ServeOptions) -> Served {
-    Served::start_at(&Address::tcp("127.0.0.1", 0), security, options)
-}
 
 fn impatient() -> ServeOptions {
     ServeOptions {
@@ -152,23 +148,11 @@ fn release(id: u32, count: u32) -> Message {
     })
 }
 
-fn finish(question: u32) -> Message {
-    build(|message| message.init_finish().set_question_id(question))
-}
-
 fn answer(question: u32) -> Message {
     build(|message| {
         let mut answer = message.init_return();
         answer.set_answer_id(question);
         answer.init_results();
-    })
-}
-
-fn resolve(promise: u32, describe: impl FnOnce(cap_descriptor::Builder<'_>)) -> Message {
-    build(|message| {
-        let mut resolve = message.init_resolve();
-        resolve.set_promise_id(promise);
-        describe(resolve.init_cap());
     })
 }
 
