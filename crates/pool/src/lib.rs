@@ -54,6 +54,7 @@ mod snapshot;
 mod stats;
 mod ticket;
 mod time;
+mod visible;
 mod worker;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -68,7 +69,7 @@ pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
 use ids::Slot;
 pub use ids::{PopId, TicketId, WorkerId};
-pub use names::{CacheHint, ClientId, NameError, WorkerName};
+pub use names::{CacheHint, ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
 pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
@@ -79,6 +80,7 @@ pub use snapshot::{
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Place, Ticket};
 pub use time::Time;
+pub use visible::is_visible;
 use worker::Workers;
 
 /// What a pool is made with.
