@@ -73,6 +73,11 @@ impl EncodedDescription {
         &self.cache_hint
     }
 
+    /// Returns how many bytes it has as a message.
+    pub fn length(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+
     /// Returns how many bytes this holds.
     pub fn size(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.words) + self.cache_hint.len()

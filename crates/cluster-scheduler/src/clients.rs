@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pool::ClientId;
+use pool::{ClientId, Shown};
 
 use crate::db::{CLIENT_TYPE, SturdyRefRow};
 
@@ -45,7 +45,7 @@ impl Clients {
             match ClientId::new(&args) {
                 Ok(client) => clients.put(client, digest),
                 Err(error) => {
-                    tracing::warn!(target: "scheduler", "Ignoring the client {args:?} in the database: {error}");
+                    tracing::warn!(target: "scheduler", "Ignoring the client \"{}\" in the database: {error}", Shown(&args));
                 }
             }
         }

@@ -145,6 +145,7 @@ impl Scheduler {
             default_clients,
             metrics,
             update_timeout,
+            limits,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -170,7 +171,16 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
-        let cluster = Cluster::new(pools, saved, writer, clock, auth, public, update_timeout);
+        let cluster = Cluster::new(
+            pools,
+            saved,
+            writer,
+            clock,
+            auth,
+            public,
+            update_timeout,
+            limits,
+        );
         let security = if transport == Transport::Tls {
             "(encrypted)"
         } else {

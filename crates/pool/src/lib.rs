@@ -80,7 +80,7 @@ pub use snapshot::{
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Place, Ticket};
 pub use time::Time;
-pub use visible::is_visible;
+pub use visible::{Shown, is_visible};
 use worker::Workers;
 
 /// What a pool is made with.

@@ -43,6 +43,16 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
+/// A text from outside as one line shows it: at most 200 characters, those that cannot be seen escaped.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a>(pub &'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_shown(f, self.0)
+    }
+}
+
 /// Writes at most 200 characters of `text`, those that cannot be seen escaped (`\n`, `\u{202e}`), and `…` for the rest.
 pub(crate) fn write_shown(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
     let mut characters = text.chars();
