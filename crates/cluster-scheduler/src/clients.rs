@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use pool::{ClientId, Shown};
+use pool::ClientId;
+use visible::Shown;
 
 use crate::db::{CLIENT_TYPE, SturdyRefRow};
 

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::RpcError;
-use pool::{ClientId, Cost, Pool, Rate, Remembered, Shown, WorkerName};
+use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
 use vat::{Address, Auth, ServiceId, SturdyRef};
+use visible::Shown;
 
 use crate::clients::{Clients, Digest, SHARED};
 use crate::clock::Clock;

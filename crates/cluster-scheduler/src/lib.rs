@@ -35,6 +35,5 @@ pub use config::{
 };
 pub use limits::Limits;
 pub use metrics::example_metrics;
-pub use pool::is_visible;
 pub use scheduler::{Scheduler, StartError, Status};
 pub use state_dir::StateDirError;

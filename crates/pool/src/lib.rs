@@ -54,7 +54,6 @@ mod snapshot;
 mod stats;
 mod ticket;
 mod time;
-mod visible;
 mod worker;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -80,7 +79,6 @@ pub use snapshot::{
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Place, Ticket};
 pub use time::Time;
-pub use visible::{Shown, is_visible};
 use worker::Workers;
 
 /// What a pool is made with.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 
-use crate::visible::{is_visible, write_shown};
+use visible::{Shown, is_visible};
 
 /// The longest name, in bytes: as long as a machine's may be, and as a file's.
 pub const MAX_NAME_BYTES: usize = 255;
@@ -24,6 +24,8 @@ pub enum NameError {
     TooLong(usize),
     /// The name contains this character, which a reader would not see as what it is.
     Invisible(char),
+    /// The name begins with a dash, and would be an option where it is an argument.
+    Dash,
     /// The name begins or ends with a space.
     OuterSpace,
     /// The name is in parentheses, as are the words that stand in the place of names: `(backlog)`.
@@ -53,6 +55,7 @@ impl fmt::Display for NameError {
                     "name contains U+{code:04X}, which cannot be seen; use printable characters"
                 )
             }
+            Self::Dash => f.write_str("name begins with a dash; put something before it"),
             Self::OuterSpace => f.write_str("name begins or ends with a space; remove it"),
             Self::Parentheses => f.write_str("name is in parentheses; remove them"),
             Self::Path => f.write_str(
@@ -77,6 +80,9 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
     if let Some(c) = name.chars().find(|&c| !is_visible(c)) {
         return Err(NameError::Invisible(c));
+    }
+    if name.starts_with('-') {
+        return Err(NameError::Dash);
     }
     if name.starts_with(' ') || name.ends_with(' ') {
         return Err(NameError::OuterSpace);
@@ -173,6 +179,6 @@ impl fmt::Display for CacheHint {
         if self.is_none() {
             return f.write_str("(no cache hint)");
         }
-        write_shown(f, &self.0)
+        Shown(&self.0).fmt(f)
     }
 }

@@ -46,6 +46,7 @@ fn names() {
     let refusals: Vec<String> = [
         " ",
         " w",
+        "-w",
         "w ",
         "w\u{202e}1",
         "w\u{200b}",
@@ -74,6 +75,7 @@ fn names() {
     expect![[r#"
         " ": name begins or ends with a space; remove it
         " w": name begins or ends with a space; remove it
+        "-w": name begins with a dash; put something before it
         "w ": name begins or ends with a space; remove it
         "w\u{202e}1": name contains U+202E, which cannot be seen; use printable characters
         "w\u{200b}": name contains U+200B, which cannot be seen; use printable characters

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
-use pool::{Shown, WorkerName};
+use pool::WorkerName;
 use tokio::time::Instant;
 use vat::Counters;
+use visible::Shown;
 
 use super::report::Report;
 use super::route::{Route, Source};

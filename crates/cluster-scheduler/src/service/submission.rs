@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use cluster_api::{EncodedDescription, Job, RpcError, ServeSubmission, Submission, Ticket};
-use pool::{ClientId, Shown};
+use pool::ClientId;
 use vat::ServiceId;
+use visible::Shown;
 
 use super::ticket::TicketService;
 use crate::cluster::Cluster;
