@@ -34,4 +34,5 @@ pub mod service_manager;
 pub mod signals;
 mod sizes;
 pub mod status_line;
+pub mod terminal;
 pub mod worker;
