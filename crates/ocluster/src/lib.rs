@@ -26,6 +26,7 @@ pub mod ocluster;
 pub mod open_files;
 pub mod output;
 pub mod positionals;
+mod private_memory;
 pub mod program;
 pub mod programs;
 pub mod quote;

@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches as _, Parser};
 use crate::config::{self, Settings, Surroundings};
 use crate::error::{CommandError, Kind};
 use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{completion, exit_codes, open_files, output, terminal};
+use crate::{completion, exit_codes, open_files, output, private_memory, terminal};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -52,6 +52,7 @@ where
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
+    private_memory::keep();
     open_files::allow_many();
     let around = Surroundings::of_this_process();
     let (args, manner) = match parse::<A>(name, std::env::args_os(), &around) {
