@@ -5,6 +5,7 @@ use std::time::Duration;
 use vat::{Limits, ServeOptions};
 
 use crate::obuilder_args::seconds;
+use crate::sizes::bytes;
 
 /// How much peers may use.
 #[derive(clap::Args, Clone, Debug)]
@@ -17,13 +18,13 @@ pub struct ConnectionArgs {
     /// How long a connection may take to name a service, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     stranger_timeout: Duration,
-    /// Data that waits to be sent, over all connections, in MiB; beyond that, the connection that most of it is for is closed
-    #[arg(long, value_name = "MIB", default_value = "1024", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
-    max_unsent: u32,
-    /// Parts of messages that have not arrived whole, over all connections, in MiB; beyond that, the connection that has most
-    /// of them is closed
-    #[arg(long, value_name = "MIB", default_value = "256", value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
-    max_incomplete: u32,
+    /// Data that waits to be sent, over all connections; beyond that, the connection that most of it is for is closed
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
+    max_unsent: usize,
+    /// Parts of messages that have not arrived whole, over all connections; beyond that, the connection that has most of
+    /// them is closed
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
+    max_incomplete: usize,
     /// Calls of one connection that are not finished; with more, it is closed
     #[arg(long, value_name = "N", default_value = "800000", value_parser = clap::value_parser!(u32).range(1000..))]
     max_calls: u32,
@@ -34,8 +35,8 @@ impl From<ConnectionArgs> for ServeOptions {
         let strangers = args.max_strangers as usize;
         Self {
             limits: Limits {
-                unsent_total: (args.max_unsent as usize) << 20,
-                incomplete: (args.max_incomplete as usize) << 20,
+                unsent_total: args.max_unsent,
+                incomplete: args.max_incomplete,
                 questions: args.max_calls as usize,
                 ..Limits::default()
             },

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
@@ -95,6 +95,7 @@ impl Args {
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
             connections: ServeOptions::default(),
+            limits: Limits::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use vat::Address;
 use crate::connection_args::ConnectionArgs;
 use crate::error::CommandError;
 use crate::health::HealthArgs;
+use crate::limit_args::LimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::memory;
 use crate::obuilder_args::seconds;
@@ -77,6 +78,7 @@ pub struct Args {
     health: HealthArgs,
     #[command(flatten)]
     connections: ConnectionArgs,
+    limits: LimitArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -134,6 +136,7 @@ impl TryFrom<Args> for SchedulerConfig {
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             connections: args.connections.into(),
+            limits: args.limits.into(),
         })
     }
 }
