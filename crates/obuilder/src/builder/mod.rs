@@ -19,6 +19,7 @@ mod remove;
 mod shell;
 mod step;
 mod step_log;
+mod variant;
 mod walk;
 
 use std::cell::Cell;

@@ -18,6 +18,7 @@ use super::env_file;
 use super::exit;
 use super::healthcheck::Program;
 use super::step_log::StepLog;
+use super::variant::Variant;
 use crate::StepId;
 use crate::copy::{self, Manifest};
 use crate::fetch::{FetchError, Image};
@@ -63,23 +64,32 @@ pub(super) struct Attempt {
     core: Rc<Core>,
     id: StepId,
     base: Option<StepId>,
+    variant: Option<Variant>,
     work: Work,
     cancel: CancellationToken,
     progress: watch::Sender<Progress>,
 }
 
 impl Attempt {
+    /// Prepares to do a step, whose result is to be called `id`.
     pub(super) fn new(
         core: &Rc<Core>,
+        id: StepId,
         step: Step,
         cancel: CancellationToken,
         progress: watch::Sender<Progress>,
     ) -> Self {
-        let Step { id, base, work } = step;
+        let Step {
+            id: _,
+            base,
+            variant,
+            work,
+        } = step;
         Self {
             core: Rc::clone(core),
             id,
             base,
+            variant,
             work,
             cancel,
             progress,
@@ -155,6 +165,9 @@ impl Attempt {
         self.progress
             .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
         let _finished = FinishedLog(&log);
+        if let Some(variant) = &self.variant {
+            variant.write(&draft.dir, self.id).map_err(failed)?;
+        }
         match &self.work {
             Work::Import(image) => self.import(image, draft, &log).await?,
             Work::Prepare(program) => {

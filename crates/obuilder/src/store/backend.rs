@@ -22,7 +22,7 @@ pub(super) trait Backend: Send + Sync + 'static {
     }
 
     /// Makes the draft `place` from the result `base`, or empty, and returns its root filesystem. Of the base's files it
-    /// has `env`, and neither `log` nor `parent`.
+    /// has `env`, and neither `log` nor `parent` nor `variant`.
     fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError>;
 
     /// Unmounts a place, draft or copy of a cache, so that nothing can write to it any more. Returns whether that is so: it

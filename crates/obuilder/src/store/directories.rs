@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |--|--|
-//! | `result/ID` | results: `rootfs`, `log`, `env`, and the link `parent` to the base |
+//! | `result/ID` | results: `rootfs`, `log`, `env`, the builder's `variant`, and the link `parent` to the base |
 //! | `result-tmp/ID.N` | drafts; what is there at the start was left by a killed process |
 //! | `cache/c-NAME` | caches |
 //! | `cache-tmp/N-c-NAME` | copies of caches, cleaned as drafts are |

@@ -56,7 +56,7 @@ impl Backend for Btrfs {
             return Ok(rootfs);
         };
         snapshot(base, place)?;
-        for name in ["log", "parent"] {
+        for name in ["log", "parent", "variant"] {
             let file = place.join(name);
             unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
         }

@@ -174,7 +174,7 @@ impl Pool {
         };
         self.run(&self.commands.clone_of(&format!("result/{base}@snap"), name))?;
         self.run(&self.commands.mount(name))?;
-        for file in ["log", "parent"] {
+        for file in ["log", "parent", "variant"] {
             let file = dir.join(file);
             unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
         }
