@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::bundle::{self, Bundle, io_error};
 use super::container::{Container, Output};
 use super::runtime::{Input, Runtime};
-use super::{Command, Exit, Sandbox, SandboxError, builtin, cleanup};
+use super::{Command, Exit, Filter, Sandbox, SandboxError, builtin, cleanup};
 use crate::Sink;
 
 /// What holds for every command of a sandbox.
@@ -22,6 +22,8 @@ use crate::Sink;
 pub struct SandboxOptions {
     /// Whether commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
     pub fast_sync: bool,
+    /// Which system calls commands may make.
+    pub filter: Filter,
 }
 
 /// Runs each command in a container of its own, made by a [`Runtime`].

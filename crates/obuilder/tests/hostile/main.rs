@@ -8,6 +8,8 @@
 #[path = "../sandbox/room.rs"]
 mod room;
 
+mod calls;
+mod mounts;
 mod probes;
 
 /// Makes a test of each chapter, for each runtime.
