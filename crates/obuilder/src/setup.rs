@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::builder::{self, Builder, Parts};
-use crate::fetch::{BaseImages, Settings};
+use crate::fetch::{AddressRule, BaseImages, Settings};
 use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
 use crate::store::{self, StoreSpec};
 
@@ -16,6 +16,8 @@ pub struct Setup {
     pub runtime: OsString,
     /// What holds for every step.
     pub sandbox: SandboxOptions,
+    /// Which registries may be asked that have an address of their own network, besides all those of the internet.
+    pub registries: AddressRule,
     /// The environment that says where programs, proxies and the log-ins of registries are.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -42,7 +44,9 @@ impl Setup {
         let runtime = Runtime::named(&self.runtime, &path)?;
         let store = store::open(&self.store)?;
         let sandbox = OciSandbox::open(store.state_dir(), runtime, self.sandbox)?;
-        let fetcher = BaseImages::new(Settings::from_vars(store.state_dir(), self.env));
+        let mut settings = Settings::from_vars(store.state_dir(), self.env);
+        settings.registries = self.registries;
+        let fetcher = BaseImages::new(settings);
         Ok(Builder::open(Parts {
             store,
             sandbox: std::rc::Rc::new(sandbox),

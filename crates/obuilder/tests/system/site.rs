@@ -177,6 +177,7 @@ impl Site {
                 store: spec,
                 runtime: self.runtime_name(),
                 sandbox: SandboxOptions::default(),
+                registries: "127.0.0.0/8".parse().unwrap(),
                 env,
             };
             return setup.open().unwrap();
@@ -185,7 +186,9 @@ impl Site {
         let state = store.state_dir().to_owned();
         let sandbox =
             OciSandbox::open(&state, self.runtime.clone(), SandboxOptions::default()).unwrap();
-        let fetcher = BaseImages::new(Settings::from_vars(&state, env));
+        let mut settings = Settings::from_vars(&state, env);
+        settings.registries = "127.0.0.0/8".parse().unwrap();
+        let fetcher = BaseImages::new(settings);
         Builder::open(Parts {
             store,
             sandbox: Rc::new(sandbox),

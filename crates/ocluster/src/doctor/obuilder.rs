@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use obuilder::Setup;
+use obuilder::fetch::AddressRule;
 use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
 
@@ -131,6 +132,7 @@ async fn run_container(runtime: &OsStr) -> Result<(), String> {
         store,
         runtime: runtime.to_owned(),
         sandbox: SandboxOptions::default(),
+        registries: AddressRule::default(),
         env: std::env::vars_os().collect(),
     };
     let builder = setup.open().map_err(|error| error.to_string())?;
