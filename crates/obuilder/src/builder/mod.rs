@@ -16,6 +16,7 @@ mod healthcheck;
 mod healthcheck_program;
 mod inputs;
 mod remove;
+mod room;
 mod shell;
 mod step;
 mod step_log;
