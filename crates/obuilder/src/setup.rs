@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 
 use crate::builder::{self, Builder, Parts};
-use crate::fetch::{BaseImages, Settings};
-use crate::sandbox::{OciSandbox, Runtime, SandboxError};
+use crate::fetch::{AddressRule, BaseImages, Settings};
+use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
 use crate::store::{self, StoreSpec};
 
 /// What a builder is to work with.
@@ -14,8 +14,10 @@ pub struct Setup {
     pub store: StoreSpec,
     /// What makes containers: `builtin`, a path, or the name of a program in the PATH of `env`.
     pub runtime: OsString,
-    /// Whether steps need not wait for the disk: calls such as `fsync` do nothing and succeed.
-    pub fast_sync: bool,
+    /// What holds for every step.
+    pub sandbox: SandboxOptions,
+    /// Which registries may be asked that have an address of their own network, besides all those of the internet.
+    pub registries: AddressRule,
     /// The environment that says where programs, proxies and the log-ins of registries are.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -41,8 +43,10 @@ impl Setup {
         let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
         let runtime = Runtime::named(&self.runtime, &path)?;
         let store = store::open(&self.store)?;
-        let sandbox = OciSandbox::open(store.state_dir(), runtime, self.fast_sync)?;
-        let fetcher = BaseImages::new(Settings::from_vars(store.state_dir(), self.env));
+        let sandbox = OciSandbox::open(store.state_dir(), runtime, self.sandbox)?;
+        let mut settings = Settings::from_vars(store.state_dir(), self.env);
+        settings.registries = self.registries;
+        let fetcher = BaseImages::new(settings);
         Ok(Builder::open(Parts {
             store,
             sandbox: std::rc::Rc::new(sandbox),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
+use obuilder::fetch::Listed;
+use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -24,6 +26,10 @@ pub struct OBuilderArgs {
     /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     obuilder_runtime: OsString,
+    /// Registries with private addresses that base images may come from: HOST, HOST:PORT or ADDRESS/BITS. All those of the
+    /// internet may be asked, and no others
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
+    obuilder_registries: Vec<Listed>,
     /// Let OBuilder's steps go on without waiting for the disk
     #[arg(long)]
     fast_sync: bool,
@@ -68,7 +74,11 @@ impl OBuilderArgs {
             setup: Setup {
                 store,
                 runtime: self.obuilder_runtime,
-                fast_sync: self.fast_sync,
+                sandbox: SandboxOptions {
+                    fast_sync: self.fast_sync,
+                    ..SandboxOptions::default()
+                },
+                registries: self.obuilder_registries.into_iter().collect(),
                 env: config::environment_of_others(),
             },
             upkeep: Upkeep {

@@ -49,6 +49,18 @@ impl LoopDisk {
     /// # Errors
     /// When we are not root, or a program is missing.
     pub fn new(filesystem: Filesystem, size: u64) -> Result<Self> {
+        Self::make(filesystem, size, &[])
+    }
+
+    /// Makes an ext4 disk of `size` bytes that can have no more than `files` files.
+    ///
+    /// # Errors
+    /// When we are not root, or a program is missing.
+    pub fn with_files(size: u64, files: u32) -> Result<Self> {
+        Self::make(Filesystem::Ext4, size, &["-N", &files.to_string()])
+    }
+
+    fn make(filesystem: Filesystem, size: u64, more: &[&str]) -> Result<Self> {
         let holder = Holder::start(&Name::new()?)?;
         let file = holder.folder().join("disk");
         File::create(&file)?.set_len(size)?;
@@ -57,7 +69,7 @@ impl LoopDisk {
         let [program, options @ ..] = filesystem.mkfs(size) else {
             unreachable!("each has a program")
         };
-        checked(Command::new(program).args(options).arg(&file))
+        checked(Command::new(program).args(options).args(more).arg(&file))
             .with_context(|| format!("cannot make a disk with {program}"))?;
         // Lazily and with what is mounted inside, for a test may have ended at any point. The loop device, which `mount`
         // makes, goes with the last mount.

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::step_log::StepLog;
+use super::variant::Variant;
 use crate::StepId;
 
 /// All claims and pins of a builder. Clones are the same.
@@ -85,7 +86,11 @@ impl Claims {
     }
 
     /// Claims an id for its step, for which `watch` is the first to wait. The caller has seen that nobody else has a claim.
-    pub(super) fn running(&self, id: StepId) -> (Claim, Watch, watch::Sender<Progress>) {
+    pub(super) fn running(
+        &self,
+        id: StepId,
+        variant: Option<Variant>,
+    ) -> (Claim, Watch, watch::Sender<Progress>) {
         let (sender, progress) = watch::channel(Progress::default());
         let over = CancellationToken::new();
         let running = Rc::new(Running {
@@ -93,6 +98,7 @@ impl Claims {
             cancel: CancellationToken::new(),
             over: over.clone(),
             progress,
+            variant,
         });
         let watch = Watch::new(&running);
         (self.claim(id, Doing::Running(running), over), watch, sender)
@@ -156,12 +162,19 @@ pub(super) struct Running {
     /// Fires when the claim ends.
     over: CancellationToken,
     progress: watch::Receiver<Progress>,
+    /// What its id does not say. `None` for a base image.
+    variant: Option<Variant>,
 }
 
 impl Running {
     /// Returns whether nobody waits for it any more, so that it is being stopped.
     pub(super) fn is_abandoned(&self) -> bool {
         self.watchers.get() == 0
+    }
+
+    /// Returns whether what it makes differs from what is wanted in something that its id does not say.
+    pub(super) fn differs(&self, wanted: Option<&Variant>) -> bool {
+        wanted.is_some_and(|wanted| self.variant.as_ref() != Some(wanted))
     }
 
     /// Returns what fires when its id is free again.

@@ -15,6 +15,7 @@ use super::env_file;
 use super::remove::Obstacle;
 use super::step::{Attempt, Work};
 use super::step_log::{self, ReplayError};
+use super::variant::{Recorded, Variant};
 use super::{BuildError, Clock, Parts};
 use crate::StepId;
 use crate::copy::Digests;
@@ -35,8 +36,11 @@ pub(super) struct Core {
 
 /// A step that a build wants.
 pub(super) struct Step {
+    /// The id that the reference gives it. Its result has another if this one is taken by another variant.
     pub(super) id: StepId,
     pub(super) base: Option<StepId>,
+    /// What the id does not say. `None` for a base image.
+    pub(super) variant: Option<Variant>,
     /// What to do if there is no result yet.
     pub(super) work: Work,
 }
@@ -92,9 +96,10 @@ impl Core {
             return Err(BuildError::Cancelled);
         }
         loop {
-            match self.find(&step)? {
+            let (id, found) = self.find(&step)?;
+            match found {
                 Found::Done(finished) => return self.show_saved(finished, watcher).await,
-                Found::InProgress(watch) => match self.show(step.id, watch, watcher).await {
+                Found::InProgress(watch) => match self.show(id, watch, watcher).await {
                     // It copied from the source of another build, which takes that away when it is cancelled.
                     Err(BuildError::Failed(reason)) if step.work.is_copy() => {
                         tracing::debug!("Copying again for another build: {reason}");
@@ -107,33 +112,72 @@ impl Core {
                 }
                 Found::Removing(over) => watcher.wait(over.cancelled()).await?,
                 Found::Missing(in_the_way) => {
-                    let id = step.id;
-                    let watch = self.start(step, in_the_way);
+                    let watch = self.start(id, step, in_the_way);
                     return self.show(id, watch, watcher).await;
                 }
             }
         }
     }
 
-    fn find(&self, step: &Step) -> Result<Found, BuildError> {
-        match self.claims.doing(&step.id) {
-            Some(Doing::Removing(over)) => return Ok(Found::Removing(over)),
+    /// Finds a step, and returns the id that its result has, or is to get: the reference's, unless that is taken by another
+    /// variant.
+    fn find(&self, step: &Step) -> Result<(StepId, Found), BuildError> {
+        let first = self.look(step.id, step, step.variant.as_ref())?;
+        let first = match (first, &step.variant) {
+            (Some(Found::Missing(claims)), Some(_)) => Some(claims),
+            (Some(found), _) => return Ok((step.id, found)),
+            (None, _) => None,
+        };
+        let other_id = step
+            .variant
+            .as_ref()
+            .map_or(step.id, |variant| variant.id(step.id));
+        match (self.look(other_id, step, None)?, first) {
+            (Some(Found::Missing(_)), Some(claims)) => Ok((step.id, Found::Missing(claims))),
+            (Some(found), _) => Ok((other_id, found)),
+            // Nothing was compared.
+            (None, _) => Err(failed(format!(
+                "internal error: two variants of {other_id}"
+            ))),
+        }
+    }
+
+    /// Looks what there is under an id. `None` if that is of another variant than `wanted`.
+    fn look(
+        &self,
+        id: StepId,
+        step: &Step,
+        wanted: Option<&Variant>,
+    ) -> Result<Option<Found>, BuildError> {
+        match self.claims.doing(&id) {
+            Some(Doing::Removing(over)) => return Ok(Some(Found::Removing(over))),
+            Some(Doing::Running(running)) if running.differs(wanted) => return Ok(None),
             Some(Doing::Running(running)) if running.is_abandoned() => {
-                return Ok(Found::Stopping(running.over()));
+                return Ok(Some(Found::Stopping(running.over())));
             }
-            Some(Doing::Running(running)) => return Ok(Found::InProgress(Watch::new(&running))),
+            Some(Doing::Running(running)) => {
+                return Ok(Some(Found::InProgress(Watch::new(&running))));
+            }
             None => {}
         }
-        let finished = self.parts.store.result(&step.id).map_err(failed)?;
+        let finished = self.parts.store.result(&id).map_err(failed)?;
         let Some(finished) = finished else {
-            return Ok(Found::Missing(Vec::new()));
+            return Ok(Some(Found::Missing(Vec::new())));
         };
+        if let Some(wanted) = wanted {
+            match wanted.compare(&finished.dir, id).map_err(failed)? {
+                Recorded::Other => return Ok(None),
+                // Everybody with this id has used it so far. To refuse it now would mean to build everything again in a
+                // store of the reference's, and it can no longer become anything else.
+                Recorded::Same | Recorded::Unknown => {}
+            }
+        }
         if !step.work.is_import() {
-            return Ok(Found::Done(finished));
+            return Ok(Some(Found::Done(finished)));
         }
         match env_file::read(&finished.dir) {
-            Ok(_) => Ok(Found::Done(finished)),
-            Err(error) if error.is_lasting() => self.import_again(&step.id, &error),
+            Ok(_) => Ok(Some(Found::Done(finished))),
+            Err(error) if error.is_lasting() => self.import_again(&id, &error).map(Some),
             // Too many files are open, say. That is no reason to remove what took hours to build.
             Err(error) => Err(failed(error)),
         }
@@ -162,17 +206,17 @@ impl Core {
         }
     }
 
-    /// Starts a step as a task of its own.
-    fn start(self: &Rc<Self>, step: Step, in_the_way: Vec<Claim>) -> Watch {
+    /// Starts a step as a task of its own, whose result is to be called `id`.
+    fn start(self: &Rc<Self>, id: StepId, step: Step, in_the_way: Vec<Claim>) -> Watch {
         self.misses.set(self.misses.get().saturating_add(1));
-        let (claim, watch, progress) = self.claims.running(step.id);
+        let (claim, watch, progress) = self.claims.running(id, step.variant.clone());
         let pins: Vec<Pin> = step
             .base
             .into_iter()
-            .chain([step.id])
+            .chain([id])
             .map(|id| self.claims.pin(id))
             .collect();
-        let attempt = Attempt::new(self, step, watch.cancel(), progress);
+        let attempt = Attempt::new(self, id, step, watch.cancel(), progress);
         tokio::task::spawn_local(attempt.run(in_the_way, claim, pins));
         watch
     }

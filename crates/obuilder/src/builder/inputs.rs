@@ -8,9 +8,9 @@ use crate::sandbox::SecretFile;
 
 /// Everything that the result of a step depends on, as far as its id says.
 ///
-/// The text is the reference's, byte for byte, so that ids are. It says nothing of caches, of what a secret is called, of
-/// permission bits of copied files, nor of the sandbox and the machine's architecture: results that differ only in those
-/// are taken for the same.
+/// The text is the reference's, byte for byte, so that ids are. It says nothing of caches, nor of permission bits of copied
+/// files: those are kept beside the result, as its variant. Nor does it say what a secret is called, when a copied file was
+/// changed, and what the sandbox and the machine are like: results that differ only in those are taken for the same.
 #[derive(Debug, Clone, Copy)]
 pub enum StepInputs<'a> {
     /// A base image: its name as the spec has it. Two names of one image are two images.

@@ -16,9 +16,11 @@ mod healthcheck;
 mod healthcheck_program;
 mod inputs;
 mod remove;
+mod room;
 mod shell;
 mod step;
 mod step_log;
+mod variant;
 mod walk;
 
 use std::cell::Cell;

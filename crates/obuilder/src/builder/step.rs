@@ -17,11 +17,13 @@ use super::core::{Core, Step};
 use super::env_file;
 use super::exit;
 use super::healthcheck::Program;
+use super::room::is_used_up;
 use super::step_log::StepLog;
+use super::variant::Variant;
 use crate::StepId;
 use crate::copy::{self, Manifest};
 use crate::fetch::{FetchError, Image};
-use crate::sandbox::{Command, Exit, Mount, SandboxError};
+use crate::sandbox::{Command, Exit, Mount, Network, SandboxError};
 use crate::store::{CacheCopy, CacheName, Draft, View};
 
 /// What a step does to its draft.
@@ -52,6 +54,11 @@ impl Work {
         matches!(self, Self::Import(_) | Self::Prepare(_))
     }
 
+    /// Returns whether others may come by descriptors of the root filesystem: it shares a network with them.
+    fn is_exposed(&self) -> bool {
+        matches!(self, Self::Run(command, _) if command.network != Network::None)
+    }
+
     /// Returns whether this copies files, which may be another build's.
     pub(super) fn is_copy(&self) -> bool {
         matches!(self, Self::Copy { .. })
@@ -63,23 +70,32 @@ pub(super) struct Attempt {
     core: Rc<Core>,
     id: StepId,
     base: Option<StepId>,
+    variant: Option<Variant>,
     work: Work,
     cancel: CancellationToken,
     progress: watch::Sender<Progress>,
 }
 
 impl Attempt {
+    /// Prepares to do a step, whose result is to be called `id`.
     pub(super) fn new(
         core: &Rc<Core>,
+        id: StepId,
         step: Step,
         cancel: CancellationToken,
         progress: watch::Sender<Progress>,
     ) -> Self {
-        let Step { id, base, work } = step;
+        let Step {
+            id: _,
+            base,
+            variant,
+            work,
+        } = step;
         Self {
             core: Rc::clone(core),
             id,
             base,
+            variant,
             work,
             cancel,
             progress,
@@ -112,6 +128,8 @@ impl Attempt {
         }
         let draft = store.begin(&self.id, self.base.as_ref()).await;
         let draft = draft.map_err(failed)?;
+        let mut draft = draft;
+        draft.is_exposed = self.work.is_exposed();
         let made = AssertUnwindSafe(self.make(&draft)).catch_unwind().await;
         let made = made.unwrap_or_else(|panic| Err(crashed(&*panic)));
         match made {
@@ -155,6 +173,9 @@ impl Attempt {
         self.progress
             .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
         let _finished = FinishedLog(&log);
+        if let Some(variant) = &self.variant {
+            variant.write(&draft.dir, self.id).map_err(failed)?;
+        }
         match &self.work {
             Work::Import(image) => self.import(image, draft, &log).await?,
             Work::Prepare(program) => {
@@ -200,13 +221,31 @@ impl Attempt {
         let mut copies = Vec::with_capacity(caches.len());
         let running = self.run_with_caches(command, caches, &mut copies, draft, log);
         let ended = AssertUnwindSafe(running).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|panic| Err(crashed(&*panic)));
+        // What fills the disk must not stay there, or every step after this one fails.
+        let store = &*self.core.parts.store;
+        let is_used_up = !copies.is_empty() && is_used_up(store, &draft.dir);
         while let Some(copy) = copies.pop() {
             let name = copy.name.clone();
-            if let Err(error) = self.core.parts.store.release_cache(copy).await {
+            let given_back = if is_used_up {
+                tracing::warn!(
+                    "Dropping what a step did to the cache {:?}: the disk is full",
+                    name.0
+                );
+                store.discard_cache(copy).await
+            } else {
+                store.release_cache(copy).await
+            };
+            if let Err(error) = given_back {
                 tracing::warn!("Cannot give back the cache {:?}: {error}", name.0);
             }
         }
-        ended.unwrap_or_else(|panic| Err(crashed(&*panic)))
+        match ended {
+            Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
+                "{reason}: there is no room left on the store's disk; what this step left in its cache mounts was dropped"
+            ))),
+            ended => ended,
+        }
     }
 
     async fn run_with_caches(

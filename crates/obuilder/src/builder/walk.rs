@@ -16,6 +16,7 @@ use super::core::{Core, Step, Watcher, failed};
 use super::env_file;
 use super::inputs::StepInputs;
 use super::step::{Nested, Work};
+use super::variant::Variant;
 use crate::StepId;
 use crate::copy::{self, Manifest, Request};
 use crate::sandbox::{Command, Network, SecretFile};
@@ -80,7 +81,7 @@ impl<'a> Walk<'a> {
 
     /// Makes sure that there is a base image, and returns the position of a stage that starts from it.
     pub(super) async fn base(&self, id: StepId, import: Work) -> Result<Position, BuildError> {
-        let finished = self.step(id, None, import).await?;
+        let finished = self.step(id, None, None, import).await?;
         let image_env = env_file::read(&finished.dir).map_err(failed)?;
         let Context {
             env,
@@ -148,10 +149,13 @@ impl<'a> Walk<'a> {
             mounts: Vec::new(),
         };
         let caches = run.cache.iter();
-        let caches = caches.map(|cache| (CacheName(cache.id.clone()), cache.target.clone()));
-        let work = Work::Run(Box::new(command), caches.collect());
-        self.step(id, Some(position.base), work).await?;
-        Ok(id)
+        let caches: Vec<_> = caches
+            .map(|cache| (CacheName(cache.id.clone()), cache.target.clone()))
+            .collect();
+        let variant = Variant::of_run(&caches);
+        let work = Work::Run(Box::new(command), caches);
+        let made = self.step(id, Some(position.base), Some(variant), work);
+        made.await.map(|finished| finished.id)
     }
 
     /// Finds the secrets that a command is shown, in the order of the spec.
@@ -203,13 +207,14 @@ impl<'a> Walk<'a> {
             manifest: &manifest.sexp(),
         }
         .id();
+        let variant = Variant::of_copy(&manifest);
         let work = Work::Copy {
             manifest: Arc::new(manifest),
             owner: position.user.clone(),
             _source: nested,
         };
-        self.step(id, Some(position.base), work).await?;
-        Ok(id)
+        let made = self.step(id, Some(position.base), Some(variant), work);
+        made.await.map(|finished| finished.id)
     }
 
     /// Shows the result of a nested build.
@@ -253,12 +258,20 @@ impl<'a> Walk<'a> {
         &self,
         id: StepId,
         base: Option<StepId>,
+        variant: Option<Variant>,
         work: Work,
     ) -> Result<Finished, BuildError> {
-        self.pins.borrow_mut().push(self.core.claims.pin(id));
-        self.core
-            .step(Step { id, base, work }, self.watcher())
-            .await
+        // The result may come to have either id.
+        let ids = [Some(id), variant.as_ref().map(|variant| variant.id(id))];
+        let pins = ids.into_iter().flatten().map(|id| self.core.claims.pin(id));
+        self.pins.borrow_mut().extend(pins);
+        let step = Step {
+            id,
+            base,
+            variant,
+            work,
+        };
+        self.core.step(step, self.watcher()).await
     }
 
     fn heading(&self, text: &BStr) -> Result<(), BuildError> {

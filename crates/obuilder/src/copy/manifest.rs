@@ -69,6 +69,16 @@ impl Manifest {
         Sexp::field("op", Sexp::field(form, Sexp::list([sources, dst])))
     }
 
+    /// Returns what the result depends on and [`sexp`](Self::sexp) does not say: a byte for each file, in the order of that, which
+    /// says whether it is executable.
+    pub(crate) fn modes(&self) -> Vec<u8> {
+        let mut modes = Vec::new();
+        for item in &self.items {
+            item.entry.modes(&mut modes);
+        }
+        modes
+    }
+
     /// Returns how many files had to be read, because the digests of the others were known.
     pub fn files_read(&self) -> usize {
         self.files_read
@@ -88,6 +98,14 @@ impl Item {
 }
 
 impl Entry {
+    fn modes(&self, modes: &mut Vec<u8>) {
+        match &self.content {
+            Content::File { executable, .. } => modes.push(if *executable { b'x' } else { b'-' }),
+            Content::Symlink { .. } => {}
+            Content::Directory { entries } => entries.iter().for_each(|entry| entry.modes(modes)),
+        }
+    }
+
     /// Returns what the step's id depends on. `path` leads here, and is as it was afterwards.
     fn sexp(&self, path: &mut BString) -> Sexp {
         let (kind, value) = match &self.content {

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use tokio_util::sync::CancellationToken;
 
+use super::address::Refused;
 use super::docker::{self, Docker};
 use super::log::{Log, amount};
 use super::registry::Registry;
@@ -84,7 +85,7 @@ impl Search<'_> {
         });
         let mut tried = vec!["it was not imported".to_owned()];
         if let Some(docker) = &docker {
-            let there = self.engines_copy(docker).await;
+            let there = self.engines_copy(docker, &reference).await;
             if let Some(image) = self.judge("the Docker engine", there, &mut tried)? {
                 return Ok(image);
             }
@@ -95,7 +96,7 @@ impl Search<'_> {
             return Ok(image);
         }
         if let Some(docker) = &docker {
-            let there = self.pulled_by_engine(docker).await;
+            let there = self.pulled_by_engine(docker, &reference).await;
             if let Some(image) = self.judge("`docker pull`", there, &mut tried)? {
                 return Ok(image);
             }
@@ -157,8 +158,14 @@ impl Search<'_> {
     }
 
     /// Takes what the engine has, as it is: like `docker run`, this does not ask whether there is a newer one.
-    async fn engines_copy(&self, docker: &Docker) -> Result<Image, FetchError> {
-        let found = docker.find(self.name, self.cancel).await?;
+    async fn engines_copy(
+        &self,
+        docker: &Docker,
+        reference: &Reference,
+    ) -> Result<Image, FetchError> {
+        // By its whole name: the engine takes a short one for the beginning of an id, too, which may be anybody's image.
+        let name = reference.whole();
+        let found = docker.find(&name, self.cancel).await?;
         let (here, there) = (&self.images.settings.platform, found.platform());
         if !here.runs(&there) {
             let reason = format!("it has the image for {there}, and this is {here}");
@@ -171,7 +178,7 @@ impl Search<'_> {
         let image = docker::image(&found.config(), self.log)?;
         let limits = &self.images.settings.limits;
         docker
-            .extract(self.name, self.rootfs, limits, self.log, self.cancel)
+            .extract(&name, self.rootfs, limits, self.log, self.cancel)
             .await?;
         Ok(image)
     }
@@ -186,12 +193,43 @@ impl Search<'_> {
         registry.fetch(self.rootfs, self.log, self.cancel).await
     }
 
-    async fn pulled_by_engine(&self, docker: &Docker) -> Result<Image, FetchError> {
+    async fn pulled_by_engine(
+        &self,
+        docker: &Docker,
+        reference: &Reference,
+    ) -> Result<Image, FetchError> {
+        self.check_registry(reference).await?;
         self.log.say(format_args!(
             "Asking the Docker engine to pull {}",
             self.name
         ))?;
-        docker.get(self.name, self.log, self.cancel).await?;
-        self.engines_copy(docker).await
+        docker.get(&reference.whole(), self.cancel).await?;
+        self.engines_copy(docker, reference).await
+    }
+
+    /// Looks whether the engine may be sent to a registry. Only where it leads here can be seen: what does not lead anywhere
+    /// here may be known to a proxy of the engine's.
+    async fn check_registry(&self, reference: &Reference) -> Result<(), FetchError> {
+        let settings = &self.images.settings;
+        let registry = reference.resolve_registry();
+        let default = if settings.is_insecure(registry) {
+            80
+        } else {
+            443
+        };
+        let (host, port) = match registry.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(default)),
+            None => (registry, default),
+        };
+        let refused = |refused: &Refused| FetchError::Failed(refused.to_string());
+        let rule = &settings.registries;
+        rule.check(host, port).map_err(|error| refused(&error))?;
+        match rule.resolve(host, port).await {
+            Ok(_) => Ok(()),
+            Err(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+                Some(inner) => Err(refused(inner)),
+                None => Ok(()),
+            },
+        }
     }
 }

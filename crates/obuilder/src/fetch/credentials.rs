@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oci_client::secrets::RegistryAuth;
 use serde::Deserialize;
 
+use super::distribution::Auth;
 use super::settings::{Settings, program};
 use super::tool::{Tool, reason};
 
@@ -28,7 +28,7 @@ const TOKEN_USER: &str = "<token>";
 
 /// How to log in to a registry.
 pub(super) struct Login {
-    pub(super) auth: RegistryAuth,
+    pub(super) auth: Auth,
     /// Why there is none, when there could be one.
     pub(super) problem: Option<String>,
 }
@@ -67,12 +67,12 @@ impl fmt::Debug for Login {
 impl Login {
     fn none(problem: Option<String>) -> Self {
         Self {
-            auth: RegistryAuth::Anonymous,
+            auth: Auth::Anonymous,
             problem,
         }
     }
 
-    fn with(auth: RegistryAuth) -> Self {
+    fn with(auth: Auth) -> Self {
         Self {
             auth,
             problem: None,
@@ -121,7 +121,7 @@ impl ConfigFile {
             .as_ref()
             .filter(|token| !token.is_empty())
         {
-            return Login::with(RegistryAuth::Bearer(token.clone()));
+            return Login::with(Auth::Bearer(token.clone()));
         }
         if entry
             .identitytoken
@@ -132,13 +132,13 @@ impl ConfigFile {
         }
         if let Some(auth) = entry.auth.as_ref().filter(|auth| !auth.is_empty()) {
             return match decoded(auth) {
-                Some((user, password)) => Login::with(RegistryAuth::Basic(user, password)),
+                Some((user, password)) => Login::with(Auth::Basic(user, password)),
                 None => Login::none(Some(format!("the log-in for {registry} is not readable"))),
             };
         }
         match (&entry.username, &entry.password) {
             (Some(user), Some(password)) => {
-                Login::with(RegistryAuth::Basic(user.clone(), password.clone()))
+                Login::with(Auth::Basic(user.clone(), password.clone()))
             }
             _ => Login::none(None),
         }
@@ -185,11 +185,7 @@ pub(super) fn server_name(registry: &str) -> &str {
     }
 }
 
-async fn ask(
-    settings: &Settings,
-    helper: &str,
-    registry: &str,
-) -> Result<Option<RegistryAuth>, String> {
+async fn ask(settings: &Settings, helper: &str, registry: &str) -> Result<Option<Auth>, String> {
     let name = format!("docker-credential-{helper}");
     // It is the name of a program to look for, not a path.
     let found = program(&settings.env, &name).filter(|_| !helper.contains('/'));
@@ -213,7 +209,7 @@ async fn ask(
     if helped.username == TOKEN_USER {
         return Err(identity_token(registry));
     }
-    Ok(Some(RegistryAuth::Basic(helped.username, helped.secret)))
+    Ok(Some(Auth::Basic(helped.username, helped.secret)))
 }
 
 #[cfg(test)]
@@ -243,8 +239,8 @@ mod tests {
         runtime.block_on(Login::find(&settings, registry))
     }
 
-    fn basic(user: &str, password: &str) -> RegistryAuth {
-        RegistryAuth::Basic(user.to_owned(), password.to_owned())
+    fn basic(user: &str, password: &str) -> Auth {
+        Auth::Basic(user.to_owned(), password.to_owned())
     }
 
     #[test]
@@ -257,8 +253,8 @@ mod tests {
             basic("me", "pass:word")
         );
         assert_eq!(login(config, "", "lab:5000").auth, basic("u", "p"));
-        assert_eq!(login(config, "", "lab:5001").auth, RegistryAuth::Anonymous);
-        assert_eq!(login("{}", "", "docker.io").auth, RegistryAuth::Anonymous);
+        assert_eq!(login(config, "", "lab:5001").auth, Auth::Anonymous);
+        assert_eq!(login("{}", "", "docker.io").auth, Auth::Anonymous);
     }
 
     #[test]
@@ -266,7 +262,7 @@ mod tests {
         let helper = r#"[ "$1" = get ] && printf '{"Username":"me","Secret":"%s"}' "$(cat)""#;
         let config = r#"{"credHelpers":{"lab":"test"}}"#;
         assert_eq!(login(config, helper, "lab").auth, basic("me", "lab"));
-        assert_eq!(login(config, helper, "other").auth, RegistryAuth::Anonymous);
+        assert_eq!(login(config, helper, "other").auth, Auth::Anonymous);
         let config = r#"{"credsStore":"test"}"#;
         assert_eq!(
             login(config, helper, "docker.io").auth,
@@ -282,7 +278,7 @@ mod tests {
             "echo credentials not found in native keychain; exit 1",
             "lab",
         );
-        assert_eq!((found.auth, found.problem), (RegistryAuth::Anonymous, None));
+        assert_eq!((found.auth, found.problem), (Auth::Anonymous, None));
         let found = login(config, "echo no keychain >&2; exit 1", "lab");
         assert_eq!(
             found.problem.as_deref(),

@@ -104,10 +104,13 @@ impl Docker {
     pub(super) async fn get(
         &self,
         image: &str,
-        log: Log<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), FetchError> {
-        self.pull(image).run(log, cancel).await.map(drop)
+        let answer = self.pull(image).run(cancel).await?;
+        if answer.succeeded {
+            return Ok(());
+        }
+        Err(FetchError::Failed(why_not_pulled(&answer.stderr)))
     }
 
     /// Copies the files of an image that the engine has.
@@ -166,6 +169,45 @@ impl Docker {
             (Ok(()), unpacked) => unpacked,
         }
     }
+}
+
+/// Says why an engine did not pull an image. In its own words may be what a service answered that is no registry, and not
+/// for the eyes of whoever named it.
+fn why_not_pulled(said: &[u8]) -> String {
+    const REASONS: [(&[&str], &str); 4] = [
+        (
+            &["toomanyrequests", "Too Many Requests"],
+            "the registry allows no more pulls for now",
+        ),
+        (
+            &["denied", "unauthorized", "authentication required"],
+            "the registry asks for a log-in, or has no such image",
+        ),
+        (
+            &["manifest unknown", "not found", "no matching manifest"],
+            "the registry has no such image",
+        ),
+        (
+            &[
+                "no such host",
+                "connection refused",
+                "timeout",
+                "deadline exceeded",
+                "unreachable",
+                "network",
+                "EOF",
+            ],
+            "it cannot reach the registry",
+        ),
+    ];
+    let said = String::from_utf8_lossy(said);
+    let known = |(words, _): &&(&[&str], &str)| words.iter().any(|word| said.contains(word));
+    let reason = REASONS.iter().find(known);
+    let reason = reason.map_or(
+        "for a reason that the engine's own log has",
+        |(_, reason)| reason,
+    );
+    format!("it failed: {reason}")
 }
 
 /// Returns what an image says of those who run in it, and says what of that is not used.

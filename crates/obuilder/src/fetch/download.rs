@@ -5,14 +5,10 @@ use std::io::{Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use futures::StreamExt as _;
-use oci_client::Reference;
-use oci_client::client::{BlobResponse, Client};
-use oci_client::errors::OciDistributionError;
-use oci_client::manifest::OciDescriptor;
 use tokio::time::Instant;
 
 use super::FetchError;
+use super::distribution::{Client, RegistryError};
 use super::log::{Log, amount};
 use crate::image::Hashing;
 use crate::image::model::Descriptor;
@@ -30,8 +26,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Downloads the blobs of an image.
 pub(super) struct Downloads<'a> {
-    pub(super) client: &'a Client,
-    pub(super) image: &'a Reference,
+    pub(super) client: &'a Client<'a>,
 }
 
 /// What is to be downloaded into a file.
@@ -46,7 +41,7 @@ pub(super) struct Blob<'a> {
 /// Why a blob could not be had.
 #[derive(Debug)]
 pub(super) enum DownloadError {
-    Registry(OciDistributionError),
+    Registry(RegistryError),
     /// What came is not what was asked for.
     Wrong(String),
     Write {
@@ -159,40 +154,23 @@ impl Downloads<'_> {
         if target.length() == blob.size && blob.size > 0 {
             return (target, Ok(()));
         }
-        // Without other addresses to get it from: they are the manifest's, to make us ask whom it likes.
-        let descriptor = OciDescriptor {
-            digest: blob.digest.to_string(),
-            ..OciDescriptor::default()
-        };
-        let (image, offset) = (self.image, target.length());
-        let response = if offset == 0 {
-            self.client
-                .pull_blob_stream(image, &descriptor)
-                .await
-                .map(BlobResponse::Full)
-        } else {
-            self.client
-                .pull_blob_stream_partial(image, &descriptor, offset, None)
-                .await
-        };
-        let mut stream = match response {
+        // From the registry alone: the manifest may name other addresses, to make us ask whom it likes.
+        let mut download = match self.client.blob(&blob.digest, target.length()).await {
+            Ok(download) => download,
             Err(error) => return (target, Err(DownloadError::Registry(error))),
-            Ok(BlobResponse::Partial(stream)) => stream.stream,
-            Ok(BlobResponse::Full(stream)) => {
-                let (mut inner, _, _) = target.finish();
-                let reset = inner.reset();
-                target = Hashing::new(inner);
-                if let Err(error) = reset {
-                    return (target, Err(write(error)));
-                }
-                stream.stream
-            }
         };
-        while let Some(bytes) = stream.next().await {
-            let bytes = match bytes {
-                Ok(bytes) => bytes,
-                // The digest is compared here, too, with a text of its own.
-                Err(_) if target.length() == blob.size => return (target, Ok(())),
+        if !download.is_rest && target.length() > 0 {
+            let (mut inner, _, _) = target.finish();
+            let reset = inner.reset();
+            target = Hashing::new(inner);
+            if let Err(error) = reset {
+                return (target, Err(write(error)));
+            }
+        }
+        loop {
+            let bytes = match download.answer.chunk().await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break,
                 Err(error) => return (target, Err(DownloadError::Registry(error.into()))),
             };
             if target.length().saturating_add(bytes.len() as u64) > blob.size {
@@ -207,12 +185,12 @@ impl Downloads<'_> {
             }
         }
         if target.length() < blob.size {
-            let cut_off = std::io::Error::other(format!(
+            let cut_off = RegistryError::CutOff(format!(
                 "the connection ended after {} of {}",
                 amount(target.length()),
                 amount(blob.size)
             ));
-            return (target, Err(DownloadError::Registry(cut_off.into())));
+            return (target, Err(DownloadError::Registry(cut_off)));
         }
         (target, Ok(()))
     }
@@ -220,10 +198,5 @@ impl Downloads<'_> {
 
 /// Returns whether trying again may help.
 fn is_temporary(error: &DownloadError) -> bool {
-    use OciDistributionError as E;
-    match error {
-        DownloadError::Registry(E::ServerError { code, .. }) => *code >= 500 || *code == 429,
-        DownloadError::Registry(E::RequestError(_) | E::IoError(_)) => true,
-        _ => false,
-    }
+    matches!(error, DownloadError::Registry(error) if error.is_temporary())
 }

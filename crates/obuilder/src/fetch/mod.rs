@@ -3,10 +3,13 @@
 //! [`BaseImages`] looks for an image in several places, one after the other; the files here are those places, and what they
 //! share.
 
+mod address;
 mod base_images;
 mod credentials;
+mod distribution;
 mod docker;
 mod download;
+mod http;
 mod log;
 mod registry;
 mod settings;
@@ -21,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Sink;
 
+pub use address::{AddressRule, BadListed, Listed, Refused};
 pub use base_images::BaseImages;
 pub use settings::{Proxies, Settings};
 

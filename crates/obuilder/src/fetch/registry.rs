@@ -4,46 +4,32 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
-use oci_client::client::{Client, ClientConfig, ClientProtocol};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Reference, RegistryOperation};
+use oci_spec::distribution::Reference;
 use tokio_util::sync::CancellationToken;
 
 use super::credentials::{Login, server_name};
+use super::distribution::{Auth, Client, RegistryError};
 use super::download::{Blob, DownloadError, Downloads};
-use super::log::{Log, amount, plain};
-use super::settings::{Proxies, Settings};
+use super::http::Http;
+use super::log::{Log, amount};
+use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, Image, docker};
 use crate::image::model::{self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest};
 use crate::image::platform::listed;
 use crate::image::{Digest, Platform};
 
-/// How long a registry may take to accept a connection.
-const LIMIT_TO_CONNECT: Duration = Duration::from_secs(20);
-
-/// How long a registry may be silent in the middle of an answer.
-const LIMIT_TO_READ: Duration = Duration::from_secs(60);
-
-/// How long a manifest may take. It is small, and must not fill the memory of who waits for its end.
+/// How long a manifest may take. It is small.
 const LIMIT_FOR_MANIFEST: Duration = Duration::from_secs(30);
 
 /// How many layers are downloaded at once: what `docker pull` does.
 const LAYERS_AT_ONCE: usize = 3;
 
-const ACCEPTED: [&str; 4] = [
-    model::INDEX,
-    model::MANIFEST,
-    model::DOCKER_INDEX,
-    model::DOCKER_MANIFEST,
-];
-
 /// A registry, for one image of it.
 pub(super) struct Registry<'a> {
     settings: &'a Settings,
     image: &'a Reference,
-    client: Client,
+    client: Client<'a>,
     login: Login,
 }
 
@@ -53,33 +39,15 @@ impl<'a> Registry<'a> {
         settings: &'a Settings,
         image: &'a Reference,
     ) -> Result<Self, FetchError> {
-        let registry = image.resolve_registry();
-        let protocol = if settings.is_insecure(registry) {
-            ClientProtocol::Http
-        } else {
-            ClientProtocol::Https
-        };
-        // Whoever comes first decides for the process, and all of us want the same.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let (http_proxy, https_proxy, no_proxy) = proxies(&settings.proxies);
-        let config = ClientConfig {
-            protocol,
-            connect_timeout: Some(LIMIT_TO_CONNECT),
-            read_timeout: Some(LIMIT_TO_READ),
-            user_agent: "obuilder",
-            http_proxy,
-            https_proxy,
-            no_proxy: Some(no_proxy),
-            ..ClientConfig::default()
-        };
-        let client = Client::try_from(config).map_err(|error| {
-            FetchError::Failed(format!("cannot prepare to speak to it: {}", causes(&error)))
+        let http = Http::new(&settings.registries, &settings.proxies).map_err(|error| {
+            FetchError::Failed(format!("cannot prepare to speak to it: {error}"))
         })?;
         let login = Login::find(settings, image.registry()).await;
+        let is_insecure = settings.is_insecure(image.resolve_registry());
         Ok(Self {
             settings,
             image,
-            client,
+            client: Client::new(http, image, is_insecure, login.auth.clone()),
             login,
         })
     }
@@ -113,10 +81,8 @@ impl<'a> Registry<'a> {
     }
 
     async fn manifest(&self) -> Result<(Digest, Manifest), FetchError> {
-        // Asked apart, so that a wrong password is known as such.
-        let auth = &self.login.auth;
-        let asked = self.client.auth(self.image, auth, RegistryOperation::Pull);
-        within(asked).await?.map_err(|error| self.failed(&error))?;
+        let logged_in = within(self.client.log_in()).await?;
+        logged_in.map_err(|error| self.failed(&error))?;
         let (digest, document) = self.document(self.image).await?;
         let index = match document {
             Document::Manifest(manifest) => return Ok((digest, manifest)),
@@ -136,13 +102,8 @@ impl<'a> Registry<'a> {
     }
 
     async fn document(&self, image: &Reference) -> Result<(Digest, Document), FetchError> {
-        let pulled = self
-            .client
-            .pull_manifest_raw(image, &self.login.auth, &ACCEPTED);
-        let (bytes, _) = within(pulled).await?.map_err(|error| self.failed(&error))?;
-        if bytes.len() as u64 > MAX_DOCUMENT {
-            return Err(FetchError::Failed("its manifest is too large".to_owned()));
-        }
+        let asked = within(self.client.document(image)).await?;
+        let bytes = asked.map_err(|error| self.failed(&error))?;
         let document = Document::read(&bytes).map_err(FetchError::Failed)?;
         Ok((Digest::of(&bytes), document))
     }
@@ -184,8 +145,9 @@ impl<'a> Registry<'a> {
     async fn config(&self, manifest: &Manifest) -> Result<Config, FetchError> {
         let bytes = self.downloads().bytes(&manifest.config).await;
         let bytes = bytes.map_err(|error| self.not_downloaded("its config", error))?;
-        let config: Config = serde_json::from_slice(&bytes)
-            .map_err(|error| FetchError::Failed(format!("its config is wrong: {error}")))?;
+        let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
+            FetchError::Failed(format!("its config is wrong: {}", model::place(&error)))
+        })?;
         let here = &self.settings.platform;
         if config.platform != Platform::default() && !here.runs(&config.platform) {
             let there = &config.platform;
@@ -242,7 +204,6 @@ impl<'a> Registry<'a> {
     fn downloads(&self) -> Downloads<'_> {
         Downloads {
             client: &self.client,
-            image: self.image,
         }
     }
 
@@ -259,28 +220,17 @@ impl<'a> Registry<'a> {
     }
 
     /// Says why a registry gave nothing, and what to do.
-    fn failed(&self, error: &OciDistributionError) -> FetchError {
-        use OciDistributionError as E;
+    fn failed(&self, error: &RegistryError) -> FetchError {
         FetchError::Failed(match error {
-            E::UnauthorizedError { .. } | E::AuthenticationFailure(_) => self.login_needed(),
-            E::RegistryError { envelope, .. } => match envelope.errors.first() {
-                Some(first) => match first.code {
-                    OciErrorCode::Unauthorized | OciErrorCode::Denied => self.login_needed(),
-                    OciErrorCode::ManifestUnknown
-                    | OciErrorCode::NameUnknown
-                    | OciErrorCode::NotFound => "it has no such image".to_owned(),
-                    OciErrorCode::Toomanyrequests => {
-                        format!("it allows no more pulls for now: {}", shown(&first.message))
-                    }
-                    _ => shown(&format!("{:?}: {}", first.code, first.message)),
-                },
-                None => "it refused without a reason".to_owned(),
-            },
-            E::ServerError { code: 404, .. } => "it has no such image".to_owned(),
-            E::ServerError { code, message, .. } => {
-                format!("it answered with status {code}: {}", shown(message))
+            RegistryError::Http(error) => error.to_string(),
+            RegistryError::Login => self.login_needed(),
+            RegistryError::Missing => "it has no such image".to_owned(),
+            RegistryError::TooMany => "it allows no more pulls for now".to_owned(),
+            RegistryError::Status(status) => {
+                format!("it answered with status {}", status.as_u16())
             }
-            error => causes(error),
+            RegistryError::Wrong(what) => (*what).to_owned(),
+            RegistryError::CutOff(what) => what.clone(),
         })
     }
 
@@ -299,33 +249,13 @@ impl<'a> Registry<'a> {
             return "it asks for a log-in, and no file with log-ins was given".to_owned();
         };
         match self.login.auth {
-            RegistryAuth::Anonymous => format!(
+            Auth::Anonymous => format!(
                 "it asks for a log-in (or has no such image), and {file:?} has none for it: log in \
                  with `{login}`"
             ),
             _ => format!("it refused the log-in from {file:?}: log in again with `{login}`"),
         }
     }
-}
-
-/// Returns the proxies in the form that the client takes, which must never be none: it would then read the environment.
-fn proxies(proxies: &Proxies) -> (Option<String>, Option<String>, String) {
-    let Proxies {
-        http,
-        https,
-        except,
-    } = proxies;
-    if http.is_none() && https.is_none() {
-        let everywhere = "*,0.0.0.0/0,::/0".to_owned();
-        return (Some("http://127.0.0.1:9".to_owned()), None, everywhere);
-    }
-    let except = except.as_deref().unwrap_or_default();
-    // No proxy reaches this machine's own registries.
-    (
-        http.clone(),
-        https.clone(),
-        format!("localhost,127.0.0.0/8,{except}"),
-    )
 }
 
 fn layers(count: usize) -> String {
@@ -358,27 +288,4 @@ async fn within<T>(what: impl Future<Output = T>) -> Result<T, FetchError> {
     tokio::time::timeout(LIMIT_FOR_MANIFEST, what)
         .await
         .map_err(late)
-}
-
-/// Says an error with its causes, which the library's own text leaves out.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    shown(&text)
-}
-
-/// Returns what a server says, as far as it belongs into a log.
-fn shown(text: &str) -> String {
-    plain(text.trim())
-        .replace('\n', " ")
-        .chars()
-        .take(300)
-        .collect()
 }

@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::address::AddressRule;
 use crate::image::{Limits, Platform};
 
 /// How images are fetched.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub registry_config: Option<PathBuf>,
     /// Registries that are spoken to without TLS, as `HOST` or `HOST:PORT`, besides those on this machine.
     pub insecure_registries: Vec<String>,
+    /// Which registries may be asked that have an address of their own network, besides all those of the internet.
+    pub registries: AddressRule,
     /// How registries are reached.
     pub proxies: Proxies,
     /// The machine that images are for.
@@ -54,6 +57,7 @@ impl Settings {
             docker: program(&env, "docker"),
             registry_config: directory.map(|directory| directory.join("config.json")),
             insecure_registries: Vec::new(),
+            registries: AddressRule::default(),
             proxies: Proxies::from_env(&env),
             platform: Platform::here(),
             limits: Limits::default(),
@@ -91,6 +95,7 @@ impl std::fmt::Debug for Settings {
             .field("docker", &self.docker)
             .field("registry_config", &self.registry_config)
             .field("insecure_registries", &self.insecure_registries)
+            .field("registries", &self.registries)
             .field("platform", &self.platform)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

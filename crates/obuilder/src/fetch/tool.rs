@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::FetchError;
-use super::log::{Log, plain};
+use super::log::plain;
 
 /// The most of a program's answer that is kept, in bytes.
 const MAX_ANSWER: u64 = 4 << 20;
@@ -102,27 +102,29 @@ impl Tool {
         tokio::time::timeout(limit, all).await.map_err(|_| late())?
     }
 
-    /// Runs it, with what it says of itself going to `log`, and returns what it wrote to standard output.
-    pub(super) async fn run(
-        &self,
-        log: Log<'_>,
-        cancel: &CancellationToken,
-    ) -> Result<Vec<u8>, FetchError> {
+    /// Runs it for as long as it takes, and returns what it wrote.
+    ///
+    /// # Errors
+    /// When it cannot be started, or `cancel` fires; it is then killed.
+    pub(super) async fn run(&self, cancel: &CancellationToken) -> Result<Answer, FetchError> {
         let mut command = self.command();
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let started = command.spawn();
-        let mut child = started.map_err(|error| FetchError::Failed(self.not_started(&error)))?;
+        let failed = |error: std::io::Error| FetchError::Failed(self.not_started(&error));
+        let mut child = command.spawn().map_err(failed)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let all = async { tokio::join!(gather(stdout), pass_on(stderr, log), child.wait()) };
-        let (stdout, said, status) = tokio::select! {
+        let all = async { tokio::join!(gather(stdout), gather(stderr), child.wait()) };
+        let (stdout, stderr, status) = tokio::select! {
             () = cancel.cancelled() => return Err(FetchError::Cancelled),
             all = all => all,
         };
-        ended(status, &said?)?;
-        Ok(stdout)
+        Ok(Answer {
+            succeeded: status.map_err(failed)?.success(),
+            stdout,
+            stderr,
+        })
     }
 
     /// Starts it, and returns the pipe to which it writes.
@@ -164,34 +166,4 @@ async fn gather(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
         drop(tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await);
     }
     kept
-}
-
-/// Copies what a program says to the log as it comes, and returns the end of it.
-async fn pass_on(
-    pipe: Option<impl AsyncRead + Unpin>,
-    log: Log<'_>,
-) -> Result<Vec<u8>, FetchError> {
-    let mut last = Vec::new();
-    let Some(mut pipe) = pipe else {
-        return Ok(last);
-    };
-    let mut buffer = vec![0; 8 << 10];
-    loop {
-        let read = pipe.read(&mut buffer).await.unwrap_or_default();
-        let bytes = buffer.get(..read).unwrap_or_default();
-        if bytes.is_empty() {
-            return Ok(last);
-        }
-        // Byte for byte but for control characters: a letter may be cut in two here.
-        let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-        let shown: Vec<u8> = bytes
-            .iter()
-            .copied()
-            .filter(|byte| !is_control(byte))
-            .collect();
-        log.write(&shown)?;
-        last.extend_from_slice(&shown);
-        let surplus = last.len().saturating_sub(4 * MAX_REASON);
-        last.drain(..surplus);
-    }
 }

@@ -13,6 +13,9 @@ use super::records::{Described, read_records};
 /// The most that may describe one entry: names are at most 4 KiB, attributes 64 KiB each.
 const MAX_DESCRIPTION: u64 = 1 << 20;
 
+/// The longest name, or target of a link: more than a system call takes.
+const MAX_NAME: usize = 4096;
+
 /// The most parts of one sparse file.
 const MAX_PARTS: usize = 100_000;
 
@@ -70,20 +73,22 @@ impl<R: Read> Archive<R> {
     pub(crate) fn next(&mut self) -> io::Result<Option<Entry>> {
         self.skip_rest()?;
         let mut described = Described::default();
+        // Of all headers together: there may be any number before an entry.
+        let mut left = MAX_DESCRIPTION;
         loop {
             let Some(header) = self.header()? else {
                 return Ok(None);
             };
             let size = header.entry_size()?;
             match header.entry_type() {
-                EntryType::GNULongName => described.path = Some(self.long_name(size)?),
-                EntryType::GNULongLink => described.link = Some(self.long_name(size)?),
+                EntryType::GNULongName => described.path = Some(self.long_name(size, &mut left)?),
+                EntryType::GNULongLink => described.link = Some(self.long_name(size, &mut left)?),
                 EntryType::XHeader => {
-                    let records = self.description(size)?;
+                    let records = self.description(size, &mut left)?;
                     read_records(&records, &mut described)?;
                 }
                 // Says something of all entries: in practice, the commit that `git archive` packed.
-                EntryType::XGlobalHeader => drop(self.description(size)?),
+                EntryType::XGlobalHeader => drop(self.description(size, &mut left)?),
                 _ => return self.entry(&header, described).map(Some),
             }
         }
@@ -153,10 +158,13 @@ impl<R: Read> Archive<R> {
         Ok(Some(header))
     }
 
-    fn description(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > MAX_DESCRIPTION {
-            return Err(invalid("an entry's name or attributes are too long"));
-        }
+    /// Reads a header that describes an entry, for which there is `left` as much room.
+    fn description(&mut self, size: u64, left: &mut u64) -> io::Result<Vec<u8>> {
+        // An empty one takes room, too, or there could be any number of them.
+        let room = size.saturating_add(BLOCK as u64);
+        *left = left
+            .checked_sub(room)
+            .ok_or_else(|| invalid("an entry's name or attributes are too long"))?;
         let mut bytes = Vec::new();
         if (&mut self.reader).take(size).read_to_end(&mut bytes)? as u64 != size {
             return Err(cut_off());
@@ -166,8 +174,8 @@ impl<R: Read> Archive<R> {
         Ok(bytes)
     }
 
-    fn long_name(&mut self, size: u64) -> io::Result<BString> {
-        let bytes = self.description(size)?;
+    fn long_name(&mut self, size: u64, left: &mut u64) -> io::Result<BString> {
+        let bytes = self.description(size, left)?;
         let name = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
         Ok(name.into())
     }
@@ -182,6 +190,11 @@ impl<R: Read> Archive<R> {
                 .map(|link| BString::from(link.into_owned()));
             described.link.clone().or(link).unwrap_or_default()
         };
+        if path.len() > MAX_NAME || link().len() > MAX_NAME {
+            return Err(invalid(&format!(
+                "an entry's name, or what it is a link to, has more than {MAX_NAME} bytes"
+            )));
+        }
         let stored = described.size.map_or_else(|| header.entry_size(), Ok)?;
         let (kind, stored) = match header.entry_type() {
             // Archives older than directories in archives say so by the name alone.

@@ -8,17 +8,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use rustix::fs::FlockOperation;
 use serde::de::DeserializeOwned;
 
 use super::digest::{Digest, Hashing};
-use super::model::{self, Config, Descriptor, Index, MAX_DOCUMENT, Manifest};
-
-const SOURCE: &str = "org.ocluster.obuilder.source";
-const KIND: &str = "org.ocluster.obuilder.kind";
-const IMPORTED: &str = "org.ocluster.obuilder.imported";
-const SIZE: &str = "org.ocluster.obuilder.size";
+use super::model::{
+    self, Config, Descriptor, IMPORTED, Index, KIND, MAX_DOCUMENT, Manifest, SIZE, SOURCE,
+};
 
 /// How much is read and written at a time.
 const BUFFER: usize = 256 << 10;
@@ -253,9 +250,15 @@ impl Library {
         let path = self.blob(digest);
         let mut bytes = Vec::new();
         let file = File::open(&path).map_err(failed("opening", &path))?;
-        file.take(MAX_DOCUMENT)
+        file.take(MAX_DOCUMENT + 1)
             .read_to_end(&mut bytes)
             .map_err(failed("reading", &path))?;
+        if bytes.len() as u64 > MAX_DOCUMENT {
+            return Err(LibraryError::Damaged {
+                path,
+                reason: format!("a document may have at most {MAX_DOCUMENT} bytes"),
+            });
+        }
         Ok(bytes)
     }
 }

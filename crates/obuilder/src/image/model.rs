@@ -3,9 +3,12 @@
 //! Only what is used is read, and the rest may be as it likes: images outlive the rules they were made by.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use bstr::BString;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::digest::Digest;
 use super::platform::Platform;
@@ -21,8 +24,23 @@ pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
+/// The most elements of any list in a document. They take more memory than the text that they are written in: an empty string
+/// ten times as much.
+pub(crate) const MAX_ELEMENTS: usize = 10_000;
+
 /// Where the name of an image is, in an index that is kept on a disk.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
+/// Where the index of imported images keeps what it knows of each: the file or directory it came from.
+pub(crate) const SOURCE: &str = "org.ocluster.obuilder.source";
+/// What that was, in words.
+pub(crate) const KIND: &str = "org.ocluster.obuilder.kind";
+/// When it came.
+pub(crate) const IMPORTED: &str = "org.ocluster.obuilder.imported";
+/// How much room its layers take, in bytes.
+pub(crate) const SIZE: &str = "org.ocluster.obuilder.size";
+
+const OURS: [&str; 4] = [SOURCE, KIND, IMPORTED, SIZE];
 
 /// Names bytes that are elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +55,7 @@ pub(crate) struct Descriptor {
     #[serde(
         default,
         skip_serializing_if = "Annotations::is_empty",
-        deserialize_with = "or_null"
+        deserialize_with = "annotations"
     )]
     pub(crate) annotations: Annotations,
 }
@@ -51,6 +69,7 @@ pub(crate) struct Index {
     pub(crate) schema_version: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) media_type: Option<String>,
+    #[serde(deserialize_with = "few")]
     pub(crate) manifests: Vec<Descriptor>,
 }
 
@@ -62,6 +81,7 @@ pub(crate) struct Manifest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) media_type: Option<String>,
     pub(crate) config: Descriptor,
+    #[serde(deserialize_with = "few")]
     pub(crate) layers: Vec<Descriptor>,
 }
 
@@ -70,6 +90,27 @@ pub(crate) struct Manifest {
 pub(crate) enum Document {
     Index(Index),
     Manifest(Manifest),
+}
+
+/// What tells one document from the other. Nothing of it is kept: a document may be made to take thirty times its size as a tree.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default)]
+    schema_version: Option<u64>,
+    #[serde(default)]
+    manifests: Option<IgnoredAny>,
+}
+
+/// Says what is wrong with a document without anything that is in it: whoever names a registry must not be shown what another
+/// service answers.
+pub(crate) fn place(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "it has another form",
+        serde_json::error::Category::Eof => "it is cut off",
+        _ => "it is not JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
 /// What an image says of itself.
@@ -89,7 +130,7 @@ pub(crate) struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct RunConfig {
-    #[serde(deserialize_with = "or_null")]
+    #[serde(deserialize_with = "few")]
     pub(crate) env: Vec<String>,
     #[serde(deserialize_with = "or_null", skip_serializing_if = "String::is_empty")]
     pub(crate) user: String,
@@ -102,17 +143,82 @@ pub(crate) struct RunConfig {
 pub(crate) struct Layers {
     #[serde(rename = "type", default)]
     pub(crate) kind: String,
-    #[serde(default, deserialize_with = "or_null")]
+    #[serde(default, deserialize_with = "few")]
     pub(crate) diff_ids: Vec<String>,
 }
 
 /// Reads something that some programs write as `null`.
 fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
-    D: serde::Deserializer<'de>,
+    D: Deserializer<'de>,
     T: Deserialize<'de> + Default,
 {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Reads a list, which may be `null`, of at most [`MAX_ELEMENTS`].
+pub(crate) fn few<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    deserializer.deserialize_any(Few(PhantomData))
+}
+
+struct Few<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a list of at most {MAX_ELEMENTS} elements")
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
+        let mut few = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            if few.len() == MAX_ELEMENTS {
+                return Err(A::Error::invalid_length(MAX_ELEMENTS + 1, &self));
+            }
+            few.push(element);
+        }
+        Ok(few)
+    }
+}
+
+/// Reads the annotations that somebody uses, and passes over the others.
+fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Annotations, D::Error> {
+    deserializer.deserialize_any(Known)
+}
+
+struct Known;
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Annotations;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("annotations")
+    }
+
+    fn visit_unit<E>(self) -> Result<Annotations, E> {
+        Ok(Annotations::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Annotations, A::Error> {
+        let mut known = Annotations::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if key == REF_NAME || OURS.contains(&key.as_str()) {
+                known.insert(key, entries.next_value()?);
+            } else {
+                let IgnoredAny = entries.next_value()?;
+            }
+        }
+        Ok(known)
+    }
 }
 
 impl Descriptor {
@@ -145,25 +251,21 @@ impl Document {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let value: serde_json::Value = serde_json::from_slice(bytes)
-            .map_err(|error| format!("its manifest is not JSON: {error}"))?;
-        if value
-            .get("schemaVersion")
-            .and_then(serde_json::Value::as_u64)
-            == Some(1)
-        {
+        let shape: Shape = serde_json::from_slice(bytes)
+            .map_err(|error| format!("its manifest is not JSON: {}", place(&error)))?;
+        if shape.schema_version == Some(1) {
             return Err(
                 "its manifest has the format of 2014 (schema 1), which is not supported: push it \
                  again with a current program"
                     .to_owned(),
             );
         }
-        let read = if value.get("manifests").is_some() {
-            serde_json::from_value(value).map(Self::Index)
+        let read = if shape.manifests.is_some() {
+            serde_json::from_slice(bytes).map(Self::Index)
         } else {
-            serde_json::from_value(value).map(Self::Manifest)
+            serde_json::from_slice(bytes).map(Self::Manifest)
         };
-        read.map_err(|error| format!("its manifest is wrong: {error}"))
+        read.map_err(|error| format!("its manifest is wrong: {}", place(&error)))
     }
 }
 
@@ -258,6 +360,33 @@ mod tests {
             config.not_applied().unwrap(),
             "Of the image's settings, only the environment is used: its user \"opam\" and its working \
              directory \"/home/opam\" must be set in the spec"
+        );
+    }
+
+    #[test]
+    fn a_document_has_no_more_in_it_than_images_have() {
+        let part = r#"{"digest":"sha256:9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91","size":1}"#;
+        let many = |count| vec![part; count].join(",");
+        let read = |count| {
+            let text = format!(
+                r#"{{"schemaVersion":2,"config":{part},"layers":[{}]}}"#,
+                many(count)
+            );
+            Document::read(text.as_bytes())
+        };
+        assert!(read(MAX_ELEMENTS).is_ok());
+        assert_eq!(
+            read(MAX_ELEMENTS + 1).unwrap_err(),
+            "its manifest is wrong: it has another form (line 1, column 940226)"
+        );
+        let annotated = part.replace(
+            "}",
+            r#","annotations":{"hush":"x","org.opencontainers.image.ref.name":"v1"}}"#,
+        );
+        let descriptor: Descriptor = serde_json::from_str(&annotated).unwrap();
+        assert_eq!(
+            descriptor.annotations,
+            [(REF_NAME.to_owned(), "v1".to_owned())].into()
         );
     }
 }

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice as _};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps};
 use rustix::io::{Errno, Result};
 
 /// The most links that lead to one directory: the kernel's own limit.
@@ -72,7 +72,7 @@ impl Rootfs {
     }
 
     /// Opens a directory as [`directory`](Self::directory) does, and makes what is missing of it, with `made` done to
-    /// each one that was made.
+    /// each one that was made. What they are made in keeps its time of change.
     pub(crate) fn make_directory(
         &self,
         path: &BStr,
@@ -110,9 +110,11 @@ impl Rootfs {
                     continue;
                 }
                 Err(Errno::NOENT) => {
+                    let before = rustix::fs::fstat(&parent)?;
                     rustix::fs::mkdirat(&parent, name.as_bytes(), Mode::from_raw_mode(0o755))?;
                     let new = open_directory(parent.as_fd(), name.as_ref())?;
                     made(below.as_ref(), new.as_fd())?;
+                    rustix::fs::utimensat(&parent, ".", &times_of(&before), AtFlags::empty())?;
                 }
                 // It is there, and no link.
                 Err(Errno::INVAL) => {}
@@ -121,6 +123,17 @@ impl Rootfs {
             here = below;
         }
         self.directory_itself(here.as_ref())
+    }
+}
+
+fn times_of(stat: &Stat) -> Timestamps {
+    let mtime = Timespec {
+        tv_sec: stat.st_mtime,
+        tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+    };
+    Timestamps {
+        last_access: mtime,
+        last_modification: mtime,
     }
 }
 

@@ -22,20 +22,24 @@ pub(super) trait Backend: Send + Sync + 'static {
     }
 
     /// Makes the draft `place` from the result `base`, or empty, and returns its root filesystem. Of the base's files it
-    /// has `env`, and neither `log` nor `parent`.
+    /// has `env`, and neither `log` nor `parent` nor `variant`.
     fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError>;
 
-    /// Unmounts a place, draft or copy of a cache, so that nothing can write to it any more. Returns whether that is so: it
-    /// is not while something in it is open.
+    /// Unmounts a place, draft or copy of a cache, so that nothing can write to it any more, by whatever descriptor. Returns
+    /// whether that is so: it is not while something in it is open for writing, in whichever mount namespace.
     fn unmount(&self, _place: &Path) -> Result<bool, StoreError> {
         Ok(true)
     }
 
     /// Makes an unmounted draft what its result is to be. Returns the place that gets the result's name, which is another
-    /// where the draft had to be copied.
-    fn settle(&self, place: &Path, _base: Option<&Path>) -> Result<PathBuf, StoreError> {
-        Ok(place.to_owned())
-    }
+    /// where the draft had to be copied: if it `is_exposed`, others may have descriptors by which they can write to it, and
+    /// to no copy.
+    fn settle(
+        &self,
+        place: &Path,
+        base: Option<&Path>,
+        is_exposed: bool,
+    ) -> Result<PathBuf, StoreError>;
 
     /// Removes a place, a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;
@@ -91,6 +95,13 @@ pub(super) struct Shown {
     pub(super) rootfs: PathBuf,
     /// What to unmount afterwards, if anything.
     pub(super) mount: Option<PathBuf>,
+}
+
+/// Returns where to copy a place to.
+pub(super) fn beside(place: &Path) -> PathBuf {
+    let mut path = place.as_os_str().to_owned();
+    path.push(".copy");
+    path.into()
 }
 
 /// Lets two trees change places, at once where the filesystem can do so.

@@ -2,12 +2,13 @@
 //!
 //! | | |
 //! |--|--|
-//! | `result/ID` | results: `rootfs`, `log`, `env`, and the link `parent` to the base |
+//! | `result/ID` | results: `rootfs`, `log`, `env`, the builder's `variant`, and the link `parent` to the base |
 //! | `result-tmp/ID.N` | drafts; what is there at the start was left by a killed process |
 //! | `cache/c-NAME` | caches |
 //! | `cache-tmp/N-c-NAME` | copies of caches, cleaned as drafts are |
 //! | `trash/N` | what is being removed |
 //! | `unsynced/BOOT/NAME` | what a loss of power may damage, see `marks.rs` |
+//! | `reserve/` | room for opening the store on a full disk |
 //! | `state/`, `lock` | the state of others; who owns the store |
 //!
 //! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
@@ -31,8 +32,10 @@ use super::error::Doing as _;
 use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
 use super::lock::Lock;
 use super::marks::Marks;
+use super::reserve::Reserve;
 use super::trash::Trash;
 use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
+use super::{private, space};
 use crate::StepId;
 use crate::sandbox;
 
@@ -59,6 +62,7 @@ struct Shared<B> {
     backend: B,
     marks: Marks,
     background: Arc<Background>,
+    reserve: Reserve,
 }
 
 /// What a backend is made from.
@@ -76,6 +80,10 @@ impl<B: Backend> DirectoryStore<B> {
         check: impl FnOnce(&Path, bool) -> Result<(), OpenError>,
         backend: impl FnOnce(Ground) -> B,
     ) -> Result<Rc<dyn Store>, OpenError> {
+        private::make(root)?;
+        let reserve = Reserve::new(root);
+        let released = reserve.release_if_needed(space::available(root)?);
+        released.doing("making room in", root)?;
         let lock = own(root)?;
         check(root, !root.join("result").exists())?;
         make_directories(root)?;
@@ -91,6 +99,7 @@ impl<B: Backend> DirectoryStore<B> {
         backend.clean_up()?;
         remove_leftovers(root, &backend)?;
         let marks = judge(root, &backend, &background)?;
+        keep_reserve(&reserve, root);
         Ok(Rc::new(Self {
             root: root.to_owned(),
             state: root.join("state"),
@@ -99,6 +108,7 @@ impl<B: Backend> DirectoryStore<B> {
                 backend,
                 marks,
                 background,
+                reserve,
             }),
             caches: Caches::default(),
             _lock: lock,
@@ -137,11 +147,7 @@ impl<B: Backend> DirectoryStore<B> {
             }
             tokio::time::sleep(pause).await;
         }
-        Err(StoreError::new(
-            "unmounting",
-            place,
-            io::ErrorKind::ResourceBusy.into(),
-        ))
+        Err(StoreError::InUse(place.to_owned()))
     }
 
     /// Does something that may take long.
@@ -177,8 +183,9 @@ impl<B: Backend> Shared<B> {
         place: &Path,
         base: Option<&Path>,
         result: &Path,
+        is_exposed: bool,
     ) -> Result<(), StoreError> {
-        let settled = self.backend.settle(place, base)?;
+        let settled = self.backend.settle(place, base, is_exposed)?;
         let published = self
             .mark(&id.to_string())
             .and_then(|()| fs::rename(&settled, result).doing("publishing", result));
@@ -277,6 +284,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 base: base_id,
                 rootfs: begun.await?,
                 dir,
+                is_exposed: false,
             })
         })
     }
@@ -295,7 +303,8 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 Err(error) => Err(error),
                 Ok(()) => {
                     let publish = move |shared: &Shared<B>| {
-                        shared.publish(&draft.id, &draft.dir, base.as_deref(), &result)
+                        let Draft { id, dir, .. } = &draft;
+                        shared.publish(id, dir, base.as_deref(), &result, draft.is_exposed)
                     };
                     self.off_thread(publish).await
                 }
@@ -391,6 +400,17 @@ impl<B: Backend> Store for DirectoryStore<B> {
         })
     }
 
+    fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let CacheCopy { name, number, .. } = copy;
+            let _held = self.caches.hold(&name).await;
+            self.caches.returned(&name, number);
+            let (cache, copy) = (self.cache_dir(&name), self.copy_dir(&name, number));
+            let dropped = self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
+            dropped.await
+        })
+    }
+
     fn caches(&self) -> Result<Vec<CacheName>, StoreError> {
         let dir = self.root.join("cache");
         let mut names = names_in(&dir)?;
@@ -420,6 +440,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
             for _ in 0..times {
                 let left = self.off_thread(|shared| shared.backend.being_deleted());
                 if left.await? == 0 {
+                    keep_reserve(&self.shared.reserve, &self.root);
                     return Ok(());
                 }
                 tokio::time::sleep(pause).await;
@@ -441,6 +462,14 @@ impl<B: Backend> Store for DirectoryStore<B> {
 
     fn space(&self) -> Result<Space, StoreError> {
         self.shared.backend.space(&self.root)
+    }
+}
+
+/// Keeps room for the next time that the store is opened. Without it, the store is as good.
+fn keep_reserve(reserve: &Reserve, root: &Path) {
+    let kept = space::available(root).map(|space| reserve.keep_if_possible(space));
+    if let Ok(Err(error)) = kept {
+        tracing::debug!("cannot keep room in {root:?}: {error}");
     }
 }
 

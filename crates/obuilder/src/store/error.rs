@@ -19,6 +19,11 @@ pub enum StoreError {
         /// Where.
         path: PathBuf,
     },
+    /// Something that outlived a step has its files open for writing.
+    #[error(
+        "cannot keep {0:?}: a process still uses files in it; end what the step started, or passed files to"
+    )]
+    InUse(PathBuf),
     /// The system refused something.
     #[error("{doing} {path:?}: {source}")]
     Io {

@@ -1,8 +1,7 @@
 //! The directories of a store that keeps results as directories, and what is put right in them when it is opened.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::backend::Backend;
@@ -11,7 +10,7 @@ use super::caches::cache_of;
 use super::error::{Doing as _, unless};
 use super::lock::{Lock, Locked};
 use super::marks::Marks;
-use super::{OpenError, StoreError};
+use super::{OpenError, StoreError, private};
 use crate::StepId;
 
 const DIRECTORIES: [&str; 7] = [
@@ -24,11 +23,8 @@ const DIRECTORIES: [&str; 7] = [
     "unsynced",
 ];
 
-/// Makes the root, readable for us alone: the files in it have the owners and set-user-id bits of containers.
+/// Takes the lock of a store.
 pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
-    let mut builder = DirBuilder::new();
-    builder.mode(0o700).recursive(true);
-    builder.create(root).doing("making", root)?;
     let path = root.join("lock");
     match Lock::take(&path).doing("locking", &path)? {
         Locked::Ours(lock) => Ok(lock),
@@ -46,7 +42,8 @@ pub(super) fn make_directories(root: &Path) -> Result<(), StoreError> {
         let made = unless(io::ErrorKind::AlreadyExists, fs::create_dir(&path));
         made.doing("making", &path)?;
     }
-    Ok(())
+    // It has secrets in it while they are used. Those before it are closed by the root alone.
+    private::close(&root.join("state"))
 }
 
 /// Removes drafts and copies of caches: nobody works on them any more.

@@ -14,7 +14,9 @@ mod lock;
 mod marks;
 mod open;
 mod overlay;
+mod private;
 mod program;
+mod reserve;
 mod rsync;
 mod space;
 mod spec;
@@ -64,7 +66,10 @@ pub trait Store {
         base: Option<&'a StepId>,
     ) -> LocalBoxFuture<'a, Result<Draft, StoreError>>;
 
-    /// Makes a draft the result of its step: wholly, or after an error or a crash not at all.
+    /// Makes a draft the result of its step: wholly, or after an error or a crash not at all. Nobody can write to it any more.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] if somebody still has a file of it open for writing, and that cannot be undone.
     fn publish(&self, draft: Draft) -> LocalBoxFuture<'_, Result<Finished, StoreError>>;
 
     /// Removes a draft, its mounts included.
@@ -88,6 +93,9 @@ pub trait Store {
 
     /// Gives a copy back: it becomes the cache if nobody else's has since it was taken, and is dropped otherwise.
     fn release_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>>;
+
+    /// Removes a copy: what was done to it is not to be in the cache.
+    fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
     /// Returns the caches.
     fn caches(&self) -> Result<Vec<CacheName>, StoreError>;
@@ -131,6 +139,9 @@ pub struct Draft {
     pub dir: PathBuf,
     /// The root filesystem, writable. A directory that exists, empty and of mode 0755 if there is no base.
     pub rootfs: PathBuf,
+    /// Whether others than the step may have descriptors of it when it is published, by which they could write: it shared a
+    /// network with them, and sockets of that can pass descriptors on. It costs a copy where the filesystem cannot tell.
+    pub is_exposed: bool,
 }
 
 /// The root filesystem of a result, for as long as this lives.
@@ -203,15 +214,30 @@ pub struct Space {
     pub total: u64,
     /// How much of it is free for us, in bytes.
     pub free: u64,
+    /// How many files it can have. 0 where that has no limit of its own.
+    pub total_files: u64,
+    /// How many more there can be.
+    pub free_files: u64,
 }
 
 impl Space {
-    /// Returns how much is free, in percent.
+    /// Below how many percent there is no room left for a step.
+    const USED_UP: f64 = 1.0;
+
+    /// Returns how much is free, in percent: of bytes or of files, whichever is less.
     pub fn free_percent(self) -> f64 {
-        if self.total == 0 {
-            return 0.0;
-        }
-        // Sizes of filesystems are far below 2^53 times the precision that matters here.
-        self.free as f64 * 100.0 / self.total as f64
+        let bytes = percent(self.free, self.total).unwrap_or(0.0);
+        let files = percent(self.free_files, self.total_files).unwrap_or(100.0);
+        bytes.min(files)
     }
+
+    /// Returns whether there is so little left that steps fail.
+    pub fn is_used_up(self) -> bool {
+        self.free_percent() < Self::USED_UP
+    }
+}
+
+fn percent(part: u64, all: u64) -> Option<f64> {
+    // Sizes of filesystems are far below 2^53 times the precision that matters here.
+    (all > 0).then(|| part as f64 * 100.0 / all as f64)
 }

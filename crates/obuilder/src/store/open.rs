@@ -43,6 +43,27 @@ pub enum OpenError {
         /// What it says of itself: a program and its process id.
         owner: String,
     },
+    /// It belongs to somebody else, who could do with its files as they like.
+    #[error(
+        "the store {root:?} belongs to the user {owner}: give it a directory of its own, or `chown` it to the user of this process"
+    )]
+    Owner {
+        /// The store.
+        root: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
+    /// Others can get into it, and there is more in it than a store.
+    #[error(
+        "the store {root:?} has the mode {mode:04o}, so that other users could run set-user-id programs in it, and has other \
+         files in it, too: give the store a directory of its own, or `chmod 700` this one"
+    )]
+    Others {
+        /// The store.
+        root: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
     /// There is no such store here.
     #[error(
         "no {} stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool",

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backend::Backend;
+use super::backend::{Backend, beside};
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
@@ -53,18 +53,23 @@ impl Backend for Rsync {
         Ok(rootfs)
     }
 
-    fn settle(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError> {
-        let (Some(base), Some(how)) = (base, self.linking()) else {
-            return Ok(place.to_owned());
+    fn settle(
+        &self,
+        place: &Path,
+        base: Option<&Path>,
+        is_exposed: bool,
+    ) -> Result<PathBuf, StoreError> {
+        let copy = beside(place);
+        let args = match (base, self.linking()) {
+            (Some(base), Some(how)) => link_args(how, base, place, &copy),
+            _ if is_exposed => copy_args(place, &copy),
+            _ => return Ok(place.to_owned()),
         };
-        let mut linked = place.as_os_str().to_owned();
-        linked.push(".linked");
-        let linked = PathBuf::from(linked);
-        let run = program::run(&link_args(how, base, place, &linked), &linked);
+        let run = program::run(&args, &copy);
         if run.is_err() {
-            self.remove(&linked)?;
+            self.remove(&copy)?;
         }
-        run.map(|_| linked)
+        run.map(|_| copy)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

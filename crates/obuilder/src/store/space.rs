@@ -23,5 +23,7 @@ fn of(root: &Path, free: impl Fn(&StatVfs) -> u64) -> Result<Space, StoreError> 
     Ok(Space {
         total: found.f_blocks.saturating_mul(found.f_frsize),
         free: free(&found).saturating_mul(found.f_frsize),
+        total_files: found.f_files,
+        free_files: found.f_favail.min(found.f_files),
     })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::statfs;
 use rustix::io::Errno;
 
-use super::backend::Backend;
+use super::backend::{Backend, beside};
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
@@ -43,6 +43,25 @@ impl Backend for Reflink {
             }
         }
         Ok(rootfs)
+    }
+
+    fn settle(
+        &self,
+        place: &Path,
+        _base: Option<&Path>,
+        is_exposed: bool,
+    ) -> Result<PathBuf, StoreError> {
+        if !is_exposed {
+            return Ok(place.to_owned());
+        }
+        let copy = beside(place);
+        match tree::reflink_tree(place, &copy).doing("copying", place) {
+            Ok(()) => Ok(copy),
+            Err(error) => {
+                self.remove(&copy)?;
+                Err(error)
+            }
+        }
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

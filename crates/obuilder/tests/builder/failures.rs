@@ -382,3 +382,38 @@ fn a_base_image_in_use_is_not_imported_again() {
         first.end().await.unwrap();
     });
 }
+
+#[test]
+fn what_fills_the_disk_is_not_kept_in_a_cache() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let caches = [("one", "/1"), ("two", "/2")];
+        house.store.free.set(0);
+        house.sandbox.expect("A").exit(1);
+        let fails = spec("base", [run_with("A", &caches, &[])]);
+        let (result, _) = house.build(&fails).await;
+        let why = reason(result);
+        assert!(
+            why.ends_with(
+                ": there is no room left on the store's disk; what this step left in its cache mounts was dropped"
+            ),
+            "{why}"
+        );
+        // Nor when it minds nothing.
+        house.sandbox.expect("B").exit(0);
+        let (result, _) = house
+            .build(&spec("base", [run_with("B", &caches, &[])]))
+            .await;
+        result.unwrap();
+        house.store.free.set(40);
+        house.sandbox.expect("C").exit(1);
+        let (result, _) = house
+            .build(&spec("base", [run_with("C", &caches, &[])]))
+            .await;
+        assert!(!reason(result).contains("room"));
+        let happened = house.store.caches.borrow().join("; ");
+        let dropped = "acquired one; acquired two; released, but discarded two; released, but discarded one; ";
+        let kept = "acquired one; acquired two; released two; released one";
+        assert_eq!(happened, format!("{dropped}{dropped}{kept}"));
+    });
+}

@@ -14,3 +14,4 @@ mod recordings;
 mod script;
 mod secrets;
 mod sharing;
+mod variants;

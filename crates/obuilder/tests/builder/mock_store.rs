@@ -31,6 +31,8 @@ pub(crate) struct MockStore {
     views: Rc<Cell<usize>>,
     /// How often somebody asked for all results.
     pub(crate) listed: Cell<usize>,
+    /// How much of 100 is free.
+    pub(crate) free: Cell<u64>,
     pub(crate) fails_to_begin: Cell<bool>,
     pub(crate) fails_to_publish: Cell<bool>,
     pub(crate) fails_to_delete: Cell<bool>,
@@ -54,6 +56,7 @@ impl MockStore {
             copies: Cell::new(0),
             views: Rc::default(),
             listed: Cell::new(0),
+            free: Cell::new(40),
             fails_to_begin: Cell::new(false),
             fails_to_publish: Cell::new(false),
             fails_to_delete: Cell::new(false),
@@ -209,6 +212,7 @@ impl Store for MockStore {
                 base: base.copied(),
                 rootfs: dir.join("rootfs"),
                 dir,
+                is_exposed: false,
             })
         })
     }
@@ -309,6 +313,14 @@ impl Store for MockStore {
         })
     }
 
+    fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut caches = self.caches.borrow_mut();
+            caches.push(format!("released, but discarded {}", copy.name.0));
+            Ok(())
+        })
+    }
+
     fn caches(&self) -> Result<Vec<CacheName>, StoreError> {
         panic!("the builder does not ask for caches")
     }
@@ -324,7 +336,9 @@ impl Store for MockStore {
     fn space(&self) -> Result<Space, StoreError> {
         Ok(Space {
             total: 100,
-            free: 40,
+            free: self.free.get(),
+            total_files: 0,
+            free_files: 0,
         })
     }
 }

@@ -46,8 +46,8 @@ fn what_the_engine_has_is_copied_and_the_container_removed() {
     assert_eq!(image.env, [("A".into(), "1".into())]);
     assert_eq!(machine.names(), ["file"]);
     expect_test::expect![[r#"
-        image inspect --format {{json .}} -- image:v1
-        create -- image:v1 true
+        image inspect --format {{json .}} -- docker.io/library/image:v1
+        create -- docker.io/library/image:v1 true
         export -- c0
         rm --force -- c0
     "#]]
@@ -73,14 +73,13 @@ fn what_nobody_else_has_the_engine_pulls() {
         log.contains("Not from the Docker engine: Error: No such image: x\n"),
         "{log}"
     );
-    assert!(log.contains("Status: [1mDownloaded\n"), "{log}");
 }
 
 #[test]
 fn what_nobody_has_is_a_failure_that_says_who_was_asked() {
     let machine = machine_with("*) echo \"no $1\" >&2; exit 1;;");
     let error = block_on(machine.fetch(NOWHERE)).unwrap_err().to_string();
-    expect_test::expect![[r#"cannot get the image "127.0.0.1:9/image:v1": it was not imported; the Docker engine: no image; the registry 127.0.0.1:9: error sending request for url (http://127.0.0.1:9/v2/): client error (Connect): tcp connect error: Connection refused (os error 111); `docker pull`: no pull. If this machine cannot reach it, bring it as a file and run `obuilder image import 127.0.0.1:9/image:v1 FILE`"#]].assert_eq(&error);
+    expect_test::expect![[r#"cannot get the image "127.0.0.1:9/image:v1": it was not imported; the Docker engine: no image; the registry 127.0.0.1:9: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111); `docker pull`: it failed: for a reason that the engine's own log has. If this machine cannot reach it, bring it as a file and run `obuilder image import 127.0.0.1:9/image:v1 FILE`"#]].assert_eq(&error);
 }
 
 #[test]

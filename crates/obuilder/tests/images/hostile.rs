@@ -251,3 +251,34 @@ fn links_in_a_circle_and_files_as_directories_are_errors() {
         );
     }
 }
+
+#[test]
+fn what_describes_a_file_is_no_longer_than_it_need_be() {
+    let long = vec![b'x'; 400 << 10];
+    let name = vec![b'n'; 5000];
+    let attributes = (0..3).fold(Archive::default(), |archive, number| {
+        archive.record(&format!("SCHILY.xattr.user.{number}"), &long)
+    });
+    for (layer, problem) in [
+        (
+            attributes.file("a", b""),
+            "an entry's name or attributes are too long",
+        ),
+        (
+            Archive::default().record("path", &name).file("a", b""),
+            "has more than 4096 bytes",
+        ),
+        (
+            Archive::default()
+                .record("linkpath", &name)
+                .symlink("a", "b"),
+            "has more than 4096 bytes",
+        ),
+    ] {
+        let error = Machine::new().unpack(&[&layer.finish()]).unwrap_err();
+        assert!(
+            matches!(&error, FetchError::Failed(text) if text.contains(problem)),
+            "{error}"
+        );
+    }
+}

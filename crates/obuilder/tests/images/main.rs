@@ -1,5 +1,6 @@
 //! Base images from everywhere they come from, and images out; with other programs as judges.
 
+mod addresses;
 mod docker;
 mod exports;
 mod fake_registry;
@@ -7,4 +8,6 @@ mod hostile;
 mod imports;
 mod layers;
 mod registries;
+mod service;
+mod sizes;
 mod support;

@@ -45,6 +45,8 @@ impl Machine {
         let vars = [("PATH".into(), "/nonexistent".into())];
         let mut settings = Settings::from_vars(&folder.path().join("state"), vars);
         settings.registry_config = Some(folder.path().join("config.json"));
+        // The registries of the tests are on this machine.
+        settings.registries = "127.0.0.0/8".parse().unwrap();
         Self {
             folder,
             settings,

@@ -43,6 +43,7 @@ stories!(
     results::a_store_may_be_moved,
     results::a_store_may_have_any_name,
     results::deep_trees_and_long_names,
+    results::what_is_published_is_written_to_by_nobody,
     results::two_steps_on_one_base,
     caches::a_cache_is_shared_one_copy_at_a_time,
     caches::a_cache_may_be_deleted_while_in_use,

@@ -1,11 +1,13 @@
 //! Stores that cannot be had, and one that another program has made.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use obuilder::store::{OpenError, StoreSpec, open};
 
-use crate::ground::{Ground, Kind, begin, id, on, spec};
+use rustix::fs::StatVfsMountFlags;
+
+use crate::ground::{Ground, Kind, begin, id, on, spec, step};
 use crate::listing::listing;
 
 #[test]
@@ -103,6 +105,64 @@ fn upstreams_overlays_are_read_as_they_are() {
             store.publish(draft).await.unwrap();
             let view = store.view(&id("nothing")).await.unwrap();
             assert!(view.rootfs().join("step").exists() && !view.rootfs().join("last").exists());
+        },
+    );
+}
+
+#[test]
+fn a_store_is_closed_to_others() {
+    on(
+        Kind::Overlayfs,
+        "a_store_is_closed_to_others",
+        |ground| async move {
+            let mode =
+                |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+            let open_to_all = |path: &std::path::Path| {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+            };
+            // A mount point, empty but for what every ext4 has.
+            fs::create_dir(&ground.root).unwrap();
+            fs::create_dir(ground.root.join("lost+found")).unwrap();
+            open_to_all(&ground.root);
+            drop(ground.open());
+            assert_eq!(mode(&ground.root), 0o700);
+            assert_eq!(mode(&ground.root.join("state")), 0o700);
+
+            // A store that was there before.
+            open_to_all(&ground.root);
+            open_to_all(&ground.root.join("state"));
+            let store = ground.open();
+            assert_eq!(mode(&ground.root), 0o700);
+            assert_eq!(mode(&ground.root.join("state")), 0o700);
+
+            // What is shown of a result to others than steps makes nobody root.
+            step(&store, "base", None, |_| {}).await;
+            step(&store, "step", Some("base"), |_| {}).await;
+            let view = store.view(&id("step")).await.unwrap();
+            let flags = rustix::fs::statvfs(view.rootfs()).unwrap().f_flag;
+            let expected =
+                StatVfsMountFlags::NOSUID | StatVfsMountFlags::NODEV | StatVfsMountFlags::RDONLY;
+            assert!(flags.contains(expected), "{flags:?}");
+            drop((view, store));
+
+            // A directory with other things in it is not ours to close, and another user's is no place.
+            let other = Ground {
+                root: ground.root.with_extension("other"),
+                ..ground
+            };
+            fs::create_dir(&other.root).unwrap();
+            fs::write(other.root.join("file"), "").unwrap();
+            open_to_all(&other.root);
+            let why = other.try_open().map(drop).unwrap_err();
+            assert!(
+                why.contains("has the mode 0755") && why.contains("`chmod 700` this one"),
+                "{why}"
+            );
+            assert_eq!(mode(&other.root), 0o755);
+            fs::set_permissions(&other.root, fs::Permissions::from_mode(0o700)).unwrap();
+            std::os::unix::fs::chown(&other.root, Some(1000), None).unwrap();
+            let why = other.try_open().map(drop).unwrap_err();
+            assert!(why.contains("belongs to the user 1000"), "{why}");
         },
     );
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use obuilder::store::StoreError;
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, mknodat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, lsetxattr, mknodat, openat};
+use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::ground::{Ground, assert_tidy, begin, id, mounts_below, step};
 use crate::listing::listing;
@@ -420,4 +421,57 @@ fn assert_tidy_after(store: std::rc::Rc<dyn obuilder::store::Store>, ground: &Gr
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+pub(crate) async fn what_is_published_is_written_to_by_nobody(ground: Ground) {
+    let store = ground.open();
+    step(&store, "base", None, |rootfs| {
+        fs::create_dir(rootfs.join("dir")).unwrap();
+        fs::write(rootfs.join("dir/file"), "good").unwrap();
+    })
+    .await;
+    let mut draft = begin(&store, "step", Some("base")).await;
+    draft.is_exposed = true;
+    // As a container has it: a mount of its own, of which somebody else has got descriptors.
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let mount = open_tree(CWD, &draft.rootfs, flags).unwrap();
+    let directory = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let kept = openat(&mount, "dir", directory, Mode::empty()).unwrap();
+    drop(mount);
+    store.publish(draft).await.unwrap();
+    let before = shown(&store, "step").await;
+    let writing = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
+    for name in ["evil", "file"] {
+        // It may fail, or be written to something that nobody sees.
+        if let Ok(file) = openat(&kept, name, writing, Mode::from_raw_mode(0o644)) {
+            drop(rustix::io::write(file, b"evil"));
+        }
+    }
+    drop(rustix::fs::mkdirat(
+        &kept,
+        "evil-dir",
+        Mode::from_raw_mode(0o755),
+    ));
+    drop(rustix::fs::unlinkat(&kept, "file", AtFlags::empty()));
+    assert_eq!(shown(&store, "step").await, before);
+    drop(kept);
+
+    // A file that is open for writing all the while.
+    let mut draft = begin(&store, "open", Some("base")).await;
+    draft.is_exposed = true;
+    let mount = open_tree(CWD, &draft.rootfs, flags).unwrap();
+    let file = openat(&mount, "dir/file", writing, Mode::empty()).unwrap();
+    drop(mount);
+    match store.publish(draft).await {
+        Ok(_) => {
+            let before = shown(&store, "open").await;
+            rustix::io::write(&file, b"evil").unwrap();
+            assert_eq!(shown(&store, "open").await, before);
+        }
+        Err(StoreError::InUse(_)) => assert_eq!(store.result(&id("open")).unwrap(), None),
+        Err(error) => panic!("{error}"),
+    }
+    drop(file);
+    drop(store);
+    assert_eq!(mounts_below(&ground.root), 0);
 }

@@ -117,6 +117,54 @@ async fn a_disk_that_is_full_during_a_step(kind: Kind, _: String) {
     site.close(builder);
 }
 
+/// A cache that is filled with empty files takes all inodes of a disk, and hardly any bytes.
+#[test]
+fn a_cache_that_takes_all_files_of_a_disk() {
+    if !crate::site::can_run("a_cache_that_takes_all_files_of_a_disk") {
+        return;
+    }
+    let disk = LoopDisk::with_files(64 << 20, 4096).unwrap();
+    let site = Site::at(Kind::Overlayfs, builtin(), disk.path().join("store"));
+    crate::site::block_on(async {
+        let builder = site.open_with_busybox();
+        let with_cache = |command: &str| {
+            format!(
+                r#"((from {BASE}) (shell /bin/sh -c) (run (cache (c (target /c))) (shell "{command}")))"#
+            )
+        };
+        let fill = with_cache("i=0; while echo > /c/$i; do i=$((i+1)); done; exit 1");
+        let (why, _) = site.refused(&builder, &fill).await;
+        let dropped = "there is no room left on the store's disk; what this step left in its cache mounts was dropped";
+        assert!(why.contains(dropped), "{why}");
+        // Whoever comes next finds room, and nothing of it.
+        builder.store().complete_deletes().await.unwrap();
+        let space = builder.space().unwrap();
+        assert!(space.free_percent() > 50.0, "{space:?}");
+        let (_, log) = site.built(&builder, &with_cache("echo /c/*")).await;
+        assert!(log.text().contains("/c/*\n"), "{}", log.text());
+        site.close(builder);
+
+        // Even on a disk without a single file to spare, a store can be opened, and a step be done.
+        let filler = disk.path().join("filler");
+        fs::create_dir(&filler).unwrap();
+        let mut number = 0;
+        while File::create(filler.join(number.to_string())).is_ok() {
+            number += 1;
+        }
+        let builder = site.open();
+        let space = builder.space().unwrap();
+        assert!(
+            space.free_percent() < 5.0 && space.free > space.total / 4,
+            "{space:?}"
+        );
+        builder
+            .healthcheck(std::time::Duration::from_secs(60))
+            .await
+            .unwrap();
+        site.close(builder);
+    });
+}
+
 async fn early_file(builder: &Builder, id: &obuilder::StepId) -> String {
     let view = builder.store().view(id).await.unwrap();
     fs::read_to_string(Path::new(view.rootfs()).join("early")).unwrap()

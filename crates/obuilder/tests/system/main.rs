@@ -4,6 +4,7 @@
 
 mod full_disks;
 mod log;
+mod passing;
 mod recorded;
 mod registries;
 mod seclusion;

@@ -1,9 +1,13 @@
 //! OBuilder: is the store's filesystem of the right kind, and does the runtime run a container?
 
 use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use obuilder::Setup;
+use obuilder::fetch::AddressRule;
+use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
 
 use super::check::Check;
@@ -42,13 +46,39 @@ async fn check_store(store: &StorePlace) -> Check {
     }
     let found = mounts::existing(store.path()).and_then(|path| mounts::filesystem(&path));
     match found {
-        Ok(filesystem) => judge_store(store, &filesystem),
+        Ok(filesystem) => match open_to_others(store.path()) {
+            Some(check) => check,
+            None => judge_store(store, &filesystem),
+        },
         Err(error) => Check::problem(
             STORE,
             format!("{}: {error}", store.path().display()),
             "check that the path is right and its disk mounted",
         ),
     }
+}
+
+/// Looks whether others can get into a store that is there: there are set-user-id programs in it.
+fn open_to_others(path: &Path) -> Option<Check> {
+    let found = path.metadata().ok()?;
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    if owner != 0 {
+        return Some(Check::problem(
+            STORE,
+            format!("{} belongs to the user {owner}", path.display()),
+            "a store must belong to root: chown it, or give the store a directory of its own",
+        ));
+    }
+    (mode & 0o077 != 0).then(|| {
+        Check::problem(
+            STORE,
+            format!(
+                "{} has the mode {mode:04o}: other users could run set-user-id programs in it",
+                path.display()
+            ),
+            "chmod 700 it, as the worker does with a directory that has nothing else in it",
+        )
+    })
 }
 
 fn judge_zfs(pool: &str, answer: &Answer) -> Check {
@@ -129,7 +159,8 @@ async fn run_container(runtime: &OsStr) -> Result<(), String> {
     let setup = Setup {
         store,
         runtime: runtime.to_owned(),
-        fast_sync: false,
+        sandbox: SandboxOptions::default(),
+        registries: AddressRule::default(),
         env: std::env::vars_os().collect(),
     };
     let builder = setup.open().map_err(|error| error.to_string())?;

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
+use obuilder::fetch::Listed;
 use obuilder::image::Library;
-use obuilder::sandbox::Runtime;
+use obuilder::sandbox::{Runtime, SandboxOptions};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -23,6 +24,10 @@ pub(super) struct StoreArgs {
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
     #[arg(long, value_name = "MODE")]
     rsync_mode: Option<RsyncMode>,
+    /// Registries with private addresses that base images may come from: HOST, HOST:PORT or ADDRESS/BITS. All those of the
+    /// internet may be asked, and no others
+    #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
+    registries: Vec<Listed>,
     #[command(flatten)]
     sandbox: SandboxArgs,
 }
@@ -64,7 +69,11 @@ impl StoreArgs {
         let setup = Setup {
             store: self.spec()?,
             runtime,
-            fast_sync: self.sandbox.fast_sync,
+            sandbox: SandboxOptions {
+                fast_sync: self.sandbox.fast_sync,
+                ..SandboxOptions::default()
+            },
+            registries: self.registries.iter().cloned().collect(),
             env: config::environment_of_others(),
         };
         setup.open().map_err(CommandError::caused)

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::pipe::LogWriter;
-use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up};
+use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up, make_first_room};
 use crate::executor::{Fitness, Unfit};
 use crate::metrics::BuilderStats;
 
@@ -162,8 +162,12 @@ impl Workshop {
         mut started: Started,
     ) {
         tracing::info!(target: "obuilder", "Performing OBuilder self-test…");
+        let checking = async {
+            make_first_room(&self.builder, upkeep).await;
+            check(&self.builder, &self.condition).await;
+        };
         tokio::select! {
-            () = check(&self.builder, &self.condition) => {}
+            () = checking => {}
             () = started.closed() => return self.stop().await,
         }
         if let Some(reason) = self.condition.borrow().sick.clone() {

@@ -13,6 +13,9 @@ use crate::process::printable;
 /// How often to look how much room there is, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How much must be free for the self-test, in percent.
+const FIRST_ROOM: f64 = 5.0;
+
 /// How long to wait at most before checking again what was not healthy, as upstream.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -40,7 +43,7 @@ impl Default for Upkeep {
 
 /// What is kept up.
 pub(super) trait Upkept {
-    /// Returns how much room is free, in percent, and how many results there are.
+    /// Returns how much room is free, in percent of bytes or of files, whichever is less, and how many results there are.
     fn room(&self) -> Result<Room, String>;
 
     /// Removes the least recently used results, at most `limit`, and where there are none the cache mounts. Returns how many
@@ -91,6 +94,28 @@ pub(super) async fn keep_up(
         keep_room(builder, upkeep, condition),
         keep_healthy(builder, upkeep, condition),
     );
+}
+
+/// Makes room for the check with which a worker starts: on a disk without any it would fail, and nobody would be there to make
+/// some. The rest is made while the worker works.
+pub(super) async fn make_first_room(builder: &impl Upkept, upkeep: Upkeep) {
+    loop {
+        match builder.room() {
+            Ok(room) if room.free_percent < FIRST_ROOM.min(upkeep.prune_threshold.value()) => {
+                let free = room.free_percent;
+                tracing::info!("OBuilder partition: {free:.0}% free; pruning before the self-test");
+            }
+            Ok(_) => return,
+            Err(reason) => {
+                return tracing::warn!("Cannot check the store's space: {}", printable(&reason));
+            }
+        }
+        match builder.prune(upkeep.prune_limit).await {
+            Ok(0) => return,
+            Ok(pruned) => tracing::info!("Pruned {pruned} items"),
+            Err(reason) => return tracing::warn!("Cannot prune: {}", printable(&reason)),
+        }
+    }
 }
 
 async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) {
@@ -252,6 +277,19 @@ mod tests {
             condition.wait_for(|c| !c.making_room).await.unwrap();
         });
         assert_eq!((store.free.get(), store.results.get()), (33.0, 92));
+    }
+
+    #[test]
+    fn before_the_first_check_there_is_room_for_it() {
+        let started_with = |free, results| {
+            let store = Store::new(free, results);
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(make_first_room(&store, UPKEEP));
+            (store.free.get(), store.results.get())
+        };
+        assert_eq!(started_with(0.0, 100), (8.0, 92));
+        assert_eq!(started_with(10.0, 100), (10.0, 100));
+        assert_eq!(started_with(0.0, 2), (2.0, 0));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Documents {
             None => (None, Vec::new()),
             Some(name) => {
                 let bad = |_| ExportError::BadName(name.to_owned());
-                let reference: oci_client::Reference = name.parse().map_err(bad)?;
+                let reference: oci_spec::distribution::Reference = name.parse().map_err(bad)?;
                 let tag = reference.tag().unwrap_or("latest");
                 let short = name.strip_suffix(&format!(":{tag}")).unwrap_or(name);
                 (Some(tag.to_owned()), vec![format!("{short}:{tag}")])

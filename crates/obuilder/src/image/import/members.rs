@@ -24,15 +24,23 @@ const ROOT_DIRECTORIES: [&str; 19] = [
 /// The most files that an archive of images has: three for a layer, in the oldest form.
 const MAX_MEMBERS: usize = 10_000;
 
+/// How much is said of the names of images that are not meant, in characters.
+const MAX_NAMES: usize = 500;
+
 /// An entry of the `manifest.json` of `docker save`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct SavedImage {
     config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "model::few")]
+    repo_tags: Vec<String>,
+    #[serde(deserialize_with = "model::few")]
     layers: Vec<String>,
 }
+
+/// The `manifest.json` of `docker save`.
+#[derive(Debug, Deserialize)]
+struct SavedImages(#[serde(deserialize_with = "model::few")] Vec<SavedImage>);
 
 /// What was in an archive that may be one of images.
 #[derive(Debug, Default)]
@@ -61,7 +69,7 @@ impl Source<'_> {
             };
             let path: Vec<BString> = names(entry.path.as_ref()).collect();
             let is_root = |name: &BString| ROOT_DIRECTORIES.iter().any(|known| name == known);
-            if path.first().is_some_and(is_root) || members.files.len() > MAX_MEMBERS {
+            if path.first().is_some_and(is_root) || members.len() > MAX_MEMBERS {
                 return Ok(None);
             }
             let path: BString = bstr::join("/", &path).into();
@@ -112,10 +120,10 @@ impl Source<'_> {
         let Some(manifest) = read("manifest.json")? else {
             return Ok(None);
         };
-        let Ok(saved) = serde_json::from_slice::<Vec<SavedImage>>(&manifest) else {
+        let Ok(saved) = serde_json::from_slice::<SavedImages>(&manifest) else {
             return Ok(None);
         };
-        Ok(Some(("docker save", self.saved_image(&saved, members)?)))
+        Ok(Some(("docker save", self.saved_image(&saved.0, members)?)))
     }
 
     fn saved_image(
@@ -123,25 +131,19 @@ impl Source<'_> {
         saved: &[SavedImage],
         members: &Members,
     ) -> Result<Descriptor, LibraryError> {
-        let is_meant = |image: &&SavedImage| {
-            image
-                .repo_tags
-                .iter()
-                .flatten()
-                .any(|name| self.is_meant(name))
-        };
+        let is_meant = |image: &&SavedImage| image.repo_tags.iter().any(|name| self.is_meant(name));
         let image = match saved {
             [image] => image,
             _ => saved.iter().find(is_meant).ok_or_else(|| {
                 let names: Vec<&str> = saved
                     .iter()
-                    .flat_map(|image| image.repo_tags.iter().flatten())
+                    .flat_map(|image| &image.repo_tags)
                     .map(String::as_str)
                     .collect();
                 self.refused(format!(
                     "it has {} images, and none is called so: {}",
                     saved.len(),
-                    names.join(", ")
+                    names.join(", ").chars().take(MAX_NAMES).collect::<String>()
                 ))
             })?,
         };
@@ -185,8 +187,12 @@ impl Source<'_> {
 }
 
 impl Members {
+    fn len(&self) -> usize {
+        self.files.len() + self.links.len()
+    }
+
     fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.links.is_empty()
+        self.len() == 0
     }
 
     /// Finds a file, by a link perhaps.

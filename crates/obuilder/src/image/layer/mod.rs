@@ -4,7 +4,7 @@ mod attributes;
 mod limits;
 mod place;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
@@ -31,6 +31,13 @@ const BUFFER: usize = 256 << 10;
 
 /// How many things that were left out are remembered, to be told.
 const MAX_NOTES: usize = 10;
+
+/// How much of a note is kept, in characters: there are paths in them.
+const MAX_NOTE: usize = 300;
+
+/// How many entries of a layer are remembered for an opaque directory, which hides what the layers below have and nothing of
+/// its own. 20 times as many as the largest layers have; they take 8 bytes each.
+const MAX_MADE: usize = 2_000_000;
 
 /// A name that begins so says that what a lower layer has under the rest of it is gone.
 const WHITEOUT: &[u8] = b".wh.";
@@ -60,8 +67,6 @@ struct Layer {
     /// What this layer made, as hashes of the directory's inode and the name: it outlives an opaque directory.
     made: HashSet<u64>,
     hasher: RandomState,
-    /// The times of directories by inode, to be set when nothing more is made in them.
-    times: HashMap<u64, (BString, Timespec)>,
 }
 
 /// The directory that the last entry was in. The next is mostly there, too.
@@ -69,6 +74,23 @@ struct Parent {
     path: BString,
     fd: OwnedFd,
     inode: u64,
+    /// The time of change that it is to have when nothing more is made in it for now. Kept for this one alone: the times of
+    /// all directories, with their paths, would be as large as an image likes.
+    mtime: Timespec,
+}
+
+impl Parent {
+    /// Gives the directory back its time, which everything made or removed in it has changed.
+    fn leave(self) -> Result<(), Errno> {
+        rustix::fs::utimensat(&self.fd, ".", &timestamps(self.mtime), AtFlags::empty())
+    }
+}
+
+impl Layer {
+    /// Gives up the directory that the last entry was in.
+    fn leave_parent(&mut self) -> Result<(), Errno> {
+        self.parent.take().map_or(Ok(()), Parent::leave)
+    }
 }
 
 impl Unpacker {
@@ -140,7 +162,8 @@ impl Unpacker {
             }
             self.place(archive, &mut layer, &mut entry)?;
         }
-        self.set_times(&layer)
+        let left = layer.leave_parent();
+        left.map_err(|errno| self.failed(BStr::new(""), errno))
     }
 
     fn place(
@@ -165,21 +188,22 @@ impl Unpacker {
             ));
             return Ok(());
         }
-        let parent = self.parent(layer, directory, entry.mtime).map_err(failed)?;
-        let Parent { fd, inode, .. } = parent;
-        let replaced = self.make(archive, entry, &path, fd.as_fd(), name)?;
-        if matches!(entry.kind, Kind::Directory) {
-            let stat = rustix::fs::statat(&fd, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
-            let stat = stat.map_err(|errno| self.failed(path.as_ref(), errno))?;
-            let time = (path.clone(), timespec(entry.mtime));
-            layer.times.insert(stat.st_ino, time);
+        let mut parent = self.parent(layer, directory, entry.mtime).map_err(failed)?;
+        let replaced = self.make(archive, entry, &path, parent.fd.as_fd(), name)?;
+        if name == "." {
+            // The root is in itself.
+            parent.mtime = timespec(entry.mtime);
         }
-        let made = layer.hasher.hash_one((inode, name.as_bytes()));
-        layer.made.insert(made);
-        // If something was removed to make room, names may lead elsewhere now.
-        if !replaced {
-            let path = directory.to_owned();
-            layer.parent = Some(Parent { path, fd, inode });
+        if layer.made.len() < MAX_MADE {
+            let made = layer.hasher.hash_one((parent.inode, name.as_bytes()));
+            layer.made.insert(made);
+        }
+        if replaced {
+            // Something was removed to make room, so names may lead elsewhere now.
+            let left = parent.leave();
+            left.map_err(|errno| self.failed(path.as_ref(), errno))?;
+        } else {
+            layer.parent = Some(parent);
         }
         Ok(())
     }
@@ -194,6 +218,17 @@ impl Unpacker {
         name: &BStr,
     ) -> Result<bool, UnpackError> {
         let replaced = match &entry.kind {
+            Kind::File {
+                size,
+                parts: Some(_),
+            } if *size > self.limits.unpacked => {
+                // Of holes, mostly: what is stored is counted as it is read.
+                let limit = self.limits.unpacked;
+                return Err(UnpackError::TooLarge {
+                    what: "bytes in one file",
+                    limit,
+                });
+            }
             Kind::File { size, parts } => {
                 let (size, parts) = (*size, parts.clone());
                 let created = create(parent, name);
@@ -230,31 +265,28 @@ impl Unpacker {
         Ok(replaced)
     }
 
-    /// Opens the directory of an entry, made if need be, and remembers its time, which the entry will change.
+    /// Opens the directory of an entry, made if need be. It is to be left with the time that it has now.
     fn parent(&self, layer: &mut Layer, path: &BStr, mtime: (i64, u32)) -> Result<Parent, Errno> {
         if let Some(parent) = layer.parent.take_if(|parent| parent.path == path) {
             return Ok(parent);
         }
-        let times = &mut layer.times;
-        let fd = self.rootfs.make_directory(path, |path, made| {
-            let inode = rustix::fs::fstat(made)?.st_ino;
+        layer.leave_parent()?;
+        let fd = self.rootfs.make_directory(path, |_, made| {
             rustix::fs::fchmod(made, Mode::from_raw_mode(0o755))?;
-            times.insert(inode, (path.to_owned(), timespec(mtime)));
-            Ok(())
+            let times = timestamps(timespec(mtime));
+            rustix::fs::futimens(made, &times)
         })?;
+        Self::parent_at(path, fd)
+    }
+
+    fn parent_at(path: &BStr, fd: OwnedFd) -> Result<Parent, Errno> {
         let stat = rustix::fs::fstat(&fd)?;
-        times.entry(stat.st_ino).or_insert_with(|| {
-            let seconds = stat.st_mtime;
-            let mtime = (
-                seconds,
-                u32::try_from(stat.st_mtime_nsec).unwrap_or_default(),
-            );
-            (path.to_owned(), timespec(mtime))
-        });
+        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
         Ok(Parent {
             path: path.to_owned(),
             fd,
             inode: stat.st_ino,
+            mtime: timespec((stat.st_mtime, nanoseconds)),
         })
     }
 
@@ -271,20 +303,25 @@ impl Unpacker {
         {
             return Ok(());
         }
+        layer.leave_parent()?;
         let parent = match self.rootfs.directory(directory) {
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            parent => parent?,
+            parent => Self::parent_at(directory, parent?)?,
         };
-        layer.parent = None;
         if is_opaque {
             let (made, hasher) = (&layer.made, &layer.hasher);
+            if made.len() >= MAX_MADE {
+                return Err(Errno::OVERFLOW);
+            }
             let keeps = &mut |inode: u64, name: &BStr| {
                 made.contains(&hasher.hash_one((inode, name.as_bytes())))
             };
-            let readable = rootfs::open_directory(parent.as_fd(), BStr::new("."))?;
-            return rootfs::remove_from(&readable, 0, keeps).map(drop);
+            let readable = rootfs::open_directory(parent.fd.as_fd(), BStr::new("."))?;
+            rootfs::remove_from(&readable, 0, keeps)?;
+        } else {
+            rootfs::remove(parent.fd.as_fd(), gone)?;
         }
-        rootfs::remove(parent.as_fd(), gone)
+        parent.leave()
     }
 
     fn link(
@@ -354,27 +391,9 @@ impl Unpacker {
         Ok(())
     }
 
-    /// Sets the times of directories, which everything made in them has changed.
-    fn set_times(&self, layer: &Layer) -> Result<(), UnpackError> {
-        for (inode, (path, mtime)) in &layer.times {
-            let set = self.rootfs.directory(path.as_ref()).and_then(|directory| {
-                // Gone, or something else by now.
-                if rustix::fs::fstat(&directory)?.st_ino != *inode {
-                    return Ok(());
-                }
-                rustix::fs::utimensat(&directory, ".", &timestamps(*mtime), AtFlags::empty())
-            });
-            match set {
-                Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-                Err(errno) => return Err(self.failed(path.as_ref(), errno)),
-            }
-        }
-        Ok(())
-    }
-
     fn note(&mut self, note: String) {
         if self.notes.len() < MAX_NOTES {
-            self.notes.insert(note);
+            self.notes.insert(note.chars().take(MAX_NOTE).collect());
         }
     }
 
@@ -383,6 +402,9 @@ impl Unpacker {
             Errno::NOTDIR => "a directory on the way to it is a file",
             Errno::LOOP => "too many links lead to it",
             Errno::NAMETOOLONG => "its name is too long",
+            Errno::OVERFLOW => {
+                "it hides what is in a directory, after too many other files of its layer"
+            }
             Errno::INVAL => "the filesystem cannot hold it",
             _ => {
                 let path = self.rootfs.shown(path);

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustix::fs::statfs;
 
-use super::backend::Backend;
+use super::backend::{Backend, beside};
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
@@ -56,11 +56,26 @@ impl Backend for Btrfs {
             return Ok(rootfs);
         };
         snapshot(base, place)?;
-        for name in ["log", "parent"] {
+        for name in ["log", "parent", "variant"] {
             let file = place.join(name);
             unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
         }
         Ok(rootfs)
+    }
+
+    fn settle(
+        &self,
+        place: &Path,
+        _base: Option<&Path>,
+        is_exposed: bool,
+    ) -> Result<PathBuf, StoreError> {
+        if !is_exposed {
+            return Ok(place.to_owned());
+        }
+        // Making this one read-only would not do: files that are open for writing stay so.
+        let copy = beside(place);
+        snapshot(place, &copy)?;
+        Ok(copy)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

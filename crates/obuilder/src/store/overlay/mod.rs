@@ -172,6 +172,16 @@ impl Backend for Overlay {
         self.overlay(place, &self.layers(base)?, &rootfs)
     }
 
+    /// Of a mount that is read-only, nobody has anything to write with.
+    fn settle(
+        &self,
+        place: &Path,
+        _base: Option<&Path>,
+        _is_exposed: bool,
+    ) -> Result<PathBuf, StoreError> {
+        Ok(place.to_owned())
+    }
+
     fn unmount(&self, place: &Path) -> Result<bool, StoreError> {
         self.let_go(place, mount::Unmount::Unused)
     }

@@ -14,7 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
+    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change,
+    mount_remount, unmount,
 };
 
 use crate::store::StoreError;
@@ -95,6 +96,9 @@ impl Mounts {
     /// Unmounts the mount `name`. It is no error if there is none. Returns whether there is none now.
     pub(super) fn unmount(&self, name: &OsStr, how: Unmount) -> Result<bool, StoreError> {
         let at = self.dir.join(name);
+        if how == Unmount::Unused && !make_read_only(&at)? {
+            return Ok(false);
+        }
         let flags = match how {
             Unmount::Unused => UnmountFlags::NOFOLLOW,
             Unmount::Anyway => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
@@ -139,6 +143,19 @@ impl Drop for Mounts {
     }
 }
 
+/// Makes the filesystem that is mounted at `at` read-only, for all who have it mounted or have a descriptor of anything in it:
+/// containers have mounts of their own of it, and may have passed descriptors on to others. Unmounting ours ends none of that.
+/// Returns whether it is so: it is not while something is open for writing anywhere.
+fn make_read_only(at: &Path) -> Result<bool, StoreError> {
+    match mount_remount(at, MountFlags::RDONLY, c"") {
+        Ok(()) => Ok(true),
+        Err(Errno::BUSY) => Ok(false),
+        // Nothing is mounted there, or is any more.
+        Err(Errno::INVAL | Errno::NOENT) => Ok(true),
+        Err(error) => Err(error).doing("making read-only", at),
+    }
+}
+
 /// Mounts `below`, the newest first, at `at`.
 ///
 /// Layers are named by the numbers of open files: a path might contain what separates layers or options, and a list of
@@ -158,7 +175,8 @@ fn mount_overlay(at: &Path, below: &[PathBuf], upper: Option<(&Path, &Path)>) ->
         options.push_str(if index == 0 { "" } else { ":" });
         options.push_str(&name(layer)?);
     }
-    let mut flags = MountFlags::RDONLY;
+    // Nobody runs anything in what is only shown.
+    let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     if let Some((upper, work)) = upper {
         flags = MountFlags::empty();
         // Volatile: unmounting would wait until the whole disk is written back, and so would each `fsync` in a build.

@@ -158,6 +158,7 @@ impl Store for ZfsStore {
                 base,
                 dir,
                 rootfs,
+                is_exposed: false,
             })
         })
     }
@@ -235,6 +236,16 @@ impl Store for ZfsStore {
             let replaced = self.off_thread(move |pool| pool.replace_cache(&cache, &copy, number));
             replaced.await?;
             self.caches.changed(&name);
+            Ok(())
+        })
+    }
+
+    fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let CacheCopy { name, number, .. } = copy;
+            let _held = self.caches.hold(&name).await;
+            self.caches.returned(&name, number);
+            self.drop_copy(copy_dataset(&name, number)).await;
             Ok(())
         })
     }

@@ -12,7 +12,7 @@ use super::command::Commands;
 use crate::StepId;
 use crate::store::caches::Owner;
 use crate::store::error::{Doing as _, unless};
-use crate::store::{Space, StoreError, program};
+use crate::store::{Space, StoreError, private, program};
 
 const TOP: [&str; 4] = ["state", "result", "cache", "cache-tmp"];
 
@@ -63,6 +63,9 @@ impl Pool {
             if !listing.contains_key(name) {
                 self.run(&self.commands.create(name))?;
             }
+        }
+        for name in TOP {
+            private::close(&self.root.join(name))?;
         }
         let caches = self.recover_caches(&listing)?;
         let mut results = HashMap::new();
@@ -174,7 +177,7 @@ impl Pool {
         };
         self.run(&self.commands.clone_of(&format!("result/{base}@snap"), name))?;
         self.run(&self.commands.mount(name))?;
-        for file in ["log", "parent"] {
+        for file in ["log", "parent", "variant"] {
             let file = dir.join(file);
             unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
         }
@@ -276,7 +279,13 @@ impl Pool {
         let text = String::from_utf8_lossy(&text);
         let mut numbers = text.split_whitespace().map(str::parse);
         match (numbers.next(), numbers.next()) {
-            (Some(Ok(total)), Some(Ok(free))) => Ok(Space { total, free }),
+            (Some(Ok(total)), Some(Ok(free))) => Ok(Space {
+                total,
+                free,
+                // Made as they are needed.
+                total_files: 0,
+                free_files: 0,
+            }),
             _ => Err(StoreError::Command {
                 command: "zpool list".to_owned(),
                 reason: format!("it printed {text:?}, not a size and what is free"),

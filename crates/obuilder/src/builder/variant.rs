@@ -1,0 +1,138 @@
+//! What a result depends on and its id does not say: the record that is kept beside each result.
+//!
+//! Ids are the reference's, and leave out which caches a command had where, and which copied files are executable. Somebody
+//! who runs another's command word for word with a cache of his own over `/bin` would give it a result of his making. So
+//! each result has a file `variant`, and a step that differs in it does not get that result: its own is kept under an id
+//! that the variant is part of, and so are the ids of all that is based on it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bstr::BString;
+use obuilder_spec::Sexp;
+
+use crate::StepId;
+use crate::copy::Manifest;
+use crate::store::CacheName;
+
+/// The name of the record in the directory of a result.
+const FILE: &str = "variant";
+
+/// What a result depends on, as far as its id does not say. Base images have none.
+///
+/// The times of copied files are in neither: they differ with every checkout, and nothing would ever be found done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Variant(Sexp);
+
+/// What the record beside a result says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// It is of this variant.
+    Same,
+    /// It is of another.
+    Other,
+    /// There is none: the result is of a program that kept no records.
+    Unknown,
+}
+
+/// A record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {path:?}: {source}")]
+pub(super) struct VariantError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Variant {
+    /// Returns the variant of a command with these caches at these places, in the order in which they are mounted.
+    pub(super) fn of_run(caches: &[(CacheName, BString)]) -> Self {
+        let cache =
+            |(name, target): &(CacheName, BString)| Sexp::atoms([name.0.clone(), target.clone()]);
+        Self(Sexp::field("caches", Sexp::list(caches.iter().map(cache))))
+    }
+
+    /// Returns the variant of a copy.
+    pub(super) fn of_copy(manifest: &Manifest) -> Self {
+        // As a digest: a copy may have very many files.
+        let digest = StepId::of(&manifest.modes());
+        Self(Sexp::field("modes", Sexp::atom(digest.to_string())))
+    }
+
+    /// Returns the id that the result of the step `id` has in this variant, when another has its own.
+    pub(super) fn id(&self, id: StepId) -> StepId {
+        StepId::of(&self.record(id))
+    }
+
+    /// Writes the record of the result `id` into the directory of its draft.
+    pub(super) fn write(&self, dir: &Path, id: StepId) -> Result<(), VariantError> {
+        let path = dir.join(FILE);
+        fs::write(&path, self.record(id)).map_err(|source| VariantError { path, source })
+    }
+
+    /// Compares this with the record in the directory of the result `id`.
+    pub(super) fn compare(&self, dir: &Path, id: StepId) -> Result<Recorded, VariantError> {
+        let path = dir.join(FILE);
+        let record = match fs::read(&path) {
+            Ok(record) => record,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Recorded::Unknown),
+            Err(source) => return Err(VariantError { path, source }),
+        };
+        Ok(if record == self.record(id) {
+            Recorded::Same
+        } else if record.starts_with(&beginning(id)) {
+            Recorded::Other
+        } else {
+            // Of the base: the reference's btrfs stores start a step with a copy of all that its base has.
+            Recorded::Unknown
+        })
+    }
+
+    fn record(&self, id: StepId) -> Vec<u8> {
+        let mut record = beginning(id);
+        record.extend(self.0.to_machine());
+        record.extend(b")\n");
+        record
+    }
+}
+
+fn beginning(id: StepId) -> Vec<u8> {
+    format!("((id {id})").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caches(caches: &[(&str, &str)]) -> Variant {
+        let pair = |(name, target): &(&str, &str)| (CacheName((*name).into()), (*target).into());
+        Variant::of_run(&caches.iter().map(pair).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_record_is_of_one_result_and_one_variant() {
+        let dir = tempfile::tempdir().unwrap();
+        let (id, other_id) = (StepId::of(b"a step"), StepId::of(b"another"));
+        let variant = caches(&[("a", "/bin"), ("b", "/x y")]);
+        let compare = |variant: &Variant, id| variant.compare(dir.path(), id).unwrap();
+        assert_eq!(compare(&variant, id), Recorded::Unknown);
+        variant.write(dir.path(), id).unwrap();
+        let record = fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(
+            record,
+            format!("((id {id})(caches((a /bin)(b\"/x y\"))))\n")
+        );
+        assert_eq!(compare(&variant, id), Recorded::Same);
+        assert_eq!(compare(&variant, other_id), Recorded::Unknown);
+        for other in [
+            caches(&[]),
+            caches(&[("b", "/x y"), ("a", "/bin")]),
+            caches(&[("a", "/bin")]),
+            caches(&[("c", "/bin"), ("b", "/x y")]),
+        ] {
+            assert_eq!(compare(&other, id), Recorded::Other, "{other:?}");
+            assert_ne!(other.id(id), variant.id(id));
+        }
+        assert_ne!(variant.id(id), id);
+    }
+}

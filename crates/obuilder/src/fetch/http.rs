@@ -1,0 +1,222 @@
+//! Requests over HTTP to hosts that a job names: only to addresses that may be asked, and no more of the answer than is wanted.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::{Attempt, Policy};
+use reqwest::{NoProxy, Proxy, RequestBuilder, Response, Url};
+
+use super::address::{AddressRule, Refused};
+use super::settings::Proxies;
+
+/// How long a host may take to accept a connection.
+const LIMIT_TO_CONNECT: Duration = Duration::from_secs(20);
+
+/// How long a host may be silent in the middle of an answer.
+const LIMIT_TO_READ: Duration = Duration::from_secs(60);
+
+/// How often a request may be sent elsewhere.
+const MOST_REDIRECTS: usize = 10;
+
+/// Asks hosts that jobs name.
+#[derive(Debug, Clone)]
+pub(super) struct Http {
+    client: reqwest::Client,
+    rule: Arc<AddressRule>,
+}
+
+/// Why there is no answer, or no whole one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum HttpError {
+    /// It must not be asked.
+    #[error(transparent)]
+    Refused(Refused),
+    /// It could not be asked.
+    #[error("{}", causes(.0))]
+    Failed(reqwest::Error),
+    /// It was told to ask at something that is no URL.
+    #[error("{0:?} is not the URL of a host to ask")]
+    BadUrl(String),
+    /// It answered more than is taken.
+    #[error("its answer has more than the limit of {0} bytes")]
+    TooLarge(u64),
+}
+
+impl HttpError {
+    /// Returns whether asking again may help.
+    pub(super) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+impl From<reqwest::Error> for HttpError {
+    fn from(error: reqwest::Error) -> Self {
+        match refusal(&error) {
+            Some(refused) => Self::Refused(refused),
+            // Its URL may have a secret in it, and whoever reads this knows whom we ask.
+            None => Self::Failed(error.without_url()),
+        }
+    }
+}
+
+impl Http {
+    /// Prepares to ask whoever `rule` permits, by way of `proxies`.
+    pub(super) fn new(rule: &AddressRule, proxies: &Proxies) -> Result<Self, HttpError> {
+        // Whoever comes first decides for the process, and all of us want the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let rule = Arc::new(rule.clone());
+        let names = [&proxies.http, &proxies.https];
+        let names = names.into_iter().flatten().filter_map(|proxy| host(proxy));
+        let guard = Guard {
+            rule: Arc::clone(&rule),
+            proxies: names.collect(),
+        };
+        let redirected = Arc::clone(&rule);
+        let mut builder = reqwest::Client::builder()
+            .user_agent("obuilder")
+            .connect_timeout(LIMIT_TO_CONNECT)
+            .read_timeout(LIMIT_TO_READ)
+            .redirect(Policy::custom(move |attempt| follow(&redirected, attempt)))
+            .dns_resolver(guard)
+            // Those of the environment are not for a library to read.
+            .no_proxy();
+        // No proxy reaches this machine's own hosts.
+        let except = proxies.except.as_deref().unwrap_or_default();
+        let except = NoProxy::from_string(&format!("localhost,127.0.0.0/8,{except}"));
+        if let Some(proxy) = &proxies.http {
+            builder = builder.proxy(Proxy::http(proxy)?.no_proxy(except.clone()));
+        }
+        if let Some(proxy) = &proxies.https {
+            builder = builder.proxy(Proxy::https(proxy)?.no_proxy(except));
+        }
+        Ok(Self {
+            client: builder.build()?,
+            rule,
+        })
+    }
+
+    /// Begins to ask for what is at a URL.
+    pub(super) fn get(&self, url: &str) -> Result<RequestBuilder, HttpError> {
+        let url = Url::parse(url).map_err(|_| HttpError::BadUrl(url.to_owned()))?;
+        check(&self.rule, &url)?;
+        Ok(self.client.get(url))
+    }
+}
+
+/// Reads an answer to its end, which must not be more than `limit` bytes away.
+pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if (bytes.len() + chunk.len()) as u64 > limit {
+            return Err(HttpError::TooLarge(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn check(rule: &AddressRule, url: &Url) -> Result<(), HttpError> {
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(HttpError::BadUrl(url.to_string()));
+    };
+    rule.check(host, port).map_err(HttpError::Refused)
+}
+
+fn follow(rule: &AddressRule, attempt: Attempt<'_>) -> reqwest::redirect::Action {
+    if attempt.previous().len() > MOST_REDIRECTS {
+        return attempt.error("too many redirects");
+    }
+    match check(rule, attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(HttpError::Refused(refused)) => attempt.error(refused),
+        Err(_) => attempt.error("it sends us to something that is no host"),
+    }
+}
+
+/// Resolves names to addresses that may be connected to. Nothing else does: the connection goes where this says.
+#[derive(Debug)]
+struct Guard {
+    rule: Arc<AddressRule>,
+    /// The operator's proxies, which may be anywhere.
+    proxies: Vec<String>,
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (rule, name) = (Arc::clone(&self.rule), name.as_str().to_owned());
+        let is_proxy = self.proxies.contains(&name);
+        Box::pin(async move {
+            // The port is the URL's.
+            let addresses: Addrs = if is_proxy {
+                let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;
+                Box::new(addresses.collect::<Vec<_>>().into_iter())
+            } else {
+                Box::new(rule.resolve(&name, 0).await?.into_iter())
+            };
+            Ok(addresses)
+        })
+    }
+}
+
+/// Returns the name of a proxy's host.
+fn host(proxy: &str) -> Option<String> {
+    let url = Url::parse(proxy)
+        .ok()
+        .filter(Url::has_host)
+        .or_else(|| Url::parse(&format!("http://{proxy}")).ok())?;
+    Some(url.host_str()?.to_owned())
+}
+
+/// Returns why a host was not asked, if that is what an error is about.
+fn refusal(error: &(dyn Error + 'static)) -> Option<Refused> {
+    let mut error = Some(error);
+    while let Some(cause) = error {
+        if let Some(refused) = cause.downcast_ref::<Refused>() {
+            return Some(refused.clone());
+        }
+        let inner = cause
+            .downcast_ref::<std::io::Error>()
+            .and_then(|error| error.get_ref()?.downcast_ref::<Refused>());
+        if let Some(refused) = inner {
+            return Some(refused.clone());
+        }
+        error = cause.source();
+    }
+    None
+}
+
+/// Says an error with its causes, which its own text leaves out.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    super::log::plain(text.trim())
+        .replace('\n', " ")
+        .chars()
+        .take(300)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host;
+
+    #[test]
+    fn a_proxy_may_be_given_without_a_scheme() {
+        for proxy in [
+            "http://me:pw@proxy.lab:3128/",
+            "proxy.lab:3128",
+            "proxy.lab",
+        ] {
+            assert_eq!(host(proxy).as_deref(), Some("proxy.lab"), "{proxy}");
+        }
+    }
+}
