@@ -15,7 +15,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::config::{Surroundings, config};
 use super::inside::{self, Kind, Place};
-use super::{Command, Network, SandboxError, SecretFile, cgroup};
+use super::{Command, Network, SandboxError, SandboxOptions, SecretFile, cgroup};
 
 /// What a container of ours is called, up to what tells it from others.
 pub(super) const PREFIX: &str = "obuilder-";
@@ -51,7 +51,7 @@ impl Bundle {
         rootfs: &Path,
         command: &Command,
         terminal: bool,
-        fast_sync: bool,
+        options: &SandboxOptions,
     ) -> Result<Self, SandboxError> {
         let bundle = Self::at(parent, id);
         let surroundings = Surroundings {
@@ -63,7 +63,7 @@ impl Bundle {
             cgroup: cgroup::path(&bundle.id),
             resolv_conf: Path::new("/etc/resolv.conf").exists(),
             terminal,
-            fast_sync,
+            fast_sync: options.fast_sync,
         };
         let config = config(command, &surroundings)?;
         prepare(rootfs, command)?;

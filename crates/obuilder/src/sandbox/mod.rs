@@ -24,7 +24,7 @@ use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
 pub use self::cleanup::cleanup;
-pub use self::oci::OciSandbox;
+pub use self::oci::{OciSandbox, SandboxOptions};
 pub use self::runtime::Runtime;
 use crate::Sink;
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bstr::BString;
 use obuilder::Sink;
-use obuilder::sandbox::{Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError};
+use obuilder::sandbox::{
+    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError, SandboxOptions,
+};
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Room {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) runtime: Runtime,
+    pub(crate) options: SandboxOptions,
 }
 
 pub(crate) fn builtin() -> Runtime {
@@ -57,7 +60,11 @@ impl Room {
             .status();
         assert!(copied.unwrap().success());
         fs::create_dir(dir.path().join("state")).unwrap();
-        Self { dir, runtime }
+        Self {
+            dir,
+            runtime,
+            options: SandboxOptions::default(),
+        }
     }
 
     pub(crate) fn rootfs(&self) -> PathBuf {
@@ -73,7 +80,7 @@ impl Room {
     }
 
     pub(crate) fn open(&self) -> OciSandbox {
-        OciSandbox::open(&self.state(), self.runtime.clone(), false).unwrap()
+        OciSandbox::open(&self.state(), self.runtime.clone(), self.options.clone()).unwrap()
     }
 
     /// Runs a command in a new sandbox, and returns its output and its end.

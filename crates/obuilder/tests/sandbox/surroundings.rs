@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use expect_test::expect;
-use obuilder::sandbox::{Exit, Network, OciSandbox};
+use obuilder::sandbox::{Exit, Network, OciSandbox, SandboxOptions};
 use obuilder_spec::User;
 
 use crate::room::{Room, command, script};
@@ -363,7 +363,8 @@ fn syncs_may_be_skipped(room: &Room) {
         shown.contains("Invalid argument\nNoNewPrivs:\t0\n"),
         "{shown}"
     );
-    let quick = OciSandbox::open(&room.state(), room.runtime.clone(), true).unwrap();
+    let options = SandboxOptions { fast_sync: true };
+    let quick = OciSandbox::open(&room.state(), room.runtime.clone(), options).unwrap();
     let (shown, _) = room.run_in(&quick, &sync);
     assert_eq!(shown, "skipped\nNoNewPrivs:\t0\n");
 }
