@@ -99,13 +99,18 @@ impl Group {
         Ok(group)
     }
 
-    /// Returns the group with these directories, which a process has made that may have ended since: to be ended and removed.
-    pub fn left_in(directories: impl IntoIterator<Item = PathBuf>) -> Self {
+    /// Returns the group with these directories, which another process has made, and may have left. Its limits are not known
+    /// here, nor whether they are reached.
+    pub fn at(directories: impl IntoIterator<Item = PathBuf>) -> Self {
         let directories = directories.into_iter().map(|path| Directory {
             mount: path.clone(),
+            version: if path.join("tasks").exists() {
+                Version::One
+            } else {
+                Version::Two
+            },
+            has_cpuset: path.join("cpuset.cpus").exists() && path.join("tasks").exists(),
             path,
-            version: Version::One,
-            has_cpuset: false,
         });
         Self {
             directories: directories.collect(),
@@ -124,7 +129,7 @@ impl Group {
         if !is_plain(name) {
             return Err(GroupError::Name(name.to_owned()));
         }
-        let mut inner = Self::left_in([]);
+        let mut inner = Self::at([]);
         for outer in &self.directories {
             let directory = Directory {
                 path: outer.path.join(name),
@@ -214,11 +219,26 @@ impl Group {
         self.directories.iter().map(|directory| &*directory.path)
     }
 
-    /// Returns where each hierarchy is mounted, with the group's directory in it.
-    pub fn mounts(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.directories
-            .iter()
-            .map(|directory| (&*directory.mount, &*directory.path))
+    /// Returns what an OCI runtime that runs in the group is to be told as its `cgroupsPath`, to make its container's group in
+    /// this one and call it `name`.
+    ///
+    /// With the second version, that is a path from the top of the one hierarchy. With the first, this group may lie elsewhere in
+    /// each hierarchy, so it is relative to where the runtime is.
+    pub fn path_for_runtime(&self, name: &str) -> PathBuf {
+        match &self.directories[..] {
+            [
+                Directory {
+                    path,
+                    mount,
+                    version: Version::Two,
+                    ..
+                },
+            ] => {
+                let relative = path.strip_prefix(mount).unwrap_or(path);
+                Path::new("/").join(relative).join(name)
+            }
+            _ => name.into(),
+        }
     }
 
     /// Returns the processes in the group and in those below it, of those that can be seen from here.

@@ -94,7 +94,7 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// A number of processes and threads.
+/// A number of processes and threads. The default is [usual](Self::USUAL).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PidLimit(u32);
 
@@ -107,6 +107,12 @@ impl PidLimit {
     /// Returns the number.
     pub fn count(self) -> u32 {
         self.0
+    }
+}
+
+impl Default for PidLimit {
+    fn default() -> Self {
+        Self::USUAL
     }
 }
 
@@ -135,10 +141,10 @@ pub struct CpuLimit(u32);
 
 impl CpuLimit {
     /// How often the kernel counts anew, in microseconds: its own default.
-    pub(crate) const PERIOD: u64 = 100_000;
+    pub const PERIOD: u64 = 100_000;
 
     /// Returns the time that may be used in a [`PERIOD`](Self::PERIOD), in microseconds.
-    pub(crate) fn quota(self) -> u64 {
+    pub fn quota(self) -> u64 {
         u64::from(self.0) * Self::PERIOD / 1000
     }
 }

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::group::{Group, GroupError};
 use crate::hierarchy::{self, DetectError, Hierarchy, Version};
-use crate::limits::Limits;
+use crate::limits::{Limits, PidLimit};
 
 /// Where this process goes when its group has to be empty. Named so that it is found again by one that takes its place.
 const LEAF: &str = "ocluster-main";
@@ -75,7 +75,9 @@ impl Parent {
         Ok(Self { hierarchies })
     }
 
-    /// Sees to it that groups can have these limits.
+    /// Sees to it that groups can have these limits, and returns those that they can have: all of them, but for the
+    /// [usual](PidLimit::USUAL) number of processes, which nobody has asked for, and is left out with a warning where it cannot be
+    /// enforced.
     ///
     /// With the second version of cgroups, a group whose children are limited must have no processes itself. So this moves
     /// what runs in it, which is this process, what it has started, and in a group that was delegated everything else, to
@@ -83,7 +85,7 @@ impl Parent {
     ///
     /// # Errors
     /// For the first limit that cannot be enforced.
-    pub fn prepare(&self, limits: &Limits) -> Result<(), UnenforceableError> {
+    pub fn prepare(&self, limits: &Limits) -> Result<Limits, UnenforceableError> {
         let Limits { memory, pids, cpus } = limits;
         let wanted = [
             (memory.is_some(), "memory", "memory"),
@@ -91,9 +93,18 @@ impl Parent {
             (cpus.is_some(), "processors", "cpu"),
         ];
         for (_, what, controller) in wanted.into_iter().filter(|(wanted, ..)| *wanted) {
-            self.enable(what, controller)?;
+            match self.enable(what, controller) {
+                Err(error) if controller == "pids" && *pids == Some(PidLimit::USUAL) => {
+                    tracing::warn!("Jobs may start any number of processes: {error}");
+                    return self.prepare(&Limits {
+                        pids: None,
+                        ..*limits
+                    });
+                }
+                enabled => enabled?,
+            }
         }
-        Ok(())
+        Ok(*limits)
     }
 
     fn enable(
@@ -147,6 +158,16 @@ impl Parent {
             return Err(UnenforceableError::Shared { what, parent });
         }
         enable().map_err(refused)
+    }
+
+    /// Returns the groups `name` at the top of each hierarchy, where some runtimes make those of their containers whatever
+    /// they are told. There may be none.
+    pub fn at_top(&self, name: &str) -> Group {
+        let paths = self
+            .hierarchies
+            .iter()
+            .map(|hierarchy| hierarchy.mount.join(name));
+        Group::at(paths.filter(|path| path.is_dir()))
     }
 
     /// Makes the group `name`, with limits that [`prepare`](Self::prepare) has allowed.

@@ -118,7 +118,7 @@ fn what_a_killed_process_has_left_is_found_by_its_directories() {
     };
     let mut child = start(&group.0, "echo ready; sleep 1000");
     let noted: Vec<PathBuf> = group.0.directories().map(PathBuf::from).collect();
-    let found = Group::left_in(noted.clone());
+    let found = Group::at(noted.clone());
     found.remove().unwrap_err();
     assert!(found.end(LIMIT));
     found.remove().unwrap();

@@ -8,6 +8,9 @@
 #[path = "../sandbox/room.rs"]
 mod room;
 
+mod groups;
+mod limits;
+mod networks;
 mod probes;
 
 /// Makes a test of each chapter, for each runtime.
