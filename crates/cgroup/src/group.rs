@@ -219,8 +219,8 @@ impl Group {
         self.directories.iter().map(|directory| &*directory.path)
     }
 
-    /// Returns what an OCI runtime that runs in the group is to be told as its `cgroupsPath`, to make its container's group in
-    /// this one and call it `name`.
+    /// Returns what an OCI runtime in this group, or in one inside it, is to be told as its `cgroupsPath`, to make its container's
+    /// group in here and call it `name`.
     ///
     /// With the second version, that is a path from the top of the one hierarchy. With the first, this group may lie elsewhere in
     /// each hierarchy, so it is relative to where the runtime is.

@@ -153,8 +153,11 @@ impl Parts {
         }
         let lock = lock(&config.state_dir).map_err(unusable)?;
         let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
-        let job_groups =
-            JobGroups::new(&config.job_limits.groups).map_err(WorkerError::JobLimits)?;
+        // OBuilder makes its own, and Docker's engine is asked.
+        let job_groups = match config.custom.is_empty() {
+            true => None,
+            false => JobGroups::new(&config.job_limits.groups).map_err(WorkerError::JobLimits)?,
+        };
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
         let sources = Sources::open(&config.state_dir, &config.environment, processes.clone());

@@ -48,8 +48,11 @@ impl Groups {
     }
 
     /// Returns what a runtime in these groups is to be told as its `cgroupsPath`.
+    ///
+    /// Its group lies in the outer one with the second version, where the inner one has processes and so no groups with limits;
+    /// and with the first in the inner one, where the runtime is.
     pub(super) fn path_for_runtime(&self) -> PathBuf {
-        self.inner.path_for_runtime(&self.id)
+        self.outer.path_for_runtime(&self.id)
     }
 
     /// Returns the files that put a process into the inner group when it writes `0` to each.

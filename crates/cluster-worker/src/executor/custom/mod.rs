@@ -127,6 +127,11 @@ impl CustomExecutors {
         self.add(&kind, program)
     }
 
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns what runs jobs of a kind, or the refusal of such a job.
     fn of(&self, kind: &str) -> Result<&dyn AnyExecutor, JobError> {
         let Self(kinds) = self;

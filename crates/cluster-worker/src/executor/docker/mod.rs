@@ -159,7 +159,10 @@ impl DockerExecutor {
 
     /// Returns this executor with limits for what builds run, and says what the engine cannot see to.
     pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
-        if limits.memory.is_some() || limits.cpus.is_some() {
+        let is_usual = limits
+            .pids
+            .is_none_or(|pids| pids == cgroup::PidLimit::USUAL);
+        if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
             tracing::warn!(
                 "--job-memory and --job-cpus do not hold for Docker jobs that use BuildKit, and --job-pids for none of Docker's: \
                  limit the engine's own service for these"
