@@ -10,6 +10,7 @@ mod cleanup;
 mod config;
 mod container;
 mod failure;
+mod filter;
 mod groups;
 mod inside;
 mod limit;
@@ -17,6 +18,7 @@ mod network;
 mod oci;
 mod outbound;
 mod runtime;
+mod targets;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,6 +29,7 @@ use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
 pub use self::cleanup::cleanup;
+pub use self::filter::{Filter, FilterError};
 pub use self::limit::LimitReached;
 pub use self::network::{StepNetwork, UnknownNetwork};
 pub use self::oci::{OciSandbox, SandboxOptions};

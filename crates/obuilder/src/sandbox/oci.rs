@@ -19,7 +19,7 @@ use super::container::{Container, Output, Prepared};
 use super::groups::Groups;
 use super::outbound::{Outbound, Programs};
 use super::runtime::{Input, Runtime};
-use super::{Command, Exit, Network, Sandbox, SandboxError, StepNetwork, builtin, cleanup};
+use super::{Command, Exit, Filter, Network, Sandbox, SandboxError, StepNetwork, builtin, cleanup};
 use crate::Sink;
 
 /// What holds for every command of a sandbox.
@@ -27,6 +27,8 @@ use crate::Sink;
 pub struct SandboxOptions {
     /// Whether commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
     pub fast_sync: bool,
+    /// Which system calls commands may make.
+    pub filter: Filter,
     /// What each command may use, with all that it starts. What one has is not taken from another's.
     pub limits: Limits,
     /// What a command gets that asks for the machine's network.

@@ -8,8 +8,10 @@
 #[path = "../sandbox/room.rs"]
 mod room;
 
+mod calls;
 mod groups;
 mod limits;
+mod mounts;
 mod networks;
 mod probes;
 

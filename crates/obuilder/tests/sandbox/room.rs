@@ -88,6 +88,16 @@ impl Room {
         self.run_in(&self.open(), command)
     }
 
+    /// Runs a command in a new sandbox with these options.
+    pub(crate) fn run_with(
+        &self,
+        options: &SandboxOptions,
+        command: &Command,
+    ) -> (String, Result<Exit, SandboxError>) {
+        let sandbox = OciSandbox::open(&self.state(), self.runtime.clone(), options.clone());
+        self.run_in(&sandbox.unwrap(), command)
+    }
+
     pub(crate) fn run_in(
         &self,
         sandbox: &OciSandbox,

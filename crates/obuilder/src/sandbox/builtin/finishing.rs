@@ -5,16 +5,28 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
+use libcontainer::capabilities::CapabilityExt as _;
 use libcontainer::network::link::LinkClient;
 use libcontainer::network::wrapper::create_network_client;
 use libcontainer::oci_spec::OciSpecError;
-use libcontainer::oci_spec::runtime::{LinuxNamespaceType, Mount, MountBuilder, Spec};
+use libcontainer::oci_spec::runtime::{
+    Capabilities, Capability, LinuxNamespaceType, Mount, MountBuilder, Spec,
+};
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::executor::INSTALLS_FILTERS;
 use super::hierarchies::Shown;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
+
+/// Leaves the first process what it takes to install a filter, if there is to be one, until it has: see
+/// [`OwnExecutor`](super::executor::OwnExecutor).
+pub(super) fn lend_for_filter(spec: &mut Spec) {
+    if has_filter(spec) {
+        lend_capability(spec);
+    }
+}
 
 /// Changes a config so that its container sees its own control groups, and none of them can be written to: the library mounts those of
 /// the first version without regard to the options, and looks for the machine's.
@@ -53,6 +65,32 @@ pub(super) fn show_groups(spec: &mut Spec, shown: &[Shown]) -> Result<(), String
     read_only.push(CGROUPS.to_owned());
     linux.set_readonly_paths(Some(read_only));
     Ok(())
+}
+
+fn has_filter(spec: &Spec) -> bool {
+    let linux = spec.linux().as_ref();
+    linux.is_some_and(|linux| linux.seccomp().is_some())
+}
+
+/// Adds what installs filters to what the first process has, and not to what a program that it becomes can have.
+fn lend_capability(spec: &mut Spec) {
+    let Some(process) = spec.process_mut().as_mut() else {
+        return;
+    };
+    let Some(mut capabilities) = process.capabilities().clone() else {
+        return;
+    };
+    let lent = Capability::from_cap(INSTALLS_FILTERS);
+    let with = |set: &Option<Capabilities>| {
+        let set = set.iter().flatten().copied();
+        Some(set.chain([lent]).collect::<Capabilities>())
+    };
+    let effective = with(capabilities.effective());
+    let permitted = with(capabilities.permitted());
+    capabilities
+        .set_effective(effective)
+        .set_permitted(permitted);
+    process.set_capabilities(Some(capabilities));
 }
 
 /// Does the rest to a container whose first process `init` is there, and waits to become the command.
