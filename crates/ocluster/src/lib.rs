@@ -18,6 +18,7 @@ pub mod exit_codes;
 pub mod generate;
 pub mod health;
 mod human;
+mod job_limits;
 pub mod json;
 mod limit_args;
 pub mod logging;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::step_log::StepLog;
 use super::variant::Variant;
 use crate::StepId;
+use crate::sandbox::LimitReached;
 
 /// All claims and pins of a builder. Clones are the same.
 #[derive(Clone, Default)]
@@ -197,6 +198,8 @@ pub(super) struct Progress {
 pub(super) enum StepFailure {
     /// For this reason.
     Failed(String),
+    /// It had reached a limit.
+    LimitReached(LimitReached),
     /// Nobody wanted it any more.
     Cancelled,
 }

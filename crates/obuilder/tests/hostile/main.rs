@@ -9,7 +9,10 @@
 mod room;
 
 mod calls;
+mod groups;
+mod limits;
 mod mounts;
+mod networks;
 mod probes;
 
 /// Makes a test of each chapter, for each runtime.
