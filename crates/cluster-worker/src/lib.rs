@@ -11,6 +11,7 @@ mod disk;
 mod executor;
 mod git_url;
 mod job;
+mod job_secrets;
 mod log;
 mod machine;
 mod metrics;
