@@ -9,6 +9,7 @@ use crate::disk::{Gigabytes, Percent};
 use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::source::CloneLimits;
 use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
 use crate::weights::JobWeights;
@@ -34,6 +35,8 @@ pub struct WorkerConfig {
     pub docker: DockerConfig,
     /// How it builds OBuilder specs, if at all.
     pub obuilder: Option<OBuilderConfig>,
+    /// How long it keeps clones of git repositories.
+    pub clones: CloneLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
     /// How it changes to its latest version when it is told to.
@@ -60,6 +63,7 @@ impl WorkerConfig {
             allow_push: Vec::new(),
             docker: DockerConfig::default(),
             obuilder: None,
+            clones: CloneLimits::default(),
             log_limit: DEFAULT_LOG_LIMIT,
             update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),

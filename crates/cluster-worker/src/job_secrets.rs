@@ -3,12 +3,12 @@
 use cluster_api::{Action, Description};
 use redact::{Redactor, SHORTEST};
 
-use crate::git_url::credentials;
+use crate::git_url::secrets_in;
 
 /// Returns what keeps a job's secrets out of its log: their values, the password for pushing and what is secret in the URL of its
 /// source.
 pub(crate) fn redactor(job: &Description) -> Redactor {
-    let url = credentials(&job.repository);
+    let url = secrets_in(&job.repository);
     let values = job.secrets.iter().map(|secret| secret.value.expose());
     let values = values.chain(url.iter().map(Vec::as_slice));
     let password = match &job.action {

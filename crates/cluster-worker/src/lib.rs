@@ -42,6 +42,7 @@ pub use metrics::example_metrics;
 pub use outcome::JobError;
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
+pub use source::CloneLimits;
 pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
 pub use vitals::Vitals;

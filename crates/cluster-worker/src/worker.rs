@@ -149,7 +149,12 @@ impl Parts {
         let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
-        let sources = Sources::open(&config.state_dir, &config.environment, processes.clone());
+        let sources = Sources::open(
+            &config.state_dir,
+            config.clones,
+            &config.environment,
+            processes.clone(),
+        );
         let sources = sources.map_err(unusable)?;
         let stats = Rc::new(Stats::new(SystemTime::now()));
         Ok(Self {
