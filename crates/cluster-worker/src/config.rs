@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
-use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
+use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
 use crate::source::CloneLimits;
@@ -47,6 +47,8 @@ pub struct WorkerConfig {
     pub environment: Environment,
     /// The kinds of custom jobs that it runs.
     pub custom: CustomExecutors,
+    /// Whom the programs of custom jobs run as. `None`: the worker's own user.
+    pub custom_user: Option<CustomUser>,
     /// How much of the capacity a job takes.
     pub job_weights: JobWeights,
     /// Where the worker says how it is.
@@ -69,6 +71,7 @@ impl WorkerConfig {
             additional_metrics: BTreeMap::new(),
             environment,
             custom: CustomExecutors::default(),
+            custom_user: None,
             job_weights: JobWeights::default(),
             vitals: Vitals::default(),
         }

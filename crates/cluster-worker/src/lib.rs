@@ -34,8 +34,9 @@ pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
 pub use executor::{
-    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, DockerConfig,
-    Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, RunningJob, Unfit, Upkeep,
+    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
+    CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,
+    PullPolicy, RunningJob, Unfit, Upkeep,
 };
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::sync::watch;
 use vat::SturdyRef;
 
 use crate::agent::{Agent, Ending, Exit, Intake, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{
-    BuilderThread, CustomJobs, DockerExecutor, Executors, OBuilderConfig, OBuilderExecutor,
-    OBuilderRefusal, Tools,
+    BuilderThread, CustomJobs, CustomUserError, DockerExecutor, Executors, OBuilderConfig,
+    OBuilderExecutor, OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
 use crate::log::LogDir;
@@ -43,6 +44,9 @@ pub enum WorkerError {
     /// The name of its directory cannot be passed to `docker`.
     #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
     BadStateDir(PathBuf),
+    /// Custom jobs cannot run as the user that was asked for.
+    #[error(transparent)]
+    CustomUser(#[from] CustomUserError),
     /// OBuilder can't be used as it was asked for.
     #[error("{0}")]
     OBuilder(String),
@@ -59,6 +63,11 @@ pub async fn run(
     scheduler: SturdyRef,
     shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
+    // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the kernel
+    // refuses. (To root it never does: that is what a user of their own is for.)
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!("Cannot hide this worker's memory from its jobs: {error}");
+    }
     let parts = Parts::open(config)?;
     let mut shutdown = std::pin::pin!(async { shutdown.await.into() });
     let builder = match &parts.config.obuilder {
@@ -156,6 +165,9 @@ impl Parts {
             processes.clone(),
         );
         let sources = sources.map_err(unusable)?;
+        if let Some(user) = &config.custom_user {
+            user.prepare(&config.state_dir, &config.environment)?;
+        }
         let stats = Rc::new(Stats::new(SystemTime::now()));
         Ok(Self {
             config,
@@ -195,9 +207,15 @@ impl Parts {
             state_dir,
             environment,
             custom,
+            custom_user,
             ..
         } = &self.config;
-        let tools = Tools::new(state_dir, environment.clone(), self.processes.clone());
+        let tools = Tools::new(
+            state_dir,
+            environment.clone(),
+            self.processes.clone(),
+            custom_user.clone(),
+        );
         CustomJobs::new(custom.clone(), tools)
     }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, CloneLimits, CustomCommand, CustomExecutors, DockerConfig, Ending, Environment, Exit,
-    Gigabytes, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
+    Capacity, CloneLimits, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending,
+    Environment, Exit, Gigabytes, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod,
+    WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -67,6 +68,9 @@ pub struct Args {
     /// be repeated. The words of the command are quoted as for a shell, but there is none
     #[arg(long, value_name = "KIND=COMMAND")]
     custom: Vec<CustomCommand>,
+    /// Run the programs of custom jobs as this user, who owns their source, secrets and result. The worker must be root
+    #[arg(long, value_name = "USER")]
+    custom_user: Option<CustomUser>,
     /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
     #[arg(long = "job-weight", value_name = "REGEX=N")]
     job_weights: Vec<JobWeight>,
@@ -236,6 +240,7 @@ impl Args {
             docker: self.docker.into(),
             obuilder: self.obuilder.config()?,
             custom: custom_executors(self.custom, &environment)?,
+            custom_user: self.custom_user,
             job_weights: self.job_weights.into_iter().collect(),
             clones: self.git_cache.into(),
             log_limit: u64::from(self.log_limit) << 20,
