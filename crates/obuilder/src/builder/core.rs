@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use redact::Redactor;
@@ -29,6 +30,8 @@ pub(super) struct Core {
     pub(super) claims: Claims,
     pub(super) hits: Cell<u64>,
     pub(super) misses: Cell<u64>,
+    /// How many steps did not stop in time.
+    pub(super) not_stopped: Cell<u64>,
     /// How many copies of results things were tried in.
     pub(super) shells: Cell<u64>,
     pub(super) clock: Clock,
@@ -49,6 +52,8 @@ pub(super) struct Watcher<'a> {
     pub(super) log: &'a dyn BuildLog,
     /// What keeps the build's secrets out of the logs of the steps that it starts.
     pub(super) redactor: &'a Redactor,
+    /// How long to wait for a step to stop that is no longer wanted.
+    pub(super) stop_limit: Duration,
 }
 
 /// How a step was found.
@@ -197,6 +202,25 @@ impl Core {
         Ok(finished)
     }
 
+    /// Waits until a step that a watcher has lost interest in has stopped, unless others want it, and says if it does not.
+    async fn wait_for_stop(&self, id: StepId, watch: Watch, watcher: Watcher<'_>) {
+        let Some(over) = watch.leave() else { return };
+        let limit = watcher.stop_limit;
+        if limit.is_zero() || tokio::time::timeout(limit, over.cancelled()).await.is_ok() {
+            return;
+        }
+        self.not_stopped
+            .set(self.not_stopped.get().saturating_add(1));
+        let text = format!(
+            "Cannot stop the step {id}: it still runs after {} s",
+            limit.as_secs_f64()
+        );
+        tracing::error!("{text}");
+        if let Err(error) = watcher.note(&text) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Shows a step in progress to a watcher, to its end.
     async fn show(
         &self,
@@ -210,7 +234,13 @@ impl Core {
             }
             watch.outcome().await.map_err(BuildError::from)
         };
-        watcher.wait(shown).await??;
+        match watcher.wait(shown).await {
+            Err(BuildError::Cancelled) => {
+                self.wait_for_stop(id, watch, watcher).await;
+                return Err(BuildError::Cancelled);
+            }
+            shown => shown??,
+        }
         watcher.note(&format!("---> saved as \"{id}\""))?;
         let finished = self.parts.store.result(&id).map_err(failed)?;
         finished.ok_or_else(|| {

@@ -274,6 +274,7 @@ impl<'a> Walk<'a> {
             cancel: &self.context.cancel,
             log: &*self.context.log,
             redactor: &self.redactor,
+            stop_limit: self.context.stop_limit,
         }
     }
 }

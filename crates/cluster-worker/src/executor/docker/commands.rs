@@ -28,6 +28,8 @@ pub(super) struct Build<'a> {
     pub(super) dockerfile: &'a Path,
     pub(super) context: &'a Path,
     pub(super) buildkit: bool,
+    /// What its containers are known by, if they can be.
+    pub(super) host: Option<&'a str>,
 }
 
 impl Docker {
@@ -54,6 +56,9 @@ impl Docker {
         }
         if build.pull {
             args.push("--pull".into());
+        }
+        if let Some(host) = build.host {
+            args.extend(["--add-host".into(), host.into()]);
         }
         args.extend(["--iidfile".into(), build.iid_file.into()]);
         args.extend(["-f".into(), build.dockerfile.into(), build.context.into()]);
@@ -119,6 +124,21 @@ impl Docker {
             "docker-inspect",
             ["image", "inspect", "-f", format, "--", image],
         )
+    }
+
+    /// Asks for the ids of the containers that run.
+    pub(super) fn running(&self) -> Command {
+        self.command("docker-ps", ["ps", "-q", "--no-trunc"])
+    }
+
+    /// Asks for the hosts that a container was given.
+    pub(super) fn hosts(&self, container: &str) -> Command {
+        let format = "{{ range .HostConfig.ExtraHosts }}{{ println . }}{{ end }}";
+        self.command("docker-inspect", ["inspect", "-f", format, "--", container])
+    }
+
+    pub(super) fn kill(&self, container: &str) -> Command {
+        self.command("docker-kill", ["kill", "--", container])
     }
 
     pub(super) fn pull(&self, image: &str) -> Command {
@@ -189,6 +209,7 @@ mod tests {
             dockerfile: Path::new("/ctx/Dockerfile"),
             context: Path::new("/ctx"),
             buildkit: false,
+            host: Some("build-1.invalid:127.0.0.1"),
         };
         let full = Build {
             build_args: &["A=1".into(), "B=--squash x".into()],
@@ -199,6 +220,7 @@ mod tests {
             ],
             pull: false,
             buildkit: true,
+            host: None,
             ..plain
         };
         let commands = [docker().build(&plain), docker().build(&full)];
@@ -208,7 +230,7 @@ mod tests {
             &Environment::default().with("DOCKER_BUILDKIT", "1")
         );
         expect![[r#"
-            docker-build: "docker" "build" "--pull" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
             docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
         "#]].assert_eq(&show(commands));
     }

@@ -1,9 +1,11 @@
 //! Docker builds, done by the `docker` command.
 //!
 //! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
-//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling.
+//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling, but for seeing to
+//! it that the build has ended: see `containers`.
 
 mod commands;
+mod containers;
 mod dockerfile;
 mod frontend;
 mod images;
@@ -120,6 +122,7 @@ pub(crate) struct DockerExecutor {
     tmp: PathBuf,
     pusher: Pusher,
     room: Room,
+    stats: Rc<Stats>,
 }
 
 impl DockerExecutor {
@@ -150,7 +153,7 @@ impl DockerExecutor {
         let pusher = Pusher {
             docker: docker.clone(),
             processes: processes.clone(),
-            stats,
+            stats: Rc::clone(&stats),
             backoff: pusher::backoff,
             busy: Mutex::new(()),
         };
@@ -164,6 +167,7 @@ impl DockerExecutor {
             tmp,
             pusher,
             room,
+            stats,
         }
     }
 
@@ -203,6 +207,8 @@ impl DockerExecutor {
             .tempdir_in(&self.tmp)
             .map_err(no_tmp)?;
         let checked = self.checked_dockerfile(build, source, &tmp, log)?;
+        let unique = tmp.path().file_name().unwrap_or_default().to_string_lossy();
+        let host = (!build.buildkit).then(|| containers::host(&unique));
         let secrets = write_secrets(&tmp, secrets).map_err(no_tmp)?;
         let iid_file = tmp.path().join("iid");
         let command = self.docker.build(&Build {
@@ -214,6 +220,7 @@ impl DockerExecutor {
             dockerfile: &checked.path,
             context: source,
             buildkit: build.buildkit,
+            host: host.as_deref(),
         });
         if self.pull != PullPolicy::Always {
             let images = Images::of(&checked.text, &checked.build_args, build.buildkit);
@@ -221,7 +228,11 @@ impl DockerExecutor {
             self.check_base_images(&images, build.buildkit, log, cancel)
                 .await?;
         }
-        self.processes.run(&command, log, cancel).await?;
+        let built = self.processes.run(&command, log, cancel).await;
+        if let (Err(ProcessError::Cancelled | ProcessError::Log(_)), Some(host)) = (&built, &host) {
+            self.stop_build(host, log).await;
+        }
+        built?;
         let Some(push) = push else {
             return Ok(String::new());
         };
@@ -317,6 +328,18 @@ impl DockerExecutor {
             images.check().map_err(BadBuild::from)?;
         }
         Ok(())
+    }
+
+    /// Waits until a build that was stopped has ended, and says if it has not.
+    async fn stop_build(&self, host: &str, log: &JobLog) {
+        let Err(error) = containers::stop(&self.docker, &self.processes, host).await else {
+            return;
+        };
+        tracing::error!("{error}");
+        self.stats.not_stopped.set(self.stats.not_stopped.get() + 1);
+        if let Err(full) = log.line(error) {
+            tracing::debug!("{full}");
+        }
     }
 
     async fn check_is_here(&self, image: &str, cancel: &Cancel) -> Result<(), JobError> {

@@ -134,8 +134,8 @@ fn a_build_that_may_fetch_nothing() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    Step 1
-                    => Ok("")
+                    unexpected: docker build --add-host build-worker-qluBnE.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-qluBnE/iid -f DIR/source/Dockerfile DIR/source
+                    => Err(Failed("docker-build failed with exit-code 99"))
                 "#]],
             )
             .await;
@@ -173,9 +173,8 @@ fn a_build() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    Step 1
-                    FROM x
-                    => Ok("")
+                    unexpected: docker build --pull --add-host build-worker-9Yiyip.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-9Yiyip/iid -f DIR/source/Dockerfile DIR/source
+                    => Err(Failed("docker-build failed with exit-code 99"))
                 "#]],
             )
             .await;
@@ -207,8 +206,9 @@ fn a_machine_without_a_registry_does_not_pull() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                => Ok("")
-            "#]],
+                    unexpected: docker build --add-host build-worker-d4AjHu.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-d4AjHu/iid -f DIR/source/Dockerfile DIR/source
+                    => Err(Failed("docker-build failed with exit-code 99"))
+                "#]],
             )
             .await;
     });
@@ -622,5 +622,53 @@ fn a_frontend_is_the_engines_own_or_one_that_is_allowed() {
                 "##]],
             )
             .await;
+    });
+}
+
+#[test]
+fn a_build_that_was_cancelled_has_ended() {
+    local(async {
+        // The engine goes on for a while, in one container after the other, beside that of another build.
+        let worker = Worker::new(
+            "build*) echo ${args#*--add-host } | cut -d ' ' -f 1 > host; echo Started; sleep 1000 ;;\n\
+             'ps -q --no-trunc') echo other; cat one two 2> /dev/null; true ;;\n\
+             inspect*one) test -e one && cat host ;;\ninspect*two) test -e two && cat host ;;\n\
+             inspect*) echo another.invalid:127.0.0.1 ;;\n\
+             'kill -- one') echo one >> killed; rm one ;;\n\
+             'kill -- two') echo two >> killed; rm two ;;",
+        );
+        for container in ["one", "two"] {
+            fs::write(worker.dir.path().join(container), format!("{container}\n")).unwrap();
+        }
+        let (test, cancel) = (TestLog::new(), Cancel::new());
+        let job = job(DockerBuild::default());
+        let cancelling = async {
+            while !test.text().contains("Started") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cancel.cancel();
+        };
+        let (ended, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelling);
+        assert_eq!(ended, Err(JobError::Cancelled));
+        assert_eq!(worker.runs("killed"), 2);
+        assert_eq!(test.text(), "Started\n");
+        // An engine that does not answer keeps nobody.
+        let worker =
+            Worker::new("build*) echo Started; sleep 1000 ;;\n'ps -q --no-trunc') exit 1 ;;");
+        let (test, cancel) = (TestLog::new(), Cancel::new());
+        let cancelling = async {
+            while !test.text().contains("Started") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cancel.cancel();
+        };
+        let (ended, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelling);
+        assert_eq!(ended, Err(JobError::Cancelled));
+        expect![[r#"
+            Started
+            Cannot tell whether the build has stopped: docker-ps failed with exit-code 1
+        "#]]
+        .assert_eq(&test.text());
+        assert_eq!(worker.stats.not_stopped.get(), 1);
     });
 }
