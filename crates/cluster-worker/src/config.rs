@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
 use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
+use crate::job_limits::JobLimits;
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
 use crate::source::CloneLimits;
@@ -37,6 +38,8 @@ pub struct WorkerConfig {
     pub obuilder: Option<OBuilderConfig>,
     /// How long it keeps clones of git repositories.
     pub clones: CloneLimits,
+    /// What a job may use, and how long. OBuilder's steps have those of [`obuilder`](Self::obuilder)'s setup.
+    pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
     /// How it changes to its latest version when it is told to.
@@ -66,6 +69,7 @@ impl WorkerConfig {
             docker: DockerConfig::default(),
             obuilder: None,
             clones: CloneLimits::default(),
+            job_limits: JobLimits::default(),
             log_limit: DEFAULT_LOG_LIMIT,
             update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod disk;
 mod executor;
 mod git_url;
 mod job;
+mod job_limits;
 mod job_secrets;
 mod log;
 mod machine;
@@ -38,9 +39,10 @@ pub use executor::{
     CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,
     PullPolicy, RunningJob, Unfit, Upkeep,
 };
+pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
-pub use outcome::JobError;
+pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
 pub use source::CloneLimits;

@@ -18,6 +18,7 @@ use crate::executor::{
     OBuilderExecutor, OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
+use crate::job_limits::JobGroups;
 use crate::log::LogDir;
 use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
@@ -47,6 +48,9 @@ pub enum WorkerError {
     /// Custom jobs cannot run as the user that was asked for.
     #[error(transparent)]
     CustomUser(#[from] CustomUserError),
+    /// Jobs cannot have the limits that they should.
+    #[error("{0}")]
+    JobLimits(String),
     /// OBuilder can't be used as it was asked for.
     #[error("{0}")]
     OBuilder(String),
@@ -131,6 +135,8 @@ pub async fn run_with(
 pub(crate) struct Parts {
     config: WorkerConfig,
     processes: Processes,
+    /// `None` where there can be none.
+    job_groups: Option<JobGroups>,
     stats: Rc<Stats>,
     log_dir: LogDir,
     sources: Sources,
@@ -156,6 +162,8 @@ impl Parts {
         }
         let lock = lock(&config.state_dir).map_err(unusable)?;
         let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
+        let job_groups =
+            JobGroups::new(&config.job_limits.groups).map_err(WorkerError::JobLimits)?;
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
         let sources = Sources::open(
@@ -172,6 +180,7 @@ impl Parts {
         Ok(Self {
             config,
             processes,
+            job_groups,
             stats,
             log_dir,
             sources,
@@ -188,7 +197,8 @@ impl Parts {
             config.environment.clone(),
             self.processes.clone(),
             Rc::clone(&self.stats),
-        );
+        )
+        .with_limits(&config.job_limits.groups);
         Executors {
             docker: Rc::new(docker),
             obuilder: match (builder, &config.obuilder) {
@@ -215,6 +225,7 @@ impl Parts {
             environment.clone(),
             self.processes.clone(),
             custom_user.clone(),
+            self.job_groups.clone(),
         );
         CustomJobs::new(custom.clone(), tools)
     }
@@ -228,6 +239,7 @@ impl Parts {
         let Self {
             config,
             processes,
+            job_groups: _,
             stats,
             log_dir,
             sources,
@@ -256,6 +268,7 @@ impl Parts {
             sources,
             executors,
             stats: Rc::clone(&stats),
+            timeout: config.job_limits.timeout,
         };
         Rc::new(Agent {
             config,

@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_worker::{OBuilderConfig, Percent, Upkeep};
+use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
+use obuilder::sandbox::{SandboxOptions, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -24,6 +25,10 @@ pub struct OBuilderArgs {
     /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     obuilder_runtime: OsString,
+    /// Network of OBuilder's steps that ask for the host's, as "(network host)" does: host, outbound (a network of their own that
+    /// reaches public IPv4 addresses only; needs slirp4netns), or forbid
+    #[arg(long, value_name = "NETWORK", default_value = "host")]
+    step_network: StepNetwork,
     /// Let OBuilder's steps go on without waiting for the disk
     #[arg(long)]
     fast_sync: bool,
@@ -58,7 +63,10 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 
 impl OBuilderArgs {
     /// Returns how OBuilder specs are built, or `None` where they are not.
-    pub(crate) fn config(self) -> Result<Option<OBuilderConfig>, CommandError> {
+    pub(crate) fn config(
+        self,
+        job_limits: &JobLimits,
+    ) -> Result<Option<OBuilderConfig>, CommandError> {
         let Some(place) = self.obuilder_store else {
             return Ok(None);
         };
@@ -68,7 +76,11 @@ impl OBuilderArgs {
             setup: Setup {
                 store,
                 runtime: self.obuilder_runtime,
-                fast_sync: self.fast_sync,
+                sandbox: SandboxOptions {
+                    fast_sync: self.fast_sync,
+                    limits: job_limits.groups,
+                    network: self.step_network,
+                },
                 env: config::environment_of_others(),
             },
             upkeep: Upkeep {

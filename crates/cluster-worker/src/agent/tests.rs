@@ -2,6 +2,7 @@
 
 mod ending;
 mod secrets;
+mod timeouts;
 mod weights;
 
 use std::rc::Rc;

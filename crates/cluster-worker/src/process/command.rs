@@ -116,6 +116,8 @@ pub struct Command {
     input: Vec<u8>,
     /// What starts the program as another user, if it is to run as one: a program with its arguments.
     user_change: Vec<OsString>,
+    /// The files that put it into its control groups, if it has its own.
+    entrances: Vec<PathBuf>,
 }
 
 impl Command {
@@ -135,6 +137,7 @@ impl Command {
             dir: None,
             input: Vec::new(),
             user_change: Vec::new(),
+            entrances: Vec::new(),
         }
     }
 
@@ -168,6 +171,17 @@ impl Command {
 
     pub(super) fn user_change(&self) -> &[OsString] {
         &self.user_change
+    }
+
+    /// Returns this command in the control groups with these [entrances](cgroup::Group::entrances).
+    #[must_use]
+    pub(crate) fn in_group(mut self, entrances: Vec<PathBuf>) -> Self {
+        self.entrances = entrances;
+        self
+    }
+
+    pub(super) fn entrances(&self) -> &[PathBuf] {
+        &self.entrances
     }
 
     pub(super) fn dir(&self) -> Option<&Path> {

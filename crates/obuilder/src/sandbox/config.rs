@@ -128,10 +128,12 @@ pub(super) struct Surroundings<'a> {
     pub(super) hosts: PathBuf,
     /// The files with the secrets, in the order of the command's.
     pub(super) secrets: Vec<PathBuf>,
-    /// The cgroup, as an absolute path in every hierarchy.
-    pub(super) cgroup: String,
-    /// Whether this machine has a `/etc/resolv.conf` to show.
-    pub(super) resolv_conf: bool,
+    /// The control group, as the runtime is told it.
+    pub(super) cgroup: PathBuf,
+    /// The file to show as `/etc/resolv.conf` to a command with a network, if there is one.
+    pub(super) resolv_conf: Option<PathBuf>,
+    /// The network namespace that a command with the machine's network gets in its place.
+    pub(super) network_namespace: Option<PathBuf>,
     /// Whether it gets a terminal of its own.
     pub(super) terminal: bool,
     /// Whether writing to disk need not be waited for.
@@ -229,16 +231,24 @@ fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
 }
 
 fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, OciSpecError> {
-    let own_network = (network == Network::None).then_some(LinuxNamespaceType::Network);
+    let own_network = LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network);
+    let own_network = match (network, &surroundings.network_namespace) {
+        (Network::None, _) => Some(own_network),
+        (Network::Host, Some(path)) => Some(own_network.path(path)),
+        (Network::Host, None) => None,
+    };
     let namespaces = [
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Uts,
         LinuxNamespaceType::Mount,
+        // Of the machine's control groups, it sees its own alone.
+        LinuxNamespaceType::Cgroup,
     ]
     .into_iter()
+    .map(|kind| LinuxNamespaceBuilder::default().typ(kind))
     .chain(own_network)
-    .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+    .map(|namespace| namespace.build())
     .collect::<Result<Vec<_>, _>>()?;
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces)
@@ -288,9 +298,11 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
     }
     let hosts = text("the path", &path_bytes(&surroundings.hosts))?;
     mounts.push(mount("/etc/hosts", Some("bind"), &hosts, &SHOWN)?);
-    if command.network == Network::Host && surroundings.resolv_conf {
-        let source = "/etc/resolv.conf";
-        mounts.push(mount(source, Some("bind"), source, &SHOWN)?);
+    if let Some(source) = &surroundings.resolv_conf
+        && command.network == Network::Host
+    {
+        let source = text("the path", &path_bytes(source))?;
+        mounts.push(mount("/etc/resolv.conf", Some("bind"), &source, &SHOWN)?);
     }
     for (secret, file) in command.secrets.iter().zip(&surroundings.secrets) {
         let target = text("the target of a secret", &secret.target)?;

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bstr::BString;
 use obuilder::Sink;
-use obuilder::sandbox::{Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError};
+use obuilder::sandbox::{
+    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError, SandboxOptions,
+};
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Room {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) runtime: Runtime,
+    pub(crate) options: SandboxOptions,
 }
 
 pub(crate) fn builtin() -> Runtime {
@@ -57,7 +60,11 @@ impl Room {
             .status();
         assert!(copied.unwrap().success());
         fs::create_dir(dir.path().join("state")).unwrap();
-        Self { dir, runtime }
+        Self {
+            dir,
+            runtime,
+            options: SandboxOptions::default(),
+        }
     }
 
     pub(crate) fn rootfs(&self) -> PathBuf {
@@ -73,7 +80,7 @@ impl Room {
     }
 
     pub(crate) fn open(&self) -> OciSandbox {
-        OciSandbox::open(&self.state(), self.runtime.clone(), false).unwrap()
+        OciSandbox::open(&self.state(), self.runtime.clone(), self.options.clone()).unwrap()
     }
 
     /// Runs a command in a new sandbox, and returns its output and its end.
@@ -126,17 +133,19 @@ pub(crate) fn left(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Returns the cgroups of all containers of ours whose names contain `name`.
+/// Returns the cgroups of all containers of ours whose names contain `name`, parents first.
 pub(crate) fn cgroups(name: &str) -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    let mut hierarchies = left(root);
-    hierarchies.push(root.to_owned());
-    hierarchies
-        .into_iter()
-        .filter(|hierarchy| hierarchy.is_dir() && !hierarchy.is_symlink())
-        .flat_map(|hierarchy| left(&hierarchy))
-        .filter(|path| path.to_string_lossy().contains(name))
-        .collect()
+    let mut found = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut next = 0;
+    while let Some(directory) = found.get(next).cloned() {
+        next += 1;
+        // Others' may go at any time.
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        found.extend(directories.map(|entry| entry.path()));
+    }
+    found.retain(|path| path.to_string_lossy().contains(name));
+    found
 }
 
 /// Waits for something on the one thread, with a limit.

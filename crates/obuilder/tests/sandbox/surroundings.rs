@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use expect_test::expect;
-use obuilder::sandbox::{Exit, Network, OciSandbox};
+use obuilder::sandbox::{Exit, Network, OciSandbox, SandboxOptions};
 use obuilder_spec::User;
 
 use crate::room::{Room, command, script};
@@ -164,8 +164,11 @@ fn namespaces_are_its_own(room: &Room) {
         own.map(|line| line.split(':').next().unwrap().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(own(Network::None), ["pid", "ipc", "uts", "mnt", "net"]);
-    assert_eq!(own(Network::Host), ["pid", "ipc", "uts", "mnt"]);
+    assert_eq!(
+        own(Network::None),
+        ["pid", "ipc", "uts", "mnt", "net", "cgroup"]
+    );
+    assert_eq!(own(Network::Host), ["pid", "ipc", "uts", "mnt", "cgroup"]);
 }
 
 /// Whoever starts a build may have keys, which every process it starts inherits.
@@ -363,7 +366,11 @@ fn syncs_may_be_skipped(room: &Room) {
         shown.contains("Invalid argument\nNoNewPrivs:\t0\n"),
         "{shown}"
     );
-    let quick = OciSandbox::open(&room.state(), room.runtime.clone(), true).unwrap();
+    let options = SandboxOptions {
+        fast_sync: true,
+        ..SandboxOptions::default()
+    };
+    let quick = OciSandbox::open(&room.state(), room.runtime.clone(), options).unwrap();
     let (shown, _) = room.run_in(&quick, &sync);
     assert_eq!(shown, "skipped\nNoNewPrivs:\t0\n");
 }

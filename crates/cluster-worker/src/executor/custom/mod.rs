@@ -3,6 +3,8 @@
 //! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
 
 mod command;
+#[cfg(test)]
+mod limit_tests;
 mod running;
 mod secrets;
 #[cfg(test)]
@@ -19,6 +21,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::Executor;
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroups;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Command, Environment, Processes, printable};
@@ -170,6 +173,8 @@ pub(crate) struct Tools {
     secrets: SecretsHome,
     /// Whom programs run as, if it is not the worker's own user.
     user: Option<CustomUser>,
+    /// `None` where there can be none.
+    groups: Option<JobGroups>,
 }
 
 impl Tools {
@@ -178,6 +183,7 @@ impl Tools {
         environment: Environment,
         processes: Processes,
         user: Option<CustomUser>,
+        groups: Option<JobGroups>,
     ) -> Self {
         let secrets = SecretsHome::open(state_dir, &environment, user.clone());
         let environment = match &user {
@@ -186,6 +192,7 @@ impl Tools {
         };
         Self {
             processes,
+            groups,
             tmp: state_dir.join("tmp"),
             secrets,
             environment,
@@ -246,6 +253,9 @@ impl Executor for CustomJobs {
         async move {
             let CustomJob { kind, payload } = custom_job(description)?;
             self.tools.give(source).await?;
+            let groups = self.tools.groups.as_ref();
+            let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
+            let group = group.map_err(|error| JobError::failed(error.to_string()))?;
             let job = RunningJob {
                 kind,
                 payload,
@@ -254,8 +264,21 @@ impl Executor for CustomJobs {
                 log,
                 cancel,
                 tools: &self.tools,
+                group: group.as_ref(),
             };
-            self.kinds.of(kind)?.run(job).await
+            let executor = self.kinds.of(kind)?;
+            let result = executor.run(job).await;
+            let Some(group) = group else {
+                return result;
+            };
+            let reached = group.reached();
+            // Whatever has left the job's process group ends with the job all the same.
+            let ended = tokio::task::spawn_blocking(|| group.end()).await;
+            ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
+            match (result, reached) {
+                (Err(JobError::Failed(_)), Some(limit)) => Err(limit.into()),
+                (result, _) => result,
+            }
         }
         .boxed_local()
     }

@@ -9,6 +9,7 @@ use cluster_api::{CustomPayload, Description};
 
 use super::Tools;
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroup;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::Command;
@@ -33,6 +34,8 @@ pub struct RunningJob<'a> {
     /// Fires when nobody wants the job any more.
     pub cancel: &'a Cancel,
     pub(super) tools: &'a Tools,
+    /// Where its programs run. `None` where there can be none.
+    pub(super) group: Option<&'a JobGroup>,
 }
 
 impl RunningJob<'_> {
@@ -58,7 +61,11 @@ impl RunningJob<'_> {
         let processes = &self.tools.processes;
         let mark = Mark::new();
         let result = processes
-            .run(&mark.put_on(command, self.tools), self.log, self.cancel)
+            .run(
+                &mark.put_on(&self.in_group(command), self.tools),
+                self.log,
+                self.cancel,
+            )
             .await;
         mark.end_all(self).await?;
         Ok(result?)
@@ -70,10 +77,16 @@ impl RunningJob<'_> {
     /// Fails and is cancelled as [`run`](Self::run).
     pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
         let mark = Mark::new();
-        let command = mark.put_on(command, self.tools);
+        let command = mark.put_on(&self.in_group(command), self.tools);
         let result = self.tools.processes.ask(&command, self.cancel).await;
         mark.end_all(self).await?;
         Ok(result?)
+    }
+
+    /// Returns a command that runs in the job's control group, if it has one.
+    fn in_group(&self, command: &Command) -> Command {
+        let entrances = self.group.map(JobGroup::entrances).unwrap_or_default();
+        command.clone().in_group(entrances)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     CustomUserError, Executor as _, RunningJob, Tools,
 };
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroups;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
 use crate::testing::{TestLog, local};
@@ -22,16 +23,16 @@ fn environment() -> Environment {
 }
 
 /// A worker's custom jobs, the log and the source of one, and where it keeps things.
-struct Bench {
+pub(super) struct Bench {
     jobs: CustomJobs,
-    log: TestLog,
+    pub(super) log: TestLog,
     source: tempfile::TempDir,
     state_dir: tempfile::TempDir,
 }
 
 impl Bench {
     /// Jobs of the kind `try` are done by this script.
-    fn script(script: &str) -> Self {
+    pub(super) fn script(script: &str) -> Self {
         let quoted = script.replace('\'', r"'\''");
         Self::command(&format!("try=sh -c '{quoted}'"))
     }
@@ -45,10 +46,23 @@ impl Bench {
     }
 
     fn new(kinds: CustomExecutors) -> Self {
-        Self::with_user(kinds, None)
+        Self::with(kinds, None, None)
     }
 
-    fn with_user(kinds: CustomExecutors, user: Option<CustomUser>) -> Self {
+    fn with_user(kinds: CustomExecutors, user: CustomUser) -> Self {
+        Self::with(kinds, Some(user), None)
+    }
+
+    /// Jobs of the kind `try` are done by this script, in groups of their own.
+    pub(super) fn script_in_groups(script: &str, groups: JobGroups) -> Self {
+        let mut kinds = CustomExecutors::default();
+        let quoted = script.replace('\'', r"'\''");
+        let command = format!("try=sh -c '{quoted}'").parse().unwrap();
+        kinds.add_command(command, &environment()).unwrap();
+        Self::with(kinds, None, Some(groups))
+    }
+
+    fn with(kinds: CustomExecutors, user: Option<CustomUser>, groups: Option<JobGroups>) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
         for dir in ["tmp", "git", "git-home", "log"] {
             fs::create_dir(state_dir.path().join(dir)).unwrap();
@@ -56,7 +70,13 @@ impl Bench {
         if let Some(user) = &user {
             user.prepare(state_dir.path(), &environment()).unwrap();
         }
-        let tools = Tools::new(state_dir.path(), environment(), Processes::new(), user);
+        let tools = Tools::new(
+            state_dir.path(),
+            environment(),
+            Processes::new(),
+            user,
+            groups,
+        );
         Self {
             jobs: CustomJobs::new(kinds, tools),
             log: TestLog::new(),
@@ -65,7 +85,7 @@ impl Bench {
         }
     }
 
-    async fn run(&self, job: &Description) -> Result<String, JobError> {
+    pub(super) async fn run(&self, job: &Description) -> Result<String, JobError> {
         self.jobs.admit(job)?;
         let (source, log) = (self.source.path(), &self.log.log);
         let result = self.jobs.run(job, source, log, &Cancel::new()).await;
@@ -84,7 +104,7 @@ fn job(payload: CustomPayload) -> Description {
     }))
 }
 
-fn text(text: &str) -> Description {
+pub(super) fn text(text: &str) -> Description {
     job(CustomPayload::from_text(text).unwrap())
 }
 
@@ -501,7 +521,7 @@ fn a_user_of_their_own() {
     }];
     local(async {
         let user: CustomUser = "nobody".parse().unwrap();
-        let mut bench = Bench::with_user(kinds, Some(user));
+        let mut bench = Bench::with_user(kinds, user);
         bench.source = tempfile::tempdir_in(bench.state_dir.path().join("tmp")).unwrap();
         fs::write(bench.source.path().join("given"), "given\n").unwrap();
         let source = bench.source.path();

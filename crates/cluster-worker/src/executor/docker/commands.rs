@@ -30,6 +30,8 @@ pub(super) struct Build<'a> {
     pub(super) buildkit: bool,
     /// What its containers are known by, if they can be.
     pub(super) host: Option<&'a str>,
+    /// What each command of the build may use. BuildKit takes no such limits.
+    pub(super) limits: &'a cgroup::Limits,
 }
 
 impl Docker {
@@ -59,6 +61,9 @@ impl Docker {
         }
         if let Some(host) = build.host {
             args.extend(["--add-host".into(), host.into()]);
+        }
+        if !build.buildkit {
+            args.extend(limit_args(build.limits));
         }
         args.extend(["--iidfile".into(), build.iid_file.into()]);
         args.extend(["-f".into(), build.dockerfile.into(), build.context.into()]);
@@ -167,6 +172,22 @@ impl Docker {
     }
 }
 
+/// Returns the options that limit what the classic builder runs.
+fn limit_args(limits: &cgroup::Limits) -> Vec<OsString> {
+    let mut args = Vec::new();
+    if let Some(memory) = limits.memory {
+        let bytes = memory.bytes();
+        // The second is both together: without it, as much swap as memory is added.
+        args.push(format!("--memory={bytes}").into());
+        args.push(format!("--memory-swap={bytes}").into());
+    }
+    if let Some(cpus) = limits.cpus {
+        args.push(format!("--cpu-period={}", cgroup::CpuLimit::PERIOD).into());
+        args.push(format!("--cpu-quota={}", cpus.quota()).into());
+    }
+    args
+}
+
 fn with_config<'a>(config: &Path, args: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
     let config = [OsString::from("--config"), config.into()];
     config
@@ -200,6 +221,11 @@ mod tests {
 
     #[test]
     fn builds() {
+        let limits = cgroup::Limits {
+            memory: "4GiB".parse().ok(),
+            pids: "100".parse().ok(),
+            cpus: "1.5".parse().ok(),
+        };
         let plain = Build {
             build_args: &[],
             squash: false,
@@ -210,6 +236,7 @@ mod tests {
             context: Path::new("/ctx"),
             buildkit: false,
             host: Some("build-1.invalid:127.0.0.1"),
+            limits: &limits,
         };
         let full = Build {
             build_args: &["A=1".into(), "B=--squash x".into()],
@@ -230,7 +257,7 @@ mod tests {
             &Environment::default().with("DOCKER_BUILDKIT", "1")
         );
         expect![[r#"
-            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1" "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
             docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
         "#]].assert_eq(&show(commands));
     }

@@ -116,6 +116,8 @@ pub(crate) struct DockerExecutor {
     processes: Processes,
     pull: PullPolicy,
     frontends: Frontends,
+    /// What each command of a build may use, as far as the engine can see to it.
+    limits: cgroup::Limits,
     /// Repositories that images may be pushed to.
     allow_push: Vec<String>,
     /// For what must not be in a job's source.
@@ -163,12 +165,25 @@ impl DockerExecutor {
             processes,
             pull,
             frontends: Frontends::new(&frontends),
+            limits: cgroup::Limits::default(),
             allow_push,
             tmp,
             pusher,
             room,
             stats,
         }
+    }
+
+    /// Returns this executor with limits for what builds run, and says what the engine cannot see to.
+    pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
+        if limits.memory.is_some() || limits.cpus.is_some() {
+            tracing::warn!(
+                "--job-memory and --job-cpus do not hold for Docker jobs that use BuildKit, and --job-pids for none of Docker's: \
+                 limit the engine's own service for these"
+            );
+        }
+        self.limits = *limits;
+        self
     }
 
     /// Returns what to push, if the build makes sense.
@@ -221,6 +236,7 @@ impl DockerExecutor {
             context: source,
             buildkit: build.buildkit,
             host: host.as_deref(),
+            limits: &self.limits,
         });
         if self.pull != PullPolicy::Always {
             let images = Images::of(&checked.text, &checked.build_args, build.buildkit);

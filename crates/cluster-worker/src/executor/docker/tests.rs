@@ -134,7 +134,7 @@ fn a_build_that_may_fetch_nothing() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --add-host build-worker-qluBnE.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-qluBnE/iid -f DIR/source/Dockerfile DIR/source
+                    unexpected: docker build --add-host build-worker-ndZ1ne.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-ndZ1ne/iid -f DIR/source/Dockerfile DIR/source
                     => Err(Failed("docker-build failed with exit-code 99"))
                 "#]],
             )
@@ -173,7 +173,7 @@ fn a_build() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --pull --add-host build-worker-9Yiyip.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-9Yiyip/iid -f DIR/source/Dockerfile DIR/source
+                    unexpected: docker build --pull --add-host build-worker-cP00zX.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-cP00zX/iid -f DIR/source/Dockerfile DIR/source
                     => Err(Failed("docker-build failed with exit-code 99"))
                 "#]],
             )
@@ -206,7 +206,7 @@ fn a_machine_without_a_registry_does_not_pull() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --add-host build-worker-d4AjHu.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-d4AjHu/iid -f DIR/source/Dockerfile DIR/source
+                    unexpected: docker build --add-host build-worker-bSovXV.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-bSovXV/iid -f DIR/source/Dockerfile DIR/source
                     => Err(Failed("docker-build failed with exit-code 99"))
                 "#]],
             )

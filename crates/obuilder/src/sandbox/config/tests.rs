@@ -31,8 +31,9 @@ fn surroundings() -> Surroundings<'static> {
         secrets: (0..2)
             .map(|n| format!("/store/state/sandbox/obuilder-1/secrets/{n}").into())
             .collect(),
-        cgroup: "/obuilder-1".to_owned(),
-        resolv_conf: true,
+        cgroup: "/obuilder-1".into(),
+        resolv_conf: Some("/etc/resolv.conf".into()),
+        network_namespace: None,
         terminal: false,
         fast_sync: false,
     }
@@ -62,6 +63,16 @@ fn a_command_with_the_machines_network() {
     let mut command = plain();
     command.network = Network::Host;
     expect_file!["snapshots/host-network.json"].assert_eq(&shown(&command, &surroundings()));
+}
+
+#[test]
+fn a_command_with_a_network_that_only_reaches_out() {
+    let mut command = plain();
+    command.network = Network::Host;
+    let mut outbound = surroundings();
+    outbound.resolv_conf = Some("/store/state/sandbox/obuilder-1/resolv.conf".into());
+    outbound.network_namespace = Some("/proc/1/fd/9".into());
+    expect_file!["snapshots/outbound-network.json"].assert_eq(&shown(&command, &outbound));
 }
 
 #[test]
