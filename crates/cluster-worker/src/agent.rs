@@ -122,6 +122,15 @@ impl Agent {
         tokio::select! {
             exit = self.stay_connected(uplink) => exit,
             never = told => match never {},
+            never = self.prune_clones() => match never {},
+        }
+    }
+
+    /// Keeps the clones of git repositories within their limits.
+    async fn prune_clones(&self) -> Infallible {
+        loop {
+            self.runner.sources.prune().await;
+            tokio::time::sleep(PRUNE_INTERVAL).await;
         }
     }
 

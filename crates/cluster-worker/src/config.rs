@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
-use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
+use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
 use crate::job_limits::JobLimits;
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
+use crate::source::CloneLimits;
 use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
 use crate::weights::JobWeights;
@@ -35,6 +36,8 @@ pub struct WorkerConfig {
     pub docker: DockerConfig,
     /// How it builds OBuilder specs, if at all.
     pub obuilder: Option<OBuilderConfig>,
+    /// How long it keeps clones of git repositories.
+    pub clones: CloneLimits,
     /// What a job may use, and how long. OBuilder's steps have those of [`obuilder`](Self::obuilder)'s setup.
     pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
@@ -47,6 +50,8 @@ pub struct WorkerConfig {
     pub environment: Environment,
     /// The kinds of custom jobs that it runs.
     pub custom: CustomExecutors,
+    /// Whom the programs of custom jobs run as. `None`: the worker's own user.
+    pub custom_user: Option<CustomUser>,
     /// How much of the capacity a job takes.
     pub job_weights: JobWeights,
     /// Where the worker says how it is.
@@ -63,12 +68,14 @@ impl WorkerConfig {
             allow_push: Vec::new(),
             docker: DockerConfig::default(),
             obuilder: None,
+            clones: CloneLimits::default(),
             job_limits: JobLimits::default(),
             log_limit: DEFAULT_LOG_LIMIT,
             update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),
             environment,
             custom: CustomExecutors::default(),
+            custom_user: None,
             job_weights: JobWeights::default(),
             vitals: Vitals::default(),
         }

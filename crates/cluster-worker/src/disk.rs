@@ -38,6 +38,12 @@ impl Gigabytes {
         (value.is_finite() && value >= 0.0).then_some(Self(value))
     }
 
+    /// Returns it in bytes.
+    pub fn bytes(self) -> u64 {
+        // Such a conversion goes to the nearest number that there is.
+        (self.0 * 1e9) as u64
+    }
+
     pub(crate) fn value(self) -> f64 {
         self.0
     }

@@ -1,13 +1,11 @@
 //! The URL of a git repository, kept apart from the credentials in it.
 //!
 //! Whoever submits a job may put a token into its URL. Git would write such a URL into the clone's configuration (which
-//! the job can see, with `include-git`) and into its messages. So git gets the URL without them, and the credentials as a
-//! header, in an environment that no job sees.
+//! the job can see, with `include-git`) and into its messages. So git gets the URL without them, and the credentials
+//! when it asks for them, from an environment that no job sees.
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use sha1::{Digest as _, Sha1};
 use url::Url;
 
@@ -20,16 +18,20 @@ pub(crate) struct GitUrl {
     /// Without credentials.
     url: Url,
     clone_name: String,
-    authorization: Option<Authorization>,
+    credentials: Option<Credentials>,
 }
 
 /// Credentials for a server.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Authorization {
-    /// The start of the URLs that they are for.
-    pub(crate) scope: String,
-    /// The HTTP header. Secret.
-    pub(crate) header: String,
+pub(crate) struct Credentials {
+    /// The scheme, host and port of the server, as a URL. No other gets them, by whatever way git comes there.
+    pub(crate) origin: String,
+    /// How the paths of the repositories begin that they are for, without the first slash: those beside the URL's, as submodules
+    /// are often given relative to it.
+    pub(crate) group: String,
+    pub(crate) user: String,
+    /// Secret; and so is the user, if this is empty.
+    pub(crate) password: String,
 }
 
 /// Why a text is not the URL of a repository that we fetch from. Shown without credentials.
@@ -69,10 +71,10 @@ impl GitUrl {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(invalid("it names no host"));
         }
-        let authorization = authorization(&url);
+        let credentials = read_credentials(&url).map_err(invalid)?;
         // Clones made with credentials are not shared with those who have none, nor with upstream's worker, which
         // wrote them into its clones.
-        let suffix = if authorization.is_some() {
+        let suffix = if credentials.is_some() {
             "-private"
         } else {
             ""
@@ -84,7 +86,7 @@ impl GitUrl {
         Ok(Self {
             url,
             clone_name,
-            authorization,
+            credentials,
         })
     }
 
@@ -99,8 +101,8 @@ impl GitUrl {
     }
 
     /// Returns the credentials that were in it.
-    pub(crate) fn authorization(&self) -> Option<&Authorization> {
-        self.authorization.as_ref()
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        self.credentials.as_ref()
     }
 
     /// Returns whether the server offers pull requests as refs, as GitHub does.
@@ -142,25 +144,46 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Returns the credentials in a URL, for its repository and those beside it: submodules are often given relative to it.
-fn authorization(url: &Url) -> Option<Authorization> {
+/// Returns the credentials in a URL.
+fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     if url.username().is_empty() && url.password().is_none() {
-        return None;
+        return Ok(None);
     }
-    let mut user = percent_decode(url.username());
-    user.push(b':');
-    user.extend(percent_decode(url.password().unwrap_or_default()));
-    let host = url.host_str()?;
-    let port = url
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
-    let path = url.path().trim_end_matches('/');
-    let group = path.rsplit_once('/').map_or("", |(group, _)| group);
-    Some(Authorization {
-        scope: format!("{}://{host}{port}{group}/", url.scheme()),
-        header: format!("Authorization: Basic {}", BASE64_STANDARD.encode(user)),
-    })
+    let decoded = |text: &str| {
+        let text = String::from_utf8(percent_decode(text)).ok();
+        // Git reads them line by line.
+        let text = text.filter(|text| !text.contains(char::is_control));
+        text.ok_or("its user or password is not UTF-8, or has control characters")
+    };
+    let port = url.port().map(|port| format!(":{port}"));
+    let path = url.path().trim_matches('/');
+    let group = path.rsplit_once('/').map(|(group, _)| format!("{group}/"));
+    Ok(Some(Credentials {
+        origin: format!(
+            "{}://{}{}",
+            url.scheme(),
+            url.host_str().unwrap_or_default(),
+            port.unwrap_or_default()
+        ),
+        group: group.unwrap_or_default(),
+        user: decoded(url.username())?,
+        password: decoded(url.password().unwrap_or_default())?,
+    }))
+}
+
+/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is a token
+/// then.
+pub(crate) fn secrets_in(text: &str) -> Vec<Vec<u8>> {
+    let Ok(url) = Url::parse(text) else {
+        return Vec::new();
+    };
+    let secret = match (url.username(), url.password()) {
+        // The user of every ssh server for git is no secret.
+        ("git", None | Some("")) => "",
+        (user, None | Some("")) => user,
+        (_, Some(password)) => password,
+    };
+    vec![secret.as_bytes().to_vec(), percent_decode(secret)]
 }
 
 fn percent_decode(text: &str) -> Vec<u8> {
@@ -291,10 +314,15 @@ mod tests {
             "https://example.com:8443/group/project.git"
         );
         assert!(!format!("{url:?}").contains("ss@") && !url.as_str().contains("bob"));
-        let authorization = url.authorization().unwrap();
-        assert_eq!(authorization.scope, "https://example.com:8443/group/");
-        // bob:p@ss
-        assert_eq!(authorization.header, "Authorization: Basic Ym9iOnBAc3M=");
+        let credentials = url.credentials().unwrap();
+        assert_eq!(credentials.origin, "https://example.com:8443");
+        assert_eq!(credentials.group, "group/");
+        assert_eq!(
+            (&*credentials.user, &*credentials.password),
+            ("bob", "p@ss")
+        );
+        let error = GitUrl::parse("https://bob:x%0Ahost=evil@example.com/").unwrap_err();
+        assert!(error.to_string().contains("control characters"), "{error}");
         let plain = GitUrl::parse("https://example.com:8443/group/project.git").unwrap();
         assert_ne!(url.clone_name(), plain.clone_name());
     }

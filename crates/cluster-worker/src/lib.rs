@@ -12,6 +12,7 @@ mod executor;
 mod git_url;
 mod job;
 mod job_limits;
+mod job_secrets;
 mod log;
 mod machine;
 mod metrics;
@@ -34,8 +35,9 @@ pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
 pub use executor::{
-    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, DockerConfig,
-    Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, RunningJob, Unfit, Upkeep,
+    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
+    CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,
+    PullPolicy, RunningJob, Unfit, Upkeep,
 };
 pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
@@ -43,6 +45,7 @@ pub use metrics::example_metrics;
 pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
+pub use source::CloneLimits;
 pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
 pub use vitals::Vitals;

@@ -33,6 +33,8 @@ pub(crate) struct BuilderStats {
     /// Steps that were found in the cache, and those that were run.
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+    /// Steps that did not stop in time when they were not wanted any more.
+    pub(crate) not_stopped: u64,
     /// How much of the store's filesystem is free.
     pub(crate) free_percent: f64,
     /// Whether the last health check succeeded, and how long it took.
@@ -45,6 +47,7 @@ impl Default for BuilderStats {
         Self {
             hits: 0,
             misses: 0,
+            not_stopped: 0,
             free_percent: 100.0,
             healthy: true,
             check_time: Duration::ZERO,
@@ -61,6 +64,8 @@ pub(crate) struct Stats {
     job_time: [Summary; 4],
     pub(crate) push_time: Summary,
     pub(crate) prune_time: Summary,
+    /// How many jobs were told to stop and did not in time.
+    pub(crate) not_stopped: Cell<u64>,
 }
 
 impl Stats {
@@ -71,6 +76,7 @@ impl Stats {
             job_time: Default::default(),
             push_time: Summary::default(),
             prune_time: Summary::default(),
+            not_stopped: Cell::new(0),
         }
     }
 
@@ -101,6 +107,7 @@ impl Stats {
             job_time,
             push_time,
             prune_time,
+            not_stopped,
         } = self;
         let started = started
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -149,6 +156,17 @@ impl Stats {
             "Time spent pruning images",
         );
         page.summary("ocluster_worker_docker_prune_time_seconds", "", prune_time);
+        page.family(
+            "ocluster_worker_not_stopped_total",
+            "counter",
+            "Cancelled jobs of which something still ran when they were told to have ended",
+        );
+        let steps = builder.as_ref().map_or(0, |builder| builder.not_stopped);
+        page.value(
+            "ocluster_worker_not_stopped_total",
+            "",
+            not_stopped.get() + steps,
+        );
         if let Some(builder) = builder {
             page.builder(*builder);
         }
@@ -325,6 +343,8 @@ impl Page {
             free_percent,
             healthy,
             check_time,
+            // Counted with other jobs.
+            not_stopped: _,
         } = stats;
         self.gauge(
             "ocluster_worker_cache_hits",
@@ -400,6 +420,7 @@ mod tests {
         let builder = BuilderStats {
             hits: 7,
             misses: 2,
+            not_stopped: 1,
             free_percent: 81.5,
             healthy: true,
             check_time: Duration::from_millis(45),

@@ -8,14 +8,15 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::sync::watch;
 use vat::SturdyRef;
 
 use crate::agent::{Agent, Ending, Exit, Intake, Surroundings};
 use crate::config::WorkerConfig;
 use crate::executor::{
-    BuilderThread, CustomJobs, DockerExecutor, Executors, OBuilderConfig, OBuilderExecutor,
-    OBuilderRefusal, Tools,
+    BuilderThread, CustomJobs, CustomUserError, DockerExecutor, Executors, OBuilderConfig,
+    OBuilderExecutor, OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
 use crate::job_limits::JobGroups;
@@ -45,6 +46,9 @@ pub enum WorkerError {
     /// The name of its directory cannot be passed to `docker`.
     #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
     BadStateDir(PathBuf),
+    /// Custom jobs cannot run as the user that was asked for.
+    #[error(transparent)]
+    CustomUser(#[from] CustomUserError),
     /// Jobs cannot have the limits that they should.
     #[error("{0}")]
     JobLimits(String),
@@ -64,6 +68,11 @@ pub async fn run(
     scheduler: SturdyRef,
     shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
+    // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the kernel
+    // refuses. (To root it never does: that is what a user of their own is for.)
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!("Cannot hide this worker's memory from its jobs: {error}");
+    }
     let parts = Parts::open(config)?;
     let mut shutdown = std::pin::pin!(async { shutdown.await.into() });
     let builder = match &parts.config.obuilder {
@@ -161,8 +170,16 @@ impl Parts {
         };
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
-        let sources = Sources::open(&config.state_dir, &config.environment, processes.clone());
+        let sources = Sources::open(
+            &config.state_dir,
+            config.clones,
+            &config.environment,
+            processes.clone(),
+        );
         let sources = sources.map_err(unusable)?;
+        if let Some(user) = &config.custom_user {
+            user.prepare(&config.state_dir, &config.environment)?;
+        }
         let stats = Rc::new(Stats::new(SystemTime::now()));
         Ok(Self {
             config,
@@ -204,12 +221,14 @@ impl Parts {
             state_dir,
             environment,
             custom,
+            custom_user,
             ..
         } = &self.config;
         let tools = Tools::new(
             state_dir,
             environment.clone(),
             self.processes.clone(),
+            custom_user.clone(),
             self.job_groups.clone(),
         );
         CustomJobs::new(custom.clone(), tools)

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, CustomCommand, CustomExecutors, DockerConfig, Ending, Environment, Exit, Gigabytes,
-    JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
+    Capacity, CloneLimits, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending,
+    Environment, Exit, Gigabytes, JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy,
+    UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -71,9 +72,14 @@ pub struct Args {
     /// be repeated. The words of the command are quoted as for a shell, but there is none
     #[arg(long, value_name = "KIND=COMMAND")]
     custom: Vec<CustomCommand>,
+    /// Run the programs of custom jobs as this user, who owns their source, secrets and result. The worker must be root
+    #[arg(long, value_name = "USER")]
+    custom_user: Option<CustomUser>,
     /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
     #[arg(long = "job-weight", value_name = "REGEX=N")]
     job_weights: Vec<JobWeight>,
+    #[command(flatten)]
+    git_cache: GitCacheArgs,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
@@ -128,6 +134,26 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
     Ok(named)
 }
 
+/// Options about the clones of git repositories.
+#[derive(clap::Args, Clone, Debug)]
+pub struct GitCacheArgs {
+    /// Remove clones of git repositories that no job has used for this many days
+    #[arg(long, value_name = "DAYS", default_value = "30")]
+    git_cache_age: u16,
+    /// Remove the least recently used clones when all take more than this many GB
+    #[arg(long, value_name = "GB", default_value = "50")]
+    git_cache_size: Gigabytes,
+}
+
+impl From<GitCacheArgs> for CloneLimits {
+    fn from(args: GitCacheArgs) -> Self {
+        Self {
+            age: Duration::from_secs(u64::from(args.git_cache_age) * 24 * 60 * 60),
+            size: args.git_cache_size.bytes(),
+        }
+    }
+}
+
 /// Options about Docker, which `ocluster dev` has too.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DockerArgs {
@@ -140,6 +166,9 @@ pub struct DockerArgs {
     /// When docker build fetches the base image
     #[arg(long, value_name = "WHEN", default_value = "always")]
     docker_pull: Pull,
+    /// BuildKit frontends that jobs may name in a syntax directive, as REPO or REPO:TAG. Without, only the engine's own is used
+    #[arg(long, value_name = "IMAGE,...", value_delimiter = ',')]
+    buildkit_frontends: Vec<String>,
 }
 
 impl From<DockerArgs> for DockerConfig {
@@ -148,6 +177,7 @@ impl From<DockerArgs> for DockerConfig {
             pull: args.docker_pull.into(),
             prune_threshold: args.prune_threshold,
             max_df_size: args.docker_max_df_size,
+            frontends: args.buildkit_frontends,
             ..Self::default()
         }
     }
@@ -216,7 +246,9 @@ impl Args {
             obuilder: self.obuilder.config(&job_limits)?,
             job_limits,
             custom: custom_executors(self.custom, &environment)?,
+            custom_user: self.custom_user,
             job_weights: self.job_weights.into_iter().collect(),
+            clones: self.git_cache.into(),
             log_limit: u64::from(self.log_limit) << 20,
             update: self.update.into(),
             additional_metrics: by_name(self.additional_metrics)?,

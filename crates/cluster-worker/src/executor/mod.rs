@@ -17,7 +17,8 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 
 pub use custom::{
-    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, RunningJob,
+    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
+    CustomUserError, RunningJob,
 };
 pub(crate) use custom::{CustomJobs, Tools};
 pub(crate) use docker::DockerExecutor;

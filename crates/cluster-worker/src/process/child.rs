@@ -11,8 +11,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin};
 
+use super::survivors;
 use super::watchdog::Watchdog;
-use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, TERM_GRACE};
+use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, STOP_LIMIT, TERM_GRACE};
 
 /// Waits for a line on its standard input, and only then becomes the program.
 ///
@@ -77,6 +78,7 @@ pub(super) fn start(
         .args(["-c", GATE, "sh"])
         .args(command.entrances())
         .arg("--")
+        .args(command.user_change())
         .arg(&program)
         .args(command.args())
         .env_clear()
@@ -191,10 +193,21 @@ impl Group {
         let ended = async { tokio::join!(self.child.wait(), last_words).0 };
         let ended = tokio::time::timeout(TERM_GRACE, ended).await;
         self.signal(Signal::KILL);
-        if ended.is_err()
-            && let Err(error) = self.child.wait().await
-        {
-            tracing::warn!("cannot wait for process {:?}: {error}", self.id);
+        if ended.is_err() {
+            match tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
+                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(error)) => tracing::warn!("cannot wait for process {:?}: {error}", self.id),
+            }
+        }
+        // Whoever hears that it has stopped relies on that.
+        let id = self.id;
+        let left = survivors::end(move || survivors::in_group(id), STOP_LIMIT).await;
+        if !left.is_empty() {
+            tracing::warn!(
+                "Cannot stop process group {}: {} of its processes still run",
+                id.as_raw_pid(),
+                left.len()
+            );
         }
     }
 

@@ -114,6 +114,8 @@ pub struct Command {
     dir: Option<PathBuf>,
     /// What it reads on its standard input, which is then closed. May be a password.
     input: Vec<u8>,
+    /// What starts the program as another user, if it is to run as one: a program with its arguments.
+    user_change: Vec<OsString>,
     /// The files that put it into its control groups, if it has its own.
     entrances: Vec<PathBuf>,
 }
@@ -134,6 +136,7 @@ impl Command {
             environment,
             dir: None,
             input: Vec::new(),
+            user_change: Vec::new(),
             entrances: Vec::new(),
         }
     }
@@ -157,6 +160,17 @@ impl Command {
     pub fn in_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
+    }
+
+    /// Returns this command run by a program that becomes another user first.
+    #[must_use]
+    pub(crate) fn changing_user(mut self, by: Vec<OsString>) -> Self {
+        self.user_change = by;
+        self
+    }
+
+    pub(super) fn user_change(&self) -> &[OsString] {
+        &self.user_change
     }
 
     /// Returns this command in the control groups with these [entrances](cgroup::Group::entrances).

@@ -7,6 +7,8 @@
 
 mod child;
 mod command;
+mod descriptors;
+mod survivors;
 #[cfg(test)]
 mod tests;
 mod watchdog;
@@ -33,6 +35,9 @@ const TERM_GRACE: Duration = Duration::from_secs(5);
 /// How long to read on after a program has ended, for what is still in the pipe. Something that left its process group may
 /// keep the pipe open for ever.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
+
+/// How long to wait for what was killed to be gone. What takes longer hangs in the kernel, and can only be told of.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// The most of a program's answer that is kept, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
@@ -87,9 +92,10 @@ impl Processes {
         tracing::info!("Exec({}): {command}", command.label());
         let (group, output) = self.start(command, child::Outputs::Merged)?;
         let mut sink = Sink::Log(log);
-        group
+        let ended = group
             .finish(command.label(), cancel, copy(output.out, &mut sink))
-            .await
+            .await;
+        ended.and(log.flush().map_err(ProcessError::from))
     }
 
     /// Runs a program and returns what it prints. What it says on its standard error goes to the worker's own log.
@@ -128,11 +134,20 @@ impl Processes {
         result.map(|()| String::from_utf8_lossy(&answer).into_owned())
     }
 
+    /// Ends all that has a variable with this value in its environment: what a program has left behind that was started with it.
+    /// Returns how many processes could not be ended.
+    pub(crate) async fn end_marked(&self, name: &'static str, value: &str) -> usize {
+        let value = value.to_owned();
+        let left = survivors::end(move || survivors::marked(name, &value), STOP_LIMIT).await;
+        left.len()
+    }
+
     fn start(
         &self,
         command: &Command,
         outputs: child::Outputs,
     ) -> Result<(Group, child::Output), ProcessError> {
+        descriptors::keep();
         child::start(command, outputs, &self.watchdog).map_err(|reason| ProcessError::NotStarted {
             label: command.label().clone(),
             program: command.program().to_string_lossy().into_owned(),

@@ -9,6 +9,7 @@ use crate::log::{JobLog, LogError};
 use crate::outcome::JobError;
 use crate::process::{Command, ProcessError, Processes};
 
+use super::clones;
 use super::git::{Git, pull_request_refs};
 use super::{CommitId, SourceRequest};
 
@@ -23,6 +24,15 @@ const LOCK_FILES: [&str; 5] = [
     "packed-refs.lock",
     "shallow.lock",
 ];
+
+/// What a checkout had to get from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fetched {
+    /// All that its clone lacked.
+    Something,
+    /// The clone had the commits already.
+    Nothing,
+}
 
 /// Why a checkout failed.
 pub(super) enum Fault {
@@ -64,7 +74,7 @@ pub(super) struct Checkout<'a> {
 
 impl Checkout<'_> {
     /// Checks out into `context`, which is empty.
-    pub(super) async fn run(&self, context: &Path) -> Result<(), Fault> {
+    pub(super) async fn run(&self, context: &Path) -> Result<Fetched, Fault> {
         let SourceRequest {
             repository,
             commit,
@@ -73,14 +83,16 @@ impl Checkout<'_> {
         } = self.request;
         self.remove_if_corrupted().await?;
         let is_new = !self.dir.exists();
-        if is_new {
-            self.create_clone().await?;
-        }
-        if !is_new && self.has_all().await? {
+        let fetched = if is_new {
+            self.clone_anew().await?;
+            Fetched::Something
+        } else if self.has_all().await? {
             self.log.line("All commits already cached")?;
+            Fetched::Nothing
         } else {
             self.fetch(is_new).await?;
-        }
+            Fetched::Something
+        };
         let (git, dir) = (self.git, self.dir);
         self.tidy_submodules().await?;
         self.reset_to(commit).await?;
@@ -112,13 +124,28 @@ impl Checkout<'_> {
             }
         }
         tracing::debug!("checked out {commit} of {repository}");
-        Ok(())
+        Ok(fetched)
+    }
+
+    /// Makes a clone and fetches into it. If that fails, nothing is kept: there may be no such repository.
+    async fn clone_anew(&self) -> Result<(), Fault> {
+        let made = async {
+            self.create_clone().await?;
+            self.fetch(true).await
+        };
+        let made = made.await;
+        if made.is_err()
+            && let Err(error) = clones::remove(self.dir.to_owned()).await
+        {
+            tracing::warn!("Cannot remove the clone {:?}: {error}", self.dir);
+        }
+        made
     }
 
     /// Removes a clone that a worker has left in the middle of something.
     async fn remove_if_corrupted(&self) -> Result<(), JobError> {
         let dir = self.dir;
-        if !dir.exists() || (is_complete(dir) && !is_locked(dir)) {
+        if !dir.exists() || is_intact(dir) {
             return Ok(());
         }
         self.remove_clone().await
@@ -127,9 +154,8 @@ impl Checkout<'_> {
     pub(super) async fn remove_clone(&self) -> Result<(), JobError> {
         self.log
             .line(format_args!("Removing corrupted repository {:?}", self.dir))?;
-        let dir = self.dir.to_owned();
-        self.on_disk("remove the clone", move || fs::remove_dir_all(dir))
-            .await
+        let removed = clones::remove(self.dir.to_owned()).await;
+        removed.map_err(|error| JobError::failed(format!("cannot remove the clone: {error}")))
     }
 
     async fn create_clone(&self) -> Result<(), JobError> {
@@ -265,6 +291,11 @@ impl Checkout<'_> {
         done.flatten()
             .map_err(|error| JobError::failed(format!("cannot {what}: {error}")))
     }
+}
+
+/// Returns whether git has finished all that it has begun in a clone.
+pub(super) fn is_intact(dir: &Path) -> bool {
+    is_complete(dir) && !is_locked(dir)
 }
 
 /// Returns whether a clone was set up to its end.

@@ -41,6 +41,14 @@ const CONFIG: &str = "\
 \tdefaultBranch = master
 ";
 
+/// Tells git the credentials of a job, for repositories of their group alone.
+const CREDENTIALS: &str = r#"!answer() {
+  [ "$1" = get ] || return 0
+  path=
+  while read -r line && [ -n "$line" ]; do case $line in path=*) path=${line#path=} ;; esac; done
+  case $path in "$OCLUSTER_GIT_GROUP"*) printf 'username=%s\npassword=%s\n' "$OCLUSTER_GIT_USER" "$OCLUSTER_GIT_PASSWORD" ;; esac
+}; answer"#;
+
 /// Makes git commands.
 #[derive(Clone)]
 pub(super) struct Git {
@@ -190,20 +198,24 @@ impl Git {
         self.command("git-config", context, args)
     }
 
-    /// Returns git with the credentials of a URL.
+    /// Returns git with the credentials of a URL, which it asks for when it meets the server that they are for: a header would
+    /// go along to wherever that server redirects it.
     fn authorized(&self, url: &GitUrl) -> Self {
-        let Some(authorization) = url.authorization() else {
+        let Some(credentials) = url.credentials() else {
             return self.clone();
         };
+        let helper = format!("credential.{}.helper", credentials.origin);
         let environment = self
             .environment
             .clone()
-            .with("GIT_CONFIG_COUNT", "1")
-            .with(
-                "GIT_CONFIG_KEY_0",
-                format!("http.{}.extraHeader", authorization.scope),
-            )
-            .with("GIT_CONFIG_VALUE_0", &authorization.header);
+            .with("GIT_CONFIG_COUNT", "2")
+            .with("GIT_CONFIG_KEY_0", helper)
+            .with("GIT_CONFIG_VALUE_0", CREDENTIALS)
+            .with("GIT_CONFIG_KEY_1", "credential.useHttpPath")
+            .with("GIT_CONFIG_VALUE_1", "true")
+            .with("OCLUSTER_GIT_GROUP", &credentials.group)
+            .with("OCLUSTER_GIT_USER", &credentials.user)
+            .with("OCLUSTER_GIT_PASSWORD", &credentials.password);
         Self { environment }
     }
 }
@@ -299,12 +311,17 @@ mod tests {
                 "GIT_CONFIG_COUNT",
                 "GIT_CONFIG_GLOBAL",
                 "GIT_CONFIG_KEY_0",
+                "GIT_CONFIG_KEY_1",
                 "GIT_CONFIG_NOSYSTEM",
                 "GIT_CONFIG_SYSTEM",
                 "GIT_CONFIG_VALUE_0",
+                "GIT_CONFIG_VALUE_1",
                 "GIT_MERGE_AUTOEDIT",
                 "GIT_TERMINAL_PROMPT",
                 "HOME",
+                "OCLUSTER_GIT_GROUP",
+                "OCLUSTER_GIT_PASSWORD",
+                "OCLUSTER_GIT_USER",
                 "PATH",
             }
             {

@@ -4,18 +4,16 @@
 //! then moves what it has checked out away.
 
 mod checkout;
+mod clones;
 mod context;
 mod git;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
+use std::rc::Rc;
 
 use cluster_api::Description;
-use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::cancel::Cancel;
 use crate::git_url::{GitUrl, GitUrlError};
@@ -23,7 +21,9 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
 
-use checkout::{Checkout, Fault};
+use checkout::{Checkout, Fault, Fetched};
+pub use clones::CloneLimits;
+use clones::Clones;
 pub(crate) use context::Context;
 use git::Git;
 
@@ -107,32 +107,35 @@ impl SourceRequest {
 
 /// Checks out sources, and keeps the clones.
 pub(crate) struct Sources {
-    clones: PathBuf,
+    clones: Rc<Clones>,
     tmp: PathBuf,
     git: Git,
     processes: Processes,
-    /// One for each clone in use.
-    locks: RefCell<BTreeMap<PathBuf, Weak<Mutex<()>>>>,
 }
 
 impl Sources {
     /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for files are moved.
     pub(crate) fn open(
         state_dir: &Path,
+        limits: CloneLimits,
         environment: &Environment,
         processes: Processes,
     ) -> std::io::Result<Self> {
         let (clones, tmp) = (state_dir.join("git"), state_dir.join("tmp"));
-        std::fs::create_dir_all(&clones)?;
-        context::prepare(&tmp)?;
         let git = Git::set_up(environment, &state_dir.join("git-home"), &clones)?;
+        let clones = Clones::open(clones, limits)?;
+        context::prepare(&tmp)?;
         Ok(Self {
             clones,
             tmp,
             git,
             processes,
-            locks: RefCell::default(),
         })
+    }
+
+    /// Removes the clones that are not worth keeping.
+    pub(crate) async fn prune(&self) {
+        Rc::clone(&self.clones).prune().await;
     }
 
     /// Makes a directory with the source of a job: an empty one if there is no request.
@@ -146,11 +149,11 @@ impl Sources {
         let Some(request) = request else {
             return Ok(context);
         };
-        let dir = git::clone_dir(&self.clones, &request.repository, &request.commit);
-        let _guard = tokio::select! {
+        let dir = git::clone_dir(self.clones.dir(), &request.repository, &request.commit);
+        let guard = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(JobError::Cancelled),
-            guard = self.lock(&dir) => guard,
+            guard = self.clones.lock(&dir) => guard,
         };
         let git = &self.git;
         let processes = &self.processes;
@@ -162,33 +165,19 @@ impl Sources {
             log,
             cancel,
         };
-        match checkout.run(context.path()).await {
-            Ok(()) => {}
-            Err(Fault::Job(error)) => return Err(error),
-            Err(Fault::Clone(error)) => {
-                log.line(format_args!("{error}: trying again with a new clone"))?;
-                checkout.remove_clone().await?;
-                checkout
-                    .run(context.path())
-                    .await
-                    .map_err(Fault::into_error)?;
-            }
+        let mut checked_out = checkout.run(context.path()).await;
+        if let Err(Fault::Clone(error)) = checked_out {
+            log.line(format_args!("{error}: trying again with a new clone"))?;
+            checkout.remove_clone().await?;
+            checked_out = checkout.run(context.path()).await;
+        }
+        let fetched = checked_out.map_err(Fault::into_error)?;
+        self.clones.used(&dir, fetched == Fetched::Something);
+        drop(guard);
+        if fetched == Fetched::Something {
+            // It may have become too much now.
+            tokio::task::spawn_local(Rc::clone(&self.clones).prune());
         }
         Ok(context)
-    }
-
-    /// Waits for the clone to be free.
-    async fn lock(&self, dir: &Path) -> OwnedMutexGuard<()> {
-        let mutex = {
-            let mut locks = self.locks.borrow_mut();
-            locks.retain(|_, lock| lock.strong_count() > 0);
-            let known = locks.get(dir).and_then(Weak::upgrade);
-            known.unwrap_or_else(|| {
-                let lock = Arc::new(Mutex::new(()));
-                locks.insert(dir.to_owned(), Arc::downgrade(&lock));
-                lock
-            })
-        };
-        mutex.lock_owned().await
     }
 }

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use cluster_api::{Action, Description, DockerBuild};
 use expect_test::{Expect, expect};
 
-use super::{Context, SourceRequest, Sources};
+use super::{CloneLimits, CommitId, Context, SourceRequest, Sources, git};
 use crate::cancel::Cancel;
+use crate::git_url::GitUrl;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
-use crate::testing::git::{GitServer, Server, WebServer};
+use crate::testing::git::{GitServer, Server, UNAUTHORIZED, WebServer};
 use crate::testing::{TestLog, local};
 
 /// A worker's sources.
@@ -21,10 +23,48 @@ struct Worker {
 
 impl Worker {
     fn new() -> Self {
-        let state_dir = tempfile::tempdir().unwrap();
+        Self::open(tempfile::tempdir().unwrap(), CloneLimits::default())
+    }
+
+    fn open(state_dir: tempfile::TempDir, limits: CloneLimits) -> Self {
         let environment = Environment::default().with("PATH", "/usr/local/bin:/usr/bin:/bin");
-        let sources = Sources::open(state_dir.path(), &environment, Processes::new()).unwrap();
+        let sources = Sources::open(state_dir.path(), limits, &environment, Processes::new());
+        let sources = sources.unwrap();
         Self { state_dir, sources }
+    }
+
+    /// Starts it again, with other limits.
+    fn restart(self, limits: CloneLimits) -> Self {
+        let Self { state_dir, sources } = self;
+        drop(sources);
+        Self::open(state_dir, limits)
+    }
+
+    /// The names of the repositories that there are clones of.
+    fn clones(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state_dir.path().join("git")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names
+            .map(|name| name.split('-').next().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Makes it look as if a repository's clone was not used for so long.
+    fn age(&self, name: &str, days: u64) {
+        let entries = fs::read_dir(self.state_dir.path().join("git")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let is_it = |path: &Path| {
+            path.file_name()
+                .unwrap()
+                .to_string_lossy()
+                .starts_with(name)
+        };
+        let clone = paths.into_iter().find(|path| is_it(path)).unwrap();
+        let file = fs::File::open(clone.join(".git/ocluster-last-use")).unwrap();
+        let age = Duration::from_secs(days * 24 * 60 * 60);
+        file.set_modified(SystemTime::now() - age).unwrap();
     }
 
     /// Checks out, and returns the source (or why not) and the log.
@@ -450,39 +490,182 @@ fn jobs_share_a_clone_one_after_the_other() {
         for (i, (source, log)) in sources.into_iter().enumerate() {
             assert_eq!(files(&source.unwrap()), format!("hello: {i}\n"), "{log}");
         }
-        assert!(worker.sources.locks.borrow().len() <= 1);
+        assert!(worker.sources.clones.locks() <= 1);
     });
 }
 
 #[test]
 fn credentials_reach_the_server_and_nothing_else() {
     local(async {
-        let (server, worker) = (WebServer::new(), Worker::new());
+        let (server, worker) = (WebServer::closed(), Worker::new());
         let job = request(
             &format!("http://bob:s3cret@{}/group/project", server.address()),
             &[&"ab".repeat(20)],
         );
-        let (source, log) = worker.check_out(&job).await;
+        let test = TestLog::new();
+        let cancel = Cancel::new();
+        let checking_out = worker.sources.check_out(Some(&job), &test.log, &cancel);
+        let mut checking_out = std::pin::pin!(checking_out);
+        // The clone, while there is one.
+        let mut config = String::new();
+        let result = loop {
+            let polled = tokio::time::timeout(Duration::from_millis(1), &mut checking_out).await;
+            let Ok(result) = polled else {
+                let clones = fs::read_dir(worker.state_dir.path().join("git")).unwrap();
+                for clone in clones {
+                    let file = clone.unwrap().path().join(".git/config");
+                    config = fs::read_to_string(file).unwrap_or(config);
+                }
+                continue;
+            };
+            break result;
+        };
         assert_eq!(
-            source.unwrap_err().to_string(),
+            result.unwrap_err().to_string(),
             "git-fetch failed with exit-code 128"
         );
         // bob:s3cret
-        assert!(
-            server
-                .requests()
-                .contains("Authorization: Basic Ym9iOnMzY3JldA=="),
-            "{}",
-            server.requests()
-        );
-        let config = fs::read_to_string(worker.clone_dir().join(".git/config")).unwrap();
-        for text in [&log, &config, &format!("{job:?}")] {
+        let requests = server.requests();
+        let header = "Authorization: Basic Ym9iOnMzY3JldA==";
+        assert!(requests.contains(header), "{requests}");
+        for text in [&test.text(), &config, &format!("{job:?}")] {
             assert!(text.contains("/group/project") || !text.is_empty());
             assert!(
                 !text.contains("s3cret") && !text.contains("bob") && !text.contains("Ym9i"),
                 "{text}"
             );
         }
+    });
+}
+
+#[test]
+fn credentials_do_not_follow_a_redirect_to_another_server() {
+    local(async {
+        let other = WebServer::closed();
+        let elsewhere = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{}/group/project/info/refs?service=git-upload-pack\r\n",
+            other.address()
+        );
+        // At once, or when it has got the password.
+        let (at_once, later) = (elsewhere.clone(), elsewhere);
+        let servers = [
+            WebServer::answering(move |_| at_once.clone()),
+            WebServer::answering(move |request| {
+                if request.contains("Authorization") {
+                    later.clone()
+                } else {
+                    UNAUTHORIZED.to_owned()
+                }
+            }),
+        ];
+        for server in servers {
+            let worker = Worker::new();
+            let url = format!("http://bob:s3cret@{}/group/project", server.address());
+            let job = request(&url, &[&"ab".repeat(20)]);
+            worker.check_out(&job).await.0.unwrap_err();
+            let requests = other.requests();
+            assert!(requests.contains("GET /group/project"), "{requests}");
+            assert!(!requests.contains("uthorization"), "{requests}");
+        }
+    });
+}
+
+#[test]
+fn credentials_are_for_the_repositories_of_one_group() {
+    local(async {
+        let (server, worker) = (WebServer::closed(), Worker::new());
+        let moved =
+            "HTTP/1.1 302 Found\r\nLocation: /other/project/info/refs?service=git-upload-pack\r\n";
+        let own = WebServer::answering(move |request| {
+            let is_moved = request.contains("/group/");
+            if is_moved { moved } else { UNAUTHORIZED }.to_owned()
+        });
+        let url = format!("http://bob:s3cret@{}/group/project", own.address());
+        let job = request(&url, &[&"ab".repeat(20)]);
+        worker.check_out(&job).await.0.unwrap_err();
+        assert!(
+            !own.requests().contains("uthorization"),
+            "{}",
+            own.requests()
+        );
+        // In its own, a repository may have another name now.
+        let job = format!("http://bob:s3cret@{}/group/project", server.address());
+        worker
+            .check_out(&request(&job, &[&"ab".repeat(20)]))
+            .await
+            .0
+            .unwrap_err();
+        assert!(server.requests().contains("uthorization"));
+    });
+}
+
+#[test]
+fn nothing_is_kept_of_a_repository_that_cannot_be_fetched() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let job = request(&server.url("nosuch"), &[&"ab".repeat(20)]);
+        let (source, _) = worker.check_out(&job).await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-fetch failed with exit-code 128"
+        );
+        assert_eq!(worker.clones(), [""; 0]);
+    });
+}
+
+#[test]
+fn clones_are_kept_while_they_are_of_use() {
+    local(async {
+        let (server, mut worker) = (GitServer::new(), Worker::new());
+        for name in ["old", "older", "new"] {
+            let commit = server.repository(name).commit("hello", "one");
+            let (source, _) = worker
+                .check_out(&request(&server.url(name), &[&commit]))
+                .await;
+            source.unwrap();
+        }
+        worker.age("old", 10);
+        worker.age("older", 40);
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), ["new", "old"]);
+
+        // Each takes some 100 KB.
+        worker = worker.restart(CloneLimits {
+            size: 1000,
+            ..CloneLimits::default()
+        });
+        let clone = worker.state_dir.path().join("git").join(git::clone_dir(
+            Path::new(""),
+            &GitUrl::parse(&server.url("old")).unwrap(),
+            &CommitId::parse(&"ab".repeat(20)).unwrap(),
+        ));
+        let in_use = worker.sources.clones.lock(&clone).await;
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), ["old"]);
+        drop(in_use);
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), [""; 0]);
+    });
+}
+
+#[test]
+fn what_a_killed_worker_left_of_clones_is_removed() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let commit = server.repository("project").commit("hello", "one");
+        let job = request(&server.url("project"), &[&commit]);
+        worker.check_out(&job).await.0.unwrap();
+        let git = worker.state_dir.path().join("git");
+        let digest = "0123456789".repeat(4);
+        for left in [
+            format!(".removing-x-{digest}/x"),
+            format!("y-{digest}/.git"),
+            "mine".into(),
+        ] {
+            fs::create_dir_all(git.join(left)).unwrap();
+        }
+        let worker = worker.restart(CloneLimits::default());
+        assert_eq!(worker.clones(), ["mine", "project"]);
     });
 }
 

@@ -96,21 +96,37 @@ pub(crate) struct WebServer {
     requests: Arc<Mutex<String>>,
 }
 
+/// The answer of a server that wants a password.
+pub(crate) const UNAUTHORIZED: &str =
+    "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\n";
+
 impl WebServer {
     pub(crate) fn new() -> Self {
+        Self::answering(|_| "HTTP/1.1 404 Not Found\r\n".to_owned())
+    }
+
+    /// A server that answers a request with a status line and headers.
+    pub(crate) fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> Self {
         let requests = Arc::new(Mutex::new(String::new()));
         let seen = Arc::clone(&requests);
         let server = Server::start(move |mut connection| {
             let mut request = vec![0; 4096];
             let size = connection.read(&mut request).unwrap_or(0);
-            seen.lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&request[..size]));
-            let answer =
-                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            drop(std::io::Write::write_all(&mut connection, answer));
+            let request = String::from_utf8_lossy(&request[..size]);
+            seen.lock().unwrap().push_str(&request);
+            let answer = answer(&request);
+            let answer = format!("{answer}Content-Length: 0\r\nConnection: close\r\n\r\n");
+            drop(std::io::Write::write_all(
+                &mut connection,
+                answer.as_bytes(),
+            ));
         });
         Self { server, requests }
+    }
+
+    /// A server that wants a password.
+    pub(crate) fn closed() -> Self {
+        Self::answering(|_| UNAUTHORIZED.to_owned())
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

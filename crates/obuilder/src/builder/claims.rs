@@ -219,6 +219,13 @@ impl Watch {
         self.0.cancel.clone()
     }
 
+    /// Loses interest. Returns what fires when the step has ended, if nobody else wants it: then it is being stopped.
+    pub(super) fn leave(self) -> Option<CancellationToken> {
+        let running = Rc::clone(&self.0);
+        drop(self);
+        running.is_abandoned().then(|| running.over())
+    }
+
     /// Returns the step's log when there is one. `None` if the step ends without.
     pub(super) async fn log(&self) -> Option<Rc<StepLog>> {
         let mut progress = self.0.progress.clone();

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bstr::{BStr, BString};
 use futures::future::LocalBoxFuture;
@@ -26,6 +27,9 @@ pub struct Context {
     pub secrets: Vec<(BString, Vec<u8>)>,
     /// Fires when the build is no longer wanted.
     pub cancel: CancellationToken,
+    /// How long to wait, when it is no longer wanted, for the step in progress to stop; not at all if zero. The build ends then in any
+    /// case, and the step when it does.
+    pub stop_limit: Duration,
     /// Who is told of its progress.
     pub log: Rc<dyn BuildLog>,
 }
@@ -41,6 +45,7 @@ impl Context {
             source,
             secrets: Vec::new(),
             cancel: CancellationToken::new(),
+            stop_limit: Duration::ZERO,
             log,
         }
     }

@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claim, Claims, Doing, Pin, StepFailure, Watch};
@@ -29,6 +31,8 @@ pub(super) struct Core {
     pub(super) claims: Claims,
     pub(super) hits: Cell<u64>,
     pub(super) misses: Cell<u64>,
+    /// How many steps did not stop in time.
+    pub(super) not_stopped: Cell<u64>,
     /// How many copies of results things were tried in.
     pub(super) shells: Cell<u64>,
     pub(super) clock: Clock,
@@ -50,6 +54,10 @@ pub(super) struct Step {
 pub(super) struct Watcher<'a> {
     pub(super) cancel: &'a CancellationToken,
     pub(super) log: &'a dyn BuildLog,
+    /// What keeps the build's secrets out of the logs of the steps that it starts.
+    pub(super) redactor: &'a Redactor,
+    /// How long to wait for a step to stop that is no longer wanted.
+    pub(super) stop_limit: Duration,
 }
 
 /// How a step was found.
@@ -112,7 +120,7 @@ impl Core {
                 }
                 Found::Removing(over) => watcher.wait(over.cancelled()).await?,
                 Found::Missing(in_the_way) => {
-                    let watch = self.start(id, step, in_the_way);
+                    let watch = self.start(id, step, in_the_way, watcher.redactor);
                     return self.show(id, watch, watcher).await;
                 }
             }
@@ -207,7 +215,13 @@ impl Core {
     }
 
     /// Starts a step as a task of its own, whose result is to be called `id`.
-    fn start(self: &Rc<Self>, id: StepId, step: Step, in_the_way: Vec<Claim>) -> Watch {
+    fn start(
+        self: &Rc<Self>,
+        id: StepId,
+        step: Step,
+        in_the_way: Vec<Claim>,
+        redactor: &Redactor,
+    ) -> Watch {
         self.misses.set(self.misses.get().saturating_add(1));
         let (claim, watch, progress) = self.claims.running(id, step.variant.clone());
         let pins: Vec<Pin> = step
@@ -216,7 +230,7 @@ impl Core {
             .chain([id])
             .map(|id| self.claims.pin(id))
             .collect();
-        let attempt = Attempt::new(self, id, step, watch.cancel(), progress);
+        let attempt = Attempt::new(self, id, step, redactor.clone(), watch.cancel(), progress);
         tokio::task::spawn_local(attempt.run(in_the_way, claim, pins));
         watch
     }
@@ -238,6 +252,25 @@ impl Core {
         Ok(finished)
     }
 
+    /// Waits until a step that a watcher has lost interest in has stopped, unless others want it, and says if it does not.
+    async fn wait_for_stop(&self, id: StepId, watch: Watch, watcher: Watcher<'_>) {
+        let Some(over) = watch.leave() else { return };
+        let limit = watcher.stop_limit;
+        if limit.is_zero() || tokio::time::timeout(limit, over.cancelled()).await.is_ok() {
+            return;
+        }
+        self.not_stopped
+            .set(self.not_stopped.get().saturating_add(1));
+        let text = format!(
+            "Cannot stop the step {id}: it still runs after {} s",
+            limit.as_secs_f64()
+        );
+        tracing::error!("{text}");
+        if let Err(error) = watcher.note(&text) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Shows a step in progress to a watcher, to its end.
     async fn show(
         &self,
@@ -251,7 +284,13 @@ impl Core {
             }
             watch.outcome().await.map_err(BuildError::from)
         };
-        watcher.wait(shown).await??;
+        match watcher.wait(shown).await {
+            Err(BuildError::Cancelled) => {
+                self.wait_for_stop(id, watch, watcher).await;
+                return Err(BuildError::Cancelled);
+            }
+            shown => shown??,
+        }
         watcher.note(&format!("---> saved as \"{id}\""))?;
         let finished = self.parts.store.result(&id).map_err(failed)?;
         finished.ok_or_else(|| {

@@ -106,6 +106,8 @@ pub struct Stats {
     pub hits: u64,
     /// How many had to be started. Joining one that others have started is neither.
     pub misses: u64,
+    /// How many were no longer wanted, and did not stop in the time that builds wait for that.
+    pub not_stopped: u64,
 }
 
 impl Builder {
@@ -128,6 +130,7 @@ impl Builder {
                 claims: claims::Claims::default(),
                 hits: Cell::new(0),
                 misses: Cell::new(0),
+                not_stopped: Cell::new(0),
                 shells: Cell::new(0),
                 clock,
             }),
@@ -200,6 +203,7 @@ impl Builder {
         Stats {
             hits: self.core.hits.get(),
             misses: self.core.misses.get(),
+            not_stopped: self.core.not_stopped.get(),
         }
     }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice as _};
 use futures::FutureExt as _;
 use obuilder_spec::User;
+use redact::Redactor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -72,6 +73,8 @@ pub(super) struct Attempt {
     base: Option<StepId>,
     variant: Option<Variant>,
     work: Work,
+    /// What keeps the secrets of the build out of the log.
+    redactor: Redactor,
     cancel: CancellationToken,
     progress: watch::Sender<Progress>,
 }
@@ -82,6 +85,7 @@ impl Attempt {
         core: &Rc<Core>,
         id: StepId,
         step: Step,
+        redactor: Redactor,
         cancel: CancellationToken,
         progress: watch::Sender<Progress>,
     ) -> Self {
@@ -97,6 +101,7 @@ impl Attempt {
             base,
             variant,
             work,
+            redactor,
             cancel,
             progress,
         }
@@ -167,7 +172,7 @@ impl Attempt {
 
     async fn make(&self, draft: &Draft) -> Result<(), StepFailure> {
         let path = draft.dir.join("log");
-        let log = StepLog::create(&path)
+        let log = StepLog::create(&path, &self.redactor)
             .map_err(|error| failed(format!("cannot make {path:?}: {error}")))?;
         let log = Rc::new(log);
         self.progress

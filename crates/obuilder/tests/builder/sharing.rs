@@ -358,3 +358,53 @@ fn a_copy_does_not_depend_on_the_source_of_another_build() {
         assert_eq!(house.builder.stats().misses, 3);
     });
 }
+
+#[test]
+fn a_build_that_waits_for_its_step_to_stop_has_ended_with_it() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let stubborn = house.sandbox.expect_slow("Wait");
+        let spec = spec("base", [run("Wait")]);
+        let (mut context, log) = house.context();
+        context.stop_limit = Duration::from_secs(60);
+        let cancel = context.cancel.clone();
+        let mut building = std::pin::pin!(house.builder.build(&context, &spec));
+        let stopping = async {
+            stubborn.started().await;
+            cancel.cancel();
+            stubborn.cancelled().await;
+        };
+        tokio::select! {
+            ended = &mut building => panic!("it still runs: {ended:?}"),
+            () = stopping => {}
+        }
+        for _ in 0..100 {
+            assert!(futures::poll!(&mut building).is_pending());
+            tokio::task::yield_now().await;
+        }
+        stubborn.exit(1);
+        assert!(matches!(building.await, Err(BuildError::Cancelled)));
+        assert_eq!(house.builder.stats().not_stopped, 0);
+        assert!(!log.text().contains("Cannot stop"), "{}", log.text());
+
+        // But not for ever.
+        let stubborn = house.sandbox.expect_slow("Wait");
+        let (mut context, log) = house.context();
+        context.stop_limit = Duration::from_secs(60);
+        let cancel = context.cancel.clone();
+        let building = house.builder.build(&context, &spec);
+        let stopping = async {
+            stubborn.started().await;
+            cancel.cancel();
+        };
+        let (ended, ()) = tokio::join!(building, stopping);
+        assert!(matches!(ended, Err(BuildError::Cancelled)));
+        assert_eq!(house.builder.stats().not_stopped, 1);
+        assert!(
+            log.text().contains("it still runs after 60 s"),
+            "{}",
+            log.text()
+        );
+        stubborn.exit(1);
+    });
+}

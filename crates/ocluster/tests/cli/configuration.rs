@@ -82,6 +82,7 @@ fn the_page_is_a_file_that_says_the_same() {
         # prune-threshold =                          # not set
         docker-max-df-size = "1.5"                   # flag
         docker-pull = "always"                       # default
+        # buildkit-frontends =                       # not set
         # obuilder-store =                           # not set
         # rsync-mode =                               # not set
         obuilder-runtime = "runc"                    # default
@@ -96,6 +97,8 @@ fn the_page_is_a_file_that_says_the_same() {
         job-timeout = 0                              # default
         # custom =                                   # not set
         # job-weight =                               # not set
+        git-cache-age = 30                           # default
+        git-cache-size = 50                          # default
         log-limit = 1024                             # default
         update = "auto"                              # default
         additional-metrics = ["x:http://127.0.0.1:9100/metrics"] # flag

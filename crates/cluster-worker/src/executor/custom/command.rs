@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -14,7 +15,7 @@ use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
 use super::secrets::check_secrets;
-use super::{CustomError, CustomExecutor, RunningJob, check_kind};
+use super::{CustomError, CustomExecutor, CustomUser, RunningJob, check_kind};
 use crate::outcome::JobError;
 use crate::process::{Command, Environment, is_executable};
 
@@ -99,6 +100,7 @@ impl CustomExecutor for Program {
     async fn run(&self, job: RunningJob<'_>) -> Result<String, JobError> {
         let tools = job.tools;
         let result = ResultFile::new(&tools.tmp)?;
+        tools.give(result.dir.path()).await?;
         let secrets = tools.secrets.place(&job.description.secrets)?;
         let named = |name: &str| format!("{CUSTOM_PREFIX}{name}");
         let mut environment = tools
@@ -119,7 +121,7 @@ impl CustomExecutor for Program {
         let command = Command::new(self.kind.clone(), &self.program, &self.args, environment);
         let command = command.in_dir(job.source).reading(payload);
         job.run(&command).await?;
-        result.read().map_err(|reason| {
+        result.read(tools.user.as_ref()).map_err(|reason| {
             JobError::failed(format!("cannot take the result of {}: {reason}", self.kind))
         })
     }
@@ -148,16 +150,20 @@ impl ResultFile {
     /// Returns what was left there, without line breaks at its end: nothing if there is no file.
     ///
     /// Whatever the program has put there, this neither waits nor follows it elsewhere.
-    fn read(&self) -> Result<String, String> {
+    fn read(&self, user: Option<&CustomUser>) -> Result<String, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(self.path(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(rustix::io::Errno::NOENT) => return Ok(String::new()),
             Err(error) => return Err(error.to_string()),
         };
-        let is_file = file.metadata().is_ok_and(|data| data.is_file());
-        if !is_file {
+        let data = file.metadata().map_err(|error| error.to_string())?;
+        if !data.is_file() {
             return Err("it is not a regular file".to_owned());
+        }
+        // It may be another name of a file that only we can read.
+        if user.is_some_and(|user| !user.owns(data.uid())) {
+            return Err("it is somebody else's file".to_owned());
         }
         let mut bytes = Vec::new();
         let mut limited = file.take(MAX_RESULT + 1);

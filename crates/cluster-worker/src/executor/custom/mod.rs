@@ -9,6 +9,7 @@ mod running;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod user;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,11 +24,12 @@ use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::{Environment, Processes, printable};
+use crate::process::{Command, Environment, Processes, printable};
 
 pub use command::{CUSTOM_PREFIX, CustomCommand};
 pub use running::RunningJob;
 use secrets::SecretsHome;
+pub use user::{CustomUser, CustomUserError};
 
 /// The longest name of a kind, in bytes.
 const MAX_KIND: usize = 100;
@@ -174,6 +176,8 @@ pub(crate) struct Tools {
     /// For what must not be in a job's source.
     tmp: PathBuf,
     secrets: SecretsHome,
+    /// Whom programs run as, if it is not the worker's own user.
+    user: Option<CustomUser>,
     /// `None` where there can be none.
     groups: Option<JobGroups>,
 }
@@ -183,14 +187,45 @@ impl Tools {
         state_dir: &Path,
         environment: Environment,
         processes: Processes,
+        user: Option<CustomUser>,
         groups: Option<JobGroups>,
     ) -> Self {
+        let secrets = SecretsHome::open(state_dir, &environment, user.clone());
+        let environment = match &user {
+            Some(user) => user.environment(&environment),
+            None => environment,
+        };
         Self {
             processes,
             groups,
             tmp: state_dir.join("tmp"),
-            secrets: SecretsHome::open(state_dir, &environment),
+            secrets,
             environment,
+            user,
+        }
+    }
+
+    /// Gives a directory of a job's to the user that its programs run as.
+    async fn give(&self, dir: &Path) -> Result<(), JobError> {
+        let Some(user) = self.user.clone() else {
+            return Ok(());
+        };
+        let given = dir.to_owned();
+        let giving = tokio::task::spawn_blocking(move || user.give(&given)).await;
+        let giving = giving.map_err(std::io::Error::other).flatten();
+        giving.map_err(|error| {
+            JobError::failed(format!(
+                "cannot give {} to the user of custom jobs: {error}",
+                dir.display()
+            ))
+        })
+    }
+
+    /// Has a command run as the user of custom jobs.
+    fn as_user(&self, command: Command) -> Command {
+        match &self.user {
+            Some(user) => command.changing_user(user.change(&self.environment)),
+            None => command,
         }
     }
 }
@@ -222,6 +257,7 @@ impl Executor for CustomJobs {
     ) -> LocalBoxFuture<'a, Result<String, JobError>> {
         async move {
             let CustomJob { kind, payload } = custom_job(description)?;
+            self.tools.give(source).await?;
             let groups = self.tools.groups.as_ref();
             let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
             let group = group.map_err(|error| JobError::failed(error.to_string()))?;

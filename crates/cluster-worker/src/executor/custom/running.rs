@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use cluster_api::{CustomPayload, Description};
 
@@ -11,6 +13,9 @@ use crate::job_limits::JobGroup;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::Command;
+
+/// The variable with the mark of a program's descendants.
+const MARK: &str = "OCLUSTER_CUSTOM_PROGRAM";
 
 /// A custom job at work: what was asked for, and what there is to do it with.
 #[derive(Clone, Copy)]
@@ -54,8 +59,16 @@ impl RunningJob<'_> {
     /// descendants are stopped before this returns; and they end with the worker, even if that is killed.
     pub async fn run(&self, command: &Command) -> Result<(), JobError> {
         let processes = &self.tools.processes;
-        let command = self.in_group(command);
-        Ok(processes.run(&command, self.log, self.cancel).await?)
+        let mark = Mark::new();
+        let result = processes
+            .run(
+                &mark.put_on(&self.in_group(command), self.tools),
+                self.log,
+                self.cancel,
+            )
+            .await;
+        mark.end_all(self).await?;
+        Ok(result?)
     }
 
     /// Runs a command and returns what it prints, up to a megabyte. What it says on its standard error goes to the worker's
@@ -63,13 +76,46 @@ impl RunningJob<'_> {
     ///
     /// Fails and is cancelled as [`run`](Self::run).
     pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
-        let command = self.in_group(command);
-        Ok(self.tools.processes.ask(&command, self.cancel).await?)
+        let mark = Mark::new();
+        let command = mark.put_on(&self.in_group(command), self.tools);
+        let result = self.tools.processes.ask(&command, self.cancel).await;
+        mark.end_all(self).await?;
+        Ok(result?)
     }
 
     /// Returns a command that runs in the job's control group, if it has one.
     fn in_group(&self, command: &Command) -> Command {
         let entrances = self.group.map(JobGroup::entrances).unwrap_or_default();
         command.clone().in_group(entrances)
+    }
+}
+
+/// What all descendants of a program have in their environment, so that none outlives it.
+struct Mark(String);
+
+impl Mark {
+    /// Returns a mark that no other program has had.
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_nanos();
+        Self(format!("{}-{now}-{nth}", std::process::id()))
+    }
+
+    fn put_on(&self, command: &Command, tools: &Tools) -> Command {
+        tools.as_user(command.clone().with_var(MARK, &self.0))
+    }
+
+    /// Ends what the program has left behind.
+    async fn end_all(&self, job: &RunningJob<'_>) -> Result<(), JobError> {
+        let left = job.tools.processes.end_marked(MARK, &self.0).await;
+        if left > 0 {
+            let text =
+                format!("Cannot stop all that the job has started: {left} processes still run");
+            tracing::error!("{text}");
+            job.log.line(text)?;
+        }
+        Ok(())
     }
 }

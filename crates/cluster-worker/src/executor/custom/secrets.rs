@@ -12,6 +12,7 @@ use cluster_api::Secret;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
+use super::CustomUser;
 use crate::executor::is_secret_id;
 use crate::outcome::JobError;
 use crate::process::Environment;
@@ -27,17 +28,26 @@ const SHARED_MEMORY: &str = "/dev/shm";
 pub(super) struct SecretsHome {
     /// Unlike that of any other worker. `None` if there is no file system in memory.
     dir: Option<PathBuf>,
+    /// Who reads them, if it is not our own user.
+    user: Option<CustomUser>,
 }
 
 impl SecretsHome {
     /// Finds a place, and removes what a killed worker with the same state directory has left there.
-    pub(super) fn open(state_dir: &Path, environment: &Environment) -> Self {
+    pub(super) fn open(
+        state_dir: &Path,
+        environment: &Environment,
+        user: Option<CustomUser>,
+    ) -> Self {
         let own = environment
             .iter()
-            .find(|(name, _)| *name == "XDG_RUNTIME_DIR");
+            // Another user cannot get there.
+            .find(|(name, _)| *name == "XDG_RUNTIME_DIR" && user.is_none());
         let own = own.map(|(_, path)| PathBuf::from(path));
         let places = own.into_iter().chain([PathBuf::from(SHARED_MEMORY)]);
-        Self::in_one_of(places, state_dir)
+        let mut home = Self::in_one_of(places, state_dir);
+        home.user = user;
+        home
     }
 
     fn in_one_of(places: impl IntoIterator<Item = PathBuf>, state_dir: &Path) -> Self {
@@ -52,7 +62,7 @@ impl SecretsHome {
         {
             tracing::warn!("cannot remove old secrets in {dir:?}: {error}");
         }
-        Self { dir }
+        Self { dir, user: None }
     }
 
     /// Writes each secret into a file called as its id. The directory is gone when what this returns is dropped.
@@ -66,7 +76,8 @@ impl SecretsHome {
                 "this worker has no place for secrets: {SHARED_MEMORY} is not a file system in memory"
             ))
         })?;
-        let placed = own_dir(dir).and_then(|()| {
+        let user = self.user.as_ref();
+        let placed = own_dir(dir, user).and_then(|()| {
             let ours = Permissions::from_mode(0o700);
             let mut place = tempfile::Builder::new();
             let place = place.prefix("job-").permissions(ours).tempdir_in(dir)?;
@@ -79,6 +90,9 @@ impl SecretsHome {
                     .mode(0o600)
                     .open(path)?;
                 file.write_all(secret.value.expose())?;
+            }
+            if let Some(user) = user {
+                user.give(place.path())?;
             }
             Ok(place)
         });
@@ -101,20 +115,20 @@ impl Drop for SecretsHome {
 }
 
 /// Makes a directory that is ours alone, or checks that it is. Others can write to the one around it, and could have been
-/// there before.
-fn own_dir(dir: &Path) -> io::Result<()> {
+/// there before. `user` may pass through it.
+fn own_dir(dir: &Path, user: Option<&CustomUser>) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        made => return made,
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        Ok(()) | Err(_) => {}
     }
     let data = fs::symlink_metadata(dir)?;
     let is_ours = data.is_dir()
         && data.uid() == rustix::process::geteuid().as_raw()
-        && data.mode() & 0o077 == 0;
-    if is_ours {
-        Ok(())
-    } else {
-        Err(io::Error::other("somebody else has made it"))
+        && data.mode() & if user.is_some() { 0o067 } else { 0o077 } == 0;
+    match user {
+        _ if !is_ours => Err(io::Error::other("somebody else has made it")),
+        Some(user) => user.let_pass(dir),
+        None => Ok(()),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use cluster_api::{Action, CustomJob, CustomPayload, Description, Secret};
 use expect_test::{Expect, expect};
 
 use super::{
-    CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomJobs, Executor as _,
-    RunningJob, Tools,
+    CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomJobs, CustomUser,
+    CustomUserError, Executor as _, RunningJob, Tools,
 };
 use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
@@ -45,7 +46,11 @@ impl Bench {
     }
 
     fn new(kinds: CustomExecutors) -> Self {
-        Self::with_groups(kinds, None)
+        Self::with(kinds, None, None)
+    }
+
+    fn with_user(kinds: CustomExecutors, user: CustomUser) -> Self {
+        Self::with(kinds, Some(user), None)
     }
 
     /// Jobs of the kind `try` are done by this script, in groups of their own.
@@ -54,13 +59,24 @@ impl Bench {
         let quoted = script.replace('\'', r"'\''");
         let command = format!("try=sh -c '{quoted}'").parse().unwrap();
         kinds.add_command(command, &environment()).unwrap();
-        Self::with_groups(kinds, Some(groups))
+        Self::with(kinds, None, Some(groups))
     }
 
-    fn with_groups(kinds: CustomExecutors, groups: Option<JobGroups>) -> Self {
+    fn with(kinds: CustomExecutors, user: Option<CustomUser>, groups: Option<JobGroups>) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
-        fs::create_dir(state_dir.path().join("tmp")).unwrap();
-        let tools = Tools::new(state_dir.path(), environment(), Processes::new(), groups);
+        for dir in ["tmp", "git", "git-home", "log"] {
+            fs::create_dir(state_dir.path().join(dir)).unwrap();
+        }
+        if let Some(user) = &user {
+            user.prepare(state_dir.path(), &environment()).unwrap();
+        }
+        let tools = Tools::new(
+            state_dir.path(),
+            environment(),
+            Processes::new(),
+            user,
+            groups,
+        );
         Self {
             jobs: CustomJobs::new(kinds, tools),
             log: TestLog::new(),
@@ -419,4 +435,115 @@ fn a_kind_that_nobody_knows_is_refused_with_those_that_are() {
         let error = none.run(&job).await.unwrap_err();
         assert_eq!(error, JobError::failed("Unsupported custom job"));
     });
+}
+
+/// Waits until a script has written the id of a process, and returns it.
+async fn process_id(file: &Path) -> String {
+    loop {
+        match fs::read_to_string(file) {
+            Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+            _ => tokio::time::sleep(Duration::from_millis(5)).await,
+        }
+    }
+}
+
+fn is_running(process: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[test]
+fn nothing_that_a_program_starts_outlives_it() {
+    // In a session of its own, deaf, and without the job's output.
+    let survivor = "setsid sh -c 'trap \"\" HUP INT TERM; echo $$ > survivor; while :; do sleep 1000; done' > /dev/null 2>&1 < /dev/null &";
+    local(async {
+        let bench = Bench::script(&format!(
+            "{survivor} while ! [ -s survivor ]; do sleep 0.01; done; $(cat)"
+        ));
+        let file = bench.source.path().join("survivor");
+        bench.run(&text("true")).await.unwrap();
+        assert!(!is_running(&process_id(&file).await));
+        fs::remove_file(&file).unwrap();
+        bench.run(&text("exit 3")).await.unwrap_err();
+        assert!(!is_running(&process_id(&file).await));
+        fs::remove_file(&file).unwrap();
+        let (job, cancel) = (text("sleep 1000"), Cancel::new());
+        let running = bench
+            .jobs
+            .run(&job, bench.source.path(), &bench.log.log, &cancel);
+        let cancelling = async {
+            let process = process_id(&file).await;
+            assert!(is_running(&process));
+            cancel.cancel();
+            process
+        };
+        let (ended, process) = tokio::join!(running, cancelling);
+        assert_eq!(ended, Err(JobError::Cancelled));
+        assert!(!is_running(&process));
+    });
+}
+
+#[test]
+fn a_program_gets_nothing_that_the_worker_has_open() {
+    let file = tempfile::tempfile().unwrap();
+    // As a shell or a library may have left it.
+    let open = nix::unistd::dup(std::os::fd::AsRawFd::as_raw_fd(&file)).unwrap();
+    check(
+        "ls -l /proc/self/fd | grep -c deleted; true",
+        &text(""),
+        expect![[r#"
+            0
+            result ""
+        "#]],
+    );
+    nix::unistd::close(open).unwrap();
+}
+
+#[test]
+fn a_user_of_their_own() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: a_user_of_their_own: needs root");
+        return;
+    }
+    let script = "id -un; echo $HOME; cat $OCLUSTER_CUSTOM_SECRETS/token | wc -c; cat given; echo new > new && mkdir dir; \
+                  cat /proc/$PPID/environ /proc/$PPID/maps 2>&1 | grep -c denied; ls .. 2>&1 | grep -c denied; \
+                  ls ../../git 2>&1 | grep -c denied; echo done > $OCLUSTER_CUSTOM_RESULT";
+    let mut kinds = CustomExecutors::default();
+    let quoted = script.replace('\'', r"'\''");
+    let command = format!("try=sh -c '{quoted}'");
+    kinds
+        .add_command(command.parse().unwrap(), &environment())
+        .unwrap();
+    let mut job = text("");
+    job.secrets = vec![Secret {
+        id: "token".into(),
+        value: "s3cret".into(),
+    }];
+    local(async {
+        let user: CustomUser = "nobody".parse().unwrap();
+        let mut bench = Bench::with_user(kinds, user);
+        bench.source = tempfile::tempdir_in(bench.state_dir.path().join("tmp")).unwrap();
+        fs::write(bench.source.path().join("given"), "given\n").unwrap();
+        let source = bench.source.path();
+        let result = bench
+            .jobs
+            .run(&job, source, &bench.log.log, &Cancel::new())
+            .await;
+        expect![[r#"
+            nobody
+            /nonexistent
+            6
+            given
+            2
+            1
+            1
+        "#]]
+        .assert_eq(&bench.log.text());
+        assert_eq!(result.as_deref(), Ok("done"));
+        assert!(source.join("dir").is_dir());
+    });
+    assert_eq!("root".parse::<CustomUser>(), Err(CustomUserError::Root));
+    let error = "no such user".parse::<CustomUser>().unwrap_err();
+    expect![[r#"cannot find user "no such user": create it, or name another"#]]
+        .assert_eq(&error.to_string());
 }

@@ -28,6 +28,8 @@ pub(super) struct Build<'a> {
     pub(super) dockerfile: &'a Path,
     pub(super) context: &'a Path,
     pub(super) buildkit: bool,
+    /// What its containers are known by, if they can be.
+    pub(super) host: Option<&'a str>,
     /// What each command of the build may use. BuildKit takes no such limits.
     pub(super) limits: &'a cgroup::Limits,
 }
@@ -56,6 +58,9 @@ impl Docker {
         }
         if build.pull {
             args.push("--pull".into());
+        }
+        if let Some(host) = build.host {
+            args.extend(["--add-host".into(), host.into()]);
         }
         if !build.buildkit {
             args.extend(limit_args(build.limits));
@@ -115,6 +120,34 @@ impl Docker {
             "docker-inspect",
             ["image", "inspect", "-f", "{{.Id}}", "--", image],
         )
+    }
+
+    /// Asks for what the builds on an image do first, one instruction to a line. Fails if it is not on this machine.
+    pub(super) fn triggers(&self, image: &str) -> Command {
+        let format = "{{ range .Config.OnBuild }}{{ println . }}{{ end }}";
+        self.command(
+            "docker-inspect",
+            ["image", "inspect", "-f", format, "--", image],
+        )
+    }
+
+    /// Asks for the ids of the containers that run.
+    pub(super) fn running(&self) -> Command {
+        self.command("docker-ps", ["ps", "-q", "--no-trunc"])
+    }
+
+    /// Asks for the hosts that a container was given.
+    pub(super) fn hosts(&self, container: &str) -> Command {
+        let format = "{{ range .HostConfig.ExtraHosts }}{{ println . }}{{ end }}";
+        self.command("docker-inspect", ["inspect", "-f", format, "--", container])
+    }
+
+    pub(super) fn kill(&self, container: &str) -> Command {
+        self.command("docker-kill", ["kill", "--", container])
+    }
+
+    pub(super) fn pull(&self, image: &str) -> Command {
+        self.command("docker-pull", ["pull", "--", image])
     }
 
     /// Asks where images are kept.
@@ -202,6 +235,7 @@ mod tests {
             dockerfile: Path::new("/ctx/Dockerfile"),
             context: Path::new("/ctx"),
             buildkit: false,
+            host: Some("build-1.invalid:127.0.0.1"),
             limits: &limits,
         };
         let full = Build {
@@ -213,6 +247,7 @@ mod tests {
             ],
             pull: false,
             buildkit: true,
+            host: None,
             ..plain
         };
         let commands = [docker().build(&plain), docker().build(&full)];
@@ -222,7 +257,7 @@ mod tests {
             &Environment::default().with("DOCKER_BUILDKIT", "1")
         );
         expect![[r#"
-            docker-build: "docker" "build" "--pull" "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1" "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
             docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
         "#]].assert_eq(&show(commands));
     }

@@ -25,6 +25,9 @@ use crate::metrics::BuilderStats;
 /// How long a health check may take, as upstream.
 const CHECK_LIMIT: Duration = Duration::from_secs(300);
 
+/// How long a job that was cancelled waits for what it runs to stop, before it is told to have ended all the same.
+const CANCEL_LIMIT: Duration = Duration::from_secs(60);
+
 /// How long what was cancelled may take to stop when the worker is to end.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
@@ -222,6 +225,7 @@ impl Workshop {
                 let context = Context {
                     secrets,
                     cancel,
+                    stop_limit: CANCEL_LIMIT,
                     ..Context::new(source, Rc::new(log))
                 };
                 self.builder.build(&context, &spec).await
@@ -269,10 +273,15 @@ impl Workshop {
     fn tell(&self) {
         let condition = self.condition.borrow().clone();
         let unfit = condition.unfit();
-        let Stats { hits, misses } = self.builder.stats();
+        let Stats {
+            hits,
+            misses,
+            not_stopped,
+        } = self.builder.stats();
         self.stats.send_replace(BuilderStats {
             hits,
             misses,
+            not_stopped,
             free_percent: condition.free_percent,
             healthy: condition.sick.is_none(),
             check_time: condition.check_time,

@@ -1,0 +1,81 @@
+//! Finds and ends what a program has left behind, by what the kernel tells of all processes.
+//!
+//! A program that starts a session of its own leaves its process group, and may give up its output too; but it inherits its
+//! environment, in which there is a mark. One that removes the mark as well is found only where jobs have control groups.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long to wait between two looks at what has not ended yet.
+const POLL: Duration = Duration::from_millis(10);
+
+/// Kills what `find` finds until it finds nothing more. Returns what is still there after the limit.
+pub(super) async fn end(
+    find: impl Fn() -> Vec<Pid> + Clone + Send + 'static,
+    limit: Duration,
+) -> Vec<Pid> {
+    let started = Instant::now();
+    loop {
+        let look = find.clone();
+        // Without a thread to look with, there is nothing to be done.
+        let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        if found.is_empty() || started.elapsed() > limit {
+            return found;
+        }
+        for process in found {
+            // It may have ended by now.
+            if let Err(error) = kill_process(process, Signal::KILL) {
+                tracing::debug!("Cannot kill process {}: {error}", process.as_raw_pid());
+            }
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Returns the processes of a process group. Those that have ended and that nobody has waited for do not count.
+pub(super) fn in_group(group: Pid) -> Vec<Pid> {
+    find(|_, stat| stat.group == group.as_raw_pid())
+}
+
+/// Returns the processes that have a variable with this value in their environment.
+pub(super) fn marked(name: &str, value: &str) -> Vec<Pid> {
+    let mark = format!("{name}={value}");
+    find(|process, _| {
+        let environment = fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        environment
+            .split(|byte| *byte == 0)
+            .any(|variable| variable == mark.as_bytes())
+    })
+}
+
+/// What there is in `/proc/PID/stat`.
+struct Stat {
+    group: i32,
+}
+
+impl Stat {
+    /// Reads it. `None` for a process that has ended.
+    fn read(process: i32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // The name before it may have spaces and brackets.
+        let (_, rest) = text.rsplit_once(") ")?;
+        let mut fields = rest.split(' ');
+        let state = fields.next()?;
+        let group = fields.nth(1)?.parse().ok()?;
+        (!["Z", "X"].contains(&state)).then_some(Self { group })
+    }
+}
+
+fn find(wanted: impl Fn(i32, &Stat) -> bool) -> Vec<Pid> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let ids = entries.flatten().filter_map(|entry| {
+        let id: i32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = Stat::read(id)?;
+        wanted(id, &stat).then(|| Pid::from_raw(id)).flatten()
+    });
+    ids.collect()
+}

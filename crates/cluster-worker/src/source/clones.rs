@@ -1,0 +1,225 @@
+//! The clones that are kept: each for one job at a time, and none longer than it is of use.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::checkout::is_intact;
+
+/// A file in the `.git` of a clone whose time says when it was last used. Older clones have none.
+const LAST_USE: &str = "ocluster-last-use";
+
+/// How clones are called that are being removed.
+const REMOVING: &str = ".removing-";
+
+/// How long clones are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CloneLimits {
+    /// How long after it was last used.
+    pub age: Duration,
+    /// How many bytes all of them may take. Those that were not used for longest go first.
+    pub size: u64,
+}
+
+impl Default for CloneLimits {
+    /// Returns limits with room for the repositories of a large farm: 30 days and 50 GB.
+    fn default() -> Self {
+        Self {
+            age: Duration::from_secs(30 * 24 * 60 * 60),
+            size: 50_000_000_000,
+        }
+    }
+}
+
+/// The clones of a worker.
+pub(super) struct Clones {
+    dir: PathBuf,
+    limits: CloneLimits,
+    /// One for each clone in use.
+    locks: RefCell<BTreeMap<PathBuf, Weak<Mutex<()>>>>,
+    /// What they take in bytes, as far as it was measured.
+    sizes: RefCell<BTreeMap<PathBuf, u64>>,
+    /// Held while some are removed.
+    pruning: Mutex<()>,
+}
+
+/// A clone that is kept.
+struct Kept {
+    path: PathBuf,
+    last_use: SystemTime,
+    size: u64,
+}
+
+impl Clones {
+    /// Makes the directory if need be, and removes what a worker that was killed has left unfinished there.
+    pub(super) fn open(dir: PathBuf, limits: CloneLimits) -> io::Result<Rc<Self>> {
+        fs::create_dir_all(&dir)?;
+        for entry in fs::read_dir(&dir)? {
+            let entry = entry?;
+            let path = entry.path();
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let is_left = name.starts_with(REMOVING) || (is_clone_name(&name) && !is_intact(&path));
+            if entry.file_type()?.is_dir() && is_left {
+                tracing::info!("Removing {path:?}: an unfinished clone of an earlier run");
+                fs::remove_dir_all(path)?;
+            }
+        }
+        Ok(Rc::new(Self {
+            dir,
+            limits,
+            locks: RefCell::default(),
+            sizes: RefCell::default(),
+            pruning: Mutex::new(()),
+        }))
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Waits for a clone to be free.
+    pub(super) async fn lock(&self, clone: &Path) -> OwnedMutexGuard<()> {
+        self.mutex(clone).lock_owned().await
+    }
+
+    /// Returns how many clones somebody uses, or waits for.
+    #[cfg(test)]
+    pub(super) fn locks(&self) -> usize {
+        self.locks.borrow().len()
+    }
+
+    fn mutex(&self, clone: &Path) -> Arc<Mutex<()>> {
+        let mut locks = self.locks.borrow_mut();
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let known = locks.get(clone).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let lock = Arc::new(Mutex::new(()));
+            locks.insert(clone.to_owned(), Arc::downgrade(&lock));
+            lock
+        })
+    }
+
+    /// Notes that a clone was used, by somebody who holds it. What it takes may be another amount now if `changed`.
+    pub(super) fn used(&self, clone: &Path, changed: bool) {
+        if changed {
+            self.sizes.borrow_mut().remove(clone);
+        }
+        let file = clone.join(".git").join(LAST_USE);
+        if let Err(error) = fs::write(&file, "") {
+            tracing::debug!("Cannot write {file:?}: {error}");
+        }
+    }
+
+    /// Removes what is too old, and then the oldest until the rest is small enough; but none that is in use.
+    pub(super) async fn prune(self: Rc<Self>) {
+        let Ok(_turn) = self.pruning.try_lock() else {
+            return;
+        };
+        let (dir, sizes) = (self.dir.clone(), self.sizes.borrow().clone());
+        let listed = tokio::task::spawn_blocking(move || list(&dir, sizes)).await;
+        let mut kept = match listed.map_err(io::Error::other).flatten() {
+            Ok(kept) => kept,
+            Err(error) => {
+                return tracing::warn!("Cannot list the clones in {:?}: {error}", self.dir);
+            }
+        };
+        let sizes = kept.iter().map(|clone| (clone.path.clone(), clone.size));
+        self.sizes.borrow_mut().extend(sizes);
+        kept.sort_by_key(|clone| clone.last_use);
+        let mut total: u64 = kept.iter().map(|clone| clone.size).sum();
+        for clone in kept {
+            let age = clone.last_use.elapsed().unwrap_or_default();
+            let reason = if age > self.limits.age {
+                "--git-cache-age"
+            } else if total > self.limits.size {
+                "--git-cache-size"
+            } else {
+                continue;
+            };
+            if self.remove(&clone, reason).await {
+                total -= clone.size;
+            }
+        }
+    }
+
+    /// Removes a clone unless it is in use. Returns whether it has gone.
+    async fn remove(&self, clone: &Kept, reason: &str) -> bool {
+        let Kept { path, size, .. } = clone;
+        let Ok(_guard) = self.mutex(path).try_lock_owned() else {
+            return false;
+        };
+        tracing::info!("Removing the clone {path:?} ({size} bytes): {reason}");
+        let removed = remove(path.clone()).await;
+        self.sizes.borrow_mut().remove(path);
+        removed
+            .inspect_err(|error| tracing::warn!("Cannot remove {path:?}: {error}"))
+            .is_ok()
+    }
+}
+
+/// Returns whether a directory is called as clones are: with the digest of a URL. Others are not ours to remove.
+fn is_clone_name(name: &str) -> bool {
+    let is_digest = |part: &str| part.len() == 40 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    name.split('-').any(is_digest)
+}
+
+/// Removes a clone that the caller holds. Should that be interrupted, nobody takes what is left for a clone.
+pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
+    let removing = tokio::task::spawn_blocking(move || {
+        let name = clone.file_name().unwrap_or_default().to_string_lossy();
+        let gone = clone.with_file_name(format!("{REMOVING}{name}"));
+        match fs::rename(&clone, &gone) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed?,
+        }
+        fs::remove_dir_all(gone)
+    });
+    removing.await.map_err(io::Error::other)?
+}
+
+/// Lists the clones in a directory. `sizes` are those that are known.
+fn list(dir: &Path, sizes: BTreeMap<PathBuf, u64>) -> io::Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let path = entry.path();
+        let git = path.join(".git");
+        let used = fs::metadata(git.join(LAST_USE)).or_else(|_| fs::metadata(&git));
+        let name = entry.file_name();
+        let Some(used) = used.ok().filter(|_| is_clone_name(&name.to_string_lossy())) else {
+            continue;
+        };
+        let size = match sizes.get(&path) {
+            Some(size) => *size,
+            None => disk_usage(&path),
+        };
+        kept.push(Kept {
+            path,
+            last_use: used.modified()?,
+            size,
+        });
+    }
+    Ok(kept)
+}
+
+/// Returns what a directory takes on the disk, in bytes. What cannot be read counts nothing.
+fn disk_usage(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(entries) = fs::read_dir(dir) else {
+        return 0;
+    };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(data) if data.is_dir() => disk_usage(&entry.path()),
+        Ok(data) => data.blocks() * 512,
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
