@@ -5,6 +5,7 @@
 
 mod checkout;
 mod context;
+pub(crate) mod fuzzing;
 mod git;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 mod base_images;
 mod commands;
 mod dockerfile;
+pub(crate) mod fuzzing;
 mod push;
 mod pusher;
 mod room;
