@@ -8,6 +8,7 @@ mod git_url;
 mod image;
 mod layers;
 mod members;
+mod redactor;
 mod rpc;
 mod spec;
 mod sturdy_ref;
@@ -93,6 +94,12 @@ pub const TARGETS: &[Target] = &[
         about: "texts from the network on a terminal",
         run: terminal::run,
         longest: 512,
+    },
+    Target {
+        name: "redactor",
+        about: "secrets in what a job prints",
+        run: redactor::run,
+        longest: 1024,
     },
     Target {
         name: "configs",
