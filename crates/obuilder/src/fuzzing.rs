@@ -9,6 +9,8 @@ use crate::image::compression::Decompressed;
 use crate::image::layer::Unpacker;
 use crate::image::{Limits, UnpackError};
 
+pub use crate::sandbox::fuzzing::mount_point;
+
 /// Unpacks layers, compressed or not, into an empty directory, as a fetched image is.
 ///
 /// # Errors

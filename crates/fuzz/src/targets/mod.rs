@@ -1,10 +1,12 @@
 //! The targets, one file each.
 
 mod config;
+mod copies;
 mod description;
 mod dockerfile;
 mod frames;
 mod git_url;
+mod guarded;
 mod image;
 mod layers;
 mod members;
@@ -70,6 +72,12 @@ pub const TARGETS: &[Target] = &[
         about: "layers of images, unpacked into a directory that they must not leave",
         run: layers::run,
         longest: 4096,
+    },
+    Target {
+        name: "copies",
+        about: "files copied into images, and places for mounts made there, which they must not leave",
+        run: copies::run,
+        longest: 2048,
     },
     Target {
         name: "images",

@@ -11,6 +11,7 @@ mod cleanup;
 mod config;
 mod container;
 mod failure;
+pub(crate) mod fuzzing;
 mod inside;
 mod oci;
 mod runtime;
