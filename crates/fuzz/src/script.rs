@@ -134,7 +134,8 @@ impl Script {
             for line in &repeated {
                 let mut line = line.clone();
                 for index in [0, other] {
-                    if index < 8 {
+                    // Beyond a message's own numbers are those of what it points to, such as a target's question.
+                    if index < 64 {
                         let value = field(&line.bytes, index).wrapping_add(step);
                         set_field(&mut line.bytes, index, value);
                     }
