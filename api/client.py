@@ -108,6 +108,8 @@ async def main(cap_file, pool, dockerfile):
             break
         sys.stdout.buffer.write(answer.log)
         sys.stdout.flush()
+        if answer.next <= start:
+            sys.exit("the worker's log does not advance")
         start = answer.next
     print("Output:", repr((await result).output))
 
@@ -115,4 +117,5 @@ async def main(cap_file, pool, dockerfile):
 try:
     asyncio.run(capnp.run(main(*sys.argv[1:])))
 except capnp.KjException as error:
-    sys.exit(f"{error.type.lower()}: {error.description}")
+    # As Python writes it: the text comes from another machine, and could steer the terminal.
+    sys.exit(f"{error.type.lower()}: {error.description!r}")

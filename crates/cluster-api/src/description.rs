@@ -5,7 +5,7 @@ use std::fmt;
 use crate::credentials::without_credentials;
 use crate::encoded::{MAX_DESCRIPTION_BYTES, too_large};
 use crate::raw::schema_capnp::job_descr;
-use crate::text::{list_length, malformed, set_texts, text, texts};
+use crate::text::{list_length, long_text, malformed, set_texts, text, texts};
 use crate::{CustomJob, DockerBuild, EncodedDescription, OBuilderBuild, RpcError, Secret};
 
 /// What to run: `JobDescr` on the wire.
@@ -63,7 +63,11 @@ impl Description {
             .map_err(|error| malformed(&error, "description.secrets"))?;
         Ok(Self {
             action: Action::read(reader.get_action())?,
-            cache_hint: text(reader.get_cache_hint(), "description.cacheHint")?,
+            cache_hint: long_text(
+                reader.get_cache_hint(),
+                "description.cacheHint",
+                MAX_DESCRIPTION_BYTES,
+            )?,
             repository: text(reader.get_repository(), "description.repository")?,
             commits: texts(reader.get_commits(), "description.commits")?,
             secrets: secrets

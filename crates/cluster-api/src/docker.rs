@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::RpcError;
+use crate::encoded::MAX_DESCRIPTION_BYTES;
 use crate::raw::schema_capnp::docker_build;
-use crate::text::{list_length, set_texts, text, texts};
+use crate::text::{list_length, long_text, long_texts, set_texts, text};
 
 /// A Docker build, with the commits of the description as its context.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -80,7 +81,11 @@ impl DockerBuild {
                 reader.get_push_password(),
                 "description.pushPassword",
             )?),
-            build_args: texts(reader.get_build_args(), "description.buildArgs")?,
+            build_args: long_texts(
+                reader.get_build_args(),
+                "description.buildArgs",
+                MAX_DESCRIPTION_BYTES,
+            )?,
             squash: reader.get_squash(),
             buildkit: reader.get_buildkit(),
             include_git: reader.get_include_git(),
@@ -135,9 +140,10 @@ impl DockerBuild {
 impl Dockerfile {
     fn read(reader: docker_build::dockerfile::Reader<'_>) -> Result<Self, RpcError> {
         match reader.which() {
-            Ok(docker_build::dockerfile::Contents(contents)) => Ok(Self::Contents(text(
+            Ok(docker_build::dockerfile::Contents(contents)) => Ok(Self::Contents(long_text(
                 contents,
                 "description.dockerfile.contents",
+                MAX_DESCRIPTION_BYTES,
             )?)),
             Ok(docker_build::dockerfile::Path(path)) => {
                 Ok(Self::Path(text(path, "description.dockerfile.path")?))

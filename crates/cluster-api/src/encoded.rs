@@ -6,7 +6,7 @@ use capnp::Word;
 use capnp::message::{Builder, HeapAllocator};
 
 use crate::raw::schema_capnp::job_descr;
-use crate::text::{malformed, text};
+use crate::text::{long_text, malformed};
 use crate::{Description, RpcError, words};
 
 /// The largest description, in bytes: far more than any Dockerfile or spec, and little enough to
@@ -31,7 +31,12 @@ pub struct EncodedDescription {
 impl EncodedDescription {
     /// Copies a description out of a message.
     pub(crate) fn copy(reader: job_descr::Reader<'_>) -> Result<Self, RpcError> {
-        let cache_hint = text(reader.get_cache_hint(), "description.cacheHint")?.into_boxed_str();
+        let cache_hint = long_text(
+            reader.get_cache_hint(),
+            "description.cacheHint",
+            MAX_DESCRIPTION_BYTES,
+        )?
+        .into_boxed_str();
         let size = reader
             .total_size()
             .map_err(|error| malformed(&error, "description"))?;
@@ -66,6 +71,11 @@ impl EncodedDescription {
     /// Returns the cache hint, which is all that a scheduler needs to know.
     pub fn cache_hint(&self) -> &str {
         &self.cache_hint
+    }
+
+    /// Returns how many bytes it has as a message.
+    pub fn length(&self) -> usize {
+        size_of_val(&*self.words)
     }
 
     /// Returns how many bytes this holds.

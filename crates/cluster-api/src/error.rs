@@ -2,15 +2,18 @@
 
 use std::fmt;
 
+use visible::OneLine;
+
 /// What the transport puts before the reason of an exception each time it crosses a connection.
 const REMOTE_PREFIX: &str = "remote exception: ";
 
 /// The error that a call ended with.
 ///
 /// It means the same on both sides of a connection: what a served method returns is what the caller
-/// gets, however many vats the answer went through. Shown as `Failed: Build failed`.
+/// gets, however many vats the answer went through. Shown as `Failed: Build failed`, on one line: the reason comes from another
+/// machine, and what cannot be seen in it is escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind}: {reason}")]
+#[error("{kind}: {}", OneLine(.reason.trim_end()))]
 pub struct RpcError {
     /// What the caller can do about it.
     pub kind: RpcErrorKind,

@@ -10,12 +10,15 @@ use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::schema_capnp::job;
-use crate::text::{malformed, text};
+use crate::text::{long_text, malformed};
 
 handle! {
     /// A reference to a job, queued or running. When the last one goes, the job is cancelled.
     Job, job
 }
+
+/// The longest output of a job, in bytes. What jobs name is short: an image, or the id of a result.
+pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
 /// A piece of a job's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +93,9 @@ impl Job {
         let request = self.client.result_request();
         Answer::new(
             request.send().promise,
-            |results: job::result_results::Reader<'_>| text(results.get_output(), "output"),
+            |results: job::result_results::Reader<'_>| {
+                long_text(results.get_output(), "output", MAX_OUTPUT_BYTES)
+            },
         )
     }
 

@@ -56,7 +56,7 @@ pub use details::{
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
-pub use job::{Job, JobResolver, LogChunk, ServeJob};
+pub use job::{Job, JobResolver, LogChunk, MAX_OUTPUT_BYTES, ServeJob};
 pub use obuilder::OBuilderBuild;
 pub use pool_admin::{PoolAdmin, ServePoolAdmin, WorkerInfo};
 pub use progress::{Progress, ServeProgress};
@@ -65,4 +65,4 @@ pub use registration::{Registration, ServeRegistration};
 pub use secret::{Secret, SecretValue};
 pub use submission::{ServeSubmission, Submission};
 pub use ticket::{ServeTicket, Ticket, TicketStatus};
-pub use worker::{Metric, MetricsSource, ServeWorker, Worker};
+pub use worker::{MAX_METRICS_BYTES, Metric, MetricsSource, ServeWorker, Worker};

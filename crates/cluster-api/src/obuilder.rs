@@ -1,8 +1,9 @@
 //! Jobs that build an OBuilder spec.
 
 use crate::RpcError;
+use crate::encoded::MAX_DESCRIPTION_BYTES;
 use crate::raw::schema_capnp::o_builder;
-use crate::text::text;
+use crate::text::long_text;
 
 /// An OBuilder build, with the commits of the description as its source.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -14,7 +15,7 @@ pub struct OBuilderBuild {
 impl OBuilderBuild {
     pub(crate) fn read(reader: o_builder::Reader<'_>) -> Result<Self, RpcError> {
         Ok(Self {
-            spec: text(reader.get_spec(), "description.spec")?,
+            spec: long_text(reader.get_spec(), "description.spec", MAX_DESCRIPTION_BYTES)?,
         })
     }
 

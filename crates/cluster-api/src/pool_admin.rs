@@ -10,8 +10,11 @@ use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::extensions_capnp::{extended_pool_admin, pool_details, temporary_pause};
 use crate::raw::schema_capnp::{pool_admin, worker_info};
-use crate::text::{capability, check_length, list_length, malformed, returned, text};
+use crate::text::{capability, check_length, list_length, long_text, malformed, returned, text};
 use crate::{PoolDetails, Progress, RpcError, Worker, WorkerDetails};
+
+/// The longest text about a pool, in bytes: as long as a whole message may be.
+const MAX_STATE_BYTES: usize = 64 << 20;
 
 handle! {
     /// The right to administer one pool.
@@ -41,7 +44,9 @@ impl PoolAdmin {
         let request = self.client.show_request();
         Answer::new(
             request.send().promise,
-            |results: pool_admin::show_results::Reader<'_>| text(results.get_state(), "state"),
+            |results: pool_admin::show_results::Reader<'_>| {
+                long_text(results.get_state(), "state", MAX_STATE_BYTES)
+            },
         )
     }
 

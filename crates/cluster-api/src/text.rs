@@ -1,4 +1,4 @@
-//! Reading and writing Text, Lists and capabilities, with errors that name the field.
+//! Reading and writing Text, Lists and capabilities, with errors that name the field and with a limit for each text.
 
 use std::fmt::Display;
 
@@ -6,27 +6,55 @@ use capnp::{MessageSize, text, text_list};
 
 use crate::RpcError;
 
-/// Reads a Text field, which must be UTF-8.
+/// The longest text of those that name or describe something, in bytes: a URL, a name, a line of progress. What it may be
+/// besides is for its reader to say.
+const TEXT_BYTES: usize = 64 << 10;
+
+/// Reads a Text field of at most 64 KiB, which must be UTF-8.
 pub(crate) fn text(
     value: capnp::Result<text::Reader<'_>>,
     field: impl Display,
 ) -> Result<String, RpcError> {
+    long_text(value, field, TEXT_BYTES)
+}
+
+/// Reads a Text field of at most `limit` bytes, which must be UTF-8.
+pub(crate) fn long_text(
+    value: capnp::Result<text::Reader<'_>>,
+    field: impl Display,
+    limit: usize,
+) -> Result<String, RpcError> {
+    let value = value.map_err(|error| malformed(&error, &field))?;
+    let bytes = value.len();
+    if bytes > limit {
+        return Err(RpcError::failed(format!(
+            "{field} has {bytes} bytes, and the limit is {limit}"
+        )));
+    }
     value
-        .map_err(|error| malformed(&error, &field))?
         .to_string()
         .map_err(|_| RpcError::failed(format!("{field} is not valid UTF-8")))
 }
 
-/// Reads a field of type List(Text), all of which must be UTF-8.
+/// Reads a field of type List(Text), all of which must be UTF-8 and have at most 64 KiB.
 pub(crate) fn texts(
     value: capnp::Result<text_list::Reader<'_>>,
     field: impl Display,
+) -> Result<Vec<String>, RpcError> {
+    long_texts(value, field, TEXT_BYTES)
+}
+
+/// Reads a field of type List(Text), all of which must be UTF-8 and have at most `limit` bytes.
+pub(crate) fn long_texts(
+    value: capnp::Result<text_list::Reader<'_>>,
+    field: impl Display,
+    limit: usize,
 ) -> Result<Vec<String>, RpcError> {
     value
         .map_err(|error| malformed(&error, &field))?
         .iter()
         .enumerate()
-        .map(|(index, value)| text(value, format_args!("{field}[{index}]")))
+        .map(|(index, value)| long_text(value, format_args!("{field}[{index}]"), limit))
         .collect()
 }
 

@@ -9,7 +9,10 @@ use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::{additional_metric, metric, worker};
-use crate::text::{malformed, text};
+use crate::text::{long_text, malformed, text};
+
+/// The largest page of a worker's metrics, in bytes. A machine with hundreds of disks and interfaces has less than one MiB.
+pub const MAX_METRICS_BYTES: usize = 16 << 20;
 
 handle! {
     /// A reference to a worker's own object.
@@ -52,7 +55,7 @@ impl Worker {
             |results: worker::metrics_results::Reader<'_>| {
                 Ok(Metric {
                     content_type: text(results.get_content_type(), "contentType")?,
-                    data: text(results.get_data(), "data")?,
+                    data: long_text(results.get_data(), "data", MAX_METRICS_BYTES)?,
                 })
             },
         )
@@ -100,7 +103,7 @@ impl Metric {
     fn read(reader: metric::Reader<'_>) -> Result<Self, RpcError> {
         Ok(Self {
             content_type: text(reader.get_content_type(), "contentType")?,
-            data: text(reader.get_data(), "data")?,
+            data: long_text(reader.get_data(), "data", MAX_METRICS_BYTES)?,
         })
     }
 }

@@ -1,20 +1,21 @@
-//! The ways in which a job can end without output.
+//! The ways in which a job can end without output. Shown, each is one line: reasons come from other machines.
 
 use std::sync::Arc;
 
 use vat::ConnectError;
+use visible::OneLine;
 
 /// Why a job has no output.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JobError {
     /// It was run, and failed; its log says why. Running it again would most likely end in the same.
-    #[error("{0}")]
+    #[error("{}", OneLine(.0))]
     Failed(
         /// What the worker says in short, such as `Build failed`.
         String,
     ),
     /// The scheduler did not take it: there is no such pool, the client has been removed, the description is too large.
-    #[error("the scheduler refused the job: {0}")]
+    #[error("the scheduler refused the job: {}", OneLine(.0))]
     Refused(
         /// What the scheduler says.
         String,
@@ -24,8 +25,9 @@ pub enum JobError {
     Cancelled,
     /// Its worker was lost too often, so that it may be the job's fault.
     #[error(
-        "given up after {workers} workers that had the job were lost, the last one like this: {reason}; \
-         see whether the job takes its machine down"
+        "given up after {workers} workers that had the job were lost, the last one like this: {}; \
+         see whether the job takes its machine down",
+        OneLine(.reason)
     )]
     Lost {
         /// How many workers were lost with it.

@@ -4,8 +4,10 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use cluster_api::RpcError;
 use futures::stream::{LocalBoxStream, Stream, StreamExt as _, unfold};
 use tokio::sync::watch;
+use visible::OneLine;
 
 use crate::LogReader;
 use crate::job::{Progress, Stage};
@@ -31,9 +33,12 @@ impl fmt::Display for LogEvent {
         match self {
             Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
             Self::Retrying { attempt, reason } => {
+                let reason = OneLine(reason);
                 write!(f, "lost: {reason}; attempt {attempt} begins from nothing")
             }
-            Self::CutOff(reason) => write!(f, "the rest of the log cannot be had: {reason}"),
+            Self::CutOff(reason) => {
+                write!(f, "the rest of the log cannot be had: {}", OneLine(reason))
+            }
         }
     }
 }
@@ -100,6 +105,25 @@ async fn next(mut tail: Tail) -> Option<(LogEvent, Tail)> {
     }
 }
 
+/// Returns the next piece of a log, or an error; `None` when something has changed meanwhile.
+async fn piece(
+    reader: &mut LogReader,
+    stage: Stage,
+    progress: &mut watch::Receiver<Progress>,
+) -> Option<Result<Option<Vec<u8>>, RpcError>> {
+    if stage == Stage::GoesOn {
+        tokio::select! {
+            piece = reader.next() => return Some(piece),
+            // An error means that nobody sees the job through any more.
+            changed = progress.changed() => if changed.is_ok() {
+                return None;
+            }
+        }
+    }
+    reader.job_ended();
+    Some(reader.next().await)
+}
+
 impl Tail {
     /// Goes one step, and returns the event that it came upon, if any. `None` is the end.
     async fn step(&mut self) -> Option<Option<LogEvent>> {
@@ -119,10 +143,11 @@ impl Tail {
             progress.stage
         };
         match (&mut self.at, stage) {
-            (At::Reading(reader), _) => match reader.next().await {
-                Ok(Some(bytes)) => return Some(Some(LogEvent::Bytes(bytes))),
-                Ok(None) => self.at = At::End(None),
-                Err(error) => self.at = At::End(Some(error.reason)),
+            (At::Reading(reader), stage) => match piece(reader, stage, &mut self.progress).await {
+                None => {}
+                Some(Ok(Some(bytes))) => return Some(Some(LogEvent::Bytes(bytes))),
+                Some(Ok(None)) => self.at = At::End(None),
+                Some(Err(error)) => self.at = At::End(Some(error.reason)),
             },
             (At::End(Some(reason)), Stage::Built) => {
                 let reason = std::mem::take(reason);

@@ -1,6 +1,7 @@
 //! Reads a job's log as fast as both ends allow.
 
 use std::fmt;
+use std::time::Duration;
 
 use cluster_api::{Job, LogChunk, RpcError};
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -14,9 +15,20 @@ use crate::read_ahead::{Answer, Call, ReadAhead};
 /// rather than filling our memory, as the worker keeps the log.
 pub struct LogReader {
     job: Job,
+    /// How many more bytes are read, once it is known that the job has ended.
+    left: Option<usize>,
     reading: ReadAhead,
-    in_flight: FuturesOrdered<LocalBoxFuture<'static, (Call, Result<LogChunk, RpcError>)>>,
+    in_flight: FuturesOrdered<LocalBoxFuture<'static, Answered>>,
 }
+
+/// A call, and its answer.
+type Answered = (Call, Result<LogChunk, RpcError>);
+
+/// How many bytes of a log are read after its job has ended: more than a slow reader has ever been behind by.
+const REST_BYTES: usize = 1 << 30;
+
+/// How long a worker may take for a piece of the log of a job that has ended: it is all there.
+const REST_TIME: Duration = Duration::from_secs(60);
 
 impl LogReader {
     /// How many calls for a log may be in flight. With pieces of 256 KiB that is 2 MiB, enough for a gigabit at 16 ms.
@@ -26,14 +38,23 @@ impl LogReader {
     pub fn new(job: Job, window: usize) -> Self {
         Self {
             job,
+            left: None,
             reading: ReadAhead::new(window),
             in_flight: FuturesOrdered::new(),
         }
     }
 
+    /// Tells that the job has ended, so that its log must end, too: the rest may have 1 GiB, and each piece take a minute.
+    ///
+    /// A worker that is no friend could else keep its reader for ever.
+    pub fn job_ended(&mut self) {
+        self.left.get_or_insert(REST_BYTES);
+    }
+
     /// Returns the next piece, waiting until there is one; `None` at the end.
     ///
-    /// Nothing is lost if the wait is given up. Fails when the worker, or the scheduler between us, does not give it.
+    /// Nothing is lost if the wait is given up. Fails when the worker, or the scheduler between us, does not give it, or when
+    /// the log has no end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, RpcError> {
         loop {
             while let Some(call) = self.reading.ask() {
@@ -41,7 +62,7 @@ impl LogReader {
                 self.in_flight
                     .push_back(async move { (call, answer.await) }.boxed_local());
             }
-            let Some((call, answer)) = self.in_flight.next().await else {
+            let Some((call, answer)) = self.answered().await? else {
                 return Ok(None);
             };
             let mut chunk = match answer {
@@ -56,16 +77,51 @@ impl LogReader {
             };
             match self.reading.answered(call, chunk.bytes.len(), chunk.next) {
                 Answer::End => return Ok(None),
+                Answer::Stuck => {
+                    let (start, length, next) = (call.start, chunk.bytes.len(), chunk.next);
+                    return Err(RpcError::failed(format!(
+                        "cannot read the job's log: its worker gave {length} bytes at offset {start} and says to go on at {next}, \
+                         which does not advance"
+                    )));
+                }
                 Answer::Restart => self.in_flight.clear(),
                 Answer::Take { skip, restart } => {
                     if restart {
                         self.in_flight.clear();
                     }
                     chunk.bytes.drain(..skip);
+                    self.take_from_rest(chunk.bytes.len())?;
                     return Ok(Some(chunk.bytes));
                 }
             }
         }
+    }
+
+    /// Waits for the oldest call in flight. `None` if there is none.
+    async fn answered(&mut self) -> Result<Option<Answered>, RpcError> {
+        let answered = self.in_flight.next();
+        if self.left.is_none() {
+            return Ok(answered.await);
+        }
+        let answered = tokio::time::timeout(REST_TIME, answered).await;
+        answered.map_err(|_| {
+            RpcError::failed(format!(
+                "cannot read the job's log: the job has ended, but its worker has not ended the log within {} s",
+                REST_TIME.as_secs()
+            ))
+        })
+    }
+
+    fn take_from_rest(&mut self, bytes: usize) -> Result<(), RpcError> {
+        let Some(left) = &mut self.left else {
+            return Ok(());
+        };
+        *left = left.checked_sub(bytes).ok_or_else(|| {
+            RpcError::failed(format!(
+                "cannot read the job's log: the job has ended, but {REST_BYTES} bytes later its log goes on"
+            ))
+        })?;
+        Ok(())
     }
 }
 
@@ -179,6 +235,73 @@ mod tests {
         outcome.unwrap();
         assert!(out == bytes(0..length), "{} of {length} bytes", out.len());
         assert_eq!(most, 1);
+    }
+
+    /// A job that has ended, and whose log says the same again and again: it stands still, or has no end.
+    struct Endless {
+        advances: bool,
+        asked: Cell<usize>,
+    }
+
+    impl ServeJob for Endless {
+        async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
+            self.asked.set(self.asked.get() + 1);
+            let bytes = vec![b'x'; 4 << 20];
+            let next = if self.advances {
+                start + i64::try_from(bytes.len()).unwrap()
+            } else {
+                0
+            };
+            Ok(LogChunk { bytes, next })
+        }
+
+        async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+            Ok(String::new())
+        }
+
+        async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+            Ok(())
+        }
+
+        fn released(&self) {}
+    }
+
+    /// Reads until there is an error, and returns it and how many pieces were asked for.
+    fn read_endless(advances: bool) -> (String, usize) {
+        let job = Rc::new(Endless {
+            advances,
+            asked: Cell::new(0),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        let error = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut reader = LogReader::new(Job::serve(Rc::clone(&job)), 1);
+            reader.job_ended();
+            loop {
+                if let Err(error) = reader.next().await {
+                    return error.reason;
+                }
+            }
+        });
+        (error, job.asked.get())
+    }
+
+    #[test]
+    fn a_log_that_stands_still_or_has_no_end_is_an_error() {
+        let (error, asked) = read_endless(false);
+        assert!(
+            error.ends_with("says to go on at 0, which does not advance"),
+            "{error}"
+        );
+        assert_eq!(asked, 1);
+        let (error, asked) = read_endless(true);
+        assert!(
+            error.ends_with("but 1073741824 bytes later its log goes on"),
+            "{error}"
+        );
+        assert!(asked < 300, "{asked}");
     }
 
     #[test]

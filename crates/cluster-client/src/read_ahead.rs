@@ -52,6 +52,8 @@ pub(crate) enum Answer {
     Restart,
     /// The log has ended.
     End,
+    /// The log is to be read on from where it was read before, which would have no end.
+    Stuck,
 }
 
 impl ReadAhead {
@@ -95,6 +97,10 @@ impl ReadAhead {
         match skip {
             Some(0) if length == 0 => Answer::End,
             Some(skip) if skip < length => {
+                // Wherever the worker says, it must be further on.
+                if next <= self.received {
+                    return Answer::Stuck;
+                }
                 self.received = next;
                 Answer::Take {
                     skip,
@@ -187,6 +193,7 @@ mod tests {
                     }
                     Answer::Restart => in_flight.clear(),
                     Answer::End => return (used, most),
+                    Answer::Stuck => panic!("this worker's log goes on"),
                 }
             }
         }
@@ -258,6 +265,21 @@ mod tests {
                 guess: true
             }
         );
+    }
+
+    #[test]
+    fn a_log_that_does_not_advance_is_seen() {
+        for next in [5, 4, 0, -1, i64::MIN] {
+            let mut reading = ReadAhead::new(2);
+            let first = reading.ask().unwrap();
+            let taken = Answer::Take {
+                skip: 0,
+                restart: false,
+            };
+            assert_eq!(reading.answered(first, 5, 5), taken);
+            let second = reading.ask().unwrap();
+            assert_eq!(reading.answered(second, 5, next), Answer::Stuck, "{next}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use pool::ClientId;
+use visible::Shown;
 
 use crate::db::{CLIENT_TYPE, SturdyRefRow};
 
@@ -45,7 +46,7 @@ impl Clients {
             match ClientId::new(&args) {
                 Ok(client) => clients.put(client, digest),
                 Err(error) => {
-                    tracing::warn!(target: "scheduler", "Ignoring the client {args:?} in the database: {error}");
+                    tracing::warn!(target: "scheduler", "Ignoring the client \"{}\" in the database: {error}", Shown(&args));
                 }
             }
         }

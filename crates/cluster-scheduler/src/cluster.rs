@@ -8,6 +8,7 @@ use std::time::Duration;
 use cluster_api::RpcError;
 use pool::{ClientId, Cost, Pool, Rate, Remembered, WorkerName};
 use vat::{Address, Auth, ServiceId, SturdyRef};
+use visible::Shown;
 
 use crate::clients::{Clients, Digest, SHARED};
 use crate::clock::Clock;
@@ -16,6 +17,9 @@ use crate::db::{
     CachedRow, Note, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
     WriterStats,
 };
+use crate::hints;
+use crate::limits::Limits;
+use crate::queue_quota::QueueQuota;
 use crate::reactor::{Reactor, TRUST};
 
 pub(crate) struct Cluster {
@@ -28,6 +32,8 @@ pub(crate) struct Cluster {
     auth: Auth,
     public: Address,
     update_timeout: Duration,
+    limits: Limits,
+    quota: Rc<QueueQuota>,
     /// Whether the scheduler is about to end, and takes no more jobs.
     is_ending: Cell<bool>,
 }
@@ -55,6 +61,7 @@ impl Cluster {
         auth: Auth,
         public: Address,
         update_timeout: Duration,
+        limits: Limits,
     ) -> Rc<Self> {
         let Saved {
             sturdy_refs,
@@ -87,6 +94,8 @@ impl Cluster {
             auth,
             public,
             update_timeout,
+            limits,
+            quota: QueueQuota::new(limits),
             is_ending: Cell::new(false),
         })
     }
@@ -102,6 +111,16 @@ impl Cluster {
     /// Returns how long an updated worker may take to come back.
     pub(crate) fn update_timeout(&self) -> Duration {
         self.update_timeout
+    }
+
+    /// Returns what others may use.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Returns the places in the queues of all pools.
+    pub(crate) fn quota(&self) -> &Rc<QueueQuota> {
+        &self.quota
     }
 
     pub(crate) fn clients(&self) -> std::cell::Ref<'_, Clients> {
@@ -226,6 +245,9 @@ pub(crate) fn not_durable(error: WriteError) -> RpcError {
     ))
 }
 
+/// How many rows that make no sense are named in the log; the others are counted.
+const NAMED_ROWS: usize = 10;
+
 /// Sorts what was saved by pool. Rows that make no sense are left alone, and said to be.
 fn remember(
     cached: Vec<CachedRow>,
@@ -233,42 +255,48 @@ fn remember(
     rates: Vec<RateRow>,
 ) -> BTreeMap<String, Remembered> {
     let mut pools: BTreeMap<String, Remembered> = BTreeMap::new();
-    let ignored = |row: &dyn std::fmt::Debug, error: &dyn std::fmt::Display| {
-        tracing::warn!(target: "scheduler", "Ignoring a row of the database: {error} ({row:?})");
+    let mut ignored = 0;
+    let mut ignore = |table: &str, name: &str, error: &dyn std::fmt::Display| {
+        ignored += 1;
+        if ignored <= NAMED_ROWS {
+            tracing::warn!(target: "scheduler", "Ignoring a row of the database: \"{}\" in table \"{table}\": {error}", Shown(name));
+        }
     };
-    for row in workers {
-        match WorkerName::new(&row.worker) {
+    for WorkerRow {
+        pool,
+        worker,
+        paused,
+    } in workers
+    {
+        match WorkerName::new(&worker) {
             Ok(name) => {
-                pools
-                    .entry(row.pool)
-                    .or_default()
-                    .workers
-                    .insert(name, row.paused);
+                let remembered = pools.entry(pool).or_default();
+                remembered.workers.insert(name, paused);
             }
-            Err(error) => ignored(&row, &error),
+            Err(error) => ignore("workers", &worker, &error),
         }
     }
-    for row in cached {
-        match WorkerName::new(&row.worker) {
+    for CachedRow { pool, hint, worker } in cached {
+        match WorkerName::new(&worker) {
             Ok(name) => {
-                let hint = pool::CacheHint::new(&row.hint);
-                pools.entry(row.pool).or_default().cached.push((hint, name));
+                let hint = pool::CacheHint::new(&hints::key(&hint));
+                pools.entry(pool).or_default().cached.push((hint, name));
             }
-            Err(error) => ignored(&row, &error),
+            Err(error) => ignore("cached", &worker, &error),
         }
     }
-    for row in rates {
-        match (ClientId::new(&row.client), Rate::new(row.rate)) {
+    for RateRow { pool, client, rate } in rates {
+        match (ClientId::new(&client), Rate::new(rate)) {
             (Ok(client), Ok(rate)) => {
-                pools
-                    .entry(row.pool)
-                    .or_default()
-                    .rates
-                    .insert(client, rate);
+                pools.entry(pool).or_default().rates.insert(client, rate);
             }
-            (Err(error), _) => ignored(&row, &error),
-            (_, Err(error)) => ignored(&row, &error),
+            (Err(error), _) => ignore("rates", &client, &error),
+            (_, Err(error)) => ignore("rates", &client, &error),
         }
+    }
+    if ignored > NAMED_ROWS {
+        let more = ignored - NAMED_ROWS;
+        tracing::warn!(target: "scheduler", "Ignoring {more} more rows of the database for such reasons");
     }
     pools
 }

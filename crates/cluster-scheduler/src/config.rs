@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pool::{NameError, check_name};
 use vat::Address;
+
+use crate::limits::Limits;
 
 /// How to run a scheduler.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ pub struct SchedulerConfig {
     pub metrics: Option<SocketAddr>,
     /// How long a worker may take to come back when it was told to update itself, before that update counts as failed.
     pub update_timeout: Duration,
+    /// What others may use of it.
+    pub limits: Limits,
 }
 
 /// How long that is if nothing else is said, as upstream.
@@ -78,6 +83,15 @@ pub enum FileNameError {
     /// No file can be called that.
     #[error("the name {0:?} is longer than {max} bytes; choose a shorter one", max = FileName::MAX_BYTES)]
     TooLong(String),
+    /// It could be taken for another, or for no name at all.
+    #[error("cannot use {name:?} as a name: the {reason}")]
+    Deceptive {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        reason: NameError,
+    },
 }
 
 impl FileName {
@@ -96,7 +110,10 @@ impl FileName {
         } else if name.len() > Self::MAX_BYTES {
             Err(FileNameError::TooLong(name))
         } else {
-            Ok(Self(name))
+            match check_name(&name) {
+                Ok(()) => Ok(Self(name)),
+                Err(reason) => Err(FileNameError::Deceptive { name, reason }),
+            }
         }
     }
 
@@ -134,17 +151,23 @@ mod tests {
     #[test]
     fn names_that_would_break_a_file_are_refused() {
         assert_eq!(FileName::new(""), Err(FileNameError::Empty));
-        for bad in ["a/b", "/", "a\nb", "a\0b", "\u{85}", &"x".repeat(201)] {
+        for bad in [
+            "a/b",
+            "/",
+            "a\nb",
+            "a\0b",
+            "\u{85}",
+            &"x".repeat(201),
+            "..",
+            " ",
+            "a ",
+            "(backlog)",
+            "a\u{202e}b",
+        ] {
             let error = FileName::new(bad).unwrap_err();
             assert!(error.to_string().contains(&format!("{bad:?}")), "{error}");
         }
-        for good in [
-            "linux-x86_64",
-            "two words",
-            "ünïcode",
-            "..",
-            &"x".repeat(200),
-        ] {
+        for good in ["linux-x86_64", "two words", "ünïcode", &"x".repeat(200)] {
             assert_eq!(FileName::new(good).unwrap().as_str(), good);
         }
     }

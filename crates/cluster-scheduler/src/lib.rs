@@ -16,7 +16,10 @@ mod config;
 pub mod db;
 mod details;
 mod ending;
+mod hints;
+mod limits;
 mod metrics;
+mod queue_quota;
 mod reactor;
 mod roster;
 mod scheduler;
@@ -30,6 +33,7 @@ pub use config::{
     DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
     Transport,
 };
+pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
 pub use state_dir::StateDirError;

@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
 use crate::details;
+use crate::hints;
 use crate::metrics::{History, JobEnd, PoolReport};
 use crate::roster::Roster;
 use crate::standings::{PLACES, Standing, Standings};
@@ -214,8 +215,8 @@ impl Reactor {
     pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
         let client = request.client.to_string();
         let ticket = self.note(|state, now| {
-            let hint = request.description.cache_hint();
-            let ticket = state.pool.submit(now, &request.client, hint, urgent);
+            let hint = hints::key(request.description.cache_hint());
+            let ticket = state.pool.submit(now, &request.client, &hint, urgent);
             state.tickets.insert(now, ticket, request);
             ticket
         });
@@ -355,6 +356,17 @@ impl Reactor {
             reactor.watch(id);
         }
         id
+    }
+
+    /// Returns how many workers are registered through `peer`.
+    pub(crate) fn count_registrations(&self, peer: &Peer) -> usize {
+        self.state.borrow().workers.count_of(peer)
+    }
+
+    /// Tells whether a worker of this name is known, connected or not, or there is room for one more among `most`.
+    pub(crate) fn has_room_for(&self, name: &WorkerName, most: usize) -> bool {
+        let state = self.state.borrow();
+        state.pool.worker(name).is_some() || state.pool.count_workers() < most
     }
 
     /// A worker disconnected. Safe to call from inside the RPC system.

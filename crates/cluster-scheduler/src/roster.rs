@@ -108,6 +108,12 @@ impl Roster {
         Some(registered)
     }
 
+    /// Returns how many registrations came through `peer`.
+    pub(crate) fn count_of(&self, peer: &Peer) -> usize {
+        let theirs = |registered: &&Registered| registered.peer.is_same_connection(peer);
+        self.registered.values().filter(theirs).count()
+    }
+
     pub(crate) fn get(&self, id: WorkerId) -> Option<&Registered> {
         self.registered.get(&id)
     }

@@ -26,7 +26,7 @@ use crate::db::{self, WriteError};
 use crate::ending;
 use crate::metrics::{Endpoint, HttpServer};
 use crate::service::restore::Services;
-use crate::state_dir::{StateDir, StateDirError};
+use crate::state_dir::{self, StateDir, StateDirError};
 
 /// A scheduler that has been started.
 pub struct Scheduler {
@@ -145,6 +145,7 @@ impl Scheduler {
             default_clients,
             metrics,
             update_timeout,
+            limits,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -170,7 +171,16 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
-        let cluster = Cluster::new(pools, saved, writer, clock, auth, public, update_timeout);
+        let cluster = Cluster::new(
+            pools,
+            saved,
+            writer,
+            clock,
+            auth,
+            public,
+            update_timeout,
+            limits,
+        );
         let security = if transport == Transport::Tls {
             "(encrypted)"
         } else {
@@ -308,6 +318,10 @@ fn identity(key: KeySource) -> Result<Identity, IdentityError> {
     };
     // Only for the log: whoever makes the file first, all use the same.
     if path.exists() {
+        // A key that somebody mounts for us, say, is theirs to protect; then there is a warning.
+        if let Err(error) = state_dir::protect_file(&path) {
+            tracing::debug!(target: "scheduler", "{error}");
+        }
         tracing::info!(target: "capnp-rpc", "Restoring saved secret key from existing file {path:?}");
         return Identity::load_or_generate(path);
     }

@@ -1,9 +1,31 @@
-//! The state directory, which belongs to one scheduler at a time.
+//! The state directory, which belongs to one scheduler at a time, and which nobody else has to read.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// The lock, the database, and the files that SQLite has beside it while it is open.
+const FILES: [&str; 5] = [
+    "scheduler.lock",
+    "scheduler.db",
+    "scheduler.db-wal",
+    "scheduler.db-shm",
+    "scheduler.db-journal",
+];
+
+/// What else a directory may hold that is used for nothing but a scheduler: then others need no access to it.
+const NEIGHBOURS: [&str; 5] = [
+    "secrets",
+    "capnp-secrets",
+    "key.pem",
+    "secret-key.pem",
+    "lost+found",
+];
 
 /// A state directory that nobody else may use while this is held.
 #[derive(Debug)]
@@ -34,6 +56,24 @@ pub enum StateDirError {
         #[source]
         source: io::Error,
     },
+    /// One of its files is something else, which is not followed: what it leads to may be anybody's.
+    #[error(
+        "{} is not a plain file; move it away, or put the file itself there",
+        path.display()
+    )]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One of its files could not be looked at or made.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// Another scheduler is running on it.
     #[error("the state directory {} is in use by another scheduler; stop that one, or give this one its own", path.display())]
     InUse {
@@ -43,16 +83,23 @@ pub enum StateDirError {
 }
 
 impl StateDir {
-    /// Creates the directory if it is missing, and locks it.
+    /// Creates the directory if it is missing, keeps others from what is in it, and locks it.
+    ///
+    /// An operator may put the directory elsewhere with a symbolic link, but none of its files.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
-        DirBuilder::new()
+        let created = DirBuilder::new()
             .recursive(true)
-            .mode(0o755)
+            .mode(0o700)
             .create(path)
-            .map_err(|source| StateDirError::Create {
-                path: path.to_owned(),
-                source,
-            })?;
+            .and_then(|()| path.canonicalize());
+        let path = &created.map_err(|source| StateDirError::Create {
+            path: path.to_owned(),
+            source,
+        })?;
+        protect_directory(path);
+        for name in FILES {
+            protect_file(&path.join(name))?;
+        }
         let lock_path = path.join("scheduler.lock");
         let lock_error = |source| StateDirError::Lock {
             path: lock_path.clone(),
@@ -62,13 +109,18 @@ impl StateDir {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
+            .custom_flags(no_follow())
             .open(&lock_path)
             .map_err(lock_error)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path: path.to_owned(),
-                _lock: lock,
-            }),
+            Ok(()) => {
+                create_file(&path.join("scheduler.db"))?;
+                Ok(Self {
+                    path: path.to_owned(),
+                    _lock: lock,
+                })
+            }
             Err(TryLockError::WouldBlock) => Err(StateDirError::InUse {
                 path: path.to_owned(),
             }),
@@ -78,5 +130,175 @@ impl StateDir {
 
     pub(crate) fn database(&self) -> PathBuf {
         self.path.join("scheduler.db")
+    }
+}
+
+/// The flag with which a symbolic link is not opened.
+fn no_follow() -> i32 {
+    // The bits of all flags fit into the type that the system takes.
+    i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
+}
+
+/// Makes an empty database if there is none: SQLite would make one that everybody can read, and its files beside it as
+/// readable as that.
+fn create_file(path: &Path) -> Result<(), StateDirError> {
+    let created = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(no_follow())
+        .open(path);
+    created.map(drop).map_err(|source| StateDirError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Takes the access of others to a file away, if it is there and they have any.
+pub(crate) fn protect_file(path: &Path) -> Result<(), StateDirError> {
+    let failed = |source| StateDirError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    if !found.is_file() {
+        return Err(StateDirError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    if !is_open_to_others(&found) {
+        return Ok(());
+    }
+    // By its descriptor, so that it is this file.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(no_follow())
+        .open(path);
+    let mode = mode(&found);
+    match opened.and_then(|file| file.set_permissions(Permissions::from_mode(0o600))) {
+        Ok(()) => {
+            tracing::info!(target: "scheduler", "Made {path:?} readable for its owner only; its mode was {mode:03o}");
+        }
+        // It may be another user's, who lets us use it.
+        Err(error) => {
+            tracing::warn!(target: "scheduler", "Cannot make {path:?} readable for its owner only, its mode is {mode:03o}: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// Takes the access of others to the directory away, if it is used for nothing else: others may have files of theirs there.
+///
+/// Where that fails, the files are protected all the same.
+fn protect_directory(path: &Path) {
+    let Ok(found) = fs::metadata(path) else {
+        return;
+    };
+    if !is_open_to_others(&found) || !is_ours_alone(path) {
+        return;
+    }
+    match fs::set_permissions(path, Permissions::from_mode(0o700)) {
+        Ok(()) => {
+            tracing::info!(target: "scheduler", "Made {path:?} accessible for its owner only; its mode was {:03o}", mode(&found));
+        }
+        Err(error) => {
+            tracing::warn!(target: "scheduler", "Cannot make {path:?} accessible for its owner only: {error}");
+        }
+    }
+}
+
+fn is_ours_alone(path: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(path) else {
+        return false;
+    };
+    let mut names = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name());
+    names.all(|name| {
+        let known = FILES.iter().chain(&NEIGHBOURS);
+        known.into_iter().any(|known| name == *known)
+    })
+}
+
+fn is_open_to_others(found: &Metadata) -> bool {
+    mode(found) & 0o077 != 0
+}
+
+fn mode(found: &Metadata) -> u32 {
+    found.mode() & 0o777
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode_of(path: &Path) -> u32 {
+        mode(&fs::metadata(path).unwrap())
+    }
+
+    #[test]
+    fn what_is_made_is_for_its_owner() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("new/state");
+        let _state = StateDir::open(&path).unwrap();
+        assert_eq!(mode_of(&path), 0o700);
+        assert_eq!(mode_of(&path.join("scheduler.lock")), 0o600);
+        assert_eq!(mode_of(&path.join("scheduler.db")), 0o600);
+    }
+
+    #[test]
+    fn what_others_could_read_is_mended() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("state");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        for name in ["scheduler.db", "scheduler.db-wal"] {
+            fs::write(path.join(name), "").unwrap();
+            fs::set_permissions(path.join(name), Permissions::from_mode(0o664)).unwrap();
+        }
+        let _state = StateDir::open(&path).unwrap();
+        assert_eq!(mode_of(&path), 0o700);
+        assert_eq!(mode_of(&path.join("scheduler.db")), 0o600);
+        assert_eq!(mode_of(&path.join("scheduler.db-wal")), 0o600);
+    }
+
+    #[test]
+    fn a_directory_that_others_use_too_is_left_to_them() {
+        let root = tempfile::tempdir().unwrap();
+        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::write(root.path().join("theirs"), "").unwrap();
+        let _state = StateDir::open(root.path()).unwrap();
+        assert_eq!(mode_of(root.path()), 0o755);
+        assert_eq!(mode_of(&root.path().join("scheduler.db")), 0o600);
+    }
+
+    #[test]
+    fn links_are_followed_to_the_directory_and_no_further() {
+        let root = tempfile::tempdir().unwrap();
+        let (real, link) = (root.path().join("real"), root.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        drop(StateDir::open(&link).unwrap());
+        let target = root.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        for name in FILES {
+            let file = real.join(name);
+            fs::remove_file(&file).ok();
+            symlink(&target, &file).unwrap();
+            let error = StateDir::open(&link).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("{name} is not a plain file")),
+                "{error}"
+            );
+            fs::remove_file(&file).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
     }
 }

@@ -10,6 +10,7 @@ use futures::channel::oneshot;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
 use crate::metrics::JobEnd;
+use crate::queue_quota::QueuePlace;
 use crate::reactor::Reactor;
 
 /// What a client wants done.
@@ -18,6 +19,8 @@ pub(crate) struct Request {
     pub(crate) description: EncodedDescription,
     /// Makes the job known to whoever watches it.
     pub(crate) job: JobResolver,
+    /// What it takes of the client's share of the queue, until a worker has it.
+    pub(crate) _place: QueuePlace,
 }
 
 /// All tickets whose jobs have not ended.
@@ -164,6 +167,7 @@ impl Assignment {
             client: _,
             description,
             job,
+            _place: _,
         } = request;
         Self {
             description,

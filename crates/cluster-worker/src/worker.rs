@@ -2,11 +2,12 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use rustix::fs::OFlags;
 use tokio::sync::watch;
 use vat::SturdyRef;
 
@@ -260,7 +261,15 @@ fn lock(state_dir: &Path) -> io::Result<Option<File>> {
             .mode(0o700)
             .create(state_dir)?;
     }
-    let file = File::create(state_dir.join("lock"))?;
+    // Not through a symbolic link: what it leads to may be anybody's.
+    let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(no_follow)
+        .open(state_dir.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

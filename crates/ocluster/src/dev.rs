@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
 use vat::Address;
@@ -94,6 +94,7 @@ impl Args {
             default_clients: Vec::new(),
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
+            limits: Limits::default(),
         }
     }
 

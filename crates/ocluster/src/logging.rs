@@ -7,9 +7,12 @@
 //!
 //! or, for programs that read them, as one JSON object a line (`json`).
 //!
+//! A line has a bounded length, whatever is logged: what others say is cut, and what could steer a terminal is escaped.
+//!
 //! Local time; the source, right-aligned in 14 columns; the level; the text, its further lines indented to where the
 //! first began. Messages of the source `application` have no level and are shown unless all is quiet.
 
+mod bounded;
 mod json;
 mod line;
 
@@ -27,7 +30,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::json::{JsonFields, JsonFormat};
-use self::line::LineFormat;
+use self::line::{LineFields, LineFormat};
 
 /// The log source whose messages are always shown.
 pub const APPLICATION: &str = "application";
@@ -171,6 +174,7 @@ where
 {
     tracing_subscriber::fmt::layer()
         .with_ansi(format.colour)
+        .fmt_fields(LineFields)
         .event_format(format)
         .with_writer(writer)
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::error::CommandError;
 use crate::json::failure::Failure;
 use crate::program::{print, print_line};
+use crate::terminal;
 
 /// Who an answer is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,7 +45,7 @@ impl Format {
             Self::Text => print(&text()),
             Self::Json => {
                 let json = serde_json::to_string_pretty(&json()).map_err(CommandError::internal)?;
-                print_line(json)
+                print_line(terminal::plain_json(&json))
             }
         }
     }
@@ -52,7 +53,8 @@ impl Format {
 
 /// Prints one event, on a line of its own.
 pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
-    print_line(serde_json::to_string(event).map_err(CommandError::internal)?)
+    let json = serde_json::to_string(event).map_err(CommandError::internal)?;
+    print_line(terminal::plain_json(&json))
 }
 
 /// Tells a program that asked for JSON how its command failed. Standard error has it in words.

@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches as _, Parser};
 use crate::config::{self, Settings, Surroundings};
 use crate::error::{CommandError, Kind};
 use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{completion, exit_codes, open_files, output};
+use crate::{completion, exit_codes, open_files, output, private_memory, terminal};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -52,6 +52,7 @@ where
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
+    private_memory::keep();
     open_files::allow_many();
     let around = Surroundings::of_this_process();
     let (args, manner) = match parse::<A>(name, std::env::args_os(), &around) {
@@ -225,12 +226,12 @@ fn refusal(error: &clap::Error) -> CommandError {
     CommandError::usage(text.trim_end())
 }
 
-/// Writes `text` on standard output.
+/// Writes `text` on standard output, made fit for a terminal: a part of it may come from another machine.
 pub fn print(text: &str) -> Result<(), CommandError> {
-    print_bytes(text.as_bytes())
+    print_bytes(terminal::plain(text).as_bytes())
 }
 
-/// Writes `bytes` on standard output.
+/// Writes `bytes` on standard output, as they are.
 pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes)
@@ -243,8 +244,13 @@ pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
     print(&format!("{line}\n"))
 }
 
-/// Writes `text` on standard error. There is nobody left to tell when that fails.
+/// Writes `text` on standard error, made fit for a terminal. There is nobody left to tell when that fails.
 pub fn complain(text: &str) {
+    steer(&terminal::plain(text));
+}
+
+/// Writes on standard error what is meant to steer the terminal. Nothing of it may come from elsewhere unchecked.
+pub(crate) fn steer(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }
 

@@ -1,5 +1,7 @@
 //! Texts in quotation marks, exactly as upstream's programs print them, because scripts read `Result: "…"`.
 
+use visible::is_visible;
+
 /// Returns `bytes` between quotation marks, with everything but printable ASCII escaped (`\n`, `\"`, `\226`).
 pub fn quoted(bytes: impl AsRef<[u8]>) -> String {
     let mut text = String::from("\"");
@@ -19,12 +21,12 @@ pub fn quoted(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// Returns `text` without anything that could move a terminal's cursor or change its colours.
+/// Returns `text` with U+FFFD in place of what a reader would not see, or a terminal obey.
 ///
-/// For texts that came from the network and go to a terminal in one line, such as a worker's name.
+/// For texts that came from the network and go into one line, such as a worker's name.
 pub fn printable(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if is_visible(c) { c } else { '\u{fffd}' })
         .collect()
 }
 
@@ -43,6 +45,9 @@ mod tests {
 
     #[test]
     fn a_name_cannot_steer_the_terminal() {
-        assert_eq!(printable("w\u{1b}[2J1\n"), "w\u{fffd}[2J1\u{fffd}");
+        assert_eq!(
+            printable("w\u{1b}[2J1\n\u{202e}"),
+            "w\u{fffd}[2J1\u{fffd}\u{fffd}"
+        );
     }
 }

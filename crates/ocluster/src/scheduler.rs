@@ -13,6 +13,7 @@ use vat::Address;
 
 use crate::error::CommandError;
 use crate::health::HealthArgs;
+use crate::limit_args::LimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::obuilder_args::seconds;
 use crate::program;
@@ -74,6 +75,8 @@ pub struct Args {
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
+    limits: LimitArgs,
+    #[command(flatten)]
     logging: LoggingArgs,
 }
 
@@ -129,6 +132,7 @@ impl TryFrom<Args> for SchedulerConfig {
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
+            limits: args.limits.into(),
         })
     }
 }

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::io::IsTerminal as _;
 
-use crate::program::complain;
+use crate::program::steer;
 use crate::quote::printable;
 
 /// The width assumed of a terminal that does not tell.
@@ -36,7 +36,7 @@ impl StatusLine {
     /// Shows `text` in place of what was shown before.
     pub fn show(&self, text: &str) {
         if self.enabled.get() {
-            complain(&format!("\r\x1b[K{}", fitted(text, terminal_width())));
+            steer(&format!("\r\x1b[K{}", fitted(text, terminal_width())));
             self.shown.set(true);
         }
     }
@@ -44,7 +44,7 @@ impl StatusLine {
     /// Erases the line.
     pub fn clear(&self) {
         if self.shown.replace(false) {
-            complain("\r\x1b[K");
+            steer("\r\x1b[K");
         }
     }
 

@@ -68,7 +68,7 @@ pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
 use ids::Slot;
 pub use ids::{PopId, TicketId, WorkerId};
-pub use names::{CacheHint, ClientId, NameError, WorkerName};
+pub use names::{CacheHint, ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
 pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;

@@ -7,33 +7,94 @@ use alloc::sync::Arc;
 use core::borrow::Borrow;
 use core::fmt;
 
+use visible::{Shown, is_visible};
+
+/// The longest name, in bytes: as long as a machine's may be, and as a file's.
+pub const MAX_NAME_BYTES: usize = 255;
+
 /// Why a name was refused.
 ///
-/// Names are printed in logs, metrics and the operator's view, where a line break could forge a
-/// line of somebody else's.
+/// Names are printed in logs, metrics and the operator's view, where a line break could forge a line of somebody else's, and two
+/// names must not look like one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// The name has no characters.
     Empty,
-    /// The name contains this control character.
-    ControlCharacter(char),
+    /// The name has so many bytes, which is more than [`MAX_NAME_BYTES`].
+    TooLong(usize),
+    /// The name contains this character, which a reader would not see as what it is.
+    Invisible(char),
+    /// The name begins with a dash, and would be an option where it is an argument.
+    Dash,
+    /// The name begins or ends with a space.
+    OuterSpace,
+    /// The name is in parentheses, as are the words that stand in the place of names: `(backlog)`.
+    Parentheses,
+    /// The name reads as a path to somewhere else: it begins or ends with a slash, or a part of it is empty, `.` or `..`.
+    Path,
 }
 
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("name is empty; use at least one character"),
-            Self::ControlCharacter(c) => {
+            Self::TooLong(bytes) => write!(
+                f,
+                "name has {bytes} bytes, and the limit is {MAX_NAME_BYTES}; use a shorter one"
+            ),
+            Self::Invisible(c) if c.is_control() => {
                 write!(
                     f,
                     "name contains the control character {c:?}; use printable characters"
                 )
             }
+            Self::Invisible(c) => {
+                let code = u32::from(*c);
+                write!(
+                    f,
+                    "name contains U+{code:04X}, which cannot be seen; use printable characters"
+                )
+            }
+            Self::Dash => f.write_str("name begins with a dash; put something before it"),
+            Self::OuterSpace => f.write_str("name begins or ends with a space; remove it"),
+            Self::Parentheses => f.write_str("name is in parentheses; remove them"),
+            Self::Path => f.write_str(
+                "name reads as a path; remove slashes at its ends, double ones, and the parts \".\" and \"..\"",
+            ),
         }
     }
 }
 
 impl core::error::Error for NameError {}
+
+/// Checks what may be the name of anything: a worker, a client, a pool.
+///
+/// Letters of all scripts and most signs are welcome, as are spaces and slashes inside: other schedulers allow all
+/// names, and farms have used some of them.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(NameError::TooLong(name.len()));
+    }
+    if let Some(c) = name.chars().find(|&c| !is_visible(c)) {
+        return Err(NameError::Invisible(c));
+    }
+    if name.starts_with('-') {
+        return Err(NameError::Dash);
+    }
+    if name.starts_with(' ') || name.ends_with(' ') {
+        return Err(NameError::OuterSpace);
+    }
+    if name.starts_with('(') && name.ends_with(')') {
+        return Err(NameError::Parentheses);
+    }
+    if name.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(NameError::Path);
+    }
+    Ok(())
+}
 
 macro_rules! shared_str {
     ($(#[$doc:meta])* $name:ident) => {
@@ -63,19 +124,19 @@ macro_rules! shared_str {
 }
 
 shared_str! {
-    /// The name under which a worker registers; never empty, and free of control characters.
+    /// The name under which a worker registers: one that [`check_name`] accepts.
     WorkerName
 }
 
 shared_str! {
-    /// The id of a client; never empty, and free of control characters.
+    /// The id of a client: a name that [`check_name`] accepts.
     ClientId
 }
 
 shared_str! {
     /// An opaque string: jobs with the same hint like the same worker.
     ///
-    /// Comes from clients unchecked, so `Display` escapes control characters and stands
+    /// Comes from clients unchecked, so `Display` escapes what cannot be seen and cuts what is long, and stands
     /// "(no cache hint)" for the empty one.
     CacheHint
 }
@@ -85,13 +146,8 @@ macro_rules! checked_name {
         impl $name {
             /// Returns `name`, or why it can't be one.
             pub fn new(name: &str) -> Result<Self, NameError> {
-                if name.is_empty() {
-                    return Err(NameError::Empty);
-                }
-                match name.chars().find(|c| c.is_control()) {
-                    Some(c) => Err(NameError::ControlCharacter(c)),
-                    None => Ok(Self(name.into())),
-                }
+                check_name(name)?;
+                Ok(Self(name.into()))
             }
         }
 
@@ -123,18 +179,6 @@ impl fmt::Display for CacheHint {
         if self.is_none() {
             return f.write_str("(no cache hint)");
         }
-        write_printable(f, &self.0)
+        Shown(&self.0).fmt(f)
     }
-}
-
-/// Writes `text` with its control characters escaped.
-pub(crate) fn write_printable(f: &mut impl fmt::Write, text: &str) -> fmt::Result {
-    for c in text.chars() {
-        if c.is_control() {
-            write!(f, "{}", c.escape_default())?;
-        } else {
-            f.write_char(c)?;
-        }
-    }
-    Ok(())
 }

@@ -29,6 +29,11 @@ impl Pool {
             .collect()
     }
 
+    /// Returns how many workers are known, connected or not.
+    pub fn count_workers(&self) -> usize {
+        self.workers.count()
+    }
+
     /// Returns what is known about one worker, connected or not.
     pub fn worker(&self, name: &WorkerName) -> Option<WorkerInfo> {
         let slot = self.workers.find(name)?;

@@ -9,7 +9,8 @@ use alloc::format;
 use alloc::string::{String, ToString as _};
 use core::fmt;
 
-use crate::names::write_printable;
+use visible::Shown;
+
 use crate::{Item, Items, MainView, Pool, Snapshot, Time};
 
 /// How wide a line may become by adding an item to it.
@@ -38,7 +39,7 @@ impl Pool {
         let mut separator = "";
         for (hint, workers) in self.cached() {
             text.push_str(separator);
-            write_printable(&mut text, hint.as_str()).expect("writing to a string can't fail");
+            text.push_str(&Shown(hint.as_str()).to_string());
             let names: alloc::vec::Vec<_> = workers.iter().map(|name| name.as_str()).collect();
             text.push_str(&format!(": [{}]", names.join("; ")));
             separator = ", ";

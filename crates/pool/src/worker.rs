@@ -168,6 +168,11 @@ impl Workers {
         })
     }
 
+    /// Returns how many are known.
+    pub(crate) fn count(&self) -> usize {
+        self.by_name.len()
+    }
+
     pub(crate) fn find(&self, name: &WorkerName) -> Option<Slot> {
         self.by_name.get(name).copied()
     }

@@ -13,18 +13,86 @@ use story::{ADMIN, Story, WORKER, client};
 #[test]
 fn refused() {
     assert_eq!(WorkerName::new(""), Err(NameError::Empty));
-    assert_eq!(
-        ClientId::new("a\nb"),
-        Err(NameError::ControlCharacter('\n'))
-    );
+    assert_eq!(ClientId::new("a\nb"), Err(NameError::Invisible('\n')));
     expect![[r#"name contains the control character '\n'; use printable characters"#]]
-        .assert_eq(&format!("{}", NameError::ControlCharacter('\n')));
+        .assert_eq(&format!("{}", NameError::Invisible('\n')));
     for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let error = Rate::new(rate).unwrap_err();
         assert!(error.to_string().contains(&rate.to_string()), "{error}");
     }
     assert_eq!(Capacity::announced(-3), Capacity::new(0));
     assert_eq!(Capacity::announced(3), Capacity::new(3));
+}
+
+/// Names that two readers would read differently are refused; those that real machines and clients have are not.
+#[test]
+fn names() {
+    for name in [
+        "w1",
+        "linux-x86_64",
+        "build.example.org:9000",
+        "me@host",
+        "org/repo",
+        "two words",
+        "ünïcode",
+        "日本",
+        "(a) b",
+        "..a",
+        &"x".repeat(255),
+    ] {
+        assert!(WorkerName::new(name).is_ok(), "{name:?}");
+        assert!(ClientId::new(name).is_ok(), "{name:?}");
+    }
+    let refusals: Vec<String> = [
+        " ",
+        " w",
+        "-w",
+        "w ",
+        "w\u{202e}1",
+        "w\u{200b}",
+        "w\u{2028}",
+        "w\u{a0}",
+        "\u{1b}[2J",
+        "(backlog)",
+        "../../x",
+        "a/../b",
+        "/etc",
+        "a/",
+        "a//b",
+        ".",
+        "..",
+        &"x".repeat(256),
+        &"x".repeat(30 << 20),
+    ]
+    .iter()
+    .map(|name| {
+        let error = WorkerName::new(name).unwrap_err();
+        assert_eq!(ClientId::new(name), Err(error));
+        let name: String = name.chars().take(10).collect();
+        format!("{name:?}: {error}\n")
+    })
+    .collect();
+    expect![[r#"
+        " ": name begins or ends with a space; remove it
+        " w": name begins or ends with a space; remove it
+        "-w": name begins with a dash; put something before it
+        "w ": name begins or ends with a space; remove it
+        "w\u{202e}1": name contains U+202E, which cannot be seen; use printable characters
+        "w\u{200b}": name contains U+200B, which cannot be seen; use printable characters
+        "w\u{2028}": name contains U+2028, which cannot be seen; use printable characters
+        "w\u{a0}": name contains U+00A0, which cannot be seen; use printable characters
+        "\u{1b}[2J": name contains the control character '\u{1b}'; use printable characters
+        "(backlog)": name is in parentheses; remove them
+        "../../x": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "a/../b": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "/etc": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "a/": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "a//b": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        ".": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "..": name reads as a path; remove slashes at its ends, double ones, and the parts "." and ".."
+        "xxxxxxxxxx": name has 256 bytes, and the limit is 255; use a shorter one
+        "xxxxxxxxxx": name has 31457280 bytes, and the limit is 255; use a shorter one
+    "#]].assert_eq(&refusals.concat());
 }
 
 /// The lines that are logged are upstream's.

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    Job, LogChunk, PopError, RpcError, RpcErrorKind, ServeJob, Submission, Ticket, TicketStatus,
+    Job, LogChunk, MAX_METRICS_BYTES, MAX_OUTPUT_BYTES, Metric, MetricsSource, PopError, RpcError,
+    RpcErrorKind, ServeJob, ServeWorker, Submission, Ticket, TicketStatus, Worker,
 };
 
 use crate::support::{
@@ -169,4 +170,67 @@ fn a_broken_handle_says_why() {
 fn no_job_and_a_bad_description_are_told_apart() {
     let lost = RpcError::disconnected("Worker disconnected");
     assert_eq!(PopError::from(lost.clone()), PopError::NoJob(lost));
+}
+
+/// A job and a worker with more to say than anybody has to hear.
+struct Verbose;
+
+impl ServeJob for Verbose {
+    async fn log(self: Rc<Self>, _start: i64) -> Result<LogChunk, RpcError> {
+        Err(RpcError::failed("no log"))
+    }
+
+    async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+        Ok("x".repeat(MAX_OUTPUT_BYTES + 1))
+    }
+
+    async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    fn released(&self) {}
+}
+
+impl ServeWorker for Verbose {
+    async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
+        let (content_type, data) = match source {
+            MetricsSource::Agent => (1, MAX_METRICS_BYTES + 1),
+            MetricsSource::Host => (64 * 1024 + 1, 1),
+        };
+        Ok(Metric {
+            content_type: "t".repeat(content_type),
+            data: "d".repeat(data),
+        })
+    }
+
+    async fn self_update(self: Rc<Self>) -> Result<std::convert::Infallible, RpcError> {
+        Err(RpcError::failed("no update"))
+    }
+
+    async fn additional_metric(self: Rc<Self>, source: String) -> Result<Option<Metric>, RpcError> {
+        assert!(source.is_empty(), "nobody may ask for more than that");
+        Ok(None)
+    }
+}
+
+#[test]
+fn texts_are_refused_that_are_longer_than_they_may_be() {
+    run(async {
+        let refused = |field: &str, bytes: usize, limit: usize| {
+            RpcError::failed(format!(
+                "{field} has {bytes} bytes, and the limit is {limit}"
+            ))
+        };
+        let job = through_connection(Job::serve(Rc::new(Verbose)).into_client());
+        let result = Job::from_client(job).result().await;
+        assert_eq!(result, Err(refused("output", 1_048_577, 1_048_576)));
+        let worker = through_connection(Worker::serve(Rc::new(Verbose)).into_client());
+        let worker = Worker::from_client(worker);
+        let agent = worker.metrics(MetricsSource::Agent).await;
+        assert_eq!(agent, Err(refused("data", 16_777_217, 16_777_216)));
+        let host = worker.metrics(MetricsSource::Host).await;
+        assert_eq!(host, Err(refused("contentType", 65_537, 65_536)));
+        let named = worker.additional_metric(&"s".repeat(65_537)).await;
+        assert_eq!(named, Err(refused("source", 65_537, 65_536)));
+    });
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::OpenError;
 
@@ -59,7 +59,15 @@ const COLUMNS: [(&str, &[&str]); 4] = [
 /// Opens the file, checks it, and creates the tables it lacks.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let sqlite = |source| explain(path, source);
-    let connection = Connection::open(path).map_err(sqlite)?;
+    // The directory may be reached through a symbolic link, but not the file.
+    let whole = path
+        .parent()
+        .and_then(|directory| directory.canonicalize().ok());
+    let whole = whole
+        .zip(path.file_name())
+        .map_or_else(|| path.to_owned(), |(directory, name)| directory.join(name));
+    let flags = OpenFlags::default() | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(whole, flags).map_err(sqlite)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite)?;
     check_version(path, &connection)?;
     let tables = check_tables(path, &connection)?;

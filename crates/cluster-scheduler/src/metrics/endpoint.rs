@@ -1,39 +1,35 @@
 //! What is answered to whom.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cluster_api::{Metric, RpcError, Worker};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use pool::WorkerName;
+use tokio::time::Instant;
 use vat::Counters;
+use visible::Shown;
 
 use super::report::Report;
 use super::route::{Route, Source};
+use super::scrape::Scrapes;
 use super::stalls::Stalls;
 use super::{discovery, page};
 use crate::cluster::Cluster;
 
-/// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
-const WORKER_LIMIT: Duration = Duration::from_secs(5);
+/// How long the scheduler's own page is shown again instead of being made anew. Nobody scrapes ten times a second, and making it
+/// keeps others waiting.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Answers requests, from the state as it is then.
 pub(crate) struct Endpoint {
     cluster: Rc<Cluster>,
     counters: Counters,
     stalls: Stalls,
-}
-
-/// Why a worker's metrics are not to be had.
-#[derive(Debug, thiserror::Error)]
-enum ScrapeError {
-    #[error(transparent)]
-    Worker(#[from] RpcError),
-    #[error("Timeout: no answer within {} s", WORKER_LIMIT.as_secs())]
-    Silent,
-    #[error("Failed: {0:?} is not a content type")]
-    ContentType(String),
+    scrapes: Scrapes,
+    /// The last page, and when it was made.
+    last: RefCell<Option<(Instant, String)>>,
 }
 
 impl Endpoint {
@@ -42,6 +38,8 @@ impl Endpoint {
             cluster,
             counters,
             stalls: Stalls::new(),
+            scrapes: Scrapes::default(),
+            last: RefCell::default(),
         })
     }
 
@@ -55,7 +53,7 @@ impl Endpoint {
         let route = Route::of(path).filter(|_| *method == Method::GET);
         match route {
             Some(Route::Scheduler) => {
-                let text = Report::take(&self.cluster, &self.counters, &self.stalls).text();
+                let text = self.own_page();
                 found(HeaderValue::from_static(page::CONTENT_TYPE), text)
             }
             Some(Route::Worker {
@@ -71,6 +69,18 @@ impl Endpoint {
             Some(Route::Ready) => self.readiness(),
             None => plain(StatusCode::BAD_REQUEST, "Error: Bad request"),
         }
+    }
+
+    fn own_page(&self) -> String {
+        let now = Instant::now();
+        if let Some((made, text)) = &*self.last.borrow()
+            && now < *made + FRESH
+        {
+            return text.clone();
+        }
+        let text = Report::take(&self.cluster, &self.counters, &self.stalls).text();
+        self.last.replace(Some((now, text.clone())));
+        text
     }
 
     fn readiness(&self) -> Response<String> {
@@ -92,41 +102,30 @@ impl Endpoint {
         let connected = WorkerName::new(name)
             .ok()
             .and_then(|name| reactor.connected(&name));
-        let Some((_, worker)) = connected else {
+        let Some((id, worker)) = connected else {
             return plain(StatusCode::BAD_REQUEST, "Error: Worker not connected");
         };
-        match scrape(&worker, source).await {
-            Ok(Some((content_type, text))) => found(content_type, text),
+        let limit = self.cluster.limits().metrics_bytes;
+        let key = (pool.to_owned(), id);
+        match self
+            .scrapes
+            .scrape(key.clone(), &worker, source, limit)
+            .await
+        {
+            Ok(Some(page)) => found(page.content_type.clone(), page.text.clone()),
             Ok(None) => plain(StatusCode::NOT_FOUND, "Not found"),
             Err(error) => {
-                tracing::warn!(target: "scheduler", "Error getting metrics for {pool:?}/{name:?}: {error}");
+                if self.scrapes.is_news(key) {
+                    let error = error.to_string();
+                    let error = Shown(&error);
+                    tracing::warn!(target: "scheduler", "Error getting metrics for {pool:?}/{name:?}: {error}");
+                }
                 plain(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "Error: Worker metrics collection failed",
                 )
             }
         }
-    }
-}
-
-/// Asks a worker, over the connection that it has made. `None` if it has nothing of that name.
-async fn scrape(
-    worker: &Worker,
-    source: &Source,
-) -> Result<Option<(HeaderValue, String)>, ScrapeError> {
-    let answer = async {
-        match source {
-            Source::Standard(source) => worker.metrics(*source).await.map(Some),
-            Source::Additional(name) => worker.additional_metric(name).await,
-        }
-    };
-    let answer = tokio::time::timeout(WORKER_LIMIT, answer).await;
-    let Some(Metric { content_type, data }) = answer.map_err(|_| ScrapeError::Silent)?? else {
-        return Ok(None);
-    };
-    match HeaderValue::from_str(&content_type) {
-        Ok(content_type) => Ok(Some((content_type, data))),
-        Err(_) => Err(ScrapeError::ContentType(content_type)),
     }
 }
 

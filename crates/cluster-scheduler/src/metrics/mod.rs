@@ -4,6 +4,7 @@
 //! keep is counted where it happens: a pool's [`History`] in its reactor, [`crate::db::WriterStats`] in the database's
 //! writer.
 
+mod content_type;
 mod discovery;
 mod endpoint;
 mod example;
@@ -12,6 +13,7 @@ mod http;
 mod page;
 mod report;
 mod route;
+mod scrape;
 mod stalls;
 
 pub(crate) use self::endpoint::Endpoint;

@@ -23,7 +23,7 @@ pub(crate) enum Route {
 }
 
 /// Which of a worker's numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
     Standard(MetricsSource),
     /// One that the worker was told of when it was started.

@@ -7,17 +7,44 @@ use pool::{Capacity, WorkerName};
 use vat::Peer;
 
 use super::queue::QueueService;
+use crate::cluster::Cluster;
 use crate::reactor::Reactor;
 
 pub(crate) struct RegistrationService {
+    cluster: Rc<Cluster>,
     reactor: Rc<Reactor>,
     /// Whoever has been given this registration.
     peer: Peer,
 }
 
 impl RegistrationService {
-    pub(crate) fn serve(reactor: Rc<Reactor>, peer: Peer) -> Registration {
-        Registration::serve(Rc::new(Self { reactor, peer }))
+    pub(crate) fn serve(cluster: Rc<Cluster>, reactor: Rc<Reactor>, peer: Peer) -> Registration {
+        Registration::serve(Rc::new(Self {
+            cluster,
+            reactor,
+            peer,
+        }))
+    }
+}
+
+impl RegistrationService {
+    /// Fails if there would be too many workers with this one.
+    fn check_room(&self, name: &WorkerName) -> Result<(), RpcError> {
+        let limit = self.cluster.limits().connection_workers;
+        if self.reactor.count_registrations(&self.peer) >= limit {
+            return Err(RpcError::failed(format!(
+                "cannot register worker \"{name}\": {limit} are registered through this connection, and the limit is {limit} \
+                 (--max-connection-workers); use another connection"
+            )));
+        }
+        let limit = self.cluster.limits().pool_workers;
+        if !self.reactor.has_room_for(name, limit) {
+            return Err(RpcError::failed(format!(
+                "cannot register worker \"{name}\": the pool knows {limit} workers, and the limit is {limit} (--max-pool-workers); \
+                 forget some with \"ocluster-admin forget\""
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -31,6 +58,7 @@ impl ServeRegistration for RegistrationService {
         let worker_name = WorkerName::new(&name)
             .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
         self.reactor.vacate(&worker_name, &self.peer).await;
+        self.check_room(&worker_name)?;
         let capacity = Capacity::announced(capacity);
         let registered = self
             .reactor

@@ -56,7 +56,8 @@ impl Services {
             return Ok(match derived {
                 Derived::Admin => AdminService::serve(cluster()).into_client(),
                 Derived::Registration(reactor) => {
-                    RegistrationService::serve(Rc::clone(reactor), peer.clone()).into_client()
+                    RegistrationService::serve(cluster(), Rc::clone(reactor), peer.clone())
+                        .into_client()
                 }
                 Derived::SharedSubmission(client) => {
                     SubmissionService::shared(cluster(), client.clone(), id.clone()).into_client()

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use cluster_api::{EncodedDescription, Job, RpcError, ServeSubmission, Submission, Ticket};
 use pool::ClientId;
 use vat::ServiceId;
+use visible::Shown;
 
 use super::ticket::TicketService;
 use crate::cluster::Cluster;
@@ -77,14 +78,29 @@ impl ServeSubmission for SubmissionService {
                 .keys()
                 .map(|name| name.as_str())
                 .collect();
-            let reason = format!("Pool ID {pool:?} not one of {{{}}}", names.join(", "));
+            let pool = Shown(&pool);
+            let reason = format!("Pool ID \"{pool}\" not one of {{{}}}", names.join(", "));
             return Ok(Ticket::broken(RpcError::failed(reason)));
+        };
+        let (length, size) = (description.length(), description.size());
+        let place = match self.cluster.quota().take(&self.client, length, size) {
+            Ok(place) => place,
+            Err(error) => {
+                let reason = error.to_string();
+                let refusal = if error.is_temporary() {
+                    RpcError::overloaded(reason)
+                } else {
+                    RpcError::failed(reason)
+                };
+                return Ok(Ticket::broken(refusal));
+            }
         };
         let (resolver, job) = Job::promise();
         let request = Request {
             client: self.client.clone(),
             description,
             job: resolver,
+            _place: place,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))

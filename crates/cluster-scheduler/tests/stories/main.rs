@@ -3,6 +3,7 @@
 mod harness;
 
 mod details;
+mod limits;
 mod metrics;
 mod operators;
 mod scheduling;

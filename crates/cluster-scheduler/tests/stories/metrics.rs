@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use cluster_api::{Metric, RpcError};
+use cluster_api::{MAX_METRICS_BYTES, Metric, RpcError};
 use cluster_scheduler::{Scheduler, StartError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::harness::{MockBuilder, MockWorker, Outcome, Site, config_in, docker, story, until};
 
@@ -157,11 +157,11 @@ fn workers_are_asked_over_their_own_connection() {
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "ein Wörker", 1, &builder).await;
         worker.on_metrics(Some(Ok(Metric {
-            content_type: "text/plain; of=worker".to_owned(),
+            content_type: "text/plain; version=0.0.4; of=worker".to_owned(),
             data: "up 1\n".to_owned(),
         })));
         let base = "/pool/pool/worker/ein%20W%C3%B6rker";
-        let of_worker = Some("text/plain; of=worker");
+        let of_worker = Some("text/plain; version=0.0.4");
         assert_eq!(
             get(address, &format!("{base}/metrics")).await,
             answer(200, of_worker, "up 1\n# Agent\n")
@@ -172,7 +172,7 @@ fn workers_are_asked_over_their_own_connection() {
         );
         assert_eq!(
             get(address, &format!("{base}/raid")).await,
-            answer(200, Some("text/raid"), "raid 1\n")
+            answer(200, of_worker, "raid 1\n")
         );
         assert_eq!(
             get(address, &format!("{base}/other")).await,
@@ -187,11 +187,20 @@ fn workers_are_asked_over_their_own_connection() {
             r#"Error getting metrics for "pool"/"ein Wörker": Failed: no exporter"#,
         );
         worker.on_metrics(Some(Ok(Metric {
-            content_type: "text/plain\r\nSet-Cookie: a".to_owned(),
-            data: String::new(),
+            content_type: "text/html\r\nSet-Cookie: a".to_owned(),
+            data: "<script>alert(1)</script>".to_owned(),
         })));
-        assert_eq!(get(address, &format!("{base}/metrics")).await, failed);
-        site.expect_warning("is not a content type");
+        let request = format!("GET {base}/metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+        let harmless = send(address, &request).await;
+        assert!(
+            harmless.contains("content-type: text/plain; version=0.0.4\r\n"),
+            "{harmless}"
+        );
+        assert!(
+            harmless.contains("x-content-type-options: nosniff\r\n"),
+            "{harmless}"
+        );
+        assert!(!harmless.contains("Cookie"), "{harmless}");
         drop(worker);
         site.finish().await;
     });
@@ -327,11 +336,17 @@ fn nobody_can_shut_out_others() {
 #[test]
 fn who_does_not_read_is_closed() {
     story(async {
-        let (site, address) = start().await;
+        let any_port = "127.0.0.1:0".parse().unwrap();
+        let site = Site::start_with(|config| {
+            config.metrics = Some(any_port);
+            config.limits.metrics_bytes = MAX_METRICS_BYTES;
+        })
+        .await;
+        let address = site.scheduler().metrics_address().unwrap();
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
         // More than fits between the two ends of a connection.
-        let size = 32 << 20;
+        let size = 15 << 20;
         worker.on_metrics(Some(Ok(Metric {
             content_type: "text/plain".to_owned(),
             data: "#".repeat(size),
@@ -350,6 +365,91 @@ fn who_does_not_read_is_closed() {
         stream.read_to_end(&mut rest).await.ok();
         assert!(rest.starts_with(b"HTTP/1.1 200 OK"));
         assert!(rest.len() < size, "all {} bytes came", rest.len());
+        drop(worker);
+        site.finish().await;
+    });
+}
+
+#[test]
+fn slow_readers_keep_nobody_from_being_answered() {
+    story(async {
+        let (site, address) = start().await;
+        let builder = MockBuilder::new();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        worker.on_metrics(Some(Ok(Metric {
+            content_type: "text/plain".to_owned(),
+            data: "#".repeat(3 << 20),
+        })));
+        let mut readers = Vec::new();
+        for _ in 0..400 {
+            let socket = TcpSocket::new_v4().unwrap();
+            // So little that the page stays with the scheduler.
+            socket.set_recv_buffer_size(4096).unwrap();
+            let mut stream = socket.connect(address).await.unwrap();
+            let request = b"GET /pool/pool/worker/w1/metrics HTTP/1.1\r\nHost: h\r\n\r\n";
+            stream.write_all(request).await.unwrap();
+            readers.push(stream);
+            if readers.len().is_multiple_of(50) {
+                let started = std::time::Instant::now();
+                assert_eq!(get(address, "/healthz").await.0, 200);
+                assert_eq!(get(address, "/readyz").await.0, 200);
+                let took = started.elapsed();
+                assert!(took < Duration::from_secs(2), "health checks took {took:?}");
+            }
+        }
+        // Who comes last and reads gets all of it.
+        let Answer(status, _, page) = get(address, "/pool/pool/worker/w1/metrics").await;
+        assert_eq!((status, page.len()), (200, (3 << 20) + "# Agent\n".len()));
+        drop((readers, worker));
+        site.finish().await;
+    });
+}
+
+#[test]
+fn a_worker_that_has_too_much_to_say_is_cut_short() {
+    story(async {
+        let (site, address) = start().await;
+        let builder = MockBuilder::new();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let failed = answer(500, None, "Error: Worker metrics collection failed");
+        let before = site.logs.text().len();
+        worker.on_metrics(Some(Err(RpcError::failed("\n".repeat(1 << 20)))));
+        for _ in 0..20 {
+            assert_eq!(get(address, "/pool/pool/worker/w1/metrics").await, failed);
+        }
+        site.expect_warning("Error getting metrics for \"pool\"/\"w1\": Failed: \\n");
+        worker.on_metrics(Some(Ok(Metric {
+            content_type: "text/plain".to_owned(),
+            data: "#".repeat(5 << 20),
+        })));
+        assert_eq!(get(address, "/pool/pool/worker/w1/metrics").await, failed);
+        let logged = site.logs.text().len() - before;
+        assert!(logged < 2_000, "{logged} bytes of log");
+        drop(worker);
+        site.finish().await;
+    });
+}
+
+#[test]
+fn however_many_ask_a_worker_is_asked_once() {
+    story(async {
+        let (site, address) = start().await;
+        let builder = MockBuilder::new();
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        worker.on_metrics(None);
+        let path = "/pool/pool/worker/w1/metrics";
+        let asking: Vec<_> = (0..20)
+            .map(|_| tokio::task::spawn_local(async move { get(address, path).await }))
+            .collect();
+        for asked in asking {
+            assert_eq!(asked.await.unwrap().0, 500);
+        }
+        assert_eq!(worker.count_scrapes(), 1);
+        site.expect_warning("Timeout: no answer within 5 s");
+        // Whoever comes later has it asked again.
+        worker.on_metrics(Some(Err(RpcError::failed("no exporter"))));
+        assert_eq!(get(address, path).await.0, 500);
+        assert_eq!(worker.count_scrapes(), 2);
         drop(worker);
         site.finish().await;
     });

@@ -9,6 +9,7 @@ use crate::error::CommandError;
 use crate::json::admin::{Executed, Run};
 use crate::output::Format;
 use crate::program::complain;
+use crate::quote::printable;
 
 /// Run a local command for every known worker of a pool in parallel
 ///
@@ -58,7 +59,10 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let message = describe(first.status);
     match common.format() {
         Format::Text => {
-            let names: Vec<&str> = failed.iter().map(|ended| ended.worker.as_str()).collect();
+            let names: Vec<String> = failed
+                .iter()
+                .map(|ended| printable(&ended.worker))
+                .collect();
             let hint = format!("it failed for {}", names.join(", "));
             Err(CommandError::failed(message).hint(hint))
         }

@@ -65,7 +65,7 @@ async fn names(service: &Service, pool: &str) -> Result<(), CommandError> {
 }
 
 fn lines(names: &[String]) -> String {
-    names.iter().map(|name| format!("{name}\n")).collect()
+    names.iter().map(|name| printable(name) + "\n").collect()
 }
 
 async fn whole_pool(service: &Service, name: String, format: Format) -> Result<(), CommandError> {

@@ -12,7 +12,7 @@ use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
 use crate::output::Format;
 use crate::program::complain;
-use crate::quote::quoted;
+use crate::quote::{printable, quoted};
 use crate::signals::Interrupt;
 
 /// Restart workers with their newest version, after the jobs they run have finished
@@ -112,7 +112,8 @@ impl Update<'_> {
                 .say("WARNING: disconnected workers not updated:")?;
         }
         for worker in &disconnected {
-            self.watch.say(format_args!("  {}", worker.name))?;
+            self.watch
+                .say(format_args!("  {}", printable(&worker.name)))?;
             self.watch.skipped(&worker.name)?;
         }
         Ok(())

@@ -8,6 +8,7 @@ use super::Common;
 use super::service::{Service, failed};
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
+use crate::quote::printable;
 
 /// A pool, and perhaps one of its workers, as the operator named them.
 pub(super) struct Target {
@@ -91,7 +92,7 @@ pub(super) fn choose(workers: &[WorkerInfo], all: bool) -> CommandError {
     let or_all = if all { " (or use --all)" } else { "" };
     let names: String = workers
         .iter()
-        .map(|worker| format!("\n{}", candidate(worker)))
+        .map(|worker| format!("\n{}", printable(&candidate(worker))))
         .collect();
     CommandError::failed(format_args!(
         "Specify which worker you want to affect{or_all}.\nCandidates are:{names}"
@@ -107,6 +108,7 @@ pub(super) fn filled(prefix: &str, separator: &str, words: &[String]) -> String 
     let mut text = prefix.to_owned();
     let mut column = indent;
     for (i, word) in words.iter().enumerate() {
+        let word = printable(word);
         let width = word.chars().count();
         if i > 0 {
             text.push_str(separator);
@@ -119,7 +121,7 @@ pub(super) fn filled(prefix: &str, separator: &str, words: &[String]) -> String 
                 text.push(' ');
             }
         }
-        text.push_str(word);
+        text.push_str(&word);
         column += width;
     }
     text

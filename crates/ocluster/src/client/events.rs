@@ -8,9 +8,10 @@ use cluster_api::{Job, Ticket, TicketStatus};
 use cluster_client::LogReader;
 use tokio::io::AsyncWriteExt as _;
 
-use super::submit::ShowError;
+use super::submit::{JobResult, ShowError, next_piece};
 use crate::error::CommandError;
 use crate::json::client::JobEvent;
+use crate::terminal;
 
 /// How often the scheduler is asked while a job waits.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -24,11 +25,16 @@ pub(super) struct Events {
 
 impl Events {
     /// Prints the job's log to its end.
-    pub(super) async fn log(&self, job: &Job, ticket: &Ticket) -> Result<(), ShowError> {
+    pub(super) async fn log(
+        &self,
+        job: &Job,
+        ticket: &Ticket,
+        result: &JobResult,
+    ) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
         let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
         let mut asked = false;
-        while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
+        while let Some(bytes) = next_piece(&mut log, result).await.map_err(ShowError::Log)? {
             // A job with a log is running, or was.
             if !std::mem::replace(&mut asked, true) {
                 let running = match ticket.status().await {
@@ -92,11 +98,11 @@ fn progress(status: TicketStatus) -> Option<JobEvent> {
 
 /// Prints an event, without keeping the thread from anything else while nobody reads it.
 pub(super) async fn print(event: &JobEvent) -> Result<(), CommandError> {
-    let mut line = serde_json::to_vec(event).map_err(CommandError::internal)?;
-    line.push(b'\n');
+    let json = serde_json::to_string(event).map_err(CommandError::internal)?;
+    let line = terminal::plain_json(&json).into_owned() + "\n";
     let mut stdout = tokio::io::stdout();
     let written = async {
-        stdout.write_all(&line).await?;
+        stdout.write_all(line.as_bytes()).await?;
         stdout.flush().await
     };
     written

@@ -1,11 +1,16 @@
 //! One job, from submission to exit code.
 
+use std::cell::RefCell;
+use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
-use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
+use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket, TicketStatus};
 use cluster_client::LogReader;
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, Shared};
 use tokio::io::AsyncWriteExt as _;
 use vat::Session;
+use visible::OneLine;
 
 use super::description::Request;
 use super::events::{self, Events};
@@ -15,12 +20,16 @@ use crate::error::{CommandError, Kind};
 use crate::json::client::JobEvent;
 use crate::output::Format;
 use crate::program::{complain, print_line};
-use crate::quote::quoted;
+use crate::quote::{printable, quoted};
 use crate::signals::Interrupts;
 use crate::status_line::StatusLine;
+use crate::terminal::LogFilter;
 
 /// How long a cancelled job has to end before we leave anyway. Leaving cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the scheduler may take to say who has the job, which is of little weight.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
@@ -34,11 +43,16 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
     };
     let submission = Submission::from_client(session.bootstrap());
     let ticket = submission.submit(&request.pool, &request.description, request.urgent);
+    let job = ticket.job();
     let watched = Watched {
-        job: ticket.job(),
+        // Asked for at once, so that it is here when the log ends.
+        result: job.result().boxed_local().shared(),
+        job,
         ticket,
         session,
         format,
+        pool: request.pool,
+        worker: RefCell::default(),
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
@@ -59,20 +73,30 @@ struct Watched {
     ticket: Pipelined<Ticket>,
     session: Session,
     format: Format,
+    result: JobResult,
+    pool: String,
+    /// The worker that has the job, once the scheduler has told. Its name may be anything.
+    worker: RefCell<Option<String>>,
 }
+
+/// How the job ends, for whoever waits for it.
+pub(super) type JobResult = Shared<LocalBoxFuture<'static, Result<String, RpcError>>>;
 
 impl Watched {
     /// Shows the log to its end, and then says how the job ended.
     async fn until_end(&self) -> Result<(), CommandError> {
-        // Asked for at once, so that it is here when the log ends.
-        let result = self.job.result();
         if self.format == Format::Text {
             print_line("Tailing log:")?;
         }
         self.show_log().await?;
-        let result = result.await;
+        let result = self.result.clone().await;
         match self.format {
-            Format::Text => say(&result)?,
+            Format::Text => {
+                say(&result)?;
+                if is_for_a_person() {
+                    complain(&format!("ocluster-client: {}\n", self.verdict(&result)));
+                }
+            }
             Format::Json => events::print(&event(&result)).await?,
         }
         match result {
@@ -87,11 +111,11 @@ impl Watched {
         let (line, events) = (StatusLine::on_terminal(), Events::default());
         let copied = match self.format {
             Format::Text => tokio::select! {
-                copied = copy_to_stdout(&self.job, &line) => copied,
+                copied = self.copy_to_stdout(&line) => copied,
                 never = waiting::show(&self.ticket, &line) => match never {},
             },
             Format::Json => tokio::select! {
-                copied = events.log(&self.job, &self.ticket) => copied,
+                copied = events.log(&self.job, &self.ticket, &self.result) => copied,
                 never = events.follow(&self.ticket) => match never {},
             },
         };
@@ -99,9 +123,70 @@ impl Watched {
             Ok(()) => Ok(()),
             Err(ShowError::Output(error)) => Err(error),
             Err(ShowError::Log(error)) => {
+                // What the log did to us does not change what became of the job.
+                if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
+                    say(&Ok(output.clone()))?;
+                }
                 let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
             }
+        }
+    }
+
+    /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
+    async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), ShowError> {
+        let mut stdout = tokio::io::stdout();
+        let mut filter = io::stdout().is_terminal().then(LogFilter::default);
+        let mut log = LogReader::new(Job::clone(&self.job), LogReader::WINDOW);
+        let unwritten = |error: io::Error| ShowError::Output(CommandError::from_output(&error));
+        let copied = loop {
+            let bytes = match next_piece(&mut log, &self.result).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(ShowError::Log(error)),
+            };
+            if line.is_enabled() {
+                line.retire();
+                self.learn_worker().await;
+            }
+            let shown = filter.as_mut().map(|filter| filter.push(&bytes));
+            let shown = shown
+                .as_ref()
+                .map_or(bytes.as_slice(), |text| text.as_bytes());
+            stdout.write_all(shown).await.map_err(unwritten)?;
+            stdout.flush().await.map_err(unwritten)?;
+        };
+        // What follows is ours, and on a line of its own.
+        if let Some(filter) = &mut filter {
+            let end = filter.finish();
+            stdout.write_all(end.as_bytes()).await.map_err(unwritten)?;
+            stdout.flush().await.map_err(unwritten)?;
+        }
+        copied
+    }
+
+    /// Asks who has the job, while somebody does.
+    async fn learn_worker(&self) {
+        let status = tokio::time::timeout(STATUS_TIMEOUT, self.ticket.status()).await;
+        if let Ok(Ok(TicketStatus::Running { worker })) = status {
+            self.worker.replace(Some(worker));
+        }
+    }
+
+    /// Says in a line how the job ended. A build can print anything, this line too, but not after it.
+    fn verdict(&self, result: &Result<String, RpcError>) -> String {
+        let ended = match result {
+            Ok(_) => "succeeded".to_owned(),
+            Err(error) if error.reason == Job::CANCELLED => "was cancelled".to_owned(),
+            Err(error) => format!("failed: {}", OneLine(&error.reason)),
+        };
+        let pool = printable(&self.pool);
+        match &*self.worker.borrow() {
+            Some(worker) => format!(
+                "the job in pool {pool} on worker {} {ended}",
+                printable(worker)
+            ),
+            None => format!("the job in pool {pool} {ended}"),
         }
     }
 
@@ -187,15 +272,22 @@ pub(super) enum ShowError {
     Output(CommandError),
 }
 
-/// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
-async fn copy_to_stdout(job: &Job, line: &StatusLine) -> Result<(), ShowError> {
-    let mut stdout = tokio::io::stdout();
-    let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
-    let unwritten = |error: std::io::Error| ShowError::Output(CommandError::from_output(&error));
-    while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
-        line.retire();
-        stdout.write_all(&bytes).await.map_err(unwritten)?;
-        stdout.flush().await.map_err(unwritten)?;
+/// Returns the next piece of a log, which must end soon after its job has.
+pub(super) async fn next_piece(
+    log: &mut LogReader,
+    result: &JobResult,
+) -> Result<Option<Vec<u8>>, RpcError> {
+    if result.peek().is_none() {
+        tokio::select! {
+            piece = log.next() => return piece,
+            _ = result.clone() => {}
+        }
     }
-    Ok(())
+    log.job_ended();
+    log.next().await
+}
+
+/// Tells whether a person sees both the log and what we say about it.
+fn is_for_a_person() -> bool {
+    io::stdout().is_terminal() && io::stderr().is_terminal()
 }

@@ -2,6 +2,7 @@
 
 pub(super) use crate::json::doctor::{Check, Outcome, Report};
 use crate::quote::printable;
+use crate::terminal;
 
 impl Outcome {
     fn word(self) -> &'static str {
@@ -85,8 +86,10 @@ pub(super) fn text(checks: &[Check], use_colour: bool) -> String {
         // What was found may come from another program, or another machine.
         let found: Vec<String> = found.lines().map(printable).collect();
         let found = found.join(&format!("\n{:width$}", "", width = width + 11));
+        let name = printable(name);
         text.push_str(&format!("{word}  {name:<width$}  {found}\n"));
         if let Some(advice) = advice {
+            let advice = terminal::plain(advice);
             text.push_str(&format!("{:>9}-> {advice}\n", ""));
         }
     }

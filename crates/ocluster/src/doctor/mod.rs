@@ -24,7 +24,8 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use self::check::Check;
 use crate::error::CommandError;
 use crate::logging::{Colour, LoggingArgs};
-use crate::output::OutputArgs;
+use crate::output::{Format, OutputArgs};
+use crate::program::print_bytes;
 
 /// Check a machine or a running cluster, and say what to do
 ///
@@ -58,8 +59,13 @@ pub(crate) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), Command
         None => of_this_machine(&args).await,
     };
     let report = check::report(checks);
-    let text = || check::text(&report.checks, use_colour(logging));
-    args.output.output.print(text, || &report)?;
+    match args.output.output {
+        // It has colours, and no text of others that was not made fit.
+        Format::Text => {
+            print_bytes(check::text(&report.checks, use_colour(logging)).as_bytes())?;
+        }
+        Format::Json => Format::Json.print(String::new, || &report)?,
+    }
     if report.fit {
         Ok(())
     } else {

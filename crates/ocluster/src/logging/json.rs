@@ -18,7 +18,9 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::bounded::{Bounded, FIELD_BYTES, MESSAGE_BYTES};
 use super::source;
+use crate::terminal::plain_json;
 
 /// Writes one event as one object.
 pub(super) struct JsonFormat {
@@ -55,9 +57,11 @@ where
             Value::from((self.clock)()),
             Value::from(level_name(*metadata.level())),
             Value::from(source(metadata.target())),
-            Value::from(message.trim_end()),
+            plain_json(&Value::from(message.trim_end()).to_string()),
         )?;
         for (name, value) in &fields.0 {
+            let value = value.to_string();
+            let value = plain_json(&value);
             write!(writer, ",{}:{value}", Value::from(name.as_str()))?;
         }
         for span in context
@@ -95,7 +99,8 @@ impl<'writer> FormatFields<'writer> for JsonFields {
     ) -> fmt::Result {
         let mut recorded = Fields::default();
         fields.record(&mut recorded);
-        write!(writer, "{}", Value::Object(recorded.0))
+        let object = Value::Object(recorded.0).to_string();
+        writer.write_str(&plain_json(&object))
     }
 
     /// Adds fields that became known later.
@@ -108,7 +113,8 @@ impl<'writer> FormatFields<'writer> for JsonFields {
         let mut all = Fields(known.unwrap_or_default());
         fields.record(&mut all);
         current.fields.clear();
-        write!(current.fields, "{}", Value::Object(all.0))
+        let object = Value::Object(all.0).to_string();
+        current.fields.write_str(&plain_json(&object))
     }
 }
 
@@ -122,9 +128,17 @@ impl Fields {
     }
 }
 
+/// Returns how many bytes a field may take.
+fn limit(field: &Field) -> usize {
+    match field.name() {
+        "message" => MESSAGE_BYTES,
+        _ => FIELD_BYTES,
+    }
+}
+
 impl Visit for Fields {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        self.put(field, Bounded::of(value, limit(field)));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -144,6 +158,6 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}"));
+        self.put(field, Bounded::of(format_args!("{value:?}"), limit(field)));
     }
 }

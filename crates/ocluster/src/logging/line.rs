@@ -4,11 +4,15 @@ use std::cell::RefCell;
 use std::fmt;
 
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
+use visible::is_visible;
 
+use super::bounded::{Bounded, FIELD_BYTES, LINE_BYTES, MARK, MESSAGE_BYTES};
 use super::{APPLICATION, source};
 
 /// The column at which a message's text begins, and at which its further lines do.
@@ -89,26 +93,36 @@ fn level_name(level: Level) -> (&'static str, &'static str) {
     }
 }
 
+/// The most lines that one message takes; further ends of lines are escaped. Each takes as much as a line of text.
+const LINES: usize = 40;
+
 /// Returns `text` with its further lines indented, and with nothing in it that could steer a terminal: names and
 /// hints come from the network.
 fn indented(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.trim_end().chars() {
+    let text = text.trim_end();
+    let mut out = String::with_capacity(text.len().min(LINE_BYTES) + MARK.len());
+    let mut lines = 1;
+    for c in text.chars() {
+        if out.len() >= LINE_BYTES {
+            out.push_str(MARK);
+            break;
+        }
         match c {
-            '\n' => {
+            '\n' if lines < LINES => {
+                lines += 1;
                 out.push('\n');
                 out.extend(std::iter::repeat_n(' ', TEXT_COLUMN));
             }
             '\t' => out.push(c),
             '\r' => {}
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
+            c if is_visible(c) => out.push(c),
+            c => out.extend(c.escape_default()),
         }
     }
     out
 }
 
-/// An event's message, and its other fields as ` name=value`.
+/// An event's message, and its other fields as ` name=value`, each cut if it is long.
 #[derive(Default)]
 struct Message {
     text: String,
@@ -118,15 +132,51 @@ struct Message {
 impl Visit for Message {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
-            "message" => self.text.push_str(value),
-            name => self.fields.push_str(&format!(" {name}={value:?}")),
+            "message" => self.text.push_str(&Bounded::of(value, MESSAGE_BYTES)),
+            _ => self.record_debug(field, &value),
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let value = format_args!("{value:?}");
         match field.name() {
-            "message" => self.text.push_str(&format!("{value:?}")),
-            name => self.fields.push_str(&format!(" {name}={value:?}")),
+            "message" => self.text.push_str(&Bounded::of(value, MESSAGE_BYTES)),
+            name => {
+                let value = Bounded::of(value, FIELD_BYTES);
+                self.fields.push_str(&format!(" {name}={value}"));
+            }
         }
+    }
+}
+
+/// Writes the fields of a span as ` name=value`, each cut if it is long: a job's may have what its client wrote.
+pub(super) struct LineFields;
+
+impl<'writer> FormatFields<'writer> for LineFields {
+    fn format_fields<R: RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut recorded = Message::default();
+        fields.record(&mut recorded);
+        writer.write_str(recorded.fields.trim_start())
+    }
+
+    /// Adds fields that became known later.
+    fn add_fields(
+        &self,
+        current: &'writer mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        let mut recorded = Message::default();
+        fields.record(&mut recorded);
+        let added = if current.fields.is_empty() {
+            recorded.fields.trim_start()
+        } else {
+            &recorded.fields
+        };
+        current.fields.push_str(added);
+        Ok(())
     }
 }

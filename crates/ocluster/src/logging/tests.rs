@@ -158,6 +158,57 @@ fn an_object_has_a_lines_fields_and_those_of_its_job() {
 }
 
 #[test]
+fn a_line_is_bounded_and_steers_nothing() {
+    let long = "x".repeat(16 << 20);
+    let attack = |text: &str| {
+        let job = tracing::info_span!(target: "cluster_worker", "job", hint = text, other = %text);
+        job.in_scope(|| tracing::warn!(target: "cluster_worker", field = text, other = ?text, "Ended: {text}"));
+    };
+    for text in [
+        &long,
+        &"\n".repeat(1 << 20),
+        &"\u{1}\u{1b}".repeat(1 << 20),
+        &"\u{202e}".repeat(1 << 20),
+    ] {
+        let started = std::time::Instant::now();
+        for line in [
+            logged(Verbosity::Info, false, || attack(text)),
+            logged_as_json(|| attack(text)),
+        ] {
+            let first: String = line.chars().take(200).collect();
+            assert!(line.len() < 16 << 10, "{} bytes: {first}", line.len());
+            assert!(
+                line.contains("… (cut)"),
+                "nothing shows that it was cut: {first}"
+            );
+            assert!(
+                line.lines().count() <= 40,
+                "{} lines: {first}",
+                line.lines().count()
+            );
+            let strange = |c: &char| !matches!(c, '\n') && !visible::is_visible(*c);
+            assert_eq!(line.chars().find(strange), None, "{first}");
+        }
+        let took = started.elapsed();
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[test]
+fn fields_that_become_known_later_are_added() {
+    let text = logged(Verbosity::Info, false, || {
+        let late = tracing::field::Empty;
+        let job = tracing::info_span!(target: "cluster_worker", "job", hint = "a", late);
+        job.record("late", 1.5);
+        job.in_scope(|| tracing::info!(target: "cluster_worker::job", "Job succeeded"));
+    });
+    assert!(
+        text.ends_with("Job succeeded [job hint=\"a\" late=1.5]\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_time_is_as_rfc_3339_has_it() {
     let time = json::universal_time();
     let parsed: jiff::Timestamp = time.parse().unwrap();

@@ -17,6 +17,7 @@ use crate::error::CommandError;
 use crate::logging::{Colour, LoggingArgs};
 use crate::signals::{Interrupt, Interrupts};
 use crate::status_line::StatusLine;
+use crate::terminal::{self, LogFilter};
 
 const BRIGHT_BLUE: &str = "94";
 const YELLOW: &str = "33";
@@ -31,6 +32,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// taken so far.
 pub(super) struct Console {
     colour: bool,
+    /// Makes what steps print fit for the terminal. `None` when standard output is none.
+    filter: Option<RefCell<LogFilter>>,
     status: StatusLine,
     /// What is being done, and since when.
     step: RefCell<Option<(String, Instant)>>,
@@ -47,6 +50,7 @@ impl Console {
         };
         Self {
             colour,
+            filter: io::stdout().is_terminal().then(RefCell::default),
             status: StatusLine::on_terminal(),
             step: RefCell::default(),
             at_line_start: Cell::new(true),
@@ -57,7 +61,15 @@ impl Console {
         self.status.clear();
         self.at_line_start.set(true);
         let mut out = io::stdout().lock();
-        out.write_all(&rendered(self.colour.then_some(colour), text))?;
+        let colour = self.colour.then_some(colour);
+        match &self.filter {
+            Some(filter) => {
+                out.write_all(filter.borrow_mut().finish().as_bytes())?;
+                let text = text.to_str_lossy();
+                out.write_all(&rendered(colour, terminal::plain(&text).as_bytes()))?;
+            }
+            None => out.write_all(&rendered(colour, text))?,
+        }
         out.flush()
     }
 
@@ -90,8 +102,13 @@ impl BuildLog for Console {
             self.status.clear();
             self.at_line_start.set(false);
             // Whoever reads it may be slow, and Ctrl-C must be heard meanwhile.
+            let filtered = self
+                .filter
+                .as_ref()
+                .map(|filter| filter.borrow_mut().push(bytes));
+            let shown = filtered.as_ref().map_or(bytes, |text| text.as_bytes());
             let mut out = tokio::io::stdout();
-            out.write_all(bytes).await?;
+            out.write_all(shown).await?;
             out.flush().await?;
             self.at_line_start.set(bytes.ends_with(b"\n"));
             Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use super::tree::{self, Line};
 use crate::error::CommandError;
 use crate::human::table;
 use crate::json;
+use crate::terminal::LogFilter;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
@@ -77,14 +78,22 @@ pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
         )));
     };
     match fs::File::open(&path) {
-        Ok(mut file) => io::copy(&mut file, &mut io::stdout().lock())
-            .map(drop)
-            .map_err(|error| CommandError::from_output(&error)),
+        Ok(mut file) => print_log(&mut file).map_err(|error| CommandError::from_output(&error)),
         // What the healthcheck makes of nothing, say, printed nothing.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(CommandError::failed(format_args!(
             "cannot read {path:?}: {error}"
         ))),
+    }
+}
+
+/// Prints a log, as it is unless it goes to a terminal.
+fn print_log(log: &mut fs::File) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        LogFilter::copy(log, &mut out)
+    } else {
+        io::copy(log, &mut out).map(drop)
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use cluster_api::{Action, Admin, Description, DockerBuild, Dockerfile};
 use cluster_client::{Cluster, Log, LogEvent, Options};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -81,6 +81,7 @@ impl Site {
                 default_clients: Vec::new(),
                 metrics: None,
                 update_timeout: DEFAULT_UPDATE_TIMEOUT,
+                limits: Limits::default(),
             },
             _directory: directory,
             running: None,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use capnp::capability::Client;
 use cluster_api::{Admin, PoolAdmin, Progress, RpcError, ServeProgress, Submission};
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -24,7 +24,7 @@ use vat::{DialOptions, Dialer, Session, SturdyRef, cap_file};
 
 pub(crate) use self::client::{Ended, custom, described, docker, ended, ended_ticket};
 pub(crate) use self::logs::Logs;
-pub(crate) use self::worker::{MockBuilder, MockWorker, Outcome, Update};
+pub(crate) use self::worker::{MockBuilder, MockWorker, Outcome, SilentWorker, Update};
 
 /// How long a story may take before it counts as stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -231,6 +231,7 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         default_clients: Vec::new(),
         metrics: None,
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
+        limits: Limits::default(),
     }
 }
 

@@ -115,6 +115,8 @@ struct WorkerObject {
     last: RefCell<Option<Description>>,
     /// `None` while it does not answer when asked for metrics.
     metrics: RefCell<Option<Result<Metric, RpcError>>>,
+    /// How often it was asked for them.
+    scrapes: Cell<usize>,
     /// Whether it leaves pings without an answer.
     frozen: Cell<bool>,
     thawed: Notify,
@@ -154,6 +156,7 @@ impl MockWorker {
             told_to_update: Cell::new(false),
             last: RefCell::default(),
             metrics: RefCell::new(Some(Err(RpcError::failed("no metrics here")))),
+            scrapes: Cell::new(0),
             frozen: Cell::new(false),
             thawed: Notify::new(),
         });
@@ -194,6 +197,10 @@ impl MockWorker {
     }
 
     /// Returns what it was told to do last.
+    pub(crate) fn count_scrapes(&self) -> usize {
+        self.object.scrapes.get()
+    }
+
     pub(crate) fn last_description(&self) -> Option<Description> {
         self.object.last.borrow().clone()
     }
@@ -250,6 +257,7 @@ async fn run(
 
 impl ServeWorker for WorkerObject {
     async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
+        self.scrapes.set(self.scrapes.get() + 1);
         let metrics = self.metrics.borrow().clone();
         let mut metric = match metrics {
             Some(metrics) => metrics?,
@@ -371,5 +379,22 @@ impl ServeJob for MockJob {
 
     fn released(&self) {
         self.cancelled.notify_one();
+    }
+}
+
+/// A worker that nobody asks anything.
+pub(crate) struct SilentWorker;
+
+impl ServeWorker for SilentWorker {
+    async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
+        Err(RpcError::failed("no metrics"))
+    }
+
+    async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
+        Err(RpcError::failed("no update"))
+    }
+
+    async fn additional_metric(self: Rc<Self>, _name: String) -> Result<Option<Metric>, RpcError> {
+        Ok(None)
     }
 }

@@ -1,0 +1,136 @@
+//! Asking workers for their metrics, on behalf of scrapers who may be anybody.
+//!
+//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use cluster_api::{Metric, RpcError, Worker};
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, Shared};
+use hyper::header::HeaderValue;
+use pool::WorkerId;
+use tokio::time::Instant;
+
+use super::content_type;
+use super::route::Source;
+
+/// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
+const WORKER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often the log says that a worker gives no metrics.
+const WARN_EVERY: Duration = Duration::from_secs(60);
+
+/// A worker's registration, with the name of its pool.
+pub(super) type Key = (String, WorkerId);
+
+/// A worker's page.
+#[derive(Debug)]
+pub(super) struct WorkerPage {
+    pub(super) content_type: HeaderValue,
+    pub(super) text: String,
+}
+
+/// Why a worker's metrics are not to be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScrapeError {
+    #[error(transparent)]
+    Worker(#[from] RpcError),
+    #[error("Timeout: no answer within {} s", WORKER_LIMIT.as_secs())]
+    Silent,
+    #[error("the page has {bytes} bytes, and the limit is {limit} (--max-metrics-size)")]
+    TooLarge { bytes: usize, limit: usize },
+}
+
+/// The worker's page, or `None` if it has nothing of that name.
+type Answer = Result<Option<Rc<WorkerPage>>, Rc<ScrapeError>>;
+
+/// The pages that are on their way.
+#[derive(Default)]
+pub(super) struct Scrapes {
+    running: RefCell<HashMap<(Key, Source), Shared<LocalBoxFuture<'static, Answer>>>>,
+    /// When the log last said that a worker gave none. Of each registration that has failed in the last minute.
+    warned: RefCell<HashMap<Key, Instant>>,
+}
+
+impl Scrapes {
+    /// Asks a worker, over the connection that it has made, for a page of at most `limit` bytes.
+    pub(super) async fn scrape(
+        &self,
+        key: Key,
+        worker: &Worker,
+        source: &Source,
+        limit: usize,
+    ) -> Answer {
+        let key = (key, source.clone());
+        let running = self.running.borrow().get(&key).cloned();
+        let answer = running.unwrap_or_else(|| {
+            let answer = ask(worker.clone(), source.clone(), limit);
+            let answer = answer.boxed_local().shared();
+            self.running
+                .borrow_mut()
+                .insert(key.clone(), answer.clone());
+            answer
+        });
+        // The entry goes with the last who waits, answered or not.
+        let mut waiting = Waiting {
+            scrapes: self,
+            key,
+            answer,
+        };
+        (&mut waiting.answer).await
+    }
+
+    /// Tells whether the log has said nothing of the sort about this worker lately.
+    pub(super) fn is_news(&self, key: Key) -> bool {
+        let now = Instant::now();
+        let mut warned = self.warned.borrow_mut();
+        warned.retain(|_, last| now < *last + WARN_EVERY);
+        if warned.contains_key(&key) {
+            return false;
+        }
+        warned.insert(key, now);
+        true
+    }
+}
+
+/// Somebody who waits for a page.
+struct Waiting<'a> {
+    scrapes: &'a Scrapes,
+    key: (Key, Source),
+    answer: Shared<LocalBoxFuture<'static, Answer>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // One reference is this one's, and one the map's.
+        let is_last = self.answer.strong_count().is_none_or(|count| count <= 2);
+        if is_last {
+            self.scrapes.running.borrow_mut().remove(&self.key);
+        }
+    }
+}
+
+async fn ask(worker: Worker, source: Source, limit: usize) -> Answer {
+    let answer = async {
+        match source {
+            Source::Standard(source) => worker.metrics(source).await.map(Some),
+            Source::Additional(name) => worker.additional_metric(&name).await,
+        }
+    };
+    let answer = tokio::time::timeout(WORKER_LIMIT, answer).await;
+    let answer = answer.map_err(|_| ScrapeError::Silent)?;
+    let Some(Metric { content_type, data }) = answer.map_err(ScrapeError::from)? else {
+        return Ok(None);
+    };
+    let bytes = data.len();
+    if bytes > limit {
+        return Err(Rc::new(ScrapeError::TooLarge { bytes, limit }));
+    }
+    Ok(Some(Rc::new(WorkerPage {
+        content_type: content_type::of_page(&content_type),
+        text: data,
+    })))
+}
