@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::process::Command;
 
-pub use crate::executor::docker_fuzzing::{base_images, build_command};
+pub use crate::executor::docker_fuzzing::dockerfile_use;
 pub use crate::source::fuzzing::git_use;
 
 /// A command line as the system gets it.
@@ -17,6 +17,21 @@ pub struct CommandLine {
     pub environment: Vec<(OsString, OsString)>,
     /// How it is shown in a job's log.
     pub shown: String,
+}
+
+/// What a worker makes of a Dockerfile.
+#[derive(Debug)]
+pub struct DockerfileUse {
+    /// The Dockerfile as `docker` gets it.
+    pub dockerfile: String,
+    /// The build arguments as `docker` gets them.
+    pub build_args: Vec<String>,
+    /// What was left out of both.
+    pub ignored: Vec<String>,
+    /// The images that it begins with.
+    pub bases: Vec<String>,
+    /// The command of the build.
+    pub command: CommandLine,
 }
 
 /// What a worker makes of the URL of a repository.

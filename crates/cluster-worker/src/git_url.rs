@@ -163,6 +163,21 @@ fn authorization(url: &Url) -> Option<Authorization> {
     })
 }
 
+/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is a token
+/// then.
+pub(crate) fn credentials(text: &str) -> Vec<Vec<u8>> {
+    let Ok(url) = Url::parse(text) else {
+        return Vec::new();
+    };
+    let secret = match (url.username(), url.password()) {
+        // The user of every ssh server for git is no secret.
+        ("git", None | Some("")) => "",
+        (user, None | Some("")) => user,
+        (_, Some(password)) => password,
+    };
+    vec![secret.as_bytes().to_vec(), percent_decode(secret)]
+}
+
 fn percent_decode(text: &str) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut rest = text.as_bytes();

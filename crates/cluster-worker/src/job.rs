@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::cancel::{Cancel, Reason};
 use crate::executor::Executors;
+use crate::job_secrets::{redactor, unredacted};
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, Outcome};
@@ -45,7 +46,7 @@ impl ServedJob {
                 self.log.close("Job succeeded");
             }
             Outcome::Failed(reason) => {
-                tracing::info!("Job failed: {}", printable(reason));
+                tracing::info!("Job failed: {}", printable(&self.log.redacted(reason)));
                 self.log.close(reason);
             }
             Outcome::Cancelled => {
@@ -151,6 +152,12 @@ impl JobRunner {
             return Err(JobError::Cancelled);
         }
         let description = description?;
+        let redactor = redactor(&description);
+        let remarks = unredacted(&redactor);
+        log.redact(redactor)?;
+        for remark in remarks {
+            log.line(remark)?;
+        }
         announce(&description);
         let executor = self.executors.of(&description.action);
         executor.admit(&description)?;

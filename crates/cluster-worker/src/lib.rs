@@ -13,6 +13,7 @@ mod executor;
 pub mod fuzzing;
 mod git_url;
 mod job;
+mod job_secrets;
 mod log;
 mod machine;
 mod metrics;

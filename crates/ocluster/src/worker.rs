@@ -136,6 +136,9 @@ pub struct DockerArgs {
     /// When docker build fetches the base image
     #[arg(long, value_name = "WHEN", default_value = "always")]
     docker_pull: Pull,
+    /// BuildKit frontends that jobs may name in a syntax directive, as REPO or REPO:TAG. Without, only the engine's own is used
+    #[arg(long, value_name = "IMAGE,...", value_delimiter = ',')]
+    buildkit_frontends: Vec<String>,
 }
 
 impl From<DockerArgs> for DockerConfig {
@@ -144,6 +147,7 @@ impl From<DockerArgs> for DockerConfig {
             pull: args.docker_pull.into(),
             prune_threshold: args.prune_threshold,
             max_df_size: args.docker_max_df_size,
+            frontends: args.buildkit_frontends,
             ..Self::default()
         }
     }

@@ -5,6 +5,8 @@
 //! a task of the log's own moves them to the file from a blocking thread: a slow disk slows down the build that writes
 //! (see [`JobLog::room`]), and nobody else.
 //!
+//! What is appended passes a redactor first, so that no secret of the job's reaches the file or a reader.
+//!
 //! The file lives as long as anybody holds the log, which is the job and the answers that are being read. Logs that
 //! outlive their jobs are for another day.
 
@@ -14,10 +16,12 @@ mod tests;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cluster_api::LogChunk;
+use redact::{Redactor, Stream};
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
@@ -36,6 +40,9 @@ const MAX_UNWRITTEN: usize = 4 << 20;
 /// How much goes to the disk at a time, in bytes.
 const WRITE_SIZE: usize = 1 << 20;
 
+/// How long to wait for more before an end of the output that could be the beginning of a secret is shown after all.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A log. Clones are the same log.
 #[derive(Clone)]
 pub struct JobLog(Rc<Inner>);
@@ -45,8 +52,30 @@ struct Inner {
     /// The largest size in bytes, without the job's last line.
     limit: u64,
     state: RefCell<State>,
+    output: RefCell<Output>,
     /// Told when something was appended or written, and when the log was closed.
     changed: Notify,
+}
+
+/// What is appended, on its way into the log.
+struct Output {
+    redactor: Redactor,
+    stream: Stream,
+    /// Counts what was appended, to tell a pause.
+    appended: u64,
+    /// Whether a task waits for a pause.
+    is_watched: bool,
+}
+
+impl Output {
+    fn new(redactor: Redactor) -> Self {
+        Self {
+            stream: redactor.stream(),
+            redactor,
+            appended: 0,
+            is_watched: false,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -137,14 +166,56 @@ impl JobLog {
             dir: dir.clone(),
             limit,
             state: RefCell::default(),
+            output: RefCell::new(Output::new(Redactor::default())),
             changed: Notify::new(),
         }))
     }
 
+    /// Leaves these secrets out of all that is appended from now on.
+    pub(crate) fn redact(&self, redactor: Redactor) -> Result<(), LogError> {
+        self.flush()?;
+        self.0.output.replace(Output::new(redactor));
+        Ok(())
+    }
+
+    /// Returns a text without the secrets that are left out of the log.
+    pub(crate) fn redacted(&self, text: &str) -> String {
+        self.0.output.borrow().redactor.text(text)
+    }
+
     /// Adds to the log.
     ///
-    /// What is beyond the limit is cut off, with an error. Whoever appends much should wait for [`JobLog::room`] in between.
+    /// What is beyond the limit is cut off, with an error. Whoever appends much should wait for [`JobLog::room`] in between. An
+    /// end that could be the beginning of a secret is shown when it is known whether it is one.
     pub fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
+        let mut shown = Vec::with_capacity(bytes.len());
+        {
+            let mut output = self.0.output.borrow_mut();
+            output.stream.push(bytes, &mut shown);
+            output.appended = output.appended.wrapping_add(1);
+            if output.stream.is_holding() && !output.is_watched {
+                output.is_watched = true;
+                tokio::task::spawn_local(watch_for_pause(Rc::downgrade(&self.0)));
+            }
+        }
+        self.show(&shown)
+    }
+
+    /// Adds a line to the log.
+    pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
+        self.flush()?;
+        self.show(self.redacted(&format!("{text}\n")).as_bytes())
+    }
+
+    /// Shows all that was appended: nothing that belongs to it will come.
+    pub(crate) fn flush(&self) -> Result<(), LogError> {
+        let mut shown = Vec::new();
+        self.0.output.borrow_mut().stream.finish(&mut shown);
+        self.show(&shown)
+    }
+
+    /// Adds to what readers see.
+    fn show(&self, bytes: &[u8]) -> Result<(), LogError> {
         let limit = self.0.limit;
         let left = limit.saturating_sub(self.0.state.borrow().length());
         let fits = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
@@ -156,13 +227,12 @@ impl JobLog {
         }
     }
 
-    /// Adds a line to the log.
-    pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
-        self.append(format!("{text}\n").as_bytes())
-    }
-
     /// Adds the last line, for which there is always room, and tells the readers that nothing more will come.
     pub(crate) fn close(&self, last_line: &str) {
+        if let Err(error) = self.flush() {
+            tracing::debug!("The end of the job's output is not in its log: {error}");
+        }
+        let last_line = self.redacted(last_line);
         let broken = {
             let state = self.0.state.borrow();
             if state.closed {
@@ -308,6 +378,31 @@ impl JobLog {
         };
         self.0.state.borrow_mut().broken = Some(failed);
         self.0.changed.notify_waiters();
+    }
+}
+
+/// Waits until nothing more is appended to a log for a while, and shows what was held back of it.
+async fn watch_for_pause(log: Weak<Inner>) {
+    loop {
+        let Some(inner) = log.upgrade() else { return };
+        let before = inner.output.borrow().appended;
+        drop(inner);
+        tokio::time::sleep(PAUSE).await;
+        let Some(inner) = log.upgrade() else { return };
+        let mut shown = Vec::new();
+        {
+            let mut output = inner.output.borrow_mut();
+            if output.appended != before {
+                continue;
+            }
+            output.is_watched = false;
+            output.stream.pause(&mut shown);
+        }
+        // If the log is full or broken, whoever appends hears of it.
+        if let Err(error) = JobLog(inner).show(&shown) {
+            tracing::debug!("The end of the job's output is not in its log: {error}");
+        }
+        return;
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::fs;
 
-use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, TAIL};
-use crate::testing::{TestLog, local};
+use redact::Redactor;
+
+use super::{JobLog, LogDir, LogError, MAX_CHUNK, PAUSE, ReadError, TAIL};
+use crate::testing::{TestLog, local, local_with_paused_time};
 
 /// Reads on from `start` to the end.
 async fn read_all(log: &JobLog, mut start: i64) -> Vec<u8> {
@@ -184,5 +186,31 @@ fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_and_the_last_line() {
         log.close(&error.to_string());
         let text = String::from_utf8(read_all(&log, 0).await).unwrap();
         assert_eq!(text, format!("in memory\n{error}\n"));
+    });
+}
+
+#[test]
+fn what_could_be_the_beginning_of_a_secret_waits_for_the_rest() {
+    local_with_paused_time(async {
+        let TestLog { log, dir: _dir } = TestLog::new();
+        log.line("hunter22 was said before").unwrap();
+        log.redact(Redactor::new([&b"hunter22"[..]])).unwrap();
+        let shown = || String::from_utf8(log.recent(25)).unwrap();
+        log.append(b"user: hun").unwrap();
+        assert_eq!(shown(), "user: ");
+        log.append(b"ter22; Password: hun").unwrap();
+        assert_eq!(shown(), "user: ***; Password: ");
+        // Somebody waits to read it; but not a longer beginning.
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(shown(), "user: ***; Password: hun");
+        log.append(b" hunter2").unwrap();
+        tokio::time::sleep(PAUSE * 2).await;
+        assert_eq!(shown(), "user: ***; Password: hun ");
+        // The worker's own words are not the rest of it.
+        log.line("2 jobs; hunter22").unwrap();
+        assert_eq!(shown(), "user: ***; Password: hun hunter22 jobs; ***\n");
+        log.append(b"hunter").unwrap();
+        log.close("no hunter22");
+        assert!(shown().ends_with("***\nhunterno ***\n"), "{}", shown());
     });
 }

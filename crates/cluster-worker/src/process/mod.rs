@@ -87,9 +87,10 @@ impl Processes {
         tracing::info!("Exec({}): {command}", command.label());
         let (group, output) = self.start(command, child::Outputs::Merged)?;
         let mut sink = Sink::Log(log);
-        group
+        let ended = group
             .finish(command.label(), cancel, copy(output.out, &mut sink))
-            .await
+            .await;
+        ended.and(log.flush().map_err(ProcessError::from))
     }
 
     /// Runs a program and returns what it prints. What it says on its standard error goes to the worker's own log.

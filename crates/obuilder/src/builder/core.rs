@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claim, Claims, Doing, Pin, StepFailure, Watch};
@@ -46,6 +47,8 @@ pub(super) struct Step {
 pub(super) struct Watcher<'a> {
     pub(super) cancel: &'a CancellationToken,
     pub(super) log: &'a dyn BuildLog,
+    /// What keeps the build's secrets out of the logs of the steps that it starts.
+    pub(super) redactor: &'a Redactor,
 }
 
 /// How a step was found.
@@ -108,7 +111,7 @@ impl Core {
                 Found::Removing(over) => watcher.wait(over.cancelled()).await?,
                 Found::Missing(in_the_way) => {
                     let id = step.id;
-                    let watch = self.start(step, in_the_way);
+                    let watch = self.start(step, in_the_way, watcher.redactor);
                     return self.show(id, watch, watcher).await;
                 }
             }
@@ -163,7 +166,7 @@ impl Core {
     }
 
     /// Starts a step as a task of its own.
-    fn start(self: &Rc<Self>, step: Step, in_the_way: Vec<Claim>) -> Watch {
+    fn start(self: &Rc<Self>, step: Step, in_the_way: Vec<Claim>, redactor: &Redactor) -> Watch {
         self.misses.set(self.misses.get().saturating_add(1));
         let (claim, watch, progress) = self.claims.running(step.id);
         let pins: Vec<Pin> = step
@@ -172,7 +175,7 @@ impl Core {
             .chain([step.id])
             .map(|id| self.claims.pin(id))
             .collect();
-        let attempt = Attempt::new(self, step, watch.cancel(), progress);
+        let attempt = Attempt::new(self, step, redactor.clone(), watch.cancel(), progress);
         tokio::task::spawn_local(attempt.run(in_the_way, claim, pins));
         watch
     }

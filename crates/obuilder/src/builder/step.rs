@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice as _};
 use futures::FutureExt as _;
 use obuilder_spec::User;
+use redact::Redactor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +65,8 @@ pub(super) struct Attempt {
     id: StepId,
     base: Option<StepId>,
     work: Work,
+    /// What keeps the secrets of the build out of the log.
+    redactor: Redactor,
     cancel: CancellationToken,
     progress: watch::Sender<Progress>,
 }
@@ -72,6 +75,7 @@ impl Attempt {
     pub(super) fn new(
         core: &Rc<Core>,
         step: Step,
+        redactor: Redactor,
         cancel: CancellationToken,
         progress: watch::Sender<Progress>,
     ) -> Self {
@@ -81,6 +85,7 @@ impl Attempt {
             id,
             base,
             work,
+            redactor,
             cancel,
             progress,
         }
@@ -149,7 +154,7 @@ impl Attempt {
 
     async fn make(&self, draft: &Draft) -> Result<(), StepFailure> {
         let path = draft.dir.join("log");
-        let log = StepLog::create(&path)
+        let log = StepLog::create(&path, &self.redactor)
             .map_err(|error| failed(format!("cannot make {path:?}: {error}")))?;
         let log = Rc::new(log);
         self.progress

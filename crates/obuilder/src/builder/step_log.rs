@@ -1,10 +1,16 @@
 //! The log of one step: a file that one writes while any number follow.
+//!
+//! Whatever a step prints passes here, and the secrets of the build that runs it are left out before anything is written: the log
+//! stays in the store, and is shown to all who build the same.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
+use redact::{Redactor, Stream};
 use tokio::sync::watch;
 
 use super::context::BuildLog;
@@ -13,13 +19,17 @@ use crate::Sink;
 /// How much a watcher is handed at a time, in bytes.
 const CHUNK: usize = 64 << 10;
 
+/// How long to wait for more before an end of the output that could be the beginning of a secret is shown after all.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// The log of a step in progress.
 ///
 /// Readers use its one descriptor, each at its own offset, so it does not matter to them that the store renames the
 /// directory when the step ends.
-#[derive(Debug)]
 pub(super) struct StepLog {
     file: File,
+    /// What is printed, on its way into the file.
+    output: RefCell<Stream>,
     state: watch::Sender<State>,
 }
 
@@ -27,6 +37,8 @@ pub(super) struct StepLog {
 struct State {
     /// How much has been written, in bytes.
     len: u64,
+    /// How often something was printed, though it may not be shown yet.
+    writes: u64,
     finished: bool,
     /// Why the log lacks something that the step printed.
     broken: Option<Broken>,
@@ -48,8 +60,8 @@ impl Broken {
 }
 
 impl StepLog {
-    /// Makes an empty log. There must be no such file.
-    pub(super) fn create(path: &Path) -> io::Result<Self> {
+    /// Makes an empty log, which leaves out what `redactor` knows. There must be no such file.
+    pub(super) fn create(path: &Path, redactor: &Redactor) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -57,8 +69,10 @@ impl StepLog {
             .open(path)?;
         Ok(Self {
             file,
+            output: RefCell::new(redactor.stream()),
             state: watch::Sender::new(State {
                 len: 0,
+                writes: 0,
                 finished: false,
                 broken: None,
             }),
@@ -67,6 +81,12 @@ impl StepLog {
 
     /// Lets the followers go. Nothing is written after this.
     pub(super) fn finish(&self) {
+        let mut shown = Vec::new();
+        self.output.borrow_mut().finish(&mut shown);
+        // That it could not be kept is found by `check`.
+        if let Err(error) = self.keep(&shown) {
+            tracing::debug!("The end of a step's output is not in its log: {error}");
+        }
         self.state.send_modify(|state| state.finished = true);
     }
 
@@ -84,7 +104,12 @@ impl StepLog {
         let mut buffer = vec![0; CHUNK];
         let mut at = 0;
         loop {
-            let State { len, finished, .. } = *state.borrow_and_update();
+            let State {
+                len,
+                writes,
+                finished,
+                ..
+            } = *state.borrow_and_update();
             while at < len {
                 let wanted = usize::try_from(len - at).unwrap_or(CHUNK).min(CHUNK);
                 let read = self
@@ -101,29 +126,54 @@ impl StepLog {
                     .map_err(ReplayError::Watcher)?;
                 at += read as u64;
             }
-            // The sender is ours, so the wait cannot fail.
-            if finished || state.changed().await.is_err() {
+            if finished {
                 return Ok(());
+            }
+            // The sender is ours, so no wait can fail.
+            let changed = state.changed();
+            if !self.output.borrow().is_holding() {
+                drop(changed.await);
+            } else if tokio::time::timeout(PAUSE, changed).await.is_err() {
+                self.pause(writes);
+                drop(state.changed().await);
             }
         }
     }
 }
 
+impl StepLog {
+    /// Shows what was held back, if nothing has been printed since there were so many writes.
+    fn pause(&self, writes: u64) {
+        if self.state.borrow().writes != writes {
+            return;
+        }
+        let mut shown = Vec::new();
+        self.output.borrow_mut().pause(&mut shown);
+        if let Err(error) = self.keep(&shown) {
+            tracing::debug!("The end of a step's output is not in its log: {error}");
+        }
+    }
+
+    /// Adds to the file.
+    fn keep(&self, bytes: &[u8]) -> io::Result<()> {
+        let len = self.state.borrow().len;
+        let written = self.file.write_all_at(bytes, len);
+        self.state.send_modify(|state| match &written {
+            Ok(()) => {
+                state.len += bytes.len() as u64;
+                state.writes = state.writes.wrapping_add(1);
+            }
+            Err(error) => state.broken = Some(Broken::of(error)),
+        });
+        written
+    }
+}
+
 impl Sink for StepLog {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        let len = self.state.borrow().len;
-        match self.file.write_all_at(bytes, len) {
-            Ok(()) => {
-                self.state
-                    .send_modify(|state| state.len += bytes.len() as u64);
-                Ok(())
-            }
-            Err(error) => {
-                self.state
-                    .send_modify(|state| state.broken = Some(Broken::of(&error)));
-                Err(error)
-            }
-        }
+        let mut shown = Vec::with_capacity(bytes.len());
+        self.output.borrow_mut().push(bytes, &mut shown);
+        self.keep(&shown)
     }
 }
 
@@ -165,6 +215,8 @@ mod tests {
     use bstr::BStr;
     use futures::future::LocalBoxFuture;
 
+    use redact::Redactor;
+
     use super::StepLog;
     use crate::Sink as _;
     use crate::builder::context::BuildLog;
@@ -190,7 +242,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let draft = dir.path().join("draft");
         std::fs::create_dir(&draft).unwrap();
-        let log = StepLog::create(&draft.join("log")).unwrap();
+        let log = StepLog::create(&draft.join("log"), &Redactor::default()).unwrap();
         log.write(b"one\n").unwrap();
         log.write(b"two\n").unwrap();
         log.finish();

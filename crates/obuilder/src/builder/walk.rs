@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bstr::{BStr, BString, ByteSlice as _};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use obuilder_spec::{Copy, Op, Run, Source, Spec, User, build_heading, from_heading, quoted};
+use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
 use super::BuildError;
@@ -25,6 +26,7 @@ use crate::store::{CacheName, Finished, StoreError};
 pub(super) struct Walk<'a> {
     core: &'a Rc<Core>,
     context: &'a Context,
+    redactor: Redactor,
     /// Every result that the build has met. They stay until it ends: it may still start from any of them.
     pins: RefCell<Vec<Pin>>,
 }
@@ -44,9 +46,11 @@ pub(super) struct Position {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(core: &'a Rc<Core>, context: &'a Context) -> Self {
+        let secrets = context.secrets.iter().map(|(_, value)| value.as_slice());
         Self {
             core,
             context,
+            redactor: Redactor::new(secrets),
             pins: RefCell::default(),
         }
     }
@@ -269,6 +273,7 @@ impl<'a> Walk<'a> {
         Watcher {
             cancel: &self.context.cancel,
             log: &*self.context.log,
+            redactor: &self.redactor,
         }
     }
 }

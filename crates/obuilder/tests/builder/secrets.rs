@@ -108,3 +108,59 @@ fn all_that_a_command_is_given() {
         );
     });
 }
+
+#[test]
+fn a_secret_that_is_printed_is_neither_shown_nor_kept() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let script = house.sandbox.expect("env");
+        // In pieces, in lines, encoded, and at the end.
+        script.print("PASSWORD=hunter").print("22-and-more\n");
+        script.print("cXM6aHVudGVyMjItYW5kLW1vcmUK\n");
+        script.print("second line of it\n").print("hunter22-and-m");
+        script.print("ore").exit(0);
+        let secrets = [("test", "/testsecret"), ("key", "/key")];
+        let spec = spec("base", [run_with("env", &[], &secrets)]);
+        let (mut context, log) = house.context();
+        context.secrets = vec![
+            ("test".into(), b"hunter22-and-more".into()),
+            (
+                "key".into(),
+                b"first line of it\nsecond line of it\n".into(),
+            ),
+        ];
+        let id = house.builder.build(&context, &spec).await.unwrap();
+        let expected = "PASSWORD=***\ncXM6***K\n***\n***";
+        let shown = log.text();
+        assert!(shown.contains(expected), "{shown}");
+        let file = house.builder.log_file(&id).unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(file).unwrap(), expected);
+        // Who finds it in the cache sees the same.
+        let (mut again, log) = house.context();
+        again.secrets = context.secrets.clone();
+        house.builder.build(&again, &spec).await.unwrap();
+        assert!(log.text().contains(expected), "{}", log.text());
+    });
+}
+
+#[test]
+fn a_prompt_is_shown_though_it_ends_like_the_beginning_of_a_secret() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let script = house.sandbox.expect("login");
+        script.print("Password: hu");
+        let spec = spec("base", [run_with("login", &[], &[])]);
+        let (mut context, log) = house.context();
+        context.secrets = vec![("test".into(), b"hunter22".into())];
+        let building = house.builder.build(&context, &spec);
+        let playing = async {
+            log.has("Password: hu").await;
+            script.print("nter22 hunter").print("22\n").exit(0);
+        };
+        let (built, ()) = tokio::join!(building, playing);
+        built.unwrap();
+        let shown = log.text();
+        // What was shown when it was waited for tells nothing.
+        assert!(shown.contains("Password: hu*** ***\n"), "{shown}");
+    });
+}

@@ -112,6 +112,19 @@ impl Docker {
         )
     }
 
+    /// Asks for what the builds on an image do first, one instruction to a line. Fails if it is not on this machine.
+    pub(super) fn triggers(&self, image: &str) -> Command {
+        let format = "{{ range .Config.OnBuild }}{{ println . }}{{ end }}";
+        self.command(
+            "docker-inspect",
+            ["image", "inspect", "-f", format, "--", image],
+        )
+    }
+
+    pub(super) fn pull(&self, image: &str) -> Command {
+        self.command("docker-pull", ["pull", "--", image])
+    }
+
     /// Asks where images are kept.
     pub(super) fn root_dir(&self) -> Command {
         self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])

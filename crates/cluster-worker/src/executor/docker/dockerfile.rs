@@ -16,6 +16,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode};
 /// another place would be another image, built without the cache.
 const NAME: &str = "Dockerfile";
 
+/// The largest Dockerfile that is read, in bytes: many times that of the largest which people write.
+const MAX_SIZE: u64 = 4 << 20;
+
 /// Why there is no Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DockerfileError {
@@ -39,6 +42,8 @@ pub(super) enum DockerfileError {
     Write(String),
     #[error("cannot read {path:?}: {reason}")]
     Read { path: String, reason: String },
+    #[error("the Dockerfile has {size} bytes: the worker reads up to {MAX_SIZE}")]
+    TooLarge { size: u64 },
     #[error("\".dockerignore\" is a symbolic link, which the worker does not follow")]
     LinkedIgnore,
 }
@@ -92,6 +97,39 @@ fn write(source: &Path, text: &str) -> Result<PathBuf, DockerfileError> {
         ))),
         Err(error) => Err(DockerfileError::Write(error.to_string())),
     }
+}
+
+/// Reads a Dockerfile. What is no UTF-8 in it, no instruction or name contains.
+pub(super) fn read(file: &Path) -> Result<String, DockerfileError> {
+    let unreadable = |error: std::io::Error| DockerfileError::Read {
+        path: file.display().to_string(),
+        reason: error.to_string(),
+    };
+    let size = fs::metadata(file).map_err(unreadable)?.len();
+    if size > MAX_SIZE {
+        return Err(DockerfileError::TooLarge { size });
+    }
+    let bytes = fs::read(file).map_err(unreadable)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Writes another text for a Dockerfile into a directory outside of the source, whose files are the image's, and returns where it is.
+/// The ignore file that belongs to it goes with it.
+pub(super) fn write_beside(file: &Path, text: &str, tmp: &Path) -> std::io::Result<PathBuf> {
+    let dir = tmp.join("dockerfile");
+    fs::create_dir(&dir)?;
+    let other = dir.join(file.file_name().unwrap_or(NAME.as_ref()));
+    fs::write(&other, text)?;
+    let ignore = |file: &Path| {
+        let mut path = file.as_os_str().to_owned();
+        path.push(".dockerignore");
+        PathBuf::from(path)
+    };
+    let own = ignore(file);
+    if fs::symlink_metadata(&own).is_ok_and(|data| data.is_file()) {
+        fs::copy(own, ignore(&other))?;
+    }
+    Ok(other)
 }
 
 /// Returns where the file at `path` in the source is, having made sure that the way there leads through no link.

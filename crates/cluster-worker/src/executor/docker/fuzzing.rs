@@ -3,16 +3,34 @@
 use std::path::Path;
 
 use super::commands::{Build, Docker};
-use crate::fuzzing::CommandLine;
+use super::frontend::Frontends;
+use super::images::Images;
+use crate::fuzzing::{CommandLine, DockerfileUse};
 use crate::process::Environment;
 
-/// Returns the images that a Dockerfile begins with.
-pub fn base_images(dockerfile: &str) -> Vec<String> {
-    super::base_images::base_images(dockerfile)
+/// Returns what a worker that allows no frontends does with a Dockerfile and build arguments.
+///
+/// # Errors
+/// What the job's log would say when they are refused.
+pub fn dockerfile_use(dockerfile: &str, build_args: &[String]) -> Result<DockerfileUse, String> {
+    let checked = Frontends::default()
+        .check(dockerfile, build_args)
+        .map_err(|error| error.to_string())?;
+    let dockerfile = checked
+        .dockerfile
+        .unwrap_or_else(|| dockerfile.to_owned());
+    let images = Images::of(&dockerfile, &checked.build_args, true);
+    images.check().map_err(|error| error.to_string())?;
+    Ok(DockerfileUse {
+        bases: images.bases,
+        ignored: checked.ignored,
+        command: build_command(&checked.build_args),
+        build_args: checked.build_args,
+        dockerfile,
+    })
 }
 
-/// Returns the command of a build with these build arguments.
-pub fn build_command(build_args: &[String]) -> CommandLine {
+fn build_command(build_args: &[String]) -> CommandLine {
     let docker = Docker {
         command: "docker".into(),
         environment: Environment::default(),

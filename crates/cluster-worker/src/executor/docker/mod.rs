@@ -3,10 +3,12 @@
 //! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
 //! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling.
 
-mod base_images;
 mod commands;
 mod dockerfile;
+mod frontend;
 pub(crate) mod fuzzing;
+mod images;
+mod instructions;
 mod push;
 mod pusher;
 mod room;
@@ -33,9 +35,10 @@ use crate::metrics::Stats;
 use crate::outcome::JobError;
 use crate::process::{Environment, ProcessError, Processes};
 
-use base_images::base_images;
 use commands::{Build, Docker};
 use dockerfile::DockerfileError;
+use frontend::{FrontendError, Frontends};
+use images::{BadImage, Images};
 use push::{PushError, PushRequest};
 use pusher::Pusher;
 use room::{Limits, Room};
@@ -51,6 +54,8 @@ pub struct DockerConfig {
     pub prune_threshold: Option<Percent>,
     /// How much space images may take. Only checked without `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
+    /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
+    pub frontends: Vec<String>,
 }
 
 impl Default for DockerConfig {
@@ -60,6 +65,7 @@ impl Default for DockerConfig {
             pull: PullPolicy::default(),
             prune_threshold: None,
             max_df_size: None,
+            frontends: Vec::new(),
         }
     }
 }
@@ -83,6 +89,10 @@ enum BadBuild {
     Push(#[from] PushError),
     #[error(transparent)]
     Dockerfile(#[from] DockerfileError),
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
+    #[error(transparent)]
+    Image(#[from] BadImage),
     #[error("secret id {0:?} is not allowed: use 1 to 64 letters, digits and _ . -")]
     SecretId(String),
     #[error("secrets need BuildKit: submit the job with --buildkit")]
@@ -104,6 +114,7 @@ pub(crate) struct DockerExecutor {
     docker: Docker,
     processes: Processes,
     pull: PullPolicy,
+    frontends: Frontends,
     /// Repositories that images may be pushed to.
     allow_push: Vec<String>,
     /// For what must not be in a job's source.
@@ -126,6 +137,7 @@ impl DockerExecutor {
             pull,
             prune_threshold,
             max_df_size,
+            frontends,
         } = config.clone();
         let docker = Docker {
             command,
@@ -148,6 +160,7 @@ impl DockerExecutor {
             docker,
             processes,
             pull,
+            frontends: Frontends::new(&frontends),
             allow_push,
             tmp,
             pusher,
@@ -186,25 +199,28 @@ impl DockerExecutor {
         cancel: &Cancel,
     ) -> Result<String, JobError> {
         let push = self.check(build, secrets)?;
-        let dockerfile = dockerfile::place(source, &build.dockerfile).map_err(BadBuild::from)?;
         let tmp = tempfile::Builder::new()
             .prefix("build-worker-")
             .tempdir_in(&self.tmp)
             .map_err(no_tmp)?;
+        let checked = self.checked_dockerfile(build, source, &tmp, log)?;
         let secrets = write_secrets(&tmp, secrets).map_err(no_tmp)?;
         let iid_file = tmp.path().join("iid");
         let command = self.docker.build(&Build {
-            build_args: &build.build_args,
+            build_args: &checked.build_args,
             squash: build.squash,
             secrets: &secrets,
             pull: self.pull == PullPolicy::Always,
             iid_file: &iid_file,
-            dockerfile: &dockerfile,
+            dockerfile: &checked.path,
             context: source,
             buildkit: build.buildkit,
         });
-        if self.pull == PullPolicy::Never {
-            self.check_base_images(&dockerfile, cancel).await?;
+        if self.pull != PullPolicy::Always {
+            let images = Images::of(&checked.text, &checked.build_args, build.buildkit);
+            images.check().map_err(BadBuild::from)?;
+            self.check_base_images(&images, build.buildkit, log, cancel)
+                .await?;
         }
         self.processes.run(&command, log, cancel).await?;
         let Some(push) = push else {
@@ -224,29 +240,102 @@ impl DockerExecutor {
     }
 }
 
+/// A Dockerfile that may be built here.
+struct CheckedDockerfile {
+    path: PathBuf,
+    text: String,
+    build_args: Vec<String>,
+}
+
 impl DockerExecutor {
-    /// Fails if the build would have to fetch an image.
-    async fn check_base_images(&self, dockerfile: &Path, cancel: &Cancel) -> Result<(), JobError> {
-        let text = std::fs::read(dockerfile)
-            .map_err(|error| JobError::failed(format!("cannot read the Dockerfile: {error}")))?;
-        for image in base_images(&String::from_utf8_lossy(&text)) {
-            match self
-                .processes
-                .ask(&self.docker.image_id(&image), cancel)
-                .await
-            {
-                Ok(_) => {}
-                Err(ProcessError::Exit { .. }) => {
-                    // If the engine cannot be asked at all, the build will say what is wrong with it.
-                    self.processes.ask(&self.docker.root_dir(), cancel).await?;
-                    return Err(JobError::failed(format!(
-                        "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"
-                    )));
-                }
-                Err(error) => return Err(error.into()),
+    /// Puts the Dockerfile in its place, and makes it and the build arguments name no frontend that is not allowed.
+    fn checked_dockerfile(
+        &self,
+        build: &DockerBuild,
+        source: &Path,
+        tmp: &TempDir,
+        log: &JobLog,
+    ) -> Result<CheckedDockerfile, JobError> {
+        let path = dockerfile::place(source, &build.dockerfile).map_err(BadBuild::from)?;
+        let text = dockerfile::read(&path).map_err(BadBuild::from)?;
+        if !build.buildkit {
+            // The classic builder reads all Dockerfiles by itself.
+            return Ok(CheckedDockerfile {
+                path,
+                text,
+                build_args: build.build_args.clone(),
+            });
+        }
+        let checked = self.frontends.check(&text, &build.build_args);
+        let checked = checked.map_err(BadBuild::from)?;
+        for ignored in &checked.ignored {
+            log.line(format_args!(
+                "Ignoring {ignored:?}: this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends"
+            ))?;
+        }
+        let (path, text) = match checked.dockerfile {
+            None => (path, text),
+            Some(text) => {
+                let written = dockerfile::write_beside(&path, &text, tmp.path());
+                (written.map_err(no_tmp)?, text)
             }
+        };
+        Ok(CheckedDockerfile {
+            path,
+            text,
+            build_args: checked.build_args,
+        })
+    }
+
+    /// Fails if the build would have to fetch an image where it must not, or use one of another job's by way of a trigger.
+    async fn check_base_images(
+        &self,
+        images: &Images,
+        buildkit: bool,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> Result<(), JobError> {
+        for image in &images.bases {
+            if self.pull == PullPolicy::Never {
+                self.check_is_here(image, cancel).await?;
+            }
+            // BuildKit knows no image by its id.
+            if buildkit {
+                continue;
+            }
+            let triggers = self.docker.triggers(image);
+            let triggers = match self.processes.ask(&triggers, cancel).await {
+                Err(ProcessError::Exit { .. }) => {
+                    // The build would fetch it too, but nobody could look at it first.
+                    self.processes
+                        .run(&self.docker.pull(image), log, cancel)
+                        .await?;
+                    self.processes.ask(&triggers, cancel).await?
+                }
+                asked => asked?,
+            };
+            let images = Images::of_triggers(&triggers);
+            images.check().map_err(BadBuild::from)?;
         }
         Ok(())
+    }
+
+    async fn check_is_here(&self, image: &str, cancel: &Cancel) -> Result<(), JobError> {
+        match self
+            .processes
+            .ask(&self.docker.image_id(image), cancel)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(ProcessError::Exit { .. }) => {
+                // If the engine cannot be asked at all, the build will say what is wrong with it.
+                self.processes.ask(&self.docker.root_dir(), cancel).await?;
+                Err(JobError::failed(format!(
+                    "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"
+                )))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

@@ -127,7 +127,7 @@ fn a_build_that_may_fetch_nothing() {
     };
     local(async {
         let worker = Worker::with_config(
-            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'build --iidfile '*) echo Step 1 ;;",
+            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'image inspect -f {{ range'*) ;;\n'build --iidfile '*) echo Step 1 ;;",
             config(),
         );
         worker
@@ -199,7 +199,10 @@ fn a_machine_without_a_registry_does_not_pull() {
             pull: PullPolicy::Missing,
             ..DockerConfig::default()
         };
-        let worker = Worker::with_config("'build --iidfile '*) ;;", config);
+        let worker = Worker::with_config(
+            "'build --iidfile '*) ;;\n'image inspect -f {{ range'*) ;;",
+            config,
+        );
         worker
             .check(
                 &job(DockerBuild::default()),
@@ -492,5 +495,132 @@ fn free_space_is_that_of_the_engines_disk() {
             worker.executor.has_room().await,
             "without limits, nobody is asked"
         );
+    });
+}
+
+#[test]
+fn an_image_is_named_by_its_name_where_images_are_shared() {
+    local(async {
+        let config = |pull| DockerConfig {
+            pull,
+            ..DockerConfig::default()
+        };
+        let with = |dockerfile: &str| {
+            Description::new(Action::Docker(DockerBuild {
+                dockerfile: Dockerfile::Contents(dockerfile.into()),
+                ..DockerBuild::default()
+            }))
+        };
+        let engine = "build*) echo Step 1 ;;\n'image inspect'*' -- trap') echo 'COPY --from=419a /a /a' ;;\n\
+             'image inspect'*' -- new') cat pulled 2> /dev/null ;;\n'image inspect'*) ;;\n\
+             'pull -- new') echo Pulling; echo 'RUN true' > pulled ;;";
+        for dockerfile in [
+            "FROM 419a",
+            "FROM x\nCOPY --from=sha256:419a / /",
+            "FROM trap",
+        ] {
+            for pull in [PullPolicy::Missing, PullPolicy::Never] {
+                let worker = Worker::with_config(engine, config(pull));
+                let test = TestLog::new();
+                let ended = worker.run(&with(dockerfile), &test, &Cancel::new()).await;
+                let error = ended.expect_err(dockerfile).to_string();
+                assert!(error.contains("may be another job's"), "{error}");
+                assert_eq!(test.text(), "", "{dockerfile}");
+            }
+        }
+        // Fetched anew for each build, it is what a registry has under this name.
+        let worker = Worker::with_config(engine, config(PullPolicy::Always));
+        worker
+            .check(
+                &with("FROM 419a"),
+                expect![[r#"
+                    Step 1
+                    => Ok("")
+                "#]],
+            )
+            .await;
+        // What nobody has seen yet is fetched first.
+        let worker = Worker::with_config(engine, config(PullPolicy::Missing));
+        worker
+            .check(
+                &with("FROM new"),
+                expect![[r#"
+                    Pulling
+                    Step 1
+                    => Ok("")
+                "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
+fn a_frontend_is_the_engines_own_or_one_that_is_allowed() {
+    local(async {
+        let engine = "build*) cat $(echo $args | sed 's/.* -f \\([^ ]*\\) .*/\\1/'); head -1 source/Dockerfile ;;";
+        let with = |dockerfile: &str, arg: &[&str], buildkit| {
+            Description::new(Action::Docker(DockerBuild {
+                dockerfile: Dockerfile::Contents(dockerfile.into()),
+                build_args: arg.iter().map(|&arg| arg.to_owned()).collect(),
+                buildkit,
+                ..DockerBuild::default()
+            }))
+        };
+        let usual = "# syntax=docker/dockerfile:1\nFROM x\n";
+        let worker = Worker::new(engine);
+        worker
+            .check(
+                &with(usual, &[], true),
+                expect![[r##"
+                    Ignoring "# syntax=docker/dockerfile:1": this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends
+                    FROM x
+                    # syntax=docker/dockerfile:1
+                    => Ok("")
+                "##]],
+            )
+            .await;
+        // The classic builder takes it for a comment.
+        worker
+            .check(
+                &with(usual, &[], false),
+                expect![[r##"
+                    # syntax=docker/dockerfile:1
+                    FROM x
+                    # syntax=docker/dockerfile:1
+                    => Ok("")
+                "##]],
+            )
+            .await;
+        let other = "# syntax=evil/front\nFROM x\n";
+        worker
+            .check(
+                &with(other, &[], true),
+                expect![[r#"
+                    => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends"))
+                "#]],
+            )
+            .await;
+        let arg = ["BUILDKIT_SYNTAX=evil/front"];
+        worker
+            .check(&with("FROM x\n", &arg, true), expect![[r#"
+                => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends"))
+            "#]])
+            .await;
+        let config = DockerConfig {
+            frontends: vec!["evil/front".into()],
+            ..DockerConfig::default()
+        };
+        let worker = Worker::with_config(engine, config);
+        worker
+            .check(
+                &with(other, &[], true),
+                expect![[r##"
+                    # syntax=evil/front
+                    FROM x
+                    # syntax=evil/front
+                    => Ok("")
+                "##]],
+            )
+            .await;
     });
 }

@@ -1,0 +1,310 @@
+//! Which images a Dockerfile names: for a worker that uses those which are there already.
+//!
+//! Such a worker has the images of all jobs in its engine, most of them without a name. A few digits of an image's id are enough to
+//! build on it, and to read all that is in it; ids are short, and can be tried. So jobs must name images.
+//!
+//! And `docker build` cannot be told to fetch nothing. On a machine without a registry it would look for one, for minutes
+//! perhaps, before it said that an image is missing; so we look first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::instructions::{expand, instructions};
+
+/// What engines set by themselves, if a build does not. None of them makes an id.
+const PREDEFINED: [&str; 8] = [
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+];
+
+/// The images that a Dockerfile names.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Images {
+    /// Those that its stages begin with, in order, without those that are made on the way.
+    pub(super) bases: Vec<String>,
+    /// Those that files are copied from, or that are mounted.
+    others: Vec<String>,
+    /// Names that we cannot read.
+    unclear: Vec<String>,
+}
+
+/// Why a job may not use an image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadImage {
+    #[error(
+        "image {0:?} is named by its id, and may be another job's: use NAME:TAG or NAME@DIGEST (this worker has --docker-pull=missing or never)"
+    )]
+    Id(String),
+    #[error(
+        "cannot tell which image {0:?} is: use plain variables (this worker has --docker-pull=missing or never)"
+    )]
+    Unclear(String),
+}
+
+impl Images {
+    /// Returns the images of a Dockerfile. `build_args` are `NAME=VALUE`.
+    pub(super) fn of(dockerfile: &str, build_args: &[String], buildkit: bool) -> Self {
+        let given = build_args.iter().filter_map(|arg| arg.split_once('='));
+        let given: BTreeMap<&str, &str> = given.collect();
+        let mut reader = Reader {
+            given,
+            ..Reader::default()
+        };
+        for instruction in instructions(dockerfile, buildkit) {
+            reader.read(&instruction);
+        }
+        reader.images
+    }
+
+    /// Returns the images that the triggers of a base image name, one trigger to a line.
+    pub(super) fn of_triggers(triggers: &str) -> Self {
+        let mut reader = Reader::default();
+        for instruction in triggers.lines() {
+            reader.read(instruction);
+        }
+        reader.images
+    }
+
+    /// Fails if any of them may be another job's.
+    pub(super) fn check(&self) -> Result<(), BadImage> {
+        let Self {
+            bases,
+            others,
+            unclear,
+        } = self;
+        if let Some(id) = bases.iter().chain(others).find(|image| is_id(image)) {
+            return Err(BadImage::Id(id.clone()));
+        }
+        match unclear.first() {
+            Some(image) => Err(BadImage::Unclear(image.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns whether an engine may take this for the id of an image, or its beginning.
+fn is_id(image: &str) -> bool {
+    let is_hex = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    !image.is_empty() && is_hex(image.strip_prefix("sha256:").unwrap_or(image))
+}
+
+/// Reads instructions, one after the other.
+#[derive(Default)]
+struct Reader<'a> {
+    given: BTreeMap<&'a str, &'a str>,
+    /// What `ARG` has set before the first stage.
+    args: BTreeMap<String, String>,
+    stages: usize,
+    names: BTreeSet<String>,
+    images: Images,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, instruction: &str) {
+        let (keyword, rest) = instruction
+            .split_once(char::is_whitespace)
+            .unwrap_or((instruction, ""));
+        match keyword.to_ascii_lowercase().as_str() {
+            // It is for whoever builds on this, where stages are others.
+            "onbuild" => {
+                let mut triggered = Reader::default();
+                triggered.read(rest.trim());
+                let Images {
+                    bases,
+                    others,
+                    unclear,
+                } = triggered.images;
+                self.images.others.extend(bases.into_iter().chain(others));
+                self.images.unclear.extend(unclear);
+            }
+            "arg" if self.stages == 0 => self.arg(rest),
+            "from" => self.from(rest),
+            "copy" | "add" | "run" => self.flags(rest),
+            _ => {}
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<String> {
+        if let Some(value) = self.args.get(name) {
+            return Some(value.clone());
+        }
+        PREDEFINED
+            .contains(&name)
+            .then(|| self.given.get(name).copied().unwrap_or("linux").to_owned())
+    }
+
+    fn arg(&mut self, rest: &str) {
+        for word in rest.split_whitespace() {
+            let (name, default) = match word.split_once('=') {
+                Some((name, default)) => (name, Some(default)),
+                None => (word, None),
+            };
+            let value = match (self.given.get(name), default) {
+                (Some(given), _) => Some((*given).to_owned()),
+                // What we cannot read, we shall not be able to read where it is used.
+                (None, Some(default)) => expand(default, &|name| self.value(name))
+                    .or_else(|| Some(format!("${{?{default}}}"))),
+                (None, None) => None,
+            };
+            if let Some(value) = value {
+                self.args.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    fn from(&mut self, rest: &str) {
+        let mut words = rest.split_whitespace();
+        let image = words.by_ref().find(|word| !word.starts_with("--"));
+        let Some(word) = image else { return };
+        let image = expand(word, &|name| self.value(name));
+        match image.filter(|image| !image.contains(['$', '<'])) {
+            None => self.images.unclear.push(word.to_owned()),
+            Some(image) => {
+                let is_made_here = image.eq_ignore_ascii_case("scratch")
+                    || self.names.contains(&image.to_lowercase());
+                if !is_made_here && !image.is_empty() && !self.images.bases.contains(&image) {
+                    self.images.bases.push(image);
+                }
+            }
+        }
+        self.stages += 1;
+        if words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("as"))
+            && let Some(name) = words.next()
+        {
+            // As it is and as it may be read: either hides an image of that name only where it is the name.
+            self.names.insert(name.to_lowercase());
+        }
+    }
+
+    /// Reads `--from=` and the `from` of `--mount=`.
+    fn flags(&mut self, rest: &str) {
+        for word in rest.split_whitespace() {
+            let Some(flag) = word.strip_prefix("--") else {
+                return;
+            };
+            let flag = flag.replace(['"', '\'', '\\'], "");
+            match flag.split_once('=') {
+                Some(("from", image)) => self.other(image),
+                Some(("mount", fields)) => {
+                    let images = fields
+                        .split(',')
+                        .filter_map(|field| field.strip_prefix("from="));
+                    images.for_each(|image| self.other(image));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn other(&mut self, image: &str) {
+        let image = expand(image, &|name| self.value(name)).unwrap_or_else(|| image.to_owned());
+        let is_made_here = self.names.contains(&image.to_lowercase())
+            || image
+                .parse::<usize>()
+                .is_ok_and(|index| index < self.stages);
+        if !is_made_here {
+            self.images.others.push(image);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::Images;
+
+    #[test]
+    fn images_are_found_and_stages_are_not() {
+        let dockerfile = "# FROM comment\n\
+            ARG version=3\n\
+            FROM --platform=linux/amd64 debian:12 AS Build\n\
+            RUN echo FROM here\n\
+            from busybox\n\
+            COPY --from=build /x /\n\
+            FROM build as second\n\
+            FROM scratch\n\
+            FROM alpine:$version\n\
+            FROM busybox\n\
+            FROM\n";
+        let images = Images::of(dockerfile, &[], false);
+        assert_eq!(images.bases, ["debian:12", "busybox", "alpine:3"]);
+        assert_eq!(Images::of("", &[], false), Images::default());
+    }
+
+    #[test]
+    fn an_image_must_be_named_by_its_name() {
+        let mut shown = String::new();
+        for dockerfile in [
+            // What must go on.
+            "FROM x AS b\nFROM B",
+            "FROM x AS a\nFROM a\nCOPY --from=a / /\nCOPY --from=0 / /\nCOPY --from=1 / /",
+            "FROM busybox@sha256:419a",
+            "FROM 419a:latest",
+            "ARG BASE\nFROM ${BASE:-debian}-$TARGETARCH",
+            "FROM x\nRUN <<EOF\nFROM 419a\nEOF",
+            // What is an id, or can be.
+            "FROM 419a",
+            "from --platform=x 419a as x",
+            "FROM sha256:419a",
+            "FROM \"41\"9\\a",
+            "FROM 41\\\n9a",
+            "ARG BASE=419a\nFROM $BASE",
+            "ARG A=41\nARG B=${A}9a\nFROM ${B}",
+            "ARG BASE\nFROM ${BASE:-419a}",
+            "FROM $GIVEN",
+            "ARG GIVEN=x\nFROM $GIVEN",
+            "ARG BASE=${x%y}\nFROM $BASE",
+            "FROM ${x%y}",
+            "FROM x\nCOPY --chown=1 --from=419a / /",
+            "FROM x\nCOPY --from=1 / /",
+            "FROM x\nRUN --mount=type=bind,from=419a,target=/x true",
+            "FROM x\nONBUILD COPY --from=419a / /",
+            "FROM x AS 419a\nONBUILD COPY --from=419a / /",
+            "# escape=`\nFROM x\nCOPY `\n--from=419a / /",
+            "FROM x\nRUN <<EOF\nFROM y AS 419a\nEOF\nCOPY --from=419a / /",
+        ] {
+            let given = ["GIVEN=419a".to_owned()];
+            let checked = Images::of(dockerfile, &given, true).check();
+            let said = checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+            let said = said.split([',', '(']).next().unwrap_or_default().trim();
+            shown += &format!("{dockerfile:?}: {said}\n");
+        }
+        expect![[r##"
+            "FROM x AS b\nFROM B": ok
+            "FROM x AS a\nFROM a\nCOPY --from=a / /\nCOPY --from=0 / /\nCOPY --from=1 / /": ok
+            "FROM busybox@sha256:419a": ok
+            "FROM 419a:latest": ok
+            "ARG BASE\nFROM ${BASE:-debian}-$TARGETARCH": ok
+            "FROM x\nRUN <<EOF\nFROM 419a\nEOF": ok
+            "FROM 419a": image "419a" is named by its id
+            "from --platform=x 419a as x": image "419a" is named by its id
+            "FROM sha256:419a": image "sha256:419a" is named by its id
+            "FROM \"41\"9\\a": image "419a" is named by its id
+            "FROM 41\\\n9a": image "419a" is named by its id
+            "ARG BASE=419a\nFROM $BASE": image "419a" is named by its id
+            "ARG A=41\nARG B=${A}9a\nFROM ${B}": image "419a" is named by its id
+            "ARG BASE\nFROM ${BASE:-419a}": image "419a" is named by its id
+            "FROM $GIVEN": ok
+            "ARG GIVEN=x\nFROM $GIVEN": image "419a" is named by its id
+            "ARG BASE=${x%y}\nFROM $BASE": cannot tell which image "$BASE" is: use plain variables
+            "FROM ${x%y}": cannot tell which image "${x%y}" is: use plain variables
+            "FROM x\nCOPY --chown=1 --from=419a / /": image "419a" is named by its id
+            "FROM x\nCOPY --from=1 / /": image "1" is named by its id
+            "FROM x\nRUN --mount=type=bind,from=419a,target=/x true": image "419a" is named by its id
+            "FROM x\nONBUILD COPY --from=419a / /": image "419a" is named by its id
+            "FROM x AS 419a\nONBUILD COPY --from=419a / /": image "419a" is named by its id
+            "# escape=`\nFROM x\nCOPY `\n--from=419a / /": image "419a" is named by its id
+            "FROM x\nRUN <<EOF\nFROM y AS 419a\nEOF\nCOPY --from=419a / /": image "419a" is named by its id
+        "##]].assert_eq(&shown);
+        let triggers = Images::of_triggers("RUN true\nCOPY --from=419a / /\n");
+        assert!(triggers.check().is_err());
+    }
+}

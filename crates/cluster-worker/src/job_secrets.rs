@@ -1,0 +1,72 @@
+//! The secrets of a job, which its log must not show.
+
+use cluster_api::{Action, Description};
+use redact::{Redactor, SHORTEST};
+
+use crate::git_url::credentials;
+
+/// Returns what keeps a job's secrets out of its log: their values, the password for pushing and what is secret in the URL of its
+/// source.
+pub(crate) fn redactor(job: &Description) -> Redactor {
+    let url = credentials(&job.repository);
+    let values = job.secrets.iter().map(|secret| secret.value.expose());
+    let values = values.chain(url.iter().map(Vec::as_slice));
+    let password = match &job.action {
+        Action::Docker(build) => Some(build.push_password.expose().as_bytes()),
+        Action::OBuilder(_) | Action::Custom(_) => None,
+    };
+    Redactor::new(values.chain(password))
+}
+
+/// Returns what to tell those who rely on redaction: that some secrets may show nevertheless.
+pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
+    let coverage = redactor.coverage();
+    let mut remarks = Vec::new();
+    if coverage.too_short > 0 {
+        remarks.push(format!(
+            "Secrets of fewer than {SHORTEST} bytes are not redacted in this log"
+        ));
+    }
+    if coverage.is_partial {
+        remarks.push(
+            "The secrets of this job are large: not all encodings of them are redacted in this log"
+                .to_owned(),
+        );
+    }
+    remarks
+}
+
+#[cfg(test)]
+mod tests {
+    use cluster_api::{Description, DockerBuild, Secret};
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn all_that_is_secret_of_a_job() {
+        let mut job = Description::new(Action::Docker(DockerBuild {
+            push_user: "pusher".into(),
+            push_password: "push-s3cret".to_owned().into(),
+            ..DockerBuild::default()
+        }));
+        job.secrets.push(Secret {
+            id: "pin".into(),
+            value: "1234".into(),
+        });
+        job.secrets.push(Secret {
+            id: "token".into(),
+            value: "s3cret\n".into(),
+        });
+        job.repository = "https://reader:p%40ssword@example.com/x".into();
+        let known = redactor(&job);
+        let text = "1234 s3cret pusher push-s3cret reader p%40ssword p@ssword cmVhZGVyOnBAc3N3b3Jk";
+        expect!["1234 *** pusher *** reader *** *** cmVhZGVyOn***"].assert_eq(&known.text(text));
+        assert_eq!(
+            unredacted(&known),
+            ["Secrets of fewer than 5 bytes are not redacted in this log"]
+        );
+        job.repository = "https://ghp_token@example.com/x".into();
+        assert_eq!(redactor(&job).text("ghp_token"), "***");
+    }
+}
