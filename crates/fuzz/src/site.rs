@@ -51,6 +51,7 @@ impl Site {
             default_clients: vec![FileName::new("bystander").expect("a good name")],
             metrics: None,
             update_timeout: Duration::from_millis(200),
+            limits: Default::default(),
         };
         let scheduler = Rc::new(Scheduler::start(config).await.expect("a scheduler starts"));
         let running = Rc::clone(&scheduler);

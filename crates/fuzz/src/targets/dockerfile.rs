@@ -21,7 +21,8 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     check(&used, &build_args, sent);
-    let again = dockerfile_use(&used.dockerfile, &used.build_args).expect("what is allowed stays so");
+    let again =
+        dockerfile_use(&used.dockerfile, &used.build_args).expect("what is allowed stays so");
     assert_eq!(again.dockerfile, used.dockerfile);
     assert!(again.ignored.is_empty(), "{:?} was left in", again.ignored);
     assert_eq!(again.bases, used.bases);
@@ -49,12 +50,18 @@ fn check(used: &DockerfileUse, build_args: &[String], sent: usize) {
     assert!(passed.iter().all(|arg| build_args.contains(arg)));
     assert!(!passed.iter().any(|arg| arg.starts_with("BUILDKIT_SYNTAX=")));
     let size: usize = bases.iter().map(String::len).sum();
-    assert!(size <= 100 * (sent + 100), "{sent} bytes have {size} of images");
+    assert!(
+        size <= 100 * (sent + 100),
+        "{sent} bytes have {size} of images"
+    );
     for image in bases {
         let is_id = !image.is_empty() && image.bytes().all(|byte| byte.is_ascii_hexdigit());
         assert!(!is_id, "{image} is an id");
     }
-    let given = command.args.windows(2).filter(|pair| pair[0] == "--build-arg");
+    let given = command
+        .args
+        .windows(2)
+        .filter(|pair| pair[0] == "--build-arg");
     // One that is called so itself is counted once more.
     assert!(given.count() >= passed.len());
 }

@@ -16,9 +16,7 @@ pub fn dockerfile_use(dockerfile: &str, build_args: &[String]) -> Result<Dockerf
     let checked = Frontends::default()
         .check(dockerfile, build_args)
         .map_err(|error| error.to_string())?;
-    let dockerfile = checked
-        .dockerfile
-        .unwrap_or_else(|| dockerfile.to_owned());
+    let dockerfile = checked.dockerfile.unwrap_or_else(|| dockerfile.to_owned());
     let images = Images::of(&dockerfile, &checked.build_args, true);
     images.check().map_err(|error| error.to_string())?;
     Ok(DockerfileUse {
