@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use obuilder::Sink;
 use obuilder::sandbox::{
-    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, builtin, cleanup,
+    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxOptions, builtin, cleanup,
 };
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,11 @@ fn measure() -> Result<()> {
 fn open(dir: &Path, name: &str, runtime: Runtime) -> Result<OciSandbox> {
     let state = dir.join(name);
     fs::create_dir(&state)?;
-    Ok(OciSandbox::open(&state, runtime, false)?)
+    Ok(OciSandbox::open(
+        &state,
+        runtime,
+        SandboxOptions::default(),
+    )?)
 }
 
 async fn step(sandbox: &OciSandbox, rootfs: &Path) -> Result<Duration> {

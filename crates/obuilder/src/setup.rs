@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::builder::{self, Builder, Parts};
 use crate::fetch::{BaseImages, Settings};
-use crate::sandbox::{OciSandbox, Runtime, SandboxError};
+use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
 use crate::store::{self, StoreSpec};
 
 /// What a builder is to work with.
@@ -14,8 +14,8 @@ pub struct Setup {
     pub store: StoreSpec,
     /// What makes containers: `builtin`, a path, or the name of a program in the PATH of `env`.
     pub runtime: OsString,
-    /// Whether steps need not wait for the disk: calls such as `fsync` do nothing and succeed.
-    pub fast_sync: bool,
+    /// What holds for every step.
+    pub sandbox: SandboxOptions,
     /// The environment that says where programs, proxies and the log-ins of registries are.
     pub env: Vec<(OsString, OsString)>,
 }
@@ -41,7 +41,7 @@ impl Setup {
         let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
         let runtime = Runtime::named(&self.runtime, &path)?;
         let store = store::open(&self.store)?;
-        let sandbox = OciSandbox::open(store.state_dir(), runtime, self.fast_sync)?;
+        let sandbox = OciSandbox::open(store.state_dir(), runtime, self.sandbox)?;
         let fetcher = BaseImages::new(Settings::from_vars(store.state_dir(), self.env));
         Ok(Builder::open(Parts {
             store,

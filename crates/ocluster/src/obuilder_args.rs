@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
+use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -68,7 +69,9 @@ impl OBuilderArgs {
             setup: Setup {
                 store,
                 runtime: self.obuilder_runtime,
-                fast_sync: self.fast_sync,
+                sandbox: SandboxOptions {
+                    fast_sync: self.fast_sync,
+                },
                 env: config::environment_of_others(),
             },
             upkeep: Upkeep {

@@ -9,13 +9,12 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use bstr::ByteSlice as _;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::config::{Surroundings, config};
-use super::inside::{self, Kind, Place};
-use super::{Command, Network, SandboxError, SecretFile, cgroup};
+use super::config::{CAPABILITIES, Surroundings, config};
+use super::filter::Machine;
+use super::{Command, SandboxError, SandboxOptions, SecretFile, cgroup, inside, targets};
 
 /// What a container of ours is called, up to what tells it from others.
 pub(super) const PREFIX: &str = "obuilder-";
@@ -51,11 +50,13 @@ impl Bundle {
         rootfs: &Path,
         command: &Command,
         terminal: bool,
-        fast_sync: bool,
+        options: &SandboxOptions,
     ) -> Result<Self, SandboxError> {
         let bundle = Self::at(parent, id);
+        let targets = targets::prepare(rootfs, command)?;
         let surroundings = Surroundings {
             rootfs,
+            targets: &targets,
             hosts: bundle.dir.join("hosts"),
             secrets: (0..command.secrets.len())
                 .map(|number| bundle.secrets().join(number.to_string()))
@@ -63,10 +64,12 @@ impl Bundle {
             cgroup: cgroup::path(&bundle.id),
             resolv_conf: Path::new("/etc/resolv.conf").exists(),
             terminal,
-            fast_sync,
+            seccomp: options
+                .filter
+                .rules(&CAPABILITIES, Machine::this(), options.fast_sync)
+                .map_err(SandboxError::Unsupported)?,
         };
         let config = config(command, &surroundings)?;
-        prepare(rootfs, command)?;
         let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
         bundle
             .fill(runtime, &config)
@@ -189,49 +192,6 @@ fn unmount_secrets(dir: &Path) -> io::Result<()> {
         // There is no such directory, or nothing is mounted on it.
         Err(Errno::NOENT | Errno::INVAL) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Makes the working directory, and what the runtime mounts things on, where they are missing.
-///
-/// A runtime would make most of it, each in its own way, and none does where a link of the image dangles.
-fn prepare(rootfs: &Path, command: &Command) -> Result<(), SandboxError> {
-    for name in inside::COVERED {
-        // Older runtimes follow a link there to a directory of the machine (CVE-2026-41579).
-        inside::ensure_plain(rootfs, name).map_err(|source| {
-            io_error(format!("the image's /{name} cannot be mounted on"), source)
-        })?;
-    }
-    let resolv_conf = (command.network == Network::Host).then_some(&b"/etc/resolv.conf"[..]);
-    let files = std::iter::once(&b"/etc/hosts"[..])
-        .chain(resolv_conf)
-        .chain(command.secrets.iter().map(|s| s.target.as_slice()));
-    let directories = command.mounts.iter().map(|c| c.target.as_slice());
-    let targets = files
-        .map(|target| (target, Kind::File))
-        .chain(directories.map(|target| (target, Kind::Directory)));
-    for (target, kind) in targets {
-        make(rootfs, "the mount target", target, kind)?;
-    }
-    make(
-        rootfs,
-        "the working directory",
-        &command.cwd,
-        Kind::Directory,
-    )
-}
-
-fn make(rootfs: &Path, what: &str, path: &[u8], kind: Kind) -> Result<(), SandboxError> {
-    let path = path.as_bstr();
-    let place = inside::ensure(rootfs, path, kind)
-        .map_err(|source| io_error(format!("cannot make {what} {path:?}"), source))?;
-    match place {
-        // As a directory, `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626); and what is
-        // mounted there could deceive the runtime, which then writes to it (CVE-2025-52881).
-        Place::Covered(name) if name == "proc" => Err(SandboxError::Unsupported(format!(
-            "{what} {path:?} is in /proc"
-        ))),
-        Place::Covered(_) | Place::Inside => Ok(()),
     }
 }
 

@@ -9,16 +9,16 @@ use bstr::{BStr, BString, ByteSlice as _};
 use obuilder_spec::User;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Arch, Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder,
-    LinuxNamespaceBuilder, LinuxNamespaceType, LinuxSeccomp, LinuxSeccompAction,
-    LinuxSeccompBuilder, LinuxSyscallBuilder, Mount, MountBuilder, PosixRlimitBuilder,
-    PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, UserBuilder,
+    Capabilities, Capability, Linux, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespaceBuilder,
+    LinuxNamespaceType, LinuxSeccomp, Mount, MountBuilder, PosixRlimitBuilder, PosixRlimitType,
+    Process, ProcessBuilder, RootBuilder, Spec, UserBuilder,
 };
 
+use super::targets::Targets;
 use super::{Command, Network, SandboxError};
 
 /// What a command may do as root. Not to send raw packets or take low ports: it may have the machine's network.
-const CAPABILITIES: [Capability; 12] = [
+pub(super) const CAPABILITIES: [Capability; 12] = [
     Capability::Chown,
     Capability::DacOverride,
     Capability::Fsetid,
@@ -36,9 +36,12 @@ const CAPABILITIES: [Capability; 12] = [
 /// How many files a command may have open.
 const OPEN_FILES: u64 = 1024;
 
-const MASKED: [&str; 10] = [
+/// What tells of the machine, or of what others do on it, and helps no build. As Docker's, but for the throttling of each
+/// processor, which would be a mount for each.
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
+    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
@@ -46,6 +49,7 @@ const MASKED: [&str; 10] = [
     "/proc/timer_stats",
     "/proc/sched_debug",
     "/proc/scsi",
+    "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
 
@@ -55,16 +59,6 @@ const READ_ONLY: [&str; 5] = [
     "/proc/irq",
     "/proc/sys",
     "/proc/sysrq-trigger",
-];
-
-/// The calls that wait for a disk, and with `--fast-sync` say at once that they have.
-const SYNC_CALLS: [&str; 6] = [
-    "fsync",
-    "fdatasync",
-    "msync",
-    "sync",
-    "syncfs",
-    "sync_file_range",
 ];
 
 /// The filesystems that every command has.
@@ -124,6 +118,8 @@ const SHARED: [&str; 3] = ["bind", "nosuid", "nodev"];
 pub(super) struct Surroundings<'a> {
     /// The root filesystem.
     pub(super) rootfs: &'a Path,
+    /// Where the command's things go in it.
+    pub(super) targets: &'a Targets,
     /// The file to show as `/etc/hosts`.
     pub(super) hosts: PathBuf,
     /// The files with the secrets, in the order of the command's.
@@ -134,8 +130,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) resolv_conf: bool,
     /// Whether it gets a terminal of its own.
     pub(super) terminal: bool,
-    /// Whether writing to disk need not be waited for.
-    pub(super) fast_sync: bool,
+    /// Which system calls it may make, unless it may make all.
+    pub(super) seccomp: Option<LinuxSeccomp>,
 }
 
 /// Returns the config, as the runtime reads it.
@@ -147,7 +143,7 @@ pub(super) fn config(
     surroundings: &Surroundings<'_>,
 ) -> Result<Vec<u8>, SandboxError> {
     let mounts = mounts(command, surroundings)?;
-    let process = process(command, surroundings.terminal)?;
+    let process = process(command, surroundings)?;
     let rootfs = text("the root filesystem", &path_bytes(surroundings.rootfs))?;
     let spec = assemble(process, mounts, &rootfs, command.network, surroundings);
     let spec = spec.map_err(|error| SandboxError::Unsupported(error.to_string()))?;
@@ -177,7 +173,7 @@ fn assemble(
     Ok(spec)
 }
 
-fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
+fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process, SandboxError> {
     let args = command
         .argv
         .iter()
@@ -190,12 +186,7 @@ fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
         pair.extend_from_slice(value);
         env.push(text("the environment variable", &pair)?);
     }
-    let cwd = text("the working directory", &command.cwd)?;
-    if !cwd.starts_with('/') {
-        return Err(SandboxError::Unsupported(format!(
-            "the working directory {cwd:?} is not absolute"
-        )));
-    }
+    let cwd = text("the working directory", &surroundings.targets.cwd)?;
     let (uid, gid) = ids(&command.user)?;
     let user = UserBuilder::default().uid(uid).gid(gid).build();
     let process = user.and_then(|user| {
@@ -214,7 +205,7 @@ fn process(command: &Command, terminal: bool) -> Result<Process, SandboxError> {
             .soft(OPEN_FILES)
             .build()?;
         ProcessBuilder::default()
-            .terminal(terminal)
+            .terminal(surroundings.terminal)
             .user(user)
             .args(args)
             .env(env)
@@ -245,40 +236,11 @@ fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, Oci
         .cgroups_path(&surroundings.cgroup)
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READ_ONLY.map(str::to_owned))
-        .seccomp(seccomp(surroundings.fast_sync)?)
         .build()?;
+    linux.set_seccomp(surroundings.seccomp.clone());
     // The library's default is a rule about devices. The runtime has its own.
     linux.set_resources(None);
     Ok(linux)
-}
-
-fn seccomp(fast_sync: bool) -> Result<LinuxSeccomp, OciSpecError> {
-    let mut seccomp =
-        LinuxSeccompBuilder::default().default_action(LinuxSeccompAction::ScmpActAllow);
-    if let Some(architectures) = architectures(std::env::consts::ARCH) {
-        seccomp = seccomp.architectures(architectures);
-    }
-    if fast_sync {
-        let done = LinuxSyscallBuilder::default()
-            .names(SYNC_CALLS.map(str::to_owned))
-            .action(LinuxSeccompAction::ScmpActErrno)
-            .errno_ret(0_u32)
-            .build()?;
-        seccomp = seccomp.syscalls([done]);
-    }
-    seccomp.build()
-}
-
-fn architectures(machine: &str) -> Option<Vec<Arch>> {
-    match machine {
-        "x86_64" => Some(vec![
-            Arch::ScmpArchX86_64,
-            Arch::ScmpArchX86,
-            Arch::ScmpArchX32,
-        ]),
-        "aarch64" => Some(vec![Arch::ScmpArchAarch64, Arch::ScmpArchArm]),
-        _ => None,
-    }
 }
 
 fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Mount>, SandboxError> {
@@ -286,14 +248,22 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
     for (target, kind, source, options) in FILESYSTEMS {
         mounts.push(mount(target, Some(kind), source, options)?);
     }
-    let hosts = text("the path", &path_bytes(&surroundings.hosts))?;
-    mounts.push(mount("/etc/hosts", Some("bind"), &hosts, &SHOWN)?);
-    if command.network == Network::Host && surroundings.resolv_conf {
-        let source = "/etc/resolv.conf";
-        mounts.push(mount(source, Some("bind"), source, &SHOWN)?);
+    let Targets {
+        hosts,
+        resolv_conf,
+        secrets,
+        mounts: caches,
+        cwd: _,
+    } = surroundings.targets;
+    let file = text("the path", &path_bytes(&surroundings.hosts))?;
+    let target = text("the target of /etc/hosts", hosts)?;
+    mounts.push(mount(&target, Some("bind"), &file, &SHOWN)?);
+    if let Some(target) = resolv_conf.as_ref().filter(|_| surroundings.resolv_conf) {
+        let target = text("the target of /etc/resolv.conf", target)?;
+        mounts.push(mount(&target, Some("bind"), "/etc/resolv.conf", &SHOWN)?);
     }
-    for (secret, file) in command.secrets.iter().zip(&surroundings.secrets) {
-        let target = text("the target of a secret", &secret.target)?;
+    for (target, file) in secrets.iter().zip(&surroundings.secrets) {
+        let target = text("the target of a secret", target)?;
         let file = text("the path", &path_bytes(file))?;
         mounts.push(mount(
             &target,
@@ -302,8 +272,8 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
             &["rbind", "rprivate", "ro"],
         )?);
     }
-    for cache in &command.mounts {
-        let target = text("the target of a cache", &cache.target)?;
+    for (target, cache) in caches.iter().zip(&command.mounts) {
+        let target = text("the target of a cache", target)?;
         let source = text("the path", &path_bytes(&cache.source))?;
         mounts.push(mount(&target, Some("bind"), &source, &SHARED)?);
     }

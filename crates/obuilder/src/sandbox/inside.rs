@@ -1,6 +1,6 @@
 //! Making files and directories in an image's root filesystem, whose links may point anywhere.
 //!
-//! A link is followed as the image's own programs would follow it: from the image's root. Each component is looked at by
+//! A link is followed as the image's own programs would follow it: from the image's root, and into what is mounted there. Each component is looked at by
 //! itself, relative to the directory that the one before it has led to, so that no name is ever resolved by the system
 //! outside of the image.
 
@@ -29,89 +29,175 @@ pub(super) enum Kind {
     Directory,
 }
 
-/// Where a name has led.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// To something that is there now, a directory or not, as was asked.
-    Inside,
-    /// To one of the filesystems that are not there yet: this one.
-    Covered(BString),
+/// A root filesystem, and what is going to be mounted in it.
+pub(super) struct Tree {
+    root: OwnedFd,
+    /// What directories will be mounted where, in this order. None of these paths has a link in it.
+    mounts: Vec<(BString, OwnedFd)>,
 }
 
-/// Makes sure that `path` leads to something of `kind` in the root filesystem, which nobody else changes meanwhile.
-///
-/// What is missing is made, owned by root: directories of mode 0755 and files of mode 0644. So is what a dangling link
-/// points to, since the link is the image's own and stays.
-///
-/// # Errors
-/// When something else is there, or in the way.
-pub(super) fn ensure(root: &Path, path: &BStr, kind: Kind) -> io::Result<Place> {
-    let root = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?;
-    let mut way = vec![];
-    let mut rest: VecDeque<BString> = components(path);
-    let mut links = 0;
-    while let Some(name) = rest.pop_front() {
-        if name == ".." {
-            way.pop();
-            continue;
+/// A step on the way that a name leads.
+struct Step {
+    name: BString,
+    /// `None` in a filesystem that is not there yet.
+    directory: Option<OwnedFd>,
+}
+
+impl Tree {
+    /// Opens the root filesystem, which nobody else changes meanwhile.
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        let root = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?;
+        Ok(Self {
+            root,
+            mounts: Vec::new(),
+        })
+    }
+
+    /// Notes that the directory `source` of the machine will be mounted on `target`, which [`ensure`](Self::ensure) has
+    /// returned. From here on, names lead into it.
+    pub(super) fn mount(&mut self, target: &BString, source: &Path) -> io::Result<()> {
+        let source = rustix::fs::openat(CWD, source, directory_flags(), Mode::empty())?;
+        self.mounts.push((target.clone(), source));
+        Ok(())
+    }
+
+    /// Makes sure that `path` leads to something of `kind`, and returns to what: an absolute path in which there is no link.
+    ///
+    /// What is missing is made, owned by root: directories of mode 0755 and files of mode 0644. So is what a dangling link
+    /// points to, since the link is the image's own and stays. Nothing is made in the filesystems that the runtime mounts,
+    /// and what is returned is not followed any further from there, where the links are not known.
+    ///
+    /// # Errors
+    /// When something else is there, or in the way.
+    pub(super) fn ensure(&self, path: &BStr, kind: Kind) -> io::Result<BString> {
+        let mut way: Vec<Step> = vec![];
+        let mut rest: VecDeque<BString> = components(path);
+        let mut links = 0;
+        while let Some(name) = rest.pop_front() {
+            if name == ".." {
+                if leads_back(&way) {
+                    way.pop();
+                    continue;
+                }
+                let mut path = join(&way, Some(&name));
+                for name in &rest {
+                    path.push(b'/');
+                    path.extend_from_slice(name);
+                }
+                return Ok(path);
+            }
+            if let Some(directory) = self.mounted(&way, &name)? {
+                way.push(Step { name, directory });
+                continue;
+            }
+            let here = match way.last() {
+                None => &self.root,
+                Some(Step {
+                    directory: Some(directory),
+                    ..
+                }) => directory,
+                Some(Step {
+                    directory: None, ..
+                }) => {
+                    way.push(Step {
+                        name,
+                        directory: None,
+                    });
+                    continue;
+                }
+            };
+            match kind_of(here, &name)? {
+                Some(FileType::Symlink) => {
+                    links += 1;
+                    if links > MOST_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    let target = rustix::fs::readlinkat(here, name.as_slice(), Vec::new())?;
+                    let target = target.as_bytes().as_bstr();
+                    if target.starts_with(b"/") {
+                        way.clear();
+                    }
+                    for component in components(target).into_iter().rev() {
+                        rest.push_front(component);
+                    }
+                }
+                Some(FileType::Directory) => {
+                    let directory = Some(open_directory(here, &name)?);
+                    way.push(Step { name, directory });
+                }
+                Some(_) if rest.is_empty() && kind == Kind::File => {
+                    return Ok(join(&way, Some(&name)));
+                }
+                Some(_) => return Err(Errno::NOTDIR.into()),
+                None if rest.is_empty() && kind == Kind::File => {
+                    make_file(here, &name)?;
+                    return Ok(join(&way, Some(&name)));
+                }
+                None => {
+                    let directory = Some(make_directory(here, &name)?);
+                    way.push(Step { name, directory });
+                }
+            }
         }
-        if way.is_empty() && COVERED.iter().any(|covered| name == *covered) {
-            return Ok(Place::Covered(name));
-        }
-        let here = way.last().unwrap_or(&root);
-        match kind_of(here, &name)? {
-            Some(FileType::Symlink) => {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(Errno::LOOP.into());
-                }
-                let target = rustix::fs::readlinkat(here, name.as_slice(), Vec::new())?;
-                let target = target.as_bytes().as_bstr();
-                if target.starts_with(b"/") {
-                    way.clear();
-                }
-                for component in components(target).into_iter().rev() {
-                    rest.push_front(component);
-                }
-            }
-            Some(FileType::Directory) => way.push(open_directory(here, &name)?),
-            Some(_) if rest.is_empty() && kind == Kind::File => return Ok(Place::Inside),
-            Some(_) => return Err(Errno::NOTDIR.into()),
-            None if rest.is_empty() && kind == Kind::File => {
-                make_file(here, &name)?;
-                return Ok(Place::Inside);
-            }
-            None => {
-                rustix::fs::mkdirat(here, name.as_slice(), Mode::from_raw_mode(0o755))?;
-                let made = open_directory(here, &name)?;
-                rustix::fs::chmodat(
-                    here,
-                    name.as_slice(),
-                    Mode::from_raw_mode(0o755),
-                    AtFlags::empty(),
-                )?;
-                way.push(made);
-            }
+        match way.last() {
+            // A directory, where a file was asked for.
+            None
+            | Some(Step {
+                directory: Some(_), ..
+            }) if kind == Kind::File => Err(Errno::ISDIR.into()),
+            _ => Ok(join(&way, None)),
         }
     }
-    match kind {
-        Kind::Directory => Ok(Place::Inside),
-        Kind::File => Err(Errno::ISDIR.into()),
+
+    /// Returns what is mounted on `name` at the end of a way: nothing, a directory, or a filesystem that is not there yet.
+    #[expect(
+        clippy::option_option,
+        reason = "there may be something that cannot be opened"
+    )]
+    fn mounted(&self, way: &[Step], name: &BString) -> io::Result<Option<Option<OwnedFd>>> {
+        let path = join(way, Some(name));
+        let mounted = self.mounts.iter().rfind(|(target, _)| *target == path);
+        if let Some((_, directory)) = mounted {
+            return Ok(Some(Some(directory.try_clone()?)));
+        }
+        let is_covered = way.is_empty() && COVERED.iter().any(|covered| name == *covered);
+        Ok(is_covered.then_some(None))
+    }
+
+    /// Makes sure that there is a directory `name` at the top of the root filesystem, which is not a link to one.
+    pub(super) fn ensure_plain(&self, name: &str) -> io::Result<()> {
+        match kind_of(&self.root, &name.into())? {
+            Some(FileType::Directory) => Ok(()),
+            Some(_) => Err(Errno::NOTDIR.into()),
+            None => Ok(rustix::fs::mkdirat(
+                &self.root,
+                name,
+                Mode::from_raw_mode(0o755),
+            )?),
+        }
     }
 }
 
-/// Makes sure that there is a directory `name` at the top of the root filesystem, which is not a link to one.
-pub(super) fn ensure_plain(root: &Path, name: &str) -> io::Result<()> {
-    let root = rustix::fs::openat(CWD, root, directory_flags(), Mode::empty())?;
-    match kind_of(&root, &name.into())? {
-        Some(FileType::Directory) => Ok(()),
-        Some(_) => Err(Errno::NOTDIR.into()),
-        None => Ok(rustix::fs::mkdirat(
-            &root,
-            name,
-            Mode::from_raw_mode(0o755),
-        )?),
+/// Returns whether `..` leads one step back: not below a filesystem that may have links, and is not there yet.
+fn leads_back(way: &[Step]) -> bool {
+    match way {
+        [] | [_] => true,
+        [first, second, ..] if first.name == "dev" && second.name == "shm" => true,
+        _ => way.iter().all(|step| step.directory.is_some()),
     }
+}
+
+/// Returns the path of a way, with one more name at its end.
+fn join(way: &[Step], last: Option<&BString>) -> BString {
+    let mut path = BString::default();
+    for name in way.iter().map(|step| &step.name).chain(last) {
+        path.push(b'/');
+        path.extend_from_slice(name);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    path
 }
 
 fn components(path: &BStr) -> VecDeque<BString> {
@@ -142,6 +228,14 @@ fn open_directory(parent: &OwnedFd, name: &BString) -> io::Result<OwnedFd> {
     )?)
 }
 
+fn make_directory(parent: &OwnedFd, name: &BString) -> io::Result<OwnedFd> {
+    let mode = Mode::from_raw_mode(0o755);
+    rustix::fs::mkdirat(parent, name.as_slice(), mode)?;
+    let made = open_directory(parent, name)?;
+    rustix::fs::chmodat(parent, name.as_slice(), mode, AtFlags::empty())?;
+    Ok(made)
+}
+
 fn make_file(parent: &OwnedFd, name: &BString) -> io::Result<()> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(parent, name.as_slice(), flags, Mode::from_raw_mode(0o644))?;
@@ -161,8 +255,8 @@ mod tests {
 
     use super::*;
 
-    fn ensure_in(root: &Path, path: &str, kind: Kind) -> io::Result<Place> {
-        ensure(root, path.as_bytes().as_bstr(), kind)
+    fn ensure_in(root: &Path, path: &str, kind: Kind) -> io::Result<BString> {
+        Tree::open(root)?.ensure(path.as_bytes().as_bstr(), kind)
     }
 
     #[test]
@@ -208,7 +302,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         symlink("/proc/self/fd/7", root.path().join("out")).unwrap();
         let place = ensure_in(root.path(), "/out", Kind::Directory).unwrap();
-        assert_eq!(place, Place::Covered("proc".into()));
+        assert_eq!(place, "/proc/self/fd/7");
+        // What follows cannot be known, since there are links.
+        let place = ensure_in(root.path(), "/out/../../tmp", Kind::Directory).unwrap();
+        assert_eq!(place, "/proc/self/fd/7/../../tmp");
+        for (path, place) in [("/proc/../x", "/x"), ("/dev/shm/../../y", "/y")] {
+            assert_eq!(
+                ensure_in(root.path(), path, Kind::Directory).unwrap(),
+                place
+            );
+        }
         assert!(!root.path().join("proc").exists());
     }
 
@@ -227,5 +330,44 @@ mod tests {
         assert_eq!(error("/file", Kind::Directory), Errno::NOTDIR);
         assert_eq!(error("/dir", Kind::File), Errno::ISDIR);
         assert_eq!(error("/loop", Kind::File), Errno::LOOP);
+    }
+
+    #[test]
+    fn names_lead_into_what_is_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, a, b) = (
+            dir.path().join("root"),
+            dir.path().join("a"),
+            dir.path().join("b"),
+        );
+        for made in [&root, &a, &b] {
+            fs::create_dir(made).unwrap();
+        }
+        symlink("/proc", a.join("p")).unwrap();
+        symlink("../..", a.join("up")).unwrap();
+        symlink("/a/p", b.join("q")).unwrap();
+        let mut tree = Tree::open(&root).unwrap();
+        let ensure = |tree: &Tree, path: &str, kind| tree.ensure(path.into(), kind);
+        let first = ensure(&tree, "/a", Kind::Directory).unwrap();
+        tree.mount(&first, &a).unwrap();
+        assert_eq!(ensure(&tree, "/a/p", Kind::Directory).unwrap(), "/proc");
+        assert_eq!(ensure(&tree, "/a/up/x", Kind::Directory).unwrap(), "/x");
+        let second = ensure(&tree, "/a/new/b", Kind::Directory).unwrap();
+        tree.mount(&second, &b).unwrap();
+        assert_eq!(ensure(&tree, "/a/new/b/q", Kind::File).unwrap(), "/proc");
+        assert_eq!(
+            ensure(&tree, "/a/new/b/file", Kind::File).unwrap(),
+            "/a/new/b/file"
+        );
+        assert!(a.join("new/b").is_dir() && b.join("file").is_file() && root.join("x").is_dir());
+        assert!(!root.join("a/new").exists());
+        // And into what is mounted where nothing is yet.
+        let shared = ensure(&tree, "/dev/shm/s", Kind::Directory).unwrap();
+        assert_eq!(shared, "/dev/shm/s");
+        tree.mount(&shared, &a).unwrap();
+        assert_eq!(
+            ensure(&tree, "/dev/shm/s/p/x", Kind::Directory).unwrap(),
+            "/proc/x"
+        );
     }
 }

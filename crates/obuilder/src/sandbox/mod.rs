@@ -11,10 +11,12 @@ mod cleanup;
 mod config;
 mod container;
 mod failure;
+mod filter;
 pub(crate) mod fuzzing;
 mod inside;
 mod oci;
 mod runtime;
+mod targets;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,7 +27,8 @@ use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
 pub use self::cleanup::cleanup;
-pub use self::oci::OciSandbox;
+pub use self::filter::{Filter, FilterError};
+pub use self::oci::{OciSandbox, SandboxOptions};
 pub use self::runtime::Runtime;
 use crate::Sink;
 

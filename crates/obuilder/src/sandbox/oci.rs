@@ -14,8 +14,17 @@ use tokio_util::sync::CancellationToken;
 use super::bundle::{self, Bundle, io_error};
 use super::container::{Container, Output};
 use super::runtime::{Input, Runtime};
-use super::{Command, Exit, Sandbox, SandboxError, builtin, cleanup};
+use super::{Command, Exit, Filter, Sandbox, SandboxError, builtin, cleanup};
 use crate::Sink;
+
+/// What holds for every command of a sandbox.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxOptions {
+    /// Whether commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
+    pub fast_sync: bool,
+    /// Which system calls commands may make.
+    pub filter: Filter,
+}
 
 /// Runs each command in a container of its own, made by a [`Runtime`].
 #[derive(Debug)]
@@ -23,7 +32,7 @@ pub struct OciSandbox {
     runtime: Runtime,
     /// Where the bundles are.
     dir: PathBuf,
-    fast_sync: bool,
+    options: SandboxOptions,
     /// What tells the containers of this process from those of others.
     process: u64,
     started: Cell<u64>,
@@ -35,11 +44,13 @@ impl OciSandbox {
     /// Opens the sandbox that keeps its state in `state_dir`, which no other process uses, and removes what one that was
     /// killed has left there.
     ///
-    /// With `fast_sync`, commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
-    ///
     /// # Errors
     /// When the directory cannot be made, or something that was left cannot be removed.
-    pub fn open(state_dir: &Path, runtime: Runtime, fast_sync: bool) -> Result<Self, SandboxError> {
+    pub fn open(
+        state_dir: &Path,
+        runtime: Runtime,
+        options: SandboxOptions,
+    ) -> Result<Self, SandboxError> {
         let dir = bundle::directory(state_dir);
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -54,7 +65,7 @@ impl OciSandbox {
         Ok(Self {
             runtime,
             dir,
-            fast_sync,
+            options,
             process: std::hash::RandomState::new().hash_one(std::process::id()),
             started: Cell::new(0),
             program: OnceCell::new(),
@@ -80,7 +91,7 @@ impl OciSandbox {
             &rootfs,
             command,
             terminal,
-            self.fast_sync,
+            &self.options,
         )
     }
 

@@ -99,7 +99,7 @@ fn nothing_is_mounted_in_proc(room: &Room) {
     let (_, ended) = room.run(&fake);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        r#"the mount target "/var/../proc/self/attr" is in /proc"#
+        r#"cannot mount on "/var/../proc/self/attr": it leads to "/proc/self/attr", and nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target"#
     );
 }
 

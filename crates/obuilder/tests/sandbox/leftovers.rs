@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use obuilder::sandbox::{OciSandbox, Runtime, Sandbox as _, SecretFile};
+use obuilder::sandbox::{OciSandbox, Runtime, Sandbox as _, SandboxOptions, SecretFile};
 use tokio_util::sync::CancellationToken;
 
 use crate::room::{Call, Room, builtin, cgroups, left, script, wait};
@@ -34,7 +34,7 @@ fn owner() {
         name if name == "builtin" => builtin(),
         program => Runtime::Program(program.into()),
     };
-    let sandbox = OciSandbox::open(state.as_ref(), runtime, false).unwrap();
+    let sandbox = OciSandbox::open(state.as_ref(), runtime, SandboxOptions::default()).unwrap();
     let rootfs = PathBuf::from(std::env::var_os(ROOTFS).unwrap());
     let ready = Call(|_: &[u8]| fs::write(rootfs.join("tmp/ready"), ""));
     let mut forever = script("setsid sleep 1000 & echo ready; while :; do sleep 1000; done");

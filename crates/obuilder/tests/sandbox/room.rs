@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bstr::BString;
 use obuilder::Sink;
-use obuilder::sandbox::{Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError};
+use obuilder::sandbox::{
+    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxError, SandboxOptions,
+};
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub(crate) struct Room {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) runtime: Runtime,
+    pub(crate) options: SandboxOptions,
 }
 
 pub(crate) fn builtin() -> Runtime {
@@ -57,7 +60,11 @@ impl Room {
             .status();
         assert!(copied.unwrap().success());
         fs::create_dir(dir.path().join("state")).unwrap();
-        Self { dir, runtime }
+        Self {
+            dir,
+            runtime,
+            options: SandboxOptions::default(),
+        }
     }
 
     pub(crate) fn rootfs(&self) -> PathBuf {
@@ -73,12 +80,22 @@ impl Room {
     }
 
     pub(crate) fn open(&self) -> OciSandbox {
-        OciSandbox::open(&self.state(), self.runtime.clone(), false).unwrap()
+        OciSandbox::open(&self.state(), self.runtime.clone(), self.options.clone()).unwrap()
     }
 
     /// Runs a command in a new sandbox, and returns its output and its end.
     pub(crate) fn run(&self, command: &Command) -> (String, Result<Exit, SandboxError>) {
         self.run_in(&self.open(), command)
+    }
+
+    /// Runs a command in a new sandbox with these options.
+    pub(crate) fn run_with(
+        &self,
+        options: &SandboxOptions,
+        command: &Command,
+    ) -> (String, Result<Exit, SandboxError>) {
+        let sandbox = OciSandbox::open(&self.state(), self.runtime.clone(), options.clone());
+        self.run_in(&sandbox.unwrap(), command)
     }
 
     pub(crate) fn run_in(

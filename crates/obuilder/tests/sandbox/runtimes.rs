@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use obuilder::sandbox::{Exit, Runtime, Sandbox as _, SandboxError};
+use obuilder::sandbox::{Exit, OciSandbox, Runtime, Sandbox as _, SandboxError, SandboxOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::room::{Room, Text, builtin, command, script, wait};
@@ -31,7 +31,7 @@ fn interactive() {
         program => Runtime::Program(program.into()),
     };
     let sandbox =
-        obuilder::sandbox::OciSandbox::open(&place.join("state"), runtime, false).unwrap();
+        OciSandbox::open(&place.join("state"), runtime, SandboxOptions::default()).unwrap();
     let shell = command(&["/bin/bash"]);
     let ended = wait(sandbox.interact(&place.join("rootfs"), &shell));
     assert_eq!(ended.unwrap(), Exit::Status(3));

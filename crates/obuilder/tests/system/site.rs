@@ -12,7 +12,7 @@ use std::time::Duration;
 use obuilder::builder::{BuildError, Builder, Context, Parts};
 use obuilder::fetch::{BaseImages, Settings};
 use obuilder::image::{Import, Library, Platform};
-use obuilder::sandbox::{OciSandbox, Runtime};
+use obuilder::sandbox::{OciSandbox, Runtime, SandboxOptions};
 use obuilder::store::{self, StorePlace, StoreSpec};
 use obuilder::{Setup, StepId};
 use obuilder_spec::Spec;
@@ -176,14 +176,15 @@ impl Site {
             let setup = Setup {
                 store: spec,
                 runtime: self.runtime_name(),
-                fast_sync: false,
+                sandbox: SandboxOptions::default(),
                 env,
             };
             return setup.open().unwrap();
         };
         let store = store::open(&spec).unwrap();
         let state = store.state_dir().to_owned();
-        let sandbox = OciSandbox::open(&state, self.runtime.clone(), false).unwrap();
+        let sandbox =
+            OciSandbox::open(&state, self.runtime.clone(), SandboxOptions::default()).unwrap();
         let fetcher = BaseImages::new(Settings::from_vars(&state, env));
         Builder::open(Parts {
             store,

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use obuilder::Setup;
+use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
 
 use super::check::Check;
@@ -129,7 +130,7 @@ async fn run_container(runtime: &OsStr) -> Result<(), String> {
     let setup = Setup {
         store,
         runtime: runtime.to_owned(),
-        fast_sync: false,
+        sandbox: SandboxOptions::default(),
         env: std::env::vars_os().collect(),
     };
     let builder = setup.open().map_err(|error| error.to_string())?;

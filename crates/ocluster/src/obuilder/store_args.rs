@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::image::Library;
-use obuilder::sandbox::Runtime;
+use obuilder::sandbox::{Runtime, SandboxOptions};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -64,7 +64,9 @@ impl StoreArgs {
         let setup = Setup {
             store: self.spec()?,
             runtime,
-            fast_sync: self.sandbox.fast_sync,
+            sandbox: SandboxOptions {
+                fast_sync: self.sandbox.fast_sync,
+            },
             env: config::environment_of_others(),
         };
         setup.open().map_err(CommandError::caused)

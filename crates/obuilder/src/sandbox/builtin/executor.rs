@@ -6,6 +6,7 @@ use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use caps::{CapSet, Capability};
 use libcontainer::oci_spec::runtime::{Process, Spec};
 use libcontainer::workload::{
     Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError,
@@ -15,6 +16,9 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use super::kernel;
+
+/// What it takes to install a filter that programs such as `sudo` get along with.
+pub(super) const INSTALLS_FILTERS: Capability = Capability::CAP_SYS_ADMIN;
 
 /// What the container's first process says of why it could not become the command. It says nothing if it could: the pipe
 /// is closed by that.
@@ -49,14 +53,34 @@ impl ExecFailure {
 #[derive(Clone)]
 pub(super) struct OwnExecutor {
     failure: Rc<PipeWriter>,
+    filter: Option<Rc<[libc::sock_filter]>>,
 }
 
 impl OwnExecutor {
     /// Returns one that says in `failure` what went wrong.
-    pub(super) fn new(failure: &ExecFailure) -> Self {
+    ///
+    /// The command's system calls are held to `filter`, for which the container has been given [`INSTALLS_FILTERS`] until then.
+    pub(super) fn new(failure: &ExecFailure, filter: Option<Vec<libc::sock_filter>>) -> Self {
         Self {
             failure: Rc::clone(&failure.writer),
+            filter: filter.map(Rc::from),
         }
+    }
+
+    /// Installs the filter, and gives up what that took.
+    ///
+    /// In this order, so a filter has to allow `capget` and `capset`, beside what it takes to become the command.
+    fn confine(&self) -> Result<(), String> {
+        let Some(filter) = &self.filter else {
+            return Ok(());
+        };
+        kernel::install_filter(filter)
+            .map_err(|error| format!("cannot install the seccomp filter: {error}"))?;
+        for set in [CapSet::Effective, CapSet::Permitted] {
+            caps::drop(None, set, INSTALLS_FILTERS)
+                .map_err(|error| format!("cannot give up {INSTALLS_FILTERS}: {error}"))?;
+        }
+        Ok(())
     }
 
     fn fail(&self, why: String) -> ExecutorError {
@@ -81,6 +105,7 @@ impl Executor for OwnExecutor {
         };
         let path = CString::new(program.as_os_str().as_encoded_bytes());
         let path = path.map_err(|_| ExecutorError::InvalidArg)?;
+        self.confine().map_err(|why| self.fail(why))?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| self.fail(error.to_string()))?;
         kernel::heed_broken_pipes();

@@ -5,21 +5,30 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+use libcontainer::capabilities::CapabilityExt as _;
 use libcontainer::network::link::LinkClient;
 use libcontainer::network::wrapper::create_network_client;
 use libcontainer::oci_spec::runtime::{
-    LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceType, LinuxResources, Spec,
+    Capabilities, Capability, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceType,
+    LinuxResources, Spec,
 };
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::devices;
+use super::executor::INSTALLS_FILTERS;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// Adds to a config what other runtimes take for granted: all devices are denied but the usual ones, and cgroups of the
 /// first version, which the library mounts without regard to the options, are read-only.
+///
+/// Where there is to be a filter, the first process is left what it takes to install it, until it has: see
+/// [`OwnExecutor`](super::executor::OwnExecutor).
 pub(super) fn harden(spec: &mut Spec) -> Result<(), String> {
+    if has_filter(spec) {
+        lend_capability(spec);
+    }
     let Some(linux) = spec.linux_mut().as_mut() else {
         return Ok(());
     };
@@ -45,6 +54,32 @@ pub(super) fn harden(spec: &mut Spec) -> Result<(), String> {
     }
     linux.set_readonly_paths(Some(read_only));
     Ok(())
+}
+
+fn has_filter(spec: &Spec) -> bool {
+    let linux = spec.linux().as_ref();
+    linux.is_some_and(|linux| linux.seccomp().is_some())
+}
+
+/// Adds what installs filters to what the first process has, and not to what a program that it becomes can have.
+fn lend_capability(spec: &mut Spec) {
+    let Some(process) = spec.process_mut().as_mut() else {
+        return;
+    };
+    let Some(mut capabilities) = process.capabilities().clone() else {
+        return;
+    };
+    let lent = Capability::from_cap(INSTALLS_FILTERS);
+    let with = |set: &Option<Capabilities>| {
+        let set = set.iter().flatten().copied();
+        Some(set.chain([lent]).collect::<Capabilities>())
+    };
+    let effective = with(capabilities.effective());
+    let permitted = with(capabilities.permitted());
+    capabilities
+        .set_effective(effective)
+        .set_permitted(permitted);
+    process.set_capabilities(Some(capabilities));
 }
 
 fn is_unified() -> bool {

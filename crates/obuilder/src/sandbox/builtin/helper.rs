@@ -18,7 +18,7 @@ use rustix::process::{
 
 use super::executor::{ExecFailure, OwnExecutor};
 use super::terminal::Terminal;
-use super::{Report, finishing, hierarchies, home, kernel};
+use super::{Report, bpf, finishing, hierarchies, home, kernel};
 use crate::sandbox::runtime::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
@@ -30,22 +30,14 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
     prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
     hierarchies::hide_others().map_err(|error| describe("hiding cgroups", &error))?;
     let spec = complete_config(bundle)?;
-    if let Some(calls) = spec
-        .linux()
-        .as_ref()
-        .and_then(|linux| linux.seccomp().as_ref())
-        && calls.syscalls().is_some()
-    {
-        // Before anything is made: all that is started from here on has it, and does not sync either.
-        kernel::skip_syncs().map_err(|error| describe("skipping syncs", &error))?;
-    }
+    let filter = filter(&spec)?;
     let terminal = (input == Input::Terminal)
         .then(|| Terminal::listen(bundle))
         .transpose()
         .map_err(|error| describe("making a terminal", &error))?;
     let failure = ExecFailure::new().map_err(|error| describe("preparing", &error))?;
     let mut builder = ContainerBuilder::new(id.to_owned(), SyscallType::default())
-        .with_executor(OwnExecutor::new(&failure))
+        .with_executor(OwnExecutor::new(&failure, filter))
         .with_root_path(bundle.join("state"))
         .map_err(|error| chain(&error))?;
     if let Some(terminal) = &terminal {
@@ -69,6 +61,13 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
     let report = ended?;
     removed?;
     Ok(report)
+}
+
+/// Returns the program that the kernel is to ask before each system call of the command, if there is to be one.
+fn filter(spec: &Spec) -> Result<Option<Vec<libc::sock_filter>>, String> {
+    let linux = spec.linux().as_ref();
+    let rules = linux.and_then(|linux| linux.seccomp().as_ref());
+    rules.map(bpf::compile).transpose()
 }
 
 fn start_and_wait(

@@ -6,6 +6,7 @@
 //!
 //! That process and its container end when this one does, however it ends.
 
+mod bpf;
 mod devices;
 mod executor;
 mod finishing;

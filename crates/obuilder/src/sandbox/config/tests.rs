@@ -3,6 +3,7 @@
 use expect_test::{expect, expect_file};
 
 use super::*;
+use crate::sandbox::filter::{Architecture, Filter, Machine};
 use crate::sandbox::{Mount as Cache, SecretFile};
 
 fn plain() -> Command {
@@ -24,8 +25,20 @@ fn plain() -> Command {
     }
 }
 
-fn surroundings() -> Surroundings<'static> {
+/// Returns targets as they are wanted: nothing is linked.
+fn targets(command: &Command) -> Targets {
+    Targets {
+        hosts: "/etc/hosts".into(),
+        resolv_conf: (command.network == Network::Host).then(|| "/etc/resolv.conf".into()),
+        secrets: command.secrets.iter().map(|s| s.target.clone()).collect(),
+        mounts: command.mounts.iter().map(|m| m.target.clone()).collect(),
+        cwd: command.cwd.clone(),
+    }
+}
+
+fn surroundings(targets: &Targets) -> Surroundings<'_> {
     Surroundings {
+        targets,
         rootfs: Path::new("/store/result-tmp/ID/rootfs"),
         hosts: "/store/state/sandbox/obuilder-1/hosts".into(),
         secrets: (0..2)
@@ -34,13 +47,20 @@ fn surroundings() -> Surroundings<'static> {
         cgroup: "/obuilder-1".to_owned(),
         resolv_conf: true,
         terminal: false,
-        fast_sync: false,
+        seccomp: None,
     }
 }
 
 /// Returns a config as text, with the sets in it in order.
-fn shown(command: &Command, surroundings: &Surroundings<'_>) -> String {
-    let config = config(command, surroundings).unwrap();
+fn shown(command: &Command) -> String {
+    shown_with(command, None)
+}
+
+fn shown_with(command: &Command, seccomp: Option<LinuxSeccomp>) -> String {
+    let targets = targets(command);
+    let mut surroundings = surroundings(&targets);
+    surroundings.seccomp = seccomp;
+    let config = config(command, &surroundings).unwrap();
     let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     let sets = config.pointer_mut("/process/capabilities").unwrap();
     for set in sets.as_object_mut().unwrap().values_mut() {
@@ -54,14 +74,14 @@ fn shown(command: &Command, surroundings: &Surroundings<'_>) -> String {
 
 #[test]
 fn a_plain_command() {
-    expect_file!["snapshots/plain.json"].assert_eq(&shown(&plain(), &surroundings()));
+    expect_file!["snapshots/plain.json"].assert_eq(&shown(&plain()));
 }
 
 #[test]
 fn a_command_with_the_machines_network() {
     let mut command = plain();
     command.network = Network::Host;
-    expect_file!["snapshots/host-network.json"].assert_eq(&shown(&command, &surroundings()));
+    expect_file!["snapshots/host-network.json"].assert_eq(&shown(&command));
 }
 
 #[test]
@@ -77,16 +97,20 @@ fn a_command_with_caches_and_secrets() {
         source: "/store/cache-tmp/0-opam".into(),
         target: "/home/opam/.opam".into(),
     }];
-    let config = shown(&command, &surroundings());
+    let config = shown(&command);
     assert!(!config.contains("hidden"));
     expect_file!["snapshots/caches-and-secrets.json"].assert_eq(&config);
 }
 
 #[test]
 fn a_command_that_need_not_sync() {
-    let mut quick = surroundings();
-    quick.fast_sync = true;
-    expect_file!["snapshots/fast-sync.json"].assert_eq(&shown(&plain(), &quick));
+    let none = Filter::named("none".as_ref()).unwrap();
+    let machine = Machine {
+        architecture: Architecture::X86_64,
+        kernel: (6, 1),
+    };
+    let seccomp = none.rules(&CAPABILITIES, Some(machine), true).unwrap();
+    expect_file!["snapshots/fast-sync.json"].assert_eq(&shown_with(&plain(), seccomp));
 }
 
 #[test]
@@ -94,13 +118,14 @@ fn what_json_cannot_hold_is_refused() {
     let refused = |change: fn(&mut Command)| {
         let mut command = plain();
         change(&mut command);
-        config(&command, &surroundings()).unwrap_err().to_string()
+        let targets = targets(&command);
+        let refused = config(&command, &surroundings(&targets)).unwrap_err();
+        refused.to_string()
     };
     let refusals = [
         refused(|command| command.argv[3] = b"caf\xe9".into()),
         refused(|command| command.env[0].1 = b"\xff".into()),
         refused(|command| command.cwd = b"/\xff".into()),
-        refused(|command| command.cwd = "src".into()),
         refused(|command| command.argv[0] = "a\0b".into()),
         refused(|command| command.user = User::Named("opam".into())),
         refused(|command| command.user = User::Unix { uid: -1, gid: 0 }),
@@ -127,7 +152,6 @@ fn what_json_cannot_hold_is_refused() {
         the word "caf\xe9" is not UTF-8, and the runtime's config.json can hold nothing else
         the environment variable "PATH=\xff" is not UTF-8, and the runtime's config.json can hold nothing else
         the working directory "/\xff" is not UTF-8, and the runtime's config.json can hold nothing else
-        the working directory "src" is not absolute
         the word "a\0b" has a zero byte in it, which no program can be given
         the user "opam" has a name: on Linux, give (uid …) and (gid …)
         there can be no user -1

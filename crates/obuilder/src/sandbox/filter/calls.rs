@@ -1,0 +1,104 @@
+//! The system calls that there are, by their names and numbers.
+
+use oci_spec::runtime::Arch;
+use syscalls::{aarch64, arm, riscv64, x86, x86_64};
+
+/// A set of system calls and their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sandbox) enum Architecture {
+    /// `x86_64`, without x32: its calls are answered as by a kernel that has none of them.
+    X86_64,
+    /// 32-bit x86.
+    X86,
+    /// 64-bit ARM.
+    Aarch64,
+    /// 32-bit ARM.
+    Arm,
+    /// 64-bit RISC-V.
+    Riscv64,
+}
+
+/// What the kernel has for 32-bit ARM alone, beyond its other calls.
+const ARM_ONLY: [(&str, u32); 3] = [
+    ("breakpoint", 0xf_0001),
+    ("cacheflush", 0xf_0002),
+    ("set_tls", 0xf_0005),
+];
+
+impl Architecture {
+    const ALL: [Self; 5] = [
+        Self::X86_64,
+        Self::X86,
+        Self::Aarch64,
+        Self::Arm,
+        Self::Riscv64,
+    ];
+
+    /// Returns the one that this program was made for.
+    pub(super) fn this() -> Option<Self> {
+        match std::env::consts::ARCH {
+            "x86_64" => Some(Self::X86_64),
+            "aarch64" => Some(Self::Aarch64),
+            "riscv64" => Some(Self::Riscv64),
+            _ => None,
+        }
+    }
+
+    /// Returns the one that a runtime's config calls `arch`.
+    pub(super) fn of(arch: Arch) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.oci() == arch)
+    }
+
+    /// Returns what a runtime's config calls it.
+    pub(super) fn oci(self) -> Arch {
+        match self {
+            Self::X86_64 => Arch::ScmpArchX86_64,
+            Self::X86 => Arch::ScmpArchX86,
+            Self::Aarch64 => Arch::ScmpArchAarch64,
+            Self::Arm => Arch::ScmpArchArm,
+            Self::Riscv64 => Arch::ScmpArchRiscv64,
+        }
+    }
+
+    /// Returns what Docker's profiles call it in their conditions.
+    pub(super) fn go_name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+            Self::X86 => "386",
+            Self::Aarch64 => "arm64",
+            Self::Arm => "arm",
+            Self::Riscv64 => "riscv64",
+        }
+    }
+
+    /// Returns the number of the call `name`, if there is such a call here.
+    pub(super) fn number(self, name: &str) -> Option<u32> {
+        let name = match (self, name) {
+            // The table has it under the name that it has on 32-bit machines.
+            (Self::Aarch64, "newfstatat") => "fstatat",
+            _ => name,
+        };
+        let number = match self {
+            Self::X86_64 => name.parse().ok().map(|call: x86_64::Sysno| call.id()),
+            Self::X86 => name.parse().ok().map(|call: x86::Sysno| call.id()),
+            Self::Aarch64 => name.parse().ok().map(|call: aarch64::Sysno| call.id()),
+            Self::Riscv64 => name.parse().ok().map(|call: riscv64::Sysno| call.id()),
+            Self::Arm => name
+                .parse()
+                .ok()
+                .map(|call: arm::Sysno| call.id())
+                .or_else(|| {
+                    let own = ARM_ONLY.iter().find(|(own, _)| *own == name);
+                    own.and_then(|(_, number)| i32::try_from(*number).ok())
+                }),
+        };
+        number.and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// Returns whether any machine has a call of this name.
+    pub(super) fn any_has(name: &str) -> bool {
+        Self::ALL
+            .into_iter()
+            .any(|known| known.number(name).is_some())
+    }
+}

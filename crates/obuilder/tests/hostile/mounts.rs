@@ -1,0 +1,253 @@
+//! Caches and secrets that are to go where they would deceive the command, its runtime, or others.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use expect_test::expect;
+use obuilder::sandbox::{Command, Mount, SecretFile};
+
+use crate::room::{Room, script};
+
+crate::for_each_runtime! {
+    nothing_is_mounted_on_the_kernels_filesystems
+    no_link_leads_a_mount_there
+    no_cache_leads_another_there
+    shared_memory_may_be_a_cache
+    what_is_mounted_is_where_the_links_lead
+}
+
+/// Makes a cache with links in it.
+fn cache(room: &Room, name: &str, links: &[(&str, &str)]) -> PathBuf {
+    let dir = room.dir.path().join(name);
+    fs::create_dir_all(&dir).unwrap();
+    for (link, target) in links {
+        symlink(target, dir.join(link)).unwrap();
+    }
+    dir
+}
+
+fn with_caches(text: &str, caches: &[(PathBuf, &str)]) -> Command {
+    let mut command = script(text);
+    command.mounts = caches
+        .iter()
+        .map(|(source, target)| Mount {
+            source: source.clone(),
+            target: (*target).into(),
+        })
+        .collect();
+    command
+}
+
+/// The rule that each refusal names.
+const RULE: &str = "nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target";
+
+/// Returns why a command is not run, with the rule shortened.
+fn refused(room: &Room, command: &Command) -> String {
+    let (shown, ended) = room.run(command);
+    assert_eq!(shown, "");
+    let refused = ended.unwrap_err().to_string();
+    refused.replace(RULE, "nothing may be mounted there")
+}
+
+fn nothing_is_mounted_on_the_kernels_filesystems(room: &Room) {
+    let core_pattern = fs::read("/proc/sys/kernel/core_pattern").unwrap();
+    let hostile = cache(
+        room,
+        "hostile",
+        &[("null", "/proc/sys/kernel/core_pattern")],
+    );
+    let targets = [
+        "/",
+        "/.",
+        "/etc/..",
+        "/dev",
+        "/dev/",
+        "/dev/pts",
+        "/dev/null",
+        "/dev/fd/3",
+        "/dev/shm/..",
+        "/proc",
+        "/proc/sys",
+        "/proc/self/attr",
+        "/proc/..",
+        "/sys",
+        "/sys/fs/cgroup",
+        "/sys/firmware",
+        "/var/../dev",
+        "//dev//pts//",
+    ];
+    let mut refusals = String::new();
+    for target in targets {
+        let command = with_caches("echo ran", &[(hostile.clone(), target)]);
+        refusals += &refused(room, &command);
+        refusals += "\n";
+    }
+    expect![[r#"
+        cannot mount on "/": nothing may be mounted there
+        cannot mount on "/.": it leads to "/", and nothing may be mounted there
+        cannot mount on "/etc/..": it leads to "/", and nothing may be mounted there
+        cannot mount on "/dev": nothing may be mounted there
+        cannot mount on "/dev/": it leads to "/dev", and nothing may be mounted there
+        cannot mount on "/dev/pts": nothing may be mounted there
+        cannot mount on "/dev/null": nothing may be mounted there
+        cannot mount on "/dev/fd/3": nothing may be mounted there
+        cannot mount on "/dev/shm/..": it leads to "/dev", and nothing may be mounted there
+        cannot mount on "/proc": nothing may be mounted there
+        cannot mount on "/proc/sys": nothing may be mounted there
+        cannot mount on "/proc/self/attr": nothing may be mounted there
+        cannot mount on "/proc/..": it leads to "/", and nothing may be mounted there
+        cannot mount on "/sys": nothing may be mounted there
+        cannot mount on "/sys/fs/cgroup": nothing may be mounted there
+        cannot mount on "/sys/firmware": nothing may be mounted there
+        cannot mount on "/var/../dev": it leads to "/dev", and nothing may be mounted there
+        cannot mount on "//dev//pts//": it leads to "/dev/pts", and nothing may be mounted there
+    "#]]
+    .assert_eq(&refusals);
+    for target in [
+        "/dev/null",
+        "/proc/version",
+        "/sys/kernel/notes",
+        "/dev/fd/3",
+    ] {
+        let mut command = script("echo ran");
+        command.secrets = vec![SecretFile {
+            value: b"secret".into(),
+            target: target.into(),
+        }];
+        let why = refused(room, &command);
+        assert!(
+            why.starts_with(&format!(
+                "cannot mount on {target:?}: nothing may be mounted"
+            )),
+            "{why}"
+        );
+    }
+    assert_eq!(
+        fs::read("/proc/sys/kernel/core_pattern").unwrap(),
+        core_pattern
+    );
+}
+
+fn no_link_leads_a_mount_there(room: &Room) {
+    let empty = cache(room, "empty", &[]);
+    for (link, target) in [
+        ("a", "/proc"),
+        ("b", "../../../dev"),
+        ("c", "/a/../d"),
+        ("d", "/sys"),
+        ("e", "."),
+    ] {
+        symlink(target, room.rootfs().join(link)).unwrap();
+    }
+    let mut refusals = String::new();
+    for target in ["/a", "/b/pts", "/c", "/e", "/e/e/dev"] {
+        refusals += &refused(room, &with_caches("echo ran", &[(empty.clone(), target)]));
+        refusals += "\n";
+    }
+    expect![[r#"
+        cannot mount on "/a": it leads to "/proc", and nothing may be mounted there
+        cannot mount on "/b/pts": it leads to "/dev/pts", and nothing may be mounted there
+        cannot mount on "/c": it leads to "/sys", and nothing may be mounted there
+        cannot mount on "/e": it leads to "/", and nothing may be mounted there
+        cannot mount on "/e/e/dev": it leads to "/dev", and nothing may be mounted there
+    "#]]
+    .assert_eq(&refusals);
+}
+
+fn no_cache_leads_another_there(room: &Room) {
+    // The first is mounted before the second, and has a link where that is to go: a step has made it in an earlier build.
+    let first = cache(
+        room,
+        "first",
+        &[
+            ("p", "/proc"),
+            ("d", "/dev"),
+            ("r", "/"),
+            ("up", "../dev/pts"),
+        ],
+    );
+    let hostile = cache(room, "second", &[("null", "/proc/sys/kernel/core_pattern")]);
+    let mut refusals = String::new();
+    for target in ["/a/p", "/a/d", "/a/r", "/a/up", "/a/r/proc/sys"] {
+        let command = with_caches(
+            "echo ran",
+            &[(first.clone(), "/a"), (hostile.clone(), target)],
+        );
+        refusals += &refused(room, &command);
+        refusals += "\n";
+    }
+    // By way of three, of shared memory, and of the working directory.
+    let ways = [
+        with_caches(
+            "echo ran",
+            &[
+                (first.clone(), "/a"),
+                (cache(room, "third", &[("q", "/a/p")]), "/a/new"),
+                (hostile.clone(), "/a/new/q"),
+            ],
+        ),
+        with_caches(
+            "echo ran",
+            &[(first.clone(), "/dev/shm/s"), (hostile, "/dev/shm/s/p")],
+        ),
+        Command {
+            cwd: "/a/fd/7".into(),
+            ..with_caches(
+                "echo ran",
+                &[(cache(room, "fourth", &[("fd", "/proc/self/fd")]), "/a")],
+            )
+        },
+    ];
+    for command in ways {
+        refusals += &refused(room, &command);
+        refusals += "\n";
+    }
+    expect![[r#"
+        cannot mount on "/a/p": it leads to "/proc", and nothing may be mounted there
+        cannot mount on "/a/d": it leads to "/dev", and nothing may be mounted there
+        cannot mount on "/a/r": it leads to "/", and nothing may be mounted there
+        cannot mount on "/a/up": it leads to "/dev/pts", and nothing may be mounted there
+        cannot mount on "/a/r/proc/sys": it leads to "/proc/sys", and nothing may be mounted there
+        cannot mount on "/a/new/q": it leads to "/proc", and nothing may be mounted there
+        cannot mount on "/dev/shm/s/p": it leads to "/proc", and nothing may be mounted there
+        the working directory "/a/fd/7" is in /proc
+    "#]]
+    .assert_eq(&refusals);
+}
+
+fn shared_memory_may_be_a_cache(room: &Room) {
+    let (whole, part) = (cache(room, "whole", &[]), cache(room, "part", &[]));
+    let command = with_caches(
+        "touch /dev/shm/here /dev/shm/part/there; ls /dev/shm",
+        &[(whole.clone(), "/dev/shm"), (part.clone(), "/dev/shm/part")],
+    );
+    assert_eq!(room.output(&command), "here\npart\n");
+    assert!(whole.join("here").exists() && part.join("there").exists());
+}
+
+fn what_is_mounted_is_where_the_links_lead(room: &Room) {
+    let first = cache(
+        room,
+        "first",
+        &[("out", "../../etc/new"), ("in", "deep/er")],
+    );
+    let (second, third) = (cache(room, "second", &[]), cache(room, "third", &[]));
+    let mut command = with_caches(
+        "touch /etc/new/2 /a/deep/er/3; pwd -P; stat -c %F /a/out /a/in",
+        &[
+            (first.clone(), "/a"),
+            (second.clone(), "/a/out"),
+            (third.clone(), "/a/in"),
+        ],
+    );
+    command.cwd = "/a/in/work".into();
+    assert_eq!(
+        room.output(&command),
+        "/a/deep/er/work\nsymbolic link\nsymbolic link\n"
+    );
+    assert!(second.join("2").exists() && third.join("3").exists() && third.join("work").is_dir());
+    // The links are still there, and where they lead to is in the image and in the first cache.
+    assert!(first.join("out").is_symlink() && first.join("deep/er").is_dir());
+    assert!(room.rootfs().join("etc/new").is_dir());
+}
