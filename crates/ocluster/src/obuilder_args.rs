@@ -70,6 +70,7 @@ impl OBuilderArgs {
                 store,
                 runtime: self.obuilder_runtime,
                 sandbox: SandboxOptions {
+                    filter: Default::default(),
                     fast_sync: self.fast_sync,
                 },
                 env: config::environment_of_others(),

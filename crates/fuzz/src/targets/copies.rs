@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use bstr::{BString, ByteSlice as _};
+use bstr::{BStr, BString, ByteSlice as _};
 use obuilder::copy::{Digests, Request, read, write};
-use obuilder::fuzzing::{mount_point, unpack};
+use obuilder::fuzzing::{mount_points, unpack};
 use obuilder::image::Limits;
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
@@ -43,9 +43,14 @@ pub(super) fn run(bytes: &[u8]) {
     // What is beside the source and the image.
     fs::write(rootfs.join("beside"), "precious").expect("a file beside them");
     if is_mount {
-        for name in &names {
-            drop(mount_point(&image, name.as_ref(), is_file));
-        }
+        let paths: Vec<&BStr> = names.iter().map(|name| name.as_ref()).collect();
+        let (file, paths) = paths.split_first().expect("there are names");
+        drop(mount_points(
+            &image,
+            &source,
+            paths,
+            is_file.then_some(*file),
+        ));
     } else {
         copy(&source, &image, &names, around.path());
     }

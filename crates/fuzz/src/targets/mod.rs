@@ -12,6 +12,7 @@ mod layers;
 mod members;
 mod redactor;
 mod rpc;
+mod seccomp;
 mod spec;
 mod sturdy_ref;
 mod terminal;
@@ -108,6 +109,12 @@ pub const TARGETS: &[Target] = &[
         about: "secrets in what a job prints",
         run: redactor::run,
         longest: 1024,
+    },
+    Target {
+        name: "seccomp",
+        about: "seccomp profiles, and the programs made of them",
+        run: seccomp::run,
+        longest: 4096,
     },
     Target {
         name: "configs",

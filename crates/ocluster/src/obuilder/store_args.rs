@@ -66,6 +66,7 @@ impl StoreArgs {
             runtime,
             sandbox: SandboxOptions {
                 fast_sync: self.sandbox.fast_sync,
+                filter: Default::default(),
             },
             env: config::environment_of_others(),
         };
