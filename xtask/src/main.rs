@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `deb`, `codegen`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`.
 
 mod bench;
 mod codegen;
 mod deb;
 mod demo;
+mod fuzz;
 mod project;
 mod suite;
 mod tally;
@@ -23,6 +24,8 @@ usage: cargo xtask COMMAND
   test     Run every test, with a real Docker engine, registry and git servers
            (test ARGS: those that `cargo test ARGS` would run, and nothing else)
   bench    Measure OBuilder beside Docker's two builders (takes ten minutes)
+  fuzz     List what can be fuzzed
+           (fuzz TARGET --minutes N: look for input that does harm; TARGET may be all)
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: of the programs that the tests use, in that folder)
   codegen  Generate the Rust code for api/*.capnp
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(),
         ["test", ref args @ ..] => suite::run_some(args),
         ["bench"] => bench::run(),
+        ["fuzz", ref words @ ..] => fuzz::run(words),
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),

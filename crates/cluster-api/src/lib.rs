@@ -24,6 +24,8 @@ mod dispatch;
 mod docker;
 mod encoded;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod job;
 mod obuilder;

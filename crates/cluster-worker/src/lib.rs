@@ -9,6 +9,8 @@ mod cancel;
 mod config;
 mod disk;
 mod executor;
+#[doc(hidden)]
+pub mod fuzzing;
 mod git_url;
 mod job;
 mod job_limits;

@@ -27,7 +27,7 @@
 //! inputs of step ids and the small files of a store are written in. [`dockerfile`](fn@dockerfile) is for those who have
 //! Docker after all.
 //!
-//! `fuzz/` has a target for cargo-fuzz.
+//! The crate `fuzz` does the same for longer.
 
 mod cache_name;
 pub mod dockerfile;

@@ -10,6 +10,8 @@
 pub mod builder;
 pub mod copy;
 pub mod fetch;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image;
 pub mod sandbox;
 pub mod setup;

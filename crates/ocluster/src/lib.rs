@@ -15,6 +15,8 @@ pub mod dev;
 mod doctor;
 pub mod error;
 pub mod exit_codes;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod generate;
 pub mod health;
 mod human;

@@ -82,6 +82,7 @@ impl OBuilderArgs {
                 store,
                 runtime: self.obuilder_runtime,
                 sandbox: SandboxOptions {
+                    filter: Default::default(),
                     fast_sync: self.fast_sync,
                     limits: job_limits.groups,
                     network: self.step_network,

@@ -25,6 +25,8 @@ mod encoding;
 mod ending;
 mod fingerprint;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod key_file;
 mod labels;

@@ -22,6 +22,7 @@ pub use custom::{
 };
 pub(crate) use custom::{CustomJobs, Tools};
 pub(crate) use docker::DockerExecutor;
+pub(crate) use docker::fuzzing as docker_fuzzing;
 pub use docker::{DockerConfig, PullPolicy};
 pub use fitness::{Fitness, Unfit};
 pub(crate) use fitness::{fit, unfit};

@@ -65,7 +65,7 @@ impl Git {
         Ok(Self::new(base, home, &config, clones))
     }
 
-    fn new(base: &Environment, home: &Path, config: &Path, clones: &Path) -> Self {
+    pub(super) fn new(base: &Environment, home: &Path, config: &Path, clones: &Path) -> Self {
         let environment = base
             .clone()
             .without("DOCKER_")

@@ -6,6 +6,7 @@
 mod checkout;
 mod clones;
 mod context;
+pub(crate) mod fuzzing;
 mod git;
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ mod config;
 mod container;
 mod failure;
 mod filter;
+pub(crate) mod fuzzing;
 mod groups;
 mod inside;
 mod limit;

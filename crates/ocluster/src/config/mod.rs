@@ -71,3 +71,14 @@ pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsSt
         .filter(|(name, _)| !ours(name))
         .collect()
 }
+
+/// Reads a file's text as one of `program`'s; returns the message for one that is none.
+pub(crate) fn check_file(
+    path: &std::path::Path,
+    text: &str,
+    program: &Command,
+) -> Result<(), String> {
+    file::File::parse(path, text, program)
+        .map(drop)
+        .map_err(|error| error.message)
+}

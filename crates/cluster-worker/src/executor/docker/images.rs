@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::instructions::{expand, instructions};
+use super::instructions::{LONGEST_WORD, expand, instructions};
 
 /// What engines set by themselves, if a build does not. None of them makes an id.
 const PREDEFINED: [&str; 8] = [
@@ -88,6 +88,29 @@ impl Images {
 }
 
 /// Returns whether an engine may take this for the id of an image, or its beginning.
+/// Stands for a value that we cannot read: no image's name can have it in it.
+const UNREADABLE: &str = "${?}";
+
+/// Returns a value as it may be used: one that is too long for any image is not copied again and again.
+fn readable(value: &str) -> String {
+    if value.len() > LONGEST_WORD {
+        UNREADABLE.to_owned()
+    } else {
+        value.to_owned()
+    }
+}
+
+/// Returns an instruction without any further `ONBUILD` before it. Docker refuses more than one, and a Dockerfile may have a million.
+fn without_onbuild(instruction: &str) -> &str {
+    let mut rest = instruction.trim();
+    while let Some((keyword, after)) = rest.split_once(char::is_whitespace)
+        && keyword.eq_ignore_ascii_case("onbuild")
+    {
+        rest = after.trim_start();
+    }
+    rest
+}
+
 fn is_id(image: &str) -> bool {
     let is_hex = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
     !image.is_empty() && is_hex(image.strip_prefix("sha256:").unwrap_or(image))
@@ -101,6 +124,8 @@ struct Reader<'a> {
     args: BTreeMap<String, String>,
     stages: usize,
     names: BTreeSet<String>,
+    /// The base images, to be found quickly among many.
+    seen: BTreeSet<String>,
     images: Images,
 }
 
@@ -113,7 +138,7 @@ impl Reader<'_> {
             // It is for whoever builds on this, where stages are others.
             "onbuild" => {
                 let mut triggered = Reader::default();
-                triggered.read(rest.trim());
+                triggered.read(without_onbuild(rest));
                 let Images {
                     bases,
                     others,
@@ -135,7 +160,7 @@ impl Reader<'_> {
         }
         PREDEFINED
             .contains(&name)
-            .then(|| self.given.get(name).copied().unwrap_or("linux").to_owned())
+            .then(|| readable(self.given.get(name).copied().unwrap_or("linux")))
     }
 
     fn arg(&mut self, rest: &str) {
@@ -145,10 +170,10 @@ impl Reader<'_> {
                 None => (word, None),
             };
             let value = match (self.given.get(name), default) {
-                (Some(given), _) => Some((*given).to_owned()),
+                (Some(given), _) => Some(readable(given)),
                 // What we cannot read, we shall not be able to read where it is used.
                 (None, Some(default)) => expand(default, &|name| self.value(name))
-                    .or_else(|| Some(format!("${{?{default}}}"))),
+                    .or_else(|| Some(UNREADABLE.to_owned())),
                 (None, None) => None,
             };
             if let Some(value) = value {
@@ -167,7 +192,7 @@ impl Reader<'_> {
             Some(image) => {
                 let is_made_here = image.eq_ignore_ascii_case("scratch")
                     || self.names.contains(&image.to_lowercase());
-                if !is_made_here && !image.is_empty() && !self.images.bases.contains(&image) {
+                if !is_made_here && !image.is_empty() && self.seen.insert(image.clone()) {
                     self.images.bases.push(image);
                 }
             }
@@ -237,6 +262,18 @@ mod tests {
         let images = Images::of(dockerfile, &[], false);
         assert_eq!(images.bases, ["debian:12", "busybox", "alpine:3"]);
         assert_eq!(Images::of("", &[], false), Images::default());
+    }
+
+    /// A Dockerfile may have megabytes, and a worker has other jobs.
+    #[test]
+    fn what_is_made_to_hurt_is_read_at_once() {
+        let check = |dockerfile: &str| Images::of(dockerfile, &[], true).check();
+        let chained = format!("FROM x\n{}COPY --from=419a / /", "ONBUILD ".repeat(200_000));
+        assert!(check(&chained).is_err());
+        let doubling = format!("ARG A=xxxxxxxx\n{}FROM $A\n", "ARG A=$A$A\n".repeat(60));
+        assert!(check(&doubling).is_err());
+        let many: String = (0..100_000).map(|n| format!("FROM x{n}\n")).collect();
+        assert_eq!(Images::of(&many, &[], true).bases.len(), 100_000);
     }
 
     #[test]

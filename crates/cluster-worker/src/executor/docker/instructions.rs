@@ -81,7 +81,12 @@ fn heredoc_names(instruction: &str) -> Vec<(String, bool)> {
     names
 }
 
-/// Returns a word with its quotes removed and its variables replaced. `None` if that is beyond us.
+/// The longest word that variables may make, in bytes: no image's name comes near. Without a limit, a few lines that each double a
+/// variable would make one that no memory holds.
+pub(super) const LONGEST_WORD: usize = 4096;
+
+/// Returns a word with its quotes removed and its variables replaced. `None` if that is beyond us, or longer than
+/// [`LONGEST_WORD`].
 pub(super) fn expand(word: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let mut expanded = String::new();
     let mut rest = word.chars().peekable();
@@ -105,6 +110,9 @@ pub(super) fn expand(word: &str, value: &dyn Fn(&str) -> Option<String>) -> Opti
                 expanded.push_str(&value(&name).unwrap_or_default());
             }
             c => expanded.push(c),
+        }
+        if expanded.len() > LONGEST_WORD {
+            return None;
         }
     }
     Some(expanded)

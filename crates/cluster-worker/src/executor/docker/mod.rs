@@ -8,6 +8,7 @@ mod commands;
 mod containers;
 mod dockerfile;
 mod frontend;
+pub(crate) mod fuzzing;
 mod images;
 mod instructions;
 mod push;

@@ -173,6 +173,20 @@ fn path_of_fd(fd: i32) -> PathBuf {
     format!("/proc/self/fd/{fd}").into()
 }
 
+/// Returns the program for the kernel that is made of rules, each instruction as its code, its two jumps and its value: for a
+/// fuzzer to look at.
+///
+/// # Errors
+/// When they cannot be had: why.
+#[doc(hidden)]
+pub fn compiled_filter(
+    rules: &oci_spec::runtime::LinuxSeccomp,
+) -> Result<Vec<(u16, u8, u8, u32)>, String> {
+    let program = bpf::compile(rules)?;
+    let parts = |one: libc::sock_filter| (one.code, one.jt, one.jf, one.k);
+    Ok(program.into_iter().map(parts).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs::OpenOptions;

@@ -162,8 +162,26 @@ fn read(path: &Path) -> Result<Profile, FilterError> {
     Profile::parse(&bytes).map_err(invalid)
 }
 
+/// Returns what a runtime is told of a profile, for a command without capabilities on x86_64 with a kernel 6.1: for a fuzzer.
+///
+/// # Errors
+/// When it is none: what is wrong.
+pub fn rules_of(
+    profile: &[u8],
+    only_native: bool,
+    fast_sync: bool,
+) -> Result<LinuxSeccomp, String> {
+    let machine = Machine {
+        architecture: Architecture::X86_64,
+        kernel: (6, 1),
+    };
+    Profile::parse(profile)?
+        .rules(&[], machine, only_native, fast_sync)
+        .map_err(|error| error.to_string())
+}
+
 /// Returns the number of a call, as the rules for a runtime name it.
-pub(super) fn number(architecture: oci::Arch, name: &str) -> Option<u32> {
+pub fn number(architecture: oci::Arch, name: &str) -> Option<u32> {
     Architecture::of(architecture)?.number(name)
 }
 

@@ -1,0 +1,47 @@
+//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to look at.
+
+use std::path::Path;
+
+use super::commands::{Build, Docker};
+use super::frontend::Frontends;
+use super::images::Images;
+use crate::fuzzing::{CommandLine, DockerfileUse};
+use crate::process::Environment;
+
+/// Returns what a worker that allows no frontends does with a Dockerfile and build arguments.
+///
+/// # Errors
+/// What the job's log would say when they are refused.
+pub fn dockerfile_use(dockerfile: &str, build_args: &[String]) -> Result<DockerfileUse, String> {
+    let checked = Frontends::default()
+        .check(dockerfile, build_args)
+        .map_err(|error| error.to_string())?;
+    let dockerfile = checked.dockerfile.unwrap_or_else(|| dockerfile.to_owned());
+    let images = Images::of(&dockerfile, &checked.build_args, true);
+    images.check().map_err(|error| error.to_string())?;
+    Ok(DockerfileUse {
+        bases: images.bases,
+        ignored: checked.ignored,
+        command: build_command(&checked.build_args),
+        build_args: checked.build_args,
+        dockerfile,
+    })
+}
+
+fn build_command(build_args: &[String]) -> CommandLine {
+    let docker = Docker {
+        command: "docker".into(),
+        environment: Environment::default(),
+    };
+    let build = Build {
+        build_args,
+        squash: false,
+        secrets: &[],
+        pull: true,
+        iid_file: Path::new("/iid"),
+        dockerfile: Path::new("/context/Dockerfile"),
+        context: Path::new("/context"),
+        buildkit: true,
+    };
+    docker.build(&build).into()
+}

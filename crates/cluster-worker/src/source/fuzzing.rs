@@ -1,0 +1,36 @@
+//! The git commands for a URL, for a fuzzer to look at.
+
+use std::path::Path;
+
+use super::CommitId;
+use super::git::{Git, clone_dir};
+use crate::fuzzing::GitUse;
+use crate::git_url::GitUrl;
+use crate::process::Environment;
+
+/// Returns what a worker with clones in `clones` would do with a URL and a commit.
+///
+/// # Errors
+/// What the job's log would say when either is refused.
+pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String> {
+    let url = GitUrl::parse(url).map_err(|error| error.to_string())?;
+    let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;
+    let git = Git::new(&Environment::default(), clones, clones, clones);
+    let clone = clone_dir(clones, &url, &commit);
+    let commands = [
+        git.config_add(&clone, "remote.origin.url", url.as_str()),
+        git.fetch(&clone, &url),
+        git.ask_server(&clone, &url),
+        git.has(&clone, &commit),
+        git.reset_to(&clone, &commit),
+        git.merge(&clone, &commit),
+        git.submodule_init(&clone, &url),
+    ];
+    Ok(GitUse {
+        shown: url.to_string(),
+        is_private: url.authorization().is_some(),
+        commands: commands.map(Into::into).into(),
+        url: url.as_str().to_owned(),
+        clone,
+    })
+}

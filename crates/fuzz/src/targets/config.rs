@@ -1,0 +1,19 @@
+//! Configuration files: each is read or refused, with its line.
+
+use ocluster::fuzzing::read_config;
+
+thread_local! {
+    /// Making them takes longer than reading a file.
+    static PROGRAMS: [clap::Command; 6] = ocluster::programs::all();
+}
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    PROGRAMS.with(|programs| {
+        if let Err(message) = read_config(text, programs) {
+            assert!(message.starts_with("fuzz.toml:"), "{message}");
+        }
+    });
+}

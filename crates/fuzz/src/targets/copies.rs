@@ -1,0 +1,144 @@
+//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both are
+//! made of.
+
+use std::fs;
+use std::path::Path;
+
+use bstr::{BStr, BString, ByteSlice as _};
+use obuilder::copy::{Digests, Request, read, write};
+use obuilder::fuzzing::{mount_points, unpack};
+use obuilder::image::Limits;
+use obuilder_spec::User;
+use tokio_util::sync::CancellationToken;
+
+use super::guarded::Guarded;
+use super::members::archives;
+use crate::input::Input;
+use crate::scratch;
+
+/// How much an image is searched for what cannot have come there.
+const MOST_FILES: usize = 1000;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let names: Vec<BString> = (0..4).map(|_| name(&mut input)).collect();
+    let is_mount = input.flag();
+    let is_file = input.flag();
+    let around = scratch::directory();
+    let guarded = Guarded::new(around.path());
+    let rootfs = around.path().join("rootfs");
+    let source = rootfs.join("source");
+    let image = rootfs.join("image");
+    fs::create_dir(&source).expect("a directory to copy from");
+    fs::create_dir(&image).expect("a directory to copy to");
+    // Both are what an image would be: links, and names that meet.
+    for (directory, archive) in [&source, &image].into_iter().zip(archives(&mut input)) {
+        let limits = Limits {
+            entries: 100,
+            unpacked: 1 << 20,
+            ..Limits::default()
+        };
+        drop(unpack(directory, limits, vec![scratch::file(&archive)]));
+    }
+    // What is beside the source and the image.
+    fs::write(rootfs.join("beside"), "precious").expect("a file beside them");
+    if is_mount {
+        let paths: Vec<&BStr> = names.iter().map(|name| name.as_ref()).collect();
+        let (file, paths) = paths.split_first().expect("there are names");
+        drop(mount_points(
+            &image,
+            &source,
+            paths,
+            is_file.then_some(*file),
+        ));
+    } else {
+        copy(&source, &image, &names, around.path());
+    }
+    guarded.check();
+    let mut left: Vec<_> = fs::read_dir(&rootfs)
+        .expect("it can be read")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["beside", "image", "source"]);
+    let mut count = 0;
+    assert!(
+        !holds_precious(&image, &mut count),
+        "a file was read that is not in the source"
+    );
+}
+
+fn name(input: &mut Input<'_>) -> BString {
+    let names = [
+        "a",
+        "b",
+        "a/b",
+        "/",
+        ".",
+        "..",
+        "../beside",
+        "a/../../beside",
+        "l/x",
+        "d/",
+        "c",
+        "*",
+        "",
+        "/a/b/c/",
+    ];
+    match names.get(usize::from(input.byte())) {
+        Some(name) => (*name).into(),
+        None => input.piece(40).into(),
+    }
+}
+
+fn copy(source: &Path, image: &Path, names: &[BString], state: &Path) {
+    let [first, second, dst, excluded] = names else {
+        return;
+    };
+    let several = dst.ends_with(b"/");
+    let request = Request {
+        root: source.to_owned(),
+        src: [first.clone()]
+            .into_iter()
+            .chain(several.then(|| second.clone()))
+            .collect(),
+        dst: dst.clone(),
+        exclude: vec![excluded.clone()],
+    };
+    let never = CancellationToken::new();
+    // Digests are kept below the place that is looked at, so they go to where nothing is.
+    let digests = Digests::new(&state.join("outside/none"));
+    if let Ok(manifest) = read(&request, &digests, &never) {
+        let owner = User::Unix {
+            uid: 1000,
+            gid: 1000,
+        };
+        drop(write(&manifest, image, &owner, &never));
+    }
+}
+
+/// Returns whether a file says what only files outside say.
+fn holds_precious(directory: &Path, count: &mut usize) -> bool {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries {
+        *count += 1;
+        let Ok(kind) = entry.file_type() else {
+            continue;
+        };
+        let is_precious = kind.is_dir() && holds_precious(&entry.path(), count)
+            || kind.is_file() && is_small(&entry.path()) && {
+                let content = fs::read(entry.path()).unwrap_or_default();
+                content.contains_str("precious")
+            };
+        if is_precious || *count > MOST_FILES {
+            return is_precious;
+        }
+    }
+    false
+}
+
+/// A sparse file may be of any size.
+fn is_small(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|data| data.len() < 4096)
+}

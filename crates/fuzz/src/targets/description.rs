@@ -1,0 +1,38 @@
+//! Descriptions: what a scheduler takes, a worker reads or refuses; and one that is read is sent as one that reads the same.
+
+use cluster_api::fuzzing::{description, segment};
+use cluster_api::{Action, MAX_DESCRIPTION_BYTES};
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(encoded) = description(bytes) else {
+        return;
+    };
+    assert!(encoded.size() <= 2 * MAX_DESCRIPTION_BYTES);
+    let again = description(segment(&encoded)).expect("a copy can be copied");
+    assert_eq!(segment(&again), segment(&encoded));
+    let Ok(decoded) = encoded.decode() else {
+        return;
+    };
+    assert_eq!(decoded.cache_hint, encoded.cache_hint());
+    let shown = format!("{decoded:?}");
+    for secret in &decoded.secrets {
+        assert_hidden(&shown, secret.value.expose());
+    }
+    if let Action::Docker(build) = &decoded.action {
+        assert_hidden(&shown, build.push_password.expose().as_bytes());
+    }
+    // Reading one text many times may make it larger than may be sent.
+    if let Ok(sent) = decoded.encode() {
+        assert_eq!(sent.decode().expect("what is sent can be read"), decoded);
+    }
+}
+
+fn assert_hidden(shown: &str, secret: &[u8]) {
+    // A short one may be a part of anything, and of another field.
+    let secret = String::from_utf8_lossy(secret);
+    let secret = secret.trim_matches(char::from(0));
+    assert!(
+        secret.len() < 24 || shown.matches(secret).count() == 0 || secret.contains('\u{fffd}'),
+        "a secret is shown: {shown}"
+    );
+}

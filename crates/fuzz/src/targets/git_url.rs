@@ -1,0 +1,65 @@
+//! Git URLs: nothing that a job says becomes an option of git's, a file outside of the clones, or a secret in a log.
+
+use std::path::Path;
+
+use cluster_worker::fuzzing::{GitUse, git_use};
+
+const CLONES: &str = "/clones";
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (url, commit) = text.split_once('\n').unwrap_or((text, ""));
+    let plain = "0123456789abcdef0123456789abcdef01234567";
+    for commit in [plain, commit] {
+        match git_use(url, commit, Path::new(CLONES)) {
+            Ok(used) => check(url, &used),
+            Err(error) => assert!(!error.chars().any(char::is_control) || error.contains(commit)),
+        }
+    }
+}
+
+fn check(text: &str, used: &GitUse) {
+    let GitUse {
+        url,
+        shown,
+        clone,
+        is_private,
+        commands,
+    } = used;
+    let schemes = ["http://", "https://", "git://"];
+    assert!(
+        schemes.iter().any(|scheme| url.starts_with(scheme)),
+        "{url}"
+    );
+    assert!(
+        !url.contains(|c: char| c.is_control() || c.is_whitespace()),
+        "{url:?}"
+    );
+    let authority = url.split('/').nth(2).unwrap_or_default();
+    assert!(!authority.is_empty() && !authority.contains('@'), "{url}");
+    assert_eq!(url, shown);
+    assert_eq!(clone.parent(), Some(Path::new(CLONES)), "{clone:?}");
+    let name = clone.file_name().unwrap_or_default().to_string_lossy();
+    assert!(!name.starts_with('-') || clone.is_absolute());
+    assert_eq!(
+        name.contains("-private"),
+        *is_private || text.contains("-private")
+    );
+    for command in commands {
+        for arg in &command.args {
+            let arg = arg.to_string_lossy();
+            // Ours are all that may begin like an option.
+            let is_ours = ["-C", "-q", "-e"].contains(&&*arg) || arg.starts_with("--");
+            assert!(!arg.starts_with('-') || is_ours, "{arg}");
+            assert!(!arg.starts_with("--") || !text.contains(&*arg), "{arg}");
+        }
+        for (name, value) in &command.environment {
+            let value = value.to_string_lossy();
+            assert!(!value.contains(['\r', '\0']), "{name:?}={value:?}");
+            let is_header = name == "GIT_CONFIG_VALUE_0";
+            assert!(!is_header || !value.contains('\n'), "{value:?}");
+        }
+    }
+}

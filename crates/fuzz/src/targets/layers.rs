@@ -1,0 +1,35 @@
+//! Layers: nothing outside of the root filesystem is made, changed or removed, and no more is read than is allowed.
+
+use obuilder::fuzzing::unpack;
+use obuilder::image::Limits;
+
+use super::guarded::Guarded;
+use super::members::{Packing, archives, packed, with_checksums};
+use crate::input::Input;
+use crate::scratch;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut input = Input::new(bytes);
+    let mode = input.byte();
+    let packing = [Packing::AsIs, Packing::Gzip, Packing::Zstd][usize::from(mode >> 1) % 3];
+    let layers = match mode {
+        // As it is, compressed or not.
+        240.. => vec![input.rest().to_vec()],
+        _ if mode & 1 == 0 => vec![packed(&with_checksums(input.rest()), packing)],
+        _ => archives(&mut input)
+            .iter()
+            .map(|archive| packed(archive, packing))
+            .collect(),
+    };
+    let limits = Limits {
+        entries: 500,
+        unpacked: 1 << 20,
+        ..Limits::default()
+    };
+    let around = scratch::directory();
+    let guarded = Guarded::new(around.path());
+    let layers = layers.iter().map(|layer| scratch::file(layer)).collect();
+    // Refusing them is as good as unpacking them.
+    drop(unpack(&around.path().join("rootfs"), limits, layers));
+    guarded.check();
+}
