@@ -78,6 +78,7 @@ pub struct Args {
     health: HealthArgs,
     #[command(flatten)]
     connections: ConnectionArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
     logging: LoggingArgs,

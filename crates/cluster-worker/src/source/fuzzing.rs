@@ -28,7 +28,7 @@ pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String>
     ];
     Ok(GitUse {
         shown: url.to_string(),
-        is_private: url.authorization().is_some(),
+        is_private: url.credentials().is_some(),
         commands: commands.map(Into::into).into(),
         url: url.as_str().to_owned(),
         clone,

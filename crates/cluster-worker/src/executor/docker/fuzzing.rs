@@ -42,6 +42,8 @@ fn build_command(build_args: &[String]) -> CommandLine {
         dockerfile: Path::new("/context/Dockerfile"),
         context: Path::new("/context"),
         buildkit: true,
+        host: None,
+        limits: &cgroup::Limits::default(),
     };
     docker.build(&build).into()
 }
