@@ -20,7 +20,7 @@ use vat::{
 
 use crate::clients::SHARED;
 use crate::clock::Clock;
-use crate::cluster::{AddClientError, Cluster};
+use crate::cluster::{AddClientError, Cluster, Outside};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
 use crate::ending;
@@ -176,8 +176,10 @@ impl Scheduler {
             saved,
             writer,
             clock,
-            auth,
-            public,
+            Outside {
+                auth,
+                address: public,
+            },
             update_timeout,
             limits,
         );

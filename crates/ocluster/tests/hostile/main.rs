@@ -7,5 +7,9 @@
 
 mod bystander;
 mod harness;
+mod machine;
+mod metrics;
 mod quiet;
 mod raw;
+mod terminal;
+mod values;
