@@ -34,6 +34,7 @@ pub struct Scheduler {
     services: Rc<Services>,
     /// Taken by [`Scheduler::run`].
     listener: Cell<Option<Listener>>,
+    serve_options: ServeOptions,
     connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
@@ -146,6 +147,7 @@ impl Scheduler {
             metrics,
             update_timeout,
             limits,
+            connections: serve_options,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -222,6 +224,7 @@ impl Scheduler {
             cluster,
             connections: listener.connections(),
             listener: Cell::new(Some(listener)),
+            serve_options,
             address,
             cap_files,
             _reactors: RefCell::new(reactors),
@@ -240,7 +243,7 @@ impl Scheduler {
         };
         let services = Rc::clone(&self.services);
         tokio::select! {
-            _ = listener.serve(services, ServeOptions::default()) => {}
+            _ = listener.serve(services, self.serve_options.clone()) => {}
             () = self.serve_metrics() => {}
             () = self.stop.notified() => {}
         }
