@@ -11,15 +11,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::bystander::connect;
 use crate::harness::{Bounds, Target};
 
-/// Returns what an attack may cost that is about the peak: what the allocator keeps afterwards is for other tests.
-fn bounds(peak_mib: u64, logged: u64) -> Bounds {
-    let bounds = Bounds::friend(peak_mib, logged);
-    Bounds {
-        kept: bounds.peak,
-        ..bounds
-    }
-}
-
 /// How long a health check may take on a busy machine. It took up to 30 s behind slow readers, until they were given up.
 const HEALTHY: Duration = Duration::from_secs(4);
 
@@ -79,7 +70,7 @@ fn address(target: &Target) -> String {
 #[test]
 fn slow_readers_cost_others_nothing() {
     let mut target = Target::start(&["--listen-prometheus=127.0.0.1:0"]);
-    target.suffers(bounds(192, 64 << 10), async |target| {
+    target.suffers(Bounds::friend(192, 64 << 10), async |target| {
         let pool = connect(&target.cap("pool-p")).await;
         let registration = Registration::from_client(pool.bootstrap());
         let worker = Worker::serve(Rc::new(Talkative));
@@ -113,7 +104,7 @@ fn slow_readers_cost_others_nothing() {
 #[test]
 fn an_exception_of_a_worker_is_logged_once_and_cut() {
     let mut target = Target::start(&["--listen-prometheus=127.0.0.1:0"]);
-    target.suffers(bounds(128, 16 << 10), async |target| {
+    target.suffers(Bounds::friend(128, 16 << 10), async |target| {
         let pool = connect(&target.cap("pool-p")).await;
         let registration = Registration::from_client(pool.bootstrap());
         let worker = Worker::serve(Rc::new(Talkative));

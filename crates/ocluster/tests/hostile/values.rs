@@ -9,15 +9,6 @@ use cluster_api::{
 use crate::bystander::{Idle, connect};
 use crate::harness::{Bounds, Target};
 
-/// Returns what an attack may cost that is about the peak: what the allocator keeps afterwards is for other tests.
-fn bounds(peak_mib: u64, logged: u64) -> Bounds {
-    let bounds = Bounds::friend(peak_mib, logged);
-    Bounds {
-        kept: bounds.peak,
-        ..bounds
-    }
-}
-
 fn description(dockerfile: String, cache_hint: String) -> Description {
     let dockerfile = Dockerfile::Contents(dockerfile);
     let mut description = Description::new(Action::Docker(DockerBuild {
@@ -36,7 +27,7 @@ fn reason<T>(outcome: Result<T, RpcError>) -> String {
 fn names_that_are_long_or_deceive_are_refused() {
     let mut target = Target::start(&[]);
     // What the messages themselves take, three times over.
-    target.suffers(bounds(200, 16 << 10), async |target| {
+    target.suffers(Bounds::friend(200, 16 << 10), async |target| {
         let pool = connect(&target.cap("pool-p")).await;
         let registration = Registration::from_client(pool.bootstrap());
         for name in [
@@ -67,7 +58,7 @@ fn names_that_are_long_or_deceive_are_refused() {
 #[test]
 fn long_hints_are_neither_logged_nor_shown() {
     let mut target = Target::start(&[]);
-    target.suffers(bounds(256, 32 << 10), async |target| {
+    target.suffers(Bounds::friend(256, 32 << 10), async |target| {
         let client = connect(&target.cap("submission")).await;
         let submission = Submission::from_client(client.bootstrap());
         let mut tickets = Vec::new();
@@ -88,7 +79,7 @@ fn a_client_queues_so_many_bytes_and_no_more() {
     // In a pool where nobody takes jobs.
     let options = ["--max-client-queue-size=32MiB", "--pools=q"];
     let mut target = Target::start(&options);
-    target.suffers(bounds(160, 32 << 10), async |target| {
+    target.suffers(Bounds::friend(160, 32 << 10), async |target| {
         let client = connect(&target.cap("submission")).await;
         let submission = Submission::from_client(client.bootstrap());
         let mut tickets = Vec::new();
