@@ -36,10 +36,10 @@ pub struct SchedulerConfig {
     pub metrics: Option<SocketAddr>,
     /// How long a worker may take to come back when it was told to update itself, before that update counts as failed.
     pub update_timeout: Duration,
-    /// How peers are treated, and how much they may use.
-    pub connections: ServeOptions,
     /// What others may use of it.
     pub limits: Limits,
+    /// How peers are treated, and how much they may use.
+    pub connections: ServeOptions,
 }
 
 /// How long that is if nothing else is said, as upstream.

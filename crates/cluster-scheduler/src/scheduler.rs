@@ -20,7 +20,7 @@ use vat::{
 
 use crate::clients::SHARED;
 use crate::clock::Clock;
-use crate::cluster::{AddClientError, Cluster};
+use crate::cluster::{AddClientError, Cluster, Outside};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
 use crate::ending;
@@ -146,8 +146,8 @@ impl Scheduler {
             default_clients,
             metrics,
             update_timeout,
-            connections: serve_options,
             limits,
+            connections: serve_options,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -178,8 +178,10 @@ impl Scheduler {
             saved,
             writer,
             clock,
-            auth,
-            public,
+            Outside {
+                auth,
+                address: public,
+            },
             update_timeout,
             limits,
         );

@@ -99,8 +99,8 @@ impl Args {
             default_clients: Vec::new(),
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
-            connections: ServeOptions::default(),
             limits: Limits::default(),
+            connections: ServeOptions::default(),
         }
     }
 

@@ -77,9 +77,9 @@ pub struct Args {
     #[command(flatten)]
     health: HealthArgs,
     #[command(flatten)]
-    connections: ConnectionArgs,
-    #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    connections: ConnectionArgs,
     #[command(flatten)]
     logging: LoggingArgs,
 }
@@ -136,8 +136,8 @@ impl TryFrom<Args> for SchedulerConfig {
             default_clients: names("--default-clients", args.default_clients)?,
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
-            connections: args.connections.into(),
             limits: args.limits.into(),
+            connections: args.connections.into(),
         })
     }
 }

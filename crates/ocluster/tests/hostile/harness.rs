@@ -101,7 +101,7 @@ impl Target {
         target
     }
 
-    fn cap_path(&self, name: &str) -> PathBuf {
+    pub(crate) fn cap_path(&self, name: &str) -> PathBuf {
         self.dir.path().join("secrets").join(format!("{name}.cap"))
     }
 

@@ -7,8 +7,12 @@
 mod bystander;
 mod departures;
 mod harness;
+mod machine;
+mod metrics;
 mod pipelines;
 mod quiet;
 mod raw;
 mod strangers;
+mod terminal;
 mod unread;
+mod values;

@@ -231,8 +231,8 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         default_clients: Vec::new(),
         metrics: None,
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
-        connections: ServeOptions::default(),
         limits: Limits::default(),
+        connections: ServeOptions::default(),
     }
 }
 
