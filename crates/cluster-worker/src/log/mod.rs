@@ -11,22 +11,23 @@
 //! outlive their jobs are for another day.
 
 mod file;
+mod output;
 #[cfg(test)]
 mod tests;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use cluster_api::LogChunk;
-use redact::{Redactor, Stream};
+use redact::Redactor;
 use tokio::sync::Notify;
 use tracing::Instrument as _;
 
 pub(crate) use file::LogDir;
 use file::LogFile;
+use output::Output;
 
 /// The most that one answer holds, in bytes. Upstream's programs send up to 10 KiB and accept any size.
 pub(crate) const MAX_CHUNK: usize = 256 << 10;
@@ -40,9 +41,6 @@ const MAX_UNWRITTEN: usize = 4 << 20;
 /// How much goes to the disk at a time, in bytes.
 const WRITE_SIZE: usize = 1 << 20;
 
-/// How long to wait for more before an end of the output that could be the beginning of a secret is shown after all.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// A log. Clones are the same log.
 #[derive(Clone)]
 pub struct JobLog(Rc<Inner>);
@@ -55,27 +53,6 @@ struct Inner {
     output: RefCell<Output>,
     /// Told when something was appended or written, and when the log was closed.
     changed: Notify,
-}
-
-/// What is appended, on its way into the log.
-struct Output {
-    redactor: Redactor,
-    stream: Stream,
-    /// Counts what was appended, to tell a pause.
-    appended: u64,
-    /// Whether a task waits for a pause.
-    is_watched: bool,
-}
-
-impl Output {
-    fn new(redactor: Redactor) -> Self {
-        Self {
-            stream: redactor.stream(),
-            redactor,
-            appended: 0,
-            is_watched: false,
-        }
-    }
 }
 
 #[derive(Default)]
@@ -180,7 +157,7 @@ impl JobLog {
 
     /// Returns a text without the secrets that are left out of the log.
     pub(crate) fn redacted(&self, text: &str) -> String {
-        self.0.output.borrow().redactor.text(text)
+        self.0.output.borrow().redacted(text)
     }
 
     /// Adds to the log.
@@ -189,14 +166,9 @@ impl JobLog {
     /// end that could be the beginning of a secret is shown when it is known whether it is one.
     pub fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
         let mut shown = Vec::with_capacity(bytes.len());
-        {
-            let mut output = self.0.output.borrow_mut();
-            output.stream.push(bytes, &mut shown);
-            output.appended = output.appended.wrapping_add(1);
-            if output.stream.is_holding() && !output.is_watched {
-                output.is_watched = true;
-                tokio::task::spawn_local(watch_for_pause(Rc::downgrade(&self.0)));
-            }
+        let must_be_watched = self.0.output.borrow_mut().push(bytes, &mut shown);
+        if must_be_watched {
+            tokio::task::spawn_local(output::watch_for_pause(Rc::downgrade(&self.0)));
         }
         self.show(&shown)
     }
@@ -210,7 +182,7 @@ impl JobLog {
     /// Shows all that was appended: nothing that belongs to it will come.
     pub(crate) fn flush(&self) -> Result<(), LogError> {
         let mut shown = Vec::new();
-        self.0.output.borrow_mut().stream.finish(&mut shown);
+        self.0.output.borrow_mut().finish(&mut shown);
         self.show(&shown)
     }
 
@@ -378,31 +350,6 @@ impl JobLog {
         };
         self.0.state.borrow_mut().broken = Some(failed);
         self.0.changed.notify_waiters();
-    }
-}
-
-/// Waits until nothing more is appended to a log for a while, and shows what was held back of it.
-async fn watch_for_pause(log: Weak<Inner>) {
-    loop {
-        let Some(inner) = log.upgrade() else { return };
-        let before = inner.output.borrow().appended;
-        drop(inner);
-        tokio::time::sleep(PAUSE).await;
-        let Some(inner) = log.upgrade() else { return };
-        let mut shown = Vec::new();
-        {
-            let mut output = inner.output.borrow_mut();
-            if output.appended != before {
-                continue;
-            }
-            output.is_watched = false;
-            output.stream.pause(&mut shown);
-        }
-        // If the log is full or broken, whoever appends hears of it.
-        if let Err(error) = JobLog(inner).show(&shown) {
-            tracing::debug!("The end of the job's output is not in its log: {error}");
-        }
-        return;
     }
 }
 

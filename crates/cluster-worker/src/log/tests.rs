@@ -4,7 +4,8 @@ use std::fs;
 
 use redact::Redactor;
 
-use super::{JobLog, LogDir, LogError, MAX_CHUNK, PAUSE, ReadError, TAIL};
+use super::output::PAUSE;
+use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, TAIL};
 use crate::testing::{TestLog, local, local_with_paused_time};
 
 /// Reads on from `start` to the end.

@@ -96,6 +96,7 @@ fn the_page_is_a_file_that_says_the_same() {
         # job-cpus =                                 # not set
         job-timeout = 0                              # default
         # custom =                                   # not set
+        # custom-user =                              # not set
         # job-weight =                               # not set
         git-cache-age = 30                           # default
         git-cache-size = 50                          # default

@@ -393,7 +393,7 @@ fn a_build_and_what_is_left_of_it() {
             done
             ---> saved as "d40846235b240cffb5e8a687f5dfc1aad5bde4294f537faeaa90526071acce6b"
             /: (run (shell "cat /out; exit 3"))
-            a secret
+            ***
             hello
             2> Build step failed: "/bin/sh" "-c" "cat /out; exit 3" failed with exit status 3
             [exit code 1]
@@ -424,7 +424,7 @@ fn a_build_and_what_is_left_of_it() {
             done
             [33m---> using "d40846235b240cffb5e8a687f5dfc1aad5bde4294f537faeaa90526071acce6b" from cache[0m
             [94m/: (run (shell "cat /out"))[0m
-            a secret
+            ***
             hello
             [33m---> saved as "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"[0m
             Got: "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"

@@ -4,6 +4,7 @@
 //! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling, but for seeing to
 //! it that the build has ended: see `containers`.
 
+mod checks;
 mod commands;
 mod containers;
 mod dockerfile;
@@ -267,117 +268,6 @@ impl DockerExecutor {
         self.pusher
             .push(image.trim(), &push, &config, log, cancel)
             .await
-    }
-}
-
-/// A Dockerfile that may be built here.
-struct CheckedDockerfile {
-    path: PathBuf,
-    text: String,
-    build_args: Vec<String>,
-}
-
-impl DockerExecutor {
-    /// Puts the Dockerfile in its place, and makes it and the build arguments name no frontend that is not allowed.
-    fn checked_dockerfile(
-        &self,
-        build: &DockerBuild,
-        source: &Path,
-        tmp: &TempDir,
-        log: &JobLog,
-    ) -> Result<CheckedDockerfile, JobError> {
-        let path = dockerfile::place(source, &build.dockerfile).map_err(BadBuild::from)?;
-        let text = dockerfile::read(&path).map_err(BadBuild::from)?;
-        if !build.buildkit {
-            // The classic builder reads all Dockerfiles by itself.
-            return Ok(CheckedDockerfile {
-                path,
-                text,
-                build_args: build.build_args.clone(),
-            });
-        }
-        let checked = self.frontends.check(&text, &build.build_args);
-        let checked = checked.map_err(BadBuild::from)?;
-        for ignored in &checked.ignored {
-            log.line(format_args!(
-                "Ignoring {ignored:?}: this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends"
-            ))?;
-        }
-        let (path, text) = match checked.dockerfile {
-            None => (path, text),
-            Some(text) => {
-                let written = dockerfile::write_beside(&path, &text, tmp.path());
-                (written.map_err(no_tmp)?, text)
-            }
-        };
-        Ok(CheckedDockerfile {
-            path,
-            text,
-            build_args: checked.build_args,
-        })
-    }
-
-    /// Fails if the build would have to fetch an image where it must not, or use one of another job's by way of a trigger.
-    async fn check_base_images(
-        &self,
-        images: &Images,
-        buildkit: bool,
-        log: &JobLog,
-        cancel: &Cancel,
-    ) -> Result<(), JobError> {
-        for image in &images.bases {
-            if self.pull == PullPolicy::Never {
-                self.check_is_here(image, cancel).await?;
-            }
-            // BuildKit knows no image by its id.
-            if buildkit {
-                continue;
-            }
-            let triggers = self.docker.triggers(image);
-            let triggers = match self.processes.ask(&triggers, cancel).await {
-                Err(ProcessError::Exit { .. }) => {
-                    // The build would fetch it too, but nobody could look at it first.
-                    self.processes
-                        .run(&self.docker.pull(image), log, cancel)
-                        .await?;
-                    self.processes.ask(&triggers, cancel).await?
-                }
-                asked => asked?,
-            };
-            let images = Images::of_triggers(&triggers);
-            images.check().map_err(BadBuild::from)?;
-        }
-        Ok(())
-    }
-
-    /// Waits until a build that was stopped has ended, and says if it has not.
-    async fn stop_build(&self, host: &str, log: &JobLog) {
-        let Err(error) = containers::stop(&self.docker, &self.processes, host).await else {
-            return;
-        };
-        tracing::error!("{error}");
-        self.stats.not_stopped.set(self.stats.not_stopped.get() + 1);
-        if let Err(full) = log.line(error) {
-            tracing::debug!("{full}");
-        }
-    }
-
-    async fn check_is_here(&self, image: &str, cancel: &Cancel) -> Result<(), JobError> {
-        match self
-            .processes
-            .ask(&self.docker.image_id(image), cancel)
-            .await
-        {
-            Ok(_) => Ok(()),
-            Err(ProcessError::Exit { .. }) => {
-                // If the engine cannot be asked at all, the build will say what is wrong with it.
-                self.processes.ask(&self.docker.root_dir(), cancel).await?;
-                Err(JobError::failed(format!(
-                    "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"
-                )))
-            }
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

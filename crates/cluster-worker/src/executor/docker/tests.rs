@@ -127,15 +127,15 @@ fn a_build_that_may_fetch_nothing() {
     };
     local(async {
         let worker = Worker::with_config(
-            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'image inspect -f {{ range'*) ;;\n'build --iidfile '*) echo Step 1 ;;",
+            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'image inspect -f {{ range'*) ;;\n'build --add-host '*) echo Step 1 ;;",
             config(),
         );
         worker
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --add-host build-worker-ndZ1ne.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-ndZ1ne/iid -f DIR/source/Dockerfile DIR/source
-                    => Err(Failed("docker-build failed with exit-code 99"))
+                    Step 1
+                    => Ok("")
                 "#]],
             )
             .await;
@@ -167,14 +167,15 @@ fn a_build_that_may_fetch_nothing() {
 fn a_build() {
     local(async {
         let worker = Worker::new(
-            "'build --pull --iidfile '*) echo Step 1; cat source/Dockerfile; env | grep BUILDKIT || true ;;",
+            "'build --pull --add-host '*) echo Step 1; cat source/Dockerfile; env | grep BUILDKIT || true ;;",
         );
         worker
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --pull --add-host build-worker-cP00zX.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-cP00zX/iid -f DIR/source/Dockerfile DIR/source
-                    => Err(Failed("docker-build failed with exit-code 99"))
+                    Step 1
+                    FROM x
+                    => Ok("")
                 "#]],
             )
             .await;
@@ -199,15 +200,14 @@ fn a_machine_without_a_registry_does_not_pull() {
             ..DockerConfig::default()
         };
         let worker = Worker::with_config(
-            "'build --iidfile '*) ;;\n'image inspect -f {{ range'*) ;;",
+            "'build --add-host '*) ;;\n'image inspect -f {{ range'*) ;;",
             config,
         );
         worker
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    unexpected: docker build --add-host build-worker-bSovXV.invalid:127.0.0.1 --iidfile DIR/tmp/build-worker-bSovXV/iid -f DIR/source/Dockerfile DIR/source
-                    => Err(Failed("docker-build failed with exit-code 99"))
+                    => Ok("")
                 "#]],
             )
             .await;

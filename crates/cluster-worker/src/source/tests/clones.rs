@@ -1,0 +1,73 @@
+//! Which clones are kept.
+
+use super::*;
+
+#[test]
+fn nothing_is_kept_of_a_repository_that_cannot_be_fetched() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let job = request(&server.url("nosuch"), &[&"ab".repeat(20)]);
+        let (source, _) = worker.check_out(&job).await;
+        assert_eq!(
+            source.unwrap_err().to_string(),
+            "git-fetch failed with exit-code 128"
+        );
+        assert_eq!(worker.clones(), [""; 0]);
+    });
+}
+
+#[test]
+fn clones_are_kept_while_they_are_of_use() {
+    local(async {
+        let (server, mut worker) = (GitServer::new(), Worker::new());
+        for name in ["old", "older", "new"] {
+            let commit = server.repository(name).commit("hello", "one");
+            let (source, _) = worker
+                .check_out(&request(&server.url(name), &[&commit]))
+                .await;
+            source.unwrap();
+        }
+        worker.age("old", 10);
+        worker.age("older", 40);
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), ["new", "old"]);
+
+        // Each takes some 100 KB.
+        worker = worker.restart(CloneLimits {
+            size: 1000,
+            ..CloneLimits::default()
+        });
+        let clone = worker.state_dir.path().join("git").join(git::clone_dir(
+            Path::new(""),
+            &GitUrl::parse(&server.url("old")).unwrap(),
+            &CommitId::parse(&"ab".repeat(20)).unwrap(),
+        ));
+        let in_use = worker.sources.clones.lock(&clone).await;
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), ["old"]);
+        drop(in_use);
+        worker.sources.prune().await;
+        assert_eq!(worker.clones(), [""; 0]);
+    });
+}
+
+#[test]
+fn what_a_killed_worker_left_of_clones_is_removed() {
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let commit = server.repository("project").commit("hello", "one");
+        let job = request(&server.url("project"), &[&commit]);
+        worker.check_out(&job).await.0.unwrap();
+        let git = worker.state_dir.path().join("git");
+        let digest = "0123456789".repeat(4);
+        for left in [
+            format!(".removing-x-{digest}/x"),
+            format!("y-{digest}/.git"),
+            "mine".into(),
+        ] {
+            fs::create_dir_all(git.join(left)).unwrap();
+        }
+        let worker = worker.restart(CloneLimits::default());
+        assert_eq!(worker.clones(), ["mine", "project"]);
+    });
+}
