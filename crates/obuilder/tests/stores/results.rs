@@ -441,18 +441,18 @@ pub(crate) async fn what_is_published_is_written_to_by_nobody(ground: Ground) {
     store.publish(draft).await.unwrap();
     let before = shown(&store, "step").await;
     let writing = OFlags::CREATE | OFlags::WRONLY | OFlags::TRUNC | OFlags::CLOEXEC;
-    for name in ["evil", "file"] {
-        // It may fail, or be written to something that nobody sees.
-        if let Ok(file) = openat(&kept, name, writing, Mode::from_raw_mode(0o644)) {
-            drop(rustix::io::write(file, b"evil"));
-        }
-    }
-    drop(rustix::fs::mkdirat(
-        &kept,
-        "evil-dir",
-        Mode::from_raw_mode(0o755),
-    ));
-    drop(rustix::fs::unlinkat(&kept, "file", AtFlags::empty()));
+    let write = |name| {
+        let file = openat(&kept, name, writing, Mode::from_raw_mode(0o644))?;
+        rustix::io::write(file, b"evil").map(drop)
+    };
+    // It may fail, or be written to something that nobody sees.
+    let changes = [
+        write("evil"),
+        write("file"),
+        rustix::fs::mkdirat(&kept, "evil-dir", Mode::from_raw_mode(0o755)),
+        rustix::fs::unlinkat(&kept, "file", AtFlags::empty()),
+    ];
+    println!("{:?}: {changes:?}", ground.kind);
     assert_eq!(shown(&store, "step").await, before);
     drop(kept);
 
