@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
-use obuilder::sandbox::{SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, SandboxOptions, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -25,6 +25,11 @@ pub struct OBuilderArgs {
     /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     obuilder_runtime: OsString,
+    /// System calls that OBuilder's steps may make: "default", "native" (the default without those of 32-bit programs), "none",
+    /// or a file with a profile in Docker's format
+    #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
+        value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
+    obuilder_seccomp: Filter,
     /// Network of OBuilder's steps that ask for the host's, as "(network host)" does: host, outbound (a network of their own that
     /// reaches public IPv4 addresses only; needs slirp4netns), or forbid
     #[arg(long, value_name = "NETWORK", default_value = "host")]
@@ -78,6 +83,7 @@ impl OBuilderArgs {
                 runtime: self.obuilder_runtime,
                 sandbox: SandboxOptions {
                     fast_sync: self.fast_sync,
+                    filter: self.obuilder_seccomp,
                     limits: job_limits.groups,
                     network: self.step_network,
                 },
