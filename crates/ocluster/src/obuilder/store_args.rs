@@ -9,7 +9,7 @@ use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::fetch::Listed;
 use obuilder::image::Library;
-use obuilder::sandbox::{Runtime, SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -40,6 +40,11 @@ struct SandboxArgs {
     /// What makes the containers: builtin, a program with the command line of runc, or a path to one
     #[arg(long, value_name = "NAME", default_value = Runtime::DEFAULT)]
     runtime: OsString,
+    /// System calls that commands may make: default, native (the default without those of 32-bit programs), none, or a file
+    /// with a profile in Docker's format
+    #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
+        value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
+    seccomp: Filter,
     /// Let commands think that what they wrote is on the disk
     #[arg(long)]
     fast_sync: bool,
@@ -78,6 +83,7 @@ impl StoreArgs {
         let SandboxArgs {
             runtime,
             fast_sync,
+            seccomp,
             step_network,
             job_memory,
             job_pids,
@@ -98,6 +104,7 @@ impl StoreArgs {
             runtime,
             sandbox: SandboxOptions {
                 fast_sync: *fast_sync,
+                filter: seccomp.clone(),
                 limits,
                 network: match need {
                     Need::Commands => *step_network,
