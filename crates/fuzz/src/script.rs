@@ -82,7 +82,7 @@ impl Script {
                 self.lines.extend(second.into_iter().chain(first));
             }
             8 => self.changed(legal, |bytes| {
-                bytes.truncate(usize::from(input.u16()) % (bytes.len() + 1))
+                bytes.truncate(usize::from(input.u16()) % (bytes.len() + 1));
             }),
             9 | 10 => {
                 let near = self.lines.last().map_or(&[][..], |line| &line.bytes);

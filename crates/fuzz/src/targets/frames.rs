@@ -30,7 +30,7 @@ fn check(messages: &[Segments], length: usize, limit: usize) {
     let mut total = 0;
     for segments in messages {
         let size: usize = segments.iter().map(Vec::len).sum();
-        assert!(size <= limit && size > 0 && size % 8 == 0);
+        assert!(size <= limit && size > 0 && size.is_multiple_of(8));
         total += size;
     }
     assert!(total <= length, "more came out than went in");

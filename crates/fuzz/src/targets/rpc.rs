@@ -77,7 +77,9 @@ fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
     let mut world = match world {
         Some(world) if world.inputs < INPUTS => world,
         old => {
-            old.map(World::end);
+            if let Some(old) = old {
+                old.end();
+            }
             World::start()
         }
     };
