@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
 use obuilder::fetch::Listed;
-use obuilder::sandbox::{SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, SandboxOptions, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -26,6 +26,11 @@ pub struct OBuilderArgs {
     /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     obuilder_runtime: OsString,
+    /// System calls that OBuilder's steps may make: "default", "native" (the default without those of 32-bit programs), "none",
+    /// or a file with a profile in Docker's format
+    #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
+        value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
+    obuilder_seccomp: Filter,
     /// Registries with private addresses that base images may come from: HOST, HOST:PORT or ADDRESS/BITS. All those of the
     /// internet may be asked, and no others
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
@@ -82,11 +87,10 @@ impl OBuilderArgs {
                 store,
                 runtime: self.obuilder_runtime,
                 sandbox: SandboxOptions {
-                    filter: Default::default(),
                     fast_sync: self.fast_sync,
+                    filter: self.obuilder_seccomp,
                     limits: job_limits.groups,
                     network: self.step_network,
-                    ..SandboxOptions::default()
                 },
                 registries: self.obuilder_registries.into_iter().collect(),
                 env: config::environment_of_others(),

@@ -110,7 +110,6 @@ impl StoreArgs {
                     Need::Commands => *step_network,
                     Need::Results => StepNetwork::Forbid,
                 },
-                ..SandboxOptions::default()
             },
             registries: self.registries.iter().cloned().collect(),
             env: config::environment_of_others(),
