@@ -104,7 +104,7 @@ fn a_promise_that_comes_back_ends_the_connection() {
         let mut peer = friend(&served).await;
         peer.send(&call_answer(1, 0, HANG, b"")).await;
         let with_answer = call_with(2, 0, KEEP, |cap| {
-            cap.init_receiver_answer().set_question_id(1)
+            cap.init_receiver_answer().set_question_id(1);
         });
         peer.send(&with_answer).await;
         let reason = peer.abort_reason().await.unwrap();
@@ -119,7 +119,7 @@ fn a_promise_that_comes_back_ends_the_connection() {
             panic!("no results");
         };
         let with_export = call_with(1, 0, CALL_BACK, |mut cap| {
-            cap.set_receiver_hosted(exports[0])
+            cap.set_receiver_hosted(exports[0]);
         });
         peer.send(&with_export).await;
         assert!(matches!(
@@ -153,7 +153,7 @@ fn long_reasons_are_cut() {
         let served = Served::start(Security::Plaintext);
         let mut peer = friend(&served).await;
         peer.send(&call_with(1, 0, CALL_BACK, |mut cap| {
-            cap.set_sender_hosted(5)
+            cap.set_sender_hosted(5);
         }))
         .await;
         assert_eq!(peer.told().await, Told::Call);
