@@ -12,7 +12,10 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const QUIET: u64 = 32 << 20;
 
 /// How much longer than looking takes it is not looked again, so that programs that have much do not do so all the time.
-const SHARE: u32 = 200;
+const SHARE: u32 = 50;
+
+/// The longest that it is not looked, however long that took: on a busy machine, that says little.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Gives back memory from now on. Must be called within a `LocalSet`, on the thread that does everything else: free memory
 /// belongs to the thread that had it.
@@ -26,7 +29,7 @@ pub(crate) fn give_back() {
             if resident().is_some_and(|bytes| bytes > QUIET) {
                 allocator::collect();
             }
-            pause = INTERVAL.max(start.elapsed() * SHARE);
+            pause = (start.elapsed() * SHARE).clamp(INTERVAL, LONGEST);
         }
     });
 }

@@ -23,7 +23,7 @@ use crate::{Limits, Peer, Restore};
 const TURNS: usize = 64;
 
 /// How long it may run in a row, looked at every few turns: some messages cost more than others.
-const TURN_TIME: Duration = Duration::from_millis(1);
+const TURN_TIME: Duration = Duration::from_millis(5);
 
 /// How long a peer has for reading our last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -46,6 +46,9 @@ impl Limits {
     /// their service, submit, ask for the job, and for its result: four.
     pub(crate) const PIPELINE_DEPTH: u8 = 16;
 
+    /// How many calls a peer may have finished before they were answered, and are not answered since.
+    pub(crate) const CANCELLED: usize = 1_000_000;
+
     /// How many steps may lead from an answer to the capability in it that is called. In a cluster, it is one.
     pub(crate) const TRANSFORM: u32 = 16;
 

@@ -1,12 +1,14 @@
 //! Peers that leave much behind.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use cluster_api::Registration;
+use cluster_api::{Job, Registration};
 
 use crate::bystander::{Idle, connect};
 use crate::harness::{Bounds, Target};
 use crate::raw::{RawPeer, answer_to, finish, first_of, pop, register, submit};
+use crate::unread::Talking;
 
 /// How long the bystander goes on after a peer has left.
 const AFTERMATH: Duration = Duration::from_secs(3);
@@ -35,14 +37,14 @@ fn a_worker_that_lets_go_of_many_capabilities_at_once_holds_nobody_up() {
         worker.send(&register(1, answer_to(0), "many", 1)).await;
         let pops = (2..2 + POPS).map(|question| {
             pop(question, first_of(1), |mut job| {
-                job.set_sender_hosted(question)
+                job.set_sender_hosted(question);
             })
         });
         worker.send_all(pops).await;
         worker.send_all((2..2 + POPS).map(finish)).await;
         let pops = (2 + POPS..2 + 2 * POPS).map(|question| {
             pop(question, first_of(1), |mut job| {
-                job.set_sender_hosted(question)
+                job.set_sender_hosted(question);
             })
         });
         worker.send_all(pops).await;
@@ -53,24 +55,27 @@ fn a_worker_that_lets_go_of_many_capabilities_at_once_holds_nobody_up() {
 
 #[test]
 fn a_connection_with_many_workers_breaks_with_short_words() {
-    const WORKERS: u32 = 2000;
+    const WORKERS: u32 = 1500;
     let mut target = Target::start(&[]);
     target.suffers(
-        Bounds::friend(192, u64::from(WORKERS) * 2000),
+        Bounds::friend(64, u64::from(WORKERS) * 2000),
         async |target| {
             let pool = connect(&target.cap("pool-q")).await;
             let registration = Registration::from_client(pool.bootstrap());
             let mut queues = Vec::new();
+            let mut pops = Vec::new();
             for index in 0..WORKERS {
-                let worker = cluster_api::Worker::serve(std::rc::Rc::new(Idle));
+                let worker = cluster_api::Worker::serve(Rc::new(Idle));
                 let name = format!("worker-{index}-{}", "x".repeat(50));
                 // Only so many may come through one connection.
                 if let Ok(queue) = registration.register(&name, worker, 1).await {
+                    // Each call that is not answered breaks with all that the connection is called.
+                    pops.push(queue.pop(Job::serve(Rc::new(Talking))));
                     queues.push(queue);
                 }
             }
             pool.close("done");
-            drop(queues);
+            drop((queues, pops));
             tokio::time::sleep(AFTERMATH).await;
         },
     );

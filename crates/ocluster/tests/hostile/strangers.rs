@@ -59,7 +59,7 @@ fn strangers_who_say_nothing_keep_nobody_out() {
     let mut target = Target::start_with_limits("-n 64", &options);
     target.suffers(Bounds::STRANGER, async |target| {
         let submission = target.cap("submission");
-        let idle = (0..47).map(|_| RawPeer::try_connect(&submission));
+        let idle = (0..60).map(|_| RawPeer::try_connect(&submission));
         let idle = tokio::time::timeout(Duration::from_secs(4), futures::future::join_all(idle));
         let _idle = idle.await;
         // Others come in, and the program says that it is well.

@@ -14,7 +14,7 @@ const ANSWERS: u32 = 2000;
 const CHUNK: usize = 256 << 10;
 
 /// A job that is never done, with a log without end.
-struct Talking;
+pub(crate) struct Talking;
 
 impl ServeJob for Talking {
     async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {

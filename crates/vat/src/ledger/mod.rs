@@ -156,7 +156,7 @@ impl Ledger {
             }
         }
         if no_finish_needed {
-            self.theirs.finish(question);
+            self.theirs.finish(question, true);
         } else {
             self.theirs.answer(question, exports);
         }
@@ -164,7 +164,7 @@ impl Ledger {
     }
 
     pub(crate) fn they_finished(&mut self, question: u32, release_results: bool) {
-        let results = self.theirs.finish(question);
+        let results = self.theirs.finish(question, false);
         if release_results {
             for export in results {
                 self.exports.released(export, 1);

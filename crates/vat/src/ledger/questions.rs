@@ -13,6 +13,9 @@ pub(crate) struct Questions {
     unanswered: usize,
     /// How many bytes their messages have.
     unanswered_bytes: usize,
+    /// How many were finished before they were answered. The RPC system keeps a little for each, until it answers, which it
+    /// may never do.
+    cancelled: usize,
 }
 
 struct Question {
@@ -69,6 +72,10 @@ impl Questions {
                 "more than {most} calls in a row, each on the answer of the one before, which is not there yet"
             ));
         }
+        if self.cancelled > Limits::CANCELLED {
+            let most = Limits::CANCELLED;
+            return Err(format!("more than {most} calls cancelled"));
+        }
         let hash_map::Entry::Vacant(entry) = self.open.entry(question) else {
             return Err(format!("question id {question} is already in use"));
         };
@@ -92,15 +99,21 @@ impl Questions {
                 bytes: 0,
                 results,
             };
+        } else {
+            self.cancelled = self.cancelled.saturating_sub(1);
         }
     }
 
-    /// Forgets a question, and returns the exports in its answer.
-    pub(crate) fn finish(&mut self, question: u32) -> Vec<u32> {
+    /// Forgets a question, and returns the exports in its answer. It may be answered in the same breath.
+    pub(crate) fn finish(&mut self, question: u32, answered: bool) -> Vec<u32> {
         let Some(question) = self.open.remove(&question) else {
+            self.cancelled = self.cancelled.saturating_sub(usize::from(answered));
             return Vec::new();
         };
-        self.unanswered -= usize::from(question.depth > 0);
+        if question.depth > 0 {
+            self.unanswered -= 1;
+            self.cancelled += usize::from(!answered);
+        }
         self.unanswered_bytes -= question.bytes;
         if self.open.is_empty() && self.open.capacity() > 64 {
             self.open = HashMap::new();
