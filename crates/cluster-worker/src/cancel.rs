@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,6 +19,8 @@ pub(crate) enum Reason {
     Unwanted,
     /// The worker ends, and it takes too long to wait for.
     WorkerEnds,
+    /// It has taken longer than this, which is the limit.
+    TimedOut(Duration),
 }
 
 impl Cancel {

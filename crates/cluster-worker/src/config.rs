@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
 use crate::executor::{CustomExecutors, DockerConfig, OBuilderConfig};
+use crate::job_limits::JobLimits;
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
 use crate::update::UpdateMethod;
@@ -34,6 +35,8 @@ pub struct WorkerConfig {
     pub docker: DockerConfig,
     /// How it builds OBuilder specs, if at all.
     pub obuilder: Option<OBuilderConfig>,
+    /// What a job may use, and how long. OBuilder's steps have those of [`obuilder`](Self::obuilder)'s setup.
+    pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
     /// How it changes to its latest version when it is told to.
@@ -60,6 +63,7 @@ impl WorkerConfig {
             allow_push: Vec::new(),
             docker: DockerConfig::default(),
             obuilder: None,
+            job_limits: JobLimits::default(),
             log_limit: DEFAULT_LOG_LIMIT,
             update: UpdateMethod::default(),
             additional_metrics: BTreeMap::new(),

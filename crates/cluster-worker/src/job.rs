@@ -2,7 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cluster_api::{Action, Description, Dockerfile, Job, LogChunk, RpcError, ServeJob};
 use futures::future::FutureExt as _;
@@ -12,7 +12,7 @@ use crate::cancel::{Cancel, Reason};
 use crate::executor::Executors;
 use crate::log::JobLog;
 use crate::metrics::Stats;
-use crate::outcome::{JobError, Outcome};
+use crate::outcome::{JobError, LimitReached, Outcome};
 use crate::process::printable;
 use crate::running::Slot;
 use crate::source::{SourceError, SourceRequest, Sources};
@@ -48,6 +48,10 @@ impl ServedJob {
                 tracing::info!("Job failed: {}", printable(reason));
                 self.log.close(reason);
             }
+            Outcome::LimitReached(limit) => {
+                tracing::info!("Job failed: {limit}");
+                self.log.close(&limit.to_string());
+            }
             Outcome::Cancelled => {
                 tracing::info!("Job cancelled");
                 self.log.close("Job cancelled");
@@ -82,6 +86,10 @@ impl ServeJob for ServedJob {
         match ended.ok().and_then(|outcome| outcome.clone()) {
             Some(Outcome::Succeeded(output)) => Ok(output),
             Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
+            // With upstream's words first, by which scripts know it.
+            Some(Outcome::LimitReached(limit)) => {
+                Err(RpcError::failed(format!("Build failed: {limit}")))
+            }
             Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
             // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
             Some(Outcome::Abandoned) => Err(RpcError::disconnected(Job::WORKER_ENDS)),
@@ -107,6 +115,8 @@ pub(crate) struct JobRunner {
     pub(crate) sources: Sources,
     pub(crate) executors: Executors,
     pub(crate) stats: Rc<Stats>,
+    /// How long a job may take.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl JobRunner {
@@ -123,7 +133,11 @@ impl JobRunner {
         let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Ok(output)) => Outcome::Succeeded(output),
             Ok(Err(JobError::Failed(reason))) => Outcome::Failed(reason),
+            Ok(Err(JobError::LimitReached(limit))) => Outcome::LimitReached(limit),
             Ok(Err(JobError::Cancelled)) => match job.cancel.reason() {
+                Some(Reason::TimedOut(limit)) => {
+                    Outcome::LimitReached(LimitReached::Timeout(limit))
+                }
                 Some(Reason::WorkerEnds) => Outcome::Abandoned,
                 Some(Reason::Unwanted) | None => Outcome::Cancelled,
             },
@@ -164,13 +178,32 @@ impl JobRunner {
             () = slot.take() => {}
         }
         let request = SourceRequest::of(&description, wants_git(&description.action))?;
-        let source = self
-            .sources
-            .check_out(request.as_ref(), log, cancel)
-            .await?;
-        let result = executor.run(&description, source.path(), log, cancel).await;
-        source.remove().await;
-        result
+        let work = async {
+            let source = self
+                .sources
+                .check_out(request.as_ref(), log, cancel)
+                .await?;
+            let result = executor.run(&description, source.path(), log, cancel).await;
+            source.remove().await;
+            result
+        };
+        match self.timeout {
+            Some(limit) => stop_after(limit, cancel, work).await,
+            None => work.await,
+        }
+    }
+}
+
+/// Does a job's work, which is asked to stop when it has taken longer than `limit`.
+async fn stop_after<T>(limit: Duration, cancel: &Cancel, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => done,
+        () = tokio::time::sleep(limit) => {
+            cancel.cancel_because(Reason::TimedOut(limit));
+            work.await
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod disk;
 mod executor;
 mod git_url;
 mod job;
+mod job_limits;
 mod log;
 mod machine;
 mod metrics;
@@ -36,9 +37,10 @@ pub use executor::{
     CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, DockerConfig,
     Executor, Executors, Fitness, NoRoom, OBuilderConfig, PullPolicy, RunningJob, Unfit, Upkeep,
 };
+pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
-pub use outcome::JobError;
+pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
 pub use update::UpdateMethod;

@@ -79,7 +79,7 @@ impl Stats {
         let [ok, fail, cancelled, error] = &self.job_time;
         let summary = match outcome {
             Outcome::Succeeded(_) => ok,
-            Outcome::Failed(_) => fail,
+            Outcome::Failed(_) | Outcome::LimitReached(_) => fail,
             Outcome::Cancelled | Outcome::Abandoned => cancelled,
             Outcome::Crashed => error,
         };

@@ -1,5 +1,9 @@
 //! The ways a job can end.
 
+use std::time::Duration;
+
+use cgroup::{MemoryLimit, PidLimit};
+
 use crate::log::LogError;
 use crate::process::ProcessError;
 
@@ -11,6 +15,8 @@ pub(crate) enum Outcome {
     Succeeded(String),
     /// It could not be done, for this reason: the last line of its log.
     Failed(String),
+    /// It was stopped by a limit, or failed after it had reached one.
+    LimitReached(LimitReached),
     /// Nobody wanted it any more.
     Cancelled,
     /// The worker has ended before it could be done. Another may do it.
@@ -25,9 +31,37 @@ pub enum JobError {
     /// With the reason, for the one who submitted it.
     #[error("{0}")]
     Failed(String),
+    /// It had reached a limit.
+    #[error(transparent)]
+    LimitReached(#[from] LimitReached),
     /// It was stopped, because nobody wants it any more.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A limit of the worker's that a job has reached. The texts name its option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LimitReached {
+    /// The kernel killed some of its processes.
+    #[error("the job was killed: it used more than --job-memory={0}")]
+    Memory(MemoryLimit),
+    /// The kernel refused to start more processes or threads.
+    #[error(
+        "the job failed: it reached --job-pids={0}, the most processes and threads that a job may have"
+    )]
+    Pids(PidLimit),
+    /// The worker has stopped it.
+    #[error("the job was stopped: it took longer than --job-timeout={}", .0.as_secs_f64())]
+    Timeout(Duration),
+}
+
+impl From<obuilder::sandbox::LimitReached> for LimitReached {
+    fn from(limit: obuilder::sandbox::LimitReached) -> Self {
+        match limit {
+            obuilder::sandbox::LimitReached::Memory(limit) => Self::Memory(limit),
+            obuilder::sandbox::LimitReached::Pids(limit) => Self::Pids(limit),
+        }
+    }
 }
 
 impl JobError {

@@ -17,6 +17,7 @@ use crate::executor::{
     OBuilderRefusal, Tools,
 };
 use crate::job::JobRunner;
+use crate::job_limits::JobGroups;
 use crate::log::LogDir;
 use crate::machine::Machine;
 use crate::metrics::{BuilderStats, Stats};
@@ -43,6 +44,9 @@ pub enum WorkerError {
     /// The name of its directory cannot be passed to `docker`.
     #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
     BadStateDir(PathBuf),
+    /// Jobs cannot have the limits that they should.
+    #[error("{0}")]
+    JobLimits(String),
     /// OBuilder can't be used as it was asked for.
     #[error("{0}")]
     OBuilder(String),
@@ -122,6 +126,8 @@ pub async fn run_with(
 pub(crate) struct Parts {
     config: WorkerConfig,
     processes: Processes,
+    /// `None` where there can be none.
+    job_groups: Option<JobGroups>,
     stats: Rc<Stats>,
     log_dir: LogDir,
     sources: Sources,
@@ -147,6 +153,11 @@ impl Parts {
         }
         let lock = lock(&config.state_dir).map_err(unusable)?;
         let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
+        // OBuilder makes its own, and Docker's engine is asked.
+        let job_groups = match config.custom.is_empty() {
+            true => None,
+            false => JobGroups::new(&config.job_limits.groups).map_err(WorkerError::JobLimits)?,
+        };
         let processes = Processes::new();
         let log_dir = LogDir::open(&config.state_dir.join("log")).map_err(unusable)?;
         let sources = Sources::open(&config.state_dir, &config.environment, processes.clone());
@@ -155,6 +166,7 @@ impl Parts {
         Ok(Self {
             config,
             processes,
+            job_groups,
             stats,
             log_dir,
             sources,
@@ -171,7 +183,8 @@ impl Parts {
             config.environment.clone(),
             self.processes.clone(),
             Rc::clone(&self.stats),
-        );
+        )
+        .with_limits(&config.job_limits.groups);
         Executors {
             docker: Rc::new(docker),
             obuilder: match (builder, &config.obuilder) {
@@ -192,7 +205,12 @@ impl Parts {
             custom,
             ..
         } = &self.config;
-        let tools = Tools::new(state_dir, environment.clone(), self.processes.clone());
+        let tools = Tools::new(
+            state_dir,
+            environment.clone(),
+            self.processes.clone(),
+            self.job_groups.clone(),
+        );
         CustomJobs::new(custom.clone(), tools)
     }
 
@@ -205,6 +223,7 @@ impl Parts {
         let Self {
             config,
             processes,
+            job_groups: _,
             stats,
             log_dir,
             sources,
@@ -233,6 +252,7 @@ impl Parts {
             sources,
             executors,
             stats: Rc::clone(&stats),
+            timeout: config.job_limits.timeout,
         };
         Rc::new(Agent {
             config,

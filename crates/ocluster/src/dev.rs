@@ -7,11 +7,12 @@ use std::time::Duration;
 use cluster_scheduler::{
     DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Scheduler, SchedulerConfig, Transport,
 };
-use cluster_worker::{Capacity, WorkerConfig, WorkerName};
+use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::Address;
 
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
+use crate::job_limits::JobLimitArgs;
 use crate::obuilder_args::OBuilderArgs;
 use crate::program::print;
 use crate::service_manager::ServiceManager;
@@ -42,6 +43,8 @@ pub struct Args {
     docker: DockerArgs,
     #[command(flatten)]
     obuilder: OBuilderArgs,
+    #[command(flatten)]
+    job_limits: JobLimitArgs,
 }
 
 /// Runs both until one ends or the user has had enough.
@@ -56,10 +59,12 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         "the pool's cap file",
     )?;
     print(&args.introduction())?;
+    let job_limits = JobLimits::from(args.job_limits.clone());
     let config = WorkerConfig {
         capacity: args.capacity,
         docker: args.docker.clone().into(),
-        obuilder: args.obuilder.clone().config()?,
+        obuilder: args.obuilder.clone().config(&job_limits)?,
+        job_limits,
         ..WorkerConfig::new(
             args.name.clone(),
             args.file("worker"),

@@ -17,6 +17,7 @@ pub mod exit_codes;
 pub mod generate;
 pub mod health;
 mod human;
+mod job_limits;
 pub mod json;
 pub mod logging;
 pub mod obuilder;

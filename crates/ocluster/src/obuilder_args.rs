@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_worker::{OBuilderConfig, Percent, Upkeep};
+use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
-use obuilder::sandbox::{Filter, SandboxOptions};
+use obuilder::sandbox::{Filter, SandboxOptions, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -30,6 +30,10 @@ pub struct OBuilderArgs {
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     obuilder_seccomp: Filter,
+    /// Network of OBuilder's steps that ask for the host's, as "(network host)" does: host, outbound (a network of their own that
+    /// reaches public IPv4 addresses only; needs slirp4netns), or forbid
+    #[arg(long, value_name = "NETWORK", default_value = "host")]
+    step_network: StepNetwork,
     /// Let OBuilder's steps go on without waiting for the disk
     #[arg(long)]
     fast_sync: bool,
@@ -64,7 +68,10 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 
 impl OBuilderArgs {
     /// Returns how OBuilder specs are built, or `None` where they are not.
-    pub(crate) fn config(self) -> Result<Option<OBuilderConfig>, CommandError> {
+    pub(crate) fn config(
+        self,
+        job_limits: &JobLimits,
+    ) -> Result<Option<OBuilderConfig>, CommandError> {
         let Some(place) = self.obuilder_store else {
             return Ok(None);
         };
@@ -77,6 +84,8 @@ impl OBuilderArgs {
                 sandbox: SandboxOptions {
                     fast_sync: self.fast_sync,
                     filter: self.obuilder_seccomp,
+                    limits: job_limits.groups,
+                    network: self.step_network,
                 },
                 env: config::environment_of_others(),
             },

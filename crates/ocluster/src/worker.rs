@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
     Capacity, CustomCommand, CustomExecutors, DockerConfig, Ending, Environment, Exit, Gigabytes,
-    JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
+    JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -18,6 +18,7 @@ use vat::SturdyRef;
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
 use crate::health::HealthArgs;
+use crate::job_limits::JobLimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::obuilder_args::{OBuilderArgs, seconds};
 use crate::program;
@@ -63,6 +64,8 @@ pub struct Args {
     docker: DockerArgs,
     #[command(flatten)]
     obuilder: OBuilderArgs,
+    #[command(flatten)]
+    job_limits: JobLimitArgs,
     /// Run custom jobs of a kind with a program, which reads the payload, works in the job's source and prints its log; may
     /// be repeated. The words of the command are quoted as for a shell, but there is none
     #[arg(long, value_name = "KIND=COMMAND")]
@@ -200,6 +203,7 @@ impl Args {
         let (cap, positionals) = self.connect.split(self.positionals)?;
         positionals.finish()?;
         let environment = environment();
+        let job_limits = JobLimits::from(self.job_limits);
         let config = WorkerConfig {
             capacity: self.capacity,
             allow_push: self
@@ -208,7 +212,8 @@ impl Args {
                 .filter(|repo| !repo.is_empty())
                 .collect(),
             docker: self.docker.into(),
-            obuilder: self.obuilder.config()?,
+            obuilder: self.obuilder.config(&job_limits)?,
+            job_limits,
             custom: custom_executors(self.custom, &environment)?,
             job_weights: self.job_weights.into_iter().collect(),
             log_limit: u64::from(self.log_limit) << 20,

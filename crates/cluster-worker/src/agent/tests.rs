@@ -1,6 +1,7 @@
 //! A worker's life, with a scheduler and an executor that do as the test says.
 
 mod ending;
+mod timeouts;
 mod weights;
 
 use std::rc::Rc;

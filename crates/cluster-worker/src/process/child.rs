@@ -18,7 +18,9 @@ use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, TERM_GR
 ///
 /// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no moment
 /// in which a program could outlive the worker.
-const GATE: &str = r#"read -r go || exit; exec "$@""#;
+///
+/// The words before `--` are the files that put a process into its control groups, for those that have their own.
+const GATE: &str = r#"read -r go || exit; while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
 /// How much a pipe holds, in bytes: more than the usual 64 KiB, for builds that print a lot.
 const PIPE_SIZE: usize = 256 << 10;
@@ -73,6 +75,8 @@ pub(super) fn start(
     }
     let mut child = gate
         .args(["-c", GATE, "sh"])
+        .args(command.entrances())
+        .arg("--")
         .arg(&program)
         .args(command.args())
         .env_clear()

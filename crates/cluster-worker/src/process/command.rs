@@ -114,6 +114,8 @@ pub struct Command {
     dir: Option<PathBuf>,
     /// What it reads on its standard input, which is then closed. May be a password.
     input: Vec<u8>,
+    /// The files that put it into its control groups, if it has its own.
+    entrances: Vec<PathBuf>,
 }
 
 impl Command {
@@ -132,6 +134,7 @@ impl Command {
             environment,
             dir: None,
             input: Vec::new(),
+            entrances: Vec::new(),
         }
     }
 
@@ -154,6 +157,17 @@ impl Command {
     pub fn in_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.dir = Some(dir.into());
         self
+    }
+
+    /// Returns this command in the control groups with these [entrances](cgroup::Group::entrances).
+    #[must_use]
+    pub(crate) fn in_group(mut self, entrances: Vec<PathBuf>) -> Self {
+        self.entrances = entrances;
+        self
+    }
+
+    pub(super) fn entrances(&self) -> &[PathBuf] {
+        &self.entrances
     }
 
     pub(super) fn dir(&self) -> Option<&Path> {

@@ -245,7 +245,7 @@ impl Checkout<'_> {
     async fn maintain(&self, command: &Command) -> Result<(), Fault> {
         self.exec(command).await.map_err(|error| match error {
             JobError::Cancelled => Fault::Job(error),
-            JobError::Failed(_) => Fault::Clone(error),
+            JobError::Failed(_) | JobError::LimitReached(_) => Fault::Clone(error),
         })
     }
 

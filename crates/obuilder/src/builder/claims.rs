@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::step_log::StepLog;
 use crate::StepId;
+use crate::sandbox::LimitReached;
 
 /// All claims and pins of a builder. Clones are the same.
 #[derive(Clone, Default)]
@@ -184,6 +185,8 @@ pub(super) struct Progress {
 pub(super) enum StepFailure {
     /// For this reason.
     Failed(String),
+    /// It had reached a limit.
+    LimitReached(LimitReached),
     /// Nobody wanted it any more.
     Cancelled,
 }

@@ -234,6 +234,7 @@ impl From<StepFailure> for BuildError {
     fn from(failure: StepFailure) -> Self {
         match failure {
             StepFailure::Failed(reason) => Self::Failed(reason),
+            StepFailure::LimitReached(limit) => Self::LimitReached(limit),
             StepFailure::Cancelled => Self::Cancelled,
         }
     }

@@ -43,7 +43,7 @@ use self::walk::Walk;
 use crate::StepId;
 use crate::copy::Digests;
 use crate::fetch::Fetcher;
-use crate::sandbox::{Exit, Sandbox};
+use crate::sandbox::{Exit, LimitReached, Sandbox};
 use crate::store::{Space, Store, StoreError};
 
 /// Builds specs. Clones are the same builder.
@@ -75,6 +75,9 @@ pub enum BuildError {
     /// For this reason.
     #[error("{0}")]
     Failed(String),
+    /// A step failed that had reached a limit.
+    #[error(transparent)]
+    LimitReached(LimitReached),
     /// It was no longer wanted.
     #[error("cancelled")]
     Cancelled,

@@ -243,6 +243,7 @@ impl Attempt {
             Ok(Exit::Status(0)) => Ok(()),
             Ok(exit) => Err(failed(exit::text(&command.argv, exit))),
             Err(SandboxError::Cancelled) => Err(StepFailure::Cancelled),
+            Err(SandboxError::LimitReached(limit)) => Err(StepFailure::LimitReached(limit)),
             Err(error) => Err(failed(error)),
         }
     }

@@ -14,7 +14,9 @@ use rustix::mount::{MountFlags, UnmountFlags};
 
 use super::config::{CAPABILITIES, Surroundings, config};
 use super::filter::Machine;
-use super::{Command, SandboxError, SandboxOptions, SecretFile, cgroup, inside, targets};
+use super::groups::Groups;
+use super::outbound::Outbound;
+use super::{Command, SandboxError, SandboxOptions, SecretFile, inside, targets};
 
 /// What a container of ours is called, up to what tells it from others.
 pub(super) const PREFIX: &str = "obuilder-";
@@ -42,11 +44,17 @@ pub(super) struct Bundle {
 impl Bundle {
     /// Makes the directory `id`, and prepares the root filesystem for what the runtime mounts.
     ///
-    /// `runtime` is what the container will be run by, for those who clean up.
+    /// `runtime` is what the container will be run by, for those who clean up, and `groups` those that it will be in.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "it is all that a container is made of"
+    )]
     pub(super) fn new(
         parent: &Path,
         id: String,
         runtime: &Path,
+        groups: &Groups,
+        outbound: Option<&Outbound>,
         rootfs: &Path,
         command: &Command,
         terminal: bool,
@@ -61,8 +69,9 @@ impl Bundle {
             secrets: (0..command.secrets.len())
                 .map(|number| bundle.secrets().join(number.to_string()))
                 .collect(),
-            cgroup: cgroup::path(&bundle.id),
-            resolv_conf: Path::new("/etc/resolv.conf").exists(),
+            cgroup: groups.path_for_runtime(),
+            resolv_conf: bundle.resolv_conf(outbound),
+            network_namespace: outbound.map(Outbound::path),
             terminal,
             seccomp: options
                 .filter
@@ -72,12 +81,20 @@ impl Bundle {
         let config = config(command, &surroundings)?;
         let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
         bundle
-            .fill(runtime, &config)
+            .fill(runtime, groups, &config)
             .map_err(|source| io_error(doing("cannot make the sandbox's directory"), source))?;
         bundle
             .keep_secrets(&command.secrets)
             .map_err(|source| io_error(doing("cannot keep secrets in"), source))?;
         Ok(bundle)
+    }
+
+    /// Returns the file to show as `/etc/resolv.conf` to a command that has a network.
+    fn resolv_conf(&self, outbound: Option<&Outbound>) -> Option<PathBuf> {
+        match outbound {
+            Some(_) => Some(self.dir.join("resolv.conf")),
+            None => Some("/etc/resolv.conf".into()).filter(|file: &PathBuf| file.exists()),
+        }
     }
 
     /// Returns the bundle `id`, which need not be there.
@@ -89,16 +106,21 @@ impl Bundle {
         }
     }
 
-    fn fill(&self, runtime: &Path, config: &[u8]) -> io::Result<()> {
+    fn fill(&self, runtime: &Path, groups: &Groups, config: &[u8]) -> io::Result<()> {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         private.create(&self.dir)?;
         private.create(self.state())?;
         fs::write(self.dir.join("runtime"), inside::bytes(runtime))?;
+        groups.record().write(&self.dir)?;
         fs::write(self.dir.join("config.json"), config)?;
         fs::write(self.dir.join("hosts"), HOSTS)?;
-        // Whoever runs the command reads it, whatever our umask is.
-        fs::set_permissions(self.dir.join("hosts"), Permissions::from_mode(0o644))
+        fs::write(self.dir.join("resolv.conf"), Outbound::resolv_conf())?;
+        // Whoever runs the command reads them, whatever our umask is.
+        for file in ["hosts", "resolv.conf"] {
+            fs::set_permissions(self.dir.join(file), Permissions::from_mode(0o644))?;
+        }
+        Ok(())
     }
 
     /// Writes the secrets into memory that is never swapped out, and goes when it is unmounted.

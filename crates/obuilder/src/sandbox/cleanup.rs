@@ -10,7 +10,8 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::bundle::{self, io_error};
-use super::{Runtime, SandboxError, cgroup, runtime};
+use super::groups::{Record, wait_for_end};
+use super::{Runtime, SandboxError, runtime};
 
 /// How long something may take to end.
 const GRACE: Duration = Duration::from_secs(10);
@@ -49,17 +50,18 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     tracing::info!("removing container {id}, left over from a process that was killed");
+    let groups = Record::read(bundle)?;
+    // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill. It may be frozen itself.
+    groups.kill(id);
     end_makers(id);
-    // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill.
-    cgroup::kill(id);
+    groups.kill(id);
     // A bundle without it is one that no runtime was ever told of.
     if let Ok(program) = fs::read_to_string(bundle.join("runtime"))
         && program != Runtime::BUILTIN
     {
         delete(Path::new(&program), &bundle.join("state"), id);
     }
-    cgroup::end(id, GRACE);
-    cgroup::remove(id)?;
+    groups.end(id, GRACE)?;
     bundle::remove(bundle)
 }
 
@@ -75,7 +77,7 @@ fn end_makers(id: &str) {
             if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
                 && pidfd_send_signal(&process, Signal::KILL).is_ok()
             {
-                cgroup::wait_for_end(process.as_fd(), GRACE);
+                wait_for_end(process.as_fd(), GRACE);
             }
         }
     }
@@ -110,7 +112,7 @@ fn delete(program: &Path, state: &Path, id: &str) {
         Err(error) => return tracing::debug!("cannot start {program:?}: {error}"),
     };
     let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
-        .is_ok_and(|process| cgroup::wait_for_end(process.as_fd(), GRACE));
+        .is_ok_and(|process| wait_for_end(process.as_fd(), GRACE));
     if !ended {
         tracing::warn!("{program:?} does not remove container {id}");
         drop(child.kill());

@@ -124,10 +124,12 @@ pub(super) struct Surroundings<'a> {
     pub(super) hosts: PathBuf,
     /// The files with the secrets, in the order of the command's.
     pub(super) secrets: Vec<PathBuf>,
-    /// The cgroup, as an absolute path in every hierarchy.
-    pub(super) cgroup: String,
-    /// Whether this machine has a `/etc/resolv.conf` to show.
-    pub(super) resolv_conf: bool,
+    /// The control group, as the runtime is told it.
+    pub(super) cgroup: PathBuf,
+    /// The file to show as `/etc/resolv.conf` to a command with a network, if there is one.
+    pub(super) resolv_conf: Option<PathBuf>,
+    /// The network namespace that a command with the machine's network gets in its place.
+    pub(super) network_namespace: Option<PathBuf>,
     /// Whether it gets a terminal of its own.
     pub(super) terminal: bool,
     /// Which system calls it may make, unless it may make all.
@@ -220,16 +222,24 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
 }
 
 fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, OciSpecError> {
-    let own_network = (network == Network::None).then_some(LinuxNamespaceType::Network);
+    let own_network = LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network);
+    let own_network = match (network, &surroundings.network_namespace) {
+        (Network::None, _) => Some(own_network),
+        (Network::Host, Some(path)) => Some(own_network.path(path)),
+        (Network::Host, None) => None,
+    };
     let namespaces = [
         LinuxNamespaceType::Pid,
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Uts,
         LinuxNamespaceType::Mount,
+        // Of the machine's control groups, it sees its own alone.
+        LinuxNamespaceType::Cgroup,
     ]
     .into_iter()
+    .map(|kind| LinuxNamespaceBuilder::default().typ(kind))
     .chain(own_network)
-    .map(|kind| LinuxNamespaceBuilder::default().typ(kind).build())
+    .map(|namespace| namespace.build())
     .collect::<Result<Vec<_>, _>>()?;
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces)
@@ -258,9 +268,10 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
     let file = text("the path", &path_bytes(&surroundings.hosts))?;
     let target = text("the target of /etc/hosts", hosts)?;
     mounts.push(mount(&target, Some("bind"), &file, &SHOWN)?);
-    if let Some(target) = resolv_conf.as_ref().filter(|_| surroundings.resolv_conf) {
+    if let (Some(target), Some(source)) = (resolv_conf, &surroundings.resolv_conf) {
         let target = text("the target of /etc/resolv.conf", target)?;
-        mounts.push(mount(&target, Some("bind"), "/etc/resolv.conf", &SHOWN)?);
+        let source = text("the path", &path_bytes(source))?;
+        mounts.push(mount(&target, Some("bind"), &source, &SHOWN)?);
     }
     for (target, file) in secrets.iter().zip(&surroundings.secrets) {
         let target = text("the target of a secret", target)?;

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
@@ -13,8 +14,10 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::{Bundle, io_error};
+use super::groups::Groups;
+use super::outbound::Outbound;
 use super::runtime::{self, Input, Runtime};
-use super::{Exit, SandboxError, builtin, cgroup, failure};
+use super::{Exit, LimitReached, SandboxError, builtin, failure};
 use crate::Sink;
 
 /// How much is read at once, and held by the pipe, in bytes: more than the usual, for builds that print a lot.
@@ -39,6 +42,14 @@ pub(super) enum Output {
     Inherited,
 }
 
+/// What a container needs.
+pub(super) struct Prepared {
+    pub(super) bundle: Bundle,
+    pub(super) groups: Groups,
+    /// A network of its own in the place of the machine's.
+    pub(super) outbound: Option<Outbound>,
+}
+
 /// A container that was started. Dropping it kills what is in it.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -49,6 +60,9 @@ pub(super) struct Container {
     /// Where it says how the command ended, if it is the built-in one.
     inbox: Option<builtin::Inbox>,
     bundle: Bundle,
+    /// In the hands of others for a moment while it is being ended.
+    groups: Arc<Groups>,
+    outbound: Option<Outbound>,
     has_ended: bool,
 }
 
@@ -57,15 +71,23 @@ impl Container {
     pub(super) fn start(
         runtime: &Runtime,
         program: &Path,
-        bundle: Bundle,
+        prepared: Prepared,
         input: Input,
         output: Output,
     ) -> Result<(Self, Option<pipe::Receiver>), SandboxError> {
+        let Prepared {
+            bundle,
+            groups,
+            outbound,
+        } = prepared;
         let not_started = |source| io_error(format!("cannot start {:?}", runtime.name()), source);
         let is_builtin = matches!(runtime, Runtime::Builtin { .. });
         let inbox = is_builtin.then(builtin::Inbox::new).transpose();
         let inbox = inbox.map_err(not_started)?;
-        let mut command = Command::new(program);
+        let mut command = match runtime {
+            Runtime::Builtin { .. } => Command::new(program),
+            Runtime::Program(_) => runtime::gated(&groups.entrances(), program),
+        };
         command
             .args(runtime::run_args(runtime, &bundle, input))
             .args(inbox.as_ref().map(builtin::Inbox::path))
@@ -99,6 +121,8 @@ impl Container {
             inbox,
             child,
             bundle,
+            groups: Arc::new(groups),
+            outbound,
             has_ended: false,
         };
         // `command` goes here, and with it our copies of the writing end.
@@ -108,7 +132,7 @@ impl Container {
     /// Waits for the end of a container on our own terminal.
     pub(super) async fn wait(mut self) -> Result<Exit, SandboxError> {
         let status = self.child.wait().await;
-        self.ended(status)
+        self.ended(status).await
     }
 
     /// Passes on the output until the container ends, or kills it when `cancel` fires or the output cannot be kept.
@@ -119,7 +143,7 @@ impl Container {
         cancel: &CancellationToken,
     ) -> Result<Exit, SandboxError> {
         match self.watch(pipe.as_mut(), output, cancel).await {
-            Ok(status) => self.ended(status),
+            Ok(status) => self.ended(status).await,
             Err(why) => {
                 // The runtime may have something to say, and must not wait for somebody to read it.
                 let reading = async {
@@ -171,40 +195,47 @@ impl Container {
     async fn kill(&mut self) -> Result<(), SandboxError> {
         drop(self.control.take());
         let mut grace = FIRST_KILL_GRACE;
-        for _ in 0..KILL_ATTEMPTS {
-            self.ask_to_kill().await;
+        for attempt in 0..KILL_ATTEMPTS {
+            self.ask_to_kill(attempt).await;
             let ended = tokio::time::timeout(grace, self.child.wait()).await;
             grace = KILL_GRACE.min(grace * 2);
             if let Ok(status) = ended {
                 // It may have ended in any way: the runtime might not have got as far as to start it.
-                drop(self.ended(status));
+                drop(self.ended(status).await);
                 return Ok(());
             }
         }
         // The runtime hangs. What it was to look after goes with it.
         let killed = self.child.start_kill();
         let waited = tokio::time::timeout(RUNTIME_GRACE, self.child.wait()).await;
-        let id = self.bundle.id().to_owned();
-        let ended = tokio::task::spawn_blocking(move || {
-            cgroup::end(&id, RUNTIME_GRACE);
-            cgroup::remove(&id)
-        });
-        if killed.is_ok() && waited.is_ok() && matches!(ended.await, Ok(Ok(()))) {
+        let ended = self.end_groups().await;
+        if killed.is_ok() && waited.is_ok() && ended.is_ok() {
             self.has_ended = true;
             return Ok(());
         }
         Err(SandboxError::Stuck(format!(
             "cannot kill container {}: {}",
             self.bundle.id(),
-            failure::state_of(self.child.id(), self.bundle.id()),
+            failure::state_of(self.child.id(), &self.groups.members()),
         )))
+    }
+
+    /// Kills what is in the container's groups, waits for its end, and removes them.
+    async fn end_groups(&self) -> io::Result<()> {
+        let groups = Arc::clone(&self.groups);
+        let ending = tokio::task::spawn_blocking(move || groups.end(RUNTIME_GRACE));
+        ending.await.map_err(io::Error::other)?
     }
 
     /// Asks the runtime to kill the container, and kills its processes if it does not.
     ///
-    /// The built-in one has been asked by closing `control`, and does so as soon as there is something to kill.
-    async fn ask_to_kill(&self) {
+    /// The built-in one has been asked by closing `control`, and does so as soon as there is something to kill: unless it is frozen,
+    /// by a command that could reach its own control group.
+    async fn ask_to_kill(&self, attempt: u32) {
         let Runtime::Program(program) = &self.runtime else {
+            if attempt > 0 {
+                self.groups.kill();
+            }
             return;
         };
         let asking = Command::new(program)
@@ -220,23 +251,33 @@ impl Container {
         let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
         if !matches!(&answer, Ok(Ok(status)) if status.success()) {
             tracing::debug!("killing container {}: {answer:?}", self.bundle.id());
-            cgroup::kill(self.bundle.id());
+            self.groups.kill();
         }
     }
 
     /// Removes what the runtime may have left, and says how the command ended.
-    fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
+    async fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
         let status = status.map_err(|source| {
             io_error(format!("cannot wait for {:?}", self.runtime.name()), source)
         })?;
         self.has_ended = true;
-        // Only a runtime that was killed leaves anything: usually, this finds nothing.
-        cgroup::kill(self.bundle.id());
-        if let Err(error) = cgroup::remove(self.bundle.id()) {
-            tracing::warn!("container {} has left a cgroup: {error}", self.bundle.id());
+        if let Some(outbound) = self.outbound.take() {
+            outbound.stop().await;
+        }
+        let reached = LimitReached::of(self.groups.hits(), self.groups.limits());
+        // Only a runtime that was killed leaves anything: usually, the groups are empty.
+        let removed = match self.groups.remove() {
+            Ok(()) => Ok(()),
+            Err(_) => self.end_groups().await,
+        };
+        if let Err(error) = removed {
+            tracing::warn!(
+                "Container {} has left a control group: {error}",
+                self.bundle.id()
+            );
             self.bundle.keep();
         }
-        match (&self.inbox, &self.runtime) {
+        let ended = match (&self.inbox, &self.runtime) {
             (Some(inbox), _) => builtin::outcome(inbox, status),
             (None, runtime) => match (status.code(), status.signal()) {
                 (Some(0), _) => Ok(Exit::Status(0)),
@@ -248,6 +289,11 @@ impl Container {
                     signal,
                 ))),
             },
+        };
+        match reached {
+            // Whatever is said of it otherwise: this is why, most likely.
+            Some(reached) if !matches!(ended, Ok(Exit::Status(0))) => Err(reached.into()),
+            Some(_) | None => ended,
         }
     }
 }
@@ -256,7 +302,7 @@ impl Drop for Container {
     fn drop(&mut self) {
         if !self.has_ended {
             // There is nobody to wait for its end. The next start finds what is left.
-            cgroup::kill(self.bundle.id());
+            self.groups.kill();
             self.bundle.keep();
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::cgroup;
+use rustix::process::Pid;
 
 /// Returns why a runtime did not start a command, from the log that it was told to write.
 pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Option<i32>) -> String {
@@ -48,12 +48,12 @@ fn shortened(message: &str) -> &str {
 }
 
 /// Describes what is left of a container that cannot be killed.
-pub(super) fn state_of(runtime: Option<u32>, id: &str) -> String {
+pub(super) fn state_of(runtime: Option<u32>, members: &[Pid]) -> String {
     let mut left = Vec::new();
     let runtime = runtime
         .into_iter()
         .filter_map(|pid| i32::try_from(pid).ok());
-    for pid in runtime.chain(cgroup::members(id)) {
+    for pid in runtime.chain(members.iter().map(|pid| pid.as_raw_pid())) {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -66,7 +66,7 @@ pub(super) fn state_of(runtime: Option<u32>, id: &str) -> String {
         ));
     }
     if left.is_empty() {
-        return "its cgroup cannot be removed".to_owned();
+        return "its control group cannot be removed".to_owned();
     }
     left.join(", ")
 }

@@ -6,14 +6,17 @@
 
 pub mod builtin;
 mod bundle;
-mod cgroup;
 mod cleanup;
 mod config;
 mod container;
 mod failure;
 mod filter;
+mod groups;
 mod inside;
+mod limit;
+mod network;
 mod oci;
+mod outbound;
 mod runtime;
 mod targets;
 
@@ -27,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::cleanup::cleanup;
 pub use self::filter::{Filter, FilterError};
+pub use self::limit::LimitReached;
+pub use self::network::{StepNetwork, UnknownNetwork};
 pub use self::oci::{OciSandbox, SandboxOptions};
 pub use self::runtime::Runtime;
 use crate::Sink;
@@ -130,6 +135,18 @@ pub enum SandboxError {
     /// The runtime did not start it.
     #[error("{0}")]
     NotStarted(String),
+    /// It did not succeed, and had reached a limit.
+    #[error(transparent)]
+    LimitReached(#[from] LimitReached),
+    /// It has no control group of its own.
+    #[error(transparent)]
+    Group(#[from] cgroup::GroupError),
+    /// The limits that commands should have cannot be enforced.
+    #[error(transparent)]
+    Unenforceable(#[from] cgroup::UnenforceableError),
+    /// There are no control groups on this machine.
+    #[error("cannot run containers: {0}")]
+    NoGroups(#[from] cgroup::DetectError),
     /// What it printed could not be kept, so it was killed.
     #[error("cannot write the step's log: {0}")]
     Log(std::io::Error),

@@ -6,15 +6,20 @@ use std::io::IsTerminal as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use bstr::ByteSlice as _;
+use cgroup::{Limits, Parent};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::{self, Bundle, io_error};
-use super::container::{Container, Output};
+use super::container::{Container, Output, Prepared};
+use super::groups::Groups;
+use super::outbound::{Outbound, Programs};
 use super::runtime::{Input, Runtime};
-use super::{Command, Exit, Filter, Sandbox, SandboxError, builtin, cleanup};
+use super::{Command, Exit, Filter, Network, Sandbox, SandboxError, StepNetwork, builtin, cleanup};
 use crate::Sink;
 
 /// What holds for every command of a sandbox.
@@ -24,7 +29,14 @@ pub struct SandboxOptions {
     pub fast_sync: bool,
     /// Which system calls commands may make.
     pub filter: Filter,
+    /// What each command may use, with all that it starts. What one has is not taken from another's.
+    pub limits: Limits,
+    /// What a command gets that asks for the machine's network.
+    pub network: StepNetwork,
 }
+
+/// How long to wait for the end of what was started for a container that was not.
+const UNUSED_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs each command in a container of its own, made by a [`Runtime`].
 #[derive(Debug)]
@@ -33,6 +45,10 @@ pub struct OciSandbox {
     /// Where the bundles are.
     dir: PathBuf,
     options: SandboxOptions,
+    /// Below what the control groups of containers are, if there are any.
+    parent: Option<Parent>,
+    /// What makes networks that only reach out, if commands get those.
+    networks: Option<Programs>,
     /// What tells the containers of this process from those of others.
     process: u64,
     started: Cell<u64>,
@@ -45,11 +61,11 @@ impl OciSandbox {
     /// killed has left there.
     ///
     /// # Errors
-    /// When the directory cannot be made, or something that was left cannot be removed.
+    /// When the directory cannot be made, something that was left cannot be removed, or a limit cannot be enforced.
     pub fn open(
         state_dir: &Path,
         runtime: Runtime,
-        options: SandboxOptions,
+        mut options: SandboxOptions,
     ) -> Result<Self, SandboxError> {
         let dir = bundle::directory(state_dir);
         std::fs::DirBuilder::new()
@@ -62,37 +78,108 @@ impl OciSandbox {
             .canonicalize()
             .map_err(|source| io_error(format!("cannot find {dir:?}"), source))?;
         cleanup::cleanup(state_dir)?;
+        // Without limits, who only looks at results does not need any.
+        let parent = match Parent::find() {
+            Ok(parent) => Some(parent),
+            Err(error) if !options.limits.is_empty() => return Err(error.into()),
+            Err(_) => None,
+        };
+        if let Some(parent) = &parent {
+            options.limits = parent.prepare(&options.limits)?;
+        }
         Ok(Self {
             runtime,
             dir,
+            networks: match options.network {
+                StepNetwork::Outbound => Some(Programs::find()?),
+                StepNetwork::Host | StepNetwork::Forbid => None,
+            },
             options,
+            parent,
             process: std::hash::RandomState::new().hash_one(std::process::id()),
             started: Cell::new(0),
             program: OnceCell::new(),
         })
     }
 
-    fn bundle(
+    /// Makes what a container needs. Of what cannot be used after all, nothing is left.
+    async fn prepare(
         &self,
         rootfs: &Path,
         command: &Command,
         terminal: bool,
-    ) -> Result<Bundle, SandboxError> {
+    ) -> Result<Prepared, SandboxError> {
         let number = self.started.get();
         self.started.set(number.wrapping_add(1));
         let id = format!("{}{:016x}-{number}", bundle::PREFIX, self.process);
         let rootfs = rootfs
             .canonicalize()
             .map_err(|source| io_error(format!("cannot find {rootfs:?}"), source))?;
-        Bundle::new(
-            &self.dir,
-            id,
-            self.runtime.name(),
-            &rootfs,
-            command,
-            terminal,
-            &self.options,
-        )
+        let parent = match &self.parent {
+            Some(parent) => parent,
+            None => &Parent::find()?,
+        };
+        let outbound = match command.network {
+            Network::Host => self.programs_of_networks(command)?,
+            Network::None => None,
+        };
+        let groups = Groups::create(parent, &id, &self.options.limits)?;
+        let making = async {
+            let outbound = match outbound {
+                Some(programs) => Some(Outbound::start(programs, &groups).await?),
+                None => None,
+            };
+            let bundle = Bundle::new(
+                &self.dir,
+                id.clone(),
+                self.runtime.name(),
+                &groups,
+                outbound.as_ref(),
+                &rootfs,
+                command,
+                terminal,
+                &self.options,
+            );
+            match (bundle, outbound) {
+                (Ok(bundle), outbound) => Ok((bundle, outbound)),
+                (Err(error), Some(outbound)) => {
+                    outbound.stop().await;
+                    Err(error)
+                }
+                (Err(error), None) => Err(error),
+            }
+        };
+        match making.await {
+            Ok((bundle, outbound)) => Ok(Prepared {
+                bundle,
+                groups,
+                outbound,
+            }),
+            Err(error) => {
+                let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
+                if !matches!(ended, Ok(Ok(()))) {
+                    tracing::warn!("Container {id} has left a control group: {ended:?}");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns what makes the network of a command that asks for the machine's. `None` if it gets that.
+    fn programs_of_networks(&self, command: &Command) -> Result<Option<&Programs>, SandboxError> {
+        match self.options.network {
+            StepNetwork::Host => Ok(None),
+            StepNetwork::Outbound => Ok(self.networks.as_ref()),
+            StepNetwork::Forbid => Err(SandboxError::Unsupported(format!(
+                "cannot run {:?}: the step asks for the host's network, which {}=forbid refuses; leave out (network host)",
+                command
+                    .argv
+                    .first()
+                    .map(|word| word.as_bstr())
+                    .unwrap_or_default(),
+                StepNetwork::OPTION,
+            ))),
+        }
     }
 
     /// Returns the path of the program to start.
@@ -128,10 +215,15 @@ impl Sandbox for OciSandbox {
             if cancel.is_cancelled() {
                 return Err(SandboxError::Cancelled);
             }
-            let bundle = self.bundle(rootfs, command, false)?;
             let program = self.program()?;
-            let (container, pipe) =
-                Container::start(&self.runtime, &program, bundle, Input::Empty, Output::Piped)?;
+            let prepared = self.prepare(rootfs, command, false).await?;
+            let (container, pipe) = Container::start(
+                &self.runtime,
+                &program,
+                prepared,
+                Input::Empty,
+                Output::Piped,
+            )?;
             container.finish(pipe, output, cancel).await
         }
         .boxed_local()
@@ -149,10 +241,10 @@ impl Sandbox for OciSandbox {
             } else {
                 Input::Inherited
             };
-            let bundle = self.bundle(rootfs, command, terminal)?;
             let program = self.program()?;
+            let prepared = self.prepare(rootfs, command, terminal).await?;
             let (container, _) =
-                Container::start(&self.runtime, &program, bundle, input, Output::Inherited)?;
+                Container::start(&self.runtime, &program, prepared, input, Output::Inherited)?;
             container.wait().await
         }
         .boxed_local()

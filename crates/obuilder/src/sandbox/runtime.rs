@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use tokio::process::Command;
+
 use super::SandboxError;
 use super::builtin;
 use super::bundle::Bundle;
@@ -80,6 +82,23 @@ pub(super) fn run_args(runtime: &Runtime, bundle: &Bundle, input: Input) -> Vec<
         }
         Runtime::Builtin { .. } => builtin::run_args(bundle, input),
     }
+}
+
+/// Puts itself into the groups whose entrances come first, up to `--`, and becomes the program that follows.
+///
+/// So there is no moment in which the program runs outside of them, and none in which it could start something there.
+const GATE: &str =
+    r#"while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
+
+/// Returns the command that runs `program` in the groups with these entrances; its arguments are still to be added.
+pub(super) fn gated(entrances: &[PathBuf], program: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", GATE, "sh"])
+        .args(entrances)
+        .arg("--")
+        .arg(program);
+    command
 }
 
 /// Returns the arguments that make a runtime kill everything in a container.

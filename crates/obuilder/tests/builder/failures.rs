@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use obuilder::builder::BuildError;
+use obuilder::sandbox::LimitReached;
 
 use super::house::{reason, run, run_with, spec, story};
 use super::mock_store::Gate;
@@ -102,6 +103,30 @@ fn importing_a_base_image_can_be_cancelled() {
         image.cancelled().await;
         house.fetcher.brings("base");
         house.build(&spec("base", [])).await.0.unwrap();
+    });
+}
+
+#[test]
+fn who_waits_for_a_step_hears_that_it_has_reached_a_limit() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        let limit = LimitReached::Pids("1000".parse().unwrap());
+        house.sandbox.limit(Some(limit));
+        let step = house.sandbox.expect("Fork");
+        let spec = spec("base", [run("Fork")]);
+        let first = house.start(&spec);
+        step.started().await;
+        let second = house.start(&spec);
+        second.log.has("/: (run (shell Fork))").await;
+        step.exit(1);
+        for build in [first, second] {
+            let ended = build.end().await;
+            assert!(matches!(ended, Err(BuildError::LimitReached(reached)) if reached == limit));
+        }
+        // It is not kept as a result.
+        house.sandbox.limit(None);
+        house.sandbox.expect("Fork").exit(0);
+        house.build(&spec).await.0.unwrap();
     });
 }
 

@@ -10,7 +10,7 @@ use futures::future::LocalBoxFuture;
 use obuilder::Sink;
 use obuilder::builder::BuildLog;
 use obuilder::fetch::{FetchError, Fetcher, Image};
-use obuilder::sandbox::{Command, Exit, Sandbox, SandboxError};
+use obuilder::sandbox::{Command, Exit, LimitReached, Sandbox, SandboxError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +20,8 @@ use super::script::{Ended, Expected, Role, Script};
 pub(crate) struct MockSandbox {
     expected: Rc<Expected>,
     commands: RefCell<Vec<Command>>,
+    /// What commands that fail have reached.
+    limit: Cell<Option<LimitReached>>,
 }
 
 impl MockSandbox {
@@ -27,6 +29,7 @@ impl MockSandbox {
         Rc::new(Self {
             expected: Expected::new("command"),
             commands: RefCell::default(),
+            limit: Cell::default(),
         })
     }
 
@@ -38,6 +41,11 @@ impl MockSandbox {
     /// Expects a command that does not stop at once when it is cancelled.
     pub(crate) fn expect_slow(&self, command: &str) -> Script {
         self.push(command, Script::new(true))
+    }
+
+    /// Says that commands that fail from now on have reached a limit.
+    pub(crate) fn limit(&self, limit: Option<LimitReached>) {
+        self.limit.set(limit);
     }
 
     fn push(&self, command: &str, (script, role): (Script, Role)) -> Script {
@@ -74,7 +82,11 @@ impl Sandbox for MockSandbox {
                 .expected
                 .take(&command.argv.last().unwrap().to_string());
             match role.play(rootfs, output, cancel).await {
-                Ended::Exit(status) => Ok(Exit::Status(status)),
+                Ended::Exit(0) => Ok(Exit::Status(0)),
+                Ended::Exit(status) => match self.limit.get() {
+                    Some(limit) => Err(limit.into()),
+                    None => Ok(Exit::Status(status)),
+                },
                 Ended::Cancelled => Err(SandboxError::Cancelled),
                 Ended::LogBroken(error) => Err(SandboxError::Log(error)),
             }

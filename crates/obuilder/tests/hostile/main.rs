@@ -9,7 +9,10 @@
 mod room;
 
 mod calls;
+mod groups;
+mod limits;
 mod mounts;
+mod networks;
 mod probes;
 mod real_builds;
 

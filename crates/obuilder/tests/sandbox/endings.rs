@@ -36,9 +36,16 @@ fn a_death_is_passed_on(room: &Room) {
     let (sandbox, rootfs, cancel) = (room.open(), room.rootfs(), CancellationToken::new());
     // A container's first process is immune to all but what comes from outside.
     let kill = Call(|_: &[u8]| {
-        let cgroup = cgroups(&room.container()).pop().unwrap();
-        for pid in fs::read_to_string(cgroup.join("cgroup.procs"))?.lines() {
-            process::Command::new("kill").args(["-9", pid]).status()?;
+        for cgroup in cgroups(&room.container()) {
+            let pids = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+            for pid in pids.lines() {
+                // What makes the container is in there as well, and has a number in our namespace only.
+                let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+                if numbers.is_some_and(|numbers| numbers.split_whitespace().count() > 1) {
+                    process::Command::new("kill").args(["-9", pid]).status()?;
+                }
+            }
         }
         Ok(())
     });

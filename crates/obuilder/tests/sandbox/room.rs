@@ -143,17 +143,19 @@ pub(crate) fn left(dir: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Returns the cgroups of all containers of ours whose names contain `name`.
+/// Returns the cgroups of all containers of ours whose names contain `name`, parents first.
 pub(crate) fn cgroups(name: &str) -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    let mut hierarchies = left(root);
-    hierarchies.push(root.to_owned());
-    hierarchies
-        .into_iter()
-        .filter(|hierarchy| hierarchy.is_dir() && !hierarchy.is_symlink())
-        .flat_map(|hierarchy| left(&hierarchy))
-        .filter(|path| path.to_string_lossy().contains(name))
-        .collect()
+    let mut found = vec![PathBuf::from("/sys/fs/cgroup")];
+    let mut next = 0;
+    while let Some(directory) = found.get(next).cloned() {
+        next += 1;
+        // Others' may go at any time.
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        found.extend(directories.map(|entry| entry.path()));
+    }
+    found.retain(|path| path.to_string_lossy().contains(name));
+    found
 }
 
 /// Waits for something on the one thread, with a limit.

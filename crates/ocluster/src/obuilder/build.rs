@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use obuilder::builder::{BuildError, Context};
 
@@ -10,6 +11,7 @@ use super::spec_file::{SpecArgs, read_file};
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
 use crate::logging::LoggingArgs;
+use crate::obuilder_args::seconds;
 use crate::program;
 use crate::signals::Interrupts;
 
@@ -24,6 +26,9 @@ pub(super) struct Args {
     /// Give the build a secret, from a file; may be repeated
     #[arg(long = "secret", value_name = "ID:PATH", value_parser = secret)]
     secrets: Vec<(String, PathBuf)>,
+    /// Longest time that the build may take, in seconds; 0 for any time
+    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
+    job_timeout: Duration,
     #[command(flatten)]
     store: StoreArgs,
 }
@@ -52,14 +57,33 @@ pub(super) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), Command
     let console = Rc::new(Console::new(logging));
     let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
     context.secrets = secrets;
+    let mut timed_out = false;
     let building = async {
-        let built = builder.build(&context, &spec).await;
+        let mut building = std::pin::pin!(builder.build(&context, &spec));
+        let limit = async {
+            match args.job_timeout {
+                Duration::ZERO => std::future::pending().await,
+                limit => tokio::time::sleep(limit).await,
+            }
+        };
+        let built = tokio::select! {
+            built = &mut building => built,
+            () = limit => {
+                timed_out = true;
+                context.cancel.cancel();
+                building.await
+            }
+        };
         // A build that is cancelled ends before its step has, whose container must not outlive us.
         builder.idle().await;
         built
     };
     let built = watch(building, &context.cancel, &console, &mut interrupts).await?;
     match built {
+        Err(BuildError::Cancelled) if timed_out => Err(CommandError::failed(format_args!(
+            "Build stopped: it took longer than --job-timeout={}",
+            args.job_timeout.as_secs_f64()
+        ))),
         Ok(id) => program::print_line(format_args!("Got: \"{id}\"")),
         Err(BuildError::Log(error)) => Err(CommandError::from_output(&error)),
         Err(error) => Err(CommandError::failed(format_args!(

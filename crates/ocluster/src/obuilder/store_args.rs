@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::rc::Rc;
 
+use cgroup::{CpuLimit, Limits, MemoryLimit, PidLimit};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::image::Library;
-use obuilder::sandbox::{Filter, Runtime, SandboxOptions};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -42,6 +43,19 @@ struct SandboxArgs {
     /// Let commands think that what they wrote is on the disk
     #[arg(long)]
     fast_sync: bool,
+    /// Network of steps that ask for the host's, as "(network host)" does: host, outbound (a network of their own that reaches
+    /// public IPv4 addresses only; needs slirp4netns), or forbid
+    #[arg(long, value_name = "NETWORK", default_value = "host")]
+    step_network: StepNetwork,
+    /// Memory of each step, such as 4GiB. What uses more is killed
+    #[arg(long, value_name = "SIZE")]
+    job_memory: Option<MemoryLimit>,
+    /// Processes and threads of each step. No more are started
+    #[arg(long, value_name = "N")]
+    job_pids: Option<PidLimit>,
+    /// Processors of each step, such as 2 or 1.5. What uses more waits
+    #[arg(long, value_name = "N")]
+    job_cpus: Option<CpuLimit>,
 }
 
 /// Whether commands are going to be run.
@@ -61,17 +75,36 @@ impl StoreArgs {
 
     /// Opens the store, and what is needed to build in it.
     pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
-        let runtime = match need {
-            Need::Commands => self.sandbox.runtime.clone(),
+        let SandboxArgs {
+            runtime,
+            seccomp,
+            fast_sync,
+            step_network,
+            job_memory,
+            job_pids,
+            job_cpus,
+        } = &self.sandbox;
+        let limits = Limits {
+            memory: *job_memory,
+            pids: *job_pids,
+            cpus: *job_cpus,
+        };
+        let (runtime, limits) = match need {
+            Need::Commands => (runtime.clone(), limits),
             // The one that is always there.
-            Need::Results => Runtime::BUILTIN.into(),
+            Need::Results => (Runtime::BUILTIN.into(), Limits::default()),
         };
         let setup = Setup {
             store: self.spec()?,
             runtime,
             sandbox: SandboxOptions {
-                fast_sync: self.sandbox.fast_sync,
-                filter: self.sandbox.seccomp.clone(),
+                fast_sync: *fast_sync,
+                filter: seccomp.clone(),
+                limits,
+                network: match need {
+                    Need::Commands => *step_network,
+                    Need::Results => StepNetwork::Forbid,
+                },
             },
             env: config::environment_of_others(),
         };

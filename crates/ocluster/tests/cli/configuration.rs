@@ -86,10 +86,15 @@ fn the_page_is_a_file_that_says_the_same() {
         # rsync-mode =                               # not set
         obuilder-runtime = "runc"                    # default
         obuilder-seccomp = "default"                 # default
+        step-network = "host"                        # default
         fast-sync = true                             # flag
         obuilder-prune-threshold = 30                # default
         obuilder-prune-limit = 100                   # default
         obuilder-healthcheck = 600                   # default
+        # job-memory =                               # not set
+        job-pids = 32768                             # default
+        # job-cpus =                                 # not set
+        job-timeout = 0                              # default
         # custom =                                   # not set
         # job-weight =                               # not set
         log-limit = 1024                             # default

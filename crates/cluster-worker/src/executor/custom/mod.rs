@@ -3,6 +3,8 @@
 //! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
 
 mod command;
+#[cfg(test)]
+mod limit_tests;
 mod running;
 mod secrets;
 #[cfg(test)]
@@ -18,6 +20,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 
 use super::Executor;
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroups;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes, printable};
@@ -124,6 +127,11 @@ impl CustomExecutors {
         self.add(&kind, program)
     }
 
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns what runs jobs of a kind, or the refusal of such a job.
     fn of(&self, kind: &str) -> Result<&dyn AnyExecutor, JobError> {
         let Self(kinds) = self;
@@ -166,12 +174,20 @@ pub(crate) struct Tools {
     /// For what must not be in a job's source.
     tmp: PathBuf,
     secrets: SecretsHome,
+    /// `None` where there can be none.
+    groups: Option<JobGroups>,
 }
 
 impl Tools {
-    pub(crate) fn new(state_dir: &Path, environment: Environment, processes: Processes) -> Self {
+    pub(crate) fn new(
+        state_dir: &Path,
+        environment: Environment,
+        processes: Processes,
+        groups: Option<JobGroups>,
+    ) -> Self {
         Self {
             processes,
+            groups,
             tmp: state_dir.join("tmp"),
             secrets: SecretsHome::open(state_dir, &environment),
             environment,
@@ -206,6 +222,9 @@ impl Executor for CustomJobs {
     ) -> LocalBoxFuture<'a, Result<String, JobError>> {
         async move {
             let CustomJob { kind, payload } = custom_job(description)?;
+            let groups = self.tools.groups.as_ref();
+            let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
+            let group = group.map_err(|error| JobError::failed(error.to_string()))?;
             let job = RunningJob {
                 kind,
                 payload,
@@ -214,8 +233,21 @@ impl Executor for CustomJobs {
                 log,
                 cancel,
                 tools: &self.tools,
+                group: group.as_ref(),
             };
-            self.kinds.of(kind)?.run(job).await
+            let executor = self.kinds.of(kind)?;
+            let result = executor.run(job).await;
+            let Some(group) = group else {
+                return result;
+            };
+            let reached = group.reached();
+            // Whatever has left the job's process group ends with the job all the same.
+            let ended = tokio::task::spawn_blocking(|| group.end()).await;
+            ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
+            match (result, reached) {
+                (Err(JobError::Failed(_)), Some(limit)) => Err(limit.into()),
+                (result, _) => result,
+            }
         }
         .boxed_local()
     }

@@ -7,6 +7,7 @@ use cluster_api::{CustomPayload, Description};
 
 use super::Tools;
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroup;
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::Command;
@@ -28,6 +29,8 @@ pub struct RunningJob<'a> {
     /// Fires when nobody wants the job any more.
     pub cancel: &'a Cancel,
     pub(super) tools: &'a Tools,
+    /// Where its programs run. `None` where there can be none.
+    pub(super) group: Option<&'a JobGroup>,
 }
 
 impl RunningJob<'_> {
@@ -51,7 +54,8 @@ impl RunningJob<'_> {
     /// descendants are stopped before this returns; and they end with the worker, even if that is killed.
     pub async fn run(&self, command: &Command) -> Result<(), JobError> {
         let processes = &self.tools.processes;
-        Ok(processes.run(command, self.log, self.cancel).await?)
+        let command = self.in_group(command);
+        Ok(processes.run(&command, self.log, self.cancel).await?)
     }
 
     /// Runs a command and returns what it prints, up to a megabyte. What it says on its standard error goes to the worker's
@@ -59,6 +63,13 @@ impl RunningJob<'_> {
     ///
     /// Fails and is cancelled as [`run`](Self::run).
     pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
-        Ok(self.tools.processes.ask(command, self.cancel).await?)
+        let command = self.in_group(command);
+        Ok(self.tools.processes.ask(&command, self.cancel).await?)
+    }
+
+    /// Returns a command that runs in the job's control group, if it has one.
+    fn in_group(&self, command: &Command) -> Command {
+        let entrances = self.group.map(JobGroup::entrances).unwrap_or_default();
+        command.clone().in_group(entrances)
     }
 }

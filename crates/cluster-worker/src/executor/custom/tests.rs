@@ -12,6 +12,7 @@ use super::{
     RunningJob, Tools,
 };
 use crate::cancel::Cancel;
+use crate::job_limits::JobGroups;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
 use crate::testing::{TestLog, local};
@@ -21,16 +22,16 @@ fn environment() -> Environment {
 }
 
 /// A worker's custom jobs, the log and the source of one, and where it keeps things.
-struct Bench {
+pub(super) struct Bench {
     jobs: CustomJobs,
-    log: TestLog,
+    pub(super) log: TestLog,
     source: tempfile::TempDir,
     state_dir: tempfile::TempDir,
 }
 
 impl Bench {
     /// Jobs of the kind `try` are done by this script.
-    fn script(script: &str) -> Self {
+    pub(super) fn script(script: &str) -> Self {
         let quoted = script.replace('\'', r"'\''");
         Self::command(&format!("try=sh -c '{quoted}'"))
     }
@@ -44,9 +45,22 @@ impl Bench {
     }
 
     fn new(kinds: CustomExecutors) -> Self {
+        Self::with_groups(kinds, None)
+    }
+
+    /// Jobs of the kind `try` are done by this script, in groups of their own.
+    pub(super) fn script_in_groups(script: &str, groups: JobGroups) -> Self {
+        let mut kinds = CustomExecutors::default();
+        let quoted = script.replace('\'', r"'\''");
+        let command = format!("try=sh -c '{quoted}'").parse().unwrap();
+        kinds.add_command(command, &environment()).unwrap();
+        Self::with_groups(kinds, Some(groups))
+    }
+
+    fn with_groups(kinds: CustomExecutors, groups: Option<JobGroups>) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
         fs::create_dir(state_dir.path().join("tmp")).unwrap();
-        let tools = Tools::new(state_dir.path(), environment(), Processes::new());
+        let tools = Tools::new(state_dir.path(), environment(), Processes::new(), groups);
         Self {
             jobs: CustomJobs::new(kinds, tools),
             log: TestLog::new(),
@@ -55,7 +69,7 @@ impl Bench {
         }
     }
 
-    async fn run(&self, job: &Description) -> Result<String, JobError> {
+    pub(super) async fn run(&self, job: &Description) -> Result<String, JobError> {
         self.jobs.admit(job)?;
         let (source, log) = (self.source.path(), &self.log.log);
         let result = self.jobs.run(job, source, log, &Cancel::new()).await;
@@ -74,7 +88,7 @@ fn job(payload: CustomPayload) -> Description {
     }))
 }
 
-fn text(text: &str) -> Description {
+pub(super) fn text(text: &str) -> Description {
     job(CustomPayload::from_text(text).unwrap())
 }
 

@@ -28,6 +28,8 @@ pub(super) struct Build<'a> {
     pub(super) dockerfile: &'a Path,
     pub(super) context: &'a Path,
     pub(super) buildkit: bool,
+    /// What each command of the build may use. BuildKit takes no such limits.
+    pub(super) limits: &'a cgroup::Limits,
 }
 
 impl Docker {
@@ -54,6 +56,9 @@ impl Docker {
         }
         if build.pull {
             args.push("--pull".into());
+        }
+        if !build.buildkit {
+            args.extend(limit_args(build.limits));
         }
         args.extend(["--iidfile".into(), build.iid_file.into()]);
         args.extend(["-f".into(), build.dockerfile.into(), build.context.into()]);
@@ -134,6 +139,22 @@ impl Docker {
     }
 }
 
+/// Returns the options that limit what the classic builder runs.
+fn limit_args(limits: &cgroup::Limits) -> Vec<OsString> {
+    let mut args = Vec::new();
+    if let Some(memory) = limits.memory {
+        let bytes = memory.bytes();
+        // The second is both together: without it, as much swap as memory is added.
+        args.push(format!("--memory={bytes}").into());
+        args.push(format!("--memory-swap={bytes}").into());
+    }
+    if let Some(cpus) = limits.cpus {
+        args.push(format!("--cpu-period={}", cgroup::CpuLimit::PERIOD).into());
+        args.push(format!("--cpu-quota={}", cpus.quota()).into());
+    }
+    args
+}
+
 fn with_config<'a>(config: &Path, args: impl IntoIterator<Item = &'a str>) -> Vec<OsString> {
     let config = [OsString::from("--config"), config.into()];
     config
@@ -167,6 +188,11 @@ mod tests {
 
     #[test]
     fn builds() {
+        let limits = cgroup::Limits {
+            memory: "4GiB".parse().ok(),
+            pids: "100".parse().ok(),
+            cpus: "1.5".parse().ok(),
+        };
         let plain = Build {
             build_args: &[],
             squash: false,
@@ -176,6 +202,7 @@ mod tests {
             dockerfile: Path::new("/ctx/Dockerfile"),
             context: Path::new("/ctx"),
             buildkit: false,
+            limits: &limits,
         };
         let full = Build {
             build_args: &["A=1".into(), "B=--squash x".into()],
@@ -195,7 +222,7 @@ mod tests {
             &Environment::default().with("DOCKER_BUILDKIT", "1")
         );
         expect![[r#"
-            docker-build: "docker" "build" "--pull" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--pull" "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
             docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
         "#]].assert_eq(&show(commands));
     }

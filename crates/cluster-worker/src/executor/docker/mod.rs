@@ -103,6 +103,8 @@ pub(crate) struct DockerExecutor {
     docker: Docker,
     processes: Processes,
     pull: PullPolicy,
+    /// What each command of a build may use, as far as the engine can see to it.
+    limits: cgroup::Limits,
     /// Repositories that images may be pushed to.
     allow_push: Vec<String>,
     /// For what must not be in a job's source.
@@ -147,11 +149,27 @@ impl DockerExecutor {
             docker,
             processes,
             pull,
+            limits: cgroup::Limits::default(),
             allow_push,
             tmp,
             pusher,
             room,
         }
+    }
+
+    /// Returns this executor with limits for what builds run, and says what the engine cannot see to.
+    pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
+        let is_usual = limits
+            .pids
+            .is_none_or(|pids| pids == cgroup::PidLimit::USUAL);
+        if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
+            tracing::warn!(
+                "--job-memory and --job-cpus do not hold for Docker jobs that use BuildKit, and --job-pids for none of Docker's: \
+                 limit the engine's own service for these"
+            );
+        }
+        self.limits = *limits;
+        self
     }
 
     /// Returns what to push, if the build makes sense.
@@ -201,6 +219,7 @@ impl DockerExecutor {
             dockerfile: &dockerfile,
             context: source,
             buildkit: build.buildkit,
+            limits: &self.limits,
         });
         if self.pull == PullPolicy::Never {
             self.check_base_images(&dockerfile, cancel).await?;

@@ -78,6 +78,9 @@ impl Executor for OBuilderExecutor {
             match answer.await {
                 Ok(Ok(id)) => Ok(id.to_string()),
                 Ok(Err(BuildError::Cancelled)) => Err(JobError::Cancelled),
+                Ok(Err(BuildError::LimitReached(limit))) => {
+                    Err(JobError::LimitReached(limit.into()))
+                }
                 Ok(Err(error)) => Err(JobError::failed(error.to_string())),
                 Err(_) => Err(JobError::failed(
                     "this worker's builder has crashed; its log says why",

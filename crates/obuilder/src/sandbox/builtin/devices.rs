@@ -1,7 +1,7 @@
 //! Which devices a container may use: those that every container has, whatever nodes it makes.
 //!
-//! The library sees to it where cgroups are of the first version. Where they are of the second, it would need a C library
-//! to make a small program for the kernel, which is made here by hand.
+//! Where cgroups are of the first version, that is a list in a file. Where they are of the second, it is a small program for the kernel,
+//! which is made here by hand.
 #![expect(
     unsafe_code,
     reason = "no crate loads a program into the kernel without a C library beside it"
@@ -67,6 +67,25 @@ struct Attach {
     program: u32,
     kind: u32,
     flags: u32,
+}
+
+/// Lets what runs in a cgroup of the first version use no other devices than the allowed ones.
+pub(super) fn restrict_first_version(cgroup: &Path) -> io::Result<()> {
+    std::fs::write(cgroup.join("devices.deny"), "a")?;
+    // Any node may be made, and not opened.
+    let mut allowed = vec![
+        "c *:* m".to_owned(),
+        "b *:* m".to_owned(),
+        format!("c {PTS}:* rwm"),
+    ];
+    for (major, minors) in ALLOWED {
+        allowed.extend(minors.iter().map(|minor| format!("c {major}:{minor} rwm")));
+    }
+    for line in allowed {
+        // It takes one at a time.
+        std::fs::write(cgroup.join("devices.allow"), line)?;
+    }
+    Ok(())
 }
 
 /// Lets what runs in a cgroup of the second version use no other devices than the allowed ones.

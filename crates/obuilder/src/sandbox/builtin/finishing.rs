@@ -1,57 +1,68 @@
 //! What the library leaves undone, and every line of `config.json` promises all the same.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libcontainer::capabilities::CapabilityExt as _;
 use libcontainer::network::link::LinkClient;
 use libcontainer::network::wrapper::create_network_client;
+use libcontainer::oci_spec::OciSpecError;
 use libcontainer::oci_spec::runtime::{
-    Capabilities, Capability, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxNamespaceType,
-    LinuxResources, Spec,
+    Capabilities, Capability, LinuxNamespaceType, Mount, MountBuilder, Spec,
 };
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::devices;
 use super::executor::INSTALLS_FILTERS;
+use super::hierarchies::Shown;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Adds to a config what other runtimes take for granted: all devices are denied but the usual ones, and cgroups of the
-/// first version, which the library mounts without regard to the options, are read-only.
-///
-/// Where there is to be a filter, the first process is left what it takes to install it, until it has: see
+/// Leaves the first process what it takes to install a filter, if there is to be one, until it has: see
 /// [`OwnExecutor`](super::executor::OwnExecutor).
-pub(super) fn harden(spec: &mut Spec) -> Result<(), String> {
+pub(super) fn lend_for_filter(spec: &mut Spec) {
     if has_filter(spec) {
         lend_capability(spec);
     }
+}
+
+/// Changes a config so that its container sees its own control groups, and none of them can be written to: the library mounts those of
+/// the first version without regard to the options, and looks for the machine's.
+pub(super) fn show_groups(spec: &mut Spec, shown: &[Shown]) -> Result<(), String> {
+    let describe = |error: OciSpecError| error.to_string();
+    let mut groups = Vec::new();
+    let mut add = |target: PathBuf, kind: &str, source: &Path, more: &[&str]| {
+        let options = ["nosuid", "noexec", "nodev"].iter().chain(more);
+        let mount = MountBuilder::default()
+            .destination(target)
+            .typ(kind)
+            .source(source)
+            .options(options.map(|&option| option.to_owned()).collect::<Vec<_>>())
+            .build();
+        mount.map(|mount| groups.push(mount))
+    };
+    if shown.is_empty() {
+        add(CGROUPS.into(), "cgroup2", Path::new("cgroup2"), &["ro"]).map_err(describe)?;
+    } else {
+        add(CGROUPS.into(), "tmpfs", Path::new("tmpfs"), &["mode=755"]).map_err(describe)?;
+    }
+    for Shown { name, source } in shown {
+        let target = Path::new(CGROUPS).join(name);
+        add(target, "bind", source, &["bind", "ro"]).map_err(describe)?;
+    }
+    let mut mounts = spec.mounts().clone().unwrap_or_default();
+    let old = |mount: &Mount| mount.destination() == Path::new(CGROUPS);
+    let place = mounts.iter().position(old).unwrap_or(mounts.len());
+    mounts.retain(|mount| !old(mount));
+    mounts.splice(place..place, groups);
+    spec.set_mounts(Some(mounts));
     let Some(linux) = spec.linux_mut().as_mut() else {
         return Ok(());
     };
-    let none = LinuxDeviceCgroupBuilder::default()
-        .allow(false)
-        .typ(LinuxDeviceType::A)
-        .access("rwm")
-        .build()
-        .map_err(|error| error.to_string())?;
-    let mut resources = LinuxResources::default();
-    resources.set_devices(Some(vec![none]));
-    linux.set_resources(Some(resources));
-
     let mut read_only = linux.readonly_paths().clone().unwrap_or_default();
     read_only.push(CGROUPS.to_owned());
-    if !is_unified() {
-        let hierarchies = fs::read_dir(CGROUPS).map_err(|error| format!("{CGROUPS}: {error}"))?;
-        for hierarchy in hierarchies.flatten() {
-            if hierarchy.file_type().is_ok_and(|kind| kind.is_dir()) {
-                read_only.extend(hierarchy.path().to_str().map(str::to_owned));
-            }
-        }
-    }
     linux.set_readonly_paths(Some(read_only));
     Ok(())
 }
@@ -82,21 +93,11 @@ fn lend_capability(spec: &mut Spec) {
     process.set_capabilities(Some(capabilities));
 }
 
-fn is_unified() -> bool {
-    Path::new(CGROUPS).join("cgroup.controllers").exists()
-}
-
 /// Does the rest to a container whose first process `init` is there, and waits to become the command.
 pub(super) fn finish(spec: &Spec, init: Pid) -> io::Result<()> {
     let Some(linux) = spec.linux().as_ref() else {
         return Ok(());
     };
-    if is_unified() {
-        let path = linux.cgroups_path().as_ref();
-        let name = path.and_then(|path| path.strip_prefix("/").ok());
-        let name = name.ok_or_else(|| io::Error::other("the container has no cgroup"))?;
-        devices::restrict(&Path::new(CGROUPS).join(name))?;
-    }
     let namespaces = linux.namespaces().as_deref().unwrap_or_default();
     if namespaces
         .iter()

@@ -17,6 +17,7 @@ use rustix::process::{
 };
 
 use super::executor::{ExecFailure, OwnExecutor};
+use super::hierarchies::Shown;
 use super::terminal::Terminal;
 use super::{Report, bpf, finishing, hierarchies, home, kernel};
 use crate::sandbox::runtime::Input;
@@ -28,8 +29,9 @@ pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, Strin
         Input::Inherited | Input::Terminal => None,
     };
     prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
-    hierarchies::hide_others().map_err(|error| describe("hiding cgroups", &error))?;
-    let spec = complete_config(bundle)?;
+    let shown = hierarchies::enter(bundle)
+        .map_err(|error| describe("entering the control groups", &error))?;
+    let spec = complete_config(bundle, &shown)?;
     let filter = filter(&spec)?;
     let terminal = (input == Input::Terminal)
         .then(|| Terminal::listen(bundle))
@@ -156,11 +158,12 @@ fn prepare(dies_with_its_parent: bool) -> io::Result<()> {
 }
 
 /// Adds to the bundle's config what the library would otherwise find out in an unsafe way.
-fn complete_config(bundle: &Path) -> Result<Spec, String> {
+fn complete_config(bundle: &Path, shown: &[Shown]) -> Result<Spec, String> {
     let file = bundle.join("config.json");
     let mut spec = Spec::load(&file).map_err(|error| chain(&error))?;
     home::add(&mut spec).map_err(|error| describe("reading the image's /etc/passwd", &error))?;
-    finishing::harden(&mut spec)?;
+    finishing::lend_for_filter(&mut spec);
+    finishing::show_groups(&mut spec, shown)?;
     spec.save(&file).map_err(|error| chain(&error))?;
     Ok(spec)
 }

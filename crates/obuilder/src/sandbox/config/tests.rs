@@ -44,8 +44,9 @@ fn surroundings(targets: &Targets) -> Surroundings<'_> {
         secrets: (0..2)
             .map(|n| format!("/store/state/sandbox/obuilder-1/secrets/{n}").into())
             .collect(),
-        cgroup: "/obuilder-1".to_owned(),
-        resolv_conf: true,
+        cgroup: "/obuilder-1".into(),
+        resolv_conf: Some("/etc/resolv.conf".into()),
+        network_namespace: None,
         terminal: false,
         seccomp: None,
     }
@@ -60,7 +61,11 @@ fn shown_with(command: &Command, seccomp: Option<LinuxSeccomp>) -> String {
     let targets = targets(command);
     let mut surroundings = surroundings(&targets);
     surroundings.seccomp = seccomp;
-    let config = config(command, &surroundings).unwrap();
+    shown_in(command, &surroundings)
+}
+
+fn shown_in(command: &Command, surroundings: &Surroundings<'_>) -> String {
+    let config = config(command, surroundings).unwrap();
     let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     let sets = config.pointer_mut("/process/capabilities").unwrap();
     for set in sets.as_object_mut().unwrap().values_mut() {
@@ -82,6 +87,17 @@ fn a_command_with_the_machines_network() {
     let mut command = plain();
     command.network = Network::Host;
     expect_file!["snapshots/host-network.json"].assert_eq(&shown(&command));
+}
+
+#[test]
+fn a_command_with_a_network_that_only_reaches_out() {
+    let mut command = plain();
+    command.network = Network::Host;
+    let targets = targets(&command);
+    let mut outbound = surroundings(&targets);
+    outbound.resolv_conf = Some("/store/state/sandbox/obuilder-1/resolv.conf".into());
+    outbound.network_namespace = Some("/proc/1/fd/9".into());
+    expect_file!["snapshots/outbound-network.json"].assert_eq(&shown_in(&command, &outbound));
 }
 
 #[test]

@@ -1,0 +1,215 @@
+//! Real groups with real processes in them, on whatever this machine has.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use cgroup::{Group, GroupError, Limits, Parent};
+
+/// How long things may take that take no time.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A group that is ended and removed with the test.
+struct Owned(Group);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        assert!(self.0.end(LIMIT));
+        self.0.remove().unwrap();
+        assert!(self.0.directories().all(|directory| !directory.exists()));
+    }
+}
+
+/// Makes a group with limits, or says why `test` is not run.
+fn group(test: &str, limits: Limits) -> Option<Owned> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    if !rig::is_root() {
+        rig::report_not_run(test, "root");
+        return None;
+    }
+    let parent = Parent::find().unwrap();
+    if let Err(error) = parent.prepare(&limits) {
+        rig::report_not_run(test, &format!("limits: {error}"));
+        return None;
+    }
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("cgroup-test-{}-{number}", std::process::id());
+    Some(Owned(parent.create(&name, &limits).unwrap()))
+}
+
+/// Starts a script of the shell's in a group, and waits until it has printed a line.
+fn start(group: &Group, script: &str) -> Child {
+    let joining = "for file do echo 0 > $file || exit; done; ";
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(format!("{joining}{script}"))
+        .arg("sh")
+        .args(group.entrances())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let output = child.stdout.as_mut().unwrap();
+    BufReader::new(output).read_line(&mut line).unwrap();
+    assert_eq!(line, "ready\n");
+    child
+}
+
+fn limited(memory: Option<&str>, pids: Option<&str>, cpus: Option<&str>) -> Limits {
+    Limits {
+        memory: memory.map(|limit| limit.parse().unwrap()),
+        pids: pids.map(|limit| limit.parse().unwrap()),
+        cpus: cpus.map(|limit| limit.parse().unwrap()),
+    }
+}
+
+#[test]
+fn nothing_leaves_a_group() {
+    let Some(group) = group("nothing_leaves_a_group", Limits::default()) else {
+        return;
+    };
+    // It leaves its session and its parent, in the first process and in one that it starts.
+    let script = "setsid sh -c 'setsid sleep 1000 & sleep 1000' & (setsid sleep 1000 &) & sleep 1000 & echo ready; wait";
+    let mut child = start(&group.0, script);
+    rig::wait_for("all processes", LIMIT, || {
+        Ok((group.0.members().len() >= 6).then_some(()))
+    })
+    .unwrap();
+    assert!(group.0.end(LIMIT));
+    assert!(group.0.members().is_empty());
+    assert!(!child.wait().unwrap().success());
+    // And it can be used again.
+    drop(start(&group.0, "echo ready").wait());
+}
+
+#[test]
+fn what_is_frozen_is_ended_too() {
+    let Some(group) = group("what_is_frozen_is_ended_too", Limits::default()) else {
+        return;
+    };
+    let inner = group.0.create_inner("inner").unwrap();
+    let mut child = start(&inner, "echo ready; sleep 1000");
+    let mut frozen = 0;
+    for directory in inner.directories() {
+        for (file, text) in [("freezer.state", "FROZEN"), ("cgroup.freeze", "1")] {
+            if directory.join(file).exists() {
+                fs::write(directory.join(file), text).unwrap();
+                frozen += 1;
+            }
+        }
+    }
+    assert!(frozen > 0);
+    assert!(group.0.end(LIMIT));
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_a_killed_process_has_left_is_found_by_its_directories() {
+    let Some(group) = group(
+        "what_a_killed_process_has_left_is_found_by_its_directories",
+        Limits::default(),
+    ) else {
+        return;
+    };
+    let mut child = start(&group.0, "echo ready; sleep 1000");
+    let noted: Vec<PathBuf> = group.0.directories().map(PathBuf::from).collect();
+    let found = Group::at(noted.clone());
+    found.remove().unwrap_err();
+    assert!(found.end(LIMIT));
+    found.remove().unwrap();
+    assert!(noted.iter().all(|directory| !directory.exists()));
+    child.wait().unwrap();
+}
+
+#[test]
+fn more_memory_than_allowed_ends_a_group_alone() {
+    let name = "more_memory_than_allowed_ends_a_group_alone";
+    let limits = limited(Some("64MiB"), None, None);
+    let (Some(hog), Some(bystander)) = (group(name, limits), group(name, limits)) else {
+        return;
+    };
+    let mut other = start(&bystander.0, "echo ready; read line");
+    // In a group of its own below, as those that a runtime makes, and removes before we look.
+    let inner = hog.0.create_inner("inner").unwrap();
+    let mut child = start(&inner, "echo ready; head -c 200M /dev/zero | tail");
+    child.wait().unwrap();
+    inner.remove().unwrap();
+    let hits = hog.0.hits();
+    assert!(hits.memory && !hits.pids, "{hits:?}");
+
+    let hits = bystander.0.hits();
+    assert!(
+        !hits.memory && other.try_wait().unwrap().is_none(),
+        "{hits:?}"
+    );
+    other.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(other.wait().unwrap().success());
+}
+
+#[test]
+fn no_more_processes_than_allowed_are_started() {
+    let name = "no_more_processes_than_allowed_are_started";
+    let limits = limited(None, Some("20"), None);
+    let (Some(bomb), Some(bystander)) = (group(name, limits), group(name, limits)) else {
+        return;
+    };
+    let inner = bomb.0.create_inner("inner").unwrap();
+    let script = "echo ready; i=0; while [ $i -lt 100 ]; do sleep 1000 & i=$((i+1)); done; wait";
+    let mut child = start(&inner, script);
+    child.wait().unwrap();
+    assert!(bomb.0.members().len() <= 20);
+    assert!(bomb.0.end(LIMIT));
+    inner.remove().unwrap();
+    let hits = bomb.0.hits();
+    assert!(hits.pids && !hits.memory, "{hits:?}");
+
+    let mut other = start(&bystander.0, "sleep 0 && echo ready");
+    assert!(other.wait().unwrap().success());
+    assert_eq!(bystander.0.hits(), cgroup::Hits::default());
+}
+
+#[test]
+fn no_more_time_than_allowed_is_used() {
+    let Some(group) = group(
+        "no_more_time_than_allowed_is_used",
+        limited(None, None, Some("0.1")),
+    ) else {
+        return;
+    };
+    drop(start(&group.0, "echo ready; while :; do :; done"));
+    // The kernel counts how often it made the group wait.
+    rig::wait_for("the kernel to hold it up", LIMIT, || {
+        let stats = group
+            .0
+            .directories()
+            .map(|directory| fs::read_to_string(directory.join("cpu.stat")).unwrap_or_default());
+        let held_up = |text: &str| {
+            text.lines()
+                .any(|line| line.starts_with("nr_throttled ") && !line.ends_with(" 0"))
+        };
+        Ok(stats.into_iter().any(|text| held_up(&text)).then_some(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_name_is_one_component() {
+    let Some(group) = group("a_name_is_one_component", Limits::default()) else {
+        return;
+    };
+    for name in ["", "..", "a/b", "/"] {
+        assert!(
+            matches!(group.0.create_inner(name), Err(GroupError::Name(_))),
+            "{name}"
+        );
+    }
+    // One that exists is another's, and stays as it is.
+    let inner = group.0.create_inner("inner").unwrap();
+    group.0.create_inner("inner").unwrap_err();
+    assert!(inner.directories().all(|directory| directory.exists()));
+}

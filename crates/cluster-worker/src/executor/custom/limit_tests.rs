@@ -1,0 +1,84 @@
+//! Programs that take more than is theirs, beside others; and that stay when their job has ended.
+
+use std::fs;
+
+use cgroup::Limits;
+
+use super::tests::{Bench, text};
+use crate::job_limits::JobGroups;
+use crate::outcome::{JobError, LimitReached};
+use crate::testing::local;
+
+fn groups(test: &str, limits: Limits) -> Option<JobGroups> {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("{test} is not run: it needs root");
+        return None;
+    }
+    JobGroups::new(&limits).unwrap()
+}
+
+/// Runs a script beside another one that only wants to go on.
+fn run_beside_bystander(groups: &JobGroups, script: &str) -> Result<String, JobError> {
+    let hostile = Bench::script_in_groups(script, groups.clone());
+    let well = "for n in 1 2 3 4 5 6 7 8 9; do /bin/true || exit 1; done; head -c 20M /dev/zero | tail -c 1 >/dev/null";
+    let bystander = Bench::script_in_groups(well, groups.clone());
+    let job = text("");
+    let (ended, other) = local(async { tokio::join!(hostile.run(&job), bystander.run(&job)) });
+    assert_eq!(other, Ok(String::new()), "{}", bystander.log.text());
+    ended
+}
+
+#[test]
+fn a_memory_hog_ends_alone() {
+    let memory = "64MiB".parse().unwrap();
+    let limits = Limits {
+        memory: Some(memory),
+        ..Limits::default()
+    };
+    let Some(groups) = groups("a_memory_hog_ends_alone", limits) else {
+        return;
+    };
+    // In a session of its own, where no process group would find it.
+    let ended = run_beside_bystander(
+        &groups,
+        "setsid sh -c \"head -c 400M /dev/zero | tail\" || exit 1",
+    );
+    assert_eq!(
+        ended,
+        Err(JobError::LimitReached(LimitReached::Memory(memory)))
+    );
+}
+
+#[test]
+fn a_fork_bomb_ends_alone() {
+    let pids = "50".parse().unwrap();
+    let limits = Limits {
+        pids: Some(pids),
+        ..Limits::default()
+    };
+    let Some(groups) = groups("a_fork_bomb_ends_alone", limits) else {
+        return;
+    };
+    let bomb = "i=0; while [ $i -lt 1000 ]; do setsid sleep 60 & i=$((i+1)); done; exit 1";
+    let ended = run_beside_bystander(&groups, bomb);
+    assert_eq!(ended, Err(JobError::LimitReached(LimitReached::Pids(pids))));
+}
+
+#[test]
+fn nothing_outlives_its_job() {
+    let Some(groups) = groups("nothing_outlives_its_job", Limits::default()) else {
+        return;
+    };
+    let kept = tempfile::tempdir().unwrap();
+    let file = kept.path().join("pid");
+    let script = format!(
+        "setsid sh -c \"echo \\$\\$ > {0}; exec sleep 1000 </dev/null >/dev/null 2>&1\" & while [ ! -s {0} ]; do :; done",
+        file.display()
+    );
+    let bench = Bench::script_in_groups(&script, groups);
+    local(async { bench.run(&text("")).await }).unwrap();
+    let pid = fs::read_to_string(file).unwrap();
+    // One that has ended has no command line, even if nobody has noticed its end yet.
+    let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
+    assert!(line.is_empty(), "process {pid} is still there: {line}");
+}

@@ -1,0 +1,105 @@
+//! What a job may use, and how long.
+
+use std::time::Duration;
+
+use cgroup::{GroupError, Hits, Limits, Parent, PidLimit};
+
+use crate::outcome::LimitReached;
+
+/// What each job may use, and how long. Without any, as much as the worker.
+///
+/// The limits of a group hold for each step of an OBuilder job, since others may be waiting for the same step; for a custom job as a
+/// whole; and those of memory and processors for each command of a Docker job that the engine's classic builder does.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct JobLimits {
+    /// What may be used at a time.
+    pub groups: Limits,
+    /// How long a job may take from when it has got its place among the running ones.
+    pub timeout: Option<Duration>,
+}
+
+/// Makes a control group for each job that runs programs of the operator's.
+#[derive(Debug, Clone)]
+pub(crate) struct JobGroups {
+    parent: Parent,
+    limits: Limits,
+}
+
+impl JobGroups {
+    /// Returns what makes groups with these limits. `None` where there can be none: a worker that is not root's, for one.
+    ///
+    /// # Errors
+    /// When a limit was asked for that cannot be enforced.
+    pub(crate) fn new(limits: &Limits) -> Result<Option<Self>, String> {
+        let is_usual = limits.memory.is_none()
+            && limits.cpus.is_none()
+            && limits.pids.is_none_or(|pids| pids == PidLimit::USUAL);
+        let parent = match Parent::find() {
+            Ok(parent) => parent,
+            Err(_) if is_usual => return Ok(None),
+            Err(error) => return Err(format!("cannot limit jobs: {error}")),
+        };
+        let limits = parent.prepare(limits).map_err(|error| error.to_string())?;
+        let groups = Self { parent, limits };
+        // Without limits, this has not been tried yet.
+        match groups.make("ocluster-probe") {
+            Ok(group) => {
+                group.end();
+                Ok(Some(groups))
+            }
+            Err(error) => {
+                tracing::debug!("programs of custom jobs have no control group: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes a group, whose name begins with `what`.
+    pub(crate) fn make(&self, what: &str) -> Result<JobGroup, GroupError> {
+        use std::hash::BuildHasher as _;
+        // Whatever ran here before may have left some.
+        let unique = std::hash::RandomState::new().hash_one(std::process::id());
+        let group = self
+            .parent
+            .create(&format!("{what}-{unique:016x}"), &self.limits)?;
+        Ok(JobGroup(group))
+    }
+}
+
+/// The control group of one job. Dropping it kills what is in it.
+#[derive(Debug)]
+pub(crate) struct JobGroup(cgroup::Group);
+
+/// How long to wait for the end of what was killed.
+const KILL_GRACE: Duration = Duration::from_secs(10);
+
+impl JobGroup {
+    /// Returns the files that put a process with one thread into the group when it writes `0` to each.
+    pub(crate) fn entrances(&self) -> Vec<std::path::PathBuf> {
+        self.0.entrances()
+    }
+
+    /// Returns the limit that was reached, if one was.
+    pub(crate) fn reached(&self) -> Option<LimitReached> {
+        let Hits { memory, pids } = self.0.hits();
+        let limits = self.0.limits();
+        let memory = limits.memory.filter(|_| memory).map(LimitReached::Memory);
+        memory.or_else(|| limits.pids.filter(|_| pids).map(LimitReached::Pids))
+    }
+
+    /// Kills what is in it, waits for its end, and removes it. Blocks the thread.
+    pub(crate) fn end(self) {
+        if !self.0.end(KILL_GRACE) {
+            tracing::warn!("Some processes of a job do not end: {:?}", self.0.members());
+        }
+    }
+}
+
+impl Drop for JobGroup {
+    fn drop(&mut self) {
+        self.0.kill();
+        if let Err(error) = self.0.remove() {
+            tracing::warn!("Cannot remove the control group of a job: {error}");
+        }
+    }
+}

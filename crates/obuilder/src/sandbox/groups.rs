@@ -1,0 +1,184 @@
+//! The control groups of a container: the one thing by which everything that runs in it can be found from outside.
+//!
+//! There are two, one in the other, in every hierarchy. The **outer** one has the limits, and is called as the container is. In the
+//! **inner** one is what makes the container. Our own runtime is in there with the container, whose cgroup namespace begins with it: so
+//! even a command that gets itself a namespace in which it may mount hierarchies sees nothing of the machine's groups, nor the files
+//! with its own limits. Other runtimes make a third one.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use cgroup::{Group, GroupError, Hits, Limits, Parent};
+use rustix::process::Pid;
+
+pub(super) use cgroup::wait_for_end;
+
+/// What the inner group is called.
+const INNER: &str = "inner";
+
+/// The groups of one container.
+#[derive(Debug)]
+pub(super) struct Groups {
+    outer: Group,
+    inner: Group,
+    parent: Parent,
+    /// What the container is called.
+    id: String,
+}
+
+impl Groups {
+    /// Makes the groups of the container `id`.
+    pub(super) fn create(parent: &Parent, id: &str, limits: &Limits) -> Result<Self, GroupError> {
+        let outer = parent.create(id, limits)?;
+        let inner = match outer.create_inner(INNER) {
+            Ok(inner) => inner,
+            Err(error) => {
+                log_failure(id, &outer.remove());
+                return Err(error);
+            }
+        };
+        Ok(Self {
+            outer,
+            inner,
+            parent: parent.clone(),
+            id: id.to_owned(),
+        })
+    }
+
+    /// Returns what a runtime in these groups is to be told as its `cgroupsPath`.
+    ///
+    /// Its group lies in the outer one with the second version, where the inner one has processes and so no groups with limits;
+    /// and with the first in the inner one, where the runtime is.
+    pub(super) fn path_for_runtime(&self) -> PathBuf {
+        self.outer.path_for_runtime(&self.id)
+    }
+
+    /// Returns the files that put a process into the inner group when it writes `0` to each.
+    pub(super) fn entrances(&self) -> Vec<PathBuf> {
+        self.inner.entrances()
+    }
+
+    /// Returns what those who clean up have to know.
+    pub(super) fn record(&self) -> Record {
+        Record(self.outer.directories().map(Path::to_owned).collect())
+    }
+
+    /// Kills what is in there now.
+    pub(super) fn kill(&self) {
+        self.outer.kill();
+        self.elsewhere().kill();
+    }
+
+    /// Kills what is in there, waits until it has gone, and removes the groups. Blocks for `limit` at most.
+    pub(super) fn end(&self, limit: Duration) -> io::Result<()> {
+        end(&[&self.outer, &self.elsewhere()], limit)
+    }
+
+    /// Returns which limits were reached.
+    pub(super) fn hits(&self) -> Hits {
+        self.outer.hits()
+    }
+
+    /// Returns the limits.
+    pub(super) fn limits(&self) -> &Limits {
+        self.outer.limits()
+    }
+
+    /// Removes the groups, in which nothing is left.
+    ///
+    /// # Errors
+    /// When something is.
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.outer.remove()?;
+        self.elsewhere().remove()
+    }
+
+    /// Returns the processes that are in there.
+    pub(super) fn members(&self) -> Vec<Pid> {
+        let mut members = self.outer.members();
+        members.extend(self.elsewhere().members());
+        members
+    }
+
+    /// Returns the groups that a runtime has made where it was not told to.
+    fn elsewhere(&self) -> Group {
+        self.parent.at_top(&self.id)
+    }
+}
+
+fn end(groups: &[&Group], limit: Duration) -> io::Result<()> {
+    for group in groups {
+        if !group.end(limit) {
+            return Err(io::Error::other(
+                "something in its control group does not end",
+            ));
+        }
+        group.remove()?;
+    }
+    Ok(())
+}
+
+fn log_failure(id: &str, removed: &io::Result<()>) {
+    if let Err(error) = removed {
+        tracing::warn!("Container {id} has left a control group: {error}");
+    }
+}
+
+/// Where a container's outer groups are, for those who make the container or clean up after it: one directory in a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Record(Vec<PathBuf>);
+
+impl Record {
+    /// Writes it into a bundle.
+    pub(super) fn write(&self, bundle: &Path) -> io::Result<()> {
+        let mut text = Vec::new();
+        for directory in &self.0 {
+            text.extend_from_slice(directory.as_os_str().as_encoded_bytes());
+            text.push(b'\n');
+        }
+        fs::write(file(bundle), text)
+    }
+
+    /// Reads that of a bundle. Without one, there is none.
+    pub(super) fn read(bundle: &Path) -> io::Result<Self> {
+        let text = match fs::read_to_string(file(bundle)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text?,
+        };
+        Ok(Self(text.lines().map(PathBuf::from).collect()))
+    }
+
+    /// Returns the outer groups.
+    pub(super) fn outer(&self) -> Group {
+        Group::at(self.0.iter().filter(|path| path.is_dir()).cloned())
+    }
+
+    /// Returns the inner groups.
+    pub(super) fn inner(&self) -> Group {
+        Group::at(self.0.iter().map(|path| path.join(INNER)))
+    }
+
+    /// Kills what is in the groups of the container `id` now.
+    pub(super) fn kill(&self, id: &str) {
+        self.outer().kill();
+        at_top(id).kill();
+    }
+
+    /// Kills what is in the groups of the container `id`, waits for its end, and removes them.
+    pub(super) fn end(&self, id: &str, limit: Duration) -> io::Result<()> {
+        end(&[&self.outer(), &at_top(id)], limit)
+    }
+}
+
+/// Returns the groups of a container that lie at the top of the hierarchies, where those of older versions were.
+fn at_top(id: &str) -> Group {
+    let found = Parent::find().map(|parent| parent.at_top(id));
+    // Without any hierarchy, there are none.
+    found.unwrap_or_else(|_| Group::at([]))
+}
+
+fn file(bundle: &Path) -> PathBuf {
+    bundle.join("groups")
+}
