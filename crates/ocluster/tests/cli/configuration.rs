@@ -84,7 +84,7 @@ fn the_page_is_a_file_that_says_the_same() {
         docker-pull = "always"                       # default
         # obuilder-store =                           # not set
         # rsync-mode =                               # not set
-        obuilder-runtime = "runc"                    # default
+        obuilder-runtime = "builtin"                 # default
         obuilder-seccomp = "default"                 # default
         step-network = "host"                        # default
         fast-sync = true                             # flag
