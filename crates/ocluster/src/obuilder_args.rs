@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
 use obuilder::fetch::Listed;
-use obuilder::sandbox::{Filter, SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -23,8 +23,8 @@ pub struct OBuilderArgs {
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
     #[arg(long, value_name = "MODE", requires = "obuilder_store")]
     rsync_mode: Option<RsyncMode>,
-    /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
-    #[arg(long, value_name = "PROGRAM", default_value = "runc")]
+    /// What runs OBuilder's steps: "builtin", or a program with the command line of runc, which is slower
+    #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     /// System calls that OBuilder's steps may make: "default", "native" (the default without those of 32-bit programs), "none",
     /// or a file with a profile in Docker's format

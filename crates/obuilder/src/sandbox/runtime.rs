@@ -23,7 +23,7 @@ pub enum Runtime {
 
 impl Runtime {
     /// The runtime of those who name none.
-    pub const DEFAULT: &str = "runc";
+    pub const DEFAULT: &str = Self::BUILTIN;
     /// The name of our own.
     pub const BUILTIN: &str = "builtin";
 

@@ -27,7 +27,7 @@ echo shown of the machine: $(shown /proc/{acpi,asound,interrupts,kcore,keys,kmsg
 writable() { for f; do [ -e $f ] && : >> $f && echo $f; done; }
 echo writable: $(writable /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger /proc/irq/default_smp_affinity /sys/kernel/uevent_helper)
 echo addresses of the kernel: $(grep -vc '^0000000000000000' /proc/kallsyms)
-echo cgroups writable: $(for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do [ -e $d/cgroup.procs ] && mkdir $d/made && echo $d; done)
+echo control groups: $(cut -d: -f3 /proc/self/cgroup | sort -u), writable: $(for d in /sys/fs/cgroup /sys/fs/cgroup/*/; do [ -e $d/cgroup.procs ] && mkdir $d/made && echo $d; done)
 echo devices: $(cd /dev; for d in *; do [ -c $d ] || [ -b $d ] && echo $d; done)
 mknod /tmp/disk b 254 0; mknod /tmp/mem c 1 1; mknod /tmp/fuse c 10 229
 echo device nodes that open: $(for d in /tmp/disk /tmp/mem /tmp/fuse; do head -c 1 $d > /tmp/one && echo $d; done)
@@ -53,7 +53,7 @@ fn what_a_step_has(room: &Room) {
         shown of the machine:
         writable:
         addresses of the kernel: 0
-        cgroups writable:
+        control groups: /, writable:
         devices: full null ptmx random stderr tty urandom zero
         device nodes that open:
         network: lo, routes 0

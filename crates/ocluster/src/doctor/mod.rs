@@ -18,6 +18,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use ::obuilder::sandbox::Runtime;
 use ::obuilder::store::StorePlace;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
@@ -45,8 +46,8 @@ pub(crate) struct Args {
     /// The worker's store for OBuilder, as KIND:PATH
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
-    /// What runs OBuilder's steps: a program like runc, or "builtin"
-    #[arg(long, value_name = "PROGRAM", default_value = "runc")]
+    /// What runs OBuilder's steps: "builtin", or a program like runc
+    #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     #[command(flatten)]
     output: OutputArgs,

@@ -82,6 +82,7 @@ impl StoreArgs {
     pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
         let SandboxArgs {
             runtime,
+            seccomp,
             fast_sync,
             seccomp,
             step_network,

@@ -85,7 +85,7 @@ fn the_page_is_a_file_that_says_the_same() {
         # buildkit-frontends =                       # not set
         # obuilder-store =                           # not set
         # rsync-mode =                               # not set
-        obuilder-runtime = "runc"                    # default
+        obuilder-runtime = "builtin"                 # default
         obuilder-seccomp = "default"                 # default
         # obuilder-registries =                      # not set
         step-network = "host"                        # default
