@@ -84,7 +84,6 @@ impl StoreArgs {
             runtime,
             seccomp,
             fast_sync,
-            seccomp,
             step_network,
             job_memory,
             job_pids,
