@@ -310,7 +310,7 @@ fn a_build_that_fails_is_a_failed_job() -> Result<()> {
             1,
             &[
                 "no-such-image-anywhere",
-                "docker-build failed with exit-code 1",
+                "docker-pull failed with exit-code 1",
             ],
         );
     site.finish()

@@ -79,6 +79,7 @@ impl DockerExecutor {
             let triggers = match self.processes.ask(&triggers, cancel).await {
                 Err(ProcessError::Exit { .. }) => {
                     // The build would fetch it too, but nobody could look at it first.
+                    log.line(format_args!("Pulling the base image {image:?}"))?;
                     self.processes
                         .run(&self.docker.pull(image), log, cancel)
                         .await?;

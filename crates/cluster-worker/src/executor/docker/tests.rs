@@ -545,6 +545,7 @@ fn an_image_is_named_by_its_name_where_images_are_shared() {
             .check(
                 &with("FROM new"),
                 expect![[r#"
+                    Pulling the base image "new"
                     Pulling
                     Step 1
                     => Ok("")
