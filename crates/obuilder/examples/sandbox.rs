@@ -1,6 +1,7 @@
-//! How long a step takes that does nothing: by `runc`, by the built-in runtime, and without any.
+//! How long a step takes that does nothing: by `runc`, by the built-in runtime, each with and without a seccomp filter, and
+//! without any.
 //!
-//! `cargo run --release -p obuilder --example sandbox -- [ROUNDS]`, as root. The three take turns, so that whatever else
+//! `cargo run --release -p obuilder --example sandbox -- [ROUNDS]`, as root. They take turns, so that whatever else
 //! the machine does is shared.
 
 use std::fs;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use obuilder::Sink;
 use obuilder::sandbox::{
-    Command, Exit, Network, OciSandbox, Runtime, Sandbox as _, SandboxOptions, builtin, cleanup,
+    Command, Exit, Filter, Network, OciSandbox, Runtime, Sandbox as _, SandboxOptions, builtin,
+    cleanup,
 };
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
@@ -45,43 +47,51 @@ fn measure() -> Result<()> {
     fs::create_dir(&rootfs)?;
     rig::host_rootfs(&rootfs)?;
     let runc = rig::find_program("runc").context("there is no runc")?;
-    let runc = open(dir.path(), "runc", Runtime::Program(runc))?;
-    let own = open(
-        dir.path(),
-        "builtin",
-        Runtime::named("builtin".as_ref(), "".as_ref())?,
-    )?;
+    let runc = Runtime::Program(runc);
+    let own = Runtime::named("builtin".as_ref(), "".as_ref())?;
+    let sandboxes = [
+        ("runc", &runc, Filter::DEFAULT),
+        ("runc, no filter", &runc, "none"),
+        ("builtin", &own, Filter::DEFAULT),
+        ("builtin, no filter", &own, "none"),
+    ]
+    .map(|(name, runtime, filter)| {
+        Ok((name, open(dir.path(), name, runtime, filter)?, Vec::new()))
+    });
+    let mut sandboxes = sandboxes.into_iter().collect::<Result<Vec<_>>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (mut by_runc, mut by_own, mut by_none) = (Vec::new(), Vec::new(), Vec::new());
+    let mut by_none = Vec::new();
     for _ in 0..rounds {
-        by_runc.push(runtime.block_on(step(&runc, &rootfs))?);
-        by_own.push(runtime.block_on(step(&own, &rootfs))?);
+        for (_, sandbox, times) in &mut sandboxes {
+            times.push(runtime.block_on(step(sandbox, &rootfs))?);
+        }
         by_none.push(namespaced(&rootfs)?);
     }
     let opened = Instant::now();
     cleanup(&dir.path().join("runc"))?;
     println!("medians of {rounds}, in milliseconds:");
-    for (name, times) in [
-        ("runc", by_runc),
-        ("builtin", by_own),
+    let opened = opened.elapsed();
+    let others = [
         ("unshare, without a sandbox", by_none),
-        ("looking for what is left over", vec![opened.elapsed()]),
-    ] {
+        ("looking for what is left over", vec![opened]),
+    ];
+    let sandboxes = sandboxes.into_iter().map(|(name, _, times)| (name, times));
+    for (name, times) in sandboxes.chain(others) {
         println!("{:8.2}  {name}", median(times));
     }
     Ok(())
 }
 
-fn open(dir: &Path, name: &str, runtime: Runtime) -> Result<OciSandbox> {
+fn open(dir: &Path, name: &str, runtime: &Runtime, filter: &str) -> Result<OciSandbox> {
     let state = dir.join(name);
     fs::create_dir(&state)?;
-    Ok(OciSandbox::open(
-        &state,
-        runtime,
-        SandboxOptions::default(),
-    )?)
+    let options = SandboxOptions {
+        filter: Filter::named(filter.as_ref())?,
+        ..SandboxOptions::default()
+    };
+    Ok(OciSandbox::open(&state, runtime.clone(), options)?)
 }
 
 async fn step(sandbox: &OciSandbox, rootfs: &Path) -> Result<Duration> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
-use obuilder::sandbox::SandboxOptions;
+use obuilder::sandbox::{Filter, SandboxOptions};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -25,6 +25,11 @@ pub struct OBuilderArgs {
     /// What runs OBuilder's steps: a program like runc, or "builtin", which is quicker
     #[arg(long, value_name = "PROGRAM", default_value = "runc")]
     obuilder_runtime: OsString,
+    /// System calls that OBuilder's steps may make: "default", "native" (the default without those of 32-bit programs), "none",
+    /// or a file with a profile in Docker's format
+    #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
+        value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
+    obuilder_seccomp: Filter,
     /// Let OBuilder's steps go on without waiting for the disk
     #[arg(long)]
     fast_sync: bool,
@@ -70,8 +75,8 @@ impl OBuilderArgs {
                 store,
                 runtime: self.obuilder_runtime,
                 sandbox: SandboxOptions {
-                    filter: Default::default(),
                     fast_sync: self.fast_sync,
+                    filter: self.obuilder_seccomp,
                 },
                 env: config::environment_of_others(),
             },

@@ -38,7 +38,7 @@ pub use loop_disk::{Filesystem, LoopDisk};
 pub use oci_image::{Layer, LayerFile, MTIME, OciImage, OciLayout, architecture, tar};
 pub use reaper::{hold, run_inside};
 pub use registry::{Registry, RegistryAccess};
-pub use rootfs::host_rootfs;
+pub use rootfs::{host_rootfs, import_host};
 pub use session::{Rig, Session, report_not_run};
 pub use setup::{DEMO_PACKAGES, DOCKER_PACKAGES, Package, Setup, TEST_PACKAGES, is_root};
 pub use swarm::Swarm;

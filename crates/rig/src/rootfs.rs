@@ -10,6 +10,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::{find_program, output_within};
+use crate::docker::Docker;
+use crate::holder::{Holder, Name};
+use crate::image::import;
 
 /// What the root filesystem has of bash, coreutils, findutils, grep, sed, tar, util-linux and a few more.
 const PROGRAMS: &[&str] = &[
@@ -153,6 +156,18 @@ pub fn host_rootfs(dir: &Path) -> Result<()> {
     fs::write(dir.join("etc/passwd"), PASSWD)?;
     fs::write(dir.join("etc/group"), GROUP)?;
     Ok(())
+}
+
+/// Makes the image `name` of such a root filesystem.
+///
+/// # Errors
+/// When there is none, or the engine refuses.
+pub fn import_host(docker: &Docker, name: &str) -> Result<()> {
+    let holder = Holder::start(&Name::new()?)?;
+    let root = holder.folder().join("host");
+    fs::create_dir(&root)?;
+    host_rootfs(&root)?;
+    import(docker, &root, name)
 }
 
 /// Returns the libraries that `programs` are linked with, and the loader.

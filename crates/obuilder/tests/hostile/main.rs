@@ -11,6 +11,7 @@ mod room;
 mod calls;
 mod mounts;
 mod probes;
+mod real_builds;
 
 /// Makes a test of each chapter, for each runtime.
 macro_rules! for_each_runtime {

@@ -81,3 +81,38 @@ fn what_a_step_has(room: &Room) {
     };
     assert_eq!(rest(&other), rest(&seen));
 }
+
+/// A container of Docker's, as its defaults have it, to compare with.
+#[test]
+fn what_a_container_of_dockers_has() {
+    let Some(rig) = rig::Rig::or_not_run("what_a_container_of_dockers_has") else {
+        return;
+    };
+    let docker = &rig.docker;
+    let name = "ocluster-probe";
+    rig::import_host(docker, name).unwrap();
+    let args = ["run", "--rm", "--network=none", name, "bash", "-c", PROBE];
+    let seen = docker.run(&args);
+    drop(docker.run(&["image", "rm", name]));
+    let seen = seen.unwrap();
+    println!("{seen}");
+    // What does not depend on how old the engine is.
+    let fact = |name: &str| {
+        seen.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+    };
+    // NET_BIND_SERVICE and NET_RAW as well.
+    assert!(
+        fact("capabilities: ").starts_with("capabilities: 00000000a80425fb,"),
+        "{seen}"
+    );
+    for line in [
+        "no new privileges: 0",
+        "filter: 2",
+        "users: 0 0 4294967295",
+        "keyrings: session denied, user denied",
+    ] {
+        assert!(seen.lines().any(|seen| seen == line), "{line}: {seen}");
+    }
+}

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::image::Library;
-use obuilder::sandbox::{Runtime, SandboxOptions};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -34,6 +34,11 @@ struct SandboxArgs {
     /// What makes the containers: builtin, a program with the command line of runc, or a path to one
     #[arg(long, value_name = "NAME", default_value = Runtime::DEFAULT)]
     runtime: OsString,
+    /// System calls that commands may make: default, native (the default without those of 32-bit programs), none, or a file
+    /// with a profile in Docker's format
+    #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
+        value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
+    seccomp: Filter,
     /// Let commands think that what they wrote is on the disk
     #[arg(long)]
     fast_sync: bool,
@@ -66,7 +71,7 @@ impl StoreArgs {
             runtime,
             sandbox: SandboxOptions {
                 fast_sync: self.sandbox.fast_sync,
-                filter: Default::default(),
+                filter: self.sandbox.seccomp.clone(),
             },
             env: config::environment_of_others(),
         };

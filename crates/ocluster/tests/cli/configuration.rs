@@ -85,6 +85,7 @@ fn the_page_is_a_file_that_says_the_same() {
         # obuilder-store =                           # not set
         # rsync-mode =                               # not set
         obuilder-runtime = "runc"                    # default
+        obuilder-seccomp = "default"                 # default
         fast-sync = true                             # flag
         obuilder-prune-threshold = 30                # default
         obuilder-prune-limit = 100                   # default

@@ -122,6 +122,8 @@ fn of_obuilder() {
         "obuilder df --store=floppy:/",
         "obuilder cache ls --store=rsync:/store",
         "obuilder cache rm",
+        "obuilder healthcheck --seccomp=nowhere.json",
+        "obuilder healthcheck --seccomp=bad.spec",
         "obuilder image ls --output=xml",
         "obuilder image import busybox nowhere.tar",
         "obuilder image rm",

@@ -61,11 +61,13 @@ pub(super) fn compile(rules: &LinuxSeccomp) -> Result<Vec<sock_filter>, String> 
 
 /// Returns the part of the program for one architecture.
 fn section(rules: &LinuxSeccomp, arch: Arch) -> Result<Vec<sock_filter>, String> {
+    let numbers = filter::numbers(arch)
+        .ok_or_else(|| format!("the built-in runtime has no seccomp filter for {arch}"))?;
     let mut by_number: BTreeMap<u32, Vec<&LinuxSyscall>> = BTreeMap::new();
     for rule in rules.syscalls().iter().flatten() {
         for name in rule.names() {
-            if let Some(number) = filter::number(arch, name) {
-                by_number.entry(number).or_default().push(rule);
+            if let Some(number) = numbers.get(name.as_str()) {
+                by_number.entry(*number).or_default().push(rule);
             }
         }
     }

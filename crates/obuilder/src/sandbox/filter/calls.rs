@@ -1,5 +1,8 @@
 //! The system calls that there are, by their names and numbers.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
+
 use oci_spec::runtime::Arch;
 use syscalls::{aarch64, arm, riscv64, x86, x86_64};
 
@@ -71,34 +74,42 @@ impl Architecture {
         }
     }
 
-    /// Returns the number of the call `name`, if there is such a call here.
-    pub(super) fn number(self, name: &str) -> Option<u32> {
-        let name = match (self, name) {
+    /// Returns the numbers of all calls, by their names. Looking them up one by one would take a millisecond of every step.
+    pub(super) fn numbers(self) -> HashMap<&'static str, u32> {
+        let mut numbers: HashMap<&'static str, u32> = match self {
+            Self::X86_64 => with_id(x86_64::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Self::X86 => with_id(x86::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Self::Aarch64 => with_id(aarch64::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Self::Riscv64 => with_id(riscv64::Sysno::iter().map(|call| (call.name(), call.id()))),
+            Self::Arm => with_id(arm::Sysno::iter().map(|call| (call.name(), call.id()))),
+        };
+        match self {
             // The table has it under the name that it has on 32-bit machines.
-            (Self::Aarch64, "newfstatat") => "fstatat",
-            _ => name,
+            Self::Aarch64 => numbers
+                .get("fstatat")
+                .copied()
+                .and_then(|number| numbers.insert("newfstatat", number)),
+            Self::Arm => {
+                numbers.extend(ARM_ONLY);
+                None
+            }
+            _ => None,
         };
-        let number = match self {
-            Self::X86_64 => name.parse().ok().map(|call: x86_64::Sysno| call.id()),
-            Self::X86 => name.parse().ok().map(|call: x86::Sysno| call.id()),
-            Self::Aarch64 => name.parse().ok().map(|call: aarch64::Sysno| call.id()),
-            Self::Riscv64 => name.parse().ok().map(|call: riscv64::Sysno| call.id()),
-            Self::Arm => name
-                .parse()
-                .ok()
-                .map(|call: arm::Sysno| call.id())
-                .or_else(|| {
-                    let own = ARM_ONLY.iter().find(|(own, _)| *own == name);
-                    own.and_then(|(_, number)| i32::try_from(*number).ok())
-                }),
-        };
-        number.and_then(|number| u32::try_from(number).ok())
+        numbers
     }
 
     /// Returns whether any machine has a call of this name.
     pub(super) fn any_has(name: &str) -> bool {
-        Self::ALL
-            .into_iter()
-            .any(|known| known.number(name).is_some())
+        static ALL: OnceLock<HashSet<&str>> = OnceLock::new();
+        let all = ALL.get_or_init(|| {
+            let calls = Self::ALL.into_iter().flat_map(Self::numbers);
+            calls.map(|(name, _)| name).collect()
+        });
+        all.contains(name)
     }
+}
+
+fn with_id(calls: impl Iterator<Item = (&'static str, i32)>) -> HashMap<&'static str, u32> {
+    let numbers = calls.filter_map(|(name, id)| Some((name, u32::try_from(id).ok()?)));
+    numbers.collect()
 }

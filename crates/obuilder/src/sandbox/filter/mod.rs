@@ -7,11 +7,12 @@
 mod calls;
 mod profile;
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use oci_spec::runtime::{self as oci, Capability, LinuxSeccomp};
 
@@ -117,17 +118,14 @@ impl Filter {
         machine: Option<Machine>,
         fast_sync: bool,
     ) -> Result<Option<LinuxSeccomp>, String> {
-        let default;
+        let all;
         let profile = match &self.0 {
             Kind::None if !fast_sync => return Ok(None),
             Kind::None => {
-                default = Profile::all_allowed();
-                &default
+                all = Profile::all_allowed();
+                &all
             }
-            Kind::Default | Kind::Native => {
-                default = Profile::parse(DEFAULT.as_bytes())?;
-                &default
-            }
+            Kind::Default | Kind::Native => default()?,
             Kind::File(profile) => profile,
         };
         let machine = machine.ok_or_else(|| {
@@ -180,9 +178,18 @@ pub fn rules_of(
         .map_err(|error| error.to_string())
 }
 
-/// Returns the number of a call, as the rules for a runtime name it.
-pub fn number(architecture: oci::Arch, name: &str) -> Option<u32> {
-    Architecture::of(architecture)?.number(name)
+/// Returns the numbers of an architecture's calls, by the names that rules have for them.
+///
+/// `None` for an architecture that no filter is made for.
+pub(super) fn numbers(architecture: oci::Arch) -> Option<HashMap<&'static str, u32>> {
+    Some(Architecture::of(architecture)?.numbers())
+}
+
+/// Returns our own profile.
+fn default() -> Result<&'static Profile, String> {
+    static READ: OnceLock<Result<Profile, String>> = OnceLock::new();
+    let read = READ.get_or_init(|| Profile::parse(DEFAULT.as_bytes()));
+    read.as_ref().map_err(String::clone)
 }
 
 /// Returns the rules of a profile for a machine of this architecture, with none of the capabilities.

@@ -119,18 +119,14 @@ fn what_the_default_does_not_allow() {
 #[test]
 fn what_the_default_allows_depends_on_arguments() {
     let program = compile(&default(Architecture::X86_64)).unwrap();
+    let numbers = [X86_64, X86].map(|arch| (arch, filter::numbers(arch).unwrap()));
     let answer = |call: &str, first: u64| {
         let args = [first, 0, 0, 0, 0, 0];
-        let on = |arch| {
-            said(run(
-                &program,
-                arch,
-                filter::number(arch, call).unwrap(),
-                args,
-            ))
-        };
-        assert_eq!(on(X86_64), on(X86), "{call} {first}");
-        on(X86_64)
+        let [on, on_other] = numbers
+            .each_ref()
+            .map(|(arch, numbers)| said(run(&program, *arch, numbers[call], args)));
+        assert_eq!(on, on_other, "{call} {first}");
+        on
     };
     let allowed = |call: &str, of: std::ops::Range<u64>| -> Vec<u64> {
         of.filter(|first| answer(call, *first) == "allowed")
