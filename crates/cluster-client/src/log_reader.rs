@@ -304,6 +304,46 @@ mod tests {
         assert!(asked < 300, "{asked}");
     }
 
+    /// A job that has ended, and whose log says nothing more.
+    struct Silent;
+
+    impl ServeJob for Silent {
+        async fn log(self: Rc<Self>, _start: i64) -> Result<LogChunk, RpcError> {
+            std::future::pending().await
+        }
+
+        async fn result(self: Rc<Self>) -> Result<String, RpcError> {
+            Ok(String::new())
+        }
+
+        async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
+            Ok(())
+        }
+
+        fn released(&self) {}
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_not_waited_for_when_the_job_has_ended() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let read = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let mut reader = LogReader::new(Job::serve(Rc::new(Silent)), 1);
+            let day = Duration::from_secs(24 * 60 * 60);
+            let running = tokio::time::timeout(day, reader.next()).await;
+            assert!(running.is_err(), "a job that runs may be silent");
+            reader.job_ended();
+            reader.next().await
+        });
+        assert_eq!(
+            read.unwrap_err().reason,
+            "cannot read the job's log: the job has ended, but its worker has not ended the log within 60 s"
+        );
+    }
+
     #[test]
     fn a_lost_worker_ends_it_after_what_came_before() {
         let lost_at = 3 * 256 * 1024;

@@ -29,13 +29,18 @@ pub(crate) struct Cluster {
     leaving: RefCell<BTreeSet<ClientId>>,
     db: Rc<Writer>,
     clock: Clock,
-    auth: Auth,
-    public: Address,
+    outside: Outside,
     update_timeout: Duration,
     limits: Limits,
     quota: Rc<QueueQuota>,
     /// Whether the scheduler is about to end, and takes no more jobs.
     is_ending: Cell<bool>,
+}
+
+/// How the scheduler is reached from outside.
+pub(crate) struct Outside {
+    pub(crate) auth: Auth,
+    pub(crate) address: Address,
 }
 
 /// Why a client could not be added.
@@ -58,8 +63,7 @@ impl Cluster {
         saved: Saved,
         writer: Writer,
         clock: Clock,
-        auth: Auth,
-        public: Address,
+        outside: Outside,
         update_timeout: Duration,
         limits: Limits,
     ) -> Rc<Self> {
@@ -91,8 +95,7 @@ impl Cluster {
             leaving: RefCell::default(),
             db,
             clock,
-            auth,
-            public,
+            outside,
             update_timeout,
             limits,
             quota: QueueQuota::new(limits),
@@ -135,8 +138,8 @@ impl Cluster {
     /// Returns how to reach the service with the id `service` from outside. It is a secret.
     pub(crate) fn sturdy_ref(&self, service: ServiceId) -> SturdyRef {
         SturdyRef {
-            auth: self.auth,
-            address: self.public.clone(),
+            auth: self.outside.auth,
+            address: self.outside.address.clone(),
             service,
         }
     }

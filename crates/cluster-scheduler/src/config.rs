@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pool::{NameError, check_name};
-use vat::Address;
+use vat::{Address, ServeOptions};
 
 use crate::limits::Limits;
 
@@ -38,6 +38,8 @@ pub struct SchedulerConfig {
     pub update_timeout: Duration,
     /// What others may use of it.
     pub limits: Limits,
+    /// How peers are treated, and how much they may use.
+    pub connections: ServeOptions,
 }
 
 /// How long that is if nothing else is said, as upstream.

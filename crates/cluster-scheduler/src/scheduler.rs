@@ -20,7 +20,7 @@ use vat::{
 
 use crate::clients::SHARED;
 use crate::clock::Clock;
-use crate::cluster::{AddClientError, Cluster};
+use crate::cluster::{AddClientError, Cluster, Outside};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
 use crate::ending;
@@ -34,6 +34,7 @@ pub struct Scheduler {
     services: Rc<Services>,
     /// Taken by [`Scheduler::run`].
     listener: Cell<Option<Listener>>,
+    serve_options: ServeOptions,
     connections: Connections,
     address: Address,
     metrics: Option<Metrics>,
@@ -146,6 +147,7 @@ impl Scheduler {
             metrics,
             update_timeout,
             limits,
+            connections: serve_options,
         } = config;
         if pools.is_empty() {
             return Err(StartError::NoPools);
@@ -176,8 +178,10 @@ impl Scheduler {
             saved,
             writer,
             clock,
-            auth,
-            public,
+            Outside {
+                auth,
+                address: public,
+            },
             update_timeout,
             limits,
         );
@@ -220,6 +224,7 @@ impl Scheduler {
             cluster,
             connections: listener.connections(),
             listener: Cell::new(Some(listener)),
+            serve_options,
             address,
             cap_files,
             _reactors: RefCell::new(reactors),
@@ -238,7 +243,7 @@ impl Scheduler {
         };
         let services = Rc::clone(&self.services);
         tokio::select! {
-            _ = listener.serve(services, ServeOptions::default()) => {}
+            _ = listener.serve(services, self.serve_options.clone()) => {}
             () = self.serve_metrics() => {}
             () = self.stop.notified() => {}
         }

@@ -8,7 +8,7 @@ use cluster_scheduler::{
     DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, WorkerConfig, WorkerName};
-use vat::Address;
+use vat::{Address, ServeOptions};
 
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
@@ -95,6 +95,7 @@ impl Args {
             metrics: None,
             update_timeout: DEFAULT_UPDATE_TIMEOUT,
             limits: Limits::default(),
+            connections: ServeOptions::default(),
         }
     }
 

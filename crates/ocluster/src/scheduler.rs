@@ -11,10 +11,12 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
 use vat::Address;
 
+use crate::connection_args::ConnectionArgs;
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::limit_args::LimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::memory;
 use crate::obuilder_args::seconds;
 use crate::program;
 use crate::service_manager::ServiceManager;
@@ -77,6 +79,8 @@ pub struct Args {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    connections: ConnectionArgs,
+    #[command(flatten)]
     logging: LoggingArgs,
 }
 
@@ -133,6 +137,7 @@ impl TryFrom<Args> for SchedulerConfig {
             metrics: args.listen_prometheus,
             update_timeout: Duration::from_secs(args.update_timeout.into()),
             limits: args.limits.into(),
+            connections: args.connections.into(),
         })
     }
 }
@@ -170,6 +175,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
     health.start();
+    memory::give_back();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
         () = &mut running => return Ok(()),

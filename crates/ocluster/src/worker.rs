@@ -19,6 +19,7 @@ use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
 use crate::health::HealthArgs;
 use crate::logging::{LoggingArgs, Verbosity};
+use crate::memory;
 use crate::obuilder_args::{OBuilderArgs, seconds};
 use crate::program;
 use crate::service_manager::ServiceManager;
@@ -246,6 +247,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
     args.health.clone().start();
+    memory::give_back();
     let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;

@@ -20,6 +20,7 @@ use crate::link::{Link, NewLink, Role};
 use crate::restore::{NoServices, UNKNOWN_SERVICE};
 use crate::socket::{Socket, Stream};
 use crate::tls;
+use crate::totals::Totals;
 use crate::{
     Address, Auth, ConnectError, Counters, Fingerprint, Identity, KeepAlive, Limits, Peer,
     SturdyRef, connection,
@@ -56,15 +57,24 @@ impl Default for DialOptions {
 ///
 /// Two dialers are two vats: to an OCaml scheduler, which keeps one connection for each key, a program with several
 /// sessions at a time must use a dialer for each.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Dialer(Rc<DialerInner>);
 
-#[derive(Debug)]
 struct DialerInner {
     identity: Identity,
     limits: Rc<Limits>,
     options: DialOptions,
     counters: Counters,
+    totals: Rc<Totals>,
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let DialerInner {
+            identity, options, ..
+        } = &*self.0;
+        write!(f, "Dialer({identity:?}, {options:?})")
+    }
 }
 
 impl Dialer {
@@ -80,6 +90,7 @@ impl Dialer {
             limits: Rc::new(options.limits.clone()),
             options,
             counters: Counters::default(),
+            totals: Rc::default(),
         }))
     }
 
@@ -114,6 +125,8 @@ impl Dialer {
             fingerprint,
             label: format!("lost connection to {peer_name} at {address}"),
             address: address.to_string(),
+            totals: self.0.totals.clone(),
+            guest: None,
         });
         let client = connection::start(&link, Rc::new(NoServices));
         let session = Session(Rc::new(Held {

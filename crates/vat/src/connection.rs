@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use capnp::capability::Client;
 use capnp_rpc::{Disconnector, RpcSystem};
@@ -15,11 +15,15 @@ use tokio::time::{Sleep, sleep};
 
 use crate::ending::Ending;
 use crate::link::Link;
+use crate::text::Shown;
 use crate::transport::Network;
 use crate::{Limits, Peer, Restore};
 
 /// How often the RPC system may run in a row before others get their turn. It handles about one message each time.
 const TURNS: usize = 64;
+
+/// How long it may run in a row, looked at every few turns: some messages cost more than others.
+const TURN_TIME: Duration = Duration::from_millis(5);
 
 /// How long a peer has for reading our last words.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -139,7 +143,12 @@ impl Connection {
         let waker = Waker::from(self.turn.clone());
         let mut rpc_cx = Context::from_waker(&waker);
         self.turn.running.store(true, Ordering::Relaxed);
-        for _ in 0..TURNS {
+        self.link.running.set(true);
+        let start = Instant::now();
+        for turn in 0..TURNS {
+            if turn % 8 == 7 && start.elapsed() > TURN_TIME {
+                break;
+            }
             self.turn.wanted.store(false, Ordering::Relaxed);
             // Its tables may be in any state after a panic; all we do then is to break what hangs on them.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *rpc).poll(&mut rpc_cx))) {
@@ -148,6 +157,7 @@ impl Connection {
                 Err(_) => {
                     self.link.end(Ending::Panicked);
                     self.turn.running.store(false, Ordering::Relaxed);
+                    self.link.running.set(false);
                     return self.disconnect();
                 }
             }
@@ -156,8 +166,12 @@ impl Connection {
             }
         }
         self.turn.running.store(false, Ordering::Relaxed);
+        self.link.running.set(false);
         if self.turn.wanted.load(Ordering::Relaxed) {
-            cx.waker().wake_by_ref();
+            // Not at once, but when all others have had their turn, and what has arrived for them was noticed: a task
+            // that wakes itself is run dozens of times before that.
+            let again = std::pin::pin!(tokio::task::yield_now());
+            let _: Poll<()> = again.poll(cx);
         }
     }
 
@@ -205,9 +219,11 @@ impl Connection {
         };
         let address = &self.link.address;
         if ending.is_remarkable() {
-            tracing::warn!("connection with {address} ended: {ending}");
+            self.link
+                .warn(format_args!("connection with {address} ended: {ending}"));
         } else {
-            tracing::debug!("connection with {address} ended: {ending}");
+            let ending = ending.to_string();
+            tracing::debug!("connection with {address} ended: {}", Shown::new(&ending));
         }
     }
 

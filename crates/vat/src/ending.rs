@@ -23,6 +23,15 @@ pub(crate) enum Ending {
     SpeaksTls,
     #[error("the other side did not read what was sent to it")]
     NotReading,
+    /// It made us hold more for it than there is room for.
+    #[error("{0}")]
+    Hoarding(String),
+    /// It has not named a service in time.
+    #[error("it named no service within {} s", .0.as_secs_f32())]
+    NoService(std::time::Duration),
+    /// It has not named a service, and others need its place.
+    #[error("it had named no service when others needed its place")]
+    Evicted,
     #[error("{0}")]
     ClosedHere(String),
     /// Nobody here holds anything of the connection.
@@ -51,9 +60,13 @@ impl Ending {
     pub(crate) fn abort(&self) -> Option<Error> {
         match self {
             Self::ClosedByPeer | Self::AbortedByPeer(_) | Self::Lost(_) | Self::Unused => None,
-            Self::Violation(_) | Self::SpeaksTls | Self::NotReading | Self::Panicked => {
-                Some(Error::failed(self.to_string()))
-            }
+            Self::Violation(_)
+            | Self::SpeaksTls
+            | Self::NotReading
+            | Self::Hoarding(_)
+            | Self::NoService(_)
+            | Self::Evicted
+            | Self::Panicked => Some(Error::failed(self.to_string())),
             Self::ClosedHere(_) => Some(Error::disconnected(self.to_string())),
         }
     }
@@ -61,8 +74,13 @@ impl Ending {
     /// Returns whether the peer may still read what we have to say, if only that the stream ends.
     pub(crate) fn peer_may_listen(&self) -> bool {
         match self {
-            Self::ClosedByPeer | Self::Lost(_) | Self::NotReading => false,
+            Self::ClosedByPeer
+            | Self::Lost(_)
+            | Self::NotReading
+            | Self::Hoarding(_)
+            | Self::Evicted => false,
             Self::AbortedByPeer(_)
+            | Self::NoService(_)
             | Self::Violation(_)
             | Self::SpeaksTls
             | Self::ClosedHere(_)
@@ -79,6 +97,9 @@ impl Ending {
             | Self::Violation(_)
             | Self::SpeaksTls
             | Self::NotReading
+            | Self::Hoarding(_)
+            | Self::NoService(_)
+            | Self::Evicted
             | Self::Panicked => true,
         }
     }

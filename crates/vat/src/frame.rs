@@ -107,6 +107,22 @@ impl Decoder {
         frame
     }
 
+    /// Returns how large the message is that is arriving, in bytes; 0 if that is not known.
+    pub(crate) fn expects(&self) -> usize {
+        match &self.state {
+            State::Table(_) => 0,
+            State::Body { total, .. } => total * WORD,
+        }
+    }
+
+    /// Returns how much memory it takes, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        match &self.state {
+            State::Table(table) => table.capacity(),
+            State::Body { frame, .. } => frame.words.len() * WORD,
+        }
+    }
+
     /// Takes in bytes that have arrived.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), FrameError> {
         while !bytes.is_empty() {

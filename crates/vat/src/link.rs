@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use capnp::Error;
 use capnp::message::{Builder, HeapAllocator};
@@ -14,13 +15,25 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::ending::Ending;
 use crate::frame::{Decoder, Frame};
-use crate::ledger::Ledger;
+use crate::labels::Labels;
+use crate::ledger::{Debt, Debts, Ledger};
+use crate::listen::Slot;
+use crate::notices::Notices;
 use crate::outbox::Outbox;
 use crate::socket::Stream;
+use crate::strangers::Place;
+use crate::text::Shown;
+use crate::totals::Totals;
 use crate::{Counters, Fingerprint, Limits, ServiceId};
 
 /// How much is read from a socket at once.
 const READ_SIZE: usize = 64 * 1024;
+
+/// From how many questions and exports on a lost peer's are taken apart in pieces.
+const LARGE_DEBT: usize = 500;
+
+/// How long a peer waits for an answer that asks for a service in vain for the second time; the next takes twice as long.
+const VAIN_DELAY: Duration = Duration::from_millis(100);
 
 thread_local! {
     /// Where all connections read to, as they all live on one thread: an idle one needs no buffer then.
@@ -54,7 +67,7 @@ pub(crate) struct Link {
     pub(crate) counters: Counters,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) address: String,
-    labels: RefCell<Vec<String>>,
+    labels: RefCell<Labels>,
     default_label: String,
     ending: RefCell<Option<Ending>>,
     /// Set once all capabilities are broken: with the exception they are broken with.
@@ -65,8 +78,25 @@ pub(crate) struct Link {
     flushed: Notify,
     /// Called once when all capabilities are broken.
     on_ended: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// Whether the peer has named a service that exists, or is the one that we have connected to.
+    trusted: Cell<bool>,
+    /// What it has until then, if others may need that.
+    place: RefCell<Option<Place>>,
+    /// What it has for as long as the socket is open.
+    slot: RefCell<Option<Slot>>,
+    notices: Option<Rc<Notices>>,
+    /// How often the peer has asked for a service that does not exist.
+    vain: Cell<u32>,
+    totals: Rc<Totals>,
+    /// Its part of those totals.
+    pub(crate) incomplete: Cell<usize>,
+    pub(crate) unsent: Cell<usize>,
+    /// What a lost peer has left behind, once that is being cleared away.
+    debts: RefCell<Option<Debts>>,
     /// Whether there is still a handle that keeps the connection open.
     pub(crate) held: Cell<bool>,
+    /// Whether the RPC system is having its turn.
+    pub(crate) running: Cell<bool>,
     /// How many bytes have come, without those of TLS.
     pub(crate) received: Cell<u64>,
     /// Whether bytes have arrived since the last quick acknowledgement was asked for.
@@ -85,12 +115,27 @@ pub(crate) struct NewLink {
     pub(crate) address: String,
     /// What to say when the connection is lost and nobody has described the peer.
     pub(crate) label: String,
+    pub(crate) totals: Rc<Totals>,
+    /// What a peer is that has connected to us.
+    pub(crate) guest: Option<Guest>,
+}
+
+/// What only a peer has that has connected to us.
+pub(crate) struct Guest {
+    pub(crate) place: Place,
+    pub(crate) slot: Slot,
+    pub(crate) notices: Rc<Notices>,
 }
 
 impl Link {
     pub(crate) fn new(new: NewLink) -> Rc<Self> {
         new.counters.opened();
-        Rc::new(Self {
+        let trusted = new.guest.is_none();
+        let (place, slot, notices) = match new.guest {
+            Some(guest) => (Some(guest.place), Some(guest.slot), Some(guest.notices)),
+            None => (None, None, None),
+        };
+        let link = Rc::new(Self {
             stream: RefCell::new(Some(new.stream)),
             decoder: RefCell::new(Decoder::new(new.limits.message)),
             outbox: RefCell::default(),
@@ -108,35 +153,108 @@ impl Link {
             waiting: Notify::new(),
             flushed: Notify::new(),
             on_ended: RefCell::default(),
+            trusted: Cell::new(trusted),
+            place: RefCell::default(),
+            slot: RefCell::new(slot),
+            notices,
+            vain: Cell::new(0),
+            totals: new.totals,
+            incomplete: Cell::new(0),
+            unsent: Cell::new(0),
+            debts: RefCell::default(),
             held: Cell::new(true),
+            running: Cell::new(false),
             received: Cell::new(0),
             unacknowledged: Cell::new(false),
             reader: RefCell::default(),
             task: RefCell::default(),
-        })
+        });
+        if let Some(place) = place {
+            place.connected(&link);
+            *link.place.borrow_mut() = Some(place);
+        }
+        link
+    }
+
+    /// Notes that the peer knows a secret of ours, and may do more from now on.
+    pub(crate) fn trust(&self) {
+        self.trusted.set(true);
+        drop(self.place.take());
+        self.wake_reader();
+    }
+
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.trusted.get()
+    }
+
+    /// Notes that the peer asked for a service that does not exist; returns how long it is to wait for that answer.
+    pub(crate) fn asked_in_vain(&self) -> Duration {
+        let before = self.vain.replace(self.vain.get() + 1);
+        self.warn(format_args!(
+            "the peer at {} asks for a service that does not exist",
+            self.address
+        ));
+        if before >= Limits::UNKNOWN_SERVICES {
+            let most = Limits::UNKNOWN_SERVICES;
+            self.end(Ending::Violation(format!(
+                "it asked for more than {most} services that do not exist"
+            )));
+        }
+        match before {
+            0 => Duration::ZERO,
+            _ => VAIN_DELAY * 2u32.saturating_pow(before.min(Limits::UNKNOWN_SERVICES) - 1),
+        }
+    }
+
+    /// Logs something that the peer has done, but no more of it than a stranger may cause.
+    pub(crate) fn warn(&self, what: std::fmt::Arguments<'_>) {
+        match &self.notices {
+            Some(notices) if !self.is_trusted() => notices.warn(what),
+            _ => tracing::warn!("{}", Shown::new(&what.to_string())),
+        }
+    }
+
+    /// Returns the next of what a lost peer has left behind, if that is much.
+    ///
+    /// The RPC system would clear it away in one go, while everybody waits. So it first gets told one by one what the peer
+    /// would have said, had it tidied up.
+    pub(crate) fn next_debt(&self) -> Option<Debt> {
+        let mut debts = self.debts.borrow_mut();
+        let debts = debts.get_or_insert_with(|| {
+            let mut ledger = self.ledger.borrow_mut();
+            if ledger.debt() > LARGE_DEBT {
+                ledger.take_debts()
+            } else {
+                Debts::default()
+            }
+        });
+        debts.next()
     }
 
     /// Adds to what the peer is called when it is lost.
     pub(crate) fn describe(&self, text: String) {
-        self.labels.borrow_mut().push(text);
+        self.labels.borrow_mut().add(text);
     }
 
     fn label(&self) -> String {
-        let labels = self.labels.borrow();
-        if labels.is_empty() {
-            self.default_label.clone()
-        } else {
-            labels.join("; ")
-        }
+        let labels = self.labels.borrow().text();
+        labels.unwrap_or_else(|| self.default_label.clone())
     }
 
     /// Ends the connection, unless it is ending already; the RPC system hears of it when it reads next.
     pub(crate) fn end(&self, ending: Ending) {
-        self.ending.borrow_mut().get_or_insert(ending);
+        if self.ending().is_none() {
+            *self.ending.borrow_mut() = Some(ending);
+            self.wake_reader();
+            self.wake();
+        }
+    }
+
+    /// Makes the RPC system look again whether there is something to read.
+    pub(crate) fn wake_reader(&self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
-        self.wake();
     }
 
     pub(crate) fn ending(&self) -> Option<Ending> {
@@ -214,9 +332,11 @@ impl Link {
         self.wake();
     }
 
-    /// Makes the connection's task run again.
+    /// Makes the connection's task run again, unless it is running: it looks for what there is to do at the end.
     pub(crate) fn wake(&self) {
-        if let Some(task) = &*self.task.borrow() {
+        if !self.running.get()
+            && let Some(task) = &*self.task.borrow()
+        {
             task.wake_by_ref();
         }
     }
@@ -238,6 +358,12 @@ impl Link {
                 self.counters.message_in();
                 return Poll::Ready(Ok(frame));
             }
+            if !self.is_trusted() && self.is_beyond_strangers(self.decoder.borrow().expects()) {
+                return self.wait_to_read(cx);
+            }
+            if let Some(ending) = self.ending() {
+                return Poll::Ready(Err(ending));
+            }
             if self.is_over_full() {
                 // The peer does not read, so it has to wait with asking for more.
                 return self.wait_to_read(cx);
@@ -249,6 +375,22 @@ impl Link {
                 Poll::Pending => return self.wait_to_read(cx),
             }
         }
+    }
+
+    /// Returns whether a message of this size has to wait until it is known whether the peer is a stranger, because it is
+    /// too large for one. It is for good, and the connection ends, if nothing is left to be answered.
+    fn is_beyond_strangers(&self, size: usize) -> bool {
+        let limit = self.limits.strangers_message;
+        if size <= limit {
+            return false;
+        }
+        if self.ledger.borrow().all_is_answered() {
+            self.end(Ending::Violation(format!(
+                "message of {size} bytes is over the limit of {limit} bytes for whoever has not named a service"
+            )));
+            return false;
+        }
+        true
     }
 
     fn wait_to_read<T>(&self, cx: &mut Context<'_>) -> Poll<T> {
@@ -275,17 +417,51 @@ impl Link {
             decoder.filled(count);
             count
         } else {
+            let most = if self.is_trusted() {
+                READ_SIZE
+            } else {
+                READ_SIZE.min(self.limits.strangers_message)
+            };
             let result = SCRATCH.with_borrow_mut(|scratch| {
+                let scratch = scratch.get_mut(..most).unwrap_or_default();
                 let count = std::task::ready!(read(scratch))?;
                 decoder.push(scratch.get(..count).unwrap_or_default())?;
                 Poll::Ready(Ok::<_, Ending>(count))
             });
             std::task::ready!(result)?
         };
+        let held = decoder.held();
+        drop(decoder);
+        self.totals.note_incomplete(self, held);
         self.counters.bytes_in(count);
         self.received.set(self.received.get() + count as u64);
         self.unacknowledged.set(true);
         Poll::Ready(Ok(count))
+    }
+
+    /// Adds a message to what is to be sent, unless the peer will not read it.
+    pub(crate) fn send(&self, message: &Rc<Builder<HeapAllocator>>) {
+        if self.has_ended()
+            || self
+                .ending()
+                .is_some_and(|ending| !ending.peer_may_listen())
+        {
+            return;
+        }
+        self.outbox.borrow_mut().push(message);
+        self.note_unsent();
+        self.counters.message_out();
+        self.wake();
+    }
+
+    fn note_unsent(&self) {
+        let unsent = self.outbox.borrow().len();
+        self.totals.note_unsent(self, unsent);
+    }
+
+    /// Returns whether a message has begun to arrive and is not whole, and it is the peer that we wait for.
+    pub(crate) fn waits_for_more(&self) -> bool {
+        self.incomplete.get() > 0 && !self.has_ended() && !self.is_over_full()
     }
 
     /// Returns whether more waits to be written than the peer may leave unread.
@@ -297,6 +473,7 @@ impl Link {
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
         let was_over_full = self.is_over_full();
         let result = self.poll_write_all(cx);
+        self.note_unsent();
         if was_over_full
             && !self.is_over_full()
             && let Some(reader) = self.reader.take()
@@ -362,6 +539,11 @@ impl Link {
     pub(crate) fn dispose(&self) {
         drop(self.stream.take());
         self.outbox.borrow_mut().clear();
+        self.totals.note_unsent(self, 0);
+        self.totals.note_incomplete(self, 0);
+        drop(self.place.take());
+        drop(self.slot.take());
+        drop(self.debts.take());
         *self.decoder.borrow_mut() = Decoder::new(0);
         *self.ledger.borrow_mut() = Ledger::default();
     }

@@ -4,8 +4,7 @@
 //! how the digests of the keys compare; so a program that reconnects before its old connection is known to be dead can
 //! be locked out. Accepting all of them is what upstream's clients can live with in any case.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -14,7 +13,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use socket2::{Domain, Protocol, SockAddr, Type};
@@ -24,11 +23,15 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ending::Ending;
-use crate::link::{Link, NewLink, Role};
+use crate::link::{Guest, Link, NewLink, Role};
+use crate::notices::{Notices, REFILL};
+use crate::progress::Progress;
 use crate::socket::{Socket, Stream};
+use crate::strangers::Strangers;
+use crate::totals::{Links, Totals};
 use crate::{
     Address, Counters, Fingerprint, Identity, KeepAlive, Limits, Restore, certificate, connection,
-    tls,
+    descriptors, tls,
 };
 
 /// How many connections may wait to be accepted. A restarted scheduler gets all its workers back at once.
@@ -36,6 +39,12 @@ const BACKLOG: i32 = 1024;
 
 /// How long to wait after a failed accept: most often, descriptors have run out, and others must close first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is looked for places when there are none.
+const ROOM_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often it is looked for those who take too long.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Whether and as whom a listener speaks TLS.
 #[derive(Clone, Debug)]
@@ -55,6 +64,13 @@ pub struct ServeOptions {
     pub handshake_timeout: Duration,
     /// When a silent peer is given up.
     pub keep_alive: KeepAlive,
+    /// How many peers there may be at a time that have not named a service. When there are more, the oldest have to go if
+    /// they have been there for a second, and others have to wait.
+    pub strangers: usize,
+    /// The same from one host, or one network of IPv6.
+    pub strangers_per_host: usize,
+    /// How long a peer may take to name a service.
+    pub stranger_time: Duration,
 }
 
 impl Default for ServeOptions {
@@ -63,6 +79,9 @@ impl Default for ServeOptions {
             limits: Limits::default(),
             handshake_timeout: Duration::from_secs(10),
             keep_alive: KeepAlive::default(),
+            strangers: 512,
+            strangers_per_host: 384,
+            stranger_time: Duration::from_secs(30),
         }
     }
 }
@@ -108,7 +127,7 @@ pub struct Listener {
 
 /// The connections through a listener, as they come and go. Clones are the same ones.
 #[derive(Clone, Default)]
-pub struct Connections(Rc<RefCell<HashMap<u64, Rc<Link>>>>);
+pub struct Connections(Links);
 
 impl Connections {
     /// Waits until all that was said to everybody is on its way. As for a single [`Peer`](crate::Peer::flushed), this wants a
@@ -172,6 +191,7 @@ impl Listener {
     /// Must run within a `LocalSet`, as each connection is a task of its own there.
     pub async fn serve(self, services: Rc<dyn Restore>, options: ServeOptions) {
         let (stop, stopped) = watch::channel(());
+        let totals = Totals::new(self.connections.0.clone());
         let server = Rc::new(Server {
             acceptor: self.acceptor,
             services,
@@ -181,17 +201,24 @@ impl Listener {
             stopped,
             links: self.connections.0,
             next_id: Cell::new(0),
+            strangers: Strangers::default(),
+            notices: Rc::default(),
+            totals: Rc::new(totals),
+            sockets: Rc::default(),
+            most_sockets: descriptors::for_connections(),
         });
+        tokio::task::spawn_local(server.clone().look_after());
         let _guard = ServeGuard {
             server: server.clone(),
             _stop: stop,
         };
         let mut failing = false;
         loop {
+            server.room().await;
             match accept(&self.socket).await {
                 Ok(accepted) => {
                     failing = false;
-                    tokio::task::spawn_local(server.clone().welcome(accepted));
+                    server.clone().let_in(accepted);
                 }
                 Err(e) => {
                     if !failing {
@@ -201,6 +228,7 @@ impl Listener {
                         );
                     }
                     failing = true;
+                    server.strangers.make_room();
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -293,6 +321,15 @@ enum Accepted {
     Unix(tokio::net::UnixStream),
 }
 
+impl Accepted {
+    fn address(&self) -> String {
+        match self {
+            Self::Tcp(_, address) => address.to_string(),
+            Self::Unix(_) => "a unix socket".to_owned(),
+        }
+    }
+}
+
 async fn accept(socket: &ListeningSocket) -> io::Result<Accepted> {
     Ok(match socket {
         ListeningSocket::Tcp(listener) => {
@@ -312,8 +349,28 @@ struct Server {
     counters: Counters,
     /// Ends when the listener does.
     stopped: watch::Receiver<()>,
-    links: Rc<RefCell<HashMap<u64, Rc<Link>>>>,
+    links: Links,
     next_id: Cell<u64>,
+    strangers: Strangers,
+    notices: Rc<Notices>,
+    totals: Rc<Totals>,
+    /// How many sockets are open.
+    sockets: Rc<Cell<usize>>,
+    /// How many may be.
+    most_sockets: usize,
+}
+
+/// One open socket, counted until this is dropped.
+pub(crate) struct Slot {
+    sockets: Rc<Cell<usize>>,
+    strangers: Strangers,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.sockets.set(self.sockets.get() - 1);
+        self.strangers.notify();
+    }
 }
 
 /// Closes everything when the listener is dropped.
@@ -338,22 +395,92 @@ struct Welcomed {
 }
 
 impl Server {
-    /// Sees a connection through its handshake; what comes then is the business of its own task.
-    async fn welcome(self: Rc<Self>, accepted: Accepted) {
-        let address = match &accepted {
-            Accepted::Tcp(_, address) => address.to_string(),
-            Accepted::Unix(_) => "a unix socket".to_owned(),
+    /// Waits until one more can be let in, and sends away strangers who have been there for too long if that helps.
+    async fn room(&self) {
+        let mut waited = false;
+        loop {
+            let strangers = self.strangers.count();
+            let sockets = self.sockets.get();
+            if strangers < self.options.strangers && sockets < self.most_sockets {
+                return;
+            }
+            let made = self.strangers.make_room();
+            if !waited && !made && strangers == 0 {
+                tracing::warn!(
+                    "{sockets} connections are open, and there are descriptors for no more; raise the limit of open files"
+                );
+            }
+            waited = true;
+            if sockets >= self.most_sockets || !made {
+                tokio::select! {
+                    () = self.strangers.freed() => {}
+                    () = sleep(ROOM_PAUSE) => {}
+                }
+            }
+        }
+    }
+
+    /// Lets a connection in, unless there are too many from its host.
+    fn let_in(self: Rc<Self>, accepted: Accepted) {
+        let host = match &accepted {
+            Accepted::Tcp(_, address) => Some(address.ip()),
+            Accepted::Unix(_) => None,
         };
+        let Some(place) = self.strangers.enter(host, self.options.strangers_per_host) else {
+            self.counters.rejected();
+            let most = self.options.strangers_per_host;
+            self.notices.warn(format_args!(
+                "rejecting connection from {}: more than {most} from there have named no service",
+                accepted.address()
+            ));
+            return;
+        };
+        self.sockets.set(self.sockets.get() + 1);
+        let guest = Guest {
+            place,
+            slot: Slot {
+                sockets: self.sockets.clone(),
+                strangers: self.strangers.clone(),
+            },
+            notices: self.notices.clone(),
+        };
+        tokio::task::spawn_local(self.welcome(accepted, guest));
+    }
+
+    /// Sees a connection through its handshake; what comes then is the business of its own task.
+    async fn welcome(self: Rc<Self>, accepted: Accepted, guest: Guest) {
+        let address = accepted.address();
         let mut stopped = self.stopped.clone();
         let welcomed = tokio::select! {
             welcomed = self.shake_hands(accepted) => welcomed,
+            () = guest.place.evicted() => Err(Ending::Evicted.to_string()),
             _ = stopped.changed() => return,
         };
         match welcomed {
-            Ok(welcomed) => self.connected(welcomed, address),
+            Ok(welcomed) => self.connected(welcomed, address, guest),
             Err(why) => {
                 self.counters.rejected();
-                tracing::warn!("rejecting connection from {address}: {why}");
+                self.notices
+                    .warn(format_args!("rejecting connection from {address}: {why}"));
+            }
+        }
+    }
+
+    /// Ends those who take too long with something, until the listener ends.
+    async fn look_after(self: Rc<Self>) {
+        let mut stopped = self.stopped.clone();
+        let mut progress = Progress::default();
+        let mut refilled = Instant::now();
+        loop {
+            tokio::select! {
+                () = sleep(LOOK) => {}
+                _ = stopped.changed() => return,
+            }
+            self.strangers.expire(self.options.stranger_time);
+            progress.look(&self.links.borrow());
+            if refilled.elapsed() >= REFILL {
+                refilled = Instant::now();
+                self.notices.refill();
             }
         }
     }
@@ -389,7 +516,7 @@ impl Server {
         })
     }
 
-    fn connected(self: Rc<Self>, welcomed: Welcomed, address: String) {
+    fn connected(self: Rc<Self>, welcomed: Welcomed, address: String, guest: Guest) {
         let link = Link::new(NewLink {
             stream: welcomed.stream,
             role: Role::Serving,
@@ -398,6 +525,8 @@ impl Server {
             fingerprint: welcomed.fingerprint,
             label: format!("lost connection to {address}"),
             address,
+            totals: self.totals.clone(),
+            guest: Some(guest),
         });
         let id = self.next_id.replace(self.next_id.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());

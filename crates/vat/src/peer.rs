@@ -20,7 +20,12 @@ impl Peer {
 
     /// Notes that the peer knows a secret of ours, and may do more from now on.
     pub(crate) fn trust(&self) {
-        self.0.ledger.borrow_mut().trust();
+        self.0.trust();
+    }
+
+    /// Notes that the peer asked for a service that does not exist; returns how long it is to wait for that answer.
+    pub(crate) fn asked_in_vain(&self) -> std::time::Duration {
+        self.0.asked_in_vain()
     }
 
     /// Returns the fingerprint of the peer's key; `None` without TLS.
@@ -51,7 +56,8 @@ impl Peer {
     /// Says what to call the peer when it is lost, e.g. `worker "w1" disconnected`.
     ///
     /// Every capability that has come through this connection then breaks with a `disconnected` exception whose reason
-    /// starts with this text. What is said first comes first, should this be called again.
+    /// starts with this text. What is said first comes first, should this be called again; after a few, the others are only
+    /// counted.
     pub fn describe(&self, text: impl Into<String>) {
         self.0.describe(text.into());
     }

@@ -152,7 +152,16 @@ impl Restorer {
                 results.hook.get()?.set_as_capability(service.hook);
                 Ok(())
             }
-            Err(e) => Err(Error::failed(e.to_string())),
+            Err(e) => {
+                if e == RestoreError::UnknownService {
+                    let delay = self.peer.asked_in_vain();
+                    if !delay.is_zero() {
+                        // Whoever guesses has to wait, each time longer.
+                        tokio::time::sleep(delay).await;
+                    }
+                }
+                Err(Error::failed(e.to_string()))
+            }
         }
     }
 }

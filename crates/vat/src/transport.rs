@@ -10,13 +10,15 @@ use std::task::{Context, Poll};
 use capnp::capability::Promise;
 use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions, ReaderSegments};
 use capnp::{Error, any_pointer};
-use capnp_rpc::rpc_capnp::{exception, message, resolve, return_};
+use capnp_rpc::rpc_capnp::{call, exception, message, message_target, resolve, return_};
 
+use crate::Limits;
 use crate::ending::Ending;
 use crate::frame::Frame;
-use crate::ledger::Resolution;
+use crate::ledger::{Debt, Resolution};
 use crate::link::{Link, Role};
 use crate::restore::{self, RESERVED_QUESTION};
+use crate::text::{self, Shown};
 
 /// How large the first segment of a message is, in words.
 const SEGMENT_WORDS: RangeInclusive<u32> = 16..=64;
@@ -114,12 +116,32 @@ fn poll_message(link: &Link, cx: &mut Context<'_>) -> Poll<Result<IncomingBox, E
     if let Some(message) = link.injected.borrow_mut().pop_front() {
         return Poll::Ready(Ok(Box::new(Incoming(message.into_reader()))));
     }
-    let frame = std::task::ready!(link.poll_frame(cx))?;
-    let result = accept(link, frame);
-    if let Err(ending) = &result {
+    let result = std::task::ready!(link.poll_frame(cx)).and_then(|frame| accept(link, frame));
+    Poll::Ready(result.or_else(|ending| {
         link.end(ending.clone());
+        // What is much to clear away comes first, in pieces.
+        let debt = link.next_debt().map(debt_message);
+        debt.ok_or(ending)
+    }))
+}
+
+/// Returns what a peer would have said about what it has left behind.
+fn debt_message(debt: Debt) -> IncomingBox {
+    let mut message = Builder::new(HeapAllocator::new().first_segment_words(8));
+    let root = message.init_root::<message::Builder<'_>>();
+    match debt {
+        Debt::Finish(question) => {
+            let mut finish = root.init_finish();
+            finish.set_question_id(question);
+            finish.set_release_result_caps(true);
+        }
+        Debt::Release(export, references) => {
+            let mut release = root.init_release();
+            release.set_id(export);
+            release.set_reference_count(references);
+        }
     }
-    Poll::Ready(result)
+    Box::new(Incoming(message.into_reader()))
 }
 
 /// What is to be done with a message of the peer's.
@@ -135,7 +157,7 @@ enum Verdict {
 fn accept(link: &Link, frame: Frame) -> Result<IncomingBox, Ending> {
     let size = frame.size_in_words();
     let reader = Reader::new(frame, reader_options(4 * size + 1024));
-    let verdict = judge(link, &reader).map_err(|fault| match fault {
+    let verdict = judge(link, &reader, 8 * size).map_err(|fault| match fault {
         Fault::Ending(ending) => ending,
         Fault::Unreadable(e) => Ending::Violation(format!("unreadable message: {e}")),
     })?;
@@ -189,24 +211,31 @@ impl From<String> for Fault {
 }
 
 /// Notes what a message of the peer's means for the ledger, and decides what becomes of it.
-fn judge(link: &Link, message: &Reader<Frame>) -> Result<Verdict, Fault> {
+fn judge(link: &Link, message: &Reader<Frame>, size: usize) -> Result<Verdict, Fault> {
     let Ok(kind) = message.get_root::<message::Reader<'_>>()?.which() else {
         return Ok(Verdict::Pass);
     };
     let limits = &link.limits;
+    let most = if link.is_trusted() {
+        limits.questions
+    } else {
+        limits.strangers_questions
+    };
     let mut ledger = link.ledger.borrow_mut();
     match kind {
         message::Bootstrap(bootstrap) => {
             let bootstrap = bootstrap?;
             let question = unreserved(bootstrap.get_question_id())?;
-            ledger.they_asked(question, limits)?;
+            ledger.they_asked(question, None, 0, most, limits)?;
             let id = restore::service_id(bootstrap)?;
             let call = restore::call_for_bootstrap(question, &id)?;
             Ok(Verdict::Replace(call))
         }
         message::Call(call) => {
             let call = call?;
-            ledger.they_asked(unreserved(call.get_question_id())?, limits)?;
+            let question = unreserved(call.get_question_id())?;
+            let target = target_of(call)?;
+            ledger.they_asked(question, target, size, most, limits)?;
             ledger.they_sent_caps(call.get_params()?, limits)?;
             Ok(Verdict::PassPayload)
         }
@@ -224,33 +253,95 @@ fn judge(link: &Link, message: &Reader<Frame>) -> Result<Verdict, Fault> {
                 // Whoever waited may have given up.
                 answered.send(answer_of(answer)?).unwrap_or(());
             }
+            if let return_::Exception(exception) = answer.which()?
+                && let Some(reason) = too_long(exception?)?
+            {
+                return Ok(Verdict::Replace(failed_answer(answer, &reason)?));
+            }
             Ok(Verdict::PassPayload)
         }
         message::Finish(finish) => {
-            ledger.they_finished(unreserved(finish?.get_question_id())?);
+            let finish = finish?;
+            let question = unreserved(finish.get_question_id())?;
+            ledger.they_finished(question, finish.get_release_result_caps());
+            Ok(Verdict::Pass)
+        }
+        message::Release(release) => {
+            let release = release?;
+            ledger.they_released(release.get_id(), release.get_reference_count());
             Ok(Verdict::Pass)
         }
         message::Resolve(resolve) => {
             let resolve = resolve?;
             let promise = resolve.get_promise_id();
-            let resolve::Cap(target) = resolve.which()? else {
-                return Ok(Verdict::Pass);
-            };
-            let target = target?;
-            match ledger.they_resolved(promise, target) {
-                Resolution::Follow => {
-                    ledger.they_sent_cap(target);
-                    Ok(Verdict::Pass)
+            match resolve.which()? {
+                resolve::Cap(target) => match ledger.they_resolved(promise, target?) {
+                    Resolution::Follow => Ok(Verdict::Pass),
+                    Resolution::Break(why) => {
+                        let failed = exception::Type::Failed;
+                        Ok(Verdict::Replace(broken_promise(promise, failed, why)))
+                    }
+                },
+                resolve::Exception(exception) => {
+                    let exception = exception?;
+                    Ok(match too_long(exception)? {
+                        Some(reason) => {
+                            let kind = exception.get_type().unwrap_or(exception::Type::Failed);
+                            Verdict::Replace(broken_promise(promise, kind, &reason))
+                        }
+                        None => Verdict::Pass,
+                    })
                 }
-                Resolution::Break(why) => Ok(Verdict::Replace(broken_promise(promise, why))),
             }
         }
         message::Abort(abort) => {
-            let reason = abort?.get_reason()?.to_string();
-            Err(Ending::AbortedByPeer(reason.unwrap_or_default()).into())
+            let reason = String::from_utf8_lossy(abort?.get_reason()?.as_bytes());
+            // It is only ever shown.
+            let reason = Shown::new(&reason).to_string();
+            Err(Ending::AbortedByPeer(reason).into())
         }
         _ => Ok(Verdict::Pass),
     }
+}
+
+/// Returns the question whose answer is called, if it is not a capability that the peer has.
+fn target_of(call: call::Reader<'_>) -> Result<Option<u32>, Fault> {
+    match call.get_target()?.which()? {
+        message_target::ImportedCap(_) => Ok(None),
+        message_target::PromisedAnswer(answer) => {
+            let answer = answer?;
+            let steps = answer.get_transform()?.len();
+            if steps > Limits::TRANSFORM {
+                let most = Limits::TRANSFORM;
+                return Err(format!("more than {most} steps into an answer").into());
+            }
+            Ok(Some(answer.get_question_id()))
+        }
+    }
+}
+
+/// Returns the reason of an exception as it may be passed on, if it may not be as it is.
+fn too_long(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
+    let reason = exception.get_reason()?.as_bytes();
+    let is_too_long = text::is_too_long(reason);
+    Ok(is_too_long.then(|| text::reason(&String::from_utf8_lossy(reason)).into_owned()))
+}
+
+/// Returns an answer that is the same exception with another reason.
+fn failed_answer(answer: return_::Reader<'_>, reason: &str) -> Result<Message, Fault> {
+    let words = 32 + reason.len() as u32 / 8;
+    let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
+    let mut copy = message.init_root::<message::Builder<'_>>().init_return();
+    copy.set_answer_id(answer.get_answer_id());
+    copy.set_release_param_caps(answer.get_release_param_caps());
+    copy.set_no_finish_needed(answer.get_no_finish_needed());
+    let mut exception = copy.init_exception();
+    exception.set_reason(reason);
+    if let return_::Exception(original) = answer.which()? {
+        let kind = original?.get_type();
+        exception.set_type(kind.unwrap_or(exception::Type::Failed));
+    }
+    Ok(message)
 }
 
 fn unreserved(question: u32) -> Result<u32, String> {
@@ -269,7 +360,8 @@ fn answer_of(answer: return_::Reader<'_>) -> Result<Result<(), Error>, Fault> {
 }
 
 fn error_of(e: exception::Reader<'_>) -> capnp::Result<Error> {
-    let reason = String::from_utf8_lossy(e.get_reason()?.as_bytes()).into_owned();
+    let reason = String::from_utf8_lossy(e.get_reason()?.as_bytes());
+    let reason = text::reason(&reason).into_owned();
     Ok(match e.get_type() {
         Ok(exception::Type::Overloaded) => Error::overloaded(reason),
         Ok(exception::Type::Disconnected) => Error::disconnected(reason),
@@ -278,12 +370,12 @@ fn error_of(e: exception::Reader<'_>) -> capnp::Result<Error> {
     })
 }
 
-fn broken_promise(promise: u32, why: &str) -> Message {
+fn broken_promise(promise: u32, kind: exception::Type, why: &str) -> Message {
     let mut message = Builder::new(HeapAllocator::new().first_segment_words(32));
     let mut resolve = message.init_root::<message::Builder<'_>>().init_resolve();
     resolve.set_promise_id(promise);
     let mut exception = resolve.init_exception();
-    exception.set_type(exception::Type::Failed);
+    exception.set_type(kind);
     exception.set_reason(why);
     message
 }
@@ -307,13 +399,11 @@ impl capnp_rpc::OutgoingMessage for Outgoing {
         let sent = prepare(&link, &mut message);
         let message = Rc::new(message);
         let result = match sent {
-            Ok(true) if !link.has_ended() => {
-                link.outbox.borrow_mut().push(&message);
-                link.counters.message_out();
-                link.wake();
+            Ok(true) => {
+                link.send(&message);
                 Promise::ok(())
             }
-            Ok(_) => Promise::ok(()),
+            Ok(false) => Promise::ok(()),
             Err(e) => Promise::err(e),
         };
         (result, message)
@@ -342,15 +432,25 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
                 *message = restore::bootstrap(question, service)?;
             }
         }
-        message::Call(call) => ledger.we_asked(call?.get_question_id()),
+        message::Call(call) => {
+            let call = call?;
+            ledger.we_asked(call.get_question_id());
+            ledger.we_sent_caps(call.get_params()?)?;
+        }
         message::Return(answer) => {
             let answer = answer?;
             let question = answer.get_answer_id();
             if question == RESERVED_QUESTION {
                 return Ok(false);
             }
-            if answer.get_no_finish_needed() {
-                ledger.they_finished(question);
+            let results = match answer.which()? {
+                return_::Results(results) => Some(results?),
+                _ => None,
+            };
+            ledger.we_answered(question, answer.get_no_finish_needed(), results)?;
+            if !link.is_trusted() {
+                // What has waited for it may be read now, or not at all.
+                link.wake_reader();
             }
             if let return_::Exception(exception) = answer.which()? {
                 let stripped = stripped(exception?)?;
@@ -363,9 +463,15 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
             ledger.we_released(release.get_id(), release.get_reference_count());
         }
         message::Resolve(resolve) => {
-            if let resolve::Exception(exception) = resolve?.which()? {
-                let stripped = stripped(exception?)?;
-                set_reason(message, stripped.as_deref())?;
+            let resolve = resolve?;
+            let promise = resolve.get_promise_id();
+            match resolve.which()? {
+                resolve::Cap(target) => ledger.we_resolved(promise, Some(target?)),
+                resolve::Exception(exception) => {
+                    ledger.we_resolved(promise, None);
+                    let stripped = stripped(exception?)?;
+                    set_reason(message, stripped.as_deref())?;
+                }
             }
         }
         message::Abort(abort) => {
@@ -383,14 +489,14 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
     Ok(true)
 }
 
-/// Returns the text of an exception without the prefixes that each process on its way would add to otherwise; `None` if
-/// it has none.
+/// Returns the text of an exception without the prefixes that each process on its way would add to otherwise, and not
+/// too long; `None` if it is so already.
 fn stripped(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
-    let reason = exception.get_reason()?;
-    Ok(reason.as_bytes().starts_with(REMOTE.as_bytes()).then(|| {
-        String::from_utf8_lossy(reason.as_bytes())
-            .trim_start_matches(REMOTE)
-            .to_owned()
+    let reason = exception.get_reason()?.as_bytes();
+    let is_odd = reason.starts_with(REMOTE.as_bytes()) || text::is_too_long(reason);
+    Ok(is_odd.then(|| {
+        let reason = String::from_utf8_lossy(reason);
+        text::reason(reason.trim_start_matches(REMOTE)).into_owned()
     }))
 }
 

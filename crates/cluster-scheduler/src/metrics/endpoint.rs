@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Response, StatusCode};
 use pool::WorkerName;
 use tokio::time::Instant;
 use vat::Counters;
-use visible::Shown;
 
+use super::body::Text;
 use super::report::Report;
 use super::route::{Route, Source};
 use super::scrape::Scrapes;
@@ -29,7 +30,7 @@ pub(crate) struct Endpoint {
     stalls: Stalls,
     scrapes: Scrapes,
     /// The last page, and when it was made.
-    last: RefCell<Option<(Instant, String)>>,
+    last: RefCell<Option<(Instant, Bytes)>>,
 }
 
 impl Endpoint {
@@ -49,7 +50,7 @@ impl Endpoint {
     }
 
     /// `host` is the address by which whoever asks has reached us.
-    pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<String> {
+    pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<Text> {
         let route = Route::of(path).filter(|_| *method == Method::GET);
         match route {
             Some(Route::Scheduler) => {
@@ -71,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    fn own_page(&self) -> String {
+    fn own_page(&self) -> Bytes {
         let now = Instant::now();
         if let Some((made, text)) = &*self.last.borrow()
             && now < *made + FRESH
@@ -79,11 +80,12 @@ impl Endpoint {
             return text.clone();
         }
         let text = Report::take(&self.cluster, &self.counters, &self.stalls).text();
+        let text = Bytes::from(text);
         self.last.replace(Some((now, text.clone())));
         text
     }
 
-    fn readiness(&self) -> Response<String> {
+    fn readiness(&self) -> Response<Text> {
         if self.cluster.database().is_failing {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
@@ -95,7 +97,7 @@ impl Endpoint {
         plain(StatusCode::OK, "ok\n")
     }
 
-    async fn worker(&self, pool: &str, name: &str, source: &Source) -> Response<String> {
+    async fn worker(&self, pool: &str, name: &str, source: &Source) -> Response<Text> {
         let Some(reactor) = self.cluster.pool(pool) else {
             return plain(StatusCode::BAD_REQUEST, "Error: No such pool");
         };
@@ -116,8 +118,7 @@ impl Endpoint {
             Ok(None) => plain(StatusCode::NOT_FOUND, "Not found"),
             Err(error) => {
                 if self.scrapes.is_news(key) {
-                    let error = error.to_string();
-                    let error = Shown(&error);
+                    let error = error.shown();
                     tracing::warn!(target: "scheduler", "Error getting metrics for {pool:?}/{name:?}: {error}");
                 }
                 plain(
@@ -129,14 +130,14 @@ impl Endpoint {
     }
 }
 
-fn found(content_type: HeaderValue, text: String) -> Response<String> {
-    let mut response = Response::new(text);
+fn found(content_type: HeaderValue, text: impl Into<Bytes>) -> Response<Text> {
+    let mut response = Response::new(Text::new(text));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
-fn plain(status: StatusCode, text: &str) -> Response<String> {
-    let mut response = Response::new(text.to_owned());
+fn plain(status: StatusCode, text: &str) -> Response<Text> {
+    let mut response = Response::new(Text::new(text.to_owned()));
     *response.status_mut() = status;
     response
 }

@@ -26,11 +26,12 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Endpoint;
+use super::body::Text;
 
 /// How many connections there are at most; one more takes the place of the oldest.
 const CONNECTIONS: usize = 128;
 
-/// How many pages are on their way at most; one more takes the place of the oldest. A page waits in memory for its reader, so
+/// How many pages are on their way at most; one more takes the place of the oldest. A page waits in memory for its readers, so
 /// this times the largest page of a worker bounds what slow readers cost.
 const PAGES: usize = 16;
 
@@ -185,7 +186,7 @@ async fn serve_one(
                 .get(HOST)
                 .and_then(|host| host.to_str().ok());
             let host = host.map_or_else(|| address.to_string(), str::to_owned);
-            let mut response: Response<String> = endpoint
+            let mut response: Response<Text> = endpoint
                 .answer(request.method(), request.uri().path(), &host)
                 .await;
             // Pages come from workers, too: no browser is to take one for anything but what it is said to be.

@@ -4,6 +4,7 @@
 //! keep is counted where it happens: a pool's [`History`] in its reactor, [`crate::db::WriterStats`] in the database's
 //! writer.
 
+mod body;
 mod content_type;
 mod discovery;
 mod endpoint;

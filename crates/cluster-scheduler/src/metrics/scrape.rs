@@ -1,6 +1,7 @@
 //! Asking workers for their metrics, on behalf of scrapers who may be anybody.
 //!
-//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time.
+//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and four times a
+//! second at most.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,15 +11,20 @@ use std::time::Duration;
 use cluster_api::{Metric, RpcError, Worker};
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
+use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use pool::WorkerId;
 use tokio::time::Instant;
+use visible::Shown;
 
 use super::content_type;
 use super::route::Source;
 
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
 const WORKER_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from others.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the log says that a worker gives no metrics.
 const WARN_EVERY: Duration = Duration::from_secs(60);
@@ -30,7 +36,7 @@ pub(super) type Key = (String, WorkerId);
 #[derive(Debug)]
 pub(super) struct WorkerPage {
     pub(super) content_type: HeaderValue,
-    pub(super) text: String,
+    pub(super) text: Bytes,
 }
 
 /// Why a worker's metrics are not to be had.
@@ -44,13 +50,28 @@ pub(super) enum ScrapeError {
     TooLarge { bytes: usize, limit: usize },
 }
 
+impl ScrapeError {
+    /// Returns it as one line of the log: a worker can say as much as it likes.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Worker(RpcError { kind, reason }) => format!("{kind}: {}", Shown(reason)),
+            Self::Silent | Self::TooLarge { .. } => self.to_string(),
+        }
+    }
+}
+
 /// The worker's page, or `None` if it has nothing of that name.
 type Answer = Result<Option<Rc<WorkerPage>>, Rc<ScrapeError>>;
+
+/// An answer that all who wait for it get.
+type Running = Shared<LocalBoxFuture<'static, Answer>>;
 
 /// The pages that are on their way.
 #[derive(Default)]
 pub(super) struct Scrapes {
-    running: RefCell<HashMap<(Key, Source), Shared<LocalBoxFuture<'static, Answer>>>>,
+    running: RefCell<HashMap<(Key, Source), Running>>,
+    /// When each page was last asked for. Of those that may not be asked for again yet.
+    asked: RefCell<HashMap<(Key, Source), Instant>>,
     /// When the log last said that a worker gave none. Of each registration that has failed in the last minute.
     warned: RefCell<HashMap<Key, Instant>>,
 }
@@ -67,7 +88,8 @@ impl Scrapes {
         let key = (key, source.clone());
         let running = self.running.borrow().get(&key).cloned();
         let answer = running.unwrap_or_else(|| {
-            let answer = ask(worker.clone(), source.clone(), limit);
+            let earliest = self.next_turn(&key);
+            let answer = ask(worker.clone(), source.clone(), limit, earliest);
             let answer = answer.boxed_local().shared();
             self.running
                 .borrow_mut()
@@ -81,6 +103,16 @@ impl Scrapes {
             answer,
         };
         (&mut waiting.answer).await
+    }
+
+    /// Returns when a page may be asked for again, which it is to be then.
+    fn next_turn(&self, key: &(Key, Source)) -> Instant {
+        let now = Instant::now();
+        let mut asked = self.asked.borrow_mut();
+        asked.retain(|_, last| now < *last + ASK_EVERY);
+        let earliest = asked.get(key).map_or(now, |last| *last + ASK_EVERY);
+        asked.insert(key.clone(), earliest);
+        earliest
     }
 
     /// Tells whether the log has said nothing of the sort about this worker lately.
@@ -100,7 +132,7 @@ impl Scrapes {
 struct Waiting<'a> {
     scrapes: &'a Scrapes,
     key: (Key, Source),
-    answer: Shared<LocalBoxFuture<'static, Answer>>,
+    answer: Running,
 }
 
 impl Drop for Waiting<'_> {
@@ -113,7 +145,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-async fn ask(worker: Worker, source: Source, limit: usize) -> Answer {
+async fn ask(worker: Worker, source: Source, limit: usize, earliest: Instant) -> Answer {
+    tokio::time::sleep_until(earliest).await;
     let answer = async {
         match source {
             Source::Standard(source) => worker.metrics(source).await.map(Some),
@@ -131,6 +164,6 @@ async fn ask(worker: Worker, source: Source, limit: usize) -> Answer {
     }
     Ok(Some(Rc::new(WorkerPage {
         content_type: content_type::of_page(&content_type),
-        text: data,
+        text: data.into(),
     })))
 }

@@ -143,7 +143,7 @@ fn description() -> Description {
 }
 
 /// A worker that has nothing to report.
-struct Idle;
+pub(crate) struct Idle;
 
 impl ServeWorker for Idle {
     async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {

@@ -10,7 +10,7 @@ use vat::{SturdyRef, cap_file};
 use crate::bystander::Bystander;
 
 /// How long anything may take that is not an attack. Far longer than it does, so that a slow machine fails no test.
-pub(crate) const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long memory has to go back to the system.
 const SETTLING: Duration = Duration::from_secs(20);
@@ -63,7 +63,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts one with encryption, with the pool `p`, and with these options besides.
+    /// Starts one with encryption and with these options besides. The bystander works in the pool `p`, attackers in `q`.
     pub(crate) fn start(options: &[&str]) -> Self {
         Self::launch("", options)
     }
@@ -83,7 +83,7 @@ impl Target {
             .args(["-c", &format!("{before}exec \"$0\" \"$@\""), program])
             .args(["--capnp-secret-key-file", "key.pem", "--secrets-dir"])
             .arg(&secrets)
-            .args(["--state-dir", "state", "--pools=p"])
+            .args(["--state-dir", "state", "--pools=p,q"])
             .args(["--capnp-listen-address", "tcp:127.0.0.1:0"])
             .args(options)
             .current_dir(dir.path())
@@ -96,16 +96,16 @@ impl Target {
             .expect("started the scheduler");
         let mut target = Self { dir, child };
         // It is the last that is written.
-        let last = target.cap_path("pool-p");
+        let last = target.cap_path("pool-q");
         target.wait_until("it is ready", || last.exists());
         target
     }
 
-    fn cap_path(&self, name: &str) -> PathBuf {
+    pub(crate) fn cap_path(&self, name: &str) -> PathBuf {
         self.dir.path().join("secrets").join(format!("{name}.cap"))
     }
 
-    /// Returns what a cap file says: `submission`, `admin` or `pool-p`.
+    /// Returns what a cap file says: `submission`, `admin`, `pool-p` or `pool-q`.
     pub(crate) fn cap(&self, name: &str) -> SturdyRef {
         cap_file::load(self.cap_path(name)).expect("a cap file")
     }
@@ -114,6 +114,24 @@ impl Target {
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.dir.path().join("log")).expect("read the log");
         String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// Returns where it serves metrics and says how it is.
+    pub(crate) fn metrics_address(&self) -> String {
+        let log = self.log();
+        let (_, rest) = log.split_once("http://").expect("it serves metrics");
+        let (address, _) = rest.split_once('/').expect("an address");
+        address.to_owned()
+    }
+
+    /// Returns how many sockets it has open.
+    pub(crate) fn sockets(&self) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs");
+        let sockets = descriptors.filter(|descriptor| {
+            let target = descriptor.as_ref().map(|d| fs::read_link(d.path()));
+            matches!(target, Ok(Ok(target)) if target.to_string_lossy().starts_with("socket:"))
+        });
+        sockets.count()
     }
 
     fn logged(&self) -> u64 {

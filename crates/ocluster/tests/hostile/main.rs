@@ -3,9 +3,16 @@
 //! Each test makes one attack and watches the *others*: whether the program goes on, how long bystanders wait, how much
 //! memory it takes at most and afterwards, and how much it logs. What it may cost at most is what `docs/security.md`
 //! promises, with a wide factor for waiting, because these are debug builds on a busy machine.
-#![expect(dead_code, reason = "what the attacks of several files share")]
 
 mod bystander;
+mod departures;
 mod harness;
+mod machine;
+mod metrics;
+mod pipelines;
 mod quiet;
 mod raw;
+mod strangers;
+mod terminal;
+mod unread;
+mod values;

@@ -33,16 +33,21 @@ pub(crate) struct RawPeer {
 impl RawPeer {
     /// Connects as anybody can who knows the address, encrypted if the sturdy ref says so.
     pub(crate) async fn connect(sturdy_ref: &SturdyRef) -> Self {
+        Self::try_connect(sturdy_ref).await.expect("connected")
+    }
+
+    /// Connects, unless it is closed meanwhile.
+    pub(crate) async fn try_connect(sturdy_ref: &SturdyRef) -> Option<Self> {
         let socket = Self::dial(sturdy_ref).await;
         let stream: Box<dyn Stream> = match sturdy_ref.auth {
             Auth::Insecure => Box::new(socket),
             Auth::Sha256(_) => {
                 let connector = tokio_rustls::TlsConnector::from(client_config());
                 let name = ServerName::try_from("localhost").expect("a name");
-                Box::new(connector.connect(name, socket).await.expect("TLS"))
+                Box::new(connector.connect(name, socket).await.ok()?)
             }
         };
-        Self { stream }
+        Some(Self { stream })
     }
 
     /// Connects, and does no more than that.
@@ -66,6 +71,21 @@ impl RawPeer {
     /// Sends a message; the other side may have had enough already.
     pub(crate) async fn send(&mut self, message: &Message) {
         let bytes = serialize::write_message_to_words(message);
+        let _sent = self.send_bytes(&bytes).await;
+    }
+
+    /// Sends many messages at once; the other side may have had enough before the end.
+    pub(crate) async fn send_all(&mut self, messages: impl Iterator<Item = Message>) {
+        let mut bytes = Vec::new();
+        for message in messages {
+            bytes.extend(serialize::write_message_to_words(&message));
+            if bytes.len() > 1 << 20 {
+                if !self.send_bytes(&bytes).await {
+                    return;
+                }
+                bytes.clear();
+            }
+        }
         let _sent = self.send_bytes(&bytes).await;
     }
 
@@ -200,11 +220,11 @@ pub(crate) fn call(
     })
 }
 
-/// A call of `submit` for the pool `p` with a cache hint.
+/// A call of `submit` for the pool `q` with a cache hint.
 pub(crate) fn submit(question: u32, target: Target, hint: &str) -> Message {
     call(question, target, (SUBMISSION, 0), |call| {
         let mut params = params(call, 1, 2);
-        params.pointer(0).set_text("p".into());
+        params.pointer(0).set_text("q".into());
         let mut description = params.structure(1, 1, 5);
         description.pointer(1).set_text(hint.into());
     })
@@ -229,6 +249,22 @@ pub(crate) fn pop(
 ) -> Message {
     call(question, target, (QUEUE, 0), |call| {
         params_with_cap(call, (0, 1), 0, describe, |_| {});
+    })
+}
+
+/// A call of `log` from the start.
+pub(crate) fn log(question: u32, target: Target) -> Message {
+    call(question, target, (JOB, 0), |call| {
+        params(call, 1, 0);
+    })
+}
+
+/// Says that a promise has become another.
+pub(crate) fn resolve(promise: u32, next: u32) -> Message {
+    build(|message| {
+        let mut resolve = message.init_resolve();
+        resolve.set_promise_id(promise);
+        resolve.init_cap().set_sender_promise(next);
     })
 }
 

@@ -288,6 +288,24 @@ impl Served {
         }
     }
 
+    /// Starts one that takes its time to find a service.
+    pub(crate) fn start_slowly(delay: Option<Duration>) -> Self {
+        let mut served = Self::start(Security::Plaintext);
+        served.task.abort();
+        let address = Address::tcp("127.0.0.1", 0);
+        let listener = Listener::bind(&address, Security::Plaintext).unwrap();
+        served.sturdy_ref.address = listener.local_address();
+        let services = Rc::new(Services {
+            table: RefCell::new(served.services.table.take()),
+            delay,
+            ..Services::default()
+        });
+        let serving = listener.serve(services.clone(), ServeOptions::default());
+        served.task = tokio::task::spawn_local(serving);
+        served.services = services;
+        served
+    }
+
     pub(crate) fn tls() -> Self {
         Self::start(Security::Tls(Identity::ephemeral()))
     }
@@ -295,6 +313,14 @@ impl Served {
     pub(crate) async fn connect(&self) -> Session {
         dialer().connect(&self.sturdy_ref).await.unwrap()
     }
+}
+
+/// The id of the service in [`Served`], as it is on the wire.
+pub(crate) const KNOWN: &[u8] = b"a\0b\xff\0";
+
+/// Serves on a port of loopback.
+pub(crate) fn serve(security: Security, options: ServeOptions) -> Served {
+    Served::start_at(&Address::tcp("127.0.0.1", 0), security, options)
 }
 
 pub(crate) fn dialer() -> Dialer {

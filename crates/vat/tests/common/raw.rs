@@ -100,6 +100,18 @@ pub(crate) fn call_with(
     message
 }
 
+pub(crate) fn finish(question: u32) -> Message {
+    build(|message| message.init_finish().set_question_id(question))
+}
+
+pub(crate) fn resolve(promise: u32, describe: impl FnOnce(cap_descriptor::Builder<'_>)) -> Message {
+    build(|message| {
+        let mut resolve = message.init_resolve();
+        resolve.set_promise_id(promise);
+        describe(resolve.init_cap());
+    })
+}
+
 impl RawPeer {
     pub(crate) async fn connect(sturdy_ref: &SturdyRef) -> Self {
         let Address::Tcp { host, port } = &sturdy_ref.address else {

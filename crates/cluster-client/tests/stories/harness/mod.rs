@@ -15,7 +15,7 @@ use cluster_scheduler::{
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use vat::{DialOptions, Dialer, SturdyRef, cap_file};
+use vat::{DialOptions, Dialer, ServeOptions, SturdyRef, cap_file};
 
 pub(crate) use self::worker::{Builds, MockWorker, Outcome, PIECE};
 
@@ -82,6 +82,7 @@ impl Site {
                 metrics: None,
                 update_timeout: DEFAULT_UPDATE_TIMEOUT,
                 limits: Limits::default(),
+                connections: ServeOptions::default(),
             },
             _directory: directory,
             running: None,

@@ -20,7 +20,7 @@ use cluster_scheduler::{
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-use vat::{DialOptions, Dialer, Session, SturdyRef, cap_file};
+use vat::{DialOptions, Dialer, ServeOptions, Session, SturdyRef, cap_file};
 
 pub(crate) use self::client::{Ended, custom, described, docker, ended, ended_ticket};
 pub(crate) use self::logs::Logs;
@@ -232,6 +232,7 @@ pub(crate) fn config_in(directory: &Path) -> SchedulerConfig {
         metrics: None,
         update_timeout: DEFAULT_UPDATE_TIMEOUT,
         limits: Limits::default(),
+        connections: ServeOptions::default(),
     }
 }
 

@@ -1,0 +1,118 @@
+//! Peers without any secret.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use crate::bystander::connect;
+use crate::harness::{Bounds, Target};
+use crate::raw::{RawPeer, abort, bootstrap};
+
+#[test]
+fn last_words_of_strangers_are_not_repeated() {
+    let mut target = Target::start(&[]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        for text in ["\n", "\u{1b}", "x"] {
+            let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+            stranger.send(&abort(&text.repeat(4 << 20))).await;
+            stranger.abort_reason().await;
+            // One that is short enough to be read.
+            let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+            stranger.send(&abort(&text.repeat(4000))).await;
+            stranger.abort_reason().await;
+        }
+        for _ in 0..300 {
+            let mut stranger = RawPeer::dial(&target.cap("submission")).await;
+            // It may be closed before.
+            drop(stranger.write_all(b"GET / HTTP/1.0\r\n\r\n").await);
+        }
+    });
+    assert!(target.log().contains("aborted by the other side: \\n\\n"));
+}
+
+#[test]
+fn halves_of_messages_of_strangers_are_not_kept() {
+    let mut target = Target::start(&[]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        let mut strangers = Vec::new();
+        let half = vec![0; 16 << 20];
+        for _ in 0..8 {
+            let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+            // One segment of 64 MiB, less than all of which follows.
+            let mut announced = vec![0, 0, 0, 0];
+            announced.extend((8u32 << 20).to_le_bytes());
+            stranger.send_bytes(&announced).await;
+            stranger.send_bytes(&half).await;
+            strangers.push(stranger);
+        }
+        let reason = strangers[0].abort_reason().await;
+        assert!(
+            reason.is_none_or(|reason| reason.contains("over the limit of 16384 bytes")),
+            "it was told something else"
+        );
+    });
+}
+
+#[test]
+fn strangers_who_say_nothing_keep_nobody_out() {
+    let options = ["--listen-prometheus=0", "--stranger-timeout=5"];
+    let mut target = Target::start_with_limits("-n 64", &options);
+    target.suffers(Bounds::STRANGER, async |target| {
+        let submission = target.cap("submission");
+        let idle = (0..60).map(|_| RawPeer::try_connect(&submission));
+        let idle = tokio::time::timeout(Duration::from_secs(4), futures::future::join_all(idle));
+        let _idle = idle.await;
+        // Others come in, and the program says that it is well.
+        for _ in 0..5 {
+            connect(&submission).await.close("done");
+            let mut http = tokio::net::TcpStream::connect(target.metrics_address())
+                .await
+                .expect("connected");
+            http.write_all(b"GET /healthz HTTP/1.0\r\n\r\n")
+                .await
+                .expect("asked");
+            let mut answer = String::new();
+            http.read_to_string(&mut answer).await.expect("answered");
+            assert!(answer.contains("200"), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn a_stranger_who_names_no_service_is_closed_in_time() {
+    let mut target = Target::start(&["--stranger-timeout=1"]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+        let reason = stranger.abort_reason().await;
+        assert_eq!(reason.as_deref(), Some("it named no service within 1 s"));
+    });
+}
+
+#[test]
+fn whoever_guesses_secrets_is_slowed_down_and_closed() {
+    let mut target = Target::start(&[]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        for guesser in 0..60u32 {
+            let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+            let guesses = (0..100u32).map(|guess| {
+                let id = format!("guess {guesser} {guess}\0");
+                bootstrap(guess, id.as_bytes())
+            });
+            stranger.send_all(guesses).await;
+            let reason = stranger.abort_reason().await.expect("it is told why");
+            assert_eq!(
+                reason,
+                "it asked for more than 5 services that do not exist"
+            );
+        }
+        let mut stranger = RawPeer::connect(&target.cap("submission")).await;
+        stranger.send(&bootstrap(0, b"a typo\0")).await;
+        let told = stranger.answer(0).await;
+        assert_eq!(told, Err("Unknown persistent service ID".to_owned()));
+    });
+    assert!(
+        target
+            .log()
+            .contains("asks for a service that does not exist")
+    );
+}
