@@ -21,6 +21,7 @@ fn a_revoked_client_is_refused_at_once() {
         admin.remove_client("alice").await.unwrap();
 
         // Though somebody still holds the object, nobody gets it any more; also not on that connection.
+        site.expect_warning("asks for a service that does not exist");
         let refused = Connected::to(&cap)
             .await
             .err()

@@ -197,6 +197,9 @@ fn default_clients() {
             "{refused}"
         );
         site.expect_warning("Client \"bob\" exists, but");
+        // Twice, now and below.
+        site.expect_warning("asks for a service that does not exist");
+        site.expect_warning("asks for a service that does not exist");
 
         site.restart().await;
         assert_eq!(site.cap("submit-bob.cap"), new_bob);
