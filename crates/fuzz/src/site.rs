@@ -52,6 +52,7 @@ impl Site {
             metrics: None,
             update_timeout: Duration::from_millis(200),
             limits: Default::default(),
+            connections: Default::default(),
         };
         let scheduler = Rc::new(Scheduler::start(config).await.expect("a scheduler starts"));
         let running = Rc::clone(&scheduler);
