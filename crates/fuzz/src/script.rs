@@ -5,12 +5,10 @@ use crate::input::Input;
 use crate::wire::{any_message, field, set_field};
 
 /// The most messages that a peer says.
-const LONGEST: usize = 2000;
+const LONGEST: usize = 10_000;
 
-/// How often a message may be said again, with other ids.
-///
-/// A bystander must not notice this much; a peer that says more is what the limits of a connection are for.
-const REPEATS: usize = 200;
+/// How often a message may be said again, with other ids: far more often than a chain of calls may be long.
+const REPEATS: usize = 4000;
 
 /// Something that a peer says, after it has heard this many messages (or waited for them in vain).
 #[derive(Clone, Debug)]
@@ -126,7 +124,13 @@ impl Script {
     /// Says the last messages again and again, their first numbers (and with some inputs another one) going up.
     fn repeat(&mut self, input: &mut Input<'_>) {
         let count = (1 + usize::from(input.byte() & 3)).min(self.lines.len());
-        let times = usize::from(input.byte()).min(REPEATS);
+        let times = usize::from(input.byte());
+        // A few times, or very often.
+        let times = if times < 128 {
+            times
+        } else {
+            (times << 5).min(REPEATS)
+        };
         let other = usize::from(input.byte());
         let repeated = self.lines.split_off(self.lines.len() - count);
         for time in 0..=times {

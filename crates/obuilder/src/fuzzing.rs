@@ -9,7 +9,7 @@ use crate::image::compression::Decompressed;
 use crate::image::layer::Unpacker;
 use crate::image::{Limits, UnpackError};
 
-pub use crate::sandbox::fuzzing::{call_number, compiled_filter, filter_rules, mount_points};
+pub use crate::sandbox::fuzzing::{call_numbers, compiled_filter, filter_rules, mount_points};
 
 /// Unpacks layers, compressed or not, into an empty directory, as a fetched image is.
 ///

@@ -4,6 +4,7 @@
 //! system, the services. A scheduler serves many inputs, and is started anew now and then.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -39,7 +40,8 @@ struct World {
 }
 
 thread_local! {
-    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+    /// Not dropped when the thread ends, which is too late for what a runtime does then: [`end`] is for that.
+    static WORLD: RefCell<Option<ManuallyDrop<World>>> = const { RefCell::new(None) };
 }
 
 impl World {
@@ -66,14 +68,14 @@ impl World {
 /// Ends what the targets here have started, for a program that goes on.
 pub(super) fn end() {
     if let Some(world) = WORLD.take() {
-        world.end();
+        ManuallyDrop::into_inner(world).end();
     }
 }
 
 /// Runs something with a scheduler; the flag says whether a bystander should have a job done.
 fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
     let before = panics();
-    let world = WORLD.take();
+    let world = WORLD.take().map(ManuallyDrop::into_inner);
     let mut world = match world {
         Some(world) if world.inputs < INPUTS => world,
         old => {
@@ -93,7 +95,7 @@ fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
         before,
         "something panicked, and somebody caught it"
     );
-    WORLD.set(Some(world));
+    WORLD.set(Some(ManuallyDrop::new(world)));
 }
 
 /// A scheduler, and a peer that says anything.

@@ -1,6 +1,9 @@
 //! Seccomp profiles: what the program for the kernel answers is what the rules say, call by call.
 
-use obuilder::fuzzing::{call_number, compiled_filter, filter_rules};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use obuilder::fuzzing::{call_numbers, compiled_filter, filter_rules};
 use oci_spec::runtime::{
     Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompOperator,
 };
@@ -35,6 +38,22 @@ const ARM_ONLY: u32 = 0xf_0000;
 
 /// What stands between a profile and the calls to try.
 const SEPARATOR: u8 = 0;
+
+type Numbers = HashMap<&'static str, u32>;
+
+thread_local! {
+    /// The numbers of each architecture's calls, which take longer to put together than a profile to read.
+    static NUMBERS: RefCell<HashMap<u32, Numbers>> = RefCell::default();
+}
+
+/// Returns the number that a call has on an architecture.
+fn call_number(arch: Arch, name: &str) -> Option<u32> {
+    NUMBERS.with_borrow_mut(|all| {
+        let numbers = all.entry(arch as u32);
+        let numbers = numbers.or_insert_with(|| call_numbers(arch).unwrap_or_default());
+        numbers.get(name).copied()
+    })
+}
 
 struct Call {
     arch: Arch,

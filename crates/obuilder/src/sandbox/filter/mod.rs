@@ -178,11 +178,6 @@ pub fn rules_of(
         .map_err(|error| error.to_string())
 }
 
-/// Returns the number of a call, as the rules for a runtime name it: for a fuzzer.
-pub fn number(architecture: oci::Arch, name: &str) -> Option<u32> {
-    numbers(architecture)?.get(name).copied()
-}
-
 /// Returns the numbers of an architecture's calls, by the names that rules have for them.
 ///
 /// `None` for an architecture that no filter is made for.
