@@ -51,7 +51,8 @@ fn check(used: &GitUse) {
         !url.contains(|c: char| c.is_control() || c.is_whitespace()),
         "{url:?}"
     );
-    let authority = url.split('/').nth(2).unwrap_or_default();
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     assert!(!authority.is_empty() && !authority.contains('@'), "{url}");
     assert_eq!(url, shown);
     assert_eq!(clone.parent(), Some(Path::new(CLONES)), "{clone:?}");
