@@ -42,7 +42,22 @@ impl EncodedDescription {
             .map_err(|error| malformed(&error, "description"))?;
         let words =
             words::copy::<job_descr::Owned>(size, reader, MAX_DESCRIPTION_BYTES, "description")?;
-        Ok(Self { words, cache_hint })
+        let encoded = Self { words, cache_hint };
+        encoded.check_passing_on()?;
+        Ok(encoded)
+    }
+
+    /// Copies it as whoever passes it on will.
+    ///
+    /// A list of elements that take no space may claim any number of them, and be too much to read. Better refused here than when a
+    /// worker is to get it: that worker would take it for an error of the scheduler, and connect anew.
+    fn check_passing_on(&self) -> Result<(), RpcError> {
+        let words = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
+        let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
+        self.with_reader(|reader| {
+            let copied = message.set_root(reader);
+            copied.map_err(|error| malformed(&error, "description"))
+        })
     }
 
     /// Encodes what `write` writes.

@@ -189,7 +189,10 @@ fn parse_auth(user: &str) -> Result<Auth, ParseSturdyRefError> {
 
 fn parse_host(host: &str, port: &str) -> Option<Address> {
     let host = percent_decode_text(host)?;
-    let printable = !host.chars().any(|c| c.is_whitespace() || c.is_control());
+    // A slash would end the host when the ref is written.
+    let printable = !host
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || c == '/');
     if host.is_empty() || !printable {
         return None;
     }

@@ -109,6 +109,11 @@ fn says_what_is_wrong_as_upstream_does() {
             "capnp://insecure@h:x/",
             "malformed host or port in capnp://insecure@h:x/",
         ),
+        // It would be written as a host without a port.
+        (
+            "capnp://insecure@h%2F:1/AA",
+            "malformed host or port in capnp://insecure@h%2F:1/…",
+        ),
     ];
     for (text, expected) in texts {
         assert_eq!(error(text), expected, "{text:?}");

@@ -107,7 +107,7 @@ fn lists_without_substance_are_refused() {
     let claims = 4_000_000 << 2; // where a list of structs has how many it is of
     let error = decode(&description(1, [0, 0, 0, 0, secrets], &[claims])).unwrap_err();
     assert!(
-        error.reason.starts_with("description.secrets is malformed"),
+        error.reason.starts_with("description is malformed"),
         "{error}"
     );
 }
@@ -167,4 +167,38 @@ async fn a_worker_can_tell_a_bad_description_from_no_job() {
         .await;
     let reason = RpcError::failed("Unknown action type 7");
     assert_eq!(popped, Err(PopError::BadDescription(reason)));
+}
+
+/// A queue whose only job has a list of nothing in its description, of as many elements as this.
+struct QueueOfNothing(u64);
+
+impl ServeQueue for QueueOfNothing {
+    async fn pop(self: Rc<Self>, _job: Job) -> Result<EncodedDescription, RpcError> {
+        let secrets = to_list(0, STRUCTS, 0);
+        let message = description(1, [0, 0, 0, 0, secrets], &[self.0 << 2]);
+        // What the scheduler refuses, nobody gets.
+        copy(&words(&message)).or_else(|_| copy(&words(&description(1, [0; 5], &[]))))
+    }
+
+    async fn set_active(self: Rc<Self>, _active: bool) -> Result<(), RpcError> {
+        Ok(())
+    }
+
+    fn released(&self) {}
+}
+
+/// A description that is accepted can be passed on: an error in place of a job would have the worker connect anew, and end
+/// the jobs of others.
+#[tokio::test]
+async fn what_is_accepted_can_be_passed_on() {
+    for elements in [0, 1, 10, 20, 50, 100, 1000, 100_000, 4_000_000, 500_000_000] {
+        let queue = Queue::serve(Rc::new(QueueOfNothing(elements)));
+        let popped = queue
+            .pop(Job::broken(RpcError::failed("not to be called")))
+            .await;
+        assert!(
+            !matches!(popped, Err(PopError::NoJob(_))),
+            "{elements}: {popped:?}"
+        );
+    }
 }
