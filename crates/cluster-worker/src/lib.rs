@@ -37,7 +37,7 @@ pub use cancel::Cancel;
 pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
 pub use disk::{Gigabytes, Percent};
 pub use executor::{
-    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
+    CUSTOM_VARIABLES, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
     CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,
     PullPolicy, RunningJob, Unfit, Upkeep,
 };

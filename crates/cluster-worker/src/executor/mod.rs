@@ -17,7 +17,7 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 
 pub use custom::{
-    CUSTOM_PREFIX, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
+    CUSTOM_VARIABLES, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
     CustomUserError, RunningJob,
 };
 pub(crate) use custom::{CustomJobs, Tools};

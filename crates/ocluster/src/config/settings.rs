@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
-use cluster_worker::CUSTOM_PREFIX;
+use cluster_worker::CUSTOM_VARIABLES;
 
 use super::file::{self, DIRECTORY, File, Place};
 use super::options::{self, FILE_OPTION, OptionKind, PREFIX, PRINT_OPTION};
@@ -431,7 +431,7 @@ fn configuration(
 fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
-        .filter(|name| name.starts_with(PREFIX) && !name.starts_with(CUSTOM_PREFIX))
+        .filter(|name| name.starts_with(PREFIX) && !CUSTOM_VARIABLES.contains(name))
         .collect();
     let known = options::ConfigOption::all_of(program);
     let is_known = |name: &str, options: &[options::ConfigOption]| {

@@ -14,15 +14,23 @@ use cluster_api::{CustomJob, Description};
 use rustix::fs::{Mode, OFlags};
 use tempfile::TempDir;
 
+use super::running::MARK;
 use super::secrets::check_secrets;
 use super::{CustomError, CustomExecutor, CustomUser, RunningJob, check_kind};
 use crate::outcome::JobError;
 use crate::process::{Command, Environment, is_executable};
 
-/// How the names of all variables begin that a program of a custom job gets and others do not.
+const KIND: &str = "OCLUSTER_CUSTOM_KIND";
+const PAYLOAD: &str = "OCLUSTER_CUSTOM_PAYLOAD";
+const CACHE_HINT: &str = "OCLUSTER_CUSTOM_CACHE_HINT";
+const COMMITS: &str = "OCLUSTER_CUSTOM_COMMITS";
+const RESULT: &str = "OCLUSTER_CUSTOM_RESULT";
+const SECRETS: &str = "OCLUSTER_CUSTOM_SECRETS";
+
+/// The variables that a program of a custom job gets and others do not.
 ///
 /// No option has a variable with such a name, or a program that submits a job itself would hand its own on by accident.
-pub const CUSTOM_PREFIX: &str = "OCLUSTER_CUSTOM_";
+pub const CUSTOM_VARIABLES: [&str; 7] = [KIND, PAYLOAD, CACHE_HINT, COMMITS, RESULT, SECRETS, MARK];
 
 /// The largest result of a job, in bytes: it is for an id or a few lines, and the scheduler passes it on as one message.
 const MAX_RESULT: u64 = 64 << 10;
@@ -102,22 +110,21 @@ impl CustomExecutor for Program {
         let result = ResultFile::new(&tools.tmp)?;
         tools.give(result.dir.path()).await?;
         let secrets = tools.secrets.place(&job.description.secrets)?;
-        let named = |name: &str| format!("{CUSTOM_PREFIX}{name}");
         let mut environment = tools
             .environment
             .clone()
-            .with(&named("KIND"), job.kind)
-            .with(&named("CACHE_HINT"), &job.description.cache_hint)
-            .with(&named("COMMITS"), job.description.commits.join(" "))
-            .with(&named("RESULT"), result.path());
+            .with(KIND, job.kind)
+            .with(CACHE_HINT, &job.description.cache_hint)
+            .with(COMMITS, job.description.commits.join(" "))
+            .with(RESULT, result.path());
         if let Some(secrets) = &secrets {
-            environment = environment.with(&named("SECRETS"), secrets.path());
+            environment = environment.with(SECRETS, secrets.path());
         }
         let (form, payload) = match job.payload.to_data() {
             Some(bytes) => ("bytes", bytes),
             None => ("message", job.payload.to_message()),
         };
-        let environment = environment.with(&named("PAYLOAD"), form);
+        let environment = environment.with(PAYLOAD, form);
         let command = Command::new(self.kind.clone(), &self.program, &self.args, environment);
         let command = command.in_dir(job.source).reading(payload);
         job.run(&command).await?;

@@ -26,7 +26,7 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Command, Environment, Processes, printable};
 
-pub use command::{CUSTOM_PREFIX, CustomCommand};
+pub use command::{CUSTOM_VARIABLES, CustomCommand};
 pub use running::RunningJob;
 use secrets::SecretsHome;
 pub use user::{CustomUser, CustomUserError};

@@ -15,7 +15,7 @@ use crate::outcome::JobError;
 use crate::process::Command;
 
 /// The variable with the mark of a program's descendants.
-const MARK: &str = "OCLUSTER_CUSTOM_PROGRAM";
+pub(super) const MARK: &str = "OCLUSTER_CUSTOM_PROGRAM";
 
 /// A custom job at work: what was asked for, and what there is to do it with.
 #[derive(Clone, Copy)]

@@ -108,7 +108,7 @@ impl Executor for OwnExecutor {
         self.confine().map_err(|why| self.fail(why))?;
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|error| self.fail(error.to_string()))?;
-        kernel::heed_broken_pipes();
+        kernel::reset_signals();
         let Err(error) = nix::unistd::execve(&path, &args, &env);
         let error = io::Error::from_raw_os_error(error as i32);
         Err(self.fail(format!("exec: {program:?}: {error}")))

@@ -6,11 +6,14 @@
 
 use std::io;
 
-/// Puts SIGPIPE back to what it is for every program but those written in Rust.
-pub(super) fn heed_broken_pipes() {
-    // SAFETY: the default disposition runs no code of ours.
-    unsafe {
-        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+/// Puts all signals back to their defaults: this program ignores broken pipes, and whoever started it may ignore others, as a
+/// shell does for what it starts in the background.
+pub(super) fn reset_signals() {
+    for signal in 1..=libc::SIGSYS {
+        // SAFETY: the default disposition runs no code of ours. Those that cannot be changed stay as they are.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+        }
     }
 }
 
