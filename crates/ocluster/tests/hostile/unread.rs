@@ -36,7 +36,7 @@ impl ServeJob for Talking {
 
 #[test]
 fn whoever_asks_for_much_and_reads_nothing_is_closed() {
-    let mut target = Target::start(&["--max-unsent=64"]);
+    let mut target = Target::start(&["--max-unsent=64MiB"]);
     target.suffers(Bounds::friend(320, 64 * 1024), async |target| {
         let pool = connect(&target.cap("pool-q")).await;
         let registration = Registration::from_client(pool.bootstrap());
