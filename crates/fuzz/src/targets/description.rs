@@ -21,9 +21,12 @@ pub(super) fn run(bytes: &[u8]) {
     if let Action::Docker(build) = &decoded.action {
         assert_hidden(&shown, build.push_password.expose().as_bytes());
     }
-    // Reading one text many times may make it larger than may be sent.
-    if let Ok(sent) = decoded.encode() {
-        assert_eq!(sent.decode().expect("what is sent can be read"), decoded);
+    // Reading one text many times may make it larger than may be sent, and a payload of lists of nothing more than may be read:
+    // then that job fails.
+    if let Ok(sent) = decoded.encode()
+        && let Ok(again) = sent.decode()
+    {
+        assert_eq!(again, decoded);
     }
 }
 
