@@ -131,6 +131,8 @@ fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
         assert_eq!(compose.inspect(service, "{{.State.ExitCode}}")?, "0");
     }
     compose.run(&["start"])?;
+    // Their names can be looked up a moment after they have started.
+    compose.wait_until_healthy(&["scheduler", "worker"])?;
     let log = compose.submit(&testbed::busybox("RUN echo again")?, "")?;
     assert!(log.contains("Job succeeded"), "{log}");
     compose.finish()
