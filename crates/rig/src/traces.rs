@@ -47,12 +47,33 @@ fn processes(mark: &str) -> Result<Vec<String>> {
             let bytes = fs::read(path.join(file)).unwrap_or_default();
             String::from_utf8_lossy(&bytes).replace('\0', " ")
         };
-        if ["cmdline", "environ", "cgroup"]
+        let is_marked = ["cmdline", "environ", "cgroup"]
             .iter()
-            .any(|file| read(file).contains(mark))
-        {
+            .any(|file| read(file).contains(mark));
+        // One that has ended keeps the name of its cgroup until its parent, which may be the machine's first process, looks.
+        if is_marked && !has_ended(&read("stat")) {
             found.push(format!("{}: {}", path.display(), read(&"cmdline")));
         }
     }
     Ok(found)
+}
+
+/// Returns whether a process is only waited for, by what `/proc/PID/stat` says: its name in parentheses, and its state.
+fn has_ended(stat: &str) -> bool {
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+    state.is_none_or(|state| state.starts_with(['Z', 'X']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_ended;
+
+    #[test]
+    fn a_process_that_is_only_waited_for_has_ended() {
+        assert!(has_ended("12 (a ) Z b) Z 1 12"));
+        assert!(has_ended("12 (sh) X 1 12"));
+        assert!(!has_ended("12 (sh) Z) S 1 12"));
+        // It is gone altogether.
+        assert!(has_ended(""));
+    }
 }
