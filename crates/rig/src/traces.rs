@@ -51,7 +51,7 @@ fn processes(mark: &str) -> Result<Vec<String>> {
             .iter()
             .any(|file| read(file).contains(mark));
         // One that has ended keeps the name of its cgroup until its parent, which may be the machine's first process, looks.
-        if is_marked && !has_ended(&read("stat")) {
+        if is_marked && !has_ended(&read(&"stat")) {
             found.push(format!("{}: {}", path.display(), read(&"cmdline")));
         }
     }

@@ -80,7 +80,11 @@ fn functions(text: &str) -> Vec<(&str, usize)> {
         let rest = lines[start..].iter();
         let length = rest.take_while(|line| **line != closing).count() + 1;
         // One without a body, or with it on the same line, has no closing brace of its own.
-        if !line.ends_with([';', '}']) {
+        let mut signature = lines[start..].iter();
+        let has_closing = signature
+            .find(|line| line.ends_with(['{', ';', '}']))
+            .is_some_and(|line| line.ends_with('{'));
+        if has_closing {
             found.push((name, length));
         }
     }
@@ -163,6 +167,11 @@ mod tests {
             check_functions(&longer, &listed),
             ["a.rs: fn long has 102 lines (101 at most)"]
         );
+        let without_body = format!(
+            "    fn none(\n        &self,\n    );\n{}",
+            "// Why.\n".repeat(100)
+        );
+        assert!(check_functions(&file(&without_body), &[]).is_empty());
         let shorter = file(&function("long", 50));
         assert_eq!(
             check_functions(&shorter, &listed),

@@ -14,6 +14,7 @@ mod limits;
 mod mounts;
 mod networks;
 mod probes;
+#[cfg(feature = "real-builds")]
 mod real_builds;
 
 /// Makes a test of each chapter, for each runtime.
