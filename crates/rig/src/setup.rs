@@ -47,6 +47,8 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("xfsprogs", &["mkfs.xfs"]),
     package("mount", &["mount", "umount"]),
     package("rsync", &["rsync"]),
+    package("slirp4netns", &["slirp4netns"]),
+    package("bsdutils", &["script"]),
     package("runc", &["runc"]),
     package("crun", &["crun"]),
     package("skopeo", &["skopeo"]),
