@@ -47,7 +47,11 @@ impl Default for DialOptions {
             peer_name: "the scheduler".to_owned(),
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(30),
-            limits: Limits::default(),
+            limits: Limits {
+                // For each job that a client waits for it has up to three: the ticket, the job, and what that has become.
+                imports: Limits::default().questions,
+                ..Limits::default()
+            },
             keep_alive: KeepAlive::default(),
         }
     }

@@ -10,7 +10,8 @@ use std::time::Duration;
 pub struct Limits {
     /// The largest message that is read, in bytes.
     pub message: usize,
-    /// The largest message that is read from a stranger, in bytes; it asks for a service with it, and no more.
+    /// The largest message that is read from a stranger, in bytes; it asks for a service with it, and no more. While its
+    /// calls that are not answered have more, or the answers that it has not read, nothing more is read from it.
     pub strangers_message: usize,
     /// The most bytes of messages that have not arrived whole, over all connections; beyond them, the connection that
     /// has most of them is closed.
@@ -27,11 +28,12 @@ pub struct Limits {
     /// The most questions a peer may have asked without having said that it is done with the answer. A client has at most
     /// four for each job that it waits for.
     pub questions: usize,
-    /// The same for a stranger.
+    /// The same for a stranger. While half as many are not answered, nothing more is read from it.
     pub strangers_questions: usize,
     /// The most bytes that a peer's calls may have which are not answered.
     pub unanswered: usize,
-    /// The most capabilities of a peer that are known here at a time. A worker has one for each job that it runs.
+    /// The most capabilities of a peer that are known here at a time. A worker has one for each job that it runs; of a
+    /// scheduler, clients know more, and so [`DialOptions`](crate::DialOptions) allow more.
     pub imports: usize,
 }
 
@@ -76,7 +78,7 @@ impl Default for Limits {
             unsent_time: Duration::from_secs(60),
             unsent_total: 1024 * 1024 * 1024,
             questions: 800_000,
-            strangers_questions: 1000,
+            strangers_questions: 64,
             unanswered: 256 * 1024 * 1024,
             imports: 100_000,
         }

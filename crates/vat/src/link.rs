@@ -354,6 +354,9 @@ impl Link {
             if let Some(ending) = self.ending() {
                 return Poll::Ready(Err(ending));
             }
+            if !self.is_trusted() && self.has_enough_of_stranger() {
+                return self.wait_to_read(cx);
+            }
             if let Some(frame) = self.decoder.borrow_mut().next() {
                 self.counters.message_in();
                 return Poll::Ready(Ok(frame));
@@ -377,6 +380,20 @@ impl Link {
         }
     }
 
+    /// Returns whether a stranger has to wait for answers, or to read them, before it may ask for more: it asks for a service,
+    /// and what comes before the answer to that is little.
+    fn has_enough_of_stranger(&self) -> bool {
+        let Limits {
+            strangers_message,
+            strangers_questions,
+            ..
+        } = *self.limits;
+        let ledger = self.ledger.borrow();
+        self.is_over_full()
+            || ledger.unanswered_bytes() > strangers_message
+            || ledger.unanswered() > strangers_questions / 2
+    }
+
     /// Returns whether a message of this size has to wait until it is known whether the peer is a stranger, because it is
     /// too large for one. It is for good, and the connection ends, if nothing is left to be answered.
     fn is_beyond_strangers(&self, size: usize) -> bool {
@@ -384,7 +401,7 @@ impl Link {
         if size <= limit {
             return false;
         }
-        if self.ledger.borrow().all_is_answered() {
+        if self.ledger.borrow().unanswered() == 0 {
             self.end(Ending::Violation(format!(
                 "message of {size} bytes is over the limit of {limit} bytes for whoever has not named a service"
             )));
@@ -466,7 +483,12 @@ impl Link {
 
     /// Returns whether more waits to be written than the peer may leave unread.
     pub(crate) fn is_over_full(&self) -> bool {
-        self.outbox.borrow().len() > self.limits.unsent
+        let most = if self.is_trusted() {
+            self.limits.unsent
+        } else {
+            self.limits.strangers_message
+        };
+        self.outbox.borrow().len() > most
     }
 
     /// Writes as much as the stream takes; ready when all is written.

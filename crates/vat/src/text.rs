@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use visible::is_visible;
+
 /// The longest reason of an exception that is passed on, in bytes: upstream's hold the last lines of a build at most.
 const MAX_REASON: usize = 16 * 1024;
 
@@ -48,32 +50,24 @@ impl fmt::Display for Shown<'_> {
         let mut room = self.1;
         let mut rest = self.0.chars();
         while let Some(c) = rest.clone().next() {
-            let length = match c {
-                '\n' => 2,
-                c if is_hidden(c) => c.escape_unicode().len(),
-                c => c.len_utf8(),
+            let length = if is_visible(c) {
+                c.len_utf8()
+            } else {
+                c.escape_default().len()
             };
             if length > room {
                 return write!(f, "… ({} more bytes)", rest.as_str().len());
             }
-            match c {
-                '\n' => f.write_str("\\n")?,
-                c if is_hidden(c) => write!(f, "{}", c.escape_unicode())?,
-                c => f.write_char(c)?,
+            if is_visible(c) {
+                f.write_char(c)?;
+            } else {
+                write!(f, "{}", c.escape_default())?;
             }
             room -= length;
             rest.next();
         }
         Ok(())
     }
-}
-
-/// Returns whether a character does something else than to show itself: controls, marks of direction, and those without
-/// width.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

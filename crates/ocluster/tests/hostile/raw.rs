@@ -163,7 +163,7 @@ pub(crate) fn bootstrap(question: u32, id: &[u8]) -> Message {
     })
 }
 
-fn set_bytes(mut pointer: capnp::any_pointer::Builder<'_>, bytes: &[u8]) {
+pub(crate) fn set_bytes(mut pointer: capnp::any_pointer::Builder<'_>, bytes: &[u8]) {
     pointer.set_as::<capnp::data::Owned>(bytes).expect("set");
 }
 

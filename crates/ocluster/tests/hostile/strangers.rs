@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::bystander::connect;
 use crate::harness::{Bounds, Target};
-use crate::raw::{RawPeer, abort, bootstrap};
+use crate::raw::{Message, RawPeer, abort, answer_to, bootstrap, build, call, params, set_bytes};
 
 #[test]
 fn last_words_of_strangers_are_not_repeated() {
@@ -51,6 +51,52 @@ fn halves_of_messages_of_strangers_are_not_kept() {
             "it was told something else"
         );
     });
+}
+
+#[test]
+fn answers_that_strangers_do_not_read_are_few() {
+    let mut target = Target::start(&[]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        for _ in 0..12 {
+            let submission = target.cap("submission");
+            tokio::task::spawn_local(async move {
+                let mut stranger = RawPeer::connect(&submission).await;
+                // Nobody knows what to do with it, and so it is sent back.
+                stranger.send_all((0..1500).map(|_| unknown())).await;
+                std::future::pending::<()>().await;
+            });
+        }
+        // As long as it takes to answer all of them.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+}
+
+#[test]
+fn calls_of_strangers_that_wait_for_answers_are_few() {
+    let mut target = Target::start(&[]);
+    target.suffers(Bounds::STRANGER, async |target| {
+        for _ in 0..24 {
+            let submission = target.cap("submission");
+            tokio::task::spawn_local(async move {
+                let mut stranger = RawPeer::connect(&submission).await;
+                // Who guesses waits, and has these calls wait, too.
+                let guesses = (0..5).map(|guess| bootstrap(guess, b"a guess\0"));
+                let calls = (5..700).map(|question| {
+                    call(question, answer_to(4), (0, 0), |call| {
+                        params(call, 0, 1).pointer(0).set_data(&[0; 15 << 10]);
+                    })
+                });
+                stranger.send_all(guesses.chain(calls)).await;
+                std::future::pending::<()>().await;
+            });
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    });
+}
+
+/// A message of 15 KiB of a kind that no program of ours uses.
+fn unknown() -> Message {
+    build(|message| set_bytes(message.init_obsolete_save(), &[0; 15 << 10]))
 }
 
 #[test]

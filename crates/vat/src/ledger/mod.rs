@@ -192,9 +192,14 @@ impl Ledger {
         self.exports.released(export, references);
     }
 
-    /// Returns whether nobody here waits for an answer of the peer's own Bootstrap or call.
-    pub(crate) fn all_is_answered(&self) -> bool {
-        self.theirs.unanswered() == 0
+    /// Returns how many questions of the peer's are not answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        self.theirs.unanswered()
+    }
+
+    /// Returns how many bytes those have.
+    pub(crate) fn unanswered_bytes(&self) -> usize {
+        self.theirs.unanswered_bytes()
     }
 
     /// Notes the capabilities in a message of the peer's.
