@@ -71,27 +71,14 @@ impl Group {
         name: &str,
         limits: &Limits,
     ) -> Result<Self, GroupError> {
-        if !is_plain(name) {
-            return Err(GroupError::Name(name.to_owned()));
-        }
         let directories = hierarchies.iter().map(|hierarchy| Directory {
             path: hierarchy.own.join(name),
             mount: hierarchy.mount.clone(),
             version: hierarchy.version,
             has_cpuset: hierarchy.version == Version::One && hierarchy.has("cpuset"),
         });
-        let mut group = Self {
-            directories: Vec::new(),
-            limits: *limits,
-            oom_events: None,
-        };
-        for directory in directories {
-            if let Err(error) = directory.make() {
-                group.discard();
-                return Err(error);
-            }
-            group.directories.push(directory);
-        }
+        let mut group = Self::make(name, directories)?;
+        group.limits = *limits;
         if let Err(error) = group.set_limits() {
             group.discard();
             return Err(error);
@@ -126,22 +113,27 @@ impl Group {
     /// # Errors
     /// When it exists already, or the system refuses.
     pub fn create_inner(&self, name: &str) -> Result<Self, GroupError> {
+        let directories = self.directories.iter().map(|outer| Directory {
+            path: outer.path.join(name),
+            ..outer.clone()
+        });
+        Self::make(name, directories)
+    }
+
+    /// Makes a group without limits. If one of its directories cannot be made, nothing is left of it.
+    fn make(name: &str, directories: impl Iterator<Item = Directory>) -> Result<Self, GroupError> {
         if !is_plain(name) {
             return Err(GroupError::Name(name.to_owned()));
         }
-        let mut inner = Self::at([]);
-        for outer in &self.directories {
-            let directory = Directory {
-                path: outer.path.join(name),
-                ..outer.clone()
-            };
+        let mut group = Self::at([]);
+        for directory in directories {
             if let Err(error) = directory.make() {
-                inner.discard();
+                group.discard();
                 return Err(error);
             }
-            inner.directories.push(directory);
+            group.directories.push(directory);
         }
-        Ok(inner)
+        Ok(group)
     }
 
     fn set_limits(&mut self) -> Result<(), GroupError> {
@@ -246,9 +238,9 @@ impl Group {
         kill::members(&self.paths())
     }
 
-    /// Kills what is in the group now, and returns how many processes that were. Does not wait for their end.
-    pub fn kill(&self) -> usize {
-        kill::kill(&self.paths())
+    /// Kills what is in the group now. Does not wait for its end.
+    pub fn kill(&self) {
+        kill::kill(&self.paths());
     }
 
     /// Kills what is in the group, and waits until it has gone, at most for `limit`. Returns whether it has.
@@ -310,20 +302,27 @@ impl Group {
 
 impl Directory {
     fn make(&self) -> Result<(), GroupError> {
-        let Self {
-            path, has_cpuset, ..
-        } = self;
+        let path = &self.path;
         fs::create_dir(path).map_err(|source| GroupError::Create {
             path: path.clone(),
             source,
         })?;
-        if *has_cpuset {
-            // With the first version, a new group has none of either, and no process may join it.
-            for file in ["cpuset.cpus", "cpuset.mems"] {
-                let parent = path.parent().unwrap_or(path).join(file);
-                let value = fs::read_to_string(&parent).unwrap_or_default();
-                self.set(file, value.trim())?;
-            }
+        if self.has_cpuset
+            && let Err(error) = self.copy_cpuset()
+        {
+            drop(fs::remove_dir(path));
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Gives it the processors and the memory of its parent: with the first version, a new group has none of either, and no
+    /// process may join it.
+    fn copy_cpuset(&self) -> Result<(), GroupError> {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            let parent = self.path.parent().unwrap_or(&self.path).join(file);
+            let value = fs::read_to_string(&parent).unwrap_or_default();
+            self.set(file, value.trim())?;
         }
         Ok(())
     }

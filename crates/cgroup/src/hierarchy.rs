@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A version of control groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// A hierarchy of its own for each controller, or for a few.
     One,
     /// The one hierarchy of the second version, which on a hybrid machine may have no controllers.

@@ -22,7 +22,7 @@ pub struct Hits {
 /// Hears of it when the memory of a group of the first version is used up.
 ///
 /// Its counter of killed processes counts those of the very group that they were in, which may lie below this one and be gone
-/// before it is read. Whoever registers for it is told for all groups below.
+/// before it is read. An event comes in the group whose limit was reached, and in all below it.
 #[derive(Debug)]
 pub(crate) struct OomEvents(OwnedFd);
 

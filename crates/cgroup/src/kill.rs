@@ -39,13 +39,13 @@ pub(crate) fn members(directories: &[PathBuf]) -> Vec<Pid> {
     found.into_iter().filter_map(Pid::from_raw).collect()
 }
 
-/// Kills what is in the groups now, and returns how many processes that were.
+/// Kills what is in the groups now.
 ///
 /// Frozen processes are thawed, since with the first version they do not even die.
-pub(crate) fn kill(directories: &[PathBuf]) -> usize {
+pub(crate) fn kill(directories: &[PathBuf]) {
     let members = members(directories);
     if members.is_empty() {
-        return 0;
+        return;
     }
     // The kernel kills a whole group at once, so that nothing can start anything meanwhile.
     for directory in directories {
@@ -54,15 +54,13 @@ pub(crate) fn kill(directories: &[PathBuf]) -> usize {
             write(&kill, "1");
         }
     }
-    let mut killed = 0;
     for pid in members {
         // It may have gone by itself since it was listed.
-        if kill_process(pid, Signal::KILL).is_ok() {
-            killed += 1;
+        if let Err(error) = kill_process(pid, Signal::KILL) {
+            tracing::debug!("cannot kill process {}: {error}", pid.as_raw_pid());
         }
     }
     thaw(directories);
-    killed
 }
 
 /// Kills what is in the groups, and waits until it has gone. Returns whether it has before `limit` has passed.

@@ -18,7 +18,7 @@ mod limits;
 mod parent;
 
 pub use group::{Group, GroupError};
-pub use hierarchy::{DetectError, Version};
+pub use hierarchy::DetectError;
 pub use hits::Hits;
 pub use kill::wait_for_end;
 pub use limits::{CpuLimit, Limits, MemoryLimit, ParseLimitError, PidLimit};

@@ -87,6 +87,7 @@ impl Parent {
     /// For the first limit that cannot be enforced.
     pub fn prepare(&self, limits: &Limits) -> Result<Limits, UnenforceableError> {
         let Limits { memory, pids, cpus } = limits;
+        let mut enforced = *limits;
         let wanted = [
             (memory.is_some(), "memory", "memory"),
             (pids.is_some(), "processes", "pids"),
@@ -96,15 +97,12 @@ impl Parent {
             match self.enable(what, controller) {
                 Err(error) if controller == "pids" && *pids == Some(PidLimit::USUAL) => {
                     tracing::warn!("Jobs may start any number of processes: {error}");
-                    return self.prepare(&Limits {
-                        pids: None,
-                        ..*limits
-                    });
+                    enforced.pids = None;
                 }
                 enabled => enabled?,
             }
         }
-        Ok(*limits)
+        Ok(enforced)
     }
 
     fn enable(
