@@ -1,6 +1,6 @@
 //! What others may use of a scheduler.
 
-use cluster_api::{MAX_DESCRIPTION_BYTES, MAX_METRICS_BYTES};
+use cluster_api::MAX_DESCRIPTION_BYTES;
 
 /// What others may use of a scheduler. A farm of 300 machines and 50,000 queued jobs meets none of the defaults.
 ///
@@ -19,7 +19,8 @@ pub struct Limits {
     pub pool_workers: usize,
     /// How many workers may be registered through one connection at a time. Real ones register once.
     pub connection_workers: usize,
-    /// The size of a page of a worker's metrics that is passed on, in bytes. More than [`MAX_METRICS_BYTES`] has no effect.
+    /// The size of a page of a worker's metrics that is passed on, in bytes. More than
+    /// [`MAX_METRICS_BYTES`](cluster_api::MAX_METRICS_BYTES) has no effect.
     pub metrics_bytes: usize,
 }
 
@@ -32,7 +33,7 @@ impl Default for Limits {
             queue_bytes: 1 << 30,
             pool_workers: 10_000,
             connection_workers: 100,
-            metrics_bytes: MAX_METRICS_BYTES.min(4 << 20),
+            metrics_bytes: 4 << 20,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use cluster_api::{Metric, RpcError, Worker};
 use futures::FutureExt as _;
-use futures::future::{LocalBoxFuture, Shared};
+use futures::future::{LocalBoxFuture, WeakShared};
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
 use pool::WorkerId;
@@ -63,8 +63,8 @@ impl ScrapeError {
 /// The worker's page, or `None` if it has nothing of that name.
 type Answer = Result<Option<Rc<WorkerPage>>, Rc<ScrapeError>>;
 
-/// An answer that all who wait for it get.
-type Running = Shared<LocalBoxFuture<'static, Answer>>;
+/// An answer that all who wait for it get. It is there for as long as they wait.
+type Running = WeakShared<LocalBoxFuture<'static, Answer>>;
 
 /// The pages that are on their way.
 #[derive(Default)]
@@ -86,23 +86,17 @@ impl Scrapes {
         limit: usize,
     ) -> Answer {
         let key = (key, source.clone());
-        let running = self.running.borrow().get(&key).cloned();
-        let answer = running.unwrap_or_else(|| {
+        let running = self.running.borrow().get(&key).map(WeakShared::upgrade);
+        let answer = running.flatten().unwrap_or_else(|| {
             let earliest = self.next_turn(&key);
             let answer = ask(worker.clone(), source.clone(), limit, earliest);
             let answer = answer.boxed_local().shared();
-            self.running
-                .borrow_mut()
-                .insert(key.clone(), answer.clone());
+            let mut running = self.running.borrow_mut();
+            running.retain(|_, answer| answer.upgrade().is_some());
+            running.extend(answer.downgrade().map(|answer| (key, answer)));
             answer
         });
-        // The entry goes with the last who waits, answered or not.
-        let mut waiting = Waiting {
-            scrapes: self,
-            key,
-            answer,
-        };
-        (&mut waiting.answer).await
+        answer.await
     }
 
     /// Returns when a page may be asked for again, which it is to be then.
@@ -125,23 +119,6 @@ impl Scrapes {
         }
         warned.insert(key, now);
         true
-    }
-}
-
-/// Somebody who waits for a page.
-struct Waiting<'a> {
-    scrapes: &'a Scrapes,
-    key: (Key, Source),
-    answer: Running,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        // One reference is this one's, and one the map's.
-        let is_last = self.answer.strong_count().is_none_or(|count| count <= 2);
-        if is_last {
-            self.scrapes.running.borrow_mut().remove(&self.key);
-        }
     }
 }
 

@@ -25,9 +25,7 @@ impl RegistrationService {
             peer,
         }))
     }
-}
 
-impl RegistrationService {
     /// Fails if there would be too many workers with this one.
     fn check_room(&self, name: &WorkerName) -> Result<(), RpcError> {
         let limit = self.cluster.limits().connection_workers;

@@ -272,6 +272,12 @@ fn update_that_never_comes_back() {
     story(async {
         let as_upstream = Site::start().await;
         never_comes_back(as_upstream, Duration::from_secs(600)).await;
+    });
+}
+
+#[test]
+fn update_that_does_not_come_back_in_the_time_that_is_set() {
+    story(async {
         let limit = Duration::from_secs(20);
         let impatient = Site::start_with(|config| config.update_timeout = limit).await;
         never_comes_back(impatient, limit).await;

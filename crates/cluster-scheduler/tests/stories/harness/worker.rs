@@ -196,11 +196,12 @@ impl MockWorker {
         self.object.metrics.replace(answer);
     }
 
-    /// Returns what it was told to do last.
+    /// Returns how often it was asked for metrics.
     pub(crate) fn count_scrapes(&self) -> usize {
         self.object.scrapes.get()
     }
 
+    /// Returns what it was told to do last.
     pub(crate) fn last_description(&self) -> Option<Description> {
         self.object.last.borrow().clone()
     }
