@@ -1,8 +1,8 @@
 //! The forms in which a secret gets into a log.
 
 use base64::Engine as _;
-use base64::alphabet::{self, Alphabet};
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::engine::GeneralPurpose;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
 use crate::{SHORTEST, SHORTEST_LINE};
 
@@ -68,10 +68,13 @@ impl Form {
                 }
             }
             Self::Base64(digits) => {
-                let engine = engine(digits);
-                add_base64(&engine, value, add);
+                let engine = match digits {
+                    Digits::Standard => &BASE64_STANDARD,
+                    Digits::UrlSafe => &BASE64_URL_SAFE,
+                };
+                add_base64(engine, value, add);
                 for line in lines(value) {
-                    add_base64(&engine, line, add);
+                    add_base64(engine, line, add);
                 }
                 // With the line break that a file with a secret ends in, as `base64 FILE` does.
                 add(engine.encode(secret).into_bytes());
@@ -105,14 +108,6 @@ fn lines(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     lines
         .map(<[u8]>::trim_ascii)
         .filter(move |line| line.len() >= SHORTEST_LINE && line.len() < value.len())
-}
-
-fn engine(digits: Digits) -> GeneralPurpose {
-    let alphabet: &Alphabet = match digits {
-        Digits::Standard => &alphabet::STANDARD,
-        Digits::UrlSafe => &alphabet::URL_SAFE,
-    };
-    GeneralPurpose::new(alphabet, GeneralPurposeConfig::new())
 }
 
 /// Adds the digits of base64 that a value always has, whatever is before and after it: three forms, for its place among groups

@@ -4,10 +4,17 @@ use std::collections::VecDeque;
 
 use crate::patterns::{Patterns, State};
 
+/// The most line breaks in a row that an encoding may be broken by, in bytes: `\r\r\n` is one of Windows on a terminal.
+///
+/// Without a limit, a program that prints nothing else would have all of it held back.
+const LONGEST_LINE_BREAK: u8 = 3;
+
 /// One automaton's way through an output.
 pub(crate) struct Lane {
     state: State,
     skips_line_breaks: bool,
+    /// How many line breaks came last.
+    line_breaks: u8,
     /// Where the bytes are that could be the beginning of a pattern: their offsets in the output, of which a line break may be left
     /// out.
     offsets: VecDeque<u64>,
@@ -19,6 +26,7 @@ impl Lane {
         Self {
             state: patterns.start(),
             skips_line_breaks,
+            line_breaks: 0,
             offsets: VecDeque::new(),
         }
     }
@@ -26,8 +34,14 @@ impl Lane {
     /// Reads the byte at `offset`, and returns where the longest pattern begins that ends with it.
     pub(crate) fn next(&mut self, patterns: &Patterns, byte: u8, offset: u64) -> Option<u64> {
         if self.skips_line_breaks && matches!(byte, b'\n' | b'\r') {
+            self.line_breaks = self.line_breaks.saturating_add(1);
+            if self.line_breaks > LONGEST_LINE_BREAK {
+                self.state = patterns.start();
+                self.offsets.clear();
+            }
             return None;
         }
+        self.line_breaks = 0;
         let found = patterns.next(&mut self.state, byte);
         self.offsets.push_back(offset);
         let depth = patterns.depth(self.state);

@@ -104,6 +104,18 @@ fn encodings_are_found_when_broken_into_lines() {
 }
 
 #[test]
+fn line_breaks_without_end_are_not_held_back() {
+    let redactor = redactor(&["s3cret-token"]);
+    let (mut stream, mut out) = (redactor.stream(), Vec::new());
+    // The first digit of its base64.
+    stream.push(b"c", &mut out);
+    assert!(stream.is_holding());
+    stream.push(&[b'\n'; 1000], &mut out);
+    assert!(!stream.is_holding());
+    assert_eq!(out.len(), 1001);
+}
+
+#[test]
 fn large_secrets_are_found_in_bounded_memory() {
     let large: Vec<u8> = (0..100_000_u32)
         .flat_map(|n| format!("{:x}", n.wrapping_mul(2_654_435_761)).into_bytes())

@@ -19,7 +19,7 @@ use crate::connect::connect;
 use crate::error::{CommandError, Kind};
 use crate::json::client::JobEvent;
 use crate::output::Format;
-use crate::program::{complain, print_line};
+use crate::program::{complain, print_bytes, print_line};
 use crate::quote::{printable, quoted};
 use crate::signals::Interrupts;
 use crate::status_line::StatusLine;
@@ -53,18 +53,22 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         format,
         pool: request.pool,
         worker: RefCell::default(),
+        filter: io::stdout().is_terminal().then(RefCell::default),
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
         outcome = &mut watching => return watched.leave(outcome).await,
         interrupt = interrupts.next() => interrupt,
     };
+    watched.end_log();
     complain("Cancelling the job (interrupt again to leave at once)\n");
     let cancelling = watched.cancel(&mut watching);
-    tokio::select! {
-        said = cancelling => Err(CommandError::interrupted(interrupt, said)),
-        again = interrupts.next() => Err(CommandError::interrupted(again, "Left without waiting; the job is cancelled all the same.")),
-    }
+    let ended = tokio::select! {
+        said = cancelling => CommandError::interrupted(interrupt, said),
+        again = interrupts.next() => CommandError::interrupted(again, "Left without waiting; the job is cancelled all the same."),
+    };
+    watched.end_log();
+    Err(ended)
 }
 
 /// A submitted job.
@@ -77,6 +81,8 @@ struct Watched {
     pool: String,
     /// The worker that has the job, once the scheduler has told. Its name may be anything.
     worker: RefCell<Option<String>>,
+    /// Makes the log fit for the terminal. `None` when standard output is none.
+    filter: Option<RefCell<LogFilter>>,
 }
 
 /// How the job ends, for whoever waits for it.
@@ -136,7 +142,6 @@ impl Watched {
     /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
     async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), ShowError> {
         let mut stdout = tokio::io::stdout();
-        let mut filter = io::stdout().is_terminal().then(LogFilter::default);
         let mut log = LogReader::new(Job::clone(&self.job), LogReader::WINDOW);
         let unwritten = |error: io::Error| ShowError::Output(CommandError::from_output(&error));
         let copied = loop {
@@ -149,20 +154,24 @@ impl Watched {
                 line.retire();
                 self.learn_worker().await;
             }
-            let shown = filter.as_mut().map(|filter| filter.push(&bytes));
+            let filter = self.filter.as_ref();
+            let shown = filter.map(|filter| filter.borrow_mut().push(&bytes));
             let shown = shown
                 .as_ref()
                 .map_or(bytes.as_slice(), |text| text.as_bytes());
             stdout.write_all(shown).await.map_err(unwritten)?;
             stdout.flush().await.map_err(unwritten)?;
         };
-        // What follows is ours, and on a line of its own.
-        if let Some(filter) = &mut filter {
-            let end = filter.finish();
-            stdout.write_all(end.as_bytes()).await.map_err(unwritten)?;
-            stdout.flush().await.map_err(unwritten)?;
-        }
+        self.end_log();
         copied
+    }
+
+    /// Takes the terminal back from the log: what follows is ours, in the usual colour and on a line of its own.
+    fn end_log(&self) {
+        if let Some(filter) = &self.filter {
+            // Whoever has no terminal any more sees none of it.
+            drop(print_bytes(filter.borrow_mut().finish().as_bytes()));
+        }
     }
 
     /// Asks who has the job, while somebody does.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::CommandError;
 use crate::logging::{Colour, LoggingArgs};
+use crate::program::print_bytes;
 use crate::signals::{Interrupt, Interrupts};
 use crate::status_line::StatusLine;
 use crate::terminal::{self, LogFilter};
@@ -71,6 +72,16 @@ impl Console {
             None => out.write_all(&rendered(colour, text))?,
         }
         out.flush()
+    }
+
+    /// Takes the terminal back from what the last step has printed: what follows is ours, in the usual colour and on a line of its
+    /// own.
+    fn end(&self) {
+        self.status.retire();
+        if let Some(filter) = &self.filter {
+            // Whoever has no terminal any more sees none of it.
+            drop(print_bytes(filter.borrow_mut().finish().as_bytes()));
+        }
     }
 
     /// Shows how long the step has taken, if that is long.
@@ -148,7 +159,7 @@ pub(super) async fn watch<T>(
     loop {
         tokio::select! {
             ended = &mut doing => {
-                console.status.retire();
+                console.end();
                 return match interrupted {
                     Some(interrupt) => Err(cancelled(interrupt)),
                     None => Ok(ended),
@@ -156,7 +167,7 @@ pub(super) async fn watch<T>(
             }
             interrupt = interrupts.next() => {
                 if interrupted.is_some() {
-                    console.status.retire();
+                    console.end();
                     return Err(cancelled(interrupt));
                 }
                 interrupted = Some(interrupt);

@@ -119,7 +119,9 @@ impl Target {
     /// Returns where it serves metrics and says how it is.
     pub(crate) fn metrics_address(&self) -> String {
         let log = self.log();
-        let (_, rest) = log.split_once("http://").expect("it serves metrics");
+        let (_, rest) = log
+            .split_once("Serving metrics at http://")
+            .expect("it serves metrics");
         let (address, _) = rest.split_once('/').expect("an address");
         address.to_owned()
     }

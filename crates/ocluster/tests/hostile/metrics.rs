@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{Metric, MetricsSource, Registration, RpcError, ServeWorker, Worker};
+use cluster_api::{Metric, MetricsSource, Queue, Registration, RpcError, ServeWorker, Worker};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use vat::Session;
 
 use crate::bystander::connect;
 use crate::harness::{Bounds, Target};
@@ -59,26 +60,21 @@ async fn slow_reader(address: &str, path: &str) -> TcpStream {
     stream
 }
 
-fn address(target: &Target) -> String {
-    let log = target.log();
-    let (_, after) = log
-        .split_once("Serving metrics at http://")
-        .expect("it says so");
-    after.split('/').next().expect("an address").to_owned()
+/// Connects to the pool as the worker "talkative", which is registered while what this returns is held.
+async fn talkative(target: &Target) -> (Session, Queue) {
+    let pool = connect(&target.cap("pool-p")).await;
+    let registration = Registration::from_client(pool.bootstrap());
+    let worker = Worker::serve(Rc::new(Talkative));
+    let queue = registration.register("talkative", worker, 0).await;
+    (pool, queue.expect("registered"))
 }
 
 #[test]
 fn slow_readers_cost_others_nothing() {
     let mut target = Target::start(&["--listen-prometheus=127.0.0.1:0"]);
     target.suffers(Bounds::friend(192, 64 << 10), async |target| {
-        let pool = connect(&target.cap("pool-p")).await;
-        let registration = Registration::from_client(pool.bootstrap());
-        let worker = Worker::serve(Rc::new(Talkative));
-        let _queue = registration
-            .register("talkative", worker, 0)
-            .await
-            .expect("registered");
-        let address = address(target);
+        let _worker = talkative(target).await;
+        let address = target.metrics_address();
         let page = "/pool/p/worker/talkative/metrics";
         let mut readers = Vec::new();
         for _ in 0..8 {
@@ -105,14 +101,8 @@ fn slow_readers_cost_others_nothing() {
 fn an_exception_of_a_worker_is_logged_once_and_cut() {
     let mut target = Target::start(&["--listen-prometheus=127.0.0.1:0"]);
     target.suffers(Bounds::friend(128, 16 << 10), async |target| {
-        let pool = connect(&target.cap("pool-p")).await;
-        let registration = Registration::from_client(pool.bootstrap());
-        let worker = Worker::serve(Rc::new(Talkative));
-        let _queue = registration
-            .register("talkative", worker, 0)
-            .await
-            .expect("registered");
-        let address = address(target);
+        let _worker = talkative(target).await;
+        let address = target.metrics_address();
         for _ in 0..5 {
             let failed = get(&address, "/pool/p/worker/talkative/host-metrics").await;
             assert!(failed.starts_with("HTTP/1.1 500 "), "{failed}");
