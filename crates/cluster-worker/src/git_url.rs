@@ -26,8 +26,8 @@ pub(crate) struct GitUrl {
 pub(crate) struct Credentials {
     /// The scheme, host and port of the server, as a URL. No other gets them, by whatever way git comes there.
     pub(crate) origin: String,
-    /// How the paths of the repositories begin that they are for, without the first slash: those beside the URL's, as submodules
-    /// are often given relative to it.
+    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the URL's, as
+    /// submodules are often given relative to it.
     pub(crate) group: String,
     pub(crate) user: String,
     /// Secret; and so is the user, if this is empty.
@@ -153,11 +153,17 @@ fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
         let text = String::from_utf8(percent_decode(text)).ok();
         // Git reads them line by line.
         let text = text.filter(|text| !text.contains(char::is_control));
-        text.ok_or("its user or password is not UTF-8, or has control characters")
+        text.ok_or(
+            "with credentials, it must be UTF-8 without control characters, also what is encoded",
+        )
     };
     let port = url.port().map(|port| format!(":{port}"));
-    let path = url.path().trim_matches('/');
-    let group = path.rsplit_once('/').map(|(group, _)| format!("{group}/"));
+    // As git shows it to those whom it asks.
+    let path = decoded(url.path())?;
+    let group = path
+        .trim_matches('/')
+        .rsplit_once('/')
+        .map(|(group, _)| format!("{group}/"));
     Ok(Some(Credentials {
         origin: format!(
             "{}://{}{}",
@@ -180,7 +186,8 @@ pub(crate) fn secrets_in(text: &str) -> Vec<Vec<u8>> {
     let secret = match (url.username(), url.password()) {
         // The user of every ssh server for git is no secret.
         ("git", None | Some("")) => "",
-        (user, None | Some("")) => user,
+        // GitHub's way to say that there is no password.
+        (user, None | Some("" | "x-oauth-basic")) => user,
         (_, Some(password)) => password,
     };
     vec![secret.as_bytes().to_vec(), percent_decode(secret)]
@@ -321,6 +328,8 @@ mod tests {
             (&*credentials.user, &*credentials.password),
             ("bob", "p@ss")
         );
+        let azure = GitUrl::parse("https://t@example.com/org/My%20Project/_git/x").unwrap();
+        assert_eq!(azure.credentials().unwrap().group, "org/My Project/_git/");
         let error = GitUrl::parse("https://bob:x%0Ahost=evil@example.com/").unwrap_err();
         assert!(error.to_string().contains("control characters"), "{error}");
         let plain = GitUrl::parse("https://example.com:8443/group/project.git").unwrap();

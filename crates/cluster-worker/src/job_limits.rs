@@ -41,16 +41,17 @@ impl JobGroups {
         };
         let limits = parent.prepare(limits).map_err(|error| error.to_string())?;
         let groups = Self { parent, limits };
-        // Without limits, this has not been tried yet.
+        // Whether we may make groups has not been tried yet.
         match groups.make("ocluster-probe") {
             Ok(group) => {
                 group.end();
                 Ok(Some(groups))
             }
-            Err(error) => {
-                tracing::debug!("programs of custom jobs have no control group: {error}");
+            Err(error) if is_usual => {
+                tracing::debug!("Programs of custom jobs have no control group: {error}");
                 Ok(None)
             }
+            Err(error) => Err(format!("cannot limit jobs: {error}")),
         }
     }
 

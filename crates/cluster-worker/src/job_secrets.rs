@@ -68,5 +68,7 @@ mod tests {
         );
         job.repository = "https://ghp_token@example.com/x".into();
         assert_eq!(redactor(&job).text("ghp_token"), "***");
+        job.repository = "https://ghp_token:x-oauth-basic@example.com/x".into();
+        assert_eq!(redactor(&job).text("ghp_token"), "***");
     }
 }

@@ -69,7 +69,8 @@ pub async fn run(
     shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
     // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the kernel
-    // refuses. (To root it never does: that is what a user of their own is for.)
+    // refuses. (To root it never does: that is what a user of their own is for.) Programs of ours have asked for that already; those of
+    // others that use this library may not have.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!("Cannot hide this worker's memory from its jobs: {error}");
     }

@@ -20,7 +20,7 @@ pub(crate) fn keep() {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .collect(),
-        // To those who are not root, a process that hides its memory hides this as well.
+        // Where there is no /proc, say.
         Err(_) => (FIRST..UNLISTED).collect(),
     };
     for descriptor in open.into_iter().filter(|descriptor| *descriptor >= FIRST) {

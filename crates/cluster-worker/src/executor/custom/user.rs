@@ -145,15 +145,15 @@ impl CustomUser {
         fs::set_permissions(dir, Permissions::from_mode(0o710))
     }
 
-    /// Gives this user a directory with all that is in it, and follows no link.
+    /// Gives this user a directory with all that is in it, and follows no link: a directory comes after what is in it, so that
+    /// no program of the user's can put a link there meanwhile.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
-        lchown(path, Some(self.uid), Some(self.gid))?;
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
                 self.give(&entry?.path())?;
             }
         }
-        Ok(())
+        lchown(path, Some(self.uid), Some(self.gid))
     }
 
     /// Returns whether a file is this user's.

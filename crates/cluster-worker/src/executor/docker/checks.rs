@@ -30,16 +30,16 @@ impl DockerExecutor {
     ) -> Result<CheckedDockerfile, JobError> {
         let path = dockerfile::place(source, &build.dockerfile).map_err(BadBuild::from)?;
         let text = dockerfile::read(&path).map_err(BadBuild::from)?;
+        let checked = self.frontends.check(&text, &build.build_args);
+        let checked = checked.map_err(BadBuild::from)?;
         if !build.buildkit {
-            // The classic builder reads all Dockerfiles by itself.
+            // The classic builder reads all Dockerfiles by itself. A newer `docker` may use BuildKit all the same.
             return Ok(CheckedDockerfile {
                 path,
                 text,
                 build_args: build.build_args.clone(),
             });
         }
-        let checked = self.frontends.check(&text, &build.build_args);
-        let checked = checked.map_err(BadBuild::from)?;
         for ignored in &checked.ignored {
             log.line(format_args!(
                 "Ignoring {ignored:?}: this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends"

@@ -13,7 +13,7 @@ const BUILD_ARG: &str = "BUILDKIT_SYNTAX";
 const BUILT_IN: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// The byte order mark that some editors put at the beginning of a file.
-const MARK: &str = "\u{feff}";
+pub(super) const MARK: &str = "\u{feff}";
 
 /// The frontends that jobs may use, besides the engine's own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

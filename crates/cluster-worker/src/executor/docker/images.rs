@@ -8,9 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::instructions::{LONGEST_WORD, expand, instructions};
+use super::instructions::{LONGEST_WORD, UNREADABLE, ambiguous_line, expand, instructions, words};
 
-/// What engines set by themselves, if a build does not. None of them makes an id.
+/// What BuildKit sets by itself, if a build does not.
 const PREDEFINED: [&str; 8] = [
     "TARGETPLATFORM",
     "TARGETOS",
@@ -22,6 +22,9 @@ const PREDEFINED: [&str; 8] = [
     "BUILDVARIANT",
 ];
 
+/// Stands for a value that BuildKit sets: which image that makes, it alone knows, but none by its id.
+const PLATFORM: &str = "{platform}";
+
 /// The images that a Dockerfile names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Images {
@@ -31,6 +34,8 @@ pub(super) struct Images {
     others: Vec<String>,
     /// Names that we cannot read.
     unclear: Vec<String>,
+    /// A line that may hide any of them.
+    ambiguous: Option<String>,
 }
 
 /// Why a job may not use an image.
@@ -44,6 +49,10 @@ pub(super) enum BadImage {
         "cannot tell which image {0:?} is: use plain variables (this worker has --docker-pull=missing or never)"
     )]
     Unclear(String),
+    #[error(
+        "cannot tell which images are used: versions of Docker read the line {0:?} differently; end no line in two escapes or in white space after one, and set escape on the first line or not at all (this worker has --docker-pull=missing or never)"
+    )]
+    Ambiguous(String),
 }
 
 impl Images {
@@ -53,10 +62,15 @@ impl Images {
         let given: BTreeMap<&str, &str> = given.collect();
         let mut reader = Reader {
             given,
+            buildkit,
             ..Reader::default()
         };
         for instruction in instructions(dockerfile, buildkit) {
             reader.read(&instruction);
+        }
+        // BuildKit knows no image by its id, whatever is hidden.
+        if !buildkit {
+            reader.images.ambiguous = ambiguous_line(dockerfile).map(str::to_owned);
         }
         reader.images
     }
@@ -64,8 +78,15 @@ impl Images {
     /// Returns the images that the triggers of a base image name, one trigger to a line.
     pub(super) fn of_triggers(triggers: &str) -> Self {
         let mut reader = Reader::default();
-        for instruction in triggers.lines() {
-            reader.read(instruction);
+        for line in triggers.lines().map(str::trim) {
+            // The engine reads each as a Dockerfile of one instruction, which whoever made the image may have put on several lines.
+            let is_whole =
+                line.starts_with(|c: char| c.is_ascii_alphabetic()) && !line.ends_with(['\\', '`']);
+            if is_whole {
+                reader.read(line);
+            } else if !line.is_empty() {
+                reader.images.ambiguous = Some(line.to_owned());
+            }
         }
         reader.images
     }
@@ -76,20 +97,20 @@ impl Images {
             bases,
             others,
             unclear,
+            ambiguous,
         } = self;
         if let Some(id) = bases.iter().chain(others).find(|image| is_id(image)) {
             return Err(BadImage::Id(id.clone()));
         }
-        match unclear.first() {
-            Some(image) => Err(BadImage::Unclear(image.clone())),
+        if let Some(image) = unclear.first() {
+            return Err(BadImage::Unclear(image.clone()));
+        }
+        match ambiguous {
+            Some(line) => Err(BadImage::Ambiguous(line.clone())),
             None => Ok(()),
         }
     }
 }
-
-/// Returns whether an engine may take this for the id of an image, or its beginning.
-/// Stands for a value that we cannot read: no image's name can have it in it.
-const UNREADABLE: &str = "${?}";
 
 /// Returns a value as it may be used: one that is too long for any image is not copied again and again.
 fn readable(value: &str) -> String {
@@ -111,19 +132,31 @@ fn without_onbuild(instruction: &str) -> &str {
     rest
 }
 
+/// Returns whether an engine may take this for the id of an image, or its beginning.
 fn is_id(image: &str) -> bool {
     let is_hex = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
     !image.is_empty() && is_hex(image.strip_prefix("sha256:").unwrap_or(image))
+}
+
+/// Returns whether an image may be called this.
+fn is_name(image: &str) -> bool {
+    image
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c))
 }
 
 /// Reads instructions, one after the other.
 #[derive(Default)]
 struct Reader<'a> {
     given: BTreeMap<&'a str, &'a str>,
+    buildkit: bool,
     /// What `ARG` has set before the first stage.
     args: BTreeMap<String, String>,
     stages: usize,
+    /// Those of the stages before this one.
     names: BTreeSet<String>,
+    /// That of this stage, which is none that it could copy from.
+    name: Option<String>,
     /// The base images, to be found quickly among many.
     seen: BTreeSet<String>,
     images: Images,
@@ -143,13 +176,15 @@ impl Reader<'_> {
                     bases,
                     others,
                     unclear,
+                    ambiguous: _,
                 } = triggered.images;
                 self.images.others.extend(bases.into_iter().chain(others));
                 self.images.unclear.extend(unclear);
             }
             "arg" if self.stages == 0 => self.arg(rest),
             "from" => self.from(rest),
-            "copy" | "add" | "run" => self.flags(rest),
+            "copy" | "add" => self.copy(rest),
+            "run" => self.mounts(rest),
             _ => {}
         }
     }
@@ -158,13 +193,16 @@ impl Reader<'_> {
         if let Some(value) = self.args.get(name) {
             return Some(value.clone());
         }
-        PREDEFINED
-            .contains(&name)
-            .then(|| readable(self.given.get(name).copied().unwrap_or("linux")))
+        (self.buildkit && PREDEFINED.contains(&name))
+            .then(|| readable(self.given.get(name).copied().unwrap_or(PLATFORM)))
     }
 
     fn arg(&mut self, rest: &str) {
-        for word in rest.split_whitespace() {
+        // An escape may be one of a quote, or of white space.
+        if !self.buildkit && rest.contains(['\\', '`']) {
+            self.images.unclear.push(rest.to_owned());
+        }
+        for word in words(rest) {
             let (name, default) = match word.split_once('=') {
                 Some((name, default)) => (name, Some(default)),
                 None => (word, None),
@@ -176,19 +214,29 @@ impl Reader<'_> {
                     .or_else(|| Some(UNREADABLE.to_owned())),
                 (None, None) => None,
             };
-            if let Some(value) = value {
-                self.args.insert(name.to_owned(), value);
-            }
+            match value {
+                Some(value) => self.args.insert(name.to_owned(), value),
+                None => self.args.remove(name),
+            };
         }
     }
 
     fn from(&mut self, rest: &str) {
-        let mut words = rest.split_whitespace();
-        let image = words.by_ref().find(|word| !word.starts_with("--"));
-        let Some(word) = image else { return };
+        let words = rest.split_whitespace();
+        let words: Vec<&str> = words.skip_while(|word| word.starts_with("--")).collect();
+        let (word, name) = match words[..] {
+            [] => return,
+            [word] => (word, None),
+            [word, keyword, name] if keyword.eq_ignore_ascii_case("as") => (word, Some(name)),
+            // An error for the engine; or it splits this into other words, such as a flag with quotes.
+            _ => return self.images.unclear.push(rest.to_owned()),
+        };
+        self.names.extend(self.name.take());
         let image = expand(word, &|name| self.value(name));
-        match image.filter(|image| !image.contains(['$', '<'])) {
+        match image {
+            Some(image) if image.contains(PLATFORM) => {}
             None => self.images.unclear.push(word.to_owned()),
+            Some(image) if !is_name(&image) => self.images.unclear.push(word.to_owned()),
             Some(image) => {
                 let is_made_here = image.eq_ignore_ascii_case("scratch")
                     || self.names.contains(&image.to_lowercase());
@@ -198,32 +246,29 @@ impl Reader<'_> {
             }
         }
         self.stages += 1;
-        if words
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("as"))
-            && let Some(name) = words.next()
-        {
-            // As it is and as it may be read: either hides an image of that name only where it is the name.
-            self.names.insert(name.to_lowercase());
+        self.name = name.map(str::to_lowercase);
+    }
+
+    /// Reads `--from=`, wherever it is: a flag before it may have white space in quotes.
+    fn copy(&mut self, rest: &str) {
+        let rest = rest.replace(['"', '\'', '\\'], "");
+        for after in rest.split("--from=").skip(1) {
+            self.other(after.split(char::is_whitespace).next().unwrap_or_default());
         }
     }
 
-    /// Reads `--from=` and the `from` of `--mount=`.
-    fn flags(&mut self, rest: &str) {
+    /// Reads the `from` of `--mount=`.
+    fn mounts(&mut self, rest: &str) {
         for word in rest.split_whitespace() {
             let Some(flag) = word.strip_prefix("--") else {
                 return;
             };
             let flag = flag.replace(['"', '\'', '\\'], "");
-            match flag.split_once('=') {
-                Some(("from", image)) => self.other(image),
-                Some(("mount", fields)) => {
-                    let images = fields
-                        .split(',')
-                        .filter_map(|field| field.strip_prefix("from="));
-                    images.for_each(|image| self.other(image));
+            let fields = flag.strip_prefix("mount=").unwrap_or_default().split(',');
+            for (key, image) in fields.filter_map(|field| field.split_once('=')) {
+                if key.eq_ignore_ascii_case("from") {
+                    self.other(image);
                 }
-                _ => {}
             }
         }
     }
@@ -343,5 +388,43 @@ mod tests {
         "##]].assert_eq(&shown);
         let triggers = Images::of_triggers("RUN true\nCOPY --from=419a / /\n");
         assert!(triggers.check().is_err());
+    }
+
+    /// What the classic builder takes for an id, in a way that looks like something else.
+    #[test]
+    fn an_id_cannot_be_hidden() {
+        for dockerfile in [
+            "\u{feff}FROM 419a",
+            "FROM x AS 419a\nCOPY --from=419a / /",
+            "FROM --platform=\"${U:+x busybox }linux\" 419a",
+            "FROM x\nCOPY --chown=\"${U:+x y}0\" --from=419a / /",
+            "ARG B=419a\nARG A=\"u B=busybox\"\nFROM $B",
+            "ARG B=419a\nARG A=\\\" B=busybox \\\"\nFROM $B",
+            "ARG A=busybox\nARG A\nFROM ${A:-419a}",
+            "ARG A=${x%y}\nFROM de${A:+bian}",
+            "FROM 419a$TARGETARCH",
+            "# escape=`\nFROM 41`9a",
+            "FROM x\nRUN true \\\\\nCOPY --from=419a / /",
+            "FROM x\nRUN true \\\\\nFROM y AS 419a\nFROM z\nCOPY --from=419a / /",
+            "# a b = c\n# escape=`\nFROM x\nRUN true `\nCOPY --from=419a / /",
+        ] {
+            let checked = Images::of(dockerfile, &[], false).check();
+            assert!(checked.is_err(), "{dockerfile:?}");
+        }
+        for trigger in [
+            "COPY \\\n--from=419a / /",
+            "# escape=`\nCOPY `\n--from=419a / /",
+            "\u{feff}COPY --from=419a / /",
+        ] {
+            assert!(Images::of_triggers(trigger).check().is_err(), "{trigger:?}");
+        }
+    }
+
+    #[test]
+    fn what_buildkit_alone_knows_is_left_to_it() {
+        let dockerfile = "FROM x AS base-amd64\nFROM base-$TARGETARCH AS b\nFROM b\nRUN --mount=from=b,target=/b true";
+        let images = Images::of(dockerfile, &[], true);
+        assert_eq!(images.bases, ["x"]);
+        images.check().unwrap();
     }
 }

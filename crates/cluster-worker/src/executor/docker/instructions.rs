@@ -1,5 +1,7 @@
 //! The instructions of a Dockerfile, as both of the engine's builders split it into them.
 
+use super::frontend::MARK;
+
 /// Splits a Dockerfile into its instructions, each on one line, without comments.
 ///
 /// `heredocs`: whether lines after `<<NAME` are text up to the line NAME, as they are for BuildKit and not for the classic builder.
@@ -7,10 +9,9 @@ pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     let escape = escape(dockerfile);
     let mut instructions = Vec::new();
     let mut open = String::new();
-    let mut lines = dockerfile.lines();
+    let mut lines = lines(dockerfile);
     while let Some(line) = lines.next() {
-        let start = line.trim_start();
-        if start.starts_with('#') || (start.is_empty() && !open.is_empty()) {
+        if is_comment(line) || (line.trim().is_empty() && !open.is_empty()) {
             continue;
         }
         match line.trim_end().strip_suffix(escape) {
@@ -41,9 +42,51 @@ pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     instructions
 }
 
+/// Returns a line that engines of different versions read differently, if there is one: what continues another line for one of them is
+/// an instruction for the next.
+///
+/// Older ones take every escape at the end of a line for its continuation, newer ones not that after another escape. They also differ in
+/// which white space may follow, and in where and how `escape` may be set; on the first line, they agree.
+pub(super) fn ambiguous_line(dockerfile: &str) -> Option<&str> {
+    let escape = escape(dockerfile);
+    let comments = lines(dockerfile).take_while(|line| is_comment(line));
+    let mut directives = comments.enumerate().filter(|(_, line)| {
+        let line = line.to_ascii_lowercase();
+        line.contains("escape") && line.contains('=')
+    });
+    let directive = directives.find(|(index, line)| *index > 0 || !is_plain_directive(line));
+    let is_ambiguous = |line: &&str| {
+        let end = line.trim_end_matches([' ', '\t']);
+        let is_continued = end
+            .strip_suffix(escape)
+            .is_some_and(|rest| !rest.ends_with(escape));
+        !is_comment(line) && line.trim_end().ends_with(escape) != is_continued
+    };
+    let directive = directive.map(|(_, line)| line);
+    directive.or_else(|| lines(dockerfile).find(is_ambiguous))
+}
+
+/// Returns the lines of a Dockerfile.
+fn lines(dockerfile: &str) -> std::str::Lines<'_> {
+    dockerfile.strip_prefix(MARK).unwrap_or(dockerfile).lines()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+/// Returns whether a line sets the escape in a way that every version understands.
+fn is_plain_directive(line: &str) -> bool {
+    let parts = line.strip_prefix('#').and_then(|line| line.split_once('='));
+    parts.is_some_and(|(name, value)| {
+        let [name, value] = [name, value].map(|part| part.trim_matches([' ', '\t']));
+        name.eq_ignore_ascii_case("escape") && ["`", "\\"].contains(&value)
+    })
+}
+
 /// Returns the character that continues a line: a directive at the beginning may change it.
 fn escape(dockerfile: &str) -> char {
-    for line in dockerfile.lines() {
+    for line in lines(dockerfile) {
         let Some((name, value)) = line
             .trim()
             .strip_prefix('#')
@@ -84,6 +127,24 @@ fn heredoc_names(instruction: &str) -> Vec<(String, bool)> {
 /// The longest word that variables may make, in bytes: no image's name comes near. Without a limit, a few lines that each double a
 /// variable would make one that no memory holds.
 pub(super) const LONGEST_WORD: usize = 4096;
+
+/// Stands for a value that we cannot read: no image's name can have it in it.
+pub(super) const UNREADABLE: &str = "${?}";
+
+/// Splits a text into words, which have white space in them only within quotes.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
+    let mut quote = None;
+    let is_between = move |c: char| {
+        match quote {
+            None if matches!(c, '"' | '\'') => quote = Some(c),
+            None => return c.is_whitespace(),
+            Some(open) if open == c => quote = None,
+            Some(_) => {}
+        }
+        false
+    };
+    text.split(is_between).filter(|word| !word.is_empty())
+}
 
 /// Returns a word with its quotes removed and its variables replaced. `None` if that is beyond us, or longer than
 /// [`LONGEST_WORD`].
@@ -126,6 +187,10 @@ fn braced(inner: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String>
     };
     let (name, operator) = inner.split_at(end);
     let known = value(name);
+    // It may be empty, or not.
+    if known.as_ref().is_some_and(|value| value == UNREADABLE) {
+        return None;
+    }
     let set = known.clone().filter(|value| !value.is_empty());
     let (is_set, operator) = match operator.strip_prefix(':') {
         Some(operator) => (set, operator),
@@ -165,9 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn what_versions_read_differently_is_found() {
+        for (text, expected) in [
+            ("\u{feff}# escape=`\nFROM `\r\n x\\\\\n# \\\\\n", None),
+            ("FROM \\ \t\n x", None),
+            ("RUN x \\\\\nFROM y", Some("RUN x \\\\")),
+            ("RUN x \\\r\r\nFROM y", Some("RUN x \\\r")),
+            ("RUN x \\\u{a0}\nFROM y", Some("RUN x \\\u{a0}")),
+            ("# a b = c\n# escape=`\nFROM x", Some("# escape=`")),
+            ("# escape=`x\nFROM x", Some("# escape=`x")),
+        ] {
+            assert_eq!(ambiguous_line(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_are_split() {
+        let split: Vec<_> = words("A=\"x B=y\" C='\"' D=z").collect();
+        assert_eq!(split, ["A=\"x B=y\"", "C='\"'", "D=z"]);
+    }
+
+    #[test]
     fn words_are_expanded() {
         let value = |name: &str| match name {
             "A" => Some("a".to_owned()),
+            "U" => Some(UNREADABLE.to_owned()),
             "E" => Some(String::new()),
             _ => None,
         };
@@ -179,6 +266,7 @@ mod tests {
             ("${A:+y}${N:+z}${N}$N", Some("y")),
             ("${A%x}", None),
             ("${N:-$A}", None),
+            ("41${U:+x}", None),
             ("$", None),
         ] {
             assert_eq!(expand(word, &value).as_deref(), expected, "{word}");

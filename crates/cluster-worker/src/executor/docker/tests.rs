@@ -84,6 +84,19 @@ impl Worker {
             .await
     }
 
+    /// Cancels a job when its log says `Started`, and returns its result and its log.
+    async fn cancel_started(&self, job: &Description) -> (Result<String, JobError>, String) {
+        let (test, cancel) = (TestLog::new(), Cancel::new());
+        let cancelling = async {
+            while !test.text().contains("Started") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            cancel.cancel();
+        };
+        let (ended, ()) = tokio::join!(self.run(job, &test, &cancel), cancelling);
+        (ended, test.text())
+    }
+
     /// Compares the log and, as its last line, the result.
     async fn check(&self, job: &Description, expected: Expect) {
         let test = TestLog::new();
@@ -641,35 +654,21 @@ fn a_build_that_was_cancelled_has_ended() {
         for container in ["one", "two"] {
             fs::write(worker.dir.path().join(container), format!("{container}\n")).unwrap();
         }
-        let (test, cancel) = (TestLog::new(), Cancel::new());
         let job = job(DockerBuild::default());
-        let cancelling = async {
-            while !test.text().contains("Started") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            cancel.cancel();
-        };
-        let (ended, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelling);
+        let (ended, log) = worker.cancel_started(&job).await;
         assert_eq!(ended, Err(JobError::Cancelled));
         assert_eq!(worker.runs("killed"), 2);
-        assert_eq!(test.text(), "Started\n");
+        assert_eq!(log, "Started\n");
         // An engine that does not answer keeps nobody.
         let worker =
             Worker::new("build*) echo Started; sleep 1000 ;;\n'ps -q --no-trunc') exit 1 ;;");
-        let (test, cancel) = (TestLog::new(), Cancel::new());
-        let cancelling = async {
-            while !test.text().contains("Started") {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-            cancel.cancel();
-        };
-        let (ended, ()) = tokio::join!(worker.run(&job, &test, &cancel), cancelling);
+        let (ended, log) = worker.cancel_started(&job).await;
         assert_eq!(ended, Err(JobError::Cancelled));
         expect![[r#"
             Started
             Cannot tell whether the build has stopped: docker-ps failed with exit-code 1
         "#]]
-        .assert_eq(&test.text());
+        .assert_eq(&log);
         assert_eq!(worker.stats.not_stopped.get(), 1);
     });
 }
