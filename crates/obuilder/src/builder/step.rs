@@ -132,8 +132,7 @@ impl Attempt {
             self.core.database.removed(self.id);
         }
         let draft = store.begin(&self.id, self.base.as_ref()).await;
-        let draft = draft.map_err(failed)?;
-        let mut draft = draft;
+        let mut draft = draft.map_err(failed)?;
         draft.is_exposed = self.work.is_exposed();
         let made = AssertUnwindSafe(self.make(&draft)).catch_unwind().await;
         let made = made.unwrap_or_else(|panic| Err(crashed(&*panic)));
@@ -177,7 +176,7 @@ impl Attempt {
         let log = Rc::new(log);
         self.progress
             .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
-        let _finished = FinishedLog(&log);
+        let finished = FinishedLog(&log);
         if let Some(variant) = &self.variant {
             variant.write(&draft.dir, self.id).map_err(failed)?;
         }
@@ -192,6 +191,8 @@ impl Attempt {
                 manifest, owner, ..
             } => self.copy_files(manifest, owner, draft).await?,
         }
+        // First: the end of what was printed may have been held back until now.
+        drop(finished);
         log.check().map_err(log_broken)
     }
 

@@ -48,6 +48,15 @@ pub struct Refused {
 #[error("{0:?} is neither HOST, HOST:PORT nor ADDRESS/BITS")]
 pub struct BadListed(String);
 
+impl Refused {
+    fn new(host: &str, port: u16, address: &str) -> Self {
+        Self {
+            host: format!("{host}:{port}"),
+            address: address.to_owned(),
+        }
+    }
+}
+
 impl AddressRule {
     /// Looks whether the host of a URL may be asked, as far as can be seen before its name is resolved. An IPv6 address may
     /// be in brackets.
@@ -56,22 +65,31 @@ impl AddressRule {
     /// If it is an address that must not be asked, or a name that is listed with other ports alone.
     pub fn check(&self, host: &str, port: u16) -> Result<(), Refused> {
         let host = plain_host(host);
-        let refused = |address: &str| {
-            Err(Refused {
-                host: format!("{host}:{port}"),
-                address: address.to_owned(),
-            })
-        };
         if self.lists(host, port) {
             return Ok(());
         }
         match host.parse::<IpAddr>() {
             Ok(address) if self.permits_address(address) => Ok(()),
-            Ok(address) => refused(&address.to_string()),
+            Ok(address) => Err(Refused::new(host, port, &address.to_string())),
             // Its name would be resolved for any port.
-            Err(_) if self.lists_name(host) => refused("of a listed host with another port"),
+            Err(_) if self.lists_name(host) => Err(Refused::new(
+                host,
+                port,
+                "of a listed host with another port",
+            )),
             Err(_) => Ok(()),
         }
+    }
+
+    /// Looks whether a proxy may be asked for something itself.
+    ///
+    /// # Errors
+    /// If it is not listed, with that port.
+    pub(super) fn check_listed(&self, host: &str, port: u16) -> Result<(), Refused> {
+        if self.lists(host, port) {
+            return Ok(());
+        }
+        Err(Refused::new(host, port, "of a proxy"))
     }
 
     /// Looks whether a host may be connected to at an address that its name was resolved to.

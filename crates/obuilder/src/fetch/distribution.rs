@@ -211,8 +211,7 @@ impl<'a> Client<'a> {
 
     async fn token(&self, challenge: &Challenge) -> Result<HeaderValue, RegistryError> {
         let Challenge { realm, service } = challenge;
-        let bad = || HttpError::BadUrl(realm.clone());
-        let mut url = Url::parse(realm).map_err(|_| bad())?;
+        let mut url = Url::parse(realm).map_err(|_| HttpError::BadUrl)?;
         if url.scheme() != "https" && !self.base.starts_with("http:") {
             return Err(RegistryError::Wrong(
                 "it wants the log-in to be sent without TLS",
@@ -255,8 +254,10 @@ fn accepted(answer: Response) -> Result<Response, RegistryError> {
 
 /// Returns where to get a token, if a registry wants one.
 fn challenge(answer: &Response) -> Option<Challenge> {
-    let header = answer.headers().get(WWW_AUTHENTICATE)?.to_str().ok()?;
-    let challenge = ChallengeParser::new(header)
+    let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter();
+    let challenge = headers
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(ChallengeParser::new)
         .filter_map(Result::ok)
         .find(|challenge| challenge.scheme.eq_ignore_ascii_case("bearer"))?;
     let get = |name: &str| {

@@ -203,10 +203,7 @@ fn why_not_pulled(said: &[u8]) -> String {
     let said = String::from_utf8_lossy(said);
     let known = |(words, _): &&(&[&str], &str)| words.iter().any(|word| said.contains(word));
     let reason = REASONS.iter().find(known);
-    let reason = reason.map_or(
-        "for a reason that the engine's own log has",
-        |(_, reason)| reason,
-    );
+    let reason = reason.map_or("the engine's own log says why", |(_, reason)| reason);
     format!("it failed: {reason}")
 }
 

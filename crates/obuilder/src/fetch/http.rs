@@ -1,6 +1,7 @@
 //! Requests over HTTP to hosts that a job names: only to addresses that may be asked, and no more of the answer than is wanted.
 
 use std::error::Error;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ const MOST_REDIRECTS: usize = 10;
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
-    rule: Arc<AddressRule>,
+    guard: Guard,
 }
 
 /// Why there is no answer, or no whole one.
@@ -36,9 +37,9 @@ pub(super) enum HttpError {
     /// It could not be asked.
     #[error("{}", causes(.0))]
     Failed(reqwest::Error),
-    /// It was told to ask at something that is no URL.
-    #[error("{0:?} is not the URL of a host to ask")]
-    BadUrl(String),
+    /// It was to be asked at something that is no URL of a host. Not shown, since a service may have named it.
+    #[error("what is to be asked is not the URL of a host")]
+    BadUrl,
     /// It answered more than is taken.
     #[error("its answer has more than the limit of {0} bytes")]
     TooLarge(u64),
@@ -66,20 +67,19 @@ impl Http {
     pub(super) fn new(rule: &AddressRule, proxies: &Proxies) -> Result<Self, HttpError> {
         // Whoever comes first decides for the process, and all of us want the same.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let rule = Arc::new(rule.clone());
         let names = [&proxies.http, &proxies.https];
         let names = names.into_iter().flatten().filter_map(|proxy| host(proxy));
         let guard = Guard {
-            rule: Arc::clone(&rule),
+            rule: Arc::new(rule.clone()),
             proxies: names.collect(),
         };
-        let redirected = Arc::clone(&rule);
+        let redirected = guard.clone();
         let mut builder = reqwest::Client::builder()
             .user_agent("obuilder")
             .connect_timeout(LIMIT_TO_CONNECT)
             .read_timeout(LIMIT_TO_READ)
             .redirect(Policy::custom(move |attempt| follow(&redirected, attempt)))
-            .dns_resolver(guard)
+            .dns_resolver(guard.clone())
             // Those of the environment are not for a library to read.
             .no_proxy();
         // No proxy reaches this machine's own hosts.
@@ -93,14 +93,14 @@ impl Http {
         }
         Ok(Self {
             client: builder.build()?,
-            rule,
+            guard,
         })
     }
 
     /// Begins to ask for what is at a URL.
     pub(super) fn get(&self, url: &str) -> Result<RequestBuilder, HttpError> {
-        let url = Url::parse(url).map_err(|_| HttpError::BadUrl(url.to_owned()))?;
-        check(&self.rule, &url)?;
+        let url = Url::parse(url).map_err(|_| HttpError::BadUrl)?;
+        self.guard.check(&url)?;
         Ok(self.client.get(url))
     }
 }
@@ -117,18 +117,11 @@ pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Vec<u8>, Ht
     Ok(bytes)
 }
 
-fn check(rule: &AddressRule, url: &Url) -> Result<(), HttpError> {
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
-        return Err(HttpError::BadUrl(url.to_string()));
-    };
-    rule.check(host, port).map_err(HttpError::Refused)
-}
-
-fn follow(rule: &AddressRule, attempt: Attempt<'_>) -> reqwest::redirect::Action {
+fn follow(guard: &Guard, attempt: Attempt<'_>) -> reqwest::redirect::Action {
     if attempt.previous().len() > MOST_REDIRECTS {
         return attempt.error("too many redirects");
     }
-    match check(rule, attempt.url()) {
+    match guard.check(attempt.url()) {
         Ok(()) => attempt.follow(),
         Err(HttpError::Refused(refused)) => attempt.error(refused),
         Err(_) => attempt.error("it sends us to something that is no host"),
@@ -136,17 +129,39 @@ fn follow(rule: &AddressRule, attempt: Attempt<'_>) -> reqwest::redirect::Action
 }
 
 /// Resolves names to addresses that may be connected to. Nothing else does: the connection goes where this says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Guard {
     rule: Arc<AddressRule>,
-    /// The operator's proxies, which may be anywhere.
-    proxies: Vec<String>,
+    /// The names of the operator's proxies, which may be anywhere.
+    proxies: Arc<[String]>,
+}
+
+impl Guard {
+    /// Looks whether a URL may be asked, as far as can be seen before its name is resolved.
+    fn check(&self, url: &Url) -> Result<(), HttpError> {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return Err(HttpError::BadUrl);
+        };
+        let checked = if self.is_proxy(host) {
+            // It is resolved to whatever address it has, for the sake of the proxy alone.
+            self.rule.check_listed(host, port)
+        } else {
+            self.rule.check(host, port)
+        };
+        checked.map_err(HttpError::Refused)
+    }
+
+    fn is_proxy(&self, host: &str) -> bool {
+        self.proxies
+            .iter()
+            .any(|proxy| proxy.eq_ignore_ascii_case(host))
+    }
 }
 
 impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let (rule, name) = (Arc::clone(&self.rule), name.as_str().to_owned());
-        let is_proxy = self.proxies.contains(&name);
+        let is_proxy = self.is_proxy(&name);
         Box::pin(async move {
             // The port is the URL's.
             let addresses: Addrs = if is_proxy {
@@ -160,13 +175,14 @@ impl Resolve for Guard {
     }
 }
 
-/// Returns the name of a proxy's host.
+/// Returns the name of a proxy's host. `None` if it is an address, which is not resolved.
 fn host(proxy: &str) -> Option<String> {
     let url = Url::parse(proxy)
         .ok()
         .filter(Url::has_host)
         .or_else(|| Url::parse(&format!("http://{proxy}")).ok())?;
-    Some(url.host_str()?.to_owned())
+    let name = url.domain()?;
+    name.parse::<IpAddr>().is_err().then(|| name.to_owned())
 }
 
 /// Returns why a host was not asked, if that is what an error is about.
@@ -207,7 +223,24 @@ fn causes(error: &dyn Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::host;
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_not_asked_for_anything_else() {
+        let proxies = Proxies {
+            https: Some("http://proxy.lab:3128".to_owned()),
+            ..Proxies::default()
+        };
+        let url = "https://Proxy.lab:9090/v2/";
+        let asked = |listed: &str| Http::new(&listed.parse().unwrap(), &proxies)?.get(url);
+        for listed in ["", "proxy.lab:80", "10.0.0.0/8"] {
+            assert!(
+                matches!(asked(listed), Err(HttpError::Refused(_))),
+                "{listed}"
+            );
+        }
+        assert!(asked("proxy.lab:9090").is_ok());
+    }
 
     #[test]
     fn a_proxy_may_be_given_without_a_scheme() {
@@ -217,6 +250,9 @@ mod tests {
             "proxy.lab",
         ] {
             assert_eq!(host(proxy).as_deref(), Some("proxy.lab"), "{proxy}");
+        }
+        for proxy in ["http://10.0.0.1:3128", "[::1]:3128", "socks5://10.0.0.1"] {
+            assert_eq!(host(proxy), None, "{proxy}");
         }
     }
 }

@@ -251,8 +251,8 @@ impl Document {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, String> {
-        let shape: Shape = serde_json::from_slice(bytes)
-            .map_err(|error| format!("its manifest is not JSON: {}", place(&error)))?;
+        let wrong = |error: serde_json::Error| format!("its manifest is wrong: {}", place(&error));
+        let shape: Shape = serde_json::from_slice(bytes).map_err(wrong)?;
         if shape.schema_version == Some(1) {
             return Err(
                 "its manifest has the format of 2014 (schema 1), which is not supported: push it \
@@ -265,7 +265,7 @@ impl Document {
         } else {
             serde_json::from_slice(bytes).map(Self::Manifest)
         };
-        read.map_err(|error| format!("its manifest is wrong: {}", place(&error)))
+        read.map_err(wrong)
     }
 }
 

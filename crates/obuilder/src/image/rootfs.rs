@@ -126,7 +126,8 @@ impl Rootfs {
     }
 }
 
-fn times_of(stat: &Stat) -> Timestamps {
+/// Returns the times that a file is given back: that of its last change.
+pub(crate) fn times_of(stat: &Stat) -> Timestamps {
     let mtime = Timespec {
         tv_sec: stat.st_mtime,
         tv_nsec: i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),

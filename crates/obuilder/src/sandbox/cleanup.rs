@@ -7,10 +7,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use cgroup::wait_for_end;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::bundle::{self, io_error};
-use super::groups::{Record, wait_for_end};
+use super::groups::Record;
 use super::{Runtime, SandboxError, runtime};
 
 /// How long something may take to end.

@@ -196,10 +196,10 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
         let mut capabilities = LinuxCapabilitiesBuilder::default()
             .bounding(all.clone())
             .effective(all.clone())
-            .inheritable(all.clone())
+            // Programs that are not root's should not have them, whatever their files say (CVE-2022-24769).
+            .inheritable(Capabilities::new())
             .permitted(all)
             .build()?;
-        // Programs that are no longer root's should not have them.
         capabilities.set_ambient(None);
         let open_files = PosixRlimitBuilder::default()
             .typ(PosixRlimitType::RlimitNofile)

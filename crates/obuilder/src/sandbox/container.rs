@@ -45,7 +45,7 @@ pub(super) enum Output {
 /// What a container needs.
 pub(super) struct Prepared {
     pub(super) bundle: Bundle,
-    pub(super) groups: Groups,
+    pub(super) groups: Arc<Groups>,
     /// A network of its own in the place of the machine's.
     pub(super) outbound: Option<Outbound>,
 }
@@ -67,7 +67,7 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Starts the runtime. `program` is where it is.
+    /// Starts the runtime. `program` is where it is. If it does not start, the groups are still there.
     pub(super) fn start(
         runtime: &Runtime,
         program: &Path,
@@ -121,7 +121,7 @@ impl Container {
             inbox,
             child,
             bundle,
-            groups: Arc::new(groups),
+            groups,
             outbound,
             has_ended: false,
         };

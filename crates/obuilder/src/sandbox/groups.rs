@@ -13,8 +13,6 @@ use std::time::Duration;
 use cgroup::{Group, GroupError, Hits, Limits, Parent};
 use rustix::process::Pid;
 
-pub(super) use cgroup::wait_for_end;
-
 /// What the inner group is called.
 const INNER: &str = "inner";
 
@@ -35,7 +33,9 @@ impl Groups {
         let inner = match outer.create_inner(INNER) {
             Ok(inner) => inner,
             Err(error) => {
-                log_failure(id, &outer.remove());
+                if let Err(error) = outer.remove() {
+                    tracing::warn!("Container {id} has left a control group: {error}");
+                }
                 return Err(error);
             }
         };
@@ -120,12 +120,6 @@ fn end(groups: &[&Group], limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-fn log_failure(id: &str, removed: &io::Result<()>) {
-    if let Err(error) = removed {
-        tracing::warn!("Container {id} has left a control group: {error}");
-    }
-}
-
 /// Where a container's outer groups are, for those who make the container or clean up after it: one directory in a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record(Vec<PathBuf>);
@@ -147,7 +141,10 @@ impl Record {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        Ok(Self(text.lines().map(PathBuf::from).collect()))
+        // What is in them is killed. A file that was cut off in the middle must not name a group above.
+        let paths = text.lines().map(PathBuf::from);
+        let is_ours = |path: &PathBuf| path.file_name() == bundle.file_name();
+        Ok(Self(paths.filter(is_ours).collect()))
     }
 
     /// Returns the outer groups.

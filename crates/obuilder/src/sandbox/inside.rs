@@ -32,7 +32,7 @@ pub(super) enum Kind {
 /// A root filesystem, and what is going to be mounted in it.
 pub(super) struct Tree {
     root: OwnedFd,
-    /// What directories will be mounted where, in this order. None of these paths has a link in it.
+    /// What directories will be mounted where, and not be hidden by others. None of these paths has a link in it.
     mounts: Vec<(BString, OwnedFd)>,
 }
 
@@ -54,9 +54,13 @@ impl Tree {
     }
 
     /// Notes that the directory `source` of the machine will be mounted on `target`, which [`ensure`](Self::ensure) has
-    /// returned. From here on, names lead into it.
+    /// returned. From here on, names lead into it, and no longer to what was mounted on or below `target` before.
     pub(super) fn mount(&mut self, target: &BString, source: &Path) -> io::Result<()> {
         let source = rustix::fs::openat(CWD, source, directory_flags(), Mode::empty())?;
+        self.mounts.retain(|(hidden, _)| {
+            let below = hidden.strip_prefix(target.as_slice());
+            below.is_none_or(|rest| !rest.is_empty() && !rest.starts_with(b"/"))
+        });
         self.mounts.push((target.clone(), source));
         Ok(())
     }
@@ -156,7 +160,7 @@ impl Tree {
     )]
     fn mounted(&self, way: &[Step], name: &BString) -> io::Result<Option<Option<OwnedFd>>> {
         let path = join(way, Some(name));
-        let mounted = self.mounts.iter().rfind(|(target, _)| *target == path);
+        let mounted = self.mounts.iter().find(|(target, _)| *target == path);
         if let Some((_, directory)) = mounted {
             return Ok(Some(Some(directory.try_clone()?)));
         }
@@ -369,5 +373,33 @@ mod tests {
             ensure(&tree, "/dev/shm/s/p/x", Kind::Directory).unwrap(),
             "/proc/x"
         );
+    }
+
+    #[test]
+    fn names_do_not_lead_into_what_is_hidden() {
+        let dir = tempfile::tempdir().unwrap();
+        let (root, plain, links) = (
+            dir.path().join("root"),
+            dir.path().join("plain"),
+            dir.path().join("links"),
+        );
+        for made in [&root, &plain, &links] {
+            fs::create_dir(made).unwrap();
+        }
+        symlink("/proc", links.join("b")).unwrap();
+        let mut tree = Tree::open(&root).unwrap();
+        let ensure = |tree: &Tree, path: &str| tree.ensure(path.into(), Kind::Directory).unwrap();
+        for target in ["/a/b", "/a/bc", "/ab"] {
+            let target = ensure(&tree, target);
+            tree.mount(&target, &plain).unwrap();
+        }
+        let over = ensure(&tree, "/a");
+        tree.mount(&over, &links).unwrap();
+        assert_eq!(ensure(&tree, "/a/b"), "/proc");
+        ensure(&tree, "/a/bc/x");
+        ensure(&tree, "/ab/y");
+        assert!(links.join("bc/x").is_dir() && !plain.join("x").exists());
+        // What is beside it is still there.
+        assert!(plain.join("y").is_dir());
     }
 }

@@ -9,7 +9,7 @@ pub enum StepNetwork {
     /// have it.
     #[default]
     Host,
-    /// A network of its own, from which it reaches public IPv4 addresses and the machine's server of names, and which nothing
+    /// A network of its own, from which it reaches public IPv4 addresses and the machine's DNS server, and which nothing
     /// reaches.
     Outbound,
     /// A refusal.

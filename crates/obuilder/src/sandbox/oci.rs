@@ -6,12 +6,14 @@ use std::io::IsTerminal as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::ByteSlice as _;
 use cgroup::{Limits, Parent};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
+use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::{self, Bundle, io_error};
@@ -102,13 +104,15 @@ impl OciSandbox {
         })
     }
 
-    /// Makes what a container needs. Of what cannot be used after all, nothing is left.
-    async fn prepare(
+    /// Starts a command in a container. Of one that cannot be started, nothing is left.
+    async fn start(
         &self,
         rootfs: &Path,
         command: &Command,
-        terminal: bool,
-    ) -> Result<Prepared, SandboxError> {
+        input: Input,
+        output: Output,
+    ) -> Result<(Container, Option<pipe::Receiver>), SandboxError> {
+        let program = self.program()?;
         let number = self.started.get();
         self.started.set(number.wrapping_add(1));
         let id = format!("{}{:016x}-{number}", bundle::PREFIX, self.process);
@@ -119,13 +123,13 @@ impl OciSandbox {
             Some(parent) => parent,
             None => &Parent::find()?,
         };
-        let outbound = match command.network {
+        let programs = match command.network {
             Network::Host => self.programs_of_networks(command)?,
             Network::None => None,
         };
-        let groups = Groups::create(parent, &id, &self.options.limits)?;
-        let making = async {
-            let outbound = match outbound {
+        let groups = Arc::new(Groups::create(parent, &id, &self.options.limits)?);
+        let starting = async {
+            let outbound = match programs {
                 Some(programs) => Some(Outbound::start(programs, &groups).await?),
                 None => None,
             };
@@ -137,32 +141,25 @@ impl OciSandbox {
                 outbound.as_ref(),
                 &rootfs,
                 command,
-                terminal,
+                input == Input::Terminal,
                 &self.options,
-            );
-            match (bundle, outbound) {
-                (Ok(bundle), outbound) => Ok((bundle, outbound)),
-                (Err(error), Some(outbound)) => {
-                    outbound.stop().await;
-                    Err(error)
-                }
-                (Err(error), None) => Err(error),
-            }
-        };
-        match making.await {
-            Ok((bundle, outbound)) => Ok(Prepared {
+            )?;
+            let prepared = Prepared {
                 bundle,
-                groups,
+                groups: Arc::clone(&groups),
                 outbound,
-            }),
-            Err(error) => {
-                let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
-                if !matches!(ended, Ok(Ok(()))) {
-                    tracing::warn!("Container {id} has left a control group: {ended:?}");
-                }
-                Err(error)
+            };
+            Container::start(&self.runtime, &program, prepared, input, output)
+        };
+        let started = starting.await;
+        if started.is_err() {
+            // What makes a network may still be in there.
+            let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::warn!("Container {id} has left a control group: {ended:?}");
             }
         }
+        started
     }
 
     /// Returns what makes the network of a command that asks for the machine's. `None` if it gets that.
@@ -215,15 +212,9 @@ impl Sandbox for OciSandbox {
             if cancel.is_cancelled() {
                 return Err(SandboxError::Cancelled);
             }
-            let program = self.program()?;
-            let prepared = self.prepare(rootfs, command, false).await?;
-            let (container, pipe) = Container::start(
-                &self.runtime,
-                &program,
-                prepared,
-                Input::Empty,
-                Output::Piped,
-            )?;
+            let (container, pipe) = self
+                .start(rootfs, command, Input::Empty, Output::Piped)
+                .await?;
             container.finish(pipe, output, cancel).await
         }
         .boxed_local()
@@ -241,10 +232,9 @@ impl Sandbox for OciSandbox {
             } else {
                 Input::Inherited
             };
-            let program = self.program()?;
-            let prepared = self.prepare(rootfs, command, terminal).await?;
-            let (container, _) =
-                Container::start(&self.runtime, &program, prepared, input, Output::Inherited)?;
+            let (container, _) = self
+                .start(rootfs, command, input, Output::Inherited)
+                .await?;
             container.wait().await
         }
         .boxed_local()

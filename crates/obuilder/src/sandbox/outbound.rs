@@ -47,7 +47,7 @@ const UNREACHABLE: [&str; 10] = [
     "240.0.0.0/4",
 ];
 
-/// Names are asked for at an address that leads to the machine's own server of names, wherever that is.
+/// An address that slirp4netns leads to the machine's own DNS server, wherever that is.
 const RESOLV_CONF: &str = "nameserver 10.0.2.3\n";
 
 /// The programs that make such networks.

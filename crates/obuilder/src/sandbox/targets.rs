@@ -96,6 +96,12 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
     let what = "the working directory";
     let cwd = find(tree, what, wanted, Kind::Directory)?;
     let ground = Ground::of(cwd.as_bstr());
+    if ground == Ground::Sys && cwd.split_str("/").any(|name| name == b"..") {
+        // There are links, so nobody knows where this ends: it may be in /proc after all.
+        return Err(SandboxError::Unsupported(format!(
+            "{what} {wanted:?} leads through /sys"
+        )));
+    }
     // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626), and so might `/dev/fd/7`.
     if ground == Ground::Proc || ground == Ground::Devices && cwd != "/dev" {
         let name = if ground == Ground::Proc {

@@ -31,15 +31,15 @@ pub(super) trait Backend: Send + Sync + 'static {
         Ok(true)
     }
 
-    /// Makes an unmounted draft what its result is to be. Returns the place that gets the result's name, which is another
-    /// where the draft had to be copied: if it `is_exposed`, others may have descriptors by which they can write to it, and
-    /// to no copy.
+    /// Makes an unmounted draft what its result is to be. Returns whether it was copied for that, and the result is at `copy`: if it
+    /// `is_exposed`, others may have descriptors by which they can write to it, and to no copy.
     fn settle(
         &self,
         place: &Path,
+        copy: &Path,
         base: Option<&Path>,
         is_exposed: bool,
-    ) -> Result<PathBuf, StoreError>;
+    ) -> Result<bool, StoreError>;
 
     /// Removes a place, a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;

@@ -25,7 +25,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
-use super::backend::{Backend, Shown};
+use super::backend::{Backend, Shown, beside};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
 use super::error::Doing as _;
@@ -185,15 +185,24 @@ impl<B: Backend> Shared<B> {
         result: &Path,
         is_exposed: bool,
     ) -> Result<(), StoreError> {
-        let settled = self.backend.settle(place, base, is_exposed)?;
+        let copy = beside(place);
         let published = self
-            .mark(&id.to_string())
-            .and_then(|()| fs::rename(&settled, result).doing("publishing", result));
-        if settled != place {
-            let other = if published.is_ok() { place } else { &settled };
-            self.remove_and_log(other);
+            .backend
+            .settle(place, &copy, base, is_exposed)
+            .and_then(|is_copied| {
+                self.mark(&id.to_string())?;
+                let settled = if is_copied { &copy } else { place };
+                fs::rename(settled, result).doing("publishing", result)?;
+                Ok(is_copied)
+            });
+        match published {
+            Ok(true) => self.remove_and_log(place),
+            Ok(false) => {}
+            Err(error) => {
+                self.remove_and_log(&copy);
+                return Err(error);
+            }
         }
-        published?;
         if base.is_none() {
             // A base image is the dearest to lose.
             self.marks.sync_soon(&self.background);

@@ -221,8 +221,14 @@ pub struct Space {
 }
 
 impl Space {
-    /// Below how many percent there is no room left for a step.
+    /// Below how many percent there may be no room left for a step.
     const USED_UP: f64 = 1.0;
+
+    /// How many bytes are room enough, however few percent of a large disk they are.
+    const ENOUGH: u64 = 1 << 30;
+
+    /// How many files are.
+    const ENOUGH_FILES: u64 = 100_000;
 
     /// Returns how much is free, in percent: of bytes or of files, whichever is less.
     pub fn free_percent(self) -> f64 {
@@ -231,9 +237,13 @@ impl Space {
         bytes.min(files)
     }
 
-    /// Returns whether there is so little left that steps fail.
+    /// Returns whether there is so little left, of bytes or of files, that steps fail.
     pub fn is_used_up(self) -> bool {
-        self.free_percent() < Self::USED_UP
+        let is_low = |free: u64, total: u64, enough: u64| {
+            free < enough && percent(free, total).is_some_and(|percent| percent < Self::USED_UP)
+        };
+        is_low(self.free, self.total, Self::ENOUGH)
+            || is_low(self.free_files, self.total_files, Self::ENOUGH_FILES)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{OpenError, StoreError};
 const OTHERS: u32 = 0o077;
 
 /// What a mount point has that is empty otherwise.
-const NEVER_MIND: [&str; 1] = ["lost+found"];
+const LOST_FOUND: &str = "lost+found";
 
 /// Makes the root of a store, or makes sure that nobody else gets into the one that is there. A mount point usually is open to
 /// all.
@@ -71,7 +71,7 @@ fn is_ours(root: &Path) -> Result<bool, StoreError> {
     }
     for entry in fs::read_dir(root).doing("reading", root)? {
         let name = entry.doing("reading", root)?.file_name();
-        if !NEVER_MIND.iter().any(|known| name == *known) {
+        if name != LOST_FOUND {
             return Ok(false);
         }
     }

@@ -42,13 +42,13 @@ impl Reserve {
         if space.free_percent() < ENOUGH {
             return Ok(());
         }
-        match fs::create_dir(&self.0) {
-            // It is only ever removed as a whole, or tried to be.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            made => made?,
+        let files = (0..FILES).map(|number| self.0.join(number.to_string()));
+        if files.clone().all(|file| file.exists()) {
+            return Ok(());
         }
-        for number in 0..FILES {
-            let file = File::create_new(self.0.join(number.to_string()))?;
+        unless(io::ErrorKind::AlreadyExists, fs::create_dir(&self.0))?;
+        for file in files {
+            let file = File::create(file)?;
             match fallocate(&file, FallocateFlags::empty(), 0, SIZE) {
                 // Then it is files alone.
                 Ok(()) | Err(Errno::OPNOTSUPP) => {}

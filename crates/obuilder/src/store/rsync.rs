@@ -56,20 +56,26 @@ impl Backend for Rsync {
     fn settle(
         &self,
         place: &Path,
+        copy: &Path,
         base: Option<&Path>,
         is_exposed: bool,
-    ) -> Result<PathBuf, StoreError> {
-        let copy = beside(place);
-        let args = match (base, self.linking()) {
-            (Some(base), Some(how)) => link_args(how, base, place, &copy),
-            _ if is_exposed => copy_args(place, &copy),
-            _ => return Ok(place.to_owned()),
+    ) -> Result<bool, StoreError> {
+        // By our own means: the program would follow a link that takes the place of a directory meanwhile.
+        let copy_to = |to: &Path| tree::copy_tree(place, to).doing("copying", place);
+        let Some((base, how)) = base.zip(self.linking()) else {
+            if is_exposed {
+                copy_to(copy)?;
+            }
+            return Ok(is_exposed);
         };
-        let run = program::run(&args, &copy);
-        if run.is_err() {
-            self.remove(&copy)?;
+        let link = |from: &Path| program::run(&link_args(how, base, from, copy), copy);
+        if !is_exposed {
+            return link(place).map(|_| true);
         }
-        run.map(|_| copy)
+        let unshared = beside(copy);
+        let linked = copy_to(&unshared).and_then(|()| link(&unshared));
+        self.remove(&unshared)?;
+        linked.map(|_| true)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
@@ -80,7 +86,8 @@ impl Backend for Rsync {
         if !cache.exists() {
             make(cache)?;
         }
-        program::run(&copy_args(cache, copy), copy)?;
+        // By our own means: who had it last may have passed a descriptor of it on.
+        tree::copy_tree(cache, copy).doing("copying", cache)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::statfs;
 use rustix::io::Errno;
 
-use super::backend::{Backend, beside};
+use super::backend::Backend;
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
@@ -48,20 +48,14 @@ impl Backend for Reflink {
     fn settle(
         &self,
         place: &Path,
+        copy: &Path,
         _base: Option<&Path>,
         is_exposed: bool,
-    ) -> Result<PathBuf, StoreError> {
-        if !is_exposed {
-            return Ok(place.to_owned());
+    ) -> Result<bool, StoreError> {
+        if is_exposed {
+            tree::reflink_tree(place, copy).doing("copying", place)?;
         }
-        let copy = beside(place);
-        match tree::reflink_tree(place, &copy).doing("copying", place) {
-            Ok(()) => Ok(copy),
-            Err(error) => {
-                self.remove(&copy)?;
-                Err(error)
-            }
-        }
+        Ok(is_exposed)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

@@ -17,21 +17,4 @@ mod probes;
 #[cfg(feature = "real-builds")]
 mod real_builds;
 
-/// Makes a test of each chapter, for each runtime.
-macro_rules! for_each_runtime {
-    ($($chapter:ident)*) => {
-        mod runc {
-            $(#[test]
-            fn $chapter() {
-                crate::room::with_runc(concat!(stringify!($chapter), " (runc)"), super::$chapter);
-            })*
-        }
-        mod builtin {
-            $(#[test]
-            fn $chapter() {
-                crate::room::with_builtin(concat!(stringify!($chapter), " (builtin)"), super::$chapter);
-            })*
-        }
-    };
-}
-pub(crate) use for_each_runtime;
+use room::for_each_runtime;

@@ -42,12 +42,15 @@ fn with_caches(text: &str, caches: &[(PathBuf, &str)]) -> Command {
 /// The rule that each refusal names.
 const RULE: &str = "nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target";
 
-/// Returns why a command is not run, with the rule shortened.
-fn refused(room: &Room, command: &Command) -> String {
-    let (shown, ended) = room.run(command);
-    assert_eq!(shown, "");
-    let refused = ended.unwrap_err().to_string();
-    refused.replace(RULE, "nothing may be mounted there")
+/// Returns why each command is not run, with the rule shortened, one in a line.
+fn refusals(room: &Room, commands: impl IntoIterator<Item = Command>) -> String {
+    let refusal = |command| {
+        let (shown, ended) = room.run(&command);
+        assert_eq!(shown, "");
+        let refusal = ended.unwrap_err().to_string();
+        refusal.replace(RULE, "nothing may be mounted there") + "\n"
+    };
+    commands.into_iter().map(refusal).collect()
 }
 
 fn nothing_is_mounted_on_the_kernels_filesystems(room: &Room) {
@@ -77,12 +80,7 @@ fn nothing_is_mounted_on_the_kernels_filesystems(room: &Room) {
         "/var/../dev",
         "//dev//pts//",
     ];
-    let mut refusals = String::new();
-    for target in targets {
-        let command = with_caches("echo ran", &[(hostile.clone(), target)]);
-        refusals += &refused(room, &command);
-        refusals += "\n";
-    }
+    let with_cache = |target| with_caches("echo ran", &[(hostile.clone(), target)]);
     expect![[r#"
         cannot mount on "/": nothing may be mounted there
         cannot mount on "/.": it leads to "/", and nothing may be mounted there
@@ -103,7 +101,7 @@ fn nothing_is_mounted_on_the_kernels_filesystems(room: &Room) {
         cannot mount on "/var/../dev": it leads to "/dev", and nothing may be mounted there
         cannot mount on "//dev//pts//": it leads to "/dev/pts", and nothing may be mounted there
     "#]]
-    .assert_eq(&refusals);
+    .assert_eq(&refusals(room, targets.map(with_cache)));
     for target in [
         "/dev/null",
         "/proc/version",
@@ -115,7 +113,7 @@ fn nothing_is_mounted_on_the_kernels_filesystems(room: &Room) {
             value: b"secret".into(),
             target: target.into(),
         }];
-        let why = refused(room, &command);
+        let why = refusals(room, [command]);
         assert!(
             why.starts_with(&format!(
                 "cannot mount on {target:?}: nothing may be mounted"
@@ -140,11 +138,8 @@ fn no_link_leads_a_mount_there(room: &Room) {
     ] {
         symlink(target, room.rootfs().join(link)).unwrap();
     }
-    let mut refusals = String::new();
-    for target in ["/a", "/b/pts", "/c", "/e", "/e/e/dev"] {
-        refusals += &refused(room, &with_caches("echo ran", &[(empty.clone(), target)]));
-        refusals += "\n";
-    }
+    let targets = ["/a", "/b/pts", "/c", "/e", "/e/e/dev"];
+    let with_cache = |target| with_caches("echo ran", &[(empty.clone(), target)]);
     expect![[r#"
         cannot mount on "/a": it leads to "/proc", and nothing may be mounted there
         cannot mount on "/b/pts": it leads to "/dev/pts", and nothing may be mounted there
@@ -152,7 +147,7 @@ fn no_link_leads_a_mount_there(room: &Room) {
         cannot mount on "/e": it leads to "/", and nothing may be mounted there
         cannot mount on "/e/e/dev": it leads to "/dev", and nothing may be mounted there
     "#]]
-    .assert_eq(&refusals);
+    .assert_eq(&refusals(room, targets.map(with_cache)));
 }
 
 fn no_cache_leads_another_there(room: &Room) {
@@ -168,23 +163,29 @@ fn no_cache_leads_another_there(room: &Room) {
         ],
     );
     let hostile = cache(room, "second", &[("null", "/proc/sys/kernel/core_pattern")]);
-    let mut refusals = String::new();
-    for target in ["/a/p", "/a/d", "/a/r", "/a/up", "/a/r/proc/sys"] {
-        let command = with_caches(
+    let targets = ["/a/p", "/a/d", "/a/r", "/a/up", "/a/r/proc/sys"];
+    let after_first = targets.map(|target| {
+        with_caches(
             "echo ran",
             &[(first.clone(), "/a"), (hostile.clone(), target)],
-        );
-        refusals += &refused(room, &command);
-        refusals += "\n";
-    }
-    // By way of three, of shared memory, and of the working directory.
-    let ways = [
+        )
+    });
+    // By way of three, of one that hides the one before, of shared memory, and of the working directory.
+    let other_ways = [
         with_caches(
             "echo ran",
             &[
                 (first.clone(), "/a"),
                 (cache(room, "third", &[("q", "/a/p")]), "/a/new"),
                 (hostile.clone(), "/a/new/q"),
+            ],
+        ),
+        with_caches(
+            "echo ran",
+            &[
+                (cache(room, "hidden", &[]), "/a/d"),
+                (first.clone(), "/a"),
+                (hostile.clone(), "/a/d"),
             ],
         ),
         with_caches(
@@ -199,10 +200,6 @@ fn no_cache_leads_another_there(room: &Room) {
             )
         },
     ];
-    for command in ways {
-        refusals += &refused(room, &command);
-        refusals += "\n";
-    }
     expect![[r#"
         cannot mount on "/a/p": it leads to "/proc", and nothing may be mounted there
         cannot mount on "/a/d": it leads to "/dev", and nothing may be mounted there
@@ -210,10 +207,11 @@ fn no_cache_leads_another_there(room: &Room) {
         cannot mount on "/a/up": it leads to "/dev/pts", and nothing may be mounted there
         cannot mount on "/a/r/proc/sys": it leads to "/proc/sys", and nothing may be mounted there
         cannot mount on "/a/new/q": it leads to "/proc", and nothing may be mounted there
+        cannot mount on "/a/d": it leads to "/dev", and nothing may be mounted there
         cannot mount on "/dev/shm/s/p": it leads to "/proc", and nothing may be mounted there
         the working directory "/a/fd/7" is in /proc
     "#]]
-    .assert_eq(&refusals);
+    .assert_eq(&refusals(room, after_first.into_iter().chain(other_ways)));
 }
 
 fn shared_memory_may_be_a_cache(room: &Room) {

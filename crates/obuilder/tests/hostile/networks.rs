@@ -6,13 +6,12 @@
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use obuilder::sandbox::{Network, Runtime, SandboxError, StepNetwork};
+use obuilder::sandbox::{Network, SandboxError, StepNetwork};
 
-use crate::room::{Room, builtin, script};
+use crate::room::{RUNTIME, Room, named_runtime, script};
 
 crate::for_each_runtime! {
     the_hosts_network_is_all_of_it
@@ -20,8 +19,7 @@ crate::for_each_runtime! {
     a_forbidden_network_is_refused
 }
 
-/// Says which runtime and network `machine` is to use.
-const RUNTIME: &str = "OBUILDER_TEST_NETWORKS_RUNTIME";
+/// Says which network `machine` is to use.
 const NETWORK: &str = "OBUILDER_TEST_NETWORKS_NETWORK";
 
 const ABSTRACT: &str = "obuilder-test-of-networks";
@@ -87,11 +85,7 @@ fn machine() {
     let Some(network) = std::env::var_os(NETWORK) else {
         return;
     };
-    let runtime = match std::env::var_os(RUNTIME).unwrap() {
-        name if name == "builtin" => builtin(),
-        program => Runtime::Program(program.into()),
-    };
-    let mut room = Room::new(runtime);
+    let mut room = Room::new(named_runtime());
     room.options.network = network.to_str().unwrap().parse().unwrap();
     let _other = Other::new();
     let local = TcpListener::bind("127.0.0.1:8001").unwrap();
@@ -117,10 +111,6 @@ fn machine() {
 
 /// Runs a step on a machine of its own, and returns what it says.
 fn reached(room: &Room, network: StepNetwork) -> Option<Vec<String>> {
-    let runtime = match &room.runtime {
-        Runtime::Builtin { .. } => PathBuf::from("builtin"),
-        Runtime::Program(program) => program.clone(),
-    };
     for program in ["slirp4netns", "ip", "unshare", "perl"] {
         if rig::find_program(program).is_none() {
             rig::report_not_run("networks of steps", program);
@@ -136,7 +126,7 @@ fn reached(room: &Room, network: StepNetwork) -> Option<Vec<String>> {
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", "networks::machine", "--nocapture"])
         .env(NETWORK, word)
-        .env(RUNTIME, runtime)
+        .env(RUNTIME, room.runtime_name())
         .output()
         .unwrap();
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -45,7 +45,7 @@ fn what_a_step_has(room: &Room) {
     }
     let seen = room.output(&script(PROBE));
     expect![[r#"
-        capabilities: 00000000a80401fb, at most 00000000a80401fb, inherited 00000000a80401fb, ambient 0000000000000000
+        capabilities: 00000000a80401fb, at most 00000000a80401fb, inherited 0000000000000000, ambient 0000000000000000
         no new privileges: 0
         filter: 2
         users: 0 0 4294967295

@@ -79,7 +79,7 @@ fn what_nobody_else_has_the_engine_pulls() {
 fn what_nobody_has_is_a_failure_that_says_who_was_asked() {
     let machine = machine_with("*) echo \"no $1\" >&2; exit 1;;");
     let error = block_on(machine.fetch(NOWHERE)).unwrap_err().to_string();
-    expect_test::expect![[r#"cannot get the image "127.0.0.1:9/image:v1": it was not imported; the Docker engine: no image; the registry 127.0.0.1:9: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111); `docker pull`: it failed: for a reason that the engine's own log has. If this machine cannot reach it, bring it as a file and run `obuilder image import 127.0.0.1:9/image:v1 FILE`"#]].assert_eq(&error);
+    expect_test::expect![[r#"cannot get the image "127.0.0.1:9/image:v1": it was not imported; the Docker engine: no image; the registry 127.0.0.1:9: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111); `docker pull`: it failed: the engine's own log says why. If this machine cannot reach it, bring it as a file and run `obuilder image import 127.0.0.1:9/image:v1 FILE`"#]].assert_eq(&error);
 }
 
 #[test]

@@ -137,7 +137,8 @@ fn answer(
     }
 }
 
-fn file(folder: &Path, name: &str) -> PathBuf {
+/// Returns the file of an image, by its digest or its only tag.
+pub(crate) fn file(folder: &Path, name: &str) -> PathBuf {
     let blobs = folder.join("blobs/sha256");
     match name.strip_prefix("sha256:") {
         Some(digest) => blobs.join(digest),

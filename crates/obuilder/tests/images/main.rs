@@ -11,3 +11,4 @@ mod registries;
 mod service;
 mod sizes;
 mod support;
+mod tokens;

@@ -5,8 +5,15 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Answers a request for a path: all of the answer, status line included.
-pub(crate) type Answer = Box<dyn Fn(&str, &mut dyn Write) -> std::io::Result<()> + Send + Sync>;
+/// Answers a request: all of the answer, status line included.
+pub(crate) type Answer = Box<dyn Fn(&Request, &mut dyn Write) -> std::io::Result<()> + Send + Sync>;
+
+/// What somebody asks for.
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// What it says of who asks.
+    pub(crate) authorization: Option<String>,
+}
 
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
@@ -72,9 +79,18 @@ fn serve(mut connection: &TcpStream, paths: &Mutex<Vec<String>>, answer: &Answer
     let mut lines = BufReader::new(connection).lines().map_while(Result::ok);
     while let Some(request) = lines.next() {
         let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-        lines.by_ref().take_while(|line| !line.is_empty()).count();
+        let headers: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+        let authorization = headers.iter().find_map(|header| {
+            let (name, value) = header.split_once(": ")?;
+            name.eq_ignore_ascii_case("authorization")
+                .then(|| value.to_owned())
+        });
         paths.lock().unwrap().push(path.clone());
-        if answer(&path, &mut connection).is_err() {
+        let request = Request {
+            path,
+            authorization,
+        };
+        if answer(&request, &mut connection).is_err() {
             return;
         }
     }

@@ -105,8 +105,8 @@ fn a_token_without_end() {
 
 /// Answers with an endless text where `where_` says so, and with nothing elsewhere.
 fn endless(where_: fn(&str) -> bool) -> Answer {
-    Box::new(move |path, to| {
-        if !where_(path) {
+    Box::new(move |request, to| {
+        if !where_(&request.path) {
             return write!(to, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
         }
         write!(

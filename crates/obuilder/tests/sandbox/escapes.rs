@@ -88,6 +88,14 @@ fn no_directory_of_the_machine_is_a_working_directory(room: &Room) {
             assert_eq!(text, format!("the working directory {cwd:?} is in /proc"));
         }
     }
+    // What is below /sys is not known before it is mounted.
+    let mut look = script("ls ../../..");
+    look.cwd = "/sys/fs/../../proc/self/fd/7".into();
+    let (_, ended) = room.run(&look);
+    assert_eq!(
+        ended.unwrap_err().to_string(),
+        r#"the working directory "/sys/fs/../../proc/self/fd/7" leads through /sys"#
+    );
 }
 
 fn nothing_is_mounted_in_proc(room: &Room) {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use obuilder::sandbox::{OciSandbox, Runtime, Sandbox as _, SandboxOptions, SecretFile};
+use obuilder::sandbox::{OciSandbox, Sandbox as _, SandboxOptions, SecretFile};
 use tokio_util::sync::CancellationToken;
 
-use crate::room::{Call, Room, builtin, cgroups, left, script, wait};
+use crate::room::{Call, RUNTIME, Room, cgroups, left, named_runtime, script, wait};
 
 crate::for_each_runtime! {
     the_next_start_removes_what_is_left
@@ -16,10 +16,9 @@ crate::for_each_runtime! {
     others_files_are_left_alone
 }
 
-/// Says which state directory and runtime `owner` is to use.
+/// Says which state directory and root filesystem `owner` is to use.
 const STATE: &str = "OBUILDER_TEST_SANDBOX_STATE";
 const ROOTFS: &str = "OBUILDER_TEST_SANDBOX_ROOTFS";
-const RUNTIME: &str = "OBUILDER_TEST_SANDBOX_RUNTIME";
 
 /// How long things may take that take no time.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -30,11 +29,8 @@ fn owner() {
     let Some(state) = std::env::var_os(STATE) else {
         return;
     };
-    let runtime = match std::env::var_os(RUNTIME).unwrap() {
-        name if name == "builtin" => builtin(),
-        program => Runtime::Program(program.into()),
-    };
-    let sandbox = OciSandbox::open(state.as_ref(), runtime, SandboxOptions::default()).unwrap();
+    let options = SandboxOptions::default();
+    let sandbox = OciSandbox::open(state.as_ref(), named_runtime(), options).unwrap();
     let rootfs = PathBuf::from(std::env::var_os(ROOTFS).unwrap());
     let ready = Call(|_: &[u8]| fs::write(rootfs.join("tmp/ready"), ""));
     let mut forever = script("setsid sleep 1000 & echo ready; while :; do sleep 1000; done");
@@ -62,15 +58,11 @@ impl Drop for Owner {
 
 /// Starts a program that runs a command for ever, and returns it with the name of the container.
 fn start(room: &Room) -> (Owner, String) {
-    let runtime = match &room.runtime {
-        Runtime::Builtin { .. } => "builtin".into(),
-        Runtime::Program(program) => program.clone(),
-    };
     let owner = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "leftovers::owner"])
         .env(STATE, room.state())
         .env(ROOTFS, room.rootfs())
-        .env(RUNTIME, runtime)
+        .env(RUNTIME, room.runtime_name())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -15,6 +15,9 @@ use obuilder::sandbox::{
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
+/// Says which runtime a program that a test starts is to use: see [`Room::runtime_name`].
+pub(crate) const RUNTIME: &str = "OBUILDER_TEST_RUNTIME";
+
 /// How long any command of a test may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -28,6 +31,14 @@ pub(crate) struct Room {
 pub(crate) fn builtin() -> Runtime {
     Runtime::Builtin {
         program: env!("CARGO_BIN_EXE_obuilder-one-container").into(),
+    }
+}
+
+/// Returns the runtime that a test has named in [`RUNTIME`] when it started this program.
+pub(crate) fn named_runtime() -> Runtime {
+    match std::env::var_os(RUNTIME).unwrap() {
+        name if name == "builtin" => builtin(),
+        program => Runtime::Program(program.into()),
     }
 }
 
@@ -77,6 +88,14 @@ impl Room {
 
     pub(crate) fn is_builtin(&self) -> bool {
         matches!(self.runtime, Runtime::Builtin { .. })
+    }
+
+    /// Returns what to call the runtime in [`RUNTIME`].
+    pub(crate) fn runtime_name(&self) -> &Path {
+        match &self.runtime {
+            Runtime::Builtin { .. } => Path::new("builtin"),
+            Runtime::Program(program) => program,
+        }
     }
 
     pub(crate) fn open(&self) -> OciSandbox {
@@ -229,3 +248,22 @@ pub(crate) fn command(argv: &[&str]) -> Command {
         mounts: Vec::new(),
     }
 }
+
+/// Makes a test of each chapter, for each runtime.
+macro_rules! for_each_runtime {
+    ($($chapter:ident)*) => {
+        mod runc {
+            $(#[test]
+            fn $chapter() {
+                crate::room::with_runc(concat!(stringify!($chapter), " (runc)"), super::$chapter);
+            })*
+        }
+        mod builtin {
+            $(#[test]
+            fn $chapter() {
+                crate::room::with_builtin(concat!(stringify!($chapter), " (builtin)"), super::$chapter);
+            })*
+        }
+    };
+}
+pub(crate) use for_each_runtime;

@@ -9,16 +9,15 @@ use std::process::{Command, Stdio};
 use obuilder::sandbox::{Exit, OciSandbox, Runtime, Sandbox as _, SandboxError, SandboxOptions};
 use tokio_util::sync::CancellationToken;
 
-use crate::room::{Room, Text, builtin, command, script, wait};
+use crate::room::{RUNTIME, Room, Text, command, named_runtime, script, wait};
 
 crate::for_each_runtime! {
     a_person_may_look_around
     a_program_may_look_around
 }
 
-/// Says that `interactive` is to be a person's program, where, and by which runtime.
+/// Says that `interactive` is to be a person's program, and where.
 const ROOM: &str = "OBUILDER_TEST_SANDBOX_INTERACT";
-const RUNTIME: &str = "OBUILDER_TEST_SANDBOX_INTERACT_RUNTIME";
 
 /// Not a test of its own: a program that has a terminal, or a pipe in its place.
 #[test]
@@ -26,12 +25,8 @@ fn interactive() {
     let Some(place) = std::env::var_os(ROOM).map(PathBuf::from) else {
         return;
     };
-    let runtime = match std::env::var_os(RUNTIME).unwrap() {
-        name if name == "builtin" => builtin(),
-        program => Runtime::Program(program.into()),
-    };
-    let sandbox =
-        OciSandbox::open(&place.join("state"), runtime, SandboxOptions::default()).unwrap();
+    let options = SandboxOptions::default();
+    let sandbox = OciSandbox::open(&place.join("state"), named_runtime(), options).unwrap();
     let shell = command(&["/bin/bash"]);
     let ended = wait(sandbox.interact(&place.join("rootfs"), &shell));
     assert_eq!(ended.unwrap(), Exit::Status(3));
@@ -39,14 +34,10 @@ fn interactive() {
 
 /// Types `tty` and `exit 3` into a shell, and returns what is seen.
 fn look_around(room: &Room, program: &str, args: &[&str]) -> String {
-    let runtime = match &room.runtime {
-        Runtime::Builtin { .. } => "builtin".into(),
-        Runtime::Program(program) => program.clone(),
-    };
     let mut child = Command::new(program)
         .args(args)
         .env(ROOM, room.dir.path())
-        .env(RUNTIME, runtime)
+        .env(RUNTIME, room.runtime_name())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -119,7 +119,7 @@ fn privileges_are_few(room: &Room) {
         .filter(|line| !line.starts_with("Seccomp"))
         .collect::<Vec<_>>();
     expect![[r#"
-        CapInh:	00000000a80401fb
+        CapInh:	0000000000000000
         CapPrm:	00000000a80401fb
         CapEff:	00000000a80401fb
         CapBnd:	00000000a80401fb
@@ -138,7 +138,7 @@ fn privileges_are_few(room: &Room) {
         .filter(|line| !line.starts_with("Seccomp"))
         .collect::<Vec<_>>();
     expect![[r#"
-        CapInh:	00000000a80401fb
+        CapInh:	0000000000000000
         CapPrm:	0000000000000000
         CapEff:	0000000000000000
         CapBnd:	00000000a80401fb

@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
-use rustix::fs::{AtFlags, FileType, Mode, Timespec};
+use rustix::fs::{AtFlags, FileType, Mode, Timestamps};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
@@ -36,7 +36,7 @@ const MAX_NOTES: usize = 10;
 const MAX_NOTE: usize = 300;
 
 /// How many entries of a layer are remembered for an opaque directory, which hides what the layers below have and nothing of
-/// its own. 20 times as many as the largest layers have; they take 8 bytes each.
+/// its own. 20 times as many as the largest layers have; together they take some 40 MB.
 const MAX_MADE: usize = 2_000_000;
 
 /// A name that begins so says that what a lower layer has under the rest of it is gone.
@@ -74,15 +74,15 @@ struct Parent {
     path: BString,
     fd: OwnedFd,
     inode: u64,
-    /// The time of change that it is to have when nothing more is made in it for now. Kept for this one alone: the times of
+    /// The times that it is to have when nothing more is made in it for now. Kept for this one alone: the times of
     /// all directories, with their paths, would be as large as an image likes.
-    mtime: Timespec,
+    times: Timestamps,
 }
 
 impl Parent {
-    /// Gives the directory back its time, which everything made or removed in it has changed.
+    /// Gives the directory back its times, which everything made or removed in it has changed.
     fn leave(self) -> Result<(), Errno> {
-        rustix::fs::utimensat(&self.fd, ".", &timestamps(self.mtime), AtFlags::empty())
+        rustix::fs::utimensat(&self.fd, ".", &self.times, AtFlags::empty())
     }
 }
 
@@ -192,7 +192,7 @@ impl Unpacker {
         let replaced = self.make(archive, entry, &path, parent.fd.as_fd(), name)?;
         if name == "." {
             // The root is in itself.
-            parent.mtime = timespec(entry.mtime);
+            parent.times = timestamps(timespec(entry.mtime));
         }
         if layer.made.len() < MAX_MADE {
             let made = layer.hasher.hash_one((parent.inode, name.as_bytes()));
@@ -281,12 +281,11 @@ impl Unpacker {
 
     fn parent_at(path: &BStr, fd: OwnedFd) -> Result<Parent, Errno> {
         let stat = rustix::fs::fstat(&fd)?;
-        let nanoseconds = u32::try_from(stat.st_mtime_nsec).unwrap_or_default();
         Ok(Parent {
             path: path.to_owned(),
             fd,
             inode: stat.st_ino,
-            mtime: timespec((stat.st_mtime, nanoseconds)),
+            times: rootfs::times_of(&stat),
         })
     }
 

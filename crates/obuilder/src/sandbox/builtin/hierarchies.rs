@@ -43,8 +43,9 @@ pub(super) fn enter(bundle: &Path) -> io::Result<Vec<Shown>> {
     let private = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", private)?;
     let root = Path::new(CGROUPS);
+    let is_unified = root.join("cgroup.controllers").exists();
     let mut kept = Vec::new();
-    for directory in inner.directories().filter(|_| !is_unified()) {
+    for directory in inner.directories().filter(|_| !is_unified) {
         let below = directory.strip_prefix(root).ok();
         let Some(name) = below.and_then(|path| path.iter().next()) else {
             continue;
@@ -78,9 +79,4 @@ fn restrict_devices<'a>(groups: impl Iterator<Item = &'a Path>) -> io::Result<()
         Some(group) => devices::restrict(group),
         None => Err(io::Error::other("no control group can deny devices")),
     }
-}
-
-/// Returns whether cgroups of the second version are all there is.
-fn is_unified() -> bool {
-    Path::new(CGROUPS).join("cgroup.controllers").exists()
 }

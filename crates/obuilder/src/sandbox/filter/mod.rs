@@ -130,7 +130,8 @@ impl Filter {
         };
         let machine = machine.ok_or_else(|| {
             format!(
-                "there is no seccomp filter for the architecture {}: allow all calls with --seccomp=none",
+                "cannot filter system calls on {}: this architecture's calls are not known; allow all calls with --seccomp=none \
+                 (a worker: --obuilder-seccomp=none)",
                 std::env::consts::ARCH
             )
         })?;

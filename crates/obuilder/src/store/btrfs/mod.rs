@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustix::fs::statfs;
 
-use super::backend::{Backend, beside};
+use super::backend::Backend;
 use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
@@ -66,16 +66,15 @@ impl Backend for Btrfs {
     fn settle(
         &self,
         place: &Path,
+        copy: &Path,
         _base: Option<&Path>,
         is_exposed: bool,
-    ) -> Result<PathBuf, StoreError> {
-        if !is_exposed {
-            return Ok(place.to_owned());
+    ) -> Result<bool, StoreError> {
+        if is_exposed {
+            // Making this one read-only would not do: files that are open for writing stay so.
+            snapshot(place, copy)?;
         }
-        // Making this one read-only would not do: files that are open for writing stay so.
-        let copy = beside(place);
-        snapshot(place, &copy)?;
-        Ok(copy)
+        Ok(is_exposed)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {

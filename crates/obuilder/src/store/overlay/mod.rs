@@ -175,11 +175,12 @@ impl Backend for Overlay {
     /// Of a mount that is read-only, nobody has anything to write with.
     fn settle(
         &self,
-        place: &Path,
+        _place: &Path,
+        _copy: &Path,
         _base: Option<&Path>,
         _is_exposed: bool,
-    ) -> Result<PathBuf, StoreError> {
-        Ok(place.to_owned())
+    ) -> Result<bool, StoreError> {
+        Ok(false)
     }
 
     fn unmount(&self, place: &Path) -> Result<bool, StoreError> {

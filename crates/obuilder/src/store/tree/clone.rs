@@ -1,4 +1,4 @@
-//! Copies of trees that share the blocks of their files with the original.
+//! Copies of trees.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -8,23 +8,43 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, ioctl_ficlone, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ioctl_ficlone, mknodat};
 
-use super::{Times, copy_attributes};
+use super::{Times, copy_attributes, open_below, open_top, path_to};
+
+/// How the content of a file gets into its copy.
+type CopyContent = fn(&File, &File) -> io::Result<()>;
 
 /// Makes `to` a copy of the tree `from`: contents by reflink; owners, modes, times, extended attributes, hard links and
 /// device nodes as they are.
 pub(in crate::store) fn reflink_tree(from: &Path, to: &Path) -> io::Result<()> {
-    let mut copy = Copy::default();
-    copy.directory(from.to_owned(), to.to_owned(), &fs::symlink_metadata(from)?)?;
+    copy_tree_by(from, to, reflink)
+}
+
+/// Makes `to` a copy of the tree `from`, as [`reflink_tree`] does, with contents copied by the kernel.
+pub(in crate::store) fn copy_tree(from: &Path, to: &Path) -> io::Result<()> {
+    copy_tree_by(from, to, copy_content)
+}
+
+fn copy_tree_by(from: &Path, to: &Path, content: CopyContent) -> io::Result<()> {
+    let top = open_top(from)?;
+    let mut copy = Copy {
+        directories: Vec::new(),
+        linked: HashMap::new(),
+        content,
+    };
+    let metadata = fs::symlink_metadata(from)?;
+    copy.directory(from, PathBuf::new(), to.to_owned(), &metadata)?;
     // Each directory found is appended, and its turn comes.
     let mut turn = 0;
     while let Some(directory) = copy.directories.get(turn) {
         turn += 1;
-        let (from, to) = (directory.from.clone(), directory.to.clone());
+        let (below, to) = (directory.below.clone(), directory.to.clone());
+        let opened = open_below(&top, &below)?;
+        let from = path_to(&opened);
         for entry in fs::read_dir(&from)? {
-            let entry = entry?;
-            copy.entry(entry.path(), to.join(entry.file_name()))?;
+            let name = entry?.file_name();
+            copy.entry(&from.join(&name), below.join(&name), to.join(&name))?;
         }
     }
     for Directory { to, times, .. } in copy.directories.iter().rev() {
@@ -33,33 +53,41 @@ pub(in crate::store) fn reflink_tree(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Copy {
     directories: Vec<Directory>,
     /// Where the files with several names have been copied to, by device and inode.
     linked: HashMap<(u64, u64), PathBuf>,
+    content: CopyContent,
 }
 
 #[derive(Debug)]
 struct Directory {
-    from: PathBuf,
+    /// Its path from the top of the tree.
+    below: PathBuf,
     to: PathBuf,
     times: Times,
 }
 
 impl Copy {
-    fn directory(&mut self, from: PathBuf, to: PathBuf, metadata: &Metadata) -> io::Result<()> {
+    fn directory(
+        &mut self,
+        from: &Path,
+        below: PathBuf,
+        to: PathBuf,
+        metadata: &Metadata,
+    ) -> io::Result<()> {
         DirBuilder::new().mode(0o700).create(&to)?;
-        copy_attributes(&from, metadata, &to, |_| true)?;
+        copy_attributes(from, metadata, &to, |_| true)?;
         let times = Times::of(metadata);
-        self.directories.push(Directory { from, to, times });
+        self.directories.push(Directory { below, to, times });
         Ok(())
     }
 
-    fn entry(&mut self, from: PathBuf, to: PathBuf) -> io::Result<()> {
-        let metadata = fs::symlink_metadata(&from)?;
+    fn entry(&mut self, from: &Path, below: PathBuf, to: PathBuf) -> io::Result<()> {
+        let metadata = fs::symlink_metadata(from)?;
         if metadata.is_dir() {
-            return self.directory(from, to, &metadata);
+            return self.directory(from, below, to, &metadata);
         }
         if metadata.nlink() > 1 {
             let inode = (metadata.dev(), metadata.ino());
@@ -68,15 +96,17 @@ impl Copy {
             }
             self.linked.insert(inode, to.clone());
         }
-        file(&from, &metadata, &to, reflink)
+        file(from, &metadata, &to, self.content)
     }
 }
 
 /// Makes `to` a copy of the file `from`, of whatever kind, with its content copied by the kernel.
 pub(in crate::store) fn copy_file(from: &Path, metadata: &Metadata, to: &Path) -> io::Result<()> {
-    file(from, metadata, to, |from, to| {
-        io::copy(&mut &*from, &mut &*to).map(drop)
-    })
+    file(from, metadata, to, copy_content)
+}
+
+fn copy_content(from: &File, to: &File) -> io::Result<()> {
+    io::copy(&mut &*from, &mut &*to).map(drop)
 }
 
 /// Copies the file `from`, and does nothing if there is none.
@@ -94,12 +124,7 @@ pub(in crate::store) fn reflink(from: &File, to: &File) -> io::Result<()> {
     Ok(ioctl_ficlone(to, from)?)
 }
 
-fn file(
-    from: &Path,
-    metadata: &Metadata,
-    to: &Path,
-    copy_content: impl Fn(&File, &File) -> io::Result<()>,
-) -> io::Result<()> {
+fn file(from: &Path, metadata: &Metadata, to: &Path, content: CopyContent) -> io::Result<()> {
     let kind = metadata.file_type();
     if kind.is_symlink() {
         symlink(fs::read_link(from)?, to)?;
@@ -109,7 +134,7 @@ fn file(
             .create_new(true)
             .mode(0o600)
             .open(to)?;
-        copy_content(&File::open(from)?, &to)?;
+        content(&open_file(from)?, &to)?;
     } else {
         let kind = if kind.is_block_device() {
             FileType::BlockDevice
@@ -124,4 +149,62 @@ fn file(
     }
     copy_attributes(from, metadata, to, |_| true)?;
     Times::of(metadata).set(to)
+}
+
+/// Opens a regular file for reading. It may be something else by now: a symlink to anything, or a pipe that nobody writes to.
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it was replaced while it was copied"));
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::exchange_until;
+    use super::*;
+
+    /// Whoever has a descriptor of the tree makes links of its directories and files while it is copied.
+    #[test]
+    fn a_tree_that_changes_meanwhile_leads_nowhere_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["from/dir", "outside"] {
+            fs::create_dir_all(path(name)).unwrap();
+            fs::write(path(name).join("file"), name).unwrap();
+        }
+        fs::write(path("from/file"), "from").unwrap();
+        symlink(path("outside"), path("from/link-to-dir")).unwrap();
+        symlink(path("outside/file"), path("from/link-to-file")).unwrap();
+        let stop = AtomicBool::new(false);
+        let mut strays = Vec::new();
+        std::thread::scope(|scope| {
+            for (a, b) in [
+                ("from/dir", "from/link-to-dir"),
+                ("from/file", "from/link-to-file"),
+            ] {
+                let (a, b, stop) = (path(a), path(b), &stop);
+                scope.spawn(move || exchange_until(stop, &a, &b));
+            }
+            for _ in 0..1000 {
+                let to = path("to");
+                // It may fail.
+                drop(copy_tree(&path("from"), &to));
+                for name in ["dir/file", "link-to-dir/file", "file", "link-to-file"] {
+                    let copied = to.join(name);
+                    let is_link = copied.is_symlink() || copied.parent().unwrap().is_symlink();
+                    if !is_link && fs::read(&copied).is_ok_and(|text| text == b"outside") {
+                        strays.push(name);
+                    }
+                }
+                drop(fs::remove_dir_all(&to));
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+        assert_eq!(strays, [""; 0]);
+    }
 }

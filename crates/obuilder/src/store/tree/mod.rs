@@ -1,12 +1,55 @@
 //! Whole trees of files: copied, removed, and the attributes of one file given to another.
 //!
 //! The trees are what builds made of them, so nothing here follows a symlink, and nothing recurses: a build may nest
-//! directories deeper than a stack is.
+//! directories deeper than a stack is. Others may even change a tree meanwhile, by a descriptor that a step has passed to them, so
+//! a directory in it is only ever used while it is held open.
 
 mod attributes;
 mod clone;
 mod remove;
 
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+
 pub(super) use attributes::{Times, attribute, copy_attributes, set_attribute};
-pub(super) use clone::{copy_file, copy_if_there, reflink, reflink_tree};
+pub(super) use clone::{copy_file, copy_if_there, copy_tree, reflink, reflink_tree};
 pub(super) use remove::remove;
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Opens the directory at the top of a tree.
+fn open_top(path: &Path) -> io::Result<OwnedFd> {
+    Ok(openat(CWD, path, DIRECTORY, Mode::empty())?)
+}
+
+/// Opens a directory of a tree by its path from the top, on which there must be no symlink.
+fn open_below(top: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(top, path, DIRECTORY, Mode::empty(), resolve)
+}
+
+/// Returns a path to an open directory, wherever that is by now.
+fn path_to(directory: &OwnedFd) -> PathBuf {
+    format!("/proc/self/fd/{}", directory.as_raw_fd()).into()
+}
+
+/// Lets two files change places all the time.
+#[cfg(test)]
+fn exchange_until(stop: &std::sync::atomic::AtomicBool, a: &Path, b: &Path) {
+    use rustix::fs::{RenameFlags, renameat_with};
+    while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+        // One of them may be gone.
+        let _ = renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE);
+    }
+}
