@@ -52,7 +52,7 @@ impl Groups {
     /// Its group lies in the outer one with the second version, where the inner one has processes and so no groups with limits;
     /// and with the first in the inner one, where the runtime is.
     pub(super) fn path_for_runtime(&self) -> PathBuf {
-        self.outer.path_for_runtime(&self.id)
+        self.outer.path_for_runtime(&name_for_runtime(&self.id))
     }
 
     /// Returns the files that put a process into the inner group when it writes `0` to each.
@@ -91,6 +91,7 @@ impl Groups {
     /// # Errors
     /// When something is.
     pub(super) fn remove(&self) -> io::Result<()> {
+        self.inner.remove()?;
         self.outer.remove()?;
         self.elsewhere().remove()
     }
@@ -104,7 +105,7 @@ impl Groups {
 
     /// Returns the groups that a runtime has made where it was not told to.
     fn elsewhere(&self) -> Group {
-        self.parent.at_top(&self.id)
+        self.parent.at_top(&name_for_runtime(&self.id))
     }
 }
 
@@ -159,19 +160,35 @@ impl Record {
 
     /// Kills what is in the groups of the container `id` now.
     pub(super) fn kill(&self, id: &str) {
-        self.outer().kill();
-        at_top(id).kill();
+        for group in self.all(id) {
+            group.kill();
+        }
     }
 
     /// Kills what is in the groups of the container `id`, waits for its end, and removes them.
     pub(super) fn end(&self, id: &str, limit: Duration) -> io::Result<()> {
-        end(&[&self.outer(), &at_top(id)], limit)
+        let groups = self.all(id);
+        end(&groups.each_ref(), limit)
+    }
+
+    /// Returns the groups of the container `id`, with those at the top of the hierarchies: the one that a runtime has made where it
+    /// was not told to, and that of an older version of this program.
+    fn all(&self, id: &str) -> [Group; 3] {
+        [self.outer(), at_top(&name_for_runtime(id)), at_top(id)]
     }
 }
 
-/// Returns the groups of a container that lie at the top of the hierarchies, where those of older versions were.
-fn at_top(id: &str) -> Group {
-    let found = Parent::find().map(|parent| parent.at_top(id));
+/// Returns what a runtime is to call the group that it makes for the container `id`.
+///
+/// Not as the outer one is called: with both versions, `runc` takes a group of that name at the top of the hierarchy of the second
+/// for its own, tries again and again to remove it while it is in there itself, and so ends 150 ms later.
+fn name_for_runtime(id: &str) -> String {
+    format!("{id}-container")
+}
+
+/// Returns the groups of this name at the top of the hierarchies.
+fn at_top(name: &str) -> Group {
+    let found = Parent::find().map(|parent| parent.at_top(name));
     // Without any hierarchy, there are none.
     found.unwrap_or_else(|_| Group::at([]))
 }

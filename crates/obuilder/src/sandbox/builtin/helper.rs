@@ -16,6 +16,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
 };
 
+use super::entering::Entrance;
 use super::executor::{ExecFailure, OwnExecutor};
 use super::hierarchies::Shown;
 use super::terminal::Terminal;
@@ -23,13 +24,18 @@ use super::{Report, bpf, finishing, hierarchies, home, kernel};
 use crate::sandbox::runtime::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
-pub(super) fn run(bundle: &Path, id: &str, input: Input) -> Result<Report, String> {
+pub(super) fn run(
+    bundle: &Path,
+    id: &str,
+    input: Input,
+    entrance: &Entrance,
+) -> Result<Report, String> {
     let control = match input {
         Input::Empty => Some(take_control().map_err(|error| describe("preparing", &error))?),
         Input::Inherited | Input::Terminal => None,
     };
-    prepare(control.is_none()).map_err(|error| describe("preparing", &error))?;
-    let shown = hierarchies::enter(bundle)
+    prepare().map_err(|error| describe("preparing", &error))?;
+    let shown = hierarchies::enter(entrance)
         .map_err(|error| describe("entering the control groups", &error))?;
     let spec = complete_config(bundle, &shown)?;
     let filter = filter(&spec)?;
@@ -147,14 +153,10 @@ fn take_control() -> io::Result<OwnedFd> {
 }
 
 /// Leaves behind what a container should not have from us.
-fn prepare(dies_with_its_parent: bool) -> io::Result<()> {
+fn prepare() -> io::Result<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::thread::set_thread_groups(&[])?;
-    kernel::join_new_keyring()?;
-    if dies_with_its_parent {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    }
-    Ok(())
+    kernel::join_new_keyring()
 }
 
 /// Adds to the bundle's config what the library would otherwise find out in an unsafe way.

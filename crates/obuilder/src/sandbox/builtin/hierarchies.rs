@@ -2,7 +2,8 @@
 //!
 //! The library would make and join a group in each hierarchy of the first version, in a way for which the kernel stops all processes
 //! for a moment: a millisecond each time. This process has a single thread, and so a way to join that costs next to nothing; what it
-//! starts is in the same groups. So they are all joined here.
+//! starts is in the same groups. So they are all joined here; that of the second version has no such way, and this process was
+//! started in it.
 
 use std::fs;
 use std::io;
@@ -16,7 +17,7 @@ use rustix::mount::{
 };
 
 use super::devices;
-use crate::sandbox::groups::Record;
+use super::entering::Entrance;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -28,16 +29,18 @@ pub(super) struct Shown {
     pub(super) source: PathBuf,
 }
 
-/// Puts this process into the groups that a bundle names, lets nothing in them use other devices than those that every container
-/// has, and hides all groups from the library.
+/// Puts this process into a container's inner groups, lets nothing in them use other devices than those that every container has, and
+/// hides all groups from the library.
 ///
 /// Returns what the container is to see of each hierarchy: of the first version, and of the second where both are mounted. Where the
 /// second is alone, there is nothing to return: mounted anew in the container's namespace, it shows the container's group only.
-pub(super) fn enter(bundle: &Path) -> io::Result<Vec<Shown>> {
-    let record = Record::read(bundle)?;
-    let inner = record.inner();
+pub(super) fn enter(entrance: &Entrance) -> io::Result<Vec<Shown>> {
+    let Entrance {
+        inner,
+        is_in_second,
+    } = entrance;
     restrict_devices(inner.directories())?;
-    inner.join()?;
+    inner.join(*is_in_second)?;
     unshare(CloneFlags::CLONE_NEWNS)?;
     // Before anything is unmounted: that must not reach the machine's own mounts.
     let private = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;

@@ -1,10 +1,14 @@
-//! The three things asked of the kernel for which there is no safe interface.
+//! What is asked of the kernel for which there is no safe interface.
 #![expect(
     unsafe_code,
-    reason = "no crate offers to install a seccomp filter that leaves sudo usable, nor signal dispositions and keyrings without it"
+    reason = "no crate offers to install a seccomp filter that leaves sudo usable, nor signal dispositions, keyrings and processes in a \
+              control group without it"
 )]
 
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use rustix::process::Pid;
 
 /// Puts all signals back to their defaults: this program ignores broken pipes, and whoever started it may ignore others, as a
 /// shell does for what it starts in the background.
@@ -55,6 +59,33 @@ pub(super) fn install_filter(program: &[libc::sock_filter]) -> io::Result<()> {
     };
     match installed {
         0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Which of two processes this is.
+pub(super) enum Fork {
+    /// The one that was there before: the copy has this process id.
+    Original(Pid),
+    Copy,
+}
+
+/// Makes a copy of this process, which has a single thread, in the control group of the second version whose directory this is.
+///
+/// # Errors
+/// When the kernel cannot: older than 5.7, or the group cannot have processes.
+pub(super) fn fork_into(group: &OwnedFd) -> io::Result<Fork> {
+    const CLONE_INTO_CGROUP: u64 = 1 << 33;
+    // SAFETY: a `clone_args` may be all zeroes: each field says "nothing of that kind".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = CLONE_INTO_CGROUP;
+    args.cgroup = u64::try_from(group.as_raw_fd()).map_err(io::Error::other)?;
+    args.exit_signal = u64::try_from(libc::SIGCHLD).map_err(io::Error::other)?;
+    // SAFETY: without `CLONE_VM` and a stack this is a fork, and there is no other thread that could hold a lock of the C library
+    // in the copy.
+    let made = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of_val(&args)) };
+    match i32::try_from(made) {
+        Ok(made) if made >= 0 => Ok(Pid::from_raw(made).map_or(Fork::Copy, Fork::Original)),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -8,6 +8,7 @@
 
 mod bpf;
 mod devices;
+mod entering;
 mod executor;
 mod finishing;
 mod helper;
@@ -28,6 +29,7 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use self::entering::Maker;
 use super::bundle::Bundle;
 use super::runtime::Input;
 use super::{Exit, SandboxError};
@@ -61,8 +63,19 @@ pub fn run_if_asked() -> Option<ExitCode> {
         "inherited" => Input::Inherited,
         _ => Input::Terminal,
     };
-    let report =
-        helper::run(Path::new(&bundle), id.to_str()?, input).unwrap_or_else(Report::Failed);
+    let (bundle, id) = (Path::new(&bundle), id.to_str()?);
+    let report = match entering::start(bundle, input) {
+        Ok(Maker::Copy(copy)) => match entering::wait(copy) {
+            Ok(None) => return Some(ExitCode::SUCCESS),
+            Ok(Some(signal)) => Err(format!(
+                "what made the container was killed by signal {signal}"
+            )),
+            Err(error) => Err(format!("waiting for what makes the container: {error}")),
+        },
+        Ok(Maker::Here(entrance)) => helper::run(bundle, id, input, &entrance),
+        Err(error) => Err(format!("entering the control groups: {error}")),
+    };
+    let report = report.unwrap_or_else(Report::Failed);
     let written = serde_json::to_vec(&report)
         .map_err(io::Error::from)
         .and_then(|report| fs::write(inbox, report));
