@@ -82,6 +82,7 @@ impl Core {
         let removal = tokio::task::spawn_local(async move {
             core.parts.store.delete(&claim.id()).await?;
             core.database.removed(claim.id());
+            core.usages.borrow_mut().remove(&claim.id());
             Ok(())
         });
         removal.await?
