@@ -118,6 +118,17 @@ impl Builder {
         Self::with_clock(parts, Box::new(Timestamp::now))
     }
 
+    /// Opens a store for reading that was opened for that ([`open_for_reading`](crate::store::open_for_reading)), with a copy of
+    /// its database.
+    pub fn open_for_reading(parts: Parts) -> Result<Self, OpenError> {
+        let store = &parts.store;
+        let (from, to) = (store.root().join("state/db"), store.state_dir().join("db"));
+        if let Err(source) = database::copy(&from, &to) {
+            return Err(DatabaseError::Directory { path: to, source }.into());
+        }
+        Self::open(parts)
+    }
+
     /// Opens a store for building, with a clock that says when results were made and used.
     pub fn with_clock(parts: Parts, clock: Clock) -> Result<Self, OpenError> {
         let state_dir = parts.store.state_dir();

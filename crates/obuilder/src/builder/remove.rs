@@ -143,6 +143,10 @@ impl Core {
             told.insert(id);
             match self.remove(self.claims.removing(id)).await {
                 Ok(()) => count += 1,
+                // As when a build uses it.
+                Err(RemoveError::Store(error @ StoreError::BeingRead(_))) => {
+                    tracing::debug!("{error}");
+                }
                 Err(error) => {
                     tracing::warn!("Cannot remove the result {id}: {error}");
                     first_error.get_or_insert(error);

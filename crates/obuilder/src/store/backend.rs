@@ -44,6 +44,17 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// Removes a place, a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;
 
+    /// Removes the directory of somebody who only read the store, and was killed.
+    fn remove_guest(&self, guest: &Path) -> Result<(), StoreError> {
+        let drafts = guest.join("result-tmp");
+        if let Ok(entries) = fs::read_dir(&drafts) {
+            for entry in entries {
+                self.remove(&entry.doing("reading", &drafts)?.path())?;
+            }
+        }
+        tree::remove(guest).doing("removing", guest)
+    }
+
     /// Shows the root filesystem of a result.
     fn view(&self, result: &Path) -> Result<Shown, StoreError> {
         Ok(Shown {

@@ -9,6 +9,7 @@ mod btrfs;
 mod caches;
 mod directories;
 mod error;
+mod guest;
 mod layout;
 mod lock;
 mod marks;
@@ -36,7 +37,7 @@ use obuilder_spec::User;
 use crate::StepId;
 
 pub use error::StoreError;
-pub use open::{OpenError, open};
+pub use open::{OpenError, open, open_for_reading};
 pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
 pub use usage::{CacheUsage, Usage};

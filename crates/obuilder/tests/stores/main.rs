@@ -6,6 +6,7 @@
 mod caches;
 mod crashes;
 mod ground;
+mod guests;
 mod layers;
 mod listing;
 mod opening;
@@ -58,6 +59,8 @@ stories!(
     crashes::leftovers_of_every_kind_are_removed,
     crashes::a_loss_of_power_takes_what_may_be_damaged,
     crashes::a_full_disk_loses_nothing,
+    guests::a_store_can_be_read_while_another_has_it,
+    guests::what_a_killed_reader_left_is_removed,
     layers::a_long_chain_of_steps,
     layers::random_steps,
 );

@@ -55,7 +55,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             "an archive is not for the terminal: give a file with -o, or redirect standard output",
         ));
     }
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.read(Need::Results)?;
     let id = args.id.find(&builder)?;
     let env = builder.image_env(&id).map_err(CommandError::caused)?;
     let view = builder.store().view(&id).await;

@@ -6,6 +6,7 @@
 //! Uses are remembered and written together at the end of a build. What could not be written, because the disk is full,
 //! say, is kept and tried again.
 
+mod copy;
 mod rows;
 mod schema;
 mod unwritten;
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
+pub(crate) use self::copy::copy;
 use self::rows::Change;
 use self::unwritten::Unwritten;
 use crate::StepId;
