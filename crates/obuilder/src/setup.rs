@@ -1,11 +1,12 @@
 //! A builder with all its real parts, as programs want it.
 
 use std::ffi::OsString;
+use std::rc::Rc;
 
 use crate::builder::{self, Builder, Parts};
 use crate::fetch::{AddressRule, BaseImages, Settings};
 use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
-use crate::store::{self, StoreSpec};
+use crate::store::{self, Store, StoreSpec};
 
 /// What a builder is to work with.
 #[derive(Clone)]
@@ -39,18 +40,36 @@ pub enum SetupError {
 impl Setup {
     /// Opens the store, cleans up what a killed process has left there, and returns a builder with it.
     pub fn open(self) -> Result<Builder, SetupError> {
+        let runtime = self.runtime()?;
+        let store = store::open(&self.store)?;
+        Ok(Builder::open(self.parts(store, runtime)?)?)
+    }
+
+    /// Opens the store for reading, also while another process has it, as far as that is possible. The builder can show results and
+    /// try things in copies of them.
+    pub fn open_for_reading(self) -> Result<Builder, SetupError> {
+        let Some(store) = store::open_for_reading(&self.store)? else {
+            return self.open();
+        };
+        let runtime = self.runtime()?;
+        Ok(Builder::open_for_reading(self.parts(store, runtime)?)?)
+    }
+
+    fn runtime(&self) -> Result<Runtime, SandboxError> {
         let path = self.env.iter().find(|(name, _)| name == "PATH");
         let path = path.map(|(_, path)| path.clone()).unwrap_or_default();
-        let runtime = Runtime::named(&self.runtime, &path)?;
-        let store = store::open(&self.store)?;
+        Runtime::named(&self.runtime, &path)
+    }
+
+    fn parts(self, store: Rc<dyn Store>, runtime: Runtime) -> Result<Parts, SandboxError> {
         let sandbox = OciSandbox::open(store.state_dir(), runtime, self.sandbox)?;
         let mut settings = Settings::from_vars(store.state_dir(), self.env);
         settings.registries = self.registries;
         let fetcher = BaseImages::new(settings);
-        Ok(Builder::open(Parts {
+        Ok(Parts {
             store,
-            sandbox: std::rc::Rc::new(sandbox),
-            fetcher: std::rc::Rc::new(fetcher),
-        })?)
+            sandbox: Rc::new(sandbox),
+            fetcher: Rc::new(fetcher),
+        })
     }
 }

@@ -82,6 +82,7 @@ impl Core {
         let removal = tokio::task::spawn_local(async move {
             core.parts.store.delete(&claim.id()).await?;
             core.database.removed(claim.id());
+            core.usages.borrow_mut().remove(&claim.id());
             Ok(())
         });
         removal.await?
@@ -133,10 +134,19 @@ impl Core {
             let Some(id) = self.database.oldest_leaf(before, may_go)? else {
                 break;
             };
+            if self.parts.store.result(&id)?.is_none() {
+                // A row that outlived its result, on a disk that was full, say.
+                self.database.removed(id);
+                continue;
+            }
             removed(&id);
             told.insert(id);
             match self.remove(self.claims.removing(id)).await {
                 Ok(()) => count += 1,
+                // As when a build uses it.
+                Err(RemoveError::Store(error @ StoreError::BeingRead(_))) => {
+                    tracing::debug!("{error}");
+                }
                 Err(error) => {
                     tracing::warn!("Cannot remove the result {id}: {error}");
                     first_error.get_or_insert(error);

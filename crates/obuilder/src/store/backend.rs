@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::caches::Owner;
 use super::error::Doing as _;
-use super::{Space, StoreError};
+use super::{StoreError, Usage, tree};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
 ///
@@ -44,6 +44,17 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// Removes a place, a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;
 
+    /// Removes the directory of somebody who only read the store, and was killed.
+    fn remove_guest(&self, guest: &Path) -> Result<(), StoreError> {
+        let drafts = guest.join("result-tmp");
+        if let Ok(entries) = fs::read_dir(&drafts) {
+            for entry in entries {
+                self.remove(&entry.doing("reading", &drafts)?.path())?;
+            }
+        }
+        tree::remove(guest).doing("removing", guest)
+    }
+
     /// Shows the root filesystem of a result.
     fn view(&self, result: &Path) -> Result<Shown, StoreError> {
         Ok(Shown {
@@ -76,15 +87,20 @@ pub(super) trait Backend: Send + Sync + 'static {
         true
     }
 
+    /// Has the filesystem know what results take. Called before [`usage`](Self::usage), once for many.
+    fn prepare_usage(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns what the result `result` takes, without what it shares with its base.
+    fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
+        tree::usage(result, None)
+    }
+
     /// Returns how many things that were deleted still take space, apart from what is in the trash; and has the filesystem
     /// make haste.
     fn being_deleted(&self) -> Result<usize, StoreError> {
         Ok(0)
-    }
-
-    /// Returns how much room there is.
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::available(root)
     }
 }
 

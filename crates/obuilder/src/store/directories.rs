@@ -8,20 +8,24 @@
 //! | `cache-tmp/N-c-NAME` | copies of caches, cleaned as drafts are |
 //! | `trash/N` | what is being removed |
 //! | `unsynced/BOOT/NAME` | what a loss of power may damage, see `marks.rs` |
+//! | `guests/NAME` | what those need who only read the store, see `guest.rs` |
 //! | `reserve/` | room for opening the store on a full disk |
 //! | `state/`, `lock` | the state of others; who owns the store |
 //!
 //! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
@@ -29,13 +33,16 @@ use super::backend::{Backend, Shown, beside};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
 use super::error::Doing as _;
+use super::guest::{self, Guest};
 use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
 use super::lock::Lock;
 use super::marks::Marks;
 use super::reserve::Reserve;
 use super::trash::Trash;
-use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
-use super::{private, space};
+use super::{
+    CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
+    View, private, tree,
+};
 use crate::StepId;
 use crate::sandbox;
 
@@ -50,10 +57,22 @@ const UNMOUNTS: (u32, Duration) = (50, Duration::from_millis(20));
 /// A store over one backend.
 pub(super) struct DirectoryStore<B> {
     root: PathBuf,
+    /// Where drafts are: in `root`, or in a guest's own directory.
+    workplace: PathBuf,
     state: PathBuf,
     shared: Arc<Shared<B>>,
     caches: Caches,
-    _lock: Lock,
+    /// What keeps the bases of a guest's drafts.
+    kept: RefCell<HashMap<PathBuf, Vec<fs::File>>>,
+    tenure: Tenure,
+}
+
+/// By what right we are here.
+enum Tenure {
+    /// The store is ours.
+    Owner { _lock: Lock },
+    /// We read what may be another process's.
+    Guest { _guest: Guest },
 }
 
 /// What threads use.
@@ -63,6 +82,8 @@ struct Shared<B> {
     marks: Marks,
     background: Arc<Background>,
     reserve: Reserve,
+    /// What caches took when they were measured, while they stay as they were. Of a large one it takes seconds.
+    measured: Mutex<HashMap<PathBuf, CacheUsage>>,
 }
 
 /// What a backend is made from.
@@ -82,7 +103,7 @@ impl<B: Backend> DirectoryStore<B> {
     ) -> Result<Rc<dyn Store>, OpenError> {
         private::make(root)?;
         let reserve = Reserve::new(root);
-        let released = reserve.release_if_needed(space::available(root)?);
+        let released = reserve.release_if_needed(space(root)?);
         released.doing("making room in", root)?;
         let lock = own(root)?;
         check(root, !root.join("result").exists())?;
@@ -97,11 +118,13 @@ impl<B: Backend> DirectoryStore<B> {
         // Containers first: what still runs would go on writing where we clean up.
         sandbox::cleanup(&root.join("state"))?;
         backend.clean_up()?;
+        guest::clear(root, &backend)?;
         remove_leftovers(root, &backend)?;
         let marks = judge(root, &backend, &background)?;
         keep_reserve(&reserve, root);
         Ok(Rc::new(Self {
             root: root.to_owned(),
+            workplace: root.to_owned(),
             state: root.join("state"),
             shared: Arc::new(Shared {
                 root: root.to_owned(),
@@ -109,10 +132,68 @@ impl<B: Backend> DirectoryStore<B> {
                 marks,
                 background,
                 reserve,
+                measured: Mutex::default(),
             }),
             caches: Caches::default(),
-            _lock: lock,
+            kept: RefCell::default(),
+            tenure: Tenure::Owner { _lock: lock },
         }))
+    }
+
+    /// Opens the store at `root` for reading, whoever owns it. `None` if there is none yet.
+    pub(super) fn open_for_reading(
+        root: &Path,
+        backend: impl FnOnce(Ground) -> B,
+    ) -> Result<Option<Rc<dyn Store>>, OpenError> {
+        if !root.join("result").is_dir() {
+            return Ok(None);
+        }
+        private::make(root)?;
+        let guest = Guest::enter(root)?;
+        let own = guest.dir().to_owned();
+        make_directories(&own)?;
+        let background = Arc::new(Background::default());
+        let dir = own.join("trash");
+        let trash = Trash::open(dir.clone(), background.clone()).doing("emptying", &dir)?;
+        let backend = backend(Ground {
+            root: own.clone(),
+            trash: Arc::new(trash),
+        });
+        backend.clean_up()?;
+        let (marks, _) = Marks::open(&own, &background).doing("making marks in", &own)?;
+        Ok(Some(Rc::new(Self {
+            root: root.to_owned(),
+            state: own.join("state"),
+            shared: Arc::new(Shared {
+                root: own.clone(),
+                backend,
+                marks,
+                background,
+                reserve: Reserve::new(&own),
+                measured: Mutex::default(),
+            }),
+            workplace: own,
+            caches: Caches::default(),
+            kept: RefCell::default(),
+            tenure: Tenure::Guest { _guest: guest },
+        })))
+    }
+
+    /// # Errors
+    /// If the store may be another's.
+    fn check_ours(&self) -> Result<(), StoreError> {
+        match &self.tenure {
+            Tenure::Owner { .. } => Ok(()),
+            Tenure::Guest { .. } => Err(StoreError::OnlyRead(self.root.clone())),
+        }
+    }
+
+    /// Keeps the result at `dir` from being removed by the owner of the store, should that be another process.
+    fn keep(&self, id: &StepId, dir: &Path) -> Result<Vec<fs::File>, StoreError> {
+        match &self.tenure {
+            Tenure::Owner { .. } => Ok(Vec::new()),
+            Tenure::Guest { .. } => guest::keep(dir)?.ok_or(StoreError::NoBase(*id)),
+        }
     }
 
     fn result_dir(&self, id: &StepId) -> PathBuf {
@@ -222,6 +303,21 @@ impl<B: Backend> Shared<B> {
         }
     }
 
+    /// Measures a cache. What gives it back renames something: the cache itself, or a layer into it.
+    fn measure_cache(&self, cache: &Path) -> io::Result<CacheUsage> {
+        let changed = fs::symlink_metadata(cache)?;
+        let nanoseconds = i32::try_from(changed.ctime_nsec()).unwrap_or_default();
+        let used = Timestamp::new(changed.ctime(), nanoseconds).unwrap_or_default();
+        let known = || self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(cache).filter(|known| known.used == used) {
+            return Ok(known.clone());
+        }
+        let usage = tree::usage(cache, None)?;
+        let measured = CacheUsage { used, usage };
+        known().insert(cache.to_owned(), measured.clone());
+        Ok(measured)
+    }
+
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
         let taken = self.backend.take_cache(cache, copy, owner);
         if taken.is_err() {
@@ -278,7 +374,11 @@ impl<B: Backend> Store for DirectoryStore<B> {
     ) -> LocalBoxFuture<'a, Result<Draft, StoreError>> {
         Box::pin(async move {
             let base_dir = base.map(|base| self.existing(base)).transpose()?;
-            let drafts = self.root.join("result-tmp");
+            let kept = match (base, &base_dir) {
+                (Some(base), Some(dir)) => self.keep(base, dir)?,
+                _ => Vec::new(),
+            };
+            let drafts = self.workplace.join("result-tmp");
             let dir = drafts.join(format!("{id}.{}", self.caches.number()));
             let (place, base_id) = (dir.clone(), base.copied());
             let begun = self.off_thread(move |shared| {
@@ -288,10 +388,12 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 }
                 begun
             });
+            let rootfs = begun.await?;
+            self.kept.borrow_mut().insert(dir.clone(), kept);
             Ok(Draft {
                 id: *id,
                 base: base_id,
-                rootfs: begun.await?,
+                rootfs,
                 dir,
                 is_exposed: false,
             })
@@ -300,6 +402,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
 
     fn publish(&self, draft: Draft) -> LocalBoxFuture<'_, Result<Finished, StoreError>> {
         Box::pin(async move {
+            self.check_ours()?;
             let result = self.result_dir(&draft.id);
             let finished = Finished {
                 id: draft.id,
@@ -330,27 +433,45 @@ impl<B: Backend> Store for DirectoryStore<B> {
     }
 
     fn discard(&self, draft: Draft) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(self.off_thread(move |shared| shared.backend.remove(&draft.dir)))
+        Box::pin(async move {
+            let dir = draft.dir.clone();
+            let removed = self
+                .off_thread(move |shared| shared.backend.remove(&dir))
+                .await;
+            self.kept.borrow_mut().remove(&draft.dir);
+            removed
+        })
     }
 
     fn delete<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<(), StoreError>> {
         let dir = self.result_dir(id);
-        Box::pin(self.off_thread(move |shared| shared.backend.remove(&dir)))
+        Box::pin(async move {
+            self.check_ours()?;
+            let removed = self.off_thread(move |shared| {
+                let _claim = guest::claim(&dir)?;
+                shared.backend.remove(&dir)
+            });
+            removed.await
+        })
     }
 
     fn view<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<View, StoreError>> {
         Box::pin(async move {
             let dir = self.existing(id)?;
+            let kept = self.keep(id, &dir)?;
             let shown = self.off_thread(move |shared| shared.backend.view(&dir));
             Ok(match shown.await? {
                 Shown {
                     rootfs,
                     mount: None,
-                } => View::plain(rootfs),
+                } => View::with_undo(rootfs, move || drop(kept)),
                 Shown {
                     rootfs,
                     mount: Some(mount),
-                } => View::with_undo(rootfs, move || unmount_view(&mount)),
+                } => View::with_undo(rootfs, move || {
+                    unmount_view(&mount);
+                    drop(kept);
+                }),
             })
         })
     }
@@ -361,6 +482,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
         owner: &'a User,
     ) -> LocalBoxFuture<'a, Result<CacheCopy, StoreError>> {
         Box::pin(async move {
+            self.check_ours()?;
             let owner = Owner::of(owner)?;
             let _held = self.caches.hold(name).await;
             let number = self.caches.number();
@@ -434,6 +556,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
         name: &'a CacheName,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
+            self.check_ours()?;
             let _held = self.caches.hold(name).await;
             self.caches.changed(name);
             let cache = self.cache_dir(name);
@@ -469,14 +592,67 @@ impl<B: Backend> Store for DirectoryStore<B> {
         Box::pin(background.finished())
     }
 
-    fn space(&self) -> Result<Space, StoreError> {
-        self.shared.backend.space(&self.root)
+    fn usages<'a>(
+        &'a self,
+        ids: &'a [StepId],
+    ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>> {
+        Box::pin(async move {
+            let mut places = Vec::with_capacity(ids.len());
+            for id in ids {
+                let found = self.result(id)?;
+                let base = found.as_ref().and_then(|found| found.base);
+                places.push((
+                    found.map(|found| found.dir),
+                    base.map(|base| self.result_dir(&base)),
+                ));
+            }
+            let measured = self.off_thread(move |shared| {
+                shared.backend.prepare_usage()?;
+                let places = places.into_iter();
+                let measure = |(dir, base): (Option<PathBuf>, Option<PathBuf>)| {
+                    let dir = dir?;
+                    let usage = shared.backend.usage(&dir, base.as_deref());
+                    usage
+                        .inspect_err(|error| tracing::debug!("cannot measure {dir:?}: {error}"))
+                        .ok()
+                };
+                Ok(places.map(measure).collect())
+            });
+            measured.await
+        })
     }
+
+    fn cache_usage<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>> {
+        let cache = self.cache_dir(name);
+        Box::pin(self.off_thread(move |shared| {
+            if !shared.backend.has_cache(&cache) {
+                return Ok(None);
+            }
+            shared.measure_cache(&cache).map_or_else(
+                |error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(error).doing("measuring", &cache),
+                },
+                |usage| Ok(Some(usage)),
+            )
+        }))
+    }
+
+    fn space(&self) -> Result<Space, StoreError> {
+        space(&self.root)
+    }
+}
+
+fn space(root: &Path) -> Result<Space, StoreError> {
+    Space::of(root).doing("measuring the space of", root)
 }
 
 /// Keeps room for the next time that the store is opened. Without it, the store is as good.
 fn keep_reserve(reserve: &Reserve, root: &Path) {
-    let kept = space::available(root).map(|space| reserve.keep_if_possible(space));
+    let kept = space(root).map(|space| reserve.keep_if_possible(space));
     if let Ok(Err(error)) = kept {
         tracing::debug!("cannot keep room in {root:?}: {error}");
     }

@@ -24,6 +24,14 @@ pub enum StoreError {
         "cannot keep {0:?}: a process still uses files in it; end what the step started, or passed files to"
     )]
     InUse(PathBuf),
+    /// Another program reads it.
+    #[error(
+        "cannot remove {0:?}: another program reads it, such as `obuilder export` or `obuilder shell`; try again when that has ended"
+    )]
+    BeingRead(PathBuf),
+    /// It is another process's to change.
+    #[error("cannot change the store {0:?}: it was opened for reading")]
+    OnlyRead(PathBuf),
     /// The system refused something.
     #[error("{doing} {path:?}: {source}")]
     Io {

@@ -32,11 +32,36 @@ pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
     }
 }
 
+/// Opens a store for reading, also while another process owns it: results can be looked at, and copied into drafts that are thrown
+/// away; nothing can be published or removed. `None` where that is not possible, and it must be opened as one's own: there is no
+/// store yet, or it is a pool of ZFS.
+///
+/// # Errors
+/// When it may not be read, or there is nowhere to write what is needed for that.
+pub fn open_for_reading(spec: &StoreSpec) -> Result<Option<Rc<dyn Store>>, OpenError> {
+    let place = spec.place();
+    let root = place.path();
+    match (place.kind(), spec.mode()) {
+        (StoreKind::Overlayfs, _) => {
+            DirectoryStore::open_for_reading(root, overlay::Overlay::beside)
+        }
+        (StoreKind::Btrfs, _) => DirectoryStore::open_for_reading(root, btrfs::Btrfs::new),
+        (StoreKind::Xfs, _) => DirectoryStore::open_for_reading(root, xfs::Reflink::new),
+        (StoreKind::Rsync, Some(mode)) => {
+            DirectoryStore::open_for_reading(root, |ground| rsync::Rsync::new(ground, mode))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process has it.
-    #[error("the store {root:?} is in use by {owner}: give this process another, or end that one")]
+    #[error(
+        "the store {root:?} is in use by {owner}: give this process another, or end that one; `obuilder ls`, `log`, `export`, \
+         `shell`, `df`, `cache ls` and `image` work meanwhile"
+    )]
     InUse {
         /// The store.
         root: PathBuf,

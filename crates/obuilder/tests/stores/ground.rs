@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use obuilder::StepId;
-use obuilder::store::{Draft, Finished, Store, StorePlace, StoreSpec, open};
+use obuilder::store::{Draft, Finished, Store, StorePlace, StoreSpec, open, open_for_reading};
 use rig::{Filesystem, LoopDisk};
 
 /// A kind of store.
@@ -80,6 +80,12 @@ impl Ground {
     /// Opens the store.
     pub(crate) fn open(&self) -> Rc<dyn Store> {
         self.try_open().unwrap()
+    }
+
+    /// Opens the store for reading.
+    pub(crate) fn read(&self) -> Rc<dyn Store> {
+        let opened = open_for_reading(&spec(self.kind, &self.root));
+        opened.unwrap().expect("a store that can be read")
     }
 
     /// Opens the store, or says why not.

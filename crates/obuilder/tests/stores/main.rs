@@ -6,10 +6,13 @@
 mod caches;
 mod crashes;
 mod ground;
+mod guests;
 mod layers;
 mod listing;
 mod opening;
 mod results;
+mod space;
+mod usage;
 
 /// Makes a module of tests for each store, with one for each chapter.
 macro_rules! stories {
@@ -45,6 +48,7 @@ stories!(
     results::deep_trees_and_long_names,
     results::what_is_published_is_written_to_by_nobody,
     results::two_steps_on_one_base,
+    usage::a_result_takes_what_it_added,
     caches::a_cache_is_shared_one_copy_at_a_time,
     caches::a_cache_may_be_deleted_while_in_use,
     caches::no_name_leaves_the_cache_directory,
@@ -55,6 +59,8 @@ stories!(
     crashes::leftovers_of_every_kind_are_removed,
     crashes::a_loss_of_power_takes_what_may_be_damaged,
     crashes::a_full_disk_loses_nothing,
+    guests::a_store_can_be_read_while_another_has_it,
+    guests::what_a_killed_reader_left_is_removed,
     layers::a_long_chain_of_steps,
     layers::random_steps,
 );

@@ -38,7 +38,7 @@ enum Command {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     match args.command {
         Command::Ls { output, store } => {
-            let store = store.open_store()?;
+            let store = store.read_store()?;
             let mut caches = store.caches().map_err(CommandError::caused)?;
             caches.sort_unstable();
             let names = || caches.iter().map(|CacheName(name)| name.to_string());

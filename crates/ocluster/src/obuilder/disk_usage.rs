@@ -16,7 +16,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.read(Need::Results)?;
     let results = builder.count().map_err(CommandError::caused)?;
     let space = builder.space().map_err(CommandError::caused)?;
     let root = builder.store().root().display().to_string();

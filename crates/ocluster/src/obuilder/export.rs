@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use obuilder::image::Platform;
 use obuilder::image::export::{Export, ExportError, write_image, write_tar};
 
+use super::holes::WithHoles;
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
@@ -54,7 +55,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             "an archive is not for the terminal: give a file with -o, or redirect standard output",
         ));
     }
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.read(Need::Results)?;
     let id = args.id.find(&builder)?;
     let env = builder.image_env(&id).map_err(CommandError::caused)?;
     let view = builder.store().view(&id).await;
@@ -96,7 +97,7 @@ impl Content {
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
-        let mut file = File::create(&part).map_err(cannot_write)?;
+        let mut file = WithHoles::new(File::create(&part).map_err(cannot_write)?);
         let written = self
             .write(&mut file)
             .map_err(failed)

@@ -60,7 +60,7 @@ enum Command {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     match args.command {
         Command::Ls { output, store } => {
-            let store = store.open_store()?;
+            let store = store.read_store()?;
             let images = library(&*store).list().map_err(CommandError::caused)?;
             output.print(
                 || text(&images),
@@ -71,7 +71,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
         }
         Command::Import { name, path, store } => {
             require_file(&path, "argument PATH")?;
-            let store = store.open_store()?;
+            let store = store.read_store()?;
             let library = library(&*store);
             let status = StatusLine::on_terminal();
             status.show(&format!("Importing {}", path.display()));
@@ -86,7 +86,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             ))
         }
         Command::Rm { name, store } => {
-            let store = store.open_store()?;
+            let store = store.read_store()?;
             let removed = library(&*store).remove(&name);
             match removed.map_err(CommandError::caused)? {
                 true => Ok(()),

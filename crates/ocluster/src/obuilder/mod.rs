@@ -8,6 +8,7 @@ mod disk_usage;
 mod dockerfile;
 mod export;
 mod healthcheck;
+mod holes;
 mod images;
 mod output;
 mod result_id;
@@ -34,7 +35,8 @@ pub fn main() -> ExitCode {
 
 /// Build specs step by step, with every step cached
 ///
-/// Results are kept in a store, which one process at a time may use. An ID may be shortened as long as it is clear which
+/// Results are kept in a store, in which one process at a time may build: a worker, for as long as it runs. Results can be looked
+/// at, exported and tried meanwhile. An ID may be shortened as long as it is clear which
 /// result is meant.
 #[derive(Debug, Parser)]
 #[command(version)]

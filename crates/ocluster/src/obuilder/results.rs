@@ -51,7 +51,7 @@ pub(super) struct LogArgs {
 }
 
 pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.read(Need::Results)?;
     let root = args.id.map(|id| id.find(&builder)).transpose()?;
     let entries = builder.entries().map_err(CommandError::caused)?;
     let lines = tree::lines(entries, root.as_ref());
@@ -69,7 +69,7 @@ pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
 }
 
 pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.read(Need::Results)?;
     let id = args.id.find(&builder)?;
     let path = builder.log_file(&id).map_err(CommandError::caused)?;
     let Some(path) = path else {

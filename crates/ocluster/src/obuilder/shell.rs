@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     // What is typed is for the command, Ctrl-C too; and the copy has to be removed in the end.
     let _interrupts = Interrupts::listen()?;
-    let builder = args.store.open(Need::Commands)?;
+    let builder = args.store.read(Need::Commands)?;
     let id = args.id.find(&builder)?;
     let argv = match args.command.as_slice() {
         [] => None,

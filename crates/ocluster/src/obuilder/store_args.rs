@@ -73,6 +73,15 @@ pub(super) enum Need {
 }
 
 impl StoreArgs {
+    /// Opens the store alone, for reading, also while a worker has it.
+    pub(super) fn read_store(&self) -> Result<Rc<dyn Store>, CommandError> {
+        let spec = self.spec()?;
+        match store::open_for_reading(&spec).map_err(CommandError::caused)? {
+            Some(store) => Ok(store),
+            None => store::open(&spec).map_err(CommandError::caused),
+        }
+    }
+
     /// Opens the store alone.
     pub(super) fn open_store(&self) -> Result<Rc<dyn Store>, CommandError> {
         store::open(&self.spec()?).map_err(CommandError::caused)
@@ -80,6 +89,16 @@ impl StoreArgs {
 
     /// Opens the store, and what is needed to build in it.
     pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
+        self.setup(need)?.open().map_err(CommandError::caused)
+    }
+
+    /// Opens the store for looking at results, and for trying things in copies of them, also while a worker has it.
+    pub(super) fn read(&self, need: Need) -> Result<Builder, CommandError> {
+        let setup = self.setup(need)?;
+        setup.open_for_reading().map_err(CommandError::caused)
+    }
+
+    fn setup(&self, need: Need) -> Result<Setup, CommandError> {
         let SandboxArgs {
             runtime,
             seccomp,
@@ -99,7 +118,7 @@ impl StoreArgs {
             // The one that is always there.
             Need::Results => (Runtime::BUILTIN.into(), Limits::default()),
         };
-        let setup = Setup {
+        Ok(Setup {
             store: self.spec()?,
             runtime,
             sandbox: SandboxOptions {
@@ -113,8 +132,7 @@ impl StoreArgs {
             },
             registries: self.registries.iter().cloned().collect(),
             env: config::environment_of_others(),
-        };
-        setup.open().map_err(CommandError::caused)
+        })
     }
 
     fn spec(&self) -> Result<StoreSpec, CommandError> {
@@ -132,5 +150,6 @@ impl StoreArgs {
 
 /// Returns the images that were imported into a store.
 pub(super) fn library(store: &dyn Store) -> Library {
-    Library::new(store.state_dir())
+    // The state of one who only reads is its own.
+    Library::new(&store.root().join("state"))
 }

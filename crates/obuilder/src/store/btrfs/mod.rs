@@ -4,6 +4,7 @@
 //! snapshot, read-only; but that, and making a subvolume read-only too, has everything written to the disk once more.
 
 mod ioctl;
+mod usage;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -18,10 +19,10 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, Space, StoreError};
+use super::{OpenError, StoreError, Usage};
 
 /// What `statfs` says of btrfs.
-const BTRFS: i64 = 0x9123_683e;
+pub(super) const BTRFS: i64 = 0x9123_683e;
 
 /// The kernel before which snapshots in parallel could lock up.
 const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);
@@ -96,6 +97,15 @@ impl Backend for Btrfs {
         Ok(copy.to_owned())
     }
 
+    fn prepare_usage(&self) -> Result<(), StoreError> {
+        let root = File::open(&self.root).doing("opening", &self.root)?;
+        ioctl::sync(&root).doing("syncing", &self.root)
+    }
+
+    fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
+        usage::usage(result)
+    }
+
     fn being_deleted(&self) -> Result<usize, StoreError> {
         let root = File::open(&self.root).doing("opening", &self.root)?;
         let left =
@@ -103,10 +113,6 @@ impl Backend for Btrfs {
         // Space is free once the disk knows, so this comes last.
         ioctl::sync(&root).doing("syncing", &self.root)?;
         Ok(left)
-    }
-
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::unused(root)
     }
 }
 

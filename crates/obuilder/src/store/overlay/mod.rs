@@ -47,6 +47,8 @@ pub(super) struct Overlay {
     trash: Arc<Trash>,
     mounts: Mounts,
     next: AtomicU64,
+    /// Whether results may be given a layer that stands for many: they are another process's otherwise.
+    squashes: bool,
 }
 
 impl Overlay {
@@ -57,6 +59,15 @@ impl Overlay {
             root: ground.root,
             trash: ground.trash,
             next: AtomicU64::new(0),
+            squashes: true,
+        }
+    }
+
+    /// Returns a backend that works on `ground`, with results that are another process's.
+    pub(super) fn beside(ground: Ground) -> Self {
+        Self {
+            squashes: false,
+            ..Self::new(ground)
         }
     }
 
@@ -110,7 +121,7 @@ impl Overlay {
     /// Returns the layers of a result, the newest first, few enough to work on.
     fn layers(&self, result: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let layers = chain(result)?;
-        if layers.len() < MOST_LAYERS {
+        if layers.len() < MOST_LAYERS || !self.squashes {
             return Ok(layers);
         }
         let draft = self.root.join("result-tmp");
@@ -190,6 +201,14 @@ impl Backend for Overlay {
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
         self.let_go(place, mount::Unmount::Anyway)?;
         self.throw_away(place)
+    }
+
+    fn remove_guest(&self, guest: &Path) -> Result<(), StoreError> {
+        let mounts = guest.join("merged");
+        if mounts.exists() {
+            mount::unmount_all_below(&mounts)?;
+        }
+        self.throw_away(guest)
     }
 
     fn view(&self, result: &Path) -> Result<Shown, StoreError> {

@@ -1,0 +1,153 @@
+//! Reading a store beside the process that owns it: a worker, that is, which has it for as long as it runs.
+//!
+//! Results never change, so whoever only reads needs no lock on the store. What it needs to write, a copy of a result to try things
+//! in and the mounts of views, is in a directory of its own, `guests/NAME`, whose `lock` it holds; the owner removes those that
+//! nobody holds when it next opens the store. And what a guest reads stays: it holds a shared lock on the directory of each
+//! result, with all that the result is based on, and the owner removes none that is locked.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::backend::Backend;
+use super::error::{Doing as _, unless};
+use super::layout::{base_of, names_in};
+use super::{OpenError, StoreError, tree};
+use crate::sandbox;
+
+/// The directory of one who reads, for as long as this lives.
+#[derive(Debug)]
+pub(super) struct Guest {
+    dir: PathBuf,
+    _lock: File,
+}
+
+impl Guest {
+    /// Makes the directory: in the store, or where temporary files go if there is no room.
+    pub(super) fn enter(root: &Path) -> Result<Self, StoreError> {
+        let entered = Self::enter_below(root);
+        match entered {
+            Err(StoreError::Full { .. }) => Self::make_in(&std::env::temp_dir()),
+            entered => entered,
+        }
+    }
+
+    fn enter_below(root: &Path) -> Result<Self, StoreError> {
+        let guests = guests(root);
+        let made = DirBuilder::new().mode(0o700).create(&guests);
+        unless(io::ErrorKind::AlreadyExists, made).doing("making", &guests)?;
+        // The owner must not take it for a dead one's before it is locked.
+        let _gate = gate(&guests, FlockOperation::LockShared)?;
+        Self::make_in(&guests)
+    }
+
+    fn make_in(parent: &Path) -> Result<Self, StoreError> {
+        let prefix = format!("obuilder-{}-", std::process::id());
+        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
+        let dir = made.doing("making a directory in", parent)?.keep();
+        let path = dir.join("lock");
+        let lock = File::create(&path).doing("making", &path)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).doing("locking", &path)?;
+        Ok(Self { dir, _lock: lock })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        // What stays goes when the store is next opened.
+        if let Err(error) = tree::remove(&self.dir) {
+            tracing::debug!("cannot remove {:?}: {error}", self.dir);
+        }
+    }
+}
+
+/// Removes what those who were killed while they read have left.
+pub(super) fn clear<B: Backend>(root: &Path, backend: &B) -> Result<(), OpenError> {
+    let guests = guests(root);
+    if !guests.exists() {
+        return Ok(());
+    }
+    let _gate = gate(&guests, FlockOperation::LockExclusive)?;
+    for name in names_in(&guests)? {
+        let guest = guests.join(name);
+        let lock = File::open(guest.join("lock"));
+        let is_there = lock.is_ok_and(|lock| {
+            flock(&lock, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+        });
+        if !is_there {
+            sandbox::cleanup(&guest.join("state"))?;
+            backend.remove_guest(&guest)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the directory of those who read the store `root`.
+fn guests(root: &Path) -> PathBuf {
+    root.join("guests")
+}
+
+fn gate(guests: &Path, operation: FlockOperation) -> Result<File, StoreError> {
+    let gate = File::open(guests).doing("opening", guests)?;
+    flock(&gate, operation).doing("locking", guests)?;
+    Ok(gate)
+}
+
+/// Keeps a result, and all that it is based on, for as long as the answer lives. `None` if it is not there any more.
+pub(super) fn keep(result: &Path) -> Result<Option<Vec<File>>, StoreError> {
+    let mut kept = Vec::new();
+    let mut next = Some(result.to_owned());
+    while let Some(dir) = next {
+        let Some(lock) = lock(&dir, FlockOperation::NonBlockingLockShared)? else {
+            return Ok(None);
+        };
+        kept.push(lock);
+        next = base_of(&dir)?.map(|base| dir.with_file_name(base.to_string()));
+    }
+    Ok(Some(kept))
+}
+
+/// Makes sure that nobody reads a result that is to be removed, for as long as the answer lives.
+///
+/// # Errors
+/// [`StoreError::BeingRead`] if somebody does.
+pub(super) fn claim(result: &Path) -> Result<Option<File>, StoreError> {
+    match File::open(result) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => {
+            let opened = opened.doing("opening", result)?;
+            match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::WOULDBLOCK) => Err(StoreError::BeingRead(result.to_owned())),
+                locked => locked.doing("locking", result).map(|()| Some(opened)),
+            }
+        }
+    }
+}
+
+/// Locks a directory that somebody may be removing. `None` if it is gone.
+fn lock(dir: &Path, operation: FlockOperation) -> Result<Option<File>, StoreError> {
+    let opened = match File::open(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.doing("opening", dir)?,
+    };
+    match flock(&opened, operation) {
+        // It is being removed just now.
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked.doing("locking", dir)?,
+    }
+    let now = match fs::symlink_metadata(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        now => now.doing("looking at", dir)?,
+    };
+    let locked = opened.metadata().doing("looking at", dir)?;
+    let is_same = (now.dev(), now.ino()) == (locked.dev(), locked.ino());
+    Ok(is_same.then_some(opened))
+}
