@@ -24,9 +24,9 @@ macro_rules! handle {
                 self.into_raw().client
             }
 
-            /// Returns a handle to nothing: every call on it ends in `error`.
+            /// Returns a handle to nothing: every call on it ends in `error`, and a peer that is sent it is told so.
             pub fn broken(error: crate::RpcError) -> Self {
-                Self::from_client(capnp_rpc::new_broken_cap(error.into()))
+                Self::from_client(crate::promised::Promised::broken(error.into()))
             }
 
             pub(crate) fn from_raw(client: crate::raw::schema_capnp::$interface::Client) -> Self {

@@ -1,5 +1,6 @@
 //! Jobs: what a worker implements, a client watches, and a scheduler only introduces to each other.
 
+use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -9,6 +10,7 @@ use crate::RpcError;
 use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle};
+use crate::promised::Promised;
 use crate::raw::schema_capnp::job;
 use crate::text::{long_text, malformed};
 
@@ -48,21 +50,18 @@ impl Job {
     /// Calls on it wait, and are forwarded in order once it is resolved. It holds the job that it
     /// resolved to, and the resolver holds nothing: so the job lives as long as somebody has a
     /// reference to the promise or to itself.
-    pub fn promise() -> (JobResolver, Self) {
+    pub fn promise() -> (JobResolver, JobPromise) {
         let (sender, receiver) = oneshot::channel::<Result<Self, RpcError>>();
         let resolved = async move {
             match receiver.await {
-                Ok(Ok(job)) => Ok(Self::into_raw(job)),
+                Ok(Ok(job)) => Ok(Self::into_client(job)),
                 Ok(Err(error)) => Err(error.into()),
                 Err(oneshot::Canceled) => Err(capnp::Error::failed(
                     "the job was given up before it started".into(),
                 )),
             }
         };
-        (
-            JobResolver(sender),
-            Self::from_raw(capnp_rpc::new_future_client(resolved)),
-        )
+        (JobResolver(sender), JobPromise(Promised::new(resolved)))
     }
 
     /// Reads the log from the offset `start`, waiting until there is something to read.
@@ -106,6 +105,23 @@ impl Job {
             request.send().promise,
             |_: job::cancel_results::Reader<'_>| Ok(()),
         )
+    }
+}
+
+/// A job that is not known yet. It keeps the job that it resolves to.
+pub struct JobPromise(Promised);
+
+impl JobPromise {
+    /// Returns the job. A peer that is sent it is told once it is known, or that it will never be: by the exception with
+    /// which the promise breaks.
+    pub fn job(&self) -> Job {
+        Job::from_client(self.0.client())
+    }
+}
+
+impl fmt::Debug for JobPromise {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JobPromise(..)")
     }
 }
 

@@ -31,6 +31,7 @@ mod job;
 mod obuilder;
 mod pool_admin;
 mod progress;
+mod promised;
 mod queue;
 mod raw;
 mod registration;
@@ -56,7 +57,7 @@ pub use details::{
 pub use docker::{DockerBuild, Dockerfile, Password};
 pub use encoded::{EncodedDescription, MAX_DESCRIPTION_BYTES};
 pub use error::{RpcError, RpcErrorKind};
-pub use job::{Job, JobResolver, LogChunk, MAX_OUTPUT_BYTES, ServeJob};
+pub use job::{Job, JobPromise, JobResolver, LogChunk, MAX_OUTPUT_BYTES, ServeJob};
 pub use obuilder::OBuilderBuild;
 pub use pool_admin::{PoolAdmin, ServePoolAdmin, WorkerInfo};
 pub use progress::{Progress, ServeProgress};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cluster_api::{Job, LogChunk, RpcError};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use futures::stream::{FuturesOrdered, StreamExt as _};
+use vat::KeepAlive;
 
 use crate::read_ahead::{Answer, Call, ReadAhead};
 
@@ -27,8 +28,11 @@ type Answered = (Call, Result<LogChunk, RpcError>);
 /// How many bytes of a log are read after its job has ended: more than a slow reader has ever been behind by.
 const REST_BYTES: usize = 1 << 30;
 
-/// How long a worker may take for a piece of the log of a job that has ended: it is all there.
-const REST_TIME: Duration = Duration::from_secs(60);
+/// How long a worker may take for a piece of the log of a job that has ended: it is all there. A network that fails
+/// meanwhile must not cut the log, so this is longer than connections wait for a peer that is silent.
+const REST_TIME: Duration = KeepAlive::DEFAULT
+    .unacknowledged
+    .saturating_add(Duration::from_secs(30));
 
 impl LogReader {
     /// How many calls for a log may be in flight. With pieces of 256 KiB that is 2 MiB, enough for a gigabit at 16 ms.
@@ -44,7 +48,7 @@ impl LogReader {
         }
     }
 
-    /// Tells that the job has ended, so that its log must end, too: the rest may have 1 GiB, and each piece take a minute.
+    /// Tells that the job has ended, so that its log must end, too: the rest may have 1 GiB, and each piece take three minutes.
     ///
     /// A worker that is no friend could else keep its reader for ever.
     pub fn job_ended(&mut self) {
@@ -340,7 +344,7 @@ mod tests {
         });
         assert_eq!(
             read.unwrap_err().reason,
-            "cannot read the job's log: the job has ended, but its worker has not ended the log within 60 s"
+            "cannot read the job's log: the job has ended, but its worker has not ended the log within 180 s"
         );
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::KeepAlive;
+
 /// What peers may do at most before a connection is closed.
 ///
 /// The defaults are far above what a cluster needs; they are there so that a peer that is broken, or means harm, ends
@@ -38,6 +40,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// How long to wait for a peer that is slow: longer than for one that is silent, as a network that fails and comes back
+    /// delays what is half sent by as much (see [`KeepAlive::survived_outage`]).
+    const PATIENCE: Duration = KeepAlive::DEFAULT
+        .unacknowledged
+        .saturating_add(Duration::from_secs(30));
+
     /// The most segments a message may have: what other implementations accept, too.
     pub(crate) const SEGMENTS: usize = 512;
 
@@ -73,9 +81,9 @@ impl Default for Limits {
             message: 64 * 1024 * 1024,
             strangers_message: 16 * 1024,
             incomplete: 256 * 1024 * 1024,
-            incomplete_time: Duration::from_secs(60),
+            incomplete_time: Self::PATIENCE,
             unsent: 16 * 1024 * 1024,
-            unsent_time: Duration::from_secs(60),
+            unsent_time: Self::PATIENCE,
             unsent_total: 1024 * 1024 * 1024,
             questions: 800_000,
             strangers_questions: 64,

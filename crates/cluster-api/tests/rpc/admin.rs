@@ -32,6 +32,9 @@ impl ServeAdmin for FakeAdmin {
     }
 
     async fn pool(self: Rc<Self>, name: String) -> Result<PoolAdmin, RpcError> {
+        if name == "nosuch" {
+            return Ok(PoolAdmin::broken(RpcError::failed("No such pool")));
+        }
         Ok(PoolAdmin::serve(Rc::new(FakePool {
             name,
             events: self.events.clone(),

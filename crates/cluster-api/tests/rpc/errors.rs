@@ -98,8 +98,9 @@ fn the_status_of_a_ticket_is_an_extension() {
         let job = Job::serve(FakeJob::new("job", &events));
         // A ticket of ours has it; something that is not knows nothing of it, as upstream's
         // scheduler.
+        let held = job.clone();
         let ours = Ticket::serve(Rc::new(FakeTicket {
-            job: job.clone(),
+            job: Box::new(move || held.clone()),
             events,
         }));
         let ours = Ticket::from_client(through_connection(ours.into_client()));

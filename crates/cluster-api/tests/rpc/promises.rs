@@ -1,12 +1,17 @@
-//! A job that is promised: what is asked of it early, and who keeps it.
+//! A job that is promised: what is asked of it early, who keeps it, and what a peer is told of it.
 
 use std::rc::Rc;
 
-use cluster_api::{Job, RpcError};
+use capnp::message::ReaderOptions;
+use capnp::serialize;
+use capnp_rpc::rpc_capnp::{cap_descriptor, message, resolve, return_};
+use cluster_api::{Admin, Job, RpcError};
 use futures::future::join;
 
+use crate::admin::FakeAdmin;
 use crate::support::{
-    Events, FakeJob, FakeScheduler, description, no_worker, run, settle, through_connection,
+    Connection, Events, FakeJob, FakeScheduler, connect, description, no_worker, run, settle,
+    through_connection,
 };
 
 #[test]
@@ -14,7 +19,7 @@ fn early_calls_are_forwarded_in_order() {
     run(async {
         let events = Events::default();
         let (resolver, job) = Job::promise();
-        let job = Job::from_client(through_connection(job.into_client()));
+        let job = Job::from_client(through_connection(job.job().into_client()));
         let early = [job.log(3), job.log(1), job.log(2)];
         let (result, cancelled) = (job.result(), job.cancel());
         settle().await;
@@ -43,7 +48,8 @@ fn early_calls_are_forwarded_in_order() {
 #[test]
 fn a_promise_can_be_broken() {
     run(async {
-        let (resolver, job) = Job::promise();
+        let (resolver, promise) = Job::promise();
+        let job = promise.job();
         let early = job.result();
         resolver.fail(RpcError::failed("Ticket cancelled"));
         assert_eq!(early.await, Err(RpcError::failed("Ticket cancelled")));
@@ -55,7 +61,7 @@ fn a_promise_can_be_broken() {
 fn a_dropped_resolver_breaks_its_promise() {
     run(async {
         let (resolver, job) = Job::promise();
-        let early = job.result();
+        let early = job.job().result();
         drop(resolver);
         let error = RpcError::failed("the job was given up before it started");
         assert_eq!(early.await, Err(error));
@@ -139,5 +145,144 @@ fn a_lost_client_lets_go_of_its_job() {
         settle().await;
         assert_eq!(events.take(), ["ticket: released", "job: released"]);
         assert!(result.await.is_err());
+    });
+}
+
+/// Shows which capabilities a peer was sent as what, and what its promises have become, in order.
+fn told(connection: &Connection) -> Vec<String> {
+    let stream = connection.to_client.everything_sent();
+    let mut stream = stream.as_slice();
+    std::iter::from_fn(|| serialize::try_read_message(&mut stream, ReaderOptions::new()).unwrap())
+        .filter_map(|message| show(message.get_root().unwrap()))
+        .collect()
+}
+
+fn show(message: message::Reader<'_>) -> Option<String> {
+    match message.which().unwrap() {
+        message::Return(answer) => {
+            let answer = answer.unwrap();
+            let return_::Results(results) = answer.which().unwrap() else {
+                return None;
+            };
+            let table = results.unwrap().get_cap_table().unwrap();
+            let capability = table.iter().next()?;
+            Some(format!("{}: {}", answer.get_answer_id(), kind(capability)))
+        }
+        message::Resolve(resolve) => {
+            let resolve = resolve.unwrap();
+            let what = match resolve.which().unwrap() {
+                resolve::Cap(capability) => kind(capability.unwrap()),
+                resolve::Exception(exception) => {
+                    let reason = exception.unwrap().get_reason().unwrap();
+                    format!("exception: {}", reason.to_str().unwrap())
+                }
+            };
+            Some(format!("promise {} is {what}", resolve.get_promise_id()))
+        }
+        _ => None,
+    }
+}
+
+fn kind(capability: cap_descriptor::Reader<'_>) -> String {
+    match capability.which().unwrap() {
+        cap_descriptor::SenderHosted(id) => format!("capability {id}"),
+        cap_descriptor::SenderPromise(id) => format!("promise {id}"),
+        _ => "something else".to_owned(),
+    }
+}
+
+#[test]
+fn a_peer_is_told_by_an_exception_that_its_job_will_never_start() {
+    run(async {
+        let scheduler = Rc::new(FakeScheduler::default());
+        let (submission, connection) = scheduler.connect_client();
+        let ticket = submission.submit("pool", &description("hint"), false);
+        let job = ticket.job();
+        settle().await;
+        let before = told(&connection);
+        assert_eq!(
+            before,
+            ["0: capability 0", "1: capability 1", "2: promise 2"]
+        );
+        scheduler.refuse(RpcError::failed("Ticket cancelled"));
+        settle().await;
+        assert_eq!(
+            told(&connection).get(before.len()..).unwrap(),
+            ["promise 2 is exception: Ticket cancelled"]
+        );
+        let error = job.result().await.unwrap_err();
+        assert_eq!(error, RpcError::failed("Ticket cancelled"));
+
+        // Whoever asks now is told the same.
+        let late = ticket.job();
+        let error = late.result().await.unwrap_err();
+        assert_eq!(error, RpcError::failed("Ticket cancelled"));
+        settle().await;
+        assert_eq!(
+            told(&connection).get(before.len() + 1..).unwrap(),
+            ["3: promise 0", "promise 0 is exception: Ticket cancelled"]
+        );
+    });
+}
+
+#[test]
+fn a_peer_is_told_when_its_job_starts() {
+    run(async {
+        let scheduler = Rc::new(FakeScheduler::default());
+        let (submission, connection) = scheduler.connect_client();
+        let ticket = submission.submit("pool", &description("hint"), false);
+        // It has not started, however often one asks.
+        let _jobs = [ticket.job(), ticket.job()];
+        settle().await;
+        let before = told(&connection);
+        assert_eq!(before.get(2..).unwrap(), ["2: promise 2", "3: promise 3"]);
+        let (registration, _to_worker) = scheduler.connect_worker();
+        let queue = registration.register("w1", no_worker(), 1);
+        let job = FakeJob::new("job", &scheduler.events);
+        queue.pop(Job::serve(job)).await.unwrap();
+        settle().await;
+        let mut after = told(&connection).split_off(before.len());
+        after.sort();
+        assert_eq!(
+            after,
+            ["promise 2 is capability 0", "promise 3 is capability 0"]
+        );
+    });
+}
+
+#[test]
+fn a_refused_ticket_breaks_as_with_the_reference() {
+    run(async {
+        let scheduler = Rc::new(FakeScheduler::default());
+        let (submission, connection) = scheduler.connect_client();
+        let ticket = submission.submit("nosuch", &description("hint"), false);
+        let error = ticket.job().result().await.unwrap_err();
+        let reason = "Pool ID \"nosuch\" not one of {pool}";
+        assert_eq!(error, RpcError::failed(reason));
+        settle().await;
+        let told = told(&connection);
+        let promised = told.iter().position(|line| line == "1: promise 1");
+        let broken = told
+            .iter()
+            .position(|line| *line == format!("promise 1 is exception: {reason}"));
+        assert!(promised.is_some() && promised < broken, "{told:?}");
+        assert!(!told.iter().any(|line| line.starts_with("2: ")), "{told:?}");
+    });
+}
+
+#[test]
+fn an_unknown_pool_of_an_operator_breaks_as_with_the_reference() {
+    run(async {
+        let events = Events::default();
+        let connection = connect(Admin::serve(FakeAdmin::new(&events)).into_client());
+        let admin = Admin::from_client(connection.client.clone());
+        let error = admin.pool("nosuch").show().await.unwrap_err();
+        assert_eq!(error, RpcError::failed("No such pool"));
+        settle().await;
+        let told = told(&connection);
+        let broken = told
+            .iter()
+            .any(|line| line.ends_with("is exception: No such pool"));
+        assert!(broken, "{told:?}");
     });
 }

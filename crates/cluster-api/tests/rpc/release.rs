@@ -27,7 +27,7 @@ fn an_object_is_released_across_a_connection() {
         let events = Events::default();
         let job = Job::serve(FakeJob::new("job", &events));
         let ticket = Ticket::serve(Rc::new(FakeTicket {
-            job,
+            job: Box::new(move || job.clone()),
             events: events.clone(),
         }));
         // Offered by way of a ticket, since a vat keeps what it offers itself.

@@ -44,7 +44,8 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     /// What went to the vat that offers it.
     pub(crate) to_server: Pipe,
-    to_client: Pipe,
+    /// What came from it.
+    pub(crate) to_client: Pipe,
 }
 
 impl Connection {
@@ -144,13 +145,13 @@ impl Drop for FakeJob {
 
 /// A ticket for a job that is known beforehand.
 pub(crate) struct FakeTicket {
-    pub(crate) job: Job,
+    pub(crate) job: Box<dyn Fn() -> Job>,
     pub(crate) events: Events,
 }
 
 impl ServeTicket for FakeTicket {
     async fn job(self: Rc<Self>) -> Result<Job, RpcError> {
-        Ok(self.job.clone())
+        Ok((self.job)())
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
@@ -184,6 +185,14 @@ struct Waiting {
     resolver: cluster_api::JobResolver,
 }
 
+impl FakeScheduler {
+    /// Breaks the promise of the job that waits.
+    pub(crate) fn refuse(&self, error: RpcError) {
+        let waiting = self.ticket.take().expect("no job waits");
+        waiting.resolver.fail(error);
+    }
+}
+
 impl ServeSubmission for FakeScheduler {
     async fn submit(
         self: Rc<Self>,
@@ -193,10 +202,12 @@ impl ServeSubmission for FakeScheduler {
     ) -> Result<Ticket, RpcError> {
         self.events
             .add(format!("submit to {pool}, urgent {urgent}"));
-        if pool != "pool" {
-            return Err(RpcError::failed(format!(
-                "Pool ID {pool:?} not one of {{pool}}"
-            )));
+        let refusal = RpcError::failed(format!("Pool ID {pool:?} not one of {{pool}}"));
+        match pool.as_str() {
+            "pool" => {}
+            // As the scheduler does.
+            "nosuch" => return Ok(Ticket::broken(refusal)),
+            _ => return Err(refusal),
         }
         let (resolver, job) = Job::promise();
         self.ticket.set(Some(Waiting {
@@ -205,7 +216,7 @@ impl ServeSubmission for FakeScheduler {
         }));
         self.submitted.notify_one();
         Ok(Ticket::serve(Rc::new(FakeTicket {
-            job,
+            job: Box::new(move || job.job()),
             events: self.events.clone(),
         })))
     }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cluster_api::{Job, RpcError, ServeTicket, Ticket, TicketStatus};
+use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketStatus};
 use pool::TicketId;
 
 use crate::reactor::{Cancelled, Reactor, TicketState};
@@ -12,11 +12,11 @@ pub(crate) struct TicketService {
     reactor: Rc<Reactor>,
     ticket: TicketId,
     /// One of the references that keep the job going once it runs.
-    job: Job,
+    job: JobPromise,
 }
 
 impl TicketService {
-    pub(crate) fn serve(reactor: Rc<Reactor>, ticket: TicketId, job: Job) -> Ticket {
+    pub(crate) fn serve(reactor: Rc<Reactor>, ticket: TicketId, job: JobPromise) -> Ticket {
         Ticket::serve(Rc::new(Self {
             reactor,
             ticket,
@@ -27,14 +27,14 @@ impl TicketService {
 
 impl ServeTicket for TicketService {
     async fn job(self: Rc<Self>) -> Result<Job, RpcError> {
-        Ok(self.job.clone())
+        Ok(self.job.job())
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
         match self.reactor.cancel(self.ticket, "Ticket cancelled") {
             Cancelled::Queued => Ok(()),
             // If it was cancelled before, the promise is broken, and says so.
-            Cancelled::NotQueued => self.job.cancel().await,
+            Cancelled::NotQueued => self.job.job().cancel().await,
         }
     }
 

@@ -193,7 +193,7 @@ fn a_pop_that_is_taken_back_gets_no_job() {
         let object = Worker::broken(RpcError::failed("unused"));
         let queue = registration.register("fickle", object, 1).await.unwrap();
         let (_resolver, job) = Job::promise();
-        let pop = queue.pop(job);
+        let pop = queue.pop(job.job());
         site.shows("queue: (ready) [fickle]").await;
         drop(pop);
         site.shows("queue: (ready) []").await;
@@ -386,7 +386,7 @@ fn a_queue_that_is_let_go_of() {
         let object = || Worker::broken(RpcError::failed("unused"));
         let queue = registration.register("w1", object(), -3).await.unwrap();
         let (_resolver, job) = Job::promise();
-        let pop = queue.pop(job);
+        let pop = queue.pop(job.job());
         site.shows("capacity: 0\nqueue: (ready) [w1]").await;
         // The connection stays, and so does the name for whoever wants it next.
         drop(queue);

@@ -1,4 +1,8 @@
-//! Workers that are frozen, or whose machines are lost and come back, beside others that work.
+//! Workers that are frozen, whose machines are lost and come back, or that the network does not reach, beside others that
+//! work.
+
+mod outages;
+mod wire;
 
 use std::time::Duration;
 
