@@ -8,6 +8,7 @@ mod configuration;
 mod doctor;
 mod ending;
 mod errors;
+mod exit_codes;
 mod harness;
 mod help;
 mod jobs;
