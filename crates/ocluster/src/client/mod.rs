@@ -1,5 +1,6 @@
 //! `ocluster-client`: submits one job, shows its log as it arrives, and ends as the job did.
 
+mod checks;
 mod description;
 mod ending;
 mod events;
