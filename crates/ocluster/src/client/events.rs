@@ -12,7 +12,7 @@ use super::observed::Observed;
 use super::submit::{JobResult, ShowError, next_piece};
 use crate::error::CommandError;
 use crate::json::client::JobEvent;
-use crate::terminal;
+use crate::terminal::{self, LogOutput};
 
 /// How often the scheduler is asked while a job waits.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -34,6 +34,7 @@ impl Events {
         observed: &Observed,
     ) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
+        let mut output = LogOutput::to_programs();
         let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
         let mut asked = false;
         while let Some(bytes) = next_piece(&mut log, result).await.map_err(ShowError::Log)? {
@@ -52,7 +53,7 @@ impl Events {
                 });
                 self.changed(running).await.map_err(ShowError::Output)?;
             }
-            let printed = print_log(decoder.text(&bytes)).await;
+            let printed = print_log(decoder.text(&output.push(&bytes))).await;
             printed.map_err(ShowError::Output)?;
         }
         let printed = print_log(decoder.finish()).await;

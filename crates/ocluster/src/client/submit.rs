@@ -1,7 +1,7 @@
 //! One job, from submission to exit code.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::time::Duration;
 
 use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
@@ -27,7 +27,7 @@ use crate::program::{complain, print_bytes, print_line};
 use crate::quote::{printable, quoted};
 use crate::signals::Interrupts;
 use crate::status_line::StatusLine;
-use crate::terminal::LogFilter;
+use crate::terminal::LogOutput;
 
 /// How long a cancelled job has to end before we leave anyway. Leaving cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         session,
         format,
         pool: request.pool,
-        filter: io::stdout().is_terminal().then(RefCell::default),
+        output: RefCell::new(LogOutput::to_stdout()),
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
@@ -81,8 +81,8 @@ struct Watched {
     result: JobResult,
     pool: String,
     observed: Observed,
-    /// Makes the log fit for the terminal. `None` when standard output is none.
-    filter: Option<RefCell<LogFilter>>,
+    /// Makes the log fit for where it goes.
+    output: RefCell<LogOutput>,
 }
 
 /// How the job ends, for whoever waits for it.
@@ -162,12 +162,8 @@ impl Watched {
             };
             line.retire();
             self.observed.log(&bytes);
-            let filter = self.filter.as_ref();
-            let shown = filter.map(|filter| filter.borrow_mut().push(&bytes));
-            let shown = shown
-                .as_ref()
-                .map_or(bytes.as_slice(), |text| text.as_bytes());
-            stdout.write_all(shown).await.map_err(unwritten)?;
+            let shown = self.output.borrow_mut().push(&bytes);
+            stdout.write_all(&shown).await.map_err(unwritten)?;
             stdout.flush().await.map_err(unwritten)?;
         };
         self.end_log();
@@ -176,10 +172,8 @@ impl Watched {
 
     /// Takes the terminal back from the log: what follows is ours, in the usual colour and on a line of its own.
     fn end_log(&self) {
-        if let Some(filter) = &self.filter {
-            // Whoever has no terminal any more sees none of it.
-            drop(print_bytes(filter.borrow_mut().finish().as_bytes()));
-        }
+        // Whoever has no terminal any more sees none of it.
+        drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
     /// Says in a line how the job ended, and how long it took. A build can print anything, this line too, but not after it.

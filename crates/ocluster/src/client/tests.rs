@@ -407,7 +407,7 @@ fn what_no_worker_could_do_is_refused_before_it_is_queued() {
     let here = files.0.path().to_str().unwrap();
     let mut said = String::new();
     for line in &lines {
-        let error = files.request(&line).unwrap_err();
+        let error = files.request(line).unwrap_err();
         assert_eq!(error.kind.exit_code(), 124, "{line}");
         let line = if line.len() > 200 {
             "--cache-hint xxx…"

@@ -65,9 +65,14 @@ impl Place {
 
     /// Starts a command line on a terminal of its own, to which it writes everything.
     pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
+        self.start_on_terminal_with(&[("TERM", "xterm")], line)
+    }
+
+    /// Starts a command line on a terminal of its own, with these variables in its environment.
+    pub(crate) fn start_on_terminal_with(&self, variables: &[(&str, &str)], line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
         let line = format!("{} {args}", program(name));
-        self.spawn(&[], "script", &["-qec", &line, "/dev/null"])
+        self.spawn(variables, "script", &["-qec", &line, "/dev/null"])
     }
 
     /// Runs a script in bash, where our programs are found as anywhere else.

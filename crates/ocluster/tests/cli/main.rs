@@ -18,4 +18,5 @@ mod man;
 mod mistakes;
 mod obuilder;
 mod readme;
+mod terminals;
 mod toolbox;
