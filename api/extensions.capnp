@@ -200,7 +200,7 @@ interface Persistent @0xc8cb212fcd9f5691 {
   # secret. `sealFor` is ignored.
 }
 
-interface ExtendedTicket extends(Cluster.Ticket, TicketStatus) {}
+interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails) {}
@@ -208,3 +208,11 @@ interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetai
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+
+interface TicketNumber @0xb4d1c9e07a3f5286 {
+  # What a ticket is called in the scheduler's log, in `PoolDetails.Job`, and where an operator names a job. Every ticket of our
+  # scheduler implements this.
+
+  number @0 () -> (number :UInt64);
+  # Returns at once the number of the ticket, which no other of its pool has had since the scheduler started.
+}

@@ -32,6 +32,13 @@ pub struct LogChunk {
 }
 
 impl Job {
+    /// Why a job has no result, as workers say it, if it was tried and failed: here, a failure. Its log says more. Our workers add,
+    /// after a colon, which limit it had reached.
+    pub const FAILED: &str = "Build failed";
+
+    /// What our workers add of a job that they have stopped because it took too long, before the limit.
+    pub const TIMED_OUT: &str = "the job was stopped: it took longer than ";
+
     /// Why a job has no result, as workers say it, if it was cancelled: here, a failure. Upstream's also say it of the jobs
     /// that they stop because they end themselves.
     pub const CANCELLED: &str = "Build cancelled";

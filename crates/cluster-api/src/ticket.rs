@@ -8,7 +8,7 @@ use capnp::capability::FromClientHook as _;
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle};
-use crate::raw::extensions_capnp::{extended_ticket, ticket_status};
+use crate::raw::extensions_capnp::{extended_ticket, ticket_number, ticket_status};
 use crate::raw::schema_capnp::ticket;
 use crate::text::{returned, text};
 use crate::{Job, RpcError};
@@ -43,7 +43,7 @@ pub enum TicketStatus {
 }
 
 impl Ticket {
-    /// Serves `ticket`, together with the extension [`Ticket::status`].
+    /// Serves `ticket`, together with the extensions [`Ticket::status`] and [`Ticket::number`].
     pub fn serve<S: ServeTicket>(ticket: Rc<S>) -> Self {
         let client: extended_ticket::Client =
             dispatch::new_client(Served::new(ticket, S::released));
@@ -79,6 +79,18 @@ impl Ticket {
             TicketStatus::read(status)
         })
     }
+
+    /// Returns the number by which operators know the ticket: it is in the scheduler's log, and no other of its pool has it.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn number(&self) -> Answer<u64> {
+        let client: ticket_number::Client = self.client.clone().cast_to();
+        let sent = client.number_request().send();
+        Answer::new(
+            sent.promise,
+            |results: ticket_number::number_results::Reader<'_>| Ok(results.get_number()),
+        )
+    }
 }
 
 /// A ticket as a scheduler implements it.
@@ -91,6 +103,9 @@ pub trait ServeTicket: 'static {
 
     /// See [`Ticket::status`].
     fn status(self: Rc<Self>) -> impl Future<Output = Result<TicketStatus, RpcError>>;
+
+    /// See [`Ticket::number`].
+    fn number(&self) -> u64;
 
     /// The last reference has gone: the client does not want the job any more, unless a worker has
     /// it already.
@@ -135,6 +150,17 @@ impl<S: ServeTicket> ticket_status::Server for Served<S> {
             ticket.status().await?.write(results.get());
             Ok(())
         }
+    }
+}
+
+impl<S: ServeTicket> ticket_number::Server for Served<S> {
+    fn number(
+        self: Rc<Self>,
+        _params: ticket_number::NumberParams,
+        mut results: ticket_number::NumberResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        results.get().set_number(self.object().number());
+        std::future::ready(Ok(()))
     }
 }
 

@@ -86,10 +86,10 @@ impl ServeJob for ServedJob {
         let ended = outcome.wait_for(Option::is_some).await;
         match ended.ok().and_then(|outcome| outcome.clone()) {
             Some(Outcome::Succeeded(output)) => Ok(output),
-            Some(Outcome::Failed(_)) => Err(RpcError::failed("Build failed")),
+            Some(Outcome::Failed(_)) => Err(RpcError::failed(Job::FAILED)),
             // With upstream's words first, by which scripts know it.
             Some(Outcome::LimitReached(limit)) => {
-                Err(RpcError::failed(format!("Build failed: {limit}")))
+                Err(RpcError::failed(format!("{}: {limit}", Job::FAILED)))
             }
             Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
             // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.

@@ -18,6 +18,7 @@ mod job_secrets;
 mod log;
 mod machine;
 mod metrics;
+mod mistakes;
 mod outcome;
 mod process;
 mod running;
@@ -44,6 +45,7 @@ pub use executor::{
 pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
+pub use mistakes::{Mistake, find_mistake};
 pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cgroup::{MemoryLimit, PidLimit};
+use cluster_api::Job;
 
 use crate::log::LogError;
 use crate::process::ProcessError;
@@ -51,7 +52,7 @@ pub enum LimitReached {
     )]
     Pids(PidLimit),
     /// The worker has stopped it.
-    #[error("the job was stopped: it took longer than --job-timeout={}", .0.as_secs_f64())]
+    #[error("{}--job-timeout={}", Job::TIMED_OUT, .0.as_secs_f64())]
     Timeout(Duration),
 }
 

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use vat::{DialOptions, Dialer, Session, SturdyRef};
+use vat::{ConnectError, DialOptions, Dialer, Session, SturdyRef};
 
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
+use crate::error::{CommandError, Kind};
 use crate::program::complain;
 use crate::status_line::StatusLine;
 
@@ -32,7 +32,26 @@ pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
 }
 
 async fn dial(dialer: &Dialer, target: &SturdyRef) -> Result<Session, CommandError> {
-    dialer.connect(target).await.map_err(CommandError::caused)
+    dialer.connect(target).await.map_err(explained)
+}
+
+/// Tells a scheduler that is not there from a cap file that is not for it.
+fn explained(error: ConnectError) -> CommandError {
+    let kind = match &error {
+        ConnectError::WrongFingerprint { .. }
+        | ConnectError::UnknownService { .. }
+        | ConnectError::SpeaksTls { .. } => Kind::WrongCap,
+        // This one is also what a scheduler looks like that ends just now.
+        ConnectError::NotTls { .. }
+        | ConnectError::ServiceFailed { .. }
+        | ConnectError::Refused { .. }
+        | ConnectError::TimedOut { .. }
+        | ConnectError::UnknownHost { .. }
+        | ConnectError::Tls { .. }
+        | ConnectError::Closed { .. }
+        | ConnectError::Io { .. } => Kind::Unreachable,
+    };
+    CommandError::caused_as(kind, error)
 }
 
 async fn with_passing_note<T>(address: &str, work: impl Future<Output = T>) -> T {

@@ -22,15 +22,48 @@ pub enum Kind {
     Interrupted(u8),
     /// A command that was run for the user ended with this exit code, which is ours too.
     Ended(u8),
+    /// The job ran, and its build did not succeed: exit code 1.
+    BuildFailed {
+        /// How the build's own command ended, if its log says so.
+        command: Option<u8>,
+    },
+    /// The worker stopped the job, as it took longer than it may: exit code 1.
+    TimedOut,
+    /// Somebody else cancelled the job, an operator for example: exit code 130, as after Ctrl-C.
+    Cancelled,
+    /// The worker or the scheduler was lost, and the job with it, by no fault of its own: exit code 75.
+    JobLost,
+    /// The worker that took the job could not do it, by no fault of the job: exit code 75.
+    WorkerUnfit,
+    /// The scheduler has too much to do, or is shutting down: exit code 75.
+    Overloaded,
+    /// The scheduler has no pool of this name: exit code 124.
+    NoSuchPool,
+    /// The cap file is not one for this, or not any more: exit code 124.
+    WrongCap,
+    /// There is no connection to the scheduler: exit code 69.
+    Unreachable,
 }
+
+/// The job is as good as before, and may be submitted again: `EX_TEMPFAIL` of sysexits.h.
+const TRY_AGAIN: u8 = 75;
+
+/// What is needed is not there: `EX_UNAVAILABLE` of sysexits.h.
+const UNAVAILABLE: u8 = 69;
+
+/// The user's mistake, as upstream's command lines have it.
+const MISTAKE: u8 = 124;
 
 impl Kind {
     /// Returns the process's exit code.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Failed | Self::OutputClosed => 1,
-            Self::Usage => 124,
+            Self::Failed | Self::OutputClosed | Self::BuildFailed { .. } | Self::TimedOut => 1,
+            Self::Unreachable => UNAVAILABLE,
+            Self::JobLost | Self::WorkerUnfit | Self::Overloaded => TRY_AGAIN,
+            Self::Usage | Self::NoSuchPool | Self::WrongCap => MISTAKE,
             Self::Internal => 125,
+            Self::Cancelled => Self::Interrupted(Interrupt::Interrupted.number()).exit_code(),
             Self::Interrupted(signal) => 128u8.saturating_add(signal),
             Self::Ended(code) => code,
         }
@@ -58,6 +91,11 @@ impl CommandError {
 
     /// It did not work because of `error`, of which every cause is named, once.
     pub fn caused(error: impl std::error::Error) -> Self {
+        Self::caused_as(Kind::Failed, error)
+    }
+
+    /// It did not work because of `error`, which is of this kind.
+    pub fn caused_as(kind: Kind, error: impl std::error::Error) -> Self {
         let mut message = error.to_string();
         let mut cause = error.source();
         while let Some(next) = cause {
@@ -68,7 +106,7 @@ impl CommandError {
             }
             cause = next.source();
         }
-        Self::failed(message)
+        Self::new(kind, message)
     }
 
     /// The command line makes no sense.
@@ -96,7 +134,8 @@ impl CommandError {
         Self::new(Kind::Failed, "")
     }
 
-    fn new(kind: Kind, message: impl fmt::Display) -> Self {
+    /// It is of this kind.
+    pub fn new(kind: Kind, message: impl fmt::Display) -> Self {
         Self {
             kind,
             message: message.to_string(),
@@ -127,7 +166,19 @@ impl CommandError {
         let mut text = String::new();
         if !self.message.is_empty() {
             match self.kind {
-                Kind::Failed | Kind::OutputClosed | Kind::Interrupted(_) | Kind::Ended(_) => {}
+                Kind::Failed
+                | Kind::OutputClosed
+                | Kind::Interrupted(_)
+                | Kind::Ended(_)
+                | Kind::BuildFailed { .. }
+                | Kind::TimedOut
+                | Kind::Cancelled
+                | Kind::JobLost
+                | Kind::WorkerUnfit
+                | Kind::Overloaded
+                | Kind::NoSuchPool
+                | Kind::WrongCap
+                | Kind::Unreachable => {}
                 Kind::Usage => text.push_str(&format!("{program}: ")),
                 Kind::Internal => text.push_str(&format!("{program}: internal error: ")),
             }
@@ -179,5 +230,24 @@ mod tests {
 
             [1] "#]]
         .assert_eq(&text.join("\n"));
+    }
+
+    #[test]
+    fn exit_codes_are_what_scripts_rely_on() {
+        for (kind, code) in [
+            (Kind::BuildFailed { command: Some(3) }, 1),
+            (Kind::TimedOut, 1),
+            (Kind::Unreachable, 69),
+            (Kind::JobLost, 75),
+            (Kind::WorkerUnfit, 75),
+            (Kind::Overloaded, 75),
+            (Kind::Usage, 124),
+            (Kind::NoSuchPool, 124),
+            (Kind::WrongCap, 124),
+            (Kind::Cancelled, 130),
+            (Kind::Interrupted(15), 143),
+        ] {
+            assert_eq!(kind.exit_code(), code, "{kind:?}");
+        }
     }
 }

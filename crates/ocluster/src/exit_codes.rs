@@ -50,21 +50,35 @@ const WORKER: &[ExitCode] = &[
     SECOND_SIGNAL,
 ];
 
+const UNREACHABLE: ExitCode = code("69", "there is no connection to the scheduler");
+
 const CLIENT: &[ExitCode] = &[
     code("0", "the job succeeded"),
-    code("1", "the job failed, or the cluster did"),
-    USAGE,
+    code("1", "the build failed, or took longer than it may"),
+    UNREACHABLE,
+    code(
+        "75",
+        "the job was lost, its worker unfit, or the scheduler overloaded: submit it again",
+    ),
+    code(
+        "124",
+        "a mistake in the command line, a variable, the configuration file, pool or cap file",
+    ),
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job",
+        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job; 130: or somebody else",
     ),
 ];
 
 const ADMIN: &[ExitCode] = &[
     code("0", "it is done"),
     code("1", "it could not be done, or not for every worker"),
-    USAGE,
+    UNREACHABLE,
+    code(
+        "124",
+        "a mistake in the command line, a variable, the configuration file or the cap file",
+    ),
     INTERNAL,
     code(
         "129, 130, 143",

@@ -20,6 +20,21 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Returns how long something took, for a sentence: `0.4 s`, `37 s`, `2 min 5 s`, `1 h 5 min`.
+pub(crate) fn spoken(seconds: f64) -> String {
+    // Fractions matter only where there is little else.
+    if seconds < 9.95 {
+        return format!("{seconds:.1} s");
+    }
+    let whole = Duration::try_from_secs_f64(seconds.round()).unwrap_or(Duration::MAX);
+    let whole = whole.as_secs();
+    match (whole / 3600, whole / 60 % 60, whole % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
 /// Returns `1 job`, `2 jobs` and so on.
 pub(crate) fn counted(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -54,6 +69,20 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_spoken_in_words() {
+        for (seconds, text) in [
+            (0.0, "0.0 s"),
+            (2.04, "2.0 s"),
+            (9.96, "10 s"),
+            (59.4, "59 s"),
+            (125.0, "2 min 5 s"),
+            (3901.0, "1 h 5 min"),
+        ] {
+            assert_eq!(spoken(seconds), text);
+        }
+    }
 
     #[test]
     fn lengths_of_time_have_two_units() {

@@ -4,6 +4,7 @@
 //! prints, reads the environment, or decides how a process ends.
 
 pub mod admin;
+mod appearance;
 pub mod bench;
 pub mod capability_args;
 pub mod client;

@@ -19,8 +19,6 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use std::io::IsTerminal as _;
-
 use clap::ValueEnum;
 use tracing::{Dispatch, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -28,6 +26,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::appearance;
 
 use self::json::{JsonFields, JsonFormat};
 use self::line::{LineFields, LineFormat};
@@ -39,7 +39,7 @@ pub const APPLICATION: &str = "application";
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct LoggingArgs {
-    /// When to use colour: auto, always or never
+    /// When to use colour: auto, always or never. Never also removes that of builds from their logs
     #[arg(
         long,
         global = true,
@@ -81,12 +81,12 @@ pub enum LogFormat {
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
+    /// On a terminal, unless `NO_COLOR` is set or it is a dumb one.
     #[default]
     Auto,
     /// Always.
     Always,
-    /// Never.
+    /// Never, not even that of a build's log.
     Never,
 }
 
@@ -120,18 +120,6 @@ impl LoggingArgs {
         }
     }
 
-    /// Tells whether standard error gets colour.
-    pub fn use_colour(&self) -> bool {
-        match self.color {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => {
-                let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-                !refused && std::io::stderr().is_terminal()
-            }
-        }
-    }
-
     /// Starts logging. A second call in one process changes nothing.
     pub fn start(&self, default: Verbosity) {
         // Only a test starts logging twice in one process, and the first start is as good there.
@@ -152,7 +140,7 @@ impl LoggingArgs {
         match self.log_format {
             LogFormat::Text => {
                 let format = LineFormat {
-                    colour: self.use_colour(),
+                    colour: appearance::has_colour(&std::io::stderr()),
                     clock: line::local_time,
                 };
                 Dispatch::new(subscriber.with(text_layer(format, writer)))

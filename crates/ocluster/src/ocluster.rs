@@ -44,7 +44,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         }
         Command::Doctor(command) => {
             args.logging.start(Verbosity::Warning);
-            doctor::run(command, &args.logging).await
+            doctor::run(command).await
         }
         Command::Bench(command) => {
             args.logging.start(Verbosity::Warning);

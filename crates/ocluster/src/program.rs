@@ -12,7 +12,7 @@ use clap::{CommandFactory, FromArgMatches as _, Parser};
 use crate::config::{self, Settings, Surroundings};
 use crate::error::{CommandError, Kind};
 use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{completion, exit_codes, open_files, output, private_memory, terminal};
+use crate::{appearance, completion, exit_codes, open_files, output, private_memory, terminal};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -147,6 +147,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
     let mut matches = complete.map_err(|error| refused(&error))?;
     // Every program has these options, and some things are said before or after it runs.
     let logging = LoggingArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
+    appearance::keep(logging.color);
     logging.apart(|| {
         for warning in &settings.warnings {
             tracing::warn!(target: APPLICATION, "{warning}");

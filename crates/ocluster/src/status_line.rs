@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::io::IsTerminal as _;
 
+use crate::appearance;
 use crate::program::steer;
 use crate::quote::printable;
 
@@ -16,15 +17,16 @@ const USUAL_WIDTH: usize = 80;
 pub struct StatusLine {
     /// False when standard error is not a terminal, or the line has done its duty: then nothing is ever shown.
     enabled: Cell<bool>,
-    shown: Cell<bool>,
+    /// How many columns are taken; 0 when nothing is shown.
+    shown: Cell<usize>,
 }
 
 impl StatusLine {
     /// A line that is shown if standard error is a terminal.
     pub fn on_terminal() -> Self {
         Self {
-            enabled: Cell::new(std::io::stderr().is_terminal()),
-            shown: Cell::new(false),
+            enabled: Cell::new(std::io::stderr().is_terminal() && !appearance::is_dumb()),
+            shown: Cell::new(0),
         }
     }
 
@@ -36,15 +38,17 @@ impl StatusLine {
     /// Shows `text` in place of what was shown before.
     pub fn show(&self, text: &str) {
         if self.enabled.get() {
-            steer(&format!("\r\x1b[K{}", fitted(text, terminal_width())));
-            self.shown.set(true);
+            let text = fitted(text, terminal_width());
+            let erased = erasing(self.shown.replace(text.chars().count()));
+            steer(&format!("{erased}{text}"));
         }
     }
 
     /// Erases the line.
     pub fn clear(&self) {
-        if self.shown.replace(false) {
-            steer("\r\x1b[K");
+        let columns = self.shown.replace(0);
+        if columns > 0 {
+            steer(&erasing(columns));
         }
     }
 
@@ -59,6 +63,14 @@ impl Drop for StatusLine {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// Returns what erases a line of so many columns: blanks for those who want no escape sequences.
+fn erasing(columns: usize) -> String {
+    if !appearance::is_colour_refused() {
+        return "\r\x1b[K".to_owned();
+    }
+    format!("\r{}\r", " ".repeat(columns))
 }
 
 fn terminal_width() -> usize {

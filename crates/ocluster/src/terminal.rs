@@ -2,12 +2,16 @@
 //!
 //! Names, exceptions and logs come from other machines and from builds. A terminal obeys what it is sent: escape sequences move its
 //! cursor, change its title or answer in the user's name. So all that is printed for people goes through [`plain`], and a build's
-//! log, where it goes to a terminal, through a [`LogFilter`]. Elsewhere, a log is passed on as it is: its bytes are the user's.
+//! log, where it goes to a terminal, through a [`LogFilter`]. Elsewhere, a log is passed on as it is: its bytes are the user's. Who
+//! wants no colours gets none, wherever the log goes ([`LogOutput`]).
+
+mod log_output;
+mod plain_log;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
 
+pub(crate) use self::log_output::LogOutput;
 use visible::{Lines, is_text, is_visible};
 
 const ESCAPE: u8 = 0x1b;
@@ -118,20 +122,6 @@ impl LogFilter {
         }
         self.at_line_start = true;
         out
-    }
-
-    /// Copies a whole log to a terminal.
-    pub(crate) fn copy(log: &mut impl Read, terminal: &mut impl Write) -> io::Result<()> {
-        let mut filter = Self::default();
-        let mut piece = vec![0; 64 << 10];
-        loop {
-            let length = log.read(&mut piece)?;
-            let text = filter.push(piece.get(..length).unwrap_or_default());
-            terminal.write_all(text.as_bytes())?;
-            if length == 0 {
-                return terminal.write_all(filter.finish().as_bytes());
-            }
-        }
     }
 
     /// Writes bytes without escape characters. If they are the last of a piece, an unfinished character is held.

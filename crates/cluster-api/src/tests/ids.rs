@@ -95,6 +95,10 @@ fn extensions_keep_their_ids() {
         0xfa88968e688b903b
     );
     assert_eq!(
+        id::<extensions::ticket_number::Client>(),
+        0xb4d1c9e07a3f5286
+    );
+    assert_eq!(
         id::<extensions::temporary_pause::Client>(),
         0xcb857b1f4f698543
     );

@@ -92,7 +92,7 @@ fn a_lost_connection_is_disconnected() {
 }
 
 #[test]
-fn the_status_of_a_ticket_is_an_extension() {
+fn the_status_and_number_of_a_ticket_are_extensions() {
     run(async {
         let events = Events::default();
         let job = Job::serve(FakeJob::new("job", &events));
@@ -109,9 +109,14 @@ fn the_status_of_a_ticket_is_an_extension() {
             ahead: 3,
         };
         assert_eq!(ours.status().await, Ok(status));
+        assert_eq!(ours.number().await, Ok(17));
         let other = Ticket::from_client(through_connection(job.into_client()));
         assert_eq!(
             other.status().await.unwrap_err().kind,
+            RpcErrorKind::Unimplemented
+        );
+        assert_eq!(
+            other.number().await.unwrap_err().kind,
             RpcErrorKind::Unimplemented
         );
     });

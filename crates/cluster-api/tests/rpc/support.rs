@@ -166,6 +166,10 @@ impl ServeTicket for FakeTicket {
         })
     }
 
+    fn number(&self) -> u64 {
+        17
+    }
+
     fn released(&self) {
         self.events.add("ticket: released");
     }

@@ -58,6 +58,10 @@ impl ServeTicket for TicketService {
         })
     }
 
+    fn number(&self) -> u64 {
+        self.ticket.get()
+    }
+
     fn released(&self) {
         self.reactor.ticket_released(self.ticket);
     }

@@ -21,9 +21,9 @@ pub use custom::{
     CustomUserError, RunningJob,
 };
 pub(crate) use custom::{CustomJobs, Tools};
-pub(crate) use docker::DockerExecutor;
 pub(crate) use docker::fuzzing as docker_fuzzing;
 pub use docker::{DockerConfig, PullPolicy};
+pub(crate) use docker::{DockerExecutor, find_mistake as find_docker_mistake};
 pub use fitness::{Fitness, Unfit};
 pub(crate) use fitness::{fit, unfit};
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};

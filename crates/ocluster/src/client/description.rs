@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cluster_api::{Action, Description, Secret};
 
+use super::checks;
 use crate::capability_args::{CapFile, ConnectArgs, require_file};
 use crate::error::CommandError;
 use crate::quote::quoted;
@@ -40,9 +41,17 @@ pub(super) struct JobArgs {
     /// Give the job a secret, from a file; may be repeated
     #[arg(long = "secret", value_name = "ID:FILE", value_parser = parse_secret)]
     secrets: Vec<(String, PathBuf)>,
+    /// Submit the job even if it looks wrong, and let the worker decide
+    #[arg(long)]
+    unchecked: bool,
 }
 
 impl JobArgs {
+    /// Says whether the job is looked at before it is submitted.
+    pub(super) fn are_checked(&self) -> bool {
+        !self.unchecked
+    }
+
     /// Completes the request with the job's `action`.
     pub(super) fn request(
         self,
@@ -70,6 +79,9 @@ impl JobArgs {
             commits,
             secrets: secrets.collect::<Result<_, CommandError>>()?,
         };
+        if !self.unchecked {
+            checks::check(&description)?;
+        }
         Ok(Request {
             cap,
             pool: self.pool,

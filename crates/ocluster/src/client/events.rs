@@ -8,10 +8,11 @@ use cluster_api::{Job, Ticket, TicketStatus};
 use cluster_client::LogReader;
 use tokio::io::AsyncWriteExt as _;
 
+use super::observed::Observed;
 use super::submit::{JobResult, ShowError, next_piece};
 use crate::error::CommandError;
 use crate::json::client::JobEvent;
-use crate::terminal;
+use crate::terminal::{self, LogOutput};
 
 /// How often the scheduler is asked while a job waits.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -30,21 +31,29 @@ impl Events {
         job: &Job,
         ticket: &Ticket,
         result: &JobResult,
+        observed: &Observed,
     ) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
+        let mut output = LogOutput::to_programs();
         let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
         let mut asked = false;
         while let Some(bytes) = next_piece(&mut log, result).await.map_err(ShowError::Log)? {
+            observed.log(&bytes);
             // A job with a log is running, or was.
             if !std::mem::replace(&mut asked, true) {
                 let running = match ticket.status().await {
-                    Ok(status @ TicketStatus::Running { .. }) => progress(status),
+                    Ok(status @ TicketStatus::Running { .. }) => {
+                        progress(status, observed.ticket().await)
+                    }
                     Ok(_) | Err(_) => None,
                 };
-                let running = running.unwrap_or(JobEvent::Running { worker: None });
+                let running = running.unwrap_or(JobEvent::Running {
+                    worker: None,
+                    ticket: observed.ticket().await,
+                });
                 self.changed(running).await.map_err(ShowError::Output)?;
             }
-            let printed = print_log(decoder.text(&bytes)).await;
+            let printed = print_log(decoder.text(&output.push(&bytes))).await;
             printed.map_err(ShowError::Output)?;
         }
         let printed = print_log(decoder.finish()).await;
@@ -52,9 +61,9 @@ impl Events {
     }
 
     /// Tells how far the job has come, for as long as the scheduler can tell and it waits, until this is dropped.
-    pub(super) async fn follow(&self, ticket: &Ticket) -> Infallible {
+    pub(super) async fn follow(&self, ticket: &Ticket, observed: &Observed) -> Infallible {
         while let Ok(status) = ticket.status().await
-            && let Some(event) = progress(status)
+            && let Some(event) = progress(status, observed.ticket().await)
             && self.changed(event).await.is_ok()
         {
             tokio::time::sleep(INTERVAL).await;
@@ -78,8 +87,8 @@ impl Events {
     }
 }
 
-/// Returns the event for a status that there may be more to come after.
-fn progress(status: TicketStatus) -> Option<JobEvent> {
+/// Returns the event for a status of the ticket of this number that there may be more to come after.
+fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
     match status {
         TicketStatus::Queued { ahead } => Some(JobEvent::Queued {
             worker: None,
@@ -91,6 +100,7 @@ fn progress(status: TicketStatus) -> Option<JobEvent> {
         }),
         TicketStatus::Running { worker } => Some(JobEvent::Running {
             worker: Some(worker),
+            ticket,
         }),
         TicketStatus::Finished => None,
     }

@@ -1,7 +1,11 @@
 //! `ocluster-client`: submits one job, shows its log as it arrives, and ends as the job did.
 
+mod checks;
 mod description;
+mod ending;
 mod events;
+mod log_tail;
+mod observed;
 mod submit;
 mod submit_custom;
 mod submit_docker;

@@ -1,10 +1,10 @@
 //! One job, from submission to exit code.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::time::Duration;
 
-use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket, TicketStatus};
+use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
 use cluster_client::LogReader;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
@@ -13,23 +13,24 @@ use vat::Session;
 use visible::OneLine;
 
 use super::description::Request;
+use super::ending::kind_of;
 use super::events::{self, Events};
+use super::observed::Observed;
 use super::waiting;
 use crate::connect::connect;
 use crate::error::{CommandError, Kind};
+use crate::human::spoken;
 use crate::json::client::JobEvent;
+use crate::json::failure::Reason;
 use crate::output::Format;
 use crate::program::{complain, print_bytes, print_line};
 use crate::quote::{printable, quoted};
 use crate::signals::Interrupts;
 use crate::status_line::StatusLine;
-use crate::terminal::LogFilter;
+use crate::terminal::LogOutput;
 
 /// How long a cancelled job has to end before we leave anyway. Leaving cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long the scheduler may take to say who has the job, which is of little weight.
-const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
@@ -45,6 +46,7 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
     let ticket = submission.submit(&request.pool, &request.description, request.urgent);
     let job = ticket.job();
     let watched = Watched {
+        observed: Observed::new(&ticket),
         // Asked for at once, so that it is here when the log ends.
         result: job.result().boxed_local().shared(),
         job,
@@ -52,8 +54,7 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         session,
         format,
         pool: request.pool,
-        worker: RefCell::default(),
-        filter: io::stdout().is_terminal().then(RefCell::default),
+        output: RefCell::new(LogOutput::to_stdout()),
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
@@ -79,10 +80,9 @@ struct Watched {
     format: Format,
     result: JobResult,
     pool: String,
-    /// The worker that has the job, once the scheduler has told. Its name may be anything.
-    worker: RefCell<Option<String>>,
-    /// Makes the log fit for the terminal. `None` when standard output is none.
-    filter: Option<RefCell<LogFilter>>,
+    observed: Observed,
+    /// Makes the log fit for where it goes.
+    output: RefCell<LogOutput>,
 }
 
 /// How the job ends, for whoever waits for it.
@@ -96,20 +96,28 @@ impl Watched {
         }
         self.show_log().await?;
         let result = self.result.clone().await;
+        let failed = match &result {
+            Ok(_) => None,
+            Err(error) => Some(
+                self.explained(self.failed(error, &error.reason), error)
+                    .await,
+            ),
+        };
         match self.format {
             Format::Text => {
                 say(&result)?;
-                if is_for_a_person() {
-                    complain(&format!("ocluster-client: {}\n", self.verdict(&result)));
-                }
+                let verdict = self.verdict(failed.as_ref()).await;
+                complain(&format!("{verdict}\n"));
             }
-            Format::Json => events::print(&event(&result)).await?,
+            Format::Json => events::print(&self.event(&result, failed.as_ref())).await?,
         }
-        match result {
-            Ok(_) => Ok(()),
-            Err(error) => Err(self
-                .explained(CommandError::already_reported(), &error)
-                .await),
+        match failed {
+            None => Ok(()),
+            // All but what to do has been said.
+            Some(failed) => Err(CommandError {
+                message: String::new(),
+                ..failed
+            }),
         }
     }
 
@@ -119,10 +127,12 @@ impl Watched {
             Format::Text => tokio::select! {
                 copied = self.copy_to_stdout(&line) => copied,
                 never = waiting::show(&self.ticket, &line) => match never {},
+                never = self.observed.learn(&self.ticket) => match never {},
             },
             Format::Json => tokio::select! {
-                copied = events.log(&self.job, &self.ticket, &self.result) => copied,
-                never = events.follow(&self.ticket) => match never {},
+                copied = events.log(&self.job, &self.ticket, &self.result, &self.observed) => copied,
+                never = events.follow(&self.ticket, &self.observed) => match never {},
+                never = self.observed.learn(&self.ticket) => match never {},
             },
         };
         match copied {
@@ -133,7 +143,7 @@ impl Watched {
                 if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
                     say(&Ok(output.clone()))?;
                 }
-                let failed = CommandError::failed(format_args!("Error tailing logs: {error}"));
+                let failed = self.failed(&error, &format!("Error tailing logs: {error}"));
                 Err(self.explained(failed, &error).await)
             }
         }
@@ -150,16 +160,10 @@ impl Watched {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(ShowError::Log(error)),
             };
-            if line.is_enabled() {
-                line.retire();
-                self.learn_worker().await;
-            }
-            let filter = self.filter.as_ref();
-            let shown = filter.map(|filter| filter.borrow_mut().push(&bytes));
-            let shown = shown
-                .as_ref()
-                .map_or(bytes.as_slice(), |text| text.as_bytes());
-            stdout.write_all(shown).await.map_err(unwritten)?;
+            line.retire();
+            self.observed.log(&bytes);
+            let shown = self.output.borrow_mut().push(&bytes);
+            stdout.write_all(&shown).await.map_err(unwritten)?;
             stdout.flush().await.map_err(unwritten)?;
         };
         self.end_log();
@@ -168,35 +172,54 @@ impl Watched {
 
     /// Takes the terminal back from the log: what follows is ours, in the usual colour and on a line of its own.
     fn end_log(&self) {
-        if let Some(filter) = &self.filter {
-            // Whoever has no terminal any more sees none of it.
-            drop(print_bytes(filter.borrow_mut().finish().as_bytes()));
-        }
+        // Whoever has no terminal any more sees none of it.
+        drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
-    /// Asks who has the job, while somebody does.
-    async fn learn_worker(&self) {
-        let status = tokio::time::timeout(STATUS_TIMEOUT, self.ticket.status()).await;
-        if let Ok(Ok(TicketStatus::Running { worker })) = status {
-            self.worker.replace(Some(worker));
-        }
-    }
-
-    /// Says in a line how the job ended. A build can print anything, this line too, but not after it.
-    fn verdict(&self, result: &Result<String, RpcError>) -> String {
-        let ended = match result {
-            Ok(_) => "succeeded".to_owned(),
-            Err(error) if error.reason == Job::CANCELLED => "was cancelled".to_owned(),
-            Err(error) => format!("failed: {}", OneLine(&error.reason)),
+    /// Says in a line how the job ended, and how long it took. A build can print anything, this line too, but not after it.
+    async fn verdict(&self, failed: Option<&CommandError>) -> String {
+        let times = self.observed.times();
+        let (ended, why) = match failed {
+            None => ("succeeded in", None),
+            Some(failed) => match failed.kind {
+                Kind::Cancelled => ("cancelled after", None),
+                Kind::JobLost => ("lost after", Some(&failed.message)),
+                _ => ("failed after", Some(&failed.message)),
+            },
         };
-        let pool = printable(&self.pool);
-        match &*self.worker.borrow() {
-            Some(worker) => format!(
-                "the job in pool {pool} on worker {} {ended}",
-                printable(worker)
-            ),
-            None => format!("the job in pool {pool} {ended}"),
+        let number = self.observed.ticket().await;
+        let number = number.map_or_else(String::new, |number| format!("job {number} of "));
+        let worker = self.observed.worker();
+        let worker = worker.map(|worker| format!(" on worker {}", printable(&worker)));
+        let why = why.map(|why| format!(": {}", OneLine(why)));
+        format!(
+            "Job {ended} {} (waited {}): {number}pool {}{}{}",
+            spoken(times.ran_seconds),
+            spoken(times.waited_seconds),
+            printable(&self.pool),
+            worker.unwrap_or_default(),
+            why.unwrap_or_default(),
+        )
+    }
+
+    fn event(&self, result: &Result<String, RpcError>, failed: Option<&CommandError>) -> JobEvent {
+        let times = self.observed.times();
+        match result {
+            Ok(output) => JobEvent::Succeeded {
+                output: output.clone(),
+                times,
+            },
+            Err(error) => JobEvent::Failed {
+                message: error.reason.clone(),
+                times,
+                error: failed.and_then(Reason::of),
+            },
         }
+    }
+
+    /// Returns the job's end as the command's.
+    fn failed(&self, error: &RpcError, message: &str) -> CommandError {
+        CommandError::new(kind_of(error, self.observed.command_exit_code()), message)
     }
 
     /// Adds to `failed` what `error` means for the job, or what to do about it.
@@ -262,17 +285,6 @@ fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
     }
 }
 
-fn event(result: &Result<String, RpcError>) -> JobEvent {
-    match result {
-        Ok(output) => JobEvent::Succeeded {
-            output: output.clone(),
-        },
-        Err(error) => JobEvent::Failed {
-            message: error.reason.clone(),
-        },
-    }
-}
-
 /// Why a log was not shown to its end.
 pub(super) enum ShowError {
     /// The worker, or the scheduler between us, did not give it.
@@ -294,9 +306,4 @@ pub(super) async fn next_piece(
     }
     log.job_ended();
     log.next().await
-}
-
-/// Tells whether a person sees both the log and what we say about it.
-fn is_for_a_person() -> bool {
-    io::stdout().is_terminal() && io::stderr().is_terminal()
 }

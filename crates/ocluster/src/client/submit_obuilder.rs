@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cluster_api::{Action, OBuilderBuild};
 
+use super::checks;
 use super::description::{JobArgs, Request, read_text};
 use crate::capability_args::ConnectArgs;
 use crate::error::CommandError;
@@ -26,6 +27,9 @@ pub(super) struct Args {
 impl Args {
     pub(super) fn request(self, connect: &ConnectArgs) -> Result<Request, CommandError> {
         let spec = read_text("--local-file", &self.local_file)?;
+        if self.job.are_checked() {
+            checks::check_spec(&self.local_file, &spec)?;
+        }
         self.job
             .request(connect, Action::OBuilder(OBuilderBuild { spec }))
     }

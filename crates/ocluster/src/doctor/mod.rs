@@ -15,7 +15,6 @@ mod obuilder;
 mod probe;
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use ::obuilder::sandbox::Runtime;
@@ -23,8 +22,8 @@ use ::obuilder::store::StorePlace;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 
 use self::check::Check;
+use crate::appearance;
 use crate::error::CommandError;
-use crate::logging::{Colour, LoggingArgs};
 use crate::output::{Format, OutputArgs};
 use crate::program::print_bytes;
 
@@ -54,7 +53,7 @@ pub(crate) struct Args {
 }
 
 /// Runs all checks, prints them, and fails if there is a problem.
-pub(crate) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), CommandError> {
+pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let checks = match &args.connect {
         Some(cap) => cluster::checks(cap).await,
         None => of_this_machine(&args).await,
@@ -63,7 +62,9 @@ pub(crate) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), Command
     match args.output.output {
         // It has colours, and no text of others that was not made fit.
         Format::Text => {
-            print_bytes(check::text(&report.checks, use_colour(logging)).as_bytes())?;
+            print_bytes(
+                check::text(&report.checks, appearance::has_colour(&std::io::stdout())).as_bytes(),
+            )?;
         }
         Format::Json => Format::Json.print(String::new, || &report)?,
     }
@@ -97,16 +98,4 @@ async fn of_this_machine(args: &Args) -> Vec<Check> {
         caps,
     );
     [docker, obuilder, vec![state], machine, caps].concat()
-}
-
-/// Tells whether standard output gets colour.
-fn use_colour(logging: &LoggingArgs) -> bool {
-    match logging.color {
-        Colour::Always => true,
-        Colour::Never => false,
-        Colour::Auto => {
-            let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            !refused && std::io::stdout().is_terminal()
-        }
-    }
 }

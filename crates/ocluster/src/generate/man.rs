@@ -133,7 +133,10 @@ const ANY_OPTION: (&str, &str) = (
     "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. Empty is as good as not set.",
 );
 
-const NO_COLOR: (&str, &str) = ("NO_COLOR", "If not empty, standard error has no colour.");
+const NO_COLOR: (&str, &str) = (
+    "NO_COLOR, TERM",
+    "If NO_COLOR is not empty or TERM is \"dumb\", nothing is printed in colour, not even a build's log, and no line is redrawn by escape sequences.",
+);
 
 /// Returns what a program reads from its environment, besides what its options say.
 fn environment(program: &str) -> &'static [(&'static str, &'static str)] {

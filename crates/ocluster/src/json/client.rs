@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::Output;
 use super::Shape::Lines;
+use super::failure::Reason;
 
 /// Returns what each command prints.
 pub(super) fn schemas() -> Vec<Output> {
@@ -14,8 +15,8 @@ pub(super) fn schemas() -> Vec<Output> {
 }
 
 /// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost or a signal ended the client: then
-/// it is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+/// it is an error. So the last line of a job that did not succeed has an `error`, and `error.kind` says what to do.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {
     /// It waits. This comes again when something about it changes; an OCaml scheduler cannot tell, and then it never comes.
@@ -29,6 +30,8 @@ pub enum JobEvent {
     Running {
         /// The name of the worker; null if the scheduler cannot tell.
         worker: Option<String>,
+        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler cannot tell.
+        ticket: Option<u64>,
     },
     /// A piece of its log. Put together, these are the log.
     Log {
@@ -39,10 +42,27 @@ pub enum JobEvent {
     Succeeded {
         /// What it made: an image that was pushed, say, or the id of a result. Empty when there is nothing to name.
         output: String,
+        /// How long it took.
+        #[serde(flatten)]
+        times: Times,
     },
     /// It failed, or was cancelled.
     Failed {
         /// Why, in a few words. The log says more.
         message: String,
+        /// How long it took.
+        #[serde(flatten)]
+        times: Times,
+        /// The same for scripts, as in every failure.
+        error: Option<Reason>,
     },
+}
+
+/// How long a job took, as its client saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
+pub struct Times {
+    /// From the submission until a worker had taken it.
+    pub waited_seconds: f64,
+    /// From then to its end.
+    pub ran_seconds: f64,
 }

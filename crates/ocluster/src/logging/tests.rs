@@ -98,6 +98,25 @@ fn colour_is_only_the_levels() {
 }
 
 #[test]
+fn a_jobs_fields_have_no_colour() {
+    let text = logged(Verbosity::Info, true, || {
+        let late = tracing::field::Empty;
+        let job =
+            tracing::info_span!(target: "cluster_worker", "job", number = 3, hint = "a", late);
+        job.in_scope(|| tracing::info!(target: "cluster_worker", n = 1, "Fetching"));
+        job.record("late", 1.5);
+        job.in_scope(|| tracing::info!(target: "cluster_worker", "Job succeeded"));
+    });
+    check(
+        &text.replace('\x1b', "ESC"),
+        expect![[r#"
+        2020-07-07 16:24.28         worker [ESC[34mINFOESC[0m] Fetching n=1 [job number=3 hint="a"]
+        2020-07-07 16:24.28         worker [ESC[34mINFOESC[0m] Job succeeded [job number=3 hint="a" late=1.5]
+    "#]],
+    );
+}
+
+#[test]
 fn application_messages_are_shown_unless_all_is_quiet() {
     let shown = |verbosity| {
         logged(verbosity, false, || {

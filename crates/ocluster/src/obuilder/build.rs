@@ -10,7 +10,6 @@ use super::console::{Console, watch};
 use super::spec_file::{SpecArgs, read_file};
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
-use crate::logging::LoggingArgs;
 use crate::obuilder_args::seconds;
 use crate::program;
 use crate::signals::Interrupts;
@@ -40,7 +39,7 @@ fn secret(text: &str) -> Result<(String, PathBuf), String> {
     Ok((id.to_owned(), path.into()))
 }
 
-pub(super) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), CommandError> {
+pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     if !args.source.is_dir() {
         return Err(CommandError::usage(format_args!(
             "argument DIR: no '{}' directory",
@@ -54,7 +53,7 @@ pub(super) async fn run(args: Args, logging: &LoggingArgs) -> Result<(), Command
     let spec = args.spec.read()?;
     let mut interrupts = Interrupts::listen()?;
     let builder = args.store.open(Need::Commands)?;
-    let console = Rc::new(Console::new(logging));
+    let console = Rc::new(Console::new());
     let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
     context.secrets = secrets;
     let mut timed_out = false;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use bstr::{BStr, ByteSlice as _};
@@ -13,12 +13,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::appearance;
 use crate::error::CommandError;
-use crate::logging::{Colour, LoggingArgs};
 use crate::program::print_bytes;
 use crate::signals::{Interrupt, Interrupts};
 use crate::status_line::StatusLine;
-use crate::terminal::{self, LogFilter};
+use crate::terminal::{self, LogOutput};
 
 const BRIGHT_BLUE: &str = "94";
 const YELLOW: &str = "33";
@@ -33,8 +33,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// taken so far.
 pub(super) struct Console {
     colour: bool,
-    /// Makes what steps print fit for the terminal. `None` when standard output is none.
-    filter: Option<RefCell<LogFilter>>,
+    /// Makes what steps print fit for where it goes.
+    output: RefCell<LogOutput>,
     status: StatusLine,
     /// What is being done, and since when.
     step: RefCell<Option<(String, Instant)>>,
@@ -43,15 +43,10 @@ pub(super) struct Console {
 }
 
 impl Console {
-    pub(super) fn new(logging: &LoggingArgs) -> Self {
-        let colour = match logging.color {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => logging.use_colour() && io::stdout().is_terminal(),
-        };
+    pub(super) fn new() -> Self {
         Self {
-            colour,
-            filter: io::stdout().is_terminal().then(RefCell::default),
+            colour: appearance::has_colour(&io::stdout()),
+            output: RefCell::new(LogOutput::to_stdout()),
             status: StatusLine::on_terminal(),
             step: RefCell::default(),
             at_line_start: Cell::new(true),
@@ -63,13 +58,13 @@ impl Console {
         self.at_line_start.set(true);
         let mut out = io::stdout().lock();
         let colour = self.colour.then_some(colour);
-        match &self.filter {
-            Some(filter) => {
-                out.write_all(filter.borrow_mut().finish().as_bytes())?;
-                let text = text.to_str_lossy();
-                out.write_all(&rendered(colour, terminal::plain(&text).as_bytes()))?;
-            }
-            None => out.write_all(&rendered(colour, text))?,
+        let mut output = self.output.borrow_mut();
+        if output.is_terminal() {
+            out.write_all(output.finish().as_bytes())?;
+            let text = text.to_str_lossy();
+            out.write_all(&rendered(colour, terminal::plain(&text).as_bytes()))?;
+        } else {
+            out.write_all(&rendered(colour, text))?;
         }
         out.flush()
     }
@@ -78,10 +73,8 @@ impl Console {
     /// own.
     fn end(&self) {
         self.status.retire();
-        if let Some(filter) = &self.filter {
-            // Whoever has no terminal any more sees none of it.
-            drop(print_bytes(filter.borrow_mut().finish().as_bytes()));
-        }
+        // Whoever has no terminal any more sees none of it.
+        drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
     /// Shows how long the step has taken, if that is long.
@@ -113,13 +106,9 @@ impl BuildLog for Console {
             self.status.clear();
             self.at_line_start.set(false);
             // Whoever reads it may be slow, and Ctrl-C must be heard meanwhile.
-            let filtered = self
-                .filter
-                .as_ref()
-                .map(|filter| filter.borrow_mut().push(bytes));
-            let shown = filtered.as_ref().map_or(bytes, |text| text.as_bytes());
+            let shown = self.output.borrow_mut().push(bytes);
             let mut out = tokio::io::stdout();
-            out.write_all(shown).await?;
+            out.write_all(&shown).await?;
             out.flush().await?;
             self.at_line_start.set(bytes.ends_with(b"\n"));
             Ok(())

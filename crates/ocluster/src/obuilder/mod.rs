@@ -66,7 +66,7 @@ enum Command {
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Warning);
     match args.command {
-        Command::Build(command) => build::run(command, &args.logging).await,
+        Command::Build(command) => build::run(command).await,
         Command::Dockerfile(command) => dockerfile::run(&command),
         Command::Healthcheck(command) => healthcheck::run(command).await,
         Command::Ls(command) => results::list(command).await,

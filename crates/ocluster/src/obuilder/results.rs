@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use super::tree::{self, Line};
 use crate::error::CommandError;
 use crate::human::table;
 use crate::json;
-use crate::terminal::LogFilter;
+use crate::terminal::LogOutput;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
@@ -90,11 +90,7 @@ pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
 /// Prints a log, as it is unless it goes to a terminal.
 fn print_log(log: &mut fs::File) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    if out.is_terminal() {
-        LogFilter::copy(log, &mut out)
-    } else {
-        io::copy(log, &mut out).map(drop)
-    }
+    LogOutput::to_stdout().copy(log, &mut out)
 }
 
 fn text(lines: &[Line], sizes: &[Option<u64>], now: Timestamp) -> String {

@@ -67,7 +67,7 @@ fn clients_come_and_go() {
         "#]],
     );
     let refused = cluster.place.run(line);
-    assert_eq!(refused.code(), 1);
+    assert_eq!(refused.code(), 124);
     let unknown = "Unknown persistent service ID";
     assert!(refused.stderr.contains(unknown), "{}", refused.stderr);
 }

@@ -39,6 +39,7 @@ fn a_worker_finishes_its_jobs_and_others_go_elsewhere() {
         FROM busybox
         RUN WAIT
         Job succeeded
+        2> Job succeeded in TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
     "#]].assert_eq(&first.wait().success().transcript());
     let ended = w1.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
@@ -62,8 +63,9 @@ fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
         RUN WAIT
         Job cancelled: the worker is shutting down; submit it again
         Disconnected: the worker is shutting down.
+        2> Job lost after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: the worker is shutting down
         2> Hint: the worker that had the job was lost, which ended the job; it was not retried, so submit it again
-        [exit code 1]
+        [exit code 75]
     "#]].assert_eq(&client.wait().transcript());
     let ended = w1.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
@@ -137,7 +139,7 @@ fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
         let client = client.wait();
         assert_eq!(
             (client.code(), client.stdout.as_str()),
-            (1, "Tailing log:\n")
+            (75, "Tailing log:\n")
         );
         assert!(
             client.stderr.contains("Error tailing logs: Disconnected: ")
@@ -164,7 +166,7 @@ fn a_scheduler_does_not_wait_for_ever() {
         "{}",
         ended.stderr
     );
-    assert_eq!(client.wait().code(), 1);
+    assert_eq!(client.wait().code(), 75);
 }
 
 #[test]

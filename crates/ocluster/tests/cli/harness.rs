@@ -65,9 +65,14 @@ impl Place {
 
     /// Starts a command line on a terminal of its own, to which it writes everything.
     pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
+        self.start_on_terminal_with(&[("TERM", "xterm")], line)
+    }
+
+    /// Starts a command line on a terminal of its own, with these variables in its environment.
+    pub(crate) fn start_on_terminal_with(&self, variables: &[(&str, &str)], line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
         let line = format!("{} {args}", program(name));
-        self.spawn(&[], "script", &["-qec", &line, "/dev/null"])
+        self.spawn(variables, "script", &["-qec", &line, "/dev/null"])
     }
 
     /// Runs a script in bash, where our programs are found as anywhere else.
@@ -248,6 +253,20 @@ impl Running {
         rustix::process::kill_process(pid, signal).expect("sent a signal");
     }
 
+    /// Waits until it has ended, however it does.
+    pub(crate) fn wait_until_ended(&mut self) {
+        let begin = Instant::now();
+        while self
+            .child
+            .try_wait()
+            .expect("asked for its status")
+            .is_none()
+        {
+            assert!(begin.elapsed() < LIMIT, "{} did not end", self.line);
+            std::thread::sleep(GLANCE);
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Outcome {
         let begin = Instant::now();
@@ -318,7 +337,7 @@ impl Outcome {
     pub(crate) fn transcript(&self) -> String {
         let mut text = format!("$ {}\n{}", self.line, self.stdout);
         for line in self.stderr.lines().filter(|line| !is_progress(line)) {
-            text.push_str(&format!("2> {line}\n"));
+            text.push_str(&format!("2> {}\n", without_verdicts_times(line)));
         }
         match self.status.code() {
             Some(0) => {}
@@ -347,6 +366,23 @@ pub(crate) fn without_times(text: &str) -> String {
         }
     });
     words.collect()
+}
+
+/// Returns the line that says how a job ended with its lengths of time replaced. Any other line stays as it is.
+fn without_verdicts_times(line: &str) -> String {
+    let parts = || {
+        let (begin, rest) = line.split_once(" (waited ")?;
+        let (_, rest) = rest.split_once(')')?;
+        let verbs = [
+            "Job succeeded in ",
+            "Job failed after ",
+            "Job cancelled after ",
+            "Job lost after ",
+        ];
+        let verb = verbs.into_iter().find(|verb| begin.starts_with(verb))?;
+        Some(format!("{verb}TIME (waited TIME){rest}"))
+    };
+    parts().unwrap_or_else(|| line.to_owned())
 }
 
 /// Returns `text` with ports, which the system picks, replaced.

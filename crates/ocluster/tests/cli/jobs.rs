@@ -17,6 +17,7 @@ fn a_failed_build_fails_the_client() {
         RUN FAIL
         docker-build failed with exit-code 1
         Failed: Build failed.
+        2> Job failed after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: Build failed
         [exit code 1]
     "#]].assert_eq(&cluster.submit("Dockerfile.fail").wait().transcript());
 }
@@ -29,7 +30,7 @@ fn an_unknown_pool_is_named_with_the_known_ones() {
         $ ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile Dockerfile
         Tailing log:
         2> Error tailing logs: Failed: Pool ID "nowhere" not one of {linux-arm32, linux-x86_64}
-        [exit code 1]
+        [exit code 124]
     "#]].assert_eq(&cluster.place.run(line).transcript());
 }
 
@@ -50,6 +51,7 @@ fn ctrl_c_cancels_the_job_and_says_so() {
         Job cancelled
         Failed: Build cancelled.
         2> Cancelling the job (interrupt again to leave at once)
+        2> Job cancelled after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
         2> Interrupted: the job was cancelled.
         [exit code 130]
     "#]].assert_eq(&ended.transcript());
@@ -92,7 +94,7 @@ fn a_killed_worker_is_named() {
     client.wait_for_output("RUN WAIT");
     w1.signal(Signal::KILL);
     let ended = client.wait();
-    assert_eq!(ended.code(), 1);
+    assert_eq!(ended.code(), 75);
     let lost = "Error tailing logs: Disconnected: worker \"w1\" disconnected";
     assert!(ended.stderr.contains(lost), "{}", ended.stderr);
     let hint =
@@ -109,7 +111,7 @@ fn a_stopped_scheduler_ends_its_clients() {
     client.wait_for_output("RUN WAIT");
     cluster.scheduler.signal(Signal::TERM);
     let ended = client.wait();
-    assert_eq!(ended.code(), 1);
+    assert_eq!(ended.code(), 75);
     assert!(
         ended.stderr.contains("Error tailing logs: Disconnected: "),
         "{}",

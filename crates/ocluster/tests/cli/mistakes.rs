@@ -358,17 +358,17 @@ fn in_cap_files() {
             $ ocluster-admin show secret.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
             2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref: check that the cap file is current and its access has not been removed
-            [exit code 1]
+            [exit code 124]
 
             $ ocluster-admin -q show insecure.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
             2> tcp:127.0.0.1:PORT speaks TLS, but the sturdy ref says "insecure": use the server's current cap file (it starts with capnp://sha-256:)
-            [exit code 1]
+            [exit code 124]
 
             $ ocluster-admin show absent.cap
             2> Connecting to unix:$DIR/absent.sock... ERROR
             2> connection to unix:$DIR/absent.sock refused: check that the server is running and listens there
-            [exit code 1]
+            [exit code 69]
 
             $ ocluster-admin show capnp-secrets
             2> Error loading "capnp-secrets": Is a directory (os error 21)

@@ -22,6 +22,7 @@ fn dev_is_a_whole_cluster() {
         FROM busybox
         RUN date
         Job succeeded
+        2> Job succeeded in TIME (waited TIME): job 1 of pool mine on worker dev
     "#]].assert_eq(&job.success().transcript());
     expect![[r#"
         $ ocluster-admin show ./cluster/admin.cap

@@ -197,19 +197,7 @@ impl DockerExecutor {
         build: &'a DockerBuild,
         secrets: &[Secret],
     ) -> Result<Option<PushRequest<'a>>, BadBuild> {
-        if let Dockerfile::Path(path) = &build.dockerfile {
-            dockerfile::check_path(path)?;
-        }
-        if let Some(secret) = secrets.iter().find(|secret| !is_secret_id(&secret.id)) {
-            return Err(BadBuild::SecretId(secret.id.clone()));
-        }
-        if !secrets.is_empty() && !build.buildkit {
-            return Err(BadBuild::SecretsNeedBuildKit);
-        }
-        // `docker` would take the value from its environment, which has addresses and credentials of the worker's.
-        if let Some(arg) = build.build_args.iter().find(|arg| !arg.contains('=')) {
-            return Err(BadBuild::BuildArgWithoutValue(arg.clone()));
-        }
+        check_build(build, secrets)?;
         Ok(PushRequest::of(build, &self.allow_push)?)
     }
 
@@ -269,6 +257,29 @@ impl DockerExecutor {
             .push(image.trim(), &push, &config, log, cancel)
             .await
     }
+}
+
+/// Fails with what is wrong with a build whatever worker gets it, in words.
+pub(crate) fn find_mistake(build: &DockerBuild, secrets: &[Secret]) -> Result<(), String> {
+    check_build(build, secrets).map_err(|error| error.to_string())
+}
+
+/// Fails with what is wrong with a build whatever worker gets it.
+fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> {
+    if let Dockerfile::Path(path) = &build.dockerfile {
+        dockerfile::check_path(path)?;
+    }
+    if let Some(secret) = secrets.iter().find(|secret| !is_secret_id(&secret.id)) {
+        return Err(BadBuild::SecretId(secret.id.clone()));
+    }
+    if !secrets.is_empty() && !build.buildkit {
+        return Err(BadBuild::SecretsNeedBuildKit);
+    }
+    // `docker` would take the value from its environment, which has addresses and credentials of the worker's.
+    if let Some(arg) = build.build_args.iter().find(|arg| !arg.contains('=')) {
+        return Err(BadBuild::BuildArgWithoutValue(arg.clone()));
+    }
+    Ok(())
 }
 
 /// What is said when a Docker executor is given something else: a defect of the worker.

@@ -1,0 +1,64 @@
+//! Whether what a program prints may have colours, and what else a terminal obeys: one answer for all that it prints.
+//!
+//! Asked by whatever prints, deep inside of commands, so the option is kept for the whole process, like the environment that it
+//! goes with.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::sync::OnceLock;
+
+use crate::logging::Colour;
+
+/// What `--color` says. Auto until the command line has been read.
+static COLOUR: OnceLock<Colour> = OnceLock::new();
+
+/// Keeps what `--color` says, for the rest of the process.
+pub(crate) fn keep(colour: Colour) {
+    // It is read once.
+    COLOUR.get_or_init(|| colour);
+}
+
+/// Tells whether there is to be no colour at all, wherever the output goes: then a log gets none of its build's either.
+pub(crate) fn is_colour_refused() -> bool {
+    let colour = COLOUR.get().copied().unwrap_or_default();
+    is_refused(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
+}
+
+/// Tells whether our own words may have colours on `stream`.
+pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+    let colour = COLOUR.get().copied().unwrap_or_default();
+    colour == Colour::Always || (!is_colour_refused() && stream.is_terminal())
+}
+
+/// Tells whether the terminal can do nothing but print, so that no line on it can be replaced.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+fn is_refused(colour: Colour, no_color: Option<&OsStr>, is_dumb: bool) -> bool {
+    match colour {
+        Colour::Always => false,
+        Colour::Never => true,
+        Colour::Auto => is_dumb || no_color.is_some_and(|value| !value.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_option_goes_before_the_environment() {
+        let set = Some(OsStr::new("1"));
+        for (colour, no_color, dumb, refused) in [
+            (Colour::Auto, None, false, false),
+            (Colour::Auto, Some(OsStr::new("")), false, false),
+            (Colour::Auto, set, false, true),
+            (Colour::Auto, None, true, true),
+            (Colour::Never, None, false, true),
+            (Colour::Always, set, true, false),
+        ] {
+            assert_eq!(is_refused(colour, no_color, dumb), refused, "{colour:?}");
+        }
+    }
+}

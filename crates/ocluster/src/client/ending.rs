@@ -1,0 +1,90 @@
+//! What became of a job, as scripts are told: by the exit code, and by the `kind` of the error in JSON.
+
+use cluster_api::{Job, RpcError, RpcErrorKind};
+
+use crate::error::Kind;
+
+/// How the scheduler refuses a pool that it does not have, in upstream's words.
+const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
+
+/// Why the promise of a queued job breaks that somebody takes out of the queue.
+const TAKEN_OUT: [&str; 2] = ["Ticket cancelled", "Ticket released (cancelled)"];
+
+/// How the scheduler refuses a client that was removed.
+const REVOKED: &str = "Access has been revoked";
+
+/// Returns what sort of end `error` is. `command` is how the build's own command ended, if its log says so.
+///
+/// The kind of the exception decides where there is one for the case; else its reason does, whose words are upstream's.
+pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
+    let reason = error.reason.as_str();
+    match error.kind {
+        RpcErrorKind::Disconnected => Kind::JobLost,
+        RpcErrorKind::Overloaded => Kind::Overloaded,
+        RpcErrorKind::Unimplemented => Kind::WrongCap,
+        RpcErrorKind::Failed if reason == Job::CANCELLED || TAKEN_OUT.contains(&reason) => {
+            Kind::Cancelled
+        }
+        RpcErrorKind::Failed if reason == REVOKED => Kind::WrongCap,
+        RpcErrorKind::Failed if is_about_the_pool(reason) => Kind::NoSuchPool,
+        RpcErrorKind::Failed => match reason.strip_prefix(Job::FAILED) {
+            Some(more) if more.contains(Job::TIMED_OUT) => Kind::TimedOut,
+            Some(_) => Kind::BuildFailed { command },
+            None => Kind::Failed,
+        },
+    }
+}
+
+fn is_about_the_pool(reason: &str) -> bool {
+    let (begin, middle) = NO_SUCH_POOL;
+    reason.starts_with(begin) && reason.contains(middle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_has_its_kind() {
+        for (error, kind) in [
+            (
+                RpcError::failed("Build failed"),
+                Kind::BuildFailed { command: Some(3) },
+            ),
+            (
+                RpcError::failed(
+                    "Build failed: the job was killed: it used more than --job-memory=1GiB",
+                ),
+                Kind::BuildFailed { command: Some(3) },
+            ),
+            (
+                RpcError::failed(
+                    "Build failed: the job was stopped: it took longer than --job-timeout=5",
+                ),
+                Kind::TimedOut,
+            ),
+            (RpcError::failed("Build cancelled"), Kind::Cancelled),
+            (RpcError::failed("Ticket cancelled"), Kind::Cancelled),
+            (RpcError::failed("Internal error"), Kind::Failed),
+            (
+                RpcError::failed("Pool ID \"p\" not one of {a, b}"),
+                Kind::NoSuchPool,
+            ),
+            (RpcError::failed("Access has been revoked"), Kind::WrongCap),
+            (
+                RpcError::unimplemented("Unknown interface 16183862469459138368UL"),
+                Kind::WrongCap,
+            ),
+            (
+                RpcError::disconnected("worker \"w1\" disconnected"),
+                Kind::JobLost,
+            ),
+            (
+                RpcError::overloaded("the scheduler is shutting down"),
+                Kind::Overloaded,
+            ),
+        ] {
+            assert_eq!(kind_of(&error, Some(3)), kind, "{error}");
+        }
+    }
+}

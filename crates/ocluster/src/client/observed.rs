@@ -1,0 +1,94 @@
+//! What a client sees of its job while it watches: when it began, who has it, and what its log says at both ends.
+
+use std::cell::{OnceCell, RefCell};
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use cluster_api::{Ticket, TicketStatus};
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, Shared};
+use tokio::sync::Notify;
+
+use super::log_tail::LogTail;
+use crate::json::client::Times;
+
+/// How long the scheduler may take to say who has the job, which is of little weight.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What has been seen of a job so far.
+#[derive(Debug)]
+pub(super) struct Observed {
+    submitted: Instant,
+    /// When its log began, which is when a worker had taken it.
+    begun: OnceCell<Instant>,
+    has_begun: Notify,
+    tail: RefCell<LogTail>,
+    /// The number of its ticket, if the scheduler tells.
+    number: Shared<LocalBoxFuture<'static, Option<u64>>>,
+    /// The worker that has it, if the scheduler has told. Its name may be anything.
+    worker: RefCell<Option<String>>,
+}
+
+impl Observed {
+    /// Begins to watch a job that is submitted now. Must be called within a `LocalSet`.
+    pub(super) fn new(ticket: &Ticket) -> Self {
+        // Asked for at once, so that it is here when the job begins.
+        let number = tokio::time::timeout(STATUS_TIMEOUT, ticket.number());
+        Self {
+            submitted: Instant::now(),
+            begun: OnceCell::new(),
+            has_begun: Notify::new(),
+            tail: RefCell::default(),
+            number: async { number.await.ok()?.ok() }.boxed_local().shared(),
+            worker: RefCell::default(),
+        }
+    }
+
+    /// Takes in the next piece of the log.
+    pub(super) fn log(&self, piece: &[u8]) {
+        if self.begun.set(Instant::now()).is_ok() {
+            self.has_begun.notify_one();
+        }
+        self.tail.borrow_mut().push(piece);
+    }
+
+    /// Asks the scheduler for what only it knows, until this is dropped. Upstream's does not tell.
+    pub(super) async fn learn(&self, ticket: &Ticket) -> Infallible {
+        self.has_begun.notified().await;
+        let status = tokio::time::timeout(STATUS_TIMEOUT, ticket.status()).await;
+        if let Ok(Ok(TicketStatus::Running { worker })) = status {
+            self.worker.replace(Some(worker));
+        }
+        std::future::pending().await
+    }
+
+    /// Returns the number of the ticket, if the scheduler tells.
+    pub(super) async fn ticket(&self) -> Option<u64> {
+        self.number.clone().await
+    }
+
+    /// Returns the worker that has the job: as the scheduler says, or else as it says itself.
+    pub(super) fn worker(&self) -> Option<String> {
+        let told = self.worker.borrow().clone();
+        told.or_else(|| self.tail.borrow().worker())
+    }
+
+    /// Returns how the command ended that failed the build, if the log says so.
+    pub(super) fn command_exit_code(&self) -> Option<u8> {
+        self.tail.borrow().command_exit_code()
+    }
+
+    /// Returns how long the job waited, and how long it has run since.
+    pub(super) fn times(&self) -> Times {
+        let now = Instant::now();
+        let begun = self.begun.get().copied().unwrap_or(now);
+        let seconds = |from: Instant, to: Instant| {
+            let time = to.saturating_duration_since(from);
+            (time.as_secs_f64() * 1000.0).round() / 1000.0
+        };
+        Times {
+            waited_seconds: seconds(self.submitted, begun),
+            ran_seconds: seconds(begun, now),
+        }
+    }
+}
