@@ -6,6 +6,7 @@
 
 pub mod builtin;
 mod bundle;
+mod capabilities;
 mod cleanup;
 mod config;
 mod container;
@@ -29,6 +30,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
+pub use self::capabilities::{StepCapabilities, UnknownCapabilities};
 pub use self::cleanup::cleanup;
 pub use self::filter::{Filter, FilterError};
 pub use self::limit::LimitReached;
