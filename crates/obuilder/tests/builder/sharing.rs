@@ -51,6 +51,53 @@ fn simple() {
 }
 
 #[test]
+fn each_step_says_how_long_it_took() {
+    story(|house| async move {
+        let spec = spec("base", [run("A"), run("B")]);
+        house.fetcher.brings("base");
+        let a = house.sandbox.expect("A");
+        let first = house.start(&spec);
+        a.started().await;
+        tokio::time::advance(Duration::from_secs(30)).await;
+        // Who comes later learns how long it really takes.
+        let second = house.start(&spec);
+        second.log.has("/: (run (shell A))").await;
+        tokio::time::advance(Duration::from_secs(40)).await;
+        a.print("Running A\n");
+        second.log.has("Running A\n").await;
+        house.sandbox.expect("B").exit(3);
+        a.exit(0);
+        let (first_log, second_log) = (first.log.clone(), second.log.clone());
+        first.end().await.unwrap_err();
+        second.end().await.unwrap_err();
+        // One that has failed, too; one that was done says nothing.
+        assert_eq!(*first_log.took.borrow(), [0, 70, 0]);
+        assert_eq!(*second_log.took.borrow(), [70, 0]);
+    });
+}
+
+/// What is said while a base image is fetched is not said of one that is there.
+#[test]
+fn a_base_image_that_is_there_is_not_said_to_be_unpacked() {
+    story(|house| async move {
+        let spec = spec("base", []);
+        house
+            .fetcher
+            .expect("base")
+            .print("Unpacked 5 files\n")
+            .exit(0);
+        let (_, log) = house.build(&spec).await;
+        assert!(log.contains("Unpacked 5 files"), "{log}");
+        let (_, log) = house.build(&spec).await;
+        expect![[r#"
+            (from base)
+            ;---> using "@0" from cache
+        "#]]
+        .assert_eq(&short(&log));
+    });
+}
+
+#[test]
 fn prune() {
     story(|house| async move {
         let spec = spec("base", [run("A")]);

@@ -1,9 +1,11 @@
 //! What is checked of a build beyond its description: its Dockerfile, its base images, and that it has ended.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use cgroup::{MemoryKill, MemoryWatch};
 use cluster_api::DockerBuild;
+use obuilder::Elapsed;
 use tempfile::TempDir;
 
 use super::images::Images;
@@ -90,9 +92,12 @@ impl DockerExecutor {
                 Err(ProcessError::Exit { .. }) => {
                     // The build would fetch it too, but nobody could look at it first.
                     log.line(format_args!("Pulling the base image {image:?}"))?;
+                    let started = Instant::now();
                     self.processes
                         .run(&self.docker.pull(image), log, cancel)
                         .await?;
+                    let took = Elapsed(started.elapsed());
+                    log.line(format_args!("Pulled the base image {image:?} in {took}"))?;
                     self.processes.ask(&triggers, cancel).await?
                 }
                 asked => asked?,
