@@ -68,7 +68,7 @@ pub(crate) fn pids(directory: &Path, limit: PidLimit) -> bool {
 }
 
 /// Returns the number after `name` in a file with a counter in each line. `0` if there is none.
-fn counter(file: &Path, name: &str) -> u64 {
+pub(crate) fn counter(file: &Path, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let number = text
         .lines()

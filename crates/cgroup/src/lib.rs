@@ -15,6 +15,7 @@ mod hierarchy;
 mod hits;
 mod kill;
 mod limits;
+mod memory_kills;
 mod parent;
 
 pub use group::{Group, GroupError};
@@ -22,4 +23,5 @@ pub use hierarchy::DetectError;
 pub use hits::Hits;
 pub use kill::wait_for_end;
 pub use limits::{CpuLimit, Limits, MemoryLimit, ParseLimitError, PidLimit};
+pub use memory_kills::{MemoryKill, MemoryWatch, is_killed_status};
 pub use parent::{Parent, UnenforceableError};

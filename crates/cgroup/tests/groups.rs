@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use cgroup::{Group, GroupError, Limits, Parent};
+use cgroup::{Group, GroupError, Limits, MemoryKill, MemoryWatch, Parent};
 
 /// How long things may take that take no time.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -149,6 +149,37 @@ fn more_memory_than_allowed_ends_a_group_alone() {
     );
     other.stdin.take().unwrap().write_all(b"\n").unwrap();
     assert!(other.wait().unwrap().success());
+}
+
+/// The limit is somebody else's, as that of a service is.
+#[test]
+fn it_is_known_who_was_killed_for_memory_without_a_limit_of_its_own() {
+    let name = "it_is_known_who_was_killed_for_memory_without_a_limit_of_its_own";
+    let (Some(outer), Some(bystander)) = (
+        group(name, limited(Some("64MiB"), None, None)),
+        group(name, Limits::default()),
+    ) else {
+        return;
+    };
+    let watch = MemoryWatch::start();
+    let hog = outer.0.create_inner("hog").unwrap();
+    let quiet = outer.0.create_inner("quiet").unwrap();
+    let mut child = start(&hog, "echo ready; head -c 200M /dev/zero | tail");
+    child.wait().unwrap();
+    assert!(!hog.hits().memory);
+    let counts = |directory: &Path| {
+        ["memory.events", "memory.oom_control"]
+            .iter()
+            .any(|file| directory.join(file).exists())
+    };
+    let counted = hog.directories().any(counts);
+    let expected = counted.then_some(MemoryKill::Counted);
+    assert_eq!(watch.found(Some(&hog), false), expected);
+    for other in [&quiet, &bystander.0] {
+        assert_eq!(watch.found(Some(other), false), None);
+        // One that was killed at the same time, and not for what it used, cannot be told apart.
+        assert_eq!(watch.found(Some(other), true), Some(MemoryKill::Likely));
+    }
 }
 
 #[test]

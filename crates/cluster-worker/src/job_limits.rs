@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cgroup::{GroupError, Hits, Limits, Parent, PidLimit};
+use cgroup::{GroupError, Hits, Limits, MemoryKill, MemoryWatch, Parent, PidLimit};
 
 use crate::outcome::LimitReached;
 
@@ -86,6 +86,11 @@ impl JobGroup {
         let limits = self.0.limits();
         let memory = limits.memory.filter(|_| memory).map(LimitReached::Memory);
         memory.or_else(|| limits.pids.filter(|_| pids).map(LimitReached::Pids))
+    }
+
+    /// Returns whether a program in it has failed since `watch` was started because the kernel killed something for lack of memory.
+    pub(crate) fn memory_kill(&self, watch: &MemoryWatch, was_killed: bool) -> Option<MemoryKill> {
+        watch.found(Some(&self.0), was_killed)
     }
 
     /// Kills what is in it, waits for its end, and removes it. Blocks the thread.

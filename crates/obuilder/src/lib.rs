@@ -9,6 +9,8 @@
 
 pub mod builder;
 pub mod copy;
+pub mod elapsed;
+mod excerpt;
 pub mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -19,6 +21,7 @@ pub mod sink;
 pub mod step_id;
 pub mod store;
 
+pub use elapsed::Elapsed;
 pub use setup::{Setup, SetupError};
 pub use sink::Sink;
 pub use step_id::StepId;

@@ -7,7 +7,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
 use obuilder::Setup;
 use obuilder::fetch::Listed;
-use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
@@ -31,6 +31,10 @@ pub struct OBuilderArgs {
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     obuilder_seccomp: Filter,
+    /// Capabilities of OBuilder's steps that run as root: default (Docker's, but NET_RAW and NET_BIND_SERVICE only without a
+    /// network), docker (all of Docker's), or upstream (never those two)
+    #[arg(long, value_name = "SET", default_value = "default")]
+    sandbox_caps: StepCapabilities,
     /// Registries with private addresses that base images may come from: HOST, HOST:PORT or ADDRESS/BITS. All those of the
     /// internet may be asked, and no others
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
@@ -89,6 +93,7 @@ impl OBuilderArgs {
                 sandbox: SandboxOptions {
                     fast_sync: self.fast_sync,
                     filter: self.obuilder_seccomp,
+                    capabilities: self.sandbox_caps,
                     limits: job_limits.groups,
                     network: self.step_network,
                 },

@@ -23,9 +23,42 @@ pub fn allow_many() {
     }
 }
 
+/// How many files a worker has open itself, and for each job that it runs: pipes, logs, processes, and the directories that are being
+/// copied.
+const OF_WORKER: u64 = 64;
+const OF_JOB: u64 = 32;
+
+/// Says in the log that a worker may have too few files open for `jobs` jobs at a time, if so: jobs would fail at random.
+pub fn warn_if_few(jobs: u64) {
+    let limit = getrlimit(Resource::Nofile).current;
+    if let Some(text) = too_few(limit, jobs) {
+        tracing::warn!("{text}");
+    }
+}
+
+fn too_few(limit: Option<u64>, jobs: u64) -> Option<String> {
+    let wanted = OF_WORKER.saturating_add(OF_JOB.saturating_mul(jobs));
+    let limit = limit.filter(|limit| *limit < wanted)?;
+    Some(format!(
+        "This worker may have {limit} files open, and {jobs} jobs at a time may need {wanted}: some will fail; raise the hard limit \
+         (\"ulimit -Hn\", or LimitNOFILE= of the service), or lower --capacity"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_few_files_for_all_jobs_are_told_of() {
+        assert_eq!(too_few(None, 30), None);
+        assert_eq!(too_few(Some(1024), 30), None);
+        assert_eq!(too_few(Some(524_288), 1000), None);
+        let text = too_few(Some(64), 30).unwrap();
+        assert!(text.starts_with(
+            "This worker may have 64 files open, and 30 jobs at a time may need 1024:"
+        ));
+    }
 
     #[test]
     fn the_limit_is_what_the_system_lets_us_have() {

@@ -23,6 +23,7 @@ use crate::job_limits::JobLimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
 use crate::memory;
 use crate::obuilder_args::{OBuilderArgs, seconds};
+use crate::open_files;
 use crate::program;
 use crate::service_manager::ServiceManager;
 use crate::signals::{Interrupt, Interrupts};
@@ -160,7 +161,7 @@ pub struct DockerArgs {
     /// Prune Docker's files when less than this percentage of their partition is free
     #[arg(long, value_name = "PERCENT")]
     prune_threshold: Option<Percent>,
-    /// Prune Docker's files when its images take more than this many GB
+    /// Prune Docker's files when images, containers and build cache take more than this many GB
     #[arg(long, value_name = "GB")]
     docker_max_df_size: Option<Gigabytes>,
     /// When docker build fetches the base image
@@ -313,6 +314,7 @@ pub(crate) async fn run_until_interrupted(
     patience: Duration,
     manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
+    open_files::warn_if_few(config.capacity.value().unsigned_abs().into());
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
         // An error means that we have been dropped, and the worker with us.

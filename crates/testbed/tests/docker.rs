@@ -304,6 +304,10 @@ fn a_build_that_fails_is_a_failed_job() -> Result<()> {
             .check(1, &["went wrong", failure]);
         assert!(!said.stdout.contains("Job succeeded"), "{said}");
     }
+    // The classic builder would leave its container, with all that the step wrote.
+    let containers = ["ps", "-a", "--no-trunc", "--format={{.Command}}"];
+    let left = rig.docker.run(&containers)?;
+    assert!(!left.contains("echo went wrong >&2; exit 7"), "{left}");
     site.dockerfile("FROM no-such-image-anywhere\n")?
         .run()?
         .check(

@@ -67,6 +67,22 @@ pub(crate) enum ProcessError {
     Log(#[from] LogError),
 }
 
+impl ProcessError {
+    /// Returns whether this is how a program ends that somebody has killed, or a shell whose program was.
+    pub(crate) fn is_killed(&self) -> bool {
+        match self {
+            Self::Exit { code, .. } => cgroup::is_killed_status(*code),
+            Self::Signal { signal, .. } => signal == "SIGKILL",
+            Self::NotStarted { .. } | Self::Cancelled | Self::Log(_) => false,
+        }
+    }
+
+    /// Returns whether a program ran to an end that was no success.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self, Self::Exit { .. } | Self::Signal { .. })
+    }
+}
+
 /// Runs programs. Clones share their watchdog.
 #[derive(Clone)]
 pub(crate) struct Processes {

@@ -6,8 +6,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::step_log::StepLog;
@@ -96,6 +98,7 @@ impl Claims {
         let over = CancellationToken::new();
         let running = Rc::new(Running {
             watchers: Cell::new(0),
+            since: Instant::now(),
             cancel: CancellationToken::new(),
             over: over.clone(),
             progress,
@@ -158,6 +161,7 @@ impl Drop for Pin {
 /// A step in progress, as those see it who wait for it.
 pub(super) struct Running {
     watchers: Cell<usize>,
+    since: Instant,
     /// Fires when the last watcher has gone.
     cancel: CancellationToken,
     /// Fires when the claim ends.
@@ -224,6 +228,11 @@ impl Watch {
         let running = Rc::clone(&self.0);
         drop(self);
         running.is_abandoned().then(|| running.over())
+    }
+
+    /// Returns how long it is in progress.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.0.since.elapsed()
     }
 
     /// Returns the step's log when there is one. `None` if the step ends without.

@@ -59,6 +59,13 @@ pub trait BuildLog {
     /// Something that the builder has to say; without a newline at its end.
     fn note(&self, text: &str) -> io::Result<()>;
 
+    /// How long a step took that was not done yet, and has ended now: before the note that its result was saved, or its failure. Of one
+    /// that another build has begun, all of its time. Nothing is said of it unless this is implemented.
+    fn took(&self, time: Duration) -> io::Result<()> {
+        let _: Duration = time;
+        Ok(())
+    }
+
     /// Some of what a step printed. It may begin and end in the middle of a line, or of a character. A watcher that
     /// takes its time keeps nobody waiting but itself.
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>>;

@@ -16,6 +16,7 @@ use super::context::BuildLog;
 use super::database::Database;
 use super::env_file;
 use super::remove::Obstacle;
+use super::settings::Settings;
 use super::step::{Attempt, Work};
 use super::step_log::{self, ReplayError};
 use super::variant::{Recorded, Variant};
@@ -28,6 +29,7 @@ use crate::store::{Finished, Usage};
 pub(super) struct Core {
     pub(super) parts: Parts,
     pub(super) database: Database,
+    pub(super) settings: Settings,
     pub(super) digests: Arc<Digests>,
     pub(super) claims: Claims,
     pub(super) hits: Cell<u64>,
@@ -109,7 +111,11 @@ impl Core {
         loop {
             let (id, found) = self.find(&step)?;
             match found {
-                Found::Done(finished) => return self.show_saved(finished, watcher).await,
+                Found::Done(finished) => {
+                    // What is said of a base image is about fetching it, which is not done now.
+                    let is_shown = !step.work.is_import();
+                    return self.show_saved(finished, is_shown, watcher).await;
+                }
                 Found::InProgress(watch) => match self.show(id, watch, watcher).await {
                     // It copied from the source of another build, which takes that away when it is cancelled.
                     Err(BuildError::Failed(reason)) if step.work.is_copy() => {
@@ -238,19 +244,22 @@ impl Core {
         watch
     }
 
-    /// Shows a saved result's log to a watcher.
+    /// Shows a saved result's log to a watcher, if it is to be shown.
     async fn show_saved(
         &self,
         finished: Finished,
+        is_shown: bool,
         watcher: Watcher<'_>,
     ) -> Result<Finished, BuildError> {
         self.hits.set(self.hits.get().saturating_add(1));
         self.database.used(finished.id, finished.base, self.now());
-        let log = finished.dir.join("log");
-        watcher
-            .wait(step_log::replay(&log, watcher.log))
-            .await?
-            .map_err(not_shown)?;
+        if is_shown {
+            let log = finished.dir.join("log");
+            watcher
+                .wait(step_log::replay(&log, watcher.log))
+                .await?
+                .map_err(not_shown)?;
+        }
         watcher.note(&format!("---> using \"{}\" from cache", finished.id))?;
         Ok(finished)
     }
@@ -285,7 +294,9 @@ impl Core {
             if let Some(log) = watch.log().await {
                 log.follow(watcher.log).await.map_err(not_shown)?;
             }
-            watch.outcome().await.map_err(BuildError::from)
+            let outcome = watch.outcome().await.map_err(BuildError::from);
+            watcher.log.took(watch.elapsed()).map_err(BuildError::Log)?;
+            outcome
         };
         match watcher.wait(shown).await {
             Err(BuildError::Cancelled) => {

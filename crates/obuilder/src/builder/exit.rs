@@ -2,6 +2,7 @@
 
 use bstr::{BStr, BString, ByteVec as _};
 
+use crate::excerpt::excerpt;
 use crate::sandbox::Exit;
 
 /// Returns what is said of a command that did not succeed.
@@ -9,7 +10,7 @@ pub(super) fn text(argv: &[BString], exit: Exit) -> BString {
     let mut text = BString::default();
     for word in argv {
         text.push_str("\"");
-        text.push_str(BStr::new(word));
+        text.push_str(excerpt(BStr::new(word)));
         text.push_str("\" ");
     }
     text.push_str(match exit {
@@ -60,5 +61,8 @@ mod tests {
             text(&argv[..1], Exit::Signal(9)),
             r#""/usr/bin/env" failed with signal SIGKILL"#
         );
+        // A generated script is not repeated whole.
+        let long = ["sh".into(), BString::from("x".repeat(100 << 10))];
+        assert!(text(&long, Exit::Status(1)).len() < 3000);
     }
 }

@@ -83,6 +83,7 @@ impl Core {
             core.parts.store.delete(&claim.id()).await?;
             core.database.removed(claim.id());
             core.usages.borrow_mut().remove(&claim.id());
+            core.settings.forget(&claim.id());
             Ok(())
         });
         removal.await?

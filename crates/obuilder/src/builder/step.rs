@@ -287,6 +287,10 @@ impl Attempt {
         match exit {
             Ok(Exit::Status(0)) => Ok(()),
             Ok(exit) => Err(failed(exit::text(&command.argv, exit))),
+            Err(SandboxError::OutOfMemory { exit, kill }) => Err(failed(format_args!(
+                "{}: {kill}",
+                exit::text(&command.argv, exit)
+            ))),
             Err(SandboxError::Cancelled) => Err(StepFailure::Cancelled),
             Err(SandboxError::LimitReached(limit)) => Err(StepFailure::LimitReached(limit)),
             Err(error) => Err(failed(error)),

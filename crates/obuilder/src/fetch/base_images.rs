@@ -5,6 +5,7 @@ use std::path::Path;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use oci_spec::distribution::Reference;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Refused;
@@ -14,6 +15,7 @@ use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, Fetcher, Image};
+use crate::Elapsed;
 use crate::Sink;
 use crate::image::{self, Library};
 
@@ -203,7 +205,11 @@ impl Search<'_> {
             "Asking the Docker engine to pull {}",
             self.name
         ))?;
+        let started = Instant::now();
         docker.get(&reference.whole(), self.cancel).await?;
+        let took = Elapsed(started.elapsed());
+        self.log
+            .say(format_args!("The Docker engine pulled it in {took}"))?;
         self.engines_copy(docker, reference).await
     }
 

@@ -5,24 +5,49 @@
 //! that is all it takes when there are none.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::config::{CAPABILITIES, Surroundings, config};
+use super::config::{Surroundings, config};
 use super::filter::Machine;
 use super::groups::Groups;
 use super::outbound::Outbound;
-use super::{Command, SandboxError, SandboxOptions, SecretFile, inside, targets};
+use super::{Command, Network, SandboxError, SandboxOptions, SecretFile, inside, targets};
 
 /// What a container of ours is called, up to what tells it from others.
 pub(super) const PREFIX: &str = "obuilder-";
 
-/// What a command sees as `/etc/hosts`, as it does in every build ever made: without a newline.
+/// What a command sees as `/etc/hosts`, as it does in every build ever made: without a newline, unless more follows.
 const HOSTS: &str = "127.0.0.1 localhost builder";
+
+/// How much of the machine's `/etc/hosts` a command sees, in bytes.
+const MOST_HOSTS: u64 = 1 << 20;
+
+/// Returns what a command sees as `/etc/hosts`.
+///
+/// One that has the machine's network knows the machine's names as well: what is called by them can be reached from there, and a name
+/// server need not know them.
+fn hosts(network: Network, outbound: Option<&Outbound>) -> Vec<u8> {
+    let mut hosts = HOSTS.as_bytes().to_vec();
+    if network == Network::Host && outbound.is_none() {
+        let mut machines = Vec::new();
+        let read = fs::File::open("/etc/hosts")
+            .and_then(|file| file.take(MOST_HOSTS).read_to_end(&mut machines));
+        match read {
+            Ok(_) => {
+                hosts.push(b'\n');
+                hosts.extend(machines);
+            }
+            // There need not be one.
+            Err(error) => tracing::debug!("cannot read /etc/hosts: {error}"),
+        }
+    }
+    hosts
+}
 
 /// How often something may appear in a bundle while it is being removed.
 const MOST_LATE_FILES: u32 = 20;
@@ -62,6 +87,10 @@ impl Bundle {
     ) -> Result<Self, SandboxError> {
         let bundle = Self::at(parent, id);
         let targets = targets::prepare(rootfs, command)?;
+        let capabilities = options.capabilities.of(command.network);
+        let rules = options
+            .filter
+            .rules(&capabilities, Machine::this(), options.fast_sync);
         let surroundings = Surroundings {
             rootfs,
             targets: &targets,
@@ -73,15 +102,13 @@ impl Bundle {
             resolv_conf: bundle.resolv_conf(outbound),
             network_namespace: outbound.map(Outbound::path),
             terminal,
-            seccomp: options
-                .filter
-                .rules(&CAPABILITIES, Machine::this(), options.fast_sync)
-                .map_err(SandboxError::Unsupported)?,
+            capabilities,
+            seccomp: rules.map_err(SandboxError::Unsupported)?,
         };
         let config = config(command, &surroundings)?;
         let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
         bundle
-            .fill(runtime, groups, &config)
+            .fill(runtime, groups, &config, &hosts(command.network, outbound))
             .map_err(|source| io_error(doing("cannot make the sandbox's directory"), source))?;
         bundle
             .keep_secrets(&command.secrets)
@@ -106,7 +133,7 @@ impl Bundle {
         }
     }
 
-    fn fill(&self, runtime: &Path, groups: &Groups, config: &[u8]) -> io::Result<()> {
+    fn fill(&self, runtime: &Path, groups: &Groups, config: &[u8], hosts: &[u8]) -> io::Result<()> {
         let mut private = DirBuilder::new();
         private.mode(0o700);
         private.create(&self.dir)?;
@@ -114,7 +141,7 @@ impl Bundle {
         fs::write(self.dir.join("runtime"), inside::bytes(runtime))?;
         groups.record().write(&self.dir)?;
         fs::write(self.dir.join("config.json"), config)?;
-        fs::write(self.dir.join("hosts"), HOSTS)?;
+        fs::write(self.dir.join("hosts"), hosts)?;
         fs::write(self.dir.join("resolv.conf"), Outbound::resolv_conf())?;
         // Whoever runs the command reads them, whatever our umask is.
         for file in ["hosts", "resolv.conf"] {

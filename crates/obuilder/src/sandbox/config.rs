@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bstr::{BStr, BString, ByteSlice as _};
+use bstr::{BString, ByteSlice as _};
 use obuilder_spec::User;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -16,22 +16,10 @@ use oci_spec::runtime::{
 
 use super::targets::Targets;
 use super::{Command, Network, SandboxError};
+use crate::excerpt::excerpt;
 
-/// What a command may do as root. Not to send raw packets or take low ports: it may have the machine's network.
-pub(super) const CAPABILITIES: [Capability; 12] = [
-    Capability::Chown,
-    Capability::DacOverride,
-    Capability::Fsetid,
-    Capability::Fowner,
-    Capability::Mknod,
-    Capability::Setgid,
-    Capability::Setuid,
-    Capability::Setfcap,
-    Capability::Setpcap,
-    Capability::SysChroot,
-    Capability::Kill,
-    Capability::AuditWrite,
-];
+/// How many pages of memory an argument or a variable may take, to Linux.
+const LONGEST_WORD_PAGES: usize = 32;
 
 /// How many files a command may have open.
 const OPEN_FILES: u64 = 1024;
@@ -132,6 +120,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) network_namespace: Option<PathBuf>,
     /// Whether it gets a terminal of its own.
     pub(super) terminal: bool,
+    /// What it may do as root.
+    pub(super) capabilities: Vec<Capability>,
     /// Which system calls it may make, unless it may make all.
     pub(super) seccomp: Option<LinuxSeccomp>,
 }
@@ -179,20 +169,20 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
     let args = command
         .argv
         .iter()
-        .map(|word| text("the word", word))
+        .map(|bytes| word("the word", bytes))
         .collect::<Result<Vec<_>, _>>()?;
     let mut env = Vec::new();
     for (name, value) in &command.env {
         let mut pair = name.clone();
         pair.push(b'=');
         pair.extend_from_slice(value);
-        env.push(text("the environment variable", &pair)?);
+        env.push(word("the environment variable", &pair)?);
     }
     let cwd = text("the working directory", &surroundings.targets.cwd)?;
     let (uid, gid) = ids(&command.user)?;
     let user = UserBuilder::default().uid(uid).gid(gid).build();
     let process = user.and_then(|user| {
-        let all: Capabilities = CAPABILITIES.into_iter().collect();
+        let all: Capabilities = surroundings.capabilities.iter().copied().collect();
         let mut capabilities = LinuxCapabilitiesBuilder::default()
             .bounding(all.clone())
             .effective(all.clone())
@@ -329,9 +319,27 @@ pub(super) fn ids(user: &User) -> Result<(u32, u32), SandboxError> {
     }
 }
 
+/// Returns a word that the command is started with.
+///
+/// # Errors
+/// When the kernel takes none that is as long. It would say so as well, but not of which word, nor what to do.
+fn word(what: &str, bytes: &BString) -> Result<String, SandboxError> {
+    // With the zero at its end.
+    let most = LONGEST_WORD_PAGES * rustix::param::page_size() - 1;
+    if bytes.len() > most {
+        return Err(SandboxError::Unsupported(format!(
+            "{what} {:?} has {} bytes, and the kernel starts no program with more than {most} in one: put a long script into a file, \
+             copy that, and run it",
+            excerpt(bytes.as_bstr()),
+            bytes.len(),
+        )));
+    }
+    text(what, bytes)
+}
+
 fn text(what: &str, bytes: &BString) -> Result<String, SandboxError> {
     let refuse = |why: &str| {
-        let shown: &BStr = bytes.as_bstr();
+        let shown = excerpt(bytes.as_bstr());
         SandboxError::Unsupported(format!("{what} {shown:?} {why}"))
     };
     if bytes.contains(&0) {

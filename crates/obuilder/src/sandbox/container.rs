@@ -8,6 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cgroup::MemoryWatch;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
@@ -63,6 +64,8 @@ pub(super) struct Container {
     /// In the hands of others for a moment while it is being ended.
     groups: Arc<Groups>,
     outbound: Option<Outbound>,
+    /// Who was killed for lack of memory before it was started.
+    memory: MemoryWatch,
     has_ended: bool,
 }
 
@@ -123,6 +126,7 @@ impl Container {
             bundle,
             groups,
             outbound,
+            memory: MemoryWatch::start(),
             has_ended: false,
         };
         // `command` goes here, and with it our copies of the writing end.
@@ -132,7 +136,11 @@ impl Container {
     /// Waits for the end of a container on our own terminal.
     pub(super) async fn wait(mut self) -> Result<Exit, SandboxError> {
         let status = self.child.wait().await;
-        self.ended(status).await
+        match self.ended(status).await {
+            // Whoever sits at the terminal gets the shell's own status.
+            Err(SandboxError::OutOfMemory { exit, .. }) => Ok(exit),
+            ended => ended,
+        }
     }
 
     /// Passes on the output until the container ends, or kills it when `cancel` fires or the output cannot be kept.
@@ -264,7 +272,12 @@ impl Container {
         if let Some(outbound) = self.outbound.take() {
             outbound.stop().await;
         }
-        let reached = LimitReached::of(self.groups.hits(), self.groups.limits());
+        let ended = self.outcome(status);
+        // Before the groups go, which count.
+        let ended = match ended {
+            Ok(Exit::Status(0)) => ended,
+            ended => self.with_reason(ended, status),
+        };
         // Only a runtime that was killed leaves anything: usually, the groups are empty.
         let removed = match self.groups.remove() {
             Ok(()) => Ok(()),
@@ -277,7 +290,12 @@ impl Container {
             );
             self.bundle.keep();
         }
-        let ended = match (&self.inbox, &self.runtime) {
+        ended
+    }
+
+    /// Returns how the command ended, as the runtime tells it.
+    fn outcome(&self, status: ExitStatus) -> Result<Exit, SandboxError> {
+        match (&self.inbox, &self.runtime) {
             (Some(inbox), _) => builtin::outcome(inbox, status),
             (None, runtime) => match (status.code(), status.signal()) {
                 (Some(0), _) => Ok(Exit::Status(0)),
@@ -289,11 +307,29 @@ impl Container {
                     signal,
                 ))),
             },
-        };
-        match reached {
-            // Whatever is said of it otherwise: this is why, most likely.
-            Some(reached) if !matches!(ended, Ok(Exit::Status(0))) => Err(reached.into()),
-            Some(_) | None => ended,
+        }
+    }
+
+    /// Returns how a command ended that did not succeed, with what is the reason, most likely: whatever is said of it otherwise.
+    fn with_reason(
+        &self,
+        ended: Result<Exit, SandboxError>,
+        status: ExitStatus,
+    ) -> Result<Exit, SandboxError> {
+        if let Some(reached) = LimitReached::of(self.groups.hits(), self.groups.limits()) {
+            return Err(reached.into());
+        }
+        let runtime = status.signal().map(Exit::Signal);
+        let exit = ended.as_ref().ok().copied().or(runtime);
+        let was_killed = exit.is_some_and(Exit::is_killed);
+        let group = self.groups.record().outer();
+        match (self.memory.found(Some(&group), was_killed), ended) {
+            (None, ended) => ended,
+            (Some(kill), Ok(exit)) => Err(SandboxError::OutOfMemory { exit, kill }),
+            (Some(kill), Err(SandboxError::NotStarted(why))) => {
+                Err(SandboxError::NotStarted(format!("{why}: {kill}")))
+            }
+            (Some(_), Err(error)) => Err(error),
         }
     }
 }

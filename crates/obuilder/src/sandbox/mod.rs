@@ -6,6 +6,7 @@
 
 pub mod builtin;
 mod bundle;
+mod capabilities;
 mod cleanup;
 mod config;
 mod container;
@@ -29,6 +30,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
+pub use self::capabilities::{StepCapabilities, UnknownCapabilities};
 pub use self::cleanup::cleanup;
 pub use self::filter::{Filter, FilterError};
 pub use self::limit::LimitReached;
@@ -124,6 +126,16 @@ pub enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// Returns whether this is how a program ends that somebody has killed, or a shell whose program was.
+    pub(crate) fn is_killed(self) -> bool {
+        match self {
+            Self::Status(status) => cgroup::is_killed_status(status),
+            Self::Signal(signal) => signal == rustix::process::Signal::KILL.as_raw(),
+        }
+    }
+}
+
 /// Why a command did not end by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -139,6 +151,14 @@ pub enum SandboxError {
     /// It did not succeed, and had reached a limit.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
+    /// It did not succeed, and the kernel has killed a process for lack of memory, though no limit of ours was reached.
+    #[error("the command was killed: {kill}")]
+    OutOfMemory {
+        /// How it ended.
+        exit: Exit,
+        /// How that is known.
+        kill: cgroup::MemoryKill,
+    },
     /// It has no control group of its own.
     #[error(transparent)]
     Group(#[from] cgroup::GroupError),

@@ -21,8 +21,12 @@ use super::container::{Container, Output, Prepared};
 use super::groups::Groups;
 use super::outbound::{Outbound, Programs};
 use super::runtime::{Input, Runtime};
-use super::{Command, Exit, Filter, Network, Sandbox, SandboxError, StepNetwork, builtin, cleanup};
+use super::{
+    Command, Exit, Filter, Network, Sandbox, SandboxError, StepCapabilities, StepNetwork, builtin,
+    cleanup,
+};
 use crate::Sink;
+use crate::excerpt::excerpt;
 
 /// What holds for every command of a sandbox.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +35,8 @@ pub struct SandboxOptions {
     pub fast_sync: bool,
     /// Which system calls commands may make.
     pub filter: Filter,
+    /// What commands may do as root.
+    pub capabilities: StepCapabilities,
     /// What each command may use, with all that it starts. What one has is not taken from another's.
     pub limits: Limits,
     /// What a command gets that asks for the machine's network.
@@ -172,7 +178,7 @@ impl OciSandbox {
                 command
                     .argv
                     .first()
-                    .map(|word| word.as_bstr())
+                    .map(|word| excerpt(word.as_bstr()))
                     .unwrap_or_default(),
                 StepNetwork::OPTION,
             ))),

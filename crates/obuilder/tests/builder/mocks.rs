@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bstr::{BStr, BString};
 use futures::future::LocalBoxFuture;
@@ -174,6 +175,8 @@ impl Fetcher for MockFetcher {
 /// A log that can be read: headings as they are, notes behind a semicolon, and output.
 pub(crate) struct TestLog {
     text: watch::Sender<BString>,
+    /// How long the steps took of which that was said, in seconds.
+    pub(crate) took: RefCell<Vec<u64>>,
     is_broken: Cell<bool>,
     held: RefCell<Option<CancellationToken>>,
 }
@@ -182,6 +185,7 @@ impl TestLog {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             text: watch::Sender::new(BString::default()),
+            took: RefCell::default(),
             is_broken: Cell::new(false),
             held: RefCell::default(),
         })
@@ -227,6 +231,11 @@ impl BuildLog for TestLog {
 
     fn note(&self, text: &str) -> io::Result<()> {
         self.push(&[b";", text.as_bytes(), b"\n"])
+    }
+
+    fn took(&self, time: Duration) -> io::Result<()> {
+        self.took.borrow_mut().push(time.as_secs());
+        Ok(())
     }
 
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {

@@ -3,10 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+use bstr::BString;
 use expect_test::expect;
 use obuilder::builder::BuildError;
+use obuilder::image::ImageSettings;
 
-use obuilder_spec::{Copy, Op, Source};
+use obuilder_spec::{Copy, Op, Source, User};
 
 use super::house::{reason, run, short, spec, story};
 use super::mock_store::Gate;
@@ -47,6 +49,53 @@ fn simple() {
         .assert_eq(&short(&log));
         let stats = house.builder.stats();
         assert_eq!((stats.hits, stats.misses), (2, 2));
+    });
+}
+
+#[test]
+fn each_step_says_how_long_it_took() {
+    story(|house| async move {
+        let spec = spec("base", [run("A"), run("B")]);
+        house.fetcher.brings("base");
+        let a = house.sandbox.expect("A");
+        let first = house.start(&spec);
+        a.started().await;
+        tokio::time::advance(Duration::from_secs(30)).await;
+        // Who comes later learns how long it really takes.
+        let second = house.start(&spec);
+        second.log.has("/: (run (shell A))").await;
+        tokio::time::advance(Duration::from_secs(40)).await;
+        a.print("Running A\n");
+        second.log.has("Running A\n").await;
+        house.sandbox.expect("B").exit(3);
+        a.exit(0);
+        let (first_log, second_log) = (first.log.clone(), second.log.clone());
+        first.end().await.unwrap_err();
+        second.end().await.unwrap_err();
+        // One that has failed, too; one that was done says nothing.
+        assert_eq!(*first_log.took.borrow(), [0, 70, 0]);
+        assert_eq!(*second_log.took.borrow(), [70, 0]);
+    });
+}
+
+/// What is said while a base image is fetched is not said of one that is there.
+#[test]
+fn a_base_image_that_is_there_is_not_said_to_be_unpacked() {
+    story(|house| async move {
+        let spec = spec("base", []);
+        house
+            .fetcher
+            .expect("base")
+            .print("Unpacked 5 files\n")
+            .exit(0);
+        let (_, log) = house.build(&spec).await;
+        assert!(log.contains("Unpacked 5 files"), "{log}");
+        let (_, log) = house.build(&spec).await;
+        expect![[r#"
+            (from base)
+            ;---> using "@0" from cache
+        "#]]
+        .assert_eq(&short(&log));
     });
 }
 
@@ -406,5 +455,50 @@ fn a_build_that_waits_for_its_step_to_stop_has_ended_with_it() {
             log.text()
         );
         stubborn.exit(1);
+    });
+}
+
+/// An image of a result says what the spec said, up to its last line, though that makes no result.
+#[test]
+fn an_image_of_a_result_has_the_settings_of_its_spec() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        house.sandbox.expect("B").exit(1);
+        let user = User::Unix {
+            uid: 1000,
+            gid: 100,
+        };
+        let ops = [
+            Op::Env("X".into(), "1".into()),
+            run("A"),
+            Op::User(user.clone()),
+            Op::Workdir("src".into()),
+            Op::Shell(["/bin/sh", "-c"].map(BString::from).into()),
+        ];
+        let whole = spec("base", ops.clone());
+        let id = house.build(&whole).await.0.unwrap();
+        let expected = ImageSettings {
+            user,
+            workdir: "/src".into(),
+            shell: ["/bin/sh", "-c"].map(BString::from).into(),
+            ..ImageSettings::of_env(vec![
+                ("X".into(), "1".into()),
+                ("PATH".into(), "/usr/bin:/usr/local/bin".into()),
+            ])
+        };
+        assert_eq!(house.builder.image_settings(&id).unwrap(), expected);
+        // The last use counts, of a result that was there, too; and of a build that fails later.
+        let first = ops
+            .into_iter()
+            .take(2)
+            .chain([Op::Workdir("/x".into()), run("B")]);
+        house.build(&spec("base", first)).await.0.unwrap_err();
+        let settings = house.builder.image_settings(&id).unwrap();
+        assert_eq!((settings.workdir, settings.user), ("/x".into(), User::ROOT));
+        // What is removed is forgotten.
+        house.builder.delete(&id, &mut |_| {}).await.unwrap();
+        let settings = house.builder.image_settings(&id).unwrap();
+        assert_eq!(settings, ImageSettings::of_env(Vec::new()));
     });
 }

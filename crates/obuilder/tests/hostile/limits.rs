@@ -1,6 +1,12 @@
 //! A step that takes all there is, beside one that only wants to go on.
 
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
 use cgroup::Limits;
+use obuilder::Sink;
 use obuilder::sandbox::{Exit, LimitReached, Sandbox as _, SandboxError};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +16,7 @@ crate::for_each_runtime! {
     a_fork_bomb_is_its_own_trouble
     a_memory_hog_is_its_own_trouble
     a_step_within_its_limits_does_not_see_them
+    a_step_that_was_killed_for_memory_is_said_to_be
 }
 
 /// Starts programs and uses memory for a while, and succeeds if nothing is denied.
@@ -87,4 +94,66 @@ fn a_step_within_its_limits_does_not_see_them(room: &Room) {
     let (shown, ended) = room.run(&script("kill -9 $$ & wait; echo well; exit 3"));
     assert!(matches!(ended, Ok(Exit::Status(3))), "{ended:?}: {shown}");
     assert_eq!(room.output(&script(BYSTANDER)), "well\n");
+}
+
+/// When a step prints something, this limits its group from outside, as the service or the container is limited that all of this
+/// runs in.
+struct Squeeze {
+    state: PathBuf,
+    /// What the step waits for.
+    go: PathBuf,
+    done: Cell<bool>,
+}
+
+impl Sink for Squeeze {
+    fn write(&self, _: &[u8]) -> io::Result<()> {
+        for bundle in fs::read_dir(self.state.join("sandbox"))? {
+            let groups = fs::read_to_string(bundle?.path().join("groups"))?;
+            for group in groups.lines().map(Path::new) {
+                for file in ["memory.limit_in_bytes", "memory.max"] {
+                    if group.join(file).exists() {
+                        fs::write(group.join(file), "64M")?;
+                        self.done.set(true);
+                    }
+                }
+            }
+        }
+        fs::write(&self.go, "")
+    }
+}
+
+fn a_step_that_was_killed_for_memory_is_said_to_be(room: &Room) {
+    let squeeze = Squeeze {
+        state: room.state(),
+        go: room.rootfs().join("go"),
+        done: Cell::new(false),
+    };
+    let (sandbox, rootfs, cancel) = (room.open(), room.rootfs(), CancellationToken::new());
+    for (hog, expected) in [
+        (
+            "echo ready; until [ -e /go ]; do sleep 0.01; done; exec perl -e '$x = q(x) x (1 << 29); sleep 1'",
+            Exit::Status(137),
+        ),
+        // Its shell has the status of its program, and is not killed itself.
+        (
+            "echo ready; until [ -e /go ]; do sleep 0.01; done; perl -e '$x = q(x) x (1 << 29); sleep 1'; exit $?",
+            Exit::Status(137),
+        ),
+    ] {
+        let command = script(hog);
+        drop(fs::remove_file(&squeeze.go));
+        let ended = wait(sandbox.run(&rootfs, &command, &squeeze, &cancel));
+        if !squeeze.done.get() {
+            return rig::report_not_run("a_step_that_was_killed_for_memory", "limits of memory");
+        }
+        match ended {
+            Err(SandboxError::OutOfMemory { exit, kill }) => {
+                assert!(exit == expected || exit == Exit::Signal(9), "{exit:?}");
+                let said = kill.to_string();
+                assert!(said.contains("for lack of memory"), "{said}");
+            }
+            other => panic!("{hog}: {other:?}"),
+        }
+    }
+    room.check_nothing_is_left();
 }

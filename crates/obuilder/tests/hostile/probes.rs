@@ -45,7 +45,7 @@ fn what_a_step_has(room: &Room) {
     }
     let seen = room.output(&script(PROBE));
     expect![[r#"
-        capabilities: 00000000a80401fb, at most 00000000a80401fb, inherited 0000000000000000, ambient 0000000000000000
+        capabilities: 00000000a80425fb, at most 00000000a80425fb, inherited 0000000000000000, ambient 0000000000000000
         no new privileges: 0
         filter: 2
         users: 0 0 4294967295
@@ -74,7 +74,13 @@ fn what_a_step_has(room: &Room) {
     let mut probe = script(PROBE);
     probe.network = Network::Host;
     let other = room.output(&probe);
-    let is_network = |line: &&str| line.starts_with("network: ");
+    // Nor may it listen there to what others say, or take their ports.
+    assert!(
+        other.contains("capabilities: 00000000a80401fb, at most 00000000a80401fb,"),
+        "{other}"
+    );
+    let is_network =
+        |line: &&str| line.starts_with("network: ") || line.starts_with("capabilities: ");
     let rest = |text: &str| {
         let lines = text.lines().filter(|line| !is_network(line));
         lines.map(str::to_owned).collect::<Vec<_>>()

@@ -14,6 +14,8 @@ crate::for_each_runtime! {
     the_environment_is_as_given
     the_working_directory_is_made
     privileges_are_few
+    programs_have_the_capabilities_of_their_files
+    a_word_that_is_too_long_is_said_to_be
     namespaces_are_its_own
     keys_are_its_own
     filesystems_are_mounted
@@ -112,7 +114,7 @@ fn the_working_directory_is_made(room: &Room) {
 
 fn privileges_are_few(room: &Room) {
     let show = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status";
-    // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP
+    // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP, and NET_BIND_SERVICE NET_RAW of a network that nobody else has
     let shown = room.output(&script(show));
     let shown = shown
         .lines()
@@ -120,9 +122,9 @@ fn privileges_are_few(room: &Room) {
         .collect::<Vec<_>>();
     expect![[r#"
         CapInh:	0000000000000000
-        CapPrm:	00000000a80401fb
-        CapEff:	00000000a80401fb
-        CapBnd:	00000000a80401fb
+        CapPrm:	00000000a80425fb
+        CapEff:	00000000a80425fb
+        CapBnd:	00000000a80425fb
         CapAmb:	0000000000000000
         NoNewPrivs:	0"#]]
     .assert_eq(&shown.join("\n"));
@@ -141,10 +143,65 @@ fn privileges_are_few(room: &Room) {
         CapInh:	0000000000000000
         CapPrm:	0000000000000000
         CapEff:	0000000000000000
-        CapBnd:	00000000a80401fb
+        CapBnd:	00000000a80425fb
         CapAmb:	0000000000000000
         NoNewPrivs:	0"#]]
     .assert_eq(&shown.join("\n"));
+}
+
+/// What a package gives to a program (`ping`, a server on port 80) is what the program has: the kernel does not start it otherwise.
+fn programs_have_the_capabilities_of_their_files(room: &Room) {
+    /// `cap_net_raw,cap_net_bind_service=ep`, as `setcap` writes it: version 2, effective, and the permitted ones.
+    const FILE_CAPABILITIES: [u8; 20] = [
+        1, 0, 0, 2, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    let program = room.rootfs().join("usr/bin/capable");
+    // The rootfs has links to files of others.
+    fs::copy(
+        room.rootfs().join("usr/bin/cat").canonicalize().unwrap(),
+        &program,
+    )
+    .unwrap();
+    rustix::fs::setxattr(
+        &program,
+        "security.capability",
+        &FILE_CAPABILITIES,
+        rustix::fs::XattrFlags::empty(),
+    )
+    .unwrap();
+    let mut show = script("capable /proc/self/status | grep CapEff");
+    show.user = User::Unix {
+        uid: 1000,
+        gid: 1000,
+    };
+    assert_eq!(room.output(&show), "CapEff:\t0000000000002400\n");
+    // With the machine's network it could listen to others with them.
+    show.network = Network::Host;
+    let (shown, _) = room.run(&show);
+    assert!(shown.contains("Operation not permitted"), "{shown}");
+    for (word, network, starts) in [
+        ("docker", Network::Host, true),
+        ("docker", Network::None, true),
+        ("upstream", Network::None, false),
+    ] {
+        let options = SandboxOptions {
+            capabilities: word.parse().unwrap(),
+            ..SandboxOptions::default()
+        };
+        show.network = network;
+        let (shown, _) = room.run_with(&options, &show);
+        let started = shown == "CapEff:\t0000000000002400\n";
+        assert_eq!(started, starts, "{word}, {network:?}: {shown}");
+    }
+}
+
+/// The kernel takes no word of more than 128 KiB, and an error need not have it in it.
+fn a_word_that_is_too_long_is_said_to_be(room: &Room) {
+    let long = format!("true {}", "x".repeat(200 << 10));
+    let (_, ended) = room.run(&script(&long));
+    let error = ended.unwrap_err().to_string();
+    assert!(error.len() < 4000, "{} bytes", error.len());
+    assert!(error.contains("has 204805 bytes, and the kernel starts no program with more than 131071 in one: put a long script into a file"), "{error}");
 }
 
 fn namespaces_are_its_own(room: &Room) {
@@ -333,8 +390,12 @@ fn the_network_may_be_the_machines(room: &Room) {
     show.network = Network::Host;
     let (shown, _) = room.run(&show);
     let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    // The names of the machine's network are known as well.
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
     assert!(
-        shown.starts_with(&format!("127.0.0.1 localhost builder\n{resolv_conf}")),
+        shown.starts_with(&format!(
+            "127.0.0.1 localhost builder\n{hosts}\n{resolv_conf}"
+        )),
         "{shown}"
     );
     assert!(shown.contains("Read-only file system"), "{shown}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bstr::{BStr, ByteSlice as _};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
+use obuilder::Elapsed;
 use obuilder::builder::BuildLog;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -99,6 +100,10 @@ impl BuildLog for Console {
 
     fn note(&self, text: &str) -> io::Result<()> {
         self.line(YELLOW, text.as_bytes())
+    }
+
+    fn took(&self, time: Duration) -> io::Result<()> {
+        self.note(&format!("The step took {}", Elapsed(time)))
     }
 
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {

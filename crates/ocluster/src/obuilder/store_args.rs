@@ -9,7 +9,7 @@ use obuilder::Setup;
 use obuilder::builder::Builder;
 use obuilder::fetch::Listed;
 use obuilder::image::Library;
-use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepNetwork};
+use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
@@ -45,6 +45,10 @@ struct SandboxArgs {
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     seccomp: Filter,
+    /// Capabilities of commands that run as root: default (Docker's, but NET_RAW and NET_BIND_SERVICE only without a network),
+    /// docker (all of Docker's), or upstream (never those two)
+    #[arg(long, value_name = "SET", default_value = "default")]
+    sandbox_caps: StepCapabilities,
     /// Let commands think that what they wrote is on the disk
     #[arg(long)]
     fast_sync: bool,
@@ -102,6 +106,7 @@ impl StoreArgs {
         let SandboxArgs {
             runtime,
             seccomp,
+            sandbox_caps,
             fast_sync,
             step_network,
             job_memory,
@@ -124,6 +129,7 @@ impl StoreArgs {
             sandbox: SandboxOptions {
                 fast_sync: *fast_sync,
                 filter: seccomp.clone(),
+                capabilities: *sandbox_caps,
                 limits,
                 network: match need {
                     Need::Commands => *step_network,

@@ -87,6 +87,7 @@ fn the_page_is_a_file_that_says_the_same() {
         # rsync-mode =                               # not set
         obuilder-runtime = "builtin"                 # default
         obuilder-seccomp = "default"                 # default
+        sandbox-caps = "default"                     # default
         # obuilder-registries =                      # not set
         step-network = "host"                        # default
         fast-sync = true                             # flag

@@ -49,6 +49,41 @@ fn a_memory_hog_ends_alone() {
     );
 }
 
+/// It is not the worker that sets this limit: a service manager has, or whoever started the container.
+#[test]
+fn it_is_said_that_a_program_was_killed_for_memory() {
+    let Some(groups) = groups(
+        "it_is_said_that_a_program_was_killed_for_memory",
+        Limits::default(),
+    ) else {
+        return;
+    };
+    // Limits the group that it is in itself, in whichever version there is.
+    let limit = "set -- /sys/fs/cgroup/memory$(sed -n s/^[0-9]*:memory://p /proc/self/cgroup)/memory.limit_in_bytes \
+        /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max
+        for file; do [ -e $file ] && echo 64M > $file && limited=yes; done
+        [ $limited ] || { echo unlimited; exit 1; }\n";
+    for hog in [
+        "head -c 400M /dev/zero | tail; exit $?",
+        "exec tail /dev/zero",
+        "head -c 400M /dev/zero | tail || exit 3",
+    ] {
+        let bench = Bench::script_in_groups(&format!("{limit}{hog}"), groups.clone());
+        let ended = local(async { bench.run(&text("")).await });
+        if bench.log.text().contains("unlimited") {
+            eprintln!("it_is_said_that_a_program_was_killed_for_memory is not run: no limits");
+            return;
+        }
+        let Err(JobError::Failed(reason)) = ended else {
+            panic!("{hog}: {ended:?}");
+        };
+        assert!(reason.contains("for lack of memory"), "{hog}: {reason}");
+    }
+    let failing = Bench::script_in_groups("exit 3", groups);
+    let ended = local(async { failing.run(&text("")).await });
+    assert_eq!(ended, Err(JobError::failed("try failed with exit-code 3")));
+}
+
 #[test]
 fn a_fork_bomb_ends_alone() {
     let pids = "50".parse().unwrap();

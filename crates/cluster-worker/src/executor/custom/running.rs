@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use cgroup::MemoryWatch;
 use cluster_api::{CustomPayload, Description};
 
 use super::Tools;
@@ -12,7 +13,7 @@ use crate::cancel::Cancel;
 use crate::job_limits::JobGroup;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::Command;
+use crate::process::{Command, ProcessError};
 
 /// The variable with the mark of a program's descendants.
 pub(super) const MARK: &str = "OCLUSTER_CUSTOM_PROGRAM";
@@ -60,6 +61,7 @@ impl RunningJob<'_> {
     pub async fn run(&self, command: &Command) -> Result<(), JobError> {
         let processes = &self.tools.processes;
         let mark = Mark::new();
+        let memory = MemoryWatch::start();
         let result = processes
             .run(
                 &mark.put_on(&self.in_group(command), self.tools),
@@ -67,8 +69,9 @@ impl RunningJob<'_> {
                 self.cancel,
             )
             .await;
+        let result = result.map_err(|error| self.with_reason(error, &memory));
         mark.end_all(self).await?;
-        Ok(result?)
+        result
     }
 
     /// Runs a command and returns what it prints, up to a megabyte. What it says on its standard error goes to the worker's
@@ -78,9 +81,27 @@ impl RunningJob<'_> {
     pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
         let mark = Mark::new();
         let command = mark.put_on(&self.in_group(command), self.tools);
+        let memory = MemoryWatch::start();
         let result = self.tools.processes.ask(&command, self.cancel).await;
+        let result = result.map_err(|error| self.with_reason(error, &memory));
         mark.end_all(self).await?;
-        Ok(result?)
+        result
+    }
+
+    /// Says of a program that has failed for lack of memory that it has.
+    fn with_reason(&self, error: ProcessError, memory: &MemoryWatch) -> JobError {
+        if !error.has_failed() {
+            return error.into();
+        }
+        let was_killed = error.is_killed();
+        let kill = match self.group {
+            Some(group) => group.memory_kill(memory, was_killed),
+            None => memory.found(None, was_killed),
+        };
+        match kill {
+            Some(kill) => JobError::failed(format!("{error}: {kill}")),
+            None => error.into(),
+        }
     }
 
     /// Returns a command that runs in the job's control group, if it has one.

@@ -1,16 +1,28 @@
 //! What is checked of a build beyond its description: its Dockerfile, its base images, and that it has ended.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use cgroup::{MemoryKill, MemoryWatch};
 use cluster_api::DockerBuild;
+use obuilder::Elapsed;
 use tempfile::TempDir;
 
 use super::images::Images;
 use super::{BadBuild, DockerExecutor, PullPolicy, containers, dockerfile, no_tmp};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
-use crate::outcome::JobError;
+use crate::outcome::{JobError, LimitReached};
 use crate::process::ProcessError;
+
+/// How much of a log's end is read for what BuildKit says of a failure, in bytes.
+const LAST_WORDS: u64 = 4096;
+
+/// Returns whether BuildKit says at the end of a log that a command was killed.
+fn says_killed(log: &JobLog) -> bool {
+    let end = log.recent(log.length().saturating_sub(LAST_WORDS));
+    String::from_utf8_lossy(&end).contains("exit code: 137")
+}
 
 /// A Dockerfile that may be built here.
 pub(super) struct CheckedDockerfile {
@@ -80,9 +92,12 @@ impl DockerExecutor {
                 Err(ProcessError::Exit { .. }) => {
                     // The build would fetch it too, but nobody could look at it first.
                     log.line(format_args!("Pulling the base image {image:?}"))?;
+                    let started = Instant::now();
                     self.processes
                         .run(&self.docker.pull(image), log, cancel)
                         .await?;
+                    let took = Elapsed(started.elapsed());
+                    log.line(format_args!("Pulled the base image {image:?} in {took}"))?;
                     self.processes.ask(&triggers, cancel).await?
                 }
                 asked => asked?,
@@ -102,6 +117,42 @@ impl DockerExecutor {
         self.stats.not_stopped.set(self.stats.not_stopped.get() + 1);
         if let Err(full) = log.line(error) {
             tracing::debug!("{full}");
+        }
+    }
+
+    /// Removes what a build that did not succeed has left, and returns why it did not.
+    pub(super) async fn after_failure(
+        &self,
+        error: ProcessError,
+        host: Option<&str>,
+        memory: &MemoryWatch,
+        log: &JobLog,
+    ) -> JobError {
+        let killed_in_container = match host {
+            None => false,
+            Some(host) => {
+                let cleaned = containers::clean_up(&self.docker, &self.processes, host).await;
+                cleaned.unwrap_or_else(|error| {
+                    tracing::warn!("Cannot remove what a failed build has left: {error}");
+                    false
+                })
+            }
+        };
+        if !error.has_failed() {
+            return error.into();
+        }
+        if let (true, Some(limit)) = (killed_in_container, self.limits.memory) {
+            return LimitReached::Memory(limit).into();
+        }
+        // BuildKit's containers are not the engine's, and its command ends with 1 whatever its builds did.
+        let was_killed = error.is_killed() || (host.is_none() && says_killed(log));
+        let kill = match killed_in_container {
+            true => Some(MemoryKill::Counted),
+            false => memory.found(None, was_killed),
+        };
+        match kill {
+            Some(kill) => JobError::failed(format!("{error}: {kill}")),
+            None => error.into(),
         }
     }
 

@@ -142,6 +142,28 @@ impl Docker {
         self.command("docker-inspect", ["inspect", "-f", format, "--", container])
     }
 
+    /// Asks for the ids of the containers that have ended, or were never started.
+    pub(super) fn ended(&self) -> Command {
+        let args = ["ps", "-aq", "--no-trunc"].into_iter();
+        let filters = ["created", "exited", "dead"];
+        let filters = filters.map(|state| format!("--filter=status={state}"));
+        self.command("docker-ps", args.map(str::to_owned).chain(filters))
+    }
+
+    /// Asks for the id of each container, whether the kernel has killed something in it for lack of memory, and its hosts: a line each.
+    pub(super) fn fates<'a>(&self, containers: impl IntoIterator<Item = &'a str>) -> Command {
+        let format =
+            "{{ .Id }} {{ .State.OOMKilled }}{{ range .HostConfig.ExtraHosts }} {{ . }}{{ end }}";
+        let args = ["inspect", "-f", format, "--"].into_iter();
+        self.command("docker-inspect", args.chain(containers))
+    }
+
+    /// Removes containers, and the volumes that only they have.
+    pub(super) fn remove<'a>(&self, containers: impl IntoIterator<Item = &'a str>) -> Command {
+        let args = ["rm", "--force", "--volumes", "--"].into_iter();
+        self.command("docker-rm", args.chain(containers))
+    }
+
     pub(super) fn kill(&self, container: &str) -> Command {
         self.command("docker-kill", ["kill", "--", container])
     }
@@ -290,10 +312,19 @@ mod tests {
 
     #[test]
     fn housekeeping() {
-        let commands = [docker().root_dir(), docker().disk_usage()];
+        let commands = [
+            docker().root_dir(),
+            docker().disk_usage(),
+            docker().ended(),
+            docker().fates(["1", "2"]),
+            docker().remove(["1", "2"]),
+        ];
         expect![[r#"
             docker-info: "docker" "info" "-f" "{{.DockerRootDir}}"
             docker-system-df: "docker" "system" "df" "--format" "{{.Size}}"
+            docker-ps: "docker" "ps" "-aq" "--no-trunc" "--filter=status=created" "--filter=status=exited" "--filter=status=dead"
+            docker-inspect: "docker" "inspect" "-f" "{{ .Id }} {{ .State.OOMKilled }}{{ range .HostConfig.ExtraHosts }} {{ . }}{{ end }}" "--" "1" "2"
+            docker-rm: "docker" "rm" "--force" "--volumes" "--" "1" "2"
             docker-system-prune: "docker" "system" "prune" "-af"
             docker-builder-prune: "docker" "builder" "prune" "-af"
         "#]]

@@ -1,6 +1,9 @@
-//! The containers of a build that was stopped: cancelled means gone.
+//! The containers of a build that was stopped, or has failed: cancelled means gone, and what has failed leaves nothing.
 //!
-//! When its command goes, the engine ends a build, but some time after that. So we find the containers in which the classic builder
+//! The classic builder leaves the container of an instruction that failed, with all that it wrote, for ever. It also is the only one who
+//! knows whether something in it was killed for lack of memory, so we look before we remove it.
+//!
+//! When the command of a build goes, the engine ends a build, but some time after that. So we find the containers in which the classic builder
 //! runs a build's instructions, by a line for `/etc/hosts` that no other build has, and see to their end. BuildKit's are not
 //! among the engine's containers; it kills what they run at once.
 
@@ -60,6 +63,49 @@ pub(super) async fn stop(
         }
     }
     Ok(())
+}
+
+/// How often to look again when a container of somebody else's goes while we look.
+const MOST_LOOKS: u32 = 3;
+
+/// Removes what a build has left that has this host. Returns whether the kernel has killed something in it for lack of memory.
+///
+/// # Errors
+/// Text for the worker's log: that something is left makes no build fail that did not.
+pub(super) async fn clean_up(
+    docker: &Docker,
+    processes: &Processes,
+    host: &str,
+) -> Result<bool, NotStopped> {
+    let mut looks = 0;
+    let fates = loop {
+        looks += 1;
+        let ended = ask(processes, &docker.ended()).await?;
+        let ended: Vec<_> = ended.split_whitespace().collect();
+        if ended.is_empty() {
+            return Ok(false);
+        }
+        match ask(processes, &docker.fates(ended.iter().copied())).await {
+            Err(_) if looks < MOST_LOOKS => {}
+            fates => break fates?,
+        }
+    };
+    let mut ours = Vec::new();
+    let mut killed = false;
+    for line in fates.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(id), Some(is_killed)) = (words.next(), words.next()) else {
+            continue;
+        };
+        if words.any(|known| known == host) {
+            ours.push(id);
+            killed |= is_killed == "true";
+        }
+    }
+    if !ours.is_empty() {
+        ask(processes, &docker.remove(ours)).await?;
+    }
+    Ok(killed)
 }
 
 /// Returns a running container of the build.

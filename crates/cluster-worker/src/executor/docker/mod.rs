@@ -25,6 +25,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use cgroup::MemoryWatch;
 use cluster_api::{Action, Description, DockerBuild, Dockerfile, Secret};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
@@ -55,7 +56,7 @@ pub struct DockerConfig {
     pub pull: PullPolicy,
     /// How much of the engine's file system must be free. `None`: that is not checked.
     pub prune_threshold: Option<Percent>,
-    /// How much space images may take. Only checked without `prune_threshold`.
+    /// How much space images, containers and the build cache may take, together. Only checked without `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
     /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
     pub frontends: Vec<String>,
@@ -237,11 +238,16 @@ impl DockerExecutor {
             self.check_base_images(&images, build.buildkit, log, cancel)
                 .await?;
         }
+        let memory = MemoryWatch::start();
         let built = self.processes.run(&command, log, cancel).await;
         if let (Err(ProcessError::Cancelled | ProcessError::Log(_)), Some(host)) = (&built, &host) {
             self.stop_build(host, log).await;
         }
-        built?;
+        if let Err(error) = built {
+            return Err(self
+                .after_failure(error, host.as_deref(), &memory, log)
+                .await);
+        }
         let Some(push) = push else {
             return Ok(String::new());
         };

@@ -26,7 +26,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Limits {
     /// The least part of the engine's file system that must be free.
     pub(super) prune_threshold: Option<Percent>,
-    /// The most that images may take. Only looked at without `prune_threshold`.
+    /// The most that images, containers and the build cache may take. Only looked at without `prune_threshold`.
     pub(super) max_df_size: Option<Gigabytes>,
 }
 
@@ -61,7 +61,9 @@ impl Room {
                 prune_threshold: None,
                 max_df_size: Some(size),
             } => {
-                tracing::info!("Prune threshold not set; images may take {size} GB.");
+                tracing::info!(
+                    "Prune threshold not set; images, containers and the build cache may take {size} GB."
+                );
             }
             Limits {
                 prune_threshold: None,
@@ -113,9 +115,10 @@ impl Room {
                 ..
             } => {
                 let answer = self.ask(&self.docker.disk_usage()).await?;
-                let images = answer.lines().next().unwrap_or_default();
-                let size = parse_size(images).ok_or_else(|| format!("unknown size {images:?}"))?;
-                tracing::info!("Docker images take {images}");
+                let size = used(&answer)?;
+                tracing::info!(
+                    "Docker's images, containers and build cache take {size:.1} GB of --docker-max-df-size={most}"
+                );
                 Ok(size <= most.value())
             }
             Limits { .. } => Ok(true),
@@ -184,6 +187,19 @@ impl Room {
     }
 }
 
+/// Returns how much of what `docker system df` counts is made by builds, in gigabytes: images, containers and the build cache.
+///
+/// Its third line is about volumes, which no build makes and pruning leaves. Other engines may have fewer lines.
+fn used(answer: &str) -> Result<f64, String> {
+    let mut lines = answer.lines();
+    let (images, containers, _volumes, cache) =
+        (lines.next(), lines.next(), lines.next(), lines.next());
+    let images = images.unwrap_or_default();
+    let sizes = [Some(images), containers, cache].into_iter().flatten();
+    let size = |text: &str| parse_size(text).ok_or_else(|| format!("unknown size {text:?}"));
+    sizes.map(size).sum()
+}
+
 /// Reads a size as `docker` prints it, such as `1.5GB`, in gigabytes.
 fn parse_size(text: &str) -> Option<f64> {
     let text = text.trim();
@@ -202,7 +218,14 @@ fn parse_size(text: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_size;
+    use super::{parse_size, used};
+
+    #[test]
+    fn what_builds_make_counts_and_volumes_do_not() {
+        assert_eq!(used("1.5GB\n500MB\n9TB\n2GB\n"), Ok(4.0));
+        assert_eq!(used("1.5GB\n"), Ok(1.5));
+        assert!(used("").is_err() && used("1GB\nmuch\n").is_err());
+    }
 
     #[test]
     fn sizes() {

@@ -15,7 +15,7 @@ use crate::cancel::Cancel;
 use crate::disk::{Gigabytes, Percent};
 use crate::executor::{Executor as _, NoRoom};
 use crate::metrics::Stats;
-use crate::outcome::JobError;
+use crate::outcome::{JobError, LimitReached};
 use crate::process::{Environment, Processes};
 use crate::testing::{TestLog, local};
 
@@ -462,8 +462,8 @@ fn the_waits_between_pushes() {
 #[test]
 fn low_disk_space_is_seen_and_pruned() {
     local(async {
-        let engine = "'system df'*) cat size; echo 9GB; echo >> asked ;;\n\
-                      'system prune -af') echo 1MB > size; echo >> pruned ;;\n\
+        let engine = "'system df'*) cat size; echo 9GB; echo 0.5GB; echo >> asked ;;\n\
+                      'system prune -af') printf '1MB\\\\n0B\\\\n' > size; echo >> pruned ;;\n\
                       'builder prune -af') echo >> pruned ;;";
         let config = DockerConfig {
             max_df_size: Gigabytes::new(2.0),
@@ -471,7 +471,8 @@ fn low_disk_space_is_seen_and_pruned() {
         };
         let worker = Worker::with_config(engine, config.clone());
         let size = worker.dir.path().join("size");
-        fs::write(&size, "2.5GB\n").unwrap();
+        // None of them is too much by itself.
+        fs::write(&size, "0.5GB\n1.2GB\n").unwrap();
         assert!(!worker.executor.has_room().await);
         assert!(!worker.executor.has_room().await);
         assert_eq!(worker.runs("asked"), 1, "an answer serves for a while");
@@ -670,5 +671,51 @@ fn a_build_that_was_cancelled_has_ended() {
         "#]]
         .assert_eq(&log);
         assert_eq!(worker.stats.not_stopped.get(), 1);
+    });
+}
+
+#[test]
+fn a_build_that_failed_leaves_no_container() {
+    local(async {
+        let engine = |code: &str, killed: &str| {
+            format!(
+                "build*) echo ${{args#*--add-host }} | cut -d ' ' -f 1 > host; exit {code} ;;\n\
+                 'ps -aq --no-trunc'*) echo ours; echo another ;;\n\
+                 inspect*' -- ours another') echo ours {killed} $(cat host); echo another true x.invalid:127.0.0.1 ;;\n\
+                 'rm --force --volumes -- ours') echo >> removed ;;"
+            )
+        };
+        let worker = Worker::new(&engine("2", "false"));
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    => Err(Failed("docker-build failed with exit-code 2"))
+                "#]],
+            )
+            .await;
+        assert_eq!(worker.runs("removed"), 1);
+        // Whatever its own end looked like.
+        let worker = Worker::new(&engine("2", "true"));
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack of memory; give this machine or the worker's service more memory, or run fewer jobs at a time"))
+                "#]],
+            )
+            .await;
+        let memory = "4GiB".parse().unwrap();
+        let mut worker = Worker::new(&engine("137", "true"));
+        worker.executor.limits.memory = Some(memory);
+        let test = TestLog::new();
+        let ended = worker
+            .run(&job(DockerBuild::default()), &test, &Cancel::new())
+            .await;
+        assert_eq!(
+            ended,
+            Err(JobError::LimitReached(LimitReached::Memory(memory)))
+        );
+        assert_eq!(worker.runs("removed"), 1);
     });
 }

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bstr::{BStr, BString};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::Timestamp;
+use obuilder::Elapsed;
 use obuilder::builder::BuildLog;
 use tokio::sync::{mpsc, watch};
 
@@ -57,6 +59,10 @@ impl BuildLog for LogWriter {
 
     fn note(&self, text: &str) -> io::Result<()> {
         self.remark(text)
+    }
+
+    fn took(&self, time: Duration) -> io::Result<()> {
+        self.remark(&format!("The step took {}", Elapsed(time)))
     }
 
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>> {

@@ -1,0 +1,108 @@
+//! Whether the kernel has killed something for lack of memory, where no limit of ours was reached.
+//!
+//! The limit may be that of the worker's service, or of the container it runs in, or the machine's whole memory. Then a process ends
+//! with SIGKILL or status 137, and nothing it prints says why.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::Group;
+use crate::hits::counter;
+use crate::kill::tree;
+
+/// Notes how many processes were killed for memory when something began, to compare with when it has failed.
+#[derive(Debug, Clone, Copy)]
+pub struct MemoryWatch {
+    /// How many on the whole machine.
+    machine: u64,
+}
+
+/// How it is known that a process was killed for lack of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MemoryKill {
+    /// The kernel has counted it in the group.
+    Counted,
+    /// The process was killed by somebody, and the kernel has killed processes on this machine meanwhile. Which ones cannot be told any
+    /// more: the group that they were in has gone, or is another program's.
+    Likely,
+}
+
+impl MemoryWatch {
+    /// Begins to watch.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { machine: machine() }
+    }
+
+    /// Returns whether what has failed since then, in `group`, has lost a process for lack of memory.
+    ///
+    /// `was_killed` says whether it ended by SIGKILL, or with the status 137 by which shells say so. Without that, what happened
+    /// elsewhere on the machine is no reason. To be asked before the group is removed.
+    #[must_use]
+    pub fn found(&self, group: Option<&Group>, was_killed: bool) -> Option<MemoryKill> {
+        let counts = |path: &Path| {
+            // A kernel with the second version counts those below as well, one with the first those of each group alone.
+            tree(path).iter().any(|path| {
+                ["memory.events", "memory.oom_control"]
+                    .iter()
+                    .any(|file| counter(&path.join(file), "oom_kill") > 0)
+            })
+        };
+        if group.is_some_and(|group| group.directories().any(counts)) {
+            return Some(MemoryKill::Counted);
+        }
+        (was_killed && machine() > self.machine).then_some(MemoryKill::Likely)
+    }
+}
+
+/// Returns whether a status is the one by which shells and engines say that a program was killed.
+#[must_use]
+pub const fn is_killed_status(status: i32) -> bool {
+    status == 128 + 9
+}
+
+impl fmt::Display for MemoryKill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counted => "the kernel killed a process of it for lack of memory",
+            Self::Likely => {
+                "the kernel probably killed it for lack of memory, as it did kill processes on this machine for that meanwhile"
+            }
+        })?;
+        f.write_str(
+            "; give this machine or the worker's service more memory, or run fewer jobs at a time",
+        )
+    }
+}
+
+/// Returns how many processes of this machine were killed for memory since it was started. `0` where the kernel does not count them.
+fn machine() -> u64 {
+    counter_in(&fs::read_to_string("/proc/vmstat").unwrap_or_default())
+}
+
+fn counter_in(vmstat: &str) -> u64 {
+    let number = vmstat
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill "));
+    number
+        .and_then(|number| number.trim().parse().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happens_elsewhere_is_no_reason_for_an_ordinary_failure() {
+        // As if something had been killed since.
+        let watch = MemoryWatch { machine: 0 };
+        assert_eq!(watch.found(None, false), None);
+        let never = MemoryWatch { machine: u64::MAX };
+        assert_eq!(never.found(None, true), None);
+        assert_eq!(counter_in("oom 1\noom_kill 51\noom_kill_x 2\n"), 51);
+        assert_eq!(counter_in(""), 0);
+        assert!(is_killed_status(137) && !is_killed_status(9));
+    }
+}
