@@ -15,6 +15,7 @@ mod git_url;
 mod job;
 mod job_limits;
 mod job_secrets;
+mod leftovers;
 mod log;
 mod machine;
 mod metrics;

@@ -9,9 +9,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use obuilder::store::remove_tree;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::checkout::is_intact;
+use crate::leftovers::remove_leftover;
 
 /// A file in the `.git` of a clone whose time says when it was last used. Older clones have none.
 const LAST_USE: &str = "ocluster-last-use";
@@ -69,7 +71,7 @@ impl Clones {
             let is_left = name.starts_with(REMOVING) || (is_clone_name(&name) && !is_intact(&path));
             if entry.file_type()?.is_dir() && is_left {
                 tracing::info!("Removing {path:?}: an unfinished clone of an earlier run");
-                fs::remove_dir_all(path)?;
+                remove_leftover(&path);
             }
         }
         Ok(Rc::new(Self {
@@ -180,7 +182,7 @@ pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed?,
         }
-        fs::remove_dir_all(gone)
+        remove_tree(&gone)
     });
     removing.await.map_err(io::Error::other)?
 }

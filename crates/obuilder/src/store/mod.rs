@@ -37,6 +37,7 @@ use crate::StepId;
 pub use error::StoreError;
 pub use open::{OpenError, open};
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
+pub use tree::remove as remove_tree;
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///
