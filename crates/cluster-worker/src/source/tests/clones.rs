@@ -42,7 +42,7 @@ fn clones_are_kept_while_they_are_of_use() {
             &GitUrl::parse(&server.url("old")).unwrap(),
             &CommitId::parse(&"ab".repeat(20)).unwrap(),
         ));
-        let in_use = worker.sources.clones.lock(&clone).await;
+        let in_use = worker.sources.clones.lock(&clone);
         worker.sources.prune().await;
         assert_eq!(worker.clones(), ["old"]);
         drop(in_use);
