@@ -48,7 +48,7 @@ pub use metrics::example_metrics;
 pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
-pub use source::{CloneLimits, FetchLimits};
+pub use source::{CloneLimits, FetchConfig, LargeFiles};
 pub use update::UpdateMethod;
 pub use uplink::{Connection, Uplink};
 pub use vitals::Vitals;

@@ -14,6 +14,7 @@ use crate::process::{Command, ProcessError};
 use super::clone_lock::CloneLock;
 use super::clones;
 use super::git::Git;
+use super::large_files::LargeFiles;
 use super::network::Network;
 use super::{CommitId, SourceRequest};
 
@@ -68,6 +69,7 @@ pub(super) struct Checkout<'a> {
     pub(super) dir: &'a Path,
     pub(super) lock: &'a CloneLock,
     pub(super) request: &'a SourceRequest,
+    pub(super) large_files: LargeFiles,
     /// Where to check out: an empty directory.
     pub(super) context: &'a Path,
 }
@@ -96,16 +98,21 @@ impl Checkout<'_> {
 
     async fn attempt(&self) -> Result<Fetched, Fault> {
         let ready = self.make_ready().await?;
-        let fetched = ready.fetched;
+        let mut fetched = ready.fetched;
         self.check_out_commits().await?;
         // What follows may take the servers of submodules long.
         drop(ready);
         self.check_out_submodules().await?;
+        let has_large_files = self.fetch_large_files().await?;
+        let has_kept = self.keep_submodules().await?;
         self.finish().await?;
         let SourceRequest {
             repository, commit, ..
         } = self.request;
         tracing::debug!("Checked out {commit} of {repository}");
+        if has_large_files || has_kept {
+            fetched = Fetched::Something;
+        }
         Ok(fetched)
     }
 

@@ -247,6 +247,62 @@ impl Git {
         )
     }
 
+    /// Prints the paths of the submodules that are checked out, with a zero byte after each.
+    pub(super) fn submodule_paths(&self, dir: &Path) -> Command {
+        let print = r#"printf '%s\0' "$displaypath""#;
+        let args = ["submodule", "--quiet", "foreach", "--recursive", print];
+        self.command("git-submodule-foreach", dir, args)
+    }
+
+    /// Returns whether there is a program for large files.
+    pub(super) fn has_lfs(&self) -> bool {
+        self.environment.find_program("git-lfs".as_ref()).is_some()
+    }
+
+    /// Prints the paths of large files, with a zero byte after each.
+    pub(super) fn large_files(&self, dir: &Path) -> Command {
+        self.command(
+            "git-ls-files",
+            dir,
+            ["ls-files", "-z", ":(attr:filter=lfs)"],
+        )
+    }
+
+    /// Prints the servers for large files that a commit names: a key, a line break, a URL and a zero byte for each.
+    pub(super) fn lfs_urls(&self, dir: &Path) -> Command {
+        let args = [
+            "config",
+            "--file",
+            ".lfsconfig",
+            "-z",
+            "--get-regexp",
+            r"^(lfs\.(push)?url|remote\..*\.lfs(push)?url)$",
+        ];
+        self.command("git-config", dir, args)
+    }
+
+    /// Fetches large files into `storage`, and puts them in the place of their pointers.
+    pub(super) fn lfs_pull(&self, dir: &Path, url: &GitUrl, storage: &Path) -> Command {
+        let mut setting = OsString::from("lfs.storage=");
+        setting.push(storage);
+        let mut args = vec![OsString::from("-c"), setting];
+        // Without, it puts nothing into place; and in the configuration of the repository, they would be the job's too.
+        for filter in ["clean", "smudge"] {
+            let setting = format!("filter.lfs.{filter}=git-lfs {filter} -- %f");
+            args.extend(["-c".into(), setting.into()]);
+        }
+        args.extend(["lfs".into(), "pull".into()]);
+        let mut git = self.authorized(url);
+        git.environment = git.environment.with("GIT_LFS_FORCE_PROGRESS", "1");
+        git.command("git-lfs-pull", dir, args)
+    }
+
+    /// Has git take files for unchanged, whose paths have a zero byte between each two.
+    pub(super) fn assume_unchanged(&self, dir: &Path, paths: &str) -> Command {
+        let args = ["update-index", "--assume-unchanged", "-z", "--stdin"];
+        self.command("git-update-index", dir, args).reading(paths)
+    }
+
     /// Copies the `.git` of a clone into the context of a job.
     pub(super) fn copy_git(&self, clone: &Path, context: &Path) -> Command {
         let args = [
@@ -357,6 +413,11 @@ mod tests {
             git.config_set(own, Path::new("file"), "remote.origin.url", url.as_str()),
             git.submodule_update(own, &url),
             git.submodule_deinit(own),
+            git.submodule_paths(own),
+            git.large_files(own),
+            git.lfs_urls(own),
+            git.lfs_pull(own, &url, Path::new("/s/git/project-1234/lfs")),
+            git.assume_unchanged(own, "x"),
             git.copy_git(dir, own),
             git.forget_pull_requests(own),
         ] {
@@ -381,6 +442,11 @@ mod tests {
             git-config: "git" "-C" "/s/tmp/context" "config" "--file" "file" "remote.origin.url" "https://example.com/group/project"
             git-submodule-update: "git" "-C" "/s/tmp/context" "submodule" "update" "--init" "--recursive" "--progress"
             git-submodule-deinit: "git" "-C" "/s/tmp/context" "submodule" "deinit" "--all" "-f"
+            git-submodule-foreach: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "foreach" "--recursive" "printf '%s\\0' \"$displaypath\""
+            git-ls-files: "git" "-C" "/s/tmp/context" "ls-files" "-z" ":(attr:filter=lfs)"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--file" ".lfsconfig" "-z" "--get-regexp" "^(lfs\\.(push)?url|remote\\..*\\.lfs(push)?url)$"
+            git-lfs-pull: "git" "-C" "/s/tmp/context" "-c" "lfs.storage=/s/git/project-1234/lfs" "-c" "filter.lfs.clean=git-lfs clean -- %f" "-c" "filter.lfs.smudge=git-lfs smudge -- %f" "lfs" "pull"
+            git-update-index: "git" "-C" "/s/tmp/context" "update-index" "--assume-unchanged" "-z" "--stdin"
             cp .git: "cp" "-a" "--" "/s/git/project-1234/.git" "/s/tmp/context/.git"
             git-config: "git" "-C" "/s/tmp/context" "config" "--unset-all" "remote.origin.fetch" "/(pull|merge-requests)/"
         "#]].assert_eq(&shown);

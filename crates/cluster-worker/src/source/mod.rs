@@ -10,6 +10,7 @@ mod context;
 mod fetch;
 pub(crate) mod fuzzing;
 mod git;
+mod large_files;
 mod network;
 mod progress;
 mod submodules;
@@ -32,7 +33,8 @@ pub use clones::CloneLimits;
 use clones::Clones;
 pub(crate) use context::Context;
 use git::Git;
-pub use network::FetchLimits;
+pub use large_files::LargeFiles;
+pub use network::FetchConfig;
 use network::Network;
 
 /// What to check out.
@@ -118,7 +120,7 @@ pub(crate) struct Sources {
     clones: Rc<Clones>,
     tmp: PathBuf,
     git: Git,
-    limits: FetchLimits,
+    fetching: FetchConfig,
     processes: Processes,
 }
 
@@ -127,7 +129,7 @@ impl Sources {
     pub(crate) fn open(
         state_dir: &Path,
         clone_limits: CloneLimits,
-        limits: FetchLimits,
+        fetching: FetchConfig,
         environment: &Environment,
         processes: Processes,
     ) -> std::io::Result<Self> {
@@ -139,7 +141,7 @@ impl Sources {
             clones,
             tmp,
             git,
-            limits,
+            fetching,
             processes,
         })
     }
@@ -164,10 +166,11 @@ impl Sources {
         let lock = self.clones.lock(&dir);
         let checkout = Checkout {
             git: &self.git,
-            network: Network::new(&self.processes, log, cancel, self.limits),
+            network: Network::new(&self.processes, log, cancel, self.fetching),
             dir: &dir,
             lock: &lock,
             request,
+            large_files: self.fetching.large_files,
             context: context.path(),
         };
         let fetched = checkout.run().await?;

@@ -8,24 +8,28 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Command, Patience, ProcessError, Processes};
 
+use super::large_files::LargeFiles;
 use super::progress::Progress;
 
-/// How long the sources of a job may take to fetch: from git servers, whatever the protocol, with submodules and large files. `None` is any
-/// time.
+/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with submodules and large
+/// files. `None` is any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchLimits {
+pub struct FetchConfig {
     /// While nothing arrives.
     pub silence: Option<Duration>,
     /// In all. Waiting for another job that fetches the same does not count.
     pub total: Option<Duration>,
+    /// Whether what repositories keep in Git LFS is fetched.
+    pub large_files: LargeFiles,
 }
 
-impl Default for FetchLimits {
+impl Default for FetchConfig {
     /// Returns limits that a large repository on a slow line does not meet: two minutes, and an hour.
     fn default() -> Self {
         Self {
             silence: Some(Duration::from_secs(120)),
             total: Some(Duration::from_secs(60 * 60)),
+            large_files: LargeFiles::default(),
         }
     }
 }
@@ -35,7 +39,7 @@ pub(super) struct Network<'a> {
     pub(super) processes: &'a Processes,
     pub(super) log: &'a JobLog,
     pub(super) cancel: &'a Cancel,
-    limits: FetchLimits,
+    config: FetchConfig,
     /// How long the commands so far have taken.
     spent: Cell<Duration>,
 }
@@ -60,13 +64,13 @@ impl<'a> Network<'a> {
         processes: &'a Processes,
         log: &'a JobLog,
         cancel: &'a Cancel,
-        limits: FetchLimits,
+        config: FetchConfig,
     ) -> Self {
         Self {
             processes,
             log,
             cancel,
-            limits,
+            config,
             spent: Cell::default(),
         }
     }
@@ -78,7 +82,7 @@ impl<'a> Network<'a> {
         command: &Command,
         mut progress: Progress,
     ) -> Result<String, NetworkError> {
-        let FetchLimits { silence, total } = self.limits;
+        let FetchConfig { silence, total, .. } = self.config;
         let patience = Patience {
             silence,
             total: total.map(|total| total.saturating_sub(self.spent.get())),

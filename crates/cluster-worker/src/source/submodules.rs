@@ -48,9 +48,6 @@ impl Checkout<'_> {
             }
             Err(error) => return Err(error.into()),
         }
-        if own.exists() {
-            self.keep_modules(own).await?;
-        }
         Ok(())
     }
 
@@ -102,8 +99,13 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Keeps the clones of a job that has fetched something, for those that come; and leaves none of git's files in the source.
-    async fn keep_modules(&self, own: PathBuf) -> Result<(), JobError> {
+    /// Keeps the clones of a job that has fetched something, for those that come; and leaves none of git's files in the source. Returns
+    /// whether there is something new to keep.
+    pub(super) async fn keep_submodules(&self) -> Result<bool, JobError> {
+        let own = self.context.join(".git/modules");
+        if !own.exists() {
+            return Ok(false);
+        }
         let git = self.dir.join(".git");
         let _modules = self.wait(self.lock.modules.lock()).await?;
         let context = self.context.to_owned();
@@ -118,7 +120,7 @@ impl Checkout<'_> {
             if adds && let Err(error) = replace(&kept, &git.join(OLD), &own, include_git) {
                 tracing::debug!("Cannot keep {own:?}: {error}");
             }
-            Ok(())
+            Ok(adds)
         })
         .await
     }

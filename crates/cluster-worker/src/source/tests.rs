@@ -3,6 +3,7 @@
 mod clones;
 mod credentials;
 mod damage;
+mod large_files;
 mod objects;
 mod servers;
 mod submodules;
@@ -14,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use cluster_api::{Action, Description, DockerBuild};
 use expect_test::{Expect, expect};
 
-use super::{CloneLimits, CommitId, Context, FetchLimits, SourceRequest, Sources, git};
+use super::{CloneLimits, CommitId, Context, FetchConfig, SourceRequest, Sources, git};
 use crate::cancel::Cancel;
 use crate::git_url::GitUrl;
 use crate::outcome::JobError;
@@ -33,10 +34,10 @@ impl Worker {
         Self::open(tempfile::tempdir().unwrap(), CloneLimits::default())
     }
 
-    /// With limits for servers that do not answer.
-    fn with_limits(limits: FetchLimits) -> Self {
+    /// With a way to fetch.
+    fn with(fetching: FetchConfig) -> Self {
         let mut worker = Self::new();
-        worker.sources.limits = limits;
+        worker.sources.fetching = fetching;
         worker
     }
 
@@ -45,7 +46,7 @@ impl Worker {
         let sources = Sources::open(
             state_dir.path(),
             limits,
-            FetchLimits::default(),
+            FetchConfig::default(),
             &environment,
             Processes::new(),
         );

@@ -19,22 +19,24 @@ fn a_server_that_never_answers_is_not_waited_for_for_ever() {
     local(async {
         for (limits, expected) in [
             (
-                FetchLimits {
+                FetchConfig {
                     silence: Some(Duration::from_millis(500)),
                     total: None,
+                    ..FetchConfig::default()
                 },
                 "nothing arrived for --git-silence-timeout=0.5 seconds; check that its server answers, and submit the job again",
             ),
             (
-                FetchLimits {
+                FetchConfig {
                     silence: None,
                     total: Some(Duration::from_millis(500)),
+                    ..FetchConfig::default()
                 },
                 "it took longer than --git-timeout=0.5 seconds; submit the job again, or have the worker's operator raise the limit",
             ),
         ] {
             for (_server, url) in silent_servers() {
-                let worker = Worker::with_limits(limits);
+                let worker = Worker::with(limits);
                 let (source, log) = worker.check_out(&request(&url, &[&"ab".repeat(20)])).await;
                 assert_eq!(
                     source.unwrap_err().to_string(),

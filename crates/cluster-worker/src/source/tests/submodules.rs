@@ -16,14 +16,14 @@ struct Submodule {
 }
 
 impl Submodule {
-    async fn new(limits: FetchLimits) -> Self {
+    async fn new(limits: FetchConfig) -> Self {
         let (projects, libraries) = (GitServer::new(), GitServer::new());
         let library = libraries.repository("library");
         library.commit("lib", "v1");
         let project = projects.repository("project");
         let plain = project.commit("hello", "one");
         let old = project.add_submodule(&libraries.url("library"), "sub");
-        let worker = Worker::with_limits(limits);
+        let worker = Worker::with(limits);
         for commit in [&plain, &old] {
             let job = request(&projects.url("project"), &[commit]);
             let (source, log) = worker.check_out(&job).await;
@@ -54,7 +54,7 @@ fn library(source: &Context) -> String {
 #[test]
 fn a_submodules_server_that_never_answers_is_in_nobody_elses_way() {
     local(async {
-        let test = Submodule::new(FetchLimits::default()).await;
+        let test = Submodule::new(FetchConfig::default()).await;
         test.libraries.freeze();
         let (log, cancel) = (TestLog::new(), Cancel::new());
         let job = test.request(&test.new);
@@ -79,9 +79,10 @@ fn a_submodules_server_that_never_answers_is_in_nobody_elses_way() {
 #[test]
 fn a_submodules_server_that_never_answers_is_not_waited_for_for_ever() {
     local(async {
-        let limits = FetchLimits {
+        let limits = FetchConfig {
             silence: Some(Duration::from_secs(2)),
             total: None,
+            ..FetchConfig::default()
         };
         let test = Submodule::new(limits).await;
         test.libraries.freeze();
@@ -102,7 +103,7 @@ fn a_submodules_server_that_never_answers_is_not_waited_for_for_ever() {
 #[test]
 fn a_submodule_that_has_moved_is_fetched_from_where_it_is_now() {
     local(async {
-        let test = Submodule::new(FetchLimits::default()).await;
+        let test = Submodule::new(FetchConfig::default()).await;
         let moved = GitServer::new();
         fs::rename(
             test.libraries.dir.path().join("library"),
