@@ -10,7 +10,7 @@ use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig}
 use crate::job_limits::JobLimits;
 use crate::process::Environment;
 use crate::scrape::MetricsUrl;
-use crate::source::CloneLimits;
+use crate::source::{CloneLimits, FetchConfig};
 use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
 use crate::weights::JobWeights;
@@ -38,6 +38,8 @@ pub struct WorkerConfig {
     pub obuilder: Option<OBuilderConfig>,
     /// How long it keeps clones of git repositories.
     pub clones: CloneLimits,
+    /// How jobs' sources are fetched, and how long that may take.
+    pub fetching: FetchConfig,
     /// What a job may use, and how long. OBuilder's steps have those of [`obuilder`](Self::obuilder)'s setup.
     pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
@@ -69,6 +71,7 @@ impl WorkerConfig {
             docker: DockerConfig::default(),
             obuilder: None,
             clones: CloneLimits::default(),
+            fetching: FetchConfig::default(),
             job_limits: JobLimits::default(),
             log_limit: DEFAULT_LOG_LIMIT,
             update: UpdateMethod::default(),

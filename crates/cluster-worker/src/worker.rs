@@ -174,6 +174,7 @@ impl Parts {
         let sources = Sources::open(
             &config.state_dir,
             config.clones,
+            config.fetching,
             &config.environment,
             processes.clone(),
         );

@@ -19,6 +19,7 @@ pub mod exit_codes;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod generate;
+pub mod git_args;
 pub mod health;
 mod human;
 mod job_limits;

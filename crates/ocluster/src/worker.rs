@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, CloneLimits, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending,
-    Environment, Exit, Gigabytes, JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy,
-    UpdateMethod, WorkerConfig, WorkerName,
+    Capacity, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending, Environment, Exit,
+    Gigabytes, JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig,
+    WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
 use crate::error::CommandError;
+use crate::git_args::GitArgs;
 use crate::health::HealthArgs;
 use crate::job_limits::JobLimitArgs;
 use crate::logging::{LoggingArgs, Verbosity};
@@ -80,7 +81,7 @@ pub struct Args {
     #[arg(long = "job-weight", value_name = "REGEX=N")]
     job_weights: Vec<JobWeight>,
     #[command(flatten)]
-    git_cache: GitCacheArgs,
+    git: GitArgs,
     /// The largest log of a job, in MiB; a job that prints more fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
@@ -133,26 +134,6 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
         }
     }
     Ok(named)
-}
-
-/// Options about the clones of git repositories.
-#[derive(clap::Args, Clone, Debug)]
-pub struct GitCacheArgs {
-    /// Remove clones of git repositories that no job has used for this many days
-    #[arg(long, value_name = "DAYS", default_value = "30")]
-    git_cache_age: u16,
-    /// Remove the least recently used clones when all take more than this many GB
-    #[arg(long, value_name = "GB", default_value = "50")]
-    git_cache_size: Gigabytes,
-}
-
-impl From<GitCacheArgs> for CloneLimits {
-    fn from(args: GitCacheArgs) -> Self {
-        Self {
-            age: Duration::from_secs(u64::from(args.git_cache_age) * 24 * 60 * 60),
-            size: args.git_cache_size.bytes(),
-        }
-    }
 }
 
 /// Options about Docker, which `ocluster dev` has too.
@@ -249,7 +230,8 @@ impl Args {
             custom: custom_executors(self.custom, &environment)?,
             custom_user: self.custom_user,
             job_weights: self.job_weights.into_iter().collect(),
-            clones: self.git_cache.into(),
+            clones: self.git.clone_limits(),
+            fetching: self.git.into(),
             log_limit: u64::from(self.log_limit) << 20,
             update: self.update.into(),
             additional_metrics: by_name(self.additional_metrics)?,

@@ -38,6 +38,7 @@ pub const DOCKER_PACKAGES: &[Package] = &[
 
 /// What `cargo xtask test` needs besides.
 pub const TEST_PACKAGES: &[Package] = &[
+    package("git-lfs", &["git-lfs"]),
     package("docker-registry", &["docker-registry"]),
     package("apache2-utils", &["htpasswd"]),
     package("capnproto", &["capnp"]),

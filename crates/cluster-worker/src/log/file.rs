@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use tempfile::TempPath;
 
+use crate::leftovers::remove_leftover;
+
 const PREFIX: &str = "job-";
 const SUFFIX: &str = ".log";
 
@@ -25,7 +27,7 @@ impl LogDir {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             if name.starts_with(PREFIX) && name.ends_with(SUFFIX) {
-                fs::remove_file(entry.path())?;
+                remove_leftover(&entry.path());
             }
         }
         Ok(Self(path.into()))

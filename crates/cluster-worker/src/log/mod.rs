@@ -173,10 +173,11 @@ impl JobLog {
         self.show(&shown)
     }
 
-    /// Adds a line to the log.
+    /// Adds a line to the log, which begins one: a program may have left its last line without an end.
     pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
         self.flush()?;
-        self.show(self.redacted(&format!("{text}\n")).as_bytes())
+        let line = self.redacted(&format!("{text}\n"));
+        self.show(format!("{}{line}", self.missing_line_end()).as_bytes())
     }
 
     /// Shows all that was appended: nothing that belongs to it will come.
@@ -204,19 +205,11 @@ impl JobLog {
         if let Err(error) = self.flush() {
             tracing::debug!("The end of the job's output is not in its log: {error}");
         }
-        let last_line = self.redacted(last_line);
-        let broken = {
-            let state = self.0.state.borrow();
-            if state.closed {
-                return;
-            }
-            state.broken.is_some()
-        };
-        // A full log, or a broken one, may have been cut in the middle of a line.
-        let cut = (broken || self.length() >= self.0.limit)
-            && self.length() > 0
-            && self.recent(self.length() - 1) != b"\n";
-        let line = format!("{}{last_line}\n", if cut { "\n" } else { "" });
+        if self.0.state.borrow().closed {
+            return;
+        }
+        // A full log, or a broken one, may have been cut in the middle of a line too.
+        let line = format!("{}{}\n", self.missing_line_end(), self.redacted(last_line));
         if let Err(error) = self.push(line.as_bytes()) {
             tracing::warn!("{error}");
             // All that is not on disk is still in the tail, so this can follow it: readers must hear what happened.
@@ -224,6 +217,14 @@ impl JobLog {
         }
         self.0.state.borrow_mut().closed = true;
         self.0.changed.notify_waiters();
+    }
+
+    /// Returns what is missing at the end of the log for the next byte to begin a line.
+    fn missing_line_end(&self) -> &'static str {
+        match self.0.state.borrow().tail.back() {
+            None | Some(b'\n') => "",
+            Some(_) => "\n",
+        }
     }
 
     fn push(&self, bytes: &[u8]) -> Result<(), LogError> {

@@ -50,6 +50,26 @@ fn one_who_follows_gets_what_is_written() {
 }
 
 #[test]
+fn a_last_line_without_an_end_stays_a_line_of_its_own() {
+    local(async {
+        let test = TestLog::new();
+        test.log.append(b"end").unwrap();
+        test.log.line("HEAD is now at 1234567").unwrap();
+        test.log.append(b"the end").unwrap();
+        test.log.close("Job succeeded");
+        assert_eq!(
+            test.text(),
+            "end\nHEAD is now at 1234567\nthe end\nJob succeeded\n"
+        );
+        // Nor is there an empty line where none is missing.
+        let test = TestLog::new();
+        test.log.append(b"the end\n").unwrap();
+        test.log.close("Job succeeded");
+        assert_eq!(test.text(), "the end\nJob succeeded\n");
+    });
+}
+
+#[test]
 fn a_log_larger_than_memory_is_read_back_from_disk() {
     local(async {
         let TestLog { log, dir: _dir } = TestLog::new();
@@ -60,8 +80,9 @@ fn a_log_larger_than_memory_is_read_back_from_disk() {
         }
         log.close("");
         let (one, two) = tokio::join!(read_all(&log, 0), read_all(&log, 5_000_001));
-        assert!(one[..one.len() - 1] == written);
-        assert!(two[..two.len() - 1] == written[5_000_001..]);
+        // The line that it was cut in has an end, and there is the empty last line.
+        assert!(one[..one.len() - 2] == written);
+        assert!(two[..two.len() - 2] == written[5_000_001..]);
         // What waits for the disk is bounded, and so is what stays in memory.
         while log.0.state.borrow().writing {
             tokio::task::yield_now().await;
@@ -90,7 +111,7 @@ fn a_finished_log_ends_and_has_nothing_beyond() {
             let log = log.clone();
             async move { log.read(500).await }
         });
-        log.append(&[b'x'; 99]).unwrap();
+        log.append(&[b'x'; 98]).unwrap();
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished(), "the log may yet grow to 500 bytes");
         log.close("");
@@ -209,9 +230,9 @@ fn what_could_be_the_beginning_of_a_secret_waits_for_the_rest() {
         assert_eq!(shown(), "user: ***; Password: hun ");
         // The worker's own words are not the rest of it.
         log.line("2 jobs; hunter22").unwrap();
-        assert_eq!(shown(), "user: ***; Password: hun hunter22 jobs; ***\n");
+        assert_eq!(shown(), "user: ***; Password: hun hunter2\n2 jobs; ***\n");
         log.append(b"hunter").unwrap();
         log.close("no hunter22");
-        assert!(shown().ends_with("***\nhunterno ***\n"), "{}", shown());
+        assert!(shown().ends_with("***\nhunter\nno ***\n"), "{}", shown());
     });
 }

@@ -20,8 +20,9 @@ use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, STOP_LI
 /// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no moment
 /// in which a program could outlive the worker.
 ///
-/// The words before `--` are the files that put a process into its control groups, for those that have their own.
-const GATE: &str = r#"read -r go || exit; while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
+/// The first word is the program's umask, or nothing. Those before `--` are the files that put a process into its control groups, for
+/// those that have their own.
+const GATE: &str = r#"read -r go || exit; [ -z "$1" ] || umask "$1"; shift; while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
 /// How much a pipe holds, in bytes: more than the usual 64 KiB, for builds that print a lot.
 const PIPE_SIZE: usize = 256 << 10;
@@ -75,7 +76,7 @@ pub(super) fn start(
         gate.current_dir(dir);
     }
     let mut child = gate
-        .args(["-c", GATE, "sh"])
+        .args(["-c", GATE, "sh", command.umask().unwrap_or_default()])
         .args(command.entrances())
         .arg("--")
         .args(command.user_change())
@@ -126,6 +127,11 @@ fn receiver(pipe: PipeReader) -> std::io::Result<pipe::Receiver> {
 }
 
 impl Group {
+    /// Returns the id of the process group.
+    pub(super) fn id(&self) -> Pid {
+        self.id
+    }
+
     /// Lets the program go, and waits for its end, or stops it when `cancel` fires.
     ///
     /// `reading` takes in its output, and is polled until the program and the pipe have ended.

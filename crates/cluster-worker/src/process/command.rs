@@ -118,6 +118,8 @@ pub struct Command {
     user_change: Vec<OsString>,
     /// The files that put it into its control groups, if it has its own.
     entrances: Vec<PathBuf>,
+    /// The permissions that its files do not get, in octal; if `None`, those that the worker's do not get.
+    umask: Option<&'static str>,
 }
 
 impl Command {
@@ -138,6 +140,7 @@ impl Command {
             input: Vec::new(),
             user_change: Vec::new(),
             entrances: Vec::new(),
+            umask: None,
         }
     }
 
@@ -182,6 +185,17 @@ impl Command {
 
     pub(super) fn entrances(&self) -> &[PathBuf] {
         &self.entrances
+    }
+
+    /// Returns this command with another umask than the worker's.
+    #[must_use]
+    pub(crate) fn with_umask(mut self, umask: &'static str) -> Self {
+        self.umask = Some(umask);
+        self
+    }
+
+    pub(super) fn umask(&self) -> Option<&'static str> {
+        self.umask
     }
 
     pub(super) fn dir(&self) -> Option<&Path> {

@@ -8,12 +8,14 @@
 mod child;
 mod command;
 mod descriptors;
+mod patience;
 mod survivors;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ use crate::log::{JobLog, LogError};
 use child::Group;
 pub(crate) use command::is_executable;
 pub use command::{Command, Environment};
+use patience::Exhausted;
+pub(crate) use patience::Patience;
 use watchdog::Watchdog;
 
 /// How long a program that was asked to stop may take: time for `git` to remove its lock files and for `docker` to
@@ -61,6 +65,10 @@ pub(crate) enum ProcessError {
         program: String,
         reason: String,
     },
+    #[error("{label} was stopped: nothing happened for too long")]
+    Silent { label: Label },
+    #[error("{label} was stopped: it took too long")]
+    TooLong { label: Label },
     #[error("cancelled")]
     Cancelled,
     #[error(transparent)]
@@ -114,12 +122,70 @@ impl Processes {
         ended.and(log.flush().map_err(ProcessError::from))
     }
 
+    /// Runs a program that waits for others, as [`run`](Self::run) does, but no longer than `patience` lasts. What it prints goes
+    /// through `filter`.
+    pub(crate) async fn run_patiently(
+        &self,
+        command: &Command,
+        log: &JobLog,
+        cancel: &Cancel,
+        patience: Patience,
+        filter: &mut dyn Filter,
+    ) -> Result<(), ProcessError> {
+        tracing::info!("Exec({}): {command}", command.label());
+        let (group, output) = self.start(command, child::Outputs::Merged)?;
+        let (label, printed, stop) = (command.label(), Cell::new(0), Cancel::new());
+        let exhausted = patience.exhausted(group.id(), &printed);
+        let ended = {
+            let mut sink = Sink::Filtered {
+                log,
+                filter,
+                printed: &printed,
+            };
+            let running = group.finish(label, &stop, copy(output.out, &mut sink));
+            let mut running = std::pin::pin!(running);
+            let reason = tokio::select! {
+                biased;
+                ended = running.as_mut() => Err(ended),
+                () = cancel.cancelled() => Ok(ProcessError::Cancelled),
+                exhausted = exhausted => Ok(match exhausted {
+                    Exhausted::Silence => ProcessError::Silent { label: label.clone() },
+                    Exhausted::Total => ProcessError::TooLong { label: label.clone() },
+                }),
+            };
+            match reason {
+                Err(ended) => ended,
+                Ok(reason) => {
+                    stop.cancel();
+                    match running.await {
+                        Err(ProcessError::Cancelled) => Err(reason),
+                        ended => ended,
+                    }
+                }
+            }
+        };
+        let mut rest = Vec::new();
+        filter.finish(&mut rest);
+        let logged = log.append(&rest).and_then(|()| log.flush());
+        ended.and(logged.map_err(ProcessError::from))
+    }
+
     /// Runs a program and returns what it prints. What it says on its standard error goes to the worker's own log.
     pub(crate) async fn ask(
         &self,
         command: &Command,
         cancel: &Cancel,
     ) -> Result<String, ProcessError> {
+        let answer = self.ask_all(command, cancel).await?;
+        Ok(answer.text)
+    }
+
+    /// Runs a program and returns what it prints, also on its standard error, which goes to the worker's own log too.
+    pub(crate) async fn ask_all(
+        &self,
+        command: &Command,
+        cancel: &Cancel,
+    ) -> Result<Answer, ProcessError> {
         tracing::debug!("Exec({}): {command}", command.label());
         let (group, output) = self.start(command, child::Outputs::Separate)?;
         let (mut answer, mut complaint) = (Vec::new(), Vec::new());
@@ -134,7 +200,7 @@ impl Processes {
             tokio::try_join!(copy(output.out, &mut out), errors).map(|((), ())| ())
         };
         let result = group.finish(command.label(), cancel, reading).await;
-        let complaint = String::from_utf8_lossy(&complaint);
+        let complaint = String::from_utf8_lossy(&complaint).into_owned();
         if !complaint.trim().is_empty() {
             let level = if result.is_ok() {
                 "said"
@@ -147,7 +213,10 @@ impl Processes {
                 printable(complaint.trim())
             );
         }
-        result.map(|()| String::from_utf8_lossy(&answer).into_owned())
+        result.map(|()| Answer {
+            text: String::from_utf8_lossy(&answer).into_owned(),
+            complaint,
+        })
     }
 
     /// Ends all that has a variable with this value in its environment: what a program has left behind that was started with it.
@@ -172,9 +241,31 @@ impl Processes {
     }
 }
 
+/// What a program has printed.
+pub(crate) struct Answer {
+    pub(crate) text: String,
+    /// On its standard error.
+    pub(crate) complaint: String,
+}
+
+/// What a program prints, on its way to a log.
+pub(crate) trait Filter {
+    /// Takes in some of it, and adds to `shown` what is to be logged.
+    fn pass(&mut self, bytes: &[u8], shown: &mut Vec<u8>);
+
+    /// Adds what is left at the end.
+    fn finish(&mut self, shown: &mut Vec<u8>);
+}
+
 /// Where the output of a program goes.
 enum Sink<'a> {
     Log(&'a JobLog),
+    Filtered {
+        log: &'a JobLog,
+        filter: &'a mut dyn Filter,
+        /// Counts the bytes.
+        printed: &'a Cell<u64>,
+    },
     Memory(&'a mut Vec<u8>),
 }
 
@@ -194,6 +285,17 @@ async fn copy(mut pipe: pipe::Receiver, sink: &mut Sink<'_>) -> Result<(), LogEr
         match sink {
             Sink::Log(log) => {
                 log.append(bytes)?;
+                log.room().await;
+            }
+            Sink::Filtered {
+                log,
+                filter,
+                printed,
+            } => {
+                printed.set(printed.get().wrapping_add(bytes.len() as u64));
+                let mut shown = Vec::new();
+                filter.pass(bytes, &mut shown);
+                log.append(&shown)?;
                 log.room().await;
             }
             Sink::Memory(kept) => {

@@ -39,6 +39,22 @@ pub(super) fn in_group(group: Pid) -> Vec<Pid> {
     find(|_, stat| stat.group == group.as_raw_pid())
 }
 
+/// Returns how many bytes the processes of a group have read and written, so far and as far as the kernel counts them: those of a
+/// pipe, a file or a socket that is used as one. Each that has ended takes its own away.
+pub(super) fn transferred(group: Pid) -> u64 {
+    let counts = in_group(group).into_iter().map(|process| {
+        let path = format!("/proc/{}/io", process.as_raw_pid());
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let count = |name| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|count| count.trim().parse::<u64>().ok())
+                .unwrap_or_default()
+        };
+        count("rchar:").wrapping_add(count("wchar:"))
+    });
+    counts.fold(0, u64::wrapping_add)
+}
+
 /// Returns the processes that have a variable with this value in their environment.
 pub(super) fn marked(name: &str, value: &str) -> Vec<Pid> {
     let mark = format!("{name}={value}");

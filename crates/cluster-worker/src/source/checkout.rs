@@ -1,29 +1,28 @@
-//! One checkout: the clone brought up to date, the commits merged in it, the files moved to their job.
+//! One checkout: in a repository of the job's own that reads the clone's commits, so that no two jobs are in each other's way.
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::cancel::Cancel;
-use crate::log::{JobLog, LogError};
+use obuilder::store::remove_tree;
+use tokio::sync::{MutexGuard, RwLockReadGuard};
+
+use crate::log::LogError;
 use crate::outcome::JobError;
-use crate::process::{Command, ProcessError, Processes};
+use crate::process::{Command, ProcessError};
 
+use super::clone_lock::CloneLock;
 use super::clones;
-use super::git::{Git, pull_request_refs};
+use super::git::Git;
+use super::large_files::LargeFiles;
+use super::network::Network;
 use super::{CommitId, SourceRequest};
 
-/// Git's answer if there was nothing to unset.
-const NOTHING_TO_UNSET: i32 = 5;
+/// Git's answer if there was nothing to unset, or to get.
+const NO_SUCH_KEY: i32 = 5;
 
-/// Files that git holds while it works. As nobody else works on a clone, finding one means that git was killed.
-const LOCK_FILES: [&str; 5] = [
-    "index.lock",
-    "HEAD.lock",
-    "config.lock",
-    "packed-refs.lock",
-    "shallow.lock",
-];
+/// Git's answer to a merge with conflicts.
+const CONFLICT: i32 = 1;
 
 /// What a checkout had to get from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,15 +37,8 @@ pub(super) enum Fetched {
 pub(super) enum Fault {
     /// The job's own failure: there is no such commit, it does not merge, the server is not there.
     Job(JobError),
-    /// What can't fail has failed, so the clone is broken. A new one may work.
+    /// Git cannot read the clone. A new one may work.
     Clone(JobError),
-}
-
-impl Fault {
-    pub(super) fn into_error(self) -> JobError {
-        let (Self::Job(error) | Self::Clone(error)) = self;
-        error
-    }
 }
 
 impl From<JobError> for Fault {
@@ -61,230 +53,221 @@ impl From<LogError> for Fault {
     }
 }
 
-/// A checkout by somebody who has locked the clone.
+/// The clone is there, with the commits, for as long as this is.
+pub(super) struct Ready<'a> {
+    pub(super) fetched: Fetched,
+    /// If nobody may fetch into it meanwhile.
+    pub(super) _fetching: Option<MutexGuard<'a, ()>>,
+    pub(super) _content: RwLockReadGuard<'a, ()>,
+}
+
+/// A checkout for one job.
 pub(super) struct Checkout<'a> {
     pub(super) git: &'a Git,
-    pub(super) processes: &'a Processes,
+    pub(super) network: Network<'a>,
     /// Where the clone is, or will be.
     pub(super) dir: &'a Path,
+    pub(super) lock: &'a CloneLock,
     pub(super) request: &'a SourceRequest,
-    pub(super) log: &'a JobLog,
-    pub(super) cancel: &'a Cancel,
+    pub(super) large_files: LargeFiles,
+    /// Where to check out: an empty directory.
+    pub(super) context: &'a Path,
 }
 
 impl Checkout<'_> {
-    /// Checks out into `context`, which is empty.
-    pub(super) async fn run(&self, context: &Path) -> Result<Fetched, Fault> {
-        let SourceRequest {
-            repository,
-            commit,
-            merge,
-            include_git,
-        } = self.request;
-        self.remove_if_corrupted().await?;
-        let is_new = !self.dir.exists();
-        let fetched = if is_new {
-            self.clone_anew().await?;
-            Fetched::Something
-        } else if self.has_all().await? {
-            self.log.line("All commits already cached")?;
-            Fetched::Nothing
-        } else {
-            self.fetch(is_new).await?;
-            Fetched::Something
+    /// Checks out, if need be with a new clone.
+    pub(super) async fn run(&self) -> Result<Fetched, JobError> {
+        let removals = self.lock.removals();
+        let error = match self.attempt().await {
+            Ok(fetched) => return Ok(fetched),
+            Err(Fault::Job(error)) => return Err(error),
+            Err(Fault::Clone(error)) => error,
         };
-        let (git, dir) = (self.git, self.dir);
-        self.tidy_submodules().await?;
-        self.reset_to(commit).await?;
-        self.maintain(&git.submodule_sync(dir)).await?;
-        self.maintain(&git.submodule_deinit(dir)).await?;
-        self.maintain(&git.clean(dir)).await?;
-        for other in merge {
-            self.exec(&git.merge(dir, other)).await?;
+        self.network
+            .log
+            .line(format_args!("{error}: trying again with a new clone"))?;
+        self.remove_clone(removals).await?;
+        let context = self.context.to_owned();
+        self.on_disk("empty the build context", move || empty(&context))
+            .await?;
+        match self.attempt().await {
+            Ok(_) => Ok(Fetched::Something),
+            Err(Fault::Job(error) | Fault::Clone(error)) => Err(error),
         }
-        self.init_submodules().await?;
-        let (from, to) = (dir.to_owned(), context.to_owned());
-        self.on_disk("move the source out of the clone", move || {
-            move_files(&from, &to)
-        })
-        .await?;
-        if *include_git {
-            self.exec(&git.copy_git(dir, context)).await?;
-            match self
-                .processes
-                .run(&git.forget_pull_requests(context), self.log, self.cancel)
-                .await
-            {
-                Ok(())
-                | Err(ProcessError::Exit {
-                    code: NOTHING_TO_UNSET,
-                    ..
-                }) => {}
-                Err(error) => return Err(JobError::from(error).into()),
-            }
+    }
+
+    async fn attempt(&self) -> Result<Fetched, Fault> {
+        let ready = self.make_ready().await?;
+        let mut fetched = ready.fetched;
+        self.check_out_commits().await?;
+        // What follows may take the servers of submodules long.
+        drop(ready);
+        self.check_out_submodules().await?;
+        let has_large_files = self.fetch_large_files().await?;
+        let has_kept = self.keep_submodules().await?;
+        self.finish().await?;
+        let SourceRequest {
+            repository, commit, ..
+        } = self.request;
+        tracing::debug!("Checked out {commit} of {repository}");
+        if has_large_files || has_kept {
+            fetched = Fetched::Something;
         }
-        tracing::debug!("checked out {commit} of {repository}");
         Ok(fetched)
     }
 
-    /// Makes a clone and fetches into it. If that fails, nothing is kept: there may be no such repository.
-    async fn clone_anew(&self) -> Result<(), Fault> {
-        let made = async {
-            self.create_clone().await?;
-            self.fetch(true).await
-        };
-        let made = made.await;
-        if made.is_err()
-            && let Err(error) = clones::remove(self.dir.to_owned()).await
-        {
-            tracing::warn!("Cannot remove the clone {:?}: {error}", self.dir);
+    /// Removes a clone that is damaged, unless another job has since the number was `removals`.
+    async fn remove_clone(&self, removals: u64) -> Result<(), JobError> {
+        let _fetching = self.wait(self.lock.fetching.lock()).await?;
+        let _content = self.wait(self.lock.content.write()).await?;
+        if self.lock.removals() == removals {
+            self.remove_held_clone().await?;
+            self.lock.removed();
         }
-        made
+        Ok(())
     }
 
-    /// Removes a clone that a worker has left in the middle of something.
-    async fn remove_if_corrupted(&self) -> Result<(), JobError> {
-        let dir = self.dir;
-        if !dir.exists() || is_intact(dir) {
-            return Ok(());
-        }
-        self.remove_clone().await
-    }
-
-    pub(super) async fn remove_clone(&self) -> Result<(), JobError> {
-        self.log
+    /// Removes a clone that nobody else uses.
+    pub(super) async fn remove_held_clone(&self) -> Result<(), JobError> {
+        self.network
+            .log
             .line(format_args!("Removing corrupted repository {:?}", self.dir))?;
         let removed = clones::remove(self.dir.to_owned()).await;
         removed.map_err(|error| JobError::failed(format!("cannot remove the clone: {error}")))
     }
 
-    async fn create_clone(&self) -> Result<(), JobError> {
-        let Self {
-            git, dir, request, ..
-        } = self;
-        let url = &request.repository;
-        self.exec(&git.init(dir, &request.commit)).await?;
-        self.exec(&git.config_add(dir, "remote.origin.url", url.as_str()))
-            .await?;
-        for refs in [
-            "+refs/heads/*:refs/remotes/origin/*",
-            pull_request_refs(url),
-        ] {
-            self.exec(&git.config_add(dir, "remote.origin.fetch", refs))
-                .await?;
+    async fn check_out_commits(&self) -> Result<(), Fault> {
+        let Self { git, context, .. } = self;
+        let SourceRequest {
+            commit,
+            merge,
+            include_git,
+            ..
+        } = self.request;
+        if *include_git {
+            self.exec(&git.copy_git(self.dir, context)).await?;
+        } else {
+            self.borrow_commits().await?;
+        }
+        if let Err(error) = self.exec(&git.reset_to(context, commit)).await {
+            return Err(self.blame(error, &[commit]).await?);
+        }
+        for other in merge {
+            let merged = self
+                .network
+                .processes
+                .run(
+                    &git.merge(context, other),
+                    self.network.log,
+                    self.network.cancel,
+                )
+                .await;
+            match merged {
+                Ok(()) => {}
+                Err(error @ ProcessError::Exit { code: CONFLICT, .. }) => {
+                    return Err(JobError::from(error).into());
+                }
+                Err(error) => return Err(self.blame(error.into(), &[commit, other]).await?),
+            }
         }
         Ok(())
     }
 
-    /// Returns whether all commits are in the clone.
-    async fn has_all(&self) -> Result<bool, Fault> {
-        let SourceRequest { commit, merge, .. } = self.request;
-        for commit in [commit].into_iter().chain(merge) {
-            if !self.has(commit).await? {
-                return Ok(false);
+    /// Makes a repository that finds the clone's commits.
+    async fn borrow_commits(&self) -> Result<(), JobError> {
+        let Self {
+            git,
+            context,
+            request,
+            ..
+        } = self;
+        self.exec(&git.init_own(context, &request.commit)).await?;
+        // For submodules whose URL is relative.
+        let url = request.repository.as_str();
+        self.exec(&git.config_add(context, "remote.origin.url", url))
+            .await?;
+        let objects = self.dir.join(".git/objects");
+        let alternates = context.join(".git/objects/info/alternates");
+        self.on_disk("make a repository for the job", move || {
+            let mut line = objects.into_os_string().into_encoded_bytes();
+            line.push(b'\n');
+            fs::create_dir_all(alternates.with_file_name(""))?;
+            fs::write(alternates, line)
+        })
+        .await
+    }
+
+    /// Says whose fault it is that these commits could not be checked out: the clone's, if git cannot read what they consist of.
+    async fn blame(&self, error: JobError, commits: &[&CommitId]) -> Result<Fault, JobError> {
+        if error == JobError::Cancelled {
+            return Ok(Fault::Job(error));
+        }
+        for commit in commits {
+            if self.fails(&self.git.check_commit(self.dir, commit)).await? {
+                return Ok(Fault::Clone(error));
             }
         }
-        Ok(true)
+        Ok(Fault::Job(error))
     }
 
-    async fn has(&self, commit: &CommitId) -> Result<bool, Fault> {
+    /// Returns whether a command fails, one that has no other answer.
+    pub(super) async fn fails(&self, command: &Command) -> Result<bool, JobError> {
         match self
+            .network
             .processes
-            .ask(&self.git.has(self.dir, commit), self.cancel)
+            .ask(command, self.network.cancel)
             .await
         {
-            Ok(_) => Ok(true),
-            Err(ProcessError::Exit { .. }) => Ok(false),
-            Err(error) => Err(JobError::from(error).into()),
-        }
-    }
-
-    async fn fetch(&self, is_new: bool) -> Result<(), Fault> {
-        let (git, dir, url) = (self.git, self.dir, &self.request.repository);
-        if !is_new {
-            self.tidy_submodules().await?;
-            self.maintain(&git.reset(dir)).await?;
-            self.maintain(&git.submodule_sync(dir)).await?;
-            self.maintain(&git.submodule_deinit(dir)).await?;
-        }
-        let Err(error) = self.exec(&git.fetch(dir, url)).await else {
-            return Ok(());
-        };
-        // If the server is well, then it's the clone: damaged, or with branches in the way of those that are there now.
-        let can_be_clone = !is_new && error != JobError::Cancelled;
-        if can_be_clone
-            && self
-                .processes
-                .ask(&git.ask_server(dir, url), self.cancel)
-                .await
-                .is_ok()
-        {
-            return Err(Fault::Clone(error));
-        }
-        Err(error.into())
-    }
-
-    /// Brings back the submodules of the last job, so that they can be taken leave of in an orderly way.
-    ///
-    /// Failing is not our job's fault, and does it no harm: it has submodules of its own.
-    async fn tidy_submodules(&self) -> Result<(), JobError> {
-        let command = self
-            .git
-            .submodule_update(self.dir, &self.request.repository);
-        match self.exec(&command).await {
-            Err(JobError::Failed(reason)) => Ok(self.log.line(format_args!(
-                "{reason}, with the submodules of an earlier job: going on"
-            ))?),
-            other => other,
-        }
-    }
-
-    async fn reset_to(&self, commit: &CommitId) -> Result<(), Fault> {
-        match self.exec(&self.git.reset_to(self.dir, commit)).await {
-            Ok(()) => Ok(()),
-            // The commit is there, so it's what it consists of that is not.
-            Err(error @ JobError::Failed(_)) if self.has(commit).await? => Err(Fault::Clone(error)),
+            Ok(_) => Ok(false),
+            Err(ProcessError::Exit { .. } | ProcessError::Signal { .. }) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Fetches and checks out the submodules, anew if what is left of earlier jobs' submodules is in the way.
-    async fn init_submodules(&self) -> Result<(), JobError> {
-        let command = self.git.submodule_init(self.dir, &self.request.repository);
-        let kept = self.dir.join(".git/modules");
-        let had_kept = kept.exists();
-        match self.exec(&command).await {
-            Err(JobError::Failed(reason)) if had_kept => {
-                self.log.line(format_args!(
-                    "{reason}: trying again with new clones of the submodules"
-                ))?;
-                self.exec(&self.git.submodule_deinit(self.dir)).await?;
-                self.on_disk("remove old submodules", move || fs::remove_dir_all(kept))
-                    .await?;
-                self.exec(&command).await
-            }
-            other => other,
+    /// Leaves of git what the job is to see.
+    async fn finish(&self) -> Result<(), JobError> {
+        if self.request.include_git {
+            let forget = self.git.forget_pull_requests(self.context);
+            let network = &self.network;
+            let forgotten = network.processes.run(&forget, network.log, network.cancel);
+            return match forgotten.await {
+                Ok(())
+                | Err(ProcessError::Exit {
+                    code: NO_SUCH_KEY, ..
+                }) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+        }
+        let git = self.context.join(".git");
+        self.on_disk("leave git out of the source", move || remove_tree(&git))
+            .await
+    }
+
+    pub(super) async fn exec(&self, command: &Command) -> Result<(), JobError> {
+        let Network {
+            processes,
+            log,
+            cancel,
+            ..
+        } = self.network;
+        Ok(processes.run(command, log, cancel).await?)
+    }
+
+    /// Waits for a lock, unless the job is cancelled.
+    pub(super) async fn wait<T>(&self, lock: impl Future<Output = T>) -> Result<T, JobError> {
+        tokio::select! {
+            biased;
+            () = self.network.cancel.cancelled() => Err(JobError::Cancelled),
+            locked = lock => Ok(locked),
         }
     }
 
-    /// Runs a command that fails only if the clone is broken.
-    async fn maintain(&self, command: &Command) -> Result<(), Fault> {
-        self.exec(command).await.map_err(|error| match error {
-            JobError::Cancelled => Fault::Job(error),
-            JobError::Failed(_) | JobError::LimitReached(_) => Fault::Clone(error),
-        })
-    }
-
-    async fn exec(&self, command: &Command) -> Result<(), JobError> {
-        Ok(self.processes.run(command, self.log, self.cancel).await?)
-    }
-
     /// Does something that may take the disk a while.
-    async fn on_disk(
+    pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         what: &str,
-        work: impl FnOnce() -> io::Result<()> + Send + 'static,
-    ) -> Result<(), JobError> {
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, JobError> {
         let done = tokio::task::spawn_blocking(work)
             .await
             .map_err(io::Error::other);
@@ -293,35 +276,10 @@ impl Checkout<'_> {
     }
 }
 
-/// Returns whether git has finished all that it has begun in a clone.
-pub(super) fn is_intact(dir: &Path) -> bool {
-    is_complete(dir) && !is_locked(dir)
-}
-
-/// Returns whether a clone was set up to its end.
-fn is_complete(dir: &Path) -> bool {
-    let config = fs::read_to_string(dir.join(".git/config")).unwrap_or_default();
-    // What is configured last.
-    dir.join(".git/HEAD").exists()
-        && ["refs/pull/*", "refs/merge-requests/*"]
-            .iter()
-            .any(|refs| config.contains(refs))
-}
-
-fn is_locked(dir: &Path) -> bool {
-    LOCK_FILES
-        .iter()
-        .any(|file| dir.join(".git").join(file).exists())
-}
-
-/// Moves everything but `.git`.
-fn move_files(from: &Path, to: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(from)? {
-        let name = entry?.file_name();
-        if name != ".git" {
-            let there: PathBuf = to.join(&name);
-            fs::rename(from.join(&name), there)?;
-        }
+/// Removes all that is in a directory.
+fn empty(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        remove_tree(&entry?.path())?;
     }
     Ok(())
 }

@@ -1,17 +1,18 @@
-//! The clones that are kept: each for one job at a time, and none longer than it is of use.
+//! The clones that are kept, and none longer than it is of use.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::rc::{Rc, Weak};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use obuilder::store::remove_tree;
+use tokio::sync::Mutex;
 
-use super::checkout::is_intact;
+use super::clone_lock::CloneLock;
+use crate::leftovers::remove_leftover;
 
 /// A file in the `.git` of a clone whose time says when it was last used. Older clones have none.
 const LAST_USE: &str = "ocluster-last-use";
@@ -43,7 +44,7 @@ pub(super) struct Clones {
     dir: PathBuf,
     limits: CloneLimits,
     /// One for each clone in use.
-    locks: RefCell<BTreeMap<PathBuf, Weak<Mutex<()>>>>,
+    locks: RefCell<BTreeMap<PathBuf, Weak<CloneLock>>>,
     /// What they take in bytes, as far as it was measured.
     sizes: RefCell<BTreeMap<PathBuf, u64>>,
     /// Held while some are removed.
@@ -66,10 +67,11 @@ impl Clones {
             let path = entry.path();
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let is_left = name.starts_with(REMOVING) || (is_clone_name(&name) && !is_intact(&path));
+            let is_left =
+                name.starts_with(REMOVING) || (is_clone_name(&name) && !is_complete(&path));
             if entry.file_type()?.is_dir() && is_left {
                 tracing::info!("Removing {path:?}: an unfinished clone of an earlier run");
-                fs::remove_dir_all(path)?;
+                remove_leftover(&path);
             }
         }
         Ok(Rc::new(Self {
@@ -85,29 +87,25 @@ impl Clones {
         &self.dir
     }
 
-    /// Waits for a clone to be free.
-    pub(super) async fn lock(&self, clone: &Path) -> OwnedMutexGuard<()> {
-        self.mutex(clone).lock_owned().await
+    /// Returns the locks of a clone, which is in use for as long as somebody has them.
+    pub(super) fn lock(&self, clone: &Path) -> Rc<CloneLock> {
+        let mut locks = self.locks.borrow_mut();
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let known = locks.get(clone).and_then(Weak::upgrade);
+        known.unwrap_or_else(|| {
+            let lock = Rc::new(CloneLock::default());
+            locks.insert(clone.to_owned(), Rc::downgrade(&lock));
+            lock
+        })
     }
 
-    /// Returns how many clones somebody uses, or waits for.
+    /// Returns how many clones are in use.
     #[cfg(test)]
     pub(super) fn locks(&self) -> usize {
         self.locks.borrow().len()
     }
 
-    fn mutex(&self, clone: &Path) -> Arc<Mutex<()>> {
-        let mut locks = self.locks.borrow_mut();
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        let known = locks.get(clone).and_then(Weak::upgrade);
-        known.unwrap_or_else(|| {
-            let lock = Arc::new(Mutex::new(()));
-            locks.insert(clone.to_owned(), Arc::downgrade(&lock));
-            lock
-        })
-    }
-
-    /// Notes that a clone was used, by somebody who holds it. What it takes may be another amount now if `changed`.
+    /// Notes that a clone was used, by somebody who has its locks. What it takes may be another amount now if `changed`.
     pub(super) fn used(&self, clone: &Path, changed: bool) {
         if changed {
             self.sizes.borrow_mut().remove(clone);
@@ -153,9 +151,13 @@ impl Clones {
     /// Removes a clone unless it is in use. Returns whether it has gone.
     async fn remove(&self, clone: &Kept, reason: &str) -> bool {
         let Kept { path, size, .. } = clone;
-        let Ok(_guard) = self.mutex(path).try_lock_owned() else {
+        let lock = self.lock(path);
+        if Rc::strong_count(&lock) > 1 {
             return false;
-        };
+        }
+        // Whoever comes now waits until it has gone.
+        let _fetching = lock.fetching.lock().await;
+        let _content = lock.content.write().await;
         tracing::info!("Removing the clone {path:?} ({size} bytes): {reason}");
         let removed = remove(path.clone()).await;
         self.sizes.borrow_mut().remove(path);
@@ -163,6 +165,39 @@ impl Clones {
             .inspect_err(|error| tracing::warn!("Cannot remove {path:?}: {error}"))
             .is_ok()
     }
+}
+
+/// Returns whether a clone was set up to its end.
+pub(super) fn is_complete(clone: &Path) -> bool {
+    let config = fs::read_to_string(clone.join(".git/config")).unwrap_or_default();
+    // What is configured last.
+    clone.join(".git/HEAD").exists()
+        && ["refs/pull/*", "refs/merge-requests/*"]
+            .iter()
+            .any(|refs| config.contains(refs))
+}
+
+/// Removes the files that a git which was killed has left behind where it changes refs and lists of objects, as nobody else changes a
+/// clone that the caller holds. They would keep it from being fetched into for ever; all else is as good as before.
+pub(super) fn remove_stale_locks(clone: &Path) -> io::Result<()> {
+    let git = clone.join(".git");
+    let mut pending = vec![git.join("refs"), git.join("objects/info"), git];
+    while let Some(dir) = pending.pop() {
+        let is_top = dir.ends_with(".git");
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                pending.extend((!is_top).then(|| entry.path()));
+            } else if entry.path().extension().is_some_and(|name| name == "lock") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Returns whether a directory is called as clones are: with the digest of a URL. Others are not ours to remove.
@@ -180,7 +215,7 @@ pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed?,
         }
-        fs::remove_dir_all(gone)
+        remove_tree(&gone)
     });
     removing.await.map_err(io::Error::other)?
 }

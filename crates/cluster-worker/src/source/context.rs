@@ -6,6 +6,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 
 /// How temporary things of jobs are called, so that leftovers can be told from what is not ours.
@@ -23,22 +24,12 @@ pub(super) fn prepare(tmp: &Path) -> io::Result<()> {
     for entry in fs::read_dir(tmp)? {
         let entry = entry?;
         let name = entry.file_name();
-        if PREFIXES
-            .iter()
-            .any(|prefix| name.to_string_lossy().starts_with(prefix))
-        {
-            remove(&entry)?;
+        let name = name.to_string_lossy();
+        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            remove_leftover(&entry.path());
         }
     }
     Ok(())
-}
-
-fn remove(entry: &fs::DirEntry) -> io::Result<()> {
-    if entry.file_type()?.is_dir() {
-        fs::remove_dir_all(entry.path())
-    } else {
-        fs::remove_file(entry.path())
-    }
 }
 
 /// A job's source, as a directory. Nobody but the job's executor has anything to do in it.
@@ -64,10 +55,14 @@ impl Context {
 
     /// Removes it, in the background of everything else.
     pub(crate) async fn remove(self) {
-        let path = self.path().to_owned();
-        let removed = tokio::task::spawn_blocking(move || self.0.close()).await;
-        if let Ok(Err(error)) = removed {
-            tracing::warn!("cannot remove {}: {error}", path.display());
+        let removed = tokio::task::spawn_blocking(move || {
+            // The job may have taken permissions away, or nested directories deeper than the library removes.
+            remove_leftover(self.path());
+            // Gone already, as a rule.
+            drop(self.0.close());
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!("Cannot remove the source of a job: {error}");
         }
     }
 }

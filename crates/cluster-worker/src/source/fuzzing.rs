@@ -15,16 +15,16 @@ use crate::process::Environment;
 pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String> {
     let url = GitUrl::parse(url).map_err(|error| error.to_string())?;
     let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;
-    let git = Git::new(&Environment::default(), clones, clones, clones);
+    let git = Git::new(&Environment::default(), clones, clones, [clones, clones]);
     let clone = clone_dir(clones, &url, &commit);
     let commands = [
         git.config_add(&clone, "remote.origin.url", url.as_str()),
         git.fetch(&clone, &url),
-        git.ask_server(&clone, &url),
-        git.has(&clone, &commit),
+        git.fetch_commit(&clone, &url, &commit),
+        git.kinds(&clone, &[commit.to_string()]),
         git.reset_to(&clone, &commit),
         git.merge(&clone, &commit),
-        git.submodule_init(&clone, &url),
+        git.submodule_update(&clone, &url),
     ];
     Ok(GitUse {
         shown: url.to_string(),

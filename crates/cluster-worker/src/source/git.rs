@@ -13,7 +13,6 @@ use super::CommitId;
 ///
 /// - No hooks, and nothing that goes on after git has returned.
 /// - What is fetched is checked, but for three old mistakes that many repositories contain and that harm nobody.
-/// - A server that sends nothing for ten minutes does not keep the clone from others.
 const CONFIG: &str = "\
 [core]
 \thooksPath = /dev/null
@@ -30,9 +29,6 @@ const CONFIG: &str = "\
 \tbadTimezone = ignore
 \tmissingSpaceBeforeDate = ignore
 \tzeroPaddedFilemode = ignore
-[http]
-\tlowSpeedLimit = 1
-\tlowSpeedTime = 600
 [gc]
 \tautoDetach = false
 [maintenance]
@@ -40,6 +36,10 @@ const CONFIG: &str = "\
 [init]
 \tdefaultBranch = master
 ";
+
+/// What files are made with, whatever the worker's own is: as in anybody's checkout, so that a build that has another user can read
+/// them, and that layers do not differ between workers.
+const UMASK: &str = "022";
 
 /// Tells git the credentials of a job, for repositories of their group alone.
 const CREDENTIALS: &str = r#"!answer() {
@@ -49,6 +49,14 @@ const CREDENTIALS: &str = r#"!answer() {
   case $path in "$OCLUSTER_GIT_GROUP"*) printf 'username=%s\npassword=%s\n' "$OCLUSTER_GIT_USER" "$OCLUSTER_GIT_PASSWORD" ;; esac
 }; answer"#;
 
+/// How whatever is fetched is fetched: packing it is a command of its own, as that takes no server.
+const FETCH: [&str; 4] = [
+    "fetch",
+    "--progress",
+    "--no-auto-gc",
+    "--recurse-submodules=no",
+];
+
 /// Makes git commands.
 #[derive(Clone)]
 pub(super) struct Git {
@@ -56,16 +64,17 @@ pub(super) struct Git {
 }
 
 impl Git {
-    /// `home` is a directory for the configuration; `clones` is where the clones are.
-    pub(super) fn set_up(base: &Environment, home: &Path, clones: &Path) -> io::Result<Self> {
+    /// `home` is a directory for the configuration; in `places` are the repositories that git works on.
+    pub(super) fn set_up(base: &Environment, home: &Path, places: [&Path; 2]) -> io::Result<Self> {
         std::fs::create_dir_all(home)?;
         // Old versions look here and ignore `GIT_CONFIG_GLOBAL`.
         let config = home.join(".gitconfig");
         std::fs::write(&config, CONFIG)?;
-        Ok(Self::new(base, home, &config, clones))
+        Ok(Self::new(base, home, &config, places))
     }
 
-    pub(super) fn new(base: &Environment, home: &Path, config: &Path, clones: &Path) -> Self {
+    pub(super) fn new(base: &Environment, home: &Path, config: &Path, places: [&Path; 2]) -> Self {
+        let places = places.map(Path::as_os_str).join(OsStr::new(":"));
         let environment = base
             .clone()
             .without("DOCKER_")
@@ -77,9 +86,11 @@ impl Git {
             .with("GIT_CONFIG_NOSYSTEM", "1")
             .with("GIT_ALLOW_PROTOCOL", "http:https:git")
             .with("GIT_TERMINAL_PROMPT", "0")
+            // We read some of what git says, and jobs' logs are for people elsewhere.
+            .with("LC_ALL", "C.UTF-8")
             .with("GIT_MERGE_AUTOEDIT", "no")
-            // A clone that has lost its `.git` must not make us work on a repository around it.
-            .with("GIT_CEILING_DIRECTORIES", clones);
+            // A repository that has lost its `.git` must not make us work on one around it.
+            .with("GIT_CEILING_DIRECTORIES", places);
         Self { environment }
     }
 
@@ -91,14 +102,30 @@ impl Git {
     ) -> Command {
         let args = args.into_iter().map(Into::into);
         let args = [OsString::from("-C"), dir.into()].into_iter().chain(args);
-        Command::new(label, "git", args, self.environment.clone())
+        self.run(label, "git", args)
+    }
+
+    fn run(
+        &self,
+        label: &'static str,
+        program: &str,
+        args: impl IntoIterator<Item = OsString>,
+    ) -> Command {
+        Command::new(label, program, args, self.environment.clone()).with_umask(UMASK)
     }
 
     pub(super) fn init(&self, dir: &Path, commit: &CommitId) -> Command {
         let format = commit.is_sha256().then_some("--object-format=sha256");
         let args = ["init"].into_iter().chain(format).map(OsString::from);
-        let args = args.chain([dir.as_os_str().to_owned()]);
-        Command::new("git-init", "git", args, self.environment.clone())
+        self.run("git-init", "git", args.chain([dir.as_os_str().to_owned()]))
+    }
+
+    /// Makes a job's own repository, without a word.
+    pub(super) fn init_own(&self, dir: &Path, commit: &CommitId) -> Command {
+        let format = commit.is_sha256().then_some("--object-format=sha256");
+        let args = ["init", "-q", "--template="].into_iter().chain(format);
+        let args = args.map(OsString::from).chain([dir.as_os_str().to_owned()]);
+        self.run("git-init", "git", args)
     }
 
     /// Adds to the configuration of a clone.
@@ -106,40 +133,71 @@ impl Git {
         self.command("git-config", dir, ["config", "--add", key, value])
     }
 
-    /// Succeeds if the clone has the commit.
-    pub(super) fn has(&self, dir: &Path, commit: &CommitId) -> Command {
-        self.command("git-cat-file", dir, ["cat-file", "-e", commit.as_str()])
-    }
-
-    pub(super) fn fetch(&self, dir: &Path, url: &GitUrl) -> Command {
+    /// Sets what a file of configuration says.
+    pub(super) fn config_set(&self, dir: &Path, file: &Path, key: &str, value: &str) -> Command {
         let args = [
-            "fetch",
-            "-q",
-            "--update-head-ok",
-            "--recurse-submodules=no",
-            "origin",
+            "config".into(),
+            "--file".into(),
+            file.as_os_str().to_owned(),
         ];
-        self.authorized(url).command("git-fetch", dir, args)
+        let args = args.into_iter().chain([key.into(), value.into()]);
+        self.command("git-config", dir, args)
     }
 
-    /// Succeeds if the server can be reached and has the repository.
-    pub(super) fn ask_server(&self, dir: &Path, url: &GitUrl) -> Command {
+    /// Prints a line for each of these names: an id, what it is and its size, or that it is missing.
+    pub(super) fn kinds(&self, dir: &Path, names: &[String]) -> Command {
+        self.command("git-cat-file", dir, ["cat-file", "--batch-check"])
+            .reading(names.join("\n") + "\n")
+    }
+
+    /// Fetches what the clone follows, and forgets branches that have gone: one may be in the way of another.
+    pub(super) fn fetch(&self, dir: &Path, url: &GitUrl) -> Command {
+        self.authorized(url).command(
+            "git-fetch",
+            dir,
+            FETCH
+                .into_iter()
+                .chain(["--prune", "--update-head-ok", "origin"]),
+        )
+    }
+
+    /// Fetches a commit by its id, as far as the server allows that, and keeps it.
+    pub(super) fn fetch_commit(&self, dir: &Path, url: &GitUrl, commit: &CommitId) -> Command {
+        let refs = format!("+{commit}:refs/ocluster/{commit}");
+        let args = FETCH.into_iter().chain(["--no-tags", "origin"]);
         self.authorized(url)
-            .command("git-ls-remote", dir, ["ls-remote", "--heads", "origin"])
+            .command("git-fetch", dir, args.map(str::to_owned).chain([refs]))
     }
 
-    pub(super) fn reset(&self, dir: &Path) -> Command {
-        self.command("git-reset", dir, ["reset", "--hard"])
+    /// Packs what was fetched, if there is much of it.
+    pub(super) fn pack(&self, dir: &Path) -> Command {
+        self.command("git-gc", dir, ["gc", "--auto", "--quiet"])
+    }
+
+    /// Fails if the clone lacks anything that its refs lead to, or if it cannot be read.
+    pub(super) fn check(&self, dir: &Path) -> Command {
+        let args = [
+            "fsck",
+            "--connectivity-only",
+            "--no-dangling",
+            "--no-progress",
+        ];
+        self.command("git-fsck", dir, args)
+    }
+
+    /// Fails if the clone lacks anything that the checkout of a commit takes, or if it cannot be read.
+    pub(super) fn check_commit(&self, dir: &Path, commit: &CommitId) -> Command {
+        let args = [
+            "archive",
+            "--format=tar",
+            "--output=/dev/null",
+            commit.as_str(),
+        ];
+        self.command("git-archive", dir, args)
     }
 
     pub(super) fn reset_to(&self, dir: &Path, commit: &CommitId) -> Command {
         self.command("git-reset", dir, ["reset", "--hard", commit.as_str()])
-    }
-
-    /// Removes all that the commit does not have: doubly forced, as submodules of an earlier job are repositories too, which
-    /// `-f` would leave in the source of this one.
-    pub(super) fn clean(&self, dir: &Path) -> Command {
-        self.command("git-clean", dir, ["clean", "-ffdx"])
     }
 
     pub(super) fn merge(&self, dir: &Path, commit: &CommitId) -> Command {
@@ -152,19 +210,33 @@ impl Git {
         Self { environment }.command("git-merge", dir, ["merge", commit.as_str()])
     }
 
-    pub(super) fn submodule_update(&self, dir: &Path, url: &GitUrl) -> Command {
-        self.authorized(url)
-            .command("git-submodule-update", dir, ["submodule", "update"])
-    }
-
-    pub(super) fn submodule_init(&self, dir: &Path, url: &GitUrl) -> Command {
-        let args = ["submodule", "update", "--init", "--recursive"];
-        self.authorized(url)
-            .command("git-submodule-update", dir, args)
+    /// Notes in a job's repository which submodules it has.
+    pub(super) fn submodule_init(&self, dir: &Path) -> Command {
+        self.command("git-submodule-init", dir, ["submodule", "init"])
     }
 
     pub(super) fn submodule_sync(&self, dir: &Path) -> Command {
-        self.command("git-submodule-sync", dir, ["submodule", "sync"])
+        self.command("git-submodule-sync", dir, ["submodule", "--quiet", "sync"])
+    }
+
+    /// Prints the names and URLs of the submodules that a job's repository has: `submodule.NAME.url`, a line break, the URL and a
+    /// zero byte for each.
+    pub(super) fn submodule_urls(&self, dir: &Path) -> Command {
+        let args = [
+            "config",
+            "--local",
+            "-z",
+            "--get-regexp",
+            r"^submodule\..*\.url$",
+        ];
+        self.command("git-config", dir, args)
+    }
+
+    /// Fetches and checks out the submodules of a job.
+    pub(super) fn submodule_update(&self, dir: &Path, url: &GitUrl) -> Command {
+        let args = ["submodule", "update", "--init", "--recursive", "--progress"];
+        self.authorized(url)
+            .command("git-submodule-update", dir, args)
     }
 
     pub(super) fn submodule_deinit(&self, dir: &Path) -> Command {
@@ -173,6 +245,62 @@ impl Git {
             dir,
             ["submodule", "deinit", "--all", "-f"],
         )
+    }
+
+    /// Prints the paths of the submodules that are checked out, with a zero byte after each.
+    pub(super) fn submodule_paths(&self, dir: &Path) -> Command {
+        let print = r#"printf '%s\0' "$displaypath""#;
+        let args = ["submodule", "--quiet", "foreach", "--recursive", print];
+        self.command("git-submodule-foreach", dir, args)
+    }
+
+    /// Returns whether there is a program for large files.
+    pub(super) fn has_lfs(&self) -> bool {
+        self.environment.find_program("git-lfs".as_ref()).is_some()
+    }
+
+    /// Prints the paths of large files, with a zero byte after each.
+    pub(super) fn large_files(&self, dir: &Path) -> Command {
+        self.command(
+            "git-ls-files",
+            dir,
+            ["ls-files", "-z", ":(attr:filter=lfs)"],
+        )
+    }
+
+    /// Prints the servers for large files that a commit names: a key, a line break, a URL and a zero byte for each.
+    pub(super) fn lfs_urls(&self, dir: &Path) -> Command {
+        let args = [
+            "config",
+            "--file",
+            ".lfsconfig",
+            "-z",
+            "--get-regexp",
+            r"^(lfs\.(push)?url|remote\..*\.lfs(push)?url)$",
+        ];
+        self.command("git-config", dir, args)
+    }
+
+    /// Fetches large files into `storage`, and puts them in the place of their pointers.
+    pub(super) fn lfs_pull(&self, dir: &Path, url: &GitUrl, storage: &Path) -> Command {
+        let mut setting = OsString::from("lfs.storage=");
+        setting.push(storage);
+        let mut args = vec![OsString::from("-c"), setting];
+        // Without, it puts nothing into place; and in the configuration of the repository, they would be the job's too.
+        for filter in ["clean", "smudge"] {
+            let setting = format!("filter.lfs.{filter}=git-lfs {filter} -- %f");
+            args.extend(["-c".into(), setting.into()]);
+        }
+        args.extend(["lfs".into(), "pull".into()]);
+        let mut git = self.authorized(url);
+        git.environment = git.environment.with("GIT_LFS_FORCE_PROGRESS", "1");
+        git.command("git-lfs-pull", dir, args)
+    }
+
+    /// Has git take files for unchanged, whose paths have a zero byte between each two.
+    pub(super) fn assume_unchanged(&self, dir: &Path, paths: &str) -> Command {
+        let args = ["update-index", "--assume-unchanged", "-z", "--stdin"];
+        self.command("git-update-index", dir, args).reading(paths)
     }
 
     /// Copies the `.git` of a clone into the context of a job.
@@ -184,7 +312,7 @@ impl Git {
             context.join(".git").as_os_str(),
         ]
         .map(OsStr::to_owned);
-        Command::new("cp .git", "cp", args, self.environment.clone())
+        self.run("cp .git", "cp", args)
     }
 
     /// Has a job's own copy fetch branches alone, and not every pull request too.
@@ -258,30 +386,40 @@ mod tests {
             &base,
             Path::new("/s/home"),
             Path::new("/s/home/.gitconfig"),
-            Path::new("/s/git"),
+            [Path::new("/s/git"), Path::new("/s/tmp")],
         );
         let url = GitUrl::parse("https://bob:s3cret@example.com/group/project").unwrap();
         let commit = CommitId::parse(&"0123456789".repeat(4)).unwrap();
         let long = CommitId::parse(&"a".repeat(64)).unwrap();
         let dir = Path::new("/s/git/project-1234");
+        let own = Path::new("/s/tmp/context");
         let mut shown = String::new();
         for command in [
             git.init(dir, &commit),
             git.init(dir, &long),
             git.config_add(dir, "remote.origin.url", url.as_str()),
-            git.has(dir, &commit),
-            git.submodule_update(dir, &url),
-            git.reset(dir),
-            git.submodule_sync(dir),
-            git.submodule_deinit(dir),
+            git.kinds(dir, &[commit.to_string()]),
             git.fetch(dir, &url),
-            git.ask_server(dir, &url),
-            git.reset_to(dir, &commit),
-            git.clean(dir),
-            git.merge(dir, &commit),
-            git.submodule_init(dir, &url),
-            git.copy_git(dir, Path::new("/s/tmp/context")),
-            git.forget_pull_requests(Path::new("/s/tmp/context")),
+            git.fetch_commit(dir, &url, &commit),
+            git.pack(dir),
+            git.check(dir),
+            git.check_commit(dir, &commit),
+            git.init_own(own, &commit),
+            git.reset_to(own, &commit),
+            git.merge(own, &commit),
+            git.submodule_init(own),
+            git.submodule_sync(own),
+            git.submodule_urls(own),
+            git.config_set(own, Path::new("file"), "remote.origin.url", url.as_str()),
+            git.submodule_update(own, &url),
+            git.submodule_deinit(own),
+            git.submodule_paths(own),
+            git.large_files(own),
+            git.lfs_urls(own),
+            git.lfs_pull(own, &url, Path::new("/s/git/project-1234/lfs")),
+            git.assume_unchanged(own, "x"),
+            git.copy_git(dir, own),
+            git.forget_pull_requests(own),
         ] {
             shown += &format!("{}: {command}\n", command.label());
         }
@@ -289,17 +427,26 @@ mod tests {
             git-init: "git" "init" "/s/git/project-1234"
             git-init: "git" "init" "--object-format=sha256" "/s/git/project-1234"
             git-config: "git" "-C" "/s/git/project-1234" "config" "--add" "remote.origin.url" "https://example.com/group/project"
-            git-cat-file: "git" "-C" "/s/git/project-1234" "cat-file" "-e" "0123456789012345678901234567890123456789"
-            git-submodule-update: "git" "-C" "/s/git/project-1234" "submodule" "update"
-            git-reset: "git" "-C" "/s/git/project-1234" "reset" "--hard"
-            git-submodule-sync: "git" "-C" "/s/git/project-1234" "submodule" "sync"
-            git-submodule-deinit: "git" "-C" "/s/git/project-1234" "submodule" "deinit" "--all" "-f"
-            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "-q" "--update-head-ok" "--recurse-submodules=no" "origin"
-            git-ls-remote: "git" "-C" "/s/git/project-1234" "ls-remote" "--heads" "origin"
-            git-reset: "git" "-C" "/s/git/project-1234" "reset" "--hard" "0123456789012345678901234567890123456789"
-            git-clean: "git" "-C" "/s/git/project-1234" "clean" "-ffdx"
-            git-merge: "git" "-C" "/s/git/project-1234" "merge" "0123456789012345678901234567890123456789"
-            git-submodule-update: "git" "-C" "/s/git/project-1234" "submodule" "update" "--init" "--recursive"
+            git-cat-file: "git" "-C" "/s/git/project-1234" "cat-file" "--batch-check"
+            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--prune" "--update-head-ok" "origin"
+            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--no-tags" "origin" "+0123456789012345678901234567890123456789:refs/ocluster/0123456789012345678901234567890123456789"
+            git-gc: "git" "-C" "/s/git/project-1234" "gc" "--auto" "--quiet"
+            git-fsck: "git" "-C" "/s/git/project-1234" "fsck" "--connectivity-only" "--no-dangling" "--no-progress"
+            git-archive: "git" "-C" "/s/git/project-1234" "archive" "--format=tar" "--output=/dev/null" "0123456789012345678901234567890123456789"
+            git-init: "git" "init" "-q" "--template=" "/s/tmp/context"
+            git-reset: "git" "-C" "/s/tmp/context" "reset" "--hard" "0123456789012345678901234567890123456789"
+            git-merge: "git" "-C" "/s/tmp/context" "merge" "0123456789012345678901234567890123456789"
+            git-submodule-init: "git" "-C" "/s/tmp/context" "submodule" "init"
+            git-submodule-sync: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "sync"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--local" "-z" "--get-regexp" "^submodule\\..*\\.url$"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--file" "file" "remote.origin.url" "https://example.com/group/project"
+            git-submodule-update: "git" "-C" "/s/tmp/context" "submodule" "update" "--init" "--recursive" "--progress"
+            git-submodule-deinit: "git" "-C" "/s/tmp/context" "submodule" "deinit" "--all" "-f"
+            git-submodule-foreach: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "foreach" "--recursive" "printf '%s\\0' \"$displaypath\""
+            git-ls-files: "git" "-C" "/s/tmp/context" "ls-files" "-z" ":(attr:filter=lfs)"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--file" ".lfsconfig" "-z" "--get-regexp" "^(lfs\\.(push)?url|remote\\..*\\.lfs(push)?url)$"
+            git-lfs-pull: "git" "-C" "/s/tmp/context" "-c" "lfs.storage=/s/git/project-1234/lfs" "-c" "filter.lfs.clean=git-lfs clean -- %f" "-c" "filter.lfs.smudge=git-lfs smudge -- %f" "lfs" "pull"
+            git-update-index: "git" "-C" "/s/tmp/context" "update-index" "--assume-unchanged" "-z" "--stdin"
             cp .git: "cp" "-a" "--" "/s/git/project-1234/.git" "/s/tmp/context/.git"
             git-config: "git" "-C" "/s/tmp/context" "config" "--unset-all" "remote.origin.fetch" "/(pull|merge-requests)/"
         "#]].assert_eq(&shown);
@@ -319,6 +466,7 @@ mod tests {
                 "GIT_MERGE_AUTOEDIT",
                 "GIT_TERMINAL_PROMPT",
                 "HOME",
+                "LC_ALL",
                 "OCLUSTER_GIT_GROUP",
                 "OCLUSTER_GIT_PASSWORD",
                 "OCLUSTER_GIT_USER",
@@ -336,6 +484,7 @@ mod tests {
                 "GIT_MERGE_AUTOEDIT",
                 "GIT_TERMINAL_PROMPT",
                 "HOME",
+                "LC_ALL",
                 "PATH",
             }"#]]
         .assert_eq(&format!(

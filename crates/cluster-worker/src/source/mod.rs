@@ -1,13 +1,19 @@
 //! The source of a job: commits of a git repository, checked out in a directory of the job's own.
 //!
-//! Clones are kept, one for each URL, and shared by all jobs; a job has the clone for itself while it checks out, and
-//! then moves what it has checked out away.
+//! Clones are kept, one for each URL, and shared by all jobs. A job checks out in a repository of its own, which reads the clone's
+//! commits, and of which nothing is left when the job begins, unless it is to have git's files.
 
 mod checkout;
+mod clone_lock;
 mod clones;
 mod context;
+mod fetch;
 pub(crate) mod fuzzing;
 mod git;
+mod large_files;
+mod network;
+mod progress;
+mod submodules;
 #[cfg(test)]
 mod tests;
 
@@ -22,11 +28,14 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
 
-use checkout::{Checkout, Fault, Fetched};
+use checkout::{Checkout, Fetched};
 pub use clones::CloneLimits;
 use clones::Clones;
 pub(crate) use context::Context;
 use git::Git;
+pub use large_files::LargeFiles;
+pub use network::FetchConfig;
+use network::Network;
 
 /// What to check out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,25 +120,28 @@ pub(crate) struct Sources {
     clones: Rc<Clones>,
     tmp: PathBuf,
     git: Git,
+    fetching: FetchConfig,
     processes: Processes,
 }
 
 impl Sources {
-    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for files are moved.
+    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for clones of submodules are moved.
     pub(crate) fn open(
         state_dir: &Path,
-        limits: CloneLimits,
+        clone_limits: CloneLimits,
+        fetching: FetchConfig,
         environment: &Environment,
         processes: Processes,
     ) -> std::io::Result<Self> {
         let (clones, tmp) = (state_dir.join("git"), state_dir.join("tmp"));
-        let git = Git::set_up(environment, &state_dir.join("git-home"), &clones)?;
-        let clones = Clones::open(clones, limits)?;
+        let git = Git::set_up(environment, &state_dir.join("git-home"), [&clones, &tmp])?;
+        let clones = Clones::open(clones, clone_limits)?;
         context::prepare(&tmp)?;
         Ok(Self {
             clones,
             tmp,
             git,
+            fetching,
             processes,
         })
     }
@@ -151,30 +163,19 @@ impl Sources {
             return Ok(context);
         };
         let dir = git::clone_dir(self.clones.dir(), &request.repository, &request.commit);
-        let guard = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(JobError::Cancelled),
-            guard = self.clones.lock(&dir) => guard,
-        };
-        let git = &self.git;
-        let processes = &self.processes;
+        let lock = self.clones.lock(&dir);
         let checkout = Checkout {
-            git,
-            processes,
+            git: &self.git,
+            network: Network::new(&self.processes, log, cancel, self.fetching),
             dir: &dir,
+            lock: &lock,
             request,
-            log,
-            cancel,
+            large_files: self.fetching.large_files,
+            context: context.path(),
         };
-        let mut checked_out = checkout.run(context.path()).await;
-        if let Err(Fault::Clone(error)) = checked_out {
-            log.line(format_args!("{error}: trying again with a new clone"))?;
-            checkout.remove_clone().await?;
-            checked_out = checkout.run(context.path()).await;
-        }
-        let fetched = checked_out.map_err(Fault::into_error)?;
+        let fetched = checkout.run().await?;
         self.clones.used(&dir, fetched == Fetched::Something);
-        drop(guard);
+        drop(lock);
         if fetched == Fetched::Something {
             // It may have become too much now.
             tokio::task::spawn_local(Rc::clone(&self.clones).prune());

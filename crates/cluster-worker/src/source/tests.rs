@@ -2,6 +2,11 @@
 
 mod clones;
 mod credentials;
+mod damage;
+mod large_files;
+mod objects;
+mod servers;
+mod submodules;
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use cluster_api::{Action, Description, DockerBuild};
 use expect_test::{Expect, expect};
 
-use super::{CloneLimits, CommitId, Context, SourceRequest, Sources, git};
+use super::{CloneLimits, CommitId, Context, FetchConfig, SourceRequest, Sources, git};
 use crate::cancel::Cancel;
 use crate::git_url::GitUrl;
 use crate::outcome::JobError;
@@ -29,9 +34,22 @@ impl Worker {
         Self::open(tempfile::tempdir().unwrap(), CloneLimits::default())
     }
 
+    /// With a way to fetch.
+    fn with(fetching: FetchConfig) -> Self {
+        let mut worker = Self::new();
+        worker.sources.fetching = fetching;
+        worker
+    }
+
     fn open(state_dir: tempfile::TempDir, limits: CloneLimits) -> Self {
         let environment = Environment::default().with("PATH", "/usr/local/bin:/usr/bin:/bin");
-        let sources = Sources::open(state_dir.path(), limits, &environment, Processes::new());
+        let sources = Sources::open(
+            state_dir.path(),
+            limits,
+            FetchConfig::default(),
+            &environment,
+            Processes::new(),
+        );
         let sources = sources.unwrap();
         Self { state_dir, sources }
     }
@@ -212,14 +230,12 @@ fn a_commit_that_is_not_there() {
             .await;
         assert_eq!(
             source.unwrap_err().to_string(),
-            "git-reset failed with exit-code 128"
-        );
-        assert!(
-            log.contains(&format!(
-                "fatal: Could not parse object '{}'",
-                "ab".repeat(20)
-            )),
-            "{log}"
+            format!(
+                "cannot find commit {} in {}: no branch or pull request leads to it, and the server does not give it by its id; check the \
+                 id and the URL, and that it was pushed",
+                "ab".repeat(20),
+                server.url("project")
+            )
         );
         assert!(
             !log.contains("Removing"),
@@ -246,204 +262,6 @@ fn a_server_that_is_not_there_does_not_cost_the_clone() {
         );
         assert!(!log.contains("Removing"), "{log}");
         worker.check_out(&known).await.0.unwrap();
-    });
-}
-
-/// Has a job use a clone that something was done to.
-fn after_damage(damage: impl FnOnce(&Path), expected: Expect) {
-    local(async {
-        let (server, worker) = (GitServer::new(), Worker::new());
-        let commit = server.repository("project").commit("hello", "one");
-        let job = request(&server.url("project"), &[&commit]);
-        worker.check_out(&job).await.0.unwrap();
-        damage(&worker.clone_dir().join(".git"));
-        let (source, log) = worker.check_out(&job).await;
-        assert_eq!(files(&source.unwrap()), "hello: one\n");
-        let hash = worker
-            .clone_dir()
-            .to_str()
-            .unwrap()
-            .rsplit_once('-')
-            .unwrap()
-            .1
-            .to_owned();
-        let log = log
-            .replace(&hash, "HASH")
-            .replace(&commit[..7], "COMMIT")
-            .replace(&commit, "COMMIT");
-        let lines = log.lines().filter(|line| !line.contains("unable to read"));
-        expected.assert_eq(&lines.map(|line| format!("{line}\n")).collect::<String>());
-    });
-}
-
-#[test]
-fn a_worker_was_killed_while_git_ran() {
-    after_damage(
-        |git_dir| fs::write(git_dir.join("index.lock"), "").unwrap(),
-        expect![[r#"
-            Removing corrupted repository "STATE/git/project-HASH"
-            Initialized empty Git repository in STATE/git/project-HASH/.git/
-            HEAD is now at COMMIT a commit
-        "#]],
-    );
-}
-
-#[test]
-fn a_worker_was_killed_while_making_a_clone() {
-    after_damage(
-        |git_dir| fs::write(git_dir.join("config"), "[core]\n").unwrap(),
-        expect![[r#"
-            Removing corrupted repository "STATE/git/project-HASH"
-            Initialized empty Git repository in STATE/git/project-HASH/.git/
-            HEAD is now at COMMIT a commit
-        "#]],
-    );
-}
-
-#[test]
-fn a_clone_has_lost_files() {
-    after_damage(
-        |git_dir| {
-            // All but the commit itself, so that it looks cached.
-            let clone = crate::testing::git::Repository {
-                path: git_dir.to_owned(),
-            };
-            let commit = clone.git(&["cat-file", "commit", "HEAD"]) + "\n";
-            let file = git_dir.join("commit");
-            fs::write(&file, commit).unwrap();
-            fs::remove_dir_all(git_dir.join("objects")).unwrap();
-            fs::create_dir(git_dir.join("objects")).unwrap();
-            clone.git(&["hash-object", "-t", "commit", "-w", "commit"]);
-            fs::remove_file(git_dir.join("index")).unwrap();
-        },
-        expect![[r#"
-            All commits already cached
-            git-reset failed with exit-code 128: trying again with a new clone
-            Removing corrupted repository "STATE/git/project-HASH"
-            Initialized empty Git repository in STATE/git/project-HASH/.git/
-            HEAD is now at COMMIT a commit
-        "#]],
-    );
-}
-
-#[test]
-fn a_branch_in_the_way_of_another() {
-    local(async {
-        let (server, worker) = (GitServer::new(), Worker::new());
-        let project = server.repository("project");
-        project.commit("hello", "one");
-        project.git(&["branch", "topic"]);
-        let one = project.git(&["rev-parse", "HEAD"]);
-        worker
-            .check_out(&request(&server.url("project"), &[&one]))
-            .await
-            .0
-            .unwrap();
-        project.git(&["branch", "-D", "topic"]);
-        project.git(&["checkout", "-q", "-b", "topic/part"]);
-        let two = project.commit("hello", "two");
-        let (source, log) = worker
-            .check_out(&request(&server.url("project"), &[&two]))
-            .await;
-        assert_eq!(files(&source.unwrap()), "hello: two\n");
-        assert!(log.contains("git-fetch failed with exit-code 1: trying again with a new clone\nRemoving corrupted"), "{log}");
-    });
-}
-
-#[test]
-fn submodules_and_git_go_with_the_source() {
-    local(async {
-        let (server, worker) = (GitServer::new(), Worker::new());
-        let library = server.repository("library");
-        library.commit("lib", "v1");
-        let project = server.repository("project");
-        project.commit("hello", "one");
-        project.git(&[
-            "-c",
-            "protocol.file.allow=always",
-            "submodule",
-            "--quiet",
-            "add",
-            "../library",
-            "sub",
-        ]);
-        let commit = project.commit_all();
-        let mut job = request(&server.url("project"), &[&commit]);
-        job.include_git = true;
-        for _ in 0..2 {
-            let (source, log) = worker.check_out(&job).await;
-            let source = source.unwrap_or_else(|error| panic!("{error}: {log}"));
-            assert_eq!(
-                fs::read_to_string(source.path().join("sub/lib")).unwrap(),
-                "v1"
-            );
-            let copy = crate::testing::git::Repository {
-                path: source.path().to_owned(),
-            };
-            assert_eq!(copy.git(&["status", "--porcelain"]), "");
-            assert_eq!(
-                copy.git(&["config", "--get-all", "remote.origin.fetch"]),
-                "+refs/heads/*:refs/remotes/origin/*"
-            );
-        }
-        // An update of the library, and then a job without it.
-        library.commit("lib", "v2");
-        project.git(&[
-            "-c",
-            "protocol.file.allow=always",
-            "submodule",
-            "--quiet",
-            "update",
-            "--remote",
-        ]);
-        let newer = project.commit_all();
-        let (source, log) = worker
-            .check_out(&request(&server.url("project"), &[&newer]))
-            .await;
-        let source = source.unwrap_or_else(|error| panic!("{error}: {log}"));
-        assert_eq!(
-            fs::read_to_string(source.path().join("sub/lib")).unwrap(),
-            "v2"
-        );
-        assert!(!source.path().join(".git").exists());
-        let first = project.git(&["rev-parse", "HEAD~2"]);
-        let (source, log) = worker
-            .check_out(&request(&server.url("project"), &[&first]))
-            .await;
-        assert_eq!(
-            files(&source.unwrap_or_else(|error| panic!("{error}: {log}"))),
-            "hello: one\n"
-        );
-    });
-}
-
-#[test]
-fn submodules_from_the_workers_own_disk_are_refused() {
-    local(async {
-        let (server, worker) = (GitServer::new(), Worker::new());
-        let private = server.repository("private");
-        private.commit("secret", "key");
-        let project = server.repository("project");
-        project.commit("hello", "one");
-        let path = private.path.to_str().unwrap();
-        project.git(&[
-            "-c",
-            "protocol.file.allow=always",
-            "submodule",
-            "--quiet",
-            "add",
-            path,
-            "sub",
-        ]);
-        let commit = project.commit_all();
-        let (source, log) = worker
-            .check_out(&request(&server.url("project"), &[&commit]))
-            .await;
-        assert_eq!(
-            source.unwrap_err().to_string(),
-            "git-submodule-update failed with exit-code 1"
-        );
-        assert!(log.contains("fatal: transport 'file' not allowed"), "{log}");
     });
 }
 

@@ -5,19 +5,28 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A directory of repositories, served as `git://127.0.0.1:PORT/NAME`.
 pub(crate) struct GitServer {
     pub(crate) dir: tempfile::TempDir,
     server: Server,
+    frozen: Arc<AtomicBool>,
 }
 
 impl GitServer {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().to_owned();
+        let frozen = Arc::new(AtomicBool::new(false));
+        let is_frozen = Arc::clone(&frozen);
+        let mut held = Vec::new();
         let server = Server::start(move |connection| {
+            if is_frozen.load(Ordering::SeqCst) {
+                held.push(connection);
+                return;
+            }
             // The daemon as inetd runs it: one process for one connection, and the port is ours to choose.
             let output = OwnedFd::from(connection.try_clone().unwrap());
             let ended = git(&base)
@@ -28,7 +37,16 @@ impl GitServer {
                 .status();
             ended.unwrap();
         });
-        Self { dir, server }
+        Self {
+            dir,
+            server,
+            frozen,
+        }
+    }
+
+    /// From now on it accepts connections and never answers.
+    pub(crate) fn freeze(&self) {
+        self.frozen.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -65,6 +83,20 @@ impl Repository {
     /// Writes a file and commits it on the current branch. Returns the commit's id.
     pub(crate) fn commit(&self, file: &str, text: &str) -> String {
         std::fs::write(self.path.join(file), text).unwrap();
+        self.commit_all()
+    }
+
+    /// Makes a submodule of a repository that only git's own programs can reach.
+    pub(crate) fn add_submodule(&self, url: &str, path: &str) -> String {
+        let allow = "protocol.file.allow=always";
+        self.git(&["-c", allow, "submodule", "--quiet", "add", url, path]);
+        self.commit_all()
+    }
+
+    /// Has the submodules follow their repositories.
+    pub(crate) fn update_submodules(&self) -> String {
+        let allow = "protocol.file.allow=always";
+        self.git(&["-c", allow, "submodule", "--quiet", "update", "--remote"]);
         self.commit_all()
     }
 
@@ -141,7 +173,7 @@ impl WebServer {
 /// A thread that accepts connections until this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    ended: Arc<std::sync::atomic::AtomicBool>,
+    ended: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -149,11 +181,11 @@ impl Server {
     pub(crate) fn start(mut serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let ended = Arc::new(AtomicBool::new(false));
         let end = Arc::clone(&ended);
         let thread = std::thread::spawn(move || {
             for connection in listener.incoming() {
-                if end.load(std::sync::atomic::Ordering::SeqCst) {
+                if end.load(Ordering::SeqCst) {
                     return;
                 }
                 serve(connection.unwrap());
@@ -169,7 +201,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.ended.store(true, std::sync::atomic::Ordering::SeqCst);
+        self.ended.store(true, Ordering::SeqCst);
         // Wakes it up, so that it notices.
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {

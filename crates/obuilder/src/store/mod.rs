@@ -41,6 +41,7 @@ pub use open::{OpenError, open, open_for_reading};
 pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
 pub use usage::{CacheUsage, Usage};
+pub use tree::remove as remove_tree;
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///

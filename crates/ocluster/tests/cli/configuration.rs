@@ -103,6 +103,9 @@ fn the_page_is_a_file_that_says_the_same() {
         # job-weight =                               # not set
         git-cache-age = 30                           # default
         git-cache-size = 50                          # default
+        git-silence-timeout = 120                    # default
+        git-timeout = 3600                           # default
+        git-lfs = "auto"                             # default
         log-limit = 1024                             # default
         update = "auto"                              # default
         additional-metrics = ["x:http://127.0.0.1:9100/metrics"] # flag

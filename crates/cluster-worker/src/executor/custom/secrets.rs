@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::CustomUser;
 use crate::executor::is_secret_id;
+use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 use crate::process::Environment;
 
@@ -56,11 +57,8 @@ impl SecretsHome {
         let name = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
         let name = format!("ocluster-{}", name.collect::<String>());
         let dir = place.map(|place| place.join(name));
-        if let Some(dir) = &dir
-            && let Err(error) = fs::remove_dir_all(dir)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!("cannot remove old secrets in {dir:?}: {error}");
+        if let Some(dir) = &dir {
+            remove_leftover(dir);
         }
         Self { dir, user: None }
     }

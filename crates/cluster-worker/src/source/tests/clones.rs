@@ -42,7 +42,7 @@ fn clones_are_kept_while_they_are_of_use() {
             &GitUrl::parse(&server.url("old")).unwrap(),
             &CommitId::parse(&"ab".repeat(20)).unwrap(),
         ));
-        let in_use = worker.sources.clones.lock(&clone).await;
+        let in_use = worker.sources.clones.lock(&clone);
         worker.sources.prune().await;
         assert_eq!(worker.clones(), ["old"]);
         drop(in_use);
@@ -70,4 +70,43 @@ fn what_a_killed_worker_left_of_clones_is_removed() {
         let worker = worker.restart(CloneLimits::default());
         assert_eq!(worker.clones(), ["mine", "project"]);
     });
+}
+
+#[test]
+fn leftovers_that_cannot_be_removed_do_not_prevent_a_start() {
+    use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
+    let worker = Worker::new();
+    let state = worker.state_dir.path();
+    let stuck = [
+        state.join("tmp/build-context-x"),
+        state.join("git/.removing-x"),
+    ];
+    let immutable = |path: &Path, set| {
+        let dir = fs::File::open(path).unwrap();
+        let flags = ioctl_getflags(&dir)?;
+        ioctl_setflags(
+            &dir,
+            if set {
+                flags | IFlags::IMMUTABLE
+            } else {
+                flags - IFlags::IMMUTABLE
+            },
+        )
+    };
+    for dir in &stuck {
+        fs::create_dir(dir).unwrap();
+        fs::write(dir.join("file"), "").unwrap();
+        if immutable(dir, true).is_err() {
+            // Not root, or not on this file system.
+            return;
+        }
+    }
+    let worker = worker.restart(CloneLimits::default());
+    for dir in &stuck {
+        assert!(dir.join("file").exists());
+        immutable(dir, false).unwrap();
+    }
+    let worker = worker.restart(CloneLimits::default());
+    assert!(stuck.iter().all(|dir| !dir.exists()));
+    drop(worker);
 }

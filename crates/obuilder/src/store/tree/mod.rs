@@ -17,7 +17,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 
 pub(super) use attributes::{Times, attribute, copy_attributes, set_attribute};
 pub(super) use clone::{copy_file, copy_if_there, copy_tree, reflink, reflink_tree};
-pub(super) use remove::remove;
+pub use remove::remove;
 pub(super) use usage::{Sharing, usage};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -32,13 +32,18 @@ fn open_top(path: &Path) -> io::Result<OwnedFd> {
 
 /// Opens a directory of a tree by its path from the top, on which there must be no symlink.
 fn open_below(top: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    open_below_as(top, path, OFlags::empty())
+}
+
+/// Opens it with further flags: with `PATH`, it need not be readable.
+fn open_below_as(top: &OwnedFd, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.as_os_str().is_empty() {
         Path::new(".")
     } else {
         path
     };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(top, path, DIRECTORY, Mode::empty(), resolve)
+    openat2(top, path, DIRECTORY | flags, Mode::empty(), resolve)
 }
 
 /// Returns a path to an open directory, wherever that is by now.

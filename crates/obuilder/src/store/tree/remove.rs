@@ -5,10 +5,11 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, renameat, statat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmod, fstat, openat, renameat, statat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
-use super::{open_below, open_top, path_to};
+use super::{DIRECTORY, open_below_as, path_to};
 use crate::store::error::unless;
 
 /// How deep a tree may be for the library, which keeps a file and some stack for each level.
@@ -17,8 +18,11 @@ const DEEPEST: usize = 200;
 /// How long a path in it may be, in bytes. The kernel takes 4096 with what is before it.
 const LONGEST: usize = 2000;
 
-/// Removes a tree, or a file. It is no error if there is none.
-pub(in crate::store) fn remove(path: &Path) -> io::Result<()> {
+/// Removes a tree, or a file, however deep it is and whatever permissions its directories have. It is no error if there is none.
+///
+/// # Errors
+/// What the kernel says, for a tree that is another user's or that somebody writes to meanwhile.
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -32,11 +36,12 @@ pub(in crate::store) fn remove(path: &Path) -> io::Result<()> {
 
 /// Moves directories that are too deep up to the top, as often as it takes.
 fn flatten(top: &Path) -> io::Result<()> {
-    let top = open_top(top)?;
+    let top = openat(CWD, top, DIRECTORY | OFlags::PATH, Mode::empty())?;
+    let top = make_removable(top)?;
     let mut moved: u64 = 0;
     let mut pending = vec![(PathBuf::new(), 0)];
     while let Some((dir, depth)) = pending.pop() {
-        let opened = match open_below(&top, &dir) {
+        let opened = match open_for_removal_below(&top, &dir) {
             // It is something else by now, or gone.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             opened => opened?,
@@ -57,6 +62,28 @@ fn flatten(top: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Opens a directory below the top, on whose path there must be no symlink, so that what is in it can be removed.
+fn open_for_removal_below(top: &OwnedFd, dir: &Path) -> rustix::io::Result<OwnedFd> {
+    if dir.as_os_str().is_empty() {
+        return openat(top, ".", DIRECTORY, Mode::empty());
+    }
+    make_removable(open_below_as(top, dir, OFlags::PATH)?)
+}
+
+fn make_removable(dir: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    const ALL: u32 = 0o700;
+    // To root, permissions are nothing. Everybody else has what they have set, as builds do (Go's module cache is read-only).
+    if !geteuid().is_root() {
+        let mode = Mode::from_raw_mode(fstat(&dir)?.st_mode);
+        if mode.bits() & ALL != ALL {
+            // By way of /proc, as nothing but a path changes what was opened without permissions. Another user's stays as it is, and
+            // removing it fails with what the kernel says.
+            let _ = chmod(path_to(&dir), mode | Mode::RWXU);
+        }
+    }
+    openat(dir, ".", DIRECTORY, Mode::empty())
 }
 
 fn free_name(top: &OwnedFd, moved: &mut u64) -> io::Result<PathBuf> {
@@ -96,6 +123,50 @@ mod tests {
         remove(&top).unwrap();
         assert!(!top.exists());
         remove(&top).unwrap();
+    }
+
+    /// As Go's module cache is, and worse. To root, permissions are nothing, so this takes another user.
+    #[test]
+    fn a_tree_without_permissions_is_removed_by_its_owner() {
+        use std::os::unix::fs::{PermissionsExt as _, chown};
+        if !geteuid().is_root() {
+            return;
+        }
+        const NOBODY: u32 = 65534;
+        let dir = tempfile::tempdir().unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let top = dir.path().join("top");
+        let below = top.join("read-only/closed/blind");
+        fs::create_dir_all(&below).unwrap();
+        fs::write(below.join("file"), "").unwrap();
+        fs::write(top.join("read-only/file"), "").unwrap();
+        for path in [
+            dir.path(),
+            &top,
+            &top.join("read-only"),
+            &top.join("read-only/file"),
+            &top.join("read-only/closed"),
+            &below,
+            &below.join("file"),
+        ] {
+            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        set(&below, 0o444);
+        set(&top.join("read-only/closed"), 0o000);
+        set(&top.join("read-only"), 0o555);
+        set(&top, 0o000);
+        // A thread has a user of its own.
+        let removed = std::thread::scope(|scope| {
+            let removing = scope.spawn(|| {
+                rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(NOBODY)).unwrap();
+                remove(&top)
+            });
+            removing.join().unwrap()
+        });
+        removed.unwrap();
+        assert!(!top.exists());
     }
 
     /// Whoever has a descriptor of the tree makes a link of a directory while it is removed.

@@ -1,0 +1,110 @@
+//! Files that a repository keeps in Git LFS: a commit has pointers to them only.
+
+use std::path::{Path, PathBuf};
+
+use crate::outcome::JobError;
+use crate::process::ProcessError;
+
+use super::checkout::Checkout;
+use super::progress::Progress;
+
+/// Whether the files that a repository keeps in Git LFS are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LargeFiles {
+    /// If the program `git-lfs` is there.
+    #[default]
+    IfInstalled,
+    /// Not at all: jobs get the pointers, and their logs say so.
+    Never,
+}
+
+impl Checkout<'_> {
+    /// Fetches the large files of a job and of its submodules, or says in its log that they are not there. Returns whether any were
+    /// fetched.
+    pub(super) async fn fetch_large_files(&self) -> Result<bool, JobError> {
+        let mut fetched = false;
+        for dir in self.work_trees().await? {
+            let paths = self.answer(&self.git.large_files(&dir)).await?;
+            let Some((paths, _)) = paths.rsplit_once('\0') else {
+                continue;
+            };
+            let count = paths.split('\0').count();
+            let files = if count == 1 { "file is" } else { "files are" };
+            let first = paths.split('\0').next().unwrap_or_default();
+            let files = format!("{count} {files} kept in Git LFS, such as {first:?}");
+            let log = self.network.log;
+            if self.large_files == LargeFiles::Never {
+                log.line(format_args!(
+                    "{files}: --git-lfs=never, so the job gets the pointers to them"
+                ))?;
+            } else if !self.git.has_lfs() {
+                log.line(format_args!(
+                    "{files}: this worker has no git-lfs, so the job gets the pointers to them"
+                ))?;
+            } else {
+                log.line(format_args!("{files}: fetching them"))?;
+                self.fetch_large_files_of(&dir).await?;
+                if self.request.include_git && dir == self.context {
+                    self.hide_large_files(paths).await?;
+                }
+                fetched = true;
+            }
+        }
+        Ok(fetched)
+    }
+
+    /// Returns the job's directory, and those of its submodules.
+    async fn work_trees(&self) -> Result<Vec<PathBuf>, JobError> {
+        let mut dirs = vec![self.context.to_owned()];
+        if self.context.join(".git/modules").exists() {
+            let paths = self.answer(&self.git.submodule_paths(self.context)).await?;
+            let paths = paths.split('\0').filter(|path| !path.is_empty());
+            dirs.extend(paths.map(|path| self.context.join(path)));
+        }
+        Ok(dirs)
+    }
+
+    async fn fetch_large_files_of(&self, dir: &Path) -> Result<(), JobError> {
+        let url = &self.request.repository;
+        let servers = self.answer(&self.git.lfs_urls(dir)).await?;
+        let is_http = |server: &str| {
+            ["http://", "https://"]
+                .iter()
+                .any(|scheme| server.to_ascii_lowercase().starts_with(scheme))
+        };
+        // Of others, there are some that are on this machine.
+        let servers = servers
+            .split('\0')
+            .filter_map(|entry| entry.split_once('\n'));
+        if let Some((_, server)) = servers.into_iter().find(|(_, server)| !is_http(server)) {
+            return Err(JobError::failed(format!(
+                "cannot fetch the Git LFS files of {url}: .lfsconfig names the server {server:?}; name one with an http or https URL"
+            )));
+        }
+        // Beside git's own files, which a job may get a copy of. What is there is not changed, so all jobs share it.
+        let storage = self.dir.join("lfs");
+        let command = self.git.lfs_pull(dir, url, &storage);
+        let what = format!("the Git LFS files of {url}");
+        let summary = self.network.fetch(&what, &command, Progress::new()).await?;
+        self.network
+            .log
+            .line(format_args!("Fetched {what}: {summary}"))?;
+        Ok(())
+    }
+
+    /// Has git take large files for unchanged, as it cannot compare them with their pointers where there is no `git-lfs`.
+    async fn hide_large_files(&self, paths: &str) -> Result<(), JobError> {
+        let command = self.git.assume_unchanged(self.context, paths);
+        self.exec(&command).await
+    }
+
+    /// Returns what git answers: nothing, if it fails.
+    async fn answer(&self, command: &crate::process::Command) -> Result<String, JobError> {
+        let network = &self.network;
+        match network.processes.ask(command, network.cancel).await {
+            Ok(answer) => Ok(answer),
+            Err(ProcessError::Exit { .. }) => Ok(String::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! How long a job's source may take to come over the network, and what its log says meanwhile.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use crate::cancel::Cancel;
+use crate::log::JobLog;
+use crate::outcome::JobError;
+use crate::process::{Command, Patience, ProcessError, Processes};
+
+use super::large_files::LargeFiles;
+use super::progress::Progress;
+
+/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with submodules and large
+/// files. `None` is any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FetchConfig {
+    /// While nothing arrives.
+    pub silence: Option<Duration>,
+    /// In all. Waiting for another job that fetches the same does not count.
+    pub total: Option<Duration>,
+    /// Whether what repositories keep in Git LFS is fetched.
+    pub large_files: LargeFiles,
+}
+
+impl Default for FetchConfig {
+    /// Returns limits that a large repository on a slow line does not meet: two minutes, and an hour.
+    fn default() -> Self {
+        Self {
+            silence: Some(Duration::from_secs(120)),
+            total: Some(Duration::from_secs(60 * 60)),
+            large_files: LargeFiles::default(),
+        }
+    }
+}
+
+/// Runs the commands of one job that wait for servers.
+pub(super) struct Network<'a> {
+    pub(super) processes: &'a Processes,
+    pub(super) log: &'a JobLog,
+    pub(super) cancel: &'a Cancel,
+    config: FetchConfig,
+    /// How long the commands so far have taken.
+    spent: Cell<Duration>,
+}
+
+/// Why something did not come.
+pub(super) enum NetworkError {
+    /// Git has failed, and its own words are in the log.
+    Refused(JobError),
+    /// Anything else: trying again would be no use.
+    Final(JobError),
+}
+
+impl From<NetworkError> for JobError {
+    fn from(error: NetworkError) -> Self {
+        let (NetworkError::Refused(error) | NetworkError::Final(error)) = error;
+        error
+    }
+}
+
+impl<'a> Network<'a> {
+    pub(super) fn new(
+        processes: &'a Processes,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+        config: FetchConfig,
+    ) -> Self {
+        Self {
+            processes,
+            log,
+            cancel,
+            config,
+            spent: Cell::default(),
+        }
+    }
+
+    /// Runs a command that fetches `what`. Returns what the log may say of it: how much came, if git has told, and how long it took.
+    pub(super) async fn fetch(
+        &self,
+        what: &str,
+        command: &Command,
+        mut progress: Progress,
+    ) -> Result<String, NetworkError> {
+        let FetchConfig { silence, total, .. } = self.config;
+        let patience = Patience {
+            silence,
+            total: total.map(|total| total.saturating_sub(self.spent.get())),
+        };
+        let started = Instant::now();
+        let ended = self
+            .processes
+            .run_patiently(command, self.log, self.cancel, patience, &mut progress)
+            .await;
+        let time = started.elapsed();
+        self.spent.set(self.spent.get() + time);
+        let seconds = |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
+        match ended {
+            Ok(()) => {
+                let size = progress.received().map(|size| format!("{size} in "));
+                Ok(format!(
+                    "{}{:.1} s",
+                    size.unwrap_or_default(),
+                    time.as_secs_f64()
+                ))
+            }
+            Err(ProcessError::Silent { .. }) => {
+                Err(NetworkError::Final(JobError::failed(format!(
+                    "cannot fetch {what}: nothing arrived for --git-silence-timeout={} seconds; check that its server answers, and submit the job again",
+                    seconds(silence)
+                ))))
+            }
+            Err(ProcessError::TooLong { .. }) => {
+                Err(NetworkError::Final(JobError::failed(format!(
+                    "cannot fetch {what}: it took longer than --git-timeout={} seconds; submit the job again, or have the worker's operator raise the limit",
+                    seconds(total)
+                ))))
+            }
+            Err(error @ (ProcessError::Exit { .. } | ProcessError::Signal { .. })) => {
+                Err(NetworkError::Refused(error.into()))
+            }
+            Err(error) => Err(NetworkError::Final(error.into())),
+        }
+    }
+}

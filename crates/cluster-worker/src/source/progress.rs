@@ -1,0 +1,172 @@
+//! Git's progress, as a log can show it: a line now and then.
+
+use std::time::{Duration, Instant};
+
+use crate::process::Filter;
+
+/// How often a log shows how far git is: a fetch that is quick shows nothing.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// The longest line that may be one about progress, in bytes.
+const LONGEST: usize = 300;
+
+/// Passes on what git prints, but of its progress only a line now and then.
+pub(super) struct Progress {
+    /// The line that has not ended yet.
+    line: Vec<u8>,
+    shown: Instant,
+    /// How much has come so far, as git last told.
+    received: Option<String>,
+    /// Whether to leave out which refs have changed: there may be one for each pull request.
+    hides_refs: bool,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            line: Vec::new(),
+            shown: Instant::now(),
+            received: None,
+            hides_refs: false,
+        }
+    }
+
+    /// For git's fetch, which says of each ref that it has changed.
+    pub(super) fn without_refs() -> Self {
+        Self {
+            hides_refs: true,
+            ..Self::new()
+        }
+    }
+
+    /// Returns how much has come, if git has told: it does not for what is very small.
+    pub(super) fn received(&self) -> Option<&str> {
+        self.received.as_deref()
+    }
+
+    fn end_line(&mut self, end: u8, shown: &mut Vec<u8>) {
+        let line = std::mem::take(&mut self.line);
+        let text = String::from_utf8_lossy(&line);
+        if line.len() <= LONGEST && is_progress(&text) {
+            self.received = received(&text).or(self.received.take());
+            if self.shown.elapsed() >= INTERVAL {
+                self.shown = Instant::now();
+                shown.extend_from_slice(text.trim_end().as_bytes());
+                shown.push(b'\n');
+            }
+        } else if !(self.hides_refs && is_ref(&text)) {
+            shown.extend_from_slice(&line);
+            shown.push(end);
+        }
+    }
+}
+
+impl Filter for Progress {
+    fn pass(&mut self, bytes: &[u8], shown: &mut Vec<u8>) {
+        for &byte in bytes {
+            if matches!(byte, b'\n' | b'\r') {
+                self.end_line(byte, shown);
+            } else {
+                self.line.push(byte);
+                if self.line.len() > LONGEST {
+                    // No progress, so nothing to wait for; what follows begins anew.
+                    shown.append(&mut self.line);
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, shown: &mut Vec<u8>) {
+        shown.append(&mut self.line);
+    }
+}
+
+/// Returns whether a line is about progress: `Receiving objects:  12% (3/25), 1.20 MiB | 3.00 MiB/s`, also with `remote: ` before it.
+fn is_progress(line: &str) -> bool {
+    let line = line.strip_prefix("remote: ").unwrap_or(line);
+    if line.starts_with("Total ") {
+        return line.contains(" (delta ");
+    }
+    let Some((what, rest)) = line.split_once(": ") else {
+        return false;
+    };
+    let rest = rest.trim();
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+    let counts = after.len() < rest.len()
+        && (after.is_empty()
+            || ["%", " (", ", done"]
+                .iter()
+                .any(|next| after.starts_with(next)));
+    counts && what.chars().all(|c| c.is_ascii_alphabetic() || c == ' ')
+}
+
+/// Returns whether a line says that a ref has changed, ` * [new branch]      main       -> origin/main`, or from where: but not that one
+/// could not be changed.
+fn is_ref(line: &str) -> bool {
+    line.starts_with("From ")
+        || (line.starts_with(' ') && !line.starts_with(" !") && line.contains(" -> "))
+}
+
+/// Returns the size in such a line.
+fn received(line: &str) -> Option<String> {
+    let (before, _) = line.split_once(" | ")?;
+    let (_, size) = before.rsplit_once(", ")?;
+    Some(size.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(progress: &mut Progress, parts: &[&str]) -> String {
+        let mut shown = Vec::new();
+        for part in parts {
+            progress.pass(part.as_bytes(), &mut shown);
+        }
+        progress.finish(&mut shown);
+        String::from_utf8(shown).unwrap()
+    }
+
+    const FETCH: [&str; 3] = [
+        "remote: Enumerating objects: 6, done.        \nremote: Counting objects:  16% (1/6)        \rremote: Counting",
+        " objects: 100% (6/6), done.        \nremote: Total 6 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)        \n",
+        "Receiving objects:  50% (3/6), 1.20 MiB | 3.00 MiB/s\rReceiving objects: 100% (6/6), 2.40 MiB | 3.00 MiB/s, done.\n",
+    ];
+
+    #[test]
+    fn a_quick_fetch_shows_nothing_and_tells_the_size() {
+        let mut progress = Progress::new();
+        assert_eq!(filtered(&mut progress, &FETCH), "");
+        assert_eq!(progress.received(), Some("2.40 MiB"));
+    }
+
+    #[test]
+    fn a_slow_fetch_shows_a_line_now_and_then() {
+        let mut progress = Progress::new();
+        progress.shown = Instant::now().checked_sub(INTERVAL).unwrap();
+        assert_eq!(
+            filtered(&mut progress, &FETCH),
+            "remote: Enumerating objects: 6, done.\n"
+        );
+    }
+
+    #[test]
+    fn refs_that_have_changed_are_nothing_to_tell() {
+        let refs = [
+            "From git://example.com/x\n * [new branch]      main       -> origin/main\n",
+            "   0ecc688..7081553  w -> origin/w\n - [deleted]         (none)     -> origin/x\n",
+            " ! [rejected]        main       -> main  (non-fast-forward)\n",
+        ];
+        assert_eq!(filtered(&mut Progress::without_refs(), &refs), refs[2]);
+        assert_eq!(filtered(&mut Progress::new(), &refs), refs.concat());
+    }
+
+    #[test]
+    fn what_else_git_says_is_there() {
+        let long = "x".repeat(2 * LONGEST) + ": 100% (1/1)\n";
+        let text = format!(
+            "remote: Welcome to example.com: 3 mirrors\nfatal: couldn't find remote ref x\nSubmodule path 'sub': checked out '12'\n{long}fatal: end"
+        );
+        assert_eq!(filtered(&mut Progress::new(), &[&text]), text);
+    }
+}
