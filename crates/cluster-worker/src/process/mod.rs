@@ -81,7 +81,9 @@ impl ProcessError {
         match self {
             Self::Exit { code, .. } => cgroup::is_killed_status(*code),
             Self::Signal { signal, .. } => signal == "SIGKILL",
-            Self::NotStarted { .. } | Self::Cancelled | Self::Log(_) => false,
+            // These were stopped by us.
+            Self::Silent { .. } | Self::TooLong { .. } | Self::Cancelled => false,
+            Self::NotStarted { .. } | Self::Log(_) => false,
         }
     }
 

@@ -40,8 +40,8 @@ pub use error::StoreError;
 pub use open::{OpenError, open, open_for_reading};
 pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
-pub use usage::{CacheUsage, Usage};
 pub use tree::remove as remove_tree;
+pub use usage::{CacheUsage, Usage};
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///
