@@ -39,20 +39,38 @@ pub(super) fn in_group(group: Pid) -> Vec<Pid> {
     find(|_, stat| stat.group == group.as_raw_pid())
 }
 
-/// Returns how many bytes the processes of a group have read and written, so far and as far as the kernel counts them: those of a
-/// pipe, a file or a socket that is used as one. Each that has ended takes its own away.
-pub(super) fn transferred(group: Pid) -> u64 {
-    let counts = in_group(group).into_iter().map(|process| {
+/// What the processes of a group have done so far. Each that has ended takes its own away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Work {
+    /// The bytes that they have read and written as far as the kernel counts them: by way of pipes, files and some sockets, and from the
+    /// disk where files are mapped.
+    pub(super) bytes: u64,
+    /// The processor time that they have used, in the kernel's ticks.
+    pub(super) ticks: u64,
+}
+
+/// Returns what the processes of a group have done so far.
+pub(super) fn work(group: Pid) -> Work {
+    let mut ticks: u64 = 0;
+    let processes = find(|_, stat| {
+        let is_of_group = stat.group == group.as_raw_pid();
+        ticks = ticks.wrapping_add(if is_of_group { stat.ticks } else { 0 });
+        is_of_group
+    });
+    let bytes = processes.into_iter().map(|process| {
         let path = format!("/proc/{}/io", process.as_raw_pid());
         let text = fs::read_to_string(path).unwrap_or_default();
-        let count = |name| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|count| count.trim().parse::<u64>().ok())
-                .unwrap_or_default()
-        };
-        count("rchar:").wrapping_add(count("wchar:"))
+        let counts = text.lines().filter_map(|line| {
+            let (name, count) = line.split_once(": ")?;
+            let is_wanted = ["rchar", "wchar", "read_bytes"].contains(&name);
+            is_wanted.then(|| count.parse::<u64>().ok()).flatten()
+        });
+        counts.fold(0, u64::wrapping_add)
     });
-    counts.fold(0, u64::wrapping_add)
+    Work {
+        bytes: bytes.fold(0, u64::wrapping_add),
+        ticks,
+    }
 }
 
 /// Returns the processes that have a variable with this value in their environment.
@@ -69,6 +87,8 @@ pub(super) fn marked(name: &str, value: &str) -> Vec<Pid> {
 /// What there is in `/proc/PID/stat`.
 struct Stat {
     group: i32,
+    /// The processor time that it has used.
+    ticks: u64,
 }
 
 impl Stat {
@@ -80,11 +100,15 @@ impl Stat {
         let mut fields = rest.split(' ');
         let state = fields.next()?;
         let group = fields.nth(1)?.parse().ok()?;
-        (!["Z", "X"].contains(&state)).then_some(Self { group })
+        // After eight others: in user mode, and in the kernel.
+        let user: u64 = fields.nth(8)?.parse().ok()?;
+        let kernel: u64 = fields.next()?.parse().ok()?;
+        let ticks = user.wrapping_add(kernel);
+        (!["Z", "X"].contains(&state)).then_some(Self { group, ticks })
     }
 }
 
-fn find(wanted: impl Fn(i32, &Stat) -> bool) -> Vec<Pid> {
+fn find(mut wanted: impl FnMut(i32, &Stat) -> bool) -> Vec<Pid> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };

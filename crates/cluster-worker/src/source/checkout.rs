@@ -146,6 +146,9 @@ impl Checkout<'_> {
         } = self.request;
         if *include_git {
             self.exec(&git.copy_git(self.dir, context)).await?;
+            let copied = context.join(".git");
+            self.on_disk("set permissions", move || share(&copied))
+                .await?;
         } else {
             self.borrow_commits().await?;
         }
@@ -274,6 +277,30 @@ impl Checkout<'_> {
         done.flatten()
             .map_err(|error| JobError::failed(format!("cannot {what}: {error}")))
     }
+}
+
+/// Gives files the permissions that git gives under the usual umask: a clone may have been made under another, by an older worker.
+fn share(top: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut pending = vec![top.to_owned()];
+    while let Some(path) = pending.pop() {
+        let data = fs::symlink_metadata(&path)?;
+        if data.is_symlink() {
+            continue;
+        }
+        let mode = data.permissions().mode();
+        let readable = mode & 0o500;
+        let shared = mode | (readable >> 3) | (readable >> 6);
+        if shared != mode {
+            fs::set_permissions(&path, fs::Permissions::from_mode(shared))?;
+        }
+        if data.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                pending.push(entry?.path());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes all that is in a directory.

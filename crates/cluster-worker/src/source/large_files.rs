@@ -43,7 +43,9 @@ impl Checkout<'_> {
                 ))?;
             } else {
                 log.line(format_args!("{files}: fetching them"))?;
-                self.fetch_large_files_of(&dir).await?;
+                if !self.fetch_large_files_of(&dir).await? {
+                    continue;
+                }
                 if self.request.include_git && dir == self.context {
                     self.hide_large_files(paths).await?;
                 }
@@ -64,7 +66,8 @@ impl Checkout<'_> {
         Ok(dirs)
     }
 
-    async fn fetch_large_files_of(&self, dir: &Path) -> Result<(), JobError> {
+    /// Fetches the large files of a directory, if it can be told from where.
+    async fn fetch_large_files_of(&self, dir: &Path) -> Result<bool, JobError> {
         let url = &self.request.repository;
         let servers = self.answer(&self.git.lfs_urls(dir)).await?;
         let is_http = |server: &str| {
@@ -72,11 +75,18 @@ impl Checkout<'_> {
                 .iter()
                 .any(|scheme| server.to_ascii_lowercase().starts_with(scheme))
         };
-        // Of others, there are some that are on this machine.
         let servers = servers
             .split('\0')
             .filter_map(|entry| entry.split_once('\n'));
-        if let Some((_, server)) = servers.into_iter().find(|(_, server)| !is_http(server)) {
+        let servers: Vec<_> = servers.map(|(_, server)| server).collect();
+        if servers.is_empty() && !is_http(url.as_str()) {
+            self.network.log.line(
+                "Git's own protocol has no large files, and there is no .lfsconfig that names their server, so the job gets the pointers",
+            )?;
+            return Ok(false);
+        }
+        // Of others, there are some that are on this machine.
+        if let Some(server) = servers.into_iter().find(|server| !is_http(server)) {
             return Err(JobError::failed(format!(
                 "cannot fetch the Git LFS files of {url}: .lfsconfig names the server {server:?}; name one with an http or https URL"
             )));
@@ -89,7 +99,7 @@ impl Checkout<'_> {
         self.network
             .log
             .line(format_args!("Fetched {what}: {summary}"))?;
-        Ok(())
+        Ok(true)
     }
 
     /// Has git take large files for unchanged, as it cannot compare them with their pointers where there is no `git-lfs`.

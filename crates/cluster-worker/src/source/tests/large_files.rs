@@ -210,6 +210,25 @@ fn large_files_that_are_not_fetched_are_told_of() {
 }
 
 #[test]
+fn large_files_whose_server_nobody_names_stay_pointers() {
+    if !has_lfs("large_files_whose_server_nobody_names_stay_pointers") {
+        return;
+    }
+    local(async {
+        let (server, worker) = (GitServer::new(), Worker::new());
+        let project = server.repository("project");
+        commit(&project, "");
+        fs::remove_file(project.path.join(".lfsconfig")).unwrap();
+        let commit = project.commit_all();
+        let (source, log) = worker
+            .check_out(&request(&server.url("project"), &[&commit]))
+            .await;
+        assert_eq!(read(&source.unwrap(), "one.bin"), POINTER, "{log}");
+        assert!(log.contains("so the job gets the pointers\n"), "{log}");
+    });
+}
+
+#[test]
 fn large_files_from_the_workers_own_disk_are_refused() {
     if !has_lfs("large_files_from_the_workers_own_disk_are_refused") {
         return;

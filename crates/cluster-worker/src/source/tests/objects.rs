@@ -106,9 +106,16 @@ fn sources_have_gits_permissions_whatever_the_workers_are() {
             let mut job = request(&server.url("project"), &[&main, &side]);
             for include_git in [false, true] {
                 job.include_git = include_git;
+                if include_git {
+                    // As an older worker made it.
+                    let config = worker.clone_dir().join(".git/config");
+                    fs::set_permissions(config, fs::Permissions::from_mode(0o600)).unwrap();
+                }
                 let (source, log) = worker.check_out(&job).await;
                 let source = source.unwrap_or_else(|error| panic!("{error}: {log}"));
                 for (path, mode) in [
+                    (".git", 0o755),
+                    (".git/config", 0o644),
                     ("dir", 0o755),
                     ("dir/hello", 0o644),
                     ("dir/side", 0o644),
@@ -116,6 +123,9 @@ fn sources_have_gits_permissions_whatever_the_workers_are() {
                     ("sub", 0o755),
                     ("sub/lib", 0o644),
                 ] {
+                    if path.starts_with(".git") && !include_git {
+                        continue;
+                    }
                     let data = fs::metadata(source.path().join(path)).unwrap();
                     assert_eq!(data.permissions().mode() & 0o777, mode, "{path}");
                 }
