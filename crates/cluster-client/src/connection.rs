@@ -124,6 +124,7 @@ fn is_hopeless(error: &ConnectError) -> bool {
         | ConnectError::ServiceFailed { .. }
         | ConnectError::Refused { .. }
         | ConnectError::TimedOut { .. }
+        | ConnectError::Silent { .. }
         | ConnectError::UnknownHost { .. }
         | ConnectError::Tls { .. }
         | ConnectError::Closed { .. }

@@ -60,6 +60,8 @@ pub enum Exit {
 enum Ended {
     /// The worker is to end.
     Exit(Exit),
+    /// The connection was not made.
+    NotConnected(String),
     Lost(String),
 }
 
@@ -139,9 +141,10 @@ impl Agent {
         backoff.next_attempt(Instant::now());
         self.config.vitals.set_link(Link::Away);
         loop {
-            let reason = match self.work(uplink).await {
+            let (what, reason) = match self.work(uplink).await {
                 Ended::Exit(exit) => return exit,
-                Ended::Lost(reason) => reason,
+                Ended::NotConnected(reason) => ("Cannot connect to scheduler", reason),
+                Ended::Lost(reason) => ("Lost connection to scheduler", reason),
             };
             self.config.vitals.set_link(Link::Away);
             if self.intake.is_closing() {
@@ -151,7 +154,7 @@ impl Agent {
             }
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
-                "Lost connection to scheduler ({}). Will retry in {:.1}s...",
+                "{what} ({}). Will retry in {:.1}s...",
                 printable(&reason),
                 delay.as_secs_f64()
             );
@@ -180,7 +183,7 @@ impl Agent {
             flushed,
         } = match connection {
             Ok(connection) => connection,
-            Err(reason) => return Ended::Lost(reason),
+            Err(reason) => return Ended::NotConnected(reason),
         };
         let worker = Worker::serve(Rc::new(WorkerObject {
             agent: Rc::clone(self),

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
-use crate::config::{self, Settings, Surroundings};
+use crate::config::{self, Settings, Surroundings, spelling};
 use crate::error::{CommandError, Kind};
 use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
 use crate::{appearance, completion, exit_codes, open_files, output, private_memory, terminal};
@@ -198,12 +198,26 @@ fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
         .map(|name| format!("'{name}'"))
         .collect();
     if names.is_empty() {
-        return CommandError::usage(format_args!("unknown command '{given}'"));
+        return misspelt(error, given);
     }
     let names = names.join(" or ");
     CommandError::usage(format_args!(
         "command '{given}' ambiguous and could be either {names}"
     ))
+}
+
+/// Says that there is no such command, and what it may have been meant to be.
+fn misspelt(error: &clap::Error, given: &str) -> CommandError {
+    let unknown = CommandError::usage(format_args!("unknown command '{given}'"));
+    let alike = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(one)) => std::slice::from_ref(one),
+        Some(ContextValue::Strings(several)) => several.as_slice(),
+        _ => &[],
+    };
+    match spelling::closest(given, alike.iter().map(String::as_str)) {
+        Some(meant) => unknown.hint(format_args!("did you mean '{meant}'?")),
+        None => unknown,
+    }
 }
 
 /// Says what was wrong with a command line.

@@ -1,6 +1,6 @@
 //! Connecting to the vat that a sturdy ref names.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::connect_error::{connect_error, handshake_error, timed_out};
+use crate::connect_error::{connect_error, handshake_error, silent, timed_out};
 use crate::ending::Ending;
 use crate::link::{Link, NewLink, Role};
 use crate::restore::{NoServices, UNKNOWN_SERVICE};
@@ -22,7 +22,7 @@ use crate::socket::{Socket, Stream};
 use crate::tls;
 use crate::totals::Totals;
 use crate::{
-    Address, Auth, ConnectError, Counters, Fingerprint, Identity, KeepAlive, Limits, Peer,
+    Address, Auth, ConnectError, Counters, Fingerprint, Identity, KeepAlive, Limits, Peer, Phase,
     SturdyRef, connection,
 };
 
@@ -107,8 +107,19 @@ impl Dialer {
     ///
     /// Must be called within a `LocalSet`, as the connection becomes a task of its own there.
     pub async fn connect(&self, sturdy_ref: &SturdyRef) -> Result<Session, ConnectError> {
+        self.connect_noting(sturdy_ref, &Cell::default()).await
+    }
+
+    /// As [`connect`](Self::connect), and keeps in `phase` what it waits for, to be shown to whoever waits too.
+    pub async fn connect_noting(
+        &self,
+        sturdy_ref: &SturdyRef,
+        phase: &Cell<Phase>,
+    ) -> Result<Session, ConnectError> {
         let address = &sturdy_ref.address;
+        phase.set(Phase::Connection);
         let socket = self.open(address).await?;
+        phase.set(Phase::Handshake);
         let (stream, fingerprint): (Box<dyn Stream>, _) = match sturdy_ref.auth {
             Auth::Insecure => (Box::new(socket), None),
             Auth::Sha256(expected) => {
@@ -116,6 +127,7 @@ impl Dialer {
                 (Box::new(stream), Some(expected))
             }
         };
+        phase.set(Phase::FirstAnswer);
         let (answered, answer) = oneshot::channel();
         let peer_name = &self.0.options.peer_name;
         let link = Link::new(NewLink {
@@ -151,7 +163,7 @@ impl Dialer {
                 error,
             }),
             Ok(Err(_)) => Err(session.ended_early()),
-            Err(_) => Err(timed_out(address, "for the first question", patience)),
+            Err(_) => Err(silent(address, Phase::FirstAnswer, patience)),
         }
     }
 
@@ -162,7 +174,7 @@ impl Dialer {
             Address::Unix(path) => {
                 let stream = timeout(patience, UnixStream::connect(path))
                     .await
-                    .map_err(|_| timed_out(address, "to the connection", patience))?
+                    .map_err(|_| timed_out(address, patience))?
                     .map_err(|e| connect_error(address, e))?;
                 Ok(Socket::Unix(stream))
             }
@@ -176,7 +188,7 @@ impl Dialer {
                         Ok(Ok(stream)) => Socket::tcp(stream, &options.keep_alive)
                             .map_err(|e| connect_error(address, e)),
                         Ok(Err(e)) => Err(connect_error(address, e)),
-                        Err(_) => Err(timed_out(address, "to the connection", patience)),
+                        Err(_) => Err(timed_out(address, patience)),
                     };
                     if result.is_ok() {
                         break;
@@ -200,7 +212,7 @@ impl Dialer {
         let patience = self.0.options.handshake_timeout;
         timeout(patience, TlsConnector::from(config).connect(name, socket))
             .await
-            .map_err(|_| timed_out(address, "to the TLS handshake", patience))?
+            .map_err(|_| silent(address, Phase::Handshake, patience))?
             .map_err(|e| handshake_error(address, e))
     }
 }

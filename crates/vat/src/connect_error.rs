@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::restore::UNKNOWN_SERVICE;
 use crate::tls::WrongKey;
-use crate::{Address, Fingerprint};
+use crate::{Address, Fingerprint, Phase};
 
 /// Why there is no session. Each text says what to check.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,19 @@ pub enum ConnectError {
         address: Address,
         /// What was waited for.
         during: &'static str,
+        /// How long was waited.
+        seconds: f32,
+    },
+    /// Somebody accepts connections there, and says nothing.
+    #[error(
+        "{address} accepts connections and says nothing: no answer {phase} within {seconds} s; check that this is the \
+         server's port, and that the server is not stopped"
+    )]
+    Silent {
+        /// Where.
+        address: Address,
+        /// What was waited for.
+        phase: Phase,
         /// How long was waited.
         seconds: f32,
     },
@@ -113,14 +126,18 @@ pub enum ConnectError {
     },
 }
 
-pub(crate) fn timed_out(
-    address: &Address,
-    during: &'static str,
-    patience: Duration,
-) -> ConnectError {
+pub(crate) fn timed_out(address: &Address, patience: Duration) -> ConnectError {
     ConnectError::TimedOut {
         address: address.clone(),
-        during,
+        during: "to the connection",
+        seconds: patience.as_secs_f32(),
+    }
+}
+
+pub(crate) fn silent(address: &Address, phase: Phase, patience: Duration) -> ConnectError {
+    ConnectError::Silent {
+        address: address.clone(),
+        phase,
         seconds: patience.as_secs_f32(),
     }
 }

@@ -54,6 +54,7 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         session,
         format,
         pool: request.pool,
+        cap: request.cap.path().display().to_string(),
         output: RefCell::new(LogOutput::to_stdout()),
     };
     let mut watching = std::pin::pin!(watched.until_end());
@@ -80,6 +81,8 @@ struct Watched {
     format: Format,
     result: JobResult,
     pool: String,
+    /// The path of the cap file, for errors.
+    cap: String,
     observed: Observed,
     /// Makes the log fit for where it goes.
     output: RefCell<LogOutput>,
@@ -143,7 +146,11 @@ impl Watched {
                 if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
                     say(&Ok(output.clone()))?;
                 }
-                let failed = self.failed(&error, &format!("Error tailing logs: {error}"));
+                let failed = match error.kind {
+                    // So does whatever is no submission.
+                    RpcErrorKind::Unimplemented => self.failed(&error, &self.wrong_cap(&error)),
+                    _ => self.failed(&error, &format!("Error tailing logs: {error}")),
+                };
                 Err(self.explained(failed, &error).await)
             }
         }
@@ -226,11 +233,20 @@ impl Watched {
     async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
         match error.kind {
             RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
-            RpcErrorKind::Unimplemented => {
-                failed.hint("is this the cap file of a client, such as submission.cap?")
+            RpcErrorKind::Failed if failed.kind == Kind::WrongCap => {
+                failed.hint("this client was removed; an operator can give you a new cap file (ocluster-admin add-client)")
             }
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded => failed,
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => failed,
         }
+    }
+
+    /// Says that what was called takes no jobs.
+    fn wrong_cap(&self, error: &RpcError) -> String {
+        format!(
+            "cannot submit the job: \"{}\" is not the cap file of a client, but of an operator or a worker's pool; use \
+             submission.cap, or the file that \"ocluster-admin add-client\" made for you ({error})",
+            self.cap
+        )
     }
 
     /// Says which part of the cluster has gone, and what became of the job.

@@ -11,7 +11,7 @@ mod file;
 mod options;
 mod report;
 mod settings;
-mod spelling;
+pub(crate) mod spelling;
 mod value;
 
 #[cfg(test)]

@@ -111,6 +111,10 @@ pub(super) fn judge_connection(
             format!("no answer from {address} {during}"),
             "check the network and firewalls between here and there, and whether the scheduler is stopped",
         ),
+        ConnectError::Silent { phase, .. } => (
+            format!("{address} accepts connections and says nothing: no answer {phase}"),
+            "check that this is the scheduler's port, and that the scheduler is not stopped",
+        ),
         ConnectError::UnknownHost { host, source } => (
             format!("unknown host {host}: {source}"),
             "check the name in the cap file (the scheduler's --capnp-public-address), and this machine's resolver",

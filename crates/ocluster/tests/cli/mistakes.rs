@@ -381,3 +381,137 @@ fn in_cap_files() {
         "#]],
     );
 }
+
+#[test]
+fn in_the_names_of_commands() {
+    check(
+        &Place::new(),
+        &[
+            "ocluster-client submit-dokcer x.cap",
+            "ocluster-client sumbit-docker x.cap",
+            "ocluster-admin shwo x.cap",
+            "ocluster-admin nonsense",
+            "obuilder buld",
+            "obuilder cache lst",
+            "ocluster docter",
+        ],
+        expect![[r#"
+            $ ocluster-client submit-dokcer x.cap
+            2> ocluster-client: unknown command 'submit-dokcer'
+            2> Hint: did you mean 'submit-docker'?
+            2> Try 'ocluster-client --help' for more information.
+            [exit code 124]
+
+            $ ocluster-client sumbit-docker x.cap
+            2> ocluster-client: unknown command 'sumbit-docker'
+            2> Hint: did you mean 'submit-docker'?
+            2> Try 'ocluster-client --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin shwo x.cap
+            2> ocluster-admin: unknown command 'shwo'
+            2> Hint: did you mean 'show'?
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ ocluster-admin nonsense
+            2> ocluster-admin: unknown command 'nonsense'
+            2> Try 'ocluster-admin --help' for more information.
+            [exit code 124]
+
+            $ obuilder buld
+            2> obuilder: unknown command 'buld'
+            2> Hint: did you mean 'build'?
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ obuilder cache lst
+            2> obuilder: unknown command 'lst'
+            2> Hint: did you mean 'ls'?
+            2> Try 'obuilder --help' for more information.
+            [exit code 124]
+
+            $ ocluster docter
+            2> ocluster: unknown command 'docter'
+            2> Hint: did you mean 'doctor'?
+            2> Try 'ocluster --help' for more information.
+            [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn of_what_answers_at_the_address() {
+    let place = Place::new();
+    place.write("Dockerfile", "FROM busybox\n");
+    let begin = "ocluster-client submit-docker --pool=p --local-dockerfile Dockerfile --connect";
+    let insecure = |port| format!("capnp://insecure@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA");
+    let key = "A".repeat(43);
+    let secure = |port| format!("capnp://sha-256:{key}@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA");
+    // It accepts, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = silent.local_addr().expect("its address").port();
+    place.write("insecure.cap", &insecure(port));
+    place.write("secure.cap", &secure(port));
+    let mut clients = [
+        place.start(&format!("{begin} insecure.cap")),
+        place.start(&format!("{begin} secure.cap")),
+        place.start_on_terminal(&format!("{begin} secure.cap")),
+    ];
+    let [on_insecure, on_secure, on_terminal] = &mut clients;
+    on_insecure.wait_for("waiting for an answer to the first question");
+    on_secure.wait_for("waiting for an answer to the TLS handshake");
+    on_terminal.wait_for_output("waiting for an answer to the TLS handshake");
+    for client in clients {
+        let ended = client.wait();
+        assert_eq!(ended.code(), 69);
+        let said = ended.stdout + &ended.stderr;
+        assert!(
+            said.contains("accepts connections and says nothing: no answer to the "),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn in_which_cap_file_a_client_uses() {
+    let cluster = Cluster::start();
+    let begin =
+        "ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect";
+    let lines = [
+        format!("{begin} ./capnp-secrets/admin.cap"),
+        format!("{begin} ./capnp-secrets/pool-linux-x86_64.cap"),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check(
+        &cluster.place,
+        &lines,
+        expect![[r#"
+        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
+        Tailing log:
+        2> cannot submit the job: "./capnp-secrets/admin.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
+        [exit code 124]
+
+        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
+        Tailing log:
+        2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
+        [exit code 124]
+    "#]],
+    );
+}
+
+#[test]
+fn of_a_worker_before_there_is_a_scheduler() {
+    let place = Place::new();
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("its address").port()
+    };
+    place.write(
+        "pool.cap",
+        &format!("capnp://insecure@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA"),
+    );
+    let mut worker = place.start("ocluster-worker pool.cap --name=w1 --state-dir=w1");
+    worker.wait_for("Cannot connect to scheduler (connection to ");
+    assert!(!worker.stderr().contains("Lost"), "{}", worker.stderr());
+}

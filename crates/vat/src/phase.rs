@@ -1,0 +1,25 @@
+//! How far a connection has come while it is made.
+
+use std::fmt;
+
+/// What a dialer waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// That somebody accepts the connection.
+    #[default]
+    Connection,
+    /// An answer to the TLS handshake.
+    Handshake,
+    /// The answer to the first question, which is for the service.
+    FirstAnswer,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connection => "to the connection",
+            Self::Handshake => "to the TLS handshake",
+            Self::FirstAnswer => "to the first question",
+        })
+    }
+}
