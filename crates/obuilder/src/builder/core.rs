@@ -48,8 +48,10 @@ pub(super) struct Step {
     /// The id that the reference gives it. Its result has another if this one is taken by another variant.
     pub(super) id: StepId,
     pub(super) base: Option<StepId>,
-    /// What the id does not say. `None` for a base image.
+    /// What the id does not say. `None` for a base image that was not imported by hand.
     pub(super) variant: Option<Variant>,
+    /// What it is, as the spec has it. Empty if that does not matter.
+    pub(super) op: String,
     /// What to do if there is no result yet.
     pub(super) work: Work,
 }
@@ -184,6 +186,7 @@ impl Core {
         if let Some(wanted) = wanted {
             match wanted.compare(&finished.dir, id).map_err(failed)? {
                 Recorded::Other => return Ok(None),
+                Recorded::Unknown if wanted.is_newer_than(&finished.dir) => return Ok(None),
                 // Everybody with this id has used it so far. To refuse it now would mean to build everything again in a
                 // store of the reference's, and it can no longer become anything else.
                 Recorded::Same | Recorded::Unknown => {}

@@ -15,6 +15,7 @@ mod exit;
 mod healthcheck;
 mod healthcheck_program;
 mod inputs;
+mod label;
 mod reclaim;
 mod remove;
 mod room;
@@ -256,6 +257,13 @@ impl Builder {
     pub fn log_file(&self, id: &StepId) -> Result<Option<PathBuf>, StoreError> {
         let finished = self.core.parts.store.result(id)?;
         Ok(finished.map(|finished| finished.dir.join("log")))
+    }
+
+    /// Returns what a result is of: the op as its spec has it, in one line. `None` if there is no such result, or if that was not
+    /// kept, as by other programs.
+    pub fn op(&self, id: &StepId) -> Result<Option<String>, StoreError> {
+        let finished = self.core.parts.store.result(id)?;
+        Ok(finished.and_then(|finished| label::read(&finished.dir, *id)))
     }
 
     /// Returns the environment that the base image of a result gives to those who run in it. Empty if it gives none.

@@ -18,6 +18,7 @@ use super::core::{Core, Step};
 use super::env_file;
 use super::exit;
 use super::healthcheck::Program;
+use super::label;
 use super::room::is_used_up;
 use super::step_log::StepLog;
 use super::variant::Variant;
@@ -72,6 +73,7 @@ pub(super) struct Attempt {
     id: StepId,
     base: Option<StepId>,
     variant: Option<Variant>,
+    op: String,
     work: Work,
     /// What keeps the secrets of the build out of the log.
     redactor: Redactor,
@@ -93,6 +95,7 @@ impl Attempt {
             id: _,
             base,
             variant,
+            op,
             work,
         } = step;
         Self {
@@ -100,6 +103,7 @@ impl Attempt {
             id,
             base,
             variant,
+            op,
             work,
             redactor,
             cancel,
@@ -179,6 +183,9 @@ impl Attempt {
         let finished = FinishedLog(&log);
         if let Some(variant) = &self.variant {
             variant.write(&draft.dir, self.id).map_err(failed)?;
+        }
+        if !self.op.is_empty() {
+            label::write(&draft.dir, self.id, &self.op).map_err(failed)?;
         }
         match &self.work {
             Work::Import(image) => self.import(image, draft, &log).await?,

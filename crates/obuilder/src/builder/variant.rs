@@ -10,20 +10,33 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bstr::BString;
+use jiff::Timestamp;
 use obuilder_spec::Sexp;
 
 use crate::StepId;
 use crate::copy::Manifest;
+use crate::fetch::ImportedImage;
 use crate::store::CacheName;
 
 /// The name of the record in the directory of a result.
 const FILE: &str = "variant";
 
-/// What a result depends on, as far as its id does not say. Base images have none.
+/// What a result depends on, as far as its id does not say. Base images have none, unless they were imported by hand: then it is
+/// which import.
 ///
 /// The times of copied files are in neither: they differ with every checkout, and nothing would ever be found done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Variant(Sexp);
+#[derive(Debug, Clone)]
+pub(super) struct Variant {
+    record: Sexp,
+    /// Since when results may be of it. `None` if since ever.
+    since: Option<Timestamp>,
+}
+
+impl PartialEq for Variant {
+    fn eq(&self, other: &Self) -> bool {
+        self.record == other.record
+    }
+}
 
 /// What the record beside a result says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,14 +62,39 @@ impl Variant {
     pub(super) fn of_run(caches: &[(CacheName, BString)]) -> Self {
         let cache =
             |(name, target): &(CacheName, BString)| Sexp::atoms([name.0.clone(), target.clone()]);
-        Self(Sexp::field("caches", Sexp::list(caches.iter().map(cache))))
+        Self::of(Sexp::field("caches", Sexp::list(caches.iter().map(cache))))
     }
 
     /// Returns the variant of a copy.
     pub(super) fn of_copy(manifest: &Manifest) -> Self {
         // As a digest: a copy may have very many files.
         let digest = StepId::of(&manifest.modes());
-        Self(Sexp::field("modes", Sexp::atom(digest.to_string())))
+        Self::of(Sexp::field("modes", Sexp::atom(digest.to_string())))
+    }
+
+    /// Returns the variant of a base image that was imported by hand.
+    pub(super) fn of_import(import: &ImportedImage) -> Self {
+        Self {
+            since: import.when,
+            ..Self::of(Sexp::field("imported", Sexp::atom(import.digest.clone())))
+        }
+    }
+
+    fn of(record: Sexp) -> Self {
+        Self {
+            record,
+            since: None,
+        }
+    }
+
+    /// Returns whether a result, which has no record, is older than this is, and so must be of another.
+    pub(super) fn is_newer_than(&self, dir: &Path) -> bool {
+        let Some(since) = self.since else {
+            return false;
+        };
+        let made = fs::metadata(dir).and_then(|dir| dir.modified()).ok();
+        made.and_then(|made| Timestamp::try_from(made).ok())
+            .is_some_and(|made| made < since)
     }
 
     /// Returns the id that the result of the step `id` has in this variant, when another has its own.
@@ -90,7 +128,7 @@ impl Variant {
 
     fn record(&self, id: StepId) -> Vec<u8> {
         let mut record = beginning(id);
-        record.extend(self.0.to_machine());
+        record.extend(self.record.to_machine());
         record.extend(b")\n");
         record
     }

@@ -31,6 +31,8 @@ pub(super) struct Walk<'a> {
     redactor: Redactor,
     /// Every result that the build has met. They stay until it ends: it may still start from any of them.
     pins: RefCell<Vec<Pin>>,
+    /// What the spec says that is being done.
+    op: RefCell<String>,
 }
 
 /// The nested builds that may be copied from, by name. A later one hides an earlier one.
@@ -54,6 +56,7 @@ impl<'a> Walk<'a> {
             context,
             redactor: Redactor::new(secrets),
             pins: RefCell::default(),
+            op: RefCell::default(),
         }
     }
 
@@ -90,7 +93,14 @@ impl<'a> Walk<'a> {
 
     /// Makes sure that there is a base image, and returns the position of a stage that starts from it.
     pub(super) async fn base(&self, id: StepId, import: Work) -> Result<Position, BuildError> {
-        let finished = self.step(id, None, None, import).await?;
+        // A name means the newest import. What was made from an earlier one stays, under its own ids.
+        let imported = match &import {
+            Work::Import(name) => self.core.parts.fetcher.imported(name.as_ref()),
+            _ => None,
+        };
+        let variant = imported.as_ref().map(Variant::of_import);
+        let finished = self.step(id, None, variant, import).await?;
+        let id = finished.id;
         let image_env = env_file::read(&finished.dir).map_err(failed)?;
         let Context {
             env,
@@ -278,6 +288,7 @@ impl<'a> Walk<'a> {
             id,
             base,
             variant,
+            op: self.op.borrow().clone(),
             work,
         };
         self.core.step(step, self.watcher()).await
@@ -302,6 +313,7 @@ impl<'a> Walk<'a> {
     }
 
     fn heading(&self, text: &BStr) -> Result<(), BuildError> {
+        *self.op.borrow_mut() = text.to_string();
         self.context.log.heading(text).map_err(BuildError::Log)
     }
 

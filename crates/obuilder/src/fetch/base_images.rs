@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use bstr::{BStr, ByteSlice as _};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use oci_spec::distribution::Reference;
@@ -14,7 +15,7 @@ use super::log::{Log, amount};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
-use super::{FetchError, Fetcher, Image};
+use super::{FetchError, Fetcher, Image, ImportedImage};
 use crate::Elapsed;
 use crate::Sink;
 use crate::image::{self, Library};
@@ -60,6 +61,15 @@ impl Fetcher for BaseImages {
             cancel,
         };
         async move { search.run().await }.boxed_local()
+    }
+
+    fn imported(&self, image: &BStr) -> Option<ImportedImage> {
+        let name: Reference = image.to_str().ok()?.parse().ok()?;
+        let found = self.library.find(&name).ok().flatten()?;
+        Some(ImportedImage {
+            digest: found.digest.to_string(),
+            when: found.when.parse().ok(),
+        })
     }
 }
 

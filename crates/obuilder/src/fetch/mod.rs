@@ -18,8 +18,9 @@ mod unpack;
 
 use std::path::Path;
 
-use bstr::BString;
+use bstr::{BStr, BString};
 use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::Sink;
@@ -39,6 +40,21 @@ pub trait Fetcher {
         output: &'a dyn Sink,
         cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<Image, FetchError>>;
+
+    /// Returns the newest image that somebody has imported by hand under a name. `None` if there is none, or if that cannot be told:
+    /// then fetching it fails, and says why.
+    fn imported(&self, _image: &BStr) -> Option<ImportedImage> {
+        None
+    }
+}
+
+/// An image that somebody has imported by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedImage {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// When it was imported. `None` if that is not known.
+    pub when: Option<Timestamp>,
 }
 
 /// What an image says about those who run in it.

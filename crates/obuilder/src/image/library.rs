@@ -134,6 +134,15 @@ impl Library {
         Ok(images)
     }
 
+    /// Returns the image that a name means, or `None` if none was imported under it.
+    pub(crate) fn find(&self, name: &Reference) -> Result<Option<Imported>, LibraryError> {
+        // Replaced as a whole, so it can be read at any time.
+        let whole = name.whole();
+        let images = self.index()?.manifests;
+        let mut named = images.iter().map(imported);
+        Ok(named.find(|image| image.name == whole))
+    }
+
     /// Removes an image, and what no other image needs of it. Returns whether there was one.
     ///
     /// # Errors

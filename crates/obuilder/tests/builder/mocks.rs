@@ -10,7 +10,7 @@ use bstr::{BStr, BString};
 use futures::future::LocalBoxFuture;
 use obuilder::Sink;
 use obuilder::builder::BuildLog;
-use obuilder::fetch::{FetchError, Fetcher, Image};
+use obuilder::fetch::{FetchError, Fetcher, Image, ImportedImage};
 use obuilder::sandbox::{Command, Exit, LimitReached, Sandbox, SandboxError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -115,12 +115,15 @@ impl Sandbox for MockSandbox {
 /// A fetcher with a list of the images to come.
 pub(crate) struct MockFetcher {
     expected: Rc<Expected>,
+    /// What every image was imported as, if it was.
+    pub(crate) imported: RefCell<Option<ImportedImage>>,
 }
 
 impl MockFetcher {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             expected: Expected::new("image"),
+            imported: RefCell::default(),
         })
     }
 
@@ -148,6 +151,10 @@ impl MockFetcher {
 }
 
 impl Fetcher for MockFetcher {
+    fn imported(&self, _: &BStr) -> Option<ImportedImage> {
+        self.imported.borrow().clone()
+    }
+
     fn fetch<'a>(
         &'a self,
         image: &'a str,

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use jiff::Timestamp;
 use obuilder::builder::StepInputs;
+use obuilder::fetch::ImportedImage;
 use obuilder_spec::{Copy, Op, Source};
 
 use super::house::{run, run_with, spec, story};
@@ -111,5 +113,52 @@ fn results_of_programs_that_kept_no_records_are_used() {
             .await;
         assert_eq!(again.0.unwrap(), id);
         assert_ne!(id, StepInputs::Base("base".into()).id());
+    });
+}
+
+#[test]
+fn a_name_means_the_newest_import() {
+    story(|house| async move {
+        let import = |digest: &str, when: Timestamp| {
+            *house.fetcher.imported.borrow_mut() = Some(ImportedImage {
+                digest: digest.to_owned(),
+                when: Some(when),
+            });
+        };
+        let build = async |runs: bool| {
+            if runs {
+                house.fetcher.brings("base");
+                house.sandbox.expect("A").exit(0);
+            }
+            let (result, log) = house.build(&spec("base", [run("A")])).await;
+            (result.unwrap(), log)
+        };
+        // Before it is imported by hand, it comes from elsewhere.
+        let (fetched, _) = build(true).await;
+        import("sha256:1", Timestamp::MAX);
+        let (first, _) = build(true).await;
+        import("sha256:2", Timestamp::MAX);
+        let (second, _) = build(true).await;
+        assert!(fetched != first && first != second && second != fetched);
+        // Nothing of an earlier one was removed, and to import it again brings it back.
+        assert_eq!(house.store.len(), 6);
+        assert_eq!(build(false).await.0, second);
+        import("sha256:1", Timestamp::MAX);
+        assert_eq!(build(false).await.0, first);
+    });
+}
+
+#[test]
+fn a_first_import_has_the_id_of_the_reference() {
+    story(|house| async move {
+        *house.fetcher.imported.borrow_mut() = Some(ImportedImage {
+            digest: "sha256:1".to_owned(),
+            when: Some(Timestamp::UNIX_EPOCH),
+        });
+        house.fetcher.brings("base");
+        let id = house.build(&spec("base", [])).await.0.unwrap();
+        assert_eq!(id, StepInputs::Base("base".into()).id());
+        let op = house.builder.op(&id).unwrap();
+        assert_eq!(op.as_deref(), Some("(from base)"));
     });
 }

@@ -165,6 +165,40 @@ fn a_cache_that_takes_all_files_of_a_disk() {
     });
 }
 
+/// As when others write to the disk as fast as room is made on it: not even the database can be written to.
+#[test]
+fn all_results_can_be_removed_from_a_disk_without_any_room() {
+    let name = "all_results_can_be_removed_from_a_disk_without_any_room";
+    if !crate::site::can_run(name) {
+        return;
+    }
+    let full = Full::new(Kind::Overlayfs.small_disk());
+    let site = Site::at(Kind::Overlayfs, builtin(), full.disk.path().join("store"));
+    crate::site::block_on(async {
+        let builder = site.open_with_busybox();
+        let spec = format!("((from {BASE}) (shell /bin/sh -c) {EARLY})");
+        site.built(&builder, &spec).await;
+        site.close(builder);
+        // All that there is, and what was kept for opening the store.
+        let builder = site.open();
+        drop(fs::remove_dir_all(full.disk.path().join("store/reserve")));
+        let mut filler = File::create(&full.filler).unwrap();
+        let block = [b'x'; 1024];
+        while std::io::Write::write_all(&mut filler, &block).is_ok() {}
+        let future = jiff::Timestamp::MAX;
+        let pruned = builder.prune(future, usize::MAX, &mut |_| ()).await;
+        // Two, and the trivial steps of the checks.
+        assert!(pruned.unwrap() >= 2);
+        assert_eq!(builder.count().unwrap(), 0);
+        let space = builder.space().unwrap();
+        assert!(space.free > 1 << 20, "{space:?}");
+        site.close(builder);
+        let builder = site.open();
+        assert_eq!(builder.count().unwrap(), 0);
+        site.close(builder);
+    });
+}
+
 async fn early_file(builder: &Builder, id: &obuilder::StepId) -> String {
     let view = builder.store().view(id).await.unwrap();
     fs::read_to_string(Path::new(view.rootfs()).join("early")).unwrap()

@@ -37,8 +37,11 @@ pub struct Result {
     pub created: String,
     /// When it was last used.
     pub used: String,
-    /// How much room its files take, in bytes; null with `--no-sizes`, or if it went away meanwhile.
+    /// What its step added, in bytes: what would be free without it. Null with `--no-sizes`, or if it went away meanwhile.
     pub size: Option<u64>,
+    /// What it is of: the op as its spec has it, in one line, after the working directory. Null if that was not kept, as by other
+    /// programs.
+    pub step: Option<String>,
 }
 
 /// How much room a store has, in bytes.
@@ -48,7 +51,7 @@ pub struct DiskUsage {
     pub store: String,
     /// How many results there are.
     pub results: u64,
-    /// The size of the filesystem.
+    /// What is in use of the filesystem, or free for us.
     pub total: u64,
     /// How much of it is free for us.
     pub free: u64,

@@ -1,16 +1,12 @@
 //! `obuilder ls` and `obuilder log`.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use obuilder::StepId;
-use obuilder::builder::Builder;
 
-use super::output::{OutputArgs, size};
+use super::output::{self, OutputArgs};
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
@@ -22,10 +18,13 @@ use crate::terminal::LogOutput;
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
 
+/// How many characters of an op are shown to people.
+const SHOWN: usize = 60;
+
 /// List the results, each below what it was made from
 ///
-/// Sizes are what the files take, without those that a result shares with one above it as hard links. In an overlayfs store
-/// that is what the step added; elsewhere it is all there is, as shared blocks cannot be told.
+/// Sizes are what the step added: what would be free without its result. In an rsync store that keeps copies it is all that the
+/// result has.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
     /// Only this result, and those based on it
@@ -55,15 +54,22 @@ pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
     let root = args.id.map(|id| id.find(&builder)).transpose()?;
     let entries = builder.entries().map_err(CommandError::caused)?;
     let lines = tree::lines(entries, root.as_ref());
+    let ids: Vec<StepId> = lines.iter().map(|line| line.entry.id).collect();
     let sizes = match args.no_sizes {
         true => vec![None; lines.len()],
-        false => sizes(&builder, &lines).await?,
+        false => builder.usages(&ids).await.map_err(CommandError::caused)?,
     };
+    let mut rows = Vec::with_capacity(lines.len());
+    for (line, usage) in lines.into_iter().zip(sizes) {
+        let op = builder.op(&line.entry.id).map_err(CommandError::caused)?;
+        let size = usage.map(|usage| usage.bytes);
+        rows.push(Row { line, size, op });
+    }
     let now = Timestamp::now();
     args.output.print(
-        || text(&lines, &sizes, now),
+        || text(&rows, now),
         || json::obuilder::Results {
-            results: lines.iter().zip(&sizes).map(result_json).collect(),
+            results: rows.iter().map(result_json).collect(),
         },
     )
 }
@@ -93,28 +99,48 @@ fn print_log(log: &mut fs::File) -> io::Result<()> {
     LogOutput::to_stdout().copy(log, &mut out)
 }
 
-fn text(lines: &[Line], sizes: &[Option<u64>], now: Timestamp) -> String {
-    let heading = ["RESULT", "SIZE", "MADE", "LAST USED"].map(str::to_owned);
-    let mut rows = vec![heading.to_vec()];
-    for (line, bytes) in lines.iter().zip(sizes) {
-        let id: String = line.entry.id.to_string().chars().take(DIGITS).collect();
-        rows.push(vec![
-            format!("{}{id}", line.indent),
-            bytes.map_or_else(|| "-".to_owned(), size),
-            ago(line.entry.created, now),
-            ago(line.entry.used, now),
-        ]);
-    }
-    table(&rows)
+/// A result, with what is known of it.
+struct Row {
+    line: Line,
+    /// What it takes, in bytes. `None` if that was not asked for, or it went away meanwhile.
+    size: Option<u64>,
+    /// What it is of. `None` if that was not kept.
+    op: Option<String>,
 }
 
-fn result_json((line, bytes): (&Line, &Option<u64>)) -> json::obuilder::Result {
+fn text(rows: &[Row], now: Timestamp) -> String {
+    let heading = ["RESULT", "SIZE", "MADE", "LAST USED", "STEP"].map(str::to_owned);
+    let mut lines = vec![heading.to_vec()];
+    for Row { line, size, op } in rows {
+        let id: String = line.entry.id.to_string().chars().take(DIGITS).collect();
+        lines.push(vec![
+            format!("{}{id}", line.indent),
+            size.map_or_else(|| "-".to_owned(), output::size),
+            ago(line.entry.created, now),
+            ago(line.entry.used, now),
+            op.as_deref().map_or_else(|| "-".to_owned(), shortened),
+        ]);
+    }
+    table(&lines)
+}
+
+/// Returns the beginning of an op, as it may be shown on a terminal.
+fn shortened(op: &str) -> String {
+    let shown = visible::OneLine(op).to_string();
+    match shown.char_indices().nth(SHOWN) {
+        None => shown,
+        Some((end, _)) => format!("{}…", shown.get(..end).unwrap_or_default()),
+    }
+}
+
+fn result_json(Row { line, size, op }: &Row) -> json::obuilder::Result {
     json::obuilder::Result {
         id: line.entry.id.to_string(),
         base: line.entry.base.as_ref().map(StepId::to_string),
         created: line.entry.created.to_string(),
         used: line.entry.used.to_string(),
-        size: *bytes,
+        size: *size,
+        step: op.clone(),
     }
 }
 
@@ -131,47 +157,6 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
     format!("{number} {unit}{plural} ago")
 }
 
-/// Returns how much room each result takes. `None` for one that went away meanwhile.
-async fn sizes(builder: &Builder, lines: &[Line]) -> Result<Vec<Option<u64>>, CommandError> {
-    let mut directories = Vec::new();
-    for line in lines {
-        let result = builder.store().result(&line.entry.id);
-        directories.push(
-            result
-                .map_err(CommandError::caused)?
-                .map(|result| result.dir),
-        );
-    }
-    let measured = tokio::task::spawn_blocking(move || {
-        let mut counted = HashSet::new();
-        let measure = |directory: Option<PathBuf>| disk_use(&directory?, &mut counted).ok();
-        directories.into_iter().map(measure).collect()
-    });
-    measured.await.map_err(CommandError::caused)
-}
-
-/// Returns the room that the files below `top` take, without those in `counted`, to which files with several names are added.
-fn disk_use(top: &Path, counted: &mut HashSet<(u64, u64)>) -> io::Result<u64> {
-    /// The unit of the system's answer.
-    const BLOCK: u64 = 512;
-    let mut bytes = 0;
-    let mut ahead = vec![top.to_owned()];
-    while let Some(path) = ahead.pop() {
-        let metadata = fs::symlink_metadata(&path)?;
-        let has_names = !metadata.is_dir() && metadata.nlink() > 1;
-        if has_names && !counted.insert((metadata.dev(), metadata.ino())) {
-            continue;
-        }
-        bytes += metadata.blocks() * BLOCK;
-        if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                ahead.push(entry?.path());
-            }
-        }
-    }
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
@@ -183,7 +168,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn example() -> (Vec<Line>, Vec<Option<u64>>) {
+    fn example() -> Vec<Row> {
         let base = StepId::of(b"busybox");
         let entry = |id: StepId, base| Entry {
             id,
@@ -196,28 +181,32 @@ mod tests {
             entry(StepId::of(b"a"), Some(base)),
             entry(StepId::of(b"b"), Some(base)),
         ];
-        (
-            tree::lines(entries, None),
-            vec![Some(4_400_000), Some(8192), None],
-        )
+        let long = format!("/: (run (shell \"{}\"))", "make ".repeat(20));
+        let known = [
+            (Some(4_400_000), Some("(from busybox)".to_owned())),
+            (Some(8192), Some(long)),
+            (None, None),
+        ];
+        let lines = tree::lines(entries, None).into_iter().zip(known);
+        lines
+            .map(|(line, (size, op))| Row { line, size, op })
+            .collect()
     }
 
     #[test]
     fn people_see_a_tree() {
-        let (lines, sizes) = example();
         expect![[r#"
-            RESULT           SIZE    MADE         LAST USED
-            9d75f0d7c398     4.4 MB  24 days ago  1 minute ago
-            ├─ ca978112ca1b  8.2 kB  24 days ago  1 minute ago
-            └─ 3e23e8160039  -       24 days ago  1 minute ago
+            RESULT           SIZE    MADE         LAST USED     STEP
+            9d75f0d7c398     4.4 MB  24 days ago  1 minute ago  (from busybox)
+            ├─ ca978112ca1b  8.2 kB  24 days ago  1 minute ago  /: (run (shell "make make make make make make make make make…
+            └─ 3e23e8160039  -       24 days ago  1 minute ago  -
         "#]]
-        .assert_eq(&text(&lines, &sizes, time("2026-11-25T12:00:00Z")));
+        .assert_eq(&text(&example(), time("2026-11-25T12:00:00Z")));
     }
 
     #[test]
     fn programs_see_every_field() {
-        let (lines, sizes) = example();
-        let results = lines.iter().zip(&sizes).map(result_json).collect();
+        let results = example().iter().map(result_json).collect();
         let results = json::obuilder::Results { results };
         expect![[r#"
             {
@@ -227,21 +216,24 @@ mod tests {
                   "base": null,
                   "created": "2026-11-01T10:00:00Z",
                   "used": "2026-11-25T11:58:30Z",
-                  "size": 4400000
+                  "size": 4400000,
+                  "step": "(from busybox)"
                 },
                 {
                   "id": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
                   "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
                   "created": "2026-11-01T10:00:00Z",
                   "used": "2026-11-25T11:58:30Z",
-                  "size": 8192
+                  "size": 8192,
+                  "step": "/: (run (shell \"make make make make make make make make make make make make make make make make make make make make \"))"
                 },
                 {
                   "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
                   "base": "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91",
                   "created": "2026-11-01T10:00:00Z",
                   "used": "2026-11-25T11:58:30Z",
-                  "size": null
+                  "size": null,
+                  "step": null
                 }
               ]
             }"#]]
@@ -260,19 +252,5 @@ mod tests {
         ] {
             assert_eq!(ago(time(then), now), text);
         }
-    }
-
-    #[test]
-    fn a_file_with_two_names_takes_room_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let (one, two) = (dir.path().join("1"), dir.path().join("2"));
-        for path in [&one, &two] {
-            fs::create_dir(path).unwrap();
-        }
-        fs::write(one.join("file"), vec![1; 100_000]).unwrap();
-        fs::hard_link(one.join("file"), two.join("file")).unwrap();
-        let mut counted = HashSet::new();
-        assert!(disk_use(&one, &mut counted).unwrap() >= 100_000);
-        assert!(disk_use(&two, &mut counted).unwrap() < 100_000);
     }
 }
