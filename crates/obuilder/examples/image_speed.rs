@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let mut file = std::fs::File::create(&plain)?;
     let export = Export {
         rootfs: &tree,
-        env: &[],
+        settings: &obuilder::image::ImageSettings::of_env(Vec::new()),
         name: Some("speed:v1"),
         platform: &Platform::here(),
         created_by: "image_speed",

@@ -15,6 +15,7 @@ use super::context::BuildLog;
 use super::database::Database;
 use super::env_file;
 use super::remove::Obstacle;
+use super::settings::Settings;
 use super::step::{Attempt, Work};
 use super::step_log::{self, ReplayError};
 use super::variant::{Recorded, Variant};
@@ -27,6 +28,7 @@ use crate::store::Finished;
 pub(super) struct Core {
     pub(super) parts: Parts,
     pub(super) database: Database,
+    pub(super) settings: Settings,
     pub(super) digests: Arc<Digests>,
     pub(super) claims: Claims,
     pub(super) hits: Cell<u64>,

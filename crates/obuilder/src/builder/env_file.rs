@@ -64,7 +64,7 @@ fn env(sexp: &Sexp) -> Option<Vec<(BString, BString)>> {
     value.as_list()?.iter().map(pair).collect()
 }
 
-fn pair(sexp: &Sexp) -> Option<(BString, BString)> {
+pub(super) fn pair(sexp: &Sexp) -> Option<(BString, BString)> {
     match sexp.as_list()? {
         [name, value] => Some((name.as_atom()?.to_owned(), value.as_atom()?.to_owned())),
         _ => None,

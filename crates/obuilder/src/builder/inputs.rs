@@ -99,7 +99,7 @@ fn secret(secret: &SecretFile) -> Sexp {
     ])
 }
 
-fn user_sexp(user: &User) -> Sexp {
+pub(super) fn user_sexp(user: &User) -> Sexp {
     let number = |name, number: &i64| Sexp::field(name, Sexp::atom(number.to_string()));
     match user {
         User::Unix { uid, gid } => Sexp::list([number("uid", uid), number("gid", gid)]),
@@ -113,7 +113,7 @@ pub(super) fn pairs(env: &[(BString, BString)]) -> Sexp {
     Sexp::list(env.iter().map(pair))
 }
 
-fn words(words: &[BString]) -> Sexp {
+pub(super) fn words(words: &[BString]) -> Sexp {
     Sexp::atoms(words.iter().cloned())
 }
 

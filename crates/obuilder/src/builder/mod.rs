@@ -17,6 +17,7 @@ mod healthcheck_program;
 mod inputs;
 mod remove;
 mod room;
+mod settings;
 mod shell;
 mod step;
 mod step_log;
@@ -45,6 +46,7 @@ use self::walk::Walk;
 use crate::StepId;
 use crate::copy::Digests;
 use crate::fetch::Fetcher;
+use crate::image::ImageSettings;
 use crate::sandbox::{Exit, LimitReached, Sandbox};
 use crate::store::{Space, Store, StoreError};
 
@@ -124,6 +126,7 @@ impl Builder {
         let digests = Arc::new(Digests::new(state_dir));
         Ok(Self {
             core: Rc::new(Core {
+                settings: settings::Settings::of(parts.store.root()),
                 parts,
                 database,
                 digests,
@@ -218,6 +221,15 @@ impl Builder {
         let finished = self.core.parts.store.result(id)?;
         let env = finished.and_then(|finished| env_file::read(&finished.dir).ok());
         Ok(env.unwrap_or_default())
+    }
+
+    /// Returns what those get who run in an image of a result. Of one that was last used before this was kept, only the environment is
+    /// known.
+    pub fn image_settings(&self, id: &StepId) -> Result<ImageSettings, StoreError> {
+        match self.core.settings.read(id) {
+            Some(settings) => Ok(settings),
+            None => self.image_env(id).map(ImageSettings::of_env),
+        }
     }
 
     /// Returns the store, for what the builder has no part in: views of results, and the caches.

@@ -82,6 +82,7 @@ impl Core {
         let removal = tokio::task::spawn_local(async move {
             core.parts.store.delete(&claim.id()).await?;
             core.database.removed(claim.id());
+            core.settings.forget(&claim.id());
             Ok(())
         });
         removal.await?

@@ -20,6 +20,7 @@ use super::step::{Nested, Work};
 use super::variant::Variant;
 use crate::StepId;
 use crate::copy::{self, Manifest, Request};
+use crate::image::ImageSettings;
 use crate::sandbox::{Command, Network, SecretFile};
 use crate::store::{CacheName, Finished, StoreError};
 
@@ -76,8 +77,12 @@ impl<'a> Walk<'a> {
             let mut position = self.base(id, import).await?;
             for op in &spec.ops {
                 self.heading(op.heading(position.workdir.as_ref()).as_ref())?;
+                if matches!(op, Op::Run(_) | Op::Copy(_)) {
+                    self.keep_settings(&position);
+                }
                 self.op(op, &scope, &mut position).await?;
             }
+            self.keep_settings(&position);
             Ok(position.base)
         }
         .boxed_local()
@@ -276,6 +281,24 @@ impl<'a> Walk<'a> {
             work,
         };
         self.core.step(step, self.watcher()).await
+    }
+
+    /// Keeps how the next command would run in the last result.
+    fn keep_settings(&self, position: &Position) {
+        let Position {
+            base,
+            env,
+            user,
+            workdir,
+            shell,
+        } = position;
+        let settings = ImageSettings {
+            env: env.clone(),
+            user: user.clone(),
+            workdir: workdir.clone(),
+            shell: shell.clone(),
+        };
+        self.core.settings.keep(base, &settings);
     }
 
     fn heading(&self, text: &BStr) -> Result<(), BuildError> {

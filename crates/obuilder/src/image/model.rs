@@ -136,6 +136,11 @@ pub(crate) struct RunConfig {
     pub(crate) user: String,
     #[serde(deserialize_with = "or_null", skip_serializing_if = "String::is_empty")]
     pub(crate) working_dir: String,
+    /// Written, and not read: a spec has its own shell.
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) entrypoint: Vec<String>,
+    #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) cmd: Vec<String>,
 }
 
 /// The digests of its layers, decompressed.

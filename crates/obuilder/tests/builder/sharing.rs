@@ -3,10 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
+use bstr::BString;
 use expect_test::expect;
 use obuilder::builder::BuildError;
+use obuilder::image::ImageSettings;
 
-use obuilder_spec::{Copy, Op, Source};
+use obuilder_spec::{Copy, Op, Source, User};
 
 use super::house::{reason, run, short, spec, story};
 use super::mock_store::Gate;
@@ -453,5 +455,50 @@ fn a_build_that_waits_for_its_step_to_stop_has_ended_with_it() {
             log.text()
         );
         stubborn.exit(1);
+    });
+}
+
+/// An image of a result says what the spec said, up to its last line, though that makes no result.
+#[test]
+fn an_image_of_a_result_has_the_settings_of_its_spec() {
+    story(|house| async move {
+        house.fetcher.brings("base");
+        house.sandbox.expect("A").exit(0);
+        house.sandbox.expect("B").exit(1);
+        let user = User::Unix {
+            uid: 1000,
+            gid: 100,
+        };
+        let ops = [
+            Op::Env("X".into(), "1".into()),
+            run("A"),
+            Op::User(user.clone()),
+            Op::Workdir("src".into()),
+            Op::Shell(["/bin/sh", "-c"].map(BString::from).into()),
+        ];
+        let whole = spec("base", ops.clone());
+        let id = house.build(&whole).await.0.unwrap();
+        let expected = ImageSettings {
+            user,
+            workdir: "/src".into(),
+            shell: ["/bin/sh", "-c"].map(BString::from).into(),
+            ..ImageSettings::of_env(vec![
+                ("X".into(), "1".into()),
+                ("PATH".into(), "/usr/bin:/usr/local/bin".into()),
+            ])
+        };
+        assert_eq!(house.builder.image_settings(&id).unwrap(), expected);
+        // The last use counts, of a result that was there, too; and of a build that fails later.
+        let first = ops
+            .into_iter()
+            .take(2)
+            .chain([Op::Workdir("/x".into()), run("B")]);
+        house.build(&spec("base", first)).await.0.unwrap_err();
+        let settings = house.builder.image_settings(&id).unwrap();
+        assert_eq!((settings.workdir, settings.user), ("/x".into(), User::ROOT));
+        // What is removed is forgotten.
+        house.builder.delete(&id, &mut |_| {}).await.unwrap();
+        let settings = house.builder.image_settings(&id).unwrap();
+        assert_eq!(settings, ImageSettings::of_env(Vec::new()));
     });
 }

@@ -3,8 +3,10 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use obuilder::image::Platform;
+use bstr::BString;
 use obuilder::image::export::{Export, write_image, write_tar};
+use obuilder::image::{ImageSettings, Platform};
+use obuilder_spec::User;
 use rig::Rig;
 
 use crate::support::{Machine, block_on, has, run, tree};
@@ -41,11 +43,26 @@ fn make_tree(root: &Path) {
     drop(std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap());
 }
 
+fn settings() -> ImageSettings {
+    ImageSettings {
+        user: User::Unix {
+            uid: 1000,
+            gid: 100,
+        },
+        workdir: "/long".into(),
+        shell: ["/bin/sh", "-c"].map(BString::from).into(),
+        ..ImageSettings::of_env(vec![
+            ("PATH".into(), "/bin".into()),
+            ("A".into(), "b=c".into()),
+        ])
+    }
+}
+
 fn export(machine: &Machine, root: &Path, file: &str) -> PathBuf {
     let mut out = Vec::new();
     let export = Export {
         rootfs: root,
-        env: &[("PATH".into(), "/bin".into()), ("A".into(), "b=c".into())],
+        settings: &settings(),
         name: Some("result:v1"),
         platform: &Platform::here(),
         created_by: "obuilder",
@@ -198,22 +215,26 @@ fn docker_loads_an_exported_image() {
         "image",
         "inspect",
         "--format",
-        "{{.Config.Env}}",
+        "{{.Config.Env}} {{.Config.User}} {{.Config.WorkingDir}} {{.Config.Entrypoint}} {{.Config.Cmd}}",
         "result:v1",
     ]);
-    assert_eq!(env.unwrap(), "[PATH=/bin A=b=c]");
+    assert_eq!(
+        env.unwrap(),
+        "[PATH=/bin A=b=c] 1000:100 /long [/bin/sh -c] [/bin/sh]"
+    );
     rig.docker.run(&["image", "rm", "result:v1"]).unwrap();
 }
 
 #[test]
 fn what_no_image_can_hold_is_refused() {
     let machine = Machine::new();
-    let env = [("A".into(), bstr::BString::from(b"\xff".as_slice()))];
+    let env = vec![("A".into(), BString::from(b"\xff".as_slice()))];
+    let (bad, good) = (ImageSettings::of_env(env), settings());
     let platform = Platform::here();
     let rootfs = machine.rootfs();
     let mut export = Export {
         rootfs: &rootfs,
-        env: &env,
+        settings: &bad,
         name: None,
         platform: &platform,
         created_by: "",
@@ -221,9 +242,9 @@ fn what_no_image_can_hold_is_refused() {
     let error = write_image(&export, &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the variable \"A\" is not UTF-8, which an image's environment has to be"
+        "\"A\" is not UTF-8, which an image's settings have to be"
     );
-    export.env = &[];
+    export.settings = &good;
     export.name = Some("Not A Name");
     let error = write_image(&export, &mut Vec::new()).unwrap_err();
     assert_eq!(

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
 use clap::ValueEnum;
-use obuilder::image::Platform;
 use obuilder::image::export::{Export, ExportError, write_image, write_tar};
+use obuilder::image::{ImageSettings, Platform};
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
@@ -56,12 +55,12 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     }
     let builder = args.store.open(Need::Results)?;
     let id = args.id.find(&builder)?;
-    let env = builder.image_env(&id).map_err(CommandError::caused)?;
+    let settings = builder.image_settings(&id).map_err(CommandError::caused)?;
     let view = builder.store().view(&id).await;
     let view = view.map_err(CommandError::caused)?;
     let content = Content {
         rootfs: view.rootfs().to_owned(),
-        env,
+        settings,
         format: args.format,
         name: args.name,
         created_by: format!("obuilder {id}"),
@@ -76,7 +75,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
 /// What is exported, for another thread.
 struct Content {
     rootfs: PathBuf,
-    env: Vec<(BString, BString)>,
+    settings: ImageSettings,
     format: Format,
     name: Option<String>,
     created_by: String,
@@ -115,7 +114,7 @@ impl Content {
             Format::Oci => {
                 let export = Export {
                     rootfs: &self.rootfs,
-                    env: &self.env,
+                    settings: &self.settings,
                     name: self.name.as_deref(),
                     platform: &Platform::here(),
                     created_by: &self.created_by,

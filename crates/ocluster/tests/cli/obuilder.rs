@@ -340,10 +340,24 @@ fn story(place: &Place, lines: &[&str], expected: &Expect) {
         .map(|line| {
             let store = store.replace(&place.path().display().to_string(), "$DIR");
             let text = place.run(line).transcript();
-            without_sizes(&text.replace(&store, "$STORE"))
+            without_times(&without_sizes(&text.replace(&store, "$STORE")))
         })
         .collect();
     expected.assert_eq(&transcripts.join("\n"));
+}
+
+/// Returns `text` without how long steps took.
+fn without_times(text: &str) -> String {
+    let mut pieces = text.split("The step took ");
+    let mut shown = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece
+            .find(['\n', '\u{1b}'])
+            .and_then(|end| piece.get(end..));
+        shown += "The step took TIME";
+        shown += rest.unwrap_or_default();
+    }
+    shown
 }
 
 /// Returns `text` without sizes, as not every busybox has the same.
@@ -383,18 +397,22 @@ fn a_build_and_what_is_left_of_it() {
             (from busybox)
             Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
             Unpacked 5 files, SIZE
+            The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (copy (src .) (dst /src/))
+            The step took TIME
             ---> saved as "497b16d4f3e2baaaac59d6a051e887a4184701705cac31cc5d2da298bb0c7948"
             /: (run (cache (c (target /cache)))
                     (secrets (token (target /token)))
                     (shell "cat /token /src/hello.txt > /out; echo done"))
             done
+            The step took TIME
             ---> saved as "d40846235b240cffb5e8a687f5dfc1aad5bde4294f537faeaa90526071acce6b"
             /: (run (shell "cat /out; exit 3"))
             ***
             hello
+            The step took TIME
             2> Build step failed: "/bin/sh" "-c" "cat /out; exit 3" failed with exit status 3
             [exit code 1]
         "#]],
@@ -412,8 +430,6 @@ fn a_build_and_what_is_left_of_it() {
         &expect![[r#"
             $ obuilder build -f a.spec src --secret token:token --color=always $STORE
             [94m(from busybox)[0m
-            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
-            Unpacked 5 files, SIZE
             [33m---> using "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91" from cache[0m
             [94m/: (shell /bin/sh -c)[0m
             [94m/: (copy (src .) (dst /src/))[0m
@@ -426,6 +442,7 @@ fn a_build_and_what_is_left_of_it() {
             [94m/: (run (shell "cat /out"))[0m
             ***
             hello
+            [33mThe step took TIME[0m
             [33m---> saved as "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"[0m
             Got: "babc600b2ce02445e69fb43eb2440d18b3cbae2fe7ace5a991ba774156317a32"
 
@@ -478,10 +495,12 @@ fn a_result_can_be_tried_out_and_given_to_others() {
             (from busybox)
             Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
             Unpacked 5 files, SIZE
+            The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (run (shell "echo made; echo made > /made"))
             made
+            The step took TIME
             ---> saved as "5dc089a7588a3dd34dbed0df33f30f6d4d8c0c892c640bf9ca792d178cc4998a"
             Got: "5dc089a7588a3dd34dbed0df33f30f6d4d8c0c892c640bf9ca792d178cc4998a"
         "#]],
@@ -517,10 +536,12 @@ fn a_result_can_be_tried_out_and_given_to_others() {
             (from localhost:1/copy)
             Using the image localhost:1/copy:latest (SIZE) that was imported from "$DIR/copy.tar"
             Unpacked 11 files, SIZE
+            The step took TIME
             ---> saved as "87f804789e6b6a0d264bf15cc5e26e10fb08773a2ee65b76c95be2de459a8a64"
             /: (shell /bin/sh -c)
             /: (run (shell "cat /made"))
             made
+            The step took TIME
             ---> saved as "407bb8f492edcd80f2047d034a5e30834c200c863eb357752f2ea527793d87c2"
             Got: "407bb8f492edcd80f2047d034a5e30834c200c863eb357752f2ea527793d87c2"
 
@@ -574,14 +595,17 @@ fn what_is_not_wanted_any_more_is_removed() {
             (from busybox)
             Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
             Unpacked 5 files, SIZE
+            The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
             /: (shell /bin/sh -c)
             /: (run (cache (c (target /cache)))
                     (shell "echo 1"))
             1
+            The step took TIME
             ---> saved as "80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe"
             /: (run (shell "echo 2"))
             2
+            The step took TIME
             ---> saved as "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
             Got: "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
 
@@ -664,7 +688,7 @@ fn on_a_terminal_a_long_step_shows_its_time() {
     // It waits until a line is whole, and is gone before the next one.
     assert!(shown.contains("part\r\n"), "{shown}");
     assert!(
-        shown.contains("\r\u{1b}[K\u{1b}[33m---> saved as"),
+        shown.contains("\r\u{1b}[K\u{1b}[33mThe step took"),
         "{shown}"
     );
 }

@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
 use tar::{EntryType, Header};
 
 use super::digest::{Digest, Hashing};
-use super::model::{self, Annotations, Config, Descriptor, Index, Layers, Manifest, RunConfig};
+use super::model::{self, Annotations, Config, Descriptor, Index, Layers, Manifest};
 use super::platform::Platform;
+use super::settings::{BadSetting, ImageSettings};
 use tree::TreeWriter;
 
 const BLOCK: u64 = 512;
@@ -23,8 +23,8 @@ const BLOCK: u64 = 512;
 pub struct Export<'a> {
     /// The root filesystem, which nobody changes meanwhile.
     pub rootfs: &'a Path,
-    /// The environment of those who run in it.
-    pub env: &'a [(BString, BString)],
+    /// What those get who run in it.
+    pub settings: &'a ImageSettings,
     /// What it is to be called by who loads it: `name:tag`. May be `None`.
     pub name: Option<&'a str>,
     /// The machine it is for.
@@ -53,9 +53,9 @@ pub enum ExportError {
     /// It is called what no image can be called.
     #[error("{0:?} is not the name of an image")]
     BadName(String),
-    /// Something in its environment is not text, which an image's has to be.
-    #[error("the variable {0:?} is not UTF-8, which an image's environment has to be")]
-    BadEnv(BString),
+    /// Something in its settings is not text.
+    #[error(transparent)]
+    BadSetting(#[from] BadSetting),
 }
 
 /// Writes the files of a root filesystem as a plain tar archive.
@@ -179,17 +179,10 @@ fn blob(digest: &Digest) -> String {
 }
 
 fn config(export: &Export<'_>, layer: &Digest) -> Result<Config, ExportError> {
-    let text = |(name, value): &(BString, BString)| {
-        let bytes = [name.as_slice(), b"=", value.as_slice()].concat();
-        String::from_utf8(bytes).map_err(|_| ExportError::BadEnv(name.clone()))
-    };
     let history = [("created_by".to_owned(), export.created_by.to_owned())];
     Ok(Config {
         platform: export.platform.clone(),
-        config: RunConfig {
-            env: export.env.iter().map(text).collect::<Result<_, _>>()?,
-            ..RunConfig::default()
-        },
+        config: export.settings.config()?,
         rootfs: Layers {
             kind: "layers".to_owned(),
             diff_ids: vec![layer.to_string()],
