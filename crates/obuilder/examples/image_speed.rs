@@ -12,7 +12,6 @@ use obuilder::Sink;
 use obuilder::fetch::{BaseImages, Fetcher as _, Settings};
 use obuilder::image::export::{Export, write_image};
 use obuilder::image::{ImageSettings, Import, Platform};
-use obuilder_spec::User;
 use rig::{DockerEngine, Registry};
 use tokio_util::sync::CancellationToken;
 
@@ -35,15 +34,9 @@ fn main() -> Result<()> {
     println!("image of {} MB", size / 1_000_000);
     let plain = folder.join("image.tar");
     let mut file = std::fs::File::create(&plain)?;
-    let settings = ImageSettings {
-        env: Vec::new(),
-        user: User::ROOT,
-        workdir: "/".into(),
-        shell: Vec::new(),
-    };
     let export = Export {
         rootfs: &tree,
-        settings: &settings,
+        settings: &ImageSettings::of_env(Vec::new()),
         name: Some("speed:v1"),
         platform: &Platform::here(),
         created_by: "image_speed",

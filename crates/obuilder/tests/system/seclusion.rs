@@ -114,6 +114,6 @@ async fn network(site: Site) {
     };
     let spec = run("(network host)", "cat <&3");
     let (_, (_, log)) = futures::join!(served, site.built(&builder, &spec));
-    assert!(log.output().ends_with("\nserved\n"), "{}", log.text());
+    assert_eq!(log.output(), "served\n", "{}", log.text());
     site.close(builder);
 }
