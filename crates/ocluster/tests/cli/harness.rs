@@ -66,7 +66,7 @@ impl Place {
     /// Starts a command line on a terminal of its own, to which it writes everything.
     pub(crate) fn start_on_terminal(&self, line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
-        let line = format!("{} {args}", program(name));
+        let line = format!("'{}' {args}", program(name));
         self.spawn(&[], "script", &["-qec", &line, "/dev/null"])
     }
 
