@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rig::{
-    Cluster, DEMO_PACKAGES, DOCKER_PACKAGES, DockerEngine, Setup, busybox_rootfs, checked,
-    import_busybox, is_root, wait_for,
+    Cluster, DEMO_PACKAGES, DOCKER_PACKAGES, DockerEngine, Setup, busybox_rootfs, checked, is_root,
+    unique_busybox, wait_for,
 };
 
 use story::Source;
 
 const POOL: &str = "linux-x86_64";
-/// The base image of both builds.
+/// The base image of the OBuilder build, in a store of its own.
 const BASE: &str = "busybox";
 /// How long a job may take. It needs seconds; a machine that is out of breath gets minutes.
 const LIMIT_TO_BUILD: Duration = Duration::from_secs(600);
@@ -74,7 +74,7 @@ fn build_with_obuilder(cluster: &mut Cluster, source: &Source) -> Result<i32> {
 /// Builds a Dockerfile. Returns the client's exit code.
 fn build_with_docker(cluster: &mut Cluster, source: &Source) -> Result<i32> {
     let engine = find_engine()?;
-    let base = import_busybox(&engine, BASE)?;
+    let base = unique_busybox(&engine)?;
     say("Starting a worker that builds Dockerfiles");
     let worker = cluster.start_worker(POOL, "docker", &engine, &[])?;
     let dockerfile = story::dockerfile(base.name());
@@ -120,15 +120,19 @@ fn build(cluster: &Cluster, submit: &[&str; 3], source: &Source) -> Result<i32> 
     Ok(code)
 }
 
-/// Returns the engine that runs on this machine, or starts one.
+/// Starts an engine of our own, with nothing in it: one that runs here is somebody's. Who may not start one, as on an account
+/// that is not root's, uses that, under names that nobody else has.
 fn find_engine() -> Result<DockerEngine> {
-    if let Some(engine) = DockerEngine::running()? {
-        say("Using the Docker engine that is running here");
-        return Ok(engine);
+    if is_root() {
+        Setup::ensure(DOCKER_PACKAGES)?;
+        say("Starting a Docker engine of its own");
+        return DockerEngine::own();
     }
-    Setup::ensure(DOCKER_PACKAGES)?;
-    say("Starting a Docker engine, as none is running");
-    DockerEngine::own()
+    let engine = DockerEngine::running()?;
+    say("Using the Docker engine that is running here");
+    engine.context(
+        "no Docker engine answers: start one, or run the demo as root, which starts its own",
+    )
 }
 
 /// Tells the person who watches what is going on.

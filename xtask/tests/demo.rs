@@ -1,6 +1,7 @@
 //! The demo ends well, and when it is killed, wherever it is, nothing of it is left.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
@@ -16,21 +17,32 @@ const LIMIT: Duration = Duration::from_secs(120);
 struct Demo {
     process: Child,
     temporary: TempDir,
+    /// Has a folder whose name has a space, as a checkout may.
+    _checkout: TempDir,
 }
 
 impl Demo {
     fn start(rig: &Rig) -> Result<Self> {
         let temporary = tempfile::tempdir()?;
+        let checkout = tempfile::tempdir()?;
+        let programs = checkout.path().join("the programs");
+        symlink(rig.programs(), &programs)?;
         let screen = File::create(temporary.path().join("screen"))?;
         let process = Command::new(env!("CARGO_BIN_EXE_xtask"))
             .args(["demo", "--programs"])
-            .arg(rig.programs())
+            .arg(programs)
             .env("TMPDIR", temporary.path())
+            // As where somebody's engine runs.
+            .env("DOCKER_HOST", rig.docker.host())
             .stdout(screen.try_clone()?)
             .stderr(screen)
             .process_group(0)
             .spawn()?;
-        Ok(Self { process, temporary })
+        Ok(Self {
+            process,
+            temporary,
+            _checkout: checkout,
+        })
     }
 
     fn screen(&self) -> Result<String> {
@@ -106,6 +118,28 @@ fn the_demo_ends_well() -> Result<()> {
     }
     assert_eq!(screen.matches("\n==> The job succeeded\n").count(), 3);
     assert_eq!(demo.traces(&[])?, Vec::<String>::new());
+    Ok(())
+}
+
+/// Whatever its images are called, the demo neither uses nor changes them.
+#[test]
+fn the_demo_leaves_an_engine_alone_that_runs() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("the_demo_leaves_an_engine_alone_that_runs") else {
+        return Ok(());
+    };
+    let state = || -> Result<Vec<String>> {
+        let lists = [
+            &["image", "ls", "--all", "--quiet"][..],
+            &["ps", "--all", "--quiet"],
+            &["network", "ls", "--quiet"],
+            &["volume", "ls", "--quiet"],
+        ];
+        lists.into_iter().map(|args| rig.docker.run(args)).collect()
+    };
+    let before = state()?;
+    let mut demo = Demo::start(&rig)?;
+    assert!(demo.wait()?.success(), "{}", demo.screen()?);
+    assert_eq!(state()?, before);
     Ok(())
 }
 

@@ -297,7 +297,7 @@ mod tests {
         let output = Command::new("sh")
             .args([
                 "-c",
-                "echo 0 > $0/cgroup.procs; exec $1 --exact parent::tests::service",
+                "echo 0 > $0/cgroup.procs; exec \"$1\" --exact parent::tests::service",
             ])
             .args([group, &this])
             .env(SERVICE, expected)

@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::command::{checked, every_program, succeeds_within};
+use crate::holder::Holder;
+use crate::network::Network;
 
 /// How long a question to an engine or a client may take on a machine that is busy.
 const LIMIT_TO_ANSWER: Duration = Duration::from_secs(20);
@@ -21,6 +23,8 @@ pub struct Docker {
     pub(crate) programs: PathBuf,
     /// The client's own settings and log-ins: an empty folder, not those of the person who runs the tests.
     pub(crate) config: PathBuf,
+    /// Where its containers are; `None` when they are in this machine's network.
+    pub(crate) network: Option<Network>,
 }
 
 impl Docker {
@@ -39,6 +43,7 @@ impl Docker {
             host: host.to_owned(),
             programs,
             config,
+            network: None,
         })
     }
 
@@ -77,6 +82,18 @@ impl Docker {
             ("DOCKER_CONFIG", self.config.clone().into()),
             ("PATH", path),
         ]
+    }
+
+    /// Lets the engine, and its containers with `--network=host`, reach a port of this machine's loopback, for as long as
+    /// `holder` lives.
+    ///
+    /// # Errors
+    /// When that port is taken in the engine's network.
+    pub fn reach(&self, holder: &Holder, port: u16) -> Result<()> {
+        match &self.network {
+            Some(network) => network.reach(holder, port),
+            None => Ok(()),
+        }
     }
 
     /// Returns whether the engine answers.

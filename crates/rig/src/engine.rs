@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::command::{checked, find_program};
+use crate::command::find_program;
 use crate::docker::{self, Docker};
 use crate::holder::{Holder, Name, ProcessState};
+use crate::network::Network;
 use crate::wait::wait_for;
 
 /// How long an engine may take to answer. It needs half a second on an idle machine.
@@ -49,7 +50,7 @@ impl DockerEngine {
         Self::own_named(&Name::new()?)
     }
 
-    /// As [`own`](Self::own), with a name of the caller's choice for its directory, cgroup and bridge.
+    /// As [`own`](Self::own), with a name of the caller's choice for its directory and cgroup.
     ///
     /// # Errors
     /// As for `own`.
@@ -58,12 +59,11 @@ impl DockerEngine {
         let dockerd = find_program("dockerd").context("dockerd is not installed (docker.io)")?;
         let holder = Holder::start(name)?;
         holder.remove_cgroup(name)?;
-        make_bridge(&holder, name)?;
         let folder = holder.folder();
         std::fs::write(folder.join("daemon.json"), "{}")?;
         let socket = folder.join("docker.sock");
         let docker = Docker::new(&format!("unix://{}", socket.display()), folder)?;
-        let engine = Self {
+        let mut engine = Self {
             docker,
             is_own: true,
             holder,
@@ -72,8 +72,11 @@ impl DockerEngine {
         Ok(engine)
     }
 
-    fn start(&self, dockerd: &Command) -> Result<()> {
-        let process = self.holder.run_private(dockerd, "dockerd.log")?;
+    /// Starts the engine, in a network of its own: another engine on the machine, or whoever looks after its firewall, has
+    /// rules that drop what bridges forward, and has taken the usual addresses.
+    fn start(&mut self, dockerd: &Command) -> Result<()> {
+        let process = self.holder.run_offline(dockerd, "dockerd.log")?;
+        self.docker.network = Some(Network::of(process));
         wait_for("answer from our Docker engine", LIMIT_TO_START, || {
             if let ProcessState::Ended(code) = self.holder.state(process)? {
                 bail!(
@@ -84,6 +87,18 @@ impl DockerEngine {
             let listens = self.holder.folder().join("docker.sock").exists();
             Ok((listens && self.docker.answers()).then_some(()))
         })
+    }
+
+    /// Lets containers with the engine's own network, `--network=host`, reach what this machine reaches, if the program for
+    /// that is installed.
+    ///
+    /// # Errors
+    /// When that program does not start.
+    pub fn connect_outside(&self) -> Result<()> {
+        let Some(network) = &self.docker.network else {
+            return Ok(());
+        };
+        network.connect_outside(&self.holder)
     }
 
     fn last_words(&self) -> String {
@@ -119,22 +134,7 @@ impl Deref for DockerEngine {
     }
 }
 
-/// Makes the bridge to which containers are attached, since BuildKit runs nothing without one.
-///
-/// The engine would make one called `docker0`, together with routing and firewall rules for the whole machine, and
-/// leave them. With this one and without the rules, containers reach nothing but each other, and one command removes it.
-fn make_bridge(holder: &Holder, name: &Name) -> Result<()> {
-    let ip = find_program("ip").context("ip is not installed (iproute2)")?;
-    holder.undo(&[
-        "sh",
-        "-c",
-        &format!("! ip link show {name} >/dev/null 2>&1 || ip link del {name}"),
-    ])?;
-    checked(Command::new(ip).args(["link", "add", name.as_str(), "type", "bridge"]))?;
-    Ok(())
-}
-
-/// Returns the arguments that keep an engine inside `folder` and the cgroup and bridge `name`.
+/// Returns the arguments that keep an engine inside `folder` and the cgroup `name`. In its network it makes the usual bridge.
 fn arguments(folder: &Path, name: &Name) -> Vec<String> {
     let folder = folder.display();
     vec![
@@ -147,7 +147,6 @@ fn arguments(folder: &Path, name: &Name) -> Vec<String> {
         "--group=root".to_owned(),
         // For `docker build --squash`.
         "--experimental".to_owned(),
-        format!("--bridge={name}"),
         "--iptables=false".to_owned(),
         "--ip6tables=false".to_owned(),
         "--ip-forward=false".to_owned(),

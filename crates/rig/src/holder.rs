@@ -12,13 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
-use crate::reaper::{Reply, Request, Start};
+use crate::reaper::{Isolation, Reply, Request, Start};
 use crate::wait::wait_for;
 
 /// How long a reaper may take in all; it gives up by itself before.
 const LIMIT_TO_TIDY_UP: Duration = Duration::from_secs(90);
 
-/// The name of one holder, and of everything on the machine that belongs to it: its directory, cgroup and bridge.
+/// The name of one holder, and of everything on the machine that belongs to it: its directory and cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
@@ -146,7 +146,7 @@ impl Holder {
     /// # Errors
     /// When it cannot be started. That its program does not exist shows in its log and its end, not here.
     pub fn run(&self, command: &Command, log: &str) -> Result<Process> {
-        self.run_as(command, log, false)
+        self.run_as(command, log, Isolation::None)
     }
 
     /// As [`run`](Self::run), as root, with process ids and mounts of its own, all of which the kernel ends together.
@@ -154,10 +154,19 @@ impl Holder {
     /// # Errors
     /// As for `run`.
     pub fn run_private(&self, command: &Command, log: &str) -> Result<Process> {
-        self.run_as(command, log, true)
+        self.run_as(command, log, Isolation::Private)
     }
 
-    fn run_as(&self, command: &Command, log: &str, private: bool) -> Result<Process> {
+    /// As [`run_private`](Self::run_private), with a network of its own, which leads nowhere by itself and to which no rules
+    /// or addresses of the machine apply.
+    ///
+    /// # Errors
+    /// As for `run`.
+    pub fn run_offline(&self, command: &Command, log: &str) -> Result<Process> {
+        self.run_as(command, log, Isolation::Offline)
+    }
+
+    fn run_as(&self, command: &Command, log: &str, isolation: Isolation) -> Result<Process> {
         let temporary = (
             "TMPDIR".to_owned(),
             self.temporary_folder().display().to_string(),
@@ -173,7 +182,7 @@ impl Holder {
             env: std::iter::once(temporary).chain(changes).collect(),
             folder: command.get_current_dir().unwrap_or(&self.folder).to_owned(),
             log: self.log(log),
-            private,
+            isolation,
         };
         match self.ask(&Request::Start(start))? {
             Reply::Started { pid } => Ok(Process(pid)),
@@ -306,7 +315,7 @@ fn text(os: &std::ffi::OsStr) -> String {
 }
 
 /// Returns the program `rig`: named by OCLUSTER_RIG, or beside the running program, or above it for a test.
-fn rig_program() -> Result<PathBuf> {
+pub(crate) fn rig_program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCLUSTER_RIG").filter(|path: &OsString| !path.is_empty())
     {
         return Ok(path.into());

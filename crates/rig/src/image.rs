@@ -10,11 +10,12 @@ use anyhow::{Context as _, Result, ensure};
 use crate::command::{checked, find_program};
 use crate::docker::Docker;
 use crate::engine::DockerEngine;
+use crate::holder::Name;
 
 /// The folders without which programs in a container are surprised.
 const FOLDERS: [&str; 5] = ["bin", "etc", "tmp", "root", "var"];
 
-/// An image that is in the engine for as long as this lives, unless it was there before.
+/// An image that is in the engine for as long as the engine is ours, or held.
 #[derive(Clone, Debug)]
 pub struct BaseImage {
     name: String,
@@ -27,32 +28,48 @@ impl BaseImage {
     }
 }
 
-/// Makes the image `name` from this machine's static busybox, unless the engine has one of that name already.
-///
-/// From an engine that is not ours it is removed with `engine`.
+/// Makes the image `name` from this machine's static busybox, in an engine of our own.
 ///
 /// # Errors
 /// When there is no static busybox, or the engine refuses.
 pub fn import_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
+    ensure!(
+        engine.is_own(),
+        "the engine is not ours, and may have another {name}"
+    );
+    make_busybox(engine, name)
+}
+
+/// Makes an image from this machine's static busybox, under a name that nothing else has. It is removed with `engine`, and so
+/// is what has been built from it.
+///
+/// # Errors
+/// When there is no static busybox, or the engine refuses.
+pub fn unique_busybox(engine: &DockerEngine) -> Result<BaseImage> {
+    let name = format!("{}-busybox", Name::new()?);
+    if !engine.is_own() {
+        let docker = engine.program().display().to_string();
+        let undo = |args: &[&str]| {
+            let at = [docker.as_str(), "--host", engine.host()];
+            engine.holder().undo(&[&at, args].concat())
+        };
+        // The last one told is the first one run.
+        undo(&["image", "rm", "--force", &name])?;
+        let built = format!("label={}", label_of(&name));
+        undo(&["image", "prune", "--force", "--filter", &built])?;
+    }
+    make_busybox(engine, &name)
+}
+
+/// Returns the label that the image `name` has, and so whatever is built from it.
+fn label_of(name: &str) -> String {
+    format!("ocluster-base={name}")
+}
+
+fn make_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
     let image = BaseImage {
         name: name.to_owned(),
     };
-    if engine
-        .run(&["image", "inspect", "--format", "{{.Id}}", name])
-        .is_ok()
-    {
-        return Ok(image);
-    }
-    if !engine.is_own() {
-        let docker = engine
-            .command()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
-        engine
-            .holder()
-            .undo(&[&docker, "--host", engine.host(), "image", "rm", name])?;
-    }
     let root = engine.holder().folder().join("busybox-root");
     busybox_rootfs(&root)?;
     import(engine, &root, name)?;
@@ -107,7 +124,16 @@ pub(crate) fn import(docker: &Docker, root: &Path, name: &str) -> Result<()> {
         .spawn()
         .context("cannot start tar")?;
     let files = tar.stdout.take().context("no pipe from tar")?;
-    let import = ["import", "--change", "CMD [\"sh\"]", "-", name];
+    let label = format!("LABEL {}", label_of(name));
+    let import = [
+        "import",
+        "--change",
+        "CMD [\"sh\"]",
+        "--change",
+        &label,
+        "-",
+        name,
+    ];
     let imported = docker.command().args(import).stdin(files).output()?;
     ensure!(tar.wait()?.success(), "tar failed");
     let why = String::from_utf8_lossy(&imported.stderr);

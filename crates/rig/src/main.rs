@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rig::{DockerEngine, Name, hold, import_busybox, run_inside};
+use rig::{DockerEngine, Name, forward, hold, import_busybox, run_inside, run_offline};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -23,9 +23,11 @@ fn run(args: &[String]) -> Result<()> {
     match *words {
         ["up"] => up(&Name::new()?),
         ["up", name] => up(&name.parse()?),
-        // The two below are for our own use.
+        // Those below are for our own use.
         ["hold", parent, name] => hold(Path::new(parent), &name.parse()?),
         ["inside", ..] => run_inside(args.get(1..).unwrap_or_default()),
+        ["offline", ..] => run_offline(args.get(1..).unwrap_or_default()),
+        ["forward", network, port] => forward(Path::new(network), port.parse()?),
         _ => bail!("usage: rig up"),
     }
 }

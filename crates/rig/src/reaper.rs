@@ -6,7 +6,7 @@
 //! processes that detach themselves become its children, so none can hide.
 //!
 //! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private one its
-//! whole process namespace and all of its mounts. Only a directory, a bridge and empty cgroups then stay.
+//! whole process namespace, with all of its mounts and its network. Only a directory and empty cgroups then stay.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -22,9 +22,9 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup;
 use crate::command::checked;
 use crate::holder::Name;
+use crate::{cgroup, network};
 
 /// How long killed processes may take to go. They are in the kernel by then, writing back or tearing down a namespace.
 const LIMIT_TO_DIE: Duration = Duration::from_secs(30);
@@ -53,8 +53,18 @@ pub(crate) struct Start {
     pub(crate) folder: PathBuf,
     /// The file that gets all it prints.
     pub(crate) log: PathBuf,
-    /// In namespaces of its own for processes and mounts, so that the kernel ends all of it at once.
-    pub(crate) private: bool,
+    pub(crate) isolation: Isolation,
+}
+
+/// What a process shares with the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Isolation {
+    /// Everything.
+    None,
+    /// Not its processes and mounts, so that the kernel ends all of it at once.
+    Private,
+    /// Not its network either, which leads nowhere by itself.
+    Offline,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -95,10 +105,26 @@ pub fn hold(parent: &Path, name: &Name) -> Result<()> {
 /// # Errors
 /// When the mount or the start fails; on success this does not return.
 pub fn run_inside(argv: &[String]) -> Result<()> {
+    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
+    become_program(argv)
+}
+
+/// As [`run_inside`], in a network namespace that is new, too.
+///
+/// # Errors
+/// As for `run_inside`.
+pub fn run_offline(argv: &[String]) -> Result<()> {
+    // Before `/run` is another: that is where it often leads.
+    let resolvers = fs::canonicalize(network::RESOLVERS).ok();
+    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
+    network::set_up(resolvers.as_deref())?;
+    become_program(argv)
+}
+
+fn become_program(argv: &[String]) -> Result<()> {
     let Some((program, args)) = argv.split_first() else {
         bail!("no command given")
     };
-    mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
     let error = Command::new(program).args(args).exec();
     Err(error).with_context(|| format!("cannot start {program}"))
 }
@@ -229,17 +255,17 @@ impl Reaper {
 /// Returns the command line that starts a process which dies with us.
 fn wrapped(start: &Start) -> Result<Vec<String>> {
     let mut argv = words(&["setpriv", "--pdeathsig", "KILL", "--"]);
-    if start.private {
-        argv.extend(words(&[
-            "unshare",
-            "--mount",
-            "--pid",
-            "--fork",
-            "--kill-child=KILL",
-        ]));
-        argv.extend(words(&["--mount-proc", "--"]));
+    let (network, inside) = match start.isolation {
+        Isolation::None => (None, None),
+        Isolation::Private => (None, Some("inside")),
+        Isolation::Offline => (Some("--net"), Some("offline")),
+    };
+    if let Some(inside) = inside {
+        argv.extend(words(&["unshare", "--mount", "--pid", "--fork"]));
+        argv.extend(network.map(str::to_owned));
+        argv.extend(words(&["--kill-child=KILL", "--mount-proc", "--"]));
         argv.push(std::env::current_exe()?.to_string_lossy().into_owned());
-        argv.push("inside".to_owned());
+        argv.push(inside.to_owned());
     }
     argv.extend(start.argv.iter().cloned());
     Ok(argv)

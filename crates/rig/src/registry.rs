@@ -30,6 +30,15 @@ pub struct RegistryAccess {
 }
 
 impl RegistryAccess {
+    /// Returns the port.
+    ///
+    /// # Errors
+    /// When the address has none.
+    pub fn port(&self) -> Result<u16> {
+        let (_, port) = self.address.rsplit_once(':').context("no port")?;
+        Ok(port.parse()?)
+    }
+
     /// Returns the full name of an image here: `127.0.0.1:PORT/NAME`.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}", self.address)

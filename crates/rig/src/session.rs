@@ -9,12 +9,14 @@ use crate::cluster::Cluster;
 use crate::docker::Docker;
 use crate::engine::DockerEngine;
 use crate::image::import_busybox;
+use crate::network::Network;
 use crate::registry::{Registry, RegistryAccess};
 
 const DOCKER_HOST: &str = "OCLUSTER_TEST_DOCKER_HOST";
 const DOCKER_PROGRAMS: &str = "OCLUSTER_TEST_DOCKER_PROGRAMS";
 const DOCKER_CONFIG: &str = "OCLUSTER_TEST_DOCKER_CONFIG";
-const DOCKER_IS_OWN: &str = "OCLUSTER_TEST_DOCKER_IS_OWN";
+/// Not there when the engine uses this machine's network.
+const DOCKER_NETWORK: &str = "OCLUSTER_TEST_DOCKER_NETWORK";
 const REGISTRY: &str = "OCLUSTER_TEST_REGISTRY";
 const REGISTRY_USER: &str = "OCLUSTER_TEST_REGISTRY_USER";
 const REGISTRY_PASSWORD: &str = "OCLUSTER_TEST_REGISTRY_PASSWORD";
@@ -34,19 +36,19 @@ pub struct Session {
 impl Session {
     /// Starts the machines. `programs` is where the programs under test have been built.
     ///
-    /// The engine is our own where that is possible: tests fill and prune it. Elsewhere it is the one that runs.
+    /// The engine is our own: tests fill and prune it, and one that runs here is somebody's.
     ///
     /// # Errors
     /// When something is missing or does not start.
     pub fn start(programs: PathBuf) -> Result<Self> {
-        let engine = match DockerEngine::own() {
-            Ok(engine) => engine,
-            Err(why) => DockerEngine::running()?.ok_or(why)?,
-        };
+        let engine = DockerEngine::own()?;
+        engine.connect_outside()?;
         import_busybox(&engine, BASE_IMAGE)?;
+        let registry = Registry::start()?;
+        engine.reach(engine.holder(), registry.access().port()?)?;
         Ok(Self {
             engine,
-            registry: Registry::start()?,
+            registry,
             programs,
         })
     }
@@ -55,16 +57,18 @@ impl Session {
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let (docker, registry) = (&*self.engine, self.registry.access());
         let path = |path: &PathBuf| path.display().to_string();
-        vec![
+        let mut env = vec![
             (DOCKER_HOST, docker.host.clone()),
             (DOCKER_PROGRAMS, path(&docker.programs)),
             (DOCKER_CONFIG, path(&docker.config)),
-            (DOCKER_IS_OWN, self.engine.is_own().to_string()),
             (REGISTRY, registry.address.clone()),
             (REGISTRY_USER, registry.user.clone()),
             (REGISTRY_PASSWORD, registry.password.clone()),
             (PROGRAMS, path(&self.programs)),
-        ]
+        ];
+        let network = docker.network.as_ref();
+        env.extend(network.map(|network| (DOCKER_NETWORK, network.path().display().to_string())));
+        env
     }
 
     /// Stops everything, and says what is left.
@@ -80,12 +84,10 @@ impl Session {
 /// The machines that a test may use.
 #[derive(Clone, Debug)]
 pub struct Rig {
-    /// The engine, with an image called `busybox`.
+    /// The engine, which was started for these tests, with an image called `busybox`.
     pub docker: Docker,
     /// The registry, shared with other tests: put the test's name into the names of images.
     pub registry: RegistryAccess,
-    /// Whether the engine was started for these tests. Else it is somebody's, and nothing may be pruned.
-    pub docker_is_own: bool,
     programs: PathBuf,
 }
 
@@ -117,13 +119,13 @@ impl Rig {
                 host: get(DOCKER_HOST)?,
                 programs: get(DOCKER_PROGRAMS)?.into(),
                 config: get(DOCKER_CONFIG)?.into(),
+                network: get(DOCKER_NETWORK).ok().map(Network::at),
             },
             registry: RegistryAccess {
                 address: get(REGISTRY)?,
                 user: get(REGISTRY_USER)?,
                 password: get(REGISTRY_PASSWORD)?,
             },
-            docker_is_own: get(DOCKER_IS_OWN)? == "true",
             programs: get(PROGRAMS)?.into(),
         })
     }

@@ -47,6 +47,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("btrfs-progs", &["mkfs.btrfs"]),
     package("xfsprogs", &["mkfs.xfs"]),
     package("mount", &["mount", "umount"]),
+    package("nftables", &["nft"]),
     package("rsync", &["rsync"]),
     package("slirp4netns", &["slirp4netns"]),
     package("bsdutils", &["script"]),

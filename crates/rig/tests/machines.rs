@@ -1,14 +1,17 @@
 //! Each machine does what a test wants from it: an engine that builds, a registry that asks for a password, git servers.
 
+use std::fs::File;
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use rig::{
-    Credentials, DEMO_PACKAGES, DockerEngine, GitServer, Registry, Repository, Setup,
-    TEST_PACKAGES, checked, import_busybox, output_within, report_not_run,
+    Credentials, DEMO_PACKAGES, DockerEngine, GitServer, Holder, Name, Registry, Repository, Setup,
+    TEST_PACKAGES, checked, import_busybox, import_host, output_within, report_not_run,
 };
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -53,6 +56,7 @@ fn an_engine_builds_in_both_ways_and_pushes_with_a_password() -> Result<()> {
 
     let registry = Registry::start()?;
     let access = registry.access();
+    engine.reach(engine.holder(), access.port()?)?;
     let image = access.image("base:1");
     engine.run(&["tag", base.name(), &image])?;
     let refused = output_within(engine.command().args(["push", &image]), LIMIT)?;
@@ -74,6 +78,47 @@ fn an_engine_builds_in_both_ways_and_pushes_with_a_password() -> Result<()> {
     engine.run(&["image", "rm", &image])?;
     engine.run(&["pull", "--quiet", &image])?;
     engine.finish()
+}
+
+/// A running engine sets the policy of forwarding to drop, for containers of others, too; so do many firewalls.
+#[test]
+fn containers_reach_each_other_whatever_the_machine_forwards() -> Result<()> {
+    let test = "containers_reach_each_other_whatever_the_machine_forwards";
+    if !can_run(test) {
+        return Ok(());
+    }
+    // A machine of its own, as those rules are nothing to try on somebody's.
+    let name = Name::new()?;
+    let holder = Holder::start(&name)?;
+    holder.undo(&["ip", "netns", "del", name.as_str()])?;
+    checked(Command::new("ip").args(["netns", "add", name.as_str()]))?;
+    let namespace = File::open(format!("/run/netns/{name}"))?;
+    // This thread and what it starts.
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    for family in ["bridge", "inet"] {
+        checked(Command::new("nft").args(["add", "table", family, "f"]))?;
+        let chain = "{ type filter hook forward priority 0; policy drop; }";
+        checked(Command::new("nft").args(["add", "chain", family, "f", "f", chain]))?;
+    }
+
+    let engine = DockerEngine::own()?;
+    let base = import_busybox(&engine, "busybox")?;
+    engine.run(&["network", "create", "shared"])?;
+    let serve = "echo hello > /index.html; exec httpd -f -p 80";
+    let run = ["run", "--detach", "--network=shared", "--name=server"];
+    engine.run(&[&run[..], &[base.name(), "sh", "-c", serve]].concat())?;
+    let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+    let address = engine.run(&["inspect", "--format", format, "server"])?;
+    // A static busybox is no client: it wants libraries to look up addresses.
+    import_host(&engine, "host")?;
+    let ask =
+        format!("exec 3<>/dev/tcp/{address}/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3");
+    let again = "for n in $(seq 10); do bash -c \"$0\" && exit; sleep 0.1; done; exit 1";
+    let run = ["run", "--rm", "--network=shared", "host", "bash", "-c"];
+    let heard = engine.run(&[&run[..], &[again, &ask]].concat())?;
+    ensure!(heard.ends_with("hello"), "{heard}");
+    engine.finish()?;
+    holder.finish()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
@@ -84,6 +85,15 @@ impl Site {
         let mut command = self.cluster.program(program);
         command.args(words);
         Running::start(&command, self.folder(), &self.next_name("output"))
+    }
+
+    /// Starts a command that is not made of words parted by spaces, such as one whose path has some.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin_command(&self, command: &mut Command) -> Result<Running> {
+        command.current_dir(self.folder());
+        Running::start(command, self.folder(), &self.next_name("output"))
     }
 
     /// Runs an admin command in the way of the user's document: its name, the cap file, and the rest of `line`.

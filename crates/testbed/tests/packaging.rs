@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -52,7 +53,10 @@ fn systemd_has_nothing_to_say_about_the_units() -> Result<()> {
         return Ok(());
     };
     let folder = tempfile::tempdir()?;
-    let programs = rig.programs().display().to_string();
+    // By a path without spaces, whatever that of the checkout has.
+    let programs = folder.path().join("programs");
+    symlink(rig.programs(), &programs)?;
+    let programs = programs.display();
     for unit in UNITS {
         let text = fs::read_to_string(packaging("systemd").join(unit))?;
         // Where they are here, or it would say that they are not.

@@ -1,5 +1,7 @@
 //! The example at work: as a worker of a real scheduler, with jobs from the usual client.
 
+use std::process::Command;
+
 use anyhow::Result;
 use rig::{GitServer, Repository, Rig};
 use testbed::{POOL, Running, Site, wait_until_gone};
@@ -13,8 +15,9 @@ fn cluster(name: &str) -> Result<Option<(Site, Running)>> {
         return Ok(None);
     };
     let site = Site::start(&rig, &[POOL])?;
-    let program = env!("CARGO_BIN_EXE_custom-builder");
-    let mut worker = site.begin(&format!("{program} capnp-secrets/pool-{POOL}.cap w1 ./w1"))?;
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_custom-builder"));
+    worker.arg(format!("capnp-secrets/pool-{POOL}.cap"));
+    let mut worker = site.begin_command(worker.args(["w1", "./w1"]))?;
     worker.wait_for("Requesting a new job")?;
     Ok(Some((site, worker)))
 }

@@ -59,7 +59,7 @@ fn a_person_may_look_around(room: &Room) {
     };
     let this = std::env::current_exe().unwrap();
     let line = format!(
-        "{} --exact runtimes::interactive --nocapture",
+        "'{}' --exact runtimes::interactive --nocapture",
         this.display()
     );
     let seen = look_around(

@@ -71,7 +71,7 @@ impl Place {
     /// Starts a command line on a terminal of its own, with these variables in its environment.
     pub(crate) fn start_on_terminal_with(&self, variables: &[(&str, &str)], line: &str) -> Running {
         let (name, args) = line.split_once(' ').expect("a command line has words");
-        let line = format!("{} {args}", program(name));
+        let line = format!("'{}' {args}", program(name));
         self.spawn(variables, "script", &["-qec", &line, "/dev/null"])
     }
 

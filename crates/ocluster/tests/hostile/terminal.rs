@@ -59,7 +59,7 @@ fn client(
 ) -> (Output, u32) {
     let target = Target::start(&[]);
     let client = format!(
-        "{} submit-docker --connect {} --pool p --local-dockerfile /dev/null --unchecked",
+        "'{}' submit-docker --connect {} --pool p --local-dockerfile /dev/null --unchecked",
         env!("CARGO_BIN_EXE_ocluster-client"),
         target.cap_path("submission").display()
     );

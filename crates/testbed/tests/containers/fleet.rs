@@ -36,6 +36,9 @@ impl Fleet {
             first: image.to_owned(),
             services: Vec::new(),
         };
+        // Its workers are containers that look for the scheduler on loopback.
+        let cluster = &fleet.site.cluster;
+        rig.docker.reach(cluster.holder(), cluster.port())?;
         let registry = &rig.registry;
         let (user, password) = (&registry.user, &registry.password);
         fleet.docker(&["login", "-u", user, "-p", password, &registry.address])?;

@@ -69,7 +69,7 @@ pub(crate) fn docker_build(rig: &Rig, builder: Builder, file: &str, args: &[&str
     let mut command = rig.docker.command();
     command
         .env("DOCKER_BUILDKIT", (builder as u8).to_string())
-        // The engine's own network has no way out.
+        // The network of its bridge has no way out.
         .args(["build", "--network=host", "--file"])
         .arg(root().join(file))
         .args(["--build-arg", &format!("BUILDER_IMAGE={BUILDER}")])

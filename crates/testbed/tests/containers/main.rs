@@ -1,6 +1,4 @@
 //! Images, the Compose file, and workers as services of a swarm: for real, on a real engine.
-//!
-//! The engine must be our own, since it is made a swarm, and is left full of images.
 
 mod compose;
 mod fleet;
@@ -10,7 +8,7 @@ mod load;
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use rig::{Rig, Swarm, report_not_run};
+use rig::{Rig, Swarm};
 use testbed::POOL;
 
 use compose::Compose;
@@ -18,19 +16,9 @@ use fleet::Fleet;
 use images::{Builder, images, root};
 use load::Load;
 
-/// Returns the machines, if the engine is ours.
-fn own_engine(name: &str) -> Option<Rig> {
-    let rig = Rig::or_not_run(name)?;
-    if !rig.docker_is_own {
-        report_not_run(name, "a Docker engine of its own");
-        return None;
-    }
-    Some(rig)
-}
-
 #[test]
 fn both_builders_make_the_images() -> Result<()> {
-    let Some(rig) = own_engine("both_builders_make_the_images") else {
+    let Some(rig) = Rig::or_not_run("both_builders_make_the_images") else {
         return Ok(());
     };
     let by_buildkit = images(&rig)?;
@@ -65,7 +53,7 @@ fn both_builders_make_the_images() -> Result<()> {
 
 #[test]
 fn what_is_compiled_is_the_project_and_nothing_else() -> Result<()> {
-    let Some(rig) = own_engine("what_is_compiled_is_the_project_and_nothing_else") else {
+    let Some(rig) = Rig::or_not_run("what_is_compiled_is_the_project_and_nothing_else") else {
         return Ok(());
     };
     // The same stage in both, or it would be compiled twice.
@@ -93,7 +81,7 @@ fn what_is_compiled_is_the_project_and_nothing_else() -> Result<()> {
 #[test]
 fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
     let name = "compose_runs_a_job_through_scheduler_and_worker";
-    let Some(rig) = own_engine(name) else {
+    let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
     let compose = Compose::new(&rig, &images(&rig)?)?;
@@ -140,7 +128,7 @@ fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
 
 #[test]
 fn a_stopped_program_is_unhealthy() -> Result<()> {
-    let Some(rig) = own_engine("a_stopped_program_is_unhealthy") else {
+    let Some(rig) = Rig::or_not_run("a_stopped_program_is_unhealthy") else {
         return Ok(());
     };
     let check = |image: &str, age: &str| {
@@ -170,7 +158,7 @@ fn a_stopped_program_is_unhealthy() -> Result<()> {
 #[test]
 fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back() -> Result<()> {
     let name = "a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back";
-    let Some(rig) = own_engine(name) else {
+    let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
     let images = images(&rig)?;

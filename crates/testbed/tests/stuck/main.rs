@@ -90,18 +90,14 @@ fn a_worker_that_froze_while_it_waited_gets_no_job() -> Result<()> {
 
 /// Starts another process that calls itself like a worker, as on a machine that was restarted.
 fn start_again(site: &Site, name: &str) -> Result<Running> {
-    let docker = site.rig.docker.env();
-    let env: Vec<_> = docker
-        .into_iter()
-        .map(|(name, value)| format!("{}={}", name, value.to_string_lossy()))
-        .collect();
-    let worker = site.cluster.program("ocluster-worker");
-    site.begin(&format!(
-        "/usr/bin/env {} {} ./capnp-secrets/pool-{POOL}.cap --state-dir=./{name}-again --name={name} \
-         --capacity=1 --docker-pull=missing",
-        env.join(" "),
-        worker.get_program().to_string_lossy()
-    ))
+    let mut worker = site.cluster.program("ocluster-worker");
+    worker
+        .envs(site.rig.docker.env())
+        .arg(format!("./capnp-secrets/pool-{POOL}.cap"))
+        .arg(format!("--state-dir=./{name}-again"))
+        .arg(format!("--name={name}"))
+        .args(["--capacity=1", "--docker-pull=missing"]);
+    site.begin_command(&mut worker)
 }
 
 #[test]
