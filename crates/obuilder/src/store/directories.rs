@@ -18,18 +18,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use jiff::Timestamp;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
-use super::backend::{Backend, Shown, beside};
+use super::backend::{Backend, Shown};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
 use super::error::Doing as _;
@@ -38,10 +36,11 @@ use super::layout::{base_of, judge, make_directories, names_in, own, remove_left
 use super::lock::Lock;
 use super::marks::Marks;
 use super::reserve::Reserve;
+use super::shared::Shared;
 use super::trash::Trash;
 use super::{
     CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
-    View, private, tree,
+    View, private,
 };
 use crate::StepId;
 use crate::sandbox;
@@ -73,17 +72,6 @@ enum Tenure {
     Owner { _lock: Lock },
     /// We read what may be another process's.
     Guest { _guest: Guest },
-}
-
-/// What threads use.
-struct Shared<B> {
-    root: PathBuf,
-    backend: B,
-    marks: Marks,
-    background: Arc<Background>,
-    reserve: Reserve,
-    /// What caches took when they were measured, while they stay as they were. Of a large one it takes seconds.
-    measured: Mutex<HashMap<PathBuf, CacheUsage>>,
 }
 
 /// What a backend is made from.
@@ -240,101 +228,6 @@ impl<B: Backend> DirectoryStore<B> {
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
         done.map_err(io::Error::from)
             .doing("working in", &self.root)?
-    }
-}
-
-impl<B: Backend> Shared<B> {
-    fn begin(
-        &self,
-        place: &Path,
-        base: Option<&Path>,
-        base_id: Option<StepId>,
-    ) -> Result<PathBuf, StoreError> {
-        let rootfs = self.backend.begin(place, base)?;
-        if let Some(id) = base_id {
-            let link = place.join("parent");
-            symlink(format!("../{id}"), &link).doing("making", &link)?;
-        }
-        Ok(rootfs)
-    }
-
-    fn publish(
-        &self,
-        id: &StepId,
-        place: &Path,
-        base: Option<&Path>,
-        result: &Path,
-        is_exposed: bool,
-    ) -> Result<(), StoreError> {
-        let copy = beside(place);
-        let published = self
-            .backend
-            .settle(place, &copy, base, is_exposed)
-            .and_then(|is_copied| {
-                self.mark(&id.to_string())?;
-                let settled = if is_copied { &copy } else { place };
-                fs::rename(settled, result).doing("publishing", result)?;
-                Ok(is_copied)
-            });
-        match published {
-            Ok(true) => self.remove_and_log(place),
-            Ok(false) => {}
-            Err(error) => {
-                self.remove_and_log(&copy);
-                return Err(error);
-            }
-        }
-        if base.is_none() {
-            // A base image is the dearest to lose.
-            self.marks.sync_soon(&self.background);
-        }
-        Ok(())
-    }
-
-    fn mark(&self, name: &str) -> Result<(), StoreError> {
-        let marked = self.marks.mark(name, &self.background);
-        marked.doing("marking a result in", &self.root)
-    }
-
-    /// Removes what an error has left. That error is the one to tell of.
-    fn remove_and_log(&self, place: &Path) {
-        if let Err(error) = self.backend.remove(place) {
-            tracing::warn!("{error}");
-        }
-    }
-
-    /// Measures a cache. What gives it back renames something: the cache itself, or a layer into it.
-    fn measure_cache(&self, cache: &Path) -> io::Result<CacheUsage> {
-        let changed = fs::symlink_metadata(cache)?;
-        let nanoseconds = i32::try_from(changed.ctime_nsec()).unwrap_or_default();
-        let used = Timestamp::new(changed.ctime(), nanoseconds).unwrap_or_default();
-        let known = || self.measured.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known().get(cache).filter(|known| known.used == used) {
-            return Ok(known.clone());
-        }
-        let usage = tree::usage(cache, None)?;
-        let measured = CacheUsage { used, usage };
-        known().insert(cache.to_owned(), measured.clone());
-        Ok(measured)
-    }
-
-    fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
-        let taken = self.backend.take_cache(cache, copy, owner);
-        if taken.is_err() {
-            self.drop_copy_and_log(cache, copy);
-        }
-        taken
-    }
-
-    fn replace_cache(&self, name: &str, cache: &Path, copy: &Path) -> Result<(), StoreError> {
-        self.mark(name)?;
-        self.backend.replace_cache(cache, copy)
-    }
-
-    fn drop_copy_and_log(&self, cache: &Path, copy: &Path) {
-        if let Err(error) = self.backend.drop_copy(cache, copy) {
-            tracing::warn!("{error}");
-        }
     }
 }
 

@@ -19,6 +19,7 @@ mod private;
 mod program;
 mod reserve;
 mod rsync;
+mod shared;
 mod space;
 mod spec;
 mod trash;
