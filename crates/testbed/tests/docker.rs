@@ -207,7 +207,7 @@ fn a_secret_is_neither_in_the_log_nor_in_the_image() -> Result<()> {
     site.dockerfile(dockerfile)?
         .args(&["--secret", "token:token"])
         .run()?
-        .check(1, &["--buildkit"])
+        .check(124, &["--buildkit"])
         .check_never(&secret);
     site.finish()
 }

@@ -7,8 +7,11 @@ use crate::error::Kind;
 /// How the scheduler refuses a pool that it does not have, in upstream's words.
 const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
 
-/// Why the promise of a queued job breaks that somebody takes out of the queue.
-const TAKEN_OUT: [&str; 2] = ["Ticket cancelled", "Ticket released (cancelled)"];
+/// How the reason begins for which a queued job leaves the queue when it is cancelled itself.
+const TICKET_CANCELLED: &str = "Ticket cancelled";
+
+/// How it ends when the job goes with its ticket or its client.
+const GONE: &str = "(cancelled)";
 
 /// How the scheduler refuses a client that was removed.
 const REVOKED: &str = "Access has been revoked";
@@ -22,9 +25,7 @@ pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
         RpcErrorKind::Disconnected => Kind::JobLost,
         RpcErrorKind::Overloaded => Kind::Overloaded,
         RpcErrorKind::Unimplemented => Kind::WrongCap,
-        RpcErrorKind::Failed if reason == Job::CANCELLED || TAKEN_OUT.contains(&reason) => {
-            Kind::Cancelled
-        }
+        RpcErrorKind::Failed if is_cancelled(reason) => Kind::Cancelled,
         RpcErrorKind::Failed if reason == REVOKED => Kind::WrongCap,
         RpcErrorKind::Failed if is_about_the_pool(reason) => Kind::NoSuchPool,
         RpcErrorKind::Failed => match reason.strip_prefix(Job::FAILED) {
@@ -33,6 +34,10 @@ pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
             None => Kind::Failed,
         },
     }
+}
+
+fn is_cancelled(reason: &str) -> bool {
+    reason == Job::CANCELLED || reason.starts_with(TICKET_CANCELLED) || reason.ends_with(GONE)
 }
 
 fn is_about_the_pool(reason: &str) -> bool {
@@ -65,6 +70,10 @@ mod tests {
             ),
             (RpcError::failed("Build cancelled"), Kind::Cancelled),
             (RpcError::failed("Ticket cancelled"), Kind::Cancelled),
+            (
+                RpcError::failed("Client removed (cancelled)"),
+                Kind::Cancelled,
+            ),
             (RpcError::failed("Internal error"), Kind::Failed),
             (
                 RpcError::failed("Pool ID \"p\" not one of {a, b}"),

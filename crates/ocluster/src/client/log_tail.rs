@@ -51,12 +51,14 @@ impl LogTail {
             let of_command = lines.take(LINES_BEFORE).find_map(buildkits_exit_code);
             return of_command.or_else(|| of_docker.parse().ok());
         }
-        // A step's command is quoted by OBuilder; a custom job's program is a path. What fetches sources is neither.
+        // A step's command, as OBuilder quotes it, or a custom job's program; and not what fetched the source or pushed the image.
         let (command, code) = last
             .rsplit_once(" failed with exit status ")
             .or_else(|| last.rsplit_once(" failed with exit-code "))?;
-        let is_command = command.contains('"') || command.contains('/');
-        is_command.then(|| code.parse().ok()).flatten()
+        let is_ours = ["git", "docker-", "cp "]
+            .iter()
+            .any(|tool| command.starts_with(tool));
+        (!is_ours).then(|| code.parse().ok()).flatten()
     }
 }
 
@@ -96,6 +98,7 @@ mod tests {
                 Some(4),
             ),
             ("/opt/run failed with exit-code 5\n", Some(5)),
+            ("lint failed with exit-code 42\n", Some(42)),
             ("git-fetch failed with exit-code 128\n", None),
             ("docker-push failed with exit-code 1\n", None),
             ("\"/bin/sh\" failed with signal SIGKILL\n", None),

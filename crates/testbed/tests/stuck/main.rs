@@ -119,7 +119,7 @@ fn a_worker_that_comes_back_takes_its_name() -> Result<()> {
     site.wait_for_state("  w1 (0): [] (0 running)\n")?;
     let mark = held.mark().to_owned();
     held.client.end()?.check(
-        1,
+        75,
         &["worker \"w1\" disconnected (taken over by a new registration, as it did not answer)"],
     );
     site.dockerfile("FROM busybox\n")?
