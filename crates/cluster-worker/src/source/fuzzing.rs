@@ -25,6 +25,7 @@ pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String>
         git.reset_to(&clone, &commit),
         git.merge(&clone, &commit),
         git.submodule_update(&clone, &url),
+        git.lfs_pull(&clone, &url, &clone.join("lfs")),
     ];
     Ok(GitUse {
         shown: url.to_string(),

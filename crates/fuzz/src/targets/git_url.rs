@@ -7,17 +7,20 @@ use cluster_worker::fuzzing::{GitUse, git_use};
 const CLONES: &str = "/clones";
 
 /// All that may begin like an option in what git is told.
-const OPTIONS: [&str; 10] = [
+const OPTIONS: [&str; 13] = [
     "-C",
-    "-q",
-    "-e",
+    "-c",
     "--add",
-    "--update-head-ok",
-    "--recurse-submodules=no",
-    "--heads",
+    "--batch-check",
     "--hard",
     "--init",
+    "--no-auto-gc",
+    "--no-tags",
+    "--progress",
+    "--prune",
+    "--recurse-submodules=no",
     "--recursive",
+    "--update-head-ok",
 ];
 
 pub(super) fn run(bytes: &[u8]) {
