@@ -24,6 +24,8 @@ pub enum JobEvent {
         worker: Option<String>,
         /// How many jobs are before it there.
         ahead: u32,
+        /// Why no worker takes jobs, for people; null when some do.
+        obstacle: Option<String>,
     },
     /// A worker has taken it.
     Running {
