@@ -60,6 +60,14 @@ impl LoopDisk {
         Self::make(Filesystem::Ext4, size, &["-N", &files.to_string()])
     }
 
+    /// Makes an ext4 disk of `size` bytes, of which a part is set aside for root.
+    ///
+    /// # Errors
+    /// When we are not root, or a program is missing.
+    pub fn with_reserved(size: u64, percent: u8) -> Result<Self> {
+        Self::make(Filesystem::Ext4, size, &["-m", &percent.to_string()])
+    }
+
     fn make(filesystem: Filesystem, size: u64, more: &[&str]) -> Result<Self> {
         let holder = Holder::start(&Name::new()?)?;
         let file = holder.folder().join("disk");

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
+use super::StoreError;
 use super::caches::Owner;
 use super::error::Doing as _;
-use super::{Space, StoreError};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
 ///
@@ -80,11 +80,6 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// make haste.
     fn being_deleted(&self) -> Result<usize, StoreError> {
         Ok(0)
-    }
-
-    /// Returns how much room there is.
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::available(root)
     }
 }
 

@@ -32,10 +32,10 @@ use super::error::Doing as _;
 use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
 use super::lock::Lock;
 use super::marks::Marks;
+use super::private;
 use super::reserve::Reserve;
 use super::trash::Trash;
 use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
-use super::{private, space};
 use crate::StepId;
 use crate::sandbox;
 
@@ -82,7 +82,7 @@ impl<B: Backend> DirectoryStore<B> {
     ) -> Result<Rc<dyn Store>, OpenError> {
         private::make(root)?;
         let reserve = Reserve::new(root);
-        let released = reserve.release_if_needed(space::available(root)?);
+        let released = reserve.release_if_needed(space(root)?);
         released.doing("making room in", root)?;
         let lock = own(root)?;
         check(root, !root.join("result").exists())?;
@@ -470,13 +470,17 @@ impl<B: Backend> Store for DirectoryStore<B> {
     }
 
     fn space(&self) -> Result<Space, StoreError> {
-        self.shared.backend.space(&self.root)
+        space(&self.root)
     }
+}
+
+fn space(root: &Path) -> Result<Space, StoreError> {
+    Space::of(root).doing("measuring the space of", root)
 }
 
 /// Keeps room for the next time that the store is opened. Without it, the store is as good.
 fn keep_reserve(reserve: &Reserve, root: &Path) {
-    let kept = space::available(root).map(|space| reserve.keep_if_possible(space));
+    let kept = space(root).map(|space| reserve.keep_if_possible(space));
     if let Ok(Err(error)) = kept {
         tracing::debug!("cannot keep room in {root:?}: {error}");
     }

@@ -36,6 +36,7 @@ use crate::StepId;
 
 pub use error::StoreError;
 pub use open::{OpenError, open};
+pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
@@ -205,49 +206,4 @@ pub struct CacheCopy {
     pub path: PathBuf,
     /// Which of its copies, for the store.
     pub number: u64,
-}
-
-/// How much room a store has.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Space {
-    /// The size of the filesystem, in bytes.
-    pub total: u64,
-    /// How much of it is free for us, in bytes.
-    pub free: u64,
-    /// How many files it can have. 0 where that has no limit of its own.
-    pub total_files: u64,
-    /// How many more there can be.
-    pub free_files: u64,
-}
-
-impl Space {
-    /// Below how many percent there may be no room left for a step.
-    const USED_UP: f64 = 1.0;
-
-    /// How many bytes are room enough, however few percent of a large disk they are.
-    const ENOUGH: u64 = 1 << 30;
-
-    /// How many files are.
-    const ENOUGH_FILES: u64 = 100_000;
-
-    /// Returns how much is free, in percent: of bytes or of files, whichever is less.
-    pub fn free_percent(self) -> f64 {
-        let bytes = percent(self.free, self.total).unwrap_or(0.0);
-        let files = percent(self.free_files, self.total_files).unwrap_or(100.0);
-        bytes.min(files)
-    }
-
-    /// Returns whether there is so little left, of bytes or of files, that steps fail.
-    pub fn is_used_up(self) -> bool {
-        let is_low = |free: u64, total: u64, enough: u64| {
-            free < enough && percent(free, total).is_some_and(|percent| percent < Self::USED_UP)
-        };
-        is_low(self.free, self.total, Self::ENOUGH)
-            || is_low(self.free_files, self.total_files, Self::ENOUGH_FILES)
-    }
-}
-
-fn percent(part: u64, all: u64) -> Option<f64> {
-    // Sizes of filesystems are far below 2^53 times the precision that matters here.
-    (all > 0).then(|| part as f64 * 100.0 / all as f64)
 }

@@ -10,6 +10,7 @@ mod layers;
 mod listing;
 mod opening;
 mod results;
+mod space;
 
 /// Makes a module of tests for each store, with one for each chapter.
 macro_rules! stories {

@@ -18,10 +18,10 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, Space, StoreError};
+use super::{OpenError, StoreError};
 
 /// What `statfs` says of btrfs.
-const BTRFS: i64 = 0x9123_683e;
+pub(super) const BTRFS: i64 = 0x9123_683e;
 
 /// The kernel before which snapshots in parallel could lock up.
 const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);
@@ -103,10 +103,6 @@ impl Backend for Btrfs {
         // Space is free once the disk knows, so this comes last.
         ioctl::sync(&root).doing("syncing", &self.root)?;
         Ok(left)
-    }
-
-    fn space(&self, root: &Path) -> Result<Space, StoreError> {
-        super::space::unused(root)
     }
 }
 
