@@ -270,7 +270,7 @@ impl Checkout<'_> {
     /// Runs a command that fails only if the clone is broken.
     async fn maintain(&self, command: &Command) -> Result<(), Fault> {
         self.exec(command).await.map_err(|error| match error {
-            JobError::Cancelled => Fault::Job(error),
+            JobError::Cancelled | JobError::WorkerUnfit(_) => Fault::Job(error),
             JobError::Failed(_) | JobError::LimitReached(_) => Fault::Clone(error),
         })
     }

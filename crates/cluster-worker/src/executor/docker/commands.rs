@@ -150,6 +150,14 @@ impl Docker {
         self.command("docker-pull", ["pull", "--", image])
     }
 
+    /// Asks for the engine's version, which only an engine can say.
+    pub(super) fn version(&self) -> Command {
+        self.command(
+            "docker-version",
+            ["version", "--format", "{{.Server.Version}}"],
+        )
+    }
+
     /// Asks where images are kept.
     pub(super) fn root_dir(&self) -> Command {
         self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])
@@ -290,8 +298,13 @@ mod tests {
 
     #[test]
     fn housekeeping() {
-        let commands = [docker().root_dir(), docker().disk_usage()];
+        let commands = [
+            docker().version(),
+            docker().root_dir(),
+            docker().disk_usage(),
+        ];
         expect![[r#"
+            docker-version: "docker" "version" "--format" "{{.Server.Version}}"
             docker-info: "docker" "info" "-f" "{{.DockerRootDir}}"
             docker-system-df: "docker" "system" "df" "--format" "{{.Size}}"
             docker-system-prune: "docker" "system" "prune" "-af"

@@ -11,16 +11,19 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use obuilder::StepId;
 use obuilder::builder::{BuildError, Builder, Context, Stats};
-use obuilder::store::Store;
+use obuilder::store::{Space, Store};
 use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::pipe::LogWriter;
-use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up, make_first_room};
+use super::upkeep::{
+    Condition, IsEnough, Made, Upkeep, Upkept, check, is_short, keep_up, make_first_room,
+};
 use crate::executor::{Fitness, Unfit};
 use crate::metrics::BuilderStats;
+use crate::process::printable;
 
 /// How long a health check may take, as upstream.
 const CHECK_LIMIT: Duration = Duration::from_secs(300);
@@ -175,9 +178,18 @@ impl Workshop {
         }
         if let Some(reason) = self.condition.borrow().sick.clone() {
             let text = format!("Initial OBuilder healthcheck failed: {reason}");
-            return drop(started.send(Err(text)));
+            // On a disk without room it would: then this worker waits for some, and says so.
+            if !self
+                .builder
+                .space()
+                .is_ok_and(|space| is_short(space, upkeep))
+            {
+                return drop(started.send(Err(text)));
+            }
+            tracing::warn!(target: "obuilder", "{}", printable(&text));
+        } else {
+            tracing::info!(target: "obuilder", "OBuilder self-test passed");
         }
-        tracing::info!(target: "obuilder", "OBuilder self-test passed");
         self.tell();
         if started
             .send(Ok((self.fitness.subscribe(), self.stats.subscribe())))
@@ -246,16 +258,16 @@ impl Workshop {
         let mut condition = self.condition.subscribe();
         let free = {
             let now = condition.borrow();
-            if !now.making_room {
+            if !now.is_making_room() {
                 return Ok(());
             }
-            now.free_percent
+            now.free_percent()
         };
         let text = format!("Waiting for room on this worker's disk ({free:.0}% free)");
         log.remark(&text).map_err(BuildError::Log)?;
         tokio::select! {
             // The sender is ours, so this ends only when there is room.
-            _ = condition.wait_for(|condition| !condition.making_room) => Ok(()),
+            _ = condition.wait_for(|condition| !condition.is_making_room()) => Ok(()),
             () = cancel.cancelled() => Err(BuildError::Cancelled),
         }
     }
@@ -282,7 +294,7 @@ impl Workshop {
             hits,
             misses,
             not_stopped,
-            free_percent: condition.free_percent,
+            free_percent: condition.free_percent(),
             healthy: condition.sick.is_none(),
             check_time: condition.check_time,
         });
@@ -309,24 +321,30 @@ async fn remove_caches(store: &dyn Store) -> Result<usize, String> {
 }
 
 impl Upkept for Builder {
-    fn room(&self) -> Result<Room, String> {
-        let space = self.space().map_err(|error| error.to_string())?;
-        let results = self.count().map_err(|error| error.to_string())?;
-        Ok(Room {
-            free_percent: space.free_percent(),
-            results,
-        })
+    fn space(&self) -> Result<Space, String> {
+        Self::space(self).map_err(|error| error.to_string())
     }
 
-    fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>> {
+    fn results(&self) -> Result<u64, String> {
+        self.count().map_err(|error| error.to_string())
+    }
+
+    fn make_room<'a>(
+        &'a self,
+        limit: usize,
+        is_enough: IsEnough<'a>,
+    ) -> LocalBoxFuture<'a, Result<Made, String>> {
         async move {
+            if is_enough(Upkept::space(self)?) {
+                return Ok(Made::Enough);
+            }
             let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
             // What was used this second is fair game, too: what a build uses is safe in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
             let pruned = Self::prune(self, before, limit, &mut removed).await;
             match pruned.map_err(|error| error.to_string())? {
-                0 => remove_caches(&**self.store()).await,
-                pruned => Ok(pruned),
+                0 => remove_caches(&**self.store()).await.map(Made::Removed),
+                pruned => Ok(Made::Removed(pruned)),
             }
         }
         .boxed_local()
