@@ -37,6 +37,11 @@ pub enum JobEvent {
         /// The text, which may begin and end anywhere in a line. U+FFFD stands for what is not UTF-8.
         text: String,
     },
+    /// Its worker was not fit for it, and it is submitted again: it waits anew, and its log begins anew.
+    Resubmitted {
+        /// What is wrong with the worker.
+        message: String,
+    },
     /// It ended well.
     Succeeded {
         /// What it made: an image that was pushed, say, or the id of a result. Empty when there is nothing to name.

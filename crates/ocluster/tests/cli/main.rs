@@ -8,6 +8,7 @@ mod configuration;
 mod doctor;
 mod ending;
 mod errors;
+mod farm;
 mod harness;
 mod help;
 mod jobs;
