@@ -1,6 +1,7 @@
 //! What the parts of the builder share, and how a step is found, started or joined.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::variant::{Recorded, Variant};
 use super::{BuildError, Clock, Parts};
 use crate::StepId;
 use crate::copy::Digests;
-use crate::store::Finished;
+use crate::store::{Finished, Usage};
 
 /// What the parts of the builder share.
 pub(super) struct Core {
@@ -35,6 +36,8 @@ pub(super) struct Core {
     pub(super) not_stopped: Cell<u64>,
     /// How many copies of results things were tried in.
     pub(super) shells: Cell<u64>,
+    /// What results take, as far as they were measured.
+    pub(super) usages: RefCell<HashMap<StepId, Usage>>,
     pub(super) clock: Clock,
 }
 

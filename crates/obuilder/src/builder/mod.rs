@@ -15,6 +15,7 @@ mod exit;
 mod healthcheck;
 mod healthcheck_program;
 mod inputs;
+mod reclaim;
 mod remove;
 mod room;
 mod shell;
@@ -23,7 +24,7 @@ mod step_log;
 mod variant;
 mod walk;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -39,6 +40,7 @@ use self::core::Core;
 pub use self::database::{DatabaseError, Entry};
 pub use self::healthcheck::Unhealthy;
 pub use self::inputs::StepInputs;
+pub use self::reclaim::{Removed, RoomMade};
 pub use self::remove::RemoveError;
 pub use self::shell::ShellError;
 use self::walk::Walk;
@@ -46,7 +48,7 @@ use crate::StepId;
 use crate::copy::Digests;
 use crate::fetch::Fetcher;
 use crate::sandbox::{Exit, LimitReached, Sandbox};
-use crate::store::{Space, Store, StoreError};
+use crate::store::{Space, Store, StoreError, Usage};
 
 /// Builds specs. Clones are the same builder.
 ///
@@ -132,6 +134,7 @@ impl Builder {
                 misses: Cell::new(0),
                 not_stopped: Cell::new(0),
                 shells: Cell::new(0),
+                usages: RefCell::default(),
                 clock,
             }),
         })
@@ -181,6 +184,34 @@ impl Builder {
         removed: &mut dyn FnMut(&StepId),
     ) -> Result<usize, RemoveError> {
         self.core.prune(before, limit, removed).await
+    }
+
+    /// Makes room until `is_enough`: removes at most `limit` results that were last used before `before`, and caches when no result
+    /// is left that may go. `removed` is told of each before it goes.
+    ///
+    /// The least recently used go first, and of these the cheapest to make again; caches by age and size, one at a time. If not
+    /// even all of that would be enough, nothing is removed.
+    ///
+    /// # Errors
+    /// If nothing could be removed though there was something to remove.
+    pub async fn make_room(
+        &self,
+        before: Timestamp,
+        limit: usize,
+        is_enough: &dyn Fn(Space) -> bool,
+        removed: &mut dyn FnMut(Removed<'_>),
+    ) -> Result<RoomMade, RemoveError> {
+        let core = &self.core;
+        core.make_room(before, limit, is_enough, removed).await
+    }
+
+    /// Returns what each of these results takes of the disk that no other shares with it. `None` for one that is not there, or
+    /// cannot be measured.
+    ///
+    /// # Errors
+    /// If the store does not say.
+    pub async fn usages(&self, ids: &[StepId]) -> Result<Vec<Option<Usage>>, StoreError> {
+        self.core.usages(ids).await
     }
 
     /// Returns how many results there are.

@@ -82,6 +82,7 @@ impl Core {
         let removal = tokio::task::spawn_local(async move {
             core.parts.store.delete(&claim.id()).await?;
             core.database.removed(claim.id());
+            core.usages.borrow_mut().remove(&claim.id());
             Ok(())
         });
         removal.await?
@@ -133,6 +134,11 @@ impl Core {
             let Some(id) = self.database.oldest_leaf(before, may_go)? else {
                 break;
             };
+            if self.parts.store.result(&id)?.is_none() {
+                // A row that outlived its result, on a disk that was full, say.
+                self.database.removed(id);
+                continue;
+            }
             removed(&id);
             told.insert(id);
             match self.remove(self.claims.removing(id)).await {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use bstr::BString;
@@ -114,6 +115,14 @@ impl Trail {
             source: source.into(),
         }
     }
+}
+
+/// Returns whether a file has holes, which are to be holes in its copy.
+pub(super) fn is_sparse(file: &File) -> bool {
+    /// The unit in which the system tells the blocks of a file.
+    const BLOCK: u64 = 512;
+    file.metadata()
+        .is_ok_and(|metadata| metadata.blocks().saturating_mul(BLOCK) < metadata.len())
 }
 
 /// Reads a file that should have `size` bytes, through `buffer`, gives each piece to `piece`, and returns the digest of

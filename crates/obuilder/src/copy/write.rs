@@ -1,7 +1,7 @@
 //! Writing what is to be copied into a root filesystem.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -169,11 +169,21 @@ impl Writer<'_> {
             buffer,
             cancel,
         } = self;
+        let is_sparse = files::is_sparse(&from);
         image.file(into, name, attributes, |to, failed| {
             let copied = files::digest(&mut from, size, buffer, trail, |bytes| {
                 check(cancel)?;
-                to.write_all(bytes).map_err(|e| failed.because(e))
+                let written = if is_sparse && bytes.iter().all(|byte| *byte == 0) {
+                    to.seek_relative(i64::try_from(bytes.len()).unwrap_or(i64::MAX))
+                } else {
+                    to.write_all(bytes)
+                };
+                written.map_err(|e| failed.because(e))
             })?;
+            if is_sparse {
+                // It may end with a hole.
+                to.set_len(size).map_err(|e| failed.because(e))?;
+            }
             if copied != *digest {
                 return Err(CopyError::Changed(trail.path()));
             }

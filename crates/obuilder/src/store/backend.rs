@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
-use super::StoreError;
 use super::caches::Owner;
 use super::error::Doing as _;
+use super::{StoreError, Usage, tree};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
 ///
@@ -74,6 +74,16 @@ pub(super) trait Backend: Send + Sync + 'static {
     /// Returns whether there is something in the cache `cache`, whose directory there is.
     fn has_cache(&self, _cache: &Path) -> bool {
         true
+    }
+
+    /// Has the filesystem know what results take. Called before [`usage`](Self::usage), once for many.
+    fn prepare_usage(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns what the result `result` takes, without what it shares with its base.
+    fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
+        tree::usage(result, None)
     }
 
     /// Returns how many things that were deleted still take space, apart from what is in the trash; and has the filesystem

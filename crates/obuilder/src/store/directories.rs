@@ -13,15 +13,17 @@
 //!
 //! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use jiff::Timestamp;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
@@ -32,10 +34,12 @@ use super::error::Doing as _;
 use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
 use super::lock::Lock;
 use super::marks::Marks;
-use super::private;
 use super::reserve::Reserve;
 use super::trash::Trash;
-use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
+use super::{
+    CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
+    View, private, tree,
+};
 use crate::StepId;
 use crate::sandbox;
 
@@ -63,6 +67,8 @@ struct Shared<B> {
     marks: Marks,
     background: Arc<Background>,
     reserve: Reserve,
+    /// What caches took when they were measured, while they stay as they were. Of a large one it takes seconds.
+    measured: Mutex<HashMap<PathBuf, CacheUsage>>,
 }
 
 /// What a backend is made from.
@@ -109,6 +115,7 @@ impl<B: Backend> DirectoryStore<B> {
                 marks,
                 background,
                 reserve,
+                measured: Mutex::default(),
             }),
             caches: Caches::default(),
             _lock: lock,
@@ -220,6 +227,21 @@ impl<B: Backend> Shared<B> {
         if let Err(error) = self.backend.remove(place) {
             tracing::warn!("{error}");
         }
+    }
+
+    /// Measures a cache. What gives it back renames something: the cache itself, or a layer into it.
+    fn measure_cache(&self, cache: &Path) -> io::Result<CacheUsage> {
+        let changed = fs::symlink_metadata(cache)?;
+        let nanoseconds = i32::try_from(changed.ctime_nsec()).unwrap_or_default();
+        let used = Timestamp::new(changed.ctime(), nanoseconds).unwrap_or_default();
+        let known = || self.measured.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known().get(cache).filter(|known| known.used == used) {
+            return Ok(known.clone());
+        }
+        let usage = tree::usage(cache, None)?;
+        let measured = CacheUsage { used, usage };
+        known().insert(cache.to_owned(), measured.clone());
+        Ok(measured)
     }
 
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
@@ -467,6 +489,55 @@ impl<B: Backend> Store for DirectoryStore<B> {
             marks.sync_soon(background);
         }
         Box::pin(background.finished())
+    }
+
+    fn usages<'a>(
+        &'a self,
+        ids: &'a [StepId],
+    ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>> {
+        Box::pin(async move {
+            let mut places = Vec::with_capacity(ids.len());
+            for id in ids {
+                let found = self.result(id)?;
+                let base = found.as_ref().and_then(|found| found.base);
+                places.push((
+                    found.map(|found| found.dir),
+                    base.map(|base| self.result_dir(&base)),
+                ));
+            }
+            let measured = self.off_thread(move |shared| {
+                shared.backend.prepare_usage()?;
+                let places = places.into_iter();
+                let measure = |(dir, base): (Option<PathBuf>, Option<PathBuf>)| {
+                    let dir = dir?;
+                    let usage = shared.backend.usage(&dir, base.as_deref());
+                    usage
+                        .inspect_err(|error| tracing::debug!("cannot measure {dir:?}: {error}"))
+                        .ok()
+                };
+                Ok(places.map(measure).collect())
+            });
+            measured.await
+        })
+    }
+
+    fn cache_usage<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>> {
+        let cache = self.cache_dir(name);
+        Box::pin(self.off_thread(move |shared| {
+            if !shared.backend.has_cache(&cache) {
+                return Ok(None);
+            }
+            shared.measure_cache(&cache).map_or_else(
+                |error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(error).doing("measuring", &cache),
+                },
+                |usage| Ok(Some(usage)),
+            )
+        }))
     }
 
     fn space(&self) -> Result<Space, StoreError> {

@@ -22,6 +22,7 @@ mod space;
 mod spec;
 mod trash;
 mod tree;
+mod usage;
 mod xfs;
 mod zfs;
 
@@ -38,6 +39,7 @@ pub use error::StoreError;
 pub use open::{OpenError, open};
 pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
+pub use usage::{CacheUsage, Usage};
 
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///
@@ -112,6 +114,19 @@ pub trait Store {
 
     /// Waits until a loss of power would lose nothing that has been published.
     fn sync(&self) -> LocalBoxFuture<'_, ()>;
+
+    /// Returns what each of these results takes of the disk that no other shares with it: what it added to its base. `None` for
+    /// one that is not there, or cannot be measured.
+    fn usages<'a>(
+        &'a self,
+        ids: &'a [StepId],
+    ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>>;
+
+    /// Returns what a cache takes of the disk, and when it last changed. `None` if there is no such cache.
+    fn cache_usage<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>>;
 
     /// Returns how much room there is.
     fn space(&self) -> Result<Space, StoreError>;

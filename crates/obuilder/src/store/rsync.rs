@@ -1,6 +1,7 @@
 //! Results as copies, which any filesystem can hold.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use super::directories::Ground;
 use super::error::Doing as _;
 use super::trash::Trash;
 use super::xfs::make;
-use super::{RsyncMode, StoreError, program, tree};
+use super::{RsyncMode, StoreError, Usage, program, tree};
 
 /// Results as copies.
 #[derive(Debug)]
@@ -91,11 +92,16 @@ impl Backend for Rsync {
         owner.give(copy)?;
         Ok(copy.to_owned())
     }
+
+    fn usage(&self, result: &Path, base: Option<&Path>) -> io::Result<Usage> {
+        let base = base.filter(|_| self.linking().is_some());
+        tree::usage(result, base.map(|base| (base, tree::Sharing::Links)))
+    }
 }
 
-/// Everything about the files: hard links, access lists, extended attributes, owners by number, and times to the
-/// nanosecond. Without the last, files of one second and size pass for equal.
-const ALL: [&str; 4] = ["rsync", "-aHAXq", "--numeric-ids", "--modify-window=-1"];
+/// Everything about the files: hard links, access lists, extended attributes, owners by number, holes, and times to
+/// the nanosecond. Without the last, files of one second and size pass for equal.
+const ALL: [&str; 4] = ["rsync", "-aHAXSq", "--numeric-ids", "--modify-window=-1"];
 
 /// Returns the command that makes `to` a copy of `from`.
 fn copy_args(from: &Path, to: &Path) -> Vec<OsString> {
@@ -139,9 +145,9 @@ mod tests {
             "/s/result-tmp/A.0.linked",
         ]
         .map(Path::new);
-        expect!["rsync -aHAXq --numeric-ids --modify-window=-1 -- /s/result/B/ /s/result-tmp/A.0"]
+        expect!["rsync -aHAXSq --numeric-ids --modify-window=-1 -- /s/result/B/ /s/result-tmp/A.0"]
             .assert_eq(&text(&copy_args(base, draft)));
-        expect!["rsync -aHAXq --numeric-ids --modify-window=-1 --checksum --link-dest=/s/result/B -- /s/result-tmp/A.0/ /s/result-tmp/A.0.linked"]
+        expect!["rsync -aHAXSq --numeric-ids --modify-window=-1 --checksum --link-dest=/s/result/B -- /s/result-tmp/A.0/ /s/result-tmp/A.0.linked"]
             .assert_eq(&text(&link_args(&["--checksum"], base, draft, result)));
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{statfs, statvfs};
 
+use super::Usage;
 use super::btrfs::BTRFS;
 
 /// How much room there is: of bytes and of files, what is free of what is in use or free.
@@ -56,6 +57,17 @@ impl Space {
             total_files: usable(found.f_files, found.f_ffree, found.f_favail),
             free_files: found.f_favail,
         })
+    }
+
+    /// Returns what there would be if what takes `usage` were gone.
+    #[must_use]
+    pub fn without(self, usage: Usage) -> Self {
+        let more = |free: u64, usage: u64, total: u64| free.saturating_add(usage).min(total);
+        Self {
+            free: more(self.free, usage.bytes, self.total),
+            free_files: more(self.free_files, usage.files, self.total_files),
+            ..self
+        }
     }
 
     /// Returns how much is free, in percent: of bytes or of files, whichever is less.

@@ -1,6 +1,7 @@
 //! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
 use super::trash::Trash;
-use super::{OpenError, StoreError, tree};
+use super::{OpenError, StoreError, Usage, tree};
 
 /// Results as trees of shared blocks.
 #[derive(Debug)]
@@ -69,6 +70,10 @@ impl Backend for Reflink {
         tree::reflink_tree(cache, copy).doing("copying", cache)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
+    }
+
+    fn usage(&self, result: &Path, base: Option<&Path>) -> io::Result<Usage> {
+        tree::usage(result, base.map(|base| (base, tree::Sharing::Blocks)))
     }
 }
 

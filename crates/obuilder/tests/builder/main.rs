@@ -11,6 +11,7 @@ mod mocks;
 mod pins;
 mod recorded;
 mod recordings;
+mod room;
 mod script;
 mod secrets;
 mod sharing;

@@ -8,9 +8,14 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 use obuilder::StepId;
-use obuilder::store::{CacheCopy, CacheName, Draft, Finished, Space, Store, StoreError, View};
+use obuilder::store::{
+    CacheCopy, CacheName, CacheUsage, Draft, Finished, Space, Store, StoreError, Usage, View,
+};
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
+
+/// What each result takes.
+const ONE: Usage = Usage { bytes: 1, files: 1 };
 
 /// A place where the store waits when the test has told it to.
 #[derive(Clone, Default)]
@@ -31,8 +36,10 @@ pub(crate) struct MockStore {
     views: Rc<Cell<usize>>,
     /// How often somebody asked for all results.
     pub(crate) listed: Cell<usize>,
-    /// How much of 100 is free.
+    /// How much of 100 is free. Each result that goes frees one more.
     pub(crate) free: Cell<u64>,
+    /// The caches that may be removed.
+    pub(crate) kept_caches: RefCell<Vec<(&'static str, CacheUsage)>>,
     pub(crate) fails_to_begin: Cell<bool>,
     pub(crate) fails_to_publish: Cell<bool>,
     pub(crate) fails_to_delete: Cell<bool>,
@@ -57,6 +64,7 @@ impl MockStore {
             views: Rc::default(),
             listed: Cell::new(0),
             free: Cell::new(40),
+            kept_caches: RefCell::default(),
             fails_to_begin: Cell::new(false),
             fails_to_publish: Cell::new(false),
             fails_to_delete: Cell::new(false),
@@ -259,6 +267,7 @@ impl Store for MockStore {
                 .any(|base| base.as_ref() == Some(id));
             assert!(!is_base, "{id} is a base");
             if results.borrow_mut().remove(id).is_some() {
+                self.free.set(self.free.get() + ONE.bytes);
                 fs::remove_dir_all(self.dir(id)).unwrap();
             }
             Ok(())
@@ -322,11 +331,42 @@ impl Store for MockStore {
     }
 
     fn caches(&self) -> Result<Vec<CacheName>, StoreError> {
-        panic!("the builder does not ask for caches")
+        let kept = self.kept_caches.borrow();
+        Ok(kept
+            .iter()
+            .map(|(name, _)| CacheName((*name).into()))
+            .collect())
     }
 
-    fn delete_cache<'a>(&'a self, _: &'a CacheName) -> LocalBoxFuture<'a, Result<(), StoreError>> {
-        panic!("the builder does not delete caches")
+    fn delete_cache<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut kept = self.kept_caches.borrow_mut();
+            let known = kept.iter().position(|(known, _)| name.0 == *known);
+            let (_, cache) = kept.remove(known.expect("a cache of ours"));
+            self.free.set(self.free.get() + cache.usage.bytes);
+            Ok(())
+        })
+    }
+
+    fn usages<'a>(
+        &'a self,
+        ids: &'a [StepId],
+    ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>> {
+        Box::pin(async { Ok(ids.iter().map(|id| self.has(id).then_some(ONE)).collect()) })
+    }
+
+    fn cache_usage<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>> {
+        Box::pin(async move {
+            let kept = self.kept_caches.borrow();
+            let found = kept.iter().find(|(known, _)| name.0 == *known);
+            Ok(found.map(|(_, cache)| cache.clone()))
+        })
     }
 
     fn complete_deletes(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {

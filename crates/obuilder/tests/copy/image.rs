@@ -39,6 +39,21 @@ fn only_whether_a_file_can_be_executed_is_kept_of_its_mode() {
 }
 
 #[test]
+fn holes_stay_holes() {
+    let place = Place::new();
+    let path = place.source().file("sparse", "begin").path("sparse");
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(64 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"middle", 32 << 20).unwrap();
+    place.copy(&["sparse"], "/").unwrap();
+    let copy = place.image().path("sparse");
+    let metadata = copy.metadata().unwrap();
+    let taken = std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+    assert!(taken < 4 << 20, "{taken} bytes are taken");
+    assert!(std::fs::read(&copy).unwrap() == std::fs::read(&path).unwrap());
+}
+
+#[test]
 fn directories_on_the_way_are_made() {
     let place = Place::new();
     place.source().file("a/b/file", "x").file("c", "y");

@@ -11,6 +11,7 @@ mod listing;
 mod opening;
 mod results;
 mod space;
+mod usage;
 
 /// Makes a module of tests for each store, with one for each chapter.
 macro_rules! stories {
@@ -46,6 +47,7 @@ stories!(
     results::deep_trees_and_long_names,
     results::what_is_published_is_written_to_by_nobody,
     results::two_steps_on_one_base,
+    usage::a_result_takes_what_it_added,
     caches::a_cache_is_shared_one_copy_at_a_time,
     caches::a_cache_may_be_deleted_while_in_use,
     caches::no_name_leaves_the_cache_directory,

@@ -41,7 +41,14 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
         .await;
     let count = outcome.map_err(CommandError::caused)?;
     said?;
-    program::print_line(format_args!("Removed {count} items"))
+    program::print_line(format_args!("Removed {count} items"))?;
+    match builder.count().map_err(CommandError::caused)? {
+        0 => Ok(()),
+        left => Err(CommandError::failed(format_args!(
+            "cannot remove {left} of the results in {:?}; the warnings above say why",
+            builder.store().root()
+        ))),
+    }
 }
 
 fn say(said: &mut Result<(), CommandError>, id: &StepId) {

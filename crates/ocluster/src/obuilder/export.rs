@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use obuilder::image::Platform;
 use obuilder::image::export::{Export, ExportError, write_image, write_tar};
 
+use super::holes::WithHoles;
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
@@ -96,7 +97,7 @@ impl Content {
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
-        let mut file = File::create(&part).map_err(cannot_write)?;
+        let mut file = WithHoles::new(File::create(&part).map_err(cannot_write)?);
         let written = self
             .write(&mut file)
             .map_err(failed)

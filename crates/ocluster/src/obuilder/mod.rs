@@ -8,6 +8,7 @@ mod disk_usage;
 mod dockerfile;
 mod export;
 mod healthcheck;
+mod holes;
 mod images;
 mod output;
 mod result_id;

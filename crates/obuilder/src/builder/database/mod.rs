@@ -8,8 +8,10 @@
 
 mod rows;
 mod schema;
+mod unwritten;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +20,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use self::rows::Change;
+use self::unwritten::Unwritten;
 use crate::StepId;
 use crate::store::Finished;
 
@@ -61,7 +64,7 @@ pub(super) struct Database {
     path: PathBuf,
     connection: Connection,
     /// What is not written yet, in order.
-    unwritten: RefCell<Vec<Change>>,
+    unwritten: RefCell<Unwritten>,
     /// How many results are being published whose rows are not here yet.
     publishing: Cell<usize>,
     /// Whether the file [`behind`] is there, by our doing.
@@ -143,9 +146,7 @@ impl Database {
 
     /// Adds a row for a result that was published.
     pub(super) fn published(&self, id: StepId, base: Option<StepId>, at: Timestamp) {
-        self.unwritten
-            .borrow_mut()
-            .push(Change::Add { id, base, at });
+        self.remember(Change::Add { id, base, at });
         self.flush();
         self.not_published();
     }
@@ -158,15 +159,17 @@ impl Database {
     /// Remembers that a result was used, and adds its row should it be missing. It is written by the next
     /// [`flush`](Self::flush).
     pub(super) fn used(&self, id: StepId, base: Option<StepId>, at: Timestamp) {
-        self.unwritten
-            .borrow_mut()
-            .push(Change::Use { id, base, at });
+        self.remember(Change::Use { id, base, at });
     }
 
     /// Removes the row of a result that is gone.
     pub(super) fn removed(&self, id: StepId) {
-        self.unwritten.borrow_mut().push(Change::Remove { id });
+        self.remember(Change::Remove { id });
         self.flush();
+    }
+
+    fn remember(&self, change: Change) {
+        self.unwritten.borrow_mut().push(change);
     }
 
     /// Writes what is not written yet.
@@ -175,19 +178,22 @@ impl Database {
         if unwritten.is_empty() {
             return;
         }
-        match rows::write(&self.connection, &unwritten) {
+        match rows::write(&self.connection, unwritten.changes()) {
             Ok(()) => unwritten.clear(),
             Err(error) => {
-                tracing::warn!(
-                    "Cannot write to the database {}: {error}",
-                    self.path.display()
-                );
+                // Once, until it works again: on a disk that is full this fails with every result that is removed.
+                if unwritten.fails() {
+                    tracing::warn!(
+                        "Cannot write to the database {}: {error}; it is tried again",
+                        self.path.display()
+                    );
+                }
                 if schema::is_damage(&error) {
                     self.keep_mark();
                     unwritten.clear();
                 }
                 // A use may be forgotten. A result may not, or nobody would ever prune it.
-                unwritten.retain(|change| !matches!(change, Change::Use { .. }));
+                unwritten.forget_uses();
             }
         }
     }
@@ -199,7 +205,10 @@ impl Database {
 
     /// Returns whether there is a row for a result.
     pub(super) fn has(&self, id: &StepId) -> Result<bool, DatabaseError> {
-        self.read(|connection| {
+        self.read(|connection, unwritten| {
+            if let Some(is_there) = unwritten.has(id) {
+                return Ok(is_there);
+            }
             connection
                 .prepare_cached("SELECT 1 FROM builds WHERE id = ?1")?
                 .exists([id.to_string()])
@@ -208,23 +217,22 @@ impl Database {
 
     /// Returns the results that are based on one.
     pub(super) fn children(&self, id: &StepId) -> Result<Vec<StepId>, DatabaseError> {
-        let mut children: Vec<StepId> = self.read(|connection| {
+        self.read(|connection, unwritten| {
             let mut query = connection
                 .prepare_cached("SELECT id FROM builds WHERE parent = ?1 ORDER BY used, rowid")?;
             let ids = query.query_map([id.to_string()], |row| row.get::<_, String>(0))?;
-            ids.filter_map(|id| id.map(|id| schema::id(&id)).transpose())
-                .collect()
-        })?;
-        let unwritten = self.unwritten.borrow();
-        let added = unwritten.iter().filter_map(Change::added);
-        children.extend(added.filter(|(_, base)| base == id).map(|(id, _)| id));
-        Ok(children)
+            let written: rusqlite::Result<Vec<StepId>> = ids
+                .filter_map(|id| id.map(|id| schema::id(&id)).transpose())
+                .collect();
+            Ok(unwritten.children(id, written?))
+        })
     }
 
     /// Makes the counts of children right, which an older program may have got wrong. If it cannot be done, because the
     /// disk is full, say, then results stay that could go.
     pub(super) fn mend_counts(&self) {
-        if let Err(error) = self.read(|connection| connection.execute_batch(schema::MEND_COUNTS)) {
+        if let Err(error) = self.read(|connection, _| connection.execute_batch(schema::MEND_COUNTS))
+        {
             tracing::warn!("Cannot count what is based on what: {error}");
         }
     }
@@ -236,17 +244,16 @@ impl Database {
         before: Timestamp,
         may_go: impl Fn(&StepId) -> bool,
     ) -> Result<Option<StepId>, DatabaseError> {
-        self.read(|connection| {
-            let unwritten = self.unwritten.borrow();
-            let is_base = |id: &StepId| {
-                let mut added = unwritten.iter().filter_map(Change::added);
-                added.any(|(_, base)| base == *id)
-            };
+        self.read(|connection, unwritten| {
+            if !unwritten.is_empty() {
+                let entries = unwritten.apply(entries(connection)?);
+                return Ok(oldest_of(entries, before, may_go));
+            }
             let mut query = connection.prepare_cached(schema::LEAVES)?;
             let mut rows = query.query([schema::time(before)])?;
             while let Some(row) = rows.next()? {
                 let id = schema::id(&row.get::<_, String>(0)?);
-                if let Some(id) = id.filter(|id| may_go(id) && !is_base(id)) {
+                if let Some(id) = id.filter(|id| may_go(id)) {
                     return Ok(Some(id));
                 }
             }
@@ -256,7 +263,10 @@ impl Database {
 
     /// Returns how many results there are.
     pub(super) fn count(&self) -> Result<u64, DatabaseError> {
-        self.read(|connection| {
+        self.read(|connection, unwritten| {
+            if !unwritten.is_empty() {
+                return Ok(unwritten.apply(entries(connection)?).len() as u64);
+            }
             connection
                 .prepare_cached("SELECT count(*) FROM builds")?
                 .query_row([], |row| row.get(0))
@@ -265,25 +275,15 @@ impl Database {
 
     /// Returns what is known of every result, the oldest first.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, DatabaseError> {
-        self.read(|connection| {
-            let mut query = connection.prepare_cached(
-                "SELECT id, parent, created, used FROM builds ORDER BY created, rowid",
-            )?;
-            let mut rows = query.query([])?;
-            let mut entries = Vec::new();
-            while let Some(row) = rows.next()? {
-                entries.extend(schema::entry(row)?);
-            }
-            Ok(entries)
-        })
+        self.read(|connection, unwritten| Ok(unwritten.apply(entries(connection)?)))
     }
 
     fn read<T>(
         &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        query: impl FnOnce(&Connection, &Unwritten) -> rusqlite::Result<T>,
     ) -> Result<T, DatabaseError> {
         self.flush();
-        query(&self.connection).map_err(|source| {
+        query(&self.connection, &self.unwritten.borrow()).map_err(|source| {
             if schema::is_damage(&source) {
                 self.keep_mark();
             }
@@ -303,6 +303,30 @@ impl Drop for Database {
             remove_mark(&behind(&self.path));
         }
     }
+}
+
+fn entries(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    let mut query = connection
+        .prepare_cached("SELECT id, parent, created, used FROM builds ORDER BY created, rowid")?;
+    let mut rows = query.query([])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.extend(schema::entry(row)?);
+    }
+    Ok(entries)
+}
+
+/// Returns the one that was used the longest ago, of those that nothing is based on.
+fn oldest_of(
+    entries: Vec<Entry>,
+    before: Timestamp,
+    may_go: impl Fn(&StepId) -> bool,
+) -> Option<StepId> {
+    let bases: HashSet<StepId> = entries.iter().filter_map(|entry| entry.base).collect();
+    let leaves = entries
+        .into_iter()
+        .filter(|entry| entry.used < before && !bases.contains(&entry.id) && may_go(&entry.id));
+    leaves.min_by_key(|entry| entry.used).map(|entry| entry.id)
 }
 
 /// Returns the file that is there while the rows may be behind the store.

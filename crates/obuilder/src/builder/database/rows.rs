@@ -30,11 +30,10 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Returns the result that was made, and what from. `None` if that is not what happened, or if it is a base image.
-    pub(super) fn added(&self) -> Option<(StepId, StepId)> {
+    /// Returns the result that it happened to.
+    pub(super) fn id(&self) -> &StepId {
         match self {
-            Self::Add { id, base, .. } => base.map(|base| (*id, base)),
-            Self::Use { .. } | Self::Remove { .. } => None,
+            Self::Add { id, .. } | Self::Use { id, .. } | Self::Remove { id } => id,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! snapshot, read-only; but that, and making a subvolume read-only too, has everything written to the disk once more.
 
 mod ioctl;
+mod usage;
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -18,7 +19,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, StoreError};
+use super::{OpenError, StoreError, Usage};
 
 /// What `statfs` says of btrfs.
 pub(super) const BTRFS: i64 = 0x9123_683e;
@@ -94,6 +95,15 @@ impl Backend for Btrfs {
         snapshot(cache, copy)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
+    }
+
+    fn prepare_usage(&self) -> Result<(), StoreError> {
+        let root = File::open(&self.root).doing("opening", &self.root)?;
+        ioctl::sync(&root).doing("syncing", &self.root)
+    }
+
+    fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
+        usage::usage(result)
     }
 
     fn being_deleted(&self) -> Result<usize, StoreError> {

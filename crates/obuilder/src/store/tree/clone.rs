@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Metadata};
-use std::io;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, symlink,
 };
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ioctl_ficlone, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ioctl_ficlone, mknodat, seek};
+use rustix::io::Errno;
 
 use super::{Times, copy_attributes, open_below, open_top, path_to};
 
@@ -105,8 +106,33 @@ pub(in crate::store) fn copy_file(from: &Path, metadata: &Metadata, to: &Path) -
     file(from, metadata, to, copy_content)
 }
 
+/// Copies what a file has, and leaves its holes: a file of a gigabyte may take no block.
 fn copy_content(from: &File, to: &File) -> io::Result<()> {
-    io::copy(&mut &*from, &mut &*to).map(drop)
+    let size = from.metadata()?.len();
+    to.set_len(size)?;
+    let mut at = 0;
+    while at < size {
+        let data = match seek(from, rustix::fs::SeekFrom::Data(at)) {
+            Ok(data) => data,
+            // The rest is a hole.
+            Err(Errno::NXIO) => break,
+            // It has no holes that could be told.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
+            Err(error) => return Err(error.into()),
+        };
+        at = match seek(from, rustix::fs::SeekFrom::Hole(data)) {
+            Ok(hole) => hole,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => size,
+            Err(error) => return Err(error.into()),
+        };
+        for mut file in [from, to] {
+            file.seek(SeekFrom::Start(data))?;
+        }
+        if io::copy(&mut from.take(at - data), &mut &*to)? < at - data {
+            return Err(io::Error::other("it was cut off while it was copied"));
+        }
+    }
+    Ok(())
 }
 
 /// Copies the file `from`, and does nothing if there is none.

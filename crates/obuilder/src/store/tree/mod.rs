@@ -7,6 +7,7 @@
 mod attributes;
 mod clone;
 mod remove;
+mod usage;
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -17,6 +18,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 pub(super) use attributes::{Times, attribute, copy_attributes, set_attribute};
 pub(super) use clone::{copy_file, copy_if_there, copy_tree, reflink, reflink_tree};
 pub(super) use remove::remove;
+pub(super) use usage::{Sharing, usage};
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)

@@ -79,6 +79,21 @@ impl Commands {
         self.zfs(&["rename"], &[from, to])
     }
 
+    /// Prints what each dataset in one takes, in bytes.
+    pub(super) fn used(&self, name: &str) -> Vec<OsString> {
+        let options = [
+            "list",
+            "-H",
+            "-p",
+            "-r",
+            "-t",
+            "filesystem",
+            "-o",
+            "name,used",
+        ];
+        self.zfs(&options, &[name])
+    }
+
     /// Prints the size of the pool and what is free, in bytes.
     pub(super) fn space(&self) -> Vec<OsString> {
         self.zpool(&["list", "-H", "-p", "-o", "size,free", "--"])

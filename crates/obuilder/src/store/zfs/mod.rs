@@ -25,7 +25,10 @@ use obuilder_spec::User;
 use super::caches::{Caches, Owner, cache_of, file_name};
 use super::error::Doing as _;
 use super::lock::{Lock, Locked};
-use super::{CacheCopy, CacheName, Draft, Finished, OpenError, Space, Store, StoreError, View};
+use super::{
+    CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
+    View,
+};
 use crate::StepId;
 use crate::sandbox;
 use command::Commands;
@@ -277,6 +280,36 @@ impl Store for ZfsStore {
     /// Returns at once: what a pool's transaction group has taken in is whole after a loss of power, or not there.
     fn sync(&self) -> LocalBoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    fn usages<'a>(
+        &'a self,
+        ids: &'a [StepId],
+    ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>> {
+        Box::pin(async move {
+            let used = self.off_thread(|pool| pool.used("result")).await?;
+            Ok(ids
+                .iter()
+                .map(|id| used.get(&dataset(id)).copied())
+                .collect())
+        })
+    }
+
+    fn cache_usage<'a>(
+        &'a self,
+        name: &'a CacheName,
+    ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>> {
+        Box::pin(async move {
+            if !self.present.borrow().contains(name) {
+                return Ok(None);
+            }
+            let used = self.off_thread(|pool| pool.used("cache")).await?;
+            Ok(used.get(&cache_dataset(name)).map(|usage| CacheUsage {
+                // A pool does not say when: the largest goes first.
+                used: jiff::Timestamp::UNIX_EPOCH,
+                usage: *usage,
+            }))
+        })
     }
 
     fn space(&self) -> Result<Space, StoreError> {

@@ -12,7 +12,7 @@ use super::command::Commands;
 use crate::StepId;
 use crate::store::caches::Owner;
 use crate::store::error::{Doing as _, unless};
-use crate::store::{Space, StoreError, private, program};
+use crate::store::{Space, StoreError, Usage, private, program};
 
 const TOP: [&str; 4] = ["state", "result", "cache", "cache-tmp"];
 
@@ -271,6 +271,19 @@ impl Pool {
 
     pub(super) fn wait_for_free(&self) -> Result<(), StoreError> {
         self.run(&self.commands.wait_for_free()).map(drop)
+    }
+
+    /// Returns what each dataset in `name` takes that no other shares with it, by the name it has in the pool.
+    pub(super) fn used(&self, name: &str) -> Result<HashMap<String, Usage>, StoreError> {
+        let text = self.run(&self.commands.used(name))?;
+        let text = String::from_utf8_lossy(&text);
+        let line = |line: &str| {
+            let (dataset, bytes) = line.split_once('\t')?;
+            let bytes = bytes.trim().parse().ok()?;
+            let (_, name) = dataset.split_once('/')?;
+            Some((name.to_owned(), Usage { bytes, files: 0 }))
+        };
+        Ok(text.lines().filter_map(line).collect())
     }
 
     pub(super) fn space(&self) -> Result<Space, StoreError> {
