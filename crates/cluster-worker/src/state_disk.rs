@@ -93,8 +93,7 @@ mod tests {
         local(async {
             let disk = StateDisk::new(directory.to_owned(), min_free);
             disk.examine().await;
-            let found = disk.fitness().borrow().as_ref().map(ToString::to_string);
-            found
+            disk.fitness().borrow().as_ref().map(ToString::to_string)
         })
     }
 

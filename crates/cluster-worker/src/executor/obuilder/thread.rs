@@ -10,8 +10,8 @@ use bstr::BString;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use obuilder::StepId;
-use obuilder::builder::{BuildError, Builder, Context, Stats};
-use obuilder::store::{Space, Store};
+use obuilder::builder::{BuildError, Builder, Context, Removed, RoomMade, Stats};
+use obuilder::store::Space;
 use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -91,7 +91,14 @@ impl BuilderThread {
             () = shutdown => return join(thread).await.map(|()| None),
         };
         let gone = || Err("the builder ended while it was starting".to_owned());
-        let (fitness, stats) = ready.unwrap_or_else(|_| gone())?;
+        let (fitness, stats) = match ready.unwrap_or_else(|_| gone()) {
+            Ok(started) => started,
+            Err(reason) => {
+                // It closes its store first, which unmounts what is mounted there.
+                join(thread).await?;
+                return Err(reason);
+            }
+        };
         Ok(Some(Self {
             orders: RefCell::new(Some(orders)),
             fitness,
@@ -306,20 +313,6 @@ impl Workshop {
     }
 }
 
-/// Removes all cache mounts, and returns how many there were: a job can fill a disk with them, and builds do without.
-async fn remove_caches(store: &dyn Store) -> Result<usize, String> {
-    let caches = store.caches().map_err(|error| error.to_string())?;
-    for name in &caches {
-        let removed = store.delete_cache(name).await;
-        removed.map_err(|error| error.to_string())?;
-        tracing::warn!(
-            "Removing the cache {:?}: no result was left to remove",
-            name.0
-        );
-    }
-    Ok(caches.len())
-}
-
 impl Upkept for Builder {
     fn space(&self) -> Result<Space, String> {
         Self::space(self).map_err(|error| error.to_string())
@@ -335,17 +328,23 @@ impl Upkept for Builder {
         is_enough: IsEnough<'a>,
     ) -> LocalBoxFuture<'a, Result<Made, String>> {
         async move {
-            if is_enough(Upkept::space(self)?) {
-                return Ok(Made::Enough);
-            }
-            let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
             // What was used this second is fair game, too: what a build uses is safe in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
-            let pruned = Self::prune(self, before, limit, &mut removed).await;
-            match pruned.map_err(|error| error.to_string())? {
-                0 => remove_caches(&**self.store()).await.map(Made::Removed),
-                pruned => Ok(Made::Removed(pruned)),
-            }
+            let mut removed = |removed: Removed<'_>| match removed {
+                Removed::Result(id) => tracing::debug!("Removing {id}"),
+                Removed::Cache(name) => {
+                    tracing::warn!(
+                        "Removing the cache {:?}: no result was left to remove",
+                        name.0
+                    );
+                }
+            };
+            let made = Self::make_room(self, before, limit, is_enough, &mut removed).await;
+            Ok(match made.map_err(|error| error.to_string())? {
+                RoomMade::Enough => Made::Enough,
+                RoomMade::Freed(count) => Made::Removed(count),
+                RoomMade::OutOfReach { reclaimable: _ } => Made::OutOfReach,
+            })
         }
         .boxed_local()
     }
