@@ -22,6 +22,9 @@ interface TicketStatus {
 
         ahead @0 :UInt32;
         # How many tickets are before it in the backlog.
+
+        obstacle @5 :Text;
+        # Why no worker takes jobs, if none does; absent when some do.
       }
 
       assigned :group {
@@ -136,6 +139,9 @@ interface PoolDetails {
 
     running @8 :List(Job);
     # The jobs that it has taken and not ended, the oldest first.
+
+    pauseReasons @9 :List(PauseReason);
+    # Why it pauses itself, as it said; empty when it does not, or did not say.
   }
 
   enum InactiveReason {
@@ -201,7 +207,29 @@ interface Persistent @0xc8cb212fcd9f5691 {
 }
 
 interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber) {}
-# A ticket as our scheduler serves it. Only for the server's use: clients call the two interfaces apart.
+# A ticket as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
+
+interface PauseReasons {
+  # Why a worker pauses itself; `Queue.setActive` says only that it does. Every queue of our scheduler implements this, on
+  # the same object as `Queue`.
+
+  setPauseReasons @0 (reasons :List(PauseReason)) -> ();
+  # Replaces the reasons why this worker takes no jobs. Called just before the `setActive` that it explains; an empty list
+  # goes with a worker that takes jobs.
+}
+
+struct PauseReason {
+  # A reason why a worker pauses itself. All texts are short: a worker with longer ones is refused.
+
+  kind @0 :Text;
+  # A word for programs, such as "docker" or "state-disk". The same reason always has the same.
+
+  problem @1 :Text;
+  # What is wrong, for people.
+
+  advice @2 :Text;
+  # What an operator can do about it. Empty when it ends by itself.
+}
 
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
@@ -216,3 +244,6 @@ interface TicketNumber @0xb4d1c9e07a3f5286 {
   number @0 () -> (number :UInt64);
   # Returns at once the number of the ticket, which no other of its pool has had since the scheduler started.
 }
+
+interface ExtendedQueue extends(Cluster.Queue, PauseReasons) {}
+# A queue as our scheduler serves it. Only for the server's use: workers call the two interfaces apart.

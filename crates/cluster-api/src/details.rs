@@ -3,11 +3,12 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::RpcError;
+use crate::pause_reason;
 use crate::raw::extensions_capnp::pool_details::{
     self as raw, client, connected, details, job, worker,
 };
 use crate::text::{check_length, list_length, malformed, text};
+use crate::{PauseReason, RpcError};
 
 /// A pool at one moment. See [`PoolAdmin::details`](crate::PoolAdmin::details).
 #[derive(Debug, Clone, PartialEq)]
@@ -69,6 +70,8 @@ pub struct ConnectedWorker {
     pub finished: u64,
     /// The jobs that it has taken and not ended, the oldest first.
     pub running: Vec<RunningJob>,
+    /// Why it pauses itself, as it said; empty when it does not, or did not say.
+    pub pause_reasons: Vec<PauseReason>,
 }
 
 /// Why a worker is given no jobs.
@@ -224,6 +227,11 @@ impl ConnectedWorker {
             running: running
                 .map(|(index, job)| RunningJob::read(job, format_args!("{field}.running[{index}]")))
                 .collect::<Result<_, _>>()?,
+            pause_reasons: pause_reason::read(
+                reader.get_pause_reasons(),
+                reader.total_size(),
+                format_args!("{field}.pauseReasons"),
+            )?,
         })
     }
 
@@ -238,6 +246,7 @@ impl ConnectedWorker {
             workload,
             finished,
             running,
+            pause_reasons,
         } = self;
         builder.set_registered_for(millis(*registered_for));
         builder.set_address(address);
@@ -252,6 +261,8 @@ impl ConnectedWorker {
         for (index, reason) in (0..).zip(known()) {
             list.set(index, reason);
         }
+        let length = pause_reason::length(pause_reasons, "pauseReasons")?;
+        pause_reason::write(builder.reborrow().init_pause_reasons(length), pause_reasons);
         let mut list = builder.init_running(list_length(running, "running")?);
         for (index, job) in (0..).zip(running) {
             job.write(list.reborrow().get(index));

@@ -3,12 +3,16 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+
 use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle};
+use crate::pause_reason;
+use crate::raw::extensions_capnp::{extended_queue, pause_reasons};
 use crate::raw::schema_capnp::queue;
 use crate::text::{capability, malformed};
-use crate::{Description, EncodedDescription, Job, RpcError};
+use crate::{Description, EncodedDescription, Job, PauseReason, RpcError};
 
 handle! {
     /// A worker's registration. When the last reference goes, the worker is unregistered.
@@ -31,10 +35,11 @@ pub enum PopError {
 }
 
 impl Queue {
-    /// Serves `queue`, which is told by [`ServeQueue::released`] when the returned handle and all
-    /// its clones are gone.
+    /// Serves `queue`, together with the extension [`Queue::set_pause_reasons`]. It is told by [`ServeQueue::released`] when
+    /// the returned handle and all its clones are gone.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(queue, S::released)))
+        let client: extended_queue::Client = dispatch::new_client(Served::new(queue, S::released));
+        Self::from_raw(client.cast_to())
     }
 
     /// Waits until there is a job for this worker, and takes it.
@@ -65,6 +70,21 @@ impl Queue {
             |_: queue::set_active_results::Reader<'_>| Ok(()),
         )
     }
+
+    /// Says why the worker pauses itself, in place of what it said before; for the [`Queue::set_active`] that comes next.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn set_pause_reasons(&self, reasons: &[PauseReason]) -> Answer<()> {
+        let client: pause_reasons::Client = self.client.clone().cast_to();
+        let mut request = client.set_pause_reasons_request();
+        // A worker has a handful of them.
+        let length = u32::try_from(reasons.len()).unwrap_or_default();
+        pause_reason::write(request.get().init_reasons(length), reasons);
+        Answer::new(
+            request.send().promise,
+            |_: pause_reasons::set_pause_reasons_results::Reader<'_>| Ok(()),
+        )
+    }
 }
 
 /// A queue as a scheduler implements it.
@@ -76,6 +96,19 @@ pub trait ServeQueue: 'static {
 
     /// See [`Queue::set_active`].
     fn set_active(self: Rc<Self>, active: bool) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`Queue::set_pause_reasons`]. A scheduler that keeps none says so.
+    fn set_pause_reasons(
+        self: Rc<Self>,
+        reasons: Vec<PauseReason>,
+    ) -> impl Future<Output = Result<(), RpcError>> {
+        drop(reasons);
+        async {
+            Err(RpcError::unimplemented(
+                "this scheduler keeps no reasons of pauses",
+            ))
+        }
+    }
 
     /// The last reference has gone: the worker has left, though a `pop` of its may still be
     /// waiting.
@@ -114,3 +147,21 @@ impl<S: ServeQueue> queue::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeQueue> pause_reasons::Server for Served<S> {
+    fn set_pause_reasons(
+        self: Rc<Self>,
+        params: pause_reasons::SetPauseReasonsParams,
+        _results: pause_reasons::SetPauseReasonsResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let queue = self.object();
+        async move {
+            let reader = params.get()?;
+            let reasons = pause_reason::read(reader.get_reasons(), reader.total_size(), "reasons")?;
+            drop(params);
+            Ok(queue.set_pause_reasons(reasons).await?)
+        }
+    }
+}
+
+impl<S: ServeQueue> extended_queue::Server for Served<S> {}

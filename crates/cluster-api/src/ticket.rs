@@ -10,8 +10,11 @@ use crate::dispatch;
 use crate::handle::{Served, handle};
 use crate::raw::extensions_capnp::{extended_ticket, ticket_number, ticket_status};
 use crate::raw::schema_capnp::ticket;
-use crate::text::{returned, text};
+use crate::text::{long_text, returned, text};
 use crate::{Job, RpcError};
+
+/// The longest text about why a ticket waits, in bytes: a few lines, as it is asked for every second.
+const MAX_OBSTACLE_BYTES: usize = 64 << 10;
 
 handle! {
     /// A reference to a queued request for a job. When the last one goes, the request is given up.
@@ -25,6 +28,8 @@ pub enum TicketStatus {
     Queued {
         /// How many tickets are before it in the backlog.
         ahead: u32,
+        /// Why no worker takes jobs; `None` when some do, or the scheduler does not say.
+        obstacle: Option<String>,
     },
     /// In the local queue of a worker, which has not taken it yet.
     Assigned {
@@ -171,6 +176,12 @@ impl TicketStatus {
         match reader.which() {
             Ok(ticket_status::status::Queued(queued)) => Ok(Self::Queued {
                 ahead: queued.get_ahead(),
+                obstacle: Some(long_text(
+                    queued.get_obstacle(),
+                    "obstacle",
+                    MAX_OBSTACLE_BYTES,
+                )?)
+                .filter(|obstacle| !obstacle.is_empty()),
             }),
             Ok(ticket_status::status::Assigned(assigned)) => Ok(Self::Assigned {
                 worker: text(assigned.get_worker(), "worker")?,
@@ -188,7 +199,13 @@ impl TicketStatus {
 
     fn write(&self, mut builder: ticket_status::status::Builder<'_>) {
         match self {
-            Self::Queued { ahead } => builder.init_queued().set_ahead(*ahead),
+            Self::Queued { ahead, obstacle } => {
+                let mut queued = builder.init_queued();
+                queued.set_ahead(*ahead);
+                if let Some(obstacle) = obstacle {
+                    queued.set_obstacle(obstacle);
+                }
+            }
             Self::Assigned { worker, ahead } => {
                 let mut assigned = builder.init_assigned();
                 assigned.set_worker(worker);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster_api::{Answer, Job, Pipelined, RpcError, RpcErrorKind, Ticket};
+use cluster_api::{Answer, Job, Pipelined, RpcError, RpcErrorKind, Ticket, WorkerUnfit};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
@@ -82,11 +82,18 @@ fn judge(result: Result<String, RpcError>, taken: &Result<(), RpcError>) -> End 
         Err(error) => error,
     };
     match error.kind {
-        // A worker that was told to end says so.
-        RpcErrorKind::Disconnected => End::Lost {
-            suspect: taken.is_ok() && error.reason != Job::WORKER_ENDS,
-            reason: error.reason,
-        },
+        RpcErrorKind::Disconnected => {
+            let suspect = match WorkerUnfit::of(&error) {
+                // It may have filled the disk itself.
+                Some(unfit) => unfit.had_begun,
+                // A worker that was told to end says so.
+                None => taken.is_ok() && error.reason != Job::WORKER_ENDS,
+            };
+            End::Lost {
+                suspect,
+                reason: error.reason,
+            }
+        }
         // No worker had it, and the scheduler would take it another time.
         RpcErrorKind::Overloaded if taken.as_ref() == Err(&error) => End::Lost {
             reason: error.reason,
@@ -176,6 +183,24 @@ mod tests {
                 Ok(())
             ),
             "lost (suspect: false): the worker is shutting down"
+        );
+    }
+
+    #[test]
+    fn a_job_that_has_begun_may_have_made_its_worker_unfit() {
+        let unfit = |had_begun| {
+            RpcError::from(WorkerUnfit {
+                problem: "disk full",
+                had_begun,
+            })
+        };
+        assert_eq!(
+            judged(unfit(false), Ok(())),
+            "lost (suspect: false): worker unfit: disk full"
+        );
+        assert_eq!(
+            judged(unfit(true), Ok(())),
+            "lost (suspect: true): worker became unfit during the job: disk full"
         );
     }
 

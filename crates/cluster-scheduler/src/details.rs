@@ -1,6 +1,7 @@
 //! What an operator may want to know of a pool and its workers: as data, put together from those who know a part of it,
 //! and as the lines that follow those of upstream when the pool is shown.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -97,6 +98,11 @@ fn connected(
         workload: view.workload,
         finished: registered.finished,
         running: running.collect(),
+        pause_reasons: if view.reasons.contains(pool::InactiveReason::WorkerPause) {
+            registered.pause_reasons.clone()
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -125,6 +131,36 @@ fn between(start: Time, end: Time) -> Duration {
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }
 
+/// Returns which workers take no jobs, each with the reasons why, as metrics name them.
+pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
+    let mut inactive = Vec::new();
+    for WorkerDetails { name, presence, .. } in &details.workers {
+        let Presence::Connected(worker) = presence else {
+            continue;
+        };
+        for reason in &worker.inactive {
+            let kind = match reason {
+                InactiveReason::WorkerPause if !worker.pause_reasons.is_empty() => {
+                    let kinds: BTreeSet<_> = worker.pause_reasons.iter().map(|r| &r.kind).collect();
+                    inactive.extend(kinds.into_iter().map(|kind| (name.clone(), kind.clone())));
+                    continue;
+                }
+                InactiveReason::WorkerPause => "worker-pause",
+                InactiveReason::AdminPause => "admin-pause",
+                InactiveReason::TemporaryPause => "temporary-pause",
+                InactiveReason::ShuttingDown => "shutting-down",
+                InactiveReason::NotAnswering => "not-answering",
+                InactiveReason::Other => "other",
+            };
+            inactive.push((name.clone(), kind.to_owned()));
+        }
+    }
+    // A page of metrics must not have the same line twice, whatever a worker calls its reasons.
+    inactive.sort();
+    inactive.dedup();
+    inactive
+}
+
 /// What is told below the lines that upstream prints: who does not answer. Nothing if all do. What runs is told by
 /// `ocluster-admin` itself, which has it as data.
 pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
@@ -146,7 +182,7 @@ impl fmt::Display for Text<'_> {
 }
 
 /// A time as people say it: its two largest units.
-struct Elapsed(Duration);
+pub(crate) struct Elapsed(pub(crate) Duration);
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,6 +213,7 @@ mod tests {
             workload: Duration::ZERO,
             finished: 0,
             running: Vec::new(),
+            pause_reasons: Vec::new(),
         };
         WorkerDetails {
             name: name.to_owned(),

@@ -19,6 +19,7 @@ mod ending;
 mod hints;
 mod limits;
 mod metrics;
+mod obstacle;
 mod queue_quota;
 mod reactor;
 mod roster;

@@ -18,13 +18,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
-use cluster_api::{PoolDetails, RpcError, Worker};
+use cluster_api::{PauseReason, PoolDetails, RpcError, Worker};
 use pool::{
     Capacity, ClientId, Decision, Disconnected, Effect, ForgetError, InactiveReason, NameTaken,
     Pool, PopId, Rate, Stats, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
 };
 use tokio::sync::{Notify, watch};
 use vat::Peer;
+use visible::OneLine;
 
 use crate::clock::Clock;
 use crate::config::PoolName;
@@ -32,6 +33,7 @@ use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
 use crate::details;
 use crate::hints;
 use crate::metrics::{History, JobEnd, PoolReport};
+use crate::obstacle;
 use crate::roster::Roster;
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
@@ -75,9 +77,11 @@ struct State {
 }
 
 impl State {
-    fn standing(&mut self, ticket: TicketId, now: Time) -> Standing {
+    fn standing(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> Standing {
         if !self.standings.are_fresh(now) {
-            self.standings = Standings::take(now, &self.pool.snapshot(now, PLACES));
+            let snapshot = self.pool.snapshot(now, PLACES);
+            let details = details::of_pool(now, &snapshot, &self.workers, &self.tickets);
+            self.standings = Standings::take(now, &snapshot, obstacle::of(pool, &details));
         }
         self.standings.of(ticket)
     }
@@ -312,7 +316,7 @@ impl Reactor {
     pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
         let mut state = self.state.borrow_mut();
         if state.tickets.is_queued(ticket) {
-            TicketState::Queued(state.standing(ticket, self.clock.now()))
+            TicketState::Queued(state.standing(&self.name, ticket, self.clock.now()))
         } else {
             let running = state.tickets.running(ticket);
             running.map_or(TicketState::Ended, |running| {
@@ -416,6 +420,28 @@ impl Reactor {
         self.perform();
     }
 
+    /// A worker says why it pauses itself. Nothing happens if it has left.
+    pub(crate) fn set_pause_reasons(&self, worker: WorkerId, reasons: Vec<PauseReason>) {
+        let mut state = self.state.borrow_mut();
+        let Some(registered) = state.workers.get_mut(worker) else {
+            return;
+        };
+        for reason in &reasons {
+            let is_news = registered
+                .pause_reasons
+                .iter()
+                .all(|known| known.kind != reason.kind);
+            if is_news {
+                tracing::info!(
+                    target: "scheduler",
+                    worker = %registered.name, kind = %OneLine(&reason.kind),
+                    "Worker \"{}\" takes no jobs: {}", registered.name, OneLine(&reason.problem)
+                );
+            }
+        }
+        registered.pause_reasons = reasons;
+    }
+
     /// A reason for a worker to be inactive has gone or come.
     pub(crate) fn set_active(
         &self,
@@ -487,9 +513,11 @@ impl Reactor {
 
     /// Returns the numbers for metrics.
     pub(crate) fn report(&self) -> PoolReport {
+        let inactive = details::inactive(&self.details());
         let state = self.state.borrow();
         let now = self.clock.now();
         PoolReport {
+            inactive,
             name: self.name.to_string(),
             stats: state.pool.stats(),
             history: state.history.clone(),

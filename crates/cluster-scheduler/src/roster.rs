@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-use cluster_api::Worker;
+use cluster_api::{PauseReason, Worker};
 use pool::{Time, WorkerId, WorkerName};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
@@ -29,6 +29,8 @@ pub(crate) struct Registered {
     given: u64,
     /// How many jobs it has ended.
     pub(crate) finished: u64,
+    /// Why it pauses itself, as it said.
+    pub(crate) pause_reasons: Vec<PauseReason>,
     pub(crate) pulse: Pulse,
 }
 
@@ -93,6 +95,7 @@ impl Roster {
             since: now,
             given: 0,
             finished: 0,
+            pause_reasons: Vec::new(),
             pulse: Pulse::default(),
         };
         self.registered.insert(id, registered);

@@ -4,6 +4,7 @@
 //! together, at most once a second, and only those that are worth telling apart.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use pool::{Items, MainView, Snapshot, TicketId, Time, WorkerName};
@@ -21,6 +22,8 @@ pub(crate) struct Standing {
     pub(crate) worker: Option<WorkerName>,
     /// How many tickets are before it there.
     pub(crate) ahead: u32,
+    /// Why no worker takes jobs, if none does. Only of the backlog: what is in a queue has a worker that does.
+    pub(crate) obstacle: Option<Rc<str>>,
 }
 
 /// Where queued tickets stood at some moment.
@@ -29,6 +32,7 @@ pub(crate) struct Standings {
     taken: Option<Time>,
     places: HashMap<TicketId, Standing>,
     backlog: u32,
+    obstacle: Option<Rc<str>>,
 }
 
 impl Standings {
@@ -37,9 +41,11 @@ impl Standings {
         self.taken.is_some_and(|taken| now < taken + FRESH)
     }
 
-    pub(crate) fn take(now: Time, snapshot: &Snapshot) -> Self {
+    /// `obstacle` is why no worker takes jobs, if none does.
+    pub(crate) fn take(now: Time, snapshot: &Snapshot, obstacle: Option<String>) -> Self {
         let mut standings = Self {
             taken: Some(now),
+            obstacle: obstacle.map(Rc::from),
             ..Self::default()
         };
         if let MainView::Backlog(items) = &snapshot.main {
@@ -57,6 +63,7 @@ impl Standings {
             let standing = Standing {
                 worker: worker.cloned(),
                 ahead: count(ahead),
+                obstacle: None,
             };
             self.places.insert(item.ticket, standing);
         }
@@ -67,8 +74,13 @@ impl Standings {
         let last = || Standing {
             worker: None,
             ahead: self.backlog,
+            obstacle: None,
         };
-        self.places.get(&ticket).cloned().unwrap_or_else(last)
+        let mut standing = self.places.get(&ticket).cloned().unwrap_or_else(last);
+        if standing.worker.is_none() {
+            standing.obstacle = self.obstacle.clone();
+        }
+        standing
     }
 }
 

@@ -1,38 +1,72 @@
 //! Whether the scheduler may give us jobs: when nothing speaks against it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
-use cluster_api::{Queue, RpcError};
+use cluster_api::{PauseReason, Queue, RpcError};
+use tokio::sync::watch;
 
 /// What the scheduler knows of our wish for jobs. Several things may speak against them at once.
 pub(crate) struct Activity<'a> {
     pub(crate) queue: &'a Queue,
-    pauses: Cell<u32>,
+    reasons: RefCell<BTreeMap<PauseId, PauseReason>>,
+    next: Cell<u64>,
+    /// Whether the scheduler knows that we want none.
+    is_paused: &'a watch::Sender<bool>,
 }
 
+/// A pause that has begun, of those that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct PauseId(u64);
+
 impl<'a> Activity<'a> {
-    /// A worker that has just registered is active.
-    pub(crate) fn new(queue: &'a Queue) -> Self {
+    /// A worker that has just registered is active. `is_paused` is kept up to date.
+    pub(crate) fn new(queue: &'a Queue, is_paused: &'a watch::Sender<bool>) -> Self {
+        is_paused.send_replace(false);
         Self {
             queue,
-            pauses: Cell::new(0),
+            reasons: RefCell::default(),
+            next: Cell::new(0),
+            is_paused,
         }
     }
 
-    /// Asks for no more jobs, until [`Activity::resume`] was called as often. What was sent before the answer has arrived then.
-    pub(crate) async fn pause(&self) -> Result<(), RpcError> {
-        self.pauses.set(self.pauses.get() + 1);
+    /// Asks for no more jobs, until all pauses have been ended by [`Activity::resume`]. What was sent before the answer has
+    /// arrived then.
+    pub(crate) async fn pause(&self, reason: PauseReason) -> Result<PauseId, RpcError> {
+        let id = PauseId(self.next.get());
+        self.next.set(id.0 + 1);
+        self.reasons.borrow_mut().insert(id, reason);
         // Also if it has been asked before, as there may be no answer to that yet.
-        self.queue.set_active(false).await
+        self.tell().await?;
+        self.is_paused.send_replace(true);
+        Ok(id)
     }
 
-    pub(crate) async fn resume(&self) -> Result<(), RpcError> {
-        let after = self.pauses.get().saturating_sub(1);
-        self.pauses.set(after);
-        if after > 0 {
-            return Ok(());
+    /// Gives a pause another reason.
+    pub(crate) async fn change(&self, id: PauseId, reason: PauseReason) -> Result<(), RpcError> {
+        self.reasons.borrow_mut().insert(id, reason);
+        self.tell().await
+    }
+
+    pub(crate) async fn resume(&self, id: PauseId) -> Result<(), RpcError> {
+        self.reasons.borrow_mut().remove(&id);
+        if self.reasons.borrow().is_empty() {
+            self.is_paused.send_replace(false);
         }
-        self.queue.set_active(true).await
+        self.tell().await
+    }
+
+    async fn tell(&self) -> Result<(), RpcError> {
+        let reasons: Vec<PauseReason> = self.reasons.borrow().values().cloned().collect();
+        // Both leave now, in this order. An OCaml scheduler does not know the first.
+        let explained = self.queue.set_pause_reasons(&reasons);
+        let set = self.queue.set_active(reasons.is_empty());
+        let (explained, set) = futures::join!(explained, set);
+        if let Err(error) = explained {
+            tracing::debug!("The scheduler does not take the reasons of a pause: {error}");
+        }
+        set
     }
 }
 
@@ -52,6 +86,7 @@ mod tests {
     struct SlowQueue {
         answers: watch::Sender<bool>,
         is_active: Cell<Option<bool>>,
+        kinds: RefCell<Vec<String>>,
     }
 
     impl ServeQueue for SlowQueue {
@@ -66,7 +101,20 @@ mod tests {
             Ok(())
         }
 
+        async fn set_pause_reasons(
+            self: Rc<Self>,
+            reasons: Vec<PauseReason>,
+        ) -> Result<(), RpcError> {
+            *self.kinds.borrow_mut() = reasons.into_iter().map(|reason| reason.kind).collect();
+            // As an OCaml scheduler does: it is no reason to give up.
+            Err(RpcError::unimplemented("Unknown interface"))
+        }
+
         fn released(&self) {}
+    }
+
+    fn reason(kind: &str) -> PauseReason {
+        PauseReason::new(kind, "", "")
     }
 
     #[test]
@@ -74,18 +122,26 @@ mod tests {
         local(async {
             let scheduler = Rc::new(SlowQueue::default());
             let queue = Queue::serve(Rc::clone(&scheduler));
-            let activity = Activity::new(&queue);
-            let mut first = activity.pause().boxed_local();
-            assert_eq!((&mut first).now_or_never(), None);
-            let mut second = activity.pause().boxed_local();
-            assert_eq!((&mut second).now_or_never(), None);
+            let is_paused = watch::Sender::new(true);
+            let activity = Activity::new(&queue, &is_paused);
+            let mut first = activity.pause(reason("a")).boxed_local();
+            assert!((&mut first).now_or_never().is_none());
+            let mut second = activity.pause(reason("b")).boxed_local();
+            assert!((&mut second).now_or_never().is_none());
+            assert!(!*is_paused.borrow());
             scheduler.answers.send_replace(true);
-            first.await.unwrap();
-            second.await.unwrap();
-            activity.resume().await.unwrap();
+            let (first, second) = (first.await.unwrap(), second.await.unwrap());
+            assert!(*is_paused.borrow());
+            assert_eq!(*scheduler.kinds.borrow(), ["a", "b"]);
+            activity.change(first, reason("c")).await.unwrap();
+            assert_eq!(*scheduler.kinds.borrow(), ["c", "b"]);
+            activity.resume(first).await.unwrap();
             assert_eq!(scheduler.is_active.get(), Some(false));
-            activity.resume().await.unwrap();
+            assert_eq!(*scheduler.kinds.borrow(), ["b"]);
+            assert!(*is_paused.borrow());
+            activity.resume(second).await.unwrap();
             assert_eq!(scheduler.is_active.get(), Some(true));
+            assert!(scheduler.kinds.borrow().is_empty() && !*is_paused.borrow());
         });
     }
 }

@@ -11,7 +11,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cluster_api::{
-    Description, Job, Metric, MetricsSource, PopError, Queue, RpcError, ServeWorker, Worker,
+    Description, Job, Metric, MetricsSource, PauseReason, PopError, Queue, RpcError, ServeWorker,
+    Worker,
 };
 use futures::StreamExt as _;
 use futures::future::FutureExt as _;
@@ -22,7 +23,7 @@ use vat::Backoff;
 
 use crate::activity::Activity;
 use crate::config::WorkerConfig;
-use crate::executor::{fit, unfit};
+use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
@@ -40,6 +41,9 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How often to look, in the meantime, whether somebody else has made room.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often to look whether this worker is fit for jobs, as for OBuilder's store.
+const EXAMINATION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
@@ -121,10 +125,24 @@ impl Agent {
             self.end(Exit::Shutdown);
             std::future::pending().await
         };
+        let working = async {
+            // So that one that is not fit gets no job at all.
+            self.runner.examine().await;
+            self.stay_connected(uplink).await
+        };
         tokio::select! {
-            exit = self.stay_connected(uplink) => exit,
+            exit = working => exit,
             never = told => match never {},
             never = self.prune_clones() => match never {},
+            never = self.examine_regularly() => match never {},
+        }
+    }
+
+    /// Looks from time to time whether this worker is still fit for jobs, or is again.
+    async fn examine_regularly(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(EXAMINATION_INTERVAL).await;
+            self.runner.examine().await;
         }
     }
 
@@ -198,7 +216,7 @@ impl Agent {
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
             self.config.vitals.set_link(Link::Registered);
-            let activity = Activity::new(&queue);
+            let activity = Activity::new(&queue, &self.runner.is_paused);
             let _open = self.intake.open();
             tokio::select! {
                 // First, so that a job that has come is started before anybody says that none comes any more.
@@ -240,7 +258,7 @@ impl Agent {
             if let Err(error) = self.ensure_room(activity).await {
                 return error.to_string();
             }
-            for fitness in &mut self.runner.executors.fitness() {
+            for fitness in &mut self.runner.fitness() {
                 fit(fitness).await;
             }
             let load = self.running.load();
@@ -300,20 +318,14 @@ impl Agent {
 
     /// Takes no jobs while something speaks against it, even one that was asked for before. Returns why that failed.
     async fn mind_fitness(&self, activity: &Activity<'_>) -> String {
-        let executors = self.runner.executors.fitness().into_iter();
-        let minded = executors.map(|mut fitness| {
+        let minded = self.runner.fitness().into_iter().map(|mut fitness| {
             async move {
                 loop {
                     let reason = unfit(&mut fitness).await;
-                    tracing::warn!("{}", printable(&reason.to_string()));
-                    if let Err(error) = activity.pause().await {
+                    if let Err(error) = pause_while_unfit(activity, &mut fitness, reason).await {
                         return error.to_string();
                     }
-                    fit(&mut fitness).await;
                     tracing::info!("System is healthy again; unpausing");
-                    if let Err(error) = activity.resume().await {
-                        return error.to_string();
-                    }
                 }
             }
             .boxed_local()
@@ -331,11 +343,19 @@ impl Agent {
             return Ok(());
         }
         tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
-        activity.pause().await?;
+        let low = "Docker's disk is low; it is pruned when the running jobs have ended";
+        let pause = activity.pause(docker_disk(low, "")).await?;
         self.running.idle().await;
-        while !self.make_room().await && !self.room_within(PRUNE_INTERVAL).await {}
+        while !self.make_room().await {
+            let full = "Docker's disk is still low after pruning";
+            let advice = "make room on the disk of Docker's files, or lower --prune-threshold or raise --docker-max-df-size";
+            activity.change(pause, docker_disk(full, advice)).await?;
+            if self.room_within(PRUNE_INTERVAL).await {
+                break;
+            }
+        }
         tracing::info!("Prune complete. Re-activating queue...");
-        activity.resume().await
+        activity.resume(pause).await
     }
 
     async fn has_room(&self) -> bool {
@@ -396,6 +416,38 @@ impl Agent {
     }
 }
 
+/// Takes no jobs until nothing speaks against it any more, and says why.
+async fn pause_while_unfit(
+    activity: &Activity<'_>,
+    fitness: &mut Fitness,
+    mut reason: Unfit,
+) -> Result<(), RpcError> {
+    log_unfit(&reason);
+    let pause = activity.pause(reason.pause_reason()).await?;
+    while let Some(next) = other_than(fitness, &reason).await {
+        // How much is free changes all the time.
+        if std::mem::discriminant(&next) != std::mem::discriminant(&reason) {
+            log_unfit(&next);
+        }
+        activity.change(pause, next.pause_reason()).await?;
+        reason = next;
+    }
+    activity.resume(pause).await
+}
+
+fn log_unfit(reason: &Unfit) {
+    let (problem, advice) = (printable(&reason.to_string()), reason.advice());
+    if advice.is_empty() {
+        tracing::warn!("{problem}");
+    } else {
+        tracing::warn!("Taking no jobs: {problem}; {advice}");
+    }
+}
+
+fn docker_disk(problem: &str, advice: &str) -> PauseReason {
+    PauseReason::new("docker-disk", problem, advice)
+}
+
 /// The worker as its scheduler sees it.
 struct WorkerObject {
     agent: Rc<Agent>,
@@ -411,6 +463,7 @@ impl ServeWorker for WorkerObject {
                     load: agent.running.load(),
                     capacity: agent.capacity(),
                     builder: agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
+                    unfit: agent.runner.unfit().iter().map(Unfit::kind).collect(),
                     machine,
                     cpu: metrics::cpu_time(),
                 };

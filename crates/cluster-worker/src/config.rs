@@ -21,6 +21,9 @@ const MAX_NAME: usize = 200;
 /// The largest log of a job if nothing else is said, in bytes.
 pub const DEFAULT_LOG_LIMIT: u64 = 1 << 30;
 
+/// How many bytes of the state directory's disk must be free if nothing else is said: room for a checkout and its log.
+pub const DEFAULT_STATE_MIN_FREE: u64 = 256 << 20;
+
 /// How a worker is set up.
 #[derive(Clone)]
 pub struct WorkerConfig {
@@ -36,6 +39,8 @@ pub struct WorkerConfig {
     pub docker: DockerConfig,
     /// How it builds OBuilder specs, if at all.
     pub obuilder: Option<OBuilderConfig>,
+    /// How many bytes of the state directory's disk must be free: with less, it takes no jobs.
+    pub state_min_free: u64,
     /// How long it keeps clones of git repositories.
     pub clones: CloneLimits,
     /// How jobs' sources are fetched, and how long that may take.
@@ -70,6 +75,7 @@ impl WorkerConfig {
             allow_push: Vec::new(),
             docker: DockerConfig::default(),
             obuilder: None,
+            state_min_free: DEFAULT_STATE_MIN_FREE,
             clones: CloneLimits::default(),
             fetching: FetchConfig::default(),
             job_limits: JobLimits::default(),

@@ -1,30 +1,83 @@
-//! How much of a file system is free.
+//! How much of a file system must be free.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+
+use obuilder::store::Space;
 
 /// A part of a whole, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Percent(f64);
 
 impl Percent {
-    /// What upstream wants to be free of a store, if nothing else is said.
-    pub(crate) const THIRTY: Self = Self(30.0);
-
     /// Returns `value` as a percentage, if it is one.
     pub fn new(value: f64) -> Option<Self> {
         (0.0..=100.0).contains(&value).then_some(Self(value))
-    }
-
-    pub(crate) fn value(self) -> f64 {
-        self.0
     }
 }
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// How much of a file system must be free: a part of it, or an amount.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub enum FreeThreshold {
+    /// This part, of its bytes and of its files.
+    Percent(Percent),
+    /// So many bytes.
+    Bytes(u64),
+}
+
+impl FreeThreshold {
+    /// What upstream wants to be free of a store, if nothing else is said.
+    pub(crate) const THIRTY_PERCENT: Self = Self::Percent(Percent(30.0));
+
+    /// Tells whether so much is free. A file system that is full never has enough.
+    pub fn is_met(self, space: Space) -> bool {
+        let is_enough = match self {
+            Self::Percent(Percent(percent)) => space.free_percent() >= percent,
+            Self::Bytes(bytes) => space.free >= bytes,
+        };
+        is_enough && space.free_percent() > 0.0
+    }
+}
+
+impl fmt::Display for FreeThreshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Percent(percent) => write!(f, "{percent}%"),
+            Self::Bytes(bytes) => Size(*bytes).fmt(f),
+        }
+    }
+}
+
+/// A number of bytes, for people: in the largest unit of which there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(&str, u64); 4] = [
+            ("TiB", 1 << 40),
+            ("GiB", 1 << 30),
+            ("MiB", 1 << 20),
+            ("KiB", 1 << 10),
+        ];
+        let Self(bytes) = *self;
+        let Some((unit, size)) = UNITS.into_iter().find(|(_, size)| bytes >= *size) else {
+            return write!(f, "{bytes} bytes");
+        };
+        // Rounded down: what is too little must not look like enough.
+        let (whole, tenth) = (bytes / size, bytes % size * 10 / size);
+        if tenth == 0 || whole >= 100 {
+            write!(f, "{whole} {unit}")
+        } else {
+            write!(f, "{whole}.{tenth} {unit}")
+        }
     }
 }
 
@@ -55,72 +108,63 @@ impl fmt::Display for Gigabytes {
     }
 }
 
-/// What is free of a file system, in percent.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct FreeSpace {
-    blocks: f64,
-    files: f64,
-}
-
-impl FreeSpace {
-    /// Returns what there is least of.
-    pub(crate) fn least(self) -> f64 {
-        self.blocks.min(self.files)
-    }
-}
-
-impl fmt::Display for FreeSpace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:.0}% free blocks, {:.0}% free files",
-            self.blocks, self.files
-        )
-    }
-}
-
 /// Measures the file system that `path` is on.
-pub(crate) async fn free_space(path: PathBuf) -> io::Result<FreeSpace> {
+pub(crate) async fn free_space(path: PathBuf) -> io::Result<Space> {
     // On a network file system this may take long.
-    let stat = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&path)).await;
-    let stat = stat.map_err(io::Error::other)??;
-    Ok(FreeSpace {
-        blocks: percent_free(stat.f_blocks.saturating_sub(stat.f_bfree), stat.f_bavail),
-        files: percent_free(stat.f_files.saturating_sub(stat.f_ffree), stat.f_favail),
-    })
-}
-
-/// Returns what is free of what we could use: space that is reserved for root counts as neither. A file system that does
-/// not count files has all of them free.
-#[expect(clippy::cast_precision_loss, reason = "it is going to be a percentage")]
-fn percent_free(used: u64, available: u64) -> f64 {
-    if used == 0 {
-        return 100.0;
-    }
-    let (used, available) = (used as f64, available as f64);
-    100.0 - 100.0 * used / (used + available)
+    let space = tokio::task::spawn_blocking(move || Space::of(&path)).await;
+    space.map_err(io::Error::other)?
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Percent, free_space, percent_free};
+    use obuilder::store::Space;
+
+    use super::{FreeThreshold, Percent, Size, free_space};
     use crate::testing::local;
 
     #[test]
-    fn percentages() {
-        assert_eq!(percent_free(25, 75), 75.0);
-        assert_eq!(percent_free(10, 0), 0.0);
-        assert_eq!(percent_free(0, 0), 100.0);
+    fn a_threshold_is_a_part_or_an_amount() {
+        let space = |free: u64, free_files| Space {
+            total: 100 << 30,
+            free: free << 30,
+            total_files: 100,
+            free_files,
+        };
+        let half = FreeThreshold::Percent(Percent::new(50.0).unwrap());
+        assert!(half.is_met(space(50, 50)) && !half.is_met(space(49, 100)));
+        assert!(!half.is_met(space(100, 49)), "files count, too");
+        let amount = FreeThreshold::Bytes(28 << 30);
+        assert!(amount.is_met(space(28, 1)) && !amount.is_met(space(27, 100)));
+        let none = FreeThreshold::Percent(Percent::new(0.0).unwrap());
+        assert!(none.is_met(space(1, 1)));
+        assert!(!none.is_met(space(0, 1)) && !none.is_met(space(1, 0)));
         assert_eq!(Percent::new(f64::NAN), None);
         assert_eq!(Percent::new(100.5), None);
-        assert!(Percent::new(0.0).is_some());
+        assert_eq!(half.to_string(), "50%");
+        assert_eq!(amount.to_string(), "28 GiB");
+    }
+
+    #[test]
+    fn sizes_are_rounded_down() {
+        let shown = [0, 1023, 2048, (5 << 30) - 1, 5 << 30, 1 << 40].map(|n| Size(n).to_string());
+        assert_eq!(
+            shown,
+            [
+                "0 bytes",
+                "1023 bytes",
+                "2 KiB",
+                "4.9 GiB",
+                "5 GiB",
+                "1 TiB"
+            ]
+        );
     }
 
     #[test]
     fn a_real_file_system() {
         local(async {
             let free = free_space("/".into()).await.unwrap();
-            assert!((0.0..=100.0).contains(&free.least()), "{free}");
+            assert!((0.0..=100.0).contains(&free.free_percent()), "{free:?}");
             assert!(free_space("/nosuch".into()).await.is_err());
         });
     }

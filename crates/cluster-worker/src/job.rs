@@ -1,15 +1,19 @@
 //! One job, from the first line of its log to the last.
 
+use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{Action, Description, Dockerfile, Job, LogChunk, RpcError, ServeJob};
-use futures::future::FutureExt as _;
+use cluster_api::{
+    Action, Description, Dockerfile, Job, LogChunk, RpcError, ServeJob, WorkerUnfit,
+};
+use futures::future::{FutureExt as _, join_all};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::cancel::{Cancel, Reason};
-use crate::executor::Executors;
+use crate::executor::{Executor, Executors, Fitness, Unfit};
 use crate::job_secrets::{redactor, unredacted};
 use crate::log::JobLog;
 use crate::metrics::Stats;
@@ -17,6 +21,10 @@ use crate::outcome::{JobError, LimitReached, Outcome};
 use crate::process::printable;
 use crate::running::Slot;
 use crate::source::{SourceError, SourceRequest, Sources};
+use crate::state_disk::StateDisk;
+
+/// How long a job that its worker is not fit for waits until the scheduler knows that this worker wants no more.
+const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A job as its client and the scheduler see it. It exists before it is known what the job is.
 pub(crate) struct ServedJob {
@@ -62,6 +70,12 @@ impl ServedJob {
                 self.log
                     .close("Job cancelled: the worker is shutting down; submit it again");
             }
+            Outcome::Unfit { problem, had_begun } => {
+                let error = unfit_error(problem, *had_begun);
+                tracing::warn!("Job not done: {}", printable(&error.reason));
+                let reason = &error.reason;
+                self.log.close(&format!("{reason}; submit the job again"));
+            }
             Outcome::Crashed => {
                 tracing::error!("Job failed because of a defect of this worker");
                 self.log.close(
@@ -94,6 +108,8 @@ impl ServeJob for ServedJob {
             Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
             // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
             Some(Outcome::Abandoned) => Err(RpcError::disconnected(Job::WORKER_ENDS)),
+            // The same, so that it is submitted again. Clients of ours can tell the two apart.
+            Some(Outcome::Unfit { problem, had_begun }) => Err(unfit_error(&problem, had_begun)),
             // The sender is ours, so the wait cannot end without an outcome.
             Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
         }
@@ -109,6 +125,10 @@ impl ServeJob for ServedJob {
     }
 }
 
+fn unfit_error(problem: &str, had_begun: bool) -> RpcError {
+    WorkerUnfit { problem, had_begun }.into()
+}
+
 /// Runs jobs.
 pub(crate) struct JobRunner {
     /// What the worker is called.
@@ -118,6 +138,9 @@ pub(crate) struct JobRunner {
     pub(crate) stats: Rc<Stats>,
     /// How long a job may take.
     pub(crate) timeout: Option<Duration>,
+    pub(crate) state_disk: StateDisk,
+    /// Whether the scheduler knows that this worker wants no jobs.
+    pub(crate) is_paused: watch::Sender<bool>,
 }
 
 impl JobRunner {
@@ -129,11 +152,23 @@ impl JobRunner {
         slot: &mut Slot,
     ) {
         let started = Instant::now();
-        let attempt = self.attempt(job, description, slot);
+        let action = description.as_ref().ok().map(|job| job.action.clone());
+        let had_begun = Cell::new(false);
+        let attempt = self.attempt(job, description, slot, &had_begun);
         // A defect in what runs one job is no reason to end the others.
         let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
             Ok(Ok(output)) => Outcome::Succeeded(output),
-            Ok(Err(JobError::Failed(reason))) => Outcome::Failed(reason),
+            Ok(Err(JobError::Failed(reason))) => match self.what_broke(action.as_ref()).await {
+                Some(problem) => Outcome::Unfit {
+                    problem,
+                    had_begun: had_begun.get(),
+                },
+                None => Outcome::Failed(reason),
+            },
+            Ok(Err(JobError::WorkerUnfit(problem))) => Outcome::Unfit {
+                problem,
+                had_begun: had_begun.get(),
+            },
             Ok(Err(JobError::LimitReached(limit))) => Outcome::LimitReached(limit),
             Ok(Err(JobError::Cancelled)) => match job.cancel.reason() {
                 Some(Reason::TimedOut(limit)) => {
@@ -147,7 +182,47 @@ impl JobRunner {
         let time = started.elapsed();
         tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
         self.stats.job_ended(&outcome, time);
+        if let Outcome::Unfit { .. } = outcome {
+            // Or the job would be back before the scheduler knows that it is no use.
+            let mut paused = self.is_paused.subscribe();
+            drop(timeout(PAUSE_LIMIT, paused.wait_for(|paused| *paused)).await);
+        }
         job.finish(outcome);
+    }
+
+    /// Returns what speaks against taking jobs, as that changes.
+    pub(crate) fn fitness(&self) -> Vec<Fitness> {
+        let mut fitness = self.executors.fitness();
+        fitness.push(self.state_disk.fitness());
+        fitness
+    }
+
+    /// Returns what speaks against taking jobs.
+    pub(crate) fn unfit(&self) -> Vec<Unfit> {
+        let known = |fitness: Fitness| fitness.borrow().clone();
+        self.fitness().into_iter().filter_map(known).collect()
+    }
+
+    /// Looks anew whether something does.
+    pub(crate) async fn examine(&self) {
+        let executors = self.executors.all().map(Executor::examine);
+        futures::join!(self.state_disk.examine(), join_all(executors));
+    }
+
+    /// Returns what makes jobs like this one fail whatever is in them, as far as that is known.
+    fn unfit_for(&self, action: &Action) -> Option<String> {
+        let known = |fitness: Fitness| fitness.borrow().clone().filter(Unfit::fails_jobs);
+        let of_executor = || self.executors.of(action).fitness().and_then(known);
+        let unfit = known(self.state_disk.fitness()).or_else(of_executor);
+        unfit.map(|unfit| unfit.to_string())
+    }
+
+    /// Looks whether it may be the worker's fault that a job has failed, and what is wrong then.
+    async fn what_broke(&self, action: Option<&Action>) -> Option<String> {
+        let action = action?;
+        let executor = self.executors.of(action);
+        futures::join!(self.state_disk.examine(), executor.examine());
+        self.unfit_for(action)
     }
 
     async fn attempt(
@@ -155,6 +230,7 @@ impl JobRunner {
         job: &ServedJob,
         description: Result<Description, JobError>,
         slot: &mut Slot,
+        had_begun: &Cell<bool>,
     ) -> Result<String, JobError> {
         let ServedJob {
             log,
@@ -184,6 +260,10 @@ impl JobRunner {
             () = cancel.cancelled() => return Err(JobError::Cancelled),
             () = slot.take() => {}
         }
+        if let Some(problem) = self.unfit_for(&description.action) {
+            return Err(JobError::WorkerUnfit(problem));
+        }
+        had_begun.set(true);
         let request = SourceRequest::of(&description, wants_git(&description.action))?;
         let work = async {
             let source = self

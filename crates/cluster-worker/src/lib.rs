@@ -25,6 +25,7 @@ mod process;
 mod running;
 mod scrape;
 mod source;
+mod state_disk;
 mod update;
 mod uplink;
 mod vitals;
@@ -36,8 +37,10 @@ mod testing;
 
 pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
-pub use config::{Capacity, ConfigError, DEFAULT_LOG_LIMIT, WorkerConfig, WorkerName};
-pub use disk::{Gigabytes, Percent};
+pub use config::{
+    Capacity, ConfigError, DEFAULT_LOG_LIMIT, DEFAULT_STATE_MIN_FREE, WorkerConfig, WorkerName,
+};
+pub use disk::{FreeThreshold, Gigabytes, Percent};
 pub use executor::{
     CUSTOM_VARIABLES, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
     CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,

@@ -3,6 +3,7 @@
 //! The numbers are read off the state when asked for, so that none can be forgotten somewhere.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
@@ -87,7 +88,7 @@ impl Stats {
             Outcome::Succeeded(_) => ok,
             Outcome::Failed(_) | Outcome::LimitReached(_) => fail,
             Outcome::Cancelled | Outcome::Abandoned => cancelled,
-            Outcome::Crashed => error,
+            Outcome::Unfit { .. } | Outcome::Crashed => error,
         };
         summary.add(time);
     }
@@ -98,6 +99,7 @@ impl Stats {
             load,
             capacity,
             builder,
+            unfit,
             machine,
             cpu,
         } = reading;
@@ -170,6 +172,15 @@ impl Stats {
         if let Some(builder) = builder {
             page.builder(*builder);
         }
+        page.family(
+            "ocluster_worker_unfit",
+            "gauge",
+            "Always 1: the worker takes no jobs, for the reason in the label",
+        );
+        for reason in unfit {
+            let labels = format!("{{reason=\"{reason}\"}}");
+            page.value("ocluster_worker_unfit", &labels, 1);
+        }
         page.machine(machine);
         page.family(
             "process_cpu_seconds_total",
@@ -194,6 +205,8 @@ pub(crate) struct Reading {
     pub(crate) capacity: u32,
     /// What there is to tell of OBuilder, if this worker has it.
     pub(crate) builder: Option<BuilderStats>,
+    /// Why it takes no jobs, if it takes none: a word for each reason.
+    pub(crate) unfit: BTreeSet<&'static str>,
     pub(crate) machine: MachineStats,
     /// The time that this process has computed.
     pub(crate) cpu: Duration,
@@ -433,6 +446,7 @@ mod tests {
             },
             capacity: 4,
             builder: Some(builder),
+            unfit: std::collections::BTreeSet::from(["docker", "state-disk"]),
             machine: machine(),
             cpu: Duration::from_millis(250),
         }));

@@ -22,6 +22,13 @@ pub(crate) enum Outcome {
     Cancelled,
     /// The worker has ended before it could be done. Another may do it.
     Abandoned,
+    /// The worker is not fit for it. Another may do it.
+    Unfit {
+        /// What is wrong with the worker.
+        problem: String,
+        /// Whether the job had begun.
+        had_begun: bool,
+    },
     /// The worker has a defect. Its own log says which.
     Crashed,
 }
@@ -38,6 +45,9 @@ pub enum JobError {
     /// It was stopped, because nobody wants it any more.
     #[error("cancelled")]
     Cancelled,
+    /// It is not the job's fault: the worker cannot run it just now, and another may.
+    #[error("worker unfit: {0}")]
+    WorkerUnfit(String),
 }
 
 /// A limit of the worker's that a job has reached. The texts name its option.

@@ -26,6 +26,7 @@ use crate::metrics::{BuilderStats, Stats};
 use crate::process::Processes;
 use crate::running::Running;
 use crate::source::Sources;
+use crate::state_disk::StateDisk;
 use crate::update::{UpdateMethod, Updater};
 use crate::uplink::{Network, Uplink};
 
@@ -204,7 +205,8 @@ impl Parts {
             self.processes.clone(),
             Rc::clone(&self.stats),
         )
-        .with_limits(&config.job_limits.groups);
+        .with_limits(&config.job_limits.groups)
+        .optional(config.obuilder.is_some() || !config.custom.is_empty());
         Executors {
             docker: Rc::new(docker),
             obuilder: match (builder, &config.obuilder) {
@@ -268,6 +270,7 @@ impl Parts {
         );
         let name = config.name.to_string();
         let machine = Machine::new(config.state_dir.clone());
+        let state_disk = StateDisk::new(config.state_dir.clone(), config.state_min_free);
         let running = Running::counted_in(config.vitals.load.clone());
         let runner = JobRunner {
             name,
@@ -275,6 +278,8 @@ impl Parts {
             executors,
             stats: Rc::clone(&stats),
             timeout: config.job_limits.timeout,
+            state_disk,
+            is_paused: watch::Sender::default(),
         };
         Rc::new(Agent {
             config,

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use cluster_worker::{JobLimits, OBuilderConfig, Percent, Upkeep};
+use cluster_worker::{FreeThreshold, JobLimits, OBuilderConfig, Upkeep};
 use obuilder::Setup;
 use obuilder::fetch::Listed;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
@@ -12,6 +12,7 @@ use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
 use crate::error::CommandError;
+use crate::sizes;
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]
@@ -46,9 +47,12 @@ pub struct OBuilderArgs {
     /// Let OBuilder's steps go on without waiting for the disk
     #[arg(long)]
     fast_sync: bool,
-    /// Prune OBuilder's results when less than this percentage of their partition is free
-    #[arg(long, value_name = "PERCENT", default_value = "30")]
-    obuilder_prune_threshold: Percent,
+    /// Prune OBuilder's results when less than this of their partition is free: in percent, or a size such as 20GiB
+    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
+    obuilder_prune_threshold: FreeThreshold,
+    /// Take no jobs when less than this is free for OBuilder's results and pruning cannot reach it
+    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
+    obuilder_min_free: u64,
     /// How many of OBuilder's results to prune before looking again
     #[arg(long, value_name = "N", default_value = "100")]
     obuilder_prune_limit: usize,
@@ -102,6 +106,7 @@ impl OBuilderArgs {
             },
             upkeep: Upkeep {
                 prune_threshold: self.obuilder_prune_threshold,
+                min_free: self.obuilder_min_free,
                 prune_limit: self.obuilder_prune_limit,
                 healthcheck,
             },

@@ -30,7 +30,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Dev(dev::Args),
+    Dev(Box<dev::Args>),
     Doctor(doctor::Args),
     Bench(bench::Args),
     Generate(generate::Args),
@@ -40,7 +40,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     match args.command {
         Command::Dev(command) => {
             args.logging.start(Verbosity::Info);
-            dev::run(command).await
+            dev::run(*command).await
         }
         Command::Doctor(command) => {
             args.logging.start(Verbosity::Warning);

@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
     Capacity, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending, Environment, Exit,
-    Gigabytes, JobLimits, JobWeight, MetricsUrl, Percent, PullPolicy, UpdateMethod, WorkerConfig,
-    WorkerName,
+    FreeThreshold, Gigabytes, JobLimits, JobWeight, MetricsUrl, PullPolicy, UpdateMethod,
+    WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
@@ -28,6 +28,7 @@ use crate::open_files;
 use crate::program;
 use crate::service_manager::ServiceManager;
 use crate::signals::{Interrupt, Interrupts};
+use crate::sizes;
 
 const NAME: &str = "ocluster-worker";
 
@@ -61,6 +62,9 @@ pub struct Args {
     /// The directory for sources and logs, made if missing
     #[arg(long, value_name = "PATH")]
     state_dir: PathBuf,
+    /// Take no jobs when less than this is free of the state directory's disk
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
+    state_min_free: u64,
     /// Repositories that jobs may push images to
     #[arg(long, value_name = "REPO,...", value_delimiter = ',')]
     allow_push: Vec<String>,
@@ -139,9 +143,9 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
 /// Options about Docker, which `ocluster dev` has too.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DockerArgs {
-    /// Prune Docker's files when less than this percentage of their partition is free
-    #[arg(long, value_name = "PERCENT")]
-    prune_threshold: Option<Percent>,
+    /// Prune Docker's files when less than this of their partition is free: in percent, or a size such as 20GiB
+    #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
+    prune_threshold: Option<FreeThreshold>,
     /// Prune Docker's files when images, containers and build cache take more than this many GB
     #[arg(long, value_name = "GB")]
     docker_max_df_size: Option<Gigabytes>,
@@ -226,6 +230,7 @@ impl Args {
                 .collect(),
             docker: self.docker.into(),
             obuilder: self.obuilder.config(&job_limits)?,
+            state_min_free: self.state_min_free,
             job_limits,
             custom: custom_executors(self.custom, &environment)?,
             custom_user: self.custom_user,

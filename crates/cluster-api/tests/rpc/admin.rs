@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use cluster_api::{
     Admin, ClientDetails, ConnectedWorker, EncodedDescription, InactiveReason, Metric,
-    MetricsSource, PoolAdmin, PoolDetails, Presence, Progress, RpcError, RunningJob, ServeAdmin,
-    ServePoolAdmin, ServeProgress, ServeSubmission, ServeWorker, Submission, Ticket, Worker,
-    WorkerDetails, WorkerInfo,
+    MetricsSource, PauseReason, PoolAdmin, PoolDetails, Presence, Progress, RpcError, RunningJob,
+    ServeAdmin, ServePoolAdmin, ServeProgress, ServeSubmission, ServeWorker, Submission, Ticket,
+    Worker, WorkerDetails, WorkerInfo,
 };
 
 use crate::support::{Events, run, through_connection};
@@ -212,6 +212,11 @@ fn details() -> PoolDetails {
             cache_hint: "git\nhub".to_owned(),
             urgent: true,
             running_for: Duration::from_secs(7),
+        }],
+        pause_reasons: vec![PauseReason {
+            kind: "docker".to_owned(),
+            problem: "Docker does not answer".to_owned(),
+            advice: "start it".to_owned(),
         }],
     };
     PoolDetails {

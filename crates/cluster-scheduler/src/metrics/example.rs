@@ -31,6 +31,7 @@ pub fn example_metrics() -> String {
             stats,
             history: History::default(),
             oldest_wait: 0.0,
+            inactive: Vec::new(),
         }],
         traffic: vat::Counters::default().read(),
         database: Default::default(),

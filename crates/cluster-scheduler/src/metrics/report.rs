@@ -36,6 +36,8 @@ pub(crate) struct PoolReport {
     pub(crate) history: History,
     /// How many seconds the oldest ticket has waited that no worker has taken; 0 if there is none.
     pub(crate) oldest_wait: f64,
+    /// The connected workers that take no jobs, each with a reason why; several times if it has several.
+    pub(crate) inactive: Vec<(String, String)>,
 }
 
 impl Report {
@@ -121,6 +123,15 @@ impl Report {
         let help = "Number of connected workers that do not answer";
         let mut family = page.family("ocluster_pool_workers_not_answering", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.not_answering);
+
+        let help =
+            "Always 1: the worker is connected and takes no jobs, for the reason in the label";
+        let mut family = page.family("ocluster_pool_worker_inactive", Kind::Gauge, help);
+        for PoolReport { name, inactive, .. } in &self.pools {
+            for (worker, reason) in inactive {
+                family.sample(&[("pool", name), ("worker", worker), ("reason", reason)], 1);
+            }
+        }
 
         let help = "Number of jobs that the worker runs";
         let mut family = page.family("ocluster_pool_worker_running_jobs", Kind::Gauge, help);

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cluster_api::{EncodedDescription, Job, Queue, RpcError, ServeQueue};
+use cluster_api::{EncodedDescription, Job, PauseReason, Queue, RpcError, ServeQueue};
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
@@ -41,6 +41,11 @@ impl ServeQueue for QueueService {
         self.reactor
             .set_active(self.worker, InactiveReason::WorkerPause, active)
             .map_err(closed)
+    }
+
+    async fn set_pause_reasons(self: Rc<Self>, reasons: Vec<PauseReason>) -> Result<(), RpcError> {
+        self.reactor.set_pause_reasons(self.worker, reasons);
+        Ok(())
     }
 
     fn released(&self) {

@@ -43,10 +43,15 @@ impl ServeTicket for TicketService {
             TicketState::Queued(Standing {
                 worker: None,
                 ahead,
-            }) => TicketStatus::Queued { ahead },
+                obstacle,
+            }) => TicketStatus::Queued {
+                ahead,
+                obstacle: obstacle.map(|obstacle| obstacle.to_string()),
+            },
             TicketState::Queued(Standing {
                 worker: Some(worker),
                 ahead,
+                obstacle: _,
             }) => TicketStatus::Assigned {
                 worker: worker.to_string(),
                 ahead,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use cluster_api::{ConnectedWorker, InactiveReason, PoolAdmin, Presence, Submission};
+use cluster_api::{
+    ConnectedWorker, InactiveReason, PauseReason, PoolAdmin, Presence, Submission, TicketStatus,
+};
 
 use crate::harness::{
     MockBuilder, MockWorker, Outcome, Site, described, ended_ticket, story, until,
@@ -93,6 +95,68 @@ fn a_pool_is_told_in_full() {
         assert!(matches!(w1.presence, Presence::Left(_)), "{w1:?}");
         let unknown = pool.worker_details("w2").await.unwrap_err();
         assert_eq!(unknown.reason, "Unknown worker");
+        site.finish().await;
+    });
+}
+
+#[test]
+fn a_workers_own_reason_reaches_operators_and_those_who_wait() {
+    story(async {
+        let site = Site::start().await;
+        let builder = MockBuilder::new();
+        let (pool, _admin) = site.pool_admin().await;
+        let (client, _connected) = site.client("alice").await;
+        let worker = MockWorker::start(&site, "w1", 1, &builder).await;
+        let reasons = [PauseReason::new(
+            "docker",
+            "Docker does not answer",
+            "start it",
+        )];
+        worker.queue.set_pause_reasons(&reasons).await.unwrap();
+        // Said, but the worker takes jobs all the same.
+        assert_eq!(connected(&pool, "w1").await.pause_reasons, []);
+        worker.queue.set_active(false).await.unwrap();
+        let w1 = connected(&pool, "w1").await;
+        assert_eq!(w1.inactive, [InactiveReason::WorkerPause]);
+        assert_eq!(w1.pause_reasons, reasons);
+        let waiting = submit(&client, "example", false).await;
+        let told = "the only worker of pool pool is paused: w1: Docker does not answer";
+        assert_eq!(
+            waiting.status().await,
+            Ok(TicketStatus::Queued {
+                ahead: 0,
+                obstacle: Some(told.to_owned())
+            })
+        );
+
+        worker.queue.set_pause_reasons(&[]).await.unwrap();
+        worker.queue.set_active(true).await.unwrap();
+        builder.starts("example").await;
+        assert_eq!(connected(&pool, "w1").await.pause_reasons, []);
+        builder.end("example", Outcome::Ok);
+        ended_ticket(&waiting).await.result.unwrap();
+
+        // What is shown to everybody has a limit.
+        let endless = PauseReason {
+            problem: "x".repeat(2000),
+            ..PauseReason::new("docker", "", "")
+        };
+        let refused = worker
+            .queue
+            .set_pause_reasons(&[endless])
+            .await
+            .unwrap_err();
+        assert_eq!(
+            refused.reason,
+            "reasons[0].problem has 2000 bytes, and the limit is 1024"
+        );
+        let many = vec![PauseReason::new("docker", "", ""); 17];
+        let refused = worker.queue.set_pause_reasons(&many).await.unwrap_err();
+        assert_eq!(
+            refused.reason,
+            "reasons has 17 elements, and the limit is 16"
+        );
+        drop((waiting, worker));
         site.finish().await;
     });
 }

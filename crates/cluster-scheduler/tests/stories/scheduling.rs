@@ -226,6 +226,11 @@ fn an_unknown_pool() {
     });
 }
 
+fn queued(ahead: u32, obstacle: Option<&str>) -> Result<TicketStatus, RpcError> {
+    let obstacle = obstacle.map(str::to_owned);
+    Ok(TicketStatus::Queued { ahead, obstacle })
+}
+
 #[test]
 fn how_far_a_ticket_has_come() {
     story(async {
@@ -234,8 +239,9 @@ fn how_far_a_ticket_has_come() {
         let (client, _connected) = site.client("client").await;
         let ticket = submit(&client, "example", "").await;
         let next = submit(&client, "example2", "").await;
-        assert_eq!(ticket.status().await, Ok(TicketStatus::Queued { ahead: 0 }));
-        assert_eq!(next.status().await, Ok(TicketStatus::Queued { ahead: 1 }));
+        let nobody = Some("no worker has ever registered in pool pool");
+        assert_eq!(ticket.status().await, queued(0, nobody));
+        assert_eq!(next.status().await, queued(1, nobody));
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
         builder.starts("example").await;
         assert_eq!(
@@ -245,7 +251,7 @@ fn how_far_a_ticket_has_come() {
             })
         );
         until("it is next", async || {
-            next.status().await == Ok(TicketStatus::Queued { ahead: 0 })
+            next.status().await == queued(0, None)
         })
         .await;
         builder.end("example", Outcome::Ok);

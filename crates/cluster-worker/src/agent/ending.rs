@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cluster_api::PauseReason;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -87,7 +88,8 @@ impl Agent {
     /// Returns why that failed.
     pub(super) async fn close_intake(&self, activity: &Activity<'_>) -> String {
         self.intake.closing().await;
-        if let Err(error) = activity.pause().await {
+        let reason = PauseReason::new("shutting-down", "the worker is shutting down", "");
+        if let Err(error) = activity.pause(reason).await {
             return error.to_string();
         }
         // What was sent before the answer has arrived before it: it is taken before anybody hears that all has come.

@@ -1,6 +1,7 @@
 //! A worker's life, with a scheduler and an executor that do as the test says.
 
 mod ending;
+mod fitness;
 mod secrets;
 mod timeouts;
 mod weights;
@@ -462,6 +463,7 @@ fn low_disk_space() {
             [
                 "pop",
                 "pop",
+                "docker-disk: Docker's disk is low; it is pruned when the running jobs have ended",
                 "active: false",
                 "active: true",
                 "pop",
@@ -509,6 +511,7 @@ fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
             [
                 "registered worker-1 with 10",
                 "pop",
+                "obuilder: Health check failed: no runtime",
                 "active: false",
                 "active: true",
                 "left"
@@ -530,8 +533,12 @@ fn a_worker_that_is_unfit_when_it_registers_does_not_ask() {
         cluster.scheduler.asked().await;
         let events = cluster.finish().await;
         assert_eq!(
-            events[1..3],
-            ["registered worker-1 with 10", "active: false"]
+            events[1..4],
+            [
+                "registered worker-1 with 10",
+                "obuilder-store: Making room on the disk",
+                "active: false"
+            ]
         );
     });
 }

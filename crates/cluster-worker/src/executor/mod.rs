@@ -24,8 +24,8 @@ pub(crate) use custom::{CustomJobs, Tools};
 pub(crate) use docker::fuzzing as docker_fuzzing;
 pub use docker::{DockerConfig, PullPolicy};
 pub(crate) use docker::{DockerExecutor, find_mistake as find_docker_mistake};
+pub(crate) use fitness::{Examined, fit, other_than, unfit};
 pub use fitness::{Fitness, Unfit};
-pub(crate) use fitness::{fit, unfit};
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
 use secret_id::is_secret_id;
@@ -60,9 +60,14 @@ pub trait Executor {
         ready(None).boxed_local()
     }
 
-    /// Returns what speaks against taking jobs of any kind, if this executor ever says so.
+    /// Returns what speaks against taking jobs, if this executor ever says so: then the worker takes none of any kind.
     fn fitness(&self) -> Option<Fitness> {
         None
+    }
+
+    /// Looks anew whether something speaks against taking jobs, for whoever has its [`fitness`](Self::fitness).
+    fn examine(&self) -> LocalBoxFuture<'_, ()> {
+        ready(()).boxed_local()
     }
 
     /// Makes room. Called with no jobs running; being dropped, it stops.

@@ -188,21 +188,7 @@ impl Processes {
         command: &Command,
         cancel: &Cancel,
     ) -> Result<Answer, ProcessError> {
-        tracing::debug!("Exec({}): {command}", command.label());
-        let (group, output) = self.start(command, child::Outputs::Separate)?;
-        let (mut answer, mut complaint) = (Vec::new(), Vec::new());
-        let (mut out, mut err) = (Sink::Memory(&mut answer), Sink::Memory(&mut complaint));
-        let reading = async {
-            let errors = async {
-                match output.err {
-                    Some(pipe) => copy(pipe, &mut err).await,
-                    None => Ok(()),
-                }
-            };
-            tokio::try_join!(copy(output.out, &mut out), errors).map(|((), ())| ())
-        };
-        let result = group.finish(command.label(), cancel, reading).await;
-        let complaint = String::from_utf8_lossy(&complaint).into_owned();
+        let (result, complaint) = self.probe(command, cancel).await;
         if !complaint.trim().is_empty() {
             let level = if result.is_ok() {
                 "said"
@@ -215,10 +201,34 @@ impl Processes {
                 printable(complaint.trim())
             );
         }
-        result.map(|()| Answer {
-            text: String::from_utf8_lossy(&answer).into_owned(),
-            complaint,
-        })
+        result.map(|text| Answer { text, complaint })
+    }
+
+    /// Runs a program and returns what it prints, and apart from that what it says on its standard error.
+    pub(crate) async fn probe(
+        &self,
+        command: &Command,
+        cancel: &Cancel,
+    ) -> (Result<String, ProcessError>, String) {
+        tracing::debug!("Exec({}): {command}", command.label());
+        let (group, output) = match self.start(command, child::Outputs::Separate) {
+            Ok(started) => started,
+            Err(error) => return (Err(error), String::new()),
+        };
+        let (mut answer, mut complaint) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (Sink::Memory(&mut answer), Sink::Memory(&mut complaint));
+        let reading = async {
+            let errors = async {
+                match output.err {
+                    Some(pipe) => copy(pipe, &mut err).await,
+                    None => Ok(()),
+                }
+            };
+            tokio::try_join!(copy(output.out, &mut out), errors).map(|((), ())| ())
+        };
+        let result = group.finish(command.label(), cancel, reading).await;
+        let answer = result.map(|()| String::from_utf8_lossy(&answer).into_owned());
+        (answer, String::from_utf8_lossy(&complaint).into_owned())
     }
 
     /// Ends all that has a variable with this value in its environment: what a program has left behind that was started with it.

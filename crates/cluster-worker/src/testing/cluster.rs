@@ -6,8 +6,8 @@ use std::path::Path;
 use std::rc::Rc;
 
 use cluster_api::{
-    Action, Description, DockerBuild, Dockerfile, EncodedDescription, Job, Queue, Registration,
-    RpcError, ServeQueue, ServeRegistration, Worker,
+    Action, Description, DockerBuild, Dockerfile, EncodedDescription, Job, PauseReason, Queue,
+    Registration, RpcError, ServeQueue, ServeRegistration, Worker,
 };
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Notify, oneshot, watch};
@@ -146,6 +146,13 @@ impl ServeQueue for WorkerQueue {
         Ok(())
     }
 
+    async fn set_pause_reasons(self: Rc<Self>, reasons: Vec<PauseReason>) -> Result<(), RpcError> {
+        for PauseReason { kind, problem, .. } in reasons {
+            self.0.note(format!("{kind}: {problem}"));
+        }
+        Ok(())
+    }
+
     fn released(&self) {
         self.0.note("left");
     }
@@ -193,6 +200,8 @@ pub(crate) struct MockBuilder {
     pub(crate) building: watch::Sender<usize>,
     /// What speaks against taking jobs.
     pub(crate) unfit: watch::Sender<Option<Unfit>>,
+    /// What is found to, when it is looked for.
+    pub(crate) hidden: RefCell<Option<Unfit>>,
 }
 
 impl MockBuilder {
@@ -250,6 +259,15 @@ impl Executor for MockBuilder {
 
     fn fitness(&self) -> Option<Fitness> {
         Some(self.unfit.subscribe())
+    }
+
+    fn examine(&self) -> LocalBoxFuture<'_, ()> {
+        async move {
+            if let Some(found) = self.hidden.take() {
+                self.unfit.send_replace(Some(found));
+            }
+        }
+        .boxed_local()
     }
 
     fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {

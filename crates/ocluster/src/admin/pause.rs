@@ -162,7 +162,8 @@ pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), Co
     let target = Target::connect(common, positionals).await?;
     let change = Change::Unpause { auto_create };
     let told = told(&target, all, change, common.format()).await?;
-    answer(&told, Telling::Success, common.format())
+    answer(&told, Telling::Success, common.format())?;
+    say_what_is_left(&target, &told).await
 }
 
 pub(super) async fn pause_worker(
@@ -182,7 +183,27 @@ pub(super) async fn unpause_worker(
     let target = Target::connect(common, args.positionals).await?;
     let change = Change::Unpause { auto_create: false };
     let told = told(&target, args.all, change, common.format()).await?;
-    answer(&told, Telling::readme(args.all), common.format())
+    answer(&told, Telling::readme(args.all), common.format())?;
+    say_what_is_left(&target, &told).await
+}
+
+/// Says which of the workers that were unpaused still take no jobs, and why.
+async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
+    let (workers, _) = state::pool(&target.pool).await?;
+    let is_meant = |name: &String| {
+        let all = unpaused.workers.iter().chain(&unpaused.already);
+        all.into_iter().any(|other| other == name)
+    };
+    for worker in workers.iter().filter(|worker| is_meant(&worker.name)) {
+        let Some(left) = worker.connection.as_ref().and_then(state::why_inactive) else {
+            continue;
+        };
+        complain(&format!(
+            "Note: {} still takes no jobs: {left}\n",
+            quoted(&worker.name)
+        ));
+    }
+    Ok(())
 }
 
 /// Whether there is a last word for people.

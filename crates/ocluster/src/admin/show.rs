@@ -112,7 +112,7 @@ fn as_upstream(state: &str) -> &str {
     state.get(..end.unwrap_or(state.len())).unwrap_or(state)
 }
 
-/// Returns what workers run, and which do not answer: sections below those of upstream's scheduler, where there is something.
+/// Returns what workers run, and which pause themselves or do not answer: sections below those of upstream's scheduler, where there is something.
 fn below(workers: &[Worker]) -> String {
     let connected = || {
         let connected = workers.iter().map(|worker| (worker, &worker.connection));
@@ -120,11 +120,20 @@ fn below(workers: &[Worker]) -> String {
     };
     let mut jobs = Vec::new();
     let mut silent = Vec::new();
+    let mut paused = Vec::new();
     for (name, there) in connected() {
         for job in &there.running {
             let mut row = vec![format!("  {name}")];
             row.extend(job_row("", job));
             jobs.push(row);
+        }
+        for reason in &there.pause_reasons {
+            let problem = printable(&reason.problem);
+            paused.push(vec![format!("  {name}"), problem]);
+            if !reason.advice.is_empty() {
+                let advice = printable(&reason.advice);
+                paused.push(vec![String::new(), format!("-> {advice}")]);
+            }
         }
         if there.inactive.contains(&InactiveReason::NotAnswering) {
             let since = duration(there.silent_seconds);
@@ -137,6 +146,7 @@ fn below(workers: &[Worker]) -> String {
         false => format!("{title}:\n{rows}"),
     };
     section("running", job_table(&["  WORKER", "TICKET"], jobs))
+        + &section("paused by themselves", table(&paused))
         + &section("not answering", table(&silent))
 }
 
@@ -173,6 +183,12 @@ fn details(worker: &Worker) -> String {
             let connected = duration(there.registered_seconds);
             say("connected", format!("for {connected}, from {address}"));
             say("takes jobs", takes_jobs(&there.inactive));
+            for reason in &there.pause_reasons {
+                say("problem", printable(&reason.problem));
+                if !reason.advice.is_empty() {
+                    say("what to do", printable(&reason.advice));
+                }
+            }
             say(
                 "running",
                 format!("{} of {}", there.running.len(), there.capacity),
@@ -210,7 +226,7 @@ fn takes_jobs(inactive: &[InactiveReason]) -> String {
     }
 }
 
-fn in_words(reason: InactiveReason) -> &'static str {
+pub(super) fn in_words(reason: InactiveReason) -> &'static str {
     match reason {
         InactiveReason::WorkerPause => "paused by itself",
         InactiveReason::AdminPause => "paused until it is unpaused",
@@ -230,7 +246,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::json::pools::Connection;
+    use crate::json::pools::{Connection, PauseReason};
 
     fn worker(name: &str, inactive: &[InactiveReason], hints: &[&str]) -> Worker {
         let jobs = (7..).zip(hints).map(|(ticket, hint)| Job {
@@ -256,6 +272,15 @@ mod tests {
                 workload_seconds: 30.0,
                 finished: 17,
                 running: jobs.collect(),
+                pause_reasons: if inactive.contains(&InactiveReason::WorkerPause) {
+                    vec![PauseReason {
+                        kind: "docker".to_owned(),
+                        problem: "Docker does not answer\u{1b}".to_owned(),
+                        advice: "start it".to_owned(),
+                    }]
+                } else {
+                    Vec::new()
+                },
             }),
         }
     }
@@ -269,6 +294,7 @@ mod tests {
                 &[InactiveReason::NotAnswering],
                 &["a\u{1b}[31mb"],
             ),
+            worker("w3", &[InactiveReason::WorkerPause], &[]),
         ];
         expect![[r#"
             running:
@@ -276,6 +302,9 @@ mod tests {
               w1        7       alice   2m10s  long
               w1        8       alice   2m10s  (no cache hint) (urgent)
               worker-2  7       alice   2m10s  a�[31mb
+            paused by themselves:
+              w3  Docker does not answer�
+                  -> start it
             not answering:
               worker-2  for 1m35s  10.0.0.1:40000
         "#]]
@@ -285,13 +314,15 @@ mod tests {
 
     #[test]
     fn a_worker_has_a_line_for_each_thing_and_then_its_jobs() {
-        let reasons = [InactiveReason::AdminPause, InactiveReason::NotAnswering];
+        let reasons = [InactiveReason::AdminPause, InactiveReason::WorkerPause];
         // The name stands for the line above, which is not indented.
         let named = |worker: &Worker| format!("w1\n{}", details(worker));
         expect![[r#"
             w1
               connected     for 3d04h, from 10.0.0.1:40000
-              takes jobs    no: paused until it is unpaused, not answering
+              takes jobs    no: paused until it is unpaused, paused by itself
+              problem       Docker does not answer�
+              what to do    start it
               running       1 of 4
               in its queue  3
               finished      17 since it connected

@@ -8,8 +8,10 @@ use cluster_api::{
 };
 
 use super::service::failed;
+use super::show::in_words;
 use crate::error::CommandError;
 use crate::json::pools as json;
+use crate::quote::printable;
 
 /// Returns the workers of a pool, and what waits there if the scheduler can tell.
 pub(super) async fn pool(
@@ -46,6 +48,28 @@ pub(super) async fn paused_for_good(
         }
         Err(error) => Err(failed("PoolDetails.details")(error)),
     }
+}
+
+/// Returns why a connected worker takes no jobs, in a line; `None` if it takes some.
+pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
+    let mut reasons = Vec::new();
+    for reason in &worker.inactive {
+        match reason {
+            json::InactiveReason::WorkerPause if !worker.pause_reasons.is_empty() => {
+                reasons.extend(worker.pause_reasons.iter().map(|reason| {
+                    let json::PauseReason {
+                        problem, advice, ..
+                    } = reason;
+                    match advice.as_str() {
+                        "" => printable(problem),
+                        advice => printable(&format!("{problem}; {advice}")),
+                    }
+                }));
+            }
+            other => reasons.push(in_words(*other).to_owned()),
+        }
+    }
+    (!reasons.is_empty()).then(|| reasons.join(", "))
 }
 
 /// Returns a pool in numbers.
@@ -145,7 +169,13 @@ fn connection(worker: ConnectedWorker) -> json::Connection {
         workload,
         finished,
         running,
+        pause_reasons,
     } = worker;
+    let pause_reasons = pause_reasons.into_iter().map(|reason| json::PauseReason {
+        kind: reason.kind,
+        problem: reason.problem,
+        advice: reason.advice,
+    });
     json::Connection {
         registered_seconds: registered_for.as_secs_f64(),
         address,
@@ -156,6 +186,7 @@ fn connection(worker: ConnectedWorker) -> json::Connection {
         workload_seconds: workload.as_secs_f64(),
         finished,
         running: running.into_iter().map(job).collect(),
+        pause_reasons: pause_reasons.collect(),
     }
 }
 

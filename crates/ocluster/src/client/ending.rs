@@ -1,6 +1,6 @@
 //! What became of a job, as scripts are told: by the exit code, and by the `kind` of the error in JSON.
 
-use cluster_api::{Job, RpcError, RpcErrorKind};
+use cluster_api::{Job, RpcError, RpcErrorKind, WorkerUnfit};
 
 use crate::error::Kind;
 
@@ -22,6 +22,7 @@ const REVOKED: &str = "Access has been revoked";
 pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
     let reason = error.reason.as_str();
     match error.kind {
+        RpcErrorKind::Disconnected if WorkerUnfit::of(error).is_some() => Kind::WorkerUnfit,
         RpcErrorKind::Disconnected => Kind::JobLost,
         RpcErrorKind::Overloaded => Kind::Overloaded,
         RpcErrorKind::Unimplemented => Kind::WrongCap,

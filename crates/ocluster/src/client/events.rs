@@ -90,13 +90,15 @@ impl Events {
 /// Returns the event for a status of the ticket of this number that there may be more to come after.
 fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
     match status {
-        TicketStatus::Queued { ahead } => Some(JobEvent::Queued {
+        TicketStatus::Queued { ahead, obstacle } => Some(JobEvent::Queued {
             worker: None,
             ahead,
+            obstacle,
         }),
         TicketStatus::Assigned { worker, ahead } => Some(JobEvent::Queued {
             worker: Some(worker),
             ahead,
+            obstacle: None,
         }),
         TicketStatus::Running { worker } => Some(JobEvent::Running {
             worker: Some(worker),

@@ -1,10 +1,10 @@
 //! One job, from submission to exit code.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
-use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket};
+use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket, WorkerUnfit};
 use cluster_client::LogReader;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
@@ -32,12 +32,41 @@ use crate::terminal::LogOutput;
 /// How long a cancelled job has to end before we leave anyway. Leaving cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often a job is submitted while it meets workers that are not fit for it. Each of them then takes no more.
+const ATTEMPTS: u32 = 10;
+
+/// How long to wait before it is submitted again, in case its worker did not notice.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
 /// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
 
 /// Submits the job, shows its log, and reports how it ended.
 pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
+    for attempt in 1..=ATTEMPTS {
+        match watch(&request, format, &mut interrupts, attempt < ATTEMPTS).await? {
+            Ended::Over => break,
+            Ended::WorkerUnfit => tokio::time::sleep(RETRY_DELAY).await,
+        }
+    }
+    Ok(())
+}
+
+/// How an attempt at a job ended that did not fail.
+enum Ended {
+    Over,
+    /// Its worker is not fit for it, and another may be.
+    WorkerUnfit,
+}
+
+/// Submits the job, shows its log, and reports how it ended.
+async fn watch(
+    request: &Request,
+    format: Format,
+    interrupts: &mut Interrupts,
+    may_retry: bool,
+) -> Result<Ended, CommandError> {
     let session = tokio::select! {
         session = connect(&request.cap) => session?,
         interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "Interrupted before the job was submitted.")),
@@ -53,13 +82,21 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
         ticket,
         session,
         format,
-        pool: request.pool,
+        pool: request.pool.clone(),
+        may_retry,
+        is_unfit: Cell::default(),
         cap: request.cap.path().display().to_string(),
         output: RefCell::new(LogOutput::to_stdout()),
     };
     let mut watching = std::pin::pin!(watched.until_end());
     let interrupt = tokio::select! {
-        outcome = &mut watching => return watched.leave(outcome).await,
+        outcome = &mut watching => {
+            watched.leave(outcome).await?;
+            return Ok(match watched.is_unfit.get() {
+                true => Ended::WorkerUnfit,
+                false => Ended::Over,
+            });
+        }
         interrupt = interrupts.next() => interrupt,
     };
     watched.end_log();
@@ -81,6 +118,10 @@ struct Watched {
     format: Format,
     result: JobResult,
     pool: String,
+    /// Whether the job is submitted again if its worker turns out not to be fit for it.
+    may_retry: bool,
+    /// Whether it has.
+    is_unfit: Cell<bool>,
     /// The path of the cap file, for errors.
     cap: String,
     observed: Observed,
@@ -99,6 +140,13 @@ impl Watched {
         }
         self.show_log().await?;
         let result = self.result.clone().await;
+        if let Err(error) = &result
+            && self.may_retry
+            && let Some(unfit) = WorkerUnfit::of(error)
+        {
+            self.is_unfit.set(true);
+            return self.announce_retry(unfit.problem).await;
+        }
         let failed = match &result {
             Ok(_) => None,
             Err(error) => Some(
@@ -121,6 +169,23 @@ impl Watched {
                 message: String::new(),
                 ..failed
             }),
+        }
+    }
+
+    /// Says that the job is submitted again, so that its log begins anew.
+    async fn announce_retry(&self, problem: &str) -> Result<(), CommandError> {
+        match self.format {
+            Format::Text => {
+                complain(&format!(
+                    "ocluster-client: the worker is not fit for the job ({}); submitting the job again\n",
+                    OneLine(problem)
+                ));
+                Ok(())
+            }
+            Format::Json => {
+                let message = problem.to_owned();
+                events::print(&JobEvent::Resubmitted { message }).await
+            }
         }
     }
 
@@ -232,6 +297,9 @@ impl Watched {
     /// Adds to `failed` what `error` means for the job, or what to do about it.
     async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
         match error.kind {
+            RpcErrorKind::Disconnected if WorkerUnfit::of(error).is_some() => {
+                failed.hint("its workers are not fit for it; see ocluster doctor --connect")
+            }
             RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
             RpcErrorKind::Failed if failed.kind == Kind::WrongCap => {
                 failed.hint("this client was removed; an operator can give you a new cap file (ocluster-admin add-client)")

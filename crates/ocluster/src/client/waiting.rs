@@ -1,21 +1,33 @@
-//! What a client waits for, said on a terminal until the job's log begins.
+//! What a client waits for, told until its job's log begins: on a terminal in a passing line, elsewhere in lines that stay.
 
 use std::convert::Infallible;
 use std::time::Duration;
 
 use cluster_api::{Ticket, TicketStatus};
+use tokio::time::{Instant, sleep};
 
+use crate::program::complain;
+use crate::quote::printable;
 use crate::status_line::StatusLine;
 
-/// How often the scheduler is asked.
+/// How often the scheduler is asked for a terminal; and how long a job may wait before anything is said elsewhere.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Keeps `line` up to date with how far `ticket` has come, until it is dropped.
+/// How often it is asked where nobody looks at a passing line.
+const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often lines that stay repeat why the job waits, if that does not change.
+const REMINDER: Duration = Duration::from_secs(5 * 60);
+
+/// Says how far `ticket` has come, until it is dropped.
 ///
-/// Asks nothing more once the line is retired, or when the scheduler cannot tell (upstream's cannot).
+/// Asks nothing more once the job runs or the line is retired, or when the scheduler cannot tell (upstream's cannot).
 pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
+    if !line.is_enabled() {
+        report(ticket).await;
+    }
     while line.is_enabled() {
-        tokio::time::sleep(INTERVAL).await;
+        sleep(INTERVAL).await;
         match ticket.status().await {
             Ok(TicketStatus::Finished) | Err(_) => line.retire(),
             Ok(status) => line.show(&describe(&status)),
@@ -24,9 +36,57 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
     std::future::pending().await
 }
 
+/// Says in lines that stay why the job waits: once, when that changes, and now and then.
+async fn report(ticket: &Ticket) {
+    let mut reports = Reports::default();
+    sleep(INTERVAL).await;
+    while let Ok(status @ (TicketStatus::Queued { .. } | TicketStatus::Assigned { .. })) =
+        ticket.status().await
+    {
+        if let Some(text) = reports.next(&status, Instant::now()) {
+            complain(&format!("{}\n", printable(&text)));
+        }
+        sleep(UNWATCHED_INTERVAL).await;
+    }
+}
+
+/// What has been reported of a wait.
+#[derive(Default)]
+struct Reports {
+    /// The last report, without its numbers, and when it was made.
+    last: Option<(String, Instant)>,
+}
+
+impl Reports {
+    /// Returns what there is to report at the time `now`, if anything.
+    fn next(&mut self, status: &TicketStatus, now: Instant) -> Option<String> {
+        let text = describe(status);
+        // A queue that moves on is no news, nor is time that passes.
+        let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let gist = match status {
+            TicketStatus::Queued { obstacle: None, .. } => "queued".to_owned(),
+            TicketStatus::Assigned { worker, .. } => format!("queued on {worker}"),
+            _ => gist,
+        };
+        let is_old = |(last, when): &(String, Instant)| *last == gist && now < *when + REMINDER;
+        if self.last.as_ref().is_some_and(is_old) {
+            return None;
+        }
+        self.last = Some((gist, now));
+        Some(text)
+    }
+}
+
 fn describe(status: &TicketStatus) -> String {
     match status {
-        TicketStatus::Queued { ahead } => format!("queued: {}", ahead_of_this(*ahead)),
+        TicketStatus::Queued {
+            obstacle: Some(obstacle),
+            ..
+        } => format!("queued: {obstacle}"),
+        TicketStatus::Queued {
+            ahead,
+            obstacle: None,
+        } => format!("queued: {}", ahead_of_this(*ahead)),
         TicketStatus::Assigned { worker, ahead } => {
             format!("queued on {worker}: {}", ahead_of_this(*ahead))
         }
@@ -47,17 +107,23 @@ fn ahead_of_this(ahead: u32) -> String {
 mod tests {
     use super::*;
 
+    fn queued(ahead: u32, obstacle: Option<&str>) -> TicketStatus {
+        TicketStatus::Queued {
+            ahead,
+            obstacle: obstacle.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn a_ticket_says_what_it_waits_for() {
         let worker = || "w1".to_owned();
         let text = |status| describe(&status);
+        assert_eq!(text(queued(3, None)), "queued: 3 jobs ahead of this one");
+        assert_eq!(text(queued(1, None)), "queued: 1 job ahead of this one");
+        let nobody = "no worker has ever registered in pool linux";
         assert_eq!(
-            text(TicketStatus::Queued { ahead: 3 }),
-            "queued: 3 jobs ahead of this one"
-        );
-        assert_eq!(
-            text(TicketStatus::Queued { ahead: 1 }),
-            "queued: 1 job ahead of this one"
+            text(queued(0, Some(nobody))),
+            "queued: no worker has ever registered in pool linux"
         );
         assert_eq!(
             text(TicketStatus::Assigned {
@@ -69,6 +135,30 @@ mod tests {
         assert_eq!(
             text(TicketStatus::Running { worker: worker() }),
             "building on w1"
+        );
+    }
+
+    #[test]
+    fn lines_that_stay_tell_what_is_new_and_repeat_it_now_and_then() {
+        let mut reports = Reports::default();
+        let start = Instant::now();
+        let mut told = |seconds, status| {
+            let now = start + Duration::from_secs(seconds);
+            reports.next(&status, now).unwrap_or_default()
+        };
+        assert_eq!(told(1, queued(3, None)), "queued: 3 jobs ahead of this one");
+        assert_eq!(told(11, queued(2, None)), "", "the queue moves on");
+        let silent = |time: &str| format!("all 2 workers are paused: w1: silent for {time}");
+        assert_ne!(told(21, queued(0, Some(&silent("9s")))), "");
+        assert_eq!(told(31, queued(0, Some(&silent("19s")))), "");
+        assert_eq!(
+            told(41, queued(0, Some("w1: no docker"))),
+            "queued: w1: no docker"
+        );
+        assert_eq!(told(340, queued(0, Some("w1: no docker"))), "");
+        assert_eq!(
+            told(341, queued(0, Some("w1: no docker"))),
+            "queued: w1: no docker"
         );
     }
 }

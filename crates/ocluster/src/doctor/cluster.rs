@@ -200,6 +200,17 @@ fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
         .iter()
         .filter_map(|reason| judge_reason(todo, &name, &worker.name, connected, *reason))
         .collect();
+    checks.extend(connected.pause_reasons.iter().map(|reason| {
+        let found = format!("has paused itself: {}", reason.problem);
+        match reason.advice.as_str() {
+            "" => Check::warning(name.clone(), found, "wait: this ends by itself"),
+            advice => Check::problem(
+                name.clone(),
+                found,
+                format!("on the machine at {}: {advice}", connected.address),
+            ),
+        }
+    }));
     if worker.registrations >= MANY_REGISTRATIONS && connected.registered_for < FRESH {
         checks.push(Check::warning(
             name.clone(),
@@ -249,8 +260,10 @@ fn judge_reason(
                 connected.address
             ),
         )),
+        // Each of them has a line of its own.
+        InactiveReason::WorkerPause if !connected.pause_reasons.is_empty() => None,
         InactiveReason::WorkerPause => warning(
-            "has paused itself: no room left, OBuilder's health check failed, or it was told to end",
+            "has paused itself, and does not say why",
             format!(
                 "see its log; on that machine: ocluster doctor (it connects from {})",
                 connected.address
@@ -314,7 +327,7 @@ fn judge_workers(todo: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
 
 #[cfg(test)]
 mod tests {
-    use cluster_api::RunningJob;
+    use cluster_api::{PauseReason, RunningJob};
     use expect_test::expect;
 
     use super::super::check::text;
@@ -335,6 +348,7 @@ mod tests {
             workload: Duration::ZERO,
             finished: 12,
             running: Vec::new(),
+            pause_reasons: Vec::new(),
         }
     }
 
@@ -381,6 +395,18 @@ mod tests {
             running: vec![job("alice", hours(9)), job("bob", hours(1))],
             ..connected()
         };
+        let full = Presence::Connected(ConnectedWorker {
+            inactive: vec![InactiveReason::WorkerPause],
+            pause_reasons: vec![
+                PauseReason::new(
+                    "state-disk",
+                    "12 MiB are free for the state directory",
+                    "make room on its disk",
+                ),
+                PauseReason::new("obuilder-store", "Making room on the disk", ""),
+            ],
+            ..connected()
+        });
         let fresh = ConnectedWorker {
             registered_for: Duration::from_secs(45),
             ..connected()
@@ -392,15 +418,16 @@ mod tests {
                 ..worker("flapping", Presence::Connected(fresh))
             },
             worker("frozen", because(InactiveReason::NotAnswering)),
-            worker("full", because(InactiveReason::WorkerPause)),
+            worker("full", full),
             worker("gone", Presence::Left(hours(50))),
+            worker("mute", because(InactiveReason::WorkerPause)),
             worker("never", Presence::NeverSeen),
             worker("paused", because(InactiveReason::AdminPause)),
             worker("resting", because(InactiveReason::TemporaryPause)),
             worker("updating", because(InactiveReason::ShuttingDown)),
         ];
         expect![[r#"
-            warning  pool linux                2 of 9 workers take jobs; 2 of 28 slots are busy, 3 wait, the oldest for 2h00m
+            warning  pool linux                2 of 10 workers take jobs; 2 of 32 slots are busy, 3 wait, the oldest for 2h00m
                      -> add workers, or see who submits so much: ocluster-admin show admin.cap linux
             warning  worker busy of linux      has run a job of alice for 9h00m
                      -> if it is stuck, let its client cancel it, or restart the worker
@@ -408,10 +435,14 @@ mod tests {
                      -> see its log for why it reconnects: the network, or a supervisor that restarts it
             problem  worker frozen of linux    keeps its connection, and has not answered for 1m15s
                      -> look at the machine at 10.0.0.7:41414: is it stopped, swapping, or out of disk?
-            warning  worker full of linux      has paused itself: no room left, OBuilder's health check failed, or it was told to end
-                     -> see its log; on that machine: ocluster doctor (it connects from 10.0.0.7:41414)
+            problem  worker full of linux      has paused itself: 12 MiB are free for the state directory
+                     -> on the machine at 10.0.0.7:41414: make room on its disk
+            warning  worker full of linux      has paused itself: Making room on the disk
+                     -> wait: this ends by itself
             warning  worker gone of linux      left 2d02h ago
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux gone
+            warning  worker mute of linux      has paused itself, and does not say why
+                     -> see its log; on that machine: ocluster doctor (it connects from 10.0.0.7:41414)
             warning  worker never of linux     not seen since the scheduler started
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux never
             warning  worker paused of linux    paused by an operator
@@ -419,7 +450,7 @@ mod tests {
             warning  worker resting of linux   paused by an operator until it reconnects
                      -> ocluster-admin unpause-worker admin.cap linux resting
 
-            1 problem, 8 warnings.
+            2 problems, 9 warnings.
         "#]].assert_eq(&judged(workers, 3, hours(2)));
     }
 

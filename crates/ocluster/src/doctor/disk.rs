@@ -1,54 +1,40 @@
-//! Room: for bytes and for files.
+//! Room: for bytes and for files, as much as the worker wants.
 
 use std::path::PathBuf;
+
+use cluster_worker::FreeThreshold;
+use obuilder::store::Space;
 
 use super::check::Check;
 use super::mounts;
 
-/// Below this many percent, the next build may fill the disk.
-const TOO_LITTLE: u64 = 5;
+/// Below this many percent, the next build may fill a disk that nothing is wanted of.
+const LITTLE: f64 = 5.0;
 
-/// Below this many percent, a worker should be pruning: the tutorial's `--prune-threshold`.
-const LITTLE: u64 = 20;
-
-/// What a filesystem has of something, and what is free of it.
-#[derive(Clone, Copy, Debug)]
-struct Room {
-    all: u64,
-    free: u64,
-}
-
-impl Room {
-    /// Returns what is free, in percent, or `None` where it is not counted.
-    fn percent(self) -> Option<u64> {
-        (self.free.min(self.all).saturating_mul(100)).checked_div(self.all)
-    }
+/// How much of a disk a worker wants to be free, by the options that say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// With less than so many bytes, it takes no jobs.
+    pub(super) minimum: Option<(&'static str, u64)>,
+    /// With less than this, it prunes.
+    pub(super) threshold: Option<(&'static str, FreeThreshold)>,
 }
 
 /// Checks the disk of `path`, which need not exist yet, as that of `what`.
-pub(super) async fn check(what: &'static str, path: PathBuf) -> Check {
+pub(super) async fn check(what: &'static str, path: PathBuf, wanted: Wanted) -> Check {
     let shown = path.clone();
     // On a network filesystem this may take long.
     let looked = tokio::task::spawn_blocking(move || {
         let existing = mounts::existing(&path)?;
-        let stat = rustix::fs::statvfs(&existing)?;
-        let bytes = Room {
-            all: stat.f_blocks.saturating_mul(stat.f_frsize),
-            free: stat.f_bavail.saturating_mul(stat.f_frsize),
-        };
-        let files = Room {
-            all: stat.f_files,
-            free: stat.f_favail,
-        };
-        Ok::<_, std::io::Error>((bytes, files, mounts::filesystem(&existing)?))
+        Ok::<_, std::io::Error>((Space::of(&existing)?, mounts::filesystem(&existing)?))
     });
     let name = format!("disk of {what}");
     match tokio::time::timeout(std::time::Duration::from_secs(10), looked).await {
-        Ok(Ok(Ok((bytes, files, filesystem)))) => judge(
+        Ok(Ok(Ok((space, filesystem)))) => judge(
             name,
             &format!("{} ({filesystem})", shown.display()),
-            bytes,
-            files,
+            space,
+            wanted,
         ),
         Ok(Ok(Err(error))) => Check::problem(
             name,
@@ -63,27 +49,49 @@ pub(super) async fn check(what: &'static str, path: PathBuf) -> Check {
     }
 }
 
-fn judge(name: String, path: &str, bytes: Room, files: Room) -> Check {
-    let space = bytes.percent().unwrap_or(0);
-    let inodes = files.percent();
-    let counted = match inodes {
-        Some(inodes) => format!(" and {inodes}% of the inodes"),
-        None => String::new(),
+fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
+    let counted = match space.total_files {
+        0 => String::new(),
+        _ => format!(
+            " and {:.0}% of the inodes",
+            space.free_files_percent().floor()
+        ),
     };
     let found = format!(
-        "{path}: {space}% of the space{counted} free, {}",
-        size(bytes.free)
+        "{path}: {:.0}% of the space{counted} free, {}",
+        space.free_bytes_percent().floor(),
+        size(space.free)
     );
-    match space.min(inodes.unwrap_or(100)) {
-        0..TOO_LITTLE => Check::problem(
+    let Wanted { minimum, threshold } = wanted;
+    if let Some((option, minimum)) = minimum
+        && space.free < minimum
+        && threshold.is_none_or(|(_, threshold)| !threshold.is_met(space))
+    {
+        return Check::problem(
             name,
-            found,
-            "make room; for Docker: docker system prune --all",
+            format!(
+                "{found}; with less than {} the worker takes no jobs",
+                size(minimum)
+            ),
+            format!("make room, or lower {option}"),
+        );
+    }
+    match threshold {
+        Some((option, threshold)) if !threshold.is_met(space) => Check::warning(
+            name,
+            format!("{found}; with less than {threshold} the worker prunes"),
+            match minimum {
+                Some((least, minimum)) => format!(
+                    "make room, or lower {option}; when nothing is left to prune, the worker goes on while {} are free ({least})",
+                    size(minimum)
+                ),
+                None => format!("make room, or lower {option}"),
+            },
         ),
-        TOO_LITTLE..LITTLE => Check::warning(
+        None if space.free_percent() < LITTLE => Check::warning(
             name,
             found,
-            "make room, or let the worker do it: --prune-threshold for Docker, --obuilder-prune-threshold for OBuilder",
+            "make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones",
         ),
         _ => Check::fit(name, found),
     }
@@ -101,34 +109,65 @@ pub(super) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cluster_worker::Percent;
     use expect_test::expect;
 
     use super::super::check::text;
     use super::*;
 
     #[test]
-    fn the_scarcer_of_the_two_counts() {
-        let room = |all, free| Room { all, free };
-        let of = |bytes, files| judge("disk".to_owned(), "/d (ext4)", bytes, files);
+    fn a_disk_is_fit_if_the_worker_takes_jobs_with_it() {
         let gib = 1 << 30;
+        let space = |free: u64, free_files| Space {
+            total: 100 * gib,
+            free: free * gib,
+            total_files: if free_files == 0 { 0 } else { 1000 },
+            free_files,
+        };
+        let of = |space, wanted| judge("disk".to_owned(), "/d (ext4)", space, wanted);
+        let percent = Percent::new(30.0).map(FreeThreshold::Percent);
+        let store = Wanted {
+            minimum: Some(("--obuilder-min-free", 5 * gib)),
+            threshold: percent.map(|percent| ("--obuilder-prune-threshold", percent)),
+        };
+        let state = Wanted {
+            minimum: Some(("--state-min-free", gib / 4)),
+            threshold: None,
+        };
+        let docker = Wanted {
+            minimum: None,
+            threshold: Some(("--prune-threshold", FreeThreshold::Bytes(20 * gib))),
+        };
         let checks = [
-            of(room(100 * gib, 60 * gib), room(1000, 900)),
-            of(room(100 * gib, 60 * gib), room(0, 0)),
-            of(room(100 * gib, 15 * gib), room(1000, 900)),
-            of(room(100 * gib, 60 * gib), room(1000, 10)),
-            of(room(gib, 0), room(1000, 900)),
+            of(space(60, 900), store),
+            of(space(60, 0), store),
+            of(space(28, 900), store),
+            of(space(60, 10), store),
+            of(space(4, 900), store),
+            of(space(15, 900), docker),
+            of(space(3, 900), Wanted::default()),
+            of(space(4, 900), state),
+            of(space(0, 900), state),
         ];
         expect![[r#"
             ok       disk  /d (ext4): 60% of the space and 90% of the inodes free, 60 GiB
             ok       disk  /d (ext4): 60% of the space free, 60 GiB
-            warning  disk  /d (ext4): 15% of the space and 90% of the inodes free, 15 GiB
-                     -> make room, or let the worker do it: --prune-threshold for Docker, --obuilder-prune-threshold for OBuilder
-            problem  disk  /d (ext4): 60% of the space and 1% of the inodes free, 60 GiB
-                     -> make room; for Docker: docker system prune --all
-            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 MiB
-                     -> make room; for Docker: docker system prune --all
+            warning  disk  /d (ext4): 28% of the space and 90% of the inodes free, 28 GiB; with less than 30% the worker prunes
+                     -> make room, or lower --obuilder-prune-threshold; when nothing is left to prune, the worker goes on while 5 GiB are free (--obuilder-min-free)
+            warning  disk  /d (ext4): 60% of the space and 1% of the inodes free, 60 GiB; with less than 30% the worker prunes
+                     -> make room, or lower --obuilder-prune-threshold; when nothing is left to prune, the worker goes on while 5 GiB are free (--obuilder-min-free)
+            problem  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB; with less than 5 GiB the worker takes no jobs
+                     -> make room, or lower --obuilder-min-free
+            warning  disk  /d (ext4): 15% of the space and 90% of the inodes free, 15 GiB; with less than 20 GiB the worker prunes
+                     -> make room, or lower --prune-threshold
+            warning  disk  /d (ext4): 3% of the space and 90% of the inodes free, 3 GiB
+                     -> make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
+            warning  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB
+                     -> make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
+            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 MiB; with less than 256 MiB the worker takes no jobs
+                     -> make room, or lower --state-min-free
 
-            2 problems, 1 warning.
+            2 problems, 5 warnings.
         "#]].assert_eq(&text(&checks, false));
     }
 }

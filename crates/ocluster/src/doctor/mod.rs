@@ -20,12 +20,15 @@ use std::path::PathBuf;
 use ::obuilder::sandbox::Runtime;
 use ::obuilder::store::StorePlace;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use cluster_worker::FreeThreshold;
 
 use self::check::Check;
+use self::disk::Wanted;
 use crate::appearance;
 use crate::error::CommandError;
 use crate::output::{Format, OutputArgs};
 use crate::program::print_bytes;
+use crate::sizes;
 
 /// Check a machine or a running cluster, and say what to do
 ///
@@ -49,7 +52,51 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     #[command(flatten)]
+    room: RoomArgs,
+    #[command(flatten)]
     output: OutputArgs,
+}
+
+/// How much room the worker wants, as its options of the same names say.
+#[derive(clap::Args, Debug)]
+struct RoomArgs {
+    /// The worker's --state-min-free
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
+    state_min_free: u64,
+    /// The worker's --prune-threshold
+    #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
+    prune_threshold: Option<FreeThreshold>,
+    /// The worker's --obuilder-prune-threshold
+    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
+    obuilder_prune_threshold: FreeThreshold,
+    /// The worker's --obuilder-min-free
+    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
+    obuilder_min_free: u64,
+}
+
+impl RoomArgs {
+    fn state(&self) -> Wanted {
+        Wanted {
+            minimum: Some(("--state-min-free", self.state_min_free)),
+            threshold: None,
+        }
+    }
+
+    fn docker(&self) -> Wanted {
+        Wanted {
+            minimum: None,
+            threshold: self
+                .prune_threshold
+                .map(|least| ("--prune-threshold", least)),
+        }
+    }
+
+    fn obuilder(&self) -> Wanted {
+        Wanted {
+            minimum: Some(("--obuilder-min-free", self.obuilder_min_free)),
+            threshold: Some(("--obuilder-prune-threshold", self.obuilder_prune_threshold)),
+        }
+    }
 }
 
 /// Runs all checks, prints them, and fails if there is a problem.
@@ -82,7 +129,7 @@ async fn of_this_machine(args: &Args) -> Vec<Check> {
         let files = engine.files();
         let mut checks = docker::checks(&engine, store.is_some()).await;
         if let Some(files) = files {
-            checks.push(disk::check("Docker's files", files).await);
+            checks.push(disk::check("Docker's files", files, args.room.docker()).await);
         }
         checks
     };
@@ -92,8 +139,8 @@ async fn of_this_machine(args: &Args) -> Vec<Check> {
     };
     let (docker, obuilder, state, machine, caps) = futures::join!(
         docker,
-        obuilder::checks(store, &args.obuilder_runtime),
-        disk::check("state directory", args.state_dir.clone()),
+        obuilder::checks(store, &args.obuilder_runtime, args.room.obuilder()),
+        disk::check("state directory", args.state_dir.clone(), args.room.state()),
         machine::checks(&args.obuilder_runtime),
         caps,
     );

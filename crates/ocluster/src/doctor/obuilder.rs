@@ -21,7 +21,11 @@ const STORE: &str = "obuilder store";
 const RUNTIME: &str = "obuilder runtime";
 
 /// Checks what OBuilder jobs need, if there are to be any.
-pub(super) async fn checks(store: Option<&StorePlace>, runtime: &OsStr) -> Vec<Check> {
+pub(super) async fn checks(
+    store: Option<&StorePlace>,
+    runtime: &OsStr,
+    wanted: disk::Wanted,
+) -> Vec<Check> {
     let Some(store) = store else {
         return vec![Check::skipped(
             STORE,
@@ -30,7 +34,7 @@ pub(super) async fn checks(store: Option<&StorePlace>, runtime: &OsStr) -> Vec<C
     };
     let mut checks = vec![check_store(store).await];
     if store.kind() != StoreKind::Zfs {
-        checks.push(disk::check("the obuilder store", store.path().to_owned()).await);
+        checks.push(disk::check("the obuilder store", store.path().to_owned(), wanted).await);
     }
     checks.push(check_runtime(runtime).await);
     checks

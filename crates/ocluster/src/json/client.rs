@@ -25,6 +25,8 @@ pub enum JobEvent {
         worker: Option<String>,
         /// How many jobs are before it there.
         ahead: u32,
+        /// Why no worker takes jobs, for people; null when some do.
+        obstacle: Option<String>,
     },
     /// A worker has taken it.
     Running {
@@ -37,6 +39,11 @@ pub enum JobEvent {
     Log {
         /// The text, which may begin and end anywhere in a line. U+FFFD stands for what is not UTF-8.
         text: String,
+    },
+    /// Its worker was not fit for it, and it is submitted again: it waits anew, and its log begins anew.
+    Resubmitted {
+        /// What is wrong with the worker.
+        message: String,
     },
     /// It ended well.
     Succeeded {

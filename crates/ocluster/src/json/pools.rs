@@ -115,6 +115,20 @@ pub struct Connection {
     pub finished: u64,
     /// The jobs that it runs, the oldest first.
     pub running: Vec<Job>,
+    /// Why it pauses itself; empty when it does not, or did not say.
+    pub pause_reasons: Vec<PauseReason>,
+}
+
+/// A reason why a worker pauses itself.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PauseReason {
+    /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`; later
+    /// versions may have more.
+    pub kind: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it; empty when it ends by itself.
+    pub advice: String,
 }
 
 /// Why a worker is given no jobs.

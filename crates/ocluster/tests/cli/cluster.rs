@@ -144,7 +144,7 @@ fn start_scheduler(place: &Place, options: &str, variables: &[(&str, &str)]) -> 
     scheduler
 }
 
-fn make_executable(path: &std::path::Path) {
+pub(crate) fn make_executable(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let permissions = std::fs::Permissions::from_mode(0o755);
     std::fs::set_permissions(path, permissions).expect("made it executable");

@@ -78,6 +78,7 @@ fn the_page_is_a_file_that_says_the_same() {
         name = "it's\"w1\""                          # flag
         capacity = 10                                # default
         state-dir = "s"                              # flag
+        state-min-free = "256MiB"                    # default
         allow-push = ["a", "b"]                      # flag
         # prune-threshold =                          # not set
         docker-max-df-size = "1.5"                   # flag
@@ -92,6 +93,7 @@ fn the_page_is_a_file_that_says_the_same() {
         step-network = "host"                        # default
         fast-sync = true                             # flag
         obuilder-prune-threshold = 30                # default
+        obuilder-min-free = "5GiB"                   # default
         obuilder-prune-limit = 100                   # default
         obuilder-healthcheck = 600                   # default
         # job-memory =                               # not set

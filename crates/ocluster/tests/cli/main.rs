@@ -9,6 +9,7 @@ mod doctor;
 mod ending;
 mod errors;
 mod exit_codes;
+mod farm;
 mod harness;
 mod help;
 mod jobs;

@@ -269,7 +269,7 @@ fn in_the_workers_options() {
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=w --prune-threshold=101
-            2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT>': prune_threshold must be in the range 0 to 100, not "101"
+            2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT|SIZE>': prune_threshold must be in the range 0 to 100, not "101"
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 

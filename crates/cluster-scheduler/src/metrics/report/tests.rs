@@ -54,12 +54,14 @@ fn report() -> Report {
                 stats,
                 history,
                 oldest_wait: 90.5,
+                inactive: vec![("incoming".to_owned(), "state-disk".to_owned())],
             },
             PoolReport {
                 name: r"C:\idle".to_owned(),
                 stats: Stats::default(),
                 history: History::default(),
                 oldest_wait: 0.0,
+                inactive: Vec::new(),
             },
         ],
         traffic: Traffic {

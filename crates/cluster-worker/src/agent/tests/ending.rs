@@ -30,6 +30,7 @@ fn draining_waits_for_what_is_running_and_asks_for_no_more() {
                 "registered worker-1 with 10",
                 "pop",
                 "pop",
+                "shutting-down: the worker is shutting down",
                 "active: false",
                 "left"
             ]

@@ -172,6 +172,14 @@ impl Docker {
         self.command("docker-pull", ["pull", "--", image])
     }
 
+    /// Asks for the engine's version, which only an engine can say.
+    pub(super) fn version(&self) -> Command {
+        self.command(
+            "docker-version",
+            ["version", "--format", "{{.Server.Version}}"],
+        )
+    }
+
     /// Asks where images are kept.
     pub(super) fn root_dir(&self) -> Command {
         self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])
@@ -313,6 +321,7 @@ mod tests {
     #[test]
     fn housekeeping() {
         let commands = [
+            docker().version(),
             docker().root_dir(),
             docker().disk_usage(),
             docker().ended(),
@@ -320,6 +329,7 @@ mod tests {
             docker().remove(["1", "2"]),
         ];
         expect![[r#"
+            docker-version: "docker" "version" "--format" "{{.Server.Version}}"
             docker-info: "docker" "info" "-f" "{{.DockerRootDir}}"
             docker-system-df: "docker" "system" "df" "--format" "{{.Size}}"
             docker-ps: "docker" "ps" "-aq" "--no-trunc" "--filter=status=created" "--filter=status=exited" "--filter=status=dead"

@@ -8,6 +8,7 @@ mod checks;
 mod commands;
 mod containers;
 mod dockerfile;
+mod engine;
 mod frontend;
 pub(crate) mod fuzzing;
 mod images;
@@ -31,9 +32,9 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Executor, NoRoom, is_secret_id};
+use super::{Executor, Fitness, NoRoom, is_secret_id};
 use crate::cancel::Cancel;
-use crate::disk::{Gigabytes, Percent};
+use crate::disk::{FreeThreshold, Gigabytes};
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::JobError;
@@ -41,6 +42,7 @@ use crate::process::{Environment, ProcessError, Processes};
 
 use commands::{Build, Docker};
 use dockerfile::DockerfileError;
+use engine::Engine;
 use frontend::{FrontendError, Frontends};
 use images::{BadImage, Images};
 use push::{PushError, PushRequest};
@@ -55,7 +57,7 @@ pub struct DockerConfig {
     /// When to look for newer base images.
     pub pull: PullPolicy,
     /// How much of the engine's file system must be free. `None`: that is not checked.
-    pub prune_threshold: Option<Percent>,
+    pub prune_threshold: Option<FreeThreshold>,
     /// How much space images, containers and the build cache may take, together. Only checked without `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
     /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
@@ -116,6 +118,7 @@ impl From<BadBuild> for JobError {
 /// Runs Docker builds.
 pub(crate) struct DockerExecutor {
     docker: Docker,
+    engine: Engine,
     processes: Processes,
     pull: PullPolicy,
     frontends: Frontends,
@@ -164,6 +167,7 @@ impl DockerExecutor {
         };
         let tmp = state_dir.join("tmp");
         Self {
+            engine: Engine::new(docker.clone(), processes.clone()),
             docker,
             processes,
             pull,
@@ -189,6 +193,12 @@ impl DockerExecutor {
             );
         }
         self.limits = *limits;
+        self
+    }
+
+    /// Returns this executor for a worker that may have no engine, because it also runs jobs of other kinds.
+    pub(crate) fn optional(mut self, is_optional: bool) -> Self {
+        self.engine = self.engine.optional(is_optional);
         self
     }
 
@@ -299,6 +309,11 @@ impl Executor for DockerExecutor {
             return Err(not_a_docker_build());
         };
         self.check(build, &job.secrets)?;
+        if self.engine.is_absent() {
+            return Err(JobError::failed(
+                "This worker builds no Dockerfiles: it has no Docker engine",
+            ));
+        }
         Ok(())
     }
 
@@ -320,6 +335,14 @@ impl Executor for DockerExecutor {
 
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         self.room.directory().boxed_local()
+    }
+
+    fn fitness(&self) -> Option<Fitness> {
+        Some(self.engine.fitness())
+    }
+
+    fn examine(&self) -> LocalBoxFuture<'_, ()> {
+        self.engine.examine().boxed_local()
     }
 
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::commands::Docker;
 use crate::cancel::Cancel;
-use crate::disk::{Gigabytes, Percent, free_space};
+use crate::disk::{FreeThreshold, Gigabytes, free_space};
 use crate::executor::NoRoom;
 use crate::metrics::Stats;
 use crate::process::{Command, ProcessError, Processes, printable};
@@ -24,8 +24,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// When there is too little room, if ever.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Limits {
-    /// The least part of the engine's file system that must be free.
-    pub(super) prune_threshold: Option<Percent>,
+    /// How much of the engine's file system must be free.
+    pub(super) prune_threshold: Option<FreeThreshold>,
     /// The most that images, containers and the build cache may take. Only looked at without `prune_threshold`.
     pub(super) max_df_size: Option<Gigabytes>,
 }
@@ -55,7 +55,7 @@ impl Room {
                 prune_threshold: Some(percent),
                 ..
             } => {
-                tracing::info!("Prune threshold is {percent}% free disk-space.");
+                tracing::info!("Prune threshold is {percent} free disk-space.");
             }
             Limits {
                 prune_threshold: None,
@@ -107,8 +107,12 @@ impl Room {
                 let root = self.root_dir().await?;
                 let free = free_space(root.clone()).await;
                 let free = free.map_err(|error| format!("{}: {error}", root.display()))?;
-                tracing::info!("Docker partition: {free}");
-                Ok(free.least() >= least.value())
+                tracing::info!(
+                    "Docker partition: {:.0}% free blocks, {:.0}% free files",
+                    free.free_bytes_percent(),
+                    free.free_files_percent()
+                );
+                Ok(least.is_met(free))
             }
             Limits {
                 max_df_size: Some(most),

@@ -10,17 +10,20 @@ use bstr::BString;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use obuilder::StepId;
-use obuilder::builder::{BuildError, Builder, Context, Stats};
-use obuilder::store::Store;
+use obuilder::builder::{BuildError, Builder, Context, Removed, RoomMade, Stats};
+use obuilder::store::Space;
 use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::pipe::LogWriter;
-use super::upkeep::{Condition, Room, Upkeep, Upkept, check, keep_up, make_first_room};
+use super::upkeep::{
+    Condition, IsEnough, Made, Upkeep, Upkept, check, is_short, keep_up, make_first_room,
+};
 use crate::executor::{Fitness, Unfit};
 use crate::metrics::BuilderStats;
+use crate::process::printable;
 
 /// How long a health check may take, as upstream.
 const CHECK_LIMIT: Duration = Duration::from_secs(300);
@@ -88,7 +91,14 @@ impl BuilderThread {
             () = shutdown => return join(thread).await.map(|()| None),
         };
         let gone = || Err("the builder ended while it was starting".to_owned());
-        let (fitness, stats) = ready.unwrap_or_else(|_| gone())?;
+        let (fitness, stats) = match ready.unwrap_or_else(|_| gone()) {
+            Ok(started) => started,
+            Err(reason) => {
+                // It closes its store first, which unmounts what is mounted there.
+                join(thread).await?;
+                return Err(reason);
+            }
+        };
         Ok(Some(Self {
             orders: RefCell::new(Some(orders)),
             fitness,
@@ -175,9 +185,18 @@ impl Workshop {
         }
         if let Some(reason) = self.condition.borrow().sick.clone() {
             let text = format!("Initial OBuilder healthcheck failed: {reason}");
-            return drop(started.send(Err(text)));
+            // On a disk without room it would: then this worker waits for some, and says so.
+            if !self
+                .builder
+                .space()
+                .is_ok_and(|space| is_short(space, upkeep))
+            {
+                return drop(started.send(Err(text)));
+            }
+            tracing::warn!(target: "obuilder", "{}", printable(&text));
+        } else {
+            tracing::info!(target: "obuilder", "OBuilder self-test passed");
         }
-        tracing::info!(target: "obuilder", "OBuilder self-test passed");
         self.tell();
         if started
             .send(Ok((self.fitness.subscribe(), self.stats.subscribe())))
@@ -246,16 +265,16 @@ impl Workshop {
         let mut condition = self.condition.subscribe();
         let free = {
             let now = condition.borrow();
-            if !now.making_room {
+            if !now.is_making_room() {
                 return Ok(());
             }
-            now.free_percent
+            now.free_percent()
         };
         let text = format!("Waiting for room on this worker's disk ({free:.0}% free)");
         log.remark(&text).map_err(BuildError::Log)?;
         tokio::select! {
             // The sender is ours, so this ends only when there is room.
-            _ = condition.wait_for(|condition| !condition.making_room) => Ok(()),
+            _ = condition.wait_for(|condition| !condition.is_making_room()) => Ok(()),
             () = cancel.cancelled() => Err(BuildError::Cancelled),
         }
     }
@@ -282,7 +301,7 @@ impl Workshop {
             hits,
             misses,
             not_stopped,
-            free_percent: condition.free_percent,
+            free_percent: condition.free_percent(),
             healthy: condition.sick.is_none(),
             check_time: condition.check_time,
         });
@@ -294,40 +313,38 @@ impl Workshop {
     }
 }
 
-/// Removes all cache mounts, and returns how many there were: a job can fill a disk with them, and builds do without.
-async fn remove_caches(store: &dyn Store) -> Result<usize, String> {
-    let caches = store.caches().map_err(|error| error.to_string())?;
-    for name in &caches {
-        let removed = store.delete_cache(name).await;
-        removed.map_err(|error| error.to_string())?;
-        tracing::warn!(
-            "Removing the cache {:?}: no result was left to remove",
-            name.0
-        );
-    }
-    Ok(caches.len())
-}
-
 impl Upkept for Builder {
-    fn room(&self) -> Result<Room, String> {
-        let space = self.space().map_err(|error| error.to_string())?;
-        let results = self.count().map_err(|error| error.to_string())?;
-        Ok(Room {
-            free_percent: space.free_percent(),
-            results,
-        })
+    fn space(&self) -> Result<Space, String> {
+        Self::space(self).map_err(|error| error.to_string())
     }
 
-    fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>> {
+    fn results(&self) -> Result<u64, String> {
+        self.count().map_err(|error| error.to_string())
+    }
+
+    fn make_room<'a>(
+        &'a self,
+        limit: usize,
+        is_enough: IsEnough<'a>,
+    ) -> LocalBoxFuture<'a, Result<Made, String>> {
         async move {
-            let mut removed = |id: &StepId| tracing::debug!("Removing {id}");
             // What was used this second is fair game, too: what a build uses is safe in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
-            let pruned = Self::prune(self, before, limit, &mut removed).await;
-            match pruned.map_err(|error| error.to_string())? {
-                0 => remove_caches(&**self.store()).await,
-                pruned => Ok(pruned),
-            }
+            let mut removed = |removed: Removed<'_>| match removed {
+                Removed::Result(id) => tracing::debug!("Removing {id}"),
+                Removed::Cache(name) => {
+                    tracing::warn!(
+                        "Removing the cache {:?}: no result was left to remove",
+                        name.0
+                    );
+                }
+            };
+            let made = Self::make_room(self, before, limit, is_enough, &mut removed).await;
+            Ok(match made.map_err(|error| error.to_string())? {
+                RoomMade::Enough => Made::Enough,
+                RoomMade::Freed(count) => Made::Removed(count),
+                RoomMade::OutOfReach { reclaimable: _ } => Made::OutOfReach,
+            })
         }
         .boxed_local()
     }

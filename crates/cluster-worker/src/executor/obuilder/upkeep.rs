@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
+use obuilder::store::Space;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::disk::Percent;
+use crate::disk::{FreeThreshold, Size};
 use crate::executor::Unfit;
 use crate::process::printable;
 
 /// How often to look how much room there is, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How much must be free for the self-test, in percent.
+/// How much should be free for the self-test, in percent.
 const FIRST_ROOM: f64 = 5.0;
+
+/// How many bytes are enough for it.
+const TEST_ROOM: u64 = 64 << 20;
 
 /// How long to wait at most before checking again what was not healthy, as upstream.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
@@ -22,8 +26,11 @@ const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 /// When to do what.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Upkeep {
-    /// How much of the store's filesystem must be free: with less, results are removed until there is more again.
-    pub prune_threshold: Percent,
+    /// How much of the store's filesystem should be free: with less, results are removed until there is more again, if
+    /// there are enough of them.
+    pub prune_threshold: FreeThreshold,
+    /// How many bytes must be free where that cannot be reached: with less, no jobs are taken.
+    pub min_free: u64,
     /// How many results to remove before looking again.
     pub prune_limit: usize,
     /// How often to check that a trivial build succeeds. `None` for never, except at the start.
@@ -31,56 +38,96 @@ pub struct Upkeep {
 }
 
 impl Default for Upkeep {
-    /// Returns upstream's defaults.
+    /// Returns upstream's defaults, and a minimum with which most steps succeed.
     fn default() -> Self {
         Self {
-            prune_threshold: Percent::THIRTY,
+            prune_threshold: FreeThreshold::THIRTY_PERCENT,
+            min_free: 5 << 30,
             prune_limit: 100,
             healthcheck: Some(Duration::from_secs(600)),
         }
     }
 }
 
+/// Tells whether there is enough room.
+pub(super) type IsEnough<'a> = &'a dyn Fn(Space) -> bool;
+
 /// What is kept up.
 pub(super) trait Upkept {
-    /// Returns how much room is free, in percent of bytes or of files, whichever is less, and how many results there are.
-    fn room(&self) -> Result<Room, String>;
+    /// Returns how much room there is.
+    fn space(&self) -> Result<Space, String>;
 
-    /// Removes the least recently used results, at most `limit`, and where there are none the cache mounts. Returns how many
-    /// there were.
-    fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>>;
+    /// Returns how many results there are.
+    fn results(&self) -> Result<u64, String>;
+
+    /// Removes what is needed least, in small steps, and at most `limit` things, until there is enough room.
+    fn make_room<'a>(
+        &'a self,
+        limit: usize,
+        is_enough: IsEnough<'a>,
+    ) -> LocalBoxFuture<'a, Result<Made, String>>;
 
     /// Checks that a trivial build succeeds.
     fn check(&self) -> LocalBoxFuture<'_, Result<(), String>>;
 }
 
-/// How much room a store has.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Room {
-    pub(super) free_percent: f64,
-    pub(super) results: u64,
+/// What came of making room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Made {
+    /// There is enough now.
+    Enough,
+    /// So many things were removed, and there may be more to remove.
+    Removed(usize),
+    /// There would not be enough if everything was removed, so nothing was.
+    OutOfReach,
 }
 
 /// What is known of a builder's condition.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Condition {
-    /// How much room was free when last looked, in percent.
-    pub(super) free_percent: f64,
-    /// Whether room is being made.
-    pub(super) making_room: bool,
+    /// How much room there was when last looked.
+    pub(super) space: Option<Space>,
+    /// Whether room is being made, or there is none to make.
+    pub(super) shortage: Option<Shortage>,
     /// What the last health check said, if it failed.
     pub(super) sick: Option<String>,
     /// How long it took.
     pub(super) check_time: Duration,
 }
 
+/// Too little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shortage {
+    /// Some is being made.
+    MakingRoom,
+    /// There is nothing to remove that would help, and less is free than must be.
+    Full {
+        /// How many bytes are free.
+        free: u64,
+        /// How many must be.
+        minimum: u64,
+    },
+}
+
 impl Condition {
     /// Returns what it says against taking jobs.
     pub(super) fn unfit(&self) -> Option<Unfit> {
-        match &self.sick {
-            Some(reason) => Some(Unfit::Unhealthy(reason.clone())),
-            None => self.making_room.then_some(Unfit::MakingRoom),
+        // A store that is full is not healthy either, and what to do about it is clear.
+        match (&self.sick, self.shortage) {
+            (_, Some(Shortage::Full { free, minimum })) => Some(Unfit::StoreFull { free, minimum }),
+            (Some(reason), _) => Some(Unfit::Unhealthy(reason.clone())),
+            (None, Some(Shortage::MakingRoom)) => Some(Unfit::MakingRoom),
+            (None, None) => None,
         }
+    }
+
+    pub(super) fn is_making_room(&self) -> bool {
+        self.shortage == Some(Shortage::MakingRoom)
+    }
+
+    /// Returns how much was free when last looked, in percent.
+    pub(super) fn free_percent(&self) -> f64 {
+        self.space.map_or(0.0, Space::free_percent)
     }
 }
 
@@ -99,72 +146,179 @@ pub(super) async fn keep_up(
 /// Makes room for the check with which a worker starts: on a disk without any it would fail, and nobody would be there to make
 /// some. The rest is made while the worker works.
 pub(super) async fn make_first_room(builder: &impl Upkept, upkeep: Upkeep) {
-    loop {
-        match builder.room() {
-            Ok(room) if room.free_percent < FIRST_ROOM.min(upkeep.prune_threshold.value()) => {
-                let free = room.free_percent;
-                tracing::info!("OBuilder partition: {free:.0}% free; pruning before the self-test");
+    let good =
+        |space: Space| space.free_percent() >= FIRST_ROOM || upkeep.prune_threshold.is_met(space);
+    let bearable = |space: Space| space.free >= TEST_ROOM && space.free_files > 0;
+    for is_enough in [&good as IsEnough<'_>, &bearable] {
+        loop {
+            match builder.make_room(upkeep.prune_limit, is_enough).await {
+                Ok(Made::Enough) => return,
+                Ok(Made::Removed(0) | Made::OutOfReach) => break,
+                Ok(Made::Removed(removed)) => {
+                    tracing::info!("Pruned {removed} items before the self-test");
+                }
+                Err(reason) => return tracing::warn!("Cannot prune: {}", printable(&reason)),
             }
-            Ok(_) => return,
-            Err(reason) => {
-                return tracing::warn!("Cannot check the store's space: {}", printable(&reason));
-            }
-        }
-        match builder.prune(upkeep.prune_limit).await {
-            Ok(0) => return,
-            Ok(pruned) => tracing::info!("Pruned {pruned} items"),
-            Err(reason) => return tracing::warn!("Cannot prune: {}", printable(&reason)),
         }
     }
 }
 
+/// Returns whether `space` is so little that a self-test may fail for it.
+pub(super) fn is_short(space: Space, upkeep: Upkeep) -> bool {
+    !upkeep.prune_threshold.is_met(space) && space.free < upkeep.min_free
+}
+
 async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) {
+    let mut room = RoomKeeper {
+        builder,
+        upkeep,
+        condition,
+        said: None,
+    };
     loop {
-        while is_low(builder, upkeep, condition) {
-            match builder.prune(upkeep.prune_limit).await {
-                Ok(0) => {
-                    tracing::warn!(
-                        "nothing more can be removed from OBuilder's store; make room on its disk, or lower --obuilder-prune-threshold"
-                    );
-                    sleep(ROOM_INTERVAL).await;
-                }
-                Ok(pruned) => tracing::info!("Pruned {pruned} items"),
-                Err(reason) => {
-                    tracing::warn!("cannot prune: {}", printable(&reason));
-                    sleep(ROOM_INTERVAL).await;
-                }
-            }
-        }
+        room.keep().await;
         sleep(ROOM_INTERVAL).await;
     }
 }
 
-/// Looks how much room there is, and returns whether that is too little. If it can't be told, builds will tell.
-fn is_low(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) -> bool {
-    let (free, low) = match builder.room() {
-        Ok(Room {
-            free_percent,
-            results,
-        }) => {
-            let low = free_percent <= upkeep.prune_threshold.value();
-            if low {
-                let wanted = upkeep.prune_threshold;
-                tracing::info!(
-                    "OBuilder partition: {free_percent:.0}% free of {wanted}% wanted, {results} items"
-                );
+/// What there was to say of too little room, so that it is said once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// The threshold cannot be reached, and the minimum is there.
+    GoingOn,
+    /// Nor is the minimum.
+    Full,
+}
+
+/// Sees to it that there is room.
+struct RoomKeeper<'a, B> {
+    builder: &'a B,
+    upkeep: Upkeep,
+    condition: &'a watch::Sender<Condition>,
+    said: Option<Said>,
+}
+
+impl<B: Upkept> RoomKeeper<'_, B> {
+    /// Makes room until there is enough, or as much as there can be.
+    async fn keep(&mut self) {
+        let (threshold, minimum) = (self.upkeep.prune_threshold, self.upkeep.min_free);
+        let mut removed = 0;
+        loop {
+            let Some(space) = self.look() else {
+                return;
+            };
+            if threshold.is_met(space) {
+                if removed > 0 {
+                    tracing::info!("Pruned {removed} items");
+                }
+                self.said = None;
+                return self.set_shortage(None);
             }
-            (Some(free_percent), low)
+            // Where it is known that nothing can be made, jobs need not wait for the attempt.
+            if self.said.is_none() {
+                if !self.condition.borrow().is_making_room() {
+                    self.log_low(space);
+                }
+                self.set_shortage(Some(Shortage::MakingRoom));
+            }
+            let enough = |space: Space| space.free >= minimum && space.free_percent() > 0.0;
+            let made = match self.make_room(&|space| threshold.is_met(space)).await {
+                Ok(Made::Removed(0) | Made::OutOfReach) if enough(space) => Ok(Made::OutOfReach),
+                Ok(Made::Removed(0) | Made::OutOfReach) => self.make_room(&enough).await,
+                other => other,
+            };
+            match made {
+                Ok(Made::Enough) => {}
+                Ok(Made::Removed(n @ 1..)) => removed += n,
+                Ok(Made::Removed(0) | Made::OutOfReach) => {
+                    return self.give_up(removed, enough(space));
+                }
+                Err(reason) => {
+                    tracing::warn!("Cannot prune OBuilder's store: {}", printable(&reason));
+                    if !enough(space) {
+                        self.set_shortage(Some(self.full(space)));
+                    }
+                    return;
+                }
+            }
+            tokio::task::yield_now().await;
         }
-        Err(reason) => {
-            tracing::warn!("cannot check the store's space: {}", printable(&reason));
-            (None, false)
+    }
+
+    async fn make_room(&self, is_enough: IsEnough<'_>) -> Result<Made, String> {
+        let limit = self.upkeep.prune_limit.max(1);
+        self.builder.make_room(limit, is_enough).await
+    }
+
+    /// Looks how much room there is. If that can't be told, builds will tell.
+    fn look(&self) -> Option<Space> {
+        match self.builder.space() {
+            Ok(space) => {
+                self.condition
+                    .send_modify(|known| known.space = Some(space));
+                Some(space)
+            }
+            Err(reason) => {
+                tracing::warn!("Cannot check the store's space: {}", printable(&reason));
+                self.set_shortage(None);
+                None
+            }
         }
-    };
-    condition.send_if_modified(|condition| {
-        condition.free_percent = free.unwrap_or(condition.free_percent);
-        std::mem::replace(&mut condition.making_room, low) != low
-    });
-    low
+    }
+
+    /// Nothing more can be removed that would help.
+    fn give_up(&mut self, removed: usize, is_enough: bool) {
+        let Some(space) = self.condition.borrow().space else {
+            return;
+        };
+        let Upkeep {
+            prune_threshold,
+            min_free,
+            ..
+        } = self.upkeep;
+        let (free, minimum) = (Size(space.free), Size(min_free));
+        let (said, shortage) = match is_enough {
+            true => (Said::GoingOn, None),
+            false => (Said::Full, Some(self.full(space))),
+        };
+        if self.said.replace(said) != Some(said) {
+            if removed > 0 {
+                tracing::info!("Pruned {removed} items");
+            }
+            match said {
+                Said::GoingOn => tracing::warn!(
+                    "OBuilder partition: {free} free; removing all of the store would not reach {prune_threshold} \
+                     (--obuilder-prune-threshold). Going on while {minimum} are free (--obuilder-min-free)"
+                ),
+                Said::Full => tracing::warn!(
+                    "OBuilder partition: {free} free; removing all of the store would not reach {minimum} (--obuilder-min-free)"
+                ),
+            }
+        }
+        self.set_shortage(shortage);
+    }
+
+    fn full(&self, space: Space) -> Shortage {
+        Shortage::Full {
+            free: space.free,
+            minimum: self.upkeep.min_free,
+        }
+    }
+
+    fn log_low(&self, space: Space) {
+        let (free, wanted) = (space.free_percent(), self.upkeep.prune_threshold);
+        let results = self.builder.results().unwrap_or_default();
+        tracing::info!(
+            "OBuilder partition: {free:.0}% free ({}) of {wanted} wanted, {results} items",
+            Size(space.free)
+        );
+    }
+
+    fn set_shortage(&self, shortage: Option<Shortage>) {
+        self.condition.send_if_modified(|condition| {
+            std::mem::replace(&mut condition.shortage, shortage) != shortage
+        });
+    }
 }
 
 async fn keep_healthy(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) {
@@ -218,20 +372,36 @@ mod tests {
     }
 
     impl Upkept for Store {
-        fn room(&self) -> Result<Room, String> {
-            Ok(Room {
-                free_percent: self.free.get(),
-                results: self.results.get(),
-            })
+        fn space(&self) -> Result<Space, String> {
+            Ok(of_percent(self.free.get()))
         }
 
-        fn prune(&self, limit: usize) -> LocalBoxFuture<'_, Result<usize, String>> {
-            let pruned = self.results.get().min(limit as u64);
-            self.results.set(self.results.get() - pruned);
-            self.free.set(self.free.get() + pruned as f64);
+        fn results(&self) -> Result<u64, String> {
+            Ok(self.results.get())
+        }
+
+        fn make_room<'a>(
+            &'a self,
+            limit: usize,
+            is_enough: IsEnough<'a>,
+        ) -> LocalBoxFuture<'a, Result<Made, String>> {
             async move {
                 tokio::task::yield_now().await;
-                Ok(pruned as usize)
+                if is_enough(of_percent(self.free.get() + self.results.get() as f64)) {
+                    for removed in 0..limit {
+                        if is_enough(of_percent(self.free.get())) {
+                            return Ok(Made::Enough);
+                        }
+                        if self.results.get() == 0 {
+                            return Ok(Made::Removed(removed));
+                        }
+                        self.results.set(self.results.get() - 1);
+                        self.free.set(self.free.get() + 1.0);
+                    }
+                    Ok(Made::Removed(limit))
+                } else {
+                    Ok(Made::OutOfReach)
+                }
             }
             .boxed_local()
         }
@@ -239,6 +409,16 @@ mod tests {
         fn check(&self) -> LocalBoxFuture<'_, Result<(), String>> {
             let next = self.checks.borrow_mut().pop_front().unwrap_or(Ok(()));
             async move { next }.boxed_local()
+        }
+    }
+
+    /// How much room there is on a disk of 100 GiB.
+    fn of_percent(free: f64) -> Space {
+        Space {
+            total: 100 << 30,
+            free: (free as u64) << 30,
+            total_files: 0,
+            free_files: 0,
         }
     }
 
@@ -264,7 +444,8 @@ mod tests {
     }
 
     const UPKEEP: Upkeep = Upkeep {
-        prune_threshold: Percent::THIRTY,
+        prune_threshold: FreeThreshold::THIRTY_PERCENT,
+        min_free: 5 << 30,
         prune_limit: 4,
         healthcheck: Some(Duration::from_secs(600)),
     };
@@ -273,10 +454,10 @@ mod tests {
     fn room_is_made_a_few_results_at_a_time_and_no_more_than_needed() {
         let store = Store::new(25.0, 100);
         while_kept_up(&store, UPKEEP, async |mut condition| {
-            condition.wait_for(|c| c.making_room).await.unwrap();
-            condition.wait_for(|c| !c.making_room).await.unwrap();
+            condition.wait_for(Condition::is_making_room).await.unwrap();
+            condition.wait_for(|c| c.shortage.is_none()).await.unwrap();
         });
-        assert_eq!((store.free.get(), store.results.get()), (33.0, 92));
+        assert_eq!((store.free.get(), store.results.get()), (30.0, 95));
     }
 
     #[test]
@@ -287,21 +468,54 @@ mod tests {
             runtime.unwrap().block_on(make_first_room(&store, UPKEEP));
             (store.free.get(), store.results.get())
         };
-        assert_eq!(started_with(0.0, 100), (8.0, 92));
+        assert_eq!(started_with(0.0, 100), (5.0, 95));
         assert_eq!(started_with(10.0, 100), (10.0, 100));
-        assert_eq!(started_with(0.0, 2), (2.0, 0));
+        assert_eq!(started_with(4.0, 0), (4.0, 0));
     }
 
     #[test]
-    fn a_store_with_nothing_to_remove_stays_low_until_somebody_else_makes_room() {
-        let store = Store::new(20.0, 0);
+    fn a_threshold_out_of_reach_costs_no_result_while_the_minimum_is_there() {
+        let store = Store::new(20.0, 5);
         while_kept_up(&store, UPKEEP, async |mut condition| {
-            condition.wait_for(|c| c.making_room).await.unwrap();
+            condition.wait_for(Condition::is_making_room).await.unwrap();
+            condition.wait_for(|c| c.shortage.is_none()).await.unwrap();
+            // Nobody is told that room is being made when it is known that there is none to make.
+            let making = condition.wait_for(Condition::is_making_room);
+            let waited = tokio::time::timeout(Duration::from_secs(3600), making).await;
+            assert!(waited.is_err());
+            drop(waited);
+            assert_eq!((store.free.get(), store.results.get()), (20.0, 5));
+            // It comes into reach.
+            store.free.set(26.0);
+            condition
+                .wait_for(|c| c.free_percent() >= 30.0)
+                .await
+                .unwrap();
+        });
+        assert_eq!((store.free.get(), store.results.get()), (30.0, 1));
+    }
+
+    #[test]
+    fn a_store_below_the_minimum_is_pruned_as_far_as_that() {
+        let store = Store::new(2.0, 5);
+        while_kept_up(&store, UPKEEP, async |mut condition| {
+            let done = |c: &Condition| c.space.is_some() && c.shortage.is_none();
+            condition.wait_for(done).await.unwrap();
+        });
+        assert_eq!((store.free.get(), store.results.get()), (5.0, 2));
+    }
+
+    #[test]
+    fn a_full_store_with_nothing_to_remove_is_unfit_until_somebody_makes_room() {
+        let store = Store::new(4.0, 0);
+        while_kept_up(&store, UPKEEP, async |mut condition| {
+            let is_full = |c: &Condition| matches!(c.unfit(), Some(Unfit::StoreFull { .. }));
+            condition.wait_for(is_full).await.unwrap();
             sleep(Duration::from_secs(3600)).await;
-            assert!(condition.borrow().making_room);
-            store.free.set(50.0);
-            let changed = condition.wait_for(|c| !c.making_room).await;
-            assert_eq!(changed.unwrap().free_percent, 50.0);
+            assert!(is_full(&condition.borrow()));
+            store.free.set(6.0);
+            let changed = condition.wait_for(|c| c.unfit().is_none()).await;
+            assert_eq!(changed.unwrap().free_percent(), 6.0);
         });
     }
 

@@ -1,0 +1,108 @@
+//! Workers that are not fit for jobs, and jobs that they have taken meanwhile.
+
+use cluster_api::WorkerUnfit;
+
+use super::*;
+use crate::testing::local_with_paused_time;
+
+fn dead_engine() -> Unfit {
+    Unfit::NoEngine("is it running?".to_owned())
+}
+
+#[test]
+fn a_job_that_fails_on_a_worker_found_unfit_is_not_at_fault() {
+    local(async {
+        let cluster = Cluster::new();
+        let job = cluster.scheduler.submit(&build("example")).await;
+        cluster.building(1).await;
+        *cluster.builder.hidden.borrow_mut() = Some(dead_engine());
+        cluster
+            .builder
+            .finish("example", Err(JobError::failed("no engine")));
+        let error = job.result().await.unwrap_err();
+        assert_eq!(
+            WorkerUnfit::of(&error),
+            Some(WorkerUnfit {
+                problem: "the Docker engine cannot be reached: is it running?",
+                had_begun: true
+            }),
+            "{error}"
+        );
+        // It is not given the same job again.
+        let events = cluster.scheduler.events.borrow().clone();
+        assert!(events.contains(&"active: false".to_owned()), "{events:?}");
+        expect![[r#"
+            Building on worker-1
+            Building example
+            worker became unfit during the job: the Docker engine cannot be reached: is it running?; submit the job again
+        "#]]
+        .assert_eq(&read_log(&job).await);
+        let worker = cluster.scheduler.worker().await;
+        let metrics = worker.metrics(MetricsSource::Agent).await.unwrap();
+        let line = "ocluster_worker_unfit{reason=\"docker\"} 1\n";
+        assert!(metrics.data.contains(line), "{}", metrics.data);
+        drop((job, worker));
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_job_that_fails_on_a_fit_worker_has_failed() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster
+            .builder
+            .finish("example", Err(JobError::failed("no")));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        let error = job.result().await.unwrap_err();
+        assert_eq!(error.to_string(), "Failed: Build failed");
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_job_that_was_on_its_way_to_an_unfit_worker_does_not_begin() {
+    local(async {
+        let cluster = Cluster::new();
+        cluster.scheduler.asked().await;
+        cluster.builder.unfit.send_replace(Some(dead_engine()));
+        let job = cluster.scheduler.submit(&build("example")).await;
+        let error = job.result().await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Disconnected: worker unfit: the Docker engine cannot be reached: is it running?"
+        );
+        drop(job);
+        cluster.finish().await;
+    });
+}
+
+#[test]
+fn a_worker_whose_state_directory_is_full_takes_no_jobs() {
+    local(async {
+        let cluster = Cluster::with(|config| config.state_min_free = 1 << 60);
+        cluster.scheduler.event("active: false").await;
+        assert_eq!(cluster.scheduler.pops(), 0);
+        let events = cluster.finish().await;
+        assert!(
+            events[1].starts_with("state-disk: the disk of the state directory "),
+            "{events:?}"
+        );
+    });
+}
+
+#[test]
+fn a_worker_whose_state_directory_goes_comes_back_with_it() {
+    local_with_paused_time(async {
+        let cluster = Cluster::new();
+        cluster.scheduler.asked().await;
+        let path = cluster.state_dir.path();
+        let away = path.with_extension("away");
+        std::fs::rename(path, &away).unwrap();
+        cluster.scheduler.event("active: false").await;
+        std::fs::rename(&away, path).unwrap();
+        cluster.scheduler.event("active: true").await;
+        cluster.finish().await;
+    });
+}
