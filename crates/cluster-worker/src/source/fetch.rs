@@ -172,12 +172,14 @@ impl Checkout<'_> {
             .await
         {
             Ok(summary) => log.line(format_args!("Fetched {shown}: {summary}"))?,
-            Err(NetworkError::Refused(error)) if !is_new => {
-                return Err(match self.check().await {
-                    Err(Fault::Clone(_)) => Fault::Clone(error),
-                    Err(cancelled) => cancelled,
-                    Ok(()) => error.into(),
-                });
+            Err(NetworkError::Refused(error)) => {
+                // A check of a large clone takes long, and most often it is the server that is not well.
+                let may_be_clone =
+                    !is_new && self.network.succeeds(&git.ask_server(dir, url)).await?;
+                if may_be_clone && self.fails(&git.check(dir)).await? {
+                    return Err(Fault::Clone(error));
+                }
+                return Err(error.into());
             }
             Err(error) => return Err(JobError::from(error).into()),
         }

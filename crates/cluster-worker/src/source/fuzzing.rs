@@ -21,6 +21,7 @@ pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String>
         git.config_add(&clone, "remote.origin.url", url.as_str()),
         git.fetch(&clone, &url),
         git.fetch_commit(&clone, &url, &commit),
+        git.ask_server(&clone, &url),
         git.kinds(&clone, &[commit.to_string()]),
         git.reset_to(&clone, &commit),
         git.merge(&clone, &commit),

@@ -169,6 +169,12 @@ impl Git {
             .command("git-fetch", dir, args.map(str::to_owned).chain([refs]))
     }
 
+    /// Succeeds if the server can be reached and has the repository.
+    pub(super) fn ask_server(&self, dir: &Path, url: &GitUrl) -> Command {
+        self.authorized(url)
+            .command("git-ls-remote", dir, ["ls-remote", "--heads", "origin"])
+    }
+
     /// Packs what was fetched, if there is much of it.
     pub(super) fn pack(&self, dir: &Path) -> Command {
         self.command("git-gc", dir, ["gc", "--auto", "--quiet"])
@@ -401,6 +407,7 @@ mod tests {
             git.kinds(dir, &[commit.to_string()]),
             git.fetch(dir, &url),
             git.fetch_commit(dir, &url, &commit),
+            git.ask_server(dir, &url),
             git.pack(dir),
             git.check(dir),
             git.check_commit(dir, &commit),
@@ -430,6 +437,7 @@ mod tests {
             git-cat-file: "git" "-C" "/s/git/project-1234" "cat-file" "--batch-check"
             git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--prune" "--update-head-ok" "origin"
             git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--no-tags" "origin" "+0123456789012345678901234567890123456789:refs/ocluster/0123456789012345678901234567890123456789"
+            git-ls-remote: "git" "-C" "/s/git/project-1234" "ls-remote" "--heads" "origin"
             git-gc: "git" "-C" "/s/git/project-1234" "gc" "--auto" "--quiet"
             git-fsck: "git" "-C" "/s/git/project-1234" "fsck" "--connectivity-only" "--no-dangling" "--no-progress"
             git-archive: "git" "-C" "/s/git/project-1234" "archive" "--format=tar" "--output=/dev/null" "0123456789012345678901234567890123456789"

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::{Command, Patience, ProcessError, Processes};
+use crate::process::{Command, Filter, Patience, ProcessError, Processes};
 
 use super::large_files::LargeFiles;
 use super::progress::Progress;
@@ -83,17 +83,7 @@ impl<'a> Network<'a> {
         mut progress: Progress,
     ) -> Result<String, NetworkError> {
         let FetchConfig { silence, total, .. } = self.config;
-        let patience = Patience {
-            silence,
-            total: total.map(|total| total.saturating_sub(self.spent.get())),
-        };
-        let started = Instant::now();
-        let ended = self
-            .processes
-            .run_patiently(command, self.log, self.cancel, patience, &mut progress)
-            .await;
-        let time = started.elapsed();
-        self.spent.set(self.spent.get() + time);
+        let (ended, time) = self.run(command, &mut progress).await;
         let seconds = |limit: Option<Duration>| limit.unwrap_or_default().as_secs_f64();
         match ended {
             Ok(()) => {
@@ -122,4 +112,44 @@ impl<'a> Network<'a> {
             Err(error) => Err(NetworkError::Final(error.into())),
         }
     }
+
+    /// Returns whether a command succeeds within the limits. What it prints is not for the log.
+    pub(super) async fn succeeds(&self, command: &Command) -> Result<bool, JobError> {
+        match self.run(command, &mut Nothing).await.0 {
+            Ok(()) => Ok(true),
+            Err(error @ (ProcessError::Cancelled | ProcessError::Log(_))) => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+
+    async fn run(
+        &self,
+        command: &Command,
+        filter: &mut dyn Filter,
+    ) -> (Result<(), ProcessError>, Duration) {
+        let patience = Patience {
+            silence: self.config.silence,
+            total: self
+                .config
+                .total
+                .map(|total| total.saturating_sub(self.spent.get())),
+        };
+        let started = Instant::now();
+        let ended = self
+            .processes
+            .run_patiently(command, self.log, self.cancel, patience, filter)
+            .await;
+        let time = started.elapsed();
+        self.spent.set(self.spent.get() + time);
+        (ended, time)
+    }
+}
+
+/// Passes on nothing of what a program prints.
+struct Nothing;
+
+impl Filter for Nothing {
+    fn pass(&mut self, _bytes: &[u8], _shown: &mut Vec<u8>) {}
+
+    fn finish(&mut self, _shown: &mut Vec<u8>) {}
 }

@@ -7,12 +7,13 @@ use cluster_worker::fuzzing::{GitUse, git_use};
 const CLONES: &str = "/clones";
 
 /// All that may begin like an option in what git is told.
-const OPTIONS: [&str; 13] = [
+const OPTIONS: [&str; 14] = [
     "-C",
     "-c",
     "--add",
     "--batch-check",
     "--hard",
+    "--heads",
     "--init",
     "--no-auto-gc",
     "--no-tags",
