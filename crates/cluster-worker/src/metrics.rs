@@ -172,15 +172,7 @@ impl Stats {
         if let Some(builder) = builder {
             page.builder(*builder);
         }
-        page.family(
-            "ocluster_worker_unfit",
-            "gauge",
-            "Always 1: the worker takes no jobs, for the reason in the label",
-        );
-        for reason in unfit {
-            let labels = format!("{{reason=\"{reason}\"}}");
-            page.value("ocluster_worker_unfit", &labels, 1);
-        }
+        page.unfit(unfit);
         page.machine(machine);
         page.family(
             "process_cpu_seconds_total",
@@ -263,6 +255,18 @@ impl Page {
             "How much this worker runs at once, by weight",
             capacity,
         );
+    }
+
+    fn unfit(&mut self, reasons: &BTreeSet<&'static str>) {
+        self.family(
+            "ocluster_worker_unfit",
+            "gauge",
+            "Always 1: the worker takes no jobs, for the reason in the label",
+        );
+        for reason in reasons {
+            let labels = format!("{{reason=\"{reason}\"}}");
+            self.value("ocluster_worker_unfit", &labels, 1);
+        }
     }
 
     fn machine(&mut self, stats: &MachineStats) {

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result};
-use rig::{GitServer, Repository, Rig, busybox_rootfs, traces, wait_for};
+use anyhow::{Context as _, Result, ensure};
+use rig::{GitServer, Repository, Rig, busybox_rootfs, traces};
 use rustix::process::Signal;
-use testbed::{PATIENCE, Running, Said, Site, unique, wait_until_gone};
+use testbed::{Running, Said, Site, unique, wait_until_gone};
 
 fn site(name: &str) -> Result<Option<(Rig, Site)>> {
     let Some(rig) = Rig::or_not_run(name) else {
@@ -290,8 +290,8 @@ fn a_worker_that_cannot_build_does_not_start() -> Result<()> {
 }
 
 #[test]
-fn a_full_disk_makes_the_worker_prune() -> Result<()> {
-    let name = "a_full_disk_makes_the_worker_prune";
+fn a_threshold_out_of_reach_costs_no_result_and_no_job() -> Result<()> {
+    let name = "a_threshold_out_of_reach_costs_no_result_and_no_job";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -306,25 +306,39 @@ fn a_full_disk_makes_the_worker_prune() -> Result<()> {
         let line = format!("obuilder {command} --store=overlayfs:{}", store.display());
         site.run(&line)?.check(0, &[]);
     }
-    // So much is never free, so that everything goes.
-    let mut worker = site.begin(&format!(
-        "ocluster-worker ./capnp-secrets/pool-{}.cap --name=w1 --state-dir=./w1 \
-         --obuilder-store=overlayfs:{} --obuilder-prune-threshold=100",
-        testbed::POOL,
-        store.display()
-    ))?;
-    worker.wait_for("Pruned 3 items")?;
-    worker.wait_for("Removing the cache \"c\": no result was left to remove")?;
-    worker.wait_for("nothing more can be removed from OBuilder's store")?;
-    worker.wait_for("Making room on the disk")?;
+    let results = store.join("result");
+    let count = || anyhow::Ok(fs::read_dir(&results)?.count());
+    let before = count()?;
+    let worker = |options: &str| {
+        site.begin(&format!(
+            "ocluster-worker ./capnp-secrets/pool-{}.cap --name=w1 --state-dir=./w1 \
+             --obuilder-store=overlayfs:{} --obuilder-prune-threshold=100 {options}",
+            testbed::POOL,
+            store.display()
+        ))
+    };
+
+    // So much is never free, and an empty store would not help.
+    let mut going_on = worker("--obuilder-min-free=1M")?;
+    going_on.wait_for("removing all of the store would not reach 100%")?;
+    site.spec(&spec("(run (shell date))")?)?
+        .run()?
+        .check(0, &["Job succeeded"]);
+    ensure!(count()? > before, "results were removed");
+    going_on.interrupt()?;
+    going_on.end()?;
+
+    // Nor is so much, but then no job can be expected to succeed.
+    let mut full = worker("--obuilder-min-free=1000T")?;
+    full.wait_for("Taking no jobs: OBuilder's store is full: ")?;
     let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;
-    site.wait_for_state("queue: (backlog) [")?;
+    job.wait_for(
+        "queued: the only worker of pool linux-x86_64 is paused: w1: OBuilder's store is full: ",
+    )?;
     assert!(!job.has_ended()?);
     drop(job);
-    let results = store.join("result");
-    let empty = || Ok(fs::read_dir(&results)?.next().is_none().then_some(()));
-    wait_for("empty store", PATIENCE, empty)?;
-    worker.interrupt()?;
-    worker.end()?;
+    ensure!(count()? > before, "results were removed");
+    full.interrupt()?;
+    full.end()?;
     site.finish()
 }

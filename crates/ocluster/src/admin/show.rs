@@ -112,7 +112,8 @@ fn as_upstream(state: &str) -> &str {
     state.get(..end.unwrap_or(state.len())).unwrap_or(state)
 }
 
-/// Returns what workers run, and which pause themselves or do not answer: sections below those of upstream's scheduler, where there is something.
+/// Returns what workers run, and which pause themselves or do not answer: sections below those of upstream's scheduler, where
+/// there is something.
 fn below(workers: &[Worker]) -> String {
     let connected = || {
         let connected = workers.iter().map(|worker| (worker, &worker.connection));

@@ -102,6 +102,79 @@ fn mortal_docker(folder: &Path, fake: &Path) -> PathBuf {
     alive
 }
 
+/// Submits all jobs, each of which ends well on the machine that is well.
+fn submit_jobs(cluster: &Cluster) {
+    let mut resubmitted = 0;
+    for _ in 0..JOBS / AT_ONCE {
+        let jobs: Vec<Running> = (0..AT_ONCE)
+            .map(|_| {
+                cluster.place.start(&format!(
+                    "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} --local-dockerfile Dockerfile"
+                ))
+            })
+            .collect();
+        for job in jobs {
+            let ended = job.wait().success();
+            let last = ended.stdout.rfind("Building on ").expect("it was built");
+            assert!(
+                ended.stdout[last..].starts_with("Building on w-well\n"),
+                "{}",
+                ended.stdout
+            );
+            resubmitted += usize::from(ended.stderr.contains("submitting the job again"));
+        }
+    }
+    assert!(resubmitted < JOBS / 2, "{resubmitted} went to bad workers");
+}
+
+/// Checks that operators are told what is wrong with each machine, and what to do about it.
+fn check_advice(cluster: &Cluster) {
+    let shown = cluster.admin("show", POOL).success().stdout;
+    let doctor = cluster
+        .place
+        .run("ocluster doctor --connect ./capnp-secrets/admin.cap");
+    let doctor = doctor.stdout;
+    for (worker, problem, cure) in [
+        (
+            "w-none",
+            "cannot run docker: ",
+            "install it (on Debian: apt-get install docker.io)",
+        ),
+        (
+            "w-dead",
+            "the Docker engine cannot be reached: Cannot connect",
+            "start it (systemctl start docker)",
+        ),
+        (
+            "w-state",
+            "the disk of the state directory ",
+            "make room on that disk, or lower --state-min-free",
+        ),
+        (
+            "w-store",
+            "OBuilder's store is full: ",
+            "make room on the disk of OBuilder's store",
+        ),
+        ("w-frozen", "for ", "look at the machine at 127.0.0.1:"),
+    ] {
+        let line = |text: &str, name: &str| {
+            let line = text
+                .lines()
+                .find(|line| line.contains(name) && line.contains(problem));
+            line.unwrap_or_else(|| panic!("no {problem:?} of {worker} in:\n{text}"))
+                .to_owned()
+        };
+        line(&shown, worker);
+        let found = line(&doctor, &format!("worker {worker} of {POOL}"));
+        let advice = doctor.lines().skip_while(|other| **other != found).nth(1);
+        let advice = advice.unwrap_or_default();
+        assert!(
+            advice.contains(cure),
+            "no {cure:?} for {worker} in:\n{doctor}"
+        );
+    }
+}
+
 #[test]
 fn one_good_machine_does_what_five_bad_ones_cannot() {
     if !rig::is_root() {
@@ -158,76 +231,13 @@ fn one_good_machine_does_what_five_bad_ones_cannot() {
     std::fs::remove_file(&alive).expect("removed the file");
     let _well = start(&cluster, "w-well", &usual, "");
 
-    let mut resubmitted = 0;
-    for _ in 0..JOBS / AT_ONCE {
-        let jobs: Vec<Running> = (0..AT_ONCE)
-            .map(|_| {
-                cluster.place.start(&format!(
-                    "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} --local-dockerfile Dockerfile"
-                ))
-            })
-            .collect();
-        for job in jobs {
-            let ended = job.wait().success();
-            let last = ended.stdout.rfind("Building on ").expect("it was built");
-            assert!(
-                ended.stdout[last..].starts_with("Building on w-well\n"),
-                "{}",
-                ended.stdout
-            );
-            resubmitted += usize::from(ended.stderr.contains("submitting the job again"));
-        }
-    }
-    assert!(resubmitted < JOBS / 2, "{resubmitted} went to bad workers");
+    submit_jobs(&cluster);
 
     // Whoever looks sees what is wrong with each, and what to do about it.
     wait_until(&cluster, "all but one take no jobs", |workers| {
         workers.iter().filter(|worker| takes_jobs(worker)).count() == 1
     });
-    let shown = cluster.admin("show", POOL).success().stdout;
-    let doctor = cluster
-        .place
-        .run("ocluster doctor --connect ./capnp-secrets/admin.cap");
-    let doctor = doctor.stdout;
-    for (worker, problem, cure) in [
-        (
-            "w-none",
-            "cannot run docker: ",
-            "install it (on Debian: apt-get install docker.io)",
-        ),
-        (
-            "w-dead",
-            "the Docker engine cannot be reached: Cannot connect",
-            "start it (systemctl start docker)",
-        ),
-        (
-            "w-state",
-            "the disk of the state directory ",
-            "make room on that disk, or lower --state-min-free",
-        ),
-        (
-            "w-store",
-            "OBuilder's store is full: ",
-            "make room on the disk of OBuilder's store",
-        ),
-        ("w-frozen", "for ", "look at the machine at 127.0.0.1:"),
-    ] {
-        let line = |text: &str, name: &str| {
-            let line = text
-                .lines()
-                .find(|line| line.contains(name) && line.contains(problem));
-            line.unwrap_or_else(|| panic!("no {problem:?} of {worker} in:\n{text}"))
-                .to_owned()
-        };
-        line(&shown, worker);
-        let found = line(&doctor, &format!("worker {worker} of {POOL}"));
-        let advice = doctor.lines().skip_while(|other| **other != found).nth(1);
-        let advice = advice.unwrap_or_default();
-        assert!(
-            advice.contains(cure),
-            "no {cure:?} for {worker} in:\n{doctor}"
-        );
-    }
+    check_advice(&cluster);
     let unpaused = cluster
         .admin("unpause", &format!("{POOL} w-none"))
         .success();

@@ -1,6 +1,8 @@
 //! Docker jobs with a `docker` that is a script: it plays the engine's part, its failures included, and complains about
 //! commands that nobody expected. What a real engine does is tested elsewhere.
 
+mod engine;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -727,56 +729,5 @@ fn a_build_that_failed_leaves_no_container() {
             Err(JobError::LimitReached(LimitReached::Memory(memory)))
         );
         assert_eq!(worker.runs("removed"), 1);
-    });
-}
-
-/// Returns what a worker says after it has looked for its engine.
-async fn examined(executor: &DockerExecutor) -> Option<String> {
-    executor.examine().await;
-    let unfit = executor.fitness().unwrap().borrow().clone();
-    unfit.map(|unfit| unfit.to_string())
-}
-
-#[test]
-fn an_engine_that_goes_makes_the_worker_unfit_until_it_is_back() {
-    local(async {
-        let worker = Worker::new(
-            "version*) [ -e up ] && echo 26.1 && exit 0; echo 'Cannot connect to the daemon.' >&2; exit 1 ;;",
-        );
-        let up = worker.dir.path().join("up");
-        let dead = "the Docker engine cannot be reached: Cannot connect to the daemon.";
-        assert_eq!(examined(&worker.executor).await.as_deref(), Some(dead));
-        fs::write(&up, "").unwrap();
-        assert_eq!(examined(&worker.executor).await, None);
-        fs::remove_file(&up).unwrap();
-        assert_eq!(examined(&worker.executor).await.as_deref(), Some(dead));
-        fs::remove_file(worker.dir.path().join("docker")).unwrap();
-        let none = examined(&worker.executor).await.unwrap();
-        assert!(none.starts_with("cannot run docker: "), "{none}");
-    });
-}
-
-#[test]
-fn a_worker_with_other_kinds_of_jobs_may_have_no_engine_but_not_lose_it() {
-    local(async {
-        let mut worker = Worker::new("version*) [ -e up ] && exit 0; exit 1 ;;\nbuild*) exit 1 ;;");
-        worker.executor = worker.executor.optional(true);
-        assert_eq!(examined(&worker.executor).await, None);
-        assert_eq!(
-            worker.executor.admit(&job(DockerBuild::default())),
-            Err(JobError::failed(
-                "This worker builds no Dockerfiles: it has no Docker engine"
-            ))
-        );
-        let up = worker.dir.path().join("up");
-        fs::write(&up, "").unwrap();
-        assert_eq!(examined(&worker.executor).await, None);
-        assert_eq!(worker.executor.admit(&job(DockerBuild::default())), Ok(()));
-        fs::remove_file(&up).unwrap();
-        let lost = examined(&worker.executor).await;
-        assert_eq!(
-            lost.as_deref(),
-            Some("the Docker engine cannot be reached: docker-version failed with exit-code 1")
-        );
     });
 }
