@@ -19,6 +19,8 @@ mod ending;
 mod hints;
 mod limits;
 mod metrics;
+mod overview;
+mod pauses;
 mod queue_quota;
 mod reactor;
 mod roster;

@@ -54,12 +54,14 @@ fn report() -> Report {
                 stats,
                 history,
                 oldest_wait: 90.5,
+                versions: vec![("w1".to_owned(), "0.1.0".to_owned())],
             },
             PoolReport {
                 name: r"C:\idle".to_owned(),
                 stats: Stats::default(),
                 history: History::default(),
                 oldest_wait: 0.0,
+                versions: Vec::new(),
             },
         ],
         traffic: Traffic {
