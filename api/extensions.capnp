@@ -218,7 +218,7 @@ interface PoolControl @0xfa531e7cec24d80a {
 
   pause @1 (worker :Text, by :Text, note :Text, autoCreate :Bool, untilReconnect :Bool) -> ();
   # Pauses a worker as `PoolAdmin.setActive` does, or with `untilReconnect` as `TemporaryPause.pauseWorker` does, and keeps
-  # who did it and why. Paused again, it has the new note. With `autoCreate` a worker that has never been seen will do.
+  # who did it and why. Paused again, it has the new note; an empty one leaves what is known. With `autoCreate` a worker that has never been seen will do.
 
   cancel @2 (ticket :UInt64, by :Text) -> (worker :Text);
   # Cancels a job, and returns the name of the worker that ran it; empty if it was queued. Fails if no such job is queued or

@@ -28,14 +28,17 @@ impl Reactor {
         result.map(|()| saving)
     }
 
-    /// An operator pauses a worker until it is unpaused, and says who it is and why.
+    /// An operator pauses a worker until it is unpaused, and says who it is and perhaps why.
+    ///
+    /// Without a reason, what is known of an earlier pause is kept.
     pub(crate) fn pause(
         &self,
         worker: &WorkerName,
         note: PauseNote,
         auto_create: bool,
     ) -> Result<Saving, UnknownWorker> {
-        self.set_lasting_pause(worker, Some(note), auto_create)
+        let adds_nothing = note.note.is_empty() && self.state.borrow().pauses.has_lasting(worker);
+        self.set_lasting_pause(worker, Some(note).filter(|_| !adds_nothing), auto_create)
     }
 
     fn set_lasting_pause(

@@ -41,6 +41,14 @@ fn a_pause_keeps_who_and_why_and_outlives_a_restart() {
             ("alice@desk", "new disk")
         );
 
+        // So does one of ours who gives no reason.
+        let bob = NewPause {
+            by: "bob@desk".to_owned(),
+            ..NewPause::default()
+        };
+        pool.pause("w1", &bob).await.unwrap();
+        assert_eq!(note(&pool, "w1").await.pause.unwrap().by, "alice@desk");
+
         // Another reason replaces it; the end of the pause removes it, from the file too.
         pool.pause("w1", &by_alice("fan")).await.unwrap();
         assert_eq!(note(&pool, "w1").await.pause.unwrap().note, "fan");

@@ -16,5 +16,6 @@ mod logs;
 mod man;
 mod mistakes;
 mod obuilder;
+mod operators;
 mod readme;
 mod toolbox;

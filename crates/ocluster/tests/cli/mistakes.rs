@@ -375,8 +375,7 @@ fn in_cap_files() {
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
-            2> Admin.pools: Unimplemented: Unknown interface 15947795302981486253UL
-            2> Hint: is this the scheduler's admin.cap?
+            2> cannot use cap file "capnp-secrets/submission.cap" for administration: it is for submitting jobs (submission.cap, or a client's); use the scheduler's admin.cap
             [exit code 1]
         "#]],
     );
