@@ -290,6 +290,7 @@ impl Container {
                 ))),
             },
         };
+        let ended = ended.map_err(failure::with_advice);
         match reached {
             // Whatever is said of it otherwise: this is why, most likely.
             Some(reached) if !matches!(ended, Ok(Exit::Status(0))) => Err(reached.into()),

@@ -9,6 +9,7 @@ mod btrfs;
 mod caches;
 mod directories;
 mod error;
+mod filesystem;
 mod layout;
 mod lock;
 mod marks;
