@@ -231,7 +231,7 @@ struct PauseReason {
   # What an operator can do about it. Empty when it ends by itself.
 }
 
-interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails) {}
+interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
 # A pool's administration as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
@@ -247,3 +247,97 @@ interface TicketNumber @0xb4d1c9e07a3f5286 {
 
 interface ExtendedQueue extends(Cluster.Queue, PauseReasons) {}
 # A queue as our scheduler serves it. Only for the server's use: workers call the two interfaces apart.
+
+interface PoolControl @0xfa531e7cec24d80a {
+  # What an operator sees and does beyond upstream's `PoolAdmin`: who paused a worker and why, and jobs by their numbers.
+  # Every pool of our scheduler implements this, on the same object as `PoolAdmin`. All times are in milliseconds, and end now.
+
+  overview @0 (most :UInt32) -> (overview :Overview);
+  # Returns the state of the pool as text for people, with at most `most` jobs of each queue, and what goes with it.
+
+  pause @1 (worker :Text, by :Text, note :Text, autoCreate :Bool, untilReconnect :Bool) -> ();
+  # Pauses a worker as `PoolAdmin.setActive` does, or with `untilReconnect` as `TemporaryPause.pauseWorker` does, and keeps
+  # who did it and why. Paused again, it has the new note; an empty one leaves what is known. With `autoCreate` a worker that has never been seen will do.
+
+  cancel @2 (ticket :UInt64, by :Text) -> (worker :Text);
+  # Cancels a job, and returns the name of the worker that ran it; empty if it was queued. Fails if no such job is queued or
+  # running.
+
+  struct Overview {
+    # A pool at one moment.
+
+    state @0 :Text;
+    # As `PoolAdmin.show`, but with workers in natural order (w2 before w10).
+
+    workers @1 :List(WorkerNote);
+    # The known workers, connected or not, in natural order.
+
+    queued @2 :List(QueuedJob);
+    # The first jobs that wait: those of the backlog, the next one first, then those in the queues of workers.
+
+    more @3 :UInt32;
+    # How many more jobs wait than are listed.
+  }
+
+  struct WorkerNote {
+    # What is kept about a worker for operators.
+
+    name @0 :Text;
+    # Its name.
+
+    version @1 :Text;
+    # The version of its program, as it says. Empty when it is not connected, or cannot say.
+
+    pause @2 :Pause;
+    # Who paused it, and why. Null when nobody has.
+  }
+
+  struct Pause {
+    # An operator's pause.
+
+    lasting @0 :UInt64;
+    # How long it has lasted.
+
+    by @1 :Text;
+    # Who paused it, as their program says. Empty when it did not say.
+
+    note @2 :Text;
+    # Why. Empty when nothing was given.
+  }
+
+  struct QueuedJob {
+    # A job that no worker has taken.
+
+    ticket @0 :UInt64;
+    # Its number.
+
+    client @1 :Text;
+    # Who submitted it.
+
+    cacheHint @2 :Text;
+    # Its cache hint. Empty when it has none.
+
+    urgent @3 :Bool;
+    # Whether it is urgent.
+
+    waiting @4 :UInt64;
+    # How long it has waited.
+
+    worker @5 :Text;
+    # The worker whose queue it is in. Empty for the backlog.
+  }
+}
+
+interface WorkerControl @0xda98782be4730cdd {
+  # What our scheduler asks of a worker beyond upstream's `Worker`. Every worker of ours implements this, on the same object.
+
+  version @0 () -> (version :Text);
+  # Returns the version of its program.
+
+  cancelJob @1 (nth :UInt64) -> ();
+  # Cancels a job: the nth that it was given over the connection that this is called on, counted from 1. Fails if it does not
+  # run that job now.
+}
+
+interface ExtendedWorker extends(Cluster.Worker, WorkerControl) {}
+# A worker as ours serve it. Only for the server's use: schedulers call the two interfaces apart.

@@ -8,13 +8,13 @@ use capnp::capability::FromClientHook as _;
 use crate::answer::{Answer, Pipelined};
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
-use crate::raw::extensions_capnp::{extended_pool_admin, pool_details, temporary_pause};
+use crate::overview::MAX_STATE_BYTES;
+use crate::raw::extensions_capnp::{
+    extended_pool_admin, pool_control, pool_details, temporary_pause,
+};
 use crate::raw::schema_capnp::{pool_admin, worker_info};
 use crate::text::{capability, check_length, list_length, long_text, malformed, returned, text};
-use crate::{PoolDetails, Progress, RpcError, Worker, WorkerDetails};
-
-/// The longest text about a pool, in bytes: as long as a whole message may be.
-const MAX_STATE_BYTES: usize = 64 << 20;
+use crate::{PoolDetails, PoolOverview, Progress, RpcError, Worker, WorkerDetails};
 
 handle! {
     /// The right to administer one pool.
@@ -32,8 +32,21 @@ pub struct WorkerInfo {
     pub connected: bool,
 }
 
+/// How an operator pauses a worker. See [`PoolAdmin::pause`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewPause {
+    /// Who it is, as their program says. Any text at all: nobody checks it.
+    pub by: String,
+    /// Why; empty for no reason.
+    pub note: String,
+    /// Whether a worker that has never been seen will do.
+    pub auto_create: bool,
+    /// Whether it ends when the worker reconnects.
+    pub until_reconnect: bool,
+}
+
 impl PoolAdmin {
-    /// Serves `pool`, together with the extensions [`PoolAdmin::pause_worker`] and [`PoolAdmin::details`].
+    /// Serves `pool`, together with our extensions, such as [`PoolAdmin::pause_worker`] and [`PoolAdmin::details`].
     pub fn serve<S: ServePoolAdmin>(pool: Rc<S>) -> Self {
         let client: extended_pool_admin::Client = dispatch::new_client(Served::new(pool, nothing));
         Self::from_raw(client.cast_to())
@@ -117,6 +130,64 @@ impl PoolAdmin {
                     details.map_err(|error| malformed(&error, "details"))?,
                     "details",
                 )
+            },
+        )
+    }
+
+    /// Returns the pool as an operator reads it, with at most `most` jobs of each queue.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn overview(&self, most: u32) -> Answer<PoolOverview> {
+        let client: pool_control::Client = self.client.clone().cast_to();
+        let mut request = client.overview_request();
+        request.get().set_most(most);
+        Answer::new(
+            request.send().promise,
+            |results: pool_control::overview_results::Reader<'_>| {
+                let overview = results.get_overview();
+                PoolOverview::read(overview.map_err(|error| malformed(&error, "overview"))?)
+            },
+        )
+    }
+
+    /// Pauses a worker, and keeps who did it and why.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn pause(&self, worker: &str, pause: &NewPause) -> Answer<()> {
+        let NewPause {
+            by,
+            note,
+            auto_create,
+            until_reconnect,
+        } = pause;
+        let client: pool_control::Client = self.client.clone().cast_to();
+        let mut request = client.pause_request();
+        let mut params = request.get();
+        params.set_worker(worker);
+        params.set_by(by);
+        params.set_note(note);
+        params.set_auto_create(*auto_create);
+        params.set_until_reconnect(*until_reconnect);
+        Answer::new(
+            request.send().promise,
+            |_: pool_control::pause_results::Reader<'_>| Ok(()),
+        )
+    }
+
+    /// Cancels the job with the number `ticket`, and returns which worker ran it; `None` if it was queued.
+    ///
+    /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
+    pub fn cancel(&self, ticket: u64, by: &str) -> Answer<Option<String>> {
+        let client: pool_control::Client = self.client.clone().cast_to();
+        let mut request = client.cancel_request();
+        let mut params = request.get();
+        params.set_ticket(ticket);
+        params.set_by(by);
+        Answer::new(
+            request.send().promise,
+            |results: pool_control::cancel_results::Reader<'_>| {
+                let worker = text(results.get_worker(), "worker")?;
+                Ok(Some(worker).filter(|worker| !worker.is_empty()))
             },
         )
     }
@@ -257,6 +328,32 @@ pub trait ServePoolAdmin: 'static {
         self: Rc<Self>,
         worker: String,
     ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
+
+    /// See [`PoolAdmin::overview`]. A pool that has no more to tell than upstream's leaves this out.
+    fn overview(self: Rc<Self>, most: u32) -> impl Future<Output = Result<PoolOverview, RpcError>> {
+        let _: u32 = most;
+        futures::future::ready(Err(RpcError::unimplemented("no overview here")))
+    }
+
+    /// See [`PoolAdmin::pause`]. A pool that keeps no notes leaves this out.
+    fn pause(
+        self: Rc<Self>,
+        _worker: String,
+        _pause: NewPause,
+    ) -> impl Future<Output = Result<(), RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("no notes are kept here")))
+    }
+
+    /// See [`PoolAdmin::cancel`]. A pool whose jobs only their clients can cancel leaves this out.
+    fn cancel(
+        self: Rc<Self>,
+        _ticket: u64,
+        _by: String,
+    ) -> impl Future<Output = Result<Option<String>, RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented(
+            "jobs cannot be cancelled here",
+        )))
+    }
 
     /// See [`PoolAdmin::worker`].
     fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
@@ -440,6 +537,55 @@ impl<S: ServePoolAdmin> pool_details::Server for Served<S> {
             let worker = text(params.get()?.get_worker(), "worker")?;
             let details = pool.worker_details(worker).await?;
             Ok(details.write(results.get().init_details())?)
+        }
+    }
+}
+
+impl<S: ServePoolAdmin> pool_control::Server for Served<S> {
+    fn overview(
+        self: Rc<Self>,
+        params: pool_control::OverviewParams,
+        mut results: pool_control::OverviewResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let most = params.get()?.get_most();
+            let overview = pool.overview(most).await?;
+            Ok(overview.write(results.get().init_overview())?)
+        }
+    }
+
+    fn pause(
+        self: Rc<Self>,
+        params: pool_control::PauseParams,
+        _results: pool_control::PauseResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let worker = text(reader.get_worker(), "worker")?;
+            let pause = NewPause {
+                by: text(reader.get_by(), "by")?,
+                note: text(reader.get_note(), "note")?,
+                auto_create: reader.get_auto_create(),
+                until_reconnect: reader.get_until_reconnect(),
+            };
+            Ok(pool.pause(worker, pause).await?)
+        }
+    }
+
+    fn cancel(
+        self: Rc<Self>,
+        params: pool_control::CancelParams,
+        mut results: pool_control::CancelResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let pool = self.object();
+        async move {
+            let reader = params.get()?;
+            let (ticket, by) = (reader.get_ticket(), text(reader.get_by(), "by")?);
+            let worker = pool.cancel(ticket, by).await?;
+            results.get().set_worker(worker.unwrap_or_default());
+            Ok(())
         }
     }
 }

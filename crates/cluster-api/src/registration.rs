@@ -8,7 +8,7 @@ use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
 use crate::raw::schema_capnp::registration;
 use crate::text::{capability, returned, text};
-use crate::{Queue, RpcError, Worker};
+use crate::{Queue, RpcError, ServiceKind, Worker};
 
 handle! {
     /// The right to register workers in one pool.
@@ -19,6 +19,11 @@ impl Registration {
     /// Serves `registration`.
     pub fn serve<S: ServeRegistration>(registration: Rc<S>) -> Self {
         Self::from_raw(dispatch::new_client(Served::new(registration, nothing)))
+    }
+
+    /// Asks the service what it really is: cap files are easily mixed up.
+    pub async fn kind(&self) -> Result<ServiceKind, RpcError> {
+        ServiceKind::of(self.clone().into_client()).await
     }
 
     /// Registers a worker, for as long as the queue is held.

@@ -4,10 +4,13 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+
 use crate::RpcError;
 use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
+use crate::raw::extensions_capnp::{extended_worker, worker_control};
 use crate::raw::schema_capnp::{additional_metric, metric, worker};
 use crate::text::{long_text, malformed, text};
 
@@ -38,9 +41,36 @@ pub struct Metric {
 }
 
 impl Worker {
-    /// Serves `worker`.
+    /// Serves `worker`, together with the extensions [`Worker::version`] and [`Worker::cancel_job`].
     pub fn serve<S: ServeWorker>(worker: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(worker, nothing)))
+        let client: extended_worker::Client = dispatch::new_client(Served::new(worker, nothing));
+        Self::from_raw(client.cast_to())
+    }
+
+    /// Returns the version of the worker's program.
+    ///
+    /// This is an extension of ours: upstream's worker answers `Unimplemented`.
+    pub fn version(&self) -> Answer<String> {
+        let client: worker_control::Client = self.client.clone().cast_to();
+        Answer::new(
+            client.version_request().send().promise,
+            |results: worker_control::version_results::Reader<'_>| {
+                text(results.get_version(), "version")
+            },
+        )
+    }
+
+    /// Cancels the `nth` job that the worker was given in this registration, counted from 1.
+    ///
+    /// This is an extension of ours: upstream's worker answers `Unimplemented`.
+    pub fn cancel_job(&self, nth: u64) -> Answer<()> {
+        let client: worker_control::Client = self.client.clone().cast_to();
+        let mut request = client.cancel_job_request();
+        request.get().set_nth(nth);
+        Answer::new(
+            request.send().promise,
+            |_: worker_control::cancel_job_results::Reader<'_>| Ok(()),
+        )
     }
 
     /// Returns the metrics of the worker's program or of its machine.
@@ -125,6 +155,18 @@ pub trait ServeWorker: 'static {
         self: Rc<Self>,
         source: String,
     ) -> impl Future<Output = Result<Option<Metric>, RpcError>>;
+
+    /// See [`Worker::version`]. A worker without one leaves this out.
+    fn version(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("this worker has no version")))
+    }
+
+    /// See [`Worker::cancel_job`]. A worker whose jobs only their clients can cancel leaves this out.
+    fn cancel_job(self: Rc<Self>, _nth: u64) -> impl Future<Output = Result<(), RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented(
+            "jobs cannot be cancelled here",
+        )))
+    }
 }
 
 impl<S: ServeWorker> worker::Server for Served<S> {
@@ -183,3 +225,33 @@ impl<S: ServeWorker> worker::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeWorker> worker_control::Server for Served<S> {
+    fn version(
+        self: Rc<Self>,
+        _params: worker_control::VersionParams,
+        mut results: worker_control::VersionResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let worker = self.object();
+        async move {
+            let version = worker.version().await?;
+            results.get().set_version(&version);
+            Ok(())
+        }
+    }
+
+    fn cancel_job(
+        self: Rc<Self>,
+        params: worker_control::CancelJobParams,
+        _results: worker_control::CancelJobResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let worker = self.object();
+        async move {
+            let nth = params.get()?.get_nth();
+            drop(params);
+            Ok(worker.cancel_job(nth).await?)
+        }
+    }
+}
+
+impl<S: ServeWorker> extended_worker::Server for Served<S> {}

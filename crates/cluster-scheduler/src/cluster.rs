@@ -14,11 +14,12 @@ use crate::clients::{Clients, Digest, SHARED};
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{
-    CachedRow, Note, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
+    CachedRow, Note, PauseRow, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
     WriterStats,
 };
 use crate::hints;
 use crate::limits::Limits;
+use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
 use crate::reactor::{Reactor, TRUST};
 
@@ -72,11 +73,14 @@ impl Cluster {
             cached,
             workers,
             rates,
+            pauses,
         } = saved;
         let db = Rc::new(writer);
         let mut remembered = remember(cached, workers, rates);
+        let mut pauses = remember_pauses(pauses, &remembered);
         let pools = pools.into_iter().map(|name| {
             let remembered = remembered.remove(name.as_str()).unwrap_or_default();
+            let notes = pauses.remove(name.as_str()).unwrap_or_default();
             let pool = Pool::new(
                 pool::Config {
                     cost: Cost::default(),
@@ -86,7 +90,7 @@ impl Cluster {
             );
             (
                 name.clone(),
-                Reactor::new(name, pool, clock, Rc::clone(&db)),
+                Reactor::new(name, pool, notes, clock, Rc::clone(&db)),
             )
         });
         Rc::new(Self {
@@ -246,6 +250,34 @@ pub(crate) fn not_durable(error: WriteError) -> RpcError {
     RpcError::failed(format!(
         "{error}; the change is in force, but is lost if the scheduler stops before it can be saved (it keeps trying)"
     ))
+}
+
+/// Sorts who paused which workers by pool. Rows of workers that are not paused, as another scheduler unpaused them, count no more.
+fn remember_pauses(
+    pauses: Vec<PauseRow>,
+    remembered: &BTreeMap<String, Remembered>,
+) -> BTreeMap<String, Pauses> {
+    let mut lasting: BTreeMap<String, BTreeMap<WorkerName, PauseNote>> = BTreeMap::new();
+    for PauseRow {
+        pool,
+        worker,
+        since,
+        by,
+        note,
+    } in pauses
+    {
+        let workers = remembered.get(&pool).map(|remembered| &remembered.workers);
+        if let (Ok(name), Some(workers)) = (WorkerName::new(&worker), workers)
+            && workers.get(&name) == Some(&true)
+        {
+            let notes = lasting.entry(pool).or_default();
+            notes.insert(name, PauseNote { since, by, note });
+        }
+    }
+    let pauses = lasting.into_iter();
+    pauses
+        .map(|(pool, notes)| (pool, Pauses::new(notes)))
+        .collect()
 }
 
 /// How many rows that make no sense are named in the log; the others are counted.

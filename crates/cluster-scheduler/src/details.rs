@@ -126,7 +126,7 @@ fn saturated(number: usize) -> u32 {
 }
 
 /// Returns how long it was from `start` to `end`; nothing if that is backwards.
-fn between(start: Time, end: Time) -> Duration {
+pub(crate) fn between(start: Time, end: Time) -> Duration {
     let micros = end.micros().saturating_sub(start.micros());
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
 }

@@ -20,6 +20,8 @@ mod hints;
 mod limits;
 mod metrics;
 mod obstacle;
+mod overview;
+mod pauses;
 mod queue_quota;
 mod reactor;
 mod roster;

@@ -11,17 +11,20 @@
 //!   moment later from the reactor's own task. That is also where a client that leaves a hundred
 //!   thousand queued jobs behind is cleared away in pieces.
 
+mod cancel;
+mod pauses;
 mod pulse;
 mod takeover;
+mod versions;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 
-use cluster_api::{PauseReason, PoolDetails, RpcError, Worker};
+use cluster_api::{PauseReason, PoolDetails, PoolOverview, RpcError, Worker};
 use pool::{
     Capacity, ClientId, Decision, Disconnected, Effect, ForgetError, InactiveReason, NameTaken,
-    Pool, PopId, Rate, Stats, TicketId, Time, UnknownWorker, WorkerId, WorkerInfo, WorkerName,
+    Pool, PopId, Rate, Stats, TicketId, Time, WorkerId, WorkerInfo, WorkerName,
 };
 use tokio::sync::{Notify, watch};
 use vat::Peer;
@@ -34,6 +37,8 @@ use crate::details;
 use crate::hints;
 use crate::metrics::{History, JobEnd, PoolReport};
 use crate::obstacle;
+use crate::overview;
+use crate::pauses::Pauses;
 use crate::roster::Roster;
 use crate::standings::{PLACES, Standing, Standings};
 use crate::tickets::{Assignment, PendingPop, Request, Tickets};
@@ -74,6 +79,7 @@ struct State {
     workers: Roster,
     standings: Standings,
     history: History,
+    pauses: Pauses,
 }
 
 impl State {
@@ -93,7 +99,8 @@ impl State {
         worker: WorkerId,
         name: WorkerName,
     ) -> Option<Request> {
-        let (request, since) = self.tickets.start(now, ticket, worker, name)?;
+        let nth = self.workers.job_given(worker);
+        let (request, since) = self.tickets.start(now, ticket, worker, nth, name)?;
         self.history.waited.add(now.secs_after(since));
         Some(request)
     }
@@ -137,7 +144,13 @@ impl Saving {
 }
 
 impl Reactor {
-    pub(crate) fn new(name: PoolName, pool: Pool, clock: Clock, db: Rc<Writer>) -> Rc<Self> {
+    pub(crate) fn new(
+        name: PoolName,
+        pool: Pool,
+        pauses: Pauses,
+        clock: Clock,
+        db: Rc<Writer>,
+    ) -> Rc<Self> {
         let state = State {
             pool,
             tickets: Tickets::default(),
@@ -145,6 +158,7 @@ impl Reactor {
             workers: Roster::default(),
             standings: Standings::default(),
             history: History::default(),
+            pauses,
         };
         Rc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -208,6 +222,7 @@ impl Reactor {
     fn release(&self, id: WorkerId) {
         let (_registered, _) = self.tell(|state, now| {
             state.pool.release(id);
+            state.pauses.end_registration(id);
             state.workers.remove(now, id)
         });
     }
@@ -357,6 +372,7 @@ impl Reactor {
             Ok(id)
         });
         if let (Ok(id), Some(reactor)) = (id, self.this.upgrade()) {
+            reactor.ask_version(id);
             reactor.watch(id);
         }
         id
@@ -456,21 +472,11 @@ impl Reactor {
 
 /// What admins do.
 impl Reactor {
-    pub(crate) fn set_paused(
-        &self,
-        worker: &WorkerName,
-        paused: bool,
-        auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
-        let (result, saving) =
-            self.tell(|state, _| state.pool.set_paused(worker, paused, auto_create));
-        result.map(|()| saving)
-    }
-
     pub(crate) fn forget(&self, worker: &WorkerName) -> Result<Saving, ForgetError> {
         let (result, saving) = self.tell(|state, _| {
             state.pool.forget(worker)?;
             state.workers.forget(worker);
+            state.pauses.end(worker, None);
             Ok(())
         });
         result.map(|()| saving)
@@ -492,6 +498,22 @@ impl Reactor {
         let now = self.clock.now();
         let snapshot = state.pool.snapshot(now, 0);
         details::of_pool(now, &snapshot, &state.workers, &state.tickets)
+    }
+
+    /// Returns the pool as an operator reads it, with at most `most` jobs of each queue.
+    pub(crate) fn overview(&self, most: u32) -> PoolOverview {
+        let state = self.state.borrow();
+        let most = usize::try_from(most)
+            .unwrap_or(usize::MAX)
+            .min(overview::MOST);
+        let sources = overview::Sources {
+            roster: &state.workers,
+            tickets: &state.tickets,
+            pauses: &state.pauses,
+            now: self.clock.now(),
+            date: self.clock.date(),
+        };
+        overview::of_pool(&sources, state.pool.snapshot(sources.now, most), most)
     }
 
     /// Returns what is known about a worker, connected or not.
@@ -525,6 +547,7 @@ impl Reactor {
                 .tickets
                 .oldest()
                 .map_or(0.0, |since| now.secs_after(since)),
+            versions: state.workers.versions(),
         }
     }
 
@@ -602,7 +625,10 @@ impl Reactor {
         let (pop, request, nth) = {
             let mut state = self.state.borrow_mut();
             let request = state.start(self.clock.now(), ticket, worker, name.clone());
-            let nth = state.workers.job_given(worker);
+            let nth = state
+                .tickets
+                .running(ticket)
+                .map_or(0, |running| running.nth);
             (state.pops.remove(&pop), request, nth)
         };
         if let Some(Request { client, .. }) = &request {

@@ -25,6 +25,8 @@ pub(crate) struct Registered {
     /// The connection that it came through.
     pub(crate) peer: Peer,
     pub(crate) since: Time,
+    /// The version of its program, once it has said so.
+    pub(crate) version: Option<String>,
     /// How many jobs it has been given.
     given: u64,
     /// How many jobs it has ended.
@@ -93,6 +95,7 @@ impl Roster {
             worker,
             peer,
             since: now,
+            version: None,
             given: 0,
             finished: 0,
             pause_reasons: Vec::new(),
@@ -123,6 +126,17 @@ impl Roster {
 
     pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Registered> {
         self.registered.get_mut(&id)
+    }
+
+    /// Returns the versions of the registered workers that say one, in the order of their names.
+    pub(crate) fn versions(&self) -> Vec<(String, String)> {
+        let versions = self.registered.values().filter_map(|registered| {
+            let version = registered.version.clone()?;
+            Some((registered.name.to_string(), version))
+        });
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort();
+        versions
     }
 
     /// Has a task watch over a worker for as long as it is registered.

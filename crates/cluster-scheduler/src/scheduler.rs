@@ -173,6 +173,7 @@ impl Scheduler {
             None => None,
         };
         let public = public.unwrap_or_else(|| address.clone());
+        warn_of_wildcard(&public);
         let cluster = Cluster::new(
             pools,
             saved,
@@ -305,6 +306,19 @@ impl Scheduler {
     /// Returns where metrics are served.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().map(|metrics| metrics.address)
+    }
+}
+
+/// Says that nobody else can use the cap files, if that is so. Here they work, so that it is no reason not to start.
+fn warn_of_wildcard(public: &Address) {
+    if let Address::Tcp { port, .. } = public
+        && public.is_wildcard()
+    {
+        tracing::warn!(
+            target: "application",
+            "Cap files name {public}, which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:{port}, where HOST is \
+             this machine's name or address as they know it, and copy the cap files again"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
 use futures::channel::oneshot;
@@ -12,6 +12,7 @@ use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 use crate::metrics::JobEnd;
 use crate::queue_quota::QueuePlace;
 use crate::reactor::Reactor;
+use crate::service::ticket::TicketService;
 
 /// What a client wants done.
 pub(crate) struct Request {
@@ -30,6 +31,8 @@ pub(crate) struct Tickets {
     queued: BTreeMap<TicketId, Queued>,
     /// Who has taken the others.
     running: HashMap<TicketId, Running>,
+    /// What the clients hold of tickets, for as long as they do.
+    held: HashMap<TicketId, Weak<TicketService>>,
 }
 
 struct Queued {
@@ -42,6 +45,8 @@ pub(crate) struct Running {
     pub(crate) since: Time,
     /// Who has taken it, in which registration, and under which name.
     pub(crate) worker: WorkerId,
+    /// The how manyth job that it is in this registration.
+    pub(crate) nth: u64,
     pub(crate) name: WorkerName,
 }
 
@@ -51,8 +56,23 @@ impl Tickets {
         self.queued.insert(ticket, Queued { since, request });
     }
 
+    /// A client was given its ticket.
+    ///
+    /// What is kept is weak: a ticket, and the job that it holds, live for as long as their client wants.
+    pub(crate) fn hand_out(&mut self, ticket: TicketId, service: Weak<TicketService>) {
+        if self.queued.contains_key(&ticket) || self.running.contains_key(&ticket) {
+            self.held.insert(ticket, service);
+        }
+    }
+
+    /// Returns what the client of a ticket holds, if it still does.
+    pub(crate) fn held(&self, ticket: TicketId) -> Option<Rc<TicketService>> {
+        self.held.get(&ticket)?.upgrade()
+    }
+
     /// Takes out a ticket that is not wanted any more, if it is still queued.
     pub(crate) fn cancel(&mut self, ticket: TicketId) -> Option<Request> {
+        self.held.remove(&ticket);
         Some(self.queued.remove(&ticket)?.request)
     }
 
@@ -62,12 +82,14 @@ impl Tickets {
         now: Time,
         ticket: TicketId,
         worker: WorkerId,
+        nth: u64,
         name: WorkerName,
     ) -> Option<(Request, Time)> {
         let Queued { since, request } = self.queued.remove(&ticket)?;
         let running = Running {
             since: now,
             worker,
+            nth,
             name,
         };
         self.running.insert(ticket, running);
@@ -76,6 +98,7 @@ impl Tickets {
 
     /// Takes out a ticket whose job has ended, and returns who had taken it.
     pub(crate) fn finish(&mut self, ticket: TicketId) -> Option<Running> {
+        self.held.remove(&ticket);
         self.running.remove(&ticket)
     }
 
@@ -100,6 +123,11 @@ impl Tickets {
         let (last, _) = piece().last()?;
         let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
         Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
+    }
+
+    /// Returns since when a ticket has waited, if it is queued.
+    pub(crate) fn queued_since(&self, ticket: TicketId) -> Option<Time> {
+        Some(self.queued.get(&ticket)?.since)
     }
 
     pub(crate) fn is_queued(&self, ticket: TicketId) -> bool {

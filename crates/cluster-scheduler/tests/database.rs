@@ -191,7 +191,7 @@ async fn writes_what_upstream_can_read() {
 }
 
 #[test]
-fn a_new_file_has_upstreams_tables() {
+fn a_new_file_has_upstreams_tables_and_one_of_ours() {
     let directory = tempfile::tempdir().unwrap();
     let new = directory.path().join("new.db");
     drop(db::open(&new, VECTOR_DAY).unwrap());
@@ -200,8 +200,10 @@ fn a_new_file_has_upstreams_tables() {
     let shape =
         "SELECT m.type, m.tbl_name, m.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk
                  FROM sqlite_master m LEFT JOIN pragma_table_info(m.name) c
-                 WHERE m.name NOT LIKE 'sqlite_%' ORDER BY 1, 2, 3, c.cid";
+                 WHERE m.name NOT LIKE 'sqlite_%' AND m.tbl_name <> 'pauses' ORDER BY 1, 2, 3, c.cid";
     assert_eq!(rows(&new, shape), rows(&vector, shape));
+    let tables = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
+    assert_eq!(rows(&new, tables), [[Value::Integer(5)]]);
 }
 
 #[test]

@@ -11,8 +11,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cluster_api::{
-    Description, Job, Metric, MetricsSource, PauseReason, PopError, Queue, RpcError, ServeWorker,
-    Worker,
+    Description, Job, Metric, MetricsSource, PauseReason, PopError, Queue, Registration, RpcError,
+    RpcErrorKind, ServeWorker, Worker,
 };
 use futures::StreamExt as _;
 use futures::future::FutureExt as _;
@@ -24,6 +24,7 @@ use vat::Backoff;
 use crate::activity::Activity;
 use crate::config::WorkerConfig;
 use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
+use crate::given::Given;
 use crate::job::{JobRunner, ServedJob, shown_hint};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
@@ -47,6 +48,9 @@ const EXAMINATION_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a scheduler refuses a worker whose name another has, in upstream's words.
+const ALREADY_REGISTERED: &str = "Worker already registered!";
 
 pub use self::ending::Ending;
 pub(crate) use self::ending::Intake;
@@ -203,16 +207,19 @@ impl Agent {
             Ok(connection) => connection,
             Err(reason) => return Ended::NotConnected(reason),
         };
+        let given = Given::default();
         let worker = Worker::serve(Rc::new(WorkerObject {
             agent: Rc::clone(self),
+            given: given.clone(),
         }));
         let capacity = self.config.capacity.value();
+        let service = registration.clone();
         // Held to the end, as it is what keeps us registered while the last jobs end.
         let queue = registration.register(self.config.name.as_str(), worker, capacity);
         let (queue, answer) = (Queue::clone(&queue), queue.into_future());
         let taking = async {
             if let Err(error) = answer.await {
-                return error.to_string();
+                return self.refused(service, &error).await;
             }
             tracing::info!("Registered as {:?}", self.config.name.as_str());
             self.config.vitals.set_link(Link::Registered);
@@ -221,7 +228,7 @@ impl Agent {
             tokio::select! {
                 // First, so that a job that has come is started before anybody says that none comes any more.
                 biased;
-                reason = self.take_jobs(&activity) => reason,
+                reason = self.take_jobs(&activity, &given) => reason,
                 reason = self.mind_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
             }
@@ -240,8 +247,28 @@ impl Agent {
         }
     }
 
+    /// Says why the scheduler did not register us, and what to do about it.
+    async fn refused(&self, service: Registration, error: &RpcError) -> String {
+        let name = self.config.name.as_str();
+        let cause = match error.kind {
+            RpcErrorKind::Unimplemented => match service.kind().await {
+                Ok(kind) => {
+                    format!(
+                        "the cap file is {kind}; start this worker with the pool-NAME.cap of its pool"
+                    )
+                }
+                Err(_) => error.to_string(),
+            },
+            _ if error.reason == ALREADY_REGISTERED => format!(
+                "{error} Another worker of this name is connected; stop that one, or give this one another --name"
+            ),
+            _ => error.to_string(),
+        };
+        format!("cannot register worker {name:?}: {cause}")
+    }
+
     /// Takes jobs until that fails. Returns why it did.
-    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>) -> String {
+    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>, given: &Given) -> String {
         let capacity = self.capacity();
         // The scheduler counts as we do, so that a job is found in both logs.
         let mut nth = 0;
@@ -280,7 +307,7 @@ impl Agent {
                 Err(PopError::NoJob(error)) => return error.to_string(),
             };
             nth += 1;
-            self.start(nth, job, description);
+            self.start(given, nth, job, description);
         }
     }
 
@@ -291,6 +318,7 @@ impl Agent {
     /// Starts a job, which goes on by itself.
     fn start(
         self: &Rc<Self>,
+        given: &Given,
         nth: u64,
         job: Rc<ServedJob>,
         description: Result<Description, JobError>,
@@ -307,11 +335,12 @@ impl Agent {
         });
         self.stats.jobs_accepted.set(number);
         let cancel = job.cancel_wish().clone();
+        let entry = given.enter(nth, cancel.clone());
         let mut slot = self.running.add(weight, self.capacity(), cancel);
         let agent = Rc::clone(self);
         let running = async move {
             agent.runner.run(&job, description, &mut slot).await;
-            drop(slot);
+            drop((slot, entry));
         };
         tokio::task::spawn_local(running.instrument(span));
     }
@@ -451,6 +480,8 @@ fn docker_disk(problem: &str, advice: &str) -> PauseReason {
 /// The worker as its scheduler sees it.
 struct WorkerObject {
     agent: Rc<Agent>,
+    /// The jobs that came over this connection.
+    given: Given,
 }
 
 impl ServeWorker for WorkerObject {
@@ -504,6 +535,19 @@ impl ServeWorker for WorkerObject {
                     metric.map_err(|error| RpcError::failed(error.to_string()))?,
                 ))
             }
+        }
+    }
+
+    async fn version(self: Rc<Self>) -> Result<String, RpcError> {
+        Ok(env!("CARGO_PKG_VERSION").to_owned())
+    }
+
+    async fn cancel_job(self: Rc<Self>, nth: u64) -> Result<(), RpcError> {
+        match self.given.cancel(nth) {
+            true => Ok(()),
+            false => Err(RpcError::failed(format!(
+                "job {nth} of this connection is not running"
+            ))),
         }
     }
 }

@@ -12,6 +12,7 @@ mod executor;
 #[doc(hidden)]
 pub mod fuzzing;
 mod git_url;
+mod given;
 mod job;
 mod job_limits;
 mod job_secrets;

@@ -41,6 +41,7 @@ pub mod scheduler;
 pub mod service_manager;
 pub mod signals;
 mod sizes;
+mod state_dir;
 pub mod status_line;
 pub mod terminal;
 pub mod worker;

@@ -156,6 +156,8 @@ mod tests {
                 CAP POOL WORKER
             ocluster-admin drain [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
+            ocluster-admin cancel [OPTIONS] [CAP] <POOL> <NUMBER>...
+                CAP POOL
             ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
             ocluster-admin add-client [OPTIONS] [CAP] <ID>

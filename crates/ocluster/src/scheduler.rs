@@ -21,6 +21,7 @@ use crate::obuilder_args::seconds;
 use crate::program;
 use crate::service_manager::ServiceManager;
 use crate::signals::{Interrupt, Interrupts};
+use crate::state_dir;
 
 const NAME: &str = "ocluster-scheduler";
 
@@ -111,6 +112,7 @@ impl TryFrom<Args> for SchedulerConfig {
                 "option '--pools': give at least one pool name",
             ));
         }
+        state_dir::check(&args.state_dir)?;
         if !args.secrets_dir.is_dir() {
             return Err(CommandError::usage(format_args!(
                 "option '--secrets-dir': no '{}' directory",

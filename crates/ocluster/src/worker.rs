@@ -29,6 +29,7 @@ use crate::program;
 use crate::service_manager::ServiceManager;
 use crate::signals::{Interrupt, Interrupts};
 use crate::sizes;
+use crate::state_dir;
 
 const NAME: &str = "ocluster-worker";
 
@@ -219,6 +220,7 @@ impl Args {
     fn config(self) -> Result<(WorkerConfig, CapFile), CommandError> {
         let (cap, positionals) = self.connect.split(self.positionals)?;
         positionals.finish()?;
+        state_dir::check(&self.state_dir)?;
         let environment = environment();
         let job_limits = JobLimits::from(self.job_limits);
         let config = WorkerConfig {

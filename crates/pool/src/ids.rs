@@ -28,6 +28,13 @@ id! {
     TicketId
 }
 
+impl TicketId {
+    /// Returns the ticket with this number, for an operator who names one. There may be none.
+    pub fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 id! {
     /// A pop: one outstanding request by a worker for one job. Later pops have larger ids.
     PopId

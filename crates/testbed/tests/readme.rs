@@ -220,11 +220,9 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
     assert_eq!(pools.check(0, &[]).stdout, "linux-arm32\nlinux-x86_64\n");
     let show = format!("ocluster-admin show {admin} linux-x86_64");
     let state = site.run(&show)?.check(0, &[]).stdout;
-    assert_eq!(
-        state,
-        "capacity: 1\nqueue: (ready) [my-host]\nregistered:\n  my-host (0): [] (0 running)\n\
-         disconnected:\nclients:\n"
-    );
+    let begin = "capacity: 1\nqueue: (ready) [my-host]\nregistered:\n  my-host (0): [] (0 running)\n\
+         disconnected:\nclients:\n";
+    assert!(state.starts_with(begin), "{state}");
 
     site.run(&format!(
         "ocluster-admin pause-worker {admin} linux-x86_64 my-host"

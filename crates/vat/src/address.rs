@@ -26,6 +26,17 @@ impl Address {
             port,
         }
     }
+
+    /// Tells whether it stands for all addresses of a machine (`0.0.0.0` or `::`): one can listen there, and who dials it reaches at best
+    /// their own machine.
+    pub fn is_wildcard(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_unspecified()),
+            Self::Unix(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Address {

@@ -21,6 +21,14 @@ pub enum CapFileError {
         /// What went wrong.
         source: io::Error,
     },
+    /// It is a directory.
+    #[error("cannot read cap file {0:?}: it is a directory; name a cap file in it, such as {example:?}", example = .0.join("admin.cap"))]
+    Directory(PathBuf),
+    /// There is nothing in it, as when the command that should have written it failed.
+    #[error(
+        "cannot use cap file {0:?}: it is empty; copy it again from the scheduler's --secrets-dir"
+    )]
+    Empty(PathBuf),
     /// It holds something else.
     #[error("{path:?} is not a cap file: {source}")]
     Malformed {
@@ -47,11 +55,15 @@ pub fn load(path: impl AsRef<Path>) -> Result<SturdyRef, CapFileError> {
     let path = path.as_ref();
     let text = read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => CapFileError::Missing(path.to_owned()),
+        io::ErrorKind::IsADirectory => CapFileError::Directory(path.to_owned()),
         _ => CapFileError::Read {
             path: path.to_owned(),
             source,
         },
     })?;
+    if text.trim().is_empty() {
+        return Err(CapFileError::Empty(path.to_owned()));
+    }
     text.parse().map_err(|source| CapFileError::Malformed {
         path: path.to_owned(),
         source,
@@ -148,7 +160,17 @@ mod tests {
         std::fs::write(&empty, "").unwrap();
         assert_eq!(
             load(&empty).unwrap_err().to_string(),
-            format!("{empty:?} is not a cap file: Missing scheme in  (expected 'capnp://...')")
+            format!(
+                "cannot use cap file {empty:?}: it is empty; copy it again from the scheduler's --secrets-dir"
+            )
+        );
+        assert_eq!(
+            load(dir.path()).unwrap_err().to_string(),
+            format!(
+                "cannot read cap file {:?}: it is a directory; name a cap file in it, such as {:?}",
+                dir.path(),
+                dir.path().join("admin.cap")
+            )
         );
         let nowhere = dir.path().join("no-dir").join("x.cap");
         let error = save(&nowhere, &"capnp://insecure@h:1/AA".parse().unwrap()).unwrap_err();

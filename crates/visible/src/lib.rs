@@ -4,7 +4,11 @@
 //! look like something else. This is the one home of the rule by which all programs tell.
 #![cfg_attr(not(test), no_std)]
 
+mod natural;
+
 use core::fmt;
+
+pub use self::natural::natural;
 
 /// How many characters [`Shown`] shows.
 const SHOWN: usize = 200;

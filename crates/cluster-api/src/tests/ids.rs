@@ -103,6 +103,11 @@ fn extensions_keep_their_ids() {
         0xcb857b1f4f698543
     );
     assert_eq!(id::<extensions::pool_details::Client>(), 0xfcf5d5f36fc6a8aa);
+    assert_eq!(id::<extensions::pool_control::Client>(), 0xfa531e7cec24d80a);
+    assert_eq!(
+        id::<extensions::worker_control::Client>(),
+        0xda98782be4730cdd
+    );
     assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)

@@ -11,6 +11,7 @@
 
 mod cached;
 mod clients;
+mod pauses;
 mod rates;
 mod schema;
 mod stats;
@@ -23,6 +24,7 @@ use rusqlite::Connection;
 
 pub use self::cached::CachedRow;
 pub use self::clients::{CLIENT_TYPE, SturdyRefRow};
+pub use self::pauses::PauseRow;
 pub use self::rates::RateRow;
 pub use self::stats::WriterStats;
 pub use self::workers::WorkerRow;
@@ -91,6 +93,8 @@ pub struct Saved {
     pub workers: Vec<WorkerRow>,
     /// Clients' shares that differ from the default.
     pub rates: Vec<RateRow>,
+    /// Who paused workers, when and why. Those count that [`Saved::workers`] has as paused.
+    pub pauses: Vec<PauseRow>,
 }
 
 /// Opens (or creates) the database at `path`, reads everything, and starts the thread that writes.
@@ -110,6 +114,7 @@ fn load(connection: &Connection, now: UnixTime) -> rusqlite::Result<Saved> {
         cached: cached::load(connection)?,
         workers: workers::load(connection)?,
         rates: rates::load(connection)?,
+        pauses: pauses::load(connection)?,
     })
 }
 

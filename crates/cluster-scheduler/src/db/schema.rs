@@ -44,16 +44,28 @@ const CREATE: &str = "
     CREATE INDEX IF NOT EXISTS sturdy_refs_rev ON sturdy_refs (type, args);
 ";
 
+/// Our own tables. Upstream's scheduler leaves them alone.
+const CREATE_OURS: &str = "
+    CREATE TABLE IF NOT EXISTS pauses (
+        pool       TEXT NOT NULL,
+        id         TEXT NOT NULL,
+        since      INTEGER NOT NULL,
+        paused_by  TEXT NOT NULL,
+        note       TEXT NOT NULL,
+        PRIMARY KEY (pool, id));
+";
+
 /// In 2020 hints were remembered, but not workers. Hints count only for workers that are known.
 const WORKERS_OF_2020: &str = "
     INSERT OR IGNORE INTO workers (pool, id, paused) SELECT DISTINCT pool, worker, 0 FROM cached";
 
 /// The columns each table must have to be used. Others may be there too: they are not touched.
-const COLUMNS: [(&str, &[&str]); 4] = [
+const COLUMNS: [(&str, &[&str]); 5] = [
     ("cached", &["pool", "cache_hint", "worker", "created"]),
     ("pool_user_rate", &["pool", "user", "rate"]),
     ("workers", &["pool", "id", "paused"]),
     ("sturdy_refs", &["hash", "type", "args", "created"]),
+    ("pauses", &["pool", "id", "since", "paused_by", "note"]),
 ];
 
 /// Opens the file, checks it, and creates the tables it lacks.
@@ -188,5 +200,6 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     // A power cut may lose the last commits, as with upstream, but damages nothing.
     connection.execute_batch("PRAGMA synchronous = NORMAL")?;
-    connection.execute_batch(CREATE)
+    connection.execute_batch(CREATE)?;
+    connection.execute_batch(CREATE_OURS)
 }

@@ -16,7 +16,9 @@ use futures::channel::oneshot;
 use rusqlite::Connection;
 
 use super::stats::{Progress, WriterStats};
-use super::{CachedRow, RateRow, UnixTime, WorkerRow, cached, clients, rates, workers};
+use super::{
+    CachedRow, PauseRow, RateRow, UnixTime, WorkerRow, cached, clients, pauses, rates, workers,
+};
 
 /// How many writes share one commit at most: what a disk takes in well under a second.
 const BATCH: usize = 10_000;
@@ -31,6 +33,8 @@ pub enum Note {
     Cached(CachedRow),
     /// A worker exists, and is paused or not.
     Worker(WorkerRow),
+    /// Somebody paused a worker. It is gone with the pause: when the worker is saved as not paused, or forgotten.
+    Pause(PauseRow),
     /// A client has a rate.
     Rate(RateRow),
     /// A worker is forgotten, and what it has cached with it.
@@ -312,6 +316,7 @@ impl Unsaved {
         let is_new = match &note {
             Note::Cached(row) => self.cached.insert(row.clone()),
             Note::Worker(_)
+            | Note::Pause(_)
             | Note::Rate(_)
             | Note::ForgetWorker { .. }
             | Note::RemoveClient { .. } => true,
@@ -325,10 +330,17 @@ impl Unsaved {
 fn save_note(connection: &Connection, note: &Note, now: UnixTime) -> rusqlite::Result<()> {
     match note {
         Note::Cached(row) => cached::put(connection, row, now),
-        Note::Worker(row) => workers::put(connection, row),
+        Note::Worker(row) => {
+            if !row.paused {
+                pauses::delete(connection, &row.pool, &row.worker)?;
+            }
+            workers::put(connection, row)
+        }
+        Note::Pause(row) => pauses::put(connection, row),
         Note::Rate(row) => rates::put(connection, row),
         Note::ForgetWorker { pool, worker } => {
             workers::delete(connection, pool, worker)?;
+            pauses::delete(connection, pool, worker)?;
             cached::delete_worker(connection, pool, worker)
         }
         Note::RemoveClient { client } => {

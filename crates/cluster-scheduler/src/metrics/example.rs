@@ -32,6 +32,7 @@ pub fn example_metrics() -> String {
             history: History::default(),
             oldest_wait: 0.0,
             inactive: Vec::new(),
+            versions: vec![("worker-1".to_owned(), "0.1.0".to_owned())],
         }],
         traffic: vat::Counters::default().read(),
         database: Default::default(),

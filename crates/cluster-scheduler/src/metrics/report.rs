@@ -38,6 +38,8 @@ pub(crate) struct PoolReport {
     pub(crate) oldest_wait: f64,
     /// The connected workers that take no jobs, each with a reason why; several times if it has several.
     pub(crate) inactive: Vec<(String, String)>,
+    /// The versions of the connected workers that say one, by their names.
+    pub(crate) versions: Vec<(String, String)>,
 }
 
 impl Report {
@@ -139,6 +141,19 @@ impl Report {
             for worker in &stats.workers {
                 let labels = [("pool", name.as_str()), ("worker", worker.name.as_str())];
                 family.sample(&labels, worker.running);
+            }
+        }
+
+        let help = "Always 1 for a connected worker; the version of its program is in the label";
+        let mut family = page.family("ocluster_pool_worker_info", Kind::Gauge, help);
+        for PoolReport { name, versions, .. } in &self.pools {
+            for (worker, version) in versions {
+                let labels = [
+                    ("pool", name.as_str()),
+                    ("version", version.as_str()),
+                    ("worker", worker.as_str()),
+                ];
+                family.sample(&labels, 1);
             }
         }
 

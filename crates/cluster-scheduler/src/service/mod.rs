@@ -7,5 +7,5 @@ mod queue;
 mod registration;
 pub(crate) mod restore;
 mod submission;
-mod ticket;
+pub(crate) mod ticket;
 mod update;

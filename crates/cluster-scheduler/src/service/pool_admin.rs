@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use cluster_api::{
-    PoolAdmin, PoolDetails, Progress, RpcError, ServePoolAdmin, Worker, WorkerDetails, WorkerInfo,
+    NewPause, PoolAdmin, PoolDetails, PoolOverview, Progress, RpcError, ServePoolAdmin, Worker,
+    WorkerDetails, WorkerInfo,
 };
-use pool::{ClientId, ForgetError, InactiveReason, Rate, WorkerName};
+use pool::{ClientId, ForgetError, InactiveReason, Rate, TicketId, WorkerName};
 
 use super::{drain, update};
 use crate::cluster::{Cluster, not_durable};
@@ -56,11 +57,15 @@ impl ServePoolAdmin for PoolAdminService {
     }
 
     async fn pause_worker(self: Rc<Self>, worker: String, paused: bool) -> Result<(), RpcError> {
-        let connected = self.reactor.connected(&known_name(&worker)?);
-        let (id, _) = connected.ok_or_else(unknown_worker)?;
-        self.reactor
-            .set_active(id, InactiveReason::TemporaryPause, !paused)
-            .map_err(|pool::Disconnected| unknown_worker())
+        let name = known_name(&worker)?;
+        let done = match paused {
+            true => {
+                let note = self.reactor.unexplained_pause();
+                self.reactor.pause_until_reconnect(&name, note)
+            }
+            false => self.reactor.end_temporary_pause(&name),
+        };
+        done.map_err(|pool::Disconnected| unknown_worker())
     }
 
     async fn details(self: Rc<Self>) -> Result<PoolDetails, RpcError> {
@@ -71,6 +76,41 @@ impl ServePoolAdmin for PoolAdminService {
         let all = self.reactor.details().workers;
         let found = all.into_iter().find(|known| known.name == worker);
         found.ok_or_else(unknown_worker)
+    }
+
+    async fn overview(self: Rc<Self>, most: u32) -> Result<PoolOverview, RpcError> {
+        Ok(self.reactor.overview(most))
+    }
+
+    async fn pause(self: Rc<Self>, worker: String, pause: NewPause) -> Result<(), RpcError> {
+        let NewPause {
+            by,
+            note,
+            auto_create,
+            until_reconnect,
+        } = pause;
+        let note = self.reactor.note_now(by, note);
+        let note = note.map_err(|error| RpcError::failed(error.to_string()))?;
+        let name = match WorkerName::new(&worker) {
+            Ok(name) => name,
+            Err(error) if auto_create => {
+                return Err(RpcError::failed(format!("worker's {error}")));
+            }
+            Err(_) => return Err(unknown_worker()),
+        };
+        if until_reconnect {
+            let paused = self.reactor.pause_until_reconnect(&name, note);
+            return paused.map_err(|pool::Disconnected| unknown_worker());
+        }
+        let saving = self.reactor.pause(&name, note, auto_create);
+        durable(saving.map_err(|pool::UnknownWorker| unknown_worker())?).await
+    }
+
+    async fn cancel(self: Rc<Self>, ticket: u64, by: String) -> Result<Option<String>, RpcError> {
+        let ticket = TicketId::numbered(ticket);
+        let cancelled = self.reactor.cancel_for_operator(ticket, &by).await;
+        let worker = cancelled.map_err(|error| RpcError::failed(error.to_string()))?;
+        Ok(worker.map(|worker| worker.to_string()))
     }
 
     async fn worker(self: Rc<Self>, name: String) -> Result<Worker, RpcError> {

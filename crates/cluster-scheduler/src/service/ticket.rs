@@ -17,11 +17,20 @@ pub(crate) struct TicketService {
 
 impl TicketService {
     pub(crate) fn serve(reactor: Rc<Reactor>, ticket: TicketId, job: JobPromise) -> Ticket {
-        Ticket::serve(Rc::new(Self {
-            reactor,
+        let service = Rc::new(Self {
+            reactor: Rc::clone(&reactor),
             ticket,
             job,
-        }))
+        });
+        reactor.ticket_handed_out(ticket, Rc::downgrade(&service));
+        Ticket::serve(service)
+    }
+}
+
+impl TicketService {
+    /// Returns the job that the client watches.
+    pub(crate) fn watched_job(&self) -> Job {
+        self.job.job()
     }
 }
 

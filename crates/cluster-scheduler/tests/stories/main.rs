@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod control;
 mod details;
 mod limits;
 mod metrics;

@@ -210,6 +210,34 @@ fn cancel() {
 }
 
 #[test]
+fn a_job_is_cancelled_by_its_number_and_the_others_go_on() {
+    local(async {
+        let cluster = Cluster::with(|config| config.capacity = "2".parse().unwrap());
+        let one = cluster.scheduler.submit(&build("1")).await;
+        let two = cluster.scheduler.submit(&build("2")).await;
+        cluster.building(2).await;
+        let worker = cluster.scheduler.worker().await;
+        assert_eq!(worker.version().await.unwrap(), env!("CARGO_PKG_VERSION"));
+        worker.cancel_job(1).await.unwrap();
+        assert_eq!(
+            one.result().await.unwrap_err().to_string(),
+            "Failed: Build cancelled"
+        );
+        cluster.building(1).await;
+        for number in [0, 1, 3] {
+            assert_eq!(
+                worker.cancel_job(number).await.unwrap_err().reason,
+                format!("job {number} of this connection is not running")
+            );
+        }
+        cluster.builder.finish("2", Ok(String::new()));
+        two.result().await.unwrap();
+        drop((one, two, worker));
+        cluster.finish().await;
+    });
+}
+
+#[test]
 fn a_job_that_nobody_wants_any_more_is_cancelled() {
     local(async {
         let cluster = Cluster::new();

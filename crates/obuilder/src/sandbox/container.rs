@@ -324,7 +324,7 @@ impl Container {
         let was_killed = exit.is_some_and(Exit::is_killed);
         let group = self.groups.record().outer();
         match (self.memory.found(Some(&group), was_killed), ended) {
-            (None, ended) => ended,
+            (None, ended) => ended.map_err(failure::with_advice),
             (Some(kill), Ok(exit)) => Err(SandboxError::OutOfMemory { exit, kill }),
             (Some(kill), Err(SandboxError::NotStarted(why))) => {
                 Err(SandboxError::NotStarted(format!("{why}: {kill}")))

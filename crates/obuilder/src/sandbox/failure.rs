@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rustix::process::Pid;
 
+use super::SandboxError;
+
 /// Returns why a runtime did not start a command, from the log that it was told to write.
 pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Option<i32>) -> String {
     let name = program.file_name().unwrap_or(program.as_os_str());
@@ -24,6 +26,20 @@ pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Opti
         );
     }
     format!("{name} did not start the command: {}", shortened(&message))
+}
+
+/// Adds what to do about a command that was not started because its image has no bash: specs that name no shell use that.
+pub(super) fn with_advice(error: SandboxError) -> SandboxError {
+    match error {
+        SandboxError::NotStarted(why)
+            if why.contains("/bin/bash") && why.to_ascii_lowercase().contains("no such file") =>
+        {
+            SandboxError::NotStarted(format!(
+                "{why}; if the image has no bash, put its shell into the spec before this step: (shell /bin/sh -c)"
+            ))
+        }
+        error => error,
+    }
 }
 
 /// Returns the last error in a runtime's log, which has a JSON object in each line.
@@ -90,6 +106,16 @@ mod tests {
             .assert_eq(&reason_of(log));
         expect_test::expect!["runc ended with status 1, and did not say why"]
             .assert_eq(&reason_of("no json\n"));
+    }
+
+    #[test]
+    fn an_image_without_bash_is_explained() {
+        let said = |why: &str| with_advice(SandboxError::NotStarted(why.to_owned())).to_string();
+        expect_test::expect![[r#"exec: "/bin/bash": No such file or directory (os error 2); if the image has no bash, put its shell into the spec before this step: (shell /bin/sh -c)"#]].assert_eq(&said(
+            r#"exec: "/bin/bash": No such file or directory (os error 2)"#,
+        ));
+        let other = r#"exec: "/bin/zsh": No such file or directory (os error 2)"#;
+        assert!(said(other).ends_with(other));
     }
 
     #[test]

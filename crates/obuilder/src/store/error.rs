@@ -50,6 +50,16 @@ pub enum StoreError {
         /// What it said, or how it ended.
         reason: String,
     },
+    /// A program that is needed is not installed.
+    #[error(
+        "cannot run {program:?}: there is no such program in PATH; install it (on Debian: apt-get install {package})"
+    )]
+    NoProgram {
+        /// The program.
+        program: String,
+        /// The package of Debian that has it.
+        package: String,
+    },
 }
 
 impl StoreError {

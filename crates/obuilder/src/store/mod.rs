@@ -9,6 +9,7 @@ mod btrfs;
 mod caches;
 mod directories;
 mod error;
+mod filesystem;
 mod guest;
 mod layout;
 mod lock;

@@ -107,6 +107,18 @@ pub enum OpenError {
         /// What to do.
         advice: &'static str,
     },
+    /// There is no directory of the ZFS dataset.
+    #[error(
+        "cannot use the ZFS dataset {dataset:?}: {problem}; use a dataset that `zfs list` shows as mounted at {root:?}, or another store such as overlayfs:/path"
+    )]
+    NoDataset {
+        /// The dataset.
+        dataset: String,
+        /// Where it should be mounted.
+        root: PathBuf,
+        /// What is missing.
+        problem: &'static str,
+    },
     /// The kernel is too old for btrfs.
     #[error(
         "You need at least linux 5.8 to use the btrfs backend, but current kernel version is '{}.{}'",

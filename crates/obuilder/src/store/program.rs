@@ -29,7 +29,10 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => no_program(&program.to_string_lossy()),
+            _ => failed(error.to_string()),
+        })?;
     if output.status.success() {
         return Ok(output.stdout);
     }
@@ -41,4 +44,16 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
         });
     }
     Err(failed(format!("{}: {}", output.status, said.trim())))
+}
+
+fn no_program(program: &str) -> StoreError {
+    let package = match program {
+        "zfs" | "zpool" => "zfsutils-linux",
+        "btrfs" => "btrfs-progs",
+        program => program,
+    };
+    StoreError::NoProgram {
+        program: program.to_owned(),
+        package: package.to_owned(),
+    }
 }

@@ -187,7 +187,7 @@ impl StoreSpec {
         match (place.kind, mode) {
             (StoreKind::Rsync, None) => Err(StoreSpecError::NoMode),
             (StoreKind::Rsync, Some(_)) | (_, None) => Ok(Self { place, mode }),
-            (_, Some(_)) => Err(StoreSpecError::Missing),
+            (kind, Some(_)) => Err(StoreSpecError::UnwantedMode(kind)),
         }
     }
 
@@ -202,19 +202,22 @@ impl StoreSpec {
     }
 }
 
-/// Why a command line names no store. All but the last are upstream's texts.
+/// Why a command line names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreSpecError {
     /// `--store` is not `KIND:REST`.
-    #[error("Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:")]
+    #[error("Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:")]
     Syntax,
-    /// There is no `--store`, or one that takes no mode has one.
+    /// There is no `--store`.
     #[error(
-        "Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache."
+        "required option '--store' is missing: name the store with --store=overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool"
     )]
     Missing,
+    /// A store that takes no mode has one.
+    #[error("the option '--rsync-mode' is for rsync:/path only, and this is a store of kind {}; leave it out", .0.as_str())]
+    UnwantedMode(StoreKind),
     /// An rsync store has no mode.
-    #[error("Store rsync:/ must supply an rsync-mode")]
+    #[error("Store rsync:/ must supply an rsync-mode: --rsync-mode=copy or hardlink")]
     NoMode,
     /// There is no such mode.
     #[error("unknown rsync mode {0:?}: use copy, hardlink or hardlink_unsafe")]
@@ -263,7 +266,7 @@ mod tests {
         assert_eq!(of("btrfs:/r", None), Ok(()));
         assert_eq!(
             of("btrfs:/r", Some(RsyncMode::Copy)),
-            Err(StoreSpecError::Missing)
+            Err(StoreSpecError::UnwantedMode(StoreKind::Btrfs))
         );
         assert_eq!(StoreSpec::new(None, None), Err(StoreSpecError::Missing));
     }

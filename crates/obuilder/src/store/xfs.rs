@@ -14,7 +14,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::Doing as _;
 use super::trash::Trash;
-use super::{OpenError, StoreError, Usage, tree};
+use super::{OpenError, StoreError, Usage, filesystem, tree};
 
 /// Results as trees of shared blocks.
 #[derive(Debug)]
@@ -94,10 +94,7 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
         Ok(()) => Ok(()),
         Err(_) => Err(OpenError::Filesystem {
             root: root.to_owned(),
-            filesystem: format!(
-                "a filesystem of type {:#x}",
-                statfs(root).doing("looking at", root)?.f_type
-            ),
+            filesystem: filesystem::name(statfs(root).doing("looking at", root)?.f_type),
             lacks: "cannot share blocks between files",
             advice: "put the store on xfs or btrfs, or use overlayfs:/path",
         }),

@@ -92,6 +92,11 @@ fn a_command_that_cannot_start_says_why(room: &Room) {
             r#"exec: "nonesuch": executable file not found in $PATH"#,
         ),
         ("/nowhere/at/all", "no such file or directory"),
+        // As in a small image: the shell of specs that name none.
+        (
+            "/nowhere/bin/bash",
+            "put its shell into the spec before this step: (shell /bin/sh -c)",
+        ),
         ("/etc/passwd", "permission denied"),
         ("/etc", "permission denied"),
     ] {

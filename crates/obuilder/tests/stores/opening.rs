@@ -36,11 +36,11 @@ fn a_filesystem_that_will_not_do_is_named() {
             for (kind, lacks) in [
                 (
                     Kind::Btrfs,
-                    "is on a filesystem of type 0xef53, which has no subvolumes: put the store on btrfs",
+                    "is on ext4 (or ext2, ext3), which has no subvolumes: put the store on btrfs",
                 ),
                 (
                     Kind::Xfs,
-                    "is on a filesystem of type 0xef53, which cannot share blocks between files: put the store on xfs",
+                    "is on ext4 (or ext2, ext3), which cannot share blocks between files: put the store on xfs",
                 ),
             ] {
                 let error = open(&spec(kind, &ground.root)).map(drop).unwrap_err();

@@ -2,12 +2,14 @@
 
 use std::ffi::OsString;
 
-use super::Common;
-use super::service::{Service, hint_for};
+use super::service::{About, Service};
+use super::{Common, secret_output};
 use crate::error::CommandError;
 use crate::json::admin::AddedClient;
 
 /// Create an endpoint for a new client, and print what goes into its cap file
+///
+/// A new file that standard output is sent to (> alice.cap) gets the mode 0600: the contents are a secret.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin add-client [OPTIONS] [CAP] <ID>")]
 pub(super) struct Args {
@@ -19,13 +21,18 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let (cap, mut positionals) = common.split(args.positionals)?;
     let id = positionals.required("ID")?;
     positionals.finish()?;
+    // Before the secret is there: nobody is to have the file open by then.
+    secret_output::protect();
     let service = Service::connect(&cap).await?;
     let submission = service.admin().add_client(&id);
     // Upstream names no method here: the client's name in the reason is all that a user needs.
-    let uri = submission
-        .save()
-        .await
-        .map_err(|error| hint_for(&error, CommandError::failed(&error)))?;
+    let uri = match submission.save().await {
+        Ok(uri) => uri,
+        Err(error) => {
+            let failed = CommandError::failed(&error);
+            return Err(service.advise(About::client(&id), &error, failed).await);
+        }
+    };
     common.format().print(
         || format!("{uri}\n"),
         || AddedClient {

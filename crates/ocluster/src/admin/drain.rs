@@ -2,8 +2,11 @@
 
 use std::ffi::OsString;
 
+use cluster_api::NewPause;
+
 use super::Common;
-use super::service::failed;
+use super::note::NoteArgs;
+use super::pause::{new_pause, pause_worker_with_note};
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
@@ -28,6 +31,8 @@ pub(super) struct Args {
     /// Wait, which is what drain does anyway
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    note: NoteArgs,
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
@@ -37,9 +42,11 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         all,
         auto_create,
         wait: _,
+        note,
     } = args;
     let target = Target::connect(common, positionals).await?;
-    drain(&target, common.format(), all, auto_create).await
+    let pause = new_pause(note, auto_create);
+    drain(&target, common.format(), all, &pause).await
 }
 
 /// Drains the worker that was named, or all.
@@ -47,7 +54,7 @@ pub(super) async fn drain(
     target: &Target,
     format: Format,
     all: bool,
-    auto_create: bool,
+    pause: &NewPause,
 ) -> Result<(), CommandError> {
     let watch = Watch::new(Task::Drain, format);
     let workers = match target.chosen(all).await? {
@@ -62,22 +69,20 @@ pub(super) async fn drain(
             names
         }
     };
-    if auto_create {
-        // Draining pauses too, but cannot create a worker.
-        let pauses = workers
-            .iter()
-            .map(|worker| target.pool.set_active(worker, false, true));
-        futures::future::try_join_all(pauses)
-            .await
-            .map_err(failed("PoolAdmin.setActive"))?;
-    }
+    // Draining pauses too, but cannot create a worker, and does not say by whom.
+    let pauses = workers
+        .iter()
+        .map(|worker| pause_worker_with_note(target, worker, pause));
+    futures::future::try_join_all(pauses).await?;
     watch.say("Waiting for jobs to finish…")?;
     let drains = workers.iter().map(|worker| {
         let drained = target.pool.drain(worker, watch.begin(worker));
         let watch = &watch;
         async move {
-            drained.await.map_err(failed("PoolAdmin.drain"))?;
-            watch.done(worker)
+            match drained.await {
+                Ok(()) => watch.done(worker),
+                Err(error) => Err(target.failed("PoolAdmin.drain", Some(worker), error).await),
+            }
         }
     });
     match watch.until(futures::future::try_join_all(drains)).await {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::process::{ExitStatus, Stdio};
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use crate::error::CommandError;
 use crate::json::admin::{Executed, Run};
 use crate::output::Format;
@@ -29,11 +29,13 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         return Err(CommandError::usage("required argument CMD is missing"));
     }
     let service = Service::connect(&cap).await?;
-    let workers = service
-        .pool(&pool)
-        .workers()
-        .await
-        .map_err(failed("PoolAdmin.workers"))?;
+    let workers = match service.pool(&pool).workers().await {
+        Ok(workers) => workers,
+        Err(error) => {
+            let about = About::pool(&pool);
+            return Err(service.failed("PoolAdmin.workers", about, error).await);
+        }
+    };
     let output = || match common.format() {
         Format::Text => Stdio::inherit(),
         // Only JSON may be on standard output.

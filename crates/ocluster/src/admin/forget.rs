@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use cluster_api::WorkerInfo;
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use super::workers;
 use crate::error::CommandError;
 use crate::json::admin::Forgotten;
@@ -33,7 +33,13 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let forgotten = match worker {
         Some(worker) => vec![worker],
         None => {
-            let known = pool.workers().await.map_err(failed("PoolAdmin.workers"))?;
+            let known = match pool.workers().await {
+                Ok(known) => known,
+                Err(error) => {
+                    let about = About::pool(&pool_name);
+                    return Err(service.failed("PoolAdmin.workers", about, error).await);
+                }
+            };
             let disconnected: Vec<WorkerInfo> = known
                 .into_iter()
                 .filter(|worker| !worker.connected)
@@ -49,14 +55,16 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     };
     for worker in &forgotten {
         if let Err(error) = pool.forget(worker).await {
-            return Err(match common.format() {
+            let failed = match common.format() {
                 // On standard output, where scripts that know upstream look for it.
                 Format::Text => {
-                    print_line(error)?;
+                    print_line(&error)?;
                     CommandError::already_reported()
                 }
-                Format::Json => CommandError::failed(error),
-            });
+                Format::Json => CommandError::failed(&error),
+            };
+            let about = About::worker(&pool_name, worker);
+            return Err(service.advise(about, &error, failed).await);
         }
     }
     let told = match args.all {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use crate::error::CommandError;
 use crate::json::admin::{Client, Clients};
 use crate::program::complain;
@@ -20,11 +20,13 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let (cap, positionals) = common.split(args.positionals)?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    let clients = service
-        .admin()
-        .list_clients()
-        .await
-        .map_err(failed("Admin.listClients"))?;
+    let clients = match service.admin().list_clients().await {
+        Ok(clients) => clients,
+        Err(error) => {
+            let about = About::default();
+            return Err(service.failed("Admin.listClients", about, error).await);
+        }
+    };
     if clients.is_empty() {
         complain("No clients.\n");
     }

@@ -1,16 +1,23 @@
 //! `ocluster-admin`: shows and changes the state of a scheduler, through its `admin.cap`.
 
 mod add_client;
+mod cancel;
 mod drain;
 mod exec;
 mod forget;
+mod known;
+mod legend;
 mod list_clients;
+mod note;
 mod pause;
+mod queue;
 mod remove_client;
+mod secret_output;
 mod service;
 mod set_rate;
 mod show;
 mod state;
+mod totals;
 mod update;
 mod watch;
 mod workers;
@@ -78,6 +85,7 @@ enum Command {
     PauseWorker(pause::PauseWorkerArgs),
     UnpauseWorker(pause::UnpauseWorkerArgs),
     Drain(drain::Args),
+    Cancel(cancel::Args),
     Update(update::Args),
     AddClient(add_client::Args),
     RemoveClient(remove_client::Args),
@@ -97,6 +105,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
         Command::PauseWorker(args) => pause::pause_worker(&common, args).await,
         Command::UnpauseWorker(args) => pause::unpause_worker(&common, args).await,
         Command::Drain(args) => drain::run(&common, args).await,
+        Command::Cancel(args) => cancel::run(&common, args).await,
         Command::Update(args) => update::run(&common, args).await,
         Command::AddClient(args) => add_client::run(&common, args).await,
         Command::RemoveClient(args) => remove_client::run(&common, args).await,

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use cluster_api::{PoolAdmin, RpcErrorKind, WorkerInfo};
+use cluster_api::{NewPause, PoolAdmin, RpcErrorKind, WorkerInfo};
 
-use super::service::failed;
+use super::note::{NoteArgs, operator};
 use super::workers::{Chosen, Target, filled};
 use super::{Common, drain, state};
 use crate::error::CommandError;
@@ -24,6 +24,8 @@ pub(super) struct PauseArgs {
     /// Wait until all jobs that run on it have finished (drain it)
     #[arg(long)]
     wait: bool,
+    #[command(flatten)]
+    note: NoteArgs,
 }
 
 /// Give a paused worker jobs again
@@ -56,6 +58,8 @@ pub(super) struct PauseWorkerArgs {
     /// Affect every connected worker of the pool
     #[arg(long)]
     all: bool,
+    #[command(flatten)]
+    note: NoteArgs,
 }
 
 /// Give a worker paused with pause-worker jobs again
@@ -70,71 +74,124 @@ pub(super) struct UnpauseWorkerArgs {
 }
 
 /// What is wanted of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
-    Pause {
-        auto_create: bool,
-    },
+    Pause(NewPause),
     /// Ends both kinds of pause.
     Unpause {
         auto_create: bool,
     },
-    PauseUntilItReconnects,
 }
 
 impl Change {
-    fn pauses(self) -> bool {
-        match self {
-            Self::Pause { .. } | Self::PauseUntilItReconnects => true,
-            Self::Unpause { .. } => false,
-        }
+    fn pauses(&self) -> bool {
+        matches!(self, Self::Pause(_))
     }
 
     /// Returns those of `known` that can be changed.
-    fn affects(self, known: Vec<WorkerInfo>) -> Vec<WorkerInfo> {
-        match self {
-            Self::Pause { .. } | Self::Unpause { .. } => known,
-            Self::PauseUntilItReconnects => known
-                .into_iter()
-                .filter(|worker| worker.connected)
-                .collect(),
+    fn affects(&self, mut known: Vec<WorkerInfo>) -> Vec<WorkerInfo> {
+        if let Self::Pause(pause) = self
+            && pause.until_reconnect
+        {
+            known.retain(|worker| worker.connected);
         }
+        known
     }
 
     /// Returns those of `known` that need not be told.
     async fn done(
-        self,
+        &self,
         pool: &PoolAdmin,
         known: &[WorkerInfo],
     ) -> Result<BTreeSet<String>, CommandError> {
-        if let Self::Pause { .. } = self {
-            return state::paused_for_good(pool, known).await;
+        match self {
+            // Also those that are paused already have the new note.
+            Self::Pause(pause) if !pause.note.is_empty() => return Ok(BTreeSet::new()),
+            Self::Pause(pause) if !pause.until_reconnect => {
+                return state::paused_for_good(pool, known).await;
+            }
+            Self::Pause(_) | Self::Unpause { .. } => {}
         }
         let done = known.iter().filter(|worker| worker.active != self.pauses());
         Ok(done.map(|worker| worker.name.clone()).collect())
     }
 
-    async fn apply(self, pool: &PoolAdmin, worker: &str) -> Result<(), CommandError> {
-        let set_active = async |active, auto_create| {
-            let changed = pool.set_active(worker, active, auto_create).await;
-            changed.map_err(failed("PoolAdmin.setActive"))
-        };
+    async fn apply(&self, target: &Target, worker: &str) -> Result<(), CommandError> {
         match self {
-            Self::Pause { auto_create } => set_active(false, auto_create).await,
-            Self::Unpause { auto_create } => set_active(true, auto_create).await,
-            Self::PauseUntilItReconnects => match pool.pause_worker(worker, true).await {
-                // A scheduler that knows one kind of pause only.
-                Err(error) if error.kind == RpcErrorKind::Unimplemented => {
-                    set_active(false, false).await?;
-                    complain(&format!(
-                        "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
-                        quoted(worker)
-                    ));
-                    Ok(())
+            Self::Pause(pause) => pause_worker_with_note(target, worker, pause).await,
+            Self::Unpause { auto_create } => {
+                let changed = target.pool.set_active(worker, true, *auto_create).await;
+                match changed {
+                    Ok(()) => Ok(()),
+                    Err(error) => Err(target
+                        .failed("PoolAdmin.setActive", Some(worker), error)
+                        .await),
                 }
-                result => result.map_err(failed("TemporaryPause.pauseWorker")),
-            },
+            }
         }
+    }
+}
+
+/// Pauses a worker, and has the scheduler keep who did it and why, if it can.
+pub(super) async fn pause_worker_with_note(
+    target: &Target,
+    worker: &str,
+    pause: &NewPause,
+) -> Result<(), CommandError> {
+    let pool = &target.pool;
+    let (method, done) = match pause.until_reconnect {
+        true => (
+            "TemporaryPause.pauseWorker",
+            pool.pause(worker, pause).await,
+        ),
+        false => ("PoolAdmin.setActive", pool.pause(worker, pause).await),
+    };
+    let done = match done {
+        // A scheduler that keeps no notes.
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+            without_note(pool, worker, pause).await
+        }
+        done => done,
+    };
+    match done {
+        Ok(()) => Ok(()),
+        Err(error) => Err(target.failed(method, Some(worker), error).await),
+    }
+}
+
+async fn without_note(
+    pool: &PoolAdmin,
+    worker: &str,
+    pause: &NewPause,
+) -> Result<(), cluster_api::RpcError> {
+    if pause.until_reconnect {
+        match pool.pause_worker(worker, true).await {
+            // It knows one kind of pause only.
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+                pool.set_active(worker, false, false).await?;
+                complain(&format!(
+                    "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
+                    quoted(worker)
+                ));
+            }
+            done => done?,
+        }
+    } else {
+        pool.set_active(worker, false, pause.auto_create).await?;
+    }
+    if !pause.note.is_empty() {
+        complain("Note: this scheduler keeps no notes; --note has no effect\n");
+    }
+    Ok(())
+}
+
+/// Returns a pause by whoever is at work here.
+pub(super) fn new_pause(note: NoteArgs, auto_create: bool) -> NewPause {
+    NewPause {
+        by: operator(),
+        note: note.note.unwrap_or_default(),
+        auto_create,
+        until_reconnect: false,
     }
 }
 
@@ -146,10 +203,11 @@ pub(super) async fn pause(common: &Common, args: PauseArgs) -> Result<(), Comman
     } = args.which;
     let target = Target::connect(common, positionals).await?;
     if args.wait {
-        return drain::drain(&target, common.format(), all, auto_create).await;
+        let pause = new_pause(args.note, auto_create);
+        return drain::drain(&target, common.format(), all, &pause).await;
     }
-    let change = Change::Pause { auto_create };
-    let told = told(&target, all, change, common.format()).await?;
+    let change = Change::Pause(new_pause(args.note, auto_create));
+    let told = told(&target, all, &change, common.format()).await?;
     answer(&told, Telling::Success, common.format())
 }
 
@@ -161,7 +219,7 @@ pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), Co
     } = args.which;
     let target = Target::connect(common, positionals).await?;
     let change = Change::Unpause { auto_create };
-    let told = told(&target, all, change, common.format()).await?;
+    let told = told(&target, all, &change, common.format()).await?;
     answer(&told, Telling::Success, common.format())?;
     say_what_is_left(&target, &told).await
 }
@@ -171,8 +229,11 @@ pub(super) async fn pause_worker(
     args: PauseWorkerArgs,
 ) -> Result<(), CommandError> {
     let target = Target::connect(common, args.positionals).await?;
-    let change = Change::PauseUntilItReconnects;
-    let told = told(&target, args.all, change, common.format()).await?;
+    let change = Change::Pause(NewPause {
+        until_reconnect: true,
+        ..new_pause(args.note, false)
+    });
+    let told = told(&target, args.all, &change, common.format()).await?;
     answer(&told, Telling::readme(args.all), common.format())
 }
 
@@ -182,14 +243,17 @@ pub(super) async fn unpause_worker(
 ) -> Result<(), CommandError> {
     let target = Target::connect(common, args.positionals).await?;
     let change = Change::Unpause { auto_create: false };
-    let told = told(&target, args.all, change, common.format()).await?;
+    let told = told(&target, args.all, &change, common.format()).await?;
     answer(&told, Telling::readme(args.all), common.format())?;
     say_what_is_left(&target, &told).await
 }
 
 /// Says which of the workers that were unpaused still take no jobs, and why.
 async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
-    let (workers, _) = state::pool(&target.pool).await?;
+    let state::State { workers, .. } = match state::pool(&target.pool, 0).await {
+        Ok(state) => state,
+        Err((method, error)) => return Err(target.failed(method, None, error).await),
+    };
     let is_meant = |name: &String| {
         let all = unpaused.workers.iter().chain(&unpaused.already);
         all.into_iter().any(|other| other == name)
@@ -224,7 +288,7 @@ impl Telling {
 async fn told(
     target: &Target,
     all: bool,
-    change: Change,
+    change: &Change,
     format: Format,
 ) -> Result<Paused, CommandError> {
     let mut paused = Paused {
@@ -254,7 +318,7 @@ async fn told(
     let changes = paused
         .workers
         .iter()
-        .map(|worker| change.apply(&target.pool, worker));
+        .map(|worker| change.apply(target, worker));
     futures::future::try_join_all(changes).await?;
     Ok(paused)
 }

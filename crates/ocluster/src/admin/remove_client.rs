@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use crate::error::CommandError;
 use crate::json::admin::RemovedClient;
 
@@ -20,11 +20,10 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let id = positionals.required("ID")?;
     positionals.finish()?;
     let service = Service::connect(&cap).await?;
-    service
-        .admin()
-        .remove_client(&id)
-        .await
-        .map_err(failed("Admin.removeClient"))?;
+    if let Err(error) = service.admin().remove_client(&id).await {
+        let about = About::client(&id);
+        return Err(service.failed("Admin.removeClient", about, error).await);
+    }
     common
         .format()
         .print(String::new, || RemovedClient { client: id })

@@ -1,8 +1,9 @@
 //! The scheduler as the commands see it: a connection, and errors that name the method which failed.
 
-use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind};
+use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind, ServiceKind};
 use vat::Session;
 
+use super::known::{self, Known};
 use crate::capability_args::CapFile;
 use crate::connect::connect;
 use crate::error::CommandError;
@@ -10,8 +11,40 @@ use crate::error::CommandError;
 /// A connection to a scheduler's admin service.
 pub(super) struct Service {
     admin: Admin,
+    cap: CapFile,
     /// Held because dropping it closes the connection.
-    _session: Session,
+    session: Session,
+}
+
+/// The names in a command line, one of which the scheduler may not know.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct About<'a> {
+    pub(super) pool: Option<&'a str>,
+    pub(super) worker: Option<&'a str>,
+    pub(super) client: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    pub(super) fn pool(pool: &'a str) -> Self {
+        Self {
+            pool: Some(pool),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn worker(pool: &'a str, worker: &'a str) -> Self {
+        Self {
+            worker: Some(worker),
+            ..Self::pool(pool)
+        }
+    }
+
+    pub(super) fn client(client: &'a str) -> Self {
+        Self {
+            client: Some(client),
+            ..Self::default()
+        }
+    }
 }
 
 impl Service {
@@ -19,7 +52,8 @@ impl Service {
         let session = connect(cap).await?;
         Ok(Self {
             admin: Admin::from_client(session.bootstrap()),
-            _session: session,
+            cap: cap.clone(),
+            session,
         })
     }
 
@@ -31,33 +65,70 @@ impl Service {
     pub(super) fn pool(&self, name: &str) -> Pipelined<PoolAdmin> {
         self.admin.pool(name)
     }
-}
 
-/// Says which `method` (such as `PoolAdmin.show`) failed, in upstream's words.
-pub(super) fn failed(method: &'static str) -> impl Fn(RpcError) -> CommandError {
-    move |error| {
+    /// Says which `method` (such as `PoolAdmin.show`) failed, in upstream's words, and what to do about it.
+    pub(super) async fn failed(
+        &self,
+        method: &str,
+        about: About<'_>,
+        error: RpcError,
+    ) -> CommandError {
         let failed = CommandError::failed(format_args!("{method}: {error}"));
-        hint_for(&error, failed)
+        self.advise(about, &error, failed).await
     }
-}
 
-const LIST_CLIENTS: &str = "'ocluster-admin list-clients CAP' lists the clients";
-
-/// Adds to `failed` what to do about `error`, if anything.
-pub(super) fn hint_for(error: &RpcError, failed: CommandError) -> CommandError {
-    match error.kind {
-        RpcErrorKind::Unimplemented => failed.hint("is this the scheduler's admin.cap?"),
-        RpcErrorKind::Disconnected => {
-            failed.hint("the connection to the scheduler was lost; is it still running?")
-        }
-        RpcErrorKind::Failed | RpcErrorKind::Overloaded => match error.reason.as_str() {
-            "No such pool" => failed.hint("'ocluster-admin show CAP' lists the pools"),
-            "Unknown worker" => {
-                failed.hint("'ocluster-admin show --terse CAP POOL' lists the workers")
+    /// Adds to `failed` what to do about `error`, if anything: which names the scheduler knows, and which one may be meant.
+    pub(super) async fn advise(
+        &self,
+        about: About<'_>,
+        error: &RpcError,
+        failed: CommandError,
+    ) -> CommandError {
+        match error.kind {
+            RpcErrorKind::Unimplemented => self.wrong_service(failed).await,
+            RpcErrorKind::Disconnected => {
+                failed.hint("the connection to the scheduler was lost; is it still running?")
             }
-            "No such user" => failed.hint(LIST_CLIENTS),
-            reason if reason.starts_with("Unknown client") => failed.hint(LIST_CLIENTS),
-            _ => failed,
-        },
+            RpcErrorKind::Failed | RpcErrorKind::Overloaded => {
+                match self.unknown_name(about, &error.reason).await {
+                    Some(hint) => failed.hint(hint),
+                    None => failed,
+                }
+            }
+        }
+    }
+
+    /// Says what the cap file is for that is not the admin's.
+    async fn wrong_service(&self, failed: CommandError) -> CommandError {
+        match ServiceKind::of(self.session.bootstrap()).await {
+            Ok(ServiceKind::Admin) => failed.hint(
+                "the scheduler does not have this command; update it, or use the admin program that belongs to it",
+            ),
+            Ok(kind) => CommandError::failed(format_args!(
+                "cannot use cap file \"{}\" for administration: it is {kind}; use the scheduler's admin.cap",
+                self.cap.path().display()
+            )),
+            Err(_) => failed.hint("is this the scheduler's admin.cap?"),
+        }
+    }
+
+    /// Returns which names there are, if `reason` is that one is not among them. Nothing if that cannot be found out.
+    async fn unknown_name(&self, about: About<'_>, reason: &str) -> Option<String> {
+        let (given, known) = match Known::missing(reason)? {
+            Known::Pools => (about.pool?, self.admin.pools().await.ok()?),
+            Known::Workers => {
+                let workers = self.pool(about.pool?).workers().await.ok()?;
+                let given = about.worker?;
+                if workers.iter().any(|worker| worker.name == given) {
+                    return Some(format!(
+                        "worker \"{given}\" is known, but not connected now"
+                    ));
+                }
+                let names = workers.into_iter().map(|worker| worker.name);
+                (given, names.collect())
+            }
+            Known::Clients => (about.client?, self.admin.list_clients().await.ok()?),
+        };
+        Some(known::hint(Known::missing(reason)?, given, known))
     }
 }

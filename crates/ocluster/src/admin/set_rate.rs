@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use crate::error::CommandError;
 use crate::json::admin::Rate;
 
@@ -27,11 +27,13 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         ))
     })?;
     let service = Service::connect(&cap).await?;
-    service
-        .pool(&pool)
-        .set_rate(&client, rate)
-        .await
-        .map_err(failed("PoolAdmin.setRate"))?;
+    if let Err(error) = service.pool(&pool).set_rate(&client, rate).await {
+        let about = About {
+            client: Some(&client),
+            ..About::pool(&pool)
+        };
+        return Err(service.failed("PoolAdmin.setRate", about, error).await);
+    }
     common
         .format()
         .print(String::new, || Rate { pool, client, rate })

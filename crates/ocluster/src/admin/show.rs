@@ -1,30 +1,57 @@
 //! `show`: the pools of a scheduler, the state of one, or of one worker.
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 
-use super::Common;
-use super::service::{Service, failed};
-use super::state;
+use serde::Serialize;
+use visible::natural;
+
+use super::known::{self, Known};
+use super::service::{About, Service};
+use super::state::{self, State};
+use super::{Common, legend, queue, totals};
 use crate::error::CommandError;
 use crate::human::{self, table};
 use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
-use crate::output::Format;
-use crate::program::print;
+use crate::output::{self, Format};
+use crate::program::{print, print_bytes};
 use crate::quote::printable;
+use crate::signals::Interrupts;
+
+/// How many jobs of each queue are shown if not all are asked for.
+const FIRST: u32 = 10;
+
+/// How often `--watch` looks.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Shows nothing on a terminal, and begins at its top.
+const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Show the pools, the state of one pool, or of one worker
 ///
-/// The state of a pool begins as that of the OCaml scheduler does: the rightmost job of a queue is the next. Then follows
-/// what each worker runs, for whom, and for how long.
+/// Without POOL, prints a table of the pools with totals on a terminal or with --all, and only their names to a pipe, as
+/// the OCaml program does.
+///
+/// The state of a pool begins as that of the OCaml scheduler does, with the first 10 jobs of each queue. In a queue,
+/// CLIENT:HINT@TIME(COST) is a job: TIME is when it would start if shares were exact (s: seconds, m: minutes; negative:
+/// overdue), COST its expected length in seconds, and the rightmost is the next. Behind a worker's name is the expected length
+/// of its queue in seconds. CLIENT(RATE)+TIME is a client with its share, in jobs at once; with +TIME it has used more than that, and
+/// its next job would start in TIME. Then follows what each worker runs, for whom, and for how long.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Print names and states alone, for scripts
+    /// Print only names and states, for scripts
     #[arg(long)]
     terse: bool,
+    /// Show all queued jobs, not only the first 10 of each queue
+    #[arg(long)]
+    all: bool,
+    /// Show it again every 2 seconds, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
@@ -32,77 +59,221 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let pool = positionals.optional("POOL")?;
     let worker = positionals.optional("WORKER")?;
     positionals.finish()?;
-    let service = Service::connect(&cap).await?;
-    let format = common.format();
-    match (pool, worker) {
-        (None, _) => pools(&service, format).await,
-        (Some(pool), None) if args.terse && format == Format::Text => names(&service, &pool).await,
-        (Some(pool), None) => whole_pool(&service, pool, format).await,
-        (Some(pool), Some(worker)) => one_worker(&service, pool, &worker, args.terse, format).await,
+    let show = Show {
+        service: Service::connect(&cap).await?,
+        pool,
+        worker,
+        terse: args.terse,
+        all: args.all,
+        format: common.format(),
+    };
+    match args.watch {
+        false => show.look().await?.print(show.format),
+        true => watch(&show).await,
     }
 }
 
-async fn pools(service: &Service, format: Format) -> Result<(), CommandError> {
-    let names = service.admin().pools().await;
-    let names = names.map_err(failed("Admin.pools"))?;
-    match format {
-        Format::Text => print(&lines(&names)),
-        Format::Json => {
-            let totals = names
-                .into_iter()
-                .map(async |name| state::totals(name.clone(), &service.pool(&name)).await);
-            let pools = futures::future::try_join_all(totals).await?;
-            format.print(String::new, || Pools { pools })
+/// Prints what is to be shown again and again: on a terminal in place, else as blocks with an empty line between them, and as
+/// JSON one object a line.
+async fn watch(show: &Show) -> Result<(), CommandError> {
+    let mut interrupts = Interrupts::listen()?;
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    let on_terminal = std::io::stdout().is_terminal() && !is_dumb;
+    let mut is_first = true;
+    loop {
+        let view = tokio::select! {
+            view = show.look() => view?,
+            interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "")),
+        };
+        match show.format {
+            Format::Json => output::print_event(&view.json)?,
+            Format::Text if on_terminal => {
+                print_bytes(CLEAR)?;
+                print(&view.text)?;
+            }
+            Format::Text if is_first => print(&view.text)?,
+            Format::Text => print(&format!("\n{}", view.text))?,
+        }
+        is_first = false;
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_INTERVAL) => {}
+            interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "")),
         }
     }
 }
 
-async fn names(service: &Service, pool: &str) -> Result<(), CommandError> {
-    let workers = service.pool(pool).workers().await;
-    let workers = workers.map_err(failed("PoolAdmin.workers"))?;
-    let names: Vec<String> = workers.into_iter().map(|worker| worker.name).collect();
-    print(&lines(&names))
-}
-
-fn lines(names: &[String]) -> String {
-    names.iter().map(|name| printable(name) + "\n").collect()
-}
-
-async fn whole_pool(service: &Service, name: String, format: Format) -> Result<(), CommandError> {
-    let pool = service.pool(&name);
-    let state = pool.show().await.map_err(failed("PoolAdmin.show"))?;
-    let (workers, queue) = state::pool(&pool).await?;
-    let pool = Pool {
-        pool: name,
-        text: as_upstream(&state).trim().to_owned(),
-        workers,
-        queue,
-    };
-    let text = || format!("{}\n{}", pool.text, below(&pool.workers));
-    format.print(text, || &pool)
-}
-
-async fn one_worker(
-    service: &Service,
-    pool: String,
-    name: &str,
+/// What an operator wants to see.
+struct Show {
+    service: Service,
+    pool: Option<String>,
+    worker: Option<String>,
     terse: bool,
+    all: bool,
     format: Format,
-) -> Result<(), CommandError> {
-    let (workers, _) = state::pool(&service.pool(&pool)).await?;
-    let worker = workers.into_iter().find(|worker| worker.name == name);
-    let answer = OneWorker { pool, worker };
-    let state = match &answer.worker {
-        Some(worker) if worker.paused => "Paused",
-        Some(_) => "Running",
-        None => "Not found",
-    };
-    let text = || match (&answer.worker, terse) {
-        (_, true) => format!("{state}\n"),
-        (Some(worker), false) => format!("{name}: {state}\n{}", details(worker)),
-        (None, false) => format!("{name}: {state}\n"),
-    };
-    format.print(text, || &answer)
+}
+
+/// What there is to see, for people and for programs.
+struct View {
+    text: String,
+    json: Json,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Json {
+    Pools(Pools),
+    Pool(Pool),
+    Worker(OneWorker),
+    /// Names are for scripts that read text.
+    Nothing {},
+}
+
+impl View {
+    fn print(self, format: Format) -> Result<(), CommandError> {
+        let Self { text, json } = self;
+        format.print(|| text, || json)
+    }
+}
+
+impl Show {
+    async fn look(&self) -> Result<View, CommandError> {
+        match (&self.pool, &self.worker) {
+            (None, _) => self.pools().await,
+            (Some(pool), None) if self.terse && self.format == Format::Text => {
+                self.names(pool).await
+            }
+            (Some(pool), None) => self.whole_pool(pool).await,
+            (Some(pool), Some(worker)) => self.one_worker(pool, worker).await,
+        }
+    }
+
+    /// Says which method failed, on a pool if on one.
+    async fn failed(&self, pool: Option<&str>, (method, error): state::Failure) -> CommandError {
+        let about = pool.map(About::pool).unwrap_or_default();
+        self.service.failed(method, about, error).await
+    }
+
+    async fn pools(&self) -> Result<View, CommandError> {
+        let names = self.service.admin().pools().await;
+        let names = match names {
+            Ok(names) => names,
+            Err(error) => return Err(self.failed(None, ("Admin.pools", error)).await),
+        };
+        let for_people = self.all || std::io::stdout().is_terminal();
+        if self.format == Format::Text && (self.terse || !for_people) {
+            return Ok(View::names(&names));
+        }
+        let totals = names.into_iter().map(async |name| {
+            let totals = state::totals(name.clone(), &self.service.pool(&name)).await;
+            match totals {
+                Ok(totals) => Ok(totals),
+                Err(failure) => Err(self.failed(Some(&name), failure).await),
+            }
+        });
+        let pools = futures::future::try_join_all(totals).await?;
+        Ok(View {
+            text: totals::text(&pools),
+            json: Json::Pools(Pools { pools }),
+        })
+    }
+
+    async fn names(&self, pool: &str) -> Result<View, CommandError> {
+        let workers = match self.service.pool(pool).workers().await {
+            Ok(workers) => workers,
+            Err(error) => {
+                return Err(self.failed(Some(pool), ("PoolAdmin.workers", error)).await);
+            }
+        };
+        let mut names: Vec<String> = workers.into_iter().map(|worker| worker.name).collect();
+        names.sort_by(|a, b| natural(a, b));
+        Ok(View::names(&names))
+    }
+
+    async fn whole_pool(&self, name: &str) -> Result<View, CommandError> {
+        let pool = self.service.pool(name);
+        let most = if self.all { u32::MAX } else { FIRST };
+        let State {
+            workers,
+            queue,
+            text,
+        } = match state::pool(&pool, most).await {
+            Ok(state) => state,
+            Err((_, error)) => {
+                return Err(self.failed(Some(name), ("PoolAdmin.show", error)).await);
+            }
+        };
+        let text = match text {
+            Some(text) => text,
+            None => match pool.show().await {
+                Ok(text) => as_upstream(&text).to_owned(),
+                Err(error) => {
+                    return Err(self.failed(Some(name), ("PoolAdmin.show", error)).await);
+                }
+            },
+        };
+        let pool = Pool {
+            pool: name.to_owned(),
+            text: text.trim().to_owned(),
+            workers,
+            queue,
+        };
+        Ok(View {
+            text: whole_text(&pool),
+            json: Json::Pool(pool),
+        })
+    }
+
+    async fn one_worker(&self, pool: &str, name: &str) -> Result<View, CommandError> {
+        let State { workers, .. } = match state::pool(&self.service.pool(pool), 0).await {
+            Ok(state) => state,
+            Err(failure) => return Err(self.failed(Some(pool), failure).await),
+        };
+        let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).collect();
+        let Some(worker) = workers.into_iter().find(|worker| worker.name == name) else {
+            return Err(CommandError::failed(format_args!(
+                "cannot show worker \"{}\": pool \"{}\" has none of that name",
+                printable(name),
+                printable(pool)
+            ))
+            .hint(known::hint(Known::Workers, name, names)));
+        };
+        let state = if worker.paused { "Paused" } else { "Running" };
+        let text = match self.terse {
+            true => format!("{state}\n"),
+            false => format!("{name}: {state}\n{}", details(&worker)),
+        };
+        let pool = pool.to_owned();
+        Ok(View {
+            text,
+            json: Json::Worker(OneWorker { pool, worker }),
+        })
+    }
+}
+
+impl View {
+    fn names(names: &[String]) -> Self {
+        Self {
+            text: names.iter().map(|name| printable(name) + "\n").collect(),
+            json: Json::Nothing {},
+        }
+    }
+}
+
+/// Returns a pool's state, what upstream's scheduler does not tell, and what the short forms mean.
+fn whole_text(pool: &Pool) -> String {
+    let workers: Vec<&Worker> = pool.workers.iter().collect();
+    let queue = pool.queue.as_ref();
+    format!(
+        "{}\n{}{}{}{}{}",
+        pool.text,
+        below(&pool.workers),
+        queue.map(queue::jobs).unwrap_or_default(),
+        queue::pauses(&workers),
+        queue::versions(&workers),
+        queue
+            .map(|queue| legend::text(&workers, queue))
+            .unwrap_or_default()
+    )
 }
 
 /// Returns the scheduler's state as far as upstream's goes. What ours says below that is for other admins: [`below`] says more.
@@ -206,6 +377,12 @@ fn details(worker: &Worker) -> String {
         (None, None) if worker.connected => say("connected", "yes".to_owned()),
         (None, None) => say("connected", "no".to_owned()),
     }
+    if let Some(version) = &worker.version {
+        say("version", printable(version));
+    }
+    if let Some(pause) = &worker.pause {
+        say("paused", queue::described(pause));
+    }
     if let Some(count) = worker.registrations.filter(|&count| count != 1) {
         say(
             "registered",
@@ -263,6 +440,8 @@ mod tests {
             paused: false,
             registrations: Some(2),
             left_seconds: None,
+            version: Some("0.1.0".to_owned()),
+            pause: None,
             connection: Some(Connection {
                 registered_seconds: 273_600.0,
                 address: "10.0.0.1:40000".to_owned(),
@@ -328,6 +507,7 @@ mod tests {
               in its queue  3
               finished      17 since it connected
               silent        for 1m35s
+              version       0.1.0
               registered    2 times since the scheduler started
                 TICKET  CLIENT  FOR    CACHE HINT
                 7       alice   2m10s  long
@@ -342,6 +522,7 @@ mod tests {
         expect![[r#"
             w1
               connected   no, it left 1m01s ago
+              version     0.1.0
               registered  2 times since the scheduler started
         "#]]
         .assert_eq(&named(&left));

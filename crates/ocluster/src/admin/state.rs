@@ -1,34 +1,104 @@
 //! What is known of a pool: everything that our scheduler tells, or the little that any scheduler does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use cluster_api::{
-    ConnectedWorker, InactiveReason, PoolAdmin, PoolDetails, Presence, RpcErrorKind, RunningJob,
-    WorkerDetails, WorkerInfo,
+    ConnectedWorker, InactiveReason, PoolAdmin, PoolDetails, PoolOverview, Presence, QueuedJob,
+    RpcError, RpcErrorKind, RunningJob, WorkerDetails, WorkerInfo, WorkerNote,
 };
+use visible::natural;
 
-use super::service::failed;
 use super::show::in_words;
 use crate::error::CommandError;
 use crate::json::pools as json;
 use crate::quote::printable;
 
-/// Returns the workers of a pool, and what waits there if the scheduler can tell.
-pub(super) async fn pool(
-    pool: &PoolAdmin,
-) -> Result<(Vec<json::Worker>, Option<json::Queue>), CommandError> {
-    match pool.details().await {
-        Ok(details) => {
-            let queue = queue(&details);
-            let workers = details.workers.into_iter().map(in_detail).collect();
-            Ok((workers, Some(queue)))
-        }
-        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+/// What is known of a pool.
+pub(super) struct State {
+    /// In natural order.
+    pub(super) workers: Vec<json::Worker>,
+    /// What waits; `None` if the scheduler cannot tell.
+    pub(super) queue: Option<json::Queue>,
+    /// The state as text for people; `None` if the scheduler has only upstream's.
+    pub(super) text: Option<String>,
+}
+
+/// Why the state of a pool is not known: the method that failed, and how.
+pub(super) type Failure = (&'static str, RpcError);
+
+/// Returns the state of a pool, with at most `most` jobs of each queue.
+pub(super) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> {
+    let (details, overview) = futures::join!(pool.details(), pool.overview(most));
+    let details = optional("PoolDetails.details", details)?;
+    let overview = optional("PoolControl.overview", overview)?;
+    let mut state = match details {
+        Some(details) => State {
+            queue: Some(queue(&details)),
+            workers: details.workers.into_iter().map(in_detail).collect(),
+            text: None,
+        },
+        None => {
             let workers = pool.workers().await;
-            let workers = workers.map_err(failed("PoolAdmin.workers"))?;
-            Ok((workers.into_iter().map(in_short).collect(), None))
+            let workers = workers.map_err(|error| ("PoolAdmin.workers", error))?;
+            State {
+                queue: None,
+                workers: workers.into_iter().map(in_short).collect(),
+                text: None,
+            }
         }
-        Err(error) => Err(failed("PoolDetails.details")(error)),
+    };
+    if let Some(overview) = overview {
+        add_overview(&mut state, overview);
+    }
+    state.workers.sort_by(|a, b| natural(&a.name, &b.name));
+    Ok(state)
+}
+
+/// Returns what a scheduler answers, or `None` if it does not know the question.
+fn optional<T>(method: &'static str, answer: Result<T, RpcError>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.kind == RpcErrorKind::Unimplemented => Ok(None),
+        Err(error) => Err((method, error)),
+    }
+}
+
+fn add_overview(state: &mut State, overview: PoolOverview) {
+    let PoolOverview {
+        state: text,
+        workers,
+        queued,
+        more,
+    } = overview;
+    let mut notes: HashMap<String, WorkerNote> = workers
+        .into_iter()
+        .map(|note| (note.name.clone(), note))
+        .collect();
+    for worker in &mut state.workers {
+        if let Some(note) = notes.remove(&worker.name) {
+            worker.version = note.version;
+            worker.pause = note.pause.map(|pause| json::Pause {
+                by: pause.by,
+                note: pause.note,
+                lasting_seconds: pause.lasting.as_secs_f64(),
+            });
+        }
+    }
+    if let Some(queue) = &mut state.queue {
+        queue.jobs = queued.into_iter().map(queued_job).collect();
+        queue.more = more;
+    }
+    state.text = Some(text);
+}
+
+fn queued_job(job: QueuedJob) -> json::QueuedJob {
+    json::QueuedJob {
+        ticket: job.ticket,
+        client: job.client,
+        cache_hint: job.cache_hint,
+        urgent: job.urgent,
+        waiting_seconds: job.waiting.as_secs_f64(),
+        worker: job.worker,
     }
 }
 
@@ -46,7 +116,9 @@ pub(super) async fn paused_for_good(
             let paused = known.iter().filter(|worker| !worker.active);
             Ok(paused.map(|worker| worker.name.clone()).collect())
         }
-        Err(error) => Err(failed("PoolDetails.details")(error)),
+        Err(error) => Err(CommandError::failed(format_args!(
+            "PoolDetails.details: {error}"
+        ))),
     }
 }
 
@@ -73,8 +145,8 @@ pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
 }
 
 /// Returns a pool in numbers.
-pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Totals, CommandError> {
-    let (workers, queue) = pool(admin).await?;
+pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Totals, Failure> {
+    let State { workers, queue, .. } = pool(admin, 0).await?;
     let connections = || {
         workers
             .iter()
@@ -117,6 +189,9 @@ fn queue(details: &PoolDetails) -> json::Queue {
         backlog: details.backlog,
         oldest_wait_seconds: details.oldest_wait.as_secs_f64(),
         clients: clients.collect(),
+        // An overview says more.
+        jobs: Vec::new(),
+        more: 0,
     }
 }
 
@@ -126,6 +201,8 @@ fn in_short(worker: WorkerInfo) -> json::Worker {
         connected: worker.connected,
         paused: !worker.active,
         registrations: None,
+        version: None,
+        pause: None,
         left_seconds: None,
         connection: None,
     }
@@ -153,6 +230,8 @@ fn in_detail(worker: WorkerDetails) -> json::Worker {
         connected: connection.is_some(),
         paused: paused || connection.as_ref().is_some_and(until_it_reconnects),
         registrations: Some(registrations),
+        version: None,
+        pause: None,
         left_seconds: left,
         connection,
     }
@@ -293,7 +372,9 @@ mod tests {
     fn a_scheduler_without_details_says_what_it_can() {
         let totals = crate::program::block_on(async {
             let pool = PoolAdmin::serve(Rc::new(Upstream));
-            totals("linux-x86_64".to_owned(), &pool).await
+            let totals = totals("linux-x86_64".to_owned(), &pool).await;
+            totals
+                .map_err(|(method, error)| CommandError::failed(format_args!("{method}: {error}")))
         });
         let totals = serde_json::to_string(&totals.unwrap()).unwrap();
         expect_test::expect![[r#"{"name":"linux-x86_64","workers":4,"connected":3,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);

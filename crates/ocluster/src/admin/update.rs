@@ -3,10 +3,9 @@
 use std::ffi::OsString;
 use std::rc::Rc;
 
-use cluster_api::{PoolAdmin, RpcError, WorkerInfo};
+use cluster_api::{RpcError, WorkerInfo};
 
 use super::Common;
-use super::service::hint_for;
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use crate::error::CommandError;
@@ -36,7 +35,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     } = args;
     let target = Target::connect(common, positionals).await?;
     let update = Update {
-        pool: &target.pool,
+        target: &target,
         watch: Watch::new(Task::Update, common.format()),
         format: common.format(),
     };
@@ -56,14 +55,18 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
 }
 
 struct Update<'a> {
-    pool: &'a PoolAdmin,
+    target: &'a Target,
     watch: Rc<Watch>,
     format: Format,
 }
 
 impl Update<'_> {
     async fn one(&self, worker: &str) -> Result<Result<(), RpcError>, CommandError> {
-        let updated = self.pool.update(worker, self.watch.begin(worker)).await;
+        let updated = self
+            .target
+            .pool
+            .update(worker, self.watch.begin(worker))
+            .await;
         match &updated {
             Ok(()) => self.watch.done(worker)?,
             Err(error) => self.watch.failed(worker, error)?,
@@ -80,7 +83,8 @@ impl Update<'_> {
                     Format::Text => self.watch.say(&error)?,
                     Format::Json => complain(&format!("{error}\n")),
                 }
-                Err(hint_for(&error, CommandError::already_reported()))
+                let failed = CommandError::already_reported();
+                Err(self.target.advise(Some(worker), &error, failed).await)
             }
         }
     }

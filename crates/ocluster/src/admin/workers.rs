@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 
-use cluster_api::{Pipelined, PoolAdmin, WorkerInfo};
+use cluster_api::{Pipelined, PoolAdmin, RpcError, WorkerInfo};
+use visible::natural;
 
 use super::Common;
-use super::service::{Service, failed};
+use super::service::{About, Service};
 use crate::capability_args::CapFile;
 use crate::error::CommandError;
 use crate::quote::printable;
@@ -16,8 +17,7 @@ pub(super) struct Target {
     pub(super) pool_name: String,
     worker: Option<String>,
     cap: CapFile,
-    /// Held because dropping it closes the connection.
-    _service: Service,
+    service: Service,
 }
 
 /// The workers that a command is about.
@@ -44,7 +44,7 @@ impl Target {
             pool_name,
             worker,
             cap,
-            _service: service,
+            service,
         })
     }
 
@@ -53,11 +53,41 @@ impl Target {
         if let Some(worker) = &self.worker {
             return Ok(Chosen::Named(worker.clone()));
         }
-        let known = self.pool.workers().await;
-        let known = known.map_err(failed("PoolAdmin.workers"))?;
+        let known = match self.pool.workers().await {
+            Ok(known) => known,
+            Err(error) => return Err(self.failed("PoolAdmin.workers", None, error).await),
+        };
         match all || known.is_empty() {
             true => Ok(Chosen::All(known)),
             false => Err(choose(&known, true)),
+        }
+    }
+
+    /// Says which `method` failed, on which of our workers if on one, and what to do about it.
+    pub(super) async fn failed(
+        &self,
+        method: &str,
+        worker: Option<&str>,
+        error: RpcError,
+    ) -> CommandError {
+        self.service.failed(method, self.about(worker), error).await
+    }
+
+    /// Adds to `failed` what to do about `error`, if anything.
+    pub(super) async fn advise(
+        &self,
+        worker: Option<&str>,
+        error: &RpcError,
+        failed: CommandError,
+    ) -> CommandError {
+        let about = self.about(worker);
+        self.service.advise(about, error, failed).await
+    }
+
+    fn about<'a>(&'a self, worker: Option<&'a str>) -> About<'a> {
+        About {
+            worker,
+            ..About::pool(&self.pool_name)
         }
     }
 
@@ -90,8 +120,10 @@ pub(super) fn candidate(worker: &WorkerInfo) -> String {
 /// Asks the user to name a worker. `all` tells whether the command has the option `--all`.
 pub(super) fn choose(workers: &[WorkerInfo], all: bool) -> CommandError {
     let or_all = if all { " (or use --all)" } else { "" };
+    let mut workers: Vec<&WorkerInfo> = workers.iter().collect();
+    workers.sort_by(|a, b| natural(&a.name, &b.name));
     let names: String = workers
-        .iter()
+        .into_iter()
         .map(|worker| format!("\n{}", printable(&candidate(worker))))
         .collect();
     CommandError::failed(format_args!(

@@ -23,6 +23,7 @@ pub use self::options::{ConfigOption, OptionKind};
 use self::options::{FILE_OPTION, PRINT_OPTION};
 pub(crate) use self::report::page;
 pub(crate) use self::settings::{Settings, Surroundings};
+pub(crate) use self::spelling::closest;
 
 /// Options of which the first source that has any of them has the word about all: whoever says `--quiet` does not want
 /// the file's `verbosity`. Options that exclude each other are treated so anyway.

@@ -18,7 +18,10 @@ pub(super) async fn checks(path: &Path) -> Vec<Check> {
         Ok(target) => {
             let reached = dial(&target).await.map(|_| ());
             let who = format!("scheduler of {}", path.display());
-            vec![file, judge_connection(&who, &target, reached.as_ref())]
+            let mut checks = vec![file];
+            checks.extend(judge_address(&name, &target));
+            checks.push(judge_connection(&who, &target, reached.as_ref()));
+            checks
         }
         // What is wrong with the file itself has been said.
         Err(CapFileError::Missing(_)) => vec![file],
@@ -77,6 +80,18 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
             }
         }
     }
+}
+
+/// Looks whether a cap file can be used on another machine than the scheduler's.
+fn judge_address(name: &str, target: &SturdyRef) -> Option<Check> {
+    let address = &target.address;
+    address.is_wildcard().then(|| {
+        Check::warning(
+            name,
+            format!("it names {address}, by which only the scheduler's own machine can reach it"),
+            "start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file again",
+        )
+    })
 }
 
 pub(super) fn judge_connection(
@@ -177,7 +192,10 @@ mod tests {
                 source: io(),
             },
         ];
+        let wildcard: SturdyRef = "capnp://insecure@0.0.0.0:9000/c2VjcmV0".parse().unwrap();
         let mut checks = vec![judge_connection("scheduler", &target, Ok(&()))];
+        assert_eq!(judge_address("scheduler", &target), None);
+        checks.extend(judge_address("scheduler", &wildcard));
         checks.extend(
             errors
                 .iter()
@@ -185,6 +203,8 @@ mod tests {
         );
         expect![[r#"
             ok       scheduler  answers at tcp:build.example.org:9000, and knows this secret
+            warning  scheduler  it names tcp:0.0.0.0:9000, by which only the scheduler's own machine can reach it
+                     -> start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file again
             problem  scheduler  tcp:build.example.org:9000 does not know the secret
                      -> access was removed, or the scheduler has another key.pem: get a new cap file
             problem  scheduler  nobody listens at tcp:build.example.org:9000
@@ -200,7 +220,7 @@ mod tests {
             problem  scheduler  connection to tcp:build.example.org:9000 failed: connection reset
                      -> check that it is an OCluster scheduler that listens there, and see its log
 
-            7 problems, 0 warnings.
+            7 problems, 1 warning.
         "#]].assert_eq(&text(&checks, false));
     }
 }

@@ -8,7 +8,9 @@ use super::probe::{Answer, ask};
 const NAME: &str = "docker";
 
 /// What an engine is asked for, one a line.
-const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}";
+///
+/// Docker 20.10, which Debian 12 has, succeeds without an engine, and says why there is none in its answer alone.
+const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}\n{{range .ServerErrors}}{{println .}}{{end}}";
 
 /// What is there of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,15 +40,22 @@ impl Engine {
     }
 
     fn read(answer: &str) -> Self {
-        match answer.lines().collect::<Vec<_>>()[..] {
-            [version, driver, files] if !version.is_empty() => Self::Running {
-                version: version.to_owned(),
-                driver: driver.to_owned(),
+        let mut lines = answer.lines();
+        let mut next = || lines.next().unwrap_or_default().to_owned();
+        let (version, driver, files) = (next(), next(), next());
+        if !version.is_empty() {
+            return Self::Running {
+                version,
+                driver,
                 files: files.into(),
-            },
-            // The program answers for itself when there is no engine.
-            _ => Self::Unreachable("the engine said nothing of itself".to_owned()),
+            };
         }
+        // The program answers for itself when there is no engine.
+        let errors: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+        Self::Unreachable(match errors.is_empty() {
+            true => "the engine said nothing of itself".to_owned(),
+            false => errors.join("; "),
+        })
     }
 
     /// Returns where its files are, if it told and they are on this machine.
@@ -83,7 +92,7 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
             NAME,
             format!("the engine cannot be reached: {words}"),
             if words.contains("permission denied") {
-                "run the worker as root, or add its user to the group docker"
+                "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again"
             } else {
                 "start it (systemctl start docker), and see why it ended (journalctl -u docker)"
             },
@@ -137,6 +146,12 @@ mod tests {
             judge(&Engine::read("26.1.4\nvfs\n/var/lib/docker"), false),
             judge(&Engine::read("\n\n"), false),
             judge(&Engine::Unreachable(refused.to_owned()), true),
+            judge(
+                &Engine::read(
+                    "\n\n\nGot permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock\n",
+                ),
+                false,
+            ),
             judge(&Engine::Absent, true),
             judge(&Engine::Absent, false),
             judge_buildkit(&Answer::Said("github.com/docker/buildx v0.14.1".to_owned())),
@@ -151,7 +166,9 @@ mod tests {
             problem  docker         the engine cannot be reached: the engine said nothing of itself
                      -> start it (systemctl start docker), and see why it ended (journalctl -u docker)
             problem  docker         the engine cannot be reached: permission denied while trying to connect to the Docker daemon socket
-                     -> run the worker as root, or add its user to the group docker
+                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
+            problem  docker         the engine cannot be reached: Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock
+                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
             warning  docker         there is no docker program: this worker can run OBuilder jobs only
                      -> if it shall build Dockerfiles, install an engine (on Debian: apt-get install docker.io)
             problem  docker         there is no docker program, and no --obuilder-store was given: this worker could run nothing
@@ -160,7 +177,7 @@ mod tests {
             warning  docker buildx  not installed: jobs that ask for BuildKit may fail
                      -> install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)
 
-            3 problems, 3 warnings.
+            4 problems, 3 warnings.
         "#]].assert_eq(&text(&checks, false));
     }
 }

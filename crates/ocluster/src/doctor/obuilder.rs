@@ -36,7 +36,9 @@ pub(super) async fn checks(
     if store.kind() != StoreKind::Zfs {
         checks.push(disk::check("the obuilder store", store.path().to_owned(), wanted).await);
     }
-    checks.push(check_runtime(runtime).await);
+    let rsync = ask("rsync", &["--version"]).await;
+    checks.extend(judge_rsync(store.kind(), &rsync));
+    checks.push(check_runtime(runtime, &rsync).await);
     checks
 }
 
@@ -143,23 +145,46 @@ fn judge_store(store: &StorePlace, filesystem: &str) -> Check {
     }
 }
 
+/// Looks for the program that copies results in an rsync store. Nothing works there without it.
+fn judge_rsync(kind: StoreKind, rsync: &Answer) -> Option<Check> {
+    (kind == StoreKind::Rsync && *rsync == Answer::Absent).then(|| {
+        Check::problem(
+            STORE,
+            "there is no program rsync, which copies the results in a store of this kind: each build would fail",
+            "install it (on Debian: apt-get install rsync), or use another kind of store, such as overlayfs:/path",
+        )
+    })
+}
+
 /// Runs a container, in a store of its own in a temporary directory.
-async fn check_runtime(runtime: &OsStr) -> Check {
+async fn check_runtime(runtime: &OsStr, rsync: &Answer) -> Check {
     if !rustix::process::geteuid().is_root() {
         return Check::skipped(
             RUNTIME,
             "only root can run containers: run this as the worker will be run",
         );
     }
-    judge_runtime(runtime, run_container(runtime).await)
+    // An rsync store works on any filesystem, if there is the program.
+    let (kind, mode) = match rsync {
+        Answer::Absent => (StoreKind::Overlayfs, None),
+        _ => (StoreKind::Rsync, Some(RsyncMode::Copy)),
+    };
+    judge_runtime(runtime, run_container(runtime, kind, mode).await)
 }
 
-async fn run_container(runtime: &OsStr) -> Result<(), String> {
+async fn run_container(
+    runtime: &OsStr,
+    kind: StoreKind,
+    mode: Option<RsyncMode>,
+) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(|error| format!("no temporary directory: {error}"))?;
-    let place = format!("rsync:{}", folder.path().join("store").display());
+    let place = format!(
+        "{}:{}",
+        kind.as_str(),
+        folder.path().join("store").display()
+    );
     let place: StorePlace = place.parse().map_err(|error| format!("{error}"))?;
-    let store =
-        StoreSpec::new(Some(place), Some(RsyncMode::Copy)).map_err(|error| error.to_string())?;
+    let store = StoreSpec::new(Some(place), mode).map_err(|error| error.to_string())?;
     let setup = Setup {
         store,
         runtime: runtime.to_owned(),
@@ -201,6 +226,9 @@ mod tests {
     #[test]
     fn each_way_to_be() {
         let store = |place: &str, filesystem| judge_store(&place.parse().unwrap(), filesystem);
+        let rsync = Answer::Said("rsync  version 3.2.7".to_owned());
+        assert_eq!(judge_rsync(StoreKind::Rsync, &rsync), None);
+        assert_eq!(judge_rsync(StoreKind::Btrfs, &Answer::Absent), None);
         let checks = [
             store("overlayfs:/var/cache/obuilder", "ext4"),
             store("overlayfs:/var/cache/obuilder", "overlay"),
@@ -215,6 +243,7 @@ mod tests {
                 "tank",
                 &Answer::Refused("cannot open 'tank': dataset does not exist".to_owned()),
             ),
+            judge_rsync(StoreKind::Rsync, &Answer::Absent).unwrap(),
             judge_runtime("builtin".as_ref(), Ok(())),
             judge_runtime(
                 "runc".as_ref(),
@@ -242,6 +271,8 @@ mod tests {
             ok       obuilder store    zfs dataset tank
             problem  obuilder store    cannot open 'tank': dataset does not exist
                      -> make the dataset, or name another
+            problem  obuilder store    there is no program rsync, which copies the results in a store of this kind: each build would fail
+                     -> install it (on Debian: apt-get install rsync), or use another kind of store, such as overlayfs:/path
             ok       obuilder runtime  builtin runs a container
             problem  obuilder runtime  there is no runc
                      -> install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin
@@ -249,7 +280,7 @@ mod tests {
                                        no space left
                      -> try another runtime: --obuilder-runtime=builtin; inside a container, that one must be privileged
 
-            7 problems, 1 warning.
+            8 problems, 1 warning.
         "#]].assert_eq(&text(&checks, false));
     }
 }

@@ -34,7 +34,9 @@ pub(super) async fn ask(program: &str, args: &[&str]) -> Answer {
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Answer::Absent,
         Ok(Err(error)) => Answer::Refused(error.to_string()),
         Ok(Ok(output)) if output.status.success() => {
-            Answer::Said(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+            // Empty lines at the beginning are answers, too.
+            let words = String::from_utf8_lossy(&output.stdout);
+            Answer::Said(words.trim_end().to_owned())
         }
         Ok(Ok(output)) => {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();

@@ -24,6 +24,7 @@ pub(super) fn schemas() -> Vec<Output> {
         of::<Paused>("pause-worker", Object),
         of::<Paused>("unpause-worker", Object),
         of::<WaitEvent>("drain", Lines),
+        of::<Cancelled>("cancel", Object),
         of::<WaitEvent>("update", Lines),
         of::<AddedClient>("add-client", Object),
         of::<RemovedClient>("remove-client", Object),
@@ -77,6 +78,24 @@ pub enum WaitEvent {
         /// Its name.
         worker: String,
     },
+}
+
+/// The jobs that were cancelled.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Cancelled {
+    /// Their pool.
+    pub pool: String,
+    /// One for each number that was given.
+    pub jobs: Vec<CancelledJob>,
+}
+
+/// A job that was cancelled.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct CancelledJob {
+    /// The number of its ticket.
+    pub ticket: u64,
+    /// The worker that ran it; null when it was queued.
+    pub worker: Option<String>,
 }
 
 /// The new client, and the secret that goes into its cap file.

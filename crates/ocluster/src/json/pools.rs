@@ -53,6 +53,28 @@ pub struct Queue {
     pub oldest_wait_seconds: f64,
     /// Those who have submitted something since the scheduler started, sorted by id.
     pub clients: Vec<Client>,
+    /// The first of the jobs that wait: those for any worker, the next one first, then those for certain ones. Ten, or with
+    /// `--all` all.
+    pub jobs: Vec<QueuedJob>,
+    /// How many more jobs wait.
+    pub more: u32,
+}
+
+/// A job that no worker has taken.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct QueuedJob {
+    /// The number of its ticket, by which `cancel` cancels it.
+    pub ticket: u64,
+    /// Who submitted it.
+    pub client: String,
+    /// Its cache hint; empty when it has none.
+    pub cache_hint: String,
+    /// Whether it is urgent.
+    pub urgent: bool,
+    /// How long it has waited.
+    pub waiting_seconds: f64,
+    /// The worker that it waits for; null when any will do.
+    pub worker: Option<String>,
 }
 
 /// A client of a pool.
@@ -73,8 +95,8 @@ pub struct Client {
 pub struct OneWorker {
     /// Its pool.
     pub pool: String,
-    /// The worker; null when there is none of this name.
-    pub worker: Option<Worker>,
+    /// The worker. Where there is none of this name, the command fails.
+    pub worker: Worker,
 }
 
 /// A worker. What an OCaml scheduler cannot tell is null.
@@ -88,10 +110,25 @@ pub struct Worker {
     pub paused: bool,
     /// How many times it has registered since the scheduler started.
     pub registrations: Option<u64>,
+    /// The version of its program; null when it is not connected, or is not one of ours.
+    pub version: Option<String>,
+    /// Who paused it, and why; null when no operator has, or the scheduler does not know.
+    pub pause: Option<Pause>,
     /// How long ago it left; null when it is connected, or has not been there since the scheduler started.
     pub left_seconds: Option<f64>,
     /// More about it; null when it is not connected.
     pub connection: Option<Connection>,
+}
+
+/// An operator's pause.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Pause {
+    /// Who paused it, as USER@HOST; empty when their program did not say. Nobody checks it.
+    pub by: String,
+    /// Why; empty when nothing was given.
+    pub note: String,
+    /// How long ago that was.
+    pub lasting_seconds: f64,
 }
 
 /// A worker that is connected.
@@ -152,7 +189,7 @@ pub enum InactiveReason {
 /// A job that a worker runs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Job {
-    /// The number of its ticket, which is also in the scheduler's log.
+    /// The number of its ticket, by which `cancel` cancels it, and which is also in the scheduler's log.
     pub ticket: u64,
     /// Who submitted it.
     pub client: String,

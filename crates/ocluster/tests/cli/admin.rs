@@ -84,7 +84,7 @@ fn one_worker_is_paused() {
         expect![[r#"
             $ ocluster-admin pause ./capnp-secrets/admin.cap linux-x86_64 nobody
             2> PoolAdmin.setActive: Failed: Unknown worker
-            2> Hint: 'ocluster-admin show --terse CAP POOL' lists the workers
+            2> Hint: the workers are: w1, w2
             [exit code 1]
         "#]],
     );
@@ -153,6 +153,8 @@ fn workers_are_shown() {
               running       0 of 1
               in its queue  0
               finished      0 since it connected
+              version       0.1.0
+              paused        by tester@HOST for 0s
         "#]],
     );
     check(
@@ -169,9 +171,11 @@ fn workers_are_shown() {
         "show",
         "linux-x86_64 nobody",
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 nobody
-        nobody: Not found
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 nobody
+            2> cannot show worker "nobody": pool "linux-x86_64" has none of that name
+            2> Hint: the workers are: w1, w2
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
@@ -190,7 +194,7 @@ fn workers_are_shown() {
         expect![[r#"
             $ ocluster-admin show ./capnp-secrets/admin.cap nowhere
             2> PoolAdmin.show: Failed: No such pool
-            2> Hint: 'ocluster-admin show CAP' lists the pools
+            2> Hint: the pools are: linux-arm32, linux-x86_64
             [exit code 1]
         "#]],
     );
@@ -294,10 +298,11 @@ fn a_worker_that_has_gone_can_be_forgotten() {
         "forget",
         "linux-x86_64 w1",
         expect![[r#"
-        $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
-        Failed: Worker "w1" not known in this pool
-        [exit code 1]
-    "#]],
+            $ ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1
+            Failed: Worker "w1" not known in this pool
+            2> Hint: the workers are: w2
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,
@@ -353,6 +358,12 @@ fn show_says_what_workers_run() {
             running:
               WORKER  TICKET  CLIENT      FOR  CACHE HINT
               w1      1       submission  0s   tutorial
+            versions of workers:
+              0.1.0: w1
+            legend:
+              WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+              CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
+                                       +TIME: it has used more than its share, and its next job would start in TIME
         "#]],
     );
     check(
@@ -360,16 +371,17 @@ fn show_says_what_workers_run() {
         "show",
         "linux-x86_64 w1",
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
-        w1: Running
-          connected     for 0s, from 127.0.0.1:PORT
-          takes jobs    yes
-          running       1 of 1
-          in its queue  0
-          finished      0 since it connected
-            TICKET  CLIENT      FOR  CACHE HINT
-            1       submission  0s   tutorial
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
+            w1: Running
+              connected     for 0s, from 127.0.0.1:PORT
+              takes jobs    yes
+              running       1 of 1
+              in its queue  0
+              finished      0 since it connected
+              version       0.1.0
+                TICKET  CLIENT      FOR  CACHE HINT
+                1       submission  0s   tutorial
+        "#]],
     );
     cluster.release_builds();
     let _job = client.wait().success();
@@ -433,12 +445,11 @@ fn draining_is_pausing_and_waiting() {
         "drain",
         "linux-x86_64 w9",
         expect![[r#"
-        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9
-        Waiting for jobs to finish…
-        2> PoolAdmin.drain: Failed: Unknown worker
-        2> Hint: 'ocluster-admin show --terse CAP POOL' lists the workers
-        [exit code 1]
-    "#]],
+            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9
+            2> PoolAdmin.setActive: Failed: Unknown worker
+            2> Hint: the workers are: w1, w2
+            [exit code 1]
+        "#]],
     );
     check(
         &cluster,

@@ -82,7 +82,7 @@ fn of_commands_options_values_and_files() {
             "obuilder image ",
         ],
         expect![[r#"
-            ocluster-admin | show pause unpause pause-worker unpause-worker drain update add-client remove-client list-clients set-rate forget exec help
+            ocluster-admin | show pause unpause pause-worker unpause-worker drain cancel update add-client remove-client list-clients set-rate forget exec help
             ocluster-admin pa| pause pause-worker
             ocluster-admin show --te| --terse
             ocluster-admin show --output | text json
@@ -118,9 +118,9 @@ fn without_a_scheduler_nothing_is_offered_and_nothing_said() {
             "ocluster-admin show nowhere.cap ",
         ],
         expect![[r#"
-            ocluster-admin show silent.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nonsense.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nowhere.cap | --terse --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show silent.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nonsense.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nowhere.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
         "#]],
     );
 }

@@ -108,6 +108,8 @@ impl Place {
             .env("HOME", self.path())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
+            // Who pauses workers.
+            .env("USER", "tester")
             // Whatever is in /etc/ocluster on this machine.
             .env("OCLUSTER_CONFIG", "/dev/null")
             .envs(variables.iter().copied())
@@ -344,8 +346,17 @@ impl Outcome {
             Some(code) => text.push_str(&format!("[exit code {code}]\n")),
             None => text.push_str(&format!("[{}]\n", self.status)),
         }
-        without_ports(&text)
+        without_host(&without_ports(&text))
     }
+}
+
+/// Returns `text` with the name of this machine, which stands behind that of a user, replaced.
+fn without_host(text: &str) -> String {
+    let system = rustix::system::uname();
+    text.replace(
+        &format!("tester@{}", system.nodename().to_string_lossy()),
+        "tester@HOST",
+    )
 }
 
 /// Returns `text` with lengths of time (`3s`, `2m10s`) replaced by `0s` and as many blanks as that takes.

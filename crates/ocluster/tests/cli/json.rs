@@ -128,6 +128,16 @@ fn of_the_admin() {
     told.add(&drain.wait().success());
     let _job = client.wait().success();
 
+    // All are paused, so this one waits.
+    let mut queued = cluster.place.start(
+        "ocluster-client submit-docker ./capnp-secrets/submission.cap --output json --pool=linux-x86_64 \
+         --cache-hint tutorial --local-dockerfile Dockerfile",
+    );
+    queued.wait_for_output("queued");
+    told.admin(&cluster, "show", POOL);
+    told.admin(&cluster, "cancel", "linux-x86_64 2");
+    assert_eq!(queued.wait().code(), 1);
+
     let update = cluster
         .place
         .start("ocluster-admin update --output json ./capnp-secrets/admin.cap linux-x86_64 w2");

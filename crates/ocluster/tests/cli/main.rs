@@ -18,6 +18,7 @@ mod logs;
 mod man;
 mod mistakes;
 mod obuilder;
+mod operators;
 mod readme;
 mod terminals;
 mod toolbox;

@@ -348,7 +348,7 @@ fn in_cap_files() {
         ],
         expect![[r#"
             $ ocluster-admin show empty.cap
-            2> "empty.cap" is not a cap file: Missing scheme in  (expected 'capnp://...')
+            2> cannot use cap file "empty.cap": it is empty; copy it again from the scheduler's --secrets-dir
             [exit code 1]
 
             $ ocluster-admin show web.cap
@@ -371,12 +371,11 @@ fn in_cap_files() {
             [exit code 69]
 
             $ ocluster-admin show capnp-secrets
-            2> Error loading "capnp-secrets": Is a directory (os error 21)
+            2> cannot read cap file "capnp-secrets": it is a directory; name a cap file in it, such as "capnp-secrets/admin.cap"
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
-            2> Admin.pools: Unimplemented: Unknown interface 15947795302981486253UL
-            2> Hint: is this the scheduler's admin.cap?
+            2> cannot use cap file "capnp-secrets/submission.cap" for administration: it is for submitting jobs (submission.cap, or a client's); use the scheduler's admin.cap
             [exit code 1]
         "#]],
     );
@@ -436,6 +435,31 @@ fn in_the_names_of_commands() {
             2> Hint: did you mean 'doctor'?
             2> Try 'ocluster --help' for more information.
             [exit code 124]
+        "#]],
+    );
+}
+
+#[test]
+fn in_state_directories() {
+    let place = Place::new();
+    place.write("file", "");
+    place.write("pool.cap", "capnp://insecure@127.0.0.1:1/AAAA");
+    std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
+    let scheduler = "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:127.0.0.1:0 --pools=a";
+    check(
+        &place,
+        &[
+            "ocluster-worker pool.cap --name=w1 --state-dir=file",
+            &format!("{scheduler} --state-dir=file/state"),
+        ],
+        expect![[r#"
+            $ ocluster-worker pool.cap --name=w1 --state-dir=file
+            2> cannot use the state directory "file": "file" is not a directory; name another with --state-dir
+            [exit code 1]
+
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:127.0.0.1:PORT --pools=a --state-dir=file/state
+            2> cannot use the state directory "file/state": "file" is not a directory; name another with --state-dir
+            [exit code 1]
         "#]],
     );
 }
@@ -514,4 +538,25 @@ fn of_a_worker_before_there_is_a_scheduler() {
     let mut worker = place.start("ocluster-worker pool.cap --name=w1 --state-dir=w1");
     worker.wait_for("Cannot connect to scheduler (connection to ");
     assert!(!worker.stderr().contains("Lost"), "{}", worker.stderr());
+}
+
+#[test]
+fn in_the_address_that_goes_into_cap_files() {
+    let place = Place::new();
+    std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
+    let start = |options: &str| {
+        let mut scheduler = place.start(&format!(
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:0.0.0.0:0 --state-dir=s --pools=a {options}"
+        ));
+        scheduler.wait_for("pool-a.cap");
+        scheduler.stderr()
+    };
+    let told = start("");
+    assert!(
+        told.contains("Cap files name tcp:0.0.0.0:")
+            && told.contains("which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:"),
+        "{told}"
+    );
+    let told = start("--capnp-public-address=tcp:localhost:9000");
+    assert!(!told.contains("Cap files name"), "{told}");
 }

@@ -98,27 +98,27 @@ fn stores_that_make_no_sense() {
         ],
         &expect![[r#"
             $ obuilder df
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> obuilder: required option '--store' is missing: name the store with --store=overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
             $ obuilder df --store=ext4:/x
-            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
             $ obuilder df --store=overlayfs:relative
-            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with zfs:, btrfs:/, rsync:/, xfs:/, qemu:/, hcs: or overlayfs:
+            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
             $ obuilder df --store=rsync:/x
-            2> obuilder: Store rsync:/ must supply an rsync-mode
+            2> obuilder: Store rsync:/ must supply an rsync-mode: --rsync-mode=copy or hardlink
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
             $ obuilder df --store=btrfs:/x --rsync-mode=copy
-            2> obuilder: Store type required must be one of btrfs:/path, rsync:/path, xfs:/path, zfs:pool, qemu:/path, hcs:path or docker:path for the OBuilder cache.
+            2> obuilder: the option '--rsync-mode' is for rsync:/path only, and this is a store of kind btrfs; leave it out
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
@@ -196,7 +196,7 @@ fn stores_that_cannot_be_opened() {
             [exit code 1]
 
             $ obuilder ls --store=btrfs:$DIR/store
-            2> "$DIR/store" is on a filesystem of type 0xef53, which has no subvolumes: put the store on btrfs, or use overlayfs:/path
+            2> "$DIR/store" is on ext4 (or ext2, ext3), which has no subvolumes: put the store on btrfs, or use overlayfs:/path
             [exit code 1]
 
             $ obuilder healthcheck --store=overlayfs:$DIR/store --runtime=no-such-runtime

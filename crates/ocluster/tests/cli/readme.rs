@@ -36,6 +36,12 @@ fn from_the_scheduler_to_the_update() {
           my-host (0): [] (0 running)
         disconnected:
         clients: submission(1)+10m
+        versions of workers:
+          0.1.0: my-host
+        legend:
+          WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+          CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
+                                   +TIME: it has used more than its share, and its next job would start in TIME
     "#]]
     .assert_eq(&cluster.admin("show", POOL).success().transcript());
     let paused = cluster

@@ -55,6 +55,7 @@ fn report() -> Report {
                 history,
                 oldest_wait: 90.5,
                 inactive: vec![("incoming".to_owned(), "state-disk".to_owned())],
+                versions: vec![("w1".to_owned(), "0.1.0".to_owned())],
             },
             PoolReport {
                 name: r"C:\idle".to_owned(),
@@ -62,6 +63,7 @@ fn report() -> Report {
                 history: History::default(),
                 oldest_wait: 0.0,
                 inactive: Vec::new(),
+                versions: Vec::new(),
             },
         ],
         traffic: Traffic {

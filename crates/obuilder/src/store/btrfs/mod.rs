@@ -19,7 +19,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, StoreError, Usage};
+use super::{OpenError, StoreError, Usage, filesystem};
 
 /// What `statfs` says of btrfs.
 pub(super) const BTRFS: i64 = 0x9123_683e;
@@ -122,7 +122,7 @@ pub(super) fn check(root: &Path, _is_new: bool) -> Result<(), OpenError> {
     if kind != BTRFS {
         return Err(OpenError::Filesystem {
             root: root.to_owned(),
-            filesystem: format!("a filesystem of type {kind:#x}"),
+            filesystem: filesystem::name(kind),
             lacks: "has no subvolumes",
             advice: "put the store on btrfs, or use overlayfs:/path",
         });

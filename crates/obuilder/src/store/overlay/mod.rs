@@ -29,7 +29,7 @@ use super::caches::Owner;
 use super::directories::Ground;
 use super::error::{Doing as _, unless};
 use super::trash::Trash;
-use super::{OpenError, StoreError, tree};
+use super::{OpenError, StoreError, filesystem, tree};
 use layers::chain;
 use mount::{Mounts, Overlaid};
 use squash::squash;
@@ -266,7 +266,7 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
         return Err(refuse(name.to_owned()));
     }
     if is_new && !mount::try_out(root)? {
-        return Err(refuse(format!("a filesystem of type {kind:#x}")));
+        return Err(refuse(filesystem::name(kind)));
     }
     Ok(())
 }

@@ -38,10 +38,27 @@ use pool::Pool;
 pub(super) fn open(place: &Path) -> Result<Rc<dyn Store>, OpenError> {
     let pool = place.file_name().unwrap_or_default().to_string_lossy();
     let root = Path::new("/").join(place);
+    check(&pool, &root)?;
     Ok(Rc::new(ZfsStore::open(
         Commands::new(pool.into_owned()),
         root,
     )?))
+}
+
+/// Looks whether a dataset is there: without it, the first thing to fail would be the lock, and not say why.
+fn check(dataset: &str, root: &Path) -> Result<(), OpenError> {
+    let has_program = std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("zfs").is_file()));
+    let problem = match (root.is_dir(), has_program) {
+        (true, _) => return Ok(()),
+        (false, false) => "there is no program zfs (on Debian: apt-get install zfsutils-linux)",
+        (false, true) => "it is not mounted, or there is no such dataset",
+    };
+    Err(OpenError::NoDataset {
+        dataset: dataset.to_owned(),
+        root: root.to_owned(),
+        problem,
+    })
 }
 
 /// A store in a pool.

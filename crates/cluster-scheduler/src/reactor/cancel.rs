@@ -1,0 +1,111 @@
+//! Operators cancel jobs by their numbers.
+
+use std::rc::Weak;
+
+use cluster_api::{RpcErrorKind, Worker};
+use pool::{TicketId, WorkerName};
+
+use super::{Cancelled, Reactor};
+use crate::service::ticket::TicketService;
+
+/// Why the queued job that an operator cancelled will not come.
+const BY_OPERATOR: &str = "Ticket cancelled by an operator";
+
+/// Why a job could not be cancelled.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CancelError {
+    /// It has ended, or never was.
+    #[error("no job {0} is queued or running in this pool")]
+    Unknown(TicketId),
+    /// Its worker or its connection failed.
+    #[error("cannot cancel job {ticket} on worker \"{worker}\": {reason}")]
+    Failed {
+        ticket: TicketId,
+        worker: WorkerName,
+        reason: String,
+    },
+}
+
+/// A job that a worker runs.
+struct RunningJob {
+    worker: WorkerName,
+    /// What the worker serves; `None` once it is not connected any more.
+    handle: Option<Worker>,
+    nth: u64,
+}
+
+impl Reactor {
+    /// A client was given its ticket.
+    pub(crate) fn ticket_handed_out(&self, ticket: TicketId, service: Weak<TicketService>) {
+        let tickets = &mut self.state.borrow_mut().tickets;
+        tickets.hand_out(ticket, service);
+    }
+
+    /// Cancels a job for an operator, and returns which worker ran it; `None` if it was queued.
+    ///
+    /// A worker of ours is asked by the number that the job has there. Of another, the job is reached only through its ticket, for as long
+    /// as the client holds that: we have no reference of our own, or the job would go on when its client has gone.
+    pub(crate) async fn cancel_for_operator(
+        &self,
+        ticket: TicketId,
+        by: &str,
+    ) -> Result<Option<WorkerName>, CancelError> {
+        let Some(job) = self.running_job(ticket) else {
+            let Cancelled::Queued = self.cancel(ticket, BY_OPERATOR) else {
+                return Err(CancelError::Unknown(ticket));
+            };
+            self.log_cancelled(ticket, by);
+            return Ok(None);
+        };
+        let failed = |reason: String| CancelError::Failed {
+            ticket,
+            worker: job.worker.clone(),
+            reason,
+        };
+        let asked = match &job.handle {
+            Some(worker) => worker.cancel_job(job.nth).await,
+            None => return Err(CancelError::Unknown(ticket)),
+        };
+        match asked {
+            Ok(()) => {}
+            Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+                let held = self.state.borrow().tickets.held(ticket);
+                let held = held.ok_or_else(|| {
+                    failed(
+                        "the worker does not cancel jobs by their numbers, and the client has let go of the ticket; \
+                         have the client cancel it"
+                            .to_owned(),
+                    )
+                })?;
+                let watched = held.watched_job();
+                drop(held);
+                watched
+                    .cancel()
+                    .await
+                    .map_err(|error| failed(error.to_string()))?;
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        }
+        self.log_cancelled(ticket, by);
+        Ok(Some(job.worker))
+    }
+
+    fn running_job(&self, ticket: TicketId) -> Option<RunningJob> {
+        let state = self.state.borrow();
+        let running = state.tickets.running(ticket)?;
+        let registered = state.workers.get(running.worker);
+        Some(RunningJob {
+            worker: running.name.clone(),
+            handle: registered.map(|registered| registered.worker.clone()),
+            nth: running.nth,
+        })
+    }
+
+    fn log_cancelled(&self, ticket: TicketId, by: &str) {
+        tracing::info!(
+            target: "scheduler",
+            ticket = %self.full_name(ticket),
+            "Cancelled by an operator ({})", visible::Shown(if by.is_empty() { "unnamed" } else { by })
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Operators pause workers, and say why.
+
+use pool::{Disconnected, InactiveReason, UnknownWorker, WorkerName};
+
+use super::{Reactor, Saving};
+use crate::db::{Note, PauseRow};
+use crate::pauses::PauseNote;
+
+impl Reactor {
+    /// An operator pauses a worker or ends its pause, without saying who it is and why: what is known already is kept.
+    pub(crate) fn set_paused(
+        &self,
+        worker: &WorkerName,
+        paused: bool,
+        auto_create: bool,
+    ) -> Result<Saving, UnknownWorker> {
+        if paused {
+            let is_known = self.state.borrow().pauses.has_lasting(worker);
+            let note = (!is_known).then(|| self.unexplained_pause());
+            return self.set_lasting_pause(worker, note, auto_create);
+        }
+        let (result, saving) = self.tell(|state, _| {
+            state.pool.set_paused(worker, false, auto_create)?;
+            let id = state.pool.registration(worker);
+            state.pauses.end(worker, id);
+            Ok(())
+        });
+        result.map(|()| saving)
+    }
+
+    /// An operator pauses a worker until it is unpaused, and says who it is and perhaps why.
+    ///
+    /// Without a reason, what is known of an earlier pause is kept.
+    pub(crate) fn pause(
+        &self,
+        worker: &WorkerName,
+        note: PauseNote,
+        auto_create: bool,
+    ) -> Result<Saving, UnknownWorker> {
+        let adds_nothing = note.note.is_empty() && self.state.borrow().pauses.has_lasting(worker);
+        self.set_lasting_pause(worker, Some(note).filter(|_| !adds_nothing), auto_create)
+    }
+
+    fn set_lasting_pause(
+        &self,
+        worker: &WorkerName,
+        note: Option<PauseNote>,
+        auto_create: bool,
+    ) -> Result<Saving, UnknownWorker> {
+        let (result, mut saving) = self.tell(|state, _| {
+            state.pool.set_paused(worker, true, auto_create)?;
+            if let Some(note) = &note {
+                state.pauses.set(worker, note.clone());
+            }
+            Ok(())
+        });
+        result?;
+        if let Some(PauseNote { since, by, note }) = note {
+            saving.0.push(self.save(Note::Pause(PauseRow {
+                pool: self.name.to_string(),
+                worker: worker.to_string(),
+                since,
+                by,
+                note,
+            })));
+        }
+        Ok(saving)
+    }
+
+    /// An operator pauses a connected worker until it reconnects, and says who it is and why.
+    pub(crate) fn pause_until_reconnect(
+        &self,
+        worker: &WorkerName,
+        note: PauseNote,
+    ) -> Result<(), Disconnected> {
+        let (result, _) = self.tell(|state, _| {
+            let id = state.pool.registration(worker).ok_or(Disconnected)?;
+            state
+                .pool
+                .set_active(id, InactiveReason::TemporaryPause, false)?;
+            state.pauses.set_until_reconnect(id, note);
+            Ok(())
+        });
+        result
+    }
+
+    /// An operator ends the pause of a connected worker that would end when it reconnects.
+    pub(crate) fn end_temporary_pause(&self, worker: &WorkerName) -> Result<(), Disconnected> {
+        let (result, _) = self.tell(|state, _| {
+            let id = state.pool.registration(worker).ok_or(Disconnected)?;
+            state.pauses.end_registration(id);
+            state
+                .pool
+                .set_active(id, InactiveReason::TemporaryPause, true)
+        });
+        result
+    }
+
+    /// Returns a pause of which nothing is known but that it begins now.
+    pub(crate) fn unexplained_pause(&self) -> PauseNote {
+        PauseNote::unexplained(self.clock.date())
+    }
+
+    /// Returns a note that was made now.
+    pub(crate) fn note_now(
+        &self,
+        by: String,
+        note: String,
+    ) -> Result<PauseNote, crate::pauses::NoteTooLong> {
+        PauseNote::new(self.clock.date(), by, note)
+    }
+}

@@ -1,0 +1,102 @@
+//! Names that a scheduler knows, for somebody who used another.
+
+use visible::natural;
+
+use crate::config::closest;
+use crate::quote::printable;
+
+/// How many names are listed. Of more, only the number is told.
+const LISTED: usize = 20;
+
+/// A sort of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    Pools,
+    Workers,
+    Clients,
+}
+
+impl Known {
+    /// Returns what a scheduler does not know if it fails with `reason`.
+    pub(super) fn missing(reason: &str) -> Option<Self> {
+        match reason {
+            "No such pool" => Some(Self::Pools),
+            "Unknown worker" => Some(Self::Workers),
+            "No such user" => Some(Self::Clients),
+            reason if reason.starts_with("Unknown client") => Some(Self::Clients),
+            reason if reason.ends_with("not known in this pool") => Some(Self::Workers),
+            _ => None,
+        }
+    }
+
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Pools => "pools",
+            Self::Workers => "workers",
+            Self::Clients => "clients",
+        }
+    }
+
+    fn command(self) -> &'static str {
+        match self {
+            Self::Pools => "'ocluster-admin show CAP'",
+            Self::Workers => "'ocluster-admin show --terse CAP POOL'",
+            Self::Clients => "'ocluster-admin list-clients CAP'",
+        }
+    }
+}
+
+/// Says which names there are, and which one may be meant by `given`.
+pub(super) fn hint(sort: Known, given: &str, mut names: Vec<String>) -> String {
+    let things = sort.plural();
+    if names.is_empty() {
+        return format!("there are no {things}");
+    }
+    names.sort_by(|a, b| natural(a, b));
+    let meant = closest(given, names.iter().map(String::as_str));
+    let meant = meant.map(|name| format!("did you mean \"{}\"? ", printable(name)));
+    let listed: Vec<String> = names
+        .iter()
+        .take(LISTED)
+        .map(|name| printable(name))
+        .collect();
+    let more = match names.len().saturating_sub(LISTED) {
+        0 => String::new(),
+        more => format!(" and {more} more ({} lists them)", sort.command()),
+    };
+    format!(
+        "{}the {things} are: {}{more}",
+        meant.unwrap_or_default(),
+        listed.join(", ")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_is_and_what_was_meant() {
+        let names = |count: u32| (1..=count).rev().map(|i| format!("worker-{i}")).collect();
+        assert_eq!(
+            hint(Known::Clients, "bob", Vec::new()),
+            "there are no clients"
+        );
+        assert_eq!(
+            hint(Known::Workers, "nobody", names(2)),
+            "the workers are: worker-1, worker-2"
+        );
+        assert_eq!(
+            hint(Known::Workers, "wroker-2", names(2)),
+            "did you mean \"worker-2\"? the workers are: worker-1, worker-2"
+        );
+        let many = hint(Known::Workers, "x", names(300));
+        assert!(many.contains("worker-9, worker-10, "), "{many}");
+        assert!(
+            many.ends_with(
+                "worker-20 and 280 more ('ocluster-admin show --terse CAP POOL' lists them)"
+            ),
+            "{many}"
+        );
+    }
+}

@@ -1,0 +1,44 @@
+//! What the short forms in a pool's state mean.
+
+use crate::human::table;
+use crate::json::pools::{Queue, Worker};
+
+/// Explains those forms that a state has.
+pub(super) fn text(workers: &[&Worker], queue: &Queue) -> String {
+    let mut rows = Vec::new();
+    let mut explain = |form: &str, lines: &[&str]| {
+        for (nth, line) in lines.iter().enumerate() {
+            let form = if nth == 0 { form } else { "" };
+            rows.push(vec![format!("  {form}"), (*line).to_owned()]);
+        }
+    };
+    if !queue.jobs.is_empty() {
+        explain(
+            "CLIENT:HINT@TIME(COST)",
+            &[
+                "a queued job; the rightmost is the next",
+                "@TIME: when it would start if shares were exact (s: seconds, m: minutes; negative: overdue)",
+                "COST: its expected length in seconds; +urgent: goes before jobs that are not urgent",
+            ],
+        );
+    }
+    if workers.iter().any(|worker| worker.connected) {
+        explain(
+            "WORKER (SECONDS): [...]",
+            &["SECONDS: expected length of the jobs in its queue"],
+        );
+    }
+    if !queue.clients.is_empty() {
+        explain(
+            "CLIENT(RATE)+TIME",
+            &[
+                "RATE: its share of the pool, in jobs at once",
+                "+TIME: it has used more than its share, and its next job would start in TIME",
+            ],
+        );
+    }
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("legend:\n{}", table(&rows)),
+    }
+}

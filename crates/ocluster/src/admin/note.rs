@@ -1,0 +1,24 @@
+//! Who pauses a worker, and why: what the next operator has to know.
+
+/// The option of commands that pause workers.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub(super) struct NoteArgs {
+    /// Reason for the pause, shown to other operators (at most 1,000 bytes)
+    #[arg(long, value_name = "TEXT")]
+    pub(super) note: Option<String>,
+}
+
+/// Returns who is at work here, as `USER@HOST`. Nobody checks it: everybody who has admin.cap may do everything.
+pub(super) fn operator() -> String {
+    let variables = ["SUDO_USER", "USER", "LOGNAME"];
+    let user = variables
+        .iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|user| !user.is_empty())
+        .unwrap_or_else(|| match rustix::process::getuid() {
+            root if root.is_root() => "root".to_owned(),
+            user => format!("uid {}", user.as_raw()),
+        });
+    let system = rustix::system::uname();
+    format!("{user}@{}", system.nodename().to_string_lossy())
+}

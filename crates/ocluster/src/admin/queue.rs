@@ -1,0 +1,174 @@
+//! The jobs that wait in a pool, and what else stands below the state of a pool: who paused which workers, and their versions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use visible::natural;
+
+use super::workers::filled;
+use crate::human::{self, table};
+use crate::json::pools::{Pause, Queue, QueuedJob, Worker};
+use crate::quote::printable;
+
+/// Returns the first jobs that wait, and how many there are; nothing if there are none.
+pub(super) fn jobs(queue: &Queue) -> String {
+    let shown = queue.jobs.len();
+    if shown == 0 {
+        return String::new();
+    }
+    let heading = ["  TICKET", "CLIENT", "WAITED", "WORKER", "CACHE HINT"];
+    let mut rows = vec![heading.map(str::to_owned).to_vec()];
+    rows.extend(queue.jobs.iter().map(row));
+    let all = match queue.more {
+        0 => format!("queued ({shown}, the next first):"),
+        more => {
+            let total = u64::from(more).saturating_add(u64::try_from(shown).unwrap_or(u64::MAX));
+            format!("queued (the first {shown} of {total}; --all shows them all):")
+        }
+    };
+    format!("{all}\n{}", table(&rows))
+}
+
+fn row(job: &QueuedJob) -> Vec<String> {
+    let hint = match job.cache_hint.as_str() {
+        "" => "(no cache hint)".to_owned(),
+        hint => printable(hint),
+    };
+    let urgent = if job.urgent { " (urgent)" } else { "" };
+    vec![
+        format!("  {}", job.ticket),
+        printable(&job.client),
+        seconds(job.waiting_seconds),
+        job.worker.as_deref().map_or("any".to_owned(), printable),
+        format!("{hint}{urgent}"),
+    ]
+}
+
+/// Returns who paused which workers, and why; nothing if nobody has.
+pub(super) fn pauses(workers: &[&Worker]) -> String {
+    let rows = workers.iter().filter_map(|worker| {
+        let pause = worker.pause.as_ref()?;
+        Some(vec![
+            format!("  {}", printable(&worker.name)),
+            described(pause),
+        ])
+    });
+    let rows: Vec<_> = rows.collect();
+    match rows.is_empty() {
+        true => String::new(),
+        false => format!("paused by operators:\n{}", table(&rows)),
+    }
+}
+
+/// Returns who paused a worker, for how long it has been, and why.
+pub(super) fn described(pause: &Pause) -> String {
+    let by = match pause.by.as_str() {
+        "" => String::new(),
+        by => format!("by {} ", printable(by)),
+    };
+    let note = match pause.note.as_str() {
+        "" => String::new(),
+        note => format!(": {}", printable(note)),
+    };
+    format!("{by}for {}{note}", seconds(pause.lasting_seconds))
+}
+
+/// Returns which versions the workers have; nothing if none is known.
+pub(super) fn versions(workers: &[&Worker]) -> String {
+    let mut by_version: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for worker in workers {
+        if let Some(version) = &worker.version {
+            let names = by_version.entry(version).or_default();
+            names.push(worker.name.clone());
+        }
+    }
+    let mut versions: Vec<_> = by_version.into_iter().collect();
+    versions.sort_by(|(a, _), (b, _)| natural(b, a));
+    let lines = versions.into_iter().map(|(version, names)| {
+        let prefix = format!("  {}: ", printable(version));
+        filled(&prefix, ",", &names) + "\n"
+    });
+    let lines: String = lines.collect();
+    match lines.is_empty() {
+        true => lines,
+        false => format!("versions of workers:\n{lines}"),
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    fn worker(name: &str, version: &str, note: Option<&str>) -> Worker {
+        Worker {
+            name: name.to_owned(),
+            connected: true,
+            paused: note.is_some(),
+            registrations: None,
+            left_seconds: None,
+            version: Some(version.to_owned()),
+            pause: note.map(|note| Pause {
+                by: "alice@desk".to_owned(),
+                note: note.to_owned(),
+                lasting_seconds: 273_600.0,
+            }),
+            connection: None,
+        }
+    }
+
+    #[test]
+    fn of_many_jobs_the_first_are_shown() {
+        let job = |ticket, worker: Option<&str>, hint: &str| QueuedJob {
+            ticket,
+            client: "alice".to_owned(),
+            cache_hint: hint.to_owned(),
+            urgent: hint.is_empty(),
+            waiting_seconds: 302.0,
+            worker: worker.map(str::to_owned),
+        };
+        let mut queue = Queue {
+            backlog: 17_000,
+            oldest_wait_seconds: 302.0,
+            clients: Vec::new(),
+            jobs: vec![job(7, None, ""), job(12, Some("w1"), "a\u{1b}[31mb")],
+            more: 16_998,
+        };
+        expect![[r#"
+            queued (the first 2 of 17000; --all shows them all):
+              TICKET  CLIENT  WAITED  WORKER  CACHE HINT
+              7       alice   5m02s   any     (no cache hint) (urgent)
+              12      alice   5m02s   w1      a�[31mb
+        "#]]
+        .assert_eq(&jobs(&queue));
+        queue.more = 0;
+        assert!(jobs(&queue).starts_with("queued (2, the next first):\n"));
+        queue.jobs.clear();
+        assert_eq!(jobs(&queue), "");
+    }
+
+    #[test]
+    fn pauses_and_versions_have_a_section_each() {
+        let workers = [
+            worker("w1", "0.9.0", None),
+            worker("w2", "0.10.0", Some("new disk\u{7}")),
+            worker("w10", "0.10.0", Some("")),
+        ];
+        let workers: Vec<&Worker> = workers.iter().collect();
+        expect![[r#"
+            paused by operators:
+              w2   by alice@desk for 3d04h: new disk�
+              w10  by alice@desk for 3d04h
+            versions of workers:
+              0.10.0: w2, w10
+              0.9.0: w1
+        "#]]
+        .assert_eq(&(pauses(&workers) + &versions(&workers)));
+        assert_eq!(pauses(&[]) + &versions(&[]), "");
+    }
+}
