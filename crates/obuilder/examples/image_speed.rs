@@ -61,6 +61,7 @@ fn main() -> Result<()> {
         }
     }
     let registry = Registry::start()?;
+    engine.reach(engine.holder(), registry.access().port()?)?;
     let image = push(&registry, &plain)?;
     for round in 1..=2 {
         let theirs = pull(&engine, &registry, &image)?;

@@ -43,6 +43,6 @@ pub use registry::{Registry, RegistryAccess};
 pub use rootfs::{host_rootfs, import_host};
 pub use session::{Rig, Session, report_not_run};
 pub use setup::{DEMO_PACKAGES, DOCKER_PACKAGES, Package, Setup, TEST_PACKAGES, is_root};
-pub use swarm::Swarm;
+pub use swarm::make_swarm;
 pub use traces::traces;
 pub use wait::wait_for;

@@ -8,7 +8,7 @@ mod load;
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use rig::{Rig, Swarm};
+use rig::{Rig, make_swarm};
 use testbed::POOL;
 
 use compose::Compose;
@@ -162,7 +162,7 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
         return Ok(());
     };
     let images = images(&rig)?;
-    let swarm = Swarm::of(&rig.docker)?;
+    make_swarm(&rig.docker)?;
     let fleet = Fleet::start(&rig, &images.worker, &["w1", "w2", "w3"])?;
     let mut load = Load::on(&fleet.site);
     load.until_ended(5)?;
@@ -204,6 +204,5 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
     assert_eq!(fleet.image_of("w1")?, second);
     let built = load.finish()?;
     println!("{built} jobs were built, none was lost");
-    fleet.finish()?;
-    swarm.finish()
+    fleet.finish()
 }
