@@ -162,8 +162,10 @@ fn lines_of(document: &str) -> Vec<String> {
             match open.strip_suffix('\\') {
                 Some(more) => open = more.to_owned(),
                 None => {
-                    lines.extend(Some(std::mem::take(&mut open)).filter(|line| !line.is_empty()))
+                    let whole = std::mem::take(&mut open);
+                    lines.extend(Some(whole).filter(|line| !line.is_empty()));
                 }
+            }
             }
         }
     }

@@ -83,7 +83,7 @@ fn text(settings: &ImageSettings) -> BString {
     ])
     .to_human();
     text.push(b'\n');
-    text.into()
+    text
 }
 
 fn parse(sexp: &Sexp) -> Option<ImageSettings> {
