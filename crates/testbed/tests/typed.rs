@@ -166,7 +166,6 @@ fn lines_of(document: &str) -> Vec<String> {
                     lines.extend(Some(whole).filter(|line| !line.is_empty()));
                 }
             }
-            }
         }
     }
     lines
