@@ -134,7 +134,14 @@ fn the_demo_leaves_an_engine_alone_that_runs() -> Result<()> {
             &["network", "ls", "--quiet"],
             &["volume", "ls", "--quiet"],
         ];
-        lists.into_iter().map(|args| rig.docker.run(args)).collect()
+        let list = |args| -> Result<String> {
+            // What was made in the same second comes in any order.
+            let listed = rig.docker.run(args)?;
+            let mut lines: Vec<&str> = listed.lines().collect();
+            lines.sort_unstable();
+            Ok(lines.join("\n"))
+        };
+        lists.into_iter().map(list).collect()
     };
     let before = state()?;
     let mut demo = Demo::start(&rig)?;

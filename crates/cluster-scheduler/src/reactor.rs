@@ -12,6 +12,7 @@
 //!   thousand queued jobs behind is cleared away in pieces.
 
 mod cancel;
+mod notes;
 mod pauses;
 mod pulse;
 mod takeover;
@@ -32,7 +33,7 @@ use visible::OneLine;
 
 use crate::clock::Clock;
 use crate::config::PoolName;
-use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError, Writer};
+use crate::db::{Ack, WriteError, Writer};
 use crate::details;
 use crate::hints;
 use crate::metrics::{History, JobEnd, PoolReport};
@@ -676,40 +677,5 @@ impl Reactor {
         if self.deadline.replace(deadline) != deadline {
             self.wake.notify_one();
         }
-    }
-}
-
-/// What is saved.
-impl Reactor {
-    fn save(&self, note: Note) -> Ack {
-        self.db.note_acked(note, self.clock.date())
-    }
-
-    fn cached(&self, hint: &str, worker: &WorkerName) -> Note {
-        let (pool, hint, worker) = (self.name.to_string(), hint.to_owned(), worker.to_string());
-        Note::Cached(CachedRow { pool, hint, worker })
-    }
-
-    fn paused(&self, worker: &WorkerName, paused: bool) -> Note {
-        let (pool, worker) = (self.name.to_string(), worker.to_string());
-        Note::Worker(WorkerRow {
-            pool,
-            worker,
-            paused,
-        })
-    }
-
-    fn rate(&self, client: &ClientId, rate: Rate) -> Note {
-        let (pool, client) = (self.name.to_string(), client.to_string());
-        Note::Rate(RateRow {
-            pool,
-            client,
-            rate: rate.get(),
-        })
-    }
-
-    fn forgotten(&self, worker: &WorkerName) -> Note {
-        let (pool, worker) = (self.name.to_string(), worker.to_string());
-        Note::ForgetWorker { pool, worker }
     }
 }

@@ -434,6 +434,7 @@ fn credentials_in_a_url_reach_neither_log_nor_image() -> Result<()> {
     ] {
         site.submit()
             .source(&url, &commits)
+            .args(&["--unchecked"])
             .run()?
             .check(1, &["Failed: Build failed."])
             .check_never(&password)

@@ -274,8 +274,10 @@ fn a_worker_that_cannot_build_does_not_start() -> Result<()> {
     };
     let store = site.folder().join("store");
     let store = store.display();
-    site.run(&line("--obuilder-store=floppy:/x"))?
-        .check(124, &["Store must start with zfs:, btrfs:/, rsync:/"]);
+    site.run(&line("--obuilder-store=floppy:/x"))?.check(
+        124,
+        &["Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:"],
+    );
     site.run(&line(&format!("--obuilder-store=rsync:{store}")))?
         .check(124, &["Store rsync:/ must supply an rsync-mode"]);
     site.run(&line(&format!(

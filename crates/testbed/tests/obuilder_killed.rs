@@ -179,7 +179,10 @@ fn killed(test: &str, kind: &str, filesystem: Filesystem, options: &[&str]) -> R
     let whole = without_history(&checked(&mut site.build())?);
     let printed = whole.join("\n");
     ensure!(printed.contains("\none half\nboth\n"), "{printed}");
-    ensure!(printed.contains(&format!("\n{CONTENT}---> ")), "{printed}");
+    ensure!(
+        printed.contains(&format!("\n{CONTENT}The step took ")),
+        "{printed}"
+    );
 
     let mut state = 20_261_125_u32;
     let mut random = |below: u32| {

@@ -522,56 +522,6 @@ fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
 }
 
 #[test]
-fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
-    local(async {
-        let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
-        // It has asked for a job already, so it has to say that it wants none.
-        let reason = Unfit::Unhealthy("no runtime".into());
-        cluster.builder.unfit.send_replace(Some(reason));
-        cluster.scheduler.event("active: false").await;
-        cluster.builder.unfit.send_replace(Some(Unfit::MakingRoom));
-        cluster.builder.unfit.send_replace(None);
-        cluster.scheduler.event("active: true").await;
-        let events = cluster.finish().await;
-        assert_eq!(
-            events,
-            [
-                "registered worker-1 with 10",
-                "pop",
-                "obuilder: Health check failed: no runtime",
-                "active: false",
-                "active: true",
-                "left"
-            ]
-        );
-    });
-}
-
-#[test]
-fn a_worker_that_is_unfit_when_it_registers_does_not_ask() {
-    local(async {
-        let scheduler = Rc::new(Scheduler::default());
-        scheduler.refusals.set(1);
-        let cluster = Cluster::connected(|_| (), Rc::clone(&scheduler), Direct(scheduler));
-        cluster.builder.unfit.send_replace(Some(Unfit::MakingRoom));
-        cluster.scheduler.event("active: false").await;
-        assert_eq!(cluster.scheduler.pops(), 0);
-        cluster.builder.unfit.send_replace(None);
-        cluster.scheduler.asked().await;
-        let events = cluster.finish().await;
-        assert_eq!(
-            events[1..4],
-            [
-                "registered worker-1 with 10",
-                "obuilder-store: Making room on the disk",
-                "active: false"
-            ]
-        );
-    });
-}
-
-#[test]
 fn self_update() {
     local(async {
         let cluster = Cluster::new();

@@ -380,22 +380,32 @@ mod tests {
     use crate::process::Environment;
     use crate::source::CommitId;
 
-    #[test]
-    fn the_commands() {
+    fn git() -> Git {
         let base = [
             ("PATH", "/bin"),
             ("DOCKER_HOST", "x"),
             ("SSH_AUTH_SOCK", "x"),
         ];
         let base = Environment::from_vars(base.map(|(k, v)| (k.into(), v.into())));
-        let git = Git::new(
+        Git::new(
             &base,
             Path::new("/s/home"),
             Path::new("/s/home/.gitconfig"),
             [Path::new("/s/git"), Path::new("/s/tmp")],
-        );
-        let url = GitUrl::parse("https://bob:s3cret@example.com/group/project").unwrap();
-        let commit = CommitId::parse(&"0123456789".repeat(4)).unwrap();
+        )
+    }
+
+    fn url() -> GitUrl {
+        GitUrl::parse("https://bob:s3cret@example.com/group/project").unwrap()
+    }
+
+    fn commit() -> CommitId {
+        CommitId::parse(&"0123456789".repeat(4)).unwrap()
+    }
+
+    #[test]
+    fn the_commands() {
+        let (git, url, commit) = (git(), url(), commit());
         let long = CommitId::parse(&"a".repeat(64)).unwrap();
         let dir = Path::new("/s/git/project-1234");
         let own = Path::new("/s/tmp/context");
@@ -458,7 +468,13 @@ mod tests {
             cp .git: "cp" "-a" "--" "/s/git/project-1234/.git" "/s/tmp/context/.git"
             git-config: "git" "-C" "/s/tmp/context" "config" "--unset-all" "remote.origin.fetch" "/(pull|merge-requests)/"
         "#]].assert_eq(&shown);
-        // The credentials go with the commands that reach the server, and nowhere else.
+    }
+
+    /// The credentials go with the commands that reach the server, and nowhere else.
+    #[test]
+    fn the_environment() {
+        let (git, url, commit) = (git(), url(), commit());
+        let dir = Path::new("/s/git/project-1234");
         expect![[r#"
             {
                 "GIT_ALLOW_PROTOCOL",

@@ -136,7 +136,7 @@ fn of_the_admin() {
     queued.wait_for_output("queued");
     told.admin(&cluster, "show", POOL);
     told.admin(&cluster, "cancel", "linux-x86_64 2");
-    assert_eq!(queued.wait().code(), 1);
+    assert_eq!(queued.wait().code(), 130);
 
     let update = cluster
         .place

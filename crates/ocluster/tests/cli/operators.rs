@@ -47,14 +47,14 @@ fn jobs_are_cancelled_by_the_numbers_that_show_has() {
     "#]],
     );
     let ended = queued.wait();
-    assert_eq!(ended.code(), 1);
+    assert_eq!(ended.code(), 130);
     assert!(
         ended.stdout.contains("Ticket cancelled by an operator"),
         "{}",
         ended.stdout
     );
     let ended = running.wait();
-    assert_eq!(ended.code(), 1);
+    assert_eq!(ended.code(), 130);
     assert!(ended.stdout.contains("Job cancelled"), "{}", ended.stdout);
     // The worker goes on, and the number is known in the log.
     let mut next = cluster.submit("Dockerfile");
