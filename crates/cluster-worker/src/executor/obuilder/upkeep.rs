@@ -436,9 +436,12 @@ mod tests {
         let condition = watch::Sender::default();
         let watched = condition.subscribe();
         runtime.block_on(async {
+            let story = tokio::time::timeout(Duration::from_secs(86_400), story(watched));
             tokio::select! {
+                // First, so that it sees each condition, however short.
+                biased;
+                done = story => done.expect("it comes to an end within a day"),
                 () = keep_up(store, upkeep, &condition) => panic!("upkeep has ended"),
-                done = story(watched) => done,
             }
         })
     }
