@@ -261,7 +261,7 @@ impl ConnectedWorker {
         for (index, reason) in (0..).zip(known()) {
             list.set(index, reason);
         }
-        let length = pause_reason::length(pause_reasons, "pauseReasons")?;
+        let length = list_length(pause_reasons, "pauseReasons")?;
         pause_reason::write(builder.reborrow().init_pause_reasons(length), pause_reasons);
         let mut list = builder.init_running(list_length(running, "running")?);
         for (index, job) in (0..).zip(running) {
@@ -347,6 +347,6 @@ impl ClientDetails {
 }
 
 /// Returns a duration as the wire has it.
-fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

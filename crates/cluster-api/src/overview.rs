@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::RpcError;
+use crate::details::millis;
 use crate::raw::extensions_capnp::pool_control::{overview, pause, queued_job, worker_note};
 use crate::text::{check_length, list_length, long_text, malformed, text};
 
@@ -189,9 +190,4 @@ impl QueuedJob {
 /// Returns a text that stands for nothing when it is empty.
 fn some(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
-}
-
-/// Returns a duration as the wire has it.
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

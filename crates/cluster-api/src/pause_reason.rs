@@ -6,7 +6,7 @@ use capnp::struct_list;
 
 use crate::RpcError;
 use crate::raw::extensions_capnp::pause_reason;
-use crate::text::{check_length, list_length, long_text, malformed};
+use crate::text::{check_length, long_text, malformed};
 
 /// How many reasons a worker may give at once. Ours have five.
 const MAX_REASONS: u32 = 16;
@@ -80,11 +80,6 @@ pub(crate) fn read(
     reasons
         .map(|(index, reason)| PauseReason::read(reason, format_args!("{field}[{index}]")))
         .collect()
-}
-
-/// Returns the length of the list that [`write`] fills.
-pub(crate) fn length(reasons: &[PauseReason], field: impl Display) -> Result<u32, RpcError> {
-    list_length(reasons, field)
 }
 
 /// Writes the reasons of one worker.

@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::rc::{Rc, Weak};
 
-use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
+use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver, RpcError};
 use futures::channel::oneshot;
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
 use crate::metrics::JobEnd;
 use crate::queue_quota::QueuePlace;
 use crate::reactor::Reactor;
-use crate::service::ticket::TicketService;
 
 /// What a client wants done.
 pub(crate) struct Request {
@@ -31,8 +30,8 @@ pub(crate) struct Tickets {
     queued: BTreeMap<TicketId, Queued>,
     /// Who has taken the others.
     running: HashMap<TicketId, Running>,
-    /// What the clients hold of tickets, for as long as they do.
-    held: HashMap<TicketId, Weak<TicketService>>,
+    /// The jobs of the tickets that clients hold, for as long as they do.
+    held: HashMap<TicketId, Weak<JobPromise>>,
 }
 
 struct Queued {
@@ -45,7 +44,7 @@ pub(crate) struct Running {
     pub(crate) since: Time,
     /// Who has taken it, in which registration, and under which name.
     pub(crate) worker: WorkerId,
-    /// The how manyth job that it is in this registration.
+    /// Which job of this registration it is, counted from 1.
     pub(crate) nth: u64,
     pub(crate) name: WorkerName,
 }
@@ -59,15 +58,15 @@ impl Tickets {
     /// A client was given its ticket.
     ///
     /// What is kept is weak: a ticket, and the job that it holds, live for as long as their client wants.
-    pub(crate) fn hand_out(&mut self, ticket: TicketId, service: Weak<TicketService>) {
+    pub(crate) fn hand_out(&mut self, ticket: TicketId, job: Weak<JobPromise>) {
         if self.queued.contains_key(&ticket) || self.running.contains_key(&ticket) {
-            self.held.insert(ticket, service);
+            self.held.insert(ticket, job);
         }
     }
 
-    /// Returns what the client of a ticket holds, if it still does.
-    pub(crate) fn held(&self, ticket: TicketId) -> Option<Rc<TicketService>> {
-        self.held.get(&ticket)?.upgrade()
+    /// Returns the job of a ticket, if its client still holds that.
+    pub(crate) fn held(&self, ticket: TicketId) -> Option<Job> {
+        Some(self.held.get(&ticket)?.upgrade()?.job())
     }
 
     /// Takes out a ticket that is not wanted any more, if it is still queued.

@@ -27,9 +27,10 @@ const NOT_TYPED: [(&str, &str); 5] = [
 /// What needs more than this machine.
 const FAR_AWAY: &str = "https://github.com/";
 
-/// How lines begin that go on until somebody ends them, and what they say when they are ready.
+/// How lines begin that go on until somebody ends them, and what they say when they are ready: of a scheduler, the last cap file, as
+/// the lines that follow use it.
 const GO_ON: [(&str, &str); 3] = [
-    ("ocluster-scheduler ", "Waiting for (encrypted) connections"),
+    ("ocluster-scheduler ", "capnp-secrets/pool-linux-x86_64.cap"),
     ("ocluster-worker ", "Requesting a new job..."),
     ("ocluster dev", "Try, in another terminal"),
 ];

@@ -2,11 +2,10 @@
 
 use std::rc::Weak;
 
-use cluster_api::{RpcErrorKind, Worker};
+use cluster_api::{JobPromise, RpcErrorKind, Worker};
 use pool::{TicketId, WorkerName};
 
 use super::{Cancelled, Reactor};
-use crate::service::ticket::TicketService;
 
 /// Why the queued job that an operator cancelled will not come.
 const BY_OPERATOR: &str = "Ticket cancelled by an operator";
@@ -36,9 +35,9 @@ struct RunningJob {
 
 impl Reactor {
     /// A client was given its ticket.
-    pub(crate) fn ticket_handed_out(&self, ticket: TicketId, service: Weak<TicketService>) {
+    pub(crate) fn ticket_handed_out(&self, ticket: TicketId, job: Weak<JobPromise>) {
         let tickets = &mut self.state.borrow_mut().tickets;
-        tickets.hand_out(ticket, service);
+        tickets.hand_out(ticket, job);
     }
 
     /// Cancels a job for an operator, and returns which worker ran it; `None` if it was queued.
@@ -70,17 +69,14 @@ impl Reactor {
             Ok(()) => {}
             Err(error) if error.kind == RpcErrorKind::Unimplemented => {
                 let held = self.state.borrow().tickets.held(ticket);
-                let held = held.ok_or_else(|| {
+                let job = held.ok_or_else(|| {
                     failed(
                         "the worker does not cancel jobs by their numbers, and the client has let go of the ticket; \
                          have the client cancel it"
                             .to_owned(),
                     )
                 })?;
-                let watched = held.watched_job();
-                drop(held);
-                watched
-                    .cancel()
+                job.cancel()
                     .await
                     .map_err(|error| failed(error.to_string()))?;
             }

@@ -7,5 +7,5 @@ mod queue;
 mod registration;
 pub(crate) mod restore;
 mod submission;
-pub(crate) mod ticket;
+mod ticket;
 mod update;

@@ -12,25 +12,18 @@ pub(crate) struct TicketService {
     reactor: Rc<Reactor>,
     ticket: TicketId,
     /// One of the references that keep the job going once it runs.
-    job: JobPromise,
+    job: Rc<JobPromise>,
 }
 
 impl TicketService {
     pub(crate) fn serve(reactor: Rc<Reactor>, ticket: TicketId, job: JobPromise) -> Ticket {
-        let service = Rc::new(Self {
-            reactor: Rc::clone(&reactor),
+        let job = Rc::new(job);
+        reactor.ticket_handed_out(ticket, Rc::downgrade(&job));
+        Ticket::serve(Rc::new(Self {
+            reactor,
             ticket,
             job,
-        });
-        reactor.ticket_handed_out(ticket, Rc::downgrade(&service));
-        Ticket::serve(service)
-    }
-}
-
-impl TicketService {
-    /// Returns the job that the client watches.
-    pub(crate) fn watched_job(&self) -> Job {
-        self.job.job()
+        }))
     }
 }
 

@@ -85,6 +85,11 @@ impl Core {
                     expected = expected.without(usage);
                     count += 1;
                 }
+                // It goes once whoever reads it has done so.
+                Err(error @ RemoveError::Store(StoreError::BeingRead(_))) => {
+                    tracing::debug!("Cannot make room: {error}");
+                    first_error.get_or_insert(error);
+                }
                 Err(error) => {
                     tracing::warn!("Cannot make room: {error}");
                     first_error.get_or_insert(error);

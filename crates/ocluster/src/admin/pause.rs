@@ -139,14 +139,11 @@ pub(super) async fn pause_worker_with_note(
     pause: &NewPause,
 ) -> Result<(), CommandError> {
     let pool = &target.pool;
-    let (method, done) = match pause.until_reconnect {
-        true => (
-            "TemporaryPause.pauseWorker",
-            pool.pause(worker, pause).await,
-        ),
-        false => ("PoolAdmin.setActive", pool.pause(worker, pause).await),
+    let method = match pause.until_reconnect {
+        true => "TemporaryPause.pauseWorker",
+        false => "PoolAdmin.setActive",
     };
-    let done = match done {
+    let done = match pool.pause(worker, pause).await {
         // A scheduler that keeps no notes.
         Err(error) if error.kind == RpcErrorKind::Unimplemented => {
             without_note(pool, worker, pause).await

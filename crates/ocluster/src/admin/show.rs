@@ -11,6 +11,7 @@ use super::known::{self, Known};
 use super::service::{About, Service};
 use super::state::{self, State};
 use super::{Common, legend, queue, totals};
+use crate::appearance::is_dumb;
 use crate::error::CommandError;
 use crate::human::{self, table};
 use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
@@ -77,8 +78,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
 /// JSON one object a line.
 async fn watch(show: &Show) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
-    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    let on_terminal = std::io::stdout().is_terminal() && !is_dumb;
+    let on_terminal = std::io::stdout().is_terminal() && !is_dumb();
     let mut is_first = true;
     loop {
         let view = tokio::select! {

@@ -41,7 +41,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
 
-/// Submits the job, shows its log, and reports how it ended.
+/// Submits the job, again while workers turn out not to be fit for it, shows its log, and reports how it ended.
 pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     for attempt in 1..=ATTEMPTS {
@@ -60,7 +60,7 @@ enum Ended {
     WorkerUnfit,
 }
 
-/// Submits the job, shows its log, and reports how it ended.
+/// Submits the job once, shows its log, and reports how it ended.
 async fn watch(
     request: &Request,
     format: Format,

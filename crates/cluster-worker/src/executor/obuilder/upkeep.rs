@@ -148,7 +148,7 @@ pub(super) async fn keep_up(
 pub(super) async fn make_first_room(builder: &impl Upkept, upkeep: Upkeep) {
     let good =
         |space: Space| space.free_percent() >= FIRST_ROOM || upkeep.prune_threshold.is_met(space);
-    let bearable = |space: Space| space.free >= TEST_ROOM && space.free_files > 0;
+    let bearable = |space: Space| space.free >= TEST_ROOM && space.free_files_percent() > 0.0;
     for is_enough in [&good as IsEnough<'_>, &bearable] {
         loop {
             match builder.make_room(upkeep.prune_limit, is_enough).await {
@@ -472,6 +472,8 @@ mod tests {
             (store.free.get(), store.results.get())
         };
         assert_eq!(started_with(0.0, 100), (5.0, 95));
+        // Less than would be good, but enough for the check.
+        assert_eq!(started_with(0.0, 2), (1.0, 1));
         assert_eq!(started_with(10.0, 100), (10.0, 100));
         assert_eq!(started_with(4.0, 0), (4.0, 0));
     }
