@@ -46,7 +46,6 @@ mod service_kind;
 mod submission;
 mod text;
 mod ticket;
-mod unfit;
 mod words;
 mod worker;
 
@@ -80,5 +79,4 @@ pub use secret::{Secret, SecretValue};
 pub use service_kind::ServiceKind;
 pub use submission::{ServeSubmission, Submission};
 pub use ticket::{ServeTicket, Ticket, TicketStatus};
-pub use unfit::WorkerUnfit;
 pub use worker::{MAX_METRICS_BYTES, Metric, MetricsSource, ServeWorker, Worker};

@@ -4,9 +4,7 @@
 
 use std::fmt;
 
-use crate::{
-    CancelledBy, Job, Outcome, ProgressStatus, Refusal, RpcError, RpcErrorKind, UnknownName,
-};
+use crate::{CancelledBy, Outcome, ProgressStatus, Refusal, RpcError, RpcErrorKind, UnknownName};
 
 /// The result of a job that ran and failed. Our workers add, after a colon, the limit that it reached.
 const FAILED: &str = "Build failed";
@@ -58,18 +56,9 @@ const RESTARTING: &str = "Restarting";
 /// The progress of a worker that is not connected.
 const NOT_CONNECTED: &str = "Disconnected (nothing to drain)";
 
-impl Job {
-    /// The result of a job that ran and failed.
-    pub const FAILED: &str = FAILED;
-
-    /// What begins the detail of a job that took too long, before the limit.
+impl Outcome {
+    /// What begins the detail of [`Outcome::TimedOut`], before the limit. Without it, peers that are older take the job for failed.
     pub const TIMED_OUT: &str = TIMED_OUT;
-
-    /// The result of a job that was cancelled.
-    pub const CANCELLED: &str = CANCELLED;
-
-    /// The result of a job whose worker is shutting down.
-    pub const WORKER_ENDS: &str = WORKER_ENDS;
 }
 
 impl Outcome {
@@ -166,9 +155,9 @@ impl Refusal {
 }
 
 impl UnknownName {
-    /// Reads from the error of an operator's request what the scheduler does not know. `None` for any other error.
-    pub fn of(error: &RpcError) -> Option<Self> {
-        match error.reason.as_str() {
+    /// Reads from the reason of an operator's failed request what the scheduler does not know. `None` for any other reason.
+    pub fn of_reason(reason: &str) -> Option<Self> {
+        match reason {
             "No such pool" => Some(Self::Pool),
             "Unknown worker" => Some(Self::Worker),
             "No such user" => Some(Self::Client),
@@ -341,7 +330,7 @@ mod tests {
             ("Unknown client \"c\"", Some(UnknownName::Client)),
             ("Build failed", None),
         ] {
-            assert_eq!(UnknownName::of(&RpcError::failed(reason)), name, "{reason}");
+            assert_eq!(UnknownName::of_reason(reason), name, "{reason}");
         }
     }
 }

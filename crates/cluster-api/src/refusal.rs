@@ -13,7 +13,7 @@ pub enum Refusal {
     Overloaded,
 }
 
-/// What a request named that the scheduler does not know. [`UnknownName::of`] reads it from an error.
+/// What a request named that the scheduler does not know. [`UnknownName::of_reason`] reads it from an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnknownName {
     /// A pool.

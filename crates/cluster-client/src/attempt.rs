@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cluster_api::{Answer, Job, Pipelined, RpcError, RpcErrorKind, Ticket, WorkerUnfit};
+use cluster_api::{Answer, CancelledBy, Job, Outcome, Pipelined, RpcError, RpcErrorKind, Ticket};
 use futures::future::{Either, select};
 use tokio::time::timeout;
 
@@ -11,6 +11,9 @@ use crate::places::Place;
 
 /// How long a cancelled job has to end before it is left to the scheduler.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a worker may take to report the outcome of a job that has ended.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A submitted job.
 pub(crate) struct Attempt {
@@ -48,8 +51,7 @@ impl Attempt {
 
     /// Waits for the end, and gives the place back when the job waits no more.
     pub(crate) async fn end(&mut self, place: Place) -> End {
-        // Answered by the worker that has the job: with the last byte of its log, as that is little.
-        let taken = self.job.log(-1);
+        let taken = self.job.taken();
         let (result, taken) = match select(taken, &mut self.result).await {
             Either::Left((taken, result)) => {
                 drop(place);
@@ -58,7 +60,19 @@ impl Attempt {
             Either::Right((Ok(output), _)) => return End::Over(Ok(output)),
             Either::Right((Err(error), taken)) => (Err(error), taken.await),
         };
-        judge(result, &taken.map(drop))
+        match result {
+            Ok(output) => End::Over(Ok(output)),
+            Err(error) => judge(self.outcome(&error, &taken).await, error, &taken),
+        }
+    }
+
+    /// Returns the outcome of the job that ended with `error`.
+    async fn outcome(&self, error: &RpcError, taken: &Result<(), RpcError>) -> Outcome {
+        if taken.as_ref() == Err(error) {
+            return Outcome::of_error(error);
+        }
+        let reported = timeout(OUTCOME_TIMEOUT, self.job.explain(error.clone()));
+        reported.await.unwrap_or_else(|_| Outcome::of_error(error))
     }
 
     /// Takes the job out of the backlog or stops it, and waits until it has ended.
@@ -75,40 +89,42 @@ impl Attempt {
     }
 }
 
-/// Decides whether the job, its worker or its scheduler is to blame. `taken` is an error if no worker had it.
-fn judge(result: Result<String, RpcError>, taken: &Result<(), RpcError>) -> End {
-    let error = match result {
-        Ok(output) => return End::Over(Ok(output)),
-        Err(error) => error,
-    };
-    match error.kind {
-        RpcErrorKind::Disconnected => {
-            let suspect = match WorkerUnfit::of(&error) {
-                // It may have filled the disk itself.
-                Some(unfit) => unfit.had_begun,
-                // A worker that was told to end says so.
-                None => taken.is_ok() && error.reason != Job::WORKER_ENDS,
-            };
-            End::Lost {
-                suspect,
-                reason: error.reason,
-            }
-        }
-        // No worker had it, and the scheduler would take it another time.
-        RpcErrorKind::Overloaded if taken.as_ref() == Err(&error) => End::Lost {
-            reason: error.reason,
+/// Decides whether the job, its worker or its scheduler is to blame. `taken` is an error if no worker had the job.
+fn judge(outcome: Outcome, error: RpcError, taken: &Result<(), RpcError>) -> End {
+    // A broken promise gives one error to all that is asked of it.
+    let never_taken = taken.as_ref() == Err(&error);
+    let reason = error.reason;
+    match outcome {
+        Outcome::Succeeded(output) => End::Over(Ok(output)),
+        Outcome::WorkerUnfit { had_begun, .. } => End::Lost {
+            reason,
+            // It may have filled the disk itself.
+            suspect: had_begun,
+        },
+        Outcome::Abandoned => End::Lost {
+            reason,
             suspect: false,
         },
-        // A broken promise gives one error to all that is asked of it.
-        _ if taken.as_ref() == Err(&error) => End::Over(Err(JobError::Refused(error.reason))),
-        // We did not cancel it, and nobody else can: its worker was told to end.
-        RpcErrorKind::Failed if error.reason == Job::CANCELLED => End::Lost {
+        Outcome::Lost { .. } => End::Lost {
+            reason,
+            suspect: taken.is_ok(),
+        },
+        // The scheduler would accept it another time.
+        Outcome::Other(_) if never_taken && error.kind == RpcErrorKind::Overloaded => End::Lost {
+            reason,
+            suspect: false,
+        },
+        _ if never_taken => End::Over(Err(JobError::Refused(reason))),
+        Outcome::Cancelled(CancelledBy::Operator) => End::Over(Err(JobError::CancelledByOperator)),
+        // We did not cancel it: its worker, which is upstream's, was told to shut down.
+        Outcome::Cancelled(CancelledBy::Unknown | CancelledBy::Client) => End::Lost {
             reason: "the worker stopped the job, as it does when it is told to end".to_owned(),
             suspect: false,
         },
-        RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => {
-            End::Over(Err(JobError::Failed(error.reason)))
-        }
+        Outcome::Failed { .. }
+        | Outcome::TimedOut { .. }
+        | Outcome::Crashed
+        | Outcome::Other(_) => End::Over(Err(JobError::Failed(reason))),
     }
 }
 
@@ -116,8 +132,12 @@ fn judge(result: Result<String, RpcError>, taken: &Result<(), RpcError>) -> End 
 mod tests {
     use super::*;
 
-    fn judged(result: RpcError, taken: Result<(), RpcError>) -> String {
-        match judge(Err(result), &taken) {
+    fn judged(error: RpcError, taken: Result<(), RpcError>) -> String {
+        shown(judge(Outcome::of_error(&error), error, &taken))
+    }
+
+    fn shown(end: End) -> String {
+        match end {
             End::Over(Ok(output)) => output,
             End::Over(Err(error)) => error.to_string(),
             End::Lost { reason, suspect } => format!("lost (suspect: {suspect}): {reason}"),
@@ -187,12 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_an_operator_cancelled_is_not_tried_again() {
+        let cancelled = Outcome::Cancelled(CancelledBy::Operator);
+        let end = judge(cancelled, RpcError::failed("Build cancelled"), &Ok(()));
+        assert_eq!(shown(end), "cancelled by an operator");
+    }
+
+    #[test]
     fn a_job_that_has_begun_may_have_made_its_worker_unfit() {
         let unfit = |had_begun| {
-            RpcError::from(WorkerUnfit {
-                problem: "disk full",
+            let unfit = Outcome::WorkerUnfit {
+                problem: "disk full".to_owned(),
                 had_begun,
-            })
+            };
+            unfit.into_result().unwrap_err()
         };
         assert_eq!(
             judged(unfit(false), Ok(())),

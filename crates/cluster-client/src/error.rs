@@ -23,6 +23,9 @@ pub enum JobError {
     /// It was cancelled here.
     #[error("cancelled")]
     Cancelled,
+    /// An operator cancelled it while it ran. (A worker that is upstream's, or older, does not report this.)
+    #[error("cancelled by an operator")]
+    CancelledByOperator,
     /// Its worker was lost too often, so that it may be the job's fault.
     #[error(
         "given up after {workers} workers that had the job were lost, the last one like this: {}; \

@@ -17,6 +17,8 @@ pub struct Cancel(Rc<watch::Sender<Option<Reason>>>);
 pub(crate) enum Reason {
     /// Nobody wants it any more.
     Unwanted,
+    /// An operator cancelled it.
+    Operator,
     /// The worker ends, and it takes too long to wait for.
     WorkerEnds,
     /// It has taken longer than this, which is the limit.

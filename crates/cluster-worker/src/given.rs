@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::cancel::Cancel;
+use crate::cancel::{Cancel, Reason};
 
 /// The jobs that were given over one connection and have not ended. Clones are the same jobs.
 #[derive(Clone, Default)]
@@ -32,7 +32,7 @@ impl Given {
         let cancel = self.0.borrow().get(&nth).cloned();
         match cancel {
             Some(cancel) => {
-                cancel.cancel();
+                cancel.cancel_because(Reason::Operator);
                 true
             }
             None => false,

@@ -5,9 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{
-    Action, Description, Dockerfile, Job, LogChunk, RpcError, ServeJob, WorkerUnfit,
-};
+use cluster_api::{Action, CancelledBy, Description, Dockerfile, LogChunk, RpcError, ServeJob};
 use futures::future::{FutureExt as _, join_all};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -61,7 +59,7 @@ impl ServedJob {
                 tracing::info!("Job failed: {limit}");
                 self.log.close(&limit.to_string());
             }
-            Outcome::Cancelled => {
+            Outcome::Cancelled(_) => {
                 tracing::info!("Job cancelled");
                 self.log.close("Job cancelled");
             }
@@ -70,10 +68,9 @@ impl ServedJob {
                 self.log
                     .close("Job cancelled: the worker is shutting down; submit it again");
             }
-            Outcome::Unfit { problem, had_begun } => {
-                let error = unfit_error(problem, *had_begun);
-                tracing::warn!("Job not done: {}", printable(&error.reason));
-                let reason = &error.reason;
+            Outcome::Unfit { .. } => {
+                let reason = reason_of(outcome.clone());
+                tracing::warn!("Job not done: {}", printable(&reason));
                 self.log.close(&format!("{reason}; submit the job again"));
             }
             Outcome::Crashed => {
@@ -84,6 +81,17 @@ impl ServedJob {
             }
         }
         self.outcome.send_replace(Some(outcome));
+    }
+
+    /// Waits for the job to end.
+    async fn ended(&self) -> Outcome {
+        let mut outcome = self.outcome.subscribe();
+        let ended = outcome.wait_for(Option::is_some).await;
+        // The sender is ours, so the wait cannot end without an outcome.
+        ended
+            .ok()
+            .and_then(|outcome| outcome.clone())
+            .unwrap_or(Outcome::Crashed)
     }
 }
 
@@ -96,23 +104,11 @@ impl ServeJob for ServedJob {
     }
 
     async fn result(self: Rc<Self>) -> Result<String, RpcError> {
-        let mut outcome = self.outcome.subscribe();
-        let ended = outcome.wait_for(Option::is_some).await;
-        match ended.ok().and_then(|outcome| outcome.clone()) {
-            Some(Outcome::Succeeded(output)) => Ok(output),
-            Some(Outcome::Failed(_)) => Err(RpcError::failed(Job::FAILED)),
-            // With upstream's words first, by which scripts know it.
-            Some(Outcome::LimitReached(limit)) => {
-                Err(RpcError::failed(format!("{}: {limit}", Job::FAILED)))
-            }
-            Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
-            // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
-            Some(Outcome::Abandoned) => Err(RpcError::disconnected(Job::WORKER_ENDS)),
-            // The same, so that it is submitted again. Clients of ours can tell the two apart.
-            Some(Outcome::Unfit { problem, had_begun }) => Err(unfit_error(&problem, had_begun)),
-            // The sender is ours, so the wait cannot end without an outcome.
-            Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
-        }
+        self.ended().await.reported().into_result()
+    }
+
+    async fn outcome(self: Rc<Self>) -> Result<cluster_api::Outcome, RpcError> {
+        Ok(self.ended().await.reported())
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
@@ -125,8 +121,12 @@ impl ServeJob for ServedJob {
     }
 }
 
-fn unfit_error(problem: &str, had_begun: bool) -> RpcError {
-    WorkerUnfit { problem, had_begun }.into()
+/// Returns what clients are told of an outcome that is an error.
+fn reason_of(outcome: Outcome) -> String {
+    match outcome.reported().into_result() {
+        Ok(output) => output,
+        Err(error) => error.reason,
+    }
 }
 
 /// Runs jobs.
@@ -175,7 +175,9 @@ impl JobRunner {
                     Outcome::LimitReached(LimitReached::Timeout(limit))
                 }
                 Some(Reason::WorkerEnds) => Outcome::Abandoned,
-                Some(Reason::Unwanted) | None => Outcome::Cancelled,
+                Some(Reason::Unwanted) => Outcome::Cancelled(CancelledBy::Client),
+                Some(Reason::Operator) => Outcome::Cancelled(CancelledBy::Operator),
+                None => Outcome::Cancelled(CancelledBy::Unknown),
             },
             Err(_) => Outcome::Crashed,
         };

@@ -87,7 +87,7 @@ impl Stats {
         let summary = match outcome {
             Outcome::Succeeded(_) => ok,
             Outcome::Failed(_) | Outcome::LimitReached(_) => fail,
-            Outcome::Cancelled | Outcome::Abandoned => cancelled,
+            Outcome::Cancelled(_) | Outcome::Abandoned => cancelled,
             Outcome::Unfit { .. } | Outcome::Crashed => error,
         };
         summary.add(time);
@@ -209,7 +209,10 @@ pub(crate) struct Reading {
 /// For the reference, and for tests of dashboards and alerts; the numbers mean nothing.
 pub fn example_metrics() -> String {
     let stats = Stats::new(SystemTime::UNIX_EPOCH);
-    stats.job_ended(&Outcome::Cancelled, Duration::ZERO);
+    stats.job_ended(
+        &Outcome::Cancelled(cluster_api::CancelledBy::Client),
+        Duration::ZERO,
+    );
     stats.text(&Reading {
         builder: Some(BuilderStats::default()),
         machine: MachineStats::example(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cgroup::{MemoryLimit, PidLimit};
-use cluster_api::Job;
+use cluster_api::CancelledBy;
 
 use crate::log::LogError;
 use crate::process::ProcessError;
@@ -18,8 +18,8 @@ pub(crate) enum Outcome {
     Failed(String),
     /// It was stopped by a limit, or failed after it had reached one.
     LimitReached(LimitReached),
-    /// Nobody wanted it any more.
-    Cancelled,
+    /// It was cancelled.
+    Cancelled(CancelledBy),
     /// The worker has ended before it could be done. Another may do it.
     Abandoned,
     /// The worker is not fit for it. Another may do it.
@@ -31,6 +31,32 @@ pub(crate) enum Outcome {
     },
     /// The worker has a defect. Its own log says which.
     Crashed,
+}
+
+impl Outcome {
+    /// Returns the outcome as clients get it. Why a job failed is in its log.
+    pub(crate) fn reported(self) -> cluster_api::Outcome {
+        let failed = |detail| cluster_api::Outcome::Failed {
+            detail,
+            exit_code: None,
+        };
+        match self {
+            Self::Succeeded(output) => cluster_api::Outcome::Succeeded(output),
+            Self::Failed(_) => failed(String::new()),
+            Self::LimitReached(limit @ LimitReached::Timeout(_)) => {
+                cluster_api::Outcome::TimedOut {
+                    detail: limit.to_string(),
+                }
+            }
+            Self::LimitReached(limit) => failed(limit.to_string()),
+            Self::Cancelled(by) => cluster_api::Outcome::Cancelled(by),
+            Self::Abandoned => cluster_api::Outcome::Abandoned,
+            Self::Unfit { problem, had_begun } => {
+                cluster_api::Outcome::WorkerUnfit { problem, had_begun }
+            }
+            Self::Crashed => cluster_api::Outcome::Crashed,
+        }
+    }
 }
 
 /// Why a step of a job did not succeed, and so neither does the job.
@@ -62,7 +88,7 @@ pub enum LimitReached {
     )]
     Pids(PidLimit),
     /// The worker has stopped it.
-    #[error("{}--job-timeout={}", Job::TIMED_OUT, .0.as_secs_f64())]
+    #[error("{}--job-timeout={}", cluster_api::Outcome::TIMED_OUT, .0.as_secs_f64())]
     Timeout(Duration),
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use cluster_api::{Job, RpcError, RpcErrorKind};
+use cluster_api::{Outcome, RpcError};
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
 const JOB_SECONDS: &[f64] = &[
@@ -78,11 +78,17 @@ impl fmt::Display for JobEnd {
 
 impl JobEnd {
     pub(crate) fn of(outcome: &Result<String, RpcError>) -> Self {
-        match outcome {
-            Ok(_) => Self::Succeeded,
-            Err(error) if error.kind == RpcErrorKind::Disconnected => Self::Lost,
-            Err(error) if error.reason == Job::CANCELLED => Self::Cancelled,
-            Err(_) => Self::Failed,
+        let Err(error) = outcome else {
+            return Self::Succeeded;
+        };
+        match Outcome::of_error(error) {
+            Outcome::Succeeded(_) => Self::Succeeded,
+            Outcome::Lost { .. } | Outcome::Abandoned | Outcome::WorkerUnfit { .. } => Self::Lost,
+            Outcome::Cancelled(_) => Self::Cancelled,
+            Outcome::Failed { .. }
+            | Outcome::TimedOut { .. }
+            | Outcome::Crashed
+            | Outcome::Other(_) => Self::Failed,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Draining a worker: it gets no more jobs, and we wait for those it has.
 
-use cluster_api::{Progress, RpcError};
+use cluster_api::{Progress, ProgressStatus, RpcError};
 use pool::{WorkerId, WorkerName};
 
 use super::pool_admin::{durable, unknown_worker};
@@ -17,11 +17,11 @@ pub(super) async fn drain(
     match reactor.connected(worker) {
         Some((id, _)) => {
             wait_until_idle(reactor, worker, id, |running| {
-                report(progress, format!("Running jobs: {running}"))
+                report(progress, running_jobs(running))
             })
             .await;
         }
-        None => report(progress, "Disconnected (nothing to drain)".to_owned()).await,
+        None => report(progress, ProgressStatus::NotConnected).await,
     }
     Ok(())
 }
@@ -53,10 +53,15 @@ pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
     }
 }
 
-/// Tells an operator's program how things are coming along, one line at a time.
-pub(super) async fn report(progress: Option<&Progress>, status: String) {
+/// Returns the progress of a worker that runs so many jobs.
+pub(super) fn running_jobs(running: usize) -> ProgressStatus {
+    ProgressStatus::RunningJobs(u32::try_from(running).unwrap_or(u32::MAX))
+}
+
+/// Reports progress to an operator's program, and waits until it has shown it.
+pub(super) async fn report(progress: Option<&Progress>, status: ProgressStatus) {
     if let Some(progress) = progress
-        && let Err(error) = progress.report(&status).await
+        && let Err(error) = progress.report_status(status.clone()).await
     {
         tracing::warn!(target: "scheduler", "Failed to send progress report ({status}): {error}");
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use cluster_api::{Progress, RpcError, RpcErrorKind, Worker};
+use cluster_api::{Progress, ProgressStatus, RpcError, RpcErrorKind, Worker};
 use pool::{Disconnected, InactiveReason, WorkerId, WorkerName};
 
-use super::drain::{report, wait_until_idle};
+use super::drain::{report, running_jobs, wait_until_idle};
 use super::pool_admin::unknown_worker;
 use crate::reactor::Reactor;
 
@@ -42,7 +42,7 @@ async fn restart(
     let name = worker.as_str();
     wait_until_idle(reactor, worker, id, |running| async move {
         if running > 0 {
-            report(progress, format!("Running jobs: {running}")).await;
+            report(progress, running_jobs(running)).await;
         }
     })
     .await;
@@ -51,7 +51,7 @@ async fn restart(
             "worker {name:?} disconnected before it was updated"
         )));
     }
-    report(progress, "Restarting".to_owned()).await;
+    report(progress, ProgressStatus::Restarting).await;
     tracing::info!(target: "scheduler", "Restarting {name:?}");
     match handle.self_update().await {
         Err(error) if error.kind == RpcErrorKind::Disconnected => Ok(()),

@@ -1,5 +1,6 @@
 //! Names that a scheduler knows, for somebody who used another.
 
+use cluster_api::UnknownName;
 use visible::natural;
 
 use crate::config::closest;
@@ -19,14 +20,11 @@ pub(super) enum Known {
 impl Known {
     /// Returns what a scheduler does not know if it fails with `reason`.
     pub(super) fn missing(reason: &str) -> Option<Self> {
-        match reason {
-            "No such pool" => Some(Self::Pools),
-            "Unknown worker" => Some(Self::Workers),
-            "No such user" => Some(Self::Clients),
-            reason if reason.starts_with("Unknown client") => Some(Self::Clients),
-            reason if reason.ends_with("not known in this pool") => Some(Self::Workers),
-            _ => None,
-        }
+        UnknownName::of_reason(reason).map(|name| match name {
+            UnknownName::Pool => Self::Pools,
+            UnknownName::Worker => Self::Workers,
+            UnknownName::Client => Self::Clients,
+        })
     }
 
     fn plural(self) -> &'static str {

@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{Progress, RpcError, ServeProgress};
+use cluster_api::{Progress, ProgressStatus, RpcError, ServeProgress};
 
 use crate::error::CommandError;
 use crate::human;
@@ -20,12 +20,6 @@ use crate::status_line::StatusLine;
 
 /// How often the status line is renewed: it shows seconds.
 const TICK: Duration = Duration::from_secs(1);
-
-/// How the scheduler begins its reports about the jobs that a worker runs.
-const RUNNING_JOBS: &str = "Running jobs: ";
-
-/// What the scheduler reports when it has told a worker to restart.
-const RESTARTING: &str = "Restarting";
 
 /// What a command does to workers that takes its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +35,8 @@ pub(super) struct Watch {
     started: Instant,
     /// How many there were in the beginning.
     total: Cell<usize>,
-    /// Those that are left, with what the scheduler last said about each: nothing yet, in the beginning.
-    waiting: RefCell<BTreeMap<String, String>>,
+    /// Those that are left, with the last status that the scheduler reported; `None` before the first.
+    waiting: RefCell<BTreeMap<String, Option<ProgressStatus>>>,
     line: StatusLine,
     /// Whether a person sees the status line and the lines together, and needs no line for each number of jobs.
     one_screen: bool,
@@ -64,7 +58,7 @@ impl Watch {
     /// Begins to wait for a worker, and returns where the scheduler is to report about it.
     pub(super) fn begin(self: &Rc<Self>, worker: &str) -> Progress {
         let mut waiting = self.waiting.borrow_mut();
-        waiting.insert(worker.to_owned(), String::new());
+        waiting.insert(worker.to_owned(), None);
         self.total.set(self.total.get() + 1);
         Progress::serve(Rc::new(Reports {
             watch: Rc::clone(self),
@@ -153,9 +147,9 @@ impl Watch {
         };
         let passed = human::duration(passed);
         let waiting = self.waiting.borrow();
-        let mut each = waiting.iter().map(|(worker, report)| match report {
-            report if report.is_empty() => worker.clone(),
-            report => format!("{worker}: {}", described(report)),
+        let mut each = waiting.iter().map(|(worker, status)| match status {
+            None => worker.clone(),
+            Some(status) => format!("{worker}: {}", described(status)),
         });
         match (waiting.len(), self.total.get()) {
             (0, _) => None,
@@ -170,27 +164,27 @@ impl Watch {
     /// Returns the workers that are left, each with what it was doing when last heard of.
     pub(super) fn left(&self) -> Vec<Left> {
         let waiting = self.waiting.borrow();
-        let left = waiting.iter().map(|(worker, report)| Left {
+        let left = waiting.iter().map(|(worker, status)| Left {
             worker: worker.clone(),
-            running: running_jobs(report),
-            restarting: report == RESTARTING,
+            running: status.as_ref().and_then(running_jobs),
+            restarting: status.as_ref() == Some(&ProgressStatus::Restarting),
         });
         left.collect()
     }
 
-    fn reported(&self, worker: &str, report: String) -> Result<(), CommandError> {
-        let running = running_jobs(&report);
+    fn reported(&self, worker: &str, status: ProgressStatus) -> Result<(), CommandError> {
+        let running = running_jobs(&status);
         self.event(|| WaitEvent::Waiting {
             worker: worker.to_owned(),
-            status: report.clone(),
+            status: status.to_string(),
             running_jobs: running,
         })?;
         let on_the_status_line = self.one_screen && running.is_some_and(|jobs| jobs > 0);
         if !on_the_status_line {
-            self.say(format_args!("{worker}: {report}"))?;
+            self.say(format_args!("{worker}: {status}"))?;
         }
         if let Some(last) = self.waiting.borrow_mut().get_mut(worker) {
-            *last = report;
+            *last = Some(status);
         }
         Ok(())
     }
@@ -206,16 +200,21 @@ pub(super) struct Left {
     pub(super) restarting: bool,
 }
 
-fn running_jobs(report: &str) -> Option<u32> {
-    report.strip_prefix(RUNNING_JOBS)?.parse().ok()
+fn running_jobs(status: &ProgressStatus) -> Option<u32> {
+    match status {
+        ProgressStatus::RunningJobs(jobs) => Some(*jobs),
+        ProgressStatus::Restarting | ProgressStatus::NotConnected | ProgressStatus::Other(_) => {
+            None
+        }
+    }
 }
 
-/// Returns a report in the words of a status line.
-fn described(report: &str) -> String {
-    match running_jobs(report) {
+/// Returns a status in the words of a status line.
+fn described(status: &ProgressStatus) -> String {
+    match running_jobs(status) {
         Some(1) => "1 job running".to_owned(),
         Some(jobs) => format!("{jobs} jobs running"),
-        None => report.to_lowercase(),
+        None => status.to_string().to_lowercase(),
     }
 }
 
@@ -227,6 +226,10 @@ struct Reports {
 
 impl ServeProgress for Reports {
     async fn report(self: Rc<Self>, status: String) -> Result<(), RpcError> {
+        self.report_status(status.into()).await
+    }
+
+    async fn report_status(self: Rc<Self>, status: ProgressStatus) -> Result<(), RpcError> {
         // That nobody reads our output any more is no reason to stop what the operator asked for.
         drop(self.watch.reported(&self.worker, status));
         Ok(())
@@ -243,15 +246,12 @@ mod tests {
         let status = |seconds| watch.status(Duration::from_secs(seconds));
         let reported = |worker: &str, report: &str| {
             let mut waiting = watch.waiting.borrow_mut();
-            *waiting.get_mut(worker).unwrap() = report.to_owned();
+            *waiting.get_mut(worker).unwrap() = Some(report.to_owned().into());
         };
         assert_eq!(status(0), None);
 
         // One worker.
-        watch
-            .waiting
-            .borrow_mut()
-            .insert("w1".into(), String::new());
+        watch.waiting.borrow_mut().insert("w1".into(), None);
         watch.total.set(1);
         assert_eq!(status(3).unwrap(), "draining w1, 3s");
         reported("w1", "Running jobs: 3");
@@ -261,7 +261,7 @@ mod tests {
         watch
             .waiting
             .borrow_mut()
-            .insert("w2".into(), "Restarting".into());
+            .insert("w2".into(), Some(ProgressStatus::Restarting));
         watch.total.set(3);
         assert_eq!(
             status(130).unwrap(),

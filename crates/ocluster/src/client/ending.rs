@@ -1,54 +1,44 @@
-//! What became of a job, as scripts are told: by the exit code, and by the `kind` of the error in JSON.
+//! The outcome of a job, as scripts get it: by the exit code, and by the `kind` of the error in JSON.
 
-use cluster_api::{Job, RpcError, RpcErrorKind, WorkerUnfit};
+use cluster_api::{Outcome, Refusal};
 
 use crate::error::Kind;
 
-/// How the scheduler refuses a pool that it does not have, in upstream's words.
-const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
-
-/// How the reason begins for which a queued job leaves the queue when it is cancelled itself.
-const TICKET_CANCELLED: &str = "Ticket cancelled";
-
-/// How it ends when the job goes with its ticket or its client.
-const GONE: &str = "(cancelled)";
-
-/// How the scheduler refuses a client that was removed.
-const REVOKED: &str = "Access has been revoked";
-
-/// Returns what sort of end `error` is. `command` is how the build's own command ended, if its log says so.
-///
-/// The kind of the exception decides where there is one for the case; else its reason does, whose words are upstream's.
-pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
-    let reason = error.reason.as_str();
-    match error.kind {
-        RpcErrorKind::Disconnected if WorkerUnfit::of(error).is_some() => Kind::WorkerUnfit,
-        RpcErrorKind::Disconnected => Kind::JobLost,
-        RpcErrorKind::Overloaded => Kind::Overloaded,
-        RpcErrorKind::Unimplemented => Kind::WrongCap,
-        RpcErrorKind::Failed if is_cancelled(reason) => Kind::Cancelled,
-        RpcErrorKind::Failed if reason == REVOKED => Kind::WrongCap,
-        RpcErrorKind::Failed if is_about_the_pool(reason) => Kind::NoSuchPool,
-        RpcErrorKind::Failed => match reason.strip_prefix(Job::FAILED) {
-            Some(more) if more.contains(Job::TIMED_OUT) => Kind::TimedOut,
-            Some(_) => Kind::BuildFailed { command },
+/// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log shows one.
+pub(super) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
+    match outcome {
+        Outcome::Failed { exit_code, .. } => Kind::BuildFailed {
+            command: exit_code.or(command),
+        },
+        Outcome::TimedOut { .. } => Kind::TimedOut,
+        Outcome::Cancelled(_) => Kind::Cancelled,
+        Outcome::WorkerUnfit { .. } => Kind::WorkerUnfit,
+        Outcome::Abandoned | Outcome::Lost { .. } => Kind::JobLost,
+        Outcome::Other(error) => match Refusal::of(error) {
+            Some(Refusal::NoSuchPool) => Kind::NoSuchPool,
+            Some(Refusal::Revoked | Refusal::NotASubmission) => Kind::WrongCap,
+            Some(Refusal::Overloaded) => Kind::Overloaded,
             None => Kind::Failed,
         },
+        Outcome::Succeeded(_) | Outcome::Crashed => Kind::Failed,
     }
-}
-
-fn is_cancelled(reason: &str) -> bool {
-    reason == Job::CANCELLED || reason.starts_with(TICKET_CANCELLED) || reason.ends_with(GONE)
-}
-
-fn is_about_the_pool(reason: &str) -> bool {
-    let (begin, middle) = NO_SUCH_POOL;
-    reason.starts_with(begin) && reason.contains(middle)
 }
 
 #[cfg(test)]
 mod tests {
+    use cluster_api::RpcError;
+
     use super::*;
+
+    #[test]
+    fn a_reported_exit_code_goes_before_the_one_in_the_log() {
+        let outcome = Outcome::Failed {
+            detail: String::new(),
+            exit_code: Some(4),
+        };
+        let kind = Kind::BuildFailed { command: Some(4) };
+        assert_eq!(kind_of(&outcome, Some(3)), kind);
+    }
 
     #[test]
     fn each_end_has_its_kind() {
@@ -94,7 +84,8 @@ mod tests {
                 Kind::Overloaded,
             ),
         ] {
-            assert_eq!(kind_of(&error, Some(3)), kind, "{error}");
+            let outcome = Outcome::of_error(&error);
+            assert_eq!(kind_of(&outcome, Some(3)), kind, "{error}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::time::Duration;
 
-use cluster_api::{Job, Pipelined, RpcError, RpcErrorKind, Submission, Ticket, WorkerUnfit};
+use cluster_api::{Job, Outcome, Pipelined, Refusal, RpcError, RpcErrorKind, Submission, Ticket};
 use cluster_client::LogReader;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
@@ -40,6 +40,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
+
+/// How long a worker may take to report the outcome of a job that has ended.
+const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Submits the job, again while workers turn out not to be fit for it, shows its log, and reports how it ended.
 pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
@@ -140,19 +143,19 @@ impl Watched {
         }
         self.show_log().await?;
         let result = self.result.clone().await;
-        if let Err(error) = &result
-            && self.may_retry
-            && let Some(unfit) = WorkerUnfit::of(error)
-        {
-            self.is_unfit.set(true);
-            return self.announce_retry(unfit.problem).await;
-        }
         let failed = match &result {
             Ok(_) => None,
-            Err(error) => Some(
-                self.explained(self.failed(error, &error.reason), error)
-                    .await,
-            ),
+            Err(error) => {
+                let outcome = self.outcome(error).await;
+                if self.may_retry
+                    && let Outcome::WorkerUnfit { problem, .. } = &outcome
+                {
+                    self.is_unfit.set(true);
+                    return self.announce_retry(problem).await;
+                }
+                let failed = self.failed(&outcome, &error.reason);
+                Some(self.explained(failed, &outcome).await)
+            }
         };
         match self.format {
             Format::Text => {
@@ -170,6 +173,12 @@ impl Watched {
                 ..failed
             }),
         }
+    }
+
+    /// Returns the outcome of a job that ended with `error`.
+    async fn outcome(&self, error: &RpcError) -> Outcome {
+        let reported = tokio::time::timeout(OUTCOME_TIMEOUT, self.job.explain(error.clone()));
+        reported.await.unwrap_or_else(|_| Outcome::of_error(error))
     }
 
     /// Says that the job is submitted again, so that its log begins anew.
@@ -211,12 +220,13 @@ impl Watched {
                 if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
                     say(&Ok(output.clone()))?;
                 }
+                let outcome = Outcome::of_error(&error);
                 let failed = match error.kind {
                     // So does whatever is no submission.
-                    RpcErrorKind::Unimplemented => self.failed(&error, &self.wrong_cap(&error)),
-                    _ => self.failed(&error, &format!("Error tailing logs: {error}")),
+                    RpcErrorKind::Unimplemented => self.failed(&outcome, &self.wrong_cap(&error)),
+                    _ => self.failed(&outcome, &format!("Error tailing logs: {error}")),
                 };
-                Err(self.explained(failed, &error).await)
+                Err(self.explained(failed, &outcome).await)
             }
         }
     }
@@ -290,21 +300,21 @@ impl Watched {
     }
 
     /// Returns the job's end as the command's.
-    fn failed(&self, error: &RpcError, message: &str) -> CommandError {
-        CommandError::new(kind_of(error, self.observed.command_exit_code()), message)
+    fn failed(&self, outcome: &Outcome, message: &str) -> CommandError {
+        CommandError::new(kind_of(outcome, self.observed.command_exit_code()), message)
     }
 
-    /// Adds to `failed` what `error` means for the job, or what to do about it.
-    async fn explained(&self, failed: CommandError, error: &RpcError) -> CommandError {
-        match error.kind {
-            RpcErrorKind::Disconnected if WorkerUnfit::of(error).is_some() => {
+    /// Adds to `failed` what `outcome` means for the job, or what to do about it.
+    async fn explained(&self, failed: CommandError, outcome: &Outcome) -> CommandError {
+        match outcome {
+            Outcome::WorkerUnfit { .. } => {
                 failed.hint("its workers are not fit for it; see ocluster doctor --connect")
             }
-            RpcErrorKind::Disconnected => failed.hint(self.what_was_lost().await),
-            RpcErrorKind::Failed if failed.kind == Kind::WrongCap => {
+            Outcome::Lost { .. } | Outcome::Abandoned => failed.hint(self.what_was_lost().await),
+            Outcome::Other(error) if Refusal::of(error) == Some(Refusal::Revoked) => {
                 failed.hint("this client was removed; an operator can give you a new cap file (ocluster-admin add-client)")
             }
-            RpcErrorKind::Failed | RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => failed,
+            _ => failed,
         }
     }
 

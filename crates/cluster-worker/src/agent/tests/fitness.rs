@@ -1,6 +1,6 @@
 //! Workers that are not fit for jobs, and jobs that they have taken meanwhile.
 
-use cluster_api::WorkerUnfit;
+use cluster_api::Outcome;
 
 use super::*;
 use crate::testing::local_with_paused_time;
@@ -20,14 +20,12 @@ fn a_job_that_fails_on_a_worker_found_unfit_is_not_at_fault() {
             .builder
             .finish("example", Err(JobError::failed("no engine")));
         let error = job.result().await.unwrap_err();
-        assert_eq!(
-            WorkerUnfit::of(&error),
-            Some(WorkerUnfit {
-                problem: "the Docker engine cannot be reached: is it running?",
-                had_begun: true
-            }),
-            "{error}"
-        );
+        let unfit = Outcome::WorkerUnfit {
+            problem: "the Docker engine cannot be reached: is it running?".to_owned(),
+            had_begun: true,
+        };
+        assert_eq!(Outcome::of_error(&error), unfit, "{error}");
+        assert_eq!(job.outcome().await, Ok(unfit));
         // It is not given the same job again.
         let events = cluster.scheduler.events.borrow().clone();
         assert!(events.contains(&"active: false".to_owned()), "{events:?}");
