@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::io::IsTerminal as _;
 
 use crate::appearance;
-use crate::program::steer;
+use crate::program::{complain, steer};
 use crate::quote::printable;
 
 /// The width assumed of a terminal that does not tell.
@@ -41,6 +41,14 @@ impl StatusLine {
             let text = fitted(text, terminal_width());
             let erased = erasing(self.shown.replace(text.chars().count()));
             steer(&format!("{erased}{text}"));
+        }
+    }
+
+    /// Prints a line that stays above the passing one: it may be longer than the terminal is wide.
+    pub fn print_above(&self, text: &str) {
+        if self.enabled.get() {
+            self.clear();
+            complain(&format!("{}\n", printable(text)));
         }
     }
 

@@ -12,6 +12,7 @@ use crate::sandbox::SandboxError;
 /// # Errors
 /// When another process has it, or its filesystem will not do.
 pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
+    require_root()?;
     let place = spec.place();
     let root = place.path();
     match (place.kind(), spec.mode()) {
@@ -39,6 +40,7 @@ pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
 /// # Errors
 /// When it may not be read, or there is nowhere to write what is needed for that.
 pub fn open_for_reading(spec: &StoreSpec) -> Result<Option<Rc<dyn Store>>, OpenError> {
+    require_root()?;
     let place = spec.place();
     let root = place.path();
     match (place.kind(), spec.mode()) {
@@ -54,9 +56,21 @@ pub fn open_for_reading(spec: &StoreSpec) -> Result<Option<Rc<dyn Store>>, OpenE
     }
 }
 
+fn require_root() -> Result<(), OpenError> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err(OpenError::NotRoot),
+    }
+}
+
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// Only root can give files to the users of containers, and mount what steps work in.
+    #[error(
+        "a store needs root: its files belong to the users of containers; run this program as root, with sudo for example"
+    )]
+    NotRoot,
     /// Another process has it.
     #[error(
         "the store {root:?} is in use by {owner}: give this process another, or end that one; `obuilder ls`, `log`, `export`, \

@@ -1,4 +1,5 @@
-//! What a client waits for, told until its job's log begins: on a terminal in a passing line, elsewhere in lines that stay.
+//! What a client waits for, shown until its job's log begins: on a terminal in a passing line, elsewhere in lines that stay.
+//! Why no worker takes the job stays on either.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,6 +7,7 @@ use std::time::Duration;
 use cluster_api::{Ticket, TicketStatus};
 use tokio::time::{Instant, sleep};
 
+use crate::human::spoken;
 use crate::program::complain;
 use crate::quote::printable;
 use crate::status_line::StatusLine;
@@ -26,10 +28,24 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
     if !line.is_enabled() {
         report(ticket).await;
     }
+    let (mut reports, begin) = (Reports::default(), Instant::now());
     while line.is_enabled() {
         sleep(INTERVAL).await;
         match ticket.status().await {
             Ok(TicketStatus::Finished) | Err(_) => line.retire(),
+            // A reason may be longer than the terminal is wide, and its end is what to do about it.
+            Ok(
+                status @ TicketStatus::Queued {
+                    obstacle: Some(_), ..
+                },
+            ) => {
+                let now = Instant::now();
+                if let Some(text) = reports.next(&status, now) {
+                    line.print_above(&text);
+                }
+                let waited = spoken(now.duration_since(begin).as_secs_f64().round());
+                line.show(&format!("waiting for {waited}"));
+            }
             Ok(status) => line.show(&describe(&status)),
         }
     }

@@ -34,8 +34,18 @@ impl Engine {
         match ask("docker", &["info", "--format", QUESTION]).await {
             Answer::Absent => Self::Absent,
             Answer::Silent => Self::Unreachable("no answer within 10 s".to_owned()),
-            Answer::Refused(words) => Self::Unreachable(words),
+            Answer::Refused(words) => Self::Unreachable(Self::why_not(words).await),
             Answer::Said(words) => Self::read(&words),
+        }
+    }
+
+    /// Returns why there is no engine, given the answer to another question.
+    ///
+    /// Without an engine, Docker 20.10 fails to fill the template of that one, and reports nothing else.
+    async fn why_not(words: String) -> String {
+        match ask("docker", &["version", "--format", "{{.Server.Version}}"]).await {
+            Answer::Refused(reason) => reason,
+            Answer::Absent | Answer::Silent | Answer::Said(_) => words,
         }
     }
 

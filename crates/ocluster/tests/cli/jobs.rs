@@ -147,3 +147,25 @@ fn a_terminal_is_told_what_a_job_waits_for() {
     );
     let _second = second.wait().success();
 }
+
+#[test]
+fn a_terminal_shows_a_long_reason_whole() {
+    let mut cluster = Cluster::start();
+    cluster.place.write(
+        "bin/docker",
+        "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///nonexistent. Is the docker daemon running?' >&2\nexit 1\n",
+    );
+    let _w1 = cluster.place.start(
+        "ocluster-worker ./capnp-secrets/pool-linux-x86_64.cap --state-dir=./w1 --name=w1 --capacity=1",
+    );
+    cluster.scheduler.wait_for("Registered new worker");
+    let mut client = cluster.place.start_on_terminal(
+        "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 --local-dockerfile Dockerfile",
+    );
+    client.wait_for_output("waiting for ");
+    let shown = client.stdout();
+    assert!(
+        shown.contains("Is the docker daemon running?\r\n"),
+        "{shown:?}"
+    );
+}
