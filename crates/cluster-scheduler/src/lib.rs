@@ -17,6 +17,8 @@ pub mod db;
 mod details;
 mod ending;
 mod hints;
+mod history;
+mod http;
 mod limits;
 mod metrics;
 mod obstacle;

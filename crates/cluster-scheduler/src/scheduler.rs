@@ -24,7 +24,7 @@ use crate::cluster::{AddClientError, Cluster, Outside};
 use crate::config::{FileName, KeySource, SchedulerConfig, Transport};
 use crate::db::{self, WriteError};
 use crate::ending;
-use crate::metrics::{Endpoint, HttpServer};
+use crate::http::{Endpoint, HttpServer};
 use crate::service::restore::Services;
 use crate::state_dir::{self, StateDir, StateDirError};
 

@@ -3,15 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 
-use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver, RpcError};
-use futures::channel::oneshot;
+use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
-use crate::metrics::JobEnd;
 use crate::queue_quota::QueuePlace;
-use crate::reactor::Reactor;
 
 /// What a client wants done.
 pub(crate) struct Request {
@@ -146,99 +143,5 @@ impl Tickets {
     /// Returns who has taken the ticket's job, if anybody has and it has not ended.
     pub(crate) fn running(&self, ticket: TicketId) -> Option<&Running> {
         self.running.get(&ticket)
-    }
-}
-
-/// Answers a worker's call for a job. Dropping it fails the call.
-pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
-
-impl PendingPop {
-    /// Returns the two ends of a call that waits for a job.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
-    }
-
-    pub(crate) fn answer(self, assignment: Assignment) {
-        // Should the call have gone, dropping the assignment does what is needed.
-        drop(self.0.send(assignment));
-    }
-}
-
-/// A job on its way to the worker that asked for one.
-pub(crate) struct Assignment {
-    description: EncodedDescription,
-    promised: PromisedJob,
-}
-
-/// The client's half of an [`Assignment`].
-///
-/// If it is dropped before the worker has handed over its job (its connection broke just then), the
-/// client is told.
-struct PromisedJob {
-    reactor: Rc<Reactor>,
-    ticket: TicketId,
-    worker: WorkerName,
-    /// `None` once the job is known.
-    resolver: Option<JobResolver>,
-}
-
-impl Assignment {
-    pub(crate) fn new(
-        reactor: Rc<Reactor>,
-        ticket: TicketId,
-        worker: WorkerName,
-        request: Request,
-    ) -> Self {
-        let Request {
-            client: _,
-            description,
-            job,
-            _place: _,
-        } = request;
-        Self {
-            description,
-            promised: PromisedJob {
-                reactor,
-                ticket,
-                worker,
-                resolver: Some(job),
-            },
-        }
-    }
-
-    /// Introduces the worker's job to the client, and returns what the worker is to do.
-    pub(crate) fn hand_over(self, job: Job) -> EncodedDescription {
-        self.promised.resolve(job);
-        self.description
-    }
-}
-
-impl PromisedJob {
-    /// Makes the job known, and keeps no reference to it: it lives for as long as its client, or the
-    /// ticket, wants it to. What is kept is the answer to `result`, which tells when it has ended.
-    fn resolve(mut self, job: Job) {
-        let ended = job.result();
-        if let Some(resolver) = self.resolver.take() {
-            resolver.resolve(job);
-        }
-        let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
-        tokio::task::spawn_local(async move {
-            // What came of it is between the worker and the client.
-            let end = JobEnd::of(&ended.await);
-            reactor.job_finished(ticket, end);
-        });
-    }
-}
-
-impl Drop for PromisedJob {
-    fn drop(&mut self) {
-        if let Some(resolver) = self.resolver.take() {
-            let worker = self.worker.as_str();
-            resolver.fail(RpcError::disconnected(format!(
-                "worker {worker:?} disconnected before it could start this job"
-            )));
-            self.reactor.job_finished(self.ticket, JobEnd::Lost);
-        }
     }
 }

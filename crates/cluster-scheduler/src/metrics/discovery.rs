@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 /// missing: until it is forgotten.
 ///
 /// `scheduler` is the address by which whoever asks has reached us.
-pub(super) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> String {
+pub(crate) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> String {
     let mut targets = Vec::new();
     for (pool, reactor) in cluster.pools() {
         for worker in reactor.workers() {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::history::Histogram;
+use crate::history::Histogram;
 
 /// What [`Page`] is, for HTTP.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";

@@ -6,12 +6,12 @@ use std::time::Duration;
 use pool::{ByPriority, Stats};
 use vat::{Counters, Traffic};
 
-use super::History;
-use super::history::Histogram;
 use super::page::{Family, Kind, Page};
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
 use crate::db::WriterStats;
+use crate::history::Histogram;
+use crate::reactor::PoolReport;
 
 /// What upstream calls the backlog among the queues. A worker may be called so, too.
 const INCOMING: &str = "incoming";
@@ -27,19 +27,6 @@ pub(crate) struct Report {
     /// How long this process has computed, and when it started, in seconds since 1970.
     pub(crate) cpu: Duration,
     pub(crate) started: i64,
-}
-
-/// One pool's share of it.
-pub(crate) struct PoolReport {
-    pub(crate) name: String,
-    pub(crate) stats: Stats,
-    pub(crate) history: History,
-    /// How many seconds the oldest ticket has waited that no worker has taken; 0 if there is none.
-    pub(crate) oldest_wait: f64,
-    /// The connected workers that take no jobs, each with a reason why; several times if it has several.
-    pub(crate) inactive: Vec<(String, String)>,
-    /// The versions of the connected workers that say one, by their names.
-    pub(crate) versions: Vec<(String, String)>,
 }
 
 impl Report {

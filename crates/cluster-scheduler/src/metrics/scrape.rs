@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use visible::Shown;
 
 use super::content_type;
-use super::route::Source;
+use super::source::Source;
 
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
 const WORKER_LIMIT: Duration = Duration::from_secs(5);
@@ -30,18 +30,18 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// A worker's registration, with the name of its pool.
-pub(super) type Key = (String, WorkerId);
+pub(crate) type Key = (String, WorkerId);
 
 /// A worker's page.
 #[derive(Debug)]
-pub(super) struct WorkerPage {
-    pub(super) content_type: HeaderValue,
-    pub(super) text: Bytes,
+pub(crate) struct WorkerPage {
+    pub(crate) content_type: HeaderValue,
+    pub(crate) text: Bytes,
 }
 
 /// Why a worker's metrics are not to be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ScrapeError {
+pub(crate) enum ScrapeError {
     #[error(transparent)]
     Worker(#[from] RpcError),
     #[error("Timeout: no answer within {} s", WORKER_LIMIT.as_secs())]
@@ -52,7 +52,7 @@ pub(super) enum ScrapeError {
 
 impl ScrapeError {
     /// Returns it as one line of the log: a worker can say as much as it likes.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Worker(RpcError { kind, reason }) => format!("{kind}: {}", Shown(reason)),
             Self::Silent | Self::TooLarge { .. } => self.to_string(),
@@ -68,7 +68,7 @@ type Running = WeakShared<LocalBoxFuture<'static, Answer>>;
 
 /// The pages that are on their way.
 #[derive(Default)]
-pub(super) struct Scrapes {
+pub(crate) struct Scrapes {
     running: RefCell<HashMap<(Key, Source), Running>>,
     /// When each page was last asked for. Of those that may not be asked for again yet.
     asked: RefCell<HashMap<(Key, Source), Instant>>,
@@ -78,7 +78,7 @@ pub(super) struct Scrapes {
 
 impl Scrapes {
     /// Asks a worker, over the connection that it has made, for a page of at most `limit` bytes.
-    pub(super) async fn scrape(
+    pub(crate) async fn scrape(
         &self,
         key: Key,
         worker: &Worker,
@@ -110,7 +110,7 @@ impl Scrapes {
     }
 
     /// Tells whether the log has said nothing of the sort about this worker lately.
-    pub(super) fn is_news(&self, key: Key) -> bool {
+    pub(crate) fn is_news(&self, key: Key) -> bool {
         let now = Instant::now();
         let mut warned = self.warned.borrow_mut();
         warned.retain(|_, last| now < *last + WARN_EVERY);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::history::Histogram;
+use crate::history::Histogram;
 
 /// How often it is looked. Ten wake-ups a second cost nothing that could be measured.
 const PERIOD: Duration = Duration::from_millis(100);

@@ -3,7 +3,7 @@
 use cluster_api::{Progress, RpcError};
 use pool::{WorkerId, WorkerName};
 
-use super::pool_admin::{durable, unknown_worker};
+use super::replies::{durable, unknown_worker};
 use crate::reactor::Reactor;
 
 /// Pauses a worker, and waits until it runs nothing or has gone.

@@ -6,8 +6,7 @@ use cluster_api::{EncodedDescription, Job, PauseReason, Queue, RpcError, ServeQu
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
-use crate::reactor::Reactor;
-use crate::tickets::PendingPop;
+use crate::reactor::{PendingPop, Reactor};
 
 pub(crate) struct QueueService {
     reactor: Rc<Reactor>,

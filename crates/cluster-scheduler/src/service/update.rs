@@ -6,7 +6,7 @@ use cluster_api::{Progress, RpcError, RpcErrorKind, Worker};
 use pool::{Disconnected, InactiveReason, WorkerId, WorkerName};
 
 use super::drain::{report, wait_until_idle};
-use super::pool_admin::unknown_worker;
+use super::replies::unknown_worker;
 use crate::reactor::Reactor;
 
 /// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it gets jobs again.

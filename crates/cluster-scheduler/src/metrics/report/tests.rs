@@ -8,7 +8,7 @@ use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
-use crate::metrics::history::{Histogram, History, JobEnd};
+use crate::history::{Histogram, History, JobEnd};
 
 /// Returns two pools, of which one has seen everything, with names that nobody would choose.
 fn report() -> Report {

@@ -12,12 +12,9 @@ use tokio::time::Instant;
 use vat::Counters;
 
 use super::body::Text;
-use super::report::Report;
-use super::route::{Route, Source};
-use super::scrape::Scrapes;
-use super::stalls::Stalls;
-use super::{discovery, page};
+use super::route::Route;
 use crate::cluster::Cluster;
+use crate::metrics::{PAGE_TYPE, Report, Scrapes, Source, Stalls, targets};
 
 /// How long the scheduler's own page is shown again instead of being made anew. Nobody scrapes ten times a second, and making it
 /// keeps others waiting.
@@ -55,7 +52,7 @@ impl Endpoint {
         match route {
             Some(Route::Scheduler) => {
                 let text = self.own_page();
-                found(HeaderValue::from_static(page::CONTENT_TYPE), text)
+                found(HeaderValue::from_static(PAGE_TYPE), text)
             }
             Some(Route::Worker {
                 pool,
@@ -64,7 +61,7 @@ impl Endpoint {
             }) => self.worker(&pool, &worker, &source).await,
             Some(Route::Discovery(source)) => found(
                 HeaderValue::from_static("application/json"),
-                discovery::targets(&self.cluster, host, &source),
+                targets(&self.cluster, host, &source),
             ),
             Some(Route::Alive) => plain(StatusCode::OK, "ok\n"),
             Some(Route::Ready) => self.readiness(),

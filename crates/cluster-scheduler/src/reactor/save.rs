@@ -3,7 +3,21 @@
 use pool::{ClientId, Rate, WorkerName};
 
 use super::Reactor;
-use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow};
+use crate::db::{Ack, CachedRow, Note, RateRow, WorkerRow, WriteError};
+
+/// Writes on their way to the disk. Nobody has to wait for them.
+#[derive(Default)]
+pub(crate) struct Saving(pub(super) Vec<Ack>);
+
+impl Saving {
+    /// Waits until all of them are on disk.
+    pub(crate) async fn durable(self) -> Result<(), WriteError> {
+        for ack in self.0 {
+            ack.await?;
+        }
+        Ok(())
+    }
+}
 
 impl Reactor {
     pub(super) fn save(&self, note: Note) -> Ack {

@@ -3,6 +3,8 @@
 use cluster_api::MetricsSource;
 use percent_encoding::percent_decode_str;
 
+use crate::metrics::Source;
+
 /// Something that can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -20,14 +22,6 @@ pub(crate) enum Route {
     Alive,
     /// Whether it can do its work.
     Ready,
-}
-
-/// Which of a worker's numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    Standard(MetricsSource),
-    /// One that the worker was told of when it was started.
-    Additional(String),
 }
 
 impl Route {
@@ -65,7 +59,8 @@ impl Route {
 mod tests {
     use cluster_api::MetricsSource;
 
-    use super::{Route, Source};
+    use super::Route;
+    use crate::metrics::Source;
 
     fn worker(pool: &str, worker: &str, source: Source) -> Option<Route> {
         let (pool, worker) = (pool.to_owned(), worker.to_owned());

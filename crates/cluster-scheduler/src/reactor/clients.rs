@@ -1,0 +1,161 @@
+//! What clients do.
+
+use cluster_api::RpcError;
+use pool::{ClientId, Rate, TicketId, Time, WorkerName};
+
+use super::{PIECE, Reactor, Saving, State};
+use crate::config::PoolName;
+use crate::details;
+use crate::hints;
+use crate::obstacle;
+use crate::standings::{PLACES, Standing, Standings};
+use crate::tickets::Request;
+
+/// Why the queued jobs of a client that was removed will not come.
+const REMOVED: &str = "Client removed (cancelled)";
+
+/// What became of an attempt to cancel a ticket.
+#[must_use]
+pub(crate) enum Cancelled {
+    /// It was queued, and its job promise is broken now.
+    Queued,
+    /// A worker has its job, or it has ended.
+    NotQueued,
+}
+
+/// How far a ticket has come.
+pub(crate) enum TicketState {
+    Queued(Standing),
+    Running(WorkerName),
+    Ended,
+}
+
+impl State {
+    fn standing(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> Standing {
+        if !self.standings.are_fresh(now) {
+            let snapshot = self.pool.snapshot(now, PLACES);
+            let details = details::of_pool(now, &snapshot, &self.workers, &self.tickets);
+            self.standings = Standings::take(now, &snapshot, obstacle::of(pool, &details));
+        }
+        self.standings.of(ticket)
+    }
+}
+
+impl Reactor {
+    /// A client wants a job done.
+    pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
+        let client = request.client.to_string();
+        let ticket = self.note(|state, now| {
+            let hint = hints::key(request.description.cache_hint());
+            let ticket = state.pool.submit(now, &request.client, &hint, urgent);
+            state.tickets.insert(now, ticket, request);
+            ticket
+        });
+        tracing::info!(
+            target: "scheduler",
+            ticket = %self.full_name(ticket), %client,
+            "Received new job request from {client:?} (urgent={urgent})"
+        );
+        self.perform();
+        ticket
+    }
+
+    /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
+    pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
+        let (cancel, _) = self.tell(|state, _| state.pool.cancel(ticket));
+        match cancel {
+            pool::Cancel::Cancelled => {
+                self.break_promise(ticket, RpcError::failed(reason));
+                Cancelled::Queued
+            }
+            pool::Cancel::NotQueued => Cancelled::NotQueued,
+        }
+    }
+
+    /// The last reference to a ticket has gone. Safe to call from inside the RPC system.
+    pub(crate) fn ticket_released(&self, ticket: TicketId) {
+        // Most tickets are let go of when their jobs have ended, and need nothing more.
+        if self.state.borrow().tickets.is_queued(ticket) {
+            self.departed.borrow_mut().tickets.push_back(ticket);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A client was removed: its queued jobs are cancelled, and those that run go on.
+    ///
+    /// Goes through the queue in pieces, so the client must be unable to submit by now.
+    pub(crate) async fn remove_client(&self, client: &ClientId) {
+        let mut last = None;
+        while let Some((theirs, seen)) = self.next_tickets_of(client, last) {
+            for ticket in theirs {
+                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
+            }
+            last = Some(seen);
+            tokio::task::yield_now().await;
+        }
+        let (left, _) = self.tell(|state, _| state.pool.remove_client(client));
+        for ticket in left {
+            self.break_promise(ticket, RpcError::failed(REMOVED));
+        }
+    }
+
+    /// The scheduler is to end: nothing is given to a worker any more. Returns how many jobs are queued.
+    ///
+    /// Their clients are not told. An error, while their connections last, would be the end of their jobs; when a connection
+    /// closes, they know that it was nobody's fault, and those that submit again do. Calls for jobs wait until then, too: a
+    /// worker whose call fails gives up what it is running.
+    pub(crate) fn hold_queued(&self) -> usize {
+        self.is_holding.set(true);
+        let (queued, _) = self.tell(
+            |State {
+                 pool,
+                 pops,
+                 tickets,
+                 ..
+             },
+             _| {
+                for pop in pops.keys() {
+                    pool.cancel_pop(*pop);
+                }
+                tickets.count_queued()
+            },
+        );
+        queued
+    }
+
+    /// Tells whether nothing is given to workers any more.
+    pub(crate) fn is_holding(&self) -> bool {
+        self.is_holding.get()
+    }
+
+    fn next_tickets_of(
+        &self,
+        client: &ClientId,
+        last: Option<TicketId>,
+    ) -> Option<(Vec<TicketId>, TicketId)> {
+        self.state.borrow().tickets.next_of(client, last, PIECE)
+    }
+
+    pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
+        self.tell(|state, _| state.pool.set_rate(client, rate)).1
+    }
+
+    pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
+        let mut state = self.state.borrow_mut();
+        if state.tickets.is_queued(ticket) {
+            TicketState::Queued(state.standing(&self.name, ticket, self.clock.now()))
+        } else {
+            let running = state.tickets.running(ticket);
+            running.map_or(TicketState::Ended, |running| {
+                TicketState::Running(running.name.clone())
+            })
+        }
+    }
+
+    fn break_promise(&self, ticket: TicketId, error: RpcError) {
+        let request = self.state.borrow_mut().tickets.cancel(ticket);
+        if let Some(request) = request {
+            request.job.fail(error);
+        }
+    }
+}

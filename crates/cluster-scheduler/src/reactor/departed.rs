@@ -1,0 +1,57 @@
+//! Who has left, and is cleared away a moment later, in pieces.
+
+use std::collections::VecDeque;
+
+use pool::{TicketId, WorkerId};
+
+use super::clients::Cancelled;
+use super::{PIECE, Reactor};
+
+/// Why the job of a ticket that was let go of will not come.
+const RELEASED: &str = "Ticket released (cancelled)";
+
+/// Who has left, and has not been cleared away.
+#[derive(Default)]
+pub(super) struct Departed {
+    pub(super) workers: Vec<WorkerId>,
+    pub(super) tickets: VecDeque<TicketId>,
+}
+
+impl Reactor {
+    pub(super) async fn clear_departed(&self) {
+        loop {
+            self.release_departed_workers();
+            let mut left = PIECE;
+            while left > 0
+                && let Some(ticket) = self.next_departed_ticket()
+            {
+                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, RELEASED);
+                left -= 1;
+            }
+            if left > 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn next_departed_ticket(&self) -> Option<TicketId> {
+        self.departed.borrow_mut().tickets.pop_front()
+    }
+
+    pub(super) fn release_departed_workers(&self) {
+        let departed = std::mem::take(&mut self.departed.borrow_mut().workers);
+        for id in departed {
+            self.release(id);
+        }
+    }
+
+    /// Ends a registration, unless it has ended before.
+    pub(super) fn release(&self, id: WorkerId) {
+        let (_registered, _) = self.tell(|state, now| {
+            state.pool.release(id);
+            state.pauses.end_registration(id);
+            state.workers.remove(now, id)
+        });
+    }
+}

@@ -1,0 +1,143 @@
+//! One pool, and everything that is done because of it.
+//!
+//! The services tell the reactor what happened; it tells the pool (which decides) and performs the
+//! effects the pool asks for. It is the only caller of `poll_effect`.
+//!
+//! Two rules keep this safe to call from anywhere:
+//!
+//! - **Nothing foreign is called or dropped while the state is borrowed.** Dropping a capability may
+//!   drop the last reference to one of our own services, which comes back here.
+//! - **What is released inside the RPC system is only noted there** ([`Departed`]), and acted upon a
+//!   moment later from the reactor's own task. That is also where a client that leaves a hundred
+//!   thousand queued jobs behind is cleared away in pieces.
+
+mod admins;
+mod cancel;
+mod clients;
+mod departed;
+mod handover;
+mod pauses;
+mod perform;
+mod pulse;
+mod report;
+mod save;
+mod takeover;
+mod versions;
+mod workers;
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+
+use pool::{Pool, PopId, TicketId, Time};
+use tokio::sync::{Notify, watch};
+
+pub(crate) use self::clients::{Cancelled, TicketState};
+use self::departed::Departed;
+pub(crate) use self::handover::PendingPop;
+pub(crate) use self::pulse::TRUST;
+pub(crate) use self::report::PoolReport;
+pub(crate) use self::save::Saving;
+use crate::clock::Clock;
+use crate::config::PoolName;
+use crate::db::Writer;
+use crate::history::History;
+use crate::pauses::Pauses;
+use crate::roster::Roster;
+use crate::standings::Standings;
+use crate::tickets::Tickets;
+
+/// How many tickets are cleared away before others get their turn: about 1 ms of work.
+const PIECE: usize = 200;
+
+pub(crate) struct Reactor {
+    this: Weak<Self>,
+    name: PoolName,
+    clock: Clock,
+    db: Rc<Writer>,
+    state: RefCell<State>,
+    departed: RefCell<Departed>,
+    /// When the pool next wants to be told the time.
+    deadline: Cell<Option<Time>>,
+    /// Wakes the reactor's task: somebody departed, or the deadline has moved.
+    wake: Notify,
+    /// Told whenever a worker comes, goes, or runs more or fewer jobs.
+    workers_changed: watch::Sender<()>,
+    /// Whether nothing is given to workers any more.
+    is_holding: Cell<bool>,
+}
+
+struct State {
+    pool: Pool,
+    tickets: Tickets,
+    /// Who waits for each pop's answer.
+    pops: HashMap<PopId, PendingPop>,
+    workers: Roster,
+    standings: Standings,
+    history: History,
+    pauses: Pauses,
+}
+
+impl Reactor {
+    pub(crate) fn new(
+        name: PoolName,
+        pool: Pool,
+        pauses: Pauses,
+        clock: Clock,
+        db: Rc<Writer>,
+    ) -> Rc<Self> {
+        let state = State {
+            pool,
+            tickets: Tickets::default(),
+            pops: HashMap::new(),
+            workers: Roster::default(),
+            standings: Standings::default(),
+            history: History::default(),
+            pauses,
+        };
+        Rc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            name,
+            clock,
+            db,
+            state: RefCell::new(state),
+            departed: RefCell::default(),
+            deadline: Cell::new(None),
+            wake: Notify::new(),
+            workers_changed: watch::Sender::new(()),
+            is_holding: Cell::new(false),
+        })
+    }
+
+    /// Tells the pool the time when it wants to know, and clears away who has left. Never ends.
+    pub(crate) async fn run(self: Rc<Self>) {
+        loop {
+            self.clear_departed().await;
+            match self.deadline.get() {
+                None => self.wake.notified().await,
+                Some(deadline) => tokio::select! {
+                    () = self.wake.notified() => {}
+                    () = tokio::time::sleep(self.clock.until(deadline)) => {
+                        self.tell(|state, now| state.pool.advance(now));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Tells the state what happened, and performs what follows from it.
+    fn tell<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, Saving) {
+        let result = self.note(event);
+        (result, self.perform())
+    }
+
+    /// Tells the state what happened. What follows must be performed right afterwards.
+    fn note<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
+        event(&mut self.state.borrow_mut(), self.clock.now())
+    }
+
+    /// Returns what a ticket is called in the log: other pools have tickets of the same number.
+    fn full_name(&self, ticket: TicketId) -> String {
+        format!("{}/{ticket}", self.name)
+    }
+}
