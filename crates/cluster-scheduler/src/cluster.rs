@@ -38,6 +38,20 @@ pub(crate) struct Cluster {
     is_ending: Cell<bool>,
 }
 
+/// What a cluster is made from.
+pub(crate) struct ClusterParts {
+    pub(crate) pools: BTreeSet<PoolName>,
+    /// What the database held.
+    pub(crate) saved: Saved,
+    /// Writes to the same database.
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) outside: Outside,
+    /// How long an updated worker may take to come back.
+    pub(crate) update_timeout: Duration,
+    pub(crate) limits: Limits,
+}
+
 /// How the scheduler is reached from outside.
 pub(crate) struct Outside {
     pub(crate) auth: Auth,
@@ -59,15 +73,16 @@ pub enum AddClientError {
 }
 
 impl Cluster {
-    pub(crate) fn new(
-        pools: impl IntoIterator<Item = PoolName>,
-        saved: Saved,
-        writer: Writer,
-        clock: Clock,
-        outside: Outside,
-        update_timeout: Duration,
-        limits: Limits,
-    ) -> Rc<Self> {
+    pub(crate) fn new(parts: ClusterParts) -> Rc<Self> {
+        let ClusterParts {
+            pools,
+            saved,
+            writer,
+            clock,
+            outside,
+            update_timeout,
+            limits,
+        } = parts;
         let Saved {
             sturdy_refs,
             cached,
