@@ -2,7 +2,6 @@
 //! promise of the job that its client holds.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
 use std::rc::Weak;
 
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
@@ -23,7 +22,7 @@ pub(crate) struct Request {
 /// All tickets whose jobs have not ended.
 #[derive(Default)]
 pub(crate) struct Tickets {
-    /// Those that no worker has taken. There may be a million. In order, so that they can be gone through in pieces.
+    /// Those that no worker has taken, the oldest first. There may be a million.
     queued: BTreeMap<TicketId, Queued>,
     /// Who has taken the others.
     running: HashMap<TicketId, Running>,
@@ -103,22 +102,6 @@ impl Tickets {
         // They are numbered as they come.
         let (_, queued) = self.queued.first_key_value()?;
         Some(queued.since)
-    }
-
-    /// Looks at the next `most` queued tickets after `last`, and returns those of `wanted` clients, and the last of all.
-    ///
-    /// `None` when there are no more.
-    pub(crate) fn next_of(
-        &self,
-        client: &ClientId,
-        last: Option<TicketId>,
-        most: usize,
-    ) -> Option<(Vec<TicketId>, TicketId)> {
-        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
-        let (last, _) = piece().last()?;
-        let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
-        Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
     /// Returns since when a ticket has waited, if it is queued.

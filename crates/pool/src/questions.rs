@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::worker::Known;
-use crate::{CacheHint, ClientId, InactiveReasons, Pool, Rate, Time, WorkerId, WorkerName};
+use crate::{
+    CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
+};
 
 /// A worker the pool knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +71,19 @@ impl Pool {
     /// Returns a client's rate, whether or not it has submitted anything.
     pub fn rate(&self, client: &ClientId) -> Rate {
         self.clients.rate(client)
+    }
+
+    /// Returns up to `most` of the tickets that a client has queued, from the one after `after` (or from the first), oldest
+    /// first.
+    ///
+    /// With it a client's tickets can be cancelled in pieces, between which others get their turn.
+    pub fn queued_of(
+        &self,
+        client: &ClientId,
+        after: Option<TicketId>,
+        most: usize,
+    ) -> Vec<TicketId> {
+        self.clients.queued_of(client, after, most)
     }
 
     /// Returns the latest time the pool was told.

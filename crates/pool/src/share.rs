@@ -1,7 +1,9 @@
 //! Clients and their rates: when each client's next job would start if shares were exact.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Bound;
 use core::time::Duration;
 
 use crate::{ClientId, TicketId, Time};
@@ -205,6 +207,21 @@ impl Clients {
             .remove(client)
             .map(|client| client.queued)
             .unwrap_or_default()
+    }
+
+    /// Returns up to `most` of the tickets that a client has queued, from the one after `after`, oldest first.
+    pub(crate) fn queued_of(
+        &self,
+        client: &ClientId,
+        after: Option<TicketId>,
+        most: usize,
+    ) -> Vec<TicketId> {
+        let Some(client) = self.known.get(client) else {
+            return Vec::new();
+        };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let queued = client.queued.range((after, Bound::Unbounded));
+        queued.take(most).copied().collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&ClientId, &Client)> {

@@ -652,3 +652,29 @@ fn cancelled_while_its_worker_is_asked() {
     assert_eq!(s.answer(pop), "job2");
     s.end();
 }
+
+/// A client's queued tickets can be gone through in pieces, whatever others have queued between them.
+#[test]
+fn queued_tickets_of_a_client_in_pieces() {
+    let mut pool = Pool::default();
+    let (alice, bob) = (client("alice"), client("bob"));
+    let mut theirs = Vec::new();
+    for n in 0..5 {
+        theirs.push(pool.submit(Time::EPOCH, &alice, "", n == 3));
+        pool.submit(Time::EPOCH, &bob, "", false);
+    }
+    let first = pool.queued_of(&alice, None, 2);
+    assert_eq!(first, theirs[..2]);
+    assert_eq!(pool.cancel(first[1]), Cancel::Cancelled);
+    assert_eq!(pool.queued_of(&alice, Some(first[1]), 2), theirs[2..4]);
+    assert_eq!(pool.queued_of(&alice, Some(theirs[3]), 2), theirs[4..]);
+    assert_eq!(pool.queued_of(&alice, Some(theirs[4]), 2), []);
+    assert_eq!(pool.queued_of(&alice, None, 9).len(), 4);
+
+    // What a worker has taken is not queued any more.
+    let w1 = pool.register(worker("w1"), Capacity::new(1)).unwrap();
+    pool.set_active(w1, WORKER, true).unwrap();
+    pool.pop(w1).unwrap();
+    assert_eq!(pool.queued_of(&alice, None, 9).len(), 3);
+    assert_eq!(pool.queued_of(&client("nobody"), None, 9), []);
+}

@@ -83,14 +83,18 @@ impl Reactor {
 
     /// A client was removed: its queued jobs are cancelled, and those that run go on.
     ///
-    /// Goes through the queue in pieces, so the client must be unable to submit by now.
+    /// Goes through its queued jobs in pieces, so the client must be unable to submit by now.
     pub(crate) async fn remove_client(&self, client: &ClientId) {
-        let mut last = None;
-        while let Some((theirs, seen)) = self.next_tickets_of(client, last) {
-            for ticket in theirs {
+        let mut after = None;
+        loop {
+            let tickets = self.state.borrow().pool.queued_of(client, after, PIECE);
+            let Some(last) = tickets.last().copied() else {
+                break;
+            };
+            for ticket in tickets {
                 let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
             }
-            last = Some(seen);
+            after = Some(last);
             tokio::task::yield_now().await;
         }
         let (left, _) = self.tell(|state, _| state.pool.remove_client(client));
@@ -126,14 +130,6 @@ impl Reactor {
     /// Tells whether nothing is given to workers any more.
     pub(crate) fn is_holding(&self) -> bool {
         self.is_holding.get()
-    }
-
-    fn next_tickets_of(
-        &self,
-        client: &ClientId,
-        last: Option<TicketId>,
-    ) -> Option<(Vec<TicketId>, TicketId)> {
-        self.state.borrow().tickets.next_of(client, last, PIECE)
     }
 
     pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
