@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod config;
 pub mod db;
+mod derived;
 mod details;
 mod ending;
 mod hints;
@@ -38,7 +39,9 @@ pub use config::{
     DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
     Transport,
 };
+pub use derived::DerivedService;
 pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
+pub use service::restore::ServiceError;
 pub use state_dir::StateDirError;

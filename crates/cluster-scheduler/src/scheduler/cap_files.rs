@@ -6,10 +6,10 @@ use pool::ClientId;
 use vat::{Identity, ServiceId, cap_file};
 
 use super::error::StartError;
-use crate::clients::SHARED;
 use crate::cluster::{AddClientError, Cluster};
 use crate::config::{FileName, SchedulerConfig};
 use crate::db::WriteError;
+use crate::derived::DerivedService;
 
 /// Writes the cap files of all services, and returns their paths in the order in which they were written.
 pub(super) async fn write(
@@ -25,13 +25,8 @@ pub(super) async fn write(
     for client in &config.default_clients {
         files.default_client(client).await?;
     }
-    files.write("submission.cap", identity.derive(SHARED))?;
-    files.write("admin.cap", identity.derive("admin"))?;
-    for pool in cluster.pools().keys() {
-        files.write(
-            &format!("pool-{pool}.cap"),
-            identity.derive(&format!("pool-{pool}")),
-        )?;
+    for service in DerivedService::all(cluster.pools().keys()) {
+        files.write(&service.cap_file(), service.id(identity))?;
     }
     Ok(files.written)
 }

@@ -9,6 +9,7 @@ use vat::{CapFileError, IdentityError, ListenError};
 use crate::cluster::AddClientError;
 use crate::config::FileName;
 use crate::db;
+use crate::service::restore::ServiceError;
 use crate::state_dir::StateDirError;
 
 /// Why a scheduler could not be started.
@@ -53,6 +54,9 @@ pub enum StartError {
         #[source]
         source: AddClientError,
     },
+    /// A service could not be made.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// A cap file could not be written.
     #[error(transparent)]
     CapFile(#[from] CapFileError),

@@ -71,8 +71,8 @@ impl Scheduler {
             opened.clock,
             &opened.identity,
         );
+        let services = Services::new(Rc::clone(&cluster), &opened.identity)?;
         let cap_files = cap_files::write(&config, &cluster, &opened.identity).await?;
-        let services = Services::new(Rc::clone(&cluster), &opened.identity);
 
         let mut reactors = JoinSet::new();
         for reactor in cluster.pools().values() {
