@@ -9,9 +9,11 @@ use cluster_api::{
     ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
     WorkerDetails,
 };
-use pool::{InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName, WorkerView};
+use pool::{
+    InactiveReasons, Items, RunningView, Snapshot, Time, WaitingView, WorkerName, WorkerView,
+};
 
-use crate::roster::{Registered, Roster};
+use crate::roster::{RegisteredWorker, Roster};
 use crate::tickets::Tickets;
 
 /// Returns the details of the pool that `snapshot` was taken of just now.
@@ -21,9 +23,9 @@ pub(crate) fn of_pool(
     roster: &Roster,
     tickets: &Tickets,
 ) -> PoolDetails {
-    let backlog = match &snapshot.main {
-        MainView::Backlog(items) => count(items),
-        MainView::Ready(_) => 0,
+    let backlog = match &snapshot.waiting {
+        WaitingView::Backlog(items) => count(items),
+        WaitingView::Ready(_) => 0,
     };
     let connected = snapshot.workers.iter().filter_map(|view| {
         let registered = roster.get(view.registration)?;
@@ -31,7 +33,7 @@ pub(crate) fn of_pool(
         Some(of_worker(roster, &view.name, view.paused, presence))
     });
     let away = snapshot.disconnected.iter().map(|view| {
-        let left = roster.seen(&view.name).and_then(|seen| seen.left);
+        let left = roster.history(&view.name).and_then(|history| history.left);
         let presence = left.map_or(Presence::NeverSeen, |left| {
             Presence::Left(between(left, now))
         });
@@ -64,7 +66,9 @@ fn of_worker(
     WorkerDetails {
         name: name.to_string(),
         paused,
-        registrations: roster.seen(name).map_or(0, |seen| seen.registrations),
+        registrations: roster
+            .history(name)
+            .map_or(0, |history| history.registrations),
         presence,
     }
 }
@@ -72,7 +76,7 @@ fn of_worker(
 fn connected(
     now: Time,
     view: &WorkerView,
-    registered: &Registered,
+    registered: &RegisteredWorker,
     tickets: &Tickets,
 ) -> ConnectedWorker {
     let running = view.running.iter().filter_map(|job: &RunningView| {
@@ -91,7 +95,7 @@ fn connected(
         capacity: view.capacity,
         inactive: reasons(view.reasons),
         silent_for: registered
-            .pulse
+            .liveness
             .silent_since
             .map_or(Duration::ZERO, |since| between(since, now)),
         queued: count(&view.queue),
@@ -107,14 +111,14 @@ fn connected(
 }
 
 fn reasons(reasons: InactiveReasons) -> Vec<InactiveReason> {
-    let told = |reason| match reason {
+    let convert = |reason| match reason {
         pool::InactiveReason::WorkerPause => InactiveReason::WorkerPause,
         pool::InactiveReason::AdminPause => InactiveReason::AdminPause,
         pool::InactiveReason::TemporaryPause => InactiveReason::TemporaryPause,
         pool::InactiveReason::ShuttingDown => InactiveReason::ShuttingDown,
         pool::InactiveReason::NotAnswering => InactiveReason::NotAnswering,
     };
-    reasons.iter().map(told).collect()
+    reasons.iter().map(convert).collect()
 }
 
 fn count(items: &Items) -> u32 {
@@ -161,7 +165,7 @@ pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
     inactive
 }
 
-/// What is told below the lines that upstream prints: who does not answer. Nothing if all do. What runs is told by
+/// What is convert below the lines that upstream prints: who does not answer. Nothing if all do. What runs is convert by
 /// `ocluster-admin` itself, which has it as data.
 pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
 

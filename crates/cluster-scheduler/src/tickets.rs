@@ -7,7 +7,7 @@ use std::rc::Weak;
 use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
-use crate::queue_quota::QueuePlace;
+use crate::queue_quota::QueueReservation;
 
 /// What a client wants done.
 pub(crate) struct Request {
@@ -16,7 +16,7 @@ pub(crate) struct Request {
     /// Makes the job known to whoever watches it.
     pub(crate) job: JobResolver,
     /// What it takes of the client's share of the queue, until a worker has it.
-    pub(crate) _place: QueuePlace,
+    pub(crate) _reservation: QueueReservation,
 }
 
 /// All tickets whose jobs have not ended.
@@ -41,7 +41,7 @@ pub(crate) struct Running {
     /// Who has taken it, in which registration, and under which name.
     pub(crate) worker: WorkerId,
     /// Which job of this registration it is, counted from 1.
-    pub(crate) nth: u64,
+    pub(crate) job_number: u64,
     pub(crate) name: WorkerName,
 }
 
@@ -77,14 +77,14 @@ impl Tickets {
         now: Time,
         ticket: TicketId,
         worker: WorkerId,
-        nth: u64,
+        job_number: u64,
         name: WorkerName,
     ) -> Option<(Request, Time)> {
         let Queued { since, request } = self.queued.remove(&ticket)?;
         let running = Running {
             since: now,
             worker,
-            nth,
+            job_number,
             name,
         };
         self.running.insert(ticket, running);

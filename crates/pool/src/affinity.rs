@@ -12,7 +12,7 @@ use core::time::Duration;
 /// Walking both the workers that have the hint and the workers by load, the exact answer comes within
 /// about the square root of the number of workers when loads are independent of hints: 100 of 10,000.
 /// When they are not, the best of those seen is good enough, and a decision stays short.
-const LOOKS: usize = 128;
+const MAX_CANDIDATES: usize = 128;
 
 /// What the pool remembers about hints and workers.
 ///
@@ -120,7 +120,7 @@ impl Affinity {
         let mut cached_on = has_it.iter();
         let mut by_load = workers.by_load();
         let mut best: Option<Load> = None;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_CANDIDATES {
             match cached_on.next() {
                 None => break,
                 Some(slot) if Some(*slot) == except => {}

@@ -6,10 +6,10 @@ use alloc::string::String;
 use core::time::Duration;
 
 use crate::affinity::Affinity;
-use crate::assign::Main;
+use crate::assign::Waiting;
 use crate::ids::Slot;
 use crate::share::Clients;
-use crate::ticket::{Place, Ticket};
+use crate::ticket::{Location, Ticket};
 use crate::worker::{Load, Worker, Workers};
 use crate::{CacheHint, Config, Effect, Pool, PopId, TicketId, Time, Totals};
 
@@ -34,34 +34,37 @@ impl Pool {
         let Self {
             config,
             now,
-            main,
+            waiting,
             tickets,
             workers,
             pops,
             clients,
             affinity,
             deadlines,
-            woken,
+            scheduled,
             effects,
             totals,
             last_ticket,
             last_pop,
-            given,
+            assignment_seq,
         } = self;
         check_totals(totals, tickets, *last_ticket)?;
-        check_tickets(tickets, main, workers, deadlines)?;
+        check_tickets(tickets, waiting, workers, deadlines)?;
         check_loads(workers)?;
         for (slot, name, worker) in workers.connected() {
             check_workload(config, tickets, worker)
-                .and_then(|()| check_activity(slot, worker, woken))
-                .and_then(|()| check_liveness(*now, self.is_in_doubt(worker), worker))
+                .and_then(|()| check_activity(slot, worker, scheduled))
+                .and_then(|()| check_liveness(*now, self.needs_probe(worker), worker))
                 .and_then(|()| {
-                    ensure!(worker.given <= *given, "was given a ticket in the future");
+                    ensure!(
+                        worker.last_assigned <= *assignment_seq,
+                        "was given a ticket in the future"
+                    );
                     Ok(())
                 })
                 .map_err(|e| format!("worker {name}: {e}"))?;
         }
-        check_ready(main, workers)?;
+        check_ready(waiting, workers)?;
         check_pops(pops, workers, *last_pop)?;
         check_effects(effects, pops)?;
         check_clients(clients, tickets)?;
@@ -71,7 +74,7 @@ impl Pool {
 
 /// Nothing is lost, and nothing is delivered twice.
 fn check_totals(totals: &Totals, tickets: &Tickets, last_ticket: u64) -> Result<(), String> {
-    let queued = tickets.values().filter(|t| !is_running(t.place)).count();
+    let queued = tickets.values().filter(|t| !is_running(t.location)).count();
     let running = tickets.len() - queued;
     ensure!(
         totals.submitted == totals.accepted + totals.cancelled + queued as u64,
@@ -97,19 +100,19 @@ fn check_totals(totals: &Totals, tickets: &Tickets, last_ticket: u64) -> Result<
 /// Each ticket is in the one place it says it is, and the places hold nothing else.
 fn check_tickets(
     tickets: &Tickets,
-    main: &Main,
+    waiting: &Waiting,
     workers: &Workers,
     deadlines: &BTreeSet<(Time, TicketId)>,
 ) -> Result<(), String> {
     let (mut in_backlog, mut in_queues, mut running) = (0, 0, 0);
     for (id, ticket) in tickets {
         let turn = ticket.turn(*id);
-        let there = match ticket.place {
-            Place::Backlog => {
+        let there = match ticket.location {
+            Location::Backlog => {
                 in_backlog += 1;
-                matches!(main, Main::Backlog(backlog) if backlog.contains(turn))
+                matches!(waiting, Waiting::Backlog(backlog) if backlog.contains(turn))
             }
-            Place::Queue {
+            Location::Queue {
                 worker, deadline, ..
             } => {
                 in_queues += 1;
@@ -117,21 +120,25 @@ fn check_tickets(
                 let worker = workers.get(worker);
                 has_deadline && worker.is_some_and(|w| w.queue.contains(turn))
             }
-            Place::Running { worker } => {
+            Location::Running { worker } => {
                 running += 1;
                 workers.get(worker).is_some_and(|w| w.running.contains(id))
             }
         };
-        ensure!(there, "ticket {id} is not in its place, {:?}", ticket.place);
         ensure!(
-            ticket.refund.is_none() || ticket.place == Place::Backlog,
+            there,
+            "ticket {id} is not in its place, {:?}",
+            ticket.location
+        );
+        ensure!(
+            ticket.refund.is_none() || ticket.location == Location::Backlog,
             "ticket {id} could be refunded in {:?}",
-            ticket.place
+            ticket.location
         );
     }
-    let backlog = match main {
-        Main::Backlog(backlog) => backlog.len(),
-        Main::Ready(_) => 0,
+    let backlog = match waiting {
+        Waiting::Backlog(backlog) => backlog.len(),
+        Waiting::Ready(_) => 0,
     };
     let queues: usize = workers.connected().map(|(_, _, w)| w.queue.len()).sum();
     let taken: usize = workers.connected().map(|(_, _, w)| w.running.len()).sum();
@@ -173,9 +180,9 @@ fn check_workload(config: &Config, tickets: &Tickets, worker: &Worker) -> Result
         .iter()
         .filter_map(|turn| tickets.get(&turn.ticket()));
     let workload: Duration = costs
-        .map(|ticket| match ticket.place {
-            Place::Queue { estimate, .. } => config.cost.of(estimate),
-            Place::Backlog | Place::Running { .. } => Duration::ZERO,
+        .map(|ticket| match ticket.location {
+            Location::Queue { estimate, .. } => config.cost.of(estimate),
+            Location::Backlog | Location::Running { .. } => Duration::ZERO,
         })
         .sum();
     ensure!(
@@ -187,8 +194,8 @@ fn check_workload(config: &Config, tickets: &Tickets, worker: &Worker) -> Result
 }
 
 /// A worker has tickets, or waits for some, only while it takes any.
-fn check_activity(slot: Slot, worker: &Worker, woken: &VecDeque<Slot>) -> Result<(), String> {
-    let waits = worker.waiting.is_some();
+fn check_activity(slot: Slot, worker: &Worker, scheduled: &VecDeque<Slot>) -> Result<(), String> {
+    let waits = worker.ready_since.is_some();
     ensure!(
         worker.is_active() || (worker.queue.is_empty() && !waits),
         "inactive, but has tickets or waits for some"
@@ -198,10 +205,14 @@ fn check_activity(slot: Slot, worker: &Worker, woken: &VecDeque<Slot>) -> Result
         "waits, but its queue has enough for its pops"
     );
     ensure!(
-        !worker.woken || woken.contains(&slot),
-        "is woken, but won't be served"
+        !worker.scheduled || scheduled.contains(&slot),
+        "is scheduled, but won't be served"
     );
-    if woken.is_empty() && worker.is_active() && !worker.asked && !worker.pops.is_empty() {
+    if scheduled.is_empty()
+        && worker.is_active()
+        && !worker.awaiting_reply
+        && !worker.pops.is_empty()
+    {
         ensure!(
             worker.queue.is_empty(),
             "asks for jobs, but its queue isn't empty"
@@ -212,14 +223,17 @@ fn check_activity(slot: Slot, worker: &Worker, woken: &VecDeque<Slot>) -> Result
 }
 
 /// A worker is probed when it must be, and takes nothing meanwhile.
-fn check_liveness(now: Time, is_in_doubt: bool, worker: &Worker) -> Result<(), String> {
-    ensure!(worker.heard <= now, "gave a sign of life in the future");
+fn check_liveness(now: Time, needs_probe: bool, worker: &Worker) -> Result<(), String> {
     ensure!(
-        !worker.asked || (worker.is_active() && is_in_doubt),
+        worker.last_heard <= now,
+        "gave a sign of life in the future"
+    );
+    ensure!(
+        !worker.awaiting_reply || (worker.is_active() && needs_probe),
         "is asked whether it is there, for no reason"
     );
     ensure!(
-        !worker.asked || worker.waiting.is_none(),
+        !worker.awaiting_reply || worker.ready_since.is_none(),
         "waits for tickets, though nobody knows whether it is there"
     );
     Ok(())
@@ -239,23 +253,23 @@ fn check_effects(effects: &VecDeque<Effect>, pops: &BTreeMap<PopId, Slot>) -> Re
 }
 
 /// Nobody waits while there is a backlog (the type says so), and who waits is in the list.
-fn check_ready(main: &Main, workers: &Workers) -> Result<(), String> {
-    let waiting = workers
+fn check_ready(waiting: &Waiting, workers: &Workers) -> Result<(), String> {
+    let listed_since = workers
         .connected()
-        .filter_map(|(slot, _, worker)| worker.waiting.map(|since| (slot, since)));
+        .filter_map(|(slot, _, worker)| worker.ready_since.map(|since| (slot, since)));
     let mut count = 0;
-    for (slot, since) in waiting {
+    for (slot, since) in listed_since {
         count += 1;
-        let listed = matches!(main, Main::Ready(ready) if ready.get(since) == Some(slot));
+        let listed = matches!(waiting, Waiting::Ready(ready) if ready.get(since) == Some(slot));
         ensure!(
             listed,
             "{} waits, but is not in the ready list",
             workers.name(slot)
         );
     }
-    let ready = match main {
-        Main::Backlog(_) => 0,
-        Main::Ready(ready) => ready.len(),
+    let ready = match waiting {
+        Waiting::Backlog(_) => 0,
+        Waiting::Ready(ready) => ready.len(),
     };
     ensure!(
         ready == count,
@@ -290,7 +304,7 @@ fn check_clients(clients: &Clients, tickets: &Tickets) -> Result<(), String> {
             .queued
             .iter()
             .filter_map(|ticket| tickets.get(ticket));
-        let own = tickets.filter(|t| t.client == *id && !is_running(t.place));
+        let own = tickets.filter(|t| t.client == *id && !is_running(t.location));
         let (mut total, mut urgent) = (0, 0);
         for ticket in own {
             total += 1;
@@ -306,7 +320,7 @@ fn check_clients(clients: &Clients, tickets: &Tickets) -> Result<(), String> {
         );
         queued += total;
     }
-    let all = tickets.values().filter(|t| !is_running(t.place)).count();
+    let all = tickets.values().filter(|t| !is_running(t.location)).count();
     ensure!(
         queued == all,
         "clients have {queued} tickets queued, but there are {all}"
@@ -317,7 +331,7 @@ fn check_clients(clients: &Clients, tickets: &Tickets) -> Result<(), String> {
 /// Hints are counted right, known from both sides, and dropped when unused.
 fn check_affinity(affinity: &Affinity, tickets: &Tickets, workers: &Workers) -> Result<(), String> {
     let mut expected: BTreeMap<&CacheHint, u32> = BTreeMap::new();
-    for ticket in tickets.values().filter(|t| !is_running(t.place)) {
+    for ticket in tickets.values().filter(|t| !is_running(t.location)) {
         *expected.entry(&ticket.hint).or_default() += 1;
     }
     let cached: BTreeMap<_, _> = affinity.cached().collect();
@@ -355,6 +369,6 @@ fn check_affinity(affinity: &Affinity, tickets: &Tickets, workers: &Workers) -> 
     Ok(())
 }
 
-fn is_running(place: Place) -> bool {
-    matches!(place, Place::Running { .. })
+fn is_running(location: Location) -> bool {
+    matches!(location, Location::Running { .. })
 }

@@ -19,9 +19,9 @@ pub enum Effect {
     },
     /// Find out whether a worker is there, which has not been heard of for long: a job waits for it.
     ///
-    /// Tell the pool of a sign of life ([`Pool::heard`](crate::Pool::heard)), or that it is not
+    /// Tell the pool of a sign of life ([`Pool::heard_from`](crate::Pool::heard_from)), or that it is not
     /// answering ([`InactiveReason::NotAnswering`](crate::InactiveReason::NotAnswering)).
-    Ask {
+    Probe {
         /// Who is to be asked. The registration may have ended since.
         worker: WorkerId,
     },

@@ -62,7 +62,7 @@ use core::mem;
 use core::time::Duration;
 
 use affinity::Affinity;
-use assign::Main;
+use assign::Waiting;
 pub use decision::Decision;
 pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
@@ -74,10 +74,10 @@ pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
 pub use share::{Cost, Estimate, Rate, RateError};
 pub use snapshot::{
-    ClientView, DisconnectedView, Item, Items, MainView, RunningView, Snapshot, WorkerView,
+    ClientView, DisconnectedView, Item, Items, RunningView, Snapshot, WaitingView, WorkerView,
 };
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
-use ticket::{Place, Ticket};
+use ticket::{Location, Ticket};
 pub use time::Time;
 use worker::Workers;
 
@@ -88,7 +88,7 @@ pub struct Config {
     pub cost: Cost,
     /// How long a worker may be silent before it is asked whether it is there, rather than given a
     /// job; `None` for however long.
-    pub trust: Option<Duration>,
+    pub probe_after: Option<Duration>,
 }
 
 /// What was remembered (on disk) when the pool is made: what its effects asked to save.
@@ -146,7 +146,7 @@ pub struct Pool {
     config: Config,
     /// The latest time we were told.
     now: Time,
-    main: Main,
+    waiting: Waiting,
     tickets: BTreeMap<TicketId, Ticket>,
     workers: Workers,
     /// The outstanding pops, and who made them.
@@ -156,13 +156,13 @@ pub struct Pool {
     /// The tickets in workers' queues, by when each has waited long enough for its worker.
     deadlines: BTreeSet<(Time, TicketId)>,
     /// Workers to be served at the next `poll_effect`. May hold some that have left since.
-    woken: VecDeque<Slot>,
+    scheduled: VecDeque<Slot>,
     effects: VecDeque<Effect>,
     totals: Totals,
     last_ticket: u64,
     last_pop: u64,
     /// How many times a ticket was given to a worker.
-    given: u64,
+    assignment_seq: u64,
 }
 
 /// Making a pool, and what to do next.
@@ -201,8 +201,8 @@ impl Pool {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
             }
-            let woken = self.woken.pop_front()?;
-            self.serve_woken(woken);
+            let scheduled = self.scheduled.pop_front()?;
+            self.serve_scheduled(scheduled);
         }
     }
 
@@ -212,8 +212,8 @@ impl Pool {
     /// Time that runs backwards is taken to stand still.
     pub fn advance(&mut self, now: Time) {
         self.now = self.now.max(now);
-        while let Some(woken) = self.woken.pop_front() {
-            self.serve_woken(woken);
+        while let Some(scheduled) = self.scheduled.pop_front() {
+            self.serve_scheduled(scheduled);
         }
         self.move_overdue();
     }
@@ -222,7 +222,7 @@ impl Pool {
     /// anything else has happened and its effects are drained.
     pub fn next_deadline(&self) -> Option<Time> {
         let (deadline, _) = self.deadlines.first()?;
-        self.main.someone_waits().then_some(*deadline)
+        self.waiting.has_ready_worker().then_some(*deadline)
     }
 }
 
@@ -245,7 +245,7 @@ impl Pool {
             fair_start: charge.fair_start,
             refund: Some(charge.duration),
             urgent,
-            place: Place::Backlog,
+            location: Location::Backlog,
         };
         self.tickets.insert(id, ticket);
         self.totals.submitted += 1;
@@ -262,10 +262,10 @@ impl Pool {
             return Cancel::NotQueued;
         };
         let turn = ticket.turn(id);
-        match ticket.place {
-            Place::Running { .. } => return Cancel::NotQueued,
-            Place::Backlog => self.main.leave_backlog(turn),
-            Place::Queue { worker, .. } => self.leave_queue(id, worker),
+        match ticket.location {
+            Location::Running { .. } => return Cancel::NotQueued,
+            Location::Backlog => self.waiting.leave_backlog(turn),
+            Location::Queue { worker, .. } => self.leave_queue(id, worker),
         }
         if let Some(ticket) = self.tickets.remove(&id) {
             self.clients.dequeue(&ticket.client, id, ticket.urgent);
@@ -338,16 +338,16 @@ impl Pool {
     ///
     /// It is not "not answering" any more, and if it was asked whether it is there, it gets what has
     /// waited for the answer.
-    pub fn heard(&mut self, worker: WorkerId, now: Time) -> Result<(), Disconnected> {
+    pub fn heard_from(&mut self, worker: WorkerId, now: Time) -> Result<(), Disconnected> {
         let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
         self.now = self.now.max(now);
         let now = self.now;
-        let was_asked = self.workers.update(slot, |worker| {
-            worker.heard = now;
-            mem::take(&mut worker.asked)
+        let was_awaiting_reply = self.workers.update(slot, |worker| {
+            worker.last_heard = now;
+            mem::take(&mut worker.awaiting_reply)
         });
-        if was_asked == Some(true) {
-            self.wake(slot);
+        if was_awaiting_reply == Some(true) {
+            self.schedule(slot);
         }
         self.remove_reason(slot, InactiveReason::NotAnswering);
         Ok(())
@@ -376,7 +376,7 @@ impl Pool {
             worker.pops.remove(&pop);
             worker.pops.is_empty()
         });
-        self.settle_waiting(slot);
+        self.leave_ready_if_satisfied(slot);
         if gone == Some(true) {
             self.push_back(slot, Some(slot));
         }
@@ -386,7 +386,7 @@ impl Pool {
     /// A job has ended, however it did. Nothing happens if it isn't running (any more).
     pub fn job_finished(&mut self, ticket: TicketId) {
         let Some(Ticket {
-            place: Place::Running { worker },
+            location: Location::Running { worker },
             ..
         }) = self.tickets.get(&ticket)
         else {

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::worker::Known;
+use crate::worker::KnownWorker;
 use crate::{
     CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
 };
@@ -60,9 +60,9 @@ impl Pool {
 
     /// Returns the workers that wait for a ticket, the one to be served next first.
     pub fn ready(&self) -> Vec<WorkerName> {
-        match &self.main {
-            crate::assign::Main::Backlog(_) => Vec::new(),
-            crate::assign::Main::Ready(ready) => {
+        match &self.waiting {
+            crate::assign::Waiting::Backlog(_) => Vec::new(),
+            crate::assign::Waiting::Ready(ready) => {
                 ready.iter().map(|slot| self.workers.name(slot)).collect()
             }
         }
@@ -102,7 +102,7 @@ impl Pool {
     }
 }
 
-fn info(registration: Option<WorkerId>, known: &Known) -> WorkerInfo {
+fn info(registration: Option<WorkerId>, known: &KnownWorker) -> WorkerInfo {
     let worker = known.connected.as_ref();
     WorkerInfo {
         name: known.name.clone(),

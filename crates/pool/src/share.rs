@@ -89,7 +89,7 @@ impl Cost {
     /// Returns how long a ticket waits for a worker that has its hint cached: the time that saves.
     ///
     /// At least a second: where caches save nothing, tickets would move about without end.
-    pub fn patience(&self) -> Duration {
+    pub fn cache_wait(&self) -> Duration {
         self.non_cached
             .saturating_sub(self.cached)
             .max(Duration::from_secs(1))

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::assign::Main;
+use crate::assign::Waiting;
 use crate::backlog::InOrder;
 use crate::{ClientId, InactiveReason, Pool, WorkerName};
 
@@ -71,9 +71,9 @@ impl Pool {
             accepted: self.totals.accepted,
             ..Stats::default()
         };
-        match &self.main {
-            Main::Backlog(backlog) => stats.backlog = by_priority(backlog),
-            Main::Ready(ready) => stats.ready = ready.len(),
+        match &self.waiting {
+            Waiting::Backlog(backlog) => stats.backlog = by_priority(backlog),
+            Waiting::Ready(ready) => stats.ready = ready.len(),
         }
         for (_, name, worker) in self.workers.connected() {
             stats.connected += 1;

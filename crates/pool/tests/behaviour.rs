@@ -558,7 +558,7 @@ fn absurd_rates() {
 /// nothing, and others go first.
 #[test]
 fn a_silent_worker_is_asked_before_it_is_given_a_job() {
-    let mut s = Story::trusting_for(5);
+    let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
     s.seconds_pass(6);
@@ -586,7 +586,7 @@ fn a_silent_worker_is_asked_before_it_is_given_a_job() {
 /// it has been heard of.
 #[test]
 fn a_worker_that_does_not_answer_is_given_nothing() {
-    let mut s = Story::trusting_for(5);
+    let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
     s.seconds_pass(6);
@@ -621,7 +621,7 @@ fn a_worker_that_does_not_answer_is_given_nothing() {
 /// When all are silent, jobs wait in their usual order for whoever answers.
 #[test]
 fn jobs_wait_in_order_for_an_answer() {
-    let mut s = Story::trusting_for(5);
+    let mut s = Story::probing_after(5);
     let w1 = s.reg("w1");
     let pops = [s.pop(w1), s.pop(w1), s.pop(w1)];
     s.seconds_pass(6);
@@ -639,7 +639,7 @@ fn jobs_wait_in_order_for_an_answer() {
 /// Whoever was asked for a job that is not wanted any more waits for another.
 #[test]
 fn cancelled_while_its_worker_is_asked() {
-    let mut s = Story::trusting_for(5);
+    let mut s = Story::probing_after(5);
     let w1 = s.reg("w1");
     let pop = s.pop(w1);
     s.seconds_pass(6);

@@ -5,7 +5,7 @@
 //! Afterwards the file is only written to, by one thread of its own, so that a slow disk never keeps
 //! the reactor waiting.
 //!
-//! What is written is of two kinds. A [`Note`] says what is already so: nobody need wait for it, though an
+//! What is written is of two kinds. A [`Change`] says what is already so: nobody need wait for it, though an
 //! operator is told whether it will last, and it is tried again until it is saved. A client's secret
 //! ([`PutClient`]) is worth nothing before it is durable, and is not handed out until then.
 
@@ -28,7 +28,7 @@ pub use self::pauses::PauseRow;
 pub use self::rates::RateRow;
 pub use self::stats::WriterStats;
 pub use self::workers::WorkerRow;
-pub use self::writer::{Ack, Note, PutClient, WriteError, Writer};
+pub use self::writer::{Ack, Change, PutClient, WriteError, Writer};
 
 /// Seconds since 1970, UTC. The database keeps only the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 use rusqlite::Connection;
 
-use super::stats::{Progress, WriterStats};
+use super::stats::{WriterCounters, WriterStats};
 use super::{
     CachedRow, PauseRow, RateRow, UnixTime, WorkerRow, cached, clients, pauses, rates, workers,
 };
@@ -23,12 +23,12 @@ use super::{
 /// How many writes share one commit at most: what a disk takes in well under a second.
 const BATCH: usize = 10_000;
 
-/// How long to wait before notes that could not be saved are tried again.
+/// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Something that is so, whether it is saved or not. It is tried again until it is.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
+pub enum Change {
     /// A worker has built a hint.
     Cached(CachedRow),
     /// A worker exists, and is paused or not.
@@ -72,7 +72,7 @@ pub struct Writer {
     requests: RefCell<Option<mpsc::Sender<Request>>>,
     /// Completes when the thread has ended.
     ended: RefCell<oneshot::Receiver<()>>,
-    progress: Arc<Progress>,
+    counters: Arc<WriterCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,7 +90,7 @@ struct Request {
 
 #[derive(Debug)]
 enum Write {
-    Note(Note),
+    Change(Change),
     PutClient(PutClient),
 }
 
@@ -98,19 +98,19 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let (end, ended) = oneshot::channel();
-        let progress = Arc::new(Progress::default());
-        let worker = Worker::new(connection, Arc::clone(&progress));
+        let counters = Arc::new(WriterCounters::default());
+        let writer = WriterThread::new(connection, Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
-                worker.run(&inbox);
+                writer.run(&inbox);
                 // An error here means that nobody has asked to be told.
                 end.send(()).ok();
             })?;
         Ok(Self {
             requests: RefCell::new(Some(requests)),
             ended: RefCell::new(ended),
-            progress,
+            counters,
             thread: Some(thread),
         })
     }
@@ -124,18 +124,18 @@ impl Writer {
         ended.await.ok();
     }
 
-    /// Saves `note` some time soon.
-    pub fn note(&self, note: Note, now: UnixTime) {
+    /// Saves `change` some time soon.
+    pub fn save(&self, change: Change, now: UnixTime) {
         self.send(Request {
-            write: Write::Note(note),
+            write: Write::Change(change),
             now,
             done: None,
         });
     }
 
-    /// Saves `note` and tells when that is done. If it fails, it is reported and tried again.
-    pub fn note_acked(&self, note: Note, now: UnixTime) -> Ack {
-        self.send_acked(Write::Note(note), now)
+    /// Saves `change` and tells when that is done. If it fails, it is reported and tried again.
+    pub fn save_acked(&self, change: Change, now: UnixTime) -> Ack {
+        self.send_acked(Write::Change(change), now)
     }
 
     /// Saves a client's secret and tells when that is done.
@@ -145,7 +145,7 @@ impl Writer {
 
     /// Returns how the thread is doing.
     pub fn stats(&self) -> WriterStats {
-        self.progress.read()
+        self.counters.read()
     }
 
     fn send_acked(&self, write: Write, now: UnixTime) -> Ack {
@@ -164,7 +164,7 @@ impl Writer {
             tracing::debug!(target: "scheduler", "The database is closed: not saving {:?}", request.write);
             return;
         };
-        self.progress.asked();
+        self.counters.add_queued();
         if requests.send(request).is_err() {
             tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
         }
@@ -198,29 +198,29 @@ impl Future for Ack {
 }
 
 /// What the thread owns.
-struct Worker {
+struct WriterThread {
     connection: Connection,
     unsaved: Unsaved,
     /// What the last transaction failed with, so that the log says it once and not every second.
     failing: Option<String>,
-    progress: Arc<Progress>,
+    counters: Arc<WriterCounters>,
 }
 
 /// Notes of transactions that failed, oldest first.
 #[derive(Default)]
 struct Unsaved {
-    notes: Vec<(Note, UnixTime)>,
+    changes: Vec<(Change, UnixTime)>,
     /// The hints among them. Each job repeats one, so without this a full disk would fill the memory.
     cached: HashSet<CachedRow>,
 }
 
-impl Worker {
-    fn new(connection: Connection, progress: Arc<Progress>) -> Self {
+impl WriterThread {
+    fn new(connection: Connection, counters: Arc<WriterCounters>) -> Self {
         Self {
             connection,
             unsaved: Unsaved::default(),
             failing: None,
-            progress,
+            counters,
         }
     }
 
@@ -228,19 +228,19 @@ impl Worker {
         while let Some(batch) = self.next_batch(inbox) {
             self.save(batch);
         }
-        if !self.unsaved.notes.is_empty() {
+        if !self.unsaved.changes.is_empty() {
             self.save(Vec::new());
         }
-        let lost = self.unsaved.notes.len();
+        let lost = self.unsaved.changes.len();
         if lost > 0 {
-            tracing::error!(target: "scheduler", "{lost} notes could not be saved to the database and are lost");
+            tracing::error!(target: "scheduler", "{lost} changes could not be saved to the database and are lost");
         }
     }
 
     /// Waits for something to do. `None` when the scheduler has gone.
     fn next_batch(&self, inbox: &Receiver<Request>) -> Option<Vec<Request>> {
         let mut batch = Vec::new();
-        if self.unsaved.notes.is_empty() {
+        if self.unsaved.changes.is_empty() {
             batch.push(inbox.recv().ok()?);
         } else {
             match inbox.recv_timeout(RETRY_AFTER) {
@@ -257,15 +257,15 @@ impl Worker {
     fn save(&mut self, batch: Vec<Request>) {
         let started = Instant::now();
         let result = self.commit(&batch);
-        self.progress
+        self.counters
             .committed(batch.len(), started.elapsed(), result.is_ok());
         self.log_failure(result.as_ref().err());
         if result.is_ok() {
             self.unsaved = Unsaved::default();
         }
         for Request { write, now, done } in batch {
-            if let (Write::Note(note), Err(_)) = (write, &result) {
-                self.unsaved.push(note, now);
+            if let (Write::Change(change), Err(_)) = (write, &result) {
+                self.unsaved.push(change, now);
             }
             if let Some(done) = done {
                 let answer = match &result {
@@ -276,17 +276,17 @@ impl Worker {
                 done.send(answer).ok();
             }
         }
-        self.progress.unsaved(self.unsaved.notes.len());
+        self.counters.unsaved(self.unsaved.changes.len());
     }
 
     fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        for (note, now) in &self.unsaved.notes {
-            save_note(&transaction, note, *now)?;
+        for (change, now) in &self.unsaved.changes {
+            save_change(&transaction, change, *now)?;
         }
         for Request { write, now, .. } in batch {
             match write {
-                Write::Note(note) => save_note(&transaction, note, *now)?,
+                Write::Change(change) => save_change(&transaction, change, *now)?,
                 Write::PutClient(PutClient { client, digest }) => {
                     clients::put(&transaction, client, digest, *now)?;
                 }
@@ -311,39 +311,39 @@ impl Worker {
 }
 
 impl Unsaved {
-    fn push(&mut self, note: Note, now: UnixTime) {
+    fn push(&mut self, change: Change, now: UnixTime) {
         // Leaving out a hint that was forgotten in between costs no more than a slower build.
-        let is_new = match &note {
-            Note::Cached(row) => self.cached.insert(row.clone()),
-            Note::Worker(_)
-            | Note::Pause(_)
-            | Note::Rate(_)
-            | Note::ForgetWorker { .. }
-            | Note::RemoveClient { .. } => true,
+        let is_new = match &change {
+            Change::Cached(row) => self.cached.insert(row.clone()),
+            Change::Worker(_)
+            | Change::Pause(_)
+            | Change::Rate(_)
+            | Change::ForgetWorker { .. }
+            | Change::RemoveClient { .. } => true,
         };
         if is_new {
-            self.notes.push((note, now));
+            self.changes.push((change, now));
         }
     }
 }
 
-fn save_note(connection: &Connection, note: &Note, now: UnixTime) -> rusqlite::Result<()> {
-    match note {
-        Note::Cached(row) => cached::put(connection, row, now),
-        Note::Worker(row) => {
+fn save_change(connection: &Connection, change: &Change, now: UnixTime) -> rusqlite::Result<()> {
+    match change {
+        Change::Cached(row) => cached::put(connection, row, now),
+        Change::Worker(row) => {
             if !row.paused {
                 pauses::delete(connection, &row.pool, &row.worker)?;
             }
             workers::put(connection, row)
         }
-        Note::Pause(row) => pauses::put(connection, row),
-        Note::Rate(row) => rates::put(connection, row),
-        Note::ForgetWorker { pool, worker } => {
+        Change::Pause(row) => pauses::put(connection, row),
+        Change::Rate(row) => rates::put(connection, row),
+        Change::ForgetWorker { pool, worker } => {
             workers::delete(connection, pool, worker)?;
             pauses::delete(connection, pool, worker)?;
             cached::delete_worker(connection, pool, worker)
         }
-        Note::RemoveClient { client } => {
+        Change::RemoveClient { client } => {
             clients::delete(connection, client)?;
             rates::delete_client(connection, client)
         }

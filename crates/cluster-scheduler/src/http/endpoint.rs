@@ -87,7 +87,7 @@ impl Endpoint {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        if self.cluster.is_ending() {
+        if self.cluster.is_shutting_down() {
             let why = "Error: the scheduler is shutting down\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
@@ -114,7 +114,7 @@ impl Endpoint {
             Ok(Some(page)) => found(page.content_type.clone(), page.text.clone()),
             Ok(None) => plain(StatusCode::NOT_FOUND, "Not found"),
             Err(error) => {
-                if self.scrapes.is_news(key) {
+                if self.scrapes.should_warn(key) {
                     let error = error.shown();
                     tracing::warn!(target: "scheduler", "Error getting metrics for {pool:?}/{name:?}: {error}");
                 }

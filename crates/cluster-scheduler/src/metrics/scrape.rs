@@ -45,7 +45,7 @@ pub(crate) enum ScrapeError {
     #[error(transparent)]
     Worker(#[from] RpcError),
     #[error("Timeout: no answer within {} s", WORKER_LIMIT.as_secs())]
-    Silent,
+    Timeout,
     #[error("the page has {bytes} bytes, and the limit is {limit} (--max-metrics-size)")]
     TooLarge { bytes: usize, limit: usize },
 }
@@ -55,7 +55,7 @@ impl ScrapeError {
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Worker(RpcError { kind, reason }) => format!("{kind}: {}", Shown(reason)),
-            Self::Silent | Self::TooLarge { .. } => self.to_string(),
+            Self::Timeout | Self::TooLarge { .. } => self.to_string(),
         }
     }
 }
@@ -71,7 +71,7 @@ type Running = WeakShared<LocalBoxFuture<'static, Answer>>;
 pub(crate) struct Scrapes {
     running: RefCell<HashMap<(Key, Source), Running>>,
     /// When each page was last asked for. Of those that may not be asked for again yet.
-    asked: RefCell<HashMap<(Key, Source), Instant>>,
+    last_asked: RefCell<HashMap<(Key, Source), Instant>>,
     /// When the log last said that a worker gave none. Of each registration that has failed in the last minute.
     warned: RefCell<HashMap<Key, Instant>>,
 }
@@ -88,7 +88,7 @@ impl Scrapes {
         let key = (key, source.clone());
         let running = self.running.borrow().get(&key).map(WeakShared::upgrade);
         let answer = running.flatten().unwrap_or_else(|| {
-            let earliest = self.next_turn(&key);
+            let earliest = self.earliest_scrape(&key);
             let answer = ask(worker.clone(), source.clone(), limit, earliest);
             let answer = answer.boxed_local().shared();
             let mut running = self.running.borrow_mut();
@@ -100,9 +100,9 @@ impl Scrapes {
     }
 
     /// Returns when a page may be asked for again, which it is to be then.
-    fn next_turn(&self, key: &(Key, Source)) -> Instant {
+    fn earliest_scrape(&self, key: &(Key, Source)) -> Instant {
         let now = Instant::now();
-        let mut asked = self.asked.borrow_mut();
+        let mut asked = self.last_asked.borrow_mut();
         asked.retain(|_, last| now < *last + ASK_EVERY);
         let earliest = asked.get(key).map_or(now, |last| *last + ASK_EVERY);
         asked.insert(key.clone(), earliest);
@@ -110,7 +110,7 @@ impl Scrapes {
     }
 
     /// Tells whether the log has said nothing of the sort about this worker lately.
-    pub(crate) fn is_news(&self, key: Key) -> bool {
+    pub(crate) fn should_warn(&self, key: Key) -> bool {
         let now = Instant::now();
         let mut warned = self.warned.borrow_mut();
         warned.retain(|_, last| now < *last + WARN_EVERY);
@@ -131,7 +131,7 @@ async fn ask(worker: Worker, source: Source, limit: usize, earliest: Instant) ->
         }
     };
     let answer = tokio::time::timeout(WORKER_LIMIT, answer).await;
-    let answer = answer.map_err(|_| ScrapeError::Silent)?;
+    let answer = answer.map_err(|_| ScrapeError::Timeout)?;
     let Some(Metric { content_type, data }) = answer.map_err(ScrapeError::from)? else {
         return Ok(None);
     };

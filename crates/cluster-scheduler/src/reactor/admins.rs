@@ -4,13 +4,13 @@ use cluster_api::{PoolDetails, PoolOverview, Worker};
 use pool::{ForgetError, Stats, WorkerId, WorkerInfo, WorkerName};
 use tokio::sync::watch;
 
-use super::{Reactor, Saving};
+use super::{PendingSave, Reactor};
 use crate::details;
 use crate::overview;
 
 impl Reactor {
-    pub(crate) fn forget(&self, worker: &WorkerName) -> Result<Saving, ForgetError> {
-        let (result, saving) = self.tell(|state, _| {
+    pub(crate) fn forget(&self, worker: &WorkerName) -> Result<PendingSave, ForgetError> {
+        let (result, saving) = self.apply(|state, _| {
             state.pool.forget(worker)?;
             state.workers.forget(worker);
             state.pauses.end(worker, None);
@@ -42,7 +42,7 @@ impl Reactor {
         let state = self.state.borrow();
         let most = usize::try_from(most)
             .unwrap_or(usize::MAX)
-            .min(overview::MOST);
+            .min(overview::MAX_JOBS);
         let sources = overview::Sources {
             roster: &state.workers,
             tickets: &state.tickets,

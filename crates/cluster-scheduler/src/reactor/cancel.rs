@@ -30,7 +30,7 @@ struct RunningJob {
     worker: WorkerName,
     /// What the worker serves; `None` once it is not connected any more.
     handle: Option<Worker>,
-    nth: u64,
+    job_number: u64,
 }
 
 impl Reactor {
@@ -62,7 +62,7 @@ impl Reactor {
             reason,
         };
         let asked = match &job.handle {
-            Some(worker) => worker.cancel_job(job.nth).await,
+            Some(worker) => worker.cancel_job(job.job_number).await,
             None => return Err(CancelError::Unknown(ticket)),
         };
         match asked {
@@ -93,7 +93,7 @@ impl Reactor {
         Some(RunningJob {
             worker: running.name.clone(),
             handle: registered.map(|registered| registered.worker.clone()),
-            nth: running.nth,
+            job_number: running.job_number,
         })
     }
 

@@ -3,12 +3,12 @@
 use cluster_api::RpcError;
 use pool::{ClientId, Rate, TicketId, Time, WorkerName};
 
-use super::{PIECE, Reactor, Saving, State};
+use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
 use crate::config::PoolName;
 use crate::details;
 use crate::hints;
 use crate::obstacle;
-use crate::standings::{PLACES, Standing, Standings};
+use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
 use crate::tickets::Request;
 
 /// Why the queued jobs of a client that was removed will not come.
@@ -25,19 +25,20 @@ pub(crate) enum Cancelled {
 
 /// How far a ticket has come.
 pub(crate) enum TicketState {
-    Queued(Standing),
+    Queued(QueuePosition),
     Running(WorkerName),
     Ended,
 }
 
 impl State {
-    fn standing(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> Standing {
-        if !self.standings.are_fresh(now) {
-            let snapshot = self.pool.snapshot(now, PLACES);
+    fn position(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> QueuePosition {
+        if !self.queue_positions.are_fresh(now) {
+            let snapshot = self.pool.snapshot(now, MAX_POSITIONS);
             let details = details::of_pool(now, &snapshot, &self.workers, &self.tickets);
-            self.standings = Standings::take(now, &snapshot, obstacle::of(pool, &details));
+            self.queue_positions =
+                QueuePositions::take(now, &snapshot, obstacle::of(pool, &details));
         }
-        self.standings.of(ticket)
+        self.queue_positions.of(ticket)
     }
 }
 
@@ -45,7 +46,7 @@ impl Reactor {
     /// A client wants a job done.
     pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
         let client = request.client.to_string();
-        let ticket = self.note(|state, now| {
+        let ticket = self.change(|state, now| {
             let hint = hints::key(request.description.cache_hint());
             let ticket = state.pool.submit(now, &request.client, &hint, urgent);
             state.tickets.insert(now, ticket, request);
@@ -62,7 +63,7 @@ impl Reactor {
 
     /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
     pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
-        let (cancel, _) = self.tell(|state, _| state.pool.cancel(ticket));
+        let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
                 self.break_promise(ticket, RpcError::failed(reason));
@@ -87,7 +88,11 @@ impl Reactor {
     pub(crate) async fn remove_client(&self, client: &ClientId) {
         let mut after = None;
         loop {
-            let tickets = self.state.borrow().pool.queued_of(client, after, PIECE);
+            let tickets = self
+                .state
+                .borrow()
+                .pool
+                .queued_of(client, after, MAX_TICKETS_PER_TURN);
             let Some(last) = tickets.last().copied() else {
                 break;
             };
@@ -97,7 +102,7 @@ impl Reactor {
             after = Some(last);
             tokio::task::yield_now().await;
         }
-        let (left, _) = self.tell(|state, _| state.pool.remove_client(client));
+        let (left, _) = self.apply(|state, _| state.pool.remove_client(client));
         for ticket in left {
             self.break_promise(ticket, RpcError::failed(REMOVED));
         }
@@ -108,9 +113,9 @@ impl Reactor {
     /// Their clients are not told. An error, while their connections last, would be the end of their jobs; when a connection
     /// closes, they know that it was nobody's fault, and those that submit again do. Calls for jobs wait until then, too: a
     /// worker whose call fails gives up what it is running.
-    pub(crate) fn hold_queued(&self) -> usize {
-        self.is_holding.set(true);
-        let (queued, _) = self.tell(
+    pub(crate) fn stop_assigning(&self) -> usize {
+        self.assignments_stopped.set(true);
+        let (queued, _) = self.apply(
             |State {
                  pool,
                  pops,
@@ -128,18 +133,18 @@ impl Reactor {
     }
 
     /// Tells whether nothing is given to workers any more.
-    pub(crate) fn is_holding(&self) -> bool {
-        self.is_holding.get()
+    pub(crate) fn assignments_stopped(&self) -> bool {
+        self.assignments_stopped.get()
     }
 
-    pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> Saving {
-        self.tell(|state, _| state.pool.set_rate(client, rate)).1
+    pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> PendingSave {
+        self.apply(|state, _| state.pool.set_rate(client, rate)).1
     }
 
     pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
         let mut state = self.state.borrow_mut();
         if state.tickets.is_queued(ticket) {
-            TicketState::Queued(state.standing(&self.name, ticket, self.clock.now()))
+            TicketState::Queued(state.position(&self.name, ticket, self.clock.now()))
         } else {
             let running = state.tickets.running(ticket);
             running.map_or(TicketState::Ended, |running| {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use pool::{TicketId, WorkerId};
 
 use super::clients::Cancelled;
-use super::{PIECE, Reactor};
+use super::{MAX_TICKETS_PER_TURN, Reactor};
 
 /// Why the job of a ticket that was let go of will not come.
 const RELEASED: &str = "Ticket released (cancelled)";
@@ -21,7 +21,7 @@ impl Reactor {
     pub(super) async fn clear_departed(&self) {
         loop {
             self.release_departed_workers();
-            let mut left = PIECE;
+            let mut left = MAX_TICKETS_PER_TURN;
             while left > 0
                 && let Some(ticket) = self.next_departed_ticket()
             {
@@ -48,7 +48,7 @@ impl Reactor {
 
     /// Ends a registration, unless it has ended before.
     pub(super) fn release(&self, id: WorkerId) {
-        let (_registered, _) = self.tell(|state, now| {
+        let (_registered, _) = self.apply(|state, now| {
             state.pool.release(id);
             state.pauses.end_registration(id);
             state.workers.remove(now, id)

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use pool::{TicketId, WorkerName};
 
 use super::Reactor;
-use crate::history::JobEnd;
+use crate::history::JobOutcome;
 use crate::tickets::Request;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
@@ -55,7 +55,7 @@ impl Assignment {
             client: _,
             description,
             job,
-            _place: _,
+            _reservation: _,
         } = request;
         Self {
             description,
@@ -86,7 +86,7 @@ impl PromisedJob {
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
             // What came of it is between the worker and the client.
-            let end = JobEnd::of(&ended.await);
+            let end = JobOutcome::of(&ended.await);
             reactor.job_finished(ticket, end);
         });
     }
@@ -99,7 +99,7 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
-            self.reactor.job_finished(self.ticket, JobEnd::Lost);
+            self.reactor.job_finished(self.ticket, JobOutcome::Lost);
         }
     }
 }

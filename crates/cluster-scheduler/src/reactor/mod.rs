@@ -16,9 +16,9 @@ mod cancel;
 mod clients;
 mod departed;
 mod handover;
+mod liveness;
 mod pauses;
 mod perform;
-mod pulse;
 mod report;
 mod save;
 mod takeover;
@@ -35,20 +35,20 @@ use tokio::sync::{Notify, watch};
 pub(crate) use self::clients::{Cancelled, TicketState};
 use self::departed::Departed;
 pub(crate) use self::handover::PendingPop;
-pub(crate) use self::pulse::TRUST;
+pub(crate) use self::liveness::PROBE_AFTER;
 pub(crate) use self::report::PoolReport;
-pub(crate) use self::save::Saving;
+pub(crate) use self::save::PendingSave;
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::Writer;
 use crate::history::History;
 use crate::pauses::Pauses;
+use crate::queue_positions::QueuePositions;
 use crate::roster::Roster;
-use crate::standings::Standings;
 use crate::tickets::Tickets;
 
 /// How many tickets are cleared away before others get their turn: about 1 ms of work.
-const PIECE: usize = 200;
+const MAX_TICKETS_PER_TURN: usize = 200;
 
 pub(crate) struct Reactor {
     this: Weak<Self>,
@@ -64,7 +64,7 @@ pub(crate) struct Reactor {
     /// Told whenever a worker comes, goes, or runs more or fewer jobs.
     workers_changed: watch::Sender<()>,
     /// Whether nothing is given to workers any more.
-    is_holding: Cell<bool>,
+    assignments_stopped: Cell<bool>,
 }
 
 struct State {
@@ -73,7 +73,7 @@ struct State {
     /// Who waits for each pop's answer.
     pops: HashMap<PopId, PendingPop>,
     workers: Roster,
-    standings: Standings,
+    queue_positions: QueuePositions,
     history: History,
     pauses: Pauses,
 }
@@ -91,7 +91,7 @@ impl Reactor {
             tickets: Tickets::default(),
             pops: HashMap::new(),
             workers: Roster::default(),
-            standings: Standings::default(),
+            queue_positions: QueuePositions::default(),
             history: History::default(),
             pauses,
         };
@@ -105,7 +105,7 @@ impl Reactor {
             deadline: Cell::new(None),
             wake: Notify::new(),
             workers_changed: watch::Sender::new(()),
-            is_holding: Cell::new(false),
+            assignments_stopped: Cell::new(false),
         })
     }
 
@@ -118,7 +118,7 @@ impl Reactor {
                 Some(deadline) => tokio::select! {
                     () = self.wake.notified() => {}
                     () = tokio::time::sleep(self.clock.until(deadline)) => {
-                        self.tell(|state, now| state.pool.advance(now));
+                        self.apply(|state, now| state.pool.advance(now));
                     }
                 },
             }
@@ -126,13 +126,13 @@ impl Reactor {
     }
 
     /// Tells the state what happened, and performs what follows from it.
-    fn tell<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, Saving) {
-        let result = self.note(event);
+    fn apply<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, PendingSave) {
+        let result = self.change(event);
         (result, self.perform())
     }
 
     /// Tells the state what happened. What follows must be performed right afterwards.
-    fn note<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
+    fn change<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
         event(&mut self.state.borrow_mut(), self.clock.now())
     }
 

@@ -2,8 +2,8 @@
 
 use pool::{Disconnected, InactiveReason, UnknownWorker, WorkerName};
 
-use super::{Reactor, Saving};
-use crate::db::{Note, PauseRow};
+use super::{PendingSave, Reactor};
+use crate::db::{Change, PauseRow};
 use crate::pauses::PauseNote;
 
 impl Reactor {
@@ -13,13 +13,13 @@ impl Reactor {
         worker: &WorkerName,
         paused: bool,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
+    ) -> Result<PendingSave, UnknownWorker> {
         if paused {
             let is_known = self.state.borrow().pauses.has_lasting(worker);
             let note = (!is_known).then(|| self.unexplained_pause());
             return self.set_lasting_pause(worker, note, auto_create);
         }
-        let (result, saving) = self.tell(|state, _| {
+        let (result, saving) = self.apply(|state, _| {
             state.pool.set_paused(worker, false, auto_create)?;
             let id = state.pool.registration(worker);
             state.pauses.end(worker, id);
@@ -36,7 +36,7 @@ impl Reactor {
         worker: &WorkerName,
         note: PauseNote,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
+    ) -> Result<PendingSave, UnknownWorker> {
         let adds_nothing = note.note.is_empty() && self.state.borrow().pauses.has_lasting(worker);
         self.set_lasting_pause(worker, Some(note).filter(|_| !adds_nothing), auto_create)
     }
@@ -46,8 +46,8 @@ impl Reactor {
         worker: &WorkerName,
         note: Option<PauseNote>,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
-        let (result, mut saving) = self.tell(|state, _| {
+    ) -> Result<PendingSave, UnknownWorker> {
+        let (result, mut saving) = self.apply(|state, _| {
             state.pool.set_paused(worker, true, auto_create)?;
             if let Some(note) = &note {
                 state.pauses.set(worker, note.clone());
@@ -56,7 +56,7 @@ impl Reactor {
         });
         result?;
         if let Some(PauseNote { since, by, note }) = note {
-            saving.0.push(self.save(Note::Pause(PauseRow {
+            saving.0.push(self.save(Change::Pause(PauseRow {
                 pool: self.name.to_string(),
                 worker: worker.to_string(),
                 since,
@@ -73,7 +73,7 @@ impl Reactor {
         worker: &WorkerName,
         note: PauseNote,
     ) -> Result<(), Disconnected> {
-        let (result, _) = self.tell(|state, _| {
+        let (result, _) = self.apply(|state, _| {
             let id = state.pool.registration(worker).ok_or(Disconnected)?;
             state
                 .pool
@@ -86,7 +86,7 @@ impl Reactor {
 
     /// An operator ends the pause of a connected worker that would end when it reconnects.
     pub(crate) fn end_temporary_pause(&self, worker: &WorkerName) -> Result<(), Disconnected> {
-        let (result, _) = self.tell(|state, _| {
+        let (result, _) = self.apply(|state, _| {
             let id = state.pool.registration(worker).ok_or(Disconnected)?;
             state.pauses.end_registration(id);
             state

@@ -3,13 +3,13 @@
 use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
 
 use super::handover::Assignment;
-use super::{Reactor, Saving, State};
+use super::{PendingSave, Reactor, State};
 use crate::tickets::Request;
 
 impl Reactor {
     /// Performs everything the pool has asked for.
-    pub(super) fn perform(&self) -> Saving {
-        let mut saving = Saving::default();
+    pub(super) fn perform(&self) -> PendingSave {
+        let mut saving = PendingSave::default();
         while let Some(effect) = self.poll_effect() {
             match effect {
                 Effect::Deliver {
@@ -18,11 +18,11 @@ impl Reactor {
                     name,
                     ticket,
                 } => self.deliver(pop, worker, name, ticket),
-                Effect::Ask { worker } => self.want_sign(worker),
+                Effect::Probe { worker } => self.probe_now(worker),
                 Effect::PopFailed { pop } => self.fail_pop(pop),
                 Effect::SaveCached { hint, worker } => {
                     self.db
-                        .note(self.cached(hint.as_str(), &worker), self.clock.date());
+                        .save(self.cached(hint.as_str(), &worker), self.clock.date());
                 }
                 Effect::SavePaused { worker, paused } => {
                     saving.0.push(self.save(self.paused(&worker, paused)));
@@ -49,20 +49,20 @@ impl Reactor {
 
     /// Gives a job to whoever waits for the pop. See [`Assignment`] for the rest of its way.
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
-        let (pop, request, nth) = {
+        let (pop, request, job_number) = {
             let mut state = self.state.borrow_mut();
             let request = state.start(self.clock.now(), ticket, worker, name.clone());
-            let nth = state
+            let job_number = state
                 .tickets
                 .running(ticket)
-                .map_or(0, |running| running.nth);
-            (state.pops.remove(&pop), request, nth)
+                .map_or(0, |running| running.job_number);
+            (state.pops.remove(&pop), request, job_number)
         };
         if let Some(Request { client, .. }) = &request {
             // By this number the job is found in the worker's log.
             tracing::info!(
                 target: "scheduler",
-                ticket = %self.full_name(ticket), %client, worker = %name, nth,
+                ticket = %self.full_name(ticket), %client, worker = %name, job_number,
                 "Job given to \"{name}\""
             );
         }
@@ -114,8 +114,8 @@ impl State {
         worker: WorkerId,
         name: WorkerName,
     ) -> Option<Request> {
-        let nth = self.workers.job_given(worker);
-        let (request, since) = self.tickets.start(now, ticket, worker, nth, name)?;
+        let job_number = self.workers.job_assigned(worker);
+        let (request, since) = self.tickets.start(now, ticket, worker, job_number, name)?;
         self.history.waited.add(now.secs_after(since));
         Some(request)
     }

@@ -9,7 +9,7 @@ use visible::OneLine;
 
 use super::Reactor;
 use super::handover::PendingPop;
-use crate::history::JobEnd;
+use crate::history::JobOutcome;
 
 impl Reactor {
     /// A worker connected. It is active, unless an admin paused it.
@@ -22,13 +22,13 @@ impl Reactor {
     ) -> Result<WorkerId, NameTaken> {
         // It may be the same worker, whose old connection broke only just now.
         self.release_departed_workers();
-        let (id, _) = self.tell(|state, now| {
+        let (id, _) = self.apply(|state, now| {
             let was_known = state.pool.worker(&name).is_some();
             let id = state.pool.register(name.clone(), capacity)?;
             state.history.registered(was_known);
             state.workers.insert(now, id, name, worker, peer);
             // It was registered just now.
-            let _: Result<(), Disconnected> = state.pool.heard(id, now);
+            let _: Result<(), Disconnected> = state.pool.heard_from(id, now);
             let _: Result<(), Disconnected> =
                 state.pool.set_active(id, InactiveReason::WorkerPause, true);
             Ok(id)
@@ -42,7 +42,7 @@ impl Reactor {
 
     /// Returns how many workers are registered through `peer`.
     pub(crate) fn count_registrations(&self, peer: &Peer) -> usize {
-        self.state.borrow().workers.count_of(peer)
+        self.state.borrow().workers.count_by_peer(peer)
     }
 
     /// Tells whether a worker of this name is known, connected or not, or there is room for one more among `most`.
@@ -59,8 +59,8 @@ impl Reactor {
 
     /// A worker asks for one job.
     pub(crate) fn pop(&self, worker: WorkerId, pop: PendingPop) -> Result<PopId, Disconnected> {
-        let (id, _) = self.tell(|state, now| {
-            state.heard(worker, now);
+        let (id, _) = self.apply(|state, now| {
+            state.heard_from(worker, now);
             let id = state.pool.pop(worker)?;
             state.pops.insert(id, pop);
             Ok(id)
@@ -70,14 +70,14 @@ impl Reactor {
 
     /// Whoever made this pop has gone. Nothing happens if it was answered before.
     pub(crate) fn cancel_pop(&self, pop: PopId) {
-        let (_pending, _) = self.tell(|state, _| {
+        let (_pending, _) = self.apply(|state, _| {
             state.pool.cancel_pop(pop);
             state.pops.remove(&pop)
         });
     }
 
-    pub(crate) fn job_finished(&self, ticket: TicketId, end: JobEnd) {
-        let ended = self.note(|state, now| {
+    pub(crate) fn job_finished(&self, ticket: TicketId, end: JobOutcome) {
+        let ended = self.change(|state, now| {
             let running = state.tickets.finish(ticket);
             let ended = running.map(|running| {
                 let time = now.secs_after(running.since);
@@ -127,7 +127,7 @@ impl Reactor {
         reason: InactiveReason,
         active: bool,
     ) -> Result<(), Disconnected> {
-        self.tell(|state, _| state.pool.set_active(worker, reason, active))
+        self.apply(|state, _| state.pool.set_active(worker, reason, active))
             .0
     }
 }

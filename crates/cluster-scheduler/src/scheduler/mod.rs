@@ -21,9 +21,9 @@ use self::start::{Bound, Opened};
 pub use self::status::Status;
 use crate::cluster::Cluster;
 use crate::config::SchedulerConfig;
-use crate::ending;
 use crate::http::{Endpoint, HttpServer};
 use crate::service::restore::Services;
+use crate::shutdown;
 use crate::state_dir::StateDir;
 
 /// A scheduler that has been started.
@@ -138,7 +138,7 @@ impl Scheduler {
     ///
     /// Returns when none is running or the time is up. Serves nobody: [`Scheduler::run`] must be awaited meanwhile.
     pub async fn drain(&self, within: Duration) {
-        ending::drain(&self.cluster, &self.connections, within).await;
+        shutdown::drain(&self.cluster, &self.connections, within).await;
     }
 
     /// Ends [`Scheduler::run`], also if it is called only later.

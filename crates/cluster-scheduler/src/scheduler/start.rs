@@ -8,7 +8,7 @@ use vat::{Address, Auth, Identity, IdentityError, Listener, Security};
 
 use super::error::StartError;
 use crate::clock::Clock;
-use crate::cluster::{Cluster, ClusterParts, Outside};
+use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
 use crate::config::{KeySource, SchedulerConfig, Transport};
 use crate::db::{self, Saved, Writer};
 use crate::http::HttpServer;
@@ -97,7 +97,7 @@ pub(super) fn cluster(
         saved,
         writer,
         clock,
-        outside: Outside {
+        endpoint: PublicEndpoint {
             auth,
             address: public,
         },

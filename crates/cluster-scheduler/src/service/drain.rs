@@ -28,23 +28,23 @@ pub(super) async fn drain(
 
 /// Waits until the worker registered as `id` runs nothing, which it does not when it has gone.
 ///
-/// Calls `tell` with how many jobs it runs, at once and whenever the number has changed.
+/// Calls `on_change` with how many jobs it runs, at once and whenever the number has changed.
 pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
     reactor: &Reactor,
     worker: &WorkerName,
     id: WorkerId,
-    tell: impl Fn(usize) -> F,
+    on_change: impl Fn(usize) -> F,
 ) {
     let mut changed = reactor.workers_changed();
-    let mut told = None;
+    let mut reported = None;
     loop {
         let running = match reactor.worker(worker) {
             Some(info) if info.registration == Some(id) => info.running,
             Some(_) | None => 0,
         };
-        if told != Some(running) {
-            tell(running).await;
-            told = Some(running);
+        if reported != Some(running) {
+            on_change(running).await;
+            reported = Some(running);
         }
         // An error means that the reactor has gone, which it does not while it is borrowed.
         if running == 0 || changed.changed().await.is_err() {

@@ -21,12 +21,12 @@ impl QueueService {
 
 impl ServeQueue for QueueService {
     async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
-        if self.reactor.is_holding() {
+        if self.reactor.assignments_stopped() {
             return std::future::pending().await;
         }
         let (pending, assigned) = PendingPop::new();
         let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
-        let _taken_back = TakeBack {
+        let _guard = PopGuard {
             reactor: &self.reactor,
             pop,
         };
@@ -54,12 +54,12 @@ impl ServeQueue for QueueService {
 
 /// Takes back a pop when its call goes away, however it does: otherwise the next job would be lost to
 /// a worker that does not wait for it any more.
-struct TakeBack<'a> {
+struct PopGuard<'a> {
     reactor: &'a Reactor,
     pop: PopId,
 }
 
-impl Drop for TakeBack<'_> {
+impl Drop for PopGuard<'_> {
     fn drop(&mut self) {
         self.reactor.cancel_pop(self.pop);
     }

@@ -55,7 +55,9 @@ impl ServeRegistration for RegistrationService {
     ) -> Result<Queue, RpcError> {
         let worker_name = WorkerName::new(&name)
             .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
-        self.reactor.vacate(&worker_name, &self.peer).await;
+        self.reactor
+            .resolve_name_conflict(&worker_name, &self.peer)
+            .await;
         self.check_room(&worker_name)?;
         let capacity = Capacity::announced(capacity);
         let registered = self

@@ -4,7 +4,7 @@ use cluster_api::RpcError;
 use pool::WorkerName;
 
 use crate::cluster::not_durable;
-use crate::reactor::Saving;
+use crate::reactor::PendingSave;
 
 pub(super) fn unknown_worker() -> RpcError {
     RpcError::failed(pool::UnknownWorker.to_string())
@@ -16,6 +16,6 @@ pub(super) fn known_name(name: &str) -> Result<WorkerName, RpcError> {
 }
 
 /// Waits until a change that is in force will also last.
-pub(super) async fn durable(saving: Saving) -> Result<(), RpcError> {
+pub(super) async fn durable(saving: PendingSave) -> Result<(), RpcError> {
     saving.durable().await.map_err(not_durable)
 }

@@ -1,4 +1,4 @@
-//! How services are reached from outside: by the secret id in a sturdy ref.
+//! How others reach services: by the secret id in a sturdy ref.
 //!
 //! Ids are looked up by their digest, so neither the table nor the time a lookup takes gives one away.
 //! A client that is removed is refused from that moment on, whoever may still hold its object.
@@ -15,7 +15,7 @@ use vat::{Identity, Peer, Restore, RestoreError, ServiceId};
 use super::admin::AdminService;
 use super::registration::RegistrationService;
 use super::submission::SubmissionService;
-use crate::clients::{Digest, OnFile, SHARED};
+use crate::clients::{Digest, SHARED, StoredService};
 use crate::cluster::Cluster;
 use crate::derived::DerivedService;
 use crate::reactor::Reactor;
@@ -105,13 +105,13 @@ impl Services {
             });
         }
         match self.cluster.clients().find(&digest) {
-            Some(OnFile::Client(client)) => {
+            Some(StoredService::Client(client)) => {
                 Ok(
                     SubmissionService::personal(cluster(), client.clone(), id.clone())
                         .into_client(),
                 )
             }
-            Some(OnFile::Unknown { kind }) => Err(RestoreError::Failed(format!(
+            Some(StoredService::Unknown { kind }) => Err(RestoreError::Failed(format!(
                 "this scheduler does not know services of type {kind:?}"
             ))),
             None => Err(RestoreError::UnknownService),

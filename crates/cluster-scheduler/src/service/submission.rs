@@ -100,7 +100,7 @@ impl ServeSubmission for SubmissionService {
             client: self.client.clone(),
             description,
             job: resolver,
-            _place: place,
+            _reservation: place,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))

@@ -20,7 +20,7 @@ pub(super) async fn update(
     let _active_again = ShuttingDown::start(reactor, id)?;
     tokio::select! {
         restarting = restart(reactor, worker, id, handle, progress) => restarting?,
-        () = reactor.stops_answering(id) => {
+        () = reactor.until_unresponsive(id) => {
             let name = worker.as_str();
             return Err(RpcError::failed(format!("worker {name:?} does not answer")));
         }
