@@ -220,7 +220,8 @@ impl Cluster {
             }
             cluster.being_removed.borrow_mut().remove(&client);
         });
-        let failed = |_| RpcError::failed("failed to cancel the queued jobs of the client");
+        let failed =
+            |error| RpcError::failed(format!("cannot cancel the client's queued jobs: {error}"));
         cancelled.await.map_err(failed)?;
         saved.await.map_err(not_durable)
     }
@@ -263,7 +264,7 @@ impl Cluster {
 /// Returns the error for something that is in force but may not survive a restart.
 pub(crate) fn not_durable(error: WriteError) -> RpcError {
     RpcError::failed(format!(
-        "{error}; the change is in force, but is lost if the scheduler stops before it can be saved (it keeps trying)"
+        "{error}; the change is applied, but not saved yet; retrying"
     ))
 }
 
@@ -346,7 +347,7 @@ fn remember(
     }
     if ignored > NAMED_ROWS {
         let more = ignored - NAMED_ROWS;
-        tracing::warn!(target: "scheduler", "Ignoring {more} more rows of the database for such reasons");
+        tracing::warn!(target: "scheduler", "Ignoring {more} more rows of the database for similar reasons");
     }
     pools
 }

@@ -171,7 +171,7 @@ pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut heading = "not answering (given no jobs until they do):\n";
+        let mut heading = "unresponsive (no jobs assigned):\n";
         for WorkerDetails { name, presence, .. } in &self.0.workers {
             if let Presence::Connected(worker) = presence
                 && worker.inactive.contains(&InactiveReason::NotAnswering)
@@ -248,7 +248,7 @@ mod tests {
             silent("w5", 90_000, &stuck),
         ]);
         expect![[r#"
-            not answering (given no jobs until they do):
+            unresponsive (no jobs assigned):
               w2: for 59s, at 10.0.0.7:4711
               w3: for 1m01s, at 10.0.0.7:4711
               w4: for 2h01m, at 10.0.0.7:4711

@@ -363,7 +363,7 @@ async fn a_database_that_cannot_be_written() {
     assert!(note.await.is_err(), "who waits for a note is told, too");
     assert_eq!(
         error.to_string(),
-        "failed to save to the database: database is locked"
+        "cannot save to the database: database is locked"
     );
 
     // The client was refused and is not added later; the notes are tried again.

@@ -25,7 +25,7 @@ impl fmt::Display for RateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "rate {} can't be used; give a finite number above zero",
+            "cannot use rate {}: it must be a finite number above zero",
             self.rate
         )
     }

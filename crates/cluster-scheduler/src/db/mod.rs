@@ -34,15 +34,15 @@ pub use self::writer::{Ack, Change, PutClient, WriteError, Writer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);
 
-/// Why the database could not be used. Nothing has been written to it in any of these cases.
+/// Why the database cannot be used. In all these cases nothing has been written to it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// SQLite could not open or read the file.
-    #[error("failed to open the database {}", path.display())]
+    /// Cannot open or read the file.
+    #[error("cannot open the database {}", path.display())]
     Sqlite {
         /// The database file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The cause.
         #[source]
         source: rusqlite::Error,
     },
@@ -70,15 +70,15 @@ pub enum OpenError {
         found: i64,
     },
     /// It is a database, but not a scheduler's.
-    #[error("{} is not a scheduler's database ({detail}); is the state directory the right one?", path.display())]
+    #[error("{} is not a scheduler's database ({detail}); check the state directory", path.display())]
     Foreign {
         /// The database file.
         path: PathBuf,
         /// What gave it away.
         detail: String,
     },
-    /// The thread that writes could not be started.
-    #[error("failed to start the database's thread")]
+    /// Cannot start the thread that writes.
+    #[error("cannot start the database thread")]
     Thread(#[source] std::io::Error),
 }
 

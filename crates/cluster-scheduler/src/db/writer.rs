@@ -62,7 +62,7 @@ pub struct PutClient {
 
 /// Something could not be saved.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("failed to save to the database: {0}")]
+#[error("cannot save to the database: {0}")]
 pub struct WriteError(String);
 
 /// Hands writes to the thread. Dropping it blocks until everything is on disk; see [`Writer::close`].
@@ -166,7 +166,7 @@ impl Writer {
         };
         self.counters.add_queued();
         if requests.send(request).is_err() {
-            tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
+            tracing::error!(target: "scheduler", "The database thread died; changes are no longer saved");
         }
     }
 }
@@ -177,7 +177,7 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!(target: "scheduler", "The database's thread has panicked");
+            tracing::error!(target: "scheduler", "The database thread panicked");
         }
     }
 }
@@ -190,9 +190,7 @@ impl Future for Ack {
             .poll(context)
             .map(|answer| match answer {
                 Ok(answer) => answer,
-                Err(oneshot::Canceled) => {
-                    Err(WriteError("the database's thread has gone".to_owned()))
-                }
+                Err(oneshot::Canceled) => Err(WriteError("the database thread died".to_owned())),
             })
     }
 }
@@ -233,7 +231,7 @@ impl WriterThread {
         }
         let lost = self.unsaved.changes.len();
         if lost > 0 {
-            tracing::error!(target: "scheduler", "{lost} changes could not be saved to the database and are lost");
+            tracing::error!(target: "scheduler", "Lost {lost} changes: cannot save them to the database");
         }
     }
 
@@ -302,9 +300,9 @@ impl WriterThread {
         }
         match &error {
             Some(error) => {
-                tracing::error!(target: "scheduler", "Failed to save to the database: {error} (will try again)");
+                tracing::error!(target: "scheduler", "Cannot save to the database: {error}; retrying");
             }
-            None => tracing::info!(target: "scheduler", "The database can be written again"),
+            None => tracing::info!(target: "scheduler", "The database is writable again"),
         }
         self.failing = error;
     }

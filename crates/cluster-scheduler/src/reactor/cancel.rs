@@ -71,8 +71,8 @@ impl Reactor {
                 let held = self.state.borrow().tickets.held(ticket);
                 let job = held.ok_or_else(|| {
                     failed(
-                        "the worker does not cancel jobs by their numbers, and the client has let go of the ticket; \
-                         have the client cancel it"
+                        "the worker does not cancel jobs by number, and the client has released the ticket; \
+                         cancel it from the client"
                             .to_owned(),
                     )
                 })?;

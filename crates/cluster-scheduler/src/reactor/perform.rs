@@ -62,8 +62,8 @@ impl Reactor {
             // By this number the job is found in the worker's log.
             tracing::info!(
                 target: "scheduler",
-                ticket = %self.full_name(ticket), %client, worker = %name, job_number,
-                "Job given to \"{name}\""
+                ticket = %self.full_name(ticket), %client, worker = %name, nth = job_number,
+                "Assigned job to \"{name}\""
             );
         }
         let assignment = self
@@ -76,7 +76,7 @@ impl Reactor {
             // The pool delivers no ticket twice, and to no pop that was cancelled. Whichever half is
             // there is dropped, which tells who waits for it.
             (_pop, _assignment) => {
-                tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "The job could not be given to its worker");
+                tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "Cannot hand the job over to its worker; this is a bug, please report it");
             }
         }
     }

@@ -31,7 +31,7 @@ pub(super) async fn write(
     Ok(files.written)
 }
 
-/// Writes cap files, and says so.
+/// Writes cap files, and logs each.
 struct CapFiles<'a> {
     cluster: &'a Cluster,
     directory: &'a Path,
@@ -55,8 +55,8 @@ impl CapFiles<'_> {
             let id = self.cluster.reissue(&client).await;
             tracing::warn!(
                 target: "scheduler",
-                "Client {:?} exists, but {:?} does not: writing it with a new secret; the old one is void now",
-                name.as_str(), self.directory.join(&file)
+                "Client {:?} exists, but its cap file {} does not: writing it with a new secret; the old secret is revoked",
+                name.as_str(), self.directory.join(&file).display()
             );
             id.map_err(|error: WriteError| failed(error.into()))?
         } else {

@@ -1,4 +1,4 @@
-//! Why a scheduler could not be started.
+//! Why a scheduler cannot be started.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,41 +12,41 @@ use crate::db;
 use crate::service::restore::ServiceError;
 use crate::state_dir::StateDirError;
 
-/// Why a scheduler could not be started.
+/// Why a scheduler cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// There is nothing to schedule for.
-    #[error("no pools are given; name at least one")]
+    /// No pool is configured.
+    #[error("at least one pool is required")]
     NoPools,
-    /// The directory for cap files is not there.
-    #[error("the secrets directory {} does not exist; create it, with access for nobody else", .0.display())]
+    /// The directory for cap files does not exist.
+    #[error("cannot write cap files to {}: there is no such directory; create it with mode 0700", .0.display())]
     NoSecretsDir(PathBuf),
-    /// The vat's key could not be loaded or made.
+    /// Cannot load or create the vat's key.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The state directory could not be used.
+    /// Cannot use the state directory.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// The database could not be used.
+    /// Cannot use the database.
     #[error(transparent)]
     Database(#[from] db::OpenError),
-    /// The address could not be listened on.
+    /// Cannot listen on the address.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The address for metrics could not be listened on.
+    /// Cannot listen on the address for metrics.
     #[error(
         "cannot serve metrics at {address}: {source}; choose another port, or an address of this machine"
     )]
     ListenMetrics {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// A default client could not be added.
-    #[error("failed to add the default client {client}")]
+    /// Cannot add a default client.
+    #[error("cannot add the default client \"{client}\"")]
     DefaultClient {
         /// Its name.
         client: FileName,
@@ -54,10 +54,10 @@ pub enum StartError {
         #[source]
         source: AddClientError,
     },
-    /// A service could not be made.
+    /// Cannot make a service.
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// A cap file could not be written.
+    /// Cannot write a cap file.
     #[error(transparent)]
     CapFile(#[from] CapFileError),
 }

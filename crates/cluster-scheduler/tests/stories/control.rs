@@ -178,7 +178,7 @@ fn jobs_are_cancelled_by_their_numbers() {
         let third = w1.running[0].ticket + 2;
         until("the ticket is gone", async || {
             let refused = pool.cancel(third, "bob").await;
-            refused.is_err_and(|error| error.reason.contains("let go of the ticket"))
+            refused.is_err_and(|error| error.reason.contains("released the ticket"))
         })
         .await;
         builder.end("third", Outcome::Ok);

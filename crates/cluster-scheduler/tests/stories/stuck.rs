@@ -104,7 +104,7 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
             "{state}"
         );
         assert!(
-            state.contains("\nnot answering (given no jobs until they do):\n  w1: for "),
+            state.contains("\nunresponsive (no jobs assigned):\n  w1: for "),
             "{state}"
         );
         let (silent, counts) = silence(&pool, "w1").await;
