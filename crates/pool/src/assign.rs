@@ -41,8 +41,8 @@ impl Waiting {
         matches!(self, Self::Ready(ready) if !ready.is_empty())
     }
 
-    /// Returns the backlog, which becomes a new one if nobody waits in the ready list. `None` if
-    /// somebody does.
+    /// Returns the backlog, which becomes a new one if no worker is in the ready list. `None` if one
+    /// is.
     fn backlog(&mut self) -> Option<&mut InOrder> {
         if matches!(self, Self::Ready(ready) if ready.is_empty()) {
             *self = Self::default();
@@ -201,7 +201,7 @@ impl Pool {
 
 /// Finding a ticket for a worker.
 impl Pool {
-    /// Has a worker's pops looked at again at the next `poll_effect`.
+    /// Has a worker's pops served at the next `poll_effect`.
     pub(crate) fn schedule(&mut self, slot: Slot) {
         let asleep = self.workers.update(slot, |worker| {
             !worker.pops.is_empty() && !mem::replace(&mut worker.scheduled, true)
@@ -265,14 +265,14 @@ impl Pool {
         }
     }
 
-    /// Tells whether a worker has been silent for so long that it may not be there.
+    /// Returns whether a worker has been silent for so long that it must be probed first.
     pub(crate) fn needs_probe(&self, worker: &Worker) -> bool {
         self.config
             .probe_after
             .is_some_and(|silence| worker.last_heard + silence < self.now)
     }
 
-    /// Has a worker asked whether it is there. Until it answers it takes nothing, and others go first.
+    /// Has a worker probed. Until it answers it takes nothing, and other workers go first.
     fn probe(&mut self, slot: Slot) {
         let was_awaiting_reply = self.workers.update(slot, |worker| {
             mem::replace(&mut worker.awaiting_reply, true)
@@ -325,7 +325,7 @@ impl Pool {
         }
     }
 
-    /// Adds a worker to the back of the ready list, if there is one and it isn't there.
+    /// Adds a worker to the back of the ready list, if there is one and it is not there.
     fn join_ready(&mut self, slot: Slot) -> bool {
         let Waiting::Ready(ready) = &mut self.waiting else {
             return false;
@@ -425,7 +425,7 @@ impl Pool {
     }
 }
 
-/// Telling the caller.
+/// Effects for the caller.
 impl Pool {
     pub(crate) fn decided(&mut self, decision: Decision) {
         self.effects.push_back(Effect::Decided(decision));

@@ -25,12 +25,16 @@ macro_rules! ensure {
 }
 
 impl Pool {
-    /// Checks every invariant, and returns what is wrong with the first that doesn't hold.
+    /// Checks every invariant.
     ///
-    /// Slow: it looks at everything. Works between any two calls, though more must hold once effects
+    /// Slow: it goes through everything. Works between any two calls, though more must hold once effects
     /// are drained.
+    ///
+    /// # Errors
+    ///
+    /// A text about the first invariant that does not hold.
     pub fn check(&self) -> Result<(), String> {
-        // By name and without `..`: whoever adds a field decides here what must be true of it.
+        // By name and without `..`: a new field does not compile before its invariants are decided here.
         let Self {
             config,
             now,
@@ -58,7 +62,7 @@ impl Pool {
                 .and_then(|()| {
                     ensure!(
                         worker.last_assigned <= *assignment_seq,
-                        "was given a ticket in the future"
+                        "was assigned a ticket in the future"
                     );
                     Ok(())
                 })
@@ -97,7 +101,7 @@ fn check_totals(totals: &Totals, tickets: &Tickets, last_ticket: u64) -> Result<
     Ok(())
 }
 
-/// Each ticket is in the one place it says it is, and the places hold nothing else.
+/// Each ticket is in its one location, and the locations hold nothing else.
 fn check_tickets(
     tickets: &Tickets,
     waiting: &Waiting,
@@ -127,7 +131,7 @@ fn check_tickets(
         };
         ensure!(
             there,
-            "ticket {id} is not in its place, {:?}",
+            "ticket {id} is not in its location, {:?}",
             ticket.location
         );
         ensure!(
@@ -144,13 +148,16 @@ fn check_tickets(
     let taken: usize = workers.connected().map(|(_, _, w)| w.running.len()).sum();
     ensure!(
         backlog == in_backlog,
-        "{backlog} in the backlog, but {in_backlog} say so"
+        "{backlog} in the backlog, but {in_backlog} tickets have that location"
     );
     ensure!(
         queues == in_queues,
-        "{queues} in queues, but {in_queues} say so"
+        "{queues} in queues, but {in_queues} tickets have that location"
     );
-    ensure!(taken == running, "{taken} running, but {running} say so");
+    ensure!(
+        taken == running,
+        "{taken} running, but {running} tickets have that location"
+    );
     let deadlines = deadlines.len();
     ensure!(
         deadlines == in_queues,
@@ -206,7 +213,7 @@ fn check_activity(slot: Slot, worker: &Worker, scheduled: &VecDeque<Slot>) -> Re
     );
     ensure!(
         !worker.scheduled || scheduled.contains(&slot),
-        "is scheduled, but won't be served"
+        "is scheduled, but will not be served"
     );
     if scheduled.is_empty()
         && worker.is_active()
@@ -215,7 +222,7 @@ fn check_activity(slot: Slot, worker: &Worker, scheduled: &VecDeque<Slot>) -> Re
     {
         ensure!(
             worker.queue.is_empty(),
-            "asks for jobs, but its queue isn't empty"
+            "asks for jobs, but its queue is not empty"
         );
         ensure!(waits, "asks for jobs, but neither has one nor waits");
     }
@@ -226,15 +233,15 @@ fn check_activity(slot: Slot, worker: &Worker, scheduled: &VecDeque<Slot>) -> Re
 fn check_liveness(now: Time, needs_probe: bool, worker: &Worker) -> Result<(), String> {
     ensure!(
         worker.last_heard <= now,
-        "gave a sign of life in the future"
+        "was last heard from in the future"
     );
     ensure!(
         !worker.awaiting_reply || (worker.is_active() && needs_probe),
-        "is asked whether it is there, for no reason"
+        "is probed for no reason"
     );
     ensure!(
         !worker.awaiting_reply || worker.ready_since.is_none(),
-        "waits for tickets, though nobody knows whether it is there"
+        "waits for tickets while it is probed"
     );
     Ok(())
 }
@@ -252,7 +259,7 @@ fn check_effects(effects: &VecDeque<Effect>, pops: &BTreeMap<PopId, Slot>) -> Re
     Ok(())
 }
 
-/// Nobody waits while there is a backlog (the type says so), and who waits is in the list.
+/// No worker waits while there is a backlog (by the type), and each that waits is in the list.
 fn check_ready(waiting: &Waiting, workers: &Workers) -> Result<(), String> {
     let listed_since = workers
         .connected()
@@ -358,7 +365,7 @@ fn check_affinity(affinity: &Affinity, tickets: &Tickets, workers: &Workers) -> 
             let both = cached
                 .get(hint)
                 .is_some_and(|workers| workers.contains(&slot));
-            ensure!(both, "hint {hint} doesn't know {}", workers.name(slot));
+            ensure!(both, "hint {hint} does not know {}", workers.name(slot));
         }
     }
     let expected: usize = cached.values().map(|workers| workers.len()).sum();

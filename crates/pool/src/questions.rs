@@ -1,4 +1,4 @@
-//! Questions about a pool that change nothing.
+//! Queries: they change nothing.
 
 use alloc::vec::Vec;
 
@@ -86,7 +86,7 @@ impl Pool {
         self.clients.queued_of(client, after, most)
     }
 
-    /// Returns the latest time the pool was told.
+    /// Returns the latest time that was reported.
     pub fn now(&self) -> Time {
         self.now
     }

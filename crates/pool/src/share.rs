@@ -34,10 +34,14 @@ impl fmt::Display for RateError {
 impl core::error::Error for RateError {}
 
 impl Rate {
-    /// What a client has when nobody has set its rate.
+    /// The rate of a client for which none was set.
     pub const DEFAULT: Self = Self(1.0);
 
-    /// Returns `rate`, or an error unless it is finite and above zero.
+    /// Returns `rate` as a rate.
+    ///
+    /// # Errors
+    ///
+    /// [`RateError`] unless it is finite and above zero.
     pub fn new(rate: f64) -> Result<Self, RateError> {
         if rate.is_finite() && rate > 0.0 {
             Ok(Self(rate))
@@ -78,7 +82,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Returns the cost of a job of which we think `estimate`.
+    /// Returns the expected cost of a job with this estimate.
     pub fn of(&self, estimate: Estimate) -> Duration {
         match estimate {
             Estimate::Cached => self.cached,
@@ -106,7 +110,7 @@ impl Default for Cost {
     }
 }
 
-/// Which of the two costs we expect of a job.
+/// Which of the two costs is expected of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Estimate {
     /// Most of it will be found in a cache.
@@ -152,7 +156,7 @@ impl Clients {
         }
     }
 
-    /// Charges `client` for a ticket of `cost`, and tells when it would start if shares were exact.
+    /// Charges `client` for a ticket of `cost`, and returns when it would start if shares were exact.
     pub(crate) fn charge(
         &mut self,
         client: &ClientId,

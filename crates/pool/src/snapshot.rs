@@ -52,9 +52,9 @@ pub struct Item {
     pub ticket: TicketId,
     /// Who submitted it.
     pub client: ClientId,
-    /// What to call it: its hint, fit to print.
+    /// Its hint, fit to print.
     pub label: String,
-    /// Whether it goes before those that are not.
+    /// Whether it is urgent.
     pub urgent: bool,
     /// In how many seconds it would start if shares were exact; negative if that time has passed.
     pub fair_start_in: f64,
@@ -69,7 +69,7 @@ pub struct WorkerView {
     pub name: WorkerName,
     /// Its registration.
     pub registration: WorkerId,
-    /// How many jobs it says it runs at once.
+    /// How many jobs it runs at once, as it reports.
     pub capacity: u32,
     /// Whether an admin has paused it.
     pub paused: bool,
@@ -92,7 +92,7 @@ pub struct RunningView {
     pub client: ClientId,
     /// Its hint.
     pub hint: CacheHint,
-    /// Whether it went before those that are not.
+    /// Whether it was urgent.
     pub urgent: bool,
 }
 
@@ -124,7 +124,7 @@ pub struct ClientView {
 impl Pool {
     /// Returns the state of the pool as of `now`, with at most `most` tickets of each queue.
     ///
-    /// A limit, because a backlog may hold a million, and whoever looks would keep the scheduler busy.
+    /// A limit, because a backlog may hold a million, and a long list would keep the scheduler busy.
     pub fn snapshot(&self, now: Time, most: usize) -> Snapshot {
         let mut snapshot = Snapshot {
             capacity: 0,

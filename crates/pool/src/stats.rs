@@ -23,7 +23,7 @@ pub struct Stats {
     pub ready: usize,
     /// `ocluster_pool_workers_paused`: connected but inactive.
     pub paused: usize,
-    /// `ocluster_pool_workers_not_answering`: connected, but without a sign of life.
+    /// `ocluster_pool_workers_not_answering`: connected, but not answering.
     pub not_answering: usize,
     /// `ocluster_pool_queue_length{queue="incoming"}`: the backlog.
     pub backlog: ByPriority,

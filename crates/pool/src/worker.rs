@@ -1,4 +1,4 @@
-//! Workers: those we know, and of those connected what each is doing.
+//! Workers: the known ones, and what each connected one is doing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -10,7 +10,7 @@ use crate::ids::Slot;
 use crate::ready::Since;
 use crate::{InactiveReason, InactiveReasons, PopId, TicketId, Time, WorkerId, WorkerName};
 
-/// A worker we know: one that has registered once and has not been forgotten.
+/// A known worker: one that has registered once and has not been forgotten.
 #[derive(Debug)]
 pub(crate) struct KnownWorker {
     pub(crate) name: WorkerName,
@@ -32,17 +32,17 @@ pub(crate) struct Worker {
     pub(crate) workload: Duration,
     /// Tickets it has taken and not finished.
     pub(crate) running: BTreeSet<TicketId>,
-    /// Its requests for a job that we have not answered. Inactive workers may have some too.
+    /// Its outstanding requests for a job. Inactive workers may have some too.
     pub(crate) pops: BTreeSet<PopId>,
     /// Its place in the ready list, if it is there.
     pub(crate) ready_since: Option<Since>,
     /// Whether it is due to be served at the next `poll_effect`.
     pub(crate) scheduled: bool,
-    /// When it was last last_assigned a ticket, counted in tickets given; 0 if never.
+    /// The number of its last assignment; 0 if it has had none.
     pub(crate) last_assigned: u64,
-    /// When it last gave a sign of life, as far as we were told.
+    /// When something last arrived from it, as far as was reported.
     pub(crate) last_heard: Time,
-    /// Whether its next sign of life is waited for, before it takes anything.
+    /// Whether it is being probed, and takes nothing until it answers.
     pub(crate) awaiting_reply: bool,
 }
 
@@ -82,7 +82,7 @@ impl Worker {
 /// Which of several workers is to be preferred: the smallest.
 ///
 /// The least loaded; of those the one with the fewest jobs running, then the one that was least
-/// recently last_assigned a ticket, then (as upstream, which looks at nothing but the workload) the later
+/// recently assigned a ticket, then (as upstream, which compares only the workload) the later
 /// name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Load {
@@ -155,7 +155,7 @@ impl Workers {
         self.known_mut(slot)?.connected.take()
     }
 
-    /// Returns where a registration's worker is kept, if the registration still stands.
+    /// Returns where a registration's worker is kept, unless the registration has ended.
     pub(crate) fn resolve(&self, id: WorkerId) -> Option<Slot> {
         let worker = self.get(id.slot)?;
         (worker.registration == id.registration).then_some(id.slot)
