@@ -1,4 +1,4 @@
-//! Who may submit: the clients on file, found by the digest of their secret or by name.
+//! Who may submit: the stored clients, found by the digest of their secret or by name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ pub(crate) const SHARED: &str = "submission";
 /// SHA-256 of a service id.
 pub(crate) type Digest = [u8; 32];
 
-/// A service that is on file under a digest.
+/// A service that is stored under a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoredService {
     /// A client's submission endpoint.
@@ -27,7 +27,7 @@ pub(crate) enum StoredService {
     },
 }
 
-/// The clients on file.
+/// The stored clients.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     by_digest: HashMap<Digest, StoredService>,

@@ -100,7 +100,11 @@ impl FileName {
     /// What fits into the 255 bytes of a file's name with `submit-`, `.cap` and a temporary suffix around it.
     pub const MAX_BYTES: usize = 200;
 
-    /// Returns `name`, or why it cannot be used.
+    /// Returns `name` as a name.
+    ///
+    /// # Errors
+    ///
+    /// [`FileNameError`] says why it cannot be used.
     pub fn new(name: impl Into<String>) -> Result<Self, FileNameError> {
         let name = name.into();
         if name.is_empty() {

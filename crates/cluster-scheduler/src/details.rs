@@ -185,7 +185,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A time as people say it: its two largest units.
+/// A duration in its two largest units: `2h01m`.
 pub(crate) struct Elapsed(pub(crate) Duration);
 
 impl fmt::Display for Elapsed {

@@ -1,4 +1,4 @@
-//! Why the jobs of a pool wait although they could be done: no worker takes any. For clients that wonder.
+//! Why no worker of a pool takes jobs, for clients whose jobs wait.
 
 use cluster_api::{ConnectedWorker, InactiveReason, PoolDetails, Presence, WorkerDetails};
 use visible::Shown;

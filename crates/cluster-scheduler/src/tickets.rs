@@ -1,4 +1,4 @@
-//! The other half of each ticket. The pool knows who goes when; here is what is to be done, and the
+//! The other half of each ticket. The pool has its place in the order; here are the description of the job, and the
 //! promise of the job that its client holds.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,13 +9,13 @@ use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
 use crate::queue_quota::QueueReservation;
 
-/// What a client wants done.
+/// A job as it was submitted.
 pub(crate) struct Request {
     pub(crate) client: ClientId,
     pub(crate) description: EncodedDescription,
-    /// Makes the job known to whoever watches it.
+    /// Resolves the promise that its client holds.
     pub(crate) job: JobResolver,
-    /// What it takes of the client's share of the queue, until a worker has it.
+    /// Its part of the client's quota, until a worker has it.
     pub(crate) _reservation: QueueReservation,
 }
 
@@ -123,7 +123,7 @@ impl Tickets {
         self.running.len()
     }
 
-    /// Returns who has taken the ticket's job, if anybody has and it has not ended.
+    /// Returns the worker of a running job; `None` if it is not running.
     pub(crate) fn running(&self, ticket: TicketId) -> Option<&Running> {
         self.running.get(&ticket)
     }

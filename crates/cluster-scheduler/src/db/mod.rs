@@ -5,9 +5,9 @@
 //! Afterwards the file is only written to, by one thread of its own, so that a slow disk never keeps
 //! the reactor waiting.
 //!
-//! What is written is of two kinds. A [`Change`] says what is already so: nobody need wait for it, though an
-//! operator is told whether it will last, and it is tried again until it is saved. A client's secret
-//! ([`PutClient`]) is worth nothing before it is durable, and is not handed out until then.
+//! There are two kinds of writes. A [`Change`] is already in effect: callers need not wait for it, though an
+//! operator gets an error if it is not durable yet, and it is retried until it is saved. A client's secret
+//! ([`PutClient`]) must be durable before it is handed out.
 
 mod cached;
 mod clients;
@@ -99,7 +99,11 @@ pub struct Saved {
 
 /// Opens (or creates) the database at `path`, reads everything, and starts the thread that writes.
 ///
-/// Hints that nobody has used for 180 days before `now` are dropped first.
+/// Hints that were unused for 180 days before `now` are dropped first.
+///
+/// # Errors
+///
+/// [`OpenError`] says why the database cannot be used.
 pub fn open(path: &Path, now: UnixTime) -> Result<(Writer, Saved), OpenError> {
     let connection = schema::open(path)?;
     let saved = load(&connection, now).map_err(|source| schema::explain(path, source))?;
@@ -120,8 +124,8 @@ fn load(connection: &Connection, now: UnixTime) -> rusqlite::Result<Saved> {
 
 /// Returns the text in a column, or `None` (with a warning) when it is not valid UTF-8.
 ///
-/// Upstream stores whatever bytes it was sent. Names in this program are text, so such a row can belong
-/// to nobody who could ask for it here: it is left alone in the file.
+/// Upstream stores whatever bytes it was sent. Names in this program are text, so no request can name
+/// such a row: it stays in the file, unused.
 fn text(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
     let bytes = match row.get_ref(column)? {
         rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => bytes,

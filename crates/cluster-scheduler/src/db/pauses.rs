@@ -14,7 +14,7 @@ pub struct PauseRow {
     pub worker: String,
     /// When it was paused.
     pub since: UnixTime,
-    /// Who paused it, as their program said; empty when it did not.
+    /// Who paused it, as reported by their program; empty if it was not.
     pub by: String,
     /// Why; empty when nothing was given.
     pub note: String,

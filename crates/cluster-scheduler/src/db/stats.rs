@@ -6,9 +6,9 @@ use std::time::Duration;
 /// The writer's numbers at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriterStats {
-    /// Writes that have been asked for and not been tried yet.
+    /// Writes that were requested and not tried yet.
     pub queued: usize,
-    /// Changes that could not be saved, and will be tried again.
+    /// Changes that were not saved, and will be retried.
     pub unsaved: usize,
     /// Whether the last commit failed.
     pub is_failing: bool,
@@ -20,7 +20,7 @@ pub struct WriterStats {
     pub commit_time: Duration,
 }
 
-/// Written by one thread, and read by another that does not mind numbers of different moments.
+/// Written by one thread, and read by another, which accepts numbers of different moments.
 #[derive(Debug, Default)]
 pub(super) struct WriterCounters {
     queued: AtomicUsize,

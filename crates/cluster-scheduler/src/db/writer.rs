@@ -26,14 +26,14 @@ const BATCH: usize = 10_000;
 /// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Something that is so, whether it is saved or not. It is tried again until it is.
+/// A change that is in effect, saved or not. It is retried until it is saved.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// A worker has built a hint.
     Cached(CachedRow),
     /// A worker exists, and is paused or not.
     Worker(WorkerRow),
-    /// Somebody paused a worker. It is gone with the pause: when the worker is saved as not paused, or forgotten.
+    /// An operator paused a worker. It is deleted with the pause: when the worker is saved as not paused, or forgotten.
     Pause(PauseRow),
     /// A client has a rate.
     Rate(RateRow),
@@ -44,14 +44,14 @@ pub enum Change {
         /// The worker's name.
         worker: String,
     },
-    /// A client and its rates are gone.
+    /// A client was removed, with its rates.
     RemoveClient {
         /// The client's name.
         client: String,
     },
 }
 
-/// A client's new secret. It is not tried again: who asked for it is told, and never sees the secret.
+/// A client's new secret. It is not retried: the caller gets an error instead of the secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PutClient {
     /// The client's name.
@@ -60,7 +60,7 @@ pub struct PutClient {
     pub digest: [u8; 32],
 }
 
-/// Something could not be saved.
+/// Why something cannot be saved.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("cannot save to the database: {0}")]
 pub struct WriteError(String);
@@ -84,7 +84,7 @@ pub struct Ack(oneshot::Receiver<Result<(), WriteError>>);
 struct Request {
     write: Write,
     now: UnixTime,
-    /// `None` when nobody waits for it.
+    /// `None` when no caller waits for it.
     done: Option<oneshot::Sender<Result<(), WriteError>>>,
 }
 
@@ -104,7 +104,7 @@ impl Writer {
             .name("database".to_owned())
             .spawn(move || {
                 writer.run(&inbox);
-                // An error here means that nobody has asked to be told.
+                // An error here means that no caller waits for the end.
                 end.send(()).ok();
             })?;
         Ok(Self {
@@ -133,12 +133,12 @@ impl Writer {
         });
     }
 
-    /// Saves `change` and tells when that is done. If it fails, it is reported and tried again.
+    /// Saves `change` and returns its acknowledgement. If it fails, it is reported and retried.
     pub fn save_acked(&self, change: Change, now: UnixTime) -> Ack {
         self.send_acked(Write::Change(change), now)
     }
 
-    /// Saves a client's secret and tells when that is done.
+    /// Saves a client's secret and returns the acknowledgement.
     pub fn put_client(&self, client: PutClient, now: UnixTime) -> Ack {
         self.send_acked(Write::PutClient(client), now)
     }
@@ -199,7 +199,7 @@ impl Future for Ack {
 struct WriterThread {
     connection: Connection,
     unsaved: Unsaved,
-    /// What the last transaction failed with, so that the log says it once and not every second.
+    /// What the last transaction failed with, so that it is logged once and not every second.
     failing: Option<String>,
     counters: Arc<WriterCounters>,
 }
@@ -235,7 +235,7 @@ impl WriterThread {
         }
     }
 
-    /// Waits for something to do. `None` when the scheduler has gone.
+    /// Waits for requests. `None` when the scheduler has closed the queue.
     fn next_batch(&self, inbox: &Receiver<Request>) -> Option<Vec<Request>> {
         let mut batch = Vec::new();
         if self.unsaved.changes.is_empty() {
@@ -251,7 +251,7 @@ impl WriterThread {
         Some(batch)
     }
 
-    /// Saves what could not be saved before and then `batch`, in one transaction, and tells who waits.
+    /// Saves what could not be saved before and then `batch`, in one transaction, and acknowledges each.
     fn save(&mut self, batch: Vec<Request>) {
         let started = Instant::now();
         let result = self.commit(&batch);
@@ -270,7 +270,7 @@ impl WriterThread {
                     Ok(()) => Ok(()),
                     Err(error) => Err(WriteError(error.to_string())),
                 };
-                // An error here means that nobody waits any more.
+                // An error here means that no caller waits any more.
                 done.send(answer).ok();
             }
         }

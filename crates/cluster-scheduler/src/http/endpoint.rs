@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! Answers requests.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -46,7 +46,7 @@ impl Endpoint {
         self.stalls.watch().await;
     }
 
-    /// `host` is the address by which whoever asks has reached us.
+    /// `host` is the address of this server as the client knows it.
     pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<Text> {
         let route = Route::of(path).filter(|_| *method == Method::GET);
         match route {

@@ -1,4 +1,4 @@
-//! What is answered over HTTP: metrics, where Prometheus finds more of them, and whether all is well.
+//! The HTTP endpoint: metrics, service discovery for Prometheus, and health checks.
 
 mod body;
 mod endpoint;

@@ -5,7 +5,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::metrics::Source;
 
-/// Something that can be asked for.
+/// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The scheduler's own numbers.

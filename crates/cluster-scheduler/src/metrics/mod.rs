@@ -1,6 +1,6 @@
-//! What the scheduler tells Prometheus, and whoever watches over it.
+//! Pages of metrics for Prometheus: the scheduler's own, and those of workers.
 //!
-//! Numbers are read off the state when somebody asks, so that none can be forgotten somewhere. What the state does not
+//! Numbers are read from the state at each request, so that none can be out of date. What the state does not
 //! keep is counted where it happens: a pool's [`History`](crate::history::History) in its reactor, [`crate::db::WriterStats`] in the database's
 //! writer.
 

@@ -6,6 +6,6 @@ use cluster_api::MetricsSource;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Source {
     Standard(MetricsSource),
-    /// One that the worker was told of when it was started.
+    /// One that the worker was configured with.
     Additional(String),
 }

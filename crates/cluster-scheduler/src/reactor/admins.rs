@@ -1,4 +1,4 @@
-//! What admins do, and what they are shown.
+//! Calls of admins, and what they are shown.
 
 use cluster_api::{PoolDetails, PoolOverview, Worker};
 use pool::{ForgetError, Stats, WorkerId, WorkerInfo, WorkerName};
@@ -29,7 +29,7 @@ impl Reactor {
         self.state.borrow().pool.workers()
     }
 
-    /// Returns what an operator may want to know of the pool and its workers, as data.
+    /// Returns the pool and its workers for operators, as data.
     pub(crate) fn details(&self) -> PoolDetails {
         let state = self.state.borrow();
         let now = self.clock.now();
@@ -70,12 +70,12 @@ impl Reactor {
         self.state.borrow().pool.stats()
     }
 
-    /// Returns how many jobs the workers have.
+    /// Returns how many jobs workers are running.
     pub(crate) fn count_running(&self) -> usize {
         self.state.borrow().tickets.count_running()
     }
 
-    /// Returns a signal that is given whenever a worker comes, goes, or runs more or fewer jobs.
+    /// Returns a signal that changes whenever a worker registers, leaves, or runs more or fewer jobs.
     pub(crate) fn workers_changed(&self) -> watch::Receiver<()> {
         self.workers_changed.subscribe()
     }

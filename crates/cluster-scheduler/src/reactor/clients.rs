@@ -1,4 +1,4 @@
-//! What clients do.
+//! Calls of clients.
 
 use cluster_api::RpcError;
 use pool::{ClientId, Rate, TicketId, Time, WorkerName};
@@ -11,10 +11,10 @@ use crate::obstacle;
 use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
 use crate::tickets::Request;
 
-/// Why the queued jobs of a client that was removed will not come.
+/// The error of the queued jobs of a client that was removed.
 const REMOVED: &str = "Client removed (cancelled)";
 
-/// What became of an attempt to cancel a ticket.
+/// The result of an attempt to cancel a ticket.
 #[must_use]
 pub(crate) enum Cancelled {
     /// It was queued, and its job promise is broken now.
@@ -23,7 +23,7 @@ pub(crate) enum Cancelled {
     NotQueued,
 }
 
-/// How far a ticket has come.
+/// The state of a ticket.
 pub(crate) enum TicketState {
     Queued(QueuePosition),
     Running(WorkerName),
@@ -43,7 +43,7 @@ impl State {
 }
 
 impl Reactor {
-    /// A client wants a job done.
+    /// A client submits a job.
     pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
         let client = request.client.to_string();
         let ticket = self.change(|state, now| {
@@ -61,7 +61,7 @@ impl Reactor {
         ticket
     }
 
-    /// A client wants a job done no more. If it is still queued, its promise breaks with `reason`.
+    /// A client cancels a ticket. If it is still queued, its promise breaks with `reason`.
     pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
         let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
         match cancel {
@@ -73,9 +73,9 @@ impl Reactor {
         }
     }
 
-    /// The last reference to a ticket has gone. Safe to call from inside the RPC system.
+    /// The last reference to a ticket was dropped. Safe to call from inside the RPC system.
     pub(crate) fn ticket_released(&self, ticket: TicketId) {
-        // Most tickets are let go of when their jobs have ended, and need nothing more.
+        // Most tickets are released when their jobs have ended, and need nothing more.
         if self.state.borrow().tickets.is_queued(ticket) {
             self.departed.borrow_mut().tickets.push_back(ticket);
             self.wake.notify_one();
@@ -108,11 +108,11 @@ impl Reactor {
         }
     }
 
-    /// The scheduler is to end: nothing is given to a worker any more. Returns how many jobs are queued.
+    /// The scheduler shuts down: no more jobs are assigned. Returns how many are queued.
     ///
-    /// Their clients are not told. An error, while their connections last, would be the end of their jobs; when a connection
-    /// closes, they know that it was nobody's fault, and those that submit again do. Calls for jobs wait until then, too: a
-    /// worker whose call fails gives up what it is running.
+    /// Their promises are not broken. An error on an open connection would end the jobs, while clients that retry submit them
+    /// again after a closed connection. The workers' calls for jobs also wait until then, because a worker whose call fails
+    /// stops its running jobs.
     pub(crate) fn stop_assigning(&self) -> usize {
         self.assignments_stopped.set(true);
         let (queued, _) = self.apply(
@@ -132,7 +132,7 @@ impl Reactor {
         queued
     }
 
-    /// Tells whether nothing is given to workers any more.
+    /// Returns whether no more jobs are assigned.
     pub(crate) fn assignments_stopped(&self) -> bool {
         self.assignments_stopped.get()
     }

@@ -1,4 +1,4 @@
-//! Who has left, and is cleared away a moment later, in pieces.
+//! Workers and tickets that were released, and are removed a moment later, a few at a time.
 
 use std::collections::VecDeque;
 
@@ -7,10 +7,10 @@ use pool::{TicketId, WorkerId};
 use super::clients::Cancelled;
 use super::{MAX_TICKETS_PER_TURN, Reactor};
 
-/// Why the job of a ticket that was let go of will not come.
+/// The error of the job of a ticket that was released while it was queued.
 const RELEASED: &str = "Ticket released (cancelled)";
 
-/// Who has left, and has not been cleared away.
+/// What was released and has not been removed.
 #[derive(Default)]
 pub(super) struct Departed {
     pub(super) workers: Vec<WorkerId>,

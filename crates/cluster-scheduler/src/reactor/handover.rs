@@ -21,7 +21,7 @@ impl PendingPop {
     }
 
     pub(crate) fn answer(self, assignment: Assignment) {
-        // Should the call have gone, dropping the assignment does what is needed.
+        // If the call was dropped, so is the assignment, which does what is needed.
         drop(self.0.send(assignment));
     }
 }
@@ -35,7 +35,7 @@ pub(crate) struct Assignment {
 /// The client's half of an [`Assignment`].
 ///
 /// If it is dropped before the worker has handed over its job (its connection broke just then), the
-/// client is told.
+/// client gets an error.
 struct PromisedJob {
     reactor: Rc<Reactor>,
     ticket: TicketId,
@@ -77,7 +77,7 @@ impl Assignment {
 
 impl PromisedJob {
     /// Makes the job known, and keeps no reference to it: it lives for as long as its client, or the
-    /// ticket, wants it to. What is kept is the answer to `result`, which tells when it has ended.
+    /// ticket, holds it. What is kept is the answer to `result`, which comes when it has ended.
     fn resolve(mut self, job: Job) {
         let ended = job.result();
         if let Some(resolver) = self.resolver.take() {
@@ -85,7 +85,7 @@ impl PromisedJob {
         }
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
-            // What came of it is between the worker and the client.
+            // The result itself goes from the worker to the client.
             let end = JobOutcome::of(&ended.await);
             reactor.job_finished(ticket, end);
         });

@@ -1,15 +1,15 @@
-//! One pool, and everything that is done because of it.
+//! One pool, and all that is done for it.
 //!
-//! The services tell the reactor what happened; it tells the pool (which decides) and performs the
-//! effects the pool asks for. It is the only caller of `poll_effect`.
+//! The services report events to the reactor. It reports them to the pool (which decides), and performs the
+//! effects that the pool asks for.
 //!
 //! Two rules keep this safe to call from anywhere:
 //!
 //! - **Nothing foreign is called or dropped while the state is borrowed.** Dropping a capability may
-//!   drop the last reference to one of our own services, which comes back here.
-//! - **What is released inside the RPC system is only noted there** ([`Departed`]), and acted upon a
-//!   moment later from the reactor's own task. That is also where a client that leaves a hundred
-//!   thousand queued jobs behind is cleared away in pieces.
+//!   drop the last reference to one of this scheduler's services, which calls the reactor again.
+//! - **What is released inside the RPC system is only recorded there** ([`Departed`]), and handled a
+//!   moment later by the reactor's own task. That task also cancels the queued jobs of a client that
+//!   has left, a few at a time: there may be a hundred thousand.
 
 mod admins;
 mod cancel;
@@ -47,7 +47,7 @@ use crate::queue_positions::QueuePositions;
 use crate::roster::Roster;
 use crate::tickets::Tickets;
 
-/// How many tickets are cleared away before others get their turn: about 1 ms of work.
+/// How many tickets are cancelled before other tasks get their turn: about 1 ms of work.
 const MAX_TICKETS_PER_TURN: usize = 200;
 
 pub(crate) struct Reactor {
@@ -57,20 +57,20 @@ pub(crate) struct Reactor {
     db: Rc<Writer>,
     state: RefCell<State>,
     departed: RefCell<Departed>,
-    /// When the pool next wants to be told the time.
+    /// When to report the time to the pool next.
     deadline: Cell<Option<Time>>,
-    /// Wakes the reactor's task: somebody departed, or the deadline has moved.
+    /// Wakes the reactor's task: something was released, or the deadline has moved.
     wake: Notify,
-    /// Told whenever a worker comes, goes, or runs more or fewer jobs.
+    /// Notified whenever a worker registers, leaves, or runs more or fewer jobs.
     workers_changed: watch::Sender<()>,
-    /// Whether nothing is given to workers any more.
+    /// Whether no more jobs are assigned.
     assignments_stopped: Cell<bool>,
 }
 
 struct State {
     pool: Pool,
     tickets: Tickets,
-    /// Who waits for each pop's answer.
+    /// The calls that wait for each pop's answer.
     pops: HashMap<PopId, PendingPop>,
     workers: Roster,
     queue_positions: QueuePositions,
@@ -109,7 +109,7 @@ impl Reactor {
         })
     }
 
-    /// Tells the pool the time when it wants to know, and clears away who has left. Never ends.
+    /// Reports the time to the pool when it is due, and handles what was released. Never ends.
     pub(crate) async fn run(self: Rc<Self>) {
         loop {
             self.clear_departed().await;
@@ -125,13 +125,13 @@ impl Reactor {
         }
     }
 
-    /// Tells the state what happened, and performs what follows from it.
+    /// Changes the state by an event, and performs the effects.
     fn apply<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> (R, PendingSave) {
         let result = self.change(event);
         (result, self.perform())
     }
 
-    /// Tells the state what happened. What follows must be performed right afterwards.
+    /// Changes the state by an event. The effects must be performed right afterwards.
     fn change<R>(&self, event: impl FnOnce(&mut State, Time) -> R) -> R {
         event(&mut self.state.borrow_mut(), self.clock.now())
     }

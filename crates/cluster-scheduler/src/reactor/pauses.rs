@@ -1,4 +1,4 @@
-//! Operators pause workers, and say why.
+//! Operators pause workers, and give reasons.
 
 use pool::{Disconnected, InactiveReason, UnknownWorker, WorkerName};
 
@@ -7,7 +7,7 @@ use crate::db::{Change, PauseRow};
 use crate::pauses::PauseNote;
 
 impl Reactor {
-    /// An operator pauses a worker or ends its pause, without saying who it is and why: what is known already is kept.
+    /// An operator pauses a worker or ends its pause, without a name and a reason: those of an earlier pause are kept.
     pub(crate) fn set_paused(
         &self,
         worker: &WorkerName,
@@ -28,7 +28,7 @@ impl Reactor {
         result.map(|()| saving)
     }
 
-    /// An operator pauses a worker until it is unpaused, and says who it is and perhaps why.
+    /// An operator pauses a worker until it is unpaused, with a name and perhaps a reason.
     ///
     /// Without a reason, what is known of an earlier pause is kept.
     pub(crate) fn pause(
@@ -67,7 +67,7 @@ impl Reactor {
         Ok(saving)
     }
 
-    /// An operator pauses a connected worker until it reconnects, and says who it is and why.
+    /// An operator pauses a connected worker until it reconnects, with a name and a reason.
     pub(crate) fn pause_until_reconnect(
         &self,
         worker: &WorkerName,
@@ -96,7 +96,7 @@ impl Reactor {
         result
     }
 
-    /// Returns a pause of which nothing is known but that it begins now.
+    /// Returns a pause that begins now, without a name and a reason.
     pub(crate) fn unexplained_pause(&self) -> PauseNote {
         PauseNote::unexplained(self.clock.date())
     }

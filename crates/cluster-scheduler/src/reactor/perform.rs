@@ -1,4 +1,4 @@
-//! What is done because of what happened: the effects that the pool asks for. The only caller of `poll_effect`.
+//! Performs the effects that the pool asks for. The only caller of `poll_effect`.
 
 use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
 
@@ -47,7 +47,7 @@ impl Reactor {
         self.state.borrow_mut().pool.poll_effect()
     }
 
-    /// Gives a job to whoever waits for the pop. See [`Assignment`] for the rest of its way.
+    /// Answers a pop with a job. [`Assignment`] does the rest.
     fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
         let (pop, request, job_number) = {
             let mut state = self.state.borrow_mut();
@@ -73,8 +73,8 @@ impl Reactor {
             .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
         match (pop, assignment) {
             (Some(pop), Some(assignment)) => pop.answer(assignment),
-            // The pool delivers no ticket twice, and to no pop that was cancelled. Whichever half is
-            // there is dropped, which tells who waits for it.
+            // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
+            // dropped, which fails the call that waits for it.
             (_pop, _assignment) => {
                 tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "Cannot hand the job over to its worker; this is a bug, please report it");
             }

@@ -15,7 +15,7 @@ pub(crate) struct PoolReport {
     pub(crate) oldest_wait: f64,
     /// The connected workers that take no jobs, each with a reason why; several times if it has several.
     pub(crate) inactive: Vec<(String, String)>,
-    /// The versions of the connected workers that say one, by their names.
+    /// The versions of the connected workers that report one, by name.
     pub(crate) versions: Vec<(String, String)>,
 }
 

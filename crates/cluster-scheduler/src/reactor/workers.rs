@@ -1,4 +1,4 @@
-//! What workers do.
+//! Calls of workers.
 
 use cluster_api::{PauseReason, Worker};
 use pool::{
@@ -45,7 +45,7 @@ impl Reactor {
         self.state.borrow().workers.count_by_peer(peer)
     }
 
-    /// Tells whether a worker of this name is known, connected or not, or there is room for one more among `most`.
+    /// Returns whether a worker of this name is known, connected or not, or there is room for one more among `most`.
     pub(crate) fn has_room_for(&self, name: &WorkerName, most: usize) -> bool {
         let state = self.state.borrow();
         state.pool.worker(name).is_some() || state.pool.count_workers() < most
@@ -68,7 +68,7 @@ impl Reactor {
         id
     }
 
-    /// Whoever made this pop has gone. Nothing happens if it was answered before.
+    /// The caller of this pop has disconnected or given up. Nothing happens if it was answered before.
     pub(crate) fn cancel_pop(&self, pop: PopId) {
         let (_pending, _) = self.apply(|state, _| {
             state.pool.cancel_pop(pop);
@@ -98,7 +98,7 @@ impl Reactor {
         self.perform();
     }
 
-    /// A worker says why it pauses itself. Nothing happens if it has left.
+    /// A worker reports why it pauses itself. Nothing happens if it has left.
     pub(crate) fn set_pause_reasons(&self, worker: WorkerId, reasons: Vec<PauseReason>) {
         let mut state = self.state.borrow_mut();
         let Some(registered) = state.workers.get_mut(worker) else {
@@ -120,7 +120,7 @@ impl Reactor {
         registered.pause_reasons = reasons;
     }
 
-    /// A reason for a worker to be inactive has gone or come.
+    /// Removes (`active`) or adds (not `active`) a reason for a worker to be inactive.
     pub(crate) fn set_active(
         &self,
         worker: WorkerId,

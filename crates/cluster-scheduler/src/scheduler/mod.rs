@@ -40,11 +40,11 @@ pub struct Scheduler {
     /// The reactors' tasks; dropping it ends them.
     _reactors: RefCell<JoinSet<()>>,
     stop: Notify,
-    /// Kept until the end, so that nobody else uses the database.
+    /// Locks the database until the end.
     _state_dir: StateDir,
 }
 
-/// The metrics, if anybody is to see them.
+/// The HTTP endpoint for metrics.
 struct Metrics {
     endpoint: Rc<Endpoint>,
     /// Taken by [`Scheduler::run`].
@@ -59,7 +59,7 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// [`StartError`] says what could not be used. If the configuration was refused, nothing has been written.
+    /// [`StartError`] says what cannot be used. If the configuration was refused, nothing has been written.
     pub async fn start(config: SchedulerConfig) -> Result<Self, StartError> {
         start::check(&config)?;
         let opened = Opened::open(&config)?;
@@ -120,7 +120,7 @@ impl Scheduler {
         self.cluster.close().await;
     }
 
-    /// Answers whoever wants to see metrics. Never ends.
+    /// Serves metrics. Never ends.
     async fn serve_metrics(&self) {
         let Some(Metrics {
             endpoint, server, ..
@@ -133,10 +133,9 @@ impl Scheduler {
         }
     }
 
-    /// Makes an end of the jobs: nothing that is queued, now or later, is given to a worker, and those that run have `within`
-    /// to end.
+    /// Drains: queued jobs, now and later, are not assigned any more, and running jobs have `within` to end.
     ///
-    /// Returns when none is running or the time is up. Serves nobody: [`Scheduler::run`] must be awaited meanwhile.
+    /// Returns when none is running or the time is up. [`Scheduler::run`] must be awaited meanwhile.
     pub async fn drain(&self, within: Duration) {
         shutdown::drain(&self.cluster, &self.connections, within).await;
     }
@@ -146,7 +145,7 @@ impl Scheduler {
         self.stop.notify_one();
     }
 
-    /// Returns what a person who looks after it wants to know in one line.
+    /// Returns a summary in one line, for operators.
     pub fn status(&self) -> Status {
         let mut status = Status::default();
         for pool in self.cluster.pools().values() {

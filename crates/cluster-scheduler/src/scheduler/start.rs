@@ -109,7 +109,7 @@ pub(super) fn cluster(
     cluster
 }
 
-/// Says that nobody else can use the cap files, if that is so. Here they work, so that it is no reason not to start.
+/// Warns if other machines cannot use the cap files. They work on this machine, so it is not an error.
 fn warn_of_wildcard(public: &Address) {
     if let Address::Tcp { port, .. } = public
         && public.is_wildcard()
@@ -135,9 +135,9 @@ fn identity(key: &KeySource) -> Result<Identity, IdentityError> {
         KeySource::File(path) => path,
         KeySource::Ephemeral => return Ok(Identity::ephemeral()),
     };
-    // Only for the log: whoever makes the file first, all use the same.
+    // Only for the log. If two processes create the file at once, both use the first one's.
     if path.exists() {
-        // A key that somebody mounts for us, say, is theirs to protect; then there is a warning.
+        // A key that is mounted from elsewhere is protected there; loading it warns.
         if let Err(error) = state_dir::protect_file(path) {
             tracing::debug!(target: "scheduler", "{error}");
         }

@@ -1,4 +1,4 @@
-//! What a scheduler has to do, in a line.
+//! A summary of a scheduler.
 
 use std::fmt;
 

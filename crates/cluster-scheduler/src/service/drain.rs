@@ -1,4 +1,4 @@
-//! Draining a worker: it gets no more jobs, and we wait for those it has.
+//! Draining a worker: it gets no more jobs, and its running jobs are waited for.
 
 use cluster_api::{Progress, RpcError};
 use pool::{WorkerId, WorkerName};
@@ -6,7 +6,7 @@ use pool::{WorkerId, WorkerName};
 use super::replies::{durable, unknown_worker};
 use crate::reactor::Reactor;
 
-/// Pauses a worker, and waits until it runs nothing or has gone.
+/// Pauses a worker, and waits until it runs no jobs or has disconnected.
 pub(super) async fn drain(
     reactor: &Reactor,
     worker: &WorkerName,
@@ -26,7 +26,7 @@ pub(super) async fn drain(
     Ok(())
 }
 
-/// Waits until the worker registered as `id` runs nothing, which it does not when it has gone.
+/// Waits until the worker registered as `id` runs no jobs, or has disconnected.
 ///
 /// Calls `on_change` with how many jobs it runs, at once and whenever the number has changed.
 pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
@@ -46,18 +46,18 @@ pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
             on_change(running).await;
             reported = Some(running);
         }
-        // An error means that the reactor has gone, which it does not while it is borrowed.
+        // An error means that the reactor was dropped, which cannot happen while it is borrowed.
         if running == 0 || changed.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Tells an operator's program how things are coming along, one line at a time.
+/// Reports progress to an operator's program, one line at a time.
 pub(super) async fn report(progress: Option<&Progress>, status: String) {
     if let Some(progress) = progress
         && let Err(error) = progress.report(&status).await
     {
-        tracing::warn!(target: "scheduler", "Failed to send progress report ({status}): {error}");
+        tracing::warn!(target: "scheduler", "Cannot send a progress report ({status}): {error}");
     }
 }

@@ -1,4 +1,4 @@
-//! Where a registered worker gets its jobs from. It is unregistered when it lets go of this.
+//! The queue from which a registered worker gets its jobs. The registration ends when the worker releases it.
 
 use std::rc::Rc;
 
@@ -52,8 +52,8 @@ impl ServeQueue for QueueService {
     }
 }
 
-/// Takes back a pop when its call goes away, however it does: otherwise the next job would be lost to
-/// a worker that does not wait for it any more.
+/// Cancels a pop when its call ends for any reason. Otherwise the next job would go to a worker that
+/// does not wait for it any more, and be lost.
 struct PopGuard<'a> {
     reactor: &'a Reactor,
     pop: PopId,

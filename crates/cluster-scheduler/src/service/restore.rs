@@ -1,7 +1,7 @@
 //! How others reach services: by the secret id in a sturdy ref.
 //!
 //! Ids are looked up by their digest, so neither the table nor the time a lookup takes gives one away.
-//! A client that is removed is refused from that moment on, whoever may still hold its object.
+//! A removed client is refused from that moment on, also by capabilities that it still holds.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -34,7 +34,7 @@ enum Derived {
     SharedSubmission(ClientId),
 }
 
-/// A derived service could not be made.
+/// Why a derived service cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
     /// The client in whose name shared jobs run cannot have its name.

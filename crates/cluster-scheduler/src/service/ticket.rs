@@ -35,7 +35,7 @@ impl ServeTicket for TicketService {
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
         match self.reactor.cancel(self.ticket, "Ticket cancelled") {
             Cancelled::Queued => Ok(()),
-            // If it was cancelled before, the promise is broken, and says so.
+            // If it was cancelled before, the promise is broken, and so is this call.
             Cancelled::NotQueued => self.job.job().cancel().await,
         }
     }
