@@ -268,7 +268,8 @@ pub(crate) fn not_durable(error: WriteError) -> RpcError {
     ))
 }
 
-/// Sorts who paused which workers by pool. Rows of workers that are not paused, as another scheduler unpaused them, count no more.
+/// Sorts who paused which workers by pool. Rows of workers that are not paused, as another scheduler unpaused them,
+/// count no more.
 fn remember_pauses(
     pauses: Vec<PauseRow>,
     remembered: &BTreeMap<String, Remembered>,

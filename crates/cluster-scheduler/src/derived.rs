@@ -1,4 +1,5 @@
-//! The services whose ids are derived from the vat's key, so that their cap files stay valid: the one home of their names.
+//! The services whose ids are derived from the vat's key, so that their cap files stay valid: the one home of their
+//! names.
 
 use std::fmt;
 

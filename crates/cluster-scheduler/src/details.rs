@@ -165,8 +165,8 @@ pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
     inactive
 }
 
-/// What is convert below the lines that upstream prints: who does not answer. Nothing if all do. What runs is convert by
-/// `ocluster-admin` itself, which has it as data.
+/// The lines that follow those of upstream: the workers that do not answer, or nothing. Running jobs are printed by
+/// `ocluster-admin` itself, which has them as data.
 pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
 
 impl fmt::Display for Text<'_> {

@@ -10,7 +10,8 @@ use crate::pauses::Pauses;
 use crate::roster::Roster;
 use crate::tickets::Tickets;
 
-/// How many jobs of each queue are listed at most, however many are requested: making the list must not delay other tasks.
+/// How many jobs of each queue are listed at most, however many are requested: making the list must not delay other
+/// tasks.
 pub(crate) const MAX_JOBS: usize = 100_000;
 
 /// What an overview is made from.

@@ -1,4 +1,5 @@
-//! Who paused which workers, when and why: notes of operators for each other. Whether a worker is paused is the pool's state.
+//! Who paused which workers, when and why: notes of operators for each other. Whether a worker is paused is the pool's
+//! state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

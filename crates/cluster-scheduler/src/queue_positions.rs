@@ -70,7 +70,8 @@ impl QueuePositions {
         }
     }
 
-    /// Returns the position of a queued ticket. One that was submitted later, or is far behind, has the whole backlog ahead.
+    /// Returns the position of a queued ticket. One that was submitted later, or is far behind, has the whole backlog
+    /// ahead.
     pub(crate) fn of(&self, ticket: TicketId) -> QueuePosition {
         let last = || QueuePosition {
             worker: None,

@@ -1,5 +1,5 @@
-//! The workers of a pool: capabilities and connections of the registered ones, and the history of all. The pool has the state
-//! that decides which jobs they get.
+//! The workers of a pool: capabilities and connections of the registered ones, and the history of all. The pool has the
+//! state that decides which jobs they get.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;

@@ -1,7 +1,7 @@
 //! The end of a scheduler: no more jobs are assigned, and running jobs have a grace period.
 //!
-//! Their logs and results pass through the scheduler. Queued jobs are lost with it; their clients learn it from the closed
-//! connections.
+//! Their logs and results pass through the scheduler. Queued jobs are lost with it; their clients learn it from the
+//! closed connections.
 
 use std::time::Duration;
 

@@ -139,8 +139,8 @@ fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
-/// Creates an empty database if there is none. SQLite would create one that every user can read, and the files beside it
-/// with the same mode.
+/// Creates an empty database if there is none. SQLite would create one that every user can read, and the files beside
+/// it with the same mode.
 fn create_file(path: &Path) -> Result<(), StateDirError> {
     let created = OpenOptions::new()
         .create(true)
@@ -192,7 +192,8 @@ pub(crate) fn protect_file(path: &Path) -> Result<(), StateDirError> {
     Ok(())
 }
 
-/// Takes the access of others to the directory away, if it is used for nothing else: others may have files of theirs there.
+/// Takes the access of others to the directory away, if it is used for nothing else: others may have files of theirs
+/// there.
 ///
 /// Where that fails, the files are protected all the same.
 fn protect_directory(path: &Path) {

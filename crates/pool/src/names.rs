@@ -14,8 +14,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// Why a name was refused.
 ///
-/// Names are printed in logs, metrics and the operator's view, where a line break could forge another line, and two names
-/// must not look the same.
+/// Names are printed in logs, metrics and the operator's view, where a line break could forge another line, and two
+/// names must not look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// The name has no characters.
@@ -30,7 +30,8 @@ pub enum NameError {
     OuterSpace,
     /// The name is in parentheses, like the words that are shown instead of names: `(backlog)`.
     Parentheses,
-    /// The name reads as a path to somewhere else: it begins or ends with a slash, or a part of it is empty, `.` or `..`.
+    /// The name reads as a path to somewhere else: it begins or ends with a slash, or a part of it is empty, `.` or
+    /// `..`.
     Path,
 }
 

@@ -73,8 +73,8 @@ impl Pool {
         self.clients.rate(client)
     }
 
-    /// Returns up to `most` of the tickets that a client has queued, from the one after `after` (or from the first), oldest
-    /// first.
+    /// Returns up to `most` of the tickets that a client has queued, from the one after `after` (or from the first),
+    /// oldest first.
     ///
     /// With it a client's tickets can be cancelled in pieces, between which others get their turn.
     pub fn queued_of(

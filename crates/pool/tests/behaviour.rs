@@ -537,7 +537,7 @@ fn time_runs_backwards() {
 
 /// Absurd rates give absurd times, and no panic.
 #[test]
-fn absurd_rates() {
+fn extreme_rates() {
     let mut s = Story::new();
     s.rate("fast", f64::MAX);
     s.rate("slow", f64::MIN_POSITIVE);
@@ -557,7 +557,7 @@ fn absurd_rates() {
 /// A worker that has been silent for long is asked whether it is there. Until it answers it takes
 /// nothing, and others go first.
 #[test]
-fn a_silent_worker_is_asked_before_it_is_given_a_job() {
+fn a_silent_worker_is_probed_before_it_is_assigned_a_job() {
     let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
@@ -585,7 +585,7 @@ fn a_silent_worker_is_asked_before_it_is_given_a_job() {
 /// What a worker was to do that does not answer is done by others. Its pops wait, and it works again once
 /// it has been heard of.
 #[test]
-fn a_worker_that_does_not_answer_is_given_nothing() {
+fn a_worker_that_does_not_answer_is_assigned_nothing() {
     let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
@@ -638,7 +638,7 @@ fn jobs_wait_in_order_for_an_answer() {
 
 /// Whoever was asked for a job that is not wanted any more waits for another.
 #[test]
-fn cancelled_while_its_worker_is_asked() {
+fn cancelled_while_its_worker_is_probed() {
     let mut s = Story::probing_after(5);
     let w1 = s.reg("w1");
     let pop = s.pop(w1);

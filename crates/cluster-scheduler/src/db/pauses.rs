@@ -1,5 +1,5 @@
-//! The table `pauses`: who paused a worker, when and why. Upstream's scheduler does not know it: which workers are paused is
-//! in its table `workers`, and a row here counts only for those.
+//! The table `pauses`: who paused a worker, when and why. Upstream's scheduler does not know it: which workers are
+//! paused is in its table `workers`, and a row here counts only for those.
 
 use rusqlite::{Connection, params};
 

@@ -131,7 +131,8 @@ fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> 
     Ok(())
 }
 
-/// Checks that the tables are a scheduler's, and returns their names. One from 2020 has only `cached`; a new file has none.
+/// Checks that the tables are a scheduler's, and returns their names. One from 2020 has only `cached`; a new file has
+/// none.
 fn check_tables(path: &Path, connection: &Connection) -> Result<Vec<String>, OpenError> {
     let sqlite = |source| explain(path, source);
     let foreign = |detail| {

@@ -16,8 +16,8 @@ use super::route::Route;
 use crate::cluster::Cluster;
 use crate::metrics::{PAGE_TYPE, Report, Scrapes, Source, Stalls, targets};
 
-/// How long the scheduler's own page is shown again instead of being made anew. Nobody scrapes ten times a second, and making it
-/// keeps others waiting.
+/// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
+/// making one delays other tasks.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// Answers requests, from the state as it is then.

@@ -27,8 +27,8 @@ pub(crate) enum Route {
 impl Route {
     /// Returns what `path` means; `None` if nothing.
     ///
-    /// Empty segments are ignored, as upstream does. Unlike there, segments are percent-decoded: a name with a space cannot
-    /// be asked for otherwise.
+    /// Empty segments are ignored, as upstream does. Unlike there, segments are percent-decoded: a name with a space
+    /// cannot be asked for otherwise.
     pub(crate) fn of(path: &str) -> Option<Self> {
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let segments: Vec<_> = segments

@@ -12,8 +12,8 @@ const PARAMETERS: &[&str] = &["version", "charset", "escaping"];
 
 /// Returns the content type of a page that a worker declares to be `declared`.
 ///
-/// The page is served from the scheduler's address. If a worker could say that it is HTML, whoever opens it in a browser would run
-/// the worker's scripts there.
+/// The page is served from the scheduler's address. If a worker could declare it to be HTML, a browser that
+/// opens it would run the worker's scripts.
 pub(super) fn of_page(declared: &str) -> HeaderValue {
     known(declared).unwrap_or(HeaderValue::from_static(page::CONTENT_TYPE))
 }

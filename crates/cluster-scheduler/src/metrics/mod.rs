@@ -1,8 +1,8 @@
 //! Pages of metrics for Prometheus: the scheduler's own, and those of workers.
 //!
 //! Numbers are read from the state at each request, so that none can be out of date. What the state does not
-//! keep is counted where it happens: a pool's [`History`](crate::history::History) in its reactor, [`crate::db::WriterStats`] in the database's
-//! writer.
+//! keep is counted where it happens: a pool's [`History`](crate::history::History) in its reactor,
+//! [`crate::db::WriterStats`] in the database's writer.
 
 mod content_type;
 mod discovery;

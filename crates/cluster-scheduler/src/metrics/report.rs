@@ -306,8 +306,8 @@ impl Report {
     }
 }
 
-/// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is called
-/// as the backlog is counted with it.
+/// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is
+/// called as the backlog is counted with it.
 fn queues(stats: &Stats) -> BTreeMap<&str, ByPriority> {
     let mut queues = BTreeMap::from([(INCOMING, stats.backlog)]);
     for worker in &stats.workers {

@@ -1,7 +1,7 @@
 //! Asking workers for their metrics, on behalf of scrapers who may be anybody.
 //!
-//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and four times a
-//! second at most.
+//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and
+//! four times a second at most.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,7 +23,8 @@ use super::source::Source;
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
 const WORKER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from others.
+/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from
+/// others.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the log says that a worker gives no metrics.

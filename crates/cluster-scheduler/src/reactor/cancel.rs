@@ -42,8 +42,9 @@ impl Reactor {
 
     /// Cancels a job for an operator, and returns which worker ran it; `None` if it was queued.
     ///
-    /// A worker of this project cancels by the number that the job has there. With an OCaml worker the job is reached only through
-    /// its ticket, while the client holds that: the scheduler keeps no reference, or the job would continue without its client.
+    /// A worker of this project cancels by the number that the job has there. With an OCaml worker the job is reached
+    /// only through its ticket, while the client holds that: the scheduler keeps no reference, or the job would
+    /// continue without its client.
     pub(crate) async fn cancel_for_operator(
         &self,
         ticket: TicketId,

@@ -110,9 +110,9 @@ impl Reactor {
 
     /// The scheduler shuts down: no more jobs are assigned. Returns how many are queued.
     ///
-    /// Their promises are not broken. An error on an open connection would end the jobs, while clients that retry submit them
-    /// again after a closed connection. The workers' calls for jobs also wait until then, because a worker whose call fails
-    /// stops its running jobs.
+    /// Their promises are not broken. An error on an open connection would end the jobs, while clients that retry
+    /// submit them again after a closed connection. The workers' calls for jobs also wait until then, because a worker
+    /// whose call fails stops its running jobs.
     pub(crate) fn stop_assigning(&self) -> usize {
         self.assignments_stopped.set(true);
         let (queued, _) = self.apply(

@@ -1,11 +1,11 @@
 //! Liveness of the connected workers: each is probed regularly.
 //!
-//! A program that is frozen, or waits for a disk that hangs, keeps its connection: the kernel at the other end, or a proxy
-//! in between, acknowledges for it. So each worker is sent a call now and then. Any answer counts, also an error, and so does
-//! anything else that arrives from it meanwhile, because answers queue behind the logs that it sends.
+//! A program that is frozen, or waits for a disk that hangs, keeps its connection: the kernel at the other end, or a
+//! proxy in between, acknowledges for it. So each worker is sent a call now and then. Any answer counts, also an error,
+//! and so does anything else that arrives from it meanwhile, because answers queue behind the logs that it sends.
 //!
-//! The limit is a number of checks, [`CHECK_INTERVAL`] apart, rather than a time: if this process itself was stopped, that is
-//! one more check for every worker, and not the end of the limit for all of them.
+//! The limit is a number of checks, [`CHECK_INTERVAL`] apart, rather than a time: if this process itself was stopped,
+//! that is one more check for every worker, and not the end of the limit for all of them.
 
 use std::pin::pin;
 use std::rc::{Rc, Weak};
@@ -19,8 +19,8 @@ use vat::Peer;
 use super::{Reactor, State};
 use crate::roster::LivenessState;
 
-/// How long a worker may be silent before it is probed instead of being assigned a job. Within that time a job may go to
-/// one that has just stopped. A probe costs the job a round trip, so not every job should pay for one.
+/// How long a worker may be silent before it is probed instead of being assigned a job. Within that time a job may go
+/// to one that has just stopped. A probe costs the job a round trip, so not every job should pay for one.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(2);
 
 /// How often a worker is probed. For fifty workers that is five small messages a second.

@@ -1,5 +1,5 @@
-//! The parts that a scheduler is started from, in an order in which nothing is left half done: first what can be refused, then
-//! what is on disk, then what others can see.
+//! The parts that a scheduler is started from, in an order in which nothing is left half done: first what can be
+//! refused, then what is on disk, then what others can see.
 
 use std::net::SocketAddr;
 use std::rc::Rc;

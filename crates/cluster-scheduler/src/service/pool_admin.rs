@@ -29,8 +29,8 @@ impl ServePoolAdmin for PoolAdminService {
         Ok(self.reactor.show())
     }
 
-    /// A worker counts as active unless an operator paused it, in one way or the other: this is what `set_active` would change.
-    /// Whether it pauses itself is shown by `show`.
+    /// A worker counts as active unless an operator paused it, in one way or the other: this is what `set_active` would
+    /// change. Whether it pauses itself is shown by `show`.
     async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
         let workers = self.reactor.workers().into_iter().map(|worker| WorkerInfo {
             name: worker.name.to_string(),

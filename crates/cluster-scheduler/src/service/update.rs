@@ -9,7 +9,8 @@ use super::drain::{report, wait_until_idle};
 use super::replies::unknown_worker;
 use crate::reactor::Reactor;
 
-/// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it gets jobs again.
+/// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it
+/// gets jobs again.
 pub(super) async fn update(
     reactor: &Reactor,
     worker: &WorkerName,

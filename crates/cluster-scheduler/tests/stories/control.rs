@@ -1,4 +1,5 @@
-//! What operators of ours see and do beyond upstream's: notes about pauses, jobs by their numbers, workers in natural order.
+//! What operators of ours see and do beyond upstream's: notes about pauses, jobs by their numbers, workers in natural
+//! order.
 
 use cluster_api::{NewPause, PoolAdmin, WorkerNote};
 use rusqlite::Connection;

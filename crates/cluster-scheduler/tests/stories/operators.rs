@@ -103,7 +103,7 @@ fn removing_a_client_cancels_what_it_has_queued() {
 }
 
 #[test]
-fn removing_a_client_with_much_queued() {
+fn removing_a_client_with_many_queued_jobs() {
     story(async {
         let site = Site::start().await;
         let (alice, _a) = site.client("alice").await;
@@ -134,7 +134,7 @@ fn removing_a_client_with_much_queued() {
 }
 
 #[test]
-fn rates_that_make_no_sense() {
+fn invalid_rates() {
     story(async {
         let site = Site::start().await;
         let (_client, _connected) = site.client("alice").await;
@@ -155,7 +155,7 @@ fn rates_that_make_no_sense() {
 }
 
 #[test]
-fn workers_that_are_not_there() {
+fn unknown_and_disconnected_workers() {
     story(async {
         let site = Site::start().await;
         let (pool, _admin) = site.pool_admin().await;

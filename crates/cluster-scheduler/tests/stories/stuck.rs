@@ -201,7 +201,7 @@ fn an_idle_worker_that_answers_gets_its_job() {
 }
 
 #[test]
-fn any_answer_will_do_and_so_will_anything_else_that_comes() {
+fn any_answer_or_other_message_counts() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
@@ -297,7 +297,7 @@ fn a_worker_that_sends_a_long_log_over_a_slow_line_is_there() {
 
 /// When it was the scheduler that stood still, its workers are not to blame.
 #[test]
-fn a_scheduler_that_was_stopped_blames_nobody() {
+fn a_stopped_scheduler_blames_no_worker() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
