@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, KeySource, Limits, Scheduler,
+    SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         .await
         .map_err(CommandError::caused)?;
     let pool_cap = CapFile::existing(
-        args.file(&format!("pool-{}.cap", args.pool)),
+        args.file(&DerivedService::Registration(args.pool.clone()).cap_file()),
         "the pool's cap file",
     )?;
     print(&args.introduction())?;
@@ -106,8 +107,8 @@ impl Args {
 
     /// Returns what is said on standard output when the scheduler is ready.
     fn introduction(&self) -> String {
-        let submission = self.file("submission.cap");
-        let admin = self.file("admin.cap");
+        let submission = self.file(&DerivedService::SharedSubmission.cap_file());
+        let admin = self.file(&DerivedService::Admin.cap_file());
         format!(
             "A scheduler and a worker are running. Try, in another terminal:\n\n  \
                ocluster-client submit-docker {submission} --pool={pool} --local-dockerfile Dockerfile\n  \

@@ -90,7 +90,7 @@ fn clients_have_rates() {
         "linux-x86_64 alice -1",
         expect![[r#"
         $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 alice -1
-        2> PoolAdmin.setRate: Failed: rate -1 can't be used; give a finite number above zero
+        2> PoolAdmin.setRate: Failed: cannot use rate -1: it must be a finite number above zero
         [exit code 1]
     "#]],
     );

@@ -121,7 +121,7 @@ fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
     cluster.scheduler.signal(Signal::TERM);
     cluster
         .scheduler
-        .wait_for("1 job queued: lost, as this scheduler ends");
+        .wait_for("Dropping 1 queued job: shutting down");
     cluster.scheduler.wait_for("Waiting for 1 job to end");
     let late = cluster.submit("Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
@@ -162,7 +162,7 @@ fn a_scheduler_does_not_wait_for_ever() {
     assert!(
         ended
             .stderr
-            .contains("1 job still running after 0.5 s: ending without waiting"),
+            .contains("1 job still running after 0.5 s: exiting anyway"),
         "{}",
         ended.stderr
     );

@@ -204,7 +204,7 @@ fn in_the_schedulers_options() {
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a/b
-            2> ocluster-scheduler: option '--pools': the name "a/b" contains a '/', but becomes part of a file's name; choose another
+            2> ocluster-scheduler: option '--pools': the name "a/b" may not contain "/", as it is used in a file name; choose another
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 

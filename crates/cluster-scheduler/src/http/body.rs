@@ -10,7 +10,7 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 pub(crate) struct Text(Option<Bytes>);
 
 impl Text {
-    pub(super) fn new(text: impl Into<Bytes>) -> Self {
+    pub(crate) fn new(text: impl Into<Bytes>) -> Self {
         Self(Some(text.into()).filter(|text| !text.is_empty()))
     }
 

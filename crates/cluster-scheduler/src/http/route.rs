@@ -3,7 +3,9 @@
 use cluster_api::MetricsSource;
 use percent_encoding::percent_decode_str;
 
-/// Something that can be asked for.
+use crate::metrics::Source;
+
+/// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The scheduler's own numbers.
@@ -22,19 +24,11 @@ pub(crate) enum Route {
     Ready,
 }
 
-/// Which of a worker's numbers.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    Standard(MetricsSource),
-    /// One that the worker was told of when it was started.
-    Additional(String),
-}
-
 impl Route {
     /// Returns what `path` means; `None` if nothing.
     ///
-    /// Empty segments are ignored, as upstream does. Unlike there, segments are percent-decoded: a name with a space cannot
-    /// be asked for otherwise.
+    /// Empty segments are ignored, as upstream does. Unlike there, segments are percent-decoded: a name with a space
+    /// cannot be asked for otherwise.
     pub(crate) fn of(path: &str) -> Option<Self> {
         let segments = path.split('/').filter(|segment| !segment.is_empty());
         let segments: Vec<_> = segments
@@ -65,7 +59,8 @@ impl Route {
 mod tests {
     use cluster_api::MetricsSource;
 
-    use super::{Route, Source};
+    use super::Route;
+    use crate::metrics::Source;
 
     fn worker(pool: &str, worker: &str, source: Source) -> Option<Route> {
         let (pool, worker) = (pool.to_owned(), worker.to_owned());

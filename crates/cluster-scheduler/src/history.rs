@@ -56,7 +56,7 @@ impl Histogram {
 
 /// How a job ended that a worker had taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobEnd {
+pub(crate) enum JobOutcome {
     Succeeded,
     Failed,
     /// Somebody did not want it any more.
@@ -65,7 +65,7 @@ pub(crate) enum JobEnd {
     Lost,
 }
 
-impl fmt::Display for JobEnd {
+impl fmt::Display for JobOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Succeeded => "succeeded",
@@ -76,7 +76,7 @@ impl fmt::Display for JobEnd {
     }
 }
 
-impl JobEnd {
+impl JobOutcome {
     pub(crate) fn of(outcome: &Result<String, RpcError>) -> Self {
         match outcome {
             Ok(_) => Self::Succeeded,
@@ -119,13 +119,13 @@ impl Default for History {
 }
 
 impl History {
-    pub(crate) fn job_ended(&mut self, end: JobEnd, seconds: f64) {
+    pub(crate) fn job_ended(&mut self, end: JobOutcome, seconds: f64) {
         self.ran.add(seconds);
         match end {
-            JobEnd::Succeeded => self.succeeded += 1,
-            JobEnd::Failed => self.failed += 1,
-            JobEnd::Cancelled => self.cancelled += 1,
-            JobEnd::Lost => self.lost += 1,
+            JobOutcome::Succeeded => self.succeeded += 1,
+            JobOutcome::Failed => self.failed += 1,
+            JobOutcome::Cancelled => self.cancelled += 1,
+            JobOutcome::Lost => self.lost += 1,
         }
     }
 
@@ -139,7 +139,7 @@ impl History {
 mod tests {
     use cluster_api::RpcError;
 
-    use super::{Histogram, JobEnd};
+    use super::{Histogram, JobOutcome};
 
     #[test]
     fn a_bucket_holds_its_bound() {
@@ -161,12 +161,12 @@ mod tests {
             Err(RpcError::disconnected("worker \"w\" disconnected")),
         ];
         assert_eq!(
-            ends.map(|end| JobEnd::of(&end)),
+            ends.map(|end| JobOutcome::of(&end)),
             [
-                JobEnd::Succeeded,
-                JobEnd::Failed,
-                JobEnd::Cancelled,
-                JobEnd::Lost
+                JobOutcome::Succeeded,
+                JobOutcome::Failed,
+                JobOutcome::Cancelled,
+                JobOutcome::Lost
             ]
         );
     }

@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! Answers requests.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,15 +12,12 @@ use tokio::time::Instant;
 use vat::Counters;
 
 use super::body::Text;
-use super::report::Report;
-use super::route::{Route, Source};
-use super::scrape::Scrapes;
-use super::stalls::Stalls;
-use super::{discovery, page};
+use super::route::Route;
 use crate::cluster::Cluster;
+use crate::metrics::{PAGE_TYPE, Report, Scrapes, Source, Stalls, targets};
 
-/// How long the scheduler's own page is shown again instead of being made anew. Nobody scrapes ten times a second, and making it
-/// keeps others waiting.
+/// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
+/// making one delays other tasks.
 const FRESH: Duration = Duration::from_millis(100);
 
 /// Answers requests, from the state as it is then.
@@ -49,13 +46,13 @@ impl Endpoint {
         self.stalls.watch().await;
     }
 
-    /// `host` is the address by which whoever asks has reached us.
+    /// `host` is the address of this server as the client knows it.
     pub(crate) async fn answer(&self, method: &Method, path: &str, host: &str) -> Response<Text> {
         let route = Route::of(path).filter(|_| *method == Method::GET);
         match route {
             Some(Route::Scheduler) => {
                 let text = self.own_page();
-                found(HeaderValue::from_static(page::CONTENT_TYPE), text)
+                found(HeaderValue::from_static(PAGE_TYPE), text)
             }
             Some(Route::Worker {
                 pool,
@@ -64,7 +61,7 @@ impl Endpoint {
             }) => self.worker(&pool, &worker, &source).await,
             Some(Route::Discovery(source)) => found(
                 HeaderValue::from_static("application/json"),
-                discovery::targets(&self.cluster, host, &source),
+                targets(&self.cluster, host, &source),
             ),
             Some(Route::Alive) => plain(StatusCode::OK, "ok\n"),
             Some(Route::Ready) => self.readiness(),
@@ -90,7 +87,7 @@ impl Endpoint {
             let why = "Error: the database cannot be written; see the scheduler's log\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
-        if self.cluster.is_ending() {
+        if self.cluster.is_shutting_down() {
             let why = "Error: the scheduler is shutting down\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, why);
         }
@@ -117,7 +114,7 @@ impl Endpoint {
             Ok(Some(page)) => found(page.content_type.clone(), page.text.clone()),
             Ok(None) => plain(StatusCode::NOT_FOUND, "Not found"),
             Err(error) => {
-                if self.scrapes.is_news(key) {
+                if self.scrapes.should_warn(key) {
                     let error = error.shown();
                     tracing::warn!(target: "scheduler", "Error getting metrics for {pool:?}/{name:?}: {error}");
                 }

@@ -1,6 +1,7 @@
-//! How a scheduler ends: it gives nothing to workers any more, and what is running some time.
+//! The end of a scheduler: no more jobs are assigned, and running jobs have a grace period.
 //!
-//! Logs and results pass through it. What is queued is lost with it; closing the connections tells clients so.
+//! Their logs and results pass through the scheduler. Queued jobs are lost with it; their clients learn it from the
+//! closed connections.
 
 use std::time::Duration;
 
@@ -10,23 +11,23 @@ use vat::Connections;
 
 use crate::cluster::Cluster;
 
-/// How often the log says what is still waited for, if nothing changes.
+/// How often the number of running jobs is logged while it does not change.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// How long connections are kept after the last word, for it to be sent.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// How long connections are kept open after the last message, so that it is sent.
+const CLOSE_DELAY: Duration = Duration::from_millis(200);
 
-/// Holds back what is queued, and waits for what is running.
+/// Stops assigning queued jobs, and waits for running ones.
 pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: Duration) {
-    cluster.begin_ending();
+    cluster.begin_shutdown();
     let deadline = Instant::now() + within;
-    let queued = cluster
+    let queued: usize = cluster
         .pools()
         .values()
-        .map(|pool| pool.hold_queued())
+        .map(|pool| pool.stop_assigning())
         .sum();
     if queued > 0 {
-        tracing::info!(target: "scheduler", "{} queued: lost, as this scheduler ends", jobs(queued));
+        tracing::info!(target: "scheduler", "Dropping {queued} queued {}: shutting down", if queued == 1 { "job" } else { "jobs" });
     }
     let ended = async {
         until_idle(cluster, deadline).await;
@@ -40,43 +41,43 @@ pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: 
         () = tokio::time::sleep_until(deadline) => match running(cluster) {
             0 => tracing::warn!(
                 target: "scheduler",
-                "Somebody has not taken all that was said after {} s: ending without waiting", within.as_secs_f64()
+                "Some peers had not received all data after {} s: exiting anyway", within.as_secs_f64()
             ),
             running => tracing::warn!(
                 target: "scheduler",
-                "{} still running after {} s: ending without waiting for them", jobs(running), within.as_secs_f64()
+                "{} still running after {} s: exiting anyway", jobs(running), within.as_secs_f64()
             ),
         },
     }
-    tokio::time::sleep(FAREWELL).await;
+    tokio::time::sleep(CLOSE_DELAY).await;
 }
 
-/// Waits until no job is running, and says how many are.
+/// Waits until no job is running, and logs how many are.
 async fn until_idle(cluster: &Cluster, deadline: Instant) {
     let mut changes: Vec<_> = cluster
         .pools()
         .values()
         .map(|pool| pool.workers_changed())
         .collect();
-    let mut said = 0;
+    let mut last_logged = 0;
     loop {
         let running = running(cluster);
         if running == 0 {
             return;
         }
-        if running != said {
-            say(running, deadline);
-            said = running;
+        if running != last_logged {
+            log_progress(running, deadline);
+            last_logged = running;
         }
         let change = select_all(changes.iter_mut().map(|pool| pool.changed().boxed_local()));
-        // Without a change for some time, it is said again.
+        // Log it again if nothing has changed for some time.
         if tokio::time::timeout(REMINDER, change).await.is_err() {
-            said = 0;
+            last_logged = 0;
         }
     }
 }
 
-fn say(running: usize, deadline: Instant) {
+fn log_progress(running: usize, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     tracing::info!(
         target: "scheduler",

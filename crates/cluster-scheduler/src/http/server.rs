@@ -1,9 +1,9 @@
 //! The HTTP server: small and short answers, to clients who may be anybody.
 //!
-//! Each connection is for one request and may live for [`LIMIT`] in all, so that whoever is slow at sending, at reading,
-//! or does neither, is soon gone. Nobody waits for them: a new connection takes the place of the oldest, and a new page that of
-//! the page that has been on its way for the longest. So a health check is answered at once, whatever scrapers do. Scrapers come
-//! every few seconds at most, and do not mind connecting again.
+//! Each connection is for one request and may live for [`LIMIT`] in all, so that slow or idle clients are
+//! disconnected soon. They delay no other client: a new connection replaces the oldest one, and a new page replaces the
+//! page that has been in transit for the longest time. So a health check is answered at once, whatever scrapers do.
+//! Scrapers send a request every few seconds at most, and can connect again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -31,8 +31,8 @@ use super::body::Text;
 /// How many connections there are at most; one more takes the place of the oldest.
 const CONNECTIONS: usize = 128;
 
-/// How many pages are on their way at most; one more takes the place of the oldest. A page waits in memory for its readers, so
-/// this times the largest page of a worker bounds what slow readers cost.
+/// How many pages are on their way at most; one more takes the place of the oldest. A page waits in memory for its
+/// readers, so this times the largest page of a worker bounds what slow readers cost.
 const PAGES: usize = 16;
 
 /// How large an answer is a page, in bytes. Smaller ones wait in the system's buffers if nobody reads them.
