@@ -22,10 +22,11 @@ use tracing::Instrument as _;
 use vat::Backoff;
 
 use crate::activity::Activity;
+use crate::admission::shown_hint;
 use crate::config::WorkerConfig;
 use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
 use crate::given::Given;
-use crate::job::{JobRunner, ServedJob, shown_hint};
+use crate::job::{JobRunner, ServedJob};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
 use crate::metrics::{self, BuilderStats, Reading, Stats};
@@ -388,8 +389,8 @@ impl Agent {
     }
 
     async fn has_room(&self) -> bool {
-        for executor in self.runner.executors.all() {
-            if !executor.has_room().await {
+        for backend in self.runner.executors.backends() {
+            if !backend.has_room().await {
                 return false;
             }
         }
@@ -399,11 +400,11 @@ impl Agent {
     /// Makes room where there is too little. Returns whether there is enough now.
     async fn make_room(&self) -> bool {
         tracing::info!("All jobs finished. Pruning...");
-        for executor in self.runner.executors.all() {
-            if executor.has_room().await {
+        for backend in self.runner.executors.backends() {
+            if backend.has_room().await {
                 continue;
             }
-            if let Err(error) = executor.make_room().await {
+            if let Err(error) = backend.make_room().await {
                 tracing::warn!("{error} Will retry in one hour.");
                 return false;
             }

@@ -1,9 +1,10 @@
 //! The worker agent: takes jobs from a scheduler, runs them, and lets their clients watch.
 //!
 //! [`run`] is the whole of it. Inside, `agent` is the loop (room? take a job, run it, again), `job` is one job from its
-//! first log line to its last, `source` fetches what it builds, and an [`Executor`] builds it, by way of `process`.
+//! first log line to its last, `source` fetches what it builds, and an `Executor` builds it, by way of `process`.
 
 mod activity;
+mod admission;
 mod agent;
 mod cancel;
 mod config;
@@ -20,7 +21,6 @@ mod leftovers;
 mod log;
 mod machine;
 mod metrics;
-mod mistakes;
 mod outcome;
 mod process;
 mod running;
@@ -36,6 +36,7 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
+pub use admission::{Mistake, find_mistake};
 pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
 pub use config::{
@@ -44,19 +45,16 @@ pub use config::{
 pub use disk::{FreeThreshold, Gigabytes, Percent};
 pub use executor::{
     CUSTOM_VARIABLES, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
-    CustomUserError, DockerConfig, Executor, Executors, Fitness, NoRoom, OBuilderConfig,
-    PullPolicy, RunningJob, Unfit, Upkeep,
+    CustomUserError, DockerConfig, OBuilderConfig, PullPolicy, RunningJob, Upkeep,
 };
 pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
-pub use mistakes::{Mistake, find_mistake};
 pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
 pub use scrape::MetricsUrl;
 pub use source::{CloneLimits, FetchConfig, LargeFiles};
 pub use update::UpdateMethod;
-pub use uplink::{Connection, Uplink};
 pub use vitals::Vitals;
 pub use weights::{JobWeight, JobWeightError, JobWeights};
-pub use worker::{WorkerError, run, run_with};
+pub use worker::{WorkerError, run};

@@ -96,8 +96,8 @@ impl Machine {
     /// Looks at everything, within two seconds.
     pub(crate) async fn read(&self, executors: &Executors) -> MachineStats {
         let mut directories = vec![("state", Some(self.state_dir.clone()))];
-        for (name, executor) in executors.named() {
-            let known = tokio::time::timeout(LIMIT, executor.directory()).await;
+        for (name, backend) in executors.named_backends() {
+            let known = tokio::time::timeout(LIMIT, backend.directory()).await;
             directories.push((name, known.unwrap_or_default()));
         }
         let measured = directories.into_iter().map(async |(of, path)| {

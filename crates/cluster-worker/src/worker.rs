@@ -28,7 +28,7 @@ use crate::running::Running;
 use crate::source::Sources;
 use crate::state_disk::StateDisk;
 use crate::update::{UpdateMethod, Updater};
-use crate::uplink::{Network, Uplink};
+use crate::uplink::Network;
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
@@ -118,20 +118,6 @@ pub async fn run(
         builder.finish().await.map_err(WorkerError::OBuilder)?;
     }
     Ok(exit)
-}
-
-/// Runs a worker with executors and a way to the scheduler of the caller's: for tests, and for other ways to run jobs.
-pub async fn run_with(
-    config: WorkerConfig,
-    executors: Executors,
-    uplink: &dyn Uplink,
-    shutdown: impl Future<Output = Ending>,
-) -> Result<Exit, WorkerError> {
-    let parts = Parts::open(config)?;
-    Ok(parts
-        .agent(executors, None, Surroundings::default())
-        .run(uplink, shutdown)
-        .await)
 }
 
 /// What a worker is made of.

@@ -12,7 +12,7 @@ use crate::process::printable;
 
 /// Why a worker should take no job just now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
+pub(crate) enum Unfit {
     /// A build of OBuilder's that can't fail has failed, and this is what it said.
     Unhealthy(String),
     /// There is too little room for OBuilder's results, and some is being made.
@@ -136,7 +136,7 @@ fn one_line(said: &str) -> String {
 }
 
 /// What speaks against taking jobs, as that changes. `None` is the good news.
-pub type Fitness = watch::Receiver<Option<Unfit>>;
+pub(crate) type Fitness = watch::Receiver<Option<Unfit>>;
 
 /// Waits until nothing speaks against taking jobs.
 pub(crate) async fn fit(fitness: &mut Fitness) {

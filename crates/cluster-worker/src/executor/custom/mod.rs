@@ -16,10 +16,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cluster_api::{Action, CustomJob, Description};
+use cluster_api::{CustomJob, Description};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
-use super::Executor;
+use super::{AdmittedBuild, Backend, Executor, JobKind};
 use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
 use crate::log::JobLog;
@@ -242,23 +242,33 @@ impl CustomJobs {
     }
 }
 
-impl Executor for CustomJobs {
-    fn admit(&self, description: &Description) -> Result<(), JobError> {
-        let job = custom_job(description)?;
-        self.kinds.of(&job.kind)?.admit(job, description)
-    }
+/// A custom job that has been admitted.
+struct AdmittedCustomJob<'a> {
+    executor: &'a dyn AnyExecutor,
+    tools: &'a Tools,
+    job: &'a CustomJob,
+    description: &'a Description,
+}
 
+impl AdmittedBuild for AdmittedCustomJob<'_> {
     fn run<'a>(
-        &'a self,
-        description: &'a Description,
+        self: Box<Self>,
         source: &'a Path,
         log: &'a JobLog,
         cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let CustomJob { kind, payload } = custom_job(description)?;
-            self.tools.give(source).await?;
-            let groups = self.tools.groups.as_ref();
+            let Self {
+                executor,
+                tools,
+                job: CustomJob { kind, payload },
+                description,
+            } = *self;
+            tools.give(source).await?;
+            let groups = tools.groups.as_ref();
             let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
             let group = group.map_err(|error| JobError::failed(error.to_string()))?;
             let job = RunningJob {
@@ -268,10 +278,9 @@ impl Executor for CustomJobs {
                 source,
                 log,
                 cancel,
-                tools: &self.tools,
+                tools,
                 group: group.as_ref(),
             };
-            let executor = self.kinds.of(kind)?;
             let result = executor.run(job).await;
             let Some(group) = group else {
                 return result;
@@ -289,10 +298,27 @@ impl Executor for CustomJobs {
     }
 }
 
-fn custom_job(description: &Description) -> Result<&CustomJob, JobError> {
-    match &description.action {
-        Action::Custom(job) => Ok(job),
-        // A defect of the worker.
-        Action::Docker(_) | Action::OBuilder(_) => Err(JobError::failed("not a custom job")),
+impl Executor<CustomJob> for CustomJobs {
+    fn admit<'a>(
+        &'a self,
+        job: &'a CustomJob,
+        description: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let executor = self.kinds.of(&job.kind)?;
+        executor.admit(job, description)?;
+        Ok(Box::new(AdmittedCustomJob {
+            executor,
+            tools: &self.tools,
+            job,
+            description,
+        }))
+    }
+}
+
+impl Backend for CustomJobs {}
+
+impl JobKind for CustomJob {
+    fn announcement(&self, _hint: &str) -> String {
+        format!("Got request to build a job of kind {:?}", self.kind)
     }
 }

@@ -13,6 +13,7 @@ mod frontend;
 pub(crate) mod fuzzing;
 mod images;
 mod instructions;
+mod job_kind;
 mod push;
 mod pusher;
 mod room;
@@ -27,12 +28,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cgroup::MemoryWatch;
-use cluster_api::{Action, Description, DockerBuild, Dockerfile, Secret};
+use cluster_api::{Description, DockerBuild, Dockerfile, Secret};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Executor, Fitness, NoRoom, is_secret_id};
+use super::{AdmittedBuild, Backend, Executor, Fitness, NoRoom, is_secret_id};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes};
 use crate::log::JobLog;
@@ -215,12 +216,12 @@ impl DockerExecutor {
     async fn build(
         &self,
         build: &DockerBuild,
+        push: Option<PushRequest<'_>>,
         secrets: &[Secret],
         source: &Path,
         log: &JobLog,
         cancel: &Cancel,
     ) -> Result<String, JobError> {
-        let push = self.check(build, secrets)?;
         let tmp = tempfile::Builder::new()
             .prefix("build-worker-")
             .tempdir_in(&self.tmp)
@@ -275,12 +276,7 @@ impl DockerExecutor {
     }
 }
 
-/// Fails with what is wrong with a build whatever worker gets it, in words.
-pub(crate) fn find_mistake(build: &DockerBuild, secrets: &[Secret]) -> Result<(), String> {
-    check_build(build, secrets).map_err(|error| error.to_string())
-}
-
-/// Fails with what is wrong with a build whatever worker gets it.
+/// Checks what can be checked of a build without a worker.
 fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> {
     if let Dockerfile::Path(path) = &build.dockerfile {
         dockerfile::check_path(path)?;
@@ -298,41 +294,62 @@ fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> 
     Ok(())
 }
 
-/// What is said when a Docker executor is given something else: a defect of the worker.
-fn not_a_docker_build() -> JobError {
-    JobError::failed("not a Docker build")
+/// A Docker build that has been admitted.
+struct AdmittedDockerBuild<'a> {
+    executor: &'a DockerExecutor,
+    build: &'a DockerBuild,
+    secrets: &'a [Secret],
+    push: Option<PushRequest<'a>>,
 }
 
-impl Executor for DockerExecutor {
-    fn admit(&self, job: &Description) -> Result<(), JobError> {
-        let Action::Docker(build) = &job.action else {
-            return Err(not_a_docker_build());
-        };
-        self.check(build, &job.secrets)?;
+impl AdmittedBuild for AdmittedDockerBuild<'_> {
+    fn run<'a>(
+        self: Box<Self>,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
+        async move {
+            let Self {
+                executor,
+                build,
+                secrets,
+                push,
+            } = *self;
+            executor
+                .build(build, push, secrets, source, log, cancel)
+                .await
+        }
+        .boxed_local()
+    }
+}
+
+impl Executor<DockerBuild> for DockerExecutor {
+    fn admit<'a>(
+        &'a self,
+        build: &'a DockerBuild,
+        job: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let secrets = &job.secrets;
+        let push = self.check(build, secrets)?;
         if self.engine.is_absent() {
             return Err(JobError::failed(
                 "This worker builds no Dockerfiles: it has no Docker engine",
             ));
         }
-        Ok(())
+        Ok(Box::new(AdmittedDockerBuild {
+            executor: self,
+            build,
+            secrets,
+            push,
+        }))
     }
+}
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Description,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
-        async move {
-            let Action::Docker(build) = &job.action else {
-                return Err(not_a_docker_build());
-            };
-            self.build(build, &job.secrets, source, log, cancel).await
-        }
-        .boxed_local()
-    }
-
+impl Backend for DockerExecutor {
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         self.room.directory().boxed_local()
     }
