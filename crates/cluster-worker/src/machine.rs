@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
+use obuilder::store::Space;
 use tokio::sync::watch;
 
 use crate::executor::Executors;
@@ -43,7 +44,12 @@ impl MachineStats {
     pub(crate) fn example() -> Self {
         let filesystems = ["state", "docker", "obuilder"].map(|of| Filesystem {
             of,
-            space: Some(Space::default()),
+            space: Some(Space {
+                total: 0,
+                free: 0,
+                total_files: 0,
+                free_files: 0,
+            }),
         });
         Self {
             filesystems: filesystems.into(),
@@ -55,21 +61,11 @@ impl MachineStats {
 }
 
 /// A file system, by what it is used for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filesystem {
     pub(crate) of: &'static str,
     /// `None` if it did not answer.
     pub(crate) space: Option<Space>,
-}
-
-/// The size of a file system, and how much of it we can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Space {
-    pub(crate) bytes: u64,
-    pub(crate) bytes_available: u64,
-    /// Zero where files are not counted.
-    pub(crate) files: u64,
-    pub(crate) files_available: u64,
 }
 
 /// The machine's memory, in bytes.
@@ -82,7 +78,7 @@ pub(crate) struct Memory {
 
 impl Machine {
     pub(crate) fn new(state_dir: PathBuf) -> Self {
-        Self::measuring(state_dir, measure)
+        Self::measuring(state_dir, Space::of)
     }
 
     fn measuring(state_dir: PathBuf, measure: Measure) -> Self {
@@ -188,16 +184,6 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
     answer
 }
 
-fn measure(path: &Path) -> io::Result<Space> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(Space {
-        bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
-        bytes_available: stat.f_bavail.saturating_mul(stat.f_frsize),
-        files: stat.f_files,
-        files_available: stat.f_favail,
-    })
-}
-
 fn load() -> Option<[f64; 3]> {
     parse_load(&fs::read_to_string("/proc/loadavg").ok()?)
 }
@@ -249,7 +235,7 @@ mod tests {
                 panic!("{stats:?}")
             };
             let space = space.unwrap();
-            assert!(space.bytes >= space.bytes_available && space.bytes > 0);
+            assert!(space.total >= space.free && space.total > 0);
             assert_eq!(*of, "state");
             assert!(stats.cpus > Some(0) && stats.load.is_some());
             let memory = stats.memory.unwrap();
@@ -267,10 +253,10 @@ mod tests {
         let hanging = waiting.wait_while(answers.lock().unwrap(), |answers| !*answers);
         drop(hanging.unwrap());
         Ok(Space {
-            bytes: 2,
-            bytes_available: 1,
-            files: 0,
-            files_available: 0,
+            total: 2,
+            free: 1,
+            total_files: 0,
+            free_files: 0,
         })
     }
 
@@ -304,7 +290,7 @@ mod tests {
             let executors = no_executors();
             let seen = machine.read(&executors).await;
             assert_eq!(seen.filesystems[0].space, None);
-            machine.measure = measure;
+            machine.measure = Space::of;
             let seen = machine.read(&executors).await;
             assert!(seen.filesystems[0].space.is_some());
         });

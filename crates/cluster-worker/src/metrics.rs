@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::machine::{Filesystem, MachineStats, Memory, Space};
+use obuilder::store::Space;
+
+use crate::machine::{Filesystem, MachineStats, Memory};
 use crate::outcome::Outcome;
 use crate::running::Load;
 
@@ -324,21 +326,25 @@ impl Page {
         }
         type Of = fn(Space) -> u64;
         let families: [(&str, &str, Of); 4] = [
-            ("size_bytes", "Size of the file system", |space| space.bytes),
+            (
+                "size_bytes",
+                "Size of the file system, without what is reserved for root",
+                |space| space.total,
+            ),
             (
                 "available_bytes",
-                "Size of what the worker can use of the file system",
-                |space| space.bytes_available,
+                "Free space of the file system",
+                |space| space.free,
             ),
             (
                 "files",
-                "Number of files that the file system can hold, 0 if there is no such number",
-                |space| space.files,
+                "Number of files that the file system can hold, 0 if it has no limit",
+                |space| space.total_files,
             ),
             (
                 "files_available",
-                "Number of files that the worker could still make",
-                |space| space.files_available,
+                "Number of files that can still be created",
+                |space| space.free_files,
             ),
         ];
         for (name, help, value) in families {
@@ -417,9 +423,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use expect_test::expect_file;
+    use obuilder::store::Space;
 
     use super::{BuilderStats, Reading, Stats};
-    use crate::machine::{Filesystem, MachineStats, Memory, Space};
+    use crate::machine::{Filesystem, MachineStats, Memory};
     use crate::outcome::Outcome;
     use crate::running::Load;
 
@@ -458,10 +465,10 @@ mod tests {
 
     fn machine() -> MachineStats {
         let space = Space {
-            bytes: 1000,
-            bytes_available: 400,
-            files: 10,
-            files_available: 7,
+            total: 1000,
+            free: 400,
+            total_files: 10,
+            free_files: 7,
         };
         let filesystem = |of, space| Filesystem { of, space };
         MachineStats {
