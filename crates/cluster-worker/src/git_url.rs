@@ -50,7 +50,7 @@ pub(crate) enum GitUrlError {
 impl GitUrl {
     /// Reads the URL of a repository.
     pub(crate) fn parse(text: &str) -> Result<Self, GitUrlError> {
-        let shown = without_credentials(text);
+        let shown = redacted_url(text);
         let Some((scheme, _)) = shown.split_once(':') else {
             return Err(GitUrlError::NoScheme(shown));
         };
@@ -222,7 +222,7 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// Returns a URL, or what was meant as one, without anything in it that may be a credential.
-fn without_credentials(text: &str) -> String {
+fn redacted_url(text: &str) -> String {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

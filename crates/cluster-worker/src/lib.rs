@@ -21,10 +21,12 @@ mod leftovers;
 mod log;
 mod machine;
 mod metrics;
+mod metrics_url;
 mod outcome;
 mod process;
 mod running;
 mod scrape;
+mod settings;
 mod source;
 mod state_disk;
 mod update;
@@ -39,9 +41,7 @@ mod testing;
 pub use admission::{Mistake, find_mistake};
 pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
-pub use config::{
-    Capacity, ConfigError, DEFAULT_LOG_LIMIT, DEFAULT_STATE_MIN_FREE, WorkerConfig, WorkerName,
-};
+pub use config::{DEFAULT_LOG_LIMIT, DEFAULT_STATE_MIN_FREE, WorkerConfig};
 pub use disk::{FreeThreshold, Gigabytes, Percent};
 pub use executor::{
     CUSTOM_VARIABLES, CustomCommand, CustomError, CustomExecutor, CustomExecutors, CustomUser,
@@ -50,9 +50,10 @@ pub use executor::{
 pub use job_limits::JobLimits;
 pub use log::{JobLog, LogError};
 pub use metrics::example_metrics;
+pub use metrics_url::MetricsUrl;
 pub use outcome::{JobError, LimitReached};
 pub use process::{Command, Environment};
-pub use scrape::MetricsUrl;
+pub use settings::{Capacity, ConfigError, WorkerName};
 pub use source::{CloneLimits, FetchConfig, LargeFiles};
 pub use update::UpdateMethod;
 pub use vitals::Vitals;

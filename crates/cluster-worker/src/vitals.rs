@@ -4,8 +4,8 @@ use std::fmt;
 
 use tokio::sync::watch;
 
-use crate::config::Capacity;
 use crate::running::{Load, jobs};
+use crate::settings::Capacity;
 
 /// How a worker is. Clones are about the same worker; the one in its config is kept up to date while it runs.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@
 mod child;
 mod command;
 mod descriptors;
+pub(crate) mod fuzzing;
 mod patience;
 mod survivors;
 #[cfg(test)]

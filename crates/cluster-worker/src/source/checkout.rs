@@ -13,8 +13,8 @@ use crate::process::{Command, ProcessError};
 
 use super::clone_lock::CloneLock;
 use super::clones;
+use super::fetch_config::LargeFiles;
 use super::git::Git;
-use super::large_files::LargeFiles;
 use super::network::Network;
 use super::{CommitId, SourceRequest};
 

@@ -6,17 +6,8 @@ use crate::outcome::JobError;
 use crate::process::ProcessError;
 
 use super::checkout::Checkout;
+use super::fetch_config::LargeFiles;
 use super::progress::Progress;
-
-/// Whether the files that a repository keeps in Git LFS are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LargeFiles {
-    /// If the program `git-lfs` is there.
-    #[default]
-    IfInstalled,
-    /// Not at all: jobs get the pointers, and their logs say so.
-    Never,
-}
 
 impl Checkout<'_> {
     /// Fetches the large files of a job and of its submodules, or says in its log that they are not there. Returns whether any were

@@ -8,6 +8,7 @@ mod clone_lock;
 mod clones;
 mod context;
 mod fetch;
+mod fetch_config;
 pub(crate) mod fuzzing;
 mod git;
 mod large_files;
@@ -32,9 +33,8 @@ use checkout::{Checkout, Fetched};
 pub use clones::CloneLimits;
 use clones::Clones;
 pub(crate) use context::Context;
+pub use fetch_config::{FetchConfig, LargeFiles};
 use git::Git;
-pub use large_files::LargeFiles;
-pub use network::FetchConfig;
 use network::Network;
 
 /// What to check out.
