@@ -1,4 +1,4 @@
-//! Reads a job's description, once: nothing else looks at what kind of job it is.
+//! Reads a job's description, once. Nothing else matches the kind of job.
 
 use cluster_api::{Action, Description};
 use redact::Redactor;
@@ -75,10 +75,11 @@ pub enum Mistake {
     Build(String),
 }
 
-/// Checks a job as far as that is possible without its source and its worker, so that a client can refuse it before it is queued.
+/// Checks a job as far as that is possible without its source and its worker, so that a client can refuse it before it
+/// is queued.
 ///
-/// Workers apply the same rules, whatever the client has checked. The spec of an OBuilder job is not checked here: a client
-/// that has its file can say more about it.
+/// Workers apply the same rules, whatever the client has checked. The spec of an OBuilder job is not checked here: a
+/// client that has its file can say more about it.
 ///
 /// # Errors
 /// What is wrong with the job.

@@ -1,4 +1,4 @@
-//! How a worker is set up. What can be wrong about a setting is found when it is read.
+//! The configuration of a worker.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,20 +13,20 @@ use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
 use crate::weights::JobWeights;
 
-/// The largest log of a job if nothing else is said, in bytes.
+/// The default size limit of a job's log, in bytes.
 pub const DEFAULT_LOG_LIMIT: u64 = 1 << 30;
 
-/// How many bytes of the state directory's disk must be free if nothing else is said: room for a checkout and its log.
+/// The default for the bytes of the state directory's disk that must be free: room for a checkout and its log.
 pub const DEFAULT_STATE_MIN_FREE: u64 = 256 << 20;
 
-/// How a worker is set up.
+/// The configuration of a worker.
 #[derive(Clone)]
 pub struct WorkerConfig {
-    /// What the worker is called: unlike all others of its pool.
+    /// The worker's name, unique in its pool.
     pub name: WorkerName,
     /// How much it runs at once.
     pub capacity: Capacity,
-    /// Where it keeps clones, logs and temporary files. Made if need be.
+    /// The directory of clones, logs and temporary files. Created if missing.
     pub state_dir: PathBuf,
     /// The repositories that jobs may push images to.
     pub allow_push: Vec<String>,
@@ -44,7 +44,7 @@ pub struct WorkerConfig {
     pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
-    /// How it changes to its latest version when it is told to.
+    /// How it changes to its latest version on an update.
     pub update: UpdateMethod,
     /// Metrics that it passes on, by name.
     pub additional_metrics: BTreeMap<String, MetricsUrl>,
@@ -52,16 +52,16 @@ pub struct WorkerConfig {
     pub environment: Environment,
     /// The kinds of custom jobs that it runs.
     pub custom: CustomExecutors,
-    /// Whom the programs of custom jobs run as. `None`: the worker's own user.
+    /// The user of custom jobs' programs. `None`: the worker's own user.
     pub custom_user: Option<CustomUser>,
     /// How much of the capacity a job takes.
     pub job_weights: JobWeights,
-    /// Where the worker says how it is.
+    /// Where the worker reports its status.
     pub vitals: Vitals,
 }
 
 impl WorkerConfig {
-    /// Returns the usual settings.
+    /// Returns the default settings.
     pub fn new(name: WorkerName, state_dir: impl Into<PathBuf>, environment: Environment) -> Self {
         Self {
             name,

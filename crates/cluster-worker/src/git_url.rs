@@ -26,8 +26,8 @@ pub(crate) struct GitUrl {
 pub(crate) struct Credentials {
     /// The scheme, host and port of the server, as a URL. No other gets them, by whatever way git comes there.
     pub(crate) origin: String,
-    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the URL's, as
-    /// submodules are often given relative to it.
+    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the
+    /// URL's, as submodules are often given relative to it.
     pub(crate) group: String,
     pub(crate) user: String,
     /// Secret; and so is the user, if this is empty.
@@ -177,8 +177,8 @@ fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     }))
 }
 
-/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is a token
-/// then.
+/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is
+/// a token then.
 pub(crate) fn secrets_in(text: &str) -> Vec<Vec<u8>> {
     let Ok(url) = Url::parse(text) else {
         return Vec::new();

@@ -21,10 +21,10 @@ use crate::running::Slot;
 use crate::source::Sources;
 use crate::state_disk::StateDisk;
 
-/// How long a job that its worker is not fit for waits until the scheduler knows that this worker wants no more.
+/// How long the end of a job is delayed on an unfit worker until the scheduler knows that the worker is paused.
 const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A job as its client and the scheduler see it. It exists before it is known what the job is.
+/// A job as its client and the scheduler see it. It exists before its description arrives.
 pub(crate) struct ServedJob {
     log: JobLog,
     cancel: Cancel,
@@ -40,7 +40,7 @@ impl ServedJob {
         }
     }
 
-    pub(crate) fn cancel_wish(&self) -> &Cancel {
+    pub(crate) fn cancel_token(&self) -> &Cancel {
         &self.cancel
     }
 
@@ -75,7 +75,7 @@ impl ServedJob {
                 self.log.close(&format!("{reason}; submit the job again"));
             }
             Outcome::Crashed => {
-                tracing::error!("Job failed because of a defect of this worker");
+                tracing::error!("Job failed: internal error (a bug in the worker)");
                 self.log.close(
                     "Internal error: this is a defect of the worker, whose own log says more",
                 );
@@ -104,9 +104,9 @@ impl ServeJob for ServedJob {
                 Err(RpcError::failed(format!("{}: {limit}", Job::FAILED)))
             }
             Some(Outcome::Cancelled) => Err(RpcError::failed(Job::CANCELLED)),
-            // What a client sees when a worker is lost: for whoever submits jobs again then, this is the same.
+            // As when a worker is lost, so that clients that resubmit such jobs resubmit this one.
             Some(Outcome::Abandoned) => Err(RpcError::disconnected(Job::WORKER_ENDS)),
-            // The same, so that it is submitted again. Clients of ours can tell the two apart.
+            // The same, so that it is submitted again. Our own clients distinguish the two.
             Some(Outcome::Unfit { problem, had_begun }) => Err(unfit_error(&problem, had_begun)),
             // The sender is ours, so the wait cannot end without an outcome.
             Some(Outcome::Crashed) | None => Err(RpcError::failed("Internal error")),
@@ -137,7 +137,7 @@ pub(crate) struct JobRunner {
     /// How long a job may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) state_disk: StateDisk,
-    /// Whether the scheduler knows that this worker wants no jobs.
+    /// Whether the scheduler knows that this worker is paused.
     pub(crate) is_paused: watch::Sender<bool>,
 }
 
@@ -151,14 +151,14 @@ impl JobRunner {
     ) {
         let started = Instant::now();
         let outcome = self.outcome(job, description, slot);
-        // A defect in what runs one job is no reason to end the others.
+        // A bug that affects one job must not end the others.
         let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
         let outcome = outcome.unwrap_or(Outcome::Crashed);
         let time = started.elapsed();
         tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
         self.stats.job_ended(&outcome, time);
         if let Outcome::Unfit { .. } = outcome {
-            // Or the job would be back before the scheduler knows that it is no use.
+            // Or the scheduler could assign the resubmitted job to this worker again.
             let mut paused = self.is_paused.subscribe();
             drop(timeout(PAUSE_LIMIT, paused.wait_for(|paused| *paused)).await);
         }
@@ -192,20 +192,20 @@ impl JobRunner {
         }
     }
 
-    /// Returns what speaks against taking jobs, as that changes.
+    /// Returns the fitness of the worker's parts, to watch.
     pub(crate) fn fitness(&self) -> Vec<Fitness> {
         let mut fitness = self.executors.fitness();
         fitness.push(self.state_disk.fitness());
         fitness
     }
 
-    /// Returns what speaks against taking jobs.
+    /// Returns why the worker should take no jobs.
     pub(crate) fn unfit(&self) -> Vec<Unfit> {
         let known = |fitness: Fitness| fitness.borrow().clone();
         self.fitness().into_iter().filter_map(known).collect()
     }
 
-    /// Looks anew whether something does.
+    /// Examines whether the worker is fit for jobs.
     pub(crate) async fn examine(&self) {
         let executors = self.executors.backends().map(Backend::examine);
         futures::join!(self.state_disk.examine(), join_all(executors));
@@ -292,7 +292,7 @@ struct AttemptState<'a> {
     had_begun: bool,
 }
 
-/// Does a job's work, which is asked to stop when it has taken longer than `limit`.
+/// Runs `work`, and cancels it when it has taken longer than `limit`.
 async fn stop_after<T>(limit: Duration, cancel: &Cancel, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {

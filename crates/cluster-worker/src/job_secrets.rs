@@ -5,8 +5,8 @@ use redact::{Redactor, SHORTEST};
 
 use crate::git_url::secrets_in;
 
-/// Returns what keeps a job's secrets out of its log: their values, the `password` for pushing and what is secret in the URL of
-/// its source.
+/// Returns what keeps a job's secrets out of its log: their values, the `password` for pushing and what is secret in
+/// the URL of its source.
 pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
     let url = secrets_in(&job.repository);
     let values = job.secrets.iter().map(|secret| secret.value.expose());
@@ -14,7 +14,7 @@ pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
     Redactor::new(values.chain(password))
 }
 
-/// Returns what to tell those who rely on redaction: that some secrets may show nevertheless.
+/// Returns warnings for the job's log: which of its secrets may show nevertheless.
 pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
     let coverage = redactor.coverage();
     let mut remarks = Vec::new();

@@ -1,7 +1,7 @@
 //! The machine that a worker is on, as its metrics show it: what is free of its disks and memory, and how busy it is.
 //!
-//! Everything is read when somebody asks. A file system on a server that has gone answers never, and whoever asks it
-//! waits with no way to be stopped; so each is measured by a thread that nobody needs, and a scrape gives up after a second.
+//! Everything is read on request. A file system on a server that is down never answers, and the thread that asks it
+//! cannot be stopped. So each is measured by a thread of its own, and a scrape gives up after a second.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,11 +16,11 @@ use tokio::sync::watch;
 
 use crate::executor::Executors;
 
-/// How long a scrape waits for a file system, and for an engine to say where its files are: together, half of what the
-/// scheduler waits for the worker.
+/// How long a scrape waits for a file system, and for an engine to report where its files are: together, half of what
+/// the scheduler waits for the worker.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Looks at the machine.
+/// Measures the machine.
 pub(crate) struct Machine {
     state_dir: PathBuf,
     /// One for each directory that was asked for.
@@ -28,7 +28,7 @@ pub(crate) struct Machine {
     measure: Measure,
 }
 
-/// What was seen.
+/// What was measured.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct MachineStats {
     pub(crate) filesystems: Vec<Filesystem>,
@@ -89,7 +89,7 @@ impl Machine {
         }
     }
 
-    /// Looks at everything, within two seconds.
+    /// Measures everything, within two seconds.
     pub(crate) async fn read(&self, executors: &Executors) -> MachineStats {
         let mut directories = vec![("state", Some(self.state_dir.clone()))];
         for (name, backend) in executors.named_backends() {
@@ -113,7 +113,7 @@ impl Machine {
         }
     }
 
-    /// Measures a file system, unless somebody is still at it: then waits for that.
+    /// Measures a file system. Joins a measurement that is still running.
     fn probe(&self, path: &Path) -> impl Future<Output = Answer> + use<> {
         let mut probes = self.probes.borrow_mut();
         // Those that have answered are of no use any more, nor are those without a thread, which never will.
@@ -148,7 +148,7 @@ struct Probe {
     answer: watch::Receiver<Option<Answer>>,
 }
 
-/// What came of measuring.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Space(Space),
@@ -168,7 +168,10 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
             Ok(space) => Answer::Space(space),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::Missing,
             Err(error) => {
-                tracing::debug!("cannot measure the file system of {path:?}: {error}");
+                tracing::debug!(
+                    "Cannot measure the file system of {}: {error}",
+                    path.display()
+                );
                 Answer::None
             }
         };
@@ -179,7 +182,7 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
         .name("disk probe".into())
         .spawn(measuring);
     if let Err(error) = started {
-        tracing::warn!("cannot start a thread to measure a file system: {error}");
+        tracing::warn!("Cannot start a thread to measure a file system: {error}");
     }
     answer
 }

@@ -1,4 +1,4 @@
-//! What the worker tells of itself, as text for Prometheus.
+//! The worker's own metrics, as text for Prometheus.
 //!
 //! The numbers are read off the state when asked for, so that none can be forgotten somewhere.
 
@@ -30,13 +30,13 @@ impl Summary {
     }
 }
 
-/// What an OBuilder builder tells of itself.
+/// The statistics of an OBuilder builder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct BuilderStats {
     /// Steps that were found in the cache, and those that were run.
     pub(crate) hits: u64,
     pub(crate) misses: u64,
-    /// Steps that did not stop in time when they were not wanted any more.
+    /// Cancelled steps that did not stop in time.
     pub(crate) not_stopped: u64,
     /// How much of the store's filesystem is free.
     pub(crate) free_percent: f64,
@@ -67,7 +67,7 @@ pub(crate) struct Stats {
     job_time: [Summary; 4],
     pub(crate) push_time: Summary,
     pub(crate) prune_time: Summary,
-    /// How many jobs were told to stop and did not in time.
+    /// Cancelled jobs that did not stop in time.
     pub(crate) not_stopped: Cell<u64>,
 }
 
@@ -163,7 +163,7 @@ impl Stats {
         page.family(
             "ocluster_worker_not_stopped_total",
             "counter",
-            "Cancelled jobs of which something still ran when they were told to have ended",
+            "Cancelled jobs that were reported as ended while a process of theirs still ran",
         );
         let steps = builder.as_ref().map_or(0, |builder| builder.not_stopped);
         page.value(
@@ -197,7 +197,7 @@ impl Stats {
 pub(crate) struct Reading {
     pub(crate) load: Load,
     pub(crate) capacity: u32,
-    /// What there is to tell of OBuilder, if this worker has it.
+    /// OBuilder's statistics, if this worker has it.
     pub(crate) builder: Option<BuilderStats>,
     /// Why it takes no jobs, if it takes none: a word for each reason.
     pub(crate) unfit: BTreeSet<&'static str>,

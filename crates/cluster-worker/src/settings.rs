@@ -11,24 +11,24 @@ const MAX_NAME: usize = 200;
 /// Why a setting cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// The worker's name is not one.
+    /// Not a name of a worker.
     #[error("invalid worker name {0:?}: it must have 1 to 200 bytes and no control characters")]
     Name(String),
-    /// There is no room for a job.
+    /// Not a capacity.
     #[error("invalid capacity {0:?}: it must be a number of at least 1")]
     Capacity(String),
-    /// It is not a percentage.
+    /// Not a percentage.
     #[error("prune_threshold must be in the range 0 to 100, not {0:?}")]
     PruneThreshold(String),
-    /// It is not a size.
+    /// Not a size.
     #[error("invalid size {0:?}: it must be a number of gigabytes, not negative")]
     Size(String),
-    /// It is not the URL of metrics.
+    /// Not the URL of metrics.
     #[error("invalid metrics URL {0:?}: it must be like http://HOST:PORT/PATH")]
     MetricsUrl(String),
 }
 
-/// What a worker is called.
+/// The name of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerName(String);
 
@@ -69,7 +69,7 @@ impl Capacity {
         (jobs >= 1).then_some(Self(jobs))
     }
 
-    /// Returns it as it is told to the scheduler.
+    /// Returns it as it is sent to the scheduler.
     pub fn value(self) -> i32 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! The way to a scheduler.
+//! Connects the worker to a scheduler.
 
 use cluster_api::Registration;
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -6,7 +6,10 @@ use vat::{DialOptions, Dialer, SturdyRef};
 
 /// Reaches a scheduler.
 pub(crate) trait Uplink {
-    /// Connects to it, or says why that is not possible.
+    /// Connects to the scheduler.
+    ///
+    /// # Errors
+    /// Why that is not possible.
     fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>>;
 }
 
@@ -16,7 +19,7 @@ pub(crate) struct Connection {
     pub(crate) registration: Registration,
     /// Ends when the connection has, with the reason.
     pub(crate) lost: LocalBoxFuture<'static, String>,
-    /// Ends when all that was said to the scheduler by then is on its way, or the connection has ended.
+    /// Ends when all data for the scheduler has been sent, or the connection has ended.
     pub(crate) flushed: LocalBoxFuture<'static, ()>,
 }
 

@@ -79,8 +79,8 @@ pub(crate) trait Executor<Build>: Backend {
 pub(crate) trait AdmittedBuild {
     /// Runs it with its source in `source`. All that it prints goes to `log`.
     ///
-    /// Returns the job's output (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops what it has
-    /// started before it returns. It may change the files in `source`.
+    /// Returns the job's output (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops what it
+    /// has started before it returns. It may change the files in `source`.
     ///
     /// # Errors
     /// How the job failed, or that it was cancelled.

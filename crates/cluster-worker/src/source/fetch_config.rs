@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with submodules and large
-/// files. `None` is any time.
+/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with
+/// submodules and large files. `None` is any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchConfig {
     /// While nothing arrives.
@@ -31,6 +31,6 @@ pub enum LargeFiles {
     /// If the program `git-lfs` is there.
     #[default]
     IfInstalled,
-    /// Not at all: jobs get the pointers, and their logs say so.
+    /// Never: jobs get the pointers, which is logged.
     Never,
 }

@@ -1,4 +1,4 @@
-//! The git commands for a URL, for a fuzzer to look at.
+//! The git commands for a URL, for a fuzzer to check.
 
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub struct GitUse {
 /// Returns what a worker with clones in `clones` would do with a URL and a commit.
 ///
 /// # Errors
-/// What the job's log would say when either is refused.
+/// The line of the job's log when either is refused.
 pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String> {
     let url = GitUrl::parse(url).map_err(|error| error.to_string())?;
     let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! How long a job's source may take to come over the network, and what its log says meanwhile.
+//! Fetches a job's source over the network: its time limits, and its progress in the job's log.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -52,7 +52,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Runs a command that fetches `what`. Returns what the log may say of it: how much came, if git has told, and how long it took.
+    /// Runs a command that fetches `what`. Returns a summary for the log: how much was received, if git has reported
+    /// it, and how long it took.
     pub(super) async fn fetch(
         &self,
         what: &str,

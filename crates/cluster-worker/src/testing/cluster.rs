@@ -1,4 +1,5 @@
-//! The other ends of a worker, as scripts: a scheduler that tests hand jobs to, and an executor whose builds end as tests say.
+//! The other ends of a worker, as scripts: a scheduler that tests hand jobs to, and an executor whose builds end as
+//! tests say.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

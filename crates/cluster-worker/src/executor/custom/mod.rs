@@ -1,4 +1,4 @@
-//! Custom jobs: agreements between clients and workers, told apart by their kind.
+//! Custom jobs: agreements between clients and workers, identified by their kind.
 //!
 //! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
 
@@ -36,17 +36,23 @@ const MAX_KIND: usize = 100;
 
 /// Runs the custom jobs of one kind.
 ///
-/// All jobs of a worker run on one thread, so whatever takes long is awaited, or done on another thread.
+/// All jobs of a worker run on one thread. Await what takes long, or do it on another thread.
 pub trait CustomExecutor {
-    /// Returns why a job cannot succeed here, if that can be told before its source is fetched.
+    /// Checks a job before its source is fetched.
+    ///
+    /// # Errors
+    /// Why the job cannot succeed on this worker.
     fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError> {
         let _: (&CustomJob, &Description) = (job, description);
         Ok(())
     }
 
-    /// Runs a job to its end, which is the job's output (a line or a few; may be empty), or why it failed.
+    /// Runs a job, and returns its output (a few lines; may be empty).
     ///
     /// When the job's `cancel` fires, it stops what it has started before it returns [`JobError::Cancelled`].
+    ///
+    /// # Errors
+    /// How the job failed, or that it was cancelled.
     fn run(&self, job: RunningJob<'_>) -> impl Future<Output = Result<String, JobError>>;
 }
 
@@ -74,15 +80,15 @@ pub struct CustomExecutors(BTreeMap<String, Rc<dyn AnyExecutor>>);
 /// Why a worker cannot have a kind of job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustomError {
-    /// It is not the name of one.
+    /// Not a name of a kind.
     #[error(
         "invalid kind of job {0:?}: it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='"
     )]
     InvalidKind(String),
-    /// It is there already.
-    #[error("the kind of job {0:?} is there twice")]
+    /// The kind has been added already.
+    #[error("the kind of job {0:?} is given twice; give each kind once")]
     Twice(String),
-    /// The text does not say of which kind it is the command.
+    /// The text is not `KIND=COMMAND`.
     #[error("invalid value {0:?}: it must be KIND=COMMAND")]
     NotACommand(String),
     /// The command ends in the middle of a quoted word.
@@ -105,6 +111,9 @@ pub enum CustomError {
 
 impl CustomExecutors {
     /// Adds a kind, whose jobs are run by `executor`.
+    ///
+    /// # Errors
+    /// When the name is invalid, or has been added already.
     pub fn add(
         &mut self,
         kind: &str,
@@ -119,6 +128,9 @@ impl CustomExecutors {
     }
 
     /// Adds a kind, whose jobs are run by a program. It is looked up now, in the `PATH` of this environment.
+    ///
+    /// # Errors
+    /// When there is no such program, the name is invalid, or has been added already.
     pub fn add_command(
         &mut self,
         command: CustomCommand,
@@ -176,7 +188,7 @@ pub(crate) struct Tools {
     /// For what must not be in a job's source.
     tmp: PathBuf,
     secrets: SecretsHome,
-    /// Whom programs run as, if it is not the worker's own user.
+    /// The user of the programs, if it is not the worker's own.
     user: Option<CustomUser>,
     /// `None` where there can be none.
     groups: Option<JobGroups>,

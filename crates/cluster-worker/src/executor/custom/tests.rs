@@ -338,7 +338,7 @@ fn the_program_does_not_depend_on_the_source() {
         let parsed: CustomCommand = "try=./nosuch".parse().unwrap();
         let mut kinds = CustomExecutors::default();
         let error = kinds.add_command(parsed, &environment()).unwrap_err();
-        let reason = "it is no executable file";
+        let reason = "it is not an executable file";
         let expected = CustomError::NoProgram {
             kind: "try".into(),
             program: "./nosuch".into(),
@@ -380,9 +380,9 @@ fn what_is_no_kind_or_no_command_is_said() {
         the kind of job "try" has no command
         a quote is not closed in the command "sh 'a"
         the kind of job "try" cannot run "nosuch-program": no such program in PATH
-        the kind of job "try" cannot run "/etc/passwd": it is no executable file
+        the kind of job "try" cannot run "/etc/passwd": it is not an executable file
         ok
-        the kind of job "try" is there twice
+        the kind of job "try" is given twice; give each kind once
     "#]]
     .assert_eq(&said);
 }

@@ -1,4 +1,4 @@
-//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to look at.
+//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to check.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub struct DockerfileUse {
 /// Returns what a worker that allows no frontends does with a Dockerfile and build arguments.
 ///
 /// # Errors
-/// What the job's log would say when they are refused.
+/// The line of the job's log when they are refused.
 pub fn dockerfile_use(dockerfile: &str, build_args: &[String]) -> Result<DockerfileUse, String> {
     let checked = Frontends::default()
         .check(dockerfile, build_args)

@@ -1,8 +1,8 @@
 //! Docker builds, done by the `docker` command.
 //!
 //! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
-//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling, but for seeing to
-//! it that the build has ended: see `containers`.
+//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling,
+//! but for seeing to it that the build has ended: see `containers`.
 
 mod checks;
 mod commands;
@@ -55,11 +55,12 @@ use room::{Limits, Room};
 pub struct DockerConfig {
     /// The program to run: a name to look up in `PATH`, or a path.
     pub command: OsString,
-    /// When to look for newer base images.
+    /// When to pull newer base images.
     pub pull: PullPolicy,
     /// How much of the engine's file system must be free. `None`: that is not checked.
     pub prune_threshold: Option<FreeThreshold>,
-    /// How much space images, containers and the build cache may take, together. Only checked without `prune_threshold`.
+    /// How much space images, containers and the build cache may take, together. Only checked without
+    /// `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
     /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
     pub frontends: Vec<String>,
@@ -77,7 +78,7 @@ impl Default for DockerConfig {
     }
 }
 
-/// When a build looks for its base images in their registry.
+/// When a build pulls its base images from their registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PullPolicy {
     /// For every build, so that it is built on the newest.
@@ -85,11 +86,12 @@ pub enum PullPolicy {
     Always,
     /// Only if they are missing.
     Missing,
-    /// Not at all: a build on an image that is not here fails at once, as far as its Dockerfile tells.
+    /// Never: a build on an image that is not present fails at once, as far as its Dockerfile shows which images it
+    /// needs.
     Never,
 }
 
-/// Why a Docker job makes no sense.
+/// Why a Docker job cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum BadBuild {
     #[error(transparent)]
@@ -182,14 +184,14 @@ impl DockerExecutor {
         }
     }
 
-    /// Returns this executor with limits for what builds run, and says what the engine cannot see to.
+    /// Returns this executor with limits for what builds run, and warns of those that the engine cannot enforce.
     pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
         let is_usual = limits
             .pids
             .is_none_or(|pids| pids == cgroup::PidLimit::USUAL);
         if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
             tracing::warn!(
-                "--job-memory and --job-cpus do not hold for Docker jobs that use BuildKit, and --job-pids for none of Docker's: \
+                "--job-memory and --job-cpus do not apply to Docker jobs that use BuildKit, and --job-pids applies to no Docker jobs; \
                  limit the engine's own service for these"
             );
         }
@@ -203,7 +205,7 @@ impl DockerExecutor {
         self
     }
 
-    /// Returns what to push, if the build makes sense.
+    /// Returns what to push, if the build is valid.
     fn check<'a>(
         &self,
         build: &'a DockerBuild,
@@ -262,9 +264,8 @@ impl DockerExecutor {
         let Some(push) = push else {
             return Ok(String::new());
         };
-        let image = std::fs::read_to_string(&iid_file).map_err(|error| {
-            JobError::failed(format!("docker did not tell the id of the image: {error}"))
-        })?;
+        let image = std::fs::read_to_string(&iid_file)
+            .map_err(|error| JobError::failed(format!("cannot read the image's id: {error}")))?;
         let config = tmp.path().join("docker");
         std::fs::DirBuilder::new()
             .mode(0o700)

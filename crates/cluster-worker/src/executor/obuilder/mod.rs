@@ -27,11 +27,11 @@ use crate::process::printable;
 pub use config::OBuilderConfig;
 use pipe::{LogReader, pipe};
 pub(crate) use refusal::OBuilderRefusal;
+use thread::BuildRequest;
 pub(crate) use thread::BuilderThread;
-use thread::Order;
 pub use upkeep::Upkeep;
 
-/// What a spec is called in messages about it: it came without a file.
+/// The name of a spec in errors, as it has no file.
 const SPEC_NAME: &str = "spec";
 
 /// Builds OBuilder specs.
@@ -75,7 +75,7 @@ impl AdmittedBuild for AdmittedSpec<'_> {
             let stop = CancellationToken::new();
             // If this future is dropped, so is the build.
             let _stop = stop.clone().drop_guard();
-            builder.order(Order {
+            builder.request(BuildRequest {
                 spec,
                 source: source.to_owned(),
                 secrets: exposed(secrets),
@@ -143,7 +143,7 @@ fn exposed(secrets: &[Secret]) -> Vec<(BString, Vec<u8>)> {
         .collect()
 }
 
-/// Copies what the build says to the job's log, to its end; and passes on the wish to stop.
+/// Copies the build's output to the job's log, to its end, and passes on a cancellation.
 async fn follow(
     mut reader: LogReader,
     log: &JobLog,
