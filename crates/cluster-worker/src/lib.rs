@@ -1,7 +1,43 @@
-//! The worker agent: takes jobs from a scheduler, runs them, and lets their clients watch.
+//! The worker agent: takes jobs from a scheduler, runs them, and serves their logs to their clients.
 //!
-//! [`run`] is the whole of it. Inside, `agent` is the loop (room? take a job, run it, again), `job` is one job from its
-//! first log line to its last, `source` fetches what it builds, and an `Executor` builds it, by way of `process`.
+//! [`run`] starts a worker. It runs Docker and OBuilder jobs, and custom jobs of the kinds that you add:
+//!
+//! ```
+//! use cluster_worker::{CustomExecutor, Ending, Environment, Exit, JobError, RunningJob, WorkerConfig};
+//!
+//! /// Returns its payload in capital letters.
+//! struct Capitals;
+//!
+//! impl CustomExecutor for Capitals {
+//!     async fn run(&self, job: RunningJob<'_>) -> Result<String, JobError> {
+//!         let text = job.payload.to_text().ok_or_else(|| JobError::failed("the payload is not text"))?;
+//!         job.log.line(format!("Converting {} bytes", text.len()))?;
+//!         Ok(text.to_uppercase())
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let state_dir = tempfile::tempdir()?;
+//! let environment = Environment::from_vars(std::env::vars_os());
+//! let mut config = WorkerConfig::new("w1".parse()?, state_dir.path(), environment);
+//! config.custom.add("capitals", Capitals)?;
+//!
+//! // A real worker loads it with `vat::cap_file::load`, from the cap file of its pool.
+//! let scheduler = "capnp://sha-256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@127.0.0.1:1/AAAA".parse()?;
+//! // A real worker awaits a signal here.
+//! let shutdown = async { Ending::AtOnce };
+//! let worker = cluster_worker::run(config, scheduler, shutdown);
+//! let exit = tokio::task::LocalSet::new().run_until(worker).await?;
+//! assert_eq!(exit, Exit::Shutdown);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Inside, `agent` is the loop (wait for room, request a job, start it), `job` is one job from its first log line to
+//! its last,
+//! `admission` reads its description, `source` fetches what it builds, and an `Executor` builds it, by way of
+//! `process`.
 
 mod activity;
 mod admission;

@@ -63,7 +63,10 @@ pub enum WorkerError {
 /// While the scheduler is away, it reconnects at most every 10 s. `shutdown` ends with the way to end (`()` cancels the
 /// running jobs at once), and this returns when no job is running any more.
 ///
-/// Must be called within a `LocalSet`, on a thread that outlives it.
+/// Call it within a `LocalSet`, on a thread that outlives it.
+///
+/// # Errors
+/// When the worker cannot start, or its OBuilder builder has crashed.
 pub async fn run(
     config: WorkerConfig,
     scheduler: SturdyRef,

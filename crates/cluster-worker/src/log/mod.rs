@@ -163,8 +163,11 @@ impl JobLog {
 
     /// Adds to the log.
     ///
-    /// What is beyond the limit is cut off, with an error. Whoever appends much should wait for [`JobLog::room`] in
-    /// between. An end that could be the beginning of a secret is shown when it is known whether it is one.
+    /// What is beyond the limit is cut off. Await [`JobLog::room`] between large pieces. An end that could be the
+    /// beginning of a secret is shown when it is known whether it is one.
+    ///
+    /// # Errors
+    /// When the log has reached its limit, or cannot be written.
     pub fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
         let mut shown = Vec::with_capacity(bytes.len());
         let must_be_watched = self.0.output.borrow_mut().push(bytes, &mut shown);
@@ -174,7 +177,10 @@ impl JobLog {
         self.show(&shown)
     }
 
-    /// Adds a line to the log, which begins one: a program may have left its last line without an end.
+    /// Adds a line to the log, after ending the last line if a program has not.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
     pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
         self.flush()?;
         let line = self.redacted(&format!("{text}\n"));
