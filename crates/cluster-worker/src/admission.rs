@@ -2,11 +2,11 @@
 
 use cluster_api::{Action, Description};
 use redact::Redactor;
+use visible::OneLine;
 
 use crate::executor::{AdmittedBuild, Backend, Executor, Executors, JobKind};
 use crate::job_secrets::redactor;
 use crate::outcome::JobError;
-use crate::process::printable;
 use crate::source::{SourceError, SourceRequest};
 
 /// What a worker has read from a job's description.
@@ -109,6 +109,6 @@ pub(crate) fn shown_hint(hint: &str) -> String {
     if hint.is_empty() {
         "no cache hint".to_owned()
     } else {
-        printable(hint)
+        OneLine(hint).to_string()
     }
 }

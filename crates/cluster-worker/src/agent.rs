@@ -20,6 +20,7 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use vat::Backoff;
+use visible::Lines;
 
 use crate::activity::Activity;
 use crate::admission::shown_hint;
@@ -32,7 +33,6 @@ use crate::machine::Machine;
 use crate::metrics::{self, BuilderStats, Reading, Stats};
 use crate::metrics_url::MetricsUrl;
 use crate::outcome::JobError;
-use crate::process::printable;
 use crate::running::Running;
 use crate::scrape::scrape;
 use crate::update::{UpdateError, Updater, container_id};
@@ -180,7 +180,7 @@ impl Agent {
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "{what} ({}). Will retry in {:.1}s...",
-                printable(&reason),
+                Lines(&reason),
                 delay.as_secs_f64()
             );
             tokio::select! {
@@ -244,7 +244,7 @@ impl Agent {
             }
             reason = lost => Ended::Lost(reason),
             reason = taking => {
-                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", printable(&reason));
+                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", Lines(&reason));
                 Ended::Lost(reason)
             }
         }
@@ -468,7 +468,8 @@ async fn pause_while_unfit(
 }
 
 fn log_unfit(reason: &Unfit) {
-    let (problem, advice) = (printable(&reason.to_string()), reason.advice());
+    let (problem, advice) = (reason.to_string(), reason.advice());
+    let problem = Lines(&problem);
     if advice.is_empty() {
         tracing::warn!("{problem}");
     } else {

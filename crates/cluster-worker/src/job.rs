@@ -8,6 +8,7 @@ use cluster_api::{Description, Job, LogChunk, RpcError, ServeJob, WorkerUnfit};
 use futures::future::{FutureExt as _, join_all};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use visible::Lines;
 
 use crate::admission::{Admission, AdmittedJob};
 use crate::cancel::{Cancel, Reason};
@@ -16,7 +17,6 @@ use crate::job_secrets::unredacted;
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached, Outcome};
-use crate::process::printable;
 use crate::running::Slot;
 use crate::source::Sources;
 use crate::state_disk::StateDisk;
@@ -52,7 +52,7 @@ impl ServedJob {
                 self.log.close("Job succeeded");
             }
             Outcome::Failed(reason) => {
-                tracing::info!("Job failed: {}", printable(&self.log.redacted(reason)));
+                tracing::info!("Job failed: {}", Lines(&self.log.redacted(reason)));
                 self.log.close(reason);
             }
             Outcome::LimitReached(limit) => {
@@ -70,7 +70,7 @@ impl ServedJob {
             }
             Outcome::Unfit { problem, had_begun } => {
                 let error = unfit_error(problem, *had_begun);
-                tracing::warn!("Job not done: {}", printable(&error.reason));
+                tracing::warn!("Job not done: {}", Lines(&error.reason));
                 let reason = &error.reason;
                 self.log.close(&format!("{reason}; submit the job again"));
             }

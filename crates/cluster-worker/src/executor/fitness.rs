@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use cluster_api::PauseReason;
 use tokio::sync::{Mutex, watch};
+use visible::OneLine;
 
 use crate::disk::Size;
-use crate::process::printable;
 
 /// Why a worker should take no jobs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl fmt::Display for Unfit {
 /// Returns the output of a program as one line.
 fn one_line(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim).collect();
-    printable(lines.join(" ").trim())
+    OneLine(lines.join(" ").trim()).to_string()
 }
 
 /// Why a worker should take no jobs, to watch. `None` while it is fit.
@@ -224,7 +224,7 @@ mod tests {
         let output = "Cannot connect to the Docker daemon.\nIs it\u{1b} running?\n".to_owned();
         assert_eq!(
             Unfit::NoEngine(output).to_string(),
-            "the Docker engine cannot be reached: Cannot connect to the Docker daemon. Is it\u{fffd} running?"
+            "the Docker engine cannot be reached: Cannot connect to the Docker daemon. Is it\\u{1b} running?"
         );
     }
 }

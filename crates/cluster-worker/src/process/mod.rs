@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use visible::Lines;
 
 use crate::cancel::Cancel;
 use crate::log::{JobLog, LogError};
@@ -196,11 +197,7 @@ impl Processes {
             } else {
                 "failed, saying"
             };
-            tracing::warn!(
-                "{} {level}: {}",
-                command.label(),
-                printable(complaint.trim())
-            );
+            tracing::warn!("{} {level}: {}", command.label(), Lines(complaint.trim()));
         }
         result.map(|text| Answer { text, complaint })
     }
@@ -317,17 +314,4 @@ async fn copy(mut pipe: pipe::Receiver, sink: &mut Sink<'_>) -> Result<(), LogEr
             }
         }
     }
-}
-
-/// Replaces control characters, so that text from others cannot pretend to be lines of our log.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }

@@ -24,7 +24,7 @@ use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::{Command, Environment, Processes, printable};
+use crate::process::{Command, Environment, Processes};
 
 pub use command::{CUSTOM_VARIABLES, CustomCommand};
 pub use running::RunningJob;
@@ -154,7 +154,7 @@ impl CustomExecutors {
             return Err(JobError::failed("Unsupported custom job"));
         }
         kinds.get(kind).map(|executor| &**executor).ok_or_else(|| {
-            let shown: String = printable(kind).chars().take(MAX_KIND).collect();
+            let shown: String = kind.chars().take(MAX_KIND).collect();
             let known: Vec<_> = kinds.keys().map(|kind| format!("{kind:?}")).collect();
             JobError::failed(format!(
                 "Unsupported custom job {shown:?}: this worker runs {}",

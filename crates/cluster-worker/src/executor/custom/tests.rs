@@ -441,7 +441,7 @@ fn a_kind_that_nobody_knows_is_refused_with_those_that_are() {
         custom.kind = "no\u{1b}such".into();
         let error = scripts().run(&job).await.unwrap_err();
         let expected =
-            "Unsupported custom job \"no\u{fffd}such\": this worker runs \"other\", \"try\"";
+            "Unsupported custom job \"no\\u{1b}such\": this worker runs \"other\", \"try\"";
         assert_eq!(error, JobError::failed(expected));
         let none = Bench::new(CustomExecutors::default());
         let error = none.run(&job).await.unwrap_err();

@@ -1,16 +1,16 @@
 //! What is known of a Docker job without a worker.
 
 use cluster_api::{DockerBuild, Dockerfile, Secret};
+use visible::Lines;
 
 use super::check_build;
 use crate::executor::JobKind;
-use crate::process::printable;
 
 impl JobKind for DockerBuild {
     fn announcement(&self, hint: &str) -> String {
         match &self.dockerfile {
             Dockerfile::Contents(text) => {
-                format!("Got request to build ({hint}):\n{}", printable(text.trim()))
+                format!("Got request to build ({hint}):\n{}", Lines(text.trim()))
             }
             Dockerfile::Path(path) => format!("Got request to build {path:?} ({hint})"),
         }

@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use visible::Lines;
 
 use super::commands::Docker;
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes, free_space};
 use crate::executor::NoRoom;
 use crate::metrics::Stats;
-use crate::process::{Command, ProcessError, Processes, printable};
+use crate::process::{Command, ProcessError, Processes};
 
 /// How long an answer about the disk serves: finding out how much images take is hard work for the engine.
 const FRESH: Duration = Duration::from_secs(10);
@@ -185,7 +186,7 @@ impl Room {
     async fn prune(&self) -> Result<(), ProcessError> {
         for command in self.docker.prune() {
             let output = self.processes.ask(&command, &Cancel::new()).await?;
-            tracing::info!("{}: {}", command.label(), printable(output.trim()));
+            tracing::info!("{}: {}", command.label(), Lines(output.trim()));
         }
         Ok(())
     }

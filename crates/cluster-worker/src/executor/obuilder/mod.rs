@@ -22,7 +22,6 @@ use super::{AdmittedBuild, Backend, Executor, Fitness, JobKind};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::printable;
 
 pub use config::OBuilderConfig;
 use pipe::{LogReader, pipe};
@@ -30,6 +29,7 @@ pub(crate) use refusal::OBuilderRefusal;
 use thread::BuildRequest;
 pub(crate) use thread::BuilderThread;
 pub use upkeep::Upkeep;
+use visible::Lines;
 
 /// The name of a spec in errors, as it has no file.
 const SPEC_NAME: &str = "spec";
@@ -121,7 +121,7 @@ impl JobKind for OBuilderBuild {
     fn announcement(&self, hint: &str) -> String {
         format!(
             "Got request to build ({hint}):\n{}",
-            printable(self.spec.trim())
+            Lines(self.spec.trim())
         )
     }
 }

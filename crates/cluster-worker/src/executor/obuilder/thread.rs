@@ -16,6 +16,7 @@ use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use visible::Lines;
 
 use super::pipe::LogWriter;
 use super::upkeep::{
@@ -23,7 +24,6 @@ use super::upkeep::{
 };
 use crate::executor::{Fitness, Unfit};
 use crate::metrics::BuilderStats;
-use crate::process::printable;
 
 /// How long a health check may take, as upstream.
 const CHECK_LIMIT: Duration = Duration::from_secs(300);
@@ -193,7 +193,7 @@ impl BuilderLoop {
             {
                 return drop(started.send(Err(text)));
             }
-            tracing::warn!(target: "obuilder", "{}", printable(&text));
+            tracing::warn!(target: "obuilder", "{}", Lines(&text));
         } else {
             tracing::info!(target: "obuilder", "OBuilder self-test passed");
         }

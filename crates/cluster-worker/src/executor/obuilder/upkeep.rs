@@ -6,10 +6,10 @@ use futures::future::LocalBoxFuture;
 use obuilder::store::Space;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use visible::Lines;
 
 use crate::disk::{FreeThreshold, Size};
 use crate::executor::Unfit;
-use crate::process::printable;
 
 /// How often to measure the free room, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
@@ -157,7 +157,7 @@ pub(super) async fn make_first_room(builder: &impl Maintained, upkeep: Upkeep) {
                 Ok(RoomResult::Removed(removed)) => {
                     tracing::info!("Pruned {removed} items before the self-test");
                 }
-                Err(reason) => return tracing::warn!("Cannot prune: {}", printable(&reason)),
+                Err(reason) => return tracing::warn!("Cannot prune: {}", Lines(&reason)),
             }
         }
     }
@@ -242,7 +242,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
                     return self.give_up(removed, enough(space));
                 }
                 Err(reason) => {
-                    tracing::warn!("Cannot prune OBuilder's store: {}", printable(&reason));
+                    tracing::warn!("Cannot prune OBuilder's store: {}", Lines(&reason));
                     if !enough(space) {
                         self.set_shortage(Some(self.full(space)));
                     }
@@ -269,7 +269,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
             Err(reason) => {
                 tracing::warn!(
                     "Cannot measure the free space of OBuilder's store: {}",
-                    printable(&reason)
+                    Lines(&reason)
                 );
                 self.set_shortage(None);
                 None
