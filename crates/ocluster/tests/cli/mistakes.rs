@@ -52,7 +52,7 @@ fn about_custom_jobs_and_weights() {
         [exit code 124]
 
         $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=true --custom=try=false
-        2> ocluster-worker: option '--custom': the kind of job "try" is there twice
+        2> ocluster-worker: option '--custom': the kind of job "try" is given twice; give each kind once
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
