@@ -14,7 +14,7 @@ use crate::error::CommandError;
 /// The option by which later command lines name the cap file.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ConnectArgs {
-    /// The cap file to use; then there is no CAP argument
+    /// Cap file (replaces the CAP argument)
     #[arg(short, long, global = true, value_name = "FILE")]
     pub connect: Option<PathBuf>,
 }

@@ -39,7 +39,10 @@ pub const APPLICATION: &str = "application";
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct LoggingArgs {
-    /// When to use colour: auto, always or never. Never also removes that of builds from their logs
+    /// When to use colour: auto, always or never
+    ///
+    /// auto colours the output to terminals, unless NO_COLOR is set. never also removes the colours of builds from
+    /// their logs.
     #[arg(
         long,
         global = true,
@@ -54,10 +57,10 @@ pub struct LoggingArgs {
     /// Log more: once for info, twice for debug
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Log messages of this level and above: quiet, error, warning, info or debug
+    /// Lowest level to log: quiet, error, warning, info or debug
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
     pub verbosity: Option<Verbosity>,
-    /// How to write log lines: text, or json with one object a line
+    /// Format of log lines: text, or json (one object per line)
     #[arg(
         long,
         global = true,

@@ -13,17 +13,17 @@ use crate::terminal;
 pub enum Format {
     /// People.
     #[default]
-    #[value(help = "For people")]
+    #[value(help = "for people")]
     Text,
     /// Programs: [`crate::json`] says what they get.
-    #[value(help = "For programs")]
+    #[value(help = "for programs")]
     Json,
 }
 
 /// The option of programs all of whose commands have something to tell.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct OutputArgs {
-    /// What to print: text for people, or json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         long,
         global = true,

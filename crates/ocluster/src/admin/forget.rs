@@ -18,7 +18,7 @@ use crate::program::print_line;
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Delete every worker that is disconnected now
+    /// Delete every disconnected worker of the pool
     #[arg(long)]
     all: bool,
 }

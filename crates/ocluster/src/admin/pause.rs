@@ -1,4 +1,4 @@
-//! `pause` and `unpause`, which stick, and the readme's `pause-worker` and `unpause-worker`, which last until the
+//! `pause` and `unpause`, which persist, and the readme's `pause-worker` and `unpause-worker`, which last until the
 //! worker reconnects.
 
 use std::collections::BTreeSet;
@@ -15,20 +15,24 @@ use crate::output::Format;
 use crate::program::{complain, print_line};
 use crate::quote::quoted;
 
-/// Give a worker no further jobs, even after it reconnects, until it is unpaused
+/// Pause a worker until it is unpaused
+///
+/// A paused worker gets no further jobs. It stays paused across reconnects.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin pause [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct PauseArgs {
     #[command(flatten)]
     which: Which,
-    /// Wait until all jobs that run on it have finished (drain it)
+    /// Wait until its running jobs have finished, as drain does
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     note: NoteArgs,
 }
 
-/// Give a paused worker jobs again
+/// Unpause a worker
+///
+/// It gets jobs again, whichever command paused it.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin unpause [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct UnpauseArgs {
@@ -36,7 +40,7 @@ pub(super) struct UnpauseArgs {
     which: Which,
 }
 
-/// Options of the pauses that stick, which a worker need not be connected for.
+/// Options of the persistent pauses, for which a worker need not be connected.
 #[derive(Debug, clap::Args)]
 struct Which {
     #[arg(hide = true)]
@@ -44,25 +48,27 @@ struct Which {
     /// Affect every worker of the pool
     #[arg(long)]
     all: bool,
-    /// Accept a worker that the scheduler has never seen
+    /// Accept a worker that is unknown to the scheduler
     #[arg(long)]
     auto_create: bool,
 }
 
-/// Give a worker no further jobs until it reconnects or is unpaused
+/// Pause a worker until it reconnects or is unpaused
+///
+/// A paused worker gets no further jobs.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin pause-worker [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct PauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every connected worker of the pool
+    /// Pause every connected worker of the pool
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     note: NoteArgs,
 }
 
-/// Give a worker paused with pause-worker jobs again
+/// Unpause a worker that was paused by pause-worker
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin unpause-worker [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct UnpauseWorkerArgs {
@@ -73,7 +79,7 @@ pub(super) struct UnpauseWorkerArgs {
     all: bool,
 }
 
-/// What is wanted of a worker.
+/// The change to make to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
     Pause(NewPause),
@@ -98,14 +104,14 @@ impl Change {
         known
     }
 
-    /// Returns those of `known` that need not be told.
+    /// Returns those of `known` that need no change.
     async fn done(
         &self,
         pool: &PoolAdmin,
         known: &[WorkerInfo],
     ) -> Result<BTreeSet<String>, CommandError> {
         match self {
-            // Also those that are paused already have the new note.
+            // Workers that are already paused get the new note.
             Self::Pause(pause) if !pause.note.is_empty() => return Ok(BTreeSet::new()),
             Self::Pause(pause) if !pause.until_reconnect => {
                 return state::paused_for_good(pool, known).await;
@@ -132,7 +138,7 @@ impl Change {
     }
 }
 
-/// Pauses a worker, and has the scheduler keep who did it and why, if it can.
+/// Pauses a worker, and stores author and reason if the scheduler can.
 pub(super) async fn pause_worker_with_note(
     target: &Target,
     worker: &str,
@@ -144,7 +150,7 @@ pub(super) async fn pause_worker_with_note(
         false => "PoolAdmin.setActive",
     };
     let done = match pool.pause(worker, pause).await {
-        // A scheduler that keeps no notes.
+        // The scheduler stores no notes.
         Err(error) if error.kind == RpcErrorKind::Unimplemented => {
             without_note(pool, worker, pause).await
         }
@@ -163,11 +169,11 @@ async fn without_note(
 ) -> Result<(), cluster_api::RpcError> {
     if pause.until_reconnect {
         match pool.pause_worker(worker, true).await {
-            // It knows one kind of pause only.
+            // The scheduler has only one kind of pause.
             Err(error) if error.kind == RpcErrorKind::Unimplemented => {
                 pool.set_active(worker, false, false).await?;
                 complain(&format!(
-                    "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
+                    "Note: if this scheduler remembers pauses, {} stays paused across reconnects until unpaused\n",
                     quoted(worker)
                 ));
             }
@@ -177,12 +183,12 @@ async fn without_note(
         pool.set_active(worker, false, pause.auto_create).await?;
     }
     if !pause.note.is_empty() {
-        complain("Note: this scheduler keeps no notes; --note has no effect\n");
+        complain("Note: this scheduler stores no notes; --note has no effect\n");
     }
     Ok(())
 }
 
-/// Returns a pause by whoever is at work here.
+/// Returns a pause by the current user.
 pub(super) fn new_pause(note: NoteArgs, auto_create: bool) -> NewPause {
     NewPause {
         by: operator(),
@@ -245,7 +251,7 @@ pub(super) async fn unpause_worker(
     say_what_is_left(&target, &told).await
 }
 
-/// Says which of the workers that were unpaused still take no jobs, and why.
+/// Prints which of the unpaused workers still take no jobs, and why.
 async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
     let state::State { workers, .. } = match state::pool(&target.pool, 0).await {
         Ok(state) => state,
@@ -267,11 +273,11 @@ async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), Comm
     Ok(())
 }
 
-/// Whether there is a last word for people.
+/// Whether a closing line is printed for people.
 #[derive(Clone, Copy)]
 enum Telling {
     Success,
-    /// The readme's commands are silent.
+    /// The readme's commands print nothing.
     Nothing,
 }
 
@@ -281,7 +287,7 @@ impl Telling {
     }
 }
 
-/// Tells the worker that was named, or all that are not as wanted yet.
+/// Changes the named worker, or all that need the change.
 async fn told(
     target: &Target,
     all: bool,
@@ -320,7 +326,7 @@ async fn told(
     Ok(paused)
 }
 
-/// Says what is about to be done to all.
+/// Prints which of all workers are about to be changed.
 fn announce(paused: &Paused) -> Result<(), CommandError> {
     for worker in &paused.already {
         print_line(format_args!("(worker {} is already done)", quoted(worker)))?;

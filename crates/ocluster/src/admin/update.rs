@@ -1,4 +1,4 @@
-//! `update`: restarts workers with their newest version, one first and then the others.
+//! `update`: restarts workers with their newest version, first one and then the others.
 
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -14,16 +14,17 @@ use crate::program::complain;
 use crate::quote::{printable, quoted};
 use crate::signals::Interrupt;
 
-/// Restart workers with their newest version, after the jobs they run have finished
+/// Restart workers with their newest version, after their running jobs have finished
 ///
-/// Without WORKER, one worker is updated first; if it comes back, the others follow in parallel. Ctrl-C stops what has not
-/// begun: a worker that has not been told to restart takes jobs again.
+/// Without WORKER, one worker is updated first. If it comes back, the others follow in parallel.
+///
+/// Ctrl-C stops the updates that have not begun: a worker that has not been told to restart takes jobs again.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Update every worker of the pool, as when no WORKER is given
+    /// Update every worker of the pool (the default without WORKER)
     #[arg(long)]
     all: bool,
 }
@@ -102,7 +103,7 @@ impl Update<'_> {
         ))?;
         self.first(&canary).await.map_err(|error| {
             error.hint(format_args!(
-                "no other worker was touched. Find out on the machine of {} what is wrong with its new version, then update again",
+                "no other worker was updated; find out why {} does not come back with its new version, then run update again",
                 quoted(&canary)
             ))
         })?;
@@ -123,7 +124,7 @@ impl Update<'_> {
         Ok(())
     }
 
-    /// Updates `workers` in parallel. One that fails does not keep us from waiting for the others.
+    /// Updates `workers` in parallel. If one fails, the others are still waited for.
     async fn others(&self, workers: &[String]) -> Result<(), CommandError> {
         let updates = workers.iter().map(async |worker| {
             let outcome = self.one(worker).await?;
@@ -141,7 +142,7 @@ impl Update<'_> {
         let message = "Failed update(s)";
         match self.format {
             Format::Text => Err(CommandError::failed(message)),
-            // The events have said so.
+            // The events have reported it.
             Format::Json => {
                 complain(&format!("{message}\n"));
                 Err(CommandError::already_reported())
@@ -150,7 +151,7 @@ impl Update<'_> {
     }
 }
 
-/// Says which workers restart all the same.
+/// Returns the error for an interrupt: which workers are restarting, and which take jobs again.
 fn interrupted(interrupt: Interrupt, left: &[Left]) -> CommandError {
     let names = |restarting: bool| {
         let names = left.iter().filter(|left| left.restarting == restarting);

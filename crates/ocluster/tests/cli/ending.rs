@@ -64,7 +64,7 @@ fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
         Job cancelled: the worker is shutting down; submit it again
         Disconnected: the worker is shutting down.
         2> Job lost after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: the worker is shutting down
-        2> Hint: the worker that had the job was lost, which ended the job; it was not retried, so submit it again
+        2> Hint: the worker that had the job was lost, and the job with it; the job was not retried: submit it again
         [exit code 75]
     "#]].assert_eq(&client.wait().transcript());
     let ended = w1.wait();

@@ -511,16 +511,16 @@ fn in_which_cap_file_a_client_uses() {
         &cluster.place,
         &lines,
         expect![[r#"
-        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
-        Tailing log:
-        2> cannot submit the job: "./capnp-secrets/admin.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
-        [exit code 124]
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
+            Tailing log:
+            2> cannot submit the job: "./capnp-secrets/admin.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            [exit code 124]
 
-        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
-        Tailing log:
-        2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
-        [exit code 124]
-    "#]],
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
+            Tailing log:
+            2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            [exit code 124]
+        "#]],
     );
 }
 
