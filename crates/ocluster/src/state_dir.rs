@@ -1,4 +1,4 @@
-//! Looks at a state directory before anything is made in it, so that what is wrong is said in words.
+//! Checks a state directory before anything is created in it, so that a mistake gets a clear message.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn check(path: &Path) -> Result<(), CommandError> {
     })
 }
 
-/// Checks a directory, of which `may_write` tells whether we may write in it.
+/// Checks a directory. `may_write` returns whether this process may write in it.
 fn check_by(
     path: &Path,
     may_write: impl Fn(&Path) -> Result<(), Errno>,
@@ -28,7 +28,7 @@ fn check_by(
         )))
     };
     for place in path.ancestors() {
-        // What a relative path ends with stands for where we are.
+        // The parent of a relative path's first component is the current directory.
         let place = match place.as_os_str().is_empty() {
             true => Path::new("."),
             false => place,
@@ -57,7 +57,7 @@ fn check_by(
                 ) => {}
             Err(error) => {
                 return unusable(format!(
-                    "\"{shown}\" cannot be looked at: {error}; name another with --state-dir"
+                    "\"{shown}\" cannot be read: {error}; name another with --state-dir"
                 ));
             }
         }

@@ -93,14 +93,14 @@ fn a_second_signal_ends_a_worker_at_once() {
     let mut cluster = Cluster::start();
     let (mut w1, client) = job_on_a_worker(&mut cluster, &[]);
     w1.signal(Signal::TERM);
-    w1.wait_for("Another signal ends this worker at once");
+    w1.wait_for("Another signal ends this worker immediately");
     w1.signal(Signal::TERM);
     let ended = w1.wait();
     assert_eq!(ended.code(), 143, "{}", ended.stderr);
     assert!(
         ended
             .stderr
-            .ends_with("Ended without waiting for jobs to stop\n"),
+            .ends_with("Exiting without waiting for jobs to stop\n"),
         "{}",
         ended.stderr
     );

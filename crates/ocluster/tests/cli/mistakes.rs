@@ -199,7 +199,7 @@ fn in_the_schedulers_options() {
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=,
-            2> ocluster-scheduler: option '--pools': give at least one pool name
+            2> ocluster-scheduler: option '--pools': at least one pool is required
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
@@ -210,7 +210,7 @@ fn in_the_schedulers_options() {
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a
             2> ocluster-scheduler: option '--secrets-dir': no './capnp-secrets' directory
-            2> Hint: make it with: mkdir -m 700 ./capnp-secrets
+            2> Hint: create it with: mkdir -m 700 ./capnp-secrets
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
