@@ -1,4 +1,4 @@
-//! What any worker needs of its machine: git, a clock, memory, open files, control groups.
+//! Checks of what any worker needs: git, a clock, memory, open files, control groups.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -50,9 +50,11 @@ fn judge_git(answer: &Answer) -> Check {
             "there is no git: jobs with a repository would fail",
             "install it (on Debian: apt-get install git)",
         ),
-        Answer::Silent => {
-            Check::problem("git", "git --version does not end", "see what it waits for")
-        }
+        Answer::Silent => Check::problem(
+            "git",
+            "git --version does not end",
+            "check what it waits for",
+        ),
         Answer::Refused(words) => Check::problem("git", words.clone(), "make git --version work"),
     }
 }
@@ -63,11 +65,11 @@ fn judge_clock(answer: &Answer) -> Check {
         Answer::Said(_) => Check::warning(
             "clock",
             "not synchronised: log lines of this machine and the scheduler's will not match",
-            "let something set it (on Debian: apt-get install systemd-timesyncd, or chrony)",
+            "install a time service (on Debian: apt-get install systemd-timesyncd, or chrony)",
         ),
         Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::skipped(
             "clock",
-            "timedatectl does not tell whether it is synchronised",
+            "timedatectl does not report whether it is synchronised",
         ),
     }
 }
@@ -84,7 +86,7 @@ fn judge_memory(meminfo: &str) -> Check {
         Some(kilobytes.saturating_mul(1024))
     };
     let (Some(all), Some(available)) = (value("MemTotal"), value("MemAvailable")) else {
-        return Check::skipped("memory", "/proc/meminfo does not tell");
+        return Check::skipped("memory", "cannot read /proc/meminfo");
     };
     let found = format!("{} of {} available", size(available), size(all));
     if available < LITTLE_MEMORY {
@@ -98,12 +100,12 @@ fn judge_memory(meminfo: &str) -> Check {
     }
 }
 
-/// `limit` is how many files a process may have open; `None` for as many as it likes.
+/// `limit` is how many files a process may have open; `None` for no limit.
 fn judge_open_files(limit: Option<u64>) -> Check {
     match limit {
         Some(limit) if limit < FEW_FILES => Check::warning(
             "open files",
-            format!("a process may open {limit} files at most"),
+            format!("limited to {limit} for a process"),
             "raise the hard limit (LimitNOFILE=65536 in the unit, or ulimit -Hn)",
         ),
         Some(limit) => Check::fit("open files", format!("up to {limit} for a process")),
@@ -143,7 +145,7 @@ fn judge_cgroups(cgroups: Cgroups, runtime: &OsStr) -> Check {
         Cgroups::One => Check::fit(name, "version 1"),
         Cgroups::Both if is_crun => Check::warning(
             name,
-            "versions 1 and 2 at once, where Debian's crun does not run",
+            "versions 1 and 2 at once, which Debian's crun does not support",
             "use another runtime: --obuilder-runtime=runc or builtin",
         ),
         Cgroups::Both => Check::fit(name, "versions 1 and 2 at once"),
@@ -192,18 +194,18 @@ mod tests {
                      -> install it (on Debian: apt-get install git)
             ok       clock       synchronised over the network
             warning  clock       not synchronised: log lines of this machine and the scheduler's will not match
-                     -> let something set it (on Debian: apt-get install systemd-timesyncd, or chrony)
-            skipped  clock       timedatectl does not tell whether it is synchronised
+                     -> install a time service (on Debian: apt-get install systemd-timesyncd, or chrony)
+            skipped  clock       timedatectl does not report whether it is synchronised
             ok       memory      4 GiB of 8 GiB available
             warning  memory      512 MiB of 8 GiB available
                      -> builds may be killed: lower --capacity, or add memory
-            skipped  memory      /proc/meminfo does not tell
-            warning  open files  a process may open 1024 files at most
+            skipped  memory      cannot read /proc/meminfo
+            warning  open files  limited to 1024 for a process
                      -> raise the hard limit (LimitNOFILE=65536 in the unit, or ulimit -Hn)
             ok       open files  up to 1048576 for a process
             ok       open files  no limit
             ok       cgroups     version 2
-            warning  cgroups     versions 1 and 2 at once, where Debian's crun does not run
+            warning  cgroups     versions 1 and 2 at once, which Debian's crun does not support
                      -> use another runtime: --obuilder-runtime=runc or builtin
             ok       cgroups     versions 1 and 2 at once
             ok       cgroups     version 1

@@ -8,17 +8,17 @@ use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
 use crate::program;
 
-/// Remove a result, and all that is based on it
+/// Remove a result, and all results based on it
 #[derive(clap::Args, Debug)]
 pub(super) struct DeleteArgs {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
     #[command(flatten)]
     store: StoreArgs,
 }
 
-/// Remove all results, and not the caches nor the imported images
+/// Remove all results, but no cache mounts and no imported images
 #[derive(clap::Args, Debug)]
 pub(super) struct CleanArgs {
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
     match builder.count().map_err(CommandError::caused)? {
         0 => Ok(()),
         left => Err(CommandError::failed(format_args!(
-            "cannot remove {left} of the results in {:?}; the warnings above say why",
+            "cannot remove {left} of the results in {:?}; see the warnings above",
             builder.store().root()
         ))),
     }
