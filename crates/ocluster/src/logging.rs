@@ -35,7 +35,7 @@ use self::line::{LineFields, LineFormat};
 /// The log source whose messages are always shown.
 pub const APPLICATION: &str = "application";
 
-/// Options about logging and colour that every command has.
+/// Options about logging and colour, which every command has.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct LoggingArgs {
@@ -129,7 +129,7 @@ impl LoggingArgs {
         drop(self.dispatch(default, std::io::stderr).try_init());
     }
 
-    /// Logs what there is to say while logging has not started, or has ended.
+    /// Runs `say` with logging, before it has started or after it has ended.
     pub(crate) fn apart(&self, say: impl FnOnce()) {
         let dispatch = self.dispatch(Verbosity::Warning, std::io::stderr);
         tracing::dispatcher::with_default(&dispatch, say);
