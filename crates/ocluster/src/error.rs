@@ -119,7 +119,7 @@ impl CommandError {
         Self::new(Kind::Internal, message)
     }
 
-    /// A command that was run for the user ended like this, and said itself what there was to say.
+    /// A command that was run for the user ended with this status, and reported the reason itself.
     pub fn ended(status: u8) -> Self {
         Self::new(Kind::Ended(status), "")
     }

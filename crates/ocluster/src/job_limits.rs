@@ -20,7 +20,7 @@ pub struct JobLimitArgs {
     /// The limit is for each step of an OBuilder job and each custom job.
     #[arg(long, value_name = "N", default_value_t)]
     job_pids: PidLimit,
-    /// Limit of processors of a job's steps, such as 2 or 1.5
+    /// Limit of CPUs of a job's steps, such as 2 or 1.5
     ///
     /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without BuildKit.
     #[arg(long, value_name = "N")]

@@ -41,8 +41,8 @@ pub const APPLICATION: &str = "application";
 pub struct LoggingArgs {
     /// When to use colour: auto, always or never
     ///
-    /// auto colours the output to terminals, unless NO_COLOR is set. never also removes the colours of builds from
-    /// their logs.
+    /// With auto, only terminals get colours, unless NO_COLOR is set. With never, logs of builds lose their own
+    /// colours, too.
     #[arg(
         long,
         global = true,

@@ -19,7 +19,7 @@ use crate::sizes;
 pub struct OBuilderArgs {
     /// OBuilder's store: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
     ///
-    /// Without it, OBuilder jobs are refused.
+    /// Without this option, OBuilder jobs are refused.
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
@@ -48,7 +48,7 @@ pub struct OBuilderArgs {
     obuilder_registries: Vec<Listed>,
     /// Network of OBuilder steps with "(network host)": host, outbound or forbid
     ///
-    /// host is the network of the machine. outbound is a network of its own that reaches public IPv4 addresses only,
+    /// host is the network of the machine. outbound is a separate network that reaches public IPv4 addresses only,
     /// and needs slirp4netns. forbid refuses such steps.
     #[arg(long, value_name = "NETWORK", default_value = "host")]
     step_network: StepNetwork,

@@ -1,4 +1,4 @@
-//! The positional arguments of each command, as its usage line says them.
+//! The positional arguments of each command, from its usage line.
 //!
 //! Commands take them as one hidden list, because a cap file that is given with `-c` moves the others up by one (see
 //! [`crate::capability_args`]). Completion, pages of the manual and the reference need to know each by itself, and get it here.

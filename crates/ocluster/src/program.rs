@@ -141,7 +141,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
             .try_get_matches_from(settings.command_line()),
     };
     let mut matches = complete.map_err(|error| refused(&error))?;
-    // Every program has these options, and some things are said before or after it runs.
+    // Every program has these options, and some messages are printed before or after it runs.
     let logging = LoggingArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
     appearance::keep(logging.color);
     logging.apart(|| {

@@ -124,7 +124,7 @@ fn number(text: &OsStr) -> Option<u64> {
     text.to_str()?.parse().ok()
 }
 
-/// Returns the message's line that `systemctl status` shows. A line break would end it, and begin another of somebody's choice.
+/// Returns the message's line that `systemctl status` shows. A line break would end it, and could begin a forged one.
 fn status_line(status: &str) -> String {
     format!("STATUS={}", status.replace(char::is_control, " "))
 }

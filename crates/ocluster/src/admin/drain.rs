@@ -60,12 +60,12 @@ pub(super) async fn drain(
     let workers = match target.chosen(all).await? {
         Chosen::Named(worker) => vec![worker],
         Chosen::All(known) if known.is_empty() => {
-            return watch.say("No workers connected to pool (nothing to do).");
+            return watch.print_text("No workers connected to pool (nothing to do).");
         }
         // A worker that is already paused may still be building.
         Chosen::All(known) => {
             let names: Vec<String> = known.into_iter().map(|worker| worker.name).collect();
-            watch.say(filled("Updating ", ",", &names) + "…")?;
+            watch.print_text(filled("Updating ", ",", &names) + "…")?;
             names
         }
     };
@@ -74,7 +74,7 @@ pub(super) async fn drain(
         .iter()
         .map(|worker| pause_worker_with_note(target, worker, pause));
     futures::future::try_join_all(pauses).await?;
-    watch.say("Waiting for jobs to finish…")?;
+    watch.print_text("Waiting for jobs to finish…")?;
     let drains = workers.iter().map(|worker| {
         let drained = target.pool.drain(worker, watch.begin(worker));
         let watch = &watch;
@@ -89,7 +89,7 @@ pub(super) async fn drain(
         Ok(drained) => drained?,
         Err(interrupt) => return Err(interrupted(interrupt, target, &workers, &watch.left())),
     };
-    watch.say("Success.")
+    watch.print_text("Success.")
 }
 
 /// Returns the error for an interrupt: what remains in force, and how to undo it.

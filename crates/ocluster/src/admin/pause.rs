@@ -45,7 +45,7 @@ pub(super) struct UnpauseArgs {
 struct Which {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every worker of the pool
+    /// Apply to every worker of the pool
     #[arg(long)]
     all: bool,
     /// Accept a worker that is unknown to the scheduler
@@ -61,7 +61,7 @@ struct Which {
 pub(super) struct PauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Pause every connected worker of the pool
+    /// Apply to every connected worker of the pool
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(super) struct PauseWorkerArgs {
 pub(super) struct UnpauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every worker of the pool
+    /// Apply to every worker of the pool
     #[arg(long)]
     all: bool,
 }
@@ -210,8 +210,8 @@ pub(super) async fn pause(common: &Common, args: PauseArgs) -> Result<(), Comman
         return drain::drain(&target, common.format(), all, &pause).await;
     }
     let change = Change::Pause(new_pause(args.note, auto_create));
-    let told = told(&target, all, &change, common.format()).await?;
-    answer(&told, Telling::Success, common.format())
+    let paused = change_workers(&target, all, &change, common.format()).await?;
+    answer(&paused, Closing::Success, common.format())
 }
 
 pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), CommandError> {
@@ -222,9 +222,9 @@ pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), Co
     } = args.which;
     let target = Target::connect(common, positionals).await?;
     let change = Change::Unpause { auto_create };
-    let told = told(&target, all, &change, common.format()).await?;
-    answer(&told, Telling::Success, common.format())?;
-    say_what_is_left(&target, &told).await
+    let paused = change_workers(&target, all, &change, common.format()).await?;
+    answer(&paused, Closing::Success, common.format())?;
+    print_still_inactive(&target, &paused).await
 }
 
 pub(super) async fn pause_worker(
@@ -236,8 +236,8 @@ pub(super) async fn pause_worker(
         until_reconnect: true,
         ..new_pause(args.note, false)
     });
-    let told = told(&target, args.all, &change, common.format()).await?;
-    answer(&told, Telling::readme(args.all), common.format())
+    let paused = change_workers(&target, args.all, &change, common.format()).await?;
+    answer(&paused, Closing::readme(args.all), common.format())
 }
 
 pub(super) async fn unpause_worker(
@@ -246,13 +246,13 @@ pub(super) async fn unpause_worker(
 ) -> Result<(), CommandError> {
     let target = Target::connect(common, args.positionals).await?;
     let change = Change::Unpause { auto_create: false };
-    let told = told(&target, args.all, &change, common.format()).await?;
-    answer(&told, Telling::readme(args.all), common.format())?;
-    say_what_is_left(&target, &told).await
+    let paused = change_workers(&target, args.all, &change, common.format()).await?;
+    answer(&paused, Closing::readme(args.all), common.format())?;
+    print_still_inactive(&target, &paused).await
 }
 
 /// Prints which of the unpaused workers still take no jobs, and why.
-async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
+async fn print_still_inactive(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
     let state::State { workers, .. } = match state::pool(&target.pool, 0).await {
         Ok(state) => state,
         Err((method, error)) => return Err(target.failed(method, None, error).await),
@@ -275,20 +275,20 @@ async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), Comm
 
 /// Whether a closing line is printed for people.
 #[derive(Clone, Copy)]
-enum Telling {
+enum Closing {
     Success,
     /// The readme's commands print nothing.
     Nothing,
 }
 
-impl Telling {
+impl Closing {
     fn readme(all: bool) -> Self {
         if all { Self::Success } else { Self::Nothing }
     }
 }
 
 /// Changes the named worker, or all that need the change.
-async fn told(
+async fn change_workers(
     target: &Target,
     all: bool,
     change: &Change,
@@ -337,12 +337,12 @@ fn announce(paused: &Paused) -> Result<(), CommandError> {
     }
 }
 
-fn answer(paused: &Paused, telling: Telling, format: Format) -> Result<(), CommandError> {
+fn answer(paused: &Paused, telling: Closing, format: Format) -> Result<(), CommandError> {
     let text = || match telling {
-        Telling::Nothing => String::new(),
-        Telling::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
-        Telling::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),
-        Telling::Success => "No workers connected to pool (nothing to do).\n".to_owned(),
+        Closing::Nothing => String::new(),
+        Closing::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
+        Closing::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),
+        Closing::Success => "No workers connected to pool (nothing to do).\n".to_owned(),
     };
     format.print(text, || paused)
 }

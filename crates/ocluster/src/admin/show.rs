@@ -74,7 +74,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         format: common.format(),
     };
     match args.watch {
-        false => show.look().await?.print(show.format),
+        false => show.view().await?.print(show.format),
         true => watch(&show).await,
     }
 }
@@ -87,7 +87,7 @@ async fn watch(show: &Show) -> Result<(), CommandError> {
     let mut is_first = true;
     loop {
         let view = tokio::select! {
-            view = show.look() => view?,
+            view = show.view() => view?,
             interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "")),
         };
         match show.format {
@@ -141,7 +141,7 @@ impl View {
 }
 
 impl Show {
-    async fn look(&self) -> Result<View, CommandError> {
+    async fn view(&self) -> Result<View, CommandError> {
         match (&self.pool, &self.worker) {
             (None, _) => self.pools().await,
             (Some(pool), None) if self.terse && self.format == Format::Text => {
@@ -358,43 +358,43 @@ fn job_row(indent: &str, job: &Job) -> Vec<String> {
 /// Returns what is known about one worker, one line each, and then its jobs.
 fn details(worker: &Worker) -> String {
     let mut rows = Vec::new();
-    let mut say = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
+    let mut add = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
     match (&worker.connection, worker.left_seconds) {
         (Some(there), _) => {
             let address = printable(&there.address);
             let connected = duration(there.registered_seconds);
-            say("connected", format!("for {connected}, from {address}"));
-            say("takes jobs", takes_jobs(&there.inactive));
+            add("connected", format!("for {connected}, from {address}"));
+            add("takes jobs", takes_jobs(&there.inactive));
             for reason in &there.pause_reasons {
-                say("problem", printable(&reason.problem));
+                add("problem", printable(&reason.problem));
                 if !reason.advice.is_empty() {
-                    say("what to do", printable(&reason.advice));
+                    add("what to do", printable(&reason.advice));
                 }
             }
-            say(
+            add(
                 "running",
                 format!("{} of {}", there.running.len(), there.capacity),
             );
-            say("in its queue", there.queued.to_string());
-            say("finished", format!("{} since it connected", there.finished));
+            add("in its queue", there.queued.to_string());
+            add("finished", format!("{} since it connected", there.finished));
             // Any answer takes a moment.
             if there.silent_seconds >= 1.0 {
-                say("silent", format!("for {}", duration(there.silent_seconds)));
+                add("silent", format!("for {}", duration(there.silent_seconds)));
             }
         }
-        (None, Some(ago)) => say("connected", format!("no, it left {} ago", duration(ago))),
+        (None, Some(ago)) => add("connected", format!("no, it left {} ago", duration(ago))),
         // For schedulers that report less.
-        (None, None) if worker.connected => say("connected", "yes".to_owned()),
-        (None, None) => say("connected", "no".to_owned()),
+        (None, None) if worker.connected => add("connected", "yes".to_owned()),
+        (None, None) => add("connected", "no".to_owned()),
     }
     if let Some(version) = &worker.version {
-        say("version", printable(version));
+        add("version", printable(version));
     }
     if let Some(pause) = &worker.pause {
-        say("paused", queue::described(pause));
+        add("paused", queue::described(pause));
     }
     if let Some(count) = worker.registrations.filter(|&count| count != 1) {
-        say(
+        add(
             "registered",
             format!("{count} times since the scheduler started"),
         );

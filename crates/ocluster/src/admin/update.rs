@@ -44,7 +44,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         match target.chosen(true).await? {
             Chosen::Named(worker) => {
                 update.first(&worker).await?;
-                update.watch.say("Restarted")
+                update.watch.print_text("Restarted")
             }
             Chosen::All(known) => update.all(known).await,
         }
@@ -81,7 +81,7 @@ impl Update<'_> {
             Ok(()) => Ok(()),
             Err(error) => {
                 match self.format {
-                    Format::Text => self.watch.say(&error)?,
+                    Format::Text => self.watch.print_text(&error)?,
                     Format::Json => complain(&format!("{error}\n")),
                 }
                 let failed = CommandError::already_reported();
@@ -97,7 +97,7 @@ impl Update<'_> {
         let Some(canary) = connected.next() else {
             return Err(CommandError::failed("No workers connected to pool!"));
         };
-        self.watch.say(format_args!(
+        self.watch.print_text(format_args!(
             "Testing update on first worker in pool: {}",
             quoted(&canary)
         ))?;
@@ -109,16 +109,16 @@ impl Update<'_> {
         })?;
         let others: Vec<String> = connected.collect();
         self.watch
-            .say(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
+            .print_text(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
         self.others(&others).await?;
-        self.watch.say("All pool workers restarted.")?;
+        self.watch.print_text("All pool workers restarted.")?;
         if !disconnected.is_empty() {
             self.watch
-                .say("WARNING: disconnected workers not updated:")?;
+                .print_text("WARNING: disconnected workers not updated:")?;
         }
         for worker in &disconnected {
             self.watch
-                .say(format_args!("  {}", printable(&worker.name)))?;
+                .print_text(format_args!("  {}", printable(&worker.name)))?;
             self.watch.skipped(&worker.name)?;
         }
         Ok(())
@@ -130,8 +130,10 @@ impl Update<'_> {
             let outcome = self.one(worker).await?;
             let name = quoted(worker);
             match &outcome {
-                Ok(()) => self.watch.say(format_args!("{name} restarted OK."))?,
-                Err(error) => self.watch.say(format_args!("{name}: {error}"))?,
+                Ok(()) => self
+                    .watch
+                    .print_text(format_args!("{name} restarted OK."))?,
+                Err(error) => self.watch.print_text(format_args!("{name}: {error}"))?,
             }
             Ok(outcome.is_ok())
         });

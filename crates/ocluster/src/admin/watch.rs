@@ -97,7 +97,7 @@ impl Watch {
     }
 
     /// Prints a line for people.
-    pub(super) fn say(&self, text: impl std::fmt::Display) -> Result<(), CommandError> {
+    pub(super) fn print_text(&self, text: impl std::fmt::Display) -> Result<(), CommandError> {
         match self.format {
             Format::Text => {
                 self.line.clear();
@@ -187,7 +187,7 @@ impl Watch {
         })?;
         let on_the_status_line = self.one_screen && running.is_some_and(|jobs| jobs > 0);
         if !on_the_status_line {
-            self.say(format_args!("{worker}: {report}"))?;
+            self.print_text(format_args!("{worker}: {report}"))?;
         }
         if let Some(last) = self.waiting.borrow_mut().get_mut(worker) {
             *last = report;

@@ -156,7 +156,7 @@ impl Watched {
         };
         match self.format {
             Format::Text => {
-                say(&result)?;
+                print_outcome(&result)?;
                 let verdict = self.verdict(failed.as_ref()).await;
                 complain(&format!("{verdict}\n"));
             }
@@ -209,7 +209,7 @@ impl Watched {
             Err(ShowError::Log(error)) => {
                 // An error in reading the log does not change the job's outcome.
                 if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
-                    say(&Ok(output.clone()))?;
+                    print_outcome(&Ok(output.clone()))?;
                 }
                 let failed = match error.kind {
                     // So does a capability that is no submission.
@@ -361,7 +361,7 @@ impl Watched {
 }
 
 /// Prints how the job ended.
-fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
+fn print_outcome(result: &Result<String, RpcError>) -> Result<(), CommandError> {
     match result {
         Ok(output) if output.is_empty() => Ok(()),
         Ok(output) => print_line(format_args!("Result: {}", quoted(output))),

@@ -316,8 +316,8 @@ fn default(arg: &Arg) -> Option<Value> {
     }
 }
 
-/// The cap file as the first argument is the command line's word, and so goes before what a variable or a file says. Where
-/// other arguments may follow, it is known by its name: `show admin.cap POOL`, but `show POOL`.
+/// A cap file as the first argument is from the command line, and so overrides a variable or a file. Where other
+/// arguments may follow, it is recognised by its name: `show admin.cap POOL`, but `show POOL`.
 fn choose_cap_file(levels: &mut [Level<'_>]) {
     let alone = levels.len() == 1;
     let first = levels

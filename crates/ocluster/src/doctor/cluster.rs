@@ -160,20 +160,20 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
 
 /// Returns how much of their capacity the workers use. The jobs of workers that report none are counted apart.
 fn busy(connected: &[&ConnectedWorker]) -> String {
-    let (told, silent): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
+    let (reporting, others): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
         connected.iter().partition(|worker| worker.capacity > 0);
     let running = |workers: &[&ConnectedWorker]| -> usize {
         workers.iter().map(|worker| worker.running.len()).sum()
     };
-    let capacity: u32 = told.iter().map(|worker| worker.capacity).sum();
-    let slots = format!("{} of {capacity} slots are busy", running(&told));
+    let capacity: u32 = reporting.iter().map(|worker| worker.capacity).sum();
+    let slots = format!("{} of {capacity} slots are busy", running(&reporting));
     let apart = format!(
         "{} run on workers that report no capacity",
-        counted(running(&silent), "job")
+        counted(running(&others), "job")
     );
-    if silent.is_empty() {
+    if others.is_empty() {
         slots
-    } else if told.is_empty() {
+    } else if reporting.is_empty() {
         apart
     } else {
         format!("{slots}, {apart}")

@@ -30,12 +30,12 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    pub(super) async fn look() -> Self {
+    pub(super) async fn probe() -> Self {
         match ask("docker", &["info", "--format", QUESTION]).await {
             Answer::Absent => Self::Absent,
-            Answer::Silent => Self::Unreachable("no answer within 10 s".to_owned()),
-            Answer::Refused(words) => Self::Unreachable(words),
-            Answer::Said(words) => Self::read(&words),
+            Answer::TimedOut => Self::Unreachable("no answer within 10 s".to_owned()),
+            Answer::Failed(words) => Self::Unreachable(words),
+            Answer::Printed(words) => Self::read(&words),
         }
     }
 
@@ -121,8 +121,8 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
 fn judge_buildkit(answer: &Answer) -> Check {
     const NAME: &str = "docker buildx";
     match answer {
-        Answer::Said(version) => Check::fit(NAME, version.clone()),
-        Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::warning(
+        Answer::Printed(version) => Check::fit(NAME, version.clone()),
+        Answer::Absent | Answer::TimedOut | Answer::Failed(_) => Check::warning(
             NAME,
             "not installed: jobs that ask for BuildKit may fail",
             "install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)",
@@ -154,8 +154,10 @@ mod tests {
             ),
             judge(&Engine::Absent, true),
             judge(&Engine::Absent, false),
-            judge_buildkit(&Answer::Said("github.com/docker/buildx v0.14.1".to_owned())),
-            judge_buildkit(&Answer::Refused(
+            judge_buildkit(&Answer::Printed(
+                "github.com/docker/buildx v0.14.1".to_owned(),
+            )),
+            judge_buildkit(&Answer::Failed(
                 "docker: 'buildx' is not a docker command.".to_owned(),
             )),
         ];

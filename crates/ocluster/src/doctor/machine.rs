@@ -29,7 +29,7 @@ pub(super) async fn checks(runtime: &OsStr) -> Vec<Check> {
         judge_clock(&clock),
         judge_memory(&memory),
         judge_open_files(files.maximum),
-        judge_cgroups(Cgroups::look(Path::new("/sys/fs/cgroup")), runtime),
+        judge_cgroups(Cgroups::probe(Path::new("/sys/fs/cgroup")), runtime),
         Check::fit(
             "versions",
             format!(
@@ -44,30 +44,32 @@ pub(super) async fn checks(runtime: &OsStr) -> Vec<Check> {
 
 fn judge_git(answer: &Answer) -> Check {
     match answer {
-        Answer::Said(version) => Check::fit("git", version.clone()),
+        Answer::Printed(version) => Check::fit("git", version.clone()),
         Answer::Absent => Check::problem(
             "git",
             "there is no git: jobs with a repository would fail",
             "install it (on Debian: apt-get install git)",
         ),
-        Answer::Silent => Check::problem(
+        Answer::TimedOut => Check::problem(
             "git",
             "git --version does not end",
             "check what it waits for",
         ),
-        Answer::Refused(words) => Check::problem("git", words.clone(), "make git --version work"),
+        Answer::Failed(words) => Check::problem("git", words.clone(), "make git --version work"),
     }
 }
 
 fn judge_clock(answer: &Answer) -> Check {
     match answer {
-        Answer::Said(yes) if yes == "yes" => Check::fit("clock", "synchronised over the network"),
-        Answer::Said(_) => Check::warning(
+        Answer::Printed(yes) if yes == "yes" => {
+            Check::fit("clock", "synchronised over the network")
+        }
+        Answer::Printed(_) => Check::warning(
             "clock",
             "not synchronised: log lines of this machine and the scheduler's will not match",
             "install a time service (on Debian: apt-get install systemd-timesyncd, or chrony)",
         ),
-        Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::skipped(
+        Answer::Absent | Answer::TimedOut | Answer::Failed(_) => Check::skipped(
             "clock",
             "timedatectl does not report whether it is synchronised",
         ),
@@ -123,7 +125,7 @@ enum Cgroups {
 }
 
 impl Cgroups {
-    fn look(root: &Path) -> Self {
+    fn probe(root: &Path) -> Self {
         let is_second = |path: &Path| path.join("cgroup.controllers").exists();
         match (
             root.join("memory").join("tasks").exists(),
@@ -166,15 +168,15 @@ mod tests {
 
     #[test]
     fn each_way_to_be() {
-        let said = |text: &str| Answer::Said(text.to_owned());
+        let printed = |text: &str| Answer::Printed(text.to_owned());
         let memory = |available: u64| {
             format!("MemTotal:  8388608 kB\nMemFree: 1 kB\nMemAvailable: {available} kB\n")
         };
         let checks = [
-            judge_git(&said("git version 2.39.5")),
+            judge_git(&printed("git version 2.39.5")),
             judge_git(&Answer::Absent),
-            judge_clock(&said("yes")),
-            judge_clock(&said("no")),
+            judge_clock(&printed("yes")),
+            judge_clock(&printed("no")),
             judge_clock(&Answer::Absent),
             judge_memory(&memory(4_194_304)),
             judge_memory(&memory(524_288)),

@@ -125,7 +125,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
 async fn of_this_machine(args: &Args) -> Vec<Check> {
     let store = args.obuilder_store.as_ref();
     let docker = async {
-        let engine = docker::Engine::look().await;
+        let engine = docker::Engine::probe().await;
         let files = engine.files();
         let mut checks = docker::checks(&engine, store.is_some()).await;
         if let Some(files) = files {

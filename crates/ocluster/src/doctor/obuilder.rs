@@ -89,18 +89,18 @@ fn open_to_others(path: &Path) -> Option<Check> {
 
 fn judge_zfs(pool: &str, answer: &Answer) -> Check {
     match answer {
-        Answer::Said(_) => Check::fit(STORE, format!("zfs dataset {pool}")),
+        Answer::Printed(_) => Check::fit(STORE, format!("zfs dataset {pool}")),
         Answer::Absent => Check::problem(
             STORE,
             "there is no zfs program",
             "install it (on Debian: apt-get install zfsutils-linux), or use another kind of store",
         ),
-        Answer::Silent => Check::problem(
+        Answer::TimedOut => Check::problem(
             STORE,
             "zfs does not respond",
             "check the pool: zpool status",
         ),
-        Answer::Refused(words) => {
+        Answer::Failed(words) => {
             Check::problem(STORE, words.clone(), "create the dataset, or name another")
         }
     }
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn each_way_to_be() {
         let store = |place: &str, filesystem| judge_store(&place.parse().unwrap(), filesystem);
-        let rsync = Answer::Said("rsync  version 3.2.7".to_owned());
+        let rsync = Answer::Printed("rsync  version 3.2.7".to_owned());
         assert_eq!(judge_rsync(StoreKind::Rsync, &rsync), None);
         assert_eq!(judge_rsync(StoreKind::Btrfs, &Answer::Absent), None);
         let checks = [
@@ -240,10 +240,10 @@ mod tests {
             store("xfs:/x", "ext4"),
             store("rsync:/r", "nfs4"),
             store("docker:x", "ext4"),
-            judge_zfs("tank", &Answer::Said("tank".to_owned())),
+            judge_zfs("tank", &Answer::Printed("tank".to_owned())),
             judge_zfs(
                 "tank",
-                &Answer::Refused("cannot open 'tank': dataset does not exist".to_owned()),
+                &Answer::Failed("cannot open 'tank': dataset does not exist".to_owned()),
             ),
             judge_rsync(StoreKind::Rsync, &Answer::Absent).unwrap(),
             judge_runtime("builtin".as_ref(), Ok(())),

@@ -14,11 +14,11 @@ pub(super) enum Answer {
     /// There is no such program in the PATH.
     Absent,
     /// It did not answer in time.
-    Silent,
+    TimedOut,
     /// It failed, with this error.
-    Refused(String),
+    Failed(String),
     /// It printed this.
-    Said(String),
+    Printed(String),
 }
 
 /// Runs a program that only reads.
@@ -30,17 +30,17 @@ pub(super) async fn ask(program: &str, args: &[&str]) -> Answer {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match tokio::time::timeout(PATIENCE, command.output()).await {
-        Err(_) => Answer::Silent,
+        Err(_) => Answer::TimedOut,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Answer::Absent,
-        Ok(Err(error)) => Answer::Refused(error.to_string()),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
         Ok(Ok(output)) if output.status.success() => {
             // Empty lines at the beginning are part of the answer.
             let words = String::from_utf8_lossy(&output.stdout);
-            Answer::Said(words.trim_end().to_owned())
+            Answer::Printed(words.trim_end().to_owned())
         }
         Ok(Ok(output)) => {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Answer::Refused(if words.is_empty() {
+            Answer::Failed(if words.is_empty() {
                 format!("it exited with {}", output.status)
             } else {
                 words

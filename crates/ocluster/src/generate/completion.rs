@@ -12,11 +12,11 @@ use crate::programs;
 
 /// Print a shell's completion script for these programs
 ///
-/// For one user, add a line to the shell's start-up file. ~/.bashrc: eval "$(ocluster generate completion bash)". ~/.zshrc,
-/// after compinit: the same with zsh. ~/.config/fish/config.fish: ocluster generate completion fish | source.
+/// For one user, add to ~/.bashrc: eval "$(ocluster generate completion bash)"; to ~/.zshrc, after compinit: the same with
+/// zsh; to ~/.config/fish/config.fish: ocluster generate completion fish | source.
 ///
-/// For all users, write each program's script to a file. bash: /usr/share/bash-completion/completions/PROGRAM. zsh:
-/// /usr/share/zsh/vendor-completions/_PROGRAM. fish: /usr/share/fish/vendor_completions.d/PROGRAM.fish.
+/// For all users, write the script of each PROGRAM to /usr/share/bash-completion/completions/PROGRAM,
+/// /usr/share/zsh/vendor-completions/_PROGRAM or /usr/share/fish/vendor_completions.d/PROGRAM.fish.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     /// Shell to print the script for

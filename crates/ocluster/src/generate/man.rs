@@ -155,7 +155,7 @@ fn environment(program: &str) -> &'static [(&'static str, &'static str)] {
 
 const CAP_FILE: &str = "The address of the scheduler, and a secret that grants access to it.";
 
-/// Returns the files that somebody who uses a program should know.
+/// Returns the files that a user of the program should know.
 fn files(program: &str) -> &'static [(&'static str, &'static str)] {
     match program {
         "ocluster-scheduler" => &[

@@ -56,7 +56,7 @@ pub enum JobEvent {
     },
     /// It failed, or was cancelled.
     Failed {
-        /// Why, in a few words. The log says more.
+        /// Why, in a few words. The log has the details.
         message: String,
         /// How long it took.
         #[serde(flatten)]

@@ -62,7 +62,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// Returns the sort for a kind, unless nothing is said of that.
+    /// Returns the JSON kind; `None` for kinds that are not reported.
     fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Failed => Self::Failed,
@@ -84,7 +84,7 @@ impl Sort {
 }
 
 impl Reason {
-    /// Returns what there is to say about `error`, which is nothing if everything was said already.
+    /// Returns the report of `error`; `None` if everything was reported already.
     pub fn of(error: &CommandError) -> Option<Self> {
         let CommandError {
             kind,
@@ -108,7 +108,7 @@ impl Reason {
 }
 
 impl Failure {
-    /// Returns what there is to say about `error`, which is nothing if everything was said already.
+    /// Returns the report of `error`; `None` if everything was reported already.
     pub fn of(error: &CommandError) -> Option<Self> {
         let error = Reason::of(error)?;
         Some(Self { error })

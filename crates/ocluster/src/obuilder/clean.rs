@@ -28,19 +28,23 @@ pub(super) struct CleanArgs {
 pub(super) async fn delete(args: DeleteArgs) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Results)?;
     let id = args.id.find_or_whole(&builder)?;
-    let mut said = Ok(());
-    let outcome = builder.delete(&id, &mut |id| say(&mut said, id)).await;
-    outcome.map_err(CommandError::caused).and(said)
+    let mut printed = Ok(());
+    let outcome = builder
+        .delete(&id, &mut |id| print_removed(&mut printed, id))
+        .await;
+    outcome.map_err(CommandError::caused).and(printed)
 }
 
 pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Results)?;
-    let mut said = Ok(());
+    let mut printed = Ok(());
     let outcome = builder
-        .prune(Timestamp::MAX, usize::MAX, &mut |id| say(&mut said, id))
+        .prune(Timestamp::MAX, usize::MAX, &mut |id| {
+            print_removed(&mut printed, id);
+        })
         .await;
     let count = outcome.map_err(CommandError::caused)?;
-    said?;
+    printed?;
     program::print_line(format_args!("Removed {count} items"))?;
     match builder.count().map_err(CommandError::caused)? {
         0 => Ok(()),
@@ -51,8 +55,8 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
     }
 }
 
-fn say(said: &mut Result<(), CommandError>, id: &StepId) {
-    if said.is_ok() {
-        *said = program::print_line(format_args!("Removing {id}"));
+fn print_removed(printed: &mut Result<(), CommandError>, id: &StepId) {
+    if printed.is_ok() {
+        *printed = program::print_line(format_args!("Removing {id}"));
     }
 }

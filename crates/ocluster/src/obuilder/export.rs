@@ -19,7 +19,9 @@ pub(super) struct Args {
     /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
-    /// Format of the archive: tar (the files), or oci (an image, as for docker load and podman load)
+    /// Format of the archive: tar or oci
+    ///
+    /// tar has only the files. oci is an image, as for docker load and podman load.
     #[arg(
         long,
         value_name = "FORMAT",

@@ -59,7 +59,7 @@ struct SandboxArgs {
     fast_sync: bool,
     /// Network of steps with "(network host)": host, outbound or forbid
     ///
-    /// host is the network of the machine. outbound is a network of its own that reaches public IPv4 addresses only, and
+    /// host is the network of the machine. outbound is a separate network that reaches public IPv4 addresses only, and
     /// needs slirp4netns. forbid refuses such steps.
     #[arg(long, value_name = "NETWORK", default_value = "host")]
     step_network: StepNetwork,
@@ -69,7 +69,7 @@ struct SandboxArgs {
     /// Limit of processes and threads of each step; no more can be started
     #[arg(long, value_name = "N")]
     job_pids: Option<PidLimit>,
-    /// Limit of processors of each step, such as 2 or 1.5
+    /// Limit of CPUs of each step, such as 2 or 1.5
     #[arg(long, value_name = "N")]
     job_cpus: Option<CpuLimit>,
 }
