@@ -12,7 +12,8 @@ use crate::obuilder_args::seconds;
 pub struct JobLimitArgs {
     /// Memory limit of a job's steps, such as 4GiB; what exceeds it is killed
     ///
-    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without BuildKit.
+    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// BuildKit.
     #[arg(long, value_name = "SIZE")]
     job_memory: Option<MemoryLimit>,
     /// Limit of processes and threads of a job's steps; no more can be started
@@ -22,7 +23,8 @@ pub struct JobLimitArgs {
     job_pids: PidLimit,
     /// Limit of CPUs of a job's steps, such as 2 or 1.5
     ///
-    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without BuildKit.
+    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// BuildKit.
     #[arg(long, value_name = "N")]
     job_cpus: Option<CpuLimit>,
     /// Time limit of a job, in seconds (0: no limit)

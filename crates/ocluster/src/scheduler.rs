@@ -35,8 +35,8 @@ pub fn main() -> ExitCode {
 
 /// Manage pools of build workers
 ///
-/// Cap files are written to the secrets directory: submission.cap for clients, pool-NAME.cap for the workers of each pool,
-/// and admin.cap for ocluster-admin.
+/// Cap files are written to the secrets directory: submission.cap for clients, pool-NAME.cap for the workers of each
+/// pool, and admin.cap for ocluster-admin.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
@@ -202,7 +202,8 @@ async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
         Interrupt::Terminated if !patience.is_zero() => {
             tracing::info!(
                 target: "scheduler",
-                "{signal}: draining; waiting up to {} s for running jobs. Another signal ends this scheduler immediately",
+                "{signal}: draining; waiting up to {} s for running jobs. Another signal ends this scheduler \
+                 immediately",
                 patience.as_secs_f64()
             );
             scheduler.drain(patience).await;

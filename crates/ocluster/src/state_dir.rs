@@ -39,7 +39,8 @@ fn check_by(
                 return match may_write(place) {
                     Ok(()) => Ok(()),
                     Err(error) => unusable(format!(
-                        "user {} may not write to \"{shown}\": {}; chown it to that user, or name another directory with --state-dir",
+                        "user {} may not write to \"{shown}\": {}; chown it to that user, or name another directory \
+                         with --state-dir",
                         rustix::process::geteuid().as_raw(),
                         io::Error::from(error)
                     )),
@@ -85,13 +86,15 @@ mod tests {
         assert_eq!(
             said(&file),
             format!(
-                "cannot use the state directory \"{shown}\": \"{shown}\" is not a directory; name another with --state-dir"
+                "cannot use the state directory \"{shown}\": \"{shown}\" is not a directory; name another with \
+                 --state-dir"
             )
         );
         assert_eq!(
             said(&file.join("state")),
             format!(
-                "cannot use the state directory \"{shown}/state\": \"{shown}\" is not a directory; name another with --state-dir"
+                "cannot use the state directory \"{shown}/state\": \"{shown}\" is not a directory; name another with \
+                 --state-dir"
             )
         );
     }
@@ -104,7 +107,8 @@ mod tests {
         let user = rustix::process::geteuid().as_raw();
         assert!(
             why.starts_with(&format!(
-                "cannot use the state directory \"/tmp/no/such\": user {user} may not write to \"/tmp\": Permission denied"
+                "cannot use the state directory \"/tmp/no/such\": user {user} may not write to \"/tmp\": Permission \
+                 denied"
             )) && why.ends_with("or name another directory with --state-dir"),
             "{why}"
         );

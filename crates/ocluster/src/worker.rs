@@ -331,7 +331,8 @@ pub(crate) async fn run_until_interrupted(
         Interrupt::Terminated if !patience.is_zero() => {
             tracing::info!(
                 target: "worker",
-                "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker immediately",
+                "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker \
+                 immediately",
                 patience.as_secs_f64()
             );
             manager.stopping(patience + SHUTDOWN_MARGIN, "waiting for running jobs");

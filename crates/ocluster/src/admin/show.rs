@@ -31,19 +31,19 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Show all pools, one pool or one worker
 ///
-/// Without POOL, lists the pools: with totals on a terminal or with --all, otherwise only their names, as the OCaml program
-/// does.
+/// Without POOL, lists the pools: with totals on a terminal or with --all, otherwise only their names, as the OCaml
+/// program does.
 ///
 /// The state of a pool begins as the OCaml scheduler's, with the first 10 jobs of each queue. The running jobs follow,
 /// with their workers, clients and times.
 ///
-/// CLIENT:HINT@TIME(COST) is a queued job; the rightmost is the next. TIME is when it would start if shares were exact (s:
-/// seconds, m: minutes; negative: overdue), and COST its expected length in seconds.
+/// CLIENT:HINT@TIME(COST) is a queued job; the rightmost is the next. TIME is when it would start if shares were exact
+/// (s: seconds, m: minutes; negative: overdue), and COST its expected length in seconds.
 ///
 /// WORKER (SECONDS) is a worker, with the expected length of the jobs in its queue.
 ///
-/// CLIENT(RATE)+TIME is a client with its share, in jobs at once. With +TIME, it has used more than its share, and its next
-/// job would start in TIME.
+/// CLIENT(RATE)+TIME is a client with its share, in jobs at once. With +TIME, it has used more than its share, and its
+/// next job would start in TIME.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]")]
 pub(super) struct Args {
@@ -79,8 +79,8 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     }
 }
 
-/// Prints the view repeatedly: on a terminal in place, elsewhere as blocks with an empty line between them, and as JSON with
-/// one object per line.
+/// Prints the view repeatedly: on a terminal in place, elsewhere as blocks with an empty line between them, and as JSON
+/// with one object per line.
 async fn watch(show: &Show) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let on_terminal = std::io::stdout().is_terminal() && !is_dumb();
@@ -332,7 +332,8 @@ fn below(workers: &[Worker]) -> String {
         + &section("not answering", table(&silent))
 }
 
-/// Returns a table of rows that end with the columns of [`job_row`]. `first` are the headings of the columns before those.
+/// Returns a table of rows that end with the columns of [`job_row`]. `first` are the headings of the columns before
+/// those.
 fn job_table(first: &[&str], mut rows: Vec<Vec<String>>) -> String {
     if !rows.is_empty() {
         let columns = first.iter().chain(&["CLIENT", "FOR", "CACHE HINT"]);

@@ -103,7 +103,8 @@ impl Update<'_> {
         ))?;
         self.first(&canary).await.map_err(|error| {
             error.hint(format_args!(
-                "no other worker was updated; find out why {} does not come back with its new version, then run update again",
+                "no other worker was updated; find out why {} does not come back with its new version, then run \
+                 update again",
                 quoted(&canary)
             ))
         })?;

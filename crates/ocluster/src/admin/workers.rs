@@ -48,7 +48,8 @@ impl Target {
         })
     }
 
-    /// Returns the named worker, or with `all` every worker of the pool. Without either, a pool with workers is an error.
+    /// Returns the named worker, or with `all` every worker of the pool. Without either, a pool with workers is an
+    /// error.
     pub(super) async fn chosen(&self, all: bool) -> Result<Chosen, CommandError> {
         if let Some(worker) = &self.worker {
             return Ok(Chosen::Named(worker.clone()));

@@ -50,7 +50,8 @@ fn refused(job: &Description, mistake: &Mistake) -> CommandError {
                     refused.hint(format_args!("'git rev-parse {id}' prints the full id"))
                 }
                 Some(_) => refused.hint(
-                    "'git ls-remote URL' prints the ids of all branches and tags, 'git rev-parse NAME' that of a local one",
+                    "'git ls-remote URL' prints the ids of all branches and tags, 'git rev-parse NAME' that of a \
+                     local one",
                 ),
                 None => refused,
             }

@@ -16,7 +16,8 @@ const GONE: &str = "(cancelled)";
 /// The message of the scheduler for a client that was removed.
 const REVOKED: &str = "Access has been revoked";
 
-/// Returns the kind of failure that `error` is. `command` is the exit code of the build's own command, if the log has it.
+/// Returns the kind of failure that `error` is. `command` is the exit code of the build's own command, if the log has
+/// it.
 ///
 /// The kind of the exception decides where there is one for the case, otherwise its reason, which has upstream's words.
 pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {

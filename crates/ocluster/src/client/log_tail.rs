@@ -42,8 +42,8 @@ impl LogTail {
 
     /// Returns the exit code of the command that failed the build, if the last line has it.
     ///
-    /// Docker's classic builder exits as the command did. BuildKit exits with 1, and logs the command's exit code in a line of
-    /// its own.
+    /// Docker's classic builder exits as the command did. BuildKit exits with 1, and logs the command's exit code in a
+    /// line of its own.
     pub(super) fn command_exit_code(&self) -> Option<u8> {
         let end = String::from_utf8_lossy(&self.end);
         let mut lines = end.lines().rev().filter(|line| !line.is_empty());
@@ -52,7 +52,8 @@ impl LogTail {
             let of_command = lines.take(LINES_BEFORE).find_map(buildkits_exit_code);
             return of_command.or_else(|| of_docker.parse().ok());
         }
-        // A step's command, as OBuilder quotes it, or a custom job's program; and not what fetched the source or pushed the image.
+        // A step's command, as OBuilder quotes it, or a custom job's program; and not what fetched the source or pushed
+        // the image.
         let (command, code) = last
             .rsplit_once(" failed with exit status ")
             .or_else(|| last.rsplit_once(" failed with exit-code "))?;

@@ -69,7 +69,10 @@ async fn watch(
 ) -> Result<Ended, CommandError> {
     let session = tokio::select! {
         session = connect(&request.cap) => session?,
-        interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "Interrupted before the job was submitted.")),
+        interrupt = interrupts.next() => {
+            let message = "Interrupted before the job was submitted.";
+            return Err(CommandError::interrupted(interrupt, message));
+        }
     };
     let submission = Submission::from_client(session.bootstrap());
     let ticket = submission.submit(&request.pool, &request.description, request.urgent);
@@ -104,7 +107,9 @@ async fn watch(
     let cancelling = watched.cancel(&mut watching);
     let ended = tokio::select! {
         said = cancelling => CommandError::interrupted(interrupt, said),
-        again = interrupts.next() => CommandError::interrupted(again, "Exiting without waiting; the job is still being cancelled."),
+        again = interrupts.next() => {
+            CommandError::interrupted(again, "Exiting without waiting; the job is still being cancelled.")
+        }
     };
     watched.end_log();
     Err(ended)
@@ -248,7 +253,8 @@ impl Watched {
         drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
-    /// Prints in a line how the job ended, and how long it took. A build can print such a line too, but none after this one.
+    /// Prints in a line how the job ended, and how long it took. A build can print such a line too, but none after this
+    /// one.
     async fn verdict(&self, failed: Option<&CommandError>) -> String {
         let times = self.observed.times();
         let (ended, why) = match failed {

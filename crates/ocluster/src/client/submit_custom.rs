@@ -11,7 +11,8 @@ use crate::error::CommandError;
 
 /// Run a custom job
 ///
-/// The source is the commit HASH of the Git repository URL. Several commits are merged; without URL, the source is empty.
+/// The source is the commit HASH of the Git repository URL. Several commits are merged; without URL, the source is
+/// empty.
 #[derive(clap::Args, Debug)]
 #[command(
     override_usage = "ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]"

@@ -82,7 +82,8 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
             format!("{found}; with less than {threshold} the worker prunes"),
             match minimum {
                 Some((least, minimum)) => format!(
-                    "free space, or lower {option}; with nothing left to prune, the worker takes jobs while {} are free ({least})",
+                    "free space, or lower {option}; with nothing left to prune, the worker takes jobs while {} are \
+                     free ({least})",
                     size(minimum)
                 ),
                 None => format!("free space, or lower {option}"),

@@ -92,7 +92,8 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
             NAME,
             format!("the engine cannot be reached: {words}"),
             if words.contains("permission denied") {
-                "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again"
+                "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it \
+                 again"
             } else {
                 "start it (systemctl start docker), and check why it stopped (journalctl -u docker)"
             },
@@ -148,7 +149,8 @@ mod tests {
             judge(&Engine::Unreachable(refused.to_owned()), true),
             judge(
                 &Engine::read(
-                    "\n\n\nGot permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock\n",
+                    "\n\n\nGot permission denied while trying to connect to the Docker daemon socket at \
+                     unix:///var/run/docker.sock\n",
                 ),
                 false,
             ),

@@ -1,8 +1,8 @@
 //! `ocluster doctor`: checks a machine as a worker, or a running cluster, and prints what to do.
 //!
-//! A check is a value: its subject, its outcome, what was found, and what to do. Each module here probes one thing with a time
-//! limit, and judges the findings in a pure function, which the tests pin. Nothing on the machine is changed: checks that
-//! need files get a temporary directory.
+//! A check is a value: its subject, its outcome, what was found, and what to do. Each module here probes one thing with
+//! a time limit, and judges the findings in a pure function, which the tests pin. Nothing on the machine is changed:
+//! checks that need files get a temporary directory.
 
 mod cap_files;
 mod check;
@@ -32,8 +32,8 @@ use crate::sizes;
 
 /// Check a machine or a running cluster, and print what to do
 ///
-/// Checks this machine as a worker, with the worker's cap files and store. With --connect, checks a running cluster instead.
-/// Changes nothing. The exit code is 1 if there is a problem.
+/// Checks this machine as a worker, with the worker's cap files and store. With --connect, checks a running cluster
+/// instead. Changes nothing. The exit code is 1 if there is a problem.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Cap files to check, along with their schedulers

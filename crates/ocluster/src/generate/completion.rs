@@ -12,8 +12,8 @@ use crate::programs;
 
 /// Print a shell's completion script for these programs
 ///
-/// For one user, add to ~/.bashrc: eval "$(ocluster generate completion bash)"; to ~/.zshrc, after compinit: the same with
-/// zsh; to ~/.config/fish/config.fish: ocluster generate completion fish | source.
+/// For one user, add to ~/.bashrc: eval "$(ocluster generate completion bash)"; to ~/.zshrc, after compinit: the same
+/// with zsh; to ~/.config/fish/config.fish: ocluster generate completion fish | source.
 ///
 /// For all users, write the script of each PROGRAM to /usr/share/bash-completion/completions/PROGRAM,
 /// /usr/share/zsh/vendor-completions/_PROGRAM or /usr/share/fish/vendor_completions.d/PROGRAM.fish.

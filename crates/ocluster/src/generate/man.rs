@@ -130,12 +130,14 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
 
 const ANY_OPTION: (&str, &str) = (
     "OCLUSTER_OPTION",
-    "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. An empty variable counts as unset.",
+    "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. An empty variable counts as \
+     unset.",
 );
 
 const NO_COLOR: (&str, &str) = (
     "NO_COLOR, TERM",
-    "If NO_COLOR is not empty or TERM is \"dumb\", there are no colours, not even in logs of builds, and no lines redrawn by escape sequences.",
+    "If NO_COLOR is not empty or TERM is \"dumb\", there are no colours, not even in logs of builds, and no lines \
+     redrawn by escape sequences.",
 );
 
 /// Returns what a program reads from its environment, besides what its options say.

@@ -14,13 +14,14 @@ pub(super) fn schemas() -> Vec<Output> {
         .into()
 }
 
-/// What happens to the job. The last event is `succeeded` or `failed`, unless the job was lost or a signal ended the client:
-/// then the last line is an error. So the last line of a job that did not succeed has an `error`, whose `kind` decides what
-/// to do.
+/// What happens to the job. The last event is `succeeded` or `failed`, unless the job was lost or a signal ended the
+/// client: then the last line is an error. So the last line of a job that did not succeed has an `error`, whose `kind`
+/// decides what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {
-    /// It is queued. Repeated when something changes. OCaml schedulers cannot report it, so it is never printed with them.
+    /// It is queued. Repeated when something changes. OCaml schedulers cannot report it, so it is never printed with
+    /// them.
     Queued {
         /// The worker whose queue it is in; null while it waits for any worker.
         worker: Option<String>,

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::error::{CommandError, Kind};
 
-/// The last line of a command that failed: alone, or with the event of the end of a job. The exit code is the same as without
-/// JSON.
+/// The last line of a command that failed: alone, or with the event of the end of a job. The exit code is the same as
+/// without JSON.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// What went wrong.

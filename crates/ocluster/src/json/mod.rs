@@ -3,8 +3,8 @@
 //! Standard output then has only JSON; standard error is for people, as always. A command prints one object,
 //! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`failure::Failure`].
 //!
-//! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake case,
-//! times in UTC as RFC 3339 has them, lengths of time in seconds.
+//! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake
+//! case, times in UTC as RFC 3339 has them, lengths of time in seconds.
 
 pub mod admin;
 pub mod bench;

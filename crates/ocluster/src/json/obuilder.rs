@@ -37,11 +37,11 @@ pub struct Result {
     pub created: String,
     /// When it was last used.
     pub used: String,
-    /// How much its step added, in bytes: removing it would free that much. Null with `--no-sizes`, or if it was removed
-    /// meanwhile.
+    /// How much its step added, in bytes: removing it would free that much. Null with `--no-sizes`, or if it was
+    /// removed meanwhile.
     pub size: Option<u64>,
-    /// The op that made it: in one line, as in the spec, after the working directory. Null if that was not recorded, as by
-    /// other programs.
+    /// The op that made it: in one line, as in the spec, after the working directory. Null if that was not recorded, as
+    /// by other programs.
     pub step: Option<String>,
 }
 

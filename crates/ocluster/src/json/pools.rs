@@ -53,8 +53,8 @@ pub struct Queue {
     pub oldest_wait_seconds: f64,
     /// The clients that have submitted jobs since the scheduler started, sorted by id.
     pub clients: Vec<Client>,
-    /// The first queued jobs: those for any worker, the next one first, then those for certain workers. Ten, or all with
-    /// `--all`.
+    /// The first queued jobs: those for any worker, the next one first, then those for certain workers. Ten, or all
+    /// with `--all`.
     pub jobs: Vec<QueuedJob>,
     /// How many more jobs are queued.
     pub more: u32,
@@ -159,8 +159,8 @@ pub struct Connection {
 /// A reason why a worker pauses itself.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PauseReason {
-    /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`; later
-    /// versions may have more.
+    /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`;
+    /// later versions may have more.
     pub kind: String,
     /// What is wrong.
     pub problem: String,

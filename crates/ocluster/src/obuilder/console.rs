@@ -70,7 +70,8 @@ impl Console {
         out.flush()
     }
 
-    /// Resets the terminal after the output of a step, so that what follows is in the usual colour and on a line of its own.
+    /// Resets the terminal after the output of a step, so that what follows is in the usual colour and on a line of its
+    /// own.
     fn end(&self) {
         self.status.retire();
         // An error means that there is no terminal any more.
@@ -139,8 +140,8 @@ fn elapsed(time: Duration) -> String {
     }
 }
 
-/// Waits for something to end, showing how long it takes. The first interrupt cancels it and waits for it to clean up; the
-/// second does not wait.
+/// Waits for something to end, showing how long it takes. The first interrupt cancels it and waits for it to clean up;
+/// the second does not wait.
 pub(super) async fn watch<T>(
     doing: impl Future<Output = T>,
     cancel: &CancellationToken,

@@ -35,8 +35,8 @@ pub fn main() -> ExitCode {
 
 /// Build specs step by step, with every step cached
 ///
-/// Results are kept in a store, in which one process at a time may build. A worker has its store for as long as it runs;
-/// its results can be listed, exported and tried meanwhile.
+/// Results are kept in a store, in which one process at a time may build. A worker has its store for as long as it
+/// runs; its results can be listed, exported and tried meanwhile.
 ///
 /// An ID may be shortened as long as it is unambiguous.
 #[derive(Debug, Parser)]

@@ -33,7 +33,8 @@ impl ResultId {
         self.pick(results.into_iter().map(|result| result.id))
     }
 
-    /// Returns the only result with this id or prefix, or a full id without a result: there may be traces of it to remove.
+    /// Returns the only result with this id or prefix, or a full id without a result: there may be traces of it to
+    /// remove.
     pub(super) fn find_or_whole(&self, builder: &Builder) -> Result<StepId, CommandError> {
         self.0.parse().or_else(|_| self.find(builder))
     }

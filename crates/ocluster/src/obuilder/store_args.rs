@@ -43,8 +43,8 @@ struct SandboxArgs {
     runtime: OsString,
     /// System calls allowed in steps: default, native, none, or a file
     ///
-    /// default is the built-in profile; native is the same without the system calls of 32-bit programs; none disables the
-    /// filter. A file is a profile in Docker's format.
+    /// default is the built-in profile; native is the same without the system calls of 32-bit programs; none disables
+    /// the filter. A file is a profile in Docker's format.
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     seccomp: Filter,

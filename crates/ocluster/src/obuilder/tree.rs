@@ -13,8 +13,8 @@ pub(super) struct Line {
     pub(super) entry: Entry,
 }
 
-/// Returns results in the order of a tree, the oldest first. The only result based on another is not indented, so that a
-/// build with many steps does not grow too wide.
+/// Returns results in the order of a tree, the oldest first. The only result based on another is not indented, so that
+/// a build with many steps does not grow too wide.
 ///
 /// With `root`, only that result and what is based on it.
 pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
