@@ -1,7 +1,6 @@
-//! Whether what a program prints may have colours, and what else a terminal obeys: one answer for all that it prints.
+//! Whether the output may have colours and other escape sequences: one answer for the whole process.
 //!
-//! Asked by whatever prints, deep inside of commands, so the option is kept for the whole process, like the environment that it
-//! goes with.
+//! Code that prints, deep inside of commands, needs it, so the option is kept for the whole process, like the environment.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -9,28 +8,28 @@ use std::sync::OnceLock;
 
 use crate::logging::Colour;
 
-/// What `--color` says. Auto until the command line has been read.
+/// The value of `--color`. Auto until the command line is parsed.
 static COLOUR: OnceLock<Colour> = OnceLock::new();
 
-/// Keeps what `--color` says, for the rest of the process.
+/// Stores the value of `--color` for the rest of the process.
 pub(crate) fn keep(colour: Colour) {
     // It is read once.
     COLOUR.get_or_init(|| colour);
 }
 
-/// Tells whether there is to be no colour at all, wherever the output goes: then a log gets none of its build's either.
+/// Returns whether colours are disabled for all output, including those of builds in their logs.
 pub(crate) fn is_colour_refused() -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
     is_refused(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
 }
 
-/// Tells whether our own words may have colours on `stream`.
+/// Returns whether our own text may have colours on `stream`.
 pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
     colour == Colour::Always || (!is_colour_refused() && stream.is_terminal())
 }
 
-/// Tells whether the terminal can do nothing but print, so that no line on it can be replaced.
+/// Returns whether the terminal can only print, so that no line on it can be replaced.
 pub(crate) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }

@@ -1,22 +1,22 @@
 //! How a command ends when it does not succeed: a kind, a message, hints, and the exit code they give.
 //!
-//! The libraries return an error enum per operation. This is the one place where it is decided whether that was the
-//! user's mistake, the cluster's answer, or a defect of ours, because scripts tell those apart by exit code.
+//! The libraries return an error enum per operation. Only here are these sorted into mistakes of the user, answers of the
+//! cluster, and bugs of ours, which scripts distinguish by exit code.
 
 use std::fmt;
 
 use crate::signals::Interrupt;
 
-/// What sort of thing went wrong; decides the exit code.
+/// The kind of failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The command was understood and tried, and did not work: exit code 1.
     Failed,
-    /// Standard output was closed by its reader. Exit code 1, and nothing is said, since there is no reader.
+    /// Standard output was closed by its reader: exit code 1, without a message.
     OutputClosed,
-    /// The command line makes no sense: exit code 124.
+    /// The command line is invalid: exit code 124.
     Usage,
-    /// Something happened that we did not expect: exit code 125.
+    /// Internal error, a bug: exit code 125.
     Internal,
     /// A signal ended it: exit code 128 + the signal's number (130 for Ctrl-C, 143 for SIGTERM).
     Interrupted(u8),
@@ -24,31 +24,31 @@ pub enum Kind {
     Ended(u8),
     /// The job ran, and its build did not succeed: exit code 1.
     BuildFailed {
-        /// How the build's own command ended, if its log says so.
+        /// The exit code of the build's own command, if its log has it.
         command: Option<u8>,
     },
-    /// The worker stopped the job, as it took longer than it may: exit code 1.
+    /// The worker stopped the job, as it exceeded its time limit: exit code 1.
     TimedOut,
-    /// Somebody else cancelled the job, an operator for example: exit code 130, as after Ctrl-C.
+    /// The job was cancelled by somebody else, such as an operator: exit code 130, as after Ctrl-C.
     Cancelled,
-    /// The worker or the scheduler was lost, and the job with it, by no fault of its own: exit code 75.
+    /// The worker or the scheduler was lost, and the job with it: exit code 75.
     JobLost,
-    /// The worker that took the job could not do it, by no fault of the job: exit code 75.
+    /// The worker that took the job was unfit: exit code 75.
     WorkerUnfit,
-    /// The scheduler has too much to do, or is shutting down: exit code 75.
+    /// The scheduler is overloaded or shutting down: exit code 75.
     Overloaded,
     /// The scheduler has no pool of this name: exit code 124.
     NoSuchPool,
-    /// The cap file is not one for this, or not any more: exit code 124.
+    /// The cap file is for another service, or its access was revoked: exit code 124.
     WrongCap,
-    /// There is no connection to the scheduler: exit code 69.
+    /// The scheduler is unreachable: exit code 69.
     Unreachable,
 }
 
-/// The job is as good as before, and may be submitted again: `EX_TEMPFAIL` of sysexits.h.
+/// The job may be submitted again: `EX_TEMPFAIL` of sysexits.h.
 const TRY_AGAIN: u8 = 75;
 
-/// What is needed is not there: `EX_UNAVAILABLE` of sysexits.h.
+/// A service is unavailable: `EX_UNAVAILABLE` of sysexits.h.
 const UNAVAILABLE: u8 = 69;
 
 /// The user's mistake, as upstream's command lines have it.
@@ -72,7 +72,7 @@ impl Kind {
 
 /// Why a command did not succeed.
 ///
-/// An empty message means that everything was already said on standard output (`Failed: Build failed.`).
+/// An empty message means that everything was already printed on standard output (`Failed: Build failed.`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandError {
     /// Decides the exit code.
@@ -109,27 +109,27 @@ impl CommandError {
         Self::new(kind, message)
     }
 
-    /// The command line makes no sense.
+    /// The command line is invalid.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self::new(Kind::Usage, message)
     }
 
-    /// Something happened that should not be possible.
+    /// An internal error: a bug.
     pub fn internal(message: impl fmt::Display) -> Self {
         Self::new(Kind::Internal, message)
     }
 
-    /// A command that was run for the user ended like this, and said itself what there was to say.
+    /// A command that was run for the user ended with this status, and reported the reason itself.
     pub fn ended(status: u8) -> Self {
         Self::new(Kind::Ended(status), "")
     }
 
-    /// A signal ended it, with `message` as the last word.
+    /// A signal ended it; `message` is printed at the end.
     pub fn interrupted(interrupt: Interrupt, message: impl fmt::Display) -> Self {
         Self::new(Kind::Interrupted(interrupt.number()), message)
     }
 
-    /// It did not work, and the user has been told already.
+    /// It did not work, and the error was already reported.
     pub fn already_reported() -> Self {
         Self::new(Kind::Failed, "")
     }
@@ -143,7 +143,7 @@ impl CommandError {
         }
     }
 
-    /// Adds a line that says what to try.
+    /// Adds a line with something to try.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
         self.hints.push(hint.to_string());
@@ -154,14 +154,14 @@ impl CommandError {
     pub fn from_output(error: &std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::new(Kind::OutputClosed, ""),
-            _ => Self::failed(format_args!("failed to write standard output: {error}")),
+            _ => Self::failed(format_args!("cannot write standard output: {error}")),
         }
     }
 
-    /// Returns the text for standard error, ending in a newline, or nothing if there is nothing to say.
+    /// Returns the text for standard error, ending in a newline, or nothing if everything was reported.
     ///
     /// Operational failures stand alone on their line, as upstream prints them; mistakes on the command line and
-    /// defects are preceded by the program's name.
+    /// bugs are preceded by the program's name.
     pub fn render(&self, program: &str) -> String {
         let mut text = String::new();
         if !self.message.is_empty() {

@@ -1,11 +1,11 @@
-//! How the programs end: the table that their help, their manual pages and the reference show.
+//! The exit codes of the programs, as their help, their manual pages and the reference show them.
 
-/// An exit code of a program, and what it says.
+/// An exit code of a program, and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExitCode {
-    /// The code: a number, or a few.
+    /// The code, or several.
     pub code: &'static str,
-    /// When the program ends with it.
+    /// When the program exits with it.
     pub meaning: &'static str,
 }
 
@@ -15,22 +15,19 @@ const fn code(code: &'static str, meaning: &'static str) -> ExitCode {
 
 const USAGE: ExitCode = code(
     "124",
-    "the command line, a variable or the configuration file makes no sense",
+    "invalid command line, environment variable or configuration file",
 );
 
-const INTERNAL: ExitCode = code(
-    "125",
-    "something happened that this program did not foresee: a defect",
-);
+const INTERNAL: ExitCode = code("125", "internal error: a bug in this program");
 
 const SECOND_SIGNAL: ExitCode = code(
     "129, 130, 143",
-    "a second signal (SIGHUP, SIGINT, SIGTERM) ended it at once",
+    "a second signal (SIGHUP, SIGINT, SIGTERM) ended it immediately",
 );
 
 const SCHEDULER: &[ExitCode] = &[
-    code("0", "a signal ended it, and everything is saved"),
-    code("1", "it could not start"),
+    code("0", "stopped by a signal, with everything saved"),
+    code("1", "could not start"),
     USAGE,
     INTERNAL,
     SECOND_SIGNAL,
@@ -39,68 +36,68 @@ const SCHEDULER: &[ExitCode] = &[
 const WORKER: &[ExitCode] = &[
     code(
         "0",
-        "a signal ended it, and no job is running any more that could be stopped",
+        "stopped by a signal, after its jobs ended or were cancelled",
     ),
     code(
         "1",
-        "it could not start; or it was updated, and is to be started again",
+        "could not start, or was updated and must be started again",
     ),
     USAGE,
     INTERNAL,
     SECOND_SIGNAL,
 ];
 
-const UNREACHABLE: ExitCode = code("69", "there is no connection to the scheduler");
+const UNREACHABLE: ExitCode = code("69", "cannot connect to the scheduler");
 
 const CLIENT: &[ExitCode] = &[
     code("0", "the job succeeded"),
-    code("1", "the build failed, or took longer than it may"),
+    code("1", "the build failed or exceeded its time limit"),
     UNREACHABLE,
     code(
         "75",
-        "the job was lost, its worker unfit, or the scheduler overloaded: submit it again",
+        "the job was lost, its worker is unfit, or the scheduler is overloaded; submit it again",
     ),
     code(
         "124",
-        "a mistake in the command line, a variable, the configuration file, pool or cap file",
+        "invalid command line, environment variable, configuration file, pool or cap file",
     ),
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job; 130: or somebody else",
+        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job; 130 also if somebody else did",
     ),
 ];
 
 const ADMIN: &[ExitCode] = &[
-    code("0", "it is done"),
-    code("1", "it could not be done, or not for every worker"),
+    code("0", "success"),
+    code("1", "failure, for some workers or for all"),
     UNREACHABLE,
     code(
         "124",
-        "a mistake in the command line, a variable, the configuration file or the cap file",
+        "invalid command line, environment variable, configuration file or cap file",
     ),
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) ended the waiting; it says what stays in force",
+        "a signal (SIGHUP, SIGINT, SIGTERM) ended the wait; a message says what stays in force",
     ),
 ];
 
 const OBUILDER: &[ExitCode] = &[
-    code("0", "all went well"),
-    code("1", "something failed"),
+    code("0", "success"),
+    code("1", "failure"),
     USAGE,
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled it",
+        "cancelled by a signal (SIGHUP, SIGINT, SIGTERM)",
     ),
-    code("others", "of shell: how its command ended"),
+    code("others", "from shell: the exit code of its command"),
 ];
 
 const TOOLS: &[ExitCode] = &[
-    code("0", "all went well"),
-    code("1", "something failed"),
+    code("0", "success"),
+    code("1", "failure"),
     USAGE,
     INTERNAL,
     SECOND_SIGNAL,
@@ -118,7 +115,7 @@ pub fn of(program: &str) -> &'static [ExitCode] {
     }
 }
 
-/// Returns what the help of a program says about them.
+/// Returns the section about them in the help of a program.
 pub(crate) fn help(program: &str) -> String {
     let lines = of(program)
         .iter()

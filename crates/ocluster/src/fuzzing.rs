@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Reads a configuration file of each program; returns what is said of the first that is none.
+/// Reads a text as the configuration file of each program; returns the first error.
 ///
 /// # Errors
 /// The message that would be printed.

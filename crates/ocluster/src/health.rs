@@ -1,34 +1,37 @@
-//! A sign of life for health checks that can look at a file and at nothing else, as those of containers are.
+//! A liveness file for health checks that can only test a file, such as those of containers.
 //!
-//! They are programs of their own, which know neither the options of the one they check nor whether it serves metrics.
+//! Such a check is a program of its own, which knows neither the options of the checked program nor whether it serves
+//! metrics.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often the file is written. A check that looks for one younger than 30 s may miss a few.
+/// How often the file is written. A check for a file younger than 30 s tolerates a few missed writes.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Whether to give a sign of life.
+/// The option for the liveness file.
 #[derive(clap::Args, Clone, Debug)]
 pub struct HealthArgs {
-    /// Write this file every 5 seconds for as long as this program gets on with its work, for a container's health check
+    /// Touch this file every 5 seconds while healthy
+    ///
+    /// A container's health check can test the file's age.
     #[arg(long, value_name = "PATH")]
     health_file: Option<PathBuf>,
 }
 
 impl HealthArgs {
-    /// Gives signs of life from now on, if asked to, from the thread that does everything else: while that is stuck,
-    /// there are none.
+    /// Starts to write the file, if there is one, on the thread that does all the work: the file ages while that thread is
+    /// stuck.
     ///
     /// Must be called within a `LocalSet`.
     pub fn start(self) {
         if let Some(file) = self.health_file {
-            tokio::task::spawn_local(write_again_and_again(file));
+            tokio::task::spawn_local(write_periodically(file));
         }
     }
 }
 
-async fn write_again_and_again(file: PathBuf) {
+async fn write_periodically(file: PathBuf) {
     let mut was_written = true;
     loop {
         let written = write(&file).await;
@@ -36,7 +39,8 @@ async fn write_again_and_again(file: PathBuf) {
             && was_written
         {
             tracing::warn!(
-                "cannot write the health file {file:?}: {error}; the health check that looks at it will fail"
+                "Cannot write the health file {}: {error}; health checks that test it will fail",
+                file.display()
             );
         }
         was_written = written.is_ok();
@@ -44,7 +48,7 @@ async fn write_again_and_again(file: PathBuf) {
     }
 }
 
-/// Writes the file in place: what tells is when that was.
+/// Writes the file in place: only its time matters.
 async fn write(file: &Path) -> std::io::Result<()> {
     tokio::fs::write(file, "alive\n").await
 }

@@ -35,11 +35,14 @@ use self::line::{LineFields, LineFormat};
 /// The log source whose messages are always shown.
 pub const APPLICATION: &str = "application";
 
-/// Options about logging and colour that every command has.
+/// Options about logging and colour, which every command has.
 #[derive(clap::Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct LoggingArgs {
-    /// When to use colour: auto, always or never. Never also removes that of builds from their logs
+    /// When to use colour: auto, always or never
+    ///
+    /// With auto, only terminals get colours, unless NO_COLOR is set. With never, logs of builds lose their own
+    /// colours, too.
     #[arg(
         long,
         global = true,
@@ -54,10 +57,10 @@ pub struct LoggingArgs {
     /// Log more: once for info, twice for debug
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
-    /// Log messages of this level and above: quiet, error, warning, info or debug
+    /// Lowest level to log: quiet, error, warning, info or debug
     #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
     pub verbosity: Option<Verbosity>,
-    /// How to write log lines: text, or json with one object a line
+    /// Format of log lines: text, or json (one object per line)
     #[arg(
         long,
         global = true,
@@ -126,7 +129,7 @@ impl LoggingArgs {
         drop(self.dispatch(default, std::io::stderr).try_init());
     }
 
-    /// Logs what there is to say while logging has not started, or has ended.
+    /// Runs `say` with logging, before it has started or after it has ended.
     pub(crate) fn apart(&self, say: impl FnOnce()) {
         let dispatch = self.dispatch(Verbosity::Warning, std::io::stderr);
         tracing::dispatcher::with_default(&dispatch, say);

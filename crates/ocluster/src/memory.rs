@@ -1,20 +1,21 @@
-//! Memory that is free goes back to the system.
+//! Returns free memory to the system.
 //!
-//! The allocator gives back what is free in passing, while others allocate: after a rush, when nobody does, it keeps what
-//! the rush took. So whoever runs for long has it look now and then.
+//! The allocator returns free memory only during other allocations, so it keeps the memory of a burst while nothing
+//! allocates. Long-running programs therefore ask it to from time to time.
 
 use std::time::{Duration, Instant};
 
-/// How often it is looked.
+/// The interval.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// How much memory a program may have without anybody looking, in bytes.
+/// With less memory than this, in bytes, nothing is done.
 const QUIET: u64 = 32 << 20;
 
-/// How much longer than looking takes it is not looked again, so that programs that have much do not do so all the time.
+/// The pause is at least this many times as long as the collection took, so that large programs do not spend all their time
+/// on it.
 const SHARE: u32 = 50;
 
-/// The longest that it is not looked, however long that took: on a busy machine, that says little.
+/// The longest pause, however long the collection took: on a busy machine, that time means little.
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Gives back memory from now on. Must be called within a `LocalSet`, on the thread that does everything else: free memory

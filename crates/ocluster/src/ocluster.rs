@@ -1,5 +1,5 @@
-//! `ocluster`: what helps to try the other programs out (`dev`), to find out what is
-//! wrong (`doctor`), to measure them (`bench`) and to package them (`generate`).
+//! `ocluster`: tools to try the other programs out (`dev`), to check machines and clusters (`doctor`), to measure
+//! schedulers (`bench`), and to package the programs (`generate`).
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub fn main() -> ExitCode {
     program::run(NAME, run)
 }
 
-/// Try OCluster out, find out what is wrong, measure it, or package it
+/// Try OCluster out, check it, measure it, or package it
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]

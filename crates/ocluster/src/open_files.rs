@@ -11,7 +11,7 @@ const MOST: u64 = 524_288;
 
 /// Raises the limit as far as the system lets us, to [`MOST`].
 ///
-/// That it does not is no reason to stop: whoever needs more is told when it is exceeded.
+/// A failure is not fatal: exceeding the limit is an error of its own.
 pub fn allow_many() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -19,7 +19,7 @@ pub fn allow_many() {
         maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::debug!("cannot raise the limit of open files: {error}");
+        tracing::debug!("Cannot raise the limit of open files: {error}");
     }
 }
 
@@ -28,7 +28,7 @@ pub fn allow_many() {
 const OF_WORKER: u64 = 64;
 const OF_JOB: u64 = 32;
 
-/// Says in the log that a worker may have too few files open for `jobs` jobs at a time, if so: jobs would fail at random.
+/// Logs a warning if the limit of open files is too low for `jobs` jobs at once: jobs would fail at random.
 pub fn warn_if_few(jobs: u64) {
     let limit = getrlimit(Resource::Nofile).current;
     if let Some(text) = too_few(limit, jobs) {
@@ -40,7 +40,7 @@ fn too_few(limit: Option<u64>, jobs: u64) -> Option<String> {
     let wanted = OF_WORKER.saturating_add(OF_JOB.saturating_mul(jobs));
     let limit = limit.filter(|limit| *limit < wanted)?;
     Some(format!(
-        "This worker may have {limit} files open, and {jobs} jobs at a time may need {wanted}: some will fail; raise the hard limit \
+        "The limit of open files is {limit}, but {jobs} jobs at once may need {wanted}: some will fail; raise the hard limit \
          (\"ulimit -Hn\", or LimitNOFILE= of the service), or lower --capacity"
     ))
 }
@@ -55,9 +55,9 @@ mod tests {
         assert_eq!(too_few(Some(1024), 30), None);
         assert_eq!(too_few(Some(524_288), 1000), None);
         let text = too_few(Some(64), 30).unwrap();
-        assert!(text.starts_with(
-            "This worker may have 64 files open, and 30 jobs at a time may need 1024:"
-        ));
+        assert!(
+            text.starts_with("The limit of open files is 64, but 30 jobs at once may need 1024:")
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Answers for people, or for programs: the option `--output`, and printing one or the other.
+//! Answers for people or for programs: the option `--output`, and printing.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -8,22 +8,22 @@ use crate::json::failure::Failure;
 use crate::program::{print, print_line};
 use crate::terminal;
 
-/// Who an answer is for.
+/// The audience of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// People.
     #[default]
-    #[value(help = "For people")]
+    #[value(help = "for people")]
     Text,
-    /// Programs: [`crate::json`] says what they get.
-    #[value(help = "For programs")]
+    /// Programs, as [`crate::json`] defines.
+    #[value(help = "for programs")]
     Json,
 }
 
-/// The option of programs all of whose commands have something to tell.
+/// The option of programs all of whose commands print answers.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct OutputArgs {
-    /// What to print: text for people, or json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         long,
         global = true,
@@ -57,15 +57,15 @@ pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
     print_line(terminal::plain_json(&json))
 }
 
-/// Tells a program that asked for JSON how its command failed. Standard error has it in words.
+/// Prints the failure of a command as JSON. Standard error has it as text.
 pub fn print_failure(error: &CommandError) {
     if let Some(failure) = Failure::of(error) {
-        // The exit code says the rest if nobody reads this.
+        // If this has no reader, the exit code is left.
         drop(print_event(&failure));
     }
 }
 
-/// Tells whether a command line asks for JSON, also when it makes no sense otherwise.
+/// Returns whether a command line asks for JSON, even if it is invalid otherwise.
 pub fn asks_for_json<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
     let mut before_is_option = false;
     for word in words {

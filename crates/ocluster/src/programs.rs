@@ -1,10 +1,10 @@
-//! The command lines of all programs, as data: manual pages, completion and the reference are made from these.
+//! The command lines of all programs, as data: the source of manual pages, completion and the reference.
 
 use crate::config::ConfigOption;
 use crate::program::command;
 use crate::{admin, client, obuilder, ocluster, scheduler, worker};
 
-/// Returns the command line of each program, in the order in which somebody meets them.
+/// Returns the command line of each program, in the order in which a new user needs them.
 pub fn all() -> [clap::Command; 6] {
     [
         command::<scheduler::Args>("ocluster-scheduler"),

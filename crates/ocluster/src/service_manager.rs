@@ -1,9 +1,9 @@
-//! Whoever has started us as a service and watches over us: systemd, or what else speaks its protocol of notifications.
+//! Notifications to the service manager: systemd, or any other with its protocol.
 //!
-//! A unit of `Type=notify` counts as started when we say so, shows one line on how we are, and with `WatchdogSec=` is
-//! started again when we fall silent. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without that
-//! variable nothing happens. The library there is for this knows no abstract sockets, and waits while the other end is busy,
-//! which the one thread must not.
+//! A unit of `Type=notify` counts as started once we report it, shows our status in one line, and with `WatchdogSec=` is
+//! restarted when our reports stop. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without that
+//! variable nothing happens. The existing library supports no abstract sockets, and blocks while the other end is busy,
+//! which the one thread must not do.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -17,21 +17,21 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-/// How often to say how we are, where nobody needs to know more often that we are alive.
+/// How often to report the status, unless the watchdog requires more.
 const STATUS_PERIOD: Duration = Duration::from_secs(10);
 
-/// The service manager, if one has started us.
+/// The service manager, if there is one.
 #[derive(Debug)]
 pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How long we may be silent before we count as stalled; `None` for as long as we like.
+    /// The watchdog's limit for the time between reports; `None` for no limit.
     patience: Option<Duration>,
-    /// What it has not been told yet that it must know: it was too busy to hear it.
+    /// A necessary message that is not sent yet, as the service manager was busy.
     owed: Cell<Option<&'static str>>,
 }
 
 impl ServiceManager {
-    /// Returns whoever the environment names: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
+    /// Returns the service manager that the environment names: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
     pub fn from_env() -> Self {
         let var = std::env::var_os;
         let is_for_us = var("WATCHDOG_PID")
@@ -51,9 +51,7 @@ impl ServiceManager {
             socket: address.and_then(|address| match open(address) {
                 Ok(socket) => Some(socket),
                 Err(error) => {
-                    tracing::warn!(
-                        "Cannot tell the service manager at {address:?} how we are: {error}"
-                    );
+                    tracing::warn!("Cannot notify the service manager at {address:?}: {error}");
                     None
                 }
             }),
@@ -62,21 +60,21 @@ impl ServiceManager {
         }
     }
 
-    /// Tells that we do our work from now on.
+    /// Reports that the service has started.
     pub fn ready(&self, status: &str) {
         self.owed.set(Some("READY=1"));
         self.tell(&[&status_line(status)]);
     }
 
-    /// Tells that we are ending, and need up to `limit` for it, whatever the unit's file says.
+    /// Reports that the service is shutting down, and may take up to `limit`, whatever its unit file sets.
     pub fn stopping(&self, limit: Duration, status: &str) {
         let limit = format!("EXTEND_TIMEOUT_USEC={}", limit.as_micros());
         self.tell(&["STOPPING=1", &limit, &status_line(status)]);
     }
 
-    /// Tells again and again that we are alive, and how we are, for as long as it is awaited. Never ends.
+    /// Reports periodically that the service is alive, and its status, for as long as it is awaited. Never ends.
     ///
-    /// To be awaited where the work is done, so that it falls silent when that stalls.
+    /// Must be awaited where the work is done, so that the reports stop when that stalls.
     pub async fn keep_informed(&self, status: impl Fn() -> String) -> Infallible {
         if self.socket.is_none() {
             return future::pending().await;
@@ -99,14 +97,14 @@ impl ServiceManager {
         let lines: Vec<&str> = owed.into_iter().chain(lines.iter().copied()).collect();
         let message = lines.join("\n");
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            // The next message says the rest of it again.
+            // The next message repeats the rest.
             self.owed.set(owed);
-            tracing::warn!("Failed to tell the service manager {message:?}: {error}");
+            tracing::warn!("Cannot send {message:?} to the service manager: {error}");
         }
     }
 }
 
-/// Returns a socket that never waits, and where to send to. An address with `@` is an abstract one.
+/// Returns a socket that never blocks, and the address to send to. An address with `@` is an abstract one.
 fn open(address: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match address.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
@@ -126,7 +124,7 @@ fn number(text: &OsStr) -> Option<u64> {
     text.to_str()?.parse().ok()
 }
 
-/// Returns the message's line that `systemctl status` shows. A line break would end it, and begin another of somebody's choice.
+/// Returns the message's line that `systemctl status` shows. A line break would end it, and could begin a forged one.
 fn status_line(status: &str) -> String {
     format!("STATUS={}", status.replace(char::is_control, " "))
 }

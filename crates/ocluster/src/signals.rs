@@ -1,4 +1,4 @@
-//! Ctrl-C and its relatives. The first asks a program to end well; the second ends it at once.
+//! Signals that end a program. The first asks it to shut down; the second ends it immediately.
 
 use std::future::poll_fn;
 use std::io;
@@ -52,7 +52,7 @@ impl Interrupts {
             (SignalKind::interrupt(), Interrupt::Interrupted),
             (SignalKind::terminate(), Interrupt::Terminated),
         ];
-        // Who starts us with nohup wants us to outlive the terminal.
+        // A program started with nohup outlives the terminal.
         if !is_ignored(SignalKind::hangup()) {
             kinds.push((SignalKind::hangup(), Interrupt::HungUp));
         }
@@ -64,7 +64,7 @@ impl Interrupts {
         };
         let signals: io::Result<_> = listen();
         let signals = signals.map_err(|error| {
-            CommandError::internal(format_args!("failed to listen for signals: {error}"))
+            CommandError::internal(format_args!("cannot listen for signals: {error}"))
         })?;
         Ok(Self { signals })
     }
@@ -84,7 +84,7 @@ impl Interrupts {
     }
 }
 
-/// Tells whether our parent has arranged for a signal to be ignored. Where the system does not say, it has not.
+/// Returns whether our parent has set a signal to be ignored. If that is unknown, it has not.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, kind)

@@ -1,4 +1,4 @@
-//! Looks at a state directory before anything is made in it, so that what is wrong is said in words.
+//! Checks a state directory before anything is created in it, so that a mistake gets a clear message.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ pub(crate) fn check(path: &Path) -> Result<(), CommandError> {
     })
 }
 
-/// Checks a directory, of which `may_write` tells whether we may write in it.
+/// Checks a directory. `may_write` returns whether this process may write in it.
 fn check_by(
     path: &Path,
     may_write: impl Fn(&Path) -> Result<(), Errno>,
@@ -28,7 +28,7 @@ fn check_by(
         )))
     };
     for place in path.ancestors() {
-        // What a relative path ends with stands for where we are.
+        // The parent of a relative path's first component is the current directory.
         let place = match place.as_os_str().is_empty() {
             true => Path::new("."),
             false => place,
@@ -39,7 +39,8 @@ fn check_by(
                 return match may_write(place) {
                     Ok(()) => Ok(()),
                     Err(error) => unusable(format!(
-                        "user {} may not write to \"{shown}\": {}; chown it to that user, or name another directory with --state-dir",
+                        "user {} may not write to \"{shown}\": {}; chown it to that user, or name another directory \
+                         with --state-dir",
                         rustix::process::geteuid().as_raw(),
                         io::Error::from(error)
                     )),
@@ -57,7 +58,7 @@ fn check_by(
                 ) => {}
             Err(error) => {
                 return unusable(format!(
-                    "\"{shown}\" cannot be looked at: {error}; name another with --state-dir"
+                    "\"{shown}\" cannot be read: {error}; name another with --state-dir"
                 ));
             }
         }
@@ -85,13 +86,15 @@ mod tests {
         assert_eq!(
             said(&file),
             format!(
-                "cannot use the state directory \"{shown}\": \"{shown}\" is not a directory; name another with --state-dir"
+                "cannot use the state directory \"{shown}\": \"{shown}\" is not a directory; name another with \
+                 --state-dir"
             )
         );
         assert_eq!(
             said(&file.join("state")),
             format!(
-                "cannot use the state directory \"{shown}/state\": \"{shown}\" is not a directory; name another with --state-dir"
+                "cannot use the state directory \"{shown}/state\": \"{shown}\" is not a directory; name another with \
+                 --state-dir"
             )
         );
     }
@@ -104,7 +107,8 @@ mod tests {
         let user = rustix::process::geteuid().as_raw();
         assert!(
             why.starts_with(&format!(
-                "cannot use the state directory \"/tmp/no/such\": user {user} may not write to \"/tmp\": Permission denied"
+                "cannot use the state directory \"/tmp/no/such\": user {user} may not write to \"/tmp\": Permission \
+                 denied"
             )) && why.ends_with("or name another directory with --state-dir"),
             "{why}"
         );

@@ -1,4 +1,4 @@
-//! One passing line at the bottom of a terminal, which says what a command waits for.
+//! The status line at the bottom of a terminal, which shows what a command waits for.
 //!
 //! It goes to standard error, and to nothing that is not a terminal: a log file gets none of it.
 
@@ -9,13 +9,13 @@ use crate::appearance;
 use crate::program::{complain, steer};
 use crate::quote::printable;
 
-/// The width assumed of a terminal that does not tell.
+/// The assumed width of a terminal that does not report it.
 const USUAL_WIDTH: usize = 80;
 
 /// A line that is replaced by the next, and erased before anything else is printed.
 #[derive(Debug)]
 pub struct StatusLine {
-    /// False when standard error is not a terminal, or the line has done its duty: then nothing is ever shown.
+    /// False when standard error is not a terminal, or the line is retired: then nothing is shown any more.
     enabled: Cell<bool>,
     /// How many columns are taken; 0 when nothing is shown.
     shown: Cell<usize>,
@@ -30,7 +30,7 @@ impl StatusLine {
         }
     }
 
-    /// Tells whether anything would be shown, so that nobody asks questions whose answers would go nowhere.
+    /// Returns whether anything would be shown, to avoid needless queries.
     pub fn is_enabled(&self) -> bool {
         self.enabled.get()
     }
@@ -73,7 +73,7 @@ impl Drop for StatusLine {
     }
 }
 
-/// Returns what erases a line of so many columns: blanks for those who want no escape sequences.
+/// Returns the text that erases a line of so many columns: blanks if escape sequences are disabled.
 fn erasing(columns: usize) -> String {
     if !appearance::is_colour_refused() {
         return "\r\x1b[K".to_owned();

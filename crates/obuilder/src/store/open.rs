@@ -68,7 +68,7 @@ fn require_root() -> Result<(), OpenError> {
 pub enum OpenError {
     /// Only root can give files to the users of containers, and mount what steps work in.
     #[error(
-        "a store needs root: its files belong to the users of containers; run this program as root, with sudo for example"
+        "opening a store requires root: its files belong to the users of containers; run this program as root, with sudo for example"
     )]
     NotRoot,
     /// Another process has it.

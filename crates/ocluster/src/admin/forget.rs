@@ -18,7 +18,7 @@ use crate::program::print_line;
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Delete every worker that is disconnected now
+    /// Delete every disconnected worker of the pool
     #[arg(long)]
     all: bool,
 }
@@ -67,7 +67,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
             return Err(service.advise(about, &error, failed).await);
         }
     }
-    let told = match args.all {
+    let text = match args.all {
         true => forgotten
             .iter()
             .map(|worker| format!("Forgot {worker}.\n"))
@@ -75,7 +75,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         false => String::new(),
     };
     common.format().print(
-        || told,
+        || text,
         || Forgotten {
             pool: pool_name,
             workers: forgotten,

@@ -1,4 +1,4 @@
-//! `list-clients`: who may submit jobs.
+//! `list-clients`: lists the clients that may submit jobs.
 
 use std::ffi::OsString;
 

@@ -1,4 +1,4 @@
-//! The pools of a scheduler in numbers, a line each.
+//! The totals of a scheduler's pools, one line each.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::human::{self, table};
 use crate::json::pools::Totals;
 use crate::quote::printable;
 
-/// Returns the table. What the scheduler cannot tell is a dash.
+/// Returns the table. A dash stands for what the scheduler cannot report.
 pub(super) fn text(pools: &[Totals]) -> String {
     let heading = [
         "POOL",

@@ -23,7 +23,7 @@ pub(super) async fn measure(
     let _first = queue_each(rig, &clients, &vec![1; shares.len()]).await?;
     let Some(before) = rig.memory()? else {
         return Err(CommandError::usage(
-            "scenario 'queued' needs the option --pid",
+            "scenario 'queued' requires the option --pid",
         ));
     };
     let _queued = queue_each(rig, &clients, &shares).await?;

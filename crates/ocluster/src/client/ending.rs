@@ -1,24 +1,25 @@
-//! What became of a job, as scripts are told: by the exit code, and by the `kind` of the error in JSON.
+//! The outcome of a job for scripts: the exit code, and the `kind` of the error in JSON.
 
 use cluster_api::{Job, RpcError, RpcErrorKind, WorkerUnfit};
 
 use crate::error::Kind;
 
-/// How the scheduler refuses a pool that it does not have, in upstream's words.
+/// The beginning and end of upstream's message for an unknown pool.
 const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
 
-/// How the reason begins for which a queued job leaves the queue when it is cancelled itself.
+/// How the reason begins when a queued job was cancelled itself.
 const TICKET_CANCELLED: &str = "Ticket cancelled";
 
-/// How it ends when the job goes with its ticket or its client.
+/// How the reason ends when a job was cancelled along with its ticket or its client.
 const GONE: &str = "(cancelled)";
 
-/// How the scheduler refuses a client that was removed.
+/// The message of the scheduler for a client that was removed.
 const REVOKED: &str = "Access has been revoked";
 
-/// Returns what sort of end `error` is. `command` is how the build's own command ended, if its log says so.
+/// Returns the kind of failure that `error` is. `command` is the exit code of the build's own command, if the log has
+/// it.
 ///
-/// The kind of the exception decides where there is one for the case; else its reason does, whose words are upstream's.
+/// The kind of the exception decides where there is one for the case, otherwise its reason, which has upstream's words.
 pub(super) fn kind_of(error: &RpcError, command: Option<u8>) -> Kind {
     let reason = error.reason.as_str();
     match error.kind {

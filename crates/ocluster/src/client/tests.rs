@@ -282,7 +282,7 @@ fn a_file_that_is_not_there_is_named_with_its_option() {
     files.check(
         "submit-docker @submission.cap --pool p --local-dockerfile @",
         expect![[r#"
-            ocluster-client: option '--local-dockerfile': failed to read '$DIR/': Is a directory (os error 21)
+            ocluster-client: option '--local-dockerfile': cannot read '$DIR/': Is a directory (os error 21)
             Try 'ocluster-client --help' for more information.
         "#]],
     );

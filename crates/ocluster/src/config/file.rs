@@ -1,6 +1,6 @@
 //! A configuration file: the options of one program as keys, those of its commands also in tables of their names.
 //!
-//! All of it is checked when it is read, whichever command was given: a mistake is better found today.
+//! All of it is checked when it is read, whichever command is run, so that mistakes show early.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,16 +15,16 @@ use super::spelling;
 use super::value::{self, Value};
 use crate::error::CommandError;
 
-/// Where the files are that are read without being asked for.
+/// The directory of the files that are read by default.
 pub(crate) const DIRECTORY: &str = "/etc/ocluster";
 
-/// The directory is the administrator's, and a program reads nothing from it but the file of its own name.
+/// The directory is the administrator's: a program reads only the file of its own name from it.
 pub(crate) fn default_file(directory: &Path, program: &str) -> PathBuf {
     let name = program.strip_prefix("ocluster-").unwrap_or(program);
     directory.join(format!("{name}.toml"))
 }
 
-/// What a file says.
+/// A parsed file.
 #[derive(Debug, Default)]
 pub(crate) struct File {
     path: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) struct File {
 /// A key, with the table that it is in.
 type Key = (Vec<String>, String);
 
-/// What is said for one key.
+/// The value of one key.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub(crate) value: Value,
@@ -55,7 +55,7 @@ impl fmt::Display for Place {
 }
 
 impl File {
-    /// Reads what `text`, which is in the file `path`, says for `program`.
+    /// Parses `text`, which is in the file `path`, as options of `program`.
     pub(crate) fn parse(path: &Path, text: &str, program: &Command) -> Result<Self, CommandError> {
         let document = DeTable::parse(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
@@ -84,7 +84,7 @@ impl File {
         &self.path
     }
 
-    /// Returns what is said about an option of the command `path`: in its own table, or else in one around it.
+    /// Returns the value of an option of the command `path`: from its own table, or else from one around it.
     pub(crate) fn find(&self, path: &[String], key: &str) -> Option<&Entry> {
         (0..=path.len()).rev().find_map(|depth| {
             let table = path.get(..depth)?.to_vec();
@@ -135,7 +135,7 @@ impl Reader<'_> {
         place: &Place,
         value: &DeValue<'_>,
     ) -> Result<(), CommandError> {
-        // In the table of a command, or of the program, it is for every command inside that has it.
+        // A key in the table of a command, or of the program, applies to every command inside that has the option.
         let meant: Vec<&ConfigOption> = self
             .options
             .iter()
@@ -159,7 +159,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Has the option's own parser look at its value.
+    /// Checks the value with the option's own parser.
     fn check(&self, option: &ConfigOption, value: &Value) -> Result<(), String> {
         let command = option
             .command
@@ -189,9 +189,9 @@ impl Reader<'_> {
         if let Some(option) = self.options.iter().find(at_the_top) {
             let table = option.command.join(".");
             return error.hint(if table.is_empty() {
-                format!("'{name}' is for the whole program, so put it before the first table")
+                format!("'{name}' applies to the whole program; put it before the first table")
             } else {
-                format!("'{name}' belongs to the table [{table}], or before the first table")
+                format!("put '{name}' in the table [{table}], or before the first table")
             });
         }
         let inside = self
@@ -211,7 +211,7 @@ impl Reader<'_> {
         let elsewhere = crate::programs::options();
         if let Some(option) = elsewhere.iter().find(at_the_top) {
             return error.hint(format_args!(
-                "it is an option of {}, whose file this is not",
+                "it is an option of {}; put it in that program's file",
                 option.program
             ));
         }

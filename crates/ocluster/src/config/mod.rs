@@ -1,11 +1,11 @@
-//! Every option as a flag, as a variable, and as a key in a file; and which of them counts.
+//! Every option as a flag, as an environment variable, and as a key in a file; and which of them applies.
 //!
-//! One order holds for all: the flag, else the variable, else the file, else the default. A source replaces what the
-//! ones after it say: a list is never put together from two. This works on the definition of a command line, so that an
-//! option added there has its variable and its key at once.
+//! The order of precedence is flag, variable, file, default. A source replaces the later ones: a list is never merged
+//! from two. All of this is derived from the definition of a command line, so a new option has its variable and its key
+//! at once.
 //!
-//! `settings` finds out what each option is and why, and writes the command line that would say all of that; clap then reads
-//! that one, so that its rules (what is required, what excludes what) hold wherever a value came from.
+//! `settings` finds the value and the source of each option, and writes a command line with all of them. clap then parses
+//! that one, so that its rules (which options are required or exclude each other) hold wherever a value came from.
 
 mod file;
 mod options;
@@ -25,19 +25,20 @@ pub(crate) use self::report::page;
 pub(crate) use self::settings::{Settings, Surroundings};
 pub(crate) use self::spelling::closest;
 
-/// Options of which the first source that has any of them has the word about all: whoever says `--quiet` does not want
-/// the file's `verbosity`. Options that exclude each other are treated so anyway.
+/// Options that are one setting: the first source that has any of them decides all. `--quiet` overrides the file's
+/// `verbosity`, for example. Options that exclude each other are treated this way without being listed.
 const ONE_SETTING: &[&[&str]] = &[
     &["quiet", "verbose", "verbosity"],
     &["local-dockerfile", "context-dockerfile"],
 ];
 
-/// What the help of each program says about all this.
+/// The paragraph about configuration in the help of each program.
 pub(crate) const HELP: &str = "\
-Any option may also be given as a variable (OCLUSTER_STATE_DIR for --state-dir), or in a TOML file (state-dir = \"…\"; the \
-options of a command in a table of its name). A flag goes before a variable, a variable before the file.";
+Every option can also be set by an environment variable (OCLUSTER_STATE_DIR for --state-dir) or in a TOML file \
+(state-dir = \"…\"; the options of a command in the table of that name). Flags override variables, and variables \
+override the file.";
 
-/// Adds to a program the options that are about configuration itself.
+/// Adds the options about configuration itself to a program.
 pub(crate) fn with_options(program: Command) -> Command {
     let file = Arg::new(FILE_OPTION)
         .long(FILE_OPTION)
@@ -45,24 +46,24 @@ pub(crate) fn with_options(program: Command) -> Command {
         .value_parser(clap::value_parser!(std::path::PathBuf));
     let name = default_file(program.get_name());
     let file = file.help(format!(
-        "A file to read options from [default: {}, if there is one]",
+        "Configuration file [default: {}, if it exists]",
         name.display()
     ));
     let print = Arg::new(PRINT_OPTION)
         .long(PRINT_OPTION)
         .action(ArgAction::SetTrue)
-        .help("Print the value of every option and where it came from, and do nothing else");
+        .help("Print the value of every option and its source, and exit");
     [file, print].into_iter().fold(program, |program, arg| {
         program.arg(arg.global(true).help_heading("Common options"))
     })
 }
 
-/// Returns the file that a program reads without being asked to.
+/// Returns the file that a program reads by default.
 pub(crate) fn default_file(program: &str) -> std::path::PathBuf {
     file::default_file(file::DIRECTORY.as_ref(), program)
 }
 
-/// Returns what of our environment is for the programs that we run: not our own options.
+/// Returns the environment for the programs that we run: ours without our own options.
 pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     let ours = |name: &std::ffi::OsStr| {
         name.as_encoded_bytes()
@@ -73,7 +74,7 @@ pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsSt
         .collect()
 }
 
-/// Reads a file's text as one of `program`'s; returns the message for one that is none.
+/// Checks a file's text as the configuration of `program`; returns the message if it is invalid.
 pub(crate) fn check_file(
     path: &std::path::Path,
     text: &str,

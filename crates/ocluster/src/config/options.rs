@@ -1,4 +1,4 @@
-//! The options of a program, read off its command line's definition: a new option has a variable and a key at once.
+//! The options of a program, from its command line's definition: a new option has a variable and a key at once.
 
 use clap::{Arg, ArgAction, Command};
 
@@ -19,7 +19,7 @@ pub struct ConfigOption {
     /// The command that has it, word by word, which is also the name of its table in the file. Empty for an option of the
     /// program itself, which may be given before or after the command.
     pub command: Vec<String>,
-    /// How the command line says it: `--state-dir`.
+    /// The flag: `--state-dir`.
     pub flag: String,
     /// Its one-letter form.
     pub short: Option<char>,
@@ -29,15 +29,15 @@ pub struct ConfigOption {
     pub key: Option<String>,
     /// What it takes.
     pub kind: OptionKind,
-    /// What its value is called in the help: `PATH`.
+    /// The name of its value in the help: `PATH`.
     pub value_name: Option<String>,
-    /// What it is if nobody says otherwise; several values are separated by commas.
+    /// The default; several values are separated by commas.
     pub default: Option<String>,
-    /// Whether the program cannot do without it.
+    /// Whether it is required.
     pub required: bool,
-    /// What it is for, in plain text.
+    /// The help, in plain text.
     pub help: String,
-    /// The heading under which the help lists it, if not the usual one.
+    /// The heading of its section in the help, if it is not the usual one.
     pub heading: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl ConfigOption {
     /// Returns all options of a program.
     pub fn all_of(program: &Command) -> Vec<Self> {
         let mut program = program.clone();
-        // So that clap has filled in what follows from what is said.
+        // Has clap fill in the derived properties.
         program.build();
         let mut options = Vec::new();
         collect(&program, program.get_name(), &[], &mut options);
@@ -77,7 +77,7 @@ impl ConfigOption {
 fn collect(command: &Command, program: &str, path: &[String], options: &mut Vec<ConfigOption>) {
     for arg in own_options(command, path) {
         let Some(long) = arg.get_long() else { continue };
-        // Asking for a page of text is no setting.
+        // Printing the configuration is no setting.
         if long == PRINT_OPTION {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What `--print-config` prints: a file that would say the same, with where each value came from as comments.
+//! The output of `--print-config`: a file with the same effect, with the source of each value as a comment.
 
 use std::ffi::OsString;
 
@@ -30,9 +30,9 @@ fn header(settings: &Settings<'_>) -> String {
     let file = match &settings.configuration {
         Configuration::Read(file, source) => {
             let why = match source {
-                Source::Flag | Source::Argument | Source::File(_) => "named by --config".to_owned(),
-                Source::Variable(variable) => format!("named by the variable {variable}"),
-                Source::Default => "read because it exists".to_owned(),
+                Source::Flag | Source::Argument | Source::File(_) => "set by --config".to_owned(),
+                Source::Variable(variable) => format!("set by the variable {variable}"),
+                Source::Default => "the default file".to_owned(),
             };
             format!("{} ({why})", file.path().display())
         }
@@ -41,7 +41,7 @@ fn header(settings: &Settings<'_>) -> String {
     let warnings = settings.warnings.iter();
     let warnings: String = warnings.map(|warning| format!("# {warning}\n")).collect();
     format!(
-        "# The options of {}. A flag goes before a variable, a variable before the file.\n# File: {file}\n{warnings}",
+        "# The options of {}. Flags override variables, and variables override the file.\n# File: {file}\n{warnings}",
         settings.program.get_name(),
     )
 }
@@ -70,7 +70,7 @@ fn line(setting: &Setting<'_>) -> (String, String) {
     };
     match value {
         None if arg.is_required_set() => {
-            (format!("# {name} ="), "required, and not set".to_owned())
+            (format!("# {name} ="), "required, but not set".to_owned())
         }
         None => (format!("# {name} ="), "not set".to_owned()),
         Some(Value::Flag(given)) => (format!("{name} = {given}"), source),

@@ -1,4 +1,4 @@
-//! What each option is set to, and by whom.
+//! The value of each option, and its source.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,16 +17,16 @@ use crate::error::CommandError;
 /// The option that names the cap file, which may be the first argument instead.
 const CONNECT: &str = "connect";
 
-/// What is around a program, and different in tests.
+/// The environment of a program, which tests replace.
 pub(crate) struct Surroundings {
     /// The environment.
     pub(crate) variables: BTreeMap<OsString, OsString>,
-    /// Where the files are that are read without being asked for.
+    /// The directory of the files that are read by default.
     pub(crate) directory: PathBuf,
 }
 
 impl Surroundings {
-    /// Returns what is around this process.
+    /// Returns the environment of this process.
     pub(crate) fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
@@ -34,7 +34,7 @@ impl Surroundings {
         }
     }
 
-    /// Returns surroundings where nothing is said about any option.
+    /// Returns an environment that sets no option.
     #[cfg(test)]
     pub(crate) fn nothing() -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Surroundings {
         }
     }
 
-    /// Returns the value of a variable. One that is empty is as good as none: that is how Compose files leave one out.
+    /// Returns the value of a variable. An empty one counts as unset: that is how Compose files leave one out.
     fn variable(&self, name: &str) -> Option<&OsString> {
         self.variables
             .get(OsStr::new(name))
@@ -51,7 +51,7 @@ impl Surroundings {
     }
 }
 
-/// Who said what an option is. The first goes before the others.
+/// The source of a value. Earlier ones override later ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The command line, with the option's flag.
@@ -60,7 +60,7 @@ pub(crate) enum Source {
     Argument,
     Variable(String),
     File(Place),
-    /// Nobody.
+    /// No source: the default.
     Default,
 }
 
@@ -79,7 +79,7 @@ impl Source {
 pub(crate) struct Setting<'a> {
     pub(crate) arg: &'a Arg,
     pub(crate) name: &'a str,
-    /// `None` where nobody says anything, and there is no default.
+    /// `None` if it is not set, and there is no default.
     pub(crate) value: Option<Value>,
     pub(crate) source: Source,
 }
@@ -96,24 +96,24 @@ pub(crate) struct Level<'a> {
 pub(crate) enum Configuration {
     /// This one, for this reason.
     Read(File, Source),
-    /// None: there is none where one would be read without being asked for.
+    /// None: there is no default file at this path.
     None(PathBuf),
 }
 
-/// What all options are set to.
+/// The values of all options.
 pub(crate) struct Settings<'a> {
     pub(crate) program: &'a Command,
     pub(crate) levels: Vec<Level<'a>>,
     pub(crate) configuration: Configuration,
-    /// Whether nothing is to be done but to show them.
+    /// Whether to print them and exit.
     pub(crate) to_print: bool,
-    /// What looks like a mistake and may be none.
+    /// Possible mistakes.
     pub(crate) warnings: Vec<String>,
 }
 
 impl<'a> Settings<'a> {
-    /// Finds out what the options of `program` are, of which the command line was read as `matches`. The program must have
-    /// been built.
+    /// Finds the value of each option of `program`, whose command line was parsed as `matches`. The program must have been
+    /// built.
     pub(crate) fn gather(
         program: &'a Command,
         matches: &ArgMatches,
@@ -145,17 +145,17 @@ impl<'a> Settings<'a> {
             reader.commands_of(command, &path, &mut levels)?;
         }
         choose_cap_file(&mut levels);
-        levels.iter_mut().for_each(settle_rivals);
+        levels.iter_mut().for_each(resolve_conflicts);
         Ok(Self {
             program,
-            warnings: strange_variables(program, around),
+            warnings: unknown_variables(program, around),
             levels,
             configuration,
             to_print,
         })
     }
 
-    /// Tells whether the command line alone says everything.
+    /// Returns whether all values are from the command line or defaults.
     pub(crate) fn are_all_flags(&self) -> bool {
         self.levels
             .iter()
@@ -163,7 +163,7 @@ impl<'a> Settings<'a> {
             .all(|setting| !matches!(setting.source, Source::Variable(_) | Source::File(_)))
     }
 
-    /// Returns the command line that says all this by itself.
+    /// Returns a command line with all these values.
     pub(crate) fn command_line(&self) -> Vec<OsString> {
         let mut words = vec![self.program.get_name().into()];
         for level in &self.levels {
@@ -189,7 +189,7 @@ impl<'a> Settings<'a> {
     }
 }
 
-/// Where values are looked for.
+/// Reads values from their sources.
 struct Reader<'r> {
     around: &'r Surroundings,
     file: Option<&'r File>,
@@ -258,7 +258,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Returns what the first source says that says anything about an option.
+    /// Returns the value of an option from the first source that has it.
     fn said(
         &self,
         arg: &Arg,
@@ -316,8 +316,8 @@ fn default(arg: &Arg) -> Option<Value> {
     }
 }
 
-/// The cap file as the first argument is the command line's word, and so goes before what a variable or a file says. Where
-/// other arguments may follow, it is known by its name: `show admin.cap POOL`, but `show POOL`.
+/// A cap file as the first argument is from the command line, and so overrides a variable or a file. Where other
+/// arguments may follow, it is recognised by its name: `show admin.cap POOL`, but `show POOL`.
 fn choose_cap_file(levels: &mut [Level<'_>]) {
     let alone = levels.len() == 1;
     let first = levels
@@ -341,8 +341,8 @@ fn choose_cap_file(levels: &mut [Level<'_>]) {
     }
 }
 
-/// Where options mean the same thing or exclude each other, only those of the first source that has any are kept.
-fn settle_rivals(level: &mut Level<'_>) {
+/// Of options that are one setting or exclude each other, keeps only those of the first source that has any.
+fn resolve_conflicts(level: &mut Level<'_>) {
     let excluded: BTreeMap<&str, Vec<&str>> = level
         .settings
         .iter()
@@ -359,7 +359,7 @@ fn settle_rivals(level: &mut Level<'_>) {
         let are_one = ONE_SETTING
             .iter()
             .any(|names| names.contains(&a) && names.contains(&b));
-        // Whichever of the two says so.
+        // Either of the two may declare it.
         are_one || excludes(a, b) || excludes(b, a)
     };
     let is_kept = |setting: &Setting<'_>| {
@@ -414,10 +414,10 @@ fn configuration(
                 _ => "the configuration".to_owned(),
             };
             return Err(CommandError::usage(format_args!(
-                "{named_by}: failed to read '{}': {error}",
+                "{named_by}: cannot read '{}': {error}",
                 path.display()
             ))
-            .hint("to go without a file, give --config=/dev/null"));
+            .hint("to use no file, give --config=/dev/null"));
         }
     };
     Ok(Configuration::Read(
@@ -428,7 +428,7 @@ fn configuration(
 
 /// Mentions variables that look like misspelt ones of ours. Others with our prefix are not ours to complain about:
 /// Kubernetes makes some for a service called `ocluster`, and a worker makes some for a custom job, which may run us.
-fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
+fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
         .filter(|name| name.starts_with(PREFIX) && !CUSTOM_VARIABLES.contains(name))
@@ -440,7 +440,7 @@ fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     if ours.iter().all(|name| is_known(name, &known)) {
         return Vec::new();
     }
-    // One environment may be for several programs.
+    // Several programs may share an environment.
     let of_all = crate::programs::options();
     let strange = ours.into_iter().filter(|name| !is_known(name, &of_all));
     strange
@@ -448,7 +448,7 @@ fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
             let tails = of_all.iter().filter_map(|option| option.env.strip_prefix(PREFIX));
             let meant = spelling::closest(name.strip_prefix(PREFIX)?, tails)?;
             Some(format!(
-                "No program has an option for the variable {name}, which is ignored; did you mean {PREFIX}{meant}?"
+                "Ignoring variable {name}, as no program has such an option; did you mean {PREFIX}{meant}?"
             ))
         })
         .collect()

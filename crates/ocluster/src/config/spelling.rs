@@ -1,4 +1,4 @@
-//! What a misspelt name was meant to be.
+//! The known name most similar to a misspelt one.
 
 /// From here on two names are alike; the measure is the one that clap uses for flags.
 const ALIKE: f64 = 0.8;

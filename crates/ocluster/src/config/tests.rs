@@ -70,11 +70,7 @@ fn the_file_of_a_programs_name_is_read_if_it_exists() {
     std::fs::remove_file(dir.path().join("worker.toml")).unwrap();
     std::fs::create_dir(dir.path().join("worker.toml")).unwrap();
     let error = said(dir.path(), &[], "").unwrap_err();
-    assert!(
-        error.message.contains("failed to read"),
-        "{}",
-        error.message
-    );
+    assert!(error.message.contains("cannot read"), "{}", error.message);
 }
 
 #[test]

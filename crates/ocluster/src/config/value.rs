@@ -1,4 +1,4 @@
-//! The value of an option, wherever it came from, as the words that a command line would have.
+//! The value of an option from any source, and its form on a command line.
 
 use std::ffi::OsString;
 
@@ -8,64 +8,63 @@ use toml::de::DeValue;
 
 use super::options::{self, OptionKind};
 
-/// What an option is set to.
+/// The value of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
-    /// It is given, or not.
+    /// Whether the flag is given.
     Flag(bool),
-    /// It is given so often.
+    /// How many times the flag is given.
     Count(u8),
-    /// These are its values: one, unless it is a list.
+    /// The values: one, unless it is a list.
     Words(Vec<OsString>),
 }
 
 impl Value {
-    /// Reads a value in a file. An error says what it is, and what it should be.
+    /// Reads a value from a file. An error has the type of the value, and the expected one.
     pub(crate) fn from_toml(value: &DeValue<'_>, kind: OptionKind) -> Result<Self, String> {
         let given = given(value);
         match (kind, value) {
             (OptionKind::Flag, DeValue::Boolean(given)) => Ok(Self::Flag(*given)),
-            (OptionKind::Flag, _) => Err(format!("{given}, and should be true or false")),
+            (OptionKind::Flag, _) => Err(format!("{given}, but must be true or false")),
             (OptionKind::Count, _) => {
                 let count = word(value).and_then(|word| word.parse().ok());
-                let wrong = || format!("{given}, and should be a number up to 255");
+                let wrong = || format!("{given}, but must be a number up to 255");
                 count.map(Self::Count).ok_or_else(wrong)
             }
             (OptionKind::Value, _) => {
-                let wrong = || format!("{given}, and should be a text or a number");
+                let wrong = || format!("{given}, but must be a text or a number");
                 Ok(Self::Words(vec![word(value).ok_or_else(wrong)?.into()]))
             }
             (OptionKind::List { .. }, DeValue::Array(items)) => {
                 let words = items
                     .iter()
                     .map(|item| word(item.get_ref()).map(OsString::from));
-                let wrong =
-                    || "a list, and should have nothing but texts and numbers in it".to_owned();
+                let wrong = || "a list, but may only have texts and numbers in it".to_owned();
                 words
                     .collect::<Option<_>>()
                     .map(Self::Words)
                     .ok_or_else(wrong)
             }
             (OptionKind::List { .. }, _) => {
-                let wrong = || format!("{given}, and should be a list of texts");
+                let wrong = || format!("{given}, but must be a list of texts");
                 Ok(Self::Words(vec![word(value).ok_or_else(wrong)?.into()]))
             }
         }
     }
 
-    /// Reads the value of a variable. An error says what it should be.
+    /// Reads the value of a variable. An error has the expected form.
     pub(crate) fn from_variable(value: OsString, kind: OptionKind) -> Result<Self, String> {
         let text = value.to_str().unwrap_or_default();
         match kind {
             OptionKind::Flag => match text {
                 "true" | "1" | "yes" | "on" => Ok(Self::Flag(true)),
                 "false" | "0" | "no" | "off" => Ok(Self::Flag(false)),
-                _ => Err(format!("invalid value '{text}': should be true or false")),
+                _ => Err(format!("invalid value '{text}': must be true or false")),
             },
             OptionKind::Count => text
                 .parse()
                 .map(Self::Count)
-                .map_err(|_| format!("invalid value '{text}': should be a number up to 255")),
+                .map_err(|_| format!("invalid value '{text}': must be a number up to 255")),
             // Values without a separator of their own may have commas in them.
             OptionKind::List { separator: None } if value.to_str().is_some() => {
                 let lines = text.lines().filter(|line| !line.is_empty());
@@ -116,13 +115,13 @@ fn given(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// Has the parser of `arg` look at a value. An error says which one it is, `what` it is, and what is wrong with it.
+/// Checks a value with the parser of `arg`. An error has the value, `what` it is, and the reason.
 pub(crate) fn check(arg: &Arg, value: &Value, what: &str) -> Result<(), String> {
     let Value::Words(words) = value else {
         return Ok(());
     };
     for word in words {
-        // On its own, without what the option has to do with others.
+        // On its own, without the relations of the option to others.
         let mut alone = Arg::new("value")
             .long("value")
             .action(ArgAction::Append)
@@ -151,6 +150,6 @@ fn reason(error: &clap::Error) -> String {
         (ErrorKind::InvalidValue, Some(ContextValue::Strings(values))) => {
             format!("possible values: {}", values.join(", "))
         }
-        _ => "it cannot be read".to_owned(),
+        _ => "it cannot be parsed".to_owned(),
     }
 }

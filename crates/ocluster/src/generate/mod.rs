@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::error::CommandError;
 
-/// Write what packages install besides the programs
+/// Generate manual pages and shell completion, for packages
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -1,12 +1,12 @@
-//! How a command that failed says so to programs.
+//! The failure of a command, for programs.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{CommandError, Kind};
 
-/// The last line of a command that failed: alone, or with the event that says how a job ended. The exit code is the same as without
-/// JSON.
+/// The last line of a command that failed: alone, or with the event of the end of a job. The exit code is the same as
+/// without JSON.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Failure {
     /// What went wrong.
@@ -16,15 +16,15 @@ pub struct Failure {
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
-    /// What sort of thing it was.
+    /// The kind of failure.
     pub kind: Sort,
-    /// What failed, on what, and why: what people read on standard error.
+    /// What failed, on what, and why, as on standard error.
     pub message: String,
-    /// What to try, a sentence each.
+    /// What to try, one sentence each.
     pub hints: Vec<String>,
     /// The exit code.
     pub exit_code: u8,
-    /// How the command that failed the build ended: its own exit code, as the log's last line has it. Left out where it is not known.
+    /// The exit code of the command that failed the build, as in the log's last line. Omitted if it is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_exit_code: Option<u8>,
 }
@@ -35,34 +35,34 @@ pub struct Reason {
 pub enum Sort {
     /// The command was understood and tried, and did not work.
     Failed,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage,
-    /// A defect of the program.
+    /// An internal error: a bug in the program.
     Internal,
-    /// A signal ended it, such as Ctrl-C. If there was a job, it is cancelled.
+    /// A signal such as Ctrl-C ended it. If there was a job, it is cancelled.
     Interrupted,
     /// The job ran, and its build did not succeed.
     BuildFailed,
-    /// The worker stopped the job, as it took longer than it may.
+    /// The worker stopped the job, as it exceeded its time limit.
     TimedOut,
-    /// Somebody else cancelled the job, an operator for example.
+    /// The job was cancelled by somebody else, such as an operator.
     Cancelled,
-    /// The worker or the scheduler was lost, and the job with it, by no fault of its own: it may be submitted again.
+    /// The worker or the scheduler was lost, and the job with it: submit it again.
     JobLost,
-    /// The worker that took the job could not do it, by no fault of the job: it may be submitted again.
+    /// The worker that took the job was unfit: submit it again.
     WorkerUnfit,
-    /// The scheduler has too much to do, or is shutting down: the job may be submitted later.
+    /// The scheduler is overloaded or shutting down: submit the job later.
     Overloaded,
     /// The scheduler has no pool of this name.
     NoSuchPool,
-    /// The cap file is not one for this, or not any more.
+    /// The cap file is for another service, or its access was revoked.
     WrongCap,
-    /// There is no connection to the scheduler.
+    /// The scheduler is unreachable.
     SchedulerUnreachable,
 }
 
 impl Sort {
-    /// Returns the sort for a kind, unless nothing is said of that.
+    /// Returns the JSON kind; `None` for kinds that are not reported.
     fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
             Kind::Failed => Self::Failed,
@@ -84,7 +84,7 @@ impl Sort {
 }
 
 impl Reason {
-    /// Returns what there is to say about `error`, which is nothing if everything was said already.
+    /// Returns the report of `error`; `None` if everything was reported already.
     pub fn of(error: &CommandError) -> Option<Self> {
         let CommandError {
             kind,
@@ -108,7 +108,7 @@ impl Reason {
 }
 
 impl Failure {
-    /// Returns what there is to say about `error`, which is nothing if everything was said already.
+    /// Returns the report of `error`; `None` if everything was reported already.
     pub fn of(error: &CommandError) -> Option<Self> {
         let error = Reason::of(error)?;
         Some(Self { error })

@@ -63,7 +63,7 @@ impl Bounded {
 }
 
 impl fmt::Write for Bounded {
-    /// Fails when there is no room, so that whoever writes stops.
+    /// Fails when there is no room, so that the writer stops.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for c in text.chars() {
             let size = size(c);

@@ -6,7 +6,7 @@ use crate::error::CommandError;
 use crate::human::table;
 use crate::json::obuilder::DiskUsage;
 
-/// Show how much room the store has
+/// Show the disk usage of the store
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]

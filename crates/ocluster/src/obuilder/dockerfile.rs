@@ -12,10 +12,10 @@ use crate::program;
 pub(super) struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    /// For BuildKit, which has caches and secrets
+    /// Write a Dockerfile for BuildKit, with cache mounts and secrets
     #[arg(long)]
     buildkit: bool,
-    /// For which images: unix (lines continue after a backslash) or windows (after a backtick)
+    /// Line continuation: unix (a backslash) or windows (a backtick)
     #[arg(
         long,
         value_name = "STYLE",

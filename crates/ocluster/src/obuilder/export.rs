@@ -1,4 +1,4 @@
-//! `obuilder export`: a result for others to use.
+//! `obuilder export`: writes a result as an archive.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -16,10 +16,12 @@ use crate::error::CommandError;
 /// Write the files of a result as an archive
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
-    /// tar: the files; oci: an image, for `docker load`, `podman load` and the like
+    /// Format of the archive: tar or oci
+    ///
+    /// tar has only the files. oci is an image, as for docker load and podman load.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -27,10 +29,10 @@ pub(super) struct Args {
         hide_possible_values = true
     )]
     format: Format,
-    /// What an image is to be called
+    /// Name of the image, with --format=oci
     #[arg(long, value_name = "NAME:TAG")]
     name: Option<String>,
-    /// Where to write it, rather than to standard output
+    /// File to write to [default: standard output]
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -45,13 +47,11 @@ enum Format {
 
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     if args.name.is_some() && args.format == Format::Tar {
-        return Err(CommandError::usage(
-            "option '--name' is for images: add --format=oci",
-        ));
+        return Err(CommandError::usage("option '--name' requires --format=oci"));
     }
     if args.output.is_none() && io::stdout().is_terminal() {
         return Err(CommandError::usage(
-            "an archive is not for the terminal: give a file with -o, or redirect standard output",
+            "cannot write an archive to a terminal; give a file with -o, or redirect standard output",
         ));
     }
     let builder = args.store.read(Need::Results)?;
@@ -73,7 +73,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     written.await.map_err(CommandError::caused)?
 }
 
-/// What is exported, for another thread.
+/// The export, for another thread.
 struct Content {
     rootfs: PathBuf,
     settings: ImageSettings,
@@ -83,7 +83,7 @@ struct Content {
 }
 
 impl Content {
-    /// Writes a file that has its name only when it is whole: a part of an archive must not look like one.
+    /// Writes a file that gets its name when it is complete: an incomplete archive must not look like a complete one.
     fn write_file(&self, path: &Path) -> Result<(), CommandError> {
         let cannot_write =
             |error: io::Error| CommandError::failed(format_args!("cannot write {path:?}: {error}"));
@@ -102,7 +102,7 @@ impl Content {
             .map_err(failed)
             .and_then(|()| std::fs::rename(&part, path).map_err(cannot_write));
         if written.is_err() {
-            // What went wrong is said already.
+            // The error is reported already.
             drop(std::fs::remove_file(&part));
         }
         written

@@ -6,12 +6,12 @@ use super::store_args::{Need, StoreArgs};
 use crate::error::CommandError;
 use crate::program;
 
-/// How long it may take: upstream's.
+/// The time limit of the step, as in upstream.
 const WITHIN: Duration = Duration::from_secs(300);
 
-/// Run a step, to see whether building works here
+/// Run a test step, to check that builds work on this machine
 ///
-/// It needs no network and no image.
+/// The step needs no network and no image.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! `obuilder`: builds specs on this machine, and looks after what was built.
+//! `obuilder`: builds specs on this machine, and manages the results.
 
 mod build;
 mod caches;
@@ -35,9 +35,10 @@ pub fn main() -> ExitCode {
 
 /// Build specs step by step, with every step cached
 ///
-/// Results are kept in a store, in which one process at a time may build: a worker, for as long as it runs. Results can be looked
-/// at, exported and tried meanwhile. An ID may be shortened as long as it is clear which
-/// result is meant.
+/// Results are kept in a store, in which one process at a time may build. A worker has its store for as long as it
+/// runs; its results can be listed, exported and tried meanwhile.
+///
+/// An ID may be shortened as long as it is unambiguous.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

@@ -1,4 +1,4 @@
-//! A build's log on its way to whoever reads it.
+//! A build's log on its way to its reader.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Read, Write};

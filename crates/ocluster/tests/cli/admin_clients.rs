@@ -147,7 +147,7 @@ fn exec_runs_a_command_for_each_worker() {
         "linux-x86_64 no-such-program",
         expect![[r#"
             $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 no-such-program
-            2> failed to run 'no-such-program': No such file or directory (os error 2)
+            2> cannot run 'no-such-program': No such file or directory (os error 2)
             [exit code 1]
         "#]],
     );

@@ -155,7 +155,7 @@ fn check_advice(cluster: &Cluster) {
             "OBuilder's store is full: ",
             "make room on the disk of OBuilder's store",
         ),
-        ("w-frozen", "for ", "look at the machine at 127.0.0.1:"),
+        ("w-frozen", "for ", "check the machine at 127.0.0.1:"),
     ] {
         let line = |text: &str, name: &str| {
             let line = text

@@ -50,7 +50,7 @@ fn ctrl_c_cancels_the_job_and_says_so() {
         RUN WAIT
         Job cancelled
         Failed: Build cancelled.
-        2> Cancelling the job (interrupt again to leave at once)
+        2> Cancelling the job (interrupt again to exit immediately)
         2> Job cancelled after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
         2> Interrupted: the job was cancelled.
         [exit code 130]
@@ -98,7 +98,7 @@ fn a_killed_worker_is_named() {
     let lost = "Error tailing logs: Disconnected: worker \"w1\" disconnected";
     assert!(ended.stderr.contains(lost), "{}", ended.stderr);
     let hint =
-        "Hint: the worker that had the job was lost, which ended the job; it was not retried";
+        "Hint: the worker that had the job was lost, and the job with it; the job was not retried";
     assert!(ended.stderr.contains(hint), "{}", ended.stderr);
     cluster.release_builds();
 }
