@@ -11,8 +11,8 @@ use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepN
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
 use crate::config;
-use crate::error::CommandError;
 use crate::sizes;
+use cli::error::CommandError;
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
 use crate::{bench, dev, doctor, generate, program};
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
 
 const NAME: &str = "ocluster";
 

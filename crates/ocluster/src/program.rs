@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
+use crate::completion;
 use crate::config::{self, Settings, Surroundings, spelling};
-use crate::error::{CommandError, Kind};
-use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{appearance, completion, exit_codes, open_files, output, private_memory, terminal};
+use cli::error::{CommandError, Kind};
+use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
+use cli::{appearance, exit_codes, open_files, output, private_memory};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -59,36 +59,20 @@ where
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
-                NotParsed::Answered(text) => print(&text),
+                NotParsed::Answered(text) => cli::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
             return finish(name, &Manner::guessed(), outcome);
         }
     };
     // A panic is a defect of ours. The default hook has printed where; all that is left is the exit code.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(main(args))))
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
         .unwrap_or_else(|_| {
             Err(CommandError::internal(
                 "a defect in this program, please report it",
             ))
         });
     finish(name, &manner, outcome)
-}
-
-/// Runs `main` on the current thread, where everything that holds a capability stays.
-pub(crate) fn block_on<T>(
-    main: impl Future<Output = Result<T, CommandError>>,
-) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::internal(format_args!("failed to start the runtime: {error}"))
-        })?;
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, main);
-    // Standard input or output may be stuck in a blocking call, which must not keep us from ending.
-    runtime.shutdown_background();
-    outcome
 }
 
 /// Why there are no arguments to run with.
@@ -241,34 +225,6 @@ fn refusal(error: &clap::Error) -> CommandError {
     CommandError::usage(text.trim_end())
 }
 
-/// Writes `text` on standard output, made fit for a terminal: a part of it may come from another machine.
-pub fn print(text: &str) -> Result<(), CommandError> {
-    print_bytes(terminal::plain(text).as_bytes())
-}
-
-/// Writes `bytes` on standard output, as they are.
-pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .map_err(|error| CommandError::from_output(&error))
-}
-
-/// Writes one line on standard output.
-pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
-    print(&format!("{line}\n"))
-}
-
-/// Writes `text` on standard error, made fit for a terminal. There is nobody left to tell when that fails.
-pub fn complain(text: &str) {
-    steer(&terminal::plain(text));
-}
-
-/// Writes on standard error what is meant to steer the terminal. Nothing of it may come from elsewhere unchecked.
-pub(crate) fn steer(text: &str) {
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
-}
-
 /// How the user wants to be told about a failure.
 pub(crate) struct Manner {
     logging: LoggingArgs,
@@ -294,7 +250,7 @@ fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
         match manner.logging.log_format {
-            LogFormat::Text => complain(&error.render(name)),
+            LogFormat::Text => cli::print::complain(&error.render(name)),
             // Whoever reads the lines as JSON reads the last one too.
             LogFormat::Json => manner.logging.apart(|| log_failure(&error)),
         }

@@ -17,19 +17,20 @@ use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
-use crate::error::CommandError;
 use crate::git_args::GitArgs;
-use crate::health::HealthArgs;
 use crate::job_limits::JobLimitArgs;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::memory;
 use crate::obuilder_args::{OBuilderArgs, seconds};
-use crate::open_files;
 use crate::program;
-use crate::service_manager::ServiceManager;
-use crate::signals::{Interrupt, Interrupts};
 use crate::sizes;
-use crate::state_dir;
+use cli::error::CommandError;
+use cli::health::HealthArgs;
+use cli::interrupt::Interrupt;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::memory;
+use cli::open_files;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
+use cli::state_dir;
 
 const NAME: &str = "ocluster-worker";
 

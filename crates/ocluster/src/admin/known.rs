@@ -3,7 +3,7 @@
 use visible::natural;
 
 use crate::config::closest;
-use crate::quote::printable;
+use cli::quote::printable;
 
 /// How many names are listed. Of more, only the number is told.
 const LISTED: usize = 20;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::program::complain;
+use cli::print::complain;
 
 /// Makes the file that standard output goes to readable for its owner only, if it is a new file of our own. Of any other that others
 /// can read, says so.

@@ -2,7 +2,7 @@
 
 use cluster_api::{Job, RpcError, RpcErrorKind, WorkerUnfit};
 
-use crate::error::Kind;
+use cli::error::Kind;
 
 /// How the scheduler refuses a pool that it does not have, in upstream's words.
 const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");

@@ -13,7 +13,7 @@ use toml::de::{DeTable, DeValue};
 use super::options::{self, ConfigOption};
 use super::spelling;
 use super::value::{self, Value};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Where the files are that are read without being asked for.
 pub(crate) const DIRECTORY: &str = "/etc/ocluster";

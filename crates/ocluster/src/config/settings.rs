@@ -12,7 +12,7 @@ use super::file::{self, DIRECTORY, File, Place};
 use super::options::{self, FILE_OPTION, OptionKind, PREFIX, PRINT_OPTION};
 use super::value::{self, Value};
 use super::{ONE_SETTING, spelling};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The option that names the cap file, which may be the first argument instead.
 const CONNECT: &str = "connect";

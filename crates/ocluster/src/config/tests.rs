@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command};
 use expect_test::expect;
 
 use super::*;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// A program with options of all kinds, some of which exclude each other.
 fn program() -> Command {

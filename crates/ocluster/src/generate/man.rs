@@ -9,8 +9,9 @@ use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::error::CommandError;
-use crate::{config, exit_codes, positionals, programs};
+use crate::{config, positionals, programs};
+use cli::error::CommandError;
+use cli::exit_codes;
 
 /// Write the pages of the manual, one for each program and each command
 ///

@@ -5,7 +5,7 @@ mod man;
 
 use clap::Subcommand;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Write what packages install besides the programs
 #[derive(clap::Args, Debug)]

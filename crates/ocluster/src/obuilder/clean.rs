@@ -5,8 +5,7 @@ use obuilder::StepId;
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
 /// Remove a result, and all that is based on it
 #[derive(clap::Args, Debug)]
@@ -41,7 +40,7 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
         .await;
     let count = outcome.map_err(CommandError::caused)?;
     said?;
-    program::print_line(format_args!("Removed {count} items"))?;
+    cli::print::print_line(format_args!("Removed {count} items"))?;
     match builder.count().map_err(CommandError::caused)? {
         0 => Ok(()),
         left => Err(CommandError::failed(format_args!(
@@ -53,6 +52,6 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
 
 fn say(said: &mut Result<(), CommandError>, id: &StepId) {
     if said.is_ok() {
-        *said = program::print_line(format_args!("Removing {id}"));
+        *said = cli::print::print_line(format_args!("Removing {id}"));
     }
 }

@@ -22,9 +22,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
 
 const NAME: &str = "obuilder";
 

@@ -13,7 +13,7 @@ use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepN
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
 use crate::config;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The options of every command that uses a store.
 #[derive(clap::Args, Debug)]

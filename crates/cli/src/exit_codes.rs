@@ -119,7 +119,7 @@ pub fn of(program: &str) -> &'static [ExitCode] {
 }
 
 /// Returns what the help of a program says about them.
-pub(crate) fn help(program: &str) -> String {
+pub fn help(program: &str) -> String {
     let lines = of(program)
         .iter()
         .map(|ExitCode { code, meaning }| format!("\n  {code:<15}{meaning}"));

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::signals::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// What sort of thing went wrong; decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::error::CommandError;
-use crate::json::failure::Failure;
-use crate::program::{print, print_line};
+use crate::failure::Failure;
+use crate::print::{print, print_line};
 use crate::terminal;
 
 /// Who an answer is for.
@@ -15,7 +15,7 @@ pub enum Format {
     #[default]
     #[value(help = "For people")]
     Text,
-    /// Programs: [`crate::json`] says what they get.
+    /// Programs.
     #[value(help = "For programs")]
     Json,
 }

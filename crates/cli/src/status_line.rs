@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::io::IsTerminal as _;
 
 use crate::appearance;
-use crate::program::steer;
+use crate::print::steer;
 use crate::quote::printable;
 
 /// The width assumed of a terminal that does not tell.
