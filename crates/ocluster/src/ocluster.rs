@@ -13,6 +13,10 @@ const NAME: &str = "ocluster";
 
 /// Runs `ocluster`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 

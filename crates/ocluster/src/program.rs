@@ -45,10 +45,6 @@ where
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
-    // The built-in runtime is one of us, started again for a single container.
-    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
-        return code;
-    }
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }

@@ -39,6 +39,10 @@ const TIME_TO_END: Duration = Duration::from_secs(90);
 
 /// Runs `ocluster-worker`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 

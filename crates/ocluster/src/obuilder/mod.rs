@@ -30,6 +30,10 @@ const NAME: &str = "obuilder";
 
 /// Runs `obuilder`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = ::obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 
