@@ -25,6 +25,7 @@
 //! ```
 
 pub mod appearance;
+pub mod config;
 pub mod error;
 pub mod exit_codes;
 pub mod failure;

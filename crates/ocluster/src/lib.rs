@@ -8,7 +8,6 @@ pub mod bench;
 pub mod capability_args;
 pub mod client;
 pub mod completion;
-pub mod config;
 pub mod connect;
 pub mod connection_args;
 pub mod dev;

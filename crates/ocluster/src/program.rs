@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
 use crate::completion;
-use crate::config::{self, Settings, Surroundings, spelling};
+use cli::config::{self, Settings, Surroundings, spelling};
 use cli::error::{CommandError, Kind};
 use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
 use cli::{appearance, exit_codes, open_files, output, private_memory};

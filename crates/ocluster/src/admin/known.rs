@@ -2,7 +2,7 @@
 
 use visible::natural;
 
-use crate::config::closest;
+use cli::config::closest;
 use cli::quote::printable;
 
 /// How many names are listed. Of more, only the number is told.

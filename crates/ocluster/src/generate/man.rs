@@ -9,7 +9,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::{config, positionals, programs};
+use crate::{positionals, programs};
+use cli::config;
 use cli::error::CommandError;
 use cli::exit_codes;
 

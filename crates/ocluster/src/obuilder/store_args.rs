@@ -12,7 +12,7 @@ use obuilder::image::Library;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
-use crate::config;
+use cli::config;
 use cli::error::CommandError;
 
 /// The options of every command that uses a store.

@@ -6,28 +6,28 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
-use cluster_worker::CUSTOM_VARIABLES;
 
 use super::file::{self, DIRECTORY, File, Place};
+use super::known::{self, JOB_VARIABLES, KnownOption};
 use super::options::{self, FILE_OPTION, OptionKind, PREFIX, PRINT_OPTION};
 use super::value::{self, Value};
 use super::{ONE_SETTING, spelling};
-use cli::error::CommandError;
+use crate::error::CommandError;
 
 /// The option that names the cap file, which may be the first argument instead.
 const CONNECT: &str = "connect";
 
 /// What is around a program, and different in tests.
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     /// The environment.
-    pub(crate) variables: BTreeMap<OsString, OsString>,
+    pub variables: BTreeMap<OsString, OsString>,
     /// Where the files are that are read without being asked for.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
 }
 
 impl Surroundings {
     /// Returns what is around this process.
-    pub(crate) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
             directory: DIRECTORY.into(),
@@ -35,8 +35,7 @@ impl Surroundings {
     }
 
     /// Returns surroundings where nothing is said about any option.
-    #[cfg(test)]
-    pub(crate) fn nothing() -> Self {
+    pub fn nothing() -> Self {
         Self {
             variables: BTreeMap::new(),
             directory: "/nowhere".into(),
@@ -101,20 +100,20 @@ pub(crate) enum Configuration {
 }
 
 /// What all options are set to.
-pub(crate) struct Settings<'a> {
+pub struct Settings<'a> {
     pub(crate) program: &'a Command,
     pub(crate) levels: Vec<Level<'a>>,
     pub(crate) configuration: Configuration,
     /// Whether nothing is to be done but to show them.
-    pub(crate) to_print: bool,
+    pub to_print: bool,
     /// What looks like a mistake and may be none.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Settings<'a> {
     /// Finds out what the options of `program` are, of which the command line was read as `matches`. The program must have
     /// been built.
-    pub(crate) fn gather(
+    pub fn gather(
         program: &'a Command,
         matches: &ArgMatches,
         around: &Surroundings,
@@ -156,7 +155,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Tells whether the command line alone says everything.
-    pub(crate) fn are_all_flags(&self) -> bool {
+    pub fn are_all_flags(&self) -> bool {
         self.levels
             .iter()
             .flat_map(|level| &level.settings)
@@ -164,7 +163,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Returns the command line that says all this by itself.
-    pub(crate) fn command_line(&self) -> Vec<OsString> {
+    pub fn command_line(&self) -> Vec<OsString> {
         let mut words = vec![self.program.get_name().into()];
         for level in &self.levels {
             words.extend(level.path.last().map(OsString::from));
@@ -431,7 +430,7 @@ fn configuration(
 fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
-        .filter(|name| name.starts_with(PREFIX) && !CUSTOM_VARIABLES.contains(name))
+        .filter(|name| name.starts_with(PREFIX) && !JOB_VARIABLES.contains(name))
         .collect();
     let known = options::ConfigOption::all_of(program);
     let is_known = |name: &str, options: &[options::ConfigOption]| {
@@ -441,11 +440,13 @@ fn strange_variables(program: &Command, around: &Surroundings) -> Vec<String> {
         return Vec::new();
     }
     // One environment may be for several programs.
-    let of_all = crate::programs::options();
-    let strange = ours.into_iter().filter(|name| !is_known(name, &of_all));
+    let of_all: Vec<String> = known::options().iter().map(KnownOption::variable).collect();
+    let strange = ours
+        .into_iter()
+        .filter(|name| !of_all.iter().any(|known| known == name));
     strange
         .filter_map(|name| {
-            let tails = of_all.iter().filter_map(|option| option.env.strip_prefix(PREFIX));
+            let tails = of_all.iter().filter_map(|known| known.strip_prefix(PREFIX));
             let meant = spelling::closest(name.strip_prefix(PREFIX)?, tails)?;
             Some(format!(
                 "No program has an option for the variable {name}, which is ignored; did you mean {PREFIX}{meant}?"

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, Command};
 use expect_test::expect;
 
 use super::*;
-use cli::error::CommandError;
+use crate::error::CommandError;
 
 /// A program with options of all kinds, some of which exclude each other.
 fn program() -> Command {
@@ -113,10 +113,10 @@ fn the_command_line_that_says_everything() {
 
 #[test]
 fn options_that_are_one_setting_exist() {
-    let options = crate::programs::options();
+    let options = known::options();
     for name in ONE_SETTING.iter().copied().flatten() {
         assert!(
-            options.iter().any(|option| option.name() == *name),
+            options.iter().any(|option| option.key() == Some(*name)),
             "{name}"
         );
     }

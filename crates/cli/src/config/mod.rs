@@ -8,10 +8,11 @@
 //! that one, so that its rules (what is required, what excludes what) hold wherever a value came from.
 
 mod file;
+mod known;
 mod options;
 mod report;
 mod settings;
-pub(crate) mod spelling;
+pub mod spelling;
 mod value;
 
 #[cfg(test)]
@@ -19,11 +20,12 @@ mod tests;
 
 use clap::{Arg, ArgAction, Command};
 
+pub use self::known::JOB_VARIABLES;
 pub use self::options::{ConfigOption, OptionKind};
 use self::options::{FILE_OPTION, PRINT_OPTION};
-pub(crate) use self::report::page;
-pub(crate) use self::settings::{Settings, Surroundings};
-pub(crate) use self::spelling::closest;
+pub use self::report::page;
+pub use self::settings::{Settings, Surroundings};
+pub use self::spelling::closest;
 
 /// Options of which the first source that has any of them has the word about all: whoever says `--quiet` does not want
 /// the file's `verbosity`. Options that exclude each other are treated so anyway.
@@ -33,12 +35,12 @@ const ONE_SETTING: &[&[&str]] = &[
 ];
 
 /// What the help of each program says about all this.
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 Any option may also be given as a variable (OCLUSTER_STATE_DIR for --state-dir), or in a TOML file (state-dir = \"…\"; the \
 options of a command in a table of its name). A flag goes before a variable, a variable before the file.";
 
 /// Adds to a program the options that are about configuration itself.
-pub(crate) fn with_options(program: Command) -> Command {
+pub fn with_options(program: Command) -> Command {
     let file = Arg::new(FILE_OPTION)
         .long(FILE_OPTION)
         .value_name("FILE")
@@ -58,12 +60,12 @@ pub(crate) fn with_options(program: Command) -> Command {
 }
 
 /// Returns the file that a program reads without being asked to.
-pub(crate) fn default_file(program: &str) -> std::path::PathBuf {
+pub fn default_file(program: &str) -> std::path::PathBuf {
     file::default_file(file::DIRECTORY.as_ref(), program)
 }
 
 /// Returns what of our environment is for the programs that we run: not our own options.
-pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+pub fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     let ours = |name: &std::ffi::OsStr| {
         name.as_encoded_bytes()
             .starts_with(options::PREFIX.as_bytes())
@@ -74,11 +76,7 @@ pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsSt
 }
 
 /// Reads a file's text as one of `program`'s; returns the message for one that is none.
-pub(crate) fn check_file(
-    path: &std::path::Path,
-    text: &str,
-    program: &Command,
-) -> Result<(), String> {
+pub fn check_file(path: &std::path::Path, text: &str, program: &Command) -> Result<(), String> {
     file::File::parse(path, text, program)
         .map(drop)
         .map_err(|error| error.message)
