@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use vat::SturdyRef;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The option by which later command lines name the cap file.
 #[derive(clap::Args, Clone, Debug, Default)]

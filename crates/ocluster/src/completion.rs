@@ -14,7 +14,6 @@ use cluster_api::Admin;
 use vat::{DialOptions, Dialer};
 
 use crate::positionals::{self, CapFile, LIST};
-use crate::program;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
 pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
@@ -126,9 +125,9 @@ impl Line {
                 .await
                 .ok()
                 .flatten()
-                .ok_or_else(crate::error::CommandError::already_reported)
+                .ok_or_else(cli::error::CommandError::already_reported)
         };
-        let mut candidates = program::block_on(asked).unwrap_or_default();
+        let mut candidates = cli::runtime::block_on(asked).unwrap_or_default();
         let typed = typed.as_encoded_bytes();
         candidates.retain(|candidate| candidate.get_value().as_encoded_bytes().starts_with(typed));
         candidates

@@ -8,9 +8,9 @@ use std::time::Duration;
 use vat::{ConnectError, DialOptions, Dialer, Phase, Session};
 
 use crate::capability_args::CapFile;
-use crate::error::{CommandError, Kind};
-use crate::program::complain;
-use crate::status_line::StatusLine;
+use cli::error::{CommandError, Kind};
+use cli::print::complain;
+use cli::status_line::StatusLine;
 
 /// How long a connection takes before a terminal shows what it waits for.
 const PATIENCE: Duration = Duration::from_millis(500);

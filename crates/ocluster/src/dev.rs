@@ -12,13 +12,13 @@ use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
 
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
 use crate::job_limits::JobLimitArgs;
 use crate::obuilder_args::OBuilderArgs;
-use crate::program::print;
-use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
 use crate::worker::{self, DockerArgs};
+use cli::error::CommandError;
+use cli::print::print;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
 
 /// Run a scheduler and a worker in one process
 ///

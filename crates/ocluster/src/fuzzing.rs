@@ -8,7 +8,7 @@ use std::path::Path;
 /// The message that would be printed.
 pub fn read_config(text: &str, programs: &[clap::Command]) -> Result<(), String> {
     for program in programs {
-        crate::config::check_file(Path::new("fuzz.toml"), text, program)?;
+        cli::config::check_file(Path::new("fuzz.toml"), text, program)?;
     }
     Ok(())
 }

@@ -10,9 +10,9 @@ use obuilder::fetch::Listed;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 
-use crate::config;
-use crate::error::CommandError;
 use crate::sizes;
+use cli::config;
+use cli::error::CommandError;
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]

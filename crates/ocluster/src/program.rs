@@ -2,17 +2,17 @@
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
-use crate::config::{self, Settings, Surroundings, spelling};
-use crate::error::{CommandError, Kind};
-use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{appearance, completion, exit_codes, open_files, output, private_memory, terminal};
+use crate::completion;
+use cli::config::{self, Settings, Surroundings, spelling};
+use cli::error::{CommandError, Kind};
+use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
+use cli::{appearance, exit_codes, open_files, output, private_memory};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -45,10 +45,6 @@ where
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
-    // The built-in runtime is this program, started again for a single container.
-    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
-        return code;
-    }
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
@@ -59,32 +55,16 @@ where
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
-                NotParsed::Answered(text) => print(&text),
+                NotParsed::Answered(text) => cli::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
             return finish(name, &Manner::guessed(), outcome);
         }
     };
     // A panic is a bug of ours. The default hook has printed where; only the exit code is left.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(main(args))))
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
         .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
     finish(name, &manner, outcome)
-}
-
-/// Runs `main` on the current thread, where everything that holds a capability stays.
-pub(crate) fn block_on<T>(
-    main: impl Future<Output = Result<T, CommandError>>,
-) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::internal(format_args!("cannot start the runtime: {error}"))
-        })?;
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, main);
-    // Standard input or output may be stuck in a blocking call, which must not prevent the exit.
-    runtime.shutdown_background();
-    outcome
 }
 
 /// Why there are no arguments to run with.
@@ -239,34 +219,6 @@ fn refusal(error: &clap::Error) -> CommandError {
     CommandError::usage(text.trim_end())
 }
 
-/// Writes `text` on standard output, escaped for a terminal: a part of it may come from another machine.
-pub fn print(text: &str) -> Result<(), CommandError> {
-    print_bytes(terminal::plain(text).as_bytes())
-}
-
-/// Writes `bytes` on standard output, as they are.
-pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .map_err(|error| CommandError::from_output(&error))
-}
-
-/// Writes one line on standard output.
-pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
-    print(&format!("{line}\n"))
-}
-
-/// Writes `text` on standard error, escaped for a terminal. An error is ignored, as it could not be reported.
-pub fn complain(text: &str) {
-    steer(&terminal::plain(text));
-}
-
-/// Writes control sequences for the terminal on standard error. No unchecked foreign text may be among them.
-pub(crate) fn steer(text: &str) {
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
-}
-
 /// How a failure is reported.
 pub(crate) struct Manner {
     logging: LoggingArgs,
@@ -292,7 +244,7 @@ fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
         match manner.logging.log_format {
-            LogFormat::Text => complain(&error.render(name)),
+            LogFormat::Text => cli::print::complain(&error.render(name)),
             // With JSON log lines, the error is one too.
             LogFormat::Json => manner.logging.apart(|| log_failure(&error)),
         }

@@ -12,16 +12,17 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use vat::Address;
 
 use crate::connection_args::ConnectionArgs;
-use crate::error::CommandError;
-use crate::health::HealthArgs;
 use crate::limit_args::LimitArgs;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::memory;
 use crate::obuilder_args::seconds;
 use crate::program;
-use crate::service_manager::ServiceManager;
-use crate::signals::{Interrupt, Interrupts};
-use crate::state_dir;
+use cli::error::CommandError;
+use cli::health::HealthArgs;
+use cli::interrupt::Interrupt;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::memory;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
+use cli::state_dir;
 
 const NAME: &str = "ocluster-scheduler";
 

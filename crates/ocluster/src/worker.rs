@@ -17,19 +17,20 @@ use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
-use crate::error::CommandError;
 use crate::git_args::GitArgs;
-use crate::health::HealthArgs;
 use crate::job_limits::JobLimitArgs;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::memory;
 use crate::obuilder_args::{OBuilderArgs, seconds};
-use crate::open_files;
 use crate::program;
-use crate::service_manager::ServiceManager;
-use crate::signals::{Interrupt, Interrupts};
 use crate::sizes;
-use crate::state_dir;
+use cli::error::CommandError;
+use cli::health::HealthArgs;
+use cli::interrupt::Interrupt;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::memory;
+use cli::open_files;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
+use cli::state_dir;
 
 const NAME: &str = "ocluster-worker";
 
@@ -38,6 +39,10 @@ const SHUTDOWN_MARGIN: Duration = Duration::from_secs(90);
 
 /// Runs `ocluster-worker`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 

@@ -14,6 +14,7 @@ use super::markdown::code;
 /// The crates whose messages users see, with what they do.
 const CRATES: &[(&str, &str)] = &[
     ("vat", "Keys, cap files and connections"),
+    ("cli", "All programs"),
     ("ocluster", "Command lines"),
     ("cluster-api", "Calls"),
     ("cluster-client", "Clients in Rust"),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
-use ocluster::config::ConfigOption;
+use cli::config::ConfigOption;
 use ocluster::programs;
 
 use super::markdown::{code, prose};

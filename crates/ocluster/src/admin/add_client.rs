@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::service::{About, Service};
 use super::{Common, secret_output};
-use crate::error::CommandError;
 use crate::json::admin::AddedClient;
+use cli::error::CommandError;
 
 /// Add a client, and print the contents of its cap file
 ///

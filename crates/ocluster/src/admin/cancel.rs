@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use super::Common;
 use super::note::operator;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Cancelled, CancelledJob};
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
 /// Cancel queued or running jobs, by number
 ///

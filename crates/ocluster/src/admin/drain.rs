@@ -9,10 +9,10 @@ use super::note::NoteArgs;
 use super::pause::{new_pause, pause_worker_with_note};
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
-use crate::error::CommandError;
-use crate::human::counted;
-use crate::output::Format;
-use crate::signals::Interrupt;
+use cli::error::CommandError;
+use cli::human::counted;
+use cli::interrupt::Interrupt;
+use cli::output::Format;
 
 /// Pause a worker, and wait until its running jobs have finished
 ///

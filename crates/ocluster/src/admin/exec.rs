@@ -5,11 +5,11 @@ use std::process::{ExitStatus, Stdio};
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Executed, Run};
-use crate::output::Format;
-use crate::program::complain;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::complain;
+use cli::quote::printable;
 
 /// Run a local command for each worker of a pool, in parallel
 ///

@@ -7,10 +7,10 @@ use cluster_api::WorkerInfo;
 use super::Common;
 use super::service::{About, Service};
 use super::workers;
-use crate::error::CommandError;
 use crate::json::admin::Forgotten;
-use crate::output::Format;
-use crate::program::print_line;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::print_line;
 
 /// Delete a disconnected worker from a pool
 #[derive(Debug, clap::Args)]

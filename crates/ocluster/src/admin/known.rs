@@ -2,8 +2,8 @@
 
 use visible::natural;
 
-use crate::config::closest;
-use crate::quote::printable;
+use cli::config::closest;
+use cli::quote::printable;
 
 /// How many names are listed. The others are only counted.
 const LISTED: usize = 20;

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Client, Clients};
-use crate::program::complain;
+use cli::error::CommandError;
+use cli::print::complain;
 
 /// List the clients that may submit jobs
 #[derive(Debug, clap::Args)]

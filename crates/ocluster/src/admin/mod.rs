@@ -28,10 +28,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::capability_args::{CapFile, ConnectArgs, Positionals};
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::output::{Format, OutputArgs};
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::output::{Format, OutputArgs};
 
 const NAME: &str = "ocluster-admin";
 

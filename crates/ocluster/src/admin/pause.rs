@@ -9,11 +9,11 @@ use cluster_api::{NewPause, PoolAdmin, RpcErrorKind, WorkerInfo};
 use super::note::{NoteArgs, operator};
 use super::workers::{Chosen, Target, filled};
 use super::{Common, drain, state};
-use crate::error::CommandError;
 use crate::json::admin::Paused;
-use crate::output::Format;
-use crate::program::{complain, print_line};
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::{complain, print_line};
+use cli::quote::quoted;
 
 /// Pause a worker until it is unpaused
 ///

@@ -6,9 +6,9 @@ use std::time::Duration;
 use visible::natural;
 
 use super::workers::filled;
-use crate::human::{self, table};
 use crate::json::pools::{Pause, Queue, QueuedJob, Worker};
-use crate::quote::printable;
+use cli::human::{self, table};
+use cli::quote::printable;
 
 /// Returns the first queued jobs, and how many there are; nothing if there are none.
 pub(super) fn jobs(queue: &Queue) -> String {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::RemovedClient;
+use cli::error::CommandError;
 
 /// Remove a client, so that it can submit no more jobs
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::program::complain;
+use cli::print::complain;
 
 /// Restricts the file that standard output goes to to its owner, if it is a new file of our own. Warns about any other
 /// file that others can read.

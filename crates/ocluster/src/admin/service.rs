@@ -6,7 +6,7 @@ use vat::Session;
 use super::known::{self, Known};
 use crate::capability_args::CapFile;
 use crate::connect::connect;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// A connection to a scheduler's admin service.
 pub(super) struct Service {

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::Rate;
+use cli::error::CommandError;
 
 /// Set a client's share of a pool, as the number of jobs it runs at once
 #[derive(Debug, clap::Args)]

@@ -11,14 +11,14 @@ use super::known::{self, Known};
 use super::service::{About, Service};
 use super::state::{self, State};
 use super::{Common, legend, queue, totals};
-use crate::appearance::is_dumb;
-use crate::error::CommandError;
-use crate::human::{self, table};
 use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
-use crate::output::{self, Format};
-use crate::program::{print, print_bytes};
-use crate::quote::printable;
-use crate::signals::Interrupts;
+use cli::appearance::is_dumb;
+use cli::error::CommandError;
+use cli::human::{self, table};
+use cli::output::{self, Format};
+use cli::print::{print, print_bytes};
+use cli::quote::printable;
+use cli::signals::Interrupts;
 
 /// How many jobs of each queue are shown without `--all`.
 const FIRST: u32 = 10;

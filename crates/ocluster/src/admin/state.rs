@@ -9,9 +9,9 @@ use cluster_api::{
 use visible::natural;
 
 use super::show::in_words;
-use crate::error::CommandError;
 use crate::json::pools as json;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
 /// The state of a pool.
 pub(super) struct State {
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_scheduler_without_details_says_what_it_can() {
-        let totals = crate::program::block_on(async {
+        let totals = cli::runtime::block_on(async {
             let pool = PoolAdmin::serve(Rc::new(Upstream));
             let totals = totals("linux-x86_64".to_owned(), &pool).await;
             totals

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::human::{self, table};
 use crate::json::pools::Totals;
-use crate::quote::printable;
+use cli::human::{self, table};
+use cli::quote::printable;
 
 /// Returns the table. A dash stands for what the scheduler cannot report.
 pub(super) fn text(pools: &[Totals]) -> String {

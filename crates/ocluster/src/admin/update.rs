@@ -8,11 +8,11 @@ use cluster_api::{RpcError, WorkerInfo};
 use super::Common;
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
-use crate::error::CommandError;
-use crate::output::Format;
-use crate::program::complain;
-use crate::quote::{printable, quoted};
-use crate::signals::Interrupt;
+use cli::error::CommandError;
+use cli::interrupt::Interrupt;
+use cli::output::Format;
+use cli::print::complain;
+use cli::quote::{printable, quoted};
 
 /// Restart workers with their newest version, after their running jobs have finished
 ///

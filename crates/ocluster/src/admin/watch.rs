@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use cluster_api::{Progress, RpcError, ServeProgress};
 
-use crate::error::CommandError;
-use crate::human;
 use crate::json::admin::WaitEvent;
-use crate::output::{self, Format};
-use crate::program::print_line;
-use crate::signals::{Interrupt, Interrupts};
-use crate::status_line::StatusLine;
+use cli::error::CommandError;
+use cli::human;
+use cli::interrupt::Interrupt;
+use cli::output::{self, Format};
+use cli::print::print_line;
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
 
 /// How often the status line is redrawn: it shows seconds.
 const TICK: Duration = Duration::from_secs(1);

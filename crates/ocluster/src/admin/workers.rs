@@ -8,8 +8,8 @@ use visible::natural;
 use super::Common;
 use super::service::{About, Service};
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
 /// A pool, and optionally one of its workers, as named on the command line.
 pub(super) struct Target {

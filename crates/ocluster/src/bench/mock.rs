@@ -10,7 +10,7 @@ use cluster_api::{
 use tokio::sync::watch;
 
 use super::rig::{Connected, Rig, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// A worker that is registered.
 pub(super) struct MockWorker {

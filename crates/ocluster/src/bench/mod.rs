@@ -21,9 +21,8 @@ use clap::ValueEnum;
 use self::report::Report;
 use self::rig::Rig;
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
-use crate::output::Format;
-use crate::program;
+use cli::error::CommandError;
+use cli::output::Format;
 
 /// The pause between scenarios, and before the scheduler's memory is measured.
 const SETTLING: Duration = Duration::from_millis(500);
@@ -146,7 +145,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     rig::allow_many_files();
     let mut report = Report::default();
     for scenario in scenarios {
-        program::complain(&format!("Measuring {scenario:?}…\n"));
+        cli::print::complain(&format!("Measuring {scenario:?}…\n"));
         match scenario {
             Scenario::Jobs => jobs::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Latency => latency::measure(&rig, &args.sizes, &mut report).await?,

@@ -7,7 +7,7 @@ use super::Sizes;
 use super::mock::labelled;
 use super::report::Report;
 use super::rig::{Connected, Rig, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// How many jobs one client queues: a scheduler may limit how many questions one connection has open.
 const JOBS_OF_ONE: u32 = 10_000;

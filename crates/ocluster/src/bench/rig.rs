@@ -7,7 +7,7 @@ use cluster_api::{Registration, RpcError, Submission};
 use tokio::sync::oneshot;
 use vat::{DialOptions, Dialer, Session, SturdyRef};
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Where the scheduler is, and which of its pools is used.
 #[derive(Clone)]

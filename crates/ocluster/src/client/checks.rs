@@ -6,7 +6,7 @@ use cluster_api::{Action, Description, Dockerfile};
 use cluster_worker::{Mistake, find_mistake};
 use obuilder_spec::Spec;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The longest hint that the scheduler keeps as it is. Of longer ones it keeps a digest, which nobody can read.
 const MAX_HINT_BYTES: usize = 1024;

@@ -7,8 +7,8 @@ use cluster_api::{Action, Description, Secret};
 
 use super::checks;
 use crate::capability_args::{CapFile, ConnectArgs, require_file};
-use crate::error::CommandError;
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::quote::quoted;
 
 /// A complete request to the scheduler.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use cluster_api::{Job, RpcError, RpcErrorKind, WorkerUnfit};
 
-use crate::error::Kind;
+use cli::error::Kind;
 
 /// The beginning and end of upstream's message for an unknown pool.
 const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");

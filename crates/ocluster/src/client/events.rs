@@ -10,9 +10,9 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::observed::Observed;
 use super::submit::{JobResult, ShowError, next_piece};
-use crate::error::CommandError;
 use crate::json::client::JobEvent;
-use crate::terminal::{self, LogOutput};
+use cli::error::CommandError;
+use cli::terminal::{self, LogOutput};
 
 /// How often the scheduler is asked while a job waits.
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::output::OutputArgs;
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::output::OutputArgs;
 
 const NAME: &str = "ocluster-client";
 

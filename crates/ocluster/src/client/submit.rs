@@ -18,16 +18,16 @@ use super::events::{self, Events};
 use super::observed::Observed;
 use super::waiting;
 use crate::connect::connect;
-use crate::error::{CommandError, Kind};
-use crate::human::spoken;
 use crate::json::client::JobEvent;
-use crate::json::failure::Reason;
-use crate::output::Format;
-use crate::program::{complain, print_bytes, print_line};
-use crate::quote::{printable, quoted};
-use crate::signals::Interrupts;
-use crate::status_line::StatusLine;
-use crate::terminal::LogOutput;
+use cli::error::{CommandError, Kind};
+use cli::failure::Reason;
+use cli::human::spoken;
+use cli::output::Format;
+use cli::print::{complain, print_bytes, print_line};
+use cli::quote::{printable, quoted};
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
+use cli::terminal::LogOutput;
 
 /// How long to wait for a cancelled job before exiting anyway. Exiting cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);

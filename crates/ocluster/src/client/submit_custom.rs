@@ -7,7 +7,7 @@ use cluster_api::{Action, CustomJob, CustomPayload, MAX_DESCRIPTION_BYTES};
 
 use super::description::{JobArgs, Request, read_file};
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Run a custom job
 ///

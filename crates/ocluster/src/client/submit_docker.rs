@@ -6,7 +6,7 @@ use cluster_api::{Action, DockerBuild, Dockerfile};
 
 use super::description::{JobArgs, Request, read_text};
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Build a Dockerfile on a worker
 ///

@@ -8,8 +8,8 @@ use expect_test::{Expect, expect};
 
 use super::description::Request;
 use super::*;
-use crate::config::Surroundings;
 use crate::program::{NotParsed, parse};
+use cli::config::Surroundings;
 
 /// Two commits.
 const A: &str = "ac619d2083bb15e0c408e4cd0e3ef7135670cfd5";

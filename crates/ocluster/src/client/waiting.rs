@@ -7,10 +7,10 @@ use std::time::Duration;
 use cluster_api::{Ticket, TicketStatus};
 use tokio::time::{Instant, sleep};
 
-use crate::human::spoken;
-use crate::program::complain;
-use crate::quote::printable;
-use crate::status_line::StatusLine;
+use cli::human::spoken;
+use cli::print::complain;
+use cli::quote::printable;
+use cli::status_line::StatusLine;
 
 /// How often the scheduler is asked for a terminal, and how long a job may wait before anything is printed elsewhere.
 const INTERVAL: Duration = Duration::from_secs(1);

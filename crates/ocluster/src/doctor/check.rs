@@ -1,8 +1,8 @@
 //! The findings, as a page for people or for programs.
 
 pub(super) use crate::json::doctor::{Check, Outcome, Report};
-use crate::quote::printable;
-use crate::terminal;
+use cli::quote::printable;
+use cli::terminal;
 
 impl Outcome {
     fn word(self) -> &'static str {

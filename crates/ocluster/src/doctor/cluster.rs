@@ -10,7 +10,7 @@ use cluster_api::{
 
 use super::cap_files::{dial, judge_connection, judge_file};
 use super::check::Check;
-use crate::human::{counted, duration};
+use cli::human::{counted, duration};
 
 /// The time limit for an answer of the scheduler, which has it in memory.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -24,11 +24,11 @@ use cluster_worker::FreeThreshold;
 
 use self::check::Check;
 use self::disk::Wanted;
-use crate::appearance;
-use crate::error::CommandError;
-use crate::output::{Format, OutputArgs};
-use crate::program::print_bytes;
 use crate::sizes;
+use cli::appearance;
+use cli::error::CommandError;
+use cli::output::{Format, OutputArgs};
+use cli::print::print_bytes;
 
 /// Check a machine or a running cluster, and print what to do
 ///

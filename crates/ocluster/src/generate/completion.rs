@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use clap_complete::env::{EnvCompleter as _, Fish, Zsh};
 
 use crate::completion::VARIABLE;
-use crate::error::CommandError;
-use crate::program::print_bytes;
 use crate::programs;
+use cli::error::CommandError;
+use cli::print::print_bytes;
 
 /// Print a shell's completion script for these programs
 ///

@@ -9,8 +9,10 @@ use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::error::CommandError;
-use crate::{config, exit_codes, positionals, programs};
+use crate::{positionals, programs};
+use cli::config;
+use cli::error::CommandError;
+use cli::exit_codes;
 
 /// Write the manual pages, one for each program and each command
 ///

@@ -5,7 +5,7 @@ mod man;
 
 use clap::Subcommand;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Generate manual pages and shell completion, for packages
 #[derive(clap::Args, Debug)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Output;
 use super::Shape::Lines;
-use super::failure::Reason;
+use cli::failure::Reason;
 
 /// Returns what each command prints.
 pub(super) fn schemas() -> Vec<Output> {

@@ -1,7 +1,7 @@
 //! The JSON of `--output=json`, as types: their comments are its documentation.
 //!
 //! Standard output then has only JSON; standard error is for people, as always. A command prints one object,
-//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`failure::Failure`].
+//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`Failure`](cli::failure::Failure).
 //!
 //! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake
 //! case, times in UTC as RFC 3339 has them, lengths of time in seconds.
@@ -10,7 +10,6 @@ pub mod admin;
 pub mod bench;
 pub mod client;
 pub mod doctor;
-pub mod failure;
 pub mod obuilder;
 pub mod pools;
 
@@ -61,7 +60,7 @@ pub fn schemas() -> Vec<Output> {
     outputs.extend(doctor::schemas());
     outputs.extend(bench::schemas());
     outputs.extend(obuilder::schemas());
-    outputs.push(Output::new::<failure::Failure>("", "", Shape::Lines));
+    outputs.push(Output::new::<cli::failure::Failure>("", "", Shape::Lines));
     outputs
 }
 

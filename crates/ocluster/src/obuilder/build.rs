@@ -9,10 +9,9 @@ use obuilder::builder::{BuildError, Context};
 use super::console::{Console, watch};
 use super::spec_file::{SpecArgs, read_file};
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
 use crate::obuilder_args::seconds;
-use crate::program;
-use crate::signals::Interrupts;
+use cli::error::CommandError;
+use cli::signals::Interrupts;
 
 /// Build a spec
 #[derive(clap::Args, Debug)]
@@ -83,7 +82,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             "Build stopped: it took longer than --job-timeout={}",
             args.job_timeout.as_secs_f64()
         ))),
-        Ok(id) => program::print_line(format_args!("Got: \"{id}\"")),
+        Ok(id) => cli::print::print_line(format_args!("Got: \"{id}\"")),
         Err(BuildError::Log(error)) => Err(CommandError::from_output(&error)),
         Err(error) => Err(CommandError::failed(format_args!(
             "Build step failed: {error}"

@@ -5,9 +5,9 @@ use obuilder::store::CacheName;
 
 use super::output::OutputArgs;
 use super::store_args::StoreArgs;
-use crate::error::CommandError;
 use crate::json::obuilder::{Cache, Caches};
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::quote::quoted;
 
 /// List or remove cache mounts
 #[derive(clap::Args, Debug)]

@@ -5,8 +5,7 @@ use obuilder::StepId;
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
 /// Remove a result, and all results based on it
 #[derive(clap::Args, Debug)]
@@ -45,7 +44,7 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
         .await;
     let count = outcome.map_err(CommandError::caused)?;
     printed?;
-    program::print_line(format_args!("Removed {count} items"))?;
+    cli::print::print_line(format_args!("Removed {count} items"))?;
     match builder.count().map_err(CommandError::caused)? {
         0 => Ok(()),
         left => Err(CommandError::failed(format_args!(
@@ -57,6 +56,6 @@ pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
 
 fn print_removed(printed: &mut Result<(), CommandError>, id: &StepId) {
     if printed.is_ok() {
-        *printed = program::print_line(format_args!("Removing {id}"));
+        *printed = cli::print::print_line(format_args!("Removing {id}"));
     }
 }

@@ -14,12 +14,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::appearance;
-use crate::error::CommandError;
-use crate::program::print_bytes;
-use crate::signals::{Interrupt, Interrupts};
-use crate::status_line::StatusLine;
-use crate::terminal::{self, LogOutput};
+use cli::appearance;
+use cli::error::CommandError;
+use cli::interrupt::Interrupt;
+use cli::print::print_bytes;
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
+use cli::terminal::{self, LogOutput};
 
 const BRIGHT_BLUE: &str = "94";
 const YELLOW: &str = "33";

@@ -2,9 +2,9 @@
 
 use super::output::{OutputArgs, size};
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json::obuilder::DiskUsage;
+use cli::error::CommandError;
+use cli::human::table;
 
 /// Show the disk usage of the store
 #[derive(clap::Args, Debug)]

@@ -4,8 +4,7 @@ use clap::ValueEnum;
 use obuilder_spec::dockerfile::{Options, Style, dockerfile};
 
 use super::spec_file::SpecArgs;
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
 /// Print a spec as a Dockerfile
 #[derive(clap::Args, Debug)]
@@ -41,5 +40,5 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     };
     let mut text = dockerfile(&args.spec.read()?, options).map_err(CommandError::caused)?;
     text.push(b'\n');
-    program::print_bytes(&text)
+    cli::print::print_bytes(&text)
 }

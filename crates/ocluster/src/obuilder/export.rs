@@ -11,7 +11,7 @@ use obuilder::image::{ImageSettings, Platform};
 use super::holes::WithHoles;
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Write the files of a result as an archive
 #[derive(clap::Args, Debug)]

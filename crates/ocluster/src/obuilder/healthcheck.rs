@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
 /// The time limit of the step, as in upstream.
 const WITHIN: Duration = Duration::from_secs(300);
@@ -21,7 +20,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Commands)?;
     match builder.healthcheck(WITHIN).await {
-        Ok(()) => program::print_line("Healthcheck passed"),
+        Ok(()) => cli::print::print_line("Healthcheck passed"),
         Err(error) => Err(CommandError::failed(format_args!(
             "Healthcheck failed: {error}"
         ))),

@@ -9,12 +9,11 @@ use obuilder::image::{Import, Imported, Library, Platform};
 use super::output::{OutputArgs, size};
 use super::store_args::{StoreArgs, library};
 use crate::capability_args::require_file;
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json::obuilder::{Image, Images};
-use crate::program;
-use crate::quote::quoted;
-use crate::status_line::StatusLine;
+use cli::error::CommandError;
+use cli::human::table;
+use cli::quote::quoted;
+use cli::status_line::StatusLine;
 
 /// List, import or remove base images
 ///
@@ -78,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             let importing = tokio::task::spawn_blocking(move || import(&library, &name, path));
             let image = importing.await.map_err(CommandError::caused)??;
             status.clear();
-            program::print_line(format_args!(
+            cli::print::print_line(format_args!(
                 "Imported {} ({}, {})",
                 image.name,
                 image.kind,

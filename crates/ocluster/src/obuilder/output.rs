@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::error::CommandError;
-use crate::output::Format;
+use cli::error::CommandError;
+use cli::output::Format;
 
 /// The option of all commands that list something.
 #[derive(clap::Args, Clone, Copy, Debug)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use obuilder::StepId;
 use obuilder::builder::Builder;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// How many results are listed when a prefix is ambiguous.
 const SHOWN: usize = 5;

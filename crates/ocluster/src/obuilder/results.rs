@@ -10,10 +10,10 @@ use super::output::{self, OutputArgs};
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json;
-use crate::terminal::LogOutput;
+use cli::error::CommandError;
+use cli::human::table;
+use cli::terminal::LogOutput;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;

@@ -4,8 +4,8 @@ use obuilder::sandbox::Exit;
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::signals::Interrupts;
+use cli::error::CommandError;
+use cli::signals::Interrupts;
 
 /// Run a command in a temporary copy of a result
 ///

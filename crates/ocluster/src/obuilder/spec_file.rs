@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use obuilder_spec::Spec;
 
 use crate::capability_args::require_file;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The option for the spec.
 #[derive(clap::Args, Debug)]

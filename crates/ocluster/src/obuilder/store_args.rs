@@ -12,8 +12,8 @@ use obuilder::image::Library;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
 
-use crate::config;
-use crate::error::CommandError;
+use cli::config;
+use cli::error::CommandError;
 
 /// The options of every command that uses a store.
 #[derive(clap::Args, Debug)]

@@ -10,6 +10,7 @@ use clap::Command;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::known;
 use super::options::{self, ConfigOption};
 use super::spelling;
 use super::value::{self, Value};
@@ -208,8 +209,8 @@ impl Reader<'_> {
         if let Some(meant) = meant {
             return error.hint(format_args!("did you mean '{meant}'?"));
         }
-        let elsewhere = crate::programs::options();
-        if let Some(option) = elsewhere.iter().find(at_the_top) {
+        let elsewhere = known::options();
+        if let Some(option) = elsewhere.iter().find(|option| option.key() == Some(name)) {
             return error.hint(format_args!(
                 "it is an option of {}; put it in that program's file",
                 option.program

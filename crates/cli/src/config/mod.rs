@@ -8,10 +8,11 @@
 //! that one, so that its rules (which options are required or exclude each other) hold wherever a value came from.
 
 mod file;
+mod known;
 mod options;
 mod report;
 mod settings;
-pub(crate) mod spelling;
+pub mod spelling;
 mod value;
 
 #[cfg(test)]
@@ -19,11 +20,12 @@ mod tests;
 
 use clap::{Arg, ArgAction, Command};
 
+pub use self::known::JOB_VARIABLES;
 pub use self::options::{ConfigOption, OptionKind};
 use self::options::{FILE_OPTION, PRINT_OPTION};
-pub(crate) use self::report::page;
-pub(crate) use self::settings::{Settings, Surroundings};
-pub(crate) use self::spelling::closest;
+pub use self::report::page;
+pub use self::settings::{Settings, Surroundings};
+pub use self::spelling::closest;
 
 /// Options that are one setting: the first source that has any of them decides all. `--quiet` overrides the file's
 /// `verbosity`, for example. Options that exclude each other are treated this way without being listed.
@@ -33,13 +35,13 @@ const ONE_SETTING: &[&[&str]] = &[
 ];
 
 /// The paragraph about configuration in the help of each program.
-pub(crate) const HELP: &str = "\
+pub const HELP: &str = "\
 Every option can also be set by an environment variable (OCLUSTER_STATE_DIR for --state-dir) or in a TOML file \
 (state-dir = \"…\"; the options of a command in the table of that name). Flags override variables, and variables \
 override the file.";
 
 /// Adds the options about configuration itself to a program.
-pub(crate) fn with_options(program: Command) -> Command {
+pub fn with_options(program: Command) -> Command {
     let file = Arg::new(FILE_OPTION)
         .long(FILE_OPTION)
         .value_name("FILE")
@@ -59,12 +61,12 @@ pub(crate) fn with_options(program: Command) -> Command {
 }
 
 /// Returns the file that a program reads by default.
-pub(crate) fn default_file(program: &str) -> std::path::PathBuf {
+pub fn default_file(program: &str) -> std::path::PathBuf {
     file::default_file(file::DIRECTORY.as_ref(), program)
 }
 
 /// Returns the environment for the programs that we run: ours without our own options.
-pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
+pub fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> {
     let ours = |name: &std::ffi::OsStr| {
         name.as_encoded_bytes()
             .starts_with(options::PREFIX.as_bytes())
@@ -75,11 +77,7 @@ pub(crate) fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsSt
 }
 
 /// Checks a file's text as the configuration of `program`; returns the message if it is invalid.
-pub(crate) fn check_file(
-    path: &std::path::Path,
-    text: &str,
-    program: &Command,
-) -> Result<(), String> {
+pub fn check_file(path: &std::path::Path, text: &str, program: &Command) -> Result<(), String> {
     file::File::parse(path, text, program)
         .map(drop)
         .map_err(|error| error.message)

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// Returns the one of `known` that is most like `name`, if any is.
-pub(crate) fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let name = plain(name);
     let alike = known.map(|known| (strsim::jaro(&name, &plain(known)), known));
     alike

@@ -20,7 +20,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Gives back memory from now on. Must be called within a `LocalSet`, on the thread that does everything else: free memory
 /// belongs to the thread that had it.
-pub(crate) fn give_back() {
+pub fn give_back() {
     tokio::task::spawn_local(async {
         let mut pause = INTERVAL;
         loop {

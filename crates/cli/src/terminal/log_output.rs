@@ -10,14 +10,14 @@ use crate::appearance;
 /// Makes a log fit for where it goes, piece by piece: on a terminal it steers nothing, and where colours are refused there are none.
 /// Elsewhere its bytes are the user's, and stay as they are.
 #[derive(Debug)]
-pub(crate) struct LogOutput {
+pub struct LogOutput {
     plain: Option<PlainLog>,
     filter: Option<LogFilter>,
 }
 
 impl LogOutput {
     /// For a log that goes to standard output.
-    pub(crate) fn to_stdout() -> Self {
+    pub fn to_stdout() -> Self {
         Self {
             filter: io::stdout().is_terminal().then(LogFilter::default),
             ..Self::to_programs()
@@ -25,7 +25,7 @@ impl LogOutput {
     }
 
     /// For a log that goes into JSON.
-    pub(crate) fn to_programs() -> Self {
+    pub fn to_programs() -> Self {
         Self {
             plain: appearance::is_colour_refused().then(PlainLog::default),
             filter: None,
@@ -33,12 +33,12 @@ impl LogOutput {
     }
 
     /// Tells whether it goes to a terminal.
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         self.filter.is_some()
     }
 
     /// Returns what is to be written of the next piece.
-    pub(crate) fn push<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
+    pub fn push<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
         let plain = match &mut self.plain {
             Some(plain) => Cow::Owned(plain.push(piece)),
             None => Cow::Borrowed(piece),
@@ -50,7 +50,7 @@ impl LogOutput {
     }
 
     /// Returns what is to be written at the end of the log, so that what follows is seen to be ours.
-    pub(crate) fn finish(&mut self) -> String {
+    pub fn finish(&mut self) -> String {
         self.filter
             .as_mut()
             .map(LogFilter::finish)
@@ -58,7 +58,7 @@ impl LogOutput {
     }
 
     /// Copies a whole log.
-    pub(crate) fn copy(mut self, log: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+    pub fn copy(mut self, log: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
         let mut piece = vec![0; 64 << 10];
         loop {
             let length = log.read(&mut piece)?;

@@ -6,31 +6,43 @@ use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
-use crate::logging::Colour;
+use clap::ValueEnum;
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set or it is a dumb one.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never, not even that of a build's log.
+    Never,
+}
 
 /// The value of `--color`. Auto until the command line is parsed.
 static COLOUR: OnceLock<Colour> = OnceLock::new();
 
 /// Stores the value of `--color` for the rest of the process.
-pub(crate) fn keep(colour: Colour) {
+pub fn keep(colour: Colour) {
     // It is read once.
     COLOUR.get_or_init(|| colour);
 }
 
 /// Returns whether colours are disabled for all output, including those of builds in their logs.
-pub(crate) fn is_colour_refused() -> bool {
+pub fn is_colour_refused() -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
     is_refused(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
 }
 
 /// Returns whether our own text may have colours on `stream`.
-pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+pub fn has_colour(stream: &impl IsTerminal) -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
     colour == Colour::Always || (!is_colour_refused() && stream.is_terminal())
 }
 
 /// Returns whether the terminal can only print, so that no line on it can be replaced.
-pub(crate) fn is_dumb() -> bool {
+pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 

@@ -109,10 +109,10 @@ fn the_command_line_that_says_everything() {
 
 #[test]
 fn options_that_are_one_setting_exist() {
-    let options = crate::programs::options();
+    let options = known::options();
     for name in ONE_SETTING.iter().copied().flatten() {
         assert!(
-            options.iter().any(|option| option.name() == *name),
+            options.iter().any(|option| option.key() == Some(*name)),
             "{name}"
         );
     }

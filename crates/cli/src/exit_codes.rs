@@ -116,7 +116,7 @@ pub fn of(program: &str) -> &'static [ExitCode] {
 }
 
 /// Returns the section about them in the help of a program.
-pub(crate) fn help(program: &str) -> String {
+pub fn help(program: &str) -> String {
     let lines = of(program)
         .iter()
         .map(|ExitCode { code, meaning }| format!("\n  {code:<15}{meaning}"));

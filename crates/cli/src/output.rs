@@ -4,8 +4,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::error::CommandError;
-use crate::json::failure::Failure;
-use crate::program::{print, print_line};
+use crate::failure::Failure;
+use crate::print::{print, print_line};
 use crate::terminal;
 
 /// The audience of an answer.
@@ -15,7 +15,7 @@ pub enum Format {
     #[default]
     #[value(help = "for people")]
     Text,
-    /// Programs, as [`crate::json`] defines.
+    /// Programs.
     #[value(help = "for programs")]
     Json,
 }

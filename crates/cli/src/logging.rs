@@ -27,7 +27,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::appearance;
+use crate::appearance::{self, Colour};
 
 use self::json::{JsonFields, JsonFormat};
 use self::line::{LineFields, LineFormat};
@@ -81,18 +81,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// When to use colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set or it is a dumb one.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never, not even that of a build's log.
-    Never,
-}
-
 /// The least serious level that is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Verbosity {
@@ -130,7 +118,7 @@ impl LoggingArgs {
     }
 
     /// Runs `say` with logging, before it has started or after it has ended.
-    pub(crate) fn apart(&self, say: impl FnOnce()) {
+    pub fn apart(&self, say: impl FnOnce()) {
         let dispatch = self.dispatch(Verbosity::Warning, std::io::stderr);
         tracing::dispatcher::with_default(&dispatch, say);
     }
@@ -203,7 +191,7 @@ fn source(target: &str) -> &str {
         "cluster_scheduler" | "pool" => "scheduler",
         "cluster_worker" => "worker",
         "vat" | "cluster_api" => "capnp-rpc",
-        "ocluster" => APPLICATION,
+        "cli" | "ocluster" => APPLICATION,
         other => other,
     }
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
-use cluster_worker::CUSTOM_VARIABLES;
 
 use super::file::{self, DIRECTORY, File, Place};
+use super::known::{self, JOB_VARIABLES, KnownOption};
 use super::options::{self, FILE_OPTION, OptionKind, PREFIX, PRINT_OPTION};
 use super::value::{self, Value};
 use super::{ONE_SETTING, spelling};
@@ -18,16 +18,16 @@ use crate::error::CommandError;
 const CONNECT: &str = "connect";
 
 /// The environment of a program, which tests replace.
-pub(crate) struct Surroundings {
+pub struct Surroundings {
     /// The environment.
-    pub(crate) variables: BTreeMap<OsString, OsString>,
+    pub variables: BTreeMap<OsString, OsString>,
     /// The directory of the files that are read by default.
-    pub(crate) directory: PathBuf,
+    pub directory: PathBuf,
 }
 
 impl Surroundings {
     /// Returns the environment of this process.
-    pub(crate) fn of_this_process() -> Self {
+    pub fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
             directory: DIRECTORY.into(),
@@ -35,8 +35,7 @@ impl Surroundings {
     }
 
     /// Returns an environment that sets no option.
-    #[cfg(test)]
-    pub(crate) fn nothing() -> Self {
+    pub fn nothing() -> Self {
         Self {
             variables: BTreeMap::new(),
             directory: "/nowhere".into(),
@@ -101,20 +100,20 @@ pub(crate) enum Configuration {
 }
 
 /// The values of all options.
-pub(crate) struct Settings<'a> {
+pub struct Settings<'a> {
     pub(crate) program: &'a Command,
     pub(crate) levels: Vec<Level<'a>>,
     pub(crate) configuration: Configuration,
     /// Whether to print them and exit.
-    pub(crate) to_print: bool,
+    pub to_print: bool,
     /// Possible mistakes.
-    pub(crate) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 impl<'a> Settings<'a> {
     /// Finds the value of each option of `program`, whose command line was parsed as `matches`. The program must have been
     /// built.
-    pub(crate) fn gather(
+    pub fn gather(
         program: &'a Command,
         matches: &ArgMatches,
         around: &Surroundings,
@@ -156,7 +155,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Returns whether all values are from the command line or defaults.
-    pub(crate) fn are_all_flags(&self) -> bool {
+    pub fn are_all_flags(&self) -> bool {
         self.levels
             .iter()
             .flat_map(|level| &level.settings)
@@ -164,7 +163,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Returns a command line with all these values.
-    pub(crate) fn command_line(&self) -> Vec<OsString> {
+    pub fn command_line(&self) -> Vec<OsString> {
         let mut words = vec![self.program.get_name().into()];
         for level in &self.levels {
             words.extend(level.path.last().map(OsString::from));
@@ -431,7 +430,7 @@ fn configuration(
 fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
-        .filter(|name| name.starts_with(PREFIX) && !CUSTOM_VARIABLES.contains(name))
+        .filter(|name| name.starts_with(PREFIX) && !JOB_VARIABLES.contains(name))
         .collect();
     let known = options::ConfigOption::all_of(program);
     let is_known = |name: &str, options: &[options::ConfigOption]| {
@@ -440,12 +439,14 @@ fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     if ours.iter().all(|name| is_known(name, &known)) {
         return Vec::new();
     }
-    // Several programs may share an environment.
-    let of_all = crate::programs::options();
-    let strange = ours.into_iter().filter(|name| !is_known(name, &of_all));
+    // One environment may be for several programs.
+    let of_all: Vec<String> = known::options().iter().map(KnownOption::variable).collect();
+    let strange = ours
+        .into_iter()
+        .filter(|name| !of_all.iter().any(|known| known == name));
     strange
         .filter_map(|name| {
-            let tails = of_all.iter().filter_map(|option| option.env.strip_prefix(PREFIX));
+            let tails = of_all.iter().filter_map(|known| known.strip_prefix(PREFIX));
             let meant = spelling::closest(name.strip_prefix(PREFIX)?, tails)?;
             Some(format!(
                 "Ignoring variable {name}, as no program has such an option; did you mean {PREFIX}{meant}?"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Returns how long something took, in its two largest units: `45s`, `2m10s`, `1h05m`, `3d04h`.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     const DAY: u64 = 24 * HOUR;
@@ -21,7 +21,7 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// Returns how long something took, for a sentence: `0.4 s`, `37 s`, `2 min 5 s`, `1 h 5 min`.
-pub(crate) fn spoken(seconds: f64) -> String {
+pub fn spoken(seconds: f64) -> String {
     // Fractions matter only where there is little else.
     if seconds < 9.95 {
         return format!("{seconds:.1} s");
@@ -36,13 +36,13 @@ pub(crate) fn spoken(seconds: f64) -> String {
 }
 
 /// Returns `1 job`, `2 jobs` and so on.
-pub(crate) fn counted(number: usize, thing: &str) -> String {
+pub fn counted(number: usize, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {thing}{plural}")
 }
 
 /// Returns rows as a table, its columns as wide as they have to be, the last one as it is.
-pub(crate) fn table(rows: &[Vec<String>]) -> String {
+pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

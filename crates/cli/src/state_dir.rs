@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use crate::error::CommandError;
 
 /// Checks that there is, or can be, a directory at `path` in which this process may write.
-pub(crate) fn check(path: &Path) -> Result<(), CommandError> {
+pub fn check(path: &Path) -> Result<(), CommandError> {
     check_by(path, |place| {
         let access = Access::WRITE_OK | Access::EXEC_OK;
         accessat(CWD, place, access, AtFlags::EACCESS)

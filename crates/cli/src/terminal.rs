@@ -11,7 +11,7 @@ mod plain_log;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-pub(crate) use self::log_output::LogOutput;
+pub use self::log_output::LogOutput;
 use visible::{Lines, is_text, is_visible};
 
 const ESCAPE: u8 = 0x1b;

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::io::IsTerminal as _;
 
 use crate::appearance;
-use crate::program::{complain, steer};
+use crate::print::{complain, steer};
 use crate::quote::printable;
 
 /// The assumed width of a terminal that does not report it.

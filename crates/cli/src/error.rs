@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::signals::Interrupt;
+use crate::interrupt::Interrupt;
 
 /// The kind of failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use super::value::Value;
 const COMMENTS: usize = 44;
 
 /// Returns the page.
-pub(crate) fn page(settings: &Settings<'_>) -> String {
+pub fn page(settings: &Settings<'_>) -> String {
     let mut page = header(settings);
     for level in &settings.levels {
         if level.settings.is_empty() {
