@@ -8,23 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use obuilder::Sink;
-use obuilder::fetch::{BaseImages, Fetcher as _, Settings};
+use obuilder::fetch::{BaseImages, Settings};
 use obuilder::image::export::{Export, write_image};
-use obuilder::image::{ImageSettings, Import, Platform};
+use obuilder::image::{Import, Platform, RunConfig};
 use rig::{DockerEngine, Registry};
 use tokio_util::sync::CancellationToken;
 
 /// How much is in the image.
 const SIZE: u64 = 500_000_000;
-
-struct Silent;
-
-impl Sink for Silent {
-    fn write(&self, _: &[u8]) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 fn main() -> Result<()> {
     let folder = tempfile::tempdir_in(".")?;
@@ -36,7 +27,7 @@ fn main() -> Result<()> {
     let mut file = std::fs::File::create(&plain)?;
     let export = Export {
         rootfs: &tree,
-        settings: &ImageSettings::of_env(Vec::new()),
+        config: &RunConfig::default(),
         name: Some("speed:v1"),
         platform: &Platform::here(),
         created_by: "image_speed",
@@ -175,7 +166,7 @@ fn unpack(folder: &Path, images: &BaseImages, name: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(images.fetch(name, &rootfs, &Silent, &CancellationToken::new()))?;
+    runtime.block_on(images.fetch(name, &rootfs, &|_| Ok(()), &CancellationToken::new()))?;
     Ok(())
 }
 

@@ -3,11 +3,10 @@
 use std::path::Path;
 
 use bstr::{BStr, ByteSlice as _};
-use futures::FutureExt as _;
-use futures::future::LocalBoxFuture;
 use oci_spec::distribution::Reference;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use visible::Elapsed;
 
 use super::address::Refused;
 use super::docker::{self, Docker};
@@ -15,9 +14,7 @@ use super::log::{Log, amount};
 use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
-use super::{FetchError, Fetcher, Image, ImportedImage};
-use crate::Elapsed;
-use crate::Sink;
+use super::{FetchError, Image, ImportedImage, Output};
 use crate::image::{self, Library};
 
 /// Brings base images from wherever they can be had.
@@ -43,16 +40,19 @@ impl BaseImages {
     pub fn library(&self) -> &Library {
         &self.library
     }
-}
 
-impl Fetcher for BaseImages {
-    fn fetch<'a>(
-        &'a self,
-        image: &'a str,
-        rootfs: &'a Path,
-        output: &'a dyn Sink,
-        cancel: &'a CancellationToken,
-    ) -> LocalBoxFuture<'a, Result<Image, FetchError>> {
+    /// Writes the files of `image`, a name as people write it, into the empty directory `rootfs`, and logs its progress to
+    /// `output`. Stops when `cancel` fires.
+    ///
+    /// # Errors
+    /// When no source has the image, the filesystem refuses, or it was cancelled.
+    pub async fn fetch(
+        &self,
+        image: &str,
+        rootfs: &Path,
+        output: Output<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Image, FetchError> {
         let search = Search {
             images: self,
             name: image,
@@ -60,10 +60,12 @@ impl Fetcher for BaseImages {
             log: Log(output),
             cancel,
         };
-        async move { search.run().await }.boxed_local()
+        search.run().await
     }
 
-    fn imported(&self, image: &BStr) -> Option<ImportedImage> {
+    /// Returns the newest image that was imported under a name. `None` if there is none, or if that is not known: fetching it
+    /// then fails with the reason.
+    pub fn imported(&self, image: &BStr) -> Option<ImportedImage> {
         let name: Reference = image.to_str().ok()?.parse().ok()?;
         let found = self.library.find(&name).ok().flatten()?;
         Some(ImportedImage {

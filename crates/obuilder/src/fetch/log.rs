@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use super::FetchError;
-use crate::Sink;
+use super::{FetchError, Output};
 
 /// Says things in a step's log.
 #[derive(Clone, Copy)]
-pub(super) struct Log<'a>(pub(super) &'a dyn Sink);
+pub(super) struct Log<'a>(pub(super) Output<'a>);
 
 impl Log<'_> {
     /// Says one thing, in a line of its own.
@@ -18,7 +17,7 @@ impl Log<'_> {
 
     /// Passes on what a program says. Its colours and cursor movements would mean nothing in a log.
     pub(super) fn write(self, bytes: &[u8]) -> Result<(), FetchError> {
-        let written = self.0.write(bytes);
+        let written = (self.0)(bytes);
         written.map_err(|error| FetchError::Failed(format!("cannot write the step's log: {error}")))
     }
 }

@@ -16,37 +16,15 @@ mod settings;
 mod tool;
 mod unpack;
 
-use std::path::Path;
-
-use bstr::{BStr, BString};
-use futures::future::LocalBoxFuture;
 use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
 
-use crate::Sink;
-
+pub use crate::image::Image;
 pub use address::{AddressRule, BadListed, Listed, Refused};
 pub use base_images::BaseImages;
 pub use settings::{Proxies, Settings};
 
-/// Brings base images.
-pub trait Fetcher {
-    /// Puts the files of `image`, a name as a spec gives it, into the empty directory `rootfs`, and says to `output` what
-    /// it does and how far it is. When `cancel` fires, it stops.
-    fn fetch<'a>(
-        &'a self,
-        image: &'a str,
-        rootfs: &'a Path,
-        output: &'a dyn Sink,
-        cancel: &'a CancellationToken,
-    ) -> LocalBoxFuture<'a, Result<Image, FetchError>>;
-
-    /// Returns the newest image that somebody has imported by hand under a name. `None` if there is none, or if that cannot be told:
-    /// then fetching it fails, and says why.
-    fn imported(&self, _image: &BStr) -> Option<ImportedImage> {
-        None
-    }
-}
+/// Takes the lines that are logged while an image is fetched, as bytes.
+pub type Output<'a> = &'a dyn Fn(&[u8]) -> std::io::Result<()>;
 
 /// An image that somebody has imported by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,13 +33,6 @@ pub struct ImportedImage {
     pub digest: String,
     /// When it was imported. `None` if that is not known.
     pub when: Option<Timestamp>,
-}
-
-/// What an image says about those who run in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Image {
-    /// Its environment, in order.
-    pub env: Vec<(BString, BString)>,
 }
 
 /// Why an image could not be had.

@@ -14,14 +14,13 @@ pub(crate) mod model;
 pub(crate) mod platform;
 mod records;
 mod rootfs;
-mod settings;
 
 pub use digest::{BadDigest, Digest};
 pub use import::Import;
 pub use layer::{Limits, UnpackError};
 pub use library::{Imported, Library, LibraryError};
+pub use model::{Image, RunConfig};
 pub use platform::Platform;
-pub use settings::{BadSetting, ImageSettings};
 
 pub(crate) use digest::Hashing;
 pub(crate) use rootfs::empty;

@@ -12,7 +12,6 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::digest::Digest;
 use super::platform::Platform;
-use crate::fetch::Image;
 
 /// The most bytes of an index, a manifest or a config.
 pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -85,6 +84,13 @@ pub(crate) struct Manifest {
     pub(crate) layers: Vec<Descriptor>,
 }
 
+/// What an image declares for the processes that run in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Its environment, in order.
+    pub env: Vec<(BString, BString)>,
+}
+
 /// What may be under the name of an image.
 #[derive(Debug)]
 pub(crate) enum Document {
@@ -126,21 +132,25 @@ pub(crate) struct Config {
     pub(crate) history: Vec<BTreeMap<String, String>>,
 }
 
-/// What it says of those who run in it.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// The settings of an image for the processes that run in it, in the form of its config.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(crate) struct RunConfig {
+pub struct RunConfig {
+    /// The environment: `NAME=VALUE`.
     #[serde(deserialize_with = "few")]
-    pub(crate) env: Vec<String>,
+    pub env: Vec<String>,
+    /// The user, by name or as `UID:GID`. Empty for root.
     #[serde(deserialize_with = "or_null", skip_serializing_if = "String::is_empty")]
-    pub(crate) user: String,
+    pub user: String,
+    /// The working directory. Empty for `/`.
     #[serde(deserialize_with = "or_null", skip_serializing_if = "String::is_empty")]
-    pub(crate) working_dir: String,
-    /// Written, and not read: a spec has its own shell.
+    pub working_dir: String,
+    /// The first words of the command. Written, but not read: a spec has its own shell.
     #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) entrypoint: Vec<String>,
+    pub entrypoint: Vec<String>,
+    /// The words after the entry point, unless others are given. Written, but not read.
     #[serde(skip_deserializing, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) cmd: Vec<String>,
+    pub cmd: Vec<String>,
 }
 
 /// The digests of its layers, decompressed.

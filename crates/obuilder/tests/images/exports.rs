@@ -3,10 +3,8 @@
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use bstr::BString;
 use obuilder::image::export::{Export, write_image, write_tar};
-use obuilder::image::{ImageSettings, Platform};
-use obuilder_spec::User;
+use obuilder::image::{Platform, RunConfig};
 use rig::Rig;
 
 use crate::support::{Machine, block_on, has, run, tree};
@@ -43,18 +41,13 @@ fn make_tree(root: &Path) {
     drop(std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap());
 }
 
-fn settings() -> ImageSettings {
-    ImageSettings {
-        user: User::Unix {
-            uid: 1000,
-            gid: 100,
-        },
-        workdir: "/long".into(),
-        shell: ["/bin/sh", "-c"].map(BString::from).into(),
-        ..ImageSettings::of_env(vec![
-            ("PATH".into(), "/bin".into()),
-            ("A".into(), "b=c".into()),
-        ])
+fn config() -> RunConfig {
+    RunConfig {
+        env: vec!["PATH=/bin".to_owned(), "A=b=c".to_owned()],
+        user: "1000:100".to_owned(),
+        working_dir: "/long".to_owned(),
+        entrypoint: vec!["/bin/sh".to_owned(), "-c".to_owned()],
+        cmd: vec!["/bin/sh".to_owned()],
     }
 }
 
@@ -62,7 +55,7 @@ fn export(machine: &Machine, root: &Path, file: &str) -> PathBuf {
     let mut out = Vec::new();
     let export = Export {
         rootfs: root,
-        settings: &settings(),
+        config: &config(),
         name: Some("result:v1"),
         platform: &Platform::here(),
         created_by: "obuilder",
@@ -228,24 +221,15 @@ fn docker_loads_an_exported_image() {
 #[test]
 fn what_no_image_can_hold_is_refused() {
     let machine = Machine::new();
-    let env = vec![("A".into(), BString::from(b"\xff".as_slice()))];
-    let (bad, good) = (ImageSettings::of_env(env), settings());
     let platform = Platform::here();
     let rootfs = machine.rootfs();
-    let mut export = Export {
+    let export = Export {
         rootfs: &rootfs,
-        settings: &bad,
-        name: None,
+        config: &config(),
+        name: Some("Not A Name"),
         platform: &platform,
         created_by: "",
     };
-    let error = write_image(&export, &mut Vec::new()).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "\"A\" is not UTF-8, which an image's settings have to be"
-    );
-    export.settings = &good;
-    export.name = Some("Not A Name");
     let error = write_image(&export, &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),

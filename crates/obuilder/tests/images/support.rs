@@ -6,8 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use obuilder::Sink;
-use obuilder::fetch::{BaseImages, FetchError, Fetcher as _, Image, Settings};
+use obuilder::fetch::{BaseImages, FetchError, Image, Settings};
 use obuilder::image::{Import, Imported, LibraryError, Platform};
 use rig::{Layer, OciImage, OciLayout};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,7 @@ impl Log {
     }
 }
 
-impl Sink for Log {
+impl Log {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(())
@@ -82,8 +81,9 @@ impl Machine {
     }
 
     pub(crate) async fn fetch(&self, name: &str) -> Result<Image, FetchError> {
+        let log = |bytes: &[u8]| self.log.write(bytes);
         self.images()
-            .fetch(name, &self.rootfs(), &self.log, &self.cancel)
+            .fetch(name, &self.rootfs(), &log, &self.cancel)
             .await
     }
 

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
 
 use super::digest::{Digest, Hashing};
-use super::model::{self, Annotations, Config, Descriptor, Index, Layers, Manifest};
+use super::model::{self, Annotations, Config, Descriptor, Index, Layers, Manifest, RunConfig};
 use super::platform::Platform;
-use super::settings::{BadSetting, ImageSettings};
 use tree::TreeWriter;
 
 const BLOCK: u64 = 512;
@@ -23,8 +22,8 @@ const BLOCK: u64 = 512;
 pub struct Export<'a> {
     /// The root filesystem, which nobody changes meanwhile.
     pub rootfs: &'a Path,
-    /// What those get who run in it.
-    pub settings: &'a ImageSettings,
+    /// The settings for the processes that run in it.
+    pub config: &'a RunConfig,
     /// What it is to be called by who loads it: `name:tag`. May be `None`.
     pub name: Option<&'a str>,
     /// The machine it is for.
@@ -53,9 +52,6 @@ pub enum ExportError {
     /// It is called what no image can be called.
     #[error("{0:?} is not the name of an image")]
     BadName(String),
-    /// Something in its settings is not text.
-    #[error(transparent)]
-    BadSetting(#[from] BadSetting),
 }
 
 /// Writes the files of a root filesystem as a plain tar archive.
@@ -121,7 +117,7 @@ impl Documents {
         let json = |value: serde_json::Result<Vec<u8>>| {
             value.map_err(|error| ExportError::Write(error.into()))
         };
-        let config = json(serde_json::to_vec(&config(export, &layer.digest)?))?;
+        let config = json(serde_json::to_vec(&config(export, &layer.digest)))?;
         let described = Descriptor::of(model::CONFIG, &config);
         let manifest = Manifest::new(described.clone(), vec![layer.clone()]);
         let manifest = json(serde_json::to_vec(&manifest))?;
@@ -178,17 +174,17 @@ fn blob(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-fn config(export: &Export<'_>, layer: &Digest) -> Result<Config, ExportError> {
+fn config(export: &Export<'_>, layer: &Digest) -> Config {
     let history = [("created_by".to_owned(), export.created_by.to_owned())];
-    Ok(Config {
+    Config {
         platform: export.platform.clone(),
-        config: export.settings.config()?,
+        config: export.config.clone(),
         rootfs: Layers {
             kind: "layers".to_owned(),
             diff_ids: vec![layer.to_string()],
         },
         history: vec![history.into()],
-    })
+    }
 }
 
 /// Writes the files of an image's archive, which have nothing but names and contents.

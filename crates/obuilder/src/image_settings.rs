@@ -3,7 +3,7 @@
 use bstr::{BString, ByteSlice as _};
 use obuilder_spec::User;
 
-use super::model::RunConfig;
+use crate::image::RunConfig;
 
 /// How the next command of a spec would have been run in a result: what an image of it says of those who run in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,10 @@ impl ImageSettings {
     ///
     /// The shell is the entry point: who runs the image with one word has it run as the command of a `run` is. Without a word, the shell
     /// itself is run.
-    pub(super) fn config(&self) -> Result<RunConfig, BadSetting> {
+    ///
+    /// # Errors
+    /// When one of them is not UTF-8.
+    pub fn config(&self) -> Result<RunConfig, BadSetting> {
         let Self {
             env,
             user,
@@ -107,6 +110,11 @@ mod tests {
         assert_eq!(
             bad.config().unwrap_err().to_string(),
             r#""/\xff" is not UTF-8, which an image's settings have to be"#
+        );
+        let bad = ImageSettings::of_env(vec![("A".into(), b"\xff".into())]);
+        assert_eq!(
+            bad.config().unwrap_err().to_string(),
+            "\"A\" is not UTF-8, which an image's settings have to be"
         );
     }
 }

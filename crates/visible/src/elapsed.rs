@@ -1,7 +1,7 @@
 //! How long something took, as people read it.
 
-use std::fmt;
-use std::time::Duration;
+use core::fmt;
+use core::time::Duration;
 
 /// A time that something took: `0.3 s`, `12.3 s`, `2 min 7 s` or `1 h 2 min`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
