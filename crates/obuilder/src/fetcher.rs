@@ -5,10 +5,11 @@ use std::path::Path;
 use bstr::BStr;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
+use oci::Image;
+use oci::fetch::{BaseImages, FetchError, ImportedImage};
 use tokio_util::sync::CancellationToken;
 
 use crate::Sink;
-use crate::fetch::{BaseImages, FetchError, Image, ImportedImage};
 
 /// Fetches base images.
 pub trait Fetcher {

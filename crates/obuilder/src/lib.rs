@@ -10,11 +10,9 @@
 pub mod builder;
 pub mod copy;
 mod excerpt;
-pub mod fetch;
 pub mod fetcher;
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod image;
 pub mod image_settings;
 pub mod sandbox;
 pub mod setup;

@@ -6,9 +6,10 @@ use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
 use obuilder::builder::{Builder, Context, Parts};
-use obuilder::fetch::{FetchError, Image};
 use obuilder::sandbox::{Command, Exit, Sandbox, SandboxError};
 use obuilder::{Fetcher, Sink};
+use oci::Image;
+use oci::fetch::FetchError;
 use tokio_util::sync::CancellationToken;
 
 use super::house::block_on;

@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use obuilder::image::export::{Export, ExportError, write_image, write_tar};
-use obuilder::image::{Platform, RunConfig};
+use oci::export::{Export, ExportError, write_image, write_tar};
+use oci::{Platform, RunConfig};
 
 use super::holes::WithHoles;
 use super::result_id::ResultId;
