@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{FreeThreshold, JobLimits, OBuilderConfig, Upkeep};
 use obuilder::Setup;
-use obuilder::fetch::Listed;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
+use oci::fetch::Listed;
 
 use crate::sizes;
 use cli::config;

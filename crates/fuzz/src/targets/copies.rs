@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice as _};
 use obuilder::copy::{Digests, Request, read, write};
-use obuilder::fuzzing::{mount_points, unpack};
-use obuilder::image::Limits;
+use obuilder::fuzzing::mount_points;
 use obuilder_spec::User;
+use oci::Limits;
+use oci::fuzzing::unpack;
 use tokio_util::sync::CancellationToken;
 
 use super::guarded::Guarded;

@@ -46,10 +46,10 @@ pub use self::reclaim::{Removed, RoomMade};
 pub use self::remove::RemoveError;
 pub use self::shell::ShellError;
 use self::walk::Walk;
+use crate::Fetcher;
+use crate::ImageSettings;
 use crate::StepId;
 use crate::copy::Digests;
-use crate::fetch::Fetcher;
-use crate::image::ImageSettings;
 use crate::sandbox::{Exit, LimitReached, Sandbox};
 use crate::store::{Space, Store, StoreError, Usage};
 

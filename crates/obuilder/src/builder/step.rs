@@ -24,9 +24,10 @@ use super::step_log::StepLog;
 use super::variant::Variant;
 use crate::StepId;
 use crate::copy::{self, Manifest};
-use crate::fetch::{FetchError, Image};
 use crate::sandbox::{Command, Exit, Mount, Network, SandboxError};
 use crate::store::{CacheCopy, CacheName, Draft, View};
+use oci::Image;
+use oci::fetch::FetchError;
 
 /// What a step does to its draft.
 pub(super) enum Work {

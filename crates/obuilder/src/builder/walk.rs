@@ -18,9 +18,9 @@ use super::env_file;
 use super::inputs::StepInputs;
 use super::step::{Nested, Work};
 use super::variant::Variant;
+use crate::ImageSettings;
 use crate::StepId;
 use crate::copy::{self, Manifest, Request};
-use crate::image::ImageSettings;
 use crate::sandbox::{Command, Network, SecretFile};
 use crate::store::{CacheName, Finished, StoreError};
 

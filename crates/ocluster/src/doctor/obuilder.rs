@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use obuilder::Setup;
-use obuilder::fetch::AddressRule;
 use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
+use oci::fetch::AddressRule;
 
 use super::check::Check;
 use super::probe::{Answer, ask};

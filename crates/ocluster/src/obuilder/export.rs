@@ -5,8 +5,8 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use obuilder::image::export::{Export, ExportError, write_image, write_tar};
-use obuilder::image::{ImageSettings, Platform};
+use oci::export::{Export, ExportError, write_image, write_tar};
+use oci::{Platform, RunConfig};
 
 use super::holes::WithHoles;
 use super::result_id::ResultId;
@@ -57,11 +57,16 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     let builder = args.store.read(Need::Results)?;
     let id = args.id.find(&builder)?;
     let settings = builder.image_settings(&id).map_err(CommandError::caused)?;
+    let config = match args.format {
+        // Its settings are not written, whatever they are.
+        Format::Tar => RunConfig::default(),
+        Format::Oci => settings.config().map_err(CommandError::caused)?,
+    };
     let view = builder.store().view(&id).await;
     let view = view.map_err(CommandError::caused)?;
     let content = Content {
         rootfs: view.rootfs().to_owned(),
-        settings,
+        config,
         format: args.format,
         name: args.name,
         created_by: format!("obuilder {id}"),
@@ -76,7 +81,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
 /// The export, for another thread.
 struct Content {
     rootfs: PathBuf,
-    settings: ImageSettings,
+    config: RunConfig,
     format: Format,
     name: Option<String>,
     created_by: String,
@@ -115,7 +120,7 @@ impl Content {
             Format::Oci => {
                 let export = Export {
                     rootfs: &self.rootfs,
-                    settings: &self.settings,
+                    config: &self.config,
                     name: self.name.as_deref(),
                     platform: &Platform::here(),
                     created_by: &self.created_by,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use obuilder::image::{Import, Imported, Library, Platform};
+use oci::{Import, Imported, Library, Platform};
 
 use super::output::{OutputArgs, size};
 use super::store_args::{StoreArgs, library};

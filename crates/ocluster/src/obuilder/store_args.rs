@@ -7,10 +7,10 @@ use cgroup::{CpuLimit, Limits, MemoryLimit, PidLimit};
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use obuilder::Setup;
 use obuilder::builder::Builder;
-use obuilder::fetch::Listed;
-use obuilder::image::Library;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{self, RsyncMode, Store, StorePlace, StoreSpec};
+use oci::Library;
+use oci::fetch::Listed;
 
 use cli::config;
 use cli::error::CommandError;

@@ -1,0 +1,54 @@
+//! Where base images come from.
+//!
+//! [`BaseImages`] looks for an image in several places, one after the other; the files here are those places, and what they
+//! share.
+
+mod address;
+mod base_images;
+mod credentials;
+mod distribution;
+mod docker;
+mod download;
+mod http;
+mod log;
+mod registry;
+mod settings;
+mod tool;
+mod unpack;
+
+use jiff::Timestamp;
+
+pub use address::{AddressRule, BadListed, Listed, Refused};
+pub use base_images::BaseImages;
+pub use settings::{Proxies, Settings};
+
+/// Takes the lines that are logged while an image is fetched, as bytes.
+pub type Output<'a> = &'a dyn Fn(&[u8]) -> std::io::Result<()>;
+
+/// An image that somebody has imported by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportedImage {
+    /// The digest of its manifest.
+    pub digest: String,
+    /// When it was imported. `None` if that is not known.
+    pub when: Option<Timestamp>,
+}
+
+/// Why an image could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It is no longer wanted.
+    #[error("cancelled")]
+    Cancelled,
+    /// What was tried, and why each attempt failed; and what to do.
+    #[error("{0}")]
+    Failed(String),
+    /// The root filesystem could not be written.
+    #[error("cannot write {path:?}: {source}")]
+    Write {
+        /// What could not be written.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
