@@ -3,12 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::caches::Owner;
 use super::error::Doing as _;
+use super::trash::Trash;
 use super::{StoreError, Usage, tree};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
@@ -102,6 +104,14 @@ pub(super) trait Backend: Send + Sync + 'static {
     fn being_deleted(&self) -> Result<usize, StoreError> {
         Ok(0)
     }
+}
+
+/// What a backend is made from.
+pub(super) struct Ground {
+    /// The directory of the store.
+    pub(super) root: PathBuf,
+    /// Where to throw things away.
+    pub(super) trash: Arc<Trash>,
 }
 
 /// What a view shows.

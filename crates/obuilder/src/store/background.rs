@@ -3,14 +3,16 @@
 //! A thread of its own rather than the runtime's, because a runtime that ends waits for its threads, and a build that has
 //! ended must not wait for a tree to be removed. What is not done by then is done when the store is next opened.
 
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use tokio::sync::oneshot;
 
-use super::{marks, tree};
+use super::error::unless;
+use super::tree;
 
 /// Something to do.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ fn work(chores: &Receiver<Chore>) {
     for chore in chores {
         match chore {
             Chore::Remove(path) => complain(tree::remove(&path), "remove", &path),
-            Chore::Sync { root, marks } => complain(marks::sync(&root, &marks), "sync", &root),
+            Chore::Sync { root, marks } => complain(sync(&root, &marks), "sync", &root),
             Chore::Say(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ignored: Result<(), ()> = done.send(());
@@ -77,8 +79,20 @@ fn work(chores: &Receiver<Chore>) {
     }
 }
 
+/// Writes back what is in memory, then removes the marks that were there before.
+fn sync(root: &Path, marks: &Path) -> io::Result<()> {
+    let covered: Vec<_> = fs::read_dir(marks)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    rustix::fs::syncfs(File::open(root)?)?;
+    for mark in covered {
+        unless(io::ErrorKind::NotFound, fs::remove_file(mark))?;
+    }
+    Ok(())
+}
+
 /// What fails here is tried again when the store is next opened, and there is nobody to tell but the log.
-fn complain(result: io::Result<()>, what: &str, path: &std::path::Path) {
+fn complain(result: io::Result<()>, what: &str, path: &Path) {
     if let Err(error) = result {
         tracing::warn!("cannot {what} {path:?}: {error}");
     }

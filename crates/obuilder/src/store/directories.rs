@@ -27,7 +27,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
-use super::backend::{Backend, Shown};
+use super::backend::{Backend, Ground, Shown};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
 use super::error::Doing as _;
@@ -72,14 +72,6 @@ enum Tenure {
     Owner { _lock: Lock },
     /// We read what may be another process's.
     Guest { _guest: Guest },
-}
-
-/// What a backend is made from.
-pub(super) struct Ground {
-    /// The directory of the store.
-    pub(super) root: PathBuf,
-    /// Where to throw things away.
-    pub(super) trash: Arc<Trash>,
 }
 
 impl<B: Backend> DirectoryStore<B> {

@@ -1,7 +1,8 @@
 //! The directories of a store that keeps results as directories, and what is put right in them when it is opened.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::backend::Backend;
@@ -83,6 +84,13 @@ pub(super) fn judge<B: Backend>(
         doubt.settle().doing("removing the marks in", root)?;
     }
     Ok(marks)
+}
+
+/// Makes a directory with the mode of a root directory, whatever the umask of the process.
+pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
+    fs::create_dir(dir)
+        .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
+        .doing("making", dir)
 }
 
 /// Returns the names in a directory.

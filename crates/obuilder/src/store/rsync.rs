@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backend::{Backend, beside};
+use super::backend::{Backend, Ground, beside};
 use super::caches::Owner;
-use super::directories::Ground;
 use super::error::Doing as _;
+use super::layout::make_directory as make;
 use super::trash::Trash;
-use super::xfs::make;
 use super::{RsyncMode, StoreError, Usage, program, tree};
 
 /// Results as copies.

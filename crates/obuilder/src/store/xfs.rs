@@ -1,18 +1,17 @@
 //! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::statfs;
 use rustix::io::Errno;
 
-use super::backend::Backend;
+use super::backend::{Backend, Ground};
 use super::caches::Owner;
-use super::directories::Ground;
 use super::error::Doing as _;
+use super::layout::make_directory as make;
 use super::trash::Trash;
 use super::{OpenError, StoreError, Usage, filesystem, tree};
 
@@ -99,14 +98,4 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
             advice: "put the store on xfs or btrfs, or use overlayfs:/path",
         }),
     }
-}
-
-/// Makes a directory with the mode that a root has, whatever the process's mask.
-pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
-    DirBuilder::new()
-        .mode(0o755)
-        .create(dir)
-        .doing("making", dir)?;
-    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .doing("making", dir)
 }

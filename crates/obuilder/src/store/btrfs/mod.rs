@@ -14,15 +14,12 @@ use std::sync::Arc;
 
 use rustix::fs::statfs;
 
-use super::backend::Backend;
+use super::backend::{Backend, Ground};
 use super::caches::Owner;
-use super::directories::Ground;
 use super::error::{Doing as _, unless};
+use super::filesystem::{self, BTRFS};
 use super::trash::Trash;
-use super::{OpenError, StoreError, Usage, filesystem};
-
-/// What `statfs` says of btrfs.
-pub(super) const BTRFS: i64 = 0x9123_683e;
+use super::{OpenError, StoreError, Usage};
 
 /// The kernel before which snapshots in parallel could lock up.
 const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);

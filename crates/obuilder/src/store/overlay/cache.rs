@@ -12,10 +12,11 @@ use crate::store::StoreError;
 use crate::store::backend::Backend as _;
 use crate::store::caches::Owner;
 use crate::store::error::{Doing as _, unless};
+use crate::store::layout::make_directory as make;
 
 use super::layers::{chain, set_parent};
 use super::squash::squash;
-use super::{Overlay, make, make_if_missing};
+use super::{Overlay, make_if_missing};
 
 /// How many layers a cache may have; beyond that all but the oldest are made one.
 const MOST_LAYERS: usize = 16;

@@ -24,10 +24,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::statfs;
 
-use super::backend::{Backend, Shown};
+use super::backend::{Backend, Ground, Shown};
 use super::caches::Owner;
-use super::directories::Ground;
 use super::error::{Doing as _, unless};
+use super::layout::make_directory as make;
 use super::trash::Trash;
 use super::{OpenError, StoreError, filesystem, tree};
 use layers::chain;
@@ -273,14 +273,6 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
 
 fn name_of(place: &Path) -> &OsStr {
     place.file_name().unwrap_or_default()
-}
-
-fn make(dir: &Path) -> Result<(), StoreError> {
-    fs::create_dir(dir)
-        .and_then(|()| {
-            fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        })
-        .doing("making", dir)
 }
 
 fn make_if_missing(dir: &Path) -> Result<(), StoreError> {
