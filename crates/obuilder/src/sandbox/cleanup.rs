@@ -10,7 +10,7 @@ use std::time::Duration;
 use cgroup::wait_for_end;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::bundle::{self, io_error};
+use super::bundle;
 use super::groups::Record;
 use super::{Runtime, SandboxError, runtime};
 
@@ -30,16 +30,19 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
     let dir = bundle::directory(state_dir);
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(|source| io_error(format!("cannot list {dir:?}"), source))?,
+        entries => {
+            entries.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?
+        }
     };
     for entry in entries {
-        let entry = entry.map_err(|source| io_error(format!("cannot list {dir:?}"), source))?;
+        let entry =
+            entry.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?;
         // Other builders have kept their state here too.
         if let Some(id) = entry.file_name().to_str()
             && id.starts_with(bundle::PREFIX)
         {
             remove(&entry.path(), id).map_err(|source| {
-                io_error(
+                SandboxError::io(
                     format!("cannot remove the left-over container {id}"),
                     source,
                 )

@@ -21,7 +21,7 @@ use super::executor::{ExecFailure, OwnExecutor};
 use super::hierarchies::Shown;
 use super::terminal::Terminal;
 use super::{Report, bpf, finishing, hierarchies, home, kernel};
-use crate::sandbox::runtime::Input;
+use crate::sandbox::stdio::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
 pub(super) fn run(

@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use self::entering::Maker;
 use super::bundle::Bundle;
-use super::runtime::Input;
+use super::stdio::Input;
 use super::{Exit, SandboxError};
 
 /// The first argument of the process that makes a container.
