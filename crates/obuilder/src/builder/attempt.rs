@@ -14,58 +14,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::claims::{Claim, Pin, Progress, StepFailure};
-use super::core::{Core, Step};
+use super::core::Core;
 use super::env_file;
 use super::exit;
-use super::healthcheck::Program;
 use super::label;
 use super::room::is_used_up;
 use super::step_log::StepLog;
 use super::variant::Variant;
+use super::work::{Step, Work};
 use crate::StepId;
 use crate::copy::{self, Manifest};
 use crate::fetch::{FetchError, Image};
-use crate::sandbox::{Command, Exit, Mount, Network, SandboxError};
-use crate::store::{CacheCopy, CacheName, Draft, View};
-
-/// What a step does to its draft.
-pub(super) enum Work {
-    /// Brings a base image.
-    Import(BString),
-    /// Makes the base image of the healthcheck.
-    Prepare(Program),
-    /// Runs a command, with these caches at these places.
-    Run(Box<Command>, Vec<(CacheName, BString)>),
-    /// Copies files, which stay where they are for as long as `_source` lives.
-    Copy {
-        manifest: Arc<Manifest>,
-        owner: User,
-        _source: Option<Rc<Nested>>,
-    },
-}
-
-/// The files of a nested build, which stay where they are for as long as this lives.
-pub(super) struct Nested {
-    pub(super) view: View,
-    pub(super) _pin: Pin,
-}
-
-impl Work {
-    /// Returns whether this makes a base image.
-    pub(super) fn is_import(&self) -> bool {
-        matches!(self, Self::Import(_) | Self::Prepare(_))
-    }
-
-    /// Returns whether others may come by descriptors of the root filesystem: it shares a network with them.
-    fn is_exposed(&self) -> bool {
-        matches!(self, Self::Run(command, _) if command.network != Network::None)
-    }
-
-    /// Returns whether this copies files, which may be another build's.
-    pub(super) fn is_copy(&self) -> bool {
-        matches!(self, Self::Copy { .. })
-    }
-}
+use crate::sandbox::{Command, Exit, Mount, SandboxError};
+use crate::store::{CacheCopy, CacheName, Draft};
 
 /// A step that is being done.
 pub(super) struct Attempt {

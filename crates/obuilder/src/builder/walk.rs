@@ -10,14 +10,15 @@ use obuilder_spec::{Copy, Op, Run, Source, Spec, User, build_heading, from_headi
 use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
-use super::BuildError;
 use super::claims::Pin;
 use super::context::Context;
-use super::core::{Core, Step, Watcher, failed};
+use super::core::Core;
 use super::env_file;
+use super::error::BuildError;
 use super::inputs::StepInputs;
-use super::step::{Nested, Work};
+use super::step::Watcher;
 use super::variant::Variant;
+use super::work::{Nested, Step, Work};
 use crate::StepId;
 use crate::copy::{self, Manifest, Request};
 use crate::image::ImageSettings;
@@ -101,7 +102,7 @@ impl<'a> Walk<'a> {
         let variant = imported.as_ref().map(Variant::of_import);
         let finished = self.step(id, None, variant, import).await?;
         let id = finished.id;
-        let image_env = env_file::read(&finished.dir).map_err(failed)?;
+        let image_env = env_file::read(&finished.dir).map_err(BuildError::failed)?;
         let Context {
             env,
             user,
@@ -249,7 +250,9 @@ impl<'a> Walk<'a> {
             Ok::<_, StoreError>(Rc::new(Nested { view, _pin: pin }))
         });
         let viewed = self.watcher().wait(viewing).await?;
-        viewed.map_err(failed)?.map_err(failed)
+        viewed
+            .map_err(BuildError::failed)?
+            .map_err(BuildError::failed)
     }
 
     /// Reads what is to be copied.
@@ -270,7 +273,9 @@ impl<'a> Walk<'a> {
             read
         });
         let read = self.watcher().wait(reading).await?;
-        read.map_err(failed)?.map_err(failed)?.map_err(failed)
+        read.map_err(BuildError::failed)?
+            .map_err(BuildError::failed)?
+            .map_err(BuildError::failed)
     }
 
     async fn step(
