@@ -146,17 +146,6 @@ impl<'a> Walk<'a> {
 
     async fn run(&self, run: &Run, position: &Position) -> Result<StepId, BuildError> {
         let secrets = self.secrets(run)?;
-        let id = StepInputs::Run {
-            base: position.base,
-            workdir: position.workdir.as_ref(),
-            user: &position.user,
-            env: &position.env,
-            command: run.shell.as_ref(),
-            shell: &position.shell,
-            network: &run.network,
-            secrets: &secrets,
-        }
-        .id();
         let mut argv = position.shell.clone();
         argv.push(run.shell.clone());
         let command = Command {
@@ -168,6 +157,7 @@ impl<'a> Walk<'a> {
             secrets,
             mounts: Vec::new(),
         };
+        let id = command.inputs(position.base).id();
         let caches = run.cache.iter();
         let caches: Vec<_> = caches
             .map(|cache| (CacheName(cache.id.clone()), cache.target.clone()))
@@ -339,11 +329,12 @@ impl Drop for Walk<'_> {
 }
 
 fn network(wanted: &[BString]) -> Result<Network, BuildError> {
-    match wanted {
-        [] => Ok(Network::None),
-        [host] if host == "host" => Ok(Network::Host),
-        others => {
-            let names: Vec<String> = others.iter().map(|name| quoted(name).to_string()).collect();
+    let all = [Network::None, Network::Host];
+    match all.into_iter().find(|network| network.words() == wanted) {
+        Some(network) => Ok(network),
+        None => {
+            let others = wanted.iter();
+            let names: Vec<String> = others.map(|name| quoted(name).to_string()).collect();
             Err(BuildError::Failed(format!(
                 "Unsupported network configuration [{}]: a step has no network, or (network host)",
                 names.join("; ")

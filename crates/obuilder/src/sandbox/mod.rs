@@ -98,6 +98,16 @@ pub enum Network {
     Host,
 }
 
+impl Network {
+    /// Returns the networks that a spec names for this one: what `(network …)` holds.
+    pub(crate) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Host => &["host"],
+        }
+    }
+}
+
 /// A secret as a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretFile {
