@@ -105,10 +105,7 @@ impl Attempt {
             Ok(()) if !self.cancel.is_cancelled() => self.publish(draft).await,
             made => {
                 if let Err(error) = store.discard(draft).await {
-                    tracing::warn!(
-                        "Cannot remove what is left of the step {}: {error}",
-                        self.id
-                    );
+                    tracing::warn!("Cannot remove the draft of step {}: {error}", self.id);
                 }
                 // Whatever it was that stopped it, nobody wanted it any more.
                 if self.cancel.is_cancelled() {
@@ -203,7 +200,7 @@ impl Attempt {
             let name = copy.name.clone();
             let given_back = if is_used_up {
                 tracing::warn!(
-                    "Dropping what a step did to the cache {:?}: the disk is full",
+                    "Discarding a step's changes to the cache {:?}: the disk is full",
                     name.0
                 );
                 store.discard_cache(copy).await
@@ -211,12 +208,12 @@ impl Attempt {
                 store.release_cache(copy).await
             };
             if let Err(error) = given_back {
-                tracing::warn!("Cannot give back the cache {:?}: {error}", name.0);
+                tracing::warn!("Cannot release the cache {:?}: {error}", name.0);
             }
         }
         match ended {
             Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
-                "{reason}: there is no room left on the store's disk; what this step left in its cache mounts was dropped"
+                "{reason}: the disk of the store is full; the changes of this step to its cache mounts were discarded"
             ))),
             ended => ended,
         }

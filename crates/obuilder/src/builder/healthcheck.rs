@@ -62,7 +62,7 @@ impl Core {
             Err(error) => return Err(unhealthy(error.to_string())),
         }
         if !log.0.borrow().contains_str(WORD) {
-            return Err(unhealthy("what the step printed is lost".to_owned()));
+            return Err(unhealthy("the output of the step is missing".to_owned()));
         }
         Ok(())
     }

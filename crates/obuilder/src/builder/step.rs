@@ -81,7 +81,9 @@ impl Core {
                 Found::InProgress(watch) => match self.show(id, watch, watcher).await {
                     // It copied from the source of another build, which takes that away when it is cancelled.
                     Err(BuildError::Failed(reason)) if step.work.is_copy() => {
-                        tracing::debug!("Copying again for another build: {reason}");
+                        tracing::debug!(
+                            "Copying again: the build that copied first failed: {reason}"
+                        );
                     }
                     shown => return shown,
                 },
@@ -183,7 +185,7 @@ impl Core {
         match obstacle {
             Obstacle::Removing(over) => Ok(Found::Removing(over)),
             Obstacle::InUse(used) => Err(BuildError::Failed(format!(
-                "the base image must be imported again ({reason}), but {used:?} is in use: build again when no other build runs"
+                "cannot import the base image again ({reason}): it must be replaced, but {used:?} is in use; retry once no other build is running"
             ))),
             Obstacle::Database(error) => Err(BuildError::failed(error)),
         }
@@ -274,7 +276,9 @@ impl Core {
         watcher.note(&format!("---> saved as \"{id}\""))?;
         let finished = self.parts.store.result(&id).map_err(BuildError::failed)?;
         finished.ok_or_else(|| {
-            BuildError::Failed(format!("the result {id:?} was saved, but is not there"))
+            BuildError::Failed(format!(
+                "cannot find the result {id:?}, which was just saved"
+            ))
         })
     }
 }

@@ -43,7 +43,7 @@ fn hosts(network: Network, outbound: Option<&Outbound>) -> Vec<u8> {
                 hosts.extend(machines);
             }
             // There need not be one.
-            Err(error) => tracing::debug!("cannot read /etc/hosts: {error}"),
+            Err(error) => tracing::debug!("Cannot read /etc/hosts: {error}"),
         }
     }
     hosts
@@ -218,7 +218,7 @@ impl Drop for Bundle {
             remove(&self.dir)
         };
         if let Err(error) = removed {
-            tracing::warn!("cannot remove {:?}: {error}", self.dir);
+            tracing::warn!("Cannot remove {:?}: {error}", self.dir);
         }
     }
 }

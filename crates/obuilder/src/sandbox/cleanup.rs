@@ -53,7 +53,7 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 }
 
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
-    tracing::info!("removing container {id}, left over from a process that was killed");
+    tracing::info!("Removing container {id}: left over from a process that was killed");
     let groups = Record::read(bundle)?;
     // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill. It may be frozen itself.
     groups.kill(id);
@@ -113,12 +113,12 @@ fn delete(program: &Path, state: &Path, id: &str) {
         .spawn();
     let mut child = match child {
         Ok(child) => child,
-        Err(error) => return tracing::debug!("cannot start {program:?}: {error}"),
+        Err(error) => return tracing::debug!("Cannot start {program:?}: {error}"),
     };
     let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
         .is_ok_and(|process| wait_for_end(process.as_fd(), GRACE));
     if !ended {
-        tracing::warn!("{program:?} does not remove container {id}");
+        tracing::warn!("Runtime {program:?} did not remove container {id} in time");
         drop(child.kill());
     }
     drop(child.wait());

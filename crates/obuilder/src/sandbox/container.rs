@@ -104,7 +104,7 @@ impl Container {
                 command.stdout(writer).stderr(second).process_group(0);
                 // Best effort: without privileges, the system's limit may be lower.
                 if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
-                    tracing::debug!("cannot enlarge a pipe: {error}");
+                    tracing::debug!("Cannot enlarge a pipe: {error}");
                 }
                 let reader = OwnedFd::from(reader);
                 Some(pipe::Receiver::from_owned_fd(reader).map_err(not_started)?)
@@ -184,7 +184,7 @@ impl Container {
             match tokio::time::timeout(DRAIN_GRACE, copying).await {
                 Ok(result) => result.map_err(SandboxError::Log)?,
                 Err(_) => tracing::warn!(
-                    "container {} has ended, but something holds on to its output",
+                    "Container {} has ended, but a process still holds its output open",
                     self.bundle.id()
                 ),
             }
@@ -251,7 +251,10 @@ impl Container {
             .status();
         let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
         if !matches!(&answer, Ok(Ok(status)) if status.success()) {
-            tracing::debug!("killing container {}: {answer:?}", self.bundle.id());
+            tracing::debug!(
+                "Runtime cannot kill container {}, killing its processes instead: {answer:?}",
+                self.bundle.id()
+            );
             self.groups.kill();
         }
     }
@@ -278,7 +281,7 @@ impl Container {
         };
         if let Err(error) = removed {
             tracing::warn!(
-                "Container {} has left a control group: {error}",
+                "Container {} left a control group behind: {error}",
                 self.bundle.id()
             );
             self.bundle.keep();

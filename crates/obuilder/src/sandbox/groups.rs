@@ -41,7 +41,7 @@ impl Groups {
             Ok(inner) => inner,
             Err(error) => {
                 if let Err(error) = outer.remove() {
-                    tracing::warn!("Container {id} has left a control group: {error}");
+                    tracing::warn!("Container {id} left a control group behind: {error}");
                 }
                 return Err(error);
             }
@@ -126,7 +126,7 @@ fn end(groups: &[&Group], limit: Duration) -> io::Result<()> {
     for group in groups {
         if !group.end(limit) {
             return Err(io::Error::other(
-                "something in its control group does not end",
+                "a process in its control group does not exit",
             ));
         }
         group.remove()?;

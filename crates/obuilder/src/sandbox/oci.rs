@@ -147,7 +147,7 @@ impl OciSandbox {
             // What makes a network may still be in there.
             let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
             if !matches!(ended, Ok(Ok(()))) {
-                tracing::warn!("Container {id} has left a control group: {ended:?}");
+                tracing::warn!("Container {id} left a control group behind: {ended:?}");
             }
         }
         started

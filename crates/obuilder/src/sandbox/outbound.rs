@@ -193,7 +193,7 @@ impl Outbound {
     pub(super) async fn stop(mut self) {
         // It is in the step's groups, and whatever is left there is killed by whoever removes them.
         if let Err(error) = self.slirp.kill().await {
-            tracing::debug!("cannot end slirp4netns: {error}");
+            tracing::debug!("Cannot stop slirp4netns: {error}");
         }
     }
 }

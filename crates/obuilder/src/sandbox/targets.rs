@@ -99,7 +99,7 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
     if ground == Ground::Sys && cwd.split_str("/").any(|name| name == b"..") {
         // There are links, so nobody knows where this ends: it may be in /proc after all.
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} leads through /sys"
+            "{what} {wanted:?} must not lead through /sys"
         )));
     }
     // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626), and so might `/dev/fd/7`.
@@ -110,7 +110,7 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
             "dev"
         };
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} is in /{name}"
+            "{what} {wanted:?} must not be in /{name}"
         )));
     }
     Ok(cwd)

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::caches::Owner;
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::trash::Trash;
 use super::{StoreError, Usage, tree};
 
@@ -51,10 +51,10 @@ pub(super) trait Backend: Send + Sync + 'static {
         let drafts = guest.join("result-tmp");
         if let Ok(entries) = fs::read_dir(&drafts) {
             for entry in entries {
-                self.remove(&entry.doing("reading", &drafts)?.path())?;
+                self.remove(&entry.cannot("read", &drafts)?.path())?;
             }
         }
-        tree::remove(guest).doing("removing", guest)
+        tree::remove(guest).cannot("remove", guest)
     }
 
     /// Shows the root filesystem of a result.
@@ -143,5 +143,5 @@ fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
         }
         other => other.map_err(io::Error::from),
     }
-    .doing("publishing", cache)
+    .cannot("publish", cache)
 }

@@ -43,12 +43,14 @@ impl Background {
             let (sender, receiver) = channel();
             let thread = std::thread::Builder::new().name("store".to_owned());
             if let Err(error) = thread.spawn(move || work(&receiver)) {
-                tracing::warn!("no thread to clean the store with: {error}");
+                tracing::warn!("Cannot start the cleanup thread of the store: {error}");
             }
             sender
         });
         if chores.send(chore).is_err() {
-            tracing::debug!("a chore of the store is left for the next start");
+            tracing::debug!(
+                "The cleanup thread of the store is not running; the task is left for the next start"
+            );
         }
     }
 
@@ -61,7 +63,7 @@ impl Background {
         self.leave(Chore::Say(sender));
         // It ends with an error when there is no thread, and then there is nothing to wait for.
         if receiver.await.is_err() {
-            tracing::debug!("nobody cleans the store");
+            tracing::debug!("The cleanup thread of the store is not running");
         }
     }
 }
@@ -94,6 +96,6 @@ fn sync(root: &Path, marks: &Path) -> io::Result<()> {
 /// What fails here is tried again when the store is next opened, and there is nobody to tell but the log.
 fn complain(result: io::Result<()>, what: &str, path: &Path) {
     if let Err(error) = result {
-        tracing::warn!("cannot {what} {path:?}: {error}");
+        tracing::warn!("Cannot {what} {path:?}: {error}");
     }
 }

@@ -14,38 +14,39 @@ pub enum StoreError {
     #[error("Build result \"{0}\" not found")]
     NoBase(StepId),
     /// The disk is full.
-    #[error("no space left on {path:?} while {doing}")]
+    #[error("cannot {action} {path:?}: no space left on the disk")]
     Full {
-        /// What was being done: "publishing ID".
-        doing: String,
+        /// What was to be done: "publish".
+        action: String,
         /// Where.
         path: PathBuf,
     },
     /// Something that outlived a step has its files open for writing.
     #[error(
-        "cannot keep {0:?}: a process still uses files in it; end what the step started, or passed files to"
+        "cannot publish {0:?}: a process still has files in it open for writing; stop the processes that the step started, or passed \
+         files to"
     )]
     InUse(PathBuf),
     /// Another program reads it.
     #[error(
-        "cannot remove {0:?}: another program reads it, such as `obuilder export` or `obuilder shell`; try again when that has ended"
+        "cannot remove {0:?}: another program is reading it, such as `obuilder export` or `obuilder shell`; retry once that has exited"
     )]
     BeingRead(PathBuf),
     /// It is another process's to change.
-    #[error("cannot change the store {0:?}: it was opened for reading")]
+    #[error("cannot change the store {0:?}: it is open read-only")]
     OnlyRead(PathBuf),
     /// The system refused something.
-    #[error("{doing} {path:?}: {source}")]
+    #[error("cannot {action} {path:?}: {source}")]
     Io {
-        /// What was being done: "mounting".
-        doing: &'static str,
+        /// What was to be done: "mount".
+        action: &'static str,
         /// To what.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
     /// A program that was needed failed.
-    #[error("{command} failed: {reason}")]
+    #[error("cannot run {command}: {reason}")]
     Command {
         /// The command line.
         command: String,
@@ -145,15 +146,15 @@ pub enum OpenError {
 
 impl StoreError {
     /// Returns what to tell of a system call on `path` that failed. A full disk, or quota, is told apart.
-    pub(super) fn new(doing: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(super) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full {
-                doing: doing.to_owned(),
+                action: action.to_owned(),
                 path,
             },
             _ => Self::Io {
-                doing,
+                action,
                 path,
                 source,
             },
@@ -161,15 +162,15 @@ impl StoreError {
     }
 }
 
-/// Says of a failed system call what it was for.
-pub(super) trait Doing<T> {
-    /// Adds that it was `doing`, to `path`.
-    fn doing(self, doing: &'static str, path: &Path) -> Result<T, StoreError>;
+/// Adds to a failed system call what it was for.
+pub(super) trait Cannot<T> {
+    /// Adds what could not be done (`action`, an infinitive), and to which `path`.
+    fn cannot(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
 }
 
-impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
-    fn doing(self, doing: &'static str, path: &Path) -> Result<T, StoreError> {
-        self.map_err(|error| StoreError::new(doing, path, error.into()))
+impl<T, E: Into<io::Error>> Cannot<T> for Result<T, E> {
+    fn cannot(self, action: &'static str, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError::new(action, path, error.into()))
     }
 }
 
