@@ -20,7 +20,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Closing would do, were no process being started just now: until it is, it has our files open too.
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
-            tracing::warn!("cannot unlock a store: {error}");
+            tracing::warn!("Cannot unlock the store: {error}");
         }
     }
 }

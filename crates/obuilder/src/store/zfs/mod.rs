@@ -23,7 +23,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 
 use super::caches::{Caches, Owner, cache_of, file_name};
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::lock::{Lock, Locked};
 use super::{
     CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
@@ -76,7 +76,7 @@ struct ZfsStore {
 impl ZfsStore {
     fn open(commands: Commands, root: PathBuf) -> Result<Self, OpenError> {
         let path = root.join("lock");
-        let lock = match Lock::take(&path).doing("locking", &path)? {
+        let lock = match Lock::take(&path).cannot("lock", &path)? {
             Locked::Ours(lock) => lock,
             Locked::Taken(owner) => return Err(OpenError::InUse { root, owner }),
         };
@@ -107,7 +107,7 @@ impl ZfsStore {
         let pool = self.pool.clone();
         let done = tokio::task::spawn_blocking(move || work(&pool)).await;
         done.map_err(io::Error::from)
-            .doing("working in", self.pool.root())?
+            .cannot("work in", self.pool.root())?
     }
 
     fn finished(&self, id: StepId, base: Option<StepId>) -> Finished {
