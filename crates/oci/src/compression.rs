@@ -1,4 +1,4 @@
-//! Decompresses on a thread of its own, ahead of whoever writes what comes out.
+//! Decompresses files on a thread of its own, ahead of the reader.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek as _};
@@ -12,7 +12,7 @@ const CHUNK: usize = 256 << 10;
 /// How many chunks may wait for the writer: what bounds memory.
 const CHUNKS_AHEAD: usize = 8;
 
-/// How a file is compressed, which its first bytes say. What others call it is often wrong.
+/// How a file is compressed, by its first bytes: names and media types are often wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -20,7 +20,7 @@ pub(crate) enum Compression {
     Zstd,
 }
 
-/// What the first bytes of formats are that we know and do not read.
+/// The first bytes of known formats that are not supported.
 const NOT_READ: [(&[u8], &str); 5] = [
     (b"\xfd7zXZ\0", "xz: decompress it with `xz -d` first"),
     (b"BZh", "bzip2: decompress it with `bzip2 -d` first"),
@@ -48,7 +48,7 @@ impl Compression {
         })
     }
 
-    /// Looks at the beginning of a file, which is then at its beginning again.
+    /// Returns how a file is compressed, and rewinds it.
     pub(crate) fn of_file(file: &mut File) -> io::Result<Self> {
         let mut start = Vec::new();
         file.rewind()?;
@@ -77,7 +77,7 @@ impl Decompressed {
             .name("decompress".to_owned())
             .spawn(move || {
                 if let Err(error) = decompress(file, compression, expected, &sender) {
-                    // A reader that has gone does not want to know.
+                    // The reader may have been dropped.
                     drop(sender.send(Err(error)));
                 }
             })?;
@@ -150,7 +150,7 @@ fn send(mut from: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) -> io::Re
             return Ok(());
         }
         if chunks.send(Ok(chunk)).is_err() {
-            // Nobody reads any more, and nobody will ask why this ended.
+            // The reader was dropped: there is nothing to report to.
             return Ok(());
         }
     }

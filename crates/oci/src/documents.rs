@@ -1,6 +1,6 @@
-//! What registries and archives say of an image: an index, manifests, a config.
+//! The JSON documents of an image: index, manifest and config.
 //!
-//! Only what is used is read, and the rest may be as it likes: images outlive the rules they were made by.
+//! Only the fields in use are read, and no others are checked: images outlive the rules by which they were made.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,7 +34,7 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 pub(crate) const SOURCE: &str = "org.ocluster.obuilder.source";
 /// What that was, in words.
 pub(crate) const KIND: &str = "org.ocluster.obuilder.kind";
-/// When it came.
+/// When it was imported.
 pub(crate) const IMPORTED: &str = "org.ocluster.obuilder.imported";
 /// How much room its layers take, in bytes.
 pub(crate) const SIZE: &str = "org.ocluster.obuilder.size";
@@ -98,7 +98,7 @@ pub(crate) enum Document {
     Manifest(Manifest),
 }
 
-/// What tells one document from the other. Nothing of it is kept: a document may be made to take thirty times its size as a tree.
+/// The fields that distinguish the documents. Parsed apart, because a document's tree can take thirty times its size.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shape {
@@ -108,8 +108,8 @@ struct Shape {
     manifests: Option<IgnoredAny>,
 }
 
-/// Says what is wrong with a document without anything that is in it: whoever names a registry must not be shown what another
-/// service answers.
+/// Returns what is wrong with a document, without any of its content: the author of a job must not see the responses of other
+/// services.
 pub(crate) fn place(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => "it has another form",
@@ -119,7 +119,7 @@ pub(crate) fn place(error: &serde_json::Error) -> String {
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
-/// What an image says of itself.
+/// The config of an image.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Config {
     #[serde(flatten)]
@@ -205,7 +205,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
     }
 }
 
-/// Reads the annotations that somebody uses, and passes over the others.
+/// Reads the annotations that are in use, and skips all others.
 fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Annotations, D::Error> {
     deserializer.deserialize_any(Known)
 }

@@ -1,7 +1,7 @@
-//! The images that somebody imported by hand: an OCI image layout under the state directory, which other programs can read.
+//! The images that were imported by hand: an OCI image layout under the state directory, which other programs can read.
 //!
-//! A blob is there under its digest or not at all, and an image when the index names it. Whatever the index does not
-//! lead to is left from something that did not get to its end, and goes when an image next comes or goes.
+//! A blob appears under its digest as a whole, and an image exists when the index names it. Files that the index does not lead
+//! to are left over from interrupted imports, and are removed by the next import or removal.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -33,17 +33,17 @@ pub struct Imported {
     pub name: String,
     /// The file or directory it came from.
     pub source: String,
-    /// What that was, in words.
+    /// The kind of file or directory, in words.
     pub kind: String,
     /// The digest of its manifest.
     pub digest: Digest,
-    /// How much room its layers take.
+    /// The size of its layers, in bytes.
     pub size: u64,
-    /// When it came.
+    /// When it was imported.
     pub when: String,
 }
 
-/// Why something could not be done with imported images.
+/// Why an operation on imported images failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// It is not the name of an image.
@@ -168,7 +168,7 @@ impl Library {
         if !self.root.exists() {
             return Ok(None);
         }
-        // Between reading the index and opening the files, nobody may remove them.
+        // Until the files are open, they must not be removed.
         let _lock = self.locked(FlockOperation::LockShared)?;
         let index = self.index()?;
         let whole = name.whole();
@@ -198,7 +198,7 @@ impl Library {
         self.root.join("blobs/sha256").join(digest.hex())
     }
 
-    /// Makes sure that the library is there, and that nobody else changes it.
+    /// Creates the library if it is missing, and locks it for changes.
     pub(crate) fn lock(&self) -> Result<Locked<'_>, LibraryError> {
         for directory in [self.root.join("blobs/sha256"), self.incoming()] {
             fs::create_dir_all(&directory).map_err(failed("making", &directory))?;
@@ -296,7 +296,7 @@ impl Locked<'_> {
         })
     }
 
-    /// Gives an image its name, in the place of any that had it.
+    /// Names an image, and replaces an older one of that name.
     pub(crate) fn name(&self, image: &Imported, manifest: Descriptor) -> Result<(), LibraryError> {
         let mut index = self.library.index()?;
         index
@@ -338,7 +338,7 @@ impl Locked<'_> {
         let mut needed = BTreeSet::new();
         for image in &index.manifests {
             needed.insert(image.digest.hex());
-            // An image that is damaged says so when it is used. Its other files are not missed.
+            // A damaged image is reported when it is used. Its other files are of no use.
             let manifest = self.library.document::<Manifest>(&image.digest);
             let Ok(manifest) = manifest else { continue };
             needed.insert(manifest.config.digest.hex());

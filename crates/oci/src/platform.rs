@@ -46,7 +46,7 @@ impl Platform {
             return None;
         }
         match (level(&self.variant), level(&other.variant)) {
-            // The first 64-bit ARM is what all of them can run, and mostly goes without saying.
+            // All 64-bit ARM machines run the first version, which is mostly left out.
             (_, None) => Some(1),
             (Some(ours), Some(its)) if its <= ours => Some(1 + its),
             (None, Some(1)) => Some(1),

@@ -1,6 +1,6 @@
 //! A root filesystem that is written to from outside, in which nothing can point outside.
 //!
-//! Whoever made an image made its links, too. Every directory is therefore found by the kernel with this root in the
+//! The links in an image are not trusted. Every directory is therefore resolved by the kernel with this root in the
 //! place of `/`, links and `..` included, and everything is done to a bare name in a directory that is held open.
 
 use std::collections::VecDeque;
@@ -16,8 +16,8 @@ use rustix::io::{Errno, Result};
 /// The most links that lead to one directory: the kernel's own limit.
 const MAX_LINKS: usize = 40;
 
-/// How often the kernel may ask to look again because something on the machine was renamed meanwhile.
-const MAX_LOOKS: usize = 1000;
+/// How often a lookup is retried because something on the machine was renamed meanwhile.
+const MAX_LOOKUPS: usize = 1000;
 
 /// How deep directories may be nested that are removed.
 const MAX_DEPTH: usize = 4096;
@@ -61,7 +61,7 @@ impl Rootfs {
             path
         };
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_LOOKUPS {
             let opened =
                 rustix::fs::openat2(&self.root, path.as_bytes(), flags, Mode::empty(), resolve);
             if !matches!(opened, Err(Errno::AGAIN | Errno::INTR)) {
@@ -168,7 +168,7 @@ pub(crate) fn path_in(parent: BorrowedFd<'_>, name: &BStr) -> PathBuf {
     path
 }
 
-/// Removes whatever has this name in a directory. It is no error if nothing has.
+/// Removes the file or tree with this name in a directory, if there is one.
 pub(crate) fn remove(parent: BorrowedFd<'_>, name: &BStr) -> Result<()> {
     match rustix::fs::unlinkat(parent, name.as_bytes(), AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -180,7 +180,7 @@ pub(crate) fn remove(parent: BorrowedFd<'_>, name: &BStr) -> Result<()> {
     }
 }
 
-/// Removes what is in a directory, but for what `keeps` says is to stay, and the directories on the way to that. Returns
+/// Removes what is in a directory, except what `keeps` selects, and the directories that lead to it. Returns
 /// whether anything stayed.
 pub(crate) fn remove_from(
     directory: &OwnedFd,
@@ -215,9 +215,9 @@ pub(crate) fn remove_from(
     Ok(stays)
 }
 
-fn is_directory(parent: &OwnedFd, name: &BStr, told: FileType) -> Result<bool> {
-    if told != FileType::Unknown {
-        return Ok(told == FileType::Directory);
+fn is_directory(parent: &OwnedFd, name: &BStr, known: FileType) -> Result<bool> {
+    if known != FileType::Unknown {
+        return Ok(known == FileType::Directory);
     }
     let stat = rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)

@@ -1,7 +1,6 @@
 //! Reads tar archives, of which any may have been made to do harm.
 //!
-//! The headers are the `tar` crate's; the walk is ours, because what says how the next file is called may be of any size
-//! there, and an extended attribute may contain a line feed, which that crate takes for the end of it.
+//! The headers are the `tar` crate's. The loop over entries is ours, because that crate sets no limit to the length of names, and an extended attribute may contain a line feed, which that crate takes for the end of it.
 
 pub(crate) mod records;
 
@@ -89,7 +88,7 @@ impl<R: Read> Archive<R> {
                     let records = self.description(size, &mut left)?;
                     read_records(&records, &mut described)?;
                 }
-                // Says something of all entries: in practice, the commit that `git archive` packed.
+                // Applies to all entries: in practice, the commit that `git archive` packed.
                 EntryType::XGlobalHeader => drop(self.description(size, &mut left)?),
                 _ => return self.entry(&header, described).map(Some),
             }
@@ -199,7 +198,7 @@ impl<R: Read> Archive<R> {
         }
         let stored = described.size.map_or_else(|| header.entry_size(), Ok)?;
         let (kind, stored) = match header.entry_type() {
-            // Archives older than directories in archives say so by the name alone.
+            // In the oldest format, only the name marks a directory.
             EntryType::Regular if path.ends_with(b"/") => (Kind::Directory, 0),
             EntryType::Regular | EntryType::Continuous => (
                 Kind::File {
@@ -291,7 +290,7 @@ impl<R: Read> Archive<R> {
     }
 }
 
-/// Returns whether the header is one, as far as its checksum tells.
+/// Returns whether the checksum of a header is right.
 pub(crate) fn has_checksum(header: &Header) -> bool {
     let bytes = header.as_bytes();
     let sum = |range: &[u8]| range.iter().map(|byte| u32::from(*byte)).sum::<u32>();

@@ -6,7 +6,7 @@ use bstr::{BString, ByteSlice as _};
 
 use super::invalid;
 
-/// What entries before the entry itself say of it.
+/// The attributes of an entry that extended headers before it give.
 #[derive(Debug, Default)]
 pub(super) struct Described {
     pub(super) path: Option<BString>,

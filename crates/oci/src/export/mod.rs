@@ -20,19 +20,19 @@ const BLOCK: u64 = 512;
 /// What is written as an image.
 #[derive(Debug, Clone)]
 pub struct Export<'a> {
-    /// The root filesystem, which nobody changes meanwhile.
+    /// The root filesystem. It must not change during the export.
     pub rootfs: &'a Path,
     /// The settings for the processes that run in it.
     pub config: &'a RunConfig,
-    /// What it is to be called by who loads it: `name:tag`. May be `None`.
+    /// The name under which it is loaded: `name:tag`. `None` for no name.
     pub name: Option<&'a str>,
     /// The machine it is for.
     pub platform: &'a Platform,
-    /// How it came about, in words.
+    /// A description of how it was made.
     pub created_by: &'a str,
 }
 
-/// Why something could not be exported.
+/// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// A file cannot be read.
@@ -49,7 +49,7 @@ pub enum ExportError {
     /// It changed while it was being read.
     #[error("{0:?} changed while it was being read")]
     Changed(PathBuf),
-    /// It is called what no image can be called.
+    /// The name is not a valid name of an image.
     #[error("{0:?} is not the name of an image")]
     BadName(String),
 }

@@ -1,4 +1,4 @@
-//! Which hosts may be asked for something because a job names them.
+//! Which hosts may be contacted on behalf of a job.
 //!
 //! A job must not make this machine ask services that only this machine can reach: those on itself, its neighbours, a
 //! cloud's metadata. What counts is the address that is connected to, not the name: a name may lead anywhere, and somewhere
@@ -23,7 +23,7 @@ pub enum Listed {
         /// Its port.
         port: Option<u16>,
     },
-    /// Whatever has an address in a network.
+    /// All hosts with an address in a network.
     Network {
         /// An address of the network.
         address: IpAddr,
@@ -58,7 +58,7 @@ impl Refused {
 }
 
 impl AddressRule {
-    /// Looks whether the host of a URL may be asked, as far as can be seen before its name is resolved. An IPv6 address may
+    /// Checks whether the host of a URL may be contacted, as far as is known before its name is resolved. An IPv6 address may
     /// be in brackets.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl AddressRule {
         }
     }
 
-    /// Looks whether a proxy may be asked for something itself.
+    /// Checks whether a proxy's host may be contacted for its own content.
     ///
     /// # Errors
     /// If it is not listed, with that port.
@@ -92,7 +92,7 @@ impl AddressRule {
         Err(Refused::new(host, port, "of a proxy"))
     }
 
-    /// Looks whether a host may be connected to at an address that its name was resolved to.
+    /// Checks whether a host may be connected to at an address that its name was resolved to.
     ///
     /// # Errors
     /// If not.
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn addresses_of_the_internet_are_asked() {
-        let nobody = AddressRule::default();
+        let default = AddressRule::default();
         for host in [
             "1.1.1.1",
             "172.32.0.1",
@@ -333,27 +333,27 @@ mod tests {
             "64:ff9b::101:101",
             "2002:101:101::",
         ] {
-            assert_eq!(nobody.check(host, 443), Ok(()), "{host}");
+            assert_eq!(default.check(host, 443), Ok(()), "{host}");
         }
     }
 
     #[test]
     fn no_other_is() {
-        let nobody = AddressRule::default();
+        let default = AddressRule::default();
         let hosts = "0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 127.9.9.9 169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.8 \
                      192.0.2.1 192.168.1.1 198.19.0.1 203.0.113.9 224.0.0.1 239.1.1.1 255.255.255.255 :: ::1 [::1] \
                      ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::7f00:1 64:ff9b::7f00:1 64:ff9b::a9fe:a9fe 64:ff9b:1::1 2002:7f00:1:: \
                      2001:0:1::1 2001:db8::1 fe80::1 fec0::1 fc00::1 fd00:ec2::254 ff02::1 100::1 3fff::1 4000::1";
         for host in hosts.split_whitespace() {
-            assert!(nobody.check(host, 443).is_err(), "{host}");
+            assert!(default.check(host, 443).is_err(), "{host}");
             let address = plain_host(host).parse().unwrap();
             assert!(
-                nobody.check_resolved("evil.example", address).is_err(),
+                default.check_resolved("evil.example", address).is_err(),
                 "{host}"
             );
         }
         assert_eq!(
-            nobody.check("127.0.0.1", 5000).unwrap_err().to_string(),
+            default.check("127.0.0.1", 5000).unwrap_err().to_string(),
             "127.0.0.1:5000 has the address 127.0.0.1, which is not one of the internet: it is only asked if \
              --obuilder-registries (or --registries of obuilder) lists it"
         );

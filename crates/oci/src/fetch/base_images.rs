@@ -1,4 +1,4 @@
-//! The places where base images are looked for, in the order that people expect.
+//! The sources of images, in the order in which they are tried.
 
 use std::path::Path;
 
@@ -19,10 +19,10 @@ use crate::Image;
 use crate::Library;
 use crate::rootfs::empty;
 
-/// Brings base images from wherever they can be had.
+/// Fetches images from several sources.
 ///
 /// In this order: what was imported by hand; what the local Docker engine has already, as with `docker run`; the registry;
-/// and what the engine can pull, which may know mirrors and log-ins that we do not.
+/// and what the engine can pull, which may have mirrors and credentials of its own.
 #[derive(Debug)]
 pub struct BaseImages {
     settings: Settings,
@@ -38,7 +38,7 @@ impl BaseImages {
         }
     }
 
-    /// Returns the images that were imported by hand.
+    /// Returns the library of imported images.
     pub fn library(&self) -> &Library {
         &self.library
     }
@@ -126,7 +126,7 @@ impl Search<'_> {
         )))
     }
 
-    /// Says how an attempt went. When it failed for a reason of its own, the next place may do better.
+    /// Logs a failed attempt, and clears what it has left, for the next source.
     fn judge(
         &self,
         place: &str,
@@ -136,7 +136,7 @@ impl Search<'_> {
         match there {
             Ok(image) => Ok(Some(image)),
             Err(FetchError::Failed(reason)) => {
-                self.log.say(format_args!("Not from {place}: {reason}"))?;
+                self.log.line(format_args!("Not from {place}: {reason}"))?;
                 tried.push(format!("{place}: {reason}"));
                 empty(self.rootfs)
                     .map(|()| None)
@@ -149,7 +149,7 @@ impl Search<'_> {
         }
     }
 
-    /// Somebody chose this one: if it is damaged, no other will do.
+    /// Uses the imported image. It was chosen on purpose: if it is damaged, no other source is tried.
     async fn imported(&self, name: &Reference) -> Result<Option<Image>, FetchError> {
         let opened = self.images.library.open(name);
         let Some(opened) = opened.map_err(|error| FetchError::Failed(error.to_string()))? else {
@@ -157,7 +157,7 @@ impl Search<'_> {
         };
         let size = amount(opened.imported.size);
         let (name, source) = (&opened.imported.name, &opened.imported.source);
-        self.log.say(format_args!(
+        self.log.line(format_args!(
             "Using the image {name} ({size}) that was imported from {source:?}"
         ))?;
         let image = docker::image(&opened.config.config, self.log)?;
@@ -187,7 +187,7 @@ impl Search<'_> {
             let reason = format!("it has the image for {there}, and this is {here}");
             return Err(FetchError::Failed(reason));
         }
-        self.log.say(format_args!(
+        self.log.line(format_args!(
             "Using the image {} that the Docker engine has",
             self.name
         ))?;
@@ -201,7 +201,7 @@ impl Search<'_> {
 
     async fn pulled(&self, reference: &Reference) -> Result<Image, FetchError> {
         let registry = reference.registry();
-        self.log.say(format_args!(
+        self.log.line(format_args!(
             "Fetching {} from the registry {registry}",
             self.name
         ))?;
@@ -215,7 +215,7 @@ impl Search<'_> {
         reference: &Reference,
     ) -> Result<Image, FetchError> {
         self.check_registry(reference).await?;
-        self.log.say(format_args!(
+        self.log.line(format_args!(
             "Asking the Docker engine to pull {}",
             self.name
         ))?;
@@ -223,11 +223,11 @@ impl Search<'_> {
         docker.get(&reference.whole(), self.cancel).await?;
         let took = Elapsed(started.elapsed());
         self.log
-            .say(format_args!("The Docker engine pulled it in {took}"))?;
+            .line(format_args!("The Docker engine pulled it in {took}"))?;
         self.engines_copy(docker, reference).await
     }
 
-    /// Looks whether the engine may be sent to a registry. Only where it leads here can be seen: what does not lead anywhere
+    /// Checks whether the engine may be sent to a registry. Only what its name resolves to here is known: a name that does not resolve
     /// here may be known to a proxy of the engine's.
     async fn check_registry(&self, reference: &Reference) -> Result<(), FetchError> {
         let settings = &self.images.settings;

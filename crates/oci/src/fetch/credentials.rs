@@ -1,4 +1,4 @@
-//! Log-ins of registries, from the `config.json` that `docker login` writes.
+//! Credentials for registries, from the `config.json` that `docker login` writes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// What Docker's own registry is called in `config.json`.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What a helper says when it has no log-in, by convention.
+/// What a credential helper prints when it has no credentials, by convention.
 const NOT_FOUND: &str = "credentials not found";
 
 /// The user that stands for "the secret is a token to get others with".
@@ -79,7 +79,7 @@ impl Login {
         }
     }
 
-    /// Finds the log-in for a registry. None may be needed, so that something is wrong is no error yet.
+    /// Finds the credentials for a registry. A problem is no error yet: none may be needed.
     pub(super) async fn find(settings: &Settings, registry: &str) -> Self {
         let Some(path) = &settings.registry_config else {
             return Self::none(None);
@@ -92,7 +92,7 @@ impl Login {
         match helper {
             Some(helper) => match ask(settings, helper, registry).await {
                 Ok(Some(auth)) => Self::with(auth),
-                // Docker looks into the file, too.
+                // Like Docker, fall back to the file.
                 Ok(None) => config.entry(registry),
                 Err(problem) => Self::none(Some(problem)),
             },
@@ -176,7 +176,7 @@ fn is_key_of(key: &str, registry: &str) -> bool {
     host == registry || hub.contains(&host) && hub.contains(&registry)
 }
 
-/// Returns what `docker login` is told.
+/// Returns the registry's name as `docker login` expects it.
 pub(super) fn server_name(registry: &str) -> &str {
     if registry == "docker.io" {
         DOCKER_HUB
@@ -197,12 +197,12 @@ async fn ask(settings: &Settings, helper: &str, registry: &str) -> Result<Option
     };
     let answer = tool.ask(server_name(registry).as_bytes(), LIMIT).await?;
     if !answer.succeeded {
-        let said = String::from_utf8_lossy(&answer.stdout);
-        if said.contains(NOT_FOUND) {
+        let stdout = String::from_utf8_lossy(&answer.stdout);
+        if stdout.contains(NOT_FOUND) {
             return Ok(None);
         }
-        let said = [answer.stdout.as_slice(), &answer.stderr].concat();
-        return Err(format!("{name} failed: {}", reason(&said)));
+        let output = [answer.stdout.as_slice(), &answer.stderr].concat();
+        return Err(format!("{name} failed: {}", reason(&output)));
     }
     let helped: Helped = serde_json::from_slice(&answer.stdout)
         .map_err(|_| format!("{name} answered something that is no log-in"))?;
@@ -218,7 +218,7 @@ mod tests {
 
     use super::*;
 
-    /// Finds the log-in for a registry in a `config.json`, with a helper called `test` in PATH.
+    /// Finds the credentials for a registry in a `config.json`, with a helper called `test` in PATH.
     fn login(config: &str, helper: &str, registry: &str) -> Login {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("docker-credential-test");

@@ -1,7 +1,7 @@
 //! The protocol of registries (OCI distribution), as far as it takes to fetch an image.
 //!
-//! Nothing of what a service answers is passed on but numbers: it may be no registry, and its answer not for the eyes of
-//! whoever named it.
+//! Of a response, only its status number is shown: the service may not be a registry, and the author of a job must not see
+//! its responses.
 
 use std::cell::RefCell;
 
@@ -36,7 +36,7 @@ pub(super) enum Auth {
     Bearer(String),
 }
 
-/// Shows how alone.
+/// Shows the method only.
 impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
@@ -47,22 +47,22 @@ impl std::fmt::Debug for Auth {
     }
 }
 
-/// Why a registry gave nothing.
+/// Why a request to a registry failed.
 #[derive(Debug)]
 pub(super) enum RegistryError {
-    /// It could not be asked, or must not be.
+    /// The request failed, or was not permitted.
     Http(HttpError),
-    /// It wants to know who asks, or refuses whoever that is.
+    /// It requires authentication, or refused the credentials.
     Login,
-    /// It has no such thing.
+    /// Not found.
     Missing,
-    /// It was asked too often.
+    /// Too many requests.
     TooMany,
     /// It answered with another status.
     Status(StatusCode),
-    /// It answered something else than was asked for.
+    /// The response is not what was requested.
     Wrong(&'static str),
-    /// The answer ended too early.
+    /// The response ended early.
     CutOff(String),
 }
 
@@ -98,7 +98,7 @@ pub(super) struct Client<'a> {
     /// The scheme and the host.
     base: String,
     auth: Auth,
-    /// What every request says of who asks. `None` before the log-in, and where none is needed.
+    /// The `Authorization` header of every request. `None` before logging in, and where none is needed.
     authorization: RefCell<Option<HeaderValue>>,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Docker {
     pub(super) env: Vec<(OsString, OsString)>,
 }
 
-/// What the engine says of an image.
+/// The output of `docker image inspect`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Inspected {
@@ -83,7 +83,7 @@ impl Docker {
         self.tool(&["rm", "--force", "--", container])
     }
 
-    /// Returns what the engine has under this name, or why it has nothing.
+    /// Returns the engine's image with this name, or the reason why it has none.
     pub(super) async fn find(
         &self,
         image: &str,
@@ -101,7 +101,7 @@ impl Docker {
             .map_err(|error| FetchError::Failed(format!("its answer is not understood: {error}")))
     }
 
-    /// Has the engine get an image.
+    /// Has the engine pull an image.
     pub(super) async fn get(
         &self,
         image: &str,
@@ -111,7 +111,7 @@ impl Docker {
         if answer.succeeded {
             return Ok(());
         }
-        Err(FetchError::Failed(why_not_pulled(&answer.stderr)))
+        Err(FetchError::Failed(pull_failure(&answer.stderr)))
     }
 
     /// Copies the files of an image that the engine has.
@@ -123,7 +123,7 @@ impl Docker {
         log: Log<'_>,
         cancel: &CancellationToken,
     ) -> Result<(), FetchError> {
-        // Not cancelled half-way: then nobody would know the container's name.
+        // Not cancelled midway: the container's name would be lost, and the container left behind.
         let created = self
             .create(image)
             .ask(b"", LIMIT)
@@ -165,16 +165,16 @@ impl Docker {
         drop(export);
         let unpacked = unpacking.finish(log).await;
         match (exported, unpacked) {
-            // When nobody can write what it gives, it fails, too.
+            // If its output cannot be written, it fails as well: the first cause counts.
             (_, Err(error @ FetchError::Write { .. })) | (Err(error), _) => Err(error),
             (Ok(()), unpacked) => unpacked,
         }
     }
 }
 
-/// Says why an engine did not pull an image. In its own words may be what a service answered that is no registry, and not
-/// for the eyes of whoever named it.
-fn why_not_pulled(said: &[u8]) -> String {
+/// Returns why an engine did not pull an image. The engine's own text is not shown: it may contain the response of a service
+/// that is not a registry, which the author of a job must not see.
+fn pull_failure(stderr: &[u8]) -> String {
     const REASONS: [(&[&str], &str); 4] = [
         (
             &["toomanyrequests", "Too Many Requests"],
@@ -201,17 +201,17 @@ fn why_not_pulled(said: &[u8]) -> String {
             "it cannot reach the registry",
         ),
     ];
-    let said = String::from_utf8_lossy(said);
-    let known = |(words, _): &&(&[&str], &str)| words.iter().any(|word| said.contains(word));
+    let stderr = String::from_utf8_lossy(stderr);
+    let known = |(words, _): &&(&[&str], &str)| words.iter().any(|word| stderr.contains(word));
     let reason = REASONS.iter().find(known);
     let reason = reason.map_or("the engine's own log says why", |(_, reason)| reason);
     format!("it failed: {reason}")
 }
 
-/// Returns what an image says of those who run in it, and says what of that is not used.
+/// Returns what an image declares for its processes, and logs which of its settings are not used.
 pub(super) fn image(config: &RunConfig, log: Log<'_>) -> Result<Image, FetchError> {
     if let Some(sentence) = config.not_applied() {
-        log.say(sentence)?;
+        log.line(sentence)?;
     }
     config.image().map_err(FetchError::Failed)
 }

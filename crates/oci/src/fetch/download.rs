@@ -1,4 +1,4 @@
-//! Downloads blobs, and takes up again what was cut off.
+//! Downloads blobs, and resumes interrupted downloads.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write};
@@ -21,7 +21,7 @@ const DELAYS: [Duration; 4] = [
     Duration::from_secs(10),
 ];
 
-/// How often a long download says how far it is.
+/// Interval between progress lines of a long download.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Downloads the blobs of an image.
@@ -38,7 +38,7 @@ pub(super) struct Blob<'a> {
     pub(super) directory: &'a Path,
 }
 
-/// Why a blob could not be had.
+/// Why a download failed.
 #[derive(Debug)]
 pub(super) enum DownloadError {
     Registry(RegistryError),
@@ -80,7 +80,7 @@ impl Downloads<'_> {
         self.to(blob, Vec::new(), write, |_| Ok(())).await
     }
 
-    /// Downloads a blob into a file without a name, and says how far it is.
+    /// Downloads a blob into a file without a name, and logs its progress.
     pub(super) async fn file(&self, blob: &Blob<'_>, log: Log<'_>) -> Result<File, DownloadError> {
         let Blob {
             descriptor,
@@ -93,16 +93,16 @@ impl Downloads<'_> {
         };
         let file = tempfile::tempfile_in(directory).map_err(write)?;
         let total = amount(descriptor.size);
-        let mut said = Instant::now();
+        let mut last_logged = Instant::now();
         let progress = |length: u64| {
-            if said.elapsed() < INTERVAL {
+            if last_logged.elapsed() < INTERVAL {
                 return Ok(());
             }
-            said = Instant::now();
-            log.say(format_args!("{name}: {} of {total}", amount(length)))
+            last_logged = Instant::now();
+            log.line(format_args!("{name}: {} of {total}", amount(length)))
         };
         let file = self.to(descriptor, file, write, progress).await?;
-        log.say(format_args!("{name}: {total}, downloaded"))
+        log.line(format_args!("{name}: {total}, downloaded"))
             .map_err(DownloadError::Log)?;
         Ok(file)
     }
@@ -133,7 +133,7 @@ impl Downloads<'_> {
                 (got, Err(error)) => {
                     target = got;
                     if target.length() > before {
-                        // It goes on, if in pieces.
+                        // It makes progress, if in pieces.
                         delays = DELAYS.iter();
                     }
                     let delay = delays.next().filter(|_| is_temporary(&error));
@@ -154,7 +154,7 @@ impl Downloads<'_> {
         if target.length() == blob.size && blob.size > 0 {
             return (target, Ok(()));
         }
-        // From the registry alone: the manifest may name other addresses, to make us ask whom it likes.
+        // Only from the registry: the manifest may name other addresses, which are not trusted.
         let mut download = match self.client.blob(&blob.digest, target.length()).await {
             Ok(download) => download,
             Err(error) => return (target, Err(DownloadError::Registry(error))),

@@ -21,26 +21,26 @@ const LIMIT_TO_READ: Duration = Duration::from_secs(60);
 /// How often a request may be sent elsewhere.
 const MOST_REDIRECTS: usize = 10;
 
-/// Asks hosts that jobs name.
+/// An HTTP client for hosts that jobs name.
 #[derive(Debug, Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
     guard: Guard,
 }
 
-/// Why there is no answer, or no whole one.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpError {
-    /// It must not be asked.
+    /// The host must not be contacted.
     #[error(transparent)]
     Refused(Refused),
-    /// It could not be asked.
+    /// The request failed.
     #[error("{}", causes(.0))]
     Failed(reqwest::Error),
     /// It was to be asked at something that is no URL of a host. Not shown, since a service may have named it.
     #[error("what is to be asked is not the URL of a host")]
     BadUrl,
-    /// It answered more than is taken.
+    /// The response is too large.
     #[error("its answer has more than the limit of {0} bytes")]
     TooLarge(u64),
 }
@@ -56,16 +56,16 @@ impl From<reqwest::Error> for HttpError {
     fn from(error: reqwest::Error) -> Self {
         match refusal(&error) {
             Some(refused) => Self::Refused(refused),
-            // Its URL may have a secret in it, and whoever reads this knows whom we ask.
+            // Its URL may contain a secret. The message that this goes into names the host.
             None => Self::Failed(error.without_url()),
         }
     }
 }
 
 impl Http {
-    /// Prepares to ask whoever `rule` permits, by way of `proxies`.
+    /// Makes a client for the hosts that `rule` permits, which uses `proxies`.
     pub(super) fn new(rule: &AddressRule, proxies: &Proxies) -> Result<Self, HttpError> {
-        // Whoever comes first decides for the process, and all of us want the same.
+        // The first caller decides for the process. All callers install the same provider.
         drop(rustls::crypto::ring::default_provider().install_default());
         let names = [&proxies.http, &proxies.https];
         let names = names.into_iter().flatten().filter_map(|proxy| host(proxy));
@@ -97,7 +97,7 @@ impl Http {
         })
     }
 
-    /// Begins to ask for what is at a URL.
+    /// Starts a GET request.
     pub(super) fn get(&self, url: &str) -> Result<RequestBuilder, HttpError> {
         let url = Url::parse(url).map_err(|_| HttpError::BadUrl)?;
         self.guard.check(&url)?;
@@ -128,7 +128,7 @@ fn follow(guard: &Guard, attempt: Attempt<'_>) -> reqwest::redirect::Action {
     }
 }
 
-/// Resolves names to addresses that may be connected to. Nothing else does: the connection goes where this says.
+/// Resolves names to permitted addresses. The client connects to these and to no others.
 #[derive(Debug, Clone)]
 struct Guard {
     rule: Arc<AddressRule>,
@@ -137,13 +137,13 @@ struct Guard {
 }
 
 impl Guard {
-    /// Looks whether a URL may be asked, as far as can be seen before its name is resolved.
+    /// Checks whether a URL may be requested, as far as is known before its name is resolved.
     fn check(&self, url: &Url) -> Result<(), HttpError> {
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(HttpError::BadUrl);
         };
         let checked = if self.is_proxy(host) {
-            // It is resolved to whatever address it has, for the sake of the proxy alone.
+            // A proxy's name is resolved to any address, but only to be used as a proxy.
             self.rule.check_listed(host, port)
         } else {
             self.rule.check(host, port)
@@ -203,7 +203,7 @@ fn refusal(error: &(dyn Error + 'static)) -> Option<Refused> {
     None
 }
 
-/// Says an error with its causes, which its own text leaves out.
+/// Returns an error's text with its causes, which its own text leaves out.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

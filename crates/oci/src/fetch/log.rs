@@ -1,28 +1,28 @@
-//! What is said while an image is being fetched: whole lines that read well in a saved log.
+//! The log of a fetch: whole lines, which stay readable in a saved log.
 
 use std::fmt;
 
 use super::{FetchError, Output};
 
-/// Says things in a step's log.
+/// Writes a step's log.
 #[derive(Clone, Copy)]
 pub(super) struct Log<'a>(pub(super) Output<'a>);
 
 impl Log<'_> {
-    /// Says one thing, in a line of its own.
-    pub(super) fn say(self, text: impl fmt::Display) -> Result<(), FetchError> {
+    /// Writes a line.
+    pub(super) fn line(self, text: impl fmt::Display) -> Result<(), FetchError> {
         let line = format!("{}\n", plain(&text.to_string()));
         self.write(line.as_bytes())
     }
 
-    /// Passes on what a program says. Its colours and cursor movements would mean nothing in a log.
+    /// Writes bytes as they are.
     pub(super) fn write(self, bytes: &[u8]) -> Result<(), FetchError> {
         let written = (self.0)(bytes);
         written.map_err(|error| FetchError::Failed(format!("cannot write the step's log: {error}")))
     }
 }
 
-/// Replaces control characters: what others say must not look like something else, nor move a cursor.
+/// Replaces control characters: texts from outside must not move a cursor nor imitate other lines.
 pub(super) fn plain(text: &str) -> String {
     let control = |c: char| c.is_control() && c != '\n' && c != '\t';
     text.chars()

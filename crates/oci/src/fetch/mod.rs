@@ -1,7 +1,6 @@
-//! Where base images come from.
+//! Fetches images by name.
 //!
-//! [`BaseImages`] looks for an image in several places, one after the other; the files here are those places, and what they
-//! share.
+//! [`BaseImages`] tries several sources in order: the library of imported images, the local Docker engine, the registry.
 
 mod address;
 mod base_images;
@@ -25,7 +24,7 @@ pub use settings::{Proxies, Settings};
 /// Takes the lines that are logged while an image is fetched, as bytes.
 pub type Output<'a> = &'a dyn Fn(&[u8]) -> std::io::Result<()>;
 
-/// An image that somebody has imported by hand.
+/// An image that was imported by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportedImage {
     /// The digest of its manifest.
@@ -34,13 +33,13 @@ pub struct ImportedImage {
     pub when: Option<Timestamp>,
 }
 
-/// Why an image could not be had.
+/// Why an image could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// It is no longer wanted.
+    /// It was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// What was tried, and why each attempt failed; and what to do.
+    /// No source has it: what was tried, why each attempt failed, and what to do.
     #[error("{0}")]
     Failed(String),
     /// The root filesystem could not be written.

@@ -53,7 +53,7 @@ impl<'a> Registry<'a> {
         })
     }
 
-    /// Brings the image.
+    /// Downloads and unpacks the image.
     pub(super) async fn fetch(
         &self,
         rootfs: &Path,
@@ -62,7 +62,7 @@ impl<'a> Registry<'a> {
     ) -> Result<Image, FetchError> {
         let (digest, manifest) = until(cancel, self.manifest()).await?;
         let stored = self.check_limits(&manifest)?;
-        log.say(format_args!(
+        log.line(format_args!(
             "Image {}: {}, {} to download",
             digest,
             layers(manifest.layers.len()),
@@ -159,7 +159,7 @@ impl<'a> Registry<'a> {
         Ok(config)
     }
 
-    /// Downloads layers, several at a time, and hands them over in order.
+    /// Downloads layers, several at a time, and passes them on in order.
     async fn download(
         &self,
         manifest: &Manifest,
@@ -186,7 +186,7 @@ impl<'a> Registry<'a> {
         let mut layers = futures::stream::iter(layers).buffered(LAYERS_AT_ONCE);
         while let Some((name, file)) = layers.try_next().await? {
             if !unpacking.add(name, Source::File(file, None)) {
-                // It says why when it is asked how it ended.
+                // `finish` returns the reason.
                 return Ok(());
             }
         }
@@ -220,7 +220,7 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// Says why a registry gave nothing, and what to do.
+    /// Returns why a request failed, and what to do about it.
     fn failed(&self, error: &RegistryError) -> FetchError {
         FetchError::Failed(match error {
             RegistryError::Http(error) => error.to_string(),
@@ -267,7 +267,7 @@ fn layers(count: usize) -> String {
     }
 }
 
-/// Waits for something until it is no longer wanted.
+/// Waits for a future until `cancel` fires.
 async fn until<T>(
     cancel: &CancellationToken,
     what: impl Future<Output = Result<T, FetchError>>,

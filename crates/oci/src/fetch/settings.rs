@@ -1,4 +1,4 @@
-//! How images are fetched: what a program says to the library, which reads no environment itself.
+//! How images are fetched. The library does not read the environment itself: the program passes it in.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,13 +10,13 @@ use crate::{Limits, Platform};
 /// How images are fetched.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where images are kept that were imported by hand, in the directory `images`; large files pass through there, too.
+    /// Directory for imported images (in its subdirectory `images`) and for downloads in progress.
     pub state_dir: PathBuf,
-    /// The `docker` program. `None` where there is none, or it is not to be used.
+    /// The `docker` program. `None` disables the use of a Docker engine.
     pub docker: Option<PathBuf>,
     /// The environment of `docker` and of credential helpers: all of it.
     pub env: Vec<(OsString, OsString)>,
-    /// The `config.json` with the log-ins of registries. It need not exist.
+    /// The `config.json` with the credentials for registries. It need not exist.
     pub registry_config: Option<PathBuf>,
     /// Registries that are spoken to without TLS, as `HOST` or `HOST:PORT`, besides those on this machine.
     pub insecure_registries: Vec<String>,

@@ -16,7 +16,7 @@ use super::log::plain;
 /// The most of a program's answer that is kept, in bytes.
 const MAX_ANSWER: u64 = 4 << 20;
 
-/// The most of what a program says of its failure that is passed on, in characters.
+/// The longest reason that is taken from a program's output, in characters.
 const MAX_REASON: usize = 500;
 
 /// A program to run, with its whole environment.
@@ -27,7 +27,7 @@ pub(super) struct Tool {
     pub(super) env: Vec<(OsString, OsString)>,
 }
 
-/// How a program ended that was asked something.
+/// The output and result of a program.
 pub(super) struct Answer {
     pub(super) succeeded: bool,
     pub(super) stdout: Vec<u8>,
@@ -35,15 +35,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Returns why it failed, in its own words.
+    /// Returns the reason for its failure: the last line that it printed to stderr.
     pub(super) fn reason(&self) -> String {
         reason(&self.stderr)
     }
 }
 
-pub(super) fn reason(said: &[u8]) -> String {
-    let said = String::from_utf8_lossy(said);
-    let line = said.trim().lines().last().unwrap_or("it did not say why");
+pub(super) fn reason(output: &[u8]) -> String {
+    let output = String::from_utf8_lossy(output);
+    let line = output.trim().lines().last().unwrap_or("it did not say why");
     plain(line).chars().take(MAX_REASON).collect()
 }
 
@@ -54,7 +54,7 @@ impl Tool {
             .args(&self.args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            // Interrupting ours from a terminal is not for it to see: it is stopped in order.
+            // A group of its own, so that Ctrl-C does not reach it: it is stopped in order.
             .process_group(0)
             .kill_on_drop(true);
         command
@@ -145,14 +145,14 @@ impl Tool {
 /// Waits for what [`Tool::stream`] started.
 pub(super) async fn wait(child: &mut Child) -> Result<(), FetchError> {
     let stderr = child.stderr.take();
-    let (said, status) = tokio::join!(gather(stderr), child.wait());
-    ended(status, &said)
+    let (stderr, status) = tokio::join!(gather(stderr), child.wait());
+    check_exit(status, &stderr)
 }
 
-fn ended(status: std::io::Result<ExitStatus>, said: &[u8]) -> Result<(), FetchError> {
+fn check_exit(status: std::io::Result<ExitStatus>, stderr: &[u8]) -> Result<(), FetchError> {
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(_) => Err(FetchError::Failed(reason(said))),
+        Ok(_) => Err(FetchError::Failed(reason(stderr))),
         Err(error) => Err(FetchError::Failed(error.to_string())),
     }
 }
@@ -161,7 +161,7 @@ fn ended(status: std::io::Result<ExitStatus>, said: &[u8]) -> Result<(), FetchEr
 async fn gather(pipe: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
     let mut kept = Vec::new();
     if let Some(mut pipe) = pipe {
-        // A pipe that breaks has given all it will; how the program ended tells the rest.
+        // If reading fails, the exit status shows whether the output is complete.
         drop((&mut pipe).take(MAX_ANSWER).read_to_end(&mut kept).await);
         drop(tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await);
     }

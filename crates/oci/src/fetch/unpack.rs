@@ -56,12 +56,12 @@ impl Unpacking {
         }
     }
 
-    /// Hands over the next layer. Returns whether it is still wanted: if not, [`finish`](Self::finish) says why.
+    /// Queues the next layer. Returns `false` if unpacking has stopped; [`finish`](Self::finish) then returns the reason.
     pub(super) fn add(&self, name: String, layer: Source) -> bool {
         self.layers.send((name, layer)).is_ok()
     }
 
-    /// Waits for the last layer, and says what there is now.
+    /// Waits for the last layer, and logs the totals.
     pub(super) async fn finish(self, log: Log<'_>) -> Result<(), FetchError> {
         let Self {
             layers,
@@ -76,10 +76,10 @@ impl Unpacking {
             notes,
         } = thread.await.map_err(broken)??;
         for note in notes {
-            log.say(format_args!("Left out: {note}"))?;
+            log.line(format_args!("Left out: {note}"))?;
         }
         let plural = if files == 1 { "" } else { "s" };
-        log.say(format_args!(
+        log.line(format_args!(
             "Unpacked {files} file{plural}, {}",
             amount(bytes)
         ))
@@ -89,7 +89,7 @@ impl Unpacking {
     pub(super) async fn abandon(self) {
         self.stop.cancel();
         drop(self.layers);
-        // Why it ended is known: it was told to.
+        // It was cancelled: its result does not matter.
         drop(self.thread.await);
     }
 }

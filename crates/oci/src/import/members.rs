@@ -24,7 +24,7 @@ const ROOT_DIRECTORIES: [&str; 19] = [
 /// The most files that an archive of images has: three for a layer, in the oldest form.
 const MAX_MEMBERS: usize = 10_000;
 
-/// How much is said of the names of images that are not meant, in characters.
+/// The longest list of other images' names in a message, in characters.
 const MAX_NAMES: usize = 500;
 
 /// An entry of the `manifest.json` of `docker save`.
@@ -155,11 +155,12 @@ impl Source<'_> {
             media_type: documents::CONFIG.to_owned(),
             ..get(&image.config)?
         };
-        let says: Config = serde_json::from_slice(&self.library.library.read(&config.digest)?)
-            .map_err(|error| self.refused(format!("its config is wrong: {error}")))?;
-        self.check_platform(&says)?;
+        let content: Config =
+            serde_json::from_slice(&self.library.library.read(&config.digest)?)
+                .map_err(|error| self.refused(format!("its config is wrong: {error}")))?;
+        self.check_platform(&content)?;
         let layers: Vec<Descriptor> = image.layers.iter().map(get).collect::<Result<_, _>>()?;
-        for (layer, expected) in layers.iter().zip(&says.rootfs.diff_ids) {
+        for (layer, expected) in layers.iter().zip(&content.rootfs.diff_ids) {
             self.check_layer(layer, expected)?;
         }
         let layers = layers.into_iter();
@@ -170,7 +171,7 @@ impl Source<'_> {
         self.add_manifest(config, layers.collect())
     }
 
-    /// Makes sure that a layer is what the config says, where it is not compressed, as with `docker save`.
+    /// Checks a layer against its digest in the config if it is not compressed, as with `docker save`.
     fn check_layer(&self, layer: &Descriptor, expected: &str) -> Result<(), LibraryError> {
         let path = self.library.library.blob(&layer.digest);
         let mut file = File::open(&path).map_err(failed("opening", &path))?;

@@ -1,4 +1,4 @@
-//! Brings images into the library from files and directories, of whatever kind they are found to be.
+//! Imports images from files and directories into the library. Their kind is detected.
 
 mod members;
 
@@ -91,7 +91,7 @@ impl Source<'_> {
         }
     }
 
-    /// Says of errors that come from what is in a file that they do.
+    /// Returns an error about the content of the file that is imported.
     fn unreadable(&self, error: io::Error) -> LibraryError {
         self.refused(error.to_string())
     }
@@ -136,7 +136,7 @@ impl Source<'_> {
         }
     }
 
-    /// Copies a blob from an OCI layout, and makes sure that it is what its name says.
+    /// Copies a blob from an OCI layout, and checks its digest.
     fn add_from_layout(&self, digest: &Digest) -> Result<Descriptor, LibraryError> {
         let path = self.import.path.join("blobs/sha256").join(digest.hex());
         let file = File::open(&path).map_err(failed("opening", &path))?;

@@ -1,4 +1,4 @@
-//! Gives files the owners, rights, attributes and times that a layer says.
+//! Sets the owners, modes, extended attributes and times of files.
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -70,7 +70,7 @@ impl Unpacker {
         set: impl Fn(&BStr, &[u8]) -> Result<(), Errno>,
     ) -> Result<(), UnpackError> {
         for (name, value) in &entry.xattrs {
-            // They tell an overlay filesystem where to look for files: not for an image to say.
+            // They redirect an overlay filesystem to other files: an image must not set them.
             if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
                 continue;
             }

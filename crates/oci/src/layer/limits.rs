@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bstr::BString;
 use tokio_util::sync::CancellationToken;
 
-/// How large an image may be. What it says of itself is not to be trusted.
+/// The largest image that is unpacked. An image's own figures are not trusted.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// The most layers. Docker's own limit is 127.
@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// Why a layer could not be put onto a root filesystem.
+/// Why a layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// It is no longer wanted.
@@ -65,7 +65,7 @@ pub enum UnpackError {
     },
 }
 
-/// Says that an archive has more in it than is allowed.
+/// An archive contains more than is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("too large")]
 struct TooLarge;

@@ -1,4 +1,4 @@
-//! Puts the layers of an image onto a root filesystem, one over the other.
+//! Unpacks the layers of an image into a root filesystem, one over the other.
 
 mod attributes;
 mod limits;
@@ -29,7 +29,7 @@ use crate::rootfs::{self, Rootfs};
 /// How much is written at a time.
 const BUFFER: usize = 256 << 10;
 
-/// How many things that were left out are remembered, to be told.
+/// The most notes about omitted entries.
 const MAX_NOTES: usize = 10;
 
 /// How much of a note is kept, in characters: there are paths in them.
@@ -39,13 +39,13 @@ const MAX_NOTE: usize = 300;
 /// its own. 20 times as many as the largest layers have; together they take some 40 MB.
 const MAX_MADE: usize = 2_000_000;
 
-/// A name that begins so says that what a lower layer has under the rest of it is gone.
+/// Prefix of a whiteout: the file with the rest of the name is removed from the layers below.
 const WHITEOUT: &[u8] = b".wh.";
 
 /// Names that begin so are the business of the filesystem that invented whiteouts.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 
-/// Says that a directory has nothing of what lower layers have in it.
+/// Name of the entry that hides the whole content of a directory in the layers below.
 const OPAQUE: &[u8] = b".wh..wh..opq";
 
 /// Puts layers onto a root filesystem.
@@ -208,7 +208,7 @@ impl Unpacker {
         Ok(())
     }
 
-    /// Makes what an entry says, with all that it says of it. Returns whether something was removed for it.
+    /// Creates the file of an entry, with its attributes. Returns whether an existing file was replaced.
     fn make(
         &mut self,
         archive: &mut Archive<impl Read>,

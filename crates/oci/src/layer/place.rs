@@ -1,4 +1,4 @@
-//! Makes one thing under a bare name in an open directory, in the place of whatever is there.
+//! Creates one file under a bare name in an open directory, and replaces an existing one.
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -44,7 +44,7 @@ pub(super) fn split(path: &BStr) -> (&BStr, &BStr) {
     }
 }
 
-/// Makes something, in the place of whatever is there. Returns whether something was.
+/// Creates a file, and replaces an existing one. Returns whether there was one.
 pub(super) fn replacing(
     parent: BorrowedFd<'_>,
     name: &BStr,
