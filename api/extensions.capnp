@@ -341,3 +341,96 @@ interface WorkerControl @0xda98782be4730cdd {
 
 interface ExtendedWorker extends(Cluster.Worker, WorkerControl) {}
 # A worker as ours serve it. Only for the server's use: schedulers call the two interfaces apart.
+
+interface JobOutcome @0x9f3b6c1d5a8e2047 {
+  # How a job ended, as data. `Job.result` gives it as the text of an exception. Every job of our workers implements this, on the
+  # same object as `Job`.
+
+  outcome @0 () -> (outcome :Outcome);
+  # Waits for the job to end, and returns how it did. It can be called any number of times, also after the end. It fails only if
+  # the job was never given to a worker, or is lost with its worker: that is the outcome then.
+
+  struct Outcome {
+    # How a job ended. A program that does not know the member that is set reads the text of `Job.result`.
+
+    union {
+      succeeded @0 :Text;
+      # The job succeeded. This is its output, as `Job.result` returns it.
+
+      failed :group {
+        # The job ran, and failed.
+
+        detail @1 :Text;
+        # The limit that it reached. Empty for any other failure, which its log explains.
+
+        exitCode @2 :UInt8;
+        # The exit code of the command that failed. 0 when it is not known.
+      }
+
+      cancelled @3 :CancelledBy;
+      # The job was stopped on request.
+
+      timedOut @4 :Text;
+      # The worker stopped the job, because it took too long. This is the limit, in words.
+
+      workerUnfit :group {
+        # The worker cannot run such jobs at present. Submit the job again: another worker may do it.
+
+        problem @5 :Text;
+        # The problem of the worker.
+
+        hadBegun @6 :Bool;
+        # Whether the job had begun, so that it may have caused the problem.
+      }
+
+      abandoned @7 :Void;
+      # The worker is shutting down. Submit the job again.
+
+      crashed @8 :Void;
+      # The worker has a bug, which its own log describes.
+    }
+  }
+
+  enum CancelledBy {
+    unknown @0;
+    # The worker does not know.
+
+    client @1;
+    # The client cancelled the job, or released it, or lost its connection.
+
+    operator @2;
+    # An operator cancelled it.
+  }
+}
+
+interface ExtendedJob extends(Cluster.Job, JobOutcome) {}
+# A job as our workers serve it. Only for the server's use: clients call the two interfaces apart.
+
+interface ProgressStatus @0xb7e2408c6d91f35b {
+  # The progress of a long request, as data. `Progress.report` has it as text. Our programs that offer a `Progress` implement
+  # this on the same object. Our scheduler calls this first, and `Progress.report` if the answer is `unimplemented`.
+
+  report @0 (status :Status) -> ();
+  # Shows the status. The scheduler waits for the answer before it reports again.
+
+  struct Status {
+    # The status of a worker that is being drained or updated.
+
+    union {
+      runningJobs @0 :UInt32;
+      # It runs so many jobs, for which the request waits.
+
+      restarting @1 :Void;
+      # It was asked to restart.
+
+      notConnected @2 :Void;
+      # It is not connected, so there is nothing to wait for.
+
+      other @3 :Text;
+      # Anything else, for people.
+    }
+  }
+}
+
+interface ExtendedProgress extends(Cluster.Progress, ProgressStatus) {}
+# Progress as our programs serve it. Only for the server's use: schedulers call the two interfaces apart.

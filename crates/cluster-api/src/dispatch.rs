@@ -39,15 +39,15 @@ macro_rules! methods {
 
 methods! {
     schema::admin::Client: Self = 5;
-    schema::job::Client: Self = 3;
-    schema::progress::Client: Self = 1;
     schema::registration::Client: Self = 1;
+    extensions::extended_job::Client: schema::job::Client = 3, extensions::job_outcome::Client = 1;
     extensions::extended_pool_admin::Client:
         schema::pool_admin::Client = 8, extensions::temporary_pause::Client = 1, extensions::pool_details::Client = 2,
         extensions::pool_control::Client = 3;
     extensions::extended_worker::Client: schema::worker::Client = 3, extensions::worker_control::Client = 2;
     extensions::extended_ticket::Client:
         schema::ticket::Client = 2, extensions::ticket_status::Client = 1, extensions::ticket_number::Client = 1;
+    extensions::extended_progress::Client: schema::progress::Client = 1, extensions::progress_status::Client = 1;
     extensions::extended_queue::Client: schema::queue::Client = 2, extensions::pause_reasons::Client = 1;
     extensions::persistent_submission::Client: schema::submission::Client = 1, extensions::persistent::Client = 1;
 }

@@ -4,23 +4,24 @@ use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 
+use capnp::capability::FromClientHook as _;
+use futures::TryFutureExt as _;
 use futures::channel::oneshot;
 
-use crate::RpcError;
 use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle};
+use crate::outcome::MAX_OUTPUT_BYTES;
 use crate::promised::Promised;
+use crate::raw::extensions_capnp::{extended_job, job_outcome};
 use crate::raw::schema_capnp::job;
 use crate::text::{long_text, malformed};
+use crate::{Outcome, RpcError, RpcErrorKind};
 
 handle! {
     /// A reference to a job, queued or running. When the last one goes, the job is cancelled.
     Job, job
 }
-
-/// The longest output of a job, in bytes. What jobs name is short: an image, or the id of a result.
-pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
 /// A piece of a job's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,24 +33,12 @@ pub struct LogChunk {
 }
 
 impl Job {
-    /// Why a job has no result, as workers say it, if it was tried and failed: here, a failure. Its log says more. Our workers add,
-    /// after a colon, which limit it had reached.
-    pub const FAILED: &str = "Build failed";
-
-    /// What our workers add of a job that they have stopped because it took too long, before the limit.
-    pub const TIMED_OUT: &str = "the job was stopped: it took longer than ";
-
-    /// Why a job has no result, as workers say it, if it was cancelled: here, a failure. Upstream's also say it of the jobs
-    /// that they stop because they end themselves.
-    pub const CANCELLED: &str = "Build cancelled";
-
-    /// Why it has none, as our workers say it, if they stop it because they end: here, a disconnection.
-    pub const WORKER_ENDS: &str = "the worker is shutting down";
-
-    /// Serves `job`, which is told by [`ServeJob::released`] when the returned handle and all its
-    /// clones are gone.
+    /// Serves `job`, together with the extension [`Job::outcome`].
+    ///
+    /// [`ServeJob::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeJob>(job: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(job, S::released)))
+        let client: extended_job::Client = dispatch::new_client(Served::new(job, S::released));
+        Self::from_raw(client.cast_to())
     }
 
     /// Returns a job that is not known yet, and what makes it known.
@@ -105,6 +94,51 @@ impl Job {
         )
     }
 
+    /// Waits for the job to end, and returns how it ended, as data.
+    ///
+    /// This is an extension of ours: upstream's worker answers `Unimplemented`. [`Job::explain`] does without it if need be.
+    pub fn outcome(&self) -> Answer<Outcome> {
+        let client: job_outcome::Client = self.client.clone().cast_to();
+        Answer::new(
+            client.outcome_request().send().promise,
+            |results: job_outcome::outcome_results::Reader<'_>| {
+                let outcome = results.get_outcome();
+                Outcome::read(outcome.map_err(|error| malformed(&error, "outcome"))?)
+            },
+        )
+    }
+
+    /// Returns the outcome of a job whose `result` is `error`.
+    ///
+    /// It asks the worker. If that cannot answer, because it is lost or of another make, it reads the text of `error`. The
+    /// future holds the job, and may wait for as long as the worker does not answer.
+    pub fn explain(&self, error: RpcError) -> impl Future<Output = Outcome> + 'static {
+        // Workers end a job in no other kind of error.
+        let may_know = matches!(
+            error.kind,
+            RpcErrorKind::Failed | RpcErrorKind::Disconnected
+        );
+        let asked = may_know.then(|| (self.clone(), self.outcome()));
+        async move {
+            let reported = match asked {
+                Some((_job, outcome)) => outcome.await.ok(),
+                None => None,
+            };
+            match reported {
+                // It was too late to stop it, and too early to know: the error is what counts.
+                None | Some(Outcome::Succeeded(_)) => Outcome::of_error(&error),
+                Some(outcome) => outcome,
+            }
+        }
+    }
+
+    /// Waits until a worker has taken the job. It fails, as all calls on the job, if none does.
+    ///
+    /// It reads the last byte of the log, which any worker answers at once.
+    pub fn taken(&self) -> impl Future<Output = Result<(), RpcError>> + Unpin + 'static {
+        self.log(-1).map_ok(drop)
+    }
+
     /// Asks the worker to stop the job.
     pub fn cancel(&self) -> Answer<()> {
         let request = self.client.cancel_request();
@@ -158,6 +192,11 @@ pub trait ServeJob: 'static {
     /// See [`Job::result`].
     fn result(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
+    /// See [`Job::outcome`]. A job that has no more to report than its result leaves this out.
+    fn outcome(self: Rc<Self>) -> impl Future<Output = Result<Outcome, RpcError>> {
+        futures::future::ready(Err(RpcError::unimplemented("this job reports no outcome")))
+    }
+
     /// See [`Job::cancel`].
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
 
@@ -210,3 +249,19 @@ impl<S: ServeJob> job::Server for Served<S> {
         async move { Ok(job.cancel().await?) }
     }
 }
+
+impl<S: ServeJob> job_outcome::Server for Served<S> {
+    fn outcome(
+        self: Rc<Self>,
+        _params: job_outcome::OutcomeParams,
+        mut results: job_outcome::OutcomeResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let job = self.object();
+        async move {
+            let outcome = job.outcome().await?;
+            Ok(outcome.write(results.get().init_outcome())?)
+        }
+    }
+}
+
+impl<S: ServeJob> extended_job::Server for Served<S> {}

@@ -1,27 +1,57 @@
-//! Progress: where an operator's program learns how a long request is coming along.
+//! Progress: how an operator's program follows a long request.
 
 use std::future::Future;
 use std::rc::Rc;
 
-use crate::RpcError;
+use capnp::capability::FromClientHook as _;
+
 use crate::answer::Answer;
 use crate::dispatch;
 use crate::handle::{Served, handle, nothing};
+use crate::raw::extensions_capnp::{extended_progress, progress_status};
 use crate::raw::schema_capnp::progress;
-use crate::text::text;
+use crate::text::{malformed, text};
+use crate::{ProgressStatus, RpcError, RpcErrorKind};
 
 handle! {
-    /// A reference to somebody who wants to know.
+    /// A reference to a program that shows the progress of a request.
     Progress, progress
 }
 
 impl Progress {
-    /// Serves `progress`.
+    /// Serves `progress`, together with the extension [`Progress::report_status`].
     pub fn serve<S: ServeProgress>(progress: Rc<S>) -> Self {
-        Self::from_raw(dispatch::new_client(Served::new(progress, nothing)))
+        let client: extended_progress::Client =
+            dispatch::new_client(Served::new(progress, nothing));
+        Self::from_raw(client.cast_to())
     }
 
-    /// Shows a line of status. Await it before the next, to go no faster than the reader.
+    /// Reports a status: as data, or as text to a program that does not know this extension of ours.
+    ///
+    /// Await it before the next, to go no faster than the reader.
+    pub fn report_status(
+        &self,
+        status: ProgressStatus,
+    ) -> impl Future<Output = Result<(), RpcError>> + 'static {
+        let progress = self.clone();
+        async move {
+            let client: progress_status::Client = progress.client.clone().cast_to();
+            let mut request = client.report_request();
+            status.write(request.get().init_status());
+            let typed: Answer<()> = Answer::new(
+                request.send().promise,
+                |_: progress_status::report_results::Reader<'_>| Ok(()),
+            );
+            match typed.await {
+                Err(error) if error.kind == RpcErrorKind::Unimplemented => {
+                    progress.report(&status.to_string()).await
+                }
+                reported => reported,
+            }
+        }
+    }
+
+    /// Reports a status as a line of text. Await it before the next, to go no faster than the reader.
     pub fn report(&self, status: &str) -> Answer<()> {
         let mut request = self.client.report_request();
         request.get().set_status(status);
@@ -36,6 +66,14 @@ impl Progress {
 pub trait ServeProgress: 'static {
     /// See [`Progress::report`].
     fn report(self: Rc<Self>, status: String) -> impl Future<Output = Result<(), RpcError>>;
+
+    /// See [`Progress::report_status`]. A program that only shows text leaves this out.
+    fn report_status(
+        self: Rc<Self>,
+        status: ProgressStatus,
+    ) -> impl Future<Output = Result<(), RpcError>> {
+        self.report(status.to_string())
+    }
 }
 
 impl<S: ServeProgress> progress::Server for Served<S> {
@@ -51,3 +89,22 @@ impl<S: ServeProgress> progress::Server for Served<S> {
         }
     }
 }
+
+impl<S: ServeProgress> progress_status::Server for Served<S> {
+    fn report(
+        self: Rc<Self>,
+        params: progress_status::ReportParams,
+        _results: progress_status::ReportResults,
+    ) -> impl Future<Output = Result<(), capnp::Error>> + 'static {
+        let progress = self.object();
+        async move {
+            let status = params.get()?.get_status();
+            let status =
+                ProgressStatus::read(status.map_err(|error| malformed(&error, "status"))?)?;
+            drop(params);
+            Ok(progress.report_status(status).await?)
+        }
+    }
+}
+
+impl<S: ServeProgress> extended_progress::Server for Served<S> {}

@@ -108,6 +108,11 @@ fn extensions_keep_their_ids() {
         id::<extensions::worker_control::Client>(),
         0xda98782be4730cdd
     );
+    assert_eq!(id::<extensions::job_outcome::Client>(), 0x9f3b6c1d5a8e2047);
+    assert_eq!(
+        id::<extensions::progress_status::Client>(),
+        0xb7e2408c6d91f35b
+    );
     assert_eq!(
         layout::<extensions::ticket_status::status::Owned>(),
         (0xc061e154535ae062, 1, 1)

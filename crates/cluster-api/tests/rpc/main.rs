@@ -3,6 +3,7 @@
 mod admin;
 mod errors;
 mod logs;
+mod outcomes;
 mod pipe;
 mod pipelining;
 mod promises;

@@ -1,0 +1,347 @@
+//! The texts by which peers tell apart what they have no types for: upstream's programs, and ours that are older.
+//!
+//! They are part of the protocol, so they are written and read here alone, and never change.
+
+use std::fmt;
+
+use crate::{
+    CancelledBy, Job, Outcome, ProgressStatus, Refusal, RpcError, RpcErrorKind, UnknownName,
+};
+
+/// The result of a job that ran and failed. Our workers add, after a colon, the limit that it reached.
+const FAILED: &str = "Build failed";
+
+/// What begins the detail of a job that took too long.
+const TIMED_OUT: &str = "the job was stopped: it took longer than ";
+
+/// The result of a job that was cancelled. Upstream's workers also give it to the jobs that they stop because they are shutting
+/// down.
+const CANCELLED: &str = "Build cancelled";
+
+/// The disconnection that is the result of a job whose worker is shutting down.
+const WORKER_ENDS: &str = "the worker is shutting down";
+
+/// What begins the disconnection that is the result of a job whose worker is unfit. To other peers the job is lost, so that they
+/// submit it again.
+const UNFIT: &str = "worker unfit: ";
+
+/// The same, of a job that had begun.
+const BECAME_UNFIT: &str = "worker became unfit during the job: ";
+
+/// The result of a job whose worker has a bug.
+const CRASHED: &str = "Internal error";
+
+/// The error of a queued job that an operator cancelled.
+const TICKET_CANCELLED_BY_OPERATOR: &str = "Ticket cancelled by an operator";
+
+/// What begins the error of a queued job that was cancelled.
+const TICKET_CANCELLED: &str = "Ticket cancelled";
+
+/// The error of a queued job whose client was removed.
+const CLIENT_REMOVED: &str = "Client removed (cancelled)";
+
+/// What ends the error of a queued job that was released with its ticket or its client.
+const RELEASED: &str = "(cancelled)";
+
+/// How the scheduler refuses a pool that it does not have: the name is between the two.
+const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
+
+/// How it refuses a client that was removed.
+const REVOKED: &str = "Access has been revoked";
+
+/// What begins the progress of a worker that runs jobs, before their number.
+const RUNNING_JOBS: &str = "Running jobs: ";
+
+/// The progress of a worker that was asked to restart.
+const RESTARTING: &str = "Restarting";
+
+/// The progress of a worker that is not connected.
+const NOT_CONNECTED: &str = "Disconnected (nothing to drain)";
+
+impl Job {
+    /// The result of a job that ran and failed.
+    pub const FAILED: &str = FAILED;
+
+    /// What begins the detail of a job that took too long, before the limit.
+    pub const TIMED_OUT: &str = TIMED_OUT;
+
+    /// The result of a job that was cancelled.
+    pub const CANCELLED: &str = CANCELLED;
+
+    /// The result of a job whose worker is shutting down.
+    pub const WORKER_ENDS: &str = WORKER_ENDS;
+}
+
+impl Outcome {
+    /// Reads the outcome of a job from the error that its [`result`](crate::Job::result) is.
+    pub fn of_error(error: &RpcError) -> Self {
+        let reason = error.reason.as_str();
+        match error.kind {
+            RpcErrorKind::Disconnected => Self::of_disconnection(reason),
+            RpcErrorKind::Failed => {
+                Self::of_failure(reason).unwrap_or_else(|| Self::Other(error.clone()))
+            }
+            RpcErrorKind::Overloaded | RpcErrorKind::Unimplemented => Self::Other(error.clone()),
+        }
+    }
+
+    fn of_disconnection(reason: &str) -> Self {
+        let unfit = |prefix, had_begun| {
+            let problem = reason.strip_prefix(prefix)?.to_owned();
+            Some(Self::WorkerUnfit { problem, had_begun })
+        };
+        if reason == WORKER_ENDS {
+            return Self::Abandoned;
+        }
+        let reported = unfit(UNFIT, false).or_else(|| unfit(BECAME_UNFIT, true));
+        reported.unwrap_or_else(|| Self::Lost {
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn of_failure(reason: &str) -> Option<Self> {
+        if let Some(more) = reason.strip_prefix(FAILED) {
+            let detail = more.strip_prefix(": ").unwrap_or(more).to_owned();
+            return Some(match detail.contains(TIMED_OUT) {
+                true => Self::TimedOut { detail },
+                false => Self::Failed {
+                    detail,
+                    exit_code: None,
+                },
+            });
+        }
+        match reason {
+            CRASHED => Some(Self::Crashed),
+            CANCELLED => Some(Self::Cancelled(CancelledBy::Unknown)),
+            TICKET_CANCELLED_BY_OPERATOR | CLIENT_REMOVED => {
+                Some(Self::Cancelled(CancelledBy::Operator))
+            }
+            _ if reason.starts_with(TICKET_CANCELLED) || reason.ends_with(RELEASED) => {
+                Some(Self::Cancelled(CancelledBy::Client))
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the outcome as the result of a call of [`Job::result`](crate::Job::result).
+    ///
+    /// # Errors
+    /// For every outcome but success.
+    pub fn into_result(self) -> Result<String, RpcError> {
+        let failed = |detail: String| match detail.as_str() {
+            "" => RpcError::failed(FAILED),
+            detail => RpcError::failed(format!("{FAILED}: {detail}")),
+        };
+        Err(match self {
+            Self::Succeeded(output) => return Ok(output),
+            Self::Failed { detail, .. } | Self::TimedOut { detail } => failed(detail),
+            Self::Cancelled(_) => RpcError::failed(CANCELLED),
+            Self::WorkerUnfit { problem, had_begun } => {
+                let prefix = if had_begun { BECAME_UNFIT } else { UNFIT };
+                RpcError::disconnected(format!("{prefix}{problem}"))
+            }
+            Self::Abandoned => RpcError::disconnected(WORKER_ENDS),
+            Self::Lost { reason } => RpcError::disconnected(reason),
+            Self::Crashed => RpcError::failed(CRASHED),
+            Self::Other(error) => error,
+        })
+    }
+}
+
+impl Refusal {
+    /// Reads from the error of a job why the scheduler did not accept it. `None` for any other error.
+    pub fn of(error: &RpcError) -> Option<Self> {
+        let (begin, middle) = NO_SUCH_POOL;
+        let reason = error.reason.as_str();
+        match error.kind {
+            RpcErrorKind::Overloaded => Some(Self::Overloaded),
+            RpcErrorKind::Unimplemented => Some(Self::NotASubmission),
+            RpcErrorKind::Failed if reason == REVOKED => Some(Self::Revoked),
+            RpcErrorKind::Failed if reason.starts_with(begin) && reason.contains(middle) => {
+                Some(Self::NoSuchPool)
+            }
+            RpcErrorKind::Failed | RpcErrorKind::Disconnected => None,
+        }
+    }
+}
+
+impl UnknownName {
+    /// Reads from the error of an operator's request what the scheduler does not know. `None` for any other error.
+    pub fn of(error: &RpcError) -> Option<Self> {
+        match error.reason.as_str() {
+            "No such pool" => Some(Self::Pool),
+            "Unknown worker" => Some(Self::Worker),
+            "No such user" => Some(Self::Client),
+            reason if reason.starts_with("Unknown client") => Some(Self::Client),
+            reason if reason.ends_with("not known in this pool") => Some(Self::Worker),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for ProgressStatus {
+    /// Writes it as upstream's scheduler reports it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RunningJobs(jobs) => write!(f, "{RUNNING_JOBS}{jobs}"),
+            Self::Restarting => f.write_str(RESTARTING),
+            Self::NotConnected => f.write_str(NOT_CONNECTED),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<String> for ProgressStatus {
+    fn from(text: String) -> Self {
+        let jobs = text.strip_prefix(RUNNING_JOBS);
+        match (text.as_str(), jobs.and_then(|jobs| jobs.parse().ok())) {
+            (_, Some(jobs)) => Self::RunningJobs(jobs),
+            (RESTARTING, None) => Self::Restarting,
+            (NOT_CONNECTED, None) => Self::NotConnected,
+            (_, None) => Self::Other(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(detail: &str) -> Outcome {
+        Outcome::Failed {
+            detail: detail.to_owned(),
+            exit_code: None,
+        }
+    }
+
+    fn unfit(had_begun: bool) -> Outcome {
+        Outcome::WorkerUnfit {
+            problem: "Docker does not answer".to_owned(),
+            had_begun,
+        }
+    }
+
+    #[test]
+    fn an_outcome_is_read_from_the_text_that_it_is_written_as() {
+        let timed_out = "the job was stopped: it took longer than --job-timeout=5";
+        let timed_out = Outcome::TimedOut {
+            detail: timed_out.to_owned(),
+        };
+        let lost = Outcome::Lost {
+            reason: "worker \"w1\" disconnected".to_owned(),
+        };
+        for (outcome, text) in [
+            (failed(""), "Failed: Build failed"),
+            (
+                failed("the job was killed"),
+                "Failed: Build failed: the job was killed",
+            ),
+            (
+                timed_out,
+                "Failed: Build failed: the job was stopped: it took longer than --job-timeout=5",
+            ),
+            (
+                Outcome::Cancelled(CancelledBy::Unknown),
+                "Failed: Build cancelled",
+            ),
+            (
+                unfit(false),
+                "Disconnected: worker unfit: Docker does not answer",
+            ),
+            (
+                unfit(true),
+                "Disconnected: worker became unfit during the job: Docker does not answer",
+            ),
+            (
+                Outcome::Abandoned,
+                "Disconnected: the worker is shutting down",
+            ),
+            (lost, "Disconnected: worker \"w1\" disconnected"),
+            (Outcome::Crashed, "Failed: Internal error"),
+            (
+                Outcome::Other(RpcError::failed("worker unfit: x")),
+                "Failed: worker unfit: x",
+            ),
+        ] {
+            let error = outcome.clone().into_result().unwrap_err();
+            assert_eq!(error.to_string(), text);
+            assert_eq!(Outcome::of_error(&error), outcome, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_queued_job_is_cancelled_by_a_client_or_an_operator() {
+        for (reason, by) in [
+            ("Ticket cancelled", CancelledBy::Client),
+            ("Ticket released (cancelled)", CancelledBy::Client),
+            ("Ticket cancelled by an operator", CancelledBy::Operator),
+            ("Client removed (cancelled)", CancelledBy::Operator),
+        ] {
+            let outcome = Outcome::of_error(&RpcError::failed(reason));
+            assert_eq!(outcome, Outcome::Cancelled(by), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_no_outcome_of_a_worker() {
+        for (error, refusal) in [
+            (
+                RpcError::failed("Pool ID \"p\" not one of {a, b}"),
+                Some(Refusal::NoSuchPool),
+            ),
+            (
+                RpcError::failed("Access has been revoked"),
+                Some(Refusal::Revoked),
+            ),
+            (
+                RpcError::unimplemented("Unknown interface 16183862469459138368UL"),
+                Some(Refusal::NotASubmission),
+            ),
+            (
+                RpcError::overloaded("the scheduler is shutting down"),
+                Some(Refusal::Overloaded),
+            ),
+            (RpcError::failed("something new"), None),
+        ] {
+            assert_eq!(Refusal::of(&error), refusal, "{error}");
+            assert_eq!(Outcome::of_error(&error), Outcome::Other(error));
+        }
+        assert_eq!(Refusal::of(&RpcError::failed("Build failed")), None);
+    }
+
+    #[test]
+    fn a_progress_status_is_read_from_the_text_that_it_is_written_as() {
+        for (status, text) in [
+            (ProgressStatus::RunningJobs(3), "Running jobs: 3"),
+            (ProgressStatus::Restarting, "Restarting"),
+            (
+                ProgressStatus::NotConnected,
+                "Disconnected (nothing to drain)",
+            ),
+            (
+                ProgressStatus::Other("Running jobs: many".to_owned()),
+                "Running jobs: many",
+            ),
+        ] {
+            assert_eq!(status.to_string(), text);
+            assert_eq!(ProgressStatus::from(text.to_owned()), status);
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_of_a_pool_a_worker_or_a_client() {
+        for (reason, name) in [
+            ("No such pool", Some(UnknownName::Pool)),
+            ("Unknown worker", Some(UnknownName::Worker)),
+            (
+                "Worker \"w\" not known in this pool",
+                Some(UnknownName::Worker),
+            ),
+            ("No such user", Some(UnknownName::Client)),
+            ("Unknown client \"c\"", Some(UnknownName::Client)),
+            ("Build failed", None),
+        ] {
+            assert_eq!(UnknownName::of(&RpcError::failed(reason)), name, "{reason}");
+        }
+    }
+}
