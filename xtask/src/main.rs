@@ -1,5 +1,7 @@
 //! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`, `tidy`.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
 mod bench;
 mod codegen;
 mod deb;
