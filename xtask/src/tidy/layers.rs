@@ -32,7 +32,7 @@ struct Table {
 impl Table {
     fn read(map: &str) -> Self {
         let after = map.lines().skip_while(|line| !line.starts_with(TITLE));
-        let fenced = after.skip_while(|line| *line != "```").skip(1);
+        let fenced = after.skip_while(|line| !line.starts_with("```")).skip(1);
         let mut may_use = BTreeMap::new();
         for line in fenced.take_while(|line| *line != "```") {
             let Some((users, used)) = line.split_once('→') else {
