@@ -1,7 +1,7 @@
 //! From the pages to a site.
 //!
-//! Pages keep their places relative to the project's folder, so that a link works on the site as it does for somebody who reads
-//! the files on a forge, and pages outside `docs/` can be part of the book.
+//! Pages keep their places relative to the project's folder, so that a link works on the site as it does for somebody
+//! who reads the files on a forge, and pages outside `docs/` can be part of the book.
 
 use std::fs;
 use std::path::{Path, PathBuf};
