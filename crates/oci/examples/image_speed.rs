@@ -3,6 +3,8 @@
 //! `cargo run --release -p oci --example image_speed`, as root: it starts an engine and a registry of its own, fills an image
 //! with files from this machine's `/usr`, and prints both times and their ratio for each way. Nothing is left behind.
 
+#![expect(clippy::print_stdout, reason = "a program")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

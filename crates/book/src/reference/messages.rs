@@ -1,5 +1,5 @@
-//! What the programs say when something goes wrong, and what they log: read from the sources, for those who search for a text
-//! that they have before them.
+//! What the programs say when something goes wrong, and what they log: read from the sources, for those who search
+//! for a text that they have before them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

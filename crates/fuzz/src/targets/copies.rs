@@ -1,5 +1,5 @@
-//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both are
-//! made of.
+//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both
+//! are made of.
 
 use std::fs;
 use std::path::{Path, PathBuf};

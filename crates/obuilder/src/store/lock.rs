@@ -36,6 +36,10 @@ pub(super) enum Locked {
 
 impl Lock {
     /// Takes the lock `path`, and writes into it who we are.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a store is opened before there is anything else to do"
+    )]
     pub(super) fn take(path: &Path) -> io::Result<Locked> {
         let mut file = File::options()
             .read(true)

@@ -1,6 +1,12 @@
 //! Images and answers that are made to fill the memory of whoever reads them. Each is read by a process of its own, which says
 //! how much it took.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a child of the test is told by variables what to do, and prints how it went"
+)]
+
 use std::io;
 use std::process::Command;
 

@@ -1,5 +1,11 @@
 //! A farm of which every machine but one has something wrong with it, as farms have.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests poll what other processes do"
+)]
+
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,10 @@
 //! What other programs of the machine get to see.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests poll what other processes do"
+)]
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;

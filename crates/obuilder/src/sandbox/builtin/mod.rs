@@ -51,6 +51,10 @@ enum Report {
 ///
 /// A program that uses [`Runtime::Builtin`](super::Runtime::Builtin) calls this before anything else, above all before it
 /// has a second thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the helper process of a container is a program of its own"
+)]
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != ASKED {

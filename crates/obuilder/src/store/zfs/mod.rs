@@ -46,6 +46,10 @@ pub(super) fn open(place: &Path) -> Result<Rc<dyn Store>, OpenError> {
 }
 
 /// Looks whether a dataset is there: without it, the first thing to fail would be the lock, and not say why.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command is looked for where it would be started from"
+)]
 fn check(dataset: &str, root: &Path) -> Result<(), OpenError> {
     let has_program = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("zfs").is_file()));
