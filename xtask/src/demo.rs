@@ -120,8 +120,8 @@ fn build(cluster: &Cluster, submit: &[&str; 3], source: &Source) -> Result<i32> 
     Ok(code)
 }
 
-/// Starts an engine of our own, with nothing in it: one that runs here is somebody's. Who may not start one, as on an account
-/// that is not root's, uses that, under names that nobody else has.
+/// Starts an engine of our own, with nothing in it: one that runs here is somebody's. Who may not start one, as on an
+/// account that is not root's, uses that, under names that nobody else has.
 fn find_engine() -> Result<DockerEngine> {
     if is_root() {
         Setup::ensure(DOCKER_PACKAGES)?;

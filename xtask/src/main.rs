@@ -1,4 +1,6 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`, `tidy`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench;
 mod codegen;
@@ -8,7 +10,6 @@ mod fuzz;
 mod project;
 mod suite;
 mod tally;
-#[cfg(test)]
 mod tidy;
 
 use std::path::Path;
@@ -29,6 +30,8 @@ usage: cargo xtask COMMAND
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: of the programs that the tests use, in that folder)
   codegen  Generate the Rust code for api/*.capnp
+  tidy     Check the house rules: who may use whom, circles, lengths, words
+           (tidy --update: list what breaks a rule today as its exceptions)
 ";
 
 fn main() -> ExitCode {
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
+        ["tidy"] => tidy::run(&project::root()),
+        ["tidy", "--update"] => tidy::update(&project::root()),
         _ => usage(&words),
     };
     done.unwrap_or_else(|error| {

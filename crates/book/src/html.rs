@@ -1,7 +1,7 @@
 //! From the pages to a site.
 //!
-//! Pages keep their places relative to the project's folder, so that a link works on the site as it does for somebody who reads
-//! the files on a forge, and pages outside `docs/` can be part of the book.
+//! Pages keep their places relative to the project's folder, so that a link works on the site as it does for somebody
+//! who reads the files on a forge, and pages outside `docs/` can be part of the book.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,10 @@ pub fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
         }
         write(&source.join(page), text.as_bytes())?;
     }
-    fs::copy(root.join("docs/book.toml"), folder.join("book.toml")).context("docs/book.toml")?;
+    for settings in ["book.toml", "book.css"] {
+        let path = format!("docs/{settings}");
+        fs::copy(root.join(&path), folder.join(settings)).context(path)?;
+    }
     let book = MDBook::load(folder)?;
     book.build()?;
     Ok(book.build_dir_for("html"))

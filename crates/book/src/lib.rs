@@ -1,7 +1,8 @@
 //! The book in `docs/`: built as HTML, its links checked, its reference pages generated from the code.
 //!
-//! [`html::build`] lays out the pages that `docs/SUMMARY.md` names and has mdBook make a site of them; [`links::broken`] reads
-//! that site as a browser would. [`reference::pages`] writes what is better not written by hand.
+//! [`html::build`] lays out the pages that `docs/SUMMARY.md` names and has mdBook make a site of them;
+//! [`links::broken`] reads that site as a browser would. [`reference::pages`] writes what is better not written by
+//! hand.
 
 pub mod html;
 pub mod links;

@@ -1,5 +1,7 @@
 //! `cargo run -p book -- build` makes the book, and `cargo run -p book -- reference` refreshes its generated pages.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};

@@ -43,3 +43,27 @@ fn generated_pages_say_what_the_code_says() {
         reference::COMMAND
     );
 }
+
+#[test]
+fn blocks_of_code_name_their_language_and_so_are_coloured() {
+    let summary = Summary::read(&root()).unwrap();
+    let mut without = Vec::new();
+    // The blocks of the architecture are diagrams.
+    let pages = summary.pages.iter();
+    for page in pages.filter(|page| *page != Path::new("ARCHITECTURE.md")) {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let mut is_inside = false;
+        for (number, line) in text.lines().enumerate() {
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                if !is_inside && language.is_empty() {
+                    without.push(format!("{}:{}", page.display(), number + 1));
+                }
+                is_inside = !is_inside;
+            }
+        }
+    }
+    assert!(
+        without.is_empty(),
+        "name the language behind ```, such as `sh` or `text`: {without:?}"
+    );
+}

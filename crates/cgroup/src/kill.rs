@@ -57,7 +57,7 @@ pub(crate) fn kill(directories: &[PathBuf]) {
     for pid in members {
         // It may have gone by itself since it was listed.
         if let Err(error) = kill_process(pid, Signal::KILL) {
-            tracing::debug!("cannot kill process {}: {error}", pid.as_raw_pid());
+            tracing::debug!("Cannot kill process {}: {error}", pid.as_raw_pid());
         }
     }
     thaw(directories);
@@ -102,7 +102,7 @@ fn write(file: &Path, text: &str) {
     match fs::write(file, text) {
         // The group has gone meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::debug!("cannot write to {file:?}: {error}"),
+        Err(error) => tracing::debug!("Cannot write to {file:?}: {error}"),
         Ok(()) => {}
     }
 }

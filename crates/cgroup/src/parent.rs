@@ -249,6 +249,7 @@ mod tests {
 
     /// Not a test of its own: a service in its own group, with a child.
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a child of the test")]
     fn service() {
         let Some(expected) = std::env::var_os(SERVICE) else {
             return;

@@ -1,4 +1,4 @@
-//! Who may submit: the clients on file, found by the digest of their secret or by name.
+//! Who may submit: the stored clients, found by the digest of their secret or by name.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -15,9 +15,9 @@ pub(crate) const SHARED: &str = "submission";
 /// SHA-256 of a service id.
 pub(crate) type Digest = [u8; 32];
 
-/// A service that is on file under a digest.
+/// A service that is stored under a digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum OnFile {
+pub(crate) enum StoredService {
     /// A client's submission endpoint.
     Client(ClientId),
     /// Something that this program does not know how to serve.
@@ -27,10 +27,10 @@ pub(crate) enum OnFile {
     },
 }
 
-/// The clients on file.
+/// The stored clients.
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
-    by_digest: HashMap<Digest, OnFile>,
+    by_digest: HashMap<Digest, StoredService>,
     /// What each client is known by. Usually one digest; an edited database may hold more.
     by_name: BTreeMap<ClientId, BTreeSet<Digest>>,
 }
@@ -40,7 +40,9 @@ impl Clients {
         let mut clients = Self::default();
         for SturdyRefRow { digest, kind, args } in saved {
             if kind != CLIENT_TYPE {
-                clients.by_digest.insert(digest, OnFile::Unknown { kind });
+                clients
+                    .by_digest
+                    .insert(digest, StoredService::Unknown { kind });
                 continue;
             }
             match ClientId::new(&args) {
@@ -53,7 +55,7 @@ impl Clients {
         clients
     }
 
-    pub(crate) fn find(&self, digest: &Digest) -> Option<&OnFile> {
+    pub(crate) fn find(&self, digest: &Digest) -> Option<&StoredService> {
         self.by_digest.get(digest)
     }
 
@@ -69,7 +71,7 @@ impl Clients {
     /// Makes `digest` another way to be `client`.
     pub(crate) fn put(&mut self, client: ClientId, digest: Digest) {
         self.by_digest
-            .insert(digest, OnFile::Client(client.clone()));
+            .insert(digest, StoredService::Client(client.clone()));
         self.by_name.entry(client).or_default().insert(digest);
     }
 

@@ -20,7 +20,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        // Before 1970 or after the year 292 billion, dates are not to be had.
+        // Before 1970 or after the year 292 billion there is no date.
         let since_1970 = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()

@@ -14,32 +14,46 @@ use crate::clients::{Clients, Digest, SHARED};
 use crate::clock::Clock;
 use crate::config::PoolName;
 use crate::db::{
-    CachedRow, Note, PauseRow, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError, Writer,
-    WriterStats,
+    CachedRow, Change, PauseRow, PutClient, RateRow, Saved, UnixTime, WorkerRow, WriteError,
+    Writer, WriterStats,
 };
 use crate::hints;
 use crate::limits::Limits;
 use crate::pauses::{PauseNote, Pauses};
 use crate::queue_quota::QueueQuota;
-use crate::reactor::{Reactor, TRUST};
+use crate::reactor::{PROBE_AFTER, Reactor};
 
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: RefCell<Clients>,
     /// Clients whose queued jobs are being cancelled. Until that is done, nobody else can have their names.
-    leaving: RefCell<BTreeSet<ClientId>>,
+    being_removed: RefCell<BTreeSet<ClientId>>,
     db: Rc<Writer>,
     clock: Clock,
-    outside: Outside,
+    endpoint: PublicEndpoint,
     update_timeout: Duration,
     limits: Limits,
     quota: Rc<QueueQuota>,
     /// Whether the scheduler is about to end, and takes no more jobs.
-    is_ending: Cell<bool>,
+    is_shutting_down: Cell<bool>,
 }
 
-/// How the scheduler is reached from outside.
-pub(crate) struct Outside {
+/// What a cluster is made from.
+pub(crate) struct ClusterParts {
+    pub(crate) pools: BTreeSet<PoolName>,
+    /// What the database held.
+    pub(crate) saved: Saved,
+    /// Writes to the same database.
+    pub(crate) writer: Writer,
+    pub(crate) clock: Clock,
+    pub(crate) endpoint: PublicEndpoint,
+    /// How long an updated worker may take to come back.
+    pub(crate) update_timeout: Duration,
+    pub(crate) limits: Limits,
+}
+
+/// How others reach the scheduler.
+pub(crate) struct PublicEndpoint {
     pub(crate) auth: Auth,
     pub(crate) address: Address,
 }
@@ -59,15 +73,16 @@ pub enum AddClientError {
 }
 
 impl Cluster {
-    pub(crate) fn new(
-        pools: impl IntoIterator<Item = PoolName>,
-        saved: Saved,
-        writer: Writer,
-        clock: Clock,
-        outside: Outside,
-        update_timeout: Duration,
-        limits: Limits,
-    ) -> Rc<Self> {
+    pub(crate) fn new(parts: ClusterParts) -> Rc<Self> {
+        let ClusterParts {
+            pools,
+            saved,
+            writer,
+            clock,
+            endpoint,
+            update_timeout,
+            limits,
+        } = parts;
         let Saved {
             sturdy_refs,
             cached,
@@ -84,7 +99,7 @@ impl Cluster {
             let pool = Pool::new(
                 pool::Config {
                     cost: Cost::default(),
-                    trust: Some(TRUST),
+                    probe_after: Some(PROBE_AFTER),
                 },
                 remembered,
             );
@@ -96,14 +111,14 @@ impl Cluster {
         Rc::new(Self {
             pools: pools.collect(),
             clients: RefCell::new(Clients::new(sturdy_refs)),
-            leaving: RefCell::default(),
+            being_removed: RefCell::default(),
             db,
             clock,
-            outside,
+            endpoint,
             update_timeout,
             limits,
             quota: QueueQuota::new(limits),
-            is_ending: Cell::new(false),
+            is_shutting_down: Cell::new(false),
         })
     }
 
@@ -139,11 +154,11 @@ impl Cluster {
         client.as_str() == SHARED || self.clients().contains(client)
     }
 
-    /// Returns how to reach the service with the id `service` from outside. It is a secret.
+    /// Returns the sturdy ref of the service with the id `service`. It is a secret.
     pub(crate) fn sturdy_ref(&self, service: ServiceId) -> SturdyRef {
         SturdyRef {
-            auth: self.outside.auth,
-            address: self.outside.address.clone(),
+            auth: self.endpoint.auth,
+            address: self.endpoint.address.clone(),
             service,
         }
     }
@@ -154,10 +169,10 @@ impl Cluster {
         name: &str,
     ) -> Result<(ClientId, ServiceId), AddClientError> {
         let client = ClientId::new(name).map_err(AddClientError::BadName)?;
-        if self.is_client(&client) || self.leaving.borrow().contains(&client) {
+        if self.is_client(&client) || self.being_removed.borrow().contains(&client) {
             return Err(AddClientError::Exists(name.to_owned()));
         }
-        let id = self.give_secret(&client).await?;
+        let id = self.issue_secret(&client).await?;
         tracing::info!(target: "scheduler", "Created new submission endpoint for client {name:?}");
         Ok((client, id))
     }
@@ -165,10 +180,10 @@ impl Cluster {
     /// Gives an existing client a new secret in place of its old one.
     pub(crate) async fn reissue(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
         self.clients.borrow_mut().remove(client);
-        self.give_secret(client).await
+        self.issue_secret(client).await
     }
 
-    async fn give_secret(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
+    async fn issue_secret(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
         let id = ServiceId::random();
         let digest = id.digest();
         // From here on nobody else can be added by that name; and nobody knows the secret yet.
@@ -192,41 +207,42 @@ impl Cluster {
             return Err(unknown());
         }
         tracing::info!(target: "scheduler", "Removed endpoint for client {name:?}");
-        let gone = Note::RemoveClient {
+        let gone = Change::RemoveClient {
             client: name.to_owned(),
         };
-        let saved = self.db.note_acked(gone, self.clock.date());
+        let saved = self.db.save_acked(gone, self.clock.date());
         // To its end, even if whoever asked for it does not wait.
         let cluster = Rc::clone(&self);
-        cluster.leaving.borrow_mut().insert(client.clone());
+        cluster.being_removed.borrow_mut().insert(client.clone());
         let cancelled = tokio::task::spawn_local(async move {
             for pool in cluster.pools.values() {
                 pool.remove_client(&client).await;
             }
-            cluster.leaving.borrow_mut().remove(&client);
+            cluster.being_removed.borrow_mut().remove(&client);
         });
-        let failed = |_| RpcError::failed("failed to cancel the queued jobs of the client");
+        let failed =
+            |error| RpcError::failed(format!("cannot cancel the client's queued jobs: {error}"));
         cancelled.await.map_err(failed)?;
         saved.await.map_err(not_durable)
     }
 
     /// Returns the client to whom the digest of a secret belongs.
     pub(crate) fn client_of(&self, digest: &Digest) -> Option<ClientId> {
-        use crate::clients::OnFile;
+        use crate::clients::StoredService;
         match self.clients().find(digest)? {
-            OnFile::Client(client) => Some(client.clone()),
-            OnFile::Unknown { .. } => None,
+            StoredService::Client(client) => Some(client.clone()),
+            StoredService::Unknown { .. } => None,
         }
     }
 
     /// The scheduler is to end.
-    pub(crate) fn begin_ending(&self) {
-        self.is_ending.set(true);
+    pub(crate) fn begin_shutdown(&self) {
+        self.is_shutting_down.set(true);
     }
 
     /// Tells whether the scheduler is about to end.
-    pub(crate) fn is_ending(&self) -> bool {
-        self.is_ending.get()
+    pub(crate) fn is_shutting_down(&self) -> bool {
+        self.is_shutting_down.get()
     }
 
     /// Returns how writing to the database goes.
@@ -248,11 +264,12 @@ impl Cluster {
 /// Returns the error for something that is in force but may not survive a restart.
 pub(crate) fn not_durable(error: WriteError) -> RpcError {
     RpcError::failed(format!(
-        "{error}; the change is in force, but is lost if the scheduler stops before it can be saved (it keeps trying)"
+        "{error}; the change is applied, but not saved yet; retrying"
     ))
 }
 
-/// Sorts who paused which workers by pool. Rows of workers that are not paused, as another scheduler unpaused them, count no more.
+/// Sorts who paused which workers by pool. Rows of workers that are not paused, as another scheduler unpaused them,
+/// count no more.
 fn remember_pauses(
     pauses: Vec<PauseRow>,
     remembered: &BTreeMap<String, Remembered>,
@@ -331,7 +348,7 @@ fn remember(
     }
     if ignored > NAMED_ROWS {
         let more = ignored - NAMED_ROWS;
-        tracing::warn!(target: "scheduler", "Ignoring {more} more rows of the database for such reasons");
+        tracing::warn!(target: "scheduler", "Ignoring {more} more rows of the database for similar reasons");
     }
     pools
 }

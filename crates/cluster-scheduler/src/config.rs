@@ -1,4 +1,4 @@
-//! What a scheduler is told when it is started.
+//! The configuration of a scheduler.
 
 use std::borrow::Borrow;
 use std::collections::BTreeSet;
@@ -32,17 +32,17 @@ pub struct SchedulerConfig {
     pub pools: BTreeSet<PoolName>,
     /// Clients that are created at the start, with a cap file each, unless that file is there already.
     pub default_clients: Vec<FileName>,
-    /// Where to serve metrics over HTTP, in clear and to everybody who can connect; `None` for nowhere.
+    /// The address of the unauthenticated HTTP endpoint for metrics; `None` for no endpoint.
     pub metrics: Option<SocketAddr>,
-    /// How long a worker may take to come back when it was told to update itself, before that update counts as failed.
+    /// How long a worker may take to reconnect after an update, before the update counts as failed.
     pub update_timeout: Duration,
-    /// What others may use of it.
+    /// Limits on what clients and workers may use.
     pub limits: Limits,
     /// How peers are treated, and how much they may use.
     pub connections: ServeOptions,
 }
 
-/// How long that is if nothing else is said, as upstream.
+/// The default of [`SchedulerConfig::update_timeout`], as upstream.
 pub const DEFAULT_UPDATE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Where the vat's key comes from.
@@ -50,7 +50,7 @@ pub const DEFAULT_UPDATE_TIMEOUT: Duration = Duration::from_secs(600);
 pub enum KeySource {
     /// A PEM file, which is made when it does not exist.
     File(PathBuf),
-    /// A new key at each start, with which every cap file of an earlier start is void.
+    /// A new key at every start, which makes all earlier cap files invalid.
     Ephemeral,
 }
 
@@ -59,7 +59,7 @@ pub enum KeySource {
 pub enum Transport {
     /// TLS, both sides known by their keys.
     Tls,
-    /// In clear; anybody on the way can read secrets and take part.
+    /// Unencrypted: anybody on the network path can read secrets and use them.
     Plaintext,
 }
 
@@ -77,7 +77,7 @@ pub enum FileNameError {
     #[error("a name must not be empty")]
     Empty,
     /// It would be a path rather than a name.
-    #[error("the name {0:?} contains a '/', but becomes part of a file's name; choose another")]
+    #[error("the name {0:?} may not contain \"/\", as it is used in a file name; choose another")]
     Slash(String),
     /// It would garble logs and listings.
     #[error("the name {0:?} contains a control character; choose another")]
@@ -100,7 +100,11 @@ impl FileName {
     /// What fits into the 255 bytes of a file's name with `submit-`, `.cap` and a temporary suffix around it.
     pub const MAX_BYTES: usize = 200;
 
-    /// Returns `name`, or why it cannot be used.
+    /// Returns `name` as a name.
+    ///
+    /// # Errors
+    ///
+    /// [`FileNameError`] says why it cannot be used.
     pub fn new(name: impl Into<String>) -> Result<Self, FileNameError> {
         let name = name.into();
         if name.is_empty() {

@@ -9,9 +9,11 @@ use cluster_api::{
     ClientDetails, ConnectedWorker, InactiveReason, PoolDetails, Presence, RunningJob,
     WorkerDetails,
 };
-use pool::{InactiveReasons, Items, MainView, RunningView, Snapshot, Time, WorkerName, WorkerView};
+use pool::{
+    InactiveReasons, Items, RunningView, Snapshot, Time, WaitingView, WorkerName, WorkerView,
+};
 
-use crate::roster::{Registered, Roster};
+use crate::roster::{RegisteredWorker, Roster};
 use crate::tickets::Tickets;
 
 /// Returns the details of the pool that `snapshot` was taken of just now.
@@ -21,9 +23,9 @@ pub(crate) fn of_pool(
     roster: &Roster,
     tickets: &Tickets,
 ) -> PoolDetails {
-    let backlog = match &snapshot.main {
-        MainView::Backlog(items) => count(items),
-        MainView::Ready(_) => 0,
+    let backlog = match &snapshot.waiting {
+        WaitingView::Backlog(items) => count(items),
+        WaitingView::Ready(_) => 0,
     };
     let connected = snapshot.workers.iter().filter_map(|view| {
         let registered = roster.get(view.registration)?;
@@ -31,7 +33,7 @@ pub(crate) fn of_pool(
         Some(of_worker(roster, &view.name, view.paused, presence))
     });
     let away = snapshot.disconnected.iter().map(|view| {
-        let left = roster.seen(&view.name).and_then(|seen| seen.left);
+        let left = roster.history(&view.name).and_then(|history| history.left);
         let presence = left.map_or(Presence::NeverSeen, |left| {
             Presence::Left(between(left, now))
         });
@@ -64,7 +66,9 @@ fn of_worker(
     WorkerDetails {
         name: name.to_string(),
         paused,
-        registrations: roster.seen(name).map_or(0, |seen| seen.registrations),
+        registrations: roster
+            .history(name)
+            .map_or(0, |history| history.registrations),
         presence,
     }
 }
@@ -72,7 +76,7 @@ fn of_worker(
 fn connected(
     now: Time,
     view: &WorkerView,
-    registered: &Registered,
+    registered: &RegisteredWorker,
     tickets: &Tickets,
 ) -> ConnectedWorker {
     let running = view.running.iter().filter_map(|job: &RunningView| {
@@ -91,7 +95,7 @@ fn connected(
         capacity: view.capacity,
         inactive: reasons(view.reasons),
         silent_for: registered
-            .pulse
+            .liveness
             .silent_since
             .map_or(Duration::ZERO, |since| between(since, now)),
         queued: count(&view.queue),
@@ -107,14 +111,14 @@ fn connected(
 }
 
 fn reasons(reasons: InactiveReasons) -> Vec<InactiveReason> {
-    let told = |reason| match reason {
+    let convert = |reason| match reason {
         pool::InactiveReason::WorkerPause => InactiveReason::WorkerPause,
         pool::InactiveReason::AdminPause => InactiveReason::AdminPause,
         pool::InactiveReason::TemporaryPause => InactiveReason::TemporaryPause,
         pool::InactiveReason::ShuttingDown => InactiveReason::ShuttingDown,
         pool::InactiveReason::NotAnswering => InactiveReason::NotAnswering,
     };
-    reasons.iter().map(told).collect()
+    reasons.iter().map(convert).collect()
 }
 
 fn count(items: &Items) -> u32 {
@@ -161,13 +165,13 @@ pub(crate) fn inactive(details: &PoolDetails) -> Vec<(String, String)> {
     inactive
 }
 
-/// What is told below the lines that upstream prints: who does not answer. Nothing if all do. What runs is told by
-/// `ocluster-admin` itself, which has it as data.
+/// The lines that follow those of upstream: the workers that do not answer, or nothing. Running jobs are printed by
+/// `ocluster-admin` itself, which has them as data.
 pub(crate) struct Text<'a>(pub(crate) &'a PoolDetails);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut heading = "not answering (given no jobs until they do):\n";
+        let mut heading = "unresponsive (no jobs assigned):\n";
         for WorkerDetails { name, presence, .. } in &self.0.workers {
             if let Presence::Connected(worker) = presence
                 && worker.inactive.contains(&InactiveReason::NotAnswering)
@@ -181,7 +185,7 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A time as people say it: its two largest units.
+/// A duration in its two largest units: `2h01m`.
 pub(crate) struct Elapsed(pub(crate) Duration);
 
 impl fmt::Display for Elapsed {
@@ -244,7 +248,7 @@ mod tests {
             silent("w5", 90_000, &stuck),
         ]);
         expect![[r#"
-            not answering (given no jobs until they do):
+            unresponsive (no jobs assigned):
               w2: for 59s, at 10.0.0.7:4711
               w3: for 1m01s, at 10.0.0.7:4711
               w4: for 2h01m, at 10.0.0.7:4711

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-/// The longest hint that is kept as it is, in bytes. Clients write repositories, branches and digests into theirs, in some 100.
+/// The longest hint that is kept as it is, in bytes. Clients write repositories, branches and digests into theirs, in
+/// some 100.
 const KEPT_BYTES: usize = 1024;
 
 /// How much of a longer one is kept, for people to recognise.
@@ -12,7 +13,8 @@ const BEGINNING_BYTES: usize = 128;
 
 /// Returns what stands for a hint: itself, or, if it is long, its beginning and its digest.
 ///
-/// Hints are free text, and none is refused: equal ones stay equal, and different ones different, in memory of fixed size.
+/// Hints are free text, and none is refused: equal ones stay equal, and different ones different, in memory of fixed
+/// size.
 pub(crate) fn key(hint: &str) -> Cow<'_, str> {
     if hint.len() <= KEPT_BYTES {
         return Cow::Borrowed(hint);

@@ -1,33 +1,78 @@
 //! The scheduler service: matches jobs to workers, and forwards between them.
 //!
-//! [`Scheduler::start`] reads what is on disk and listens; [`Scheduler::run`] serves. Inside:
+//! [`Scheduler::start`] opens what is on disk and listens; [`Scheduler::run`] serves:
 //!
-//! - a `Reactor` for each pool tells the pool (which decides) what happened, and does what it asks for;
+//! ```
+//! use cluster_scheduler::{
+//!     DEFAULT_UPDATE_TIMEOUT, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+//! };
+//! use vat::{Address, ServeOptions};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let secrets_dir = directory.path().join("secrets");
+//! std::fs::create_dir(&secrets_dir)?;
+//! let config = SchedulerConfig {
+//!     state_dir: directory.path().join("state"),
+//!     secrets_dir,
+//!     key: KeySource::Ephemeral,
+//!     listen: Address::Unix(directory.path().join("socket")),
+//!     public: None,
+//!     transport: Transport::Plaintext,
+//!     pools: ["linux-x86_64".parse()?].into(),
+//!     default_clients: vec!["alice".parse()?],
+//!     metrics: None,
+//!     update_timeout: DEFAULT_UPDATE_TIMEOUT,
+//!     limits: Limits::default(),
+//!     connections: ServeOptions::default(),
+//! };
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! tokio::task::LocalSet::new().block_on(&runtime, async {
+//!     let scheduler = Scheduler::start(config).await?;
+//!     // Workers and clients find it by these files: submit-alice.cap, …
+//!     assert_eq!(scheduler.cap_files().len(), 4);
+//!     let use_it = async {
+//!         println!("{}", scheduler.status());
+//!         scheduler.shutdown();
+//!     };
+//!     tokio::join!(scheduler.run(), use_it);
+//!     Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! Inside:
+//!
+//! - `scheduler/` starts and stops it all, and writes cap files;
+//! - a `Reactor` for each pool reports events to the pool (which decides) and performs its effects;
 //! - `service/` has one file for each interface that others can call;
-//! - `metrics/` tells Prometheus, over HTTP;
-//! - [`db`] remembers what must outlive the process, in upstream's SQLite file.
+//! - `http/` serves pages, and `metrics/` makes those for Prometheus;
+//! - [`db`] keeps what must outlive the process, in upstream's SQLite file.
 //!
-//! Everything but the database's thread lives on one thread, as capabilities cannot leave theirs.
+//! Everything but the database thread runs on one thread, because capabilities cannot leave theirs.
 
 mod clients;
 mod clock;
 mod cluster;
 mod config;
 pub mod db;
+mod derived;
 mod details;
-mod ending;
 mod hints;
+mod history;
+mod http;
 mod limits;
 mod metrics;
 mod obstacle;
 mod overview;
 mod pauses;
+mod queue_positions;
 mod queue_quota;
 mod reactor;
 mod roster;
 mod scheduler;
 mod service;
-mod standings;
+mod shutdown;
 mod state_dir;
 mod tickets;
 
@@ -36,7 +81,9 @@ pub use config::{
     DEFAULT_UPDATE_TIMEOUT, FileName, FileNameError, KeySource, PoolName, SchedulerConfig,
     Transport,
 };
+pub use derived::DerivedService;
 pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
+pub use service::restore::ServiceError;
 pub use state_dir::StateDirError;

@@ -1,4 +1,4 @@
-//! Why the jobs of a pool wait although they could be done: no worker takes any. For clients that wonder.
+//! Why no worker of a pool takes jobs, for clients whose jobs wait.
 
 use cluster_api::{ConnectedWorker, InactiveReason, PoolDetails, Presence, WorkerDetails};
 use visible::Shown;
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_says_why_nobody_takes_its_jobs() {
+    fn a_pool_gives_the_reason_why_no_worker_takes_jobs() {
         use InactiveReason::{AdminPause, NotAnswering, WorkerPause};
         let mute = || inactive(&[WorkerPause], &[]);
         let many = (0..7).map(|n| worker(&format!("w{n}"), mute()));

@@ -1,7 +1,7 @@
 //! A pool as an operator reads it, with what goes beyond upstream's `show`.
 
 use cluster_api::{PoolOverview, QueuedJob, WorkerNote};
-use pool::{Item, Items, MainView, Snapshot, Time, WorkerId, WorkerName};
+use pool::{Item, Items, Snapshot, Time, WaitingView, WorkerId, WorkerName};
 use visible::natural;
 
 use crate::db::UnixTime;
@@ -10,8 +10,9 @@ use crate::pauses::Pauses;
 use crate::roster::Roster;
 use crate::tickets::Tickets;
 
-/// How many jobs of each queue are told at most, however many are asked for: making the list must not keep others waiting.
-pub(crate) const MOST: usize = 100_000;
+/// How many jobs of each queue are listed at most, however many are requested: making the list must not delay other
+/// tasks.
+pub(crate) const MAX_JOBS: usize = 100_000;
 
 /// What an overview is made from.
 pub(crate) struct Sources<'a> {
@@ -41,9 +42,9 @@ pub(crate) fn of_pool(sources: &Sources<'_>, mut snapshot: Snapshot, most: usize
     let mut workers: Vec<_> = connected.chain(away).collect();
     workers.sort_by(|a, b| natural(&a.name, &b.name));
 
-    let backlog = match &snapshot.main {
-        MainView::Backlog(items) => Some((items, None)),
-        MainView::Ready(_) => None,
+    let backlog = match &snapshot.waiting {
+        WaitingView::Backlog(items) => Some((items, None)),
+        WaitingView::Ready(_) => None,
     };
     let local = snapshot
         .workers

@@ -1,4 +1,5 @@
-//! Who paused which workers, when and why: what operators tell each other. Whether a worker is paused, the pool knows.
+//! Who paused which workers, when and why: notes of operators for each other. Whether a worker is paused is the pool's
+//! state.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub(crate) struct Pauses {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PauseNote {
     pub(crate) since: UnixTime,
-    /// As their program said; empty when it did not.
+    /// As reported by their program; empty if it was not.
     pub(crate) by: String,
     /// Empty when nothing was given.
     pub(crate) note: String,
@@ -100,7 +101,7 @@ impl Pauses {
         self.until_reconnect.remove(&id);
     }
 
-    /// Tells whether something is kept about a pause of `worker` that lasts until it is ended.
+    /// Returns whether something is kept about a pause of `worker` that lasts until it is ended.
     pub(crate) fn has_lasting(&self, worker: &WorkerName) -> bool {
         self.lasting.contains_key(worker)
     }

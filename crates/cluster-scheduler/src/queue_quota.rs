@@ -29,7 +29,7 @@ struct Share {
 }
 
 /// A place in a queue, and so many bytes. It is given back when this is dropped.
-pub(crate) struct QueuePlace {
+pub(crate) struct QueueReservation {
     quota: Rc<QueueQuota>,
     client: ClientId,
     bytes: usize,
@@ -83,7 +83,7 @@ impl QueueQuota {
         client: &ClientId,
         description: usize,
         bytes: usize,
-    ) -> Result<QueuePlace, QuotaError> {
+    ) -> Result<QueueReservation, QuotaError> {
         let limit = self.limits.description_bytes;
         if description > limit {
             return Err(QuotaError::Description {
@@ -121,7 +121,7 @@ impl QueueQuota {
             bytes: theirs,
         };
         used.clients.insert(client.clone(), share);
-        Ok(QueuePlace {
+        Ok(QueueReservation {
             quota: Rc::clone(self),
             client,
             bytes,
@@ -129,7 +129,7 @@ impl QueueQuota {
     }
 }
 
-impl Drop for QueuePlace {
+impl Drop for QueueReservation {
     fn drop(&mut self) {
         let mut used = self.quota.used.borrow_mut();
         used.bytes -= self.bytes;

@@ -1,5 +1,5 @@
-//! The workers as the scheduler deals with them: what the connected ones serve to us, and what is known of those that
-//! left. The pool knows what they are good for.
+//! The workers of a pool: capabilities and connections of the registered ones, and the history of all. The pool has the
+//! state that decides which jobs they get.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -10,63 +10,63 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use vat::Peer;
 
-/// The registrations that stand, and who has registered since the start.
+/// The current registrations, and the history of every worker that has registered since the start.
 #[derive(Default)]
 pub(crate) struct Roster {
-    registered: HashMap<WorkerId, Registered>,
-    seen: BTreeMap<WorkerName, Seen>,
+    registered: HashMap<WorkerId, RegisteredWorker>,
+    history: BTreeMap<WorkerName, WorkerHistory>,
 }
 
-/// A registration that stands.
-pub(crate) struct Registered {
+/// A worker that is registered.
+pub(crate) struct RegisteredWorker {
     pub(crate) name: WorkerName,
-    /// What the worker serves to us.
+    /// Its capability.
     pub(crate) worker: Worker,
     /// The connection that it came through.
     pub(crate) peer: Peer,
     pub(crate) since: Time,
-    /// The version of its program, once it has said so.
+    /// The version of its program; `None` until it has reported one.
     pub(crate) version: Option<String>,
-    /// How many jobs it has been given.
-    given: u64,
+    /// How many jobs it has been assigned.
+    assigned: u64,
     /// How many jobs it has ended.
     pub(crate) finished: u64,
-    /// Why it pauses itself, as it said.
+    /// Why it pauses itself, as it reported.
     pub(crate) pause_reasons: Vec<PauseReason>,
-    pub(crate) pulse: Pulse,
+    pub(crate) liveness: Liveness,
 }
 
-/// What is known of whether a worker is there.
+/// Whether a worker answers.
 #[derive(Default)]
-pub(crate) struct Pulse {
-    /// Since when it has owed an answer, without a sign of life; `None` if it owes none.
+pub(crate) struct Liveness {
+    /// Since when an answer has been due and nothing has arrived; `None` if no answer is due.
     pub(crate) silent_since: Option<Time>,
-    /// Whether somebody waits for its next sign of life: a job, or a worker that wants its name.
+    /// Whether something waits for its answer: a job, or another worker that wants its name.
     pub(crate) is_waited_for: bool,
     /// Whether it counts as not answering.
     pub(crate) is_not_answering: bool,
-    /// Has it asked at once.
-    pub(crate) wanted: Rc<Notify>,
-    /// Tells whoever waits.
-    pub(crate) signs: watch::Sender<Sign>,
-    /// What asks it, which ends with this.
-    watch: Option<Watch>,
+    /// Has it probed at once.
+    pub(crate) probe_requested: Rc<Notify>,
+    /// Signals each change.
+    pub(crate) state: watch::Sender<LivenessState>,
+    /// The task that probes it, which ends with this.
+    watch: Option<ProbeTask>,
 }
 
-/// The last news of a worker.
+/// Whether a worker answers, as last seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Sign {
-    /// It gave a sign of life.
+pub(crate) enum LivenessState {
+    /// Something has arrived from it.
     #[default]
-    Alive,
-    /// It gave none for too long.
-    NotAnswering,
+    Responsive,
+    /// Nothing has arrived for too long.
+    Unresponsive,
 }
 
 /// A task that is ended when this is dropped.
-struct Watch(JoinHandle<()>);
+struct ProbeTask(JoinHandle<()>);
 
-impl Drop for Watch {
+impl Drop for ProbeTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -74,7 +74,7 @@ impl Drop for Watch {
 
 /// A worker that has been connected since the start.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct WorkerHistory {
     pub(crate) registrations: u64,
     /// When it last left; `None` if it has not.
     pub(crate) left: Option<Time>,
@@ -89,46 +89,46 @@ impl Roster {
         worker: Worker,
         peer: Peer,
     ) {
-        self.seen.entry(name.clone()).or_default().registrations += 1;
-        let registered = Registered {
+        self.history.entry(name.clone()).or_default().registrations += 1;
+        let registered = RegisteredWorker {
             name,
             worker,
             peer,
             since: now,
             version: None,
-            given: 0,
+            assigned: 0,
             finished: 0,
             pause_reasons: Vec::new(),
-            pulse: Pulse::default(),
+            liveness: Liveness::default(),
         };
         self.registered.insert(id, registered);
     }
 
     /// Takes out a registration that has ended. What is returned must be dropped where it can do no harm.
     #[must_use]
-    pub(crate) fn remove(&mut self, now: Time, id: WorkerId) -> Option<Registered> {
+    pub(crate) fn remove(&mut self, now: Time, id: WorkerId) -> Option<RegisteredWorker> {
         let registered = self.registered.remove(&id)?;
-        if let Some(seen) = self.seen.get_mut(&registered.name) {
-            seen.left = Some(now);
+        if let Some(history) = self.history.get_mut(&registered.name) {
+            history.left = Some(now);
         }
         Some(registered)
     }
 
     /// Returns how many registrations came through `peer`.
-    pub(crate) fn count_of(&self, peer: &Peer) -> usize {
-        let theirs = |registered: &&Registered| registered.peer.is_same_connection(peer);
+    pub(crate) fn count_by_peer(&self, peer: &Peer) -> usize {
+        let theirs = |registered: &&RegisteredWorker| registered.peer.is_same_connection(peer);
         self.registered.values().filter(theirs).count()
     }
 
-    pub(crate) fn get(&self, id: WorkerId) -> Option<&Registered> {
+    pub(crate) fn get(&self, id: WorkerId) -> Option<&RegisteredWorker> {
         self.registered.get(&id)
     }
 
-    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut Registered> {
+    pub(crate) fn get_mut(&mut self, id: WorkerId) -> Option<&mut RegisteredWorker> {
         self.registered.get_mut(&id)
     }
 
-    /// Returns the versions of the registered workers that say one, in the order of their names.
+    /// Returns the versions of the registered workers that report one, by name.
     pub(crate) fn versions(&self) -> Vec<(String, String)> {
         let versions = self.registered.values().filter_map(|registered| {
             let version = registered.version.clone()?;
@@ -139,23 +139,23 @@ impl Roster {
         versions
     }
 
-    /// Has a task watch over a worker for as long as it is registered.
+    /// Keeps the task that probes a worker for as long as the worker is registered.
     pub(crate) fn watch(&mut self, id: WorkerId, task: JoinHandle<()>) {
-        let watch = Watch(task);
+        let watch = ProbeTask(task);
         if let Some(registered) = self.get_mut(id) {
-            registered.pulse.watch = Some(watch);
+            registered.liveness.watch = Some(watch);
         }
     }
 
-    pub(crate) fn seen(&self, name: &WorkerName) -> Option<&Seen> {
-        self.seen.get(name)
+    pub(crate) fn history(&self, name: &WorkerName) -> Option<&WorkerHistory> {
+        self.history.get(name)
     }
 
-    /// A job is given to a worker. Returns the how manyth that is in this registration: the worker counts as we do.
-    pub(crate) fn job_given(&mut self, id: WorkerId) -> u64 {
+    /// A job is assigned to a worker. Returns its number in this registration, counted from 1, as the worker counts it.
+    pub(crate) fn job_assigned(&mut self, id: WorkerId) -> u64 {
         self.registered.get_mut(&id).map_or(0, |registered| {
-            registered.given += 1;
-            registered.given
+            registered.assigned += 1;
+            registered.assigned
         })
     }
 
@@ -167,6 +167,6 @@ impl Roster {
     }
 
     pub(crate) fn forget(&mut self, name: &WorkerName) {
-        self.seen.remove(name);
+        self.history.remove(name);
     }
 }

@@ -1,4 +1,4 @@
-//! The state directory, which belongs to one scheduler at a time, and which nobody else has to read.
+//! The state directory: used by one scheduler at a time, and closed to other users.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -27,7 +27,7 @@ const NEIGHBOURS: [&str; 5] = [
     "lost+found",
 ];
 
-/// A state directory that nobody else may use while this is held.
+/// A state directory, locked for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
@@ -35,28 +35,28 @@ pub(crate) struct StateDir {
     _lock: File,
 }
 
-/// Why the state directory could not be used.
+/// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
-    /// The directory does not exist and could not be made.
-    #[error("failed to create the state directory {}", path.display())]
+    /// Cannot create the directory.
+    #[error("cannot create the state directory {}", path.display())]
     Create {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The lock file could not be opened or locked.
-    #[error("failed to lock the state directory with {}", path.display())]
+    /// Cannot open or lock the lock file.
+    #[error("cannot lock {}", path.display())]
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// One of its files is something else, which is not followed: what it leads to may be anybody's.
+    /// One of its files is a symbolic link or not a file. Links are not followed, as others may control the target.
     #[error(
         "{} is not a plain file; move it away, or put the file itself there",
         path.display()
@@ -65,12 +65,12 @@ pub enum StateDirError {
         /// The file.
         path: PathBuf,
     },
-    /// One of its files could not be looked at or made.
+    /// Cannot examine or create one of its files.
     #[error("cannot use {}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -139,8 +139,8 @@ fn no_follow() -> i32 {
     i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default()
 }
 
-/// Makes an empty database if there is none: SQLite would make one that everybody can read, and its files beside it as
-/// readable as that.
+/// Creates an empty database if there is none. SQLite would create one that every user can read, and the files beside
+/// it with the same mode.
 fn create_file(path: &Path) -> Result<(), StateDirError> {
     let created = OpenOptions::new()
         .create(true)
@@ -182,17 +182,18 @@ pub(crate) fn protect_file(path: &Path) -> Result<(), StateDirError> {
     let mode = mode(&found);
     match opened.and_then(|file| file.set_permissions(Permissions::from_mode(0o600))) {
         Ok(()) => {
-            tracing::info!(target: "scheduler", "Made {path:?} readable for its owner only; its mode was {mode:03o}");
+            tracing::info!(target: "scheduler", "Made {} readable only by its owner; its mode was {mode:03o}", path.display());
         }
-        // It may be another user's, who lets us use it.
+        // Another user may own it and allow this one to use it.
         Err(error) => {
-            tracing::warn!(target: "scheduler", "Cannot make {path:?} readable for its owner only, its mode is {mode:03o}: {error}");
+            tracing::warn!(target: "scheduler", "Cannot make {} readable only by its owner: {error}; its mode is {mode:03o}", path.display());
         }
     }
     Ok(())
 }
 
-/// Takes the access of others to the directory away, if it is used for nothing else: others may have files of theirs there.
+/// Takes the access of others to the directory away, if it is used for nothing else: others may have files of theirs
+/// there.
 ///
 /// Where that fails, the files are protected all the same.
 fn protect_directory(path: &Path) {
@@ -204,10 +205,10 @@ fn protect_directory(path: &Path) {
     }
     match fs::set_permissions(path, Permissions::from_mode(0o700)) {
         Ok(()) => {
-            tracing::info!(target: "scheduler", "Made {path:?} accessible for its owner only; its mode was {:03o}", mode(&found));
+            tracing::info!(target: "scheduler", "Made {} accessible only to its owner; its mode was {:03o}", path.display(), mode(&found));
         }
         Err(error) => {
-            tracing::warn!(target: "scheduler", "Cannot make {path:?} accessible for its owner only: {error}");
+            tracing::warn!(target: "scheduler", "Cannot make {} accessible only to its owner: {error}", path.display());
         }
     }
 }

@@ -1,32 +1,28 @@
-//! The other half of each ticket. The pool knows who goes when; here is what is to be done, and the
+//! The other half of each ticket. The pool has its place in the order; here are the description of the job, and the
 //! promise of the job that its client holds.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
-use std::rc::{Rc, Weak};
+use std::rc::Weak;
 
-use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver, RpcError};
-use futures::channel::oneshot;
+use cluster_api::{EncodedDescription, Job, JobPromise, JobResolver};
 use pool::{ClientId, TicketId, Time, WorkerId, WorkerName};
 
-use crate::metrics::JobEnd;
-use crate::queue_quota::QueuePlace;
-use crate::reactor::Reactor;
+use crate::queue_quota::QueueReservation;
 
-/// What a client wants done.
+/// A job as it was submitted.
 pub(crate) struct Request {
     pub(crate) client: ClientId,
     pub(crate) description: EncodedDescription,
-    /// Makes the job known to whoever watches it.
+    /// Resolves the promise that its client holds.
     pub(crate) job: JobResolver,
-    /// What it takes of the client's share of the queue, until a worker has it.
-    pub(crate) _place: QueuePlace,
+    /// Its part of the client's quota, until a worker has it.
+    pub(crate) _reservation: QueueReservation,
 }
 
 /// All tickets whose jobs have not ended.
 #[derive(Default)]
 pub(crate) struct Tickets {
-    /// Those that no worker has taken. There may be a million. In order, so that they can be gone through in pieces.
+    /// Those that no worker has taken, the oldest first. There may be a million.
     queued: BTreeMap<TicketId, Queued>,
     /// Who has taken the others.
     running: HashMap<TicketId, Running>,
@@ -45,7 +41,7 @@ pub(crate) struct Running {
     /// Who has taken it, in which registration, and under which name.
     pub(crate) worker: WorkerId,
     /// Which job of this registration it is, counted from 1.
-    pub(crate) nth: u64,
+    pub(crate) job_number: u64,
     pub(crate) name: WorkerName,
 }
 
@@ -81,14 +77,14 @@ impl Tickets {
         now: Time,
         ticket: TicketId,
         worker: WorkerId,
-        nth: u64,
+        job_number: u64,
         name: WorkerName,
     ) -> Option<(Request, Time)> {
         let Queued { since, request } = self.queued.remove(&ticket)?;
         let running = Running {
             since: now,
             worker,
-            nth,
+            job_number,
             name,
         };
         self.running.insert(ticket, running);
@@ -106,22 +102,6 @@ impl Tickets {
         // They are numbered as they come.
         let (_, queued) = self.queued.first_key_value()?;
         Some(queued.since)
-    }
-
-    /// Looks at the next `most` queued tickets after `last`, and returns those of `wanted` clients, and the last of all.
-    ///
-    /// `None` when there are no more.
-    pub(crate) fn next_of(
-        &self,
-        client: &ClientId,
-        last: Option<TicketId>,
-        most: usize,
-    ) -> Option<(Vec<TicketId>, TicketId)> {
-        let after = last.map_or(Bound::Unbounded, Bound::Excluded);
-        let piece = || self.queued.range((after, Bound::Unbounded)).take(most);
-        let (last, _) = piece().last()?;
-        let theirs = piece().filter(|(_, queued)| queued.request.client == *client);
-        Some((theirs.map(|(ticket, _)| *ticket).collect(), *last))
     }
 
     /// Returns since when a ticket has waited, if it is queued.
@@ -143,102 +123,8 @@ impl Tickets {
         self.running.len()
     }
 
-    /// Returns who has taken the ticket's job, if anybody has and it has not ended.
+    /// Returns the worker of a running job; `None` if it is not running.
     pub(crate) fn running(&self, ticket: TicketId) -> Option<&Running> {
         self.running.get(&ticket)
-    }
-}
-
-/// Answers a worker's call for a job. Dropping it fails the call.
-pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
-
-impl PendingPop {
-    /// Returns the two ends of a call that waits for a job.
-    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(sender), receiver)
-    }
-
-    pub(crate) fn answer(self, assignment: Assignment) {
-        // Should the call have gone, dropping the assignment does what is needed.
-        drop(self.0.send(assignment));
-    }
-}
-
-/// A job on its way to the worker that asked for one.
-pub(crate) struct Assignment {
-    description: EncodedDescription,
-    promised: PromisedJob,
-}
-
-/// The client's half of an [`Assignment`].
-///
-/// If it is dropped before the worker has handed over its job (its connection broke just then), the
-/// client is told.
-struct PromisedJob {
-    reactor: Rc<Reactor>,
-    ticket: TicketId,
-    worker: WorkerName,
-    /// `None` once the job is known.
-    resolver: Option<JobResolver>,
-}
-
-impl Assignment {
-    pub(crate) fn new(
-        reactor: Rc<Reactor>,
-        ticket: TicketId,
-        worker: WorkerName,
-        request: Request,
-    ) -> Self {
-        let Request {
-            client: _,
-            description,
-            job,
-            _place: _,
-        } = request;
-        Self {
-            description,
-            promised: PromisedJob {
-                reactor,
-                ticket,
-                worker,
-                resolver: Some(job),
-            },
-        }
-    }
-
-    /// Introduces the worker's job to the client, and returns what the worker is to do.
-    pub(crate) fn hand_over(self, job: Job) -> EncodedDescription {
-        self.promised.resolve(job);
-        self.description
-    }
-}
-
-impl PromisedJob {
-    /// Makes the job known, and keeps no reference to it: it lives for as long as its client, or the
-    /// ticket, wants it to. What is kept is the answer to `result`, which tells when it has ended.
-    fn resolve(mut self, job: Job) {
-        let ended = job.result();
-        if let Some(resolver) = self.resolver.take() {
-            resolver.resolve(job);
-        }
-        let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
-        tokio::task::spawn_local(async move {
-            // What came of it is between the worker and the client.
-            let end = JobEnd::of(&ended.await);
-            reactor.job_finished(ticket, end);
-        });
-    }
-}
-
-impl Drop for PromisedJob {
-    fn drop(&mut self) {
-        if let Some(resolver) = self.resolver.take() {
-            let worker = self.worker.as_str();
-            resolver.fail(RpcError::disconnected(format!(
-                "worker {worker:?} disconnected before it could start this job"
-            )));
-            self.reactor.job_finished(self.ticket, JobEnd::Lost);
-        }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use cluster_scheduler::db::{
-    self, CLIENT_TYPE, CachedRow, Note, OpenError, PutClient, RateRow, Saved, UnixTime, WorkerRow,
+    self, CLIENT_TYPE, CachedRow, Change, OpenError, PutClient, RateRow, Saved, UnixTime, WorkerRow,
 };
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -115,26 +115,26 @@ fn reads_upstreams_file() {
 async fn writes_what_upstream_can_read() {
     let (_directory, path) = directory_with_vector();
     let (writer, _) = db::open(&path, VECTOR_DAY).unwrap();
-    writer.note(Note::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
+    writer.save(Change::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
     let carol = PutClient {
         client: "carol".into(),
         digest: [7; 32],
     };
     writer.put_client(carol, VECTOR_DAY).await.unwrap();
     for note in [
-        Note::RemoveClient {
+        Change::RemoveClient {
             client: "alice".into(),
         },
-        Note::Rate(rate("a", "carol", 3.0)),
-        Note::Worker(worker("a", "w1", true)),
-        Note::Worker(worker("a", "new", true)),
-        Note::Worker(worker("b", "w2", false)),
-        Note::ForgetWorker {
+        Change::Rate(rate("a", "carol", 3.0)),
+        Change::Worker(worker("a", "w1", true)),
+        Change::Worker(worker("a", "new", true)),
+        Change::Worker(worker("b", "w2", false)),
+        Change::ForgetWorker {
             pool: "a".into(),
             worker: "w3".into(),
         },
     ] {
-        writer.note_acked(note, VECTOR_DAY).await.unwrap();
+        writer.save_acked(note, VECTOR_DAY).await.unwrap();
     }
     drop(writer);
 
@@ -245,7 +245,7 @@ fn a_hint_in_use_does_not_expire() {
     let (_directory, path) = directory_with_vector();
     let later = UnixTime(VECTOR_DAY.0 + 100 * DAY);
     let (writer, _) = db::open(&path, later).unwrap();
-    writer.note(Note::Cached(cached("a", "hint-1", "w1")), later);
+    writer.save(Change::Cached(cached("a", "hint-1", "w1")), later);
     drop(writer);
     let (_, saved) = db::open(&path, UnixTime(VECTOR_DAY.0 + 200 * DAY)).unwrap();
     assert_eq!(saved.cached, [cached("a", "hint-1", "w1")]);
@@ -357,13 +357,13 @@ async fn a_database_that_cannot_be_written() {
     // Somebody else holds the file for longer than a write waits.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    writer.note(Note::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
-    let note = writer.note_acked(Note::Worker(worker("a", "w3", true)), VECTOR_DAY);
+    writer.save(Change::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
+    let note = writer.save_acked(Change::Worker(worker("a", "w3", true)), VECTOR_DAY);
     let error = writer.put_client(carol, VECTOR_DAY).await.unwrap_err();
     assert!(note.await.is_err(), "who waits for a note is told, too");
     assert_eq!(
         error.to_string(),
-        "failed to save to the database: database is locked"
+        "cannot save to the database: database is locked"
     );
 
     // The client was refused and is not added later; the notes are tried again.

@@ -1,4 +1,4 @@
-//! Whether the scheduler may give us jobs: when nothing speaks against it.
+//! Whether the worker is active or paused.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use cluster_api::{PauseReason, Queue, RpcError};
 use tokio::sync::watch;
 
-/// What the scheduler knows of our wish for jobs. Several things may speak against them at once.
+/// The worker's pauses, as the scheduler knows them. There may be several at once.
 pub(crate) struct Activity<'a> {
     pub(crate) queue: &'a Queue,
     reasons: RefCell<BTreeMap<PauseId, PauseReason>>,
     next: Cell<u64>,
-    /// Whether the scheduler knows that we want none.
+    /// Whether the scheduler knows of a pause.
     is_paused: &'a watch::Sender<bool>,
 }
 
@@ -31,22 +31,22 @@ impl<'a> Activity<'a> {
         }
     }
 
-    /// Asks for no more jobs, until all pauses have been ended by [`Activity::resume`]. What was sent before the answer has
-    /// arrived then.
+    /// Asks for no more jobs, until all pauses have been ended by [`Activity::resume`]. What was sent before the answer
+    /// has arrived then.
     pub(crate) async fn pause(&self, reason: PauseReason) -> Result<PauseId, RpcError> {
         let id = PauseId(self.next.get());
         self.next.set(id.0 + 1);
         self.reasons.borrow_mut().insert(id, reason);
         // Also if it has been asked before, as there may be no answer to that yet.
-        self.tell().await?;
+        self.report().await?;
         self.is_paused.send_replace(true);
         Ok(id)
     }
 
-    /// Gives a pause another reason.
+    /// Changes the reason of a pause.
     pub(crate) async fn change(&self, id: PauseId, reason: PauseReason) -> Result<(), RpcError> {
         self.reasons.borrow_mut().insert(id, reason);
-        self.tell().await
+        self.report().await
     }
 
     pub(crate) async fn resume(&self, id: PauseId) -> Result<(), RpcError> {
@@ -54,10 +54,10 @@ impl<'a> Activity<'a> {
         if self.reasons.borrow().is_empty() {
             self.is_paused.send_replace(false);
         }
-        self.tell().await
+        self.report().await
     }
 
-    async fn tell(&self) -> Result<(), RpcError> {
+    async fn report(&self) -> Result<(), RpcError> {
         let reasons: Vec<PauseReason> = self.reasons.borrow().values().cloned().collect();
         // Both leave now, in this order. An OCaml scheduler does not know the first.
         let explained = self.queue.set_pause_reasons(&reasons);

@@ -20,19 +20,21 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use vat::Backoff;
+use visible::Lines;
 
 use crate::activity::Activity;
+use crate::admission::shown_hint;
 use crate::config::WorkerConfig;
 use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
 use crate::given::Given;
-use crate::job::{JobRunner, ServedJob, shown_hint};
+use crate::job::{JobRunner, ServedJob};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
 use crate::metrics::{self, BuilderStats, Reading, Stats};
+use crate::metrics_url::MetricsUrl;
 use crate::outcome::JobError;
-use crate::process::printable;
 use crate::running::Running;
-use crate::scrape::{MetricsUrl, scrape};
+use crate::scrape::scrape;
 use crate::update::{UpdateError, Updater, container_id};
 use crate::uplink::{Connection, Uplink};
 use crate::vitals::Link;
@@ -40,13 +42,14 @@ use crate::vitals::Link;
 /// How long to wait after pruning did not help, before pruning again.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// How often to look, in the meantime, whether somebody else has made room.
+/// How often to check in the meantime whether there is room again.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often to look whether this worker is fit for jobs, as for OBuilder's store.
+/// How often to check whether this worker is fit for jobs, as for OBuilder's store.
 const EXAMINATION_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be replaced.
+/// How long to pause before and after an update, as upstream: for results to be sent, and for the service to be
+/// replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Why a scheduler refuses a worker whose name another has, in upstream's words.
@@ -58,9 +61,9 @@ pub(crate) use self::ending::Intake;
 /// Why a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It was told to.
+    /// Its operator has stopped it.
     Shutdown,
-    /// To be started again, in its latest version.
+    /// Its supervisor must start it again, in its latest version.
     Updated,
 }
 
@@ -80,7 +83,7 @@ pub(crate) struct Agent {
     pub(crate) log_dir: LogDir,
     pub(crate) stats: Rc<Stats>,
     pub(crate) machine: Machine,
-    /// What OBuilder tells of itself, if this worker has it.
+    /// OBuilder's statistics, if this worker has it.
     pub(crate) builder_stats: Option<watch::Receiver<BuilderStats>>,
     pub(crate) updater: Updater,
     pub(crate) running: Running,
@@ -94,15 +97,15 @@ pub(crate) struct Agent {
     pub(crate) _lock: std::fs::File,
 }
 
-/// What is around a worker, and different in tests.
-pub(crate) struct Surroundings {
+/// The settings of an agent that differ in tests.
+pub(crate) struct AgentOptions {
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
     /// The id of the container that this is, if it is one.
     pub(crate) container: Option<String>,
 }
 
-impl Default for Surroundings {
+impl Default for AgentOptions {
     fn default() -> Self {
         // Where this cannot be read there are no containers.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -115,13 +118,13 @@ impl Default for Surroundings {
 }
 
 impl Agent {
-    /// Works until told to end: by `shutdown`, or by an update.
+    /// Works until `shutdown` ends, or until an update.
     pub(crate) async fn run(
         self: Rc<Self>,
         uplink: &dyn Uplink,
         shutdown: impl Future<Output = Ending>,
     ) -> Exit {
-        let told = async {
+        let stopping = async {
             match shutdown.await {
                 Ending::AtOnce => {}
                 Ending::Drain { within } => self.drain(within).await,
@@ -136,13 +139,13 @@ impl Agent {
         };
         tokio::select! {
             exit = working => exit,
-            never = told => match never {},
+            never = stopping => match never {},
             never = self.prune_clones() => match never {},
             never = self.examine_regularly() => match never {},
         }
     }
 
-    /// Looks from time to time whether this worker is still fit for jobs, or is again.
+    /// Checks regularly whether this worker is fit for jobs.
     async fn examine_regularly(&self) -> Infallible {
         loop {
             tokio::time::sleep(EXAMINATION_INTERVAL).await;
@@ -170,20 +173,20 @@ impl Agent {
             };
             self.config.vitals.set_link(Link::Away);
             if self.intake.is_closing() {
-                // The clients of the jobs that were waited for have gone, and the jobs are about to notice.
+                // The running jobs have lost their clients, and are about to be cancelled.
                 self.wind_down(Exit::Shutdown, ready(())).await;
                 return Exit::Shutdown;
             }
             let delay = backoff.next_attempt(Instant::now());
             tracing::warn!(
                 "{what} ({}). Will retry in {:.1}s...",
-                printable(&reason),
+                Lines(&reason),
                 delay.as_secs_f64()
             );
             tokio::select! {
                 biased;
                 exit = self.exit_wanted() => {
-                    // Their clients are gone, but the jobs may take a moment to notice.
+                    // The running jobs have lost their clients, and may take a moment to stop.
                     self.wind_down(exit, ready(())).await;
                     return exit;
                 }
@@ -226,10 +229,10 @@ impl Agent {
             let activity = Activity::new(&queue, &self.runner.is_paused);
             let _open = self.intake.open();
             tokio::select! {
-                // First, so that a job that has come is started before anybody says that none comes any more.
+                // First, so that a job that has arrived is started before the intake closes.
                 biased;
                 reason = self.take_jobs(&activity, &given) => reason,
-                reason = self.mind_fitness(&activity) => reason,
+                reason = self.watch_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
             }
         };
@@ -241,13 +244,13 @@ impl Agent {
             }
             reason = lost => Ended::Lost(reason),
             reason = taking => {
-                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", printable(&reason));
+                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", Lines(&reason));
                 Ended::Lost(reason)
             }
         }
     }
 
-    /// Says why the scheduler did not register us, and what to do about it.
+    /// Explains why the scheduler refused the registration, and what to do about it.
     async fn refused(&self, service: Registration, error: &RpcError) -> String {
         let name = self.config.name.as_str();
         let cause = match error.kind {
@@ -267,7 +270,7 @@ impl Agent {
         format!("cannot register worker {name:?}: {cause}")
     }
 
-    /// Takes jobs until that fails. Returns why it did.
+    /// Takes jobs until that fails. Returns the reason.
     async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>, given: &Given) -> String {
         let capacity = self.capacity();
         // The scheduler counts as we do, so that a job is found in both logs.
@@ -294,7 +297,7 @@ impl Agent {
                 load.jobs,
                 load.shown_use(capacity)
             );
-            // It may be used before the answer says what it is.
+            // Its client may use it before its description arrives.
             let job = Rc::new(ServedJob::new(JobLog::new(
                 &self.log_dir,
                 self.config.log_limit,
@@ -315,7 +318,7 @@ impl Agent {
         self.config.capacity.value().unsigned_abs()
     }
 
-    /// Starts a job, which goes on by itself.
+    /// Starts a job in a task of its own.
     fn start(
         self: &Rc<Self>,
         given: &Given,
@@ -324,7 +327,7 @@ impl Agent {
         description: Result<Description, JobError>,
     ) {
         let hint = description.as_ref().map_or("", |job| &job.cache_hint);
-        // The number tells jobs apart that run at once and have the same hint.
+        // The number distinguishes jobs with the same hint that run at the same time.
         let number = self.stats.jobs_accepted.get() + 1;
         let weight = self.config.job_weights.of(hint, self.capacity());
         let span = tracing::info_span!("job", number, nth, hint);
@@ -334,7 +337,7 @@ impl Agent {
             tracing::info!("Job weight {weight}");
         });
         self.stats.jobs_accepted.set(number);
-        let cancel = job.cancel_wish().clone();
+        let cancel = job.cancel_token().clone();
         let entry = given.enter(nth, cancel.clone());
         let mut slot = self.running.add(weight, self.capacity(), cancel);
         let agent = Rc::clone(self);
@@ -345,9 +348,9 @@ impl Agent {
         tokio::task::spawn_local(running.instrument(span));
     }
 
-    /// Takes no jobs while something speaks against it, even one that was asked for before. Returns why that failed.
-    async fn mind_fitness(&self, activity: &Activity<'_>) -> String {
-        let minded = self.runner.fitness().into_iter().map(|mut fitness| {
+    /// Pauses the worker while it is unfit, also if it has requested a job already. Returns why that failed.
+    async fn watch_fitness(&self, activity: &Activity<'_>) -> String {
+        let watchers = self.runner.fitness().into_iter().map(|mut fitness| {
             async move {
                 loop {
                     let reason = unfit(&mut fitness).await;
@@ -359,20 +362,20 @@ impl Agent {
             }
             .boxed_local()
         });
-        let mut minded: FuturesUnordered<_> = minded.collect();
-        match minded.next().await {
+        let mut watchers: FuturesUnordered<_> = watchers.collect();
+        match watchers.next().await {
             Some(reason) => reason,
             None => std::future::pending().await,
         }
     }
 
-    /// Returns when there is room on the disk for a job, having made some if need be.
+    /// Waits until there is room on the disk for a job. Makes room if necessary.
     async fn ensure_room(&self, activity: &Activity<'_>) -> Result<(), RpcError> {
         if self.has_room().await {
             return Ok(());
         }
         tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
-        let low = "Docker's disk is low; it is pruned when the running jobs have ended";
+        let low = "Docker's disk is low; it will be pruned when the running jobs have ended";
         let pause = activity.pause(docker_disk(low, "")).await?;
         self.running.idle().await;
         while !self.make_room().await {
@@ -388,22 +391,22 @@ impl Agent {
     }
 
     async fn has_room(&self) -> bool {
-        for executor in self.runner.executors.all() {
-            if !executor.has_room().await {
+        for backend in self.runner.executors.backends() {
+            if !backend.has_room().await {
                 return false;
             }
         }
         true
     }
 
-    /// Makes room where there is too little. Returns whether there is enough now.
+    /// Makes room in all backends with too little. Returns whether all have enough now.
     async fn make_room(&self) -> bool {
         tracing::info!("All jobs finished. Pruning...");
-        for executor in self.runner.executors.all() {
-            if executor.has_room().await {
+        for backend in self.runner.executors.backends() {
+            if backend.has_room().await {
                 continue;
             }
-            if let Err(error) = executor.make_room().await {
+            if let Err(error) = backend.make_room().await {
                 tracing::warn!("{error} Will retry in one hour.");
                 return false;
             }
@@ -411,7 +414,7 @@ impl Agent {
         true
     }
 
-    /// Waits for somebody else to make room. Returns whether they have.
+    /// Waits at most `time` until there is room for another reason. Returns whether there is.
     async fn room_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
@@ -423,7 +426,7 @@ impl Agent {
         false
     }
 
-    /// Has the worker end, if it is not ending already.
+    /// Ends the worker, if it is not ending already.
     fn end(&self, why: Exit) {
         self.exit.send_modify(|exit| {
             exit.get_or_insert(why);
@@ -445,7 +448,7 @@ impl Agent {
     }
 }
 
-/// Takes no jobs until nothing speaks against it any more, and says why.
+/// Pauses the worker until it is fit, and reports the reason to the scheduler.
 async fn pause_while_unfit(
     activity: &Activity<'_>,
     fitness: &mut Fitness,
@@ -465,7 +468,8 @@ async fn pause_while_unfit(
 }
 
 fn log_unfit(reason: &Unfit) {
-    let (problem, advice) = (printable(&reason.to_string()), reason.advice());
+    let (problem, advice) = (reason.to_string(), reason.advice());
+    let problem = Lines(&problem);
     if advice.is_empty() {
         tracing::warn!("{problem}");
     } else {

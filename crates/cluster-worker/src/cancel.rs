@@ -1,4 +1,4 @@
-//! The wish that something should stop, told to everybody who works on it.
+//! A request to stop, which all parts of a job share.
 
 use std::fmt;
 use std::rc::Rc;
@@ -6,58 +6,58 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Tells those who work on a job that it is no longer wanted. Clones are the same wish.
+/// A request to stop a job. Clones share it.
 ///
-/// It is only a wish: whoever sees it stops what it has started, and returns when that has ended.
+/// What works on the job awaits it, stops what it has started, and returns when that has ended.
 #[derive(Clone)]
 pub struct Cancel(Rc<watch::Sender<Option<Reason>>>);
 
 /// Why something should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Nobody wants it any more.
+    /// Its client has cancelled or left it.
     Unwanted,
     /// An operator cancelled it.
     Operator,
-    /// The worker ends, and it takes too long to wait for.
+    /// The worker ends, and does not wait for it any longer.
     WorkerEnds,
     /// It has taken longer than this, which is the limit.
     TimedOut(Duration),
 }
 
 impl Cancel {
-    /// Returns a wish that nobody has yet.
+    /// Returns a token that has not been cancelled.
     pub fn new() -> Self {
         Self(Rc::new(watch::Sender::new(None)))
     }
 
-    /// Asks for it to stop, because nobody wants it any more. Doing so again changes nothing.
+    /// Requests a stop on behalf of the client. Repeating this has no effect.
     pub fn cancel(&self) {
         self.cancel_because(Reason::Unwanted);
     }
 
-    /// Asks for it to stop. The first reason is kept.
+    /// Requests a stop. The first reason is kept.
     pub(crate) fn cancel_because(&self, reason: Reason) {
-        self.0.send_modify(|wish| {
-            wish.get_or_insert(reason);
+        self.0.send_modify(|first| {
+            first.get_or_insert(reason);
         });
     }
 
-    /// Returns whether it is to stop.
+    /// Returns whether a stop has been requested.
     pub fn is_cancelled(&self) -> bool {
         self.reason().is_some()
     }
 
-    /// Returns why it is to stop, if it is.
+    /// Returns the reason of the stop, if one has been requested.
     pub(crate) fn reason(&self) -> Option<Reason> {
         *self.0.borrow()
     }
 
-    /// Waits until it is to stop: perhaps for ever.
+    /// Waits until a stop is requested. This may never end.
     pub async fn cancelled(&self) {
-        let mut wish = self.0.subscribe();
+        let mut reason = self.0.subscribe();
         // The sender is ours, so the channel cannot close while we wait.
-        if wish.wait_for(Option::is_some).await.is_err() {
+        if reason.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

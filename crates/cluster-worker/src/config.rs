@@ -1,37 +1,32 @@
-//! How a worker is set up. What can be wrong about a setting is found when it is read.
+//! The configuration of a worker.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-use crate::disk::{Gigabytes, Percent};
 use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
 use crate::job_limits::JobLimits;
+use crate::metrics_url::MetricsUrl;
 use crate::process::Environment;
-use crate::scrape::MetricsUrl;
+use crate::settings::{Capacity, WorkerName};
 use crate::source::{CloneLimits, FetchConfig};
 use crate::update::UpdateMethod;
 use crate::vitals::Vitals;
 use crate::weights::JobWeights;
 
-/// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
-const MAX_NAME: usize = 200;
-
-/// The largest log of a job if nothing else is said, in bytes.
+/// The default size limit of a job's log, in bytes.
 pub const DEFAULT_LOG_LIMIT: u64 = 1 << 30;
 
-/// How many bytes of the state directory's disk must be free if nothing else is said: room for a checkout and its log.
+/// The default for the bytes of the state directory's disk that must be free: room for a checkout and its log.
 pub const DEFAULT_STATE_MIN_FREE: u64 = 256 << 20;
 
-/// How a worker is set up.
+/// The configuration of a worker.
 #[derive(Clone)]
 pub struct WorkerConfig {
-    /// What the worker is called: unlike all others of its pool.
+    /// The worker's name, unique in its pool.
     pub name: WorkerName,
     /// How much it runs at once.
     pub capacity: Capacity,
-    /// Where it keeps clones, logs and temporary files. Made if need be.
+    /// The directory of clones, logs and temporary files. Created if missing.
     pub state_dir: PathBuf,
     /// The repositories that jobs may push images to.
     pub allow_push: Vec<String>,
@@ -49,7 +44,7 @@ pub struct WorkerConfig {
     pub job_limits: JobLimits,
     /// The largest log of a job, in bytes. A job that prints more fails.
     pub log_limit: u64,
-    /// How it changes to its latest version when it is told to.
+    /// How it changes to its latest version on an update.
     pub update: UpdateMethod,
     /// Metrics that it passes on, by name.
     pub additional_metrics: BTreeMap<String, MetricsUrl>,
@@ -57,16 +52,16 @@ pub struct WorkerConfig {
     pub environment: Environment,
     /// The kinds of custom jobs that it runs.
     pub custom: CustomExecutors,
-    /// Whom the programs of custom jobs run as. `None`: the worker's own user.
+    /// The user of custom jobs' programs. `None`: the worker's own user.
     pub custom_user: Option<CustomUser>,
     /// How much of the capacity a job takes.
     pub job_weights: JobWeights,
-    /// Where the worker says how it is.
+    /// Where the worker reports its status.
     pub vitals: Vitals,
 }
 
 impl WorkerConfig {
-    /// Returns the usual settings.
+    /// Returns the default settings.
     pub fn new(name: WorkerName, state_dir: impl Into<PathBuf>, environment: Environment) -> Self {
         Self {
             name,
@@ -87,141 +82,6 @@ impl WorkerConfig {
             custom_user: None,
             job_weights: JobWeights::default(),
             vitals: Vitals::default(),
-        }
-    }
-}
-
-/// Why a setting cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// The worker's name is not one.
-    #[error("invalid worker name {0:?}: it must have 1 to 200 bytes and no control characters")]
-    Name(String),
-    /// There is no room for a job.
-    #[error("invalid capacity {0:?}: it must be a number of at least 1")]
-    Capacity(String),
-    /// It is not a percentage.
-    #[error("prune_threshold must be in the range 0 to 100, not {0:?}")]
-    PruneThreshold(String),
-    /// It is not a size.
-    #[error("invalid size {0:?}: it must be a number of gigabytes, not negative")]
-    Size(String),
-    /// It is not the URL of metrics.
-    #[error("invalid metrics URL {0:?}: it must be like http://HOST:PORT/PATH")]
-    MetricsUrl(String),
-}
-
-/// What a worker is called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WorkerName(String);
-
-impl WorkerName {
-    /// Returns it as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for WorkerName {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let valid =
-            !text.trim().is_empty() && text.len() <= MAX_NAME && !text.contains(char::is_control);
-        if valid {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ConfigError::Name(text.to_owned()))
-        }
-    }
-}
-
-impl fmt::Display for WorkerName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// How much a worker runs at once: with jobs that all weigh 1, how many.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Capacity(i32);
-
-impl Capacity {
-    /// Returns a capacity, if there is room for a job.
-    pub fn new(jobs: i32) -> Option<Self> {
-        (jobs >= 1).then_some(Self(jobs))
-    }
-
-    /// Returns it as it is told to the scheduler.
-    pub fn value(self) -> i32 {
-        self.0
-    }
-}
-
-impl Default for Capacity {
-    /// Returns upstream's default.
-    fn default() -> Self {
-        Self(10)
-    }
-}
-
-impl FromStr for Capacity {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let jobs = text.parse().ok().and_then(Self::new);
-        jobs.ok_or_else(|| ConfigError::Capacity(text.to_owned()))
-    }
-}
-
-impl FromStr for Percent {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let percent = text.parse().ok().and_then(Self::new);
-        percent.ok_or_else(|| ConfigError::PruneThreshold(text.to_owned()))
-    }
-}
-
-impl FromStr for Gigabytes {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let size = text.parse().ok().and_then(Self::new);
-        size.ok_or_else(|| ConfigError::Size(text.to_owned()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Capacity, ConfigError, Gigabytes, Percent, WorkerName};
-
-    #[test]
-    fn settings_are_checked_when_read() {
-        assert_eq!(
-            "w1".parse::<WorkerName>().map(|name| name.to_string()),
-            Ok("w1".to_owned())
-        );
-        for name in ["", " ", "a\nb", "\u{1b}[2J", &"x".repeat(201)] {
-            assert_eq!(
-                name.parse::<WorkerName>(),
-                Err(ConfigError::Name(name.to_owned()))
-            );
-        }
-        assert_eq!("1".parse::<Capacity>().map(Capacity::value), Ok(1));
-        for capacity in ["0", "-1", "x", "", "99999999999"] {
-            assert!(capacity.parse::<Capacity>().is_err(), "{capacity}");
-        }
-        assert!("20".parse::<Percent>().is_ok() && "0.5".parse::<Gigabytes>().is_ok());
-        for number in ["-1", "101", "NaN", "inf", "x"] {
-            let error = number.parse::<Percent>().unwrap_err().to_string();
-            assert!(
-                error.starts_with("prune_threshold must be in the range 0 to 100"),
-                "{error}"
-            );
-        }
-        for number in ["-1", "NaN", "inf", "x"] {
-            assert!(number.parse::<Gigabytes>().is_err(), "{number}");
         }
     }
 }

@@ -33,10 +33,10 @@ pub enum FreeThreshold {
 }
 
 impl FreeThreshold {
-    /// What upstream wants to be free of a store, if nothing else is said.
+    /// The default for stores, as upstream.
     pub(crate) const THIRTY_PERCENT: Self = Self::Percent(Percent(30.0));
 
-    /// Tells whether so much is free. A file system that is full never has enough.
+    /// Returns whether so much is free. A file system that is full never has enough.
     pub fn is_met(self, space: Space) -> bool {
         let is_enough = match self {
             Self::Percent(Percent(percent)) => space.free_percent() >= percent,
@@ -71,7 +71,7 @@ impl fmt::Display for Size {
         let Some((unit, size)) = UNITS.into_iter().find(|(_, size)| bytes >= *size) else {
             return write!(f, "{bytes} bytes");
         };
-        // Rounded down: what is too little must not look like enough.
+        // Rounded down: too little must not be shown as enough.
         let (whole, tenth) = (bytes / size, bytes % size * 10 / size);
         if tenth == 0 || whole >= 100 {
             write!(f, "{whole} {unit}")

@@ -26,8 +26,8 @@ pub(crate) struct GitUrl {
 pub(crate) struct Credentials {
     /// The scheme, host and port of the server, as a URL. No other gets them, by whatever way git comes there.
     pub(crate) origin: String,
-    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the URL's, as
-    /// submodules are often given relative to it.
+    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the
+    /// URL's, as submodules are often given relative to it.
     pub(crate) group: String,
     pub(crate) user: String,
     /// Secret; and so is the user, if this is empty.
@@ -50,7 +50,7 @@ pub(crate) enum GitUrlError {
 impl GitUrl {
     /// Reads the URL of a repository.
     pub(crate) fn parse(text: &str) -> Result<Self, GitUrlError> {
-        let shown = without_credentials(text);
+        let shown = redacted_url(text);
         let Some((scheme, _)) = shown.split_once(':') else {
             return Err(GitUrlError::NoScheme(shown));
         };
@@ -177,8 +177,8 @@ fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     }))
 }
 
-/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is a token
-/// then.
+/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is
+/// a token then.
 pub(crate) fn secrets_in(text: &str) -> Vec<Vec<u8>> {
     let Ok(url) = Url::parse(text) else {
         return Vec::new();
@@ -222,7 +222,7 @@ fn hex_digit(digit: u8) -> Option<u8> {
 }
 
 /// Returns a URL, or what was meant as one, without anything in it that may be a credential.
-fn without_credentials(text: &str) -> String {
+fn redacted_url(text: &str) -> String {
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

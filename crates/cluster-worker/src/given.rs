@@ -1,4 +1,5 @@
-//! The jobs of one connection by their numbers: the scheduler and the worker count alike, so that a number names a job to both.
+//! The jobs of one connection by their numbers: the scheduler and the worker count alike, so that a number names a job
+//! to both.
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,30 +1,30 @@
 //! One job, from the first line of its log to the last.
 
-use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cluster_api::{Action, CancelledBy, Description, Dockerfile, LogChunk, RpcError, ServeJob};
+use cluster_api::{CancelledBy, Description, LogChunk, RpcError, ServeJob};
 use futures::future::{FutureExt as _, join_all};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use visible::Lines;
 
+use crate::admission::{Admission, AdmittedJob};
 use crate::cancel::{Cancel, Reason};
-use crate::executor::{Executor, Executors, Fitness, Unfit};
-use crate::job_secrets::{redactor, unredacted};
+use crate::executor::{Backend, Executors, Fitness, Unfit};
+use crate::job_secrets::unredacted;
 use crate::log::JobLog;
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached, Outcome};
-use crate::process::printable;
 use crate::running::Slot;
-use crate::source::{SourceError, SourceRequest, Sources};
+use crate::source::Sources;
 use crate::state_disk::StateDisk;
 
-/// How long a job that its worker is not fit for waits until the scheduler knows that this worker wants no more.
+/// How long the end of a job is delayed on an unfit worker until the scheduler knows that the worker is paused.
 const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A job as its client and the scheduler see it. It exists before it is known what the job is.
+/// A job as its client and the scheduler see it. It exists before its description arrives.
 pub(crate) struct ServedJob {
     log: JobLog,
     cancel: Cancel,
@@ -40,7 +40,7 @@ impl ServedJob {
         }
     }
 
-    pub(crate) fn cancel_wish(&self) -> &Cancel {
+    pub(crate) fn cancel_token(&self) -> &Cancel {
         &self.cancel
     }
 
@@ -52,7 +52,7 @@ impl ServedJob {
                 self.log.close("Job succeeded");
             }
             Outcome::Failed(reason) => {
-                tracing::info!("Job failed: {}", printable(&self.log.redacted(reason)));
+                tracing::info!("Job failed: {}", Lines(&self.log.redacted(reason)));
                 self.log.close(reason);
             }
             Outcome::LimitReached(limit) => {
@@ -70,11 +70,11 @@ impl ServedJob {
             }
             Outcome::Unfit { .. } => {
                 let reason = reason_of(outcome.clone());
-                tracing::warn!("Job not done: {}", printable(&reason));
+                tracing::warn!("Job not done: {}", Lines(&reason));
                 self.log.close(&format!("{reason}; submit the job again"));
             }
             Outcome::Crashed => {
-                tracing::error!("Job failed because of a defect of this worker");
+                tracing::error!("Job failed: internal error (a bug in the worker)");
                 self.log.close(
                     "Internal error: this is a defect of the worker, whose own log says more",
                 );
@@ -139,7 +139,7 @@ pub(crate) struct JobRunner {
     /// How long a job may take.
     pub(crate) timeout: Option<Duration>,
     pub(crate) state_disk: StateDisk,
-    /// Whether the scheduler knows that this worker wants no jobs.
+    /// Whether the scheduler knows that this worker is paused.
     pub(crate) is_paused: watch::Sender<bool>,
 }
 
@@ -152,25 +152,39 @@ impl JobRunner {
         slot: &mut Slot,
     ) {
         let started = Instant::now();
-        let action = description.as_ref().ok().map(|job| job.action.clone());
-        let had_begun = Cell::new(false);
-        let attempt = self.attempt(job, description, slot, &had_begun);
-        // A defect in what runs one job is no reason to end the others.
-        let outcome = match AssertUnwindSafe(attempt).catch_unwind().await {
-            Ok(Ok(output)) => Outcome::Succeeded(output),
-            Ok(Err(JobError::Failed(reason))) => match self.what_broke(action.as_ref()).await {
-                Some(problem) => Outcome::Unfit {
-                    problem,
-                    had_begun: had_begun.get(),
-                },
+        let outcome = self.outcome(job, description, slot);
+        // A bug that affects one job must not end the others.
+        let outcome = AssertUnwindSafe(outcome).catch_unwind().await;
+        let outcome = outcome.unwrap_or(Outcome::Crashed);
+        let time = started.elapsed();
+        tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
+        self.stats.job_ended(&outcome, time);
+        if let Outcome::Unfit { .. } = outcome {
+            // Or the scheduler could assign the resubmitted job to this worker again.
+            let mut paused = self.is_paused.subscribe();
+            drop(timeout(PAUSE_LIMIT, paused.wait_for(|paused| *paused)).await);
+        }
+        job.finish(outcome);
+    }
+
+    async fn outcome(
+        &self,
+        job: &ServedJob,
+        description: Result<Description, JobError>,
+        slot: &mut Slot,
+    ) -> Outcome {
+        let mut state = AttemptState::default();
+        let result = self.attempt(job, &description, slot, &mut state).await;
+        let AttemptState { backend, had_begun } = state;
+        match result {
+            Ok(output) => Outcome::Succeeded(output),
+            Err(JobError::Failed(reason)) => match self.worker_problem(backend).await {
+                Some(problem) => Outcome::Unfit { problem, had_begun },
                 None => Outcome::Failed(reason),
             },
-            Ok(Err(JobError::WorkerUnfit(problem))) => Outcome::Unfit {
-                problem,
-                had_begun: had_begun.get(),
-            },
-            Ok(Err(JobError::LimitReached(limit))) => Outcome::LimitReached(limit),
-            Ok(Err(JobError::Cancelled)) => match job.cancel.reason() {
+            Err(JobError::WorkerUnfit(problem)) => Outcome::Unfit { problem, had_begun },
+            Err(JobError::LimitReached(limit)) => Outcome::LimitReached(limit),
+            Err(JobError::Cancelled) => match job.cancel.reason() {
                 Some(Reason::TimedOut(limit)) => {
                     Outcome::LimitReached(LimitReached::Timeout(limit))
                 }
@@ -179,60 +193,49 @@ impl JobRunner {
                 Some(Reason::Operator) => Outcome::Cancelled(CancelledBy::Operator),
                 None => Outcome::Cancelled(CancelledBy::Unknown),
             },
-            Err(_) => Outcome::Crashed,
-        };
-        let time = started.elapsed();
-        tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
-        self.stats.job_ended(&outcome, time);
-        if let Outcome::Unfit { .. } = outcome {
-            // Or the job would be back before the scheduler knows that it is no use.
-            let mut paused = self.is_paused.subscribe();
-            drop(timeout(PAUSE_LIMIT, paused.wait_for(|paused| *paused)).await);
         }
-        job.finish(outcome);
     }
 
-    /// Returns what speaks against taking jobs, as that changes.
+    /// Returns the fitness of the worker's parts, to watch.
     pub(crate) fn fitness(&self) -> Vec<Fitness> {
         let mut fitness = self.executors.fitness();
         fitness.push(self.state_disk.fitness());
         fitness
     }
 
-    /// Returns what speaks against taking jobs.
+    /// Returns why the worker should take no jobs.
     pub(crate) fn unfit(&self) -> Vec<Unfit> {
         let known = |fitness: Fitness| fitness.borrow().clone();
         self.fitness().into_iter().filter_map(known).collect()
     }
 
-    /// Looks anew whether something does.
+    /// Examines whether the worker is fit for jobs.
     pub(crate) async fn examine(&self) {
-        let executors = self.executors.all().map(Executor::examine);
+        let executors = self.executors.backends().map(Backend::examine);
         futures::join!(self.state_disk.examine(), join_all(executors));
     }
 
-    /// Returns what makes jobs like this one fail whatever is in them, as far as that is known.
-    fn unfit_for(&self, action: &Action) -> Option<String> {
+    /// Returns the known problem of this worker that makes any job on this backend fail.
+    fn unfit_for(&self, backend: &dyn Backend) -> Option<String> {
         let known = |fitness: Fitness| fitness.borrow().clone().filter(Unfit::fails_jobs);
-        let of_executor = || self.executors.of(action).fitness().and_then(known);
-        let unfit = known(self.state_disk.fitness()).or_else(of_executor);
+        let of_backend = || backend.fitness().and_then(known);
+        let unfit = known(self.state_disk.fitness()).or_else(of_backend);
         unfit.map(|unfit| unfit.to_string())
     }
 
-    /// Looks whether it may be the worker's fault that a job has failed, and what is wrong then.
-    async fn what_broke(&self, action: Option<&Action>) -> Option<String> {
-        let action = action?;
-        let executor = self.executors.of(action);
-        futures::join!(self.state_disk.examine(), executor.examine());
-        self.unfit_for(action)
+    /// Examines whether a job may have failed because of a problem of this worker, and returns that.
+    async fn worker_problem(&self, backend: Option<&dyn Backend>) -> Option<String> {
+        let backend = backend?;
+        futures::join!(self.state_disk.examine(), backend.examine());
+        self.unfit_for(backend)
     }
 
-    async fn attempt(
-        &self,
+    async fn attempt<'a>(
+        &'a self,
         job: &ServedJob,
-        description: Result<Description, JobError>,
+        description: &'a Result<Description, JobError>,
         slot: &mut Slot,
-        had_begun: &Cell<bool>,
+        state: &mut AttemptState<'a>,
     ) -> Result<String, JobError> {
         let ServedJob {
             log,
@@ -243,16 +246,22 @@ impl JobRunner {
         if cancel.is_cancelled() {
             return Err(JobError::Cancelled);
         }
-        let description = description?;
-        let redactor = redactor(&description);
+        let Admission {
+            announcement,
+            redactor,
+            backend,
+            job,
+        } = self
+            .executors
+            .admit(description.as_ref().map_err(JobError::clone)?);
+        state.backend = Some(backend);
         let remarks = unredacted(&redactor);
         log.redact(redactor)?;
         for remark in remarks {
             log.line(remark)?;
         }
-        announce(&description);
-        let executor = self.executors.of(&description.action);
-        executor.admit(&description)?;
+        tracing::info!("{announcement}");
+        let AdmittedJob { source, build } = job?;
         if let Some(obstacle) = slot.obstacle() {
             tracing::info!("{obstacle}");
             log.line(obstacle)?;
@@ -262,17 +271,13 @@ impl JobRunner {
             () = cancel.cancelled() => return Err(JobError::Cancelled),
             () = slot.take() => {}
         }
-        if let Some(problem) = self.unfit_for(&description.action) {
+        if let Some(problem) = self.unfit_for(backend) {
             return Err(JobError::WorkerUnfit(problem));
         }
-        had_begun.set(true);
-        let request = SourceRequest::of(&description, wants_git(&description.action))?;
+        state.had_begun = true;
         let work = async {
-            let source = self
-                .sources
-                .check_out(request.as_ref(), log, cancel)
-                .await?;
-            let result = executor.run(&description, source.path(), log, cancel).await;
+            let source = self.sources.check_out(source.as_ref(), log, cancel).await?;
+            let result = build.run(source.path(), log, cancel).await;
             source.remove().await;
             result
         };
@@ -283,7 +288,15 @@ impl JobRunner {
     }
 }
 
-/// Does a job's work, which is asked to stop when it has taken longer than `limit`.
+/// What is known of an attempt to run a job, however it ends.
+#[derive(Default)]
+struct AttemptState<'a> {
+    /// `None` until the description has been read.
+    backend: Option<&'a dyn Backend>,
+    had_begun: bool,
+}
+
+/// Runs `work`, and cancels it when it has taken longer than `limit`.
 async fn stop_after<T>(limit: Duration, cancel: &Cancel, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {
@@ -292,47 +305,6 @@ async fn stop_after<T>(limit: Duration, cancel: &Cancel, work: impl Future<Outpu
         () = tokio::time::sleep(limit) => {
             cancel.cancel_because(Reason::TimedOut(limit));
             work.await
-        }
-    }
-}
-
-impl From<SourceError> for JobError {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-fn wants_git(action: &Action) -> bool {
-    matches!(action, Action::Docker(build) if build.include_git)
-}
-
-/// Returns a cache hint as the worker's log shows it: like the scheduler's, it says when there is none.
-pub(crate) fn shown_hint(hint: &str) -> String {
-    if hint.is_empty() {
-        "no cache hint".to_owned()
-    } else {
-        printable(hint)
-    }
-}
-
-/// Says in the worker's log what is going to be done.
-fn announce(job: &Description) {
-    let hint = shown_hint(&job.cache_hint);
-    match &job.action {
-        Action::Docker(build) => match &build.dockerfile {
-            Dockerfile::Contents(text) => {
-                tracing::info!("Got request to build ({hint}):\n{}", printable(text.trim()));
-            }
-            Dockerfile::Path(path) => tracing::info!("Got request to build {path:?} ({hint})"),
-        },
-        Action::OBuilder(build) => {
-            tracing::info!(
-                "Got request to build ({hint}):\n{}",
-                printable(build.spec.trim())
-            );
-        }
-        Action::Custom(custom) => {
-            tracing::info!("Got request to build a job of kind {:?}", custom.kind);
         }
     }
 }

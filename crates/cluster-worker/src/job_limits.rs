@@ -8,8 +8,9 @@ use crate::outcome::LimitReached;
 
 /// What each job may use, and how long. Without any, as much as the worker.
 ///
-/// The limits of a group hold for each step of an OBuilder job, since others may be waiting for the same step; for a custom job as a
-/// whole; and those of memory and processors for each command of a Docker job that the engine's classic builder does.
+/// The limits of a group hold for each step of an OBuilder job, since others may be waiting for the same step; for a
+/// custom job as a whole; and those of memory and processors for each command of a Docker job that the engine's classic
+/// builder does.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct JobLimits {
     /// What may be used at a time.
@@ -26,7 +27,8 @@ pub(crate) struct JobGroups {
 }
 
 impl JobGroups {
-    /// Returns what makes groups with these limits. `None` where there can be none: a worker that is not root's, for one.
+    /// Returns what makes groups with these limits. `None` where there can be none: a worker that is not root's, for
+    /// one.
     ///
     /// # Errors
     /// When a limit was asked for that cannot be enforced.
@@ -88,7 +90,8 @@ impl JobGroup {
         memory.or_else(|| limits.pids.filter(|_| pids).map(LimitReached::Pids))
     }
 
-    /// Returns whether a program in it has failed since `watch` was started because the kernel killed something for lack of memory.
+    /// Returns whether a program in it has failed since `watch` was started because the kernel killed something for
+    /// lack of memory.
     pub(crate) fn memory_kill(&self, watch: &MemoryWatch, was_killed: bool) -> Option<MemoryKill> {
         watch.found(Some(&self.0), was_killed)
     }

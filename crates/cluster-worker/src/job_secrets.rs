@@ -1,24 +1,20 @@
 //! The secrets of a job, which its log must not show.
 
-use cluster_api::{Action, Description};
+use cluster_api::Description;
 use redact::{Redactor, SHORTEST};
 
 use crate::git_url::secrets_in;
 
-/// Returns what keeps a job's secrets out of its log: their values, the password for pushing and what is secret in the URL of its
-/// source.
-pub(crate) fn redactor(job: &Description) -> Redactor {
+/// Returns what keeps a job's secrets out of its log: their values, the `password` for pushing and what is secret in
+/// the URL of its source.
+pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
     let url = secrets_in(&job.repository);
     let values = job.secrets.iter().map(|secret| secret.value.expose());
     let values = values.chain(url.iter().map(Vec::as_slice));
-    let password = match &job.action {
-        Action::Docker(build) => Some(build.push_password.expose().as_bytes()),
-        Action::OBuilder(_) | Action::Custom(_) => None,
-    };
     Redactor::new(values.chain(password))
 }
 
-/// Returns what to tell those who rely on redaction: that some secrets may show nevertheless.
+/// Returns warnings for the job's log: which of its secrets may show nevertheless.
 pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
     let coverage = redactor.coverage();
     let mut remarks = Vec::new();
@@ -38,18 +34,21 @@ pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use cluster_api::{Description, DockerBuild, Secret};
+    use cluster_api::{Action, Description, DockerBuild, Secret};
     use expect_test::expect;
 
     use super::*;
+    use crate::executor::JobKind as _;
 
     #[test]
     fn all_that_is_secret_of_a_job() {
-        let mut job = Description::new(Action::Docker(DockerBuild {
+        let build = DockerBuild {
             push_user: "pusher".into(),
             push_password: "push-s3cret".to_owned().into(),
             ..DockerBuild::default()
-        }));
+        };
+        let redactor = |job: &Description| redactor(job, build.password());
+        let mut job = Description::new(Action::Docker(build.clone()));
         job.secrets.push(Secret {
             id: "pin".into(),
             value: "1234".into(),

@@ -1,7 +1,7 @@
 //! The machine that a worker is on, as its metrics show it: what is free of its disks and memory, and how busy it is.
 //!
-//! Everything is read when somebody asks. A file system on a server that has gone answers never, and whoever asks it
-//! waits with no way to be stopped; so each is measured by a thread that nobody needs, and a scrape gives up after a second.
+//! Everything is read on request. A file system on a server that is down never answers, and the thread that asks it
+//! cannot be stopped. So each is measured by a thread of its own, and a scrape gives up after a second.
 
 use std::cell::RefCell;
 use std::fs;
@@ -11,15 +11,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
+use obuilder::store::Space;
 use tokio::sync::watch;
 
 use crate::executor::Executors;
 
-/// How long a scrape waits for a file system, and for an engine to say where its files are: together, half of what the
-/// scheduler waits for the worker.
+/// How long a scrape waits for a file system, and for an engine to report where its files are: together, half of what
+/// the scheduler waits for the worker.
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// Looks at the machine.
+/// Measures the machine.
 pub(crate) struct Machine {
     state_dir: PathBuf,
     /// One for each directory that was asked for.
@@ -27,7 +28,7 @@ pub(crate) struct Machine {
     measure: Measure,
 }
 
-/// What was seen.
+/// What was measured.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct MachineStats {
     pub(crate) filesystems: Vec<Filesystem>,
@@ -43,7 +44,12 @@ impl MachineStats {
     pub(crate) fn example() -> Self {
         let filesystems = ["state", "docker", "obuilder"].map(|of| Filesystem {
             of,
-            space: Some(Space::default()),
+            space: Some(Space {
+                total: 0,
+                free: 0,
+                total_files: 0,
+                free_files: 0,
+            }),
         });
         Self {
             filesystems: filesystems.into(),
@@ -55,21 +61,11 @@ impl MachineStats {
 }
 
 /// A file system, by what it is used for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Filesystem {
     pub(crate) of: &'static str,
     /// `None` if it did not answer.
     pub(crate) space: Option<Space>,
-}
-
-/// The size of a file system, and how much of it we can use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Space {
-    pub(crate) bytes: u64,
-    pub(crate) bytes_available: u64,
-    /// Zero where files are not counted.
-    pub(crate) files: u64,
-    pub(crate) files_available: u64,
 }
 
 /// The machine's memory, in bytes.
@@ -82,7 +78,7 @@ pub(crate) struct Memory {
 
 impl Machine {
     pub(crate) fn new(state_dir: PathBuf) -> Self {
-        Self::measuring(state_dir, measure)
+        Self::measuring(state_dir, Space::of)
     }
 
     fn measuring(state_dir: PathBuf, measure: Measure) -> Self {
@@ -93,11 +89,11 @@ impl Machine {
         }
     }
 
-    /// Looks at everything, within two seconds.
+    /// Measures everything, within two seconds.
     pub(crate) async fn read(&self, executors: &Executors) -> MachineStats {
         let mut directories = vec![("state", Some(self.state_dir.clone()))];
-        for (name, executor) in executors.named() {
-            let known = tokio::time::timeout(LIMIT, executor.directory()).await;
+        for (name, backend) in executors.named_backends() {
+            let known = tokio::time::timeout(LIMIT, backend.directory()).await;
             directories.push((name, known.unwrap_or_default()));
         }
         let measured = directories.into_iter().map(async |(of, path)| {
@@ -117,7 +113,7 @@ impl Machine {
         }
     }
 
-    /// Measures a file system, unless somebody is still at it: then waits for that.
+    /// Measures a file system. Joins a measurement that is still running.
     fn probe(&self, path: &Path) -> impl Future<Output = Answer> + use<> {
         let mut probes = self.probes.borrow_mut();
         // Those that have answered are of no use any more, nor are those without a thread, which never will.
@@ -152,7 +148,7 @@ struct Probe {
     answer: watch::Receiver<Option<Answer>>,
 }
 
-/// What came of measuring.
+/// The result of a measurement.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
     Space(Space),
@@ -172,7 +168,10 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
             Ok(space) => Answer::Space(space),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Answer::Missing,
             Err(error) => {
-                tracing::debug!("cannot measure the file system of {path:?}: {error}");
+                tracing::debug!(
+                    "Cannot measure the file system of {}: {error}",
+                    path.display()
+                );
                 Answer::None
             }
         };
@@ -183,19 +182,9 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
         .name("disk probe".into())
         .spawn(measuring);
     if let Err(error) = started {
-        tracing::warn!("cannot start a thread to measure a file system: {error}");
+        tracing::warn!("Cannot start a thread to measure a file system: {error}");
     }
     answer
-}
-
-fn measure(path: &Path) -> io::Result<Space> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(Space {
-        bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
-        bytes_available: stat.f_bavail.saturating_mul(stat.f_frsize),
-        files: stat.f_files,
-        files_available: stat.f_favail,
-    })
 }
 
 fn load() -> Option<[f64; 3]> {
@@ -249,7 +238,7 @@ mod tests {
                 panic!("{stats:?}")
             };
             let space = space.unwrap();
-            assert!(space.bytes >= space.bytes_available && space.bytes > 0);
+            assert!(space.total >= space.free && space.total > 0);
             assert_eq!(*of, "state");
             assert!(stats.cpus > Some(0) && stats.load.is_some());
             let memory = stats.memory.unwrap();
@@ -267,10 +256,10 @@ mod tests {
         let hanging = waiting.wait_while(answers.lock().unwrap(), |answers| !*answers);
         drop(hanging.unwrap());
         Ok(Space {
-            bytes: 2,
-            bytes_available: 1,
-            files: 0,
-            files_available: 0,
+            total: 2,
+            free: 1,
+            total_files: 0,
+            free_files: 0,
         })
     }
 
@@ -304,7 +293,7 @@ mod tests {
             let executors = no_executors();
             let seen = machine.read(&executors).await;
             assert_eq!(seen.filesystems[0].space, None);
-            machine.measure = measure;
+            machine.measure = Space::of;
             let seen = machine.read(&executors).await;
             assert!(seen.filesystems[0].space.is_some());
         });

@@ -1,4 +1,4 @@
-//! What the worker tells of itself, as text for Prometheus.
+//! The worker's own metrics, as text for Prometheus.
 //!
 //! The numbers are read off the state when asked for, so that none can be forgotten somewhere.
 
@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use crate::machine::{Filesystem, MachineStats, Memory, Space};
+use obuilder::store::Space;
+
+use crate::machine::{Filesystem, MachineStats, Memory};
 use crate::outcome::Outcome;
 use crate::running::Load;
 
@@ -28,13 +30,13 @@ impl Summary {
     }
 }
 
-/// What an OBuilder builder tells of itself.
+/// The statistics of an OBuilder builder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct BuilderStats {
     /// Steps that were found in the cache, and those that were run.
     pub(crate) hits: u64,
     pub(crate) misses: u64,
-    /// Steps that did not stop in time when they were not wanted any more.
+    /// Cancelled steps that did not stop in time.
     pub(crate) not_stopped: u64,
     /// How much of the store's filesystem is free.
     pub(crate) free_percent: f64,
@@ -65,7 +67,7 @@ pub(crate) struct Stats {
     job_time: [Summary; 4],
     pub(crate) push_time: Summary,
     pub(crate) prune_time: Summary,
-    /// How many jobs were told to stop and did not in time.
+    /// Cancelled jobs that did not stop in time.
     pub(crate) not_stopped: Cell<u64>,
 }
 
@@ -161,7 +163,7 @@ impl Stats {
         page.family(
             "ocluster_worker_not_stopped_total",
             "counter",
-            "Cancelled jobs of which something still ran when they were told to have ended",
+            "Cancelled jobs that were reported as ended while a process of theirs still ran",
         );
         let steps = builder.as_ref().map_or(0, |builder| builder.not_stopped);
         page.value(
@@ -195,7 +197,7 @@ impl Stats {
 pub(crate) struct Reading {
     pub(crate) load: Load,
     pub(crate) capacity: u32,
-    /// What there is to tell of OBuilder, if this worker has it.
+    /// OBuilder's statistics, if this worker has it.
     pub(crate) builder: Option<BuilderStats>,
     /// Why it takes no jobs, if it takes none: a word for each reason.
     pub(crate) unfit: BTreeSet<&'static str>,
@@ -327,21 +329,25 @@ impl Page {
         }
         type Of = fn(Space) -> u64;
         let families: [(&str, &str, Of); 4] = [
-            ("size_bytes", "Size of the file system", |space| space.bytes),
+            (
+                "size_bytes",
+                "Size of the file system, without what is reserved for root",
+                |space| space.total,
+            ),
             (
                 "available_bytes",
-                "Size of what the worker can use of the file system",
-                |space| space.bytes_available,
+                "Free space of the file system",
+                |space| space.free,
             ),
             (
                 "files",
-                "Number of files that the file system can hold, 0 if there is no such number",
-                |space| space.files,
+                "Number of files that the file system can hold, 0 if it has no limit",
+                |space| space.total_files,
             ),
             (
                 "files_available",
-                "Number of files that the worker could still make",
-                |space| space.files_available,
+                "Number of files that can still be created",
+                |space| space.free_files,
             ),
         ];
         for (name, help, value) in families {
@@ -420,9 +426,10 @@ mod tests {
     use std::time::{Duration, SystemTime};
 
     use expect_test::expect_file;
+    use obuilder::store::Space;
 
     use super::{BuilderStats, Reading, Stats};
-    use crate::machine::{Filesystem, MachineStats, Memory, Space};
+    use crate::machine::{Filesystem, MachineStats, Memory};
     use crate::outcome::Outcome;
     use crate::running::Load;
 
@@ -461,10 +468,10 @@ mod tests {
 
     fn machine() -> MachineStats {
         let space = Space {
-            bytes: 1000,
-            bytes_available: 400,
-            files: 10,
-            files_available: 7,
+            total: 1000,
+            free: 400,
+            total_files: 10,
+            free_files: 7,
         };
         let filesystem = |of, space| Filesystem { of, space };
         MachineStats {

@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
         /// Whether the job had begun.
         had_begun: bool,
     },
-    /// The worker has a defect. Its own log says which.
+    /// A bug in the worker. The worker's log has the details.
     Crashed,
 }
 
@@ -62,16 +62,16 @@ impl Outcome {
 /// Why a step of a job did not succeed, and so neither does the job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// With the reason, for the one who submitted it.
+    /// With the reason, for its client.
     #[error("{0}")]
     Failed(String),
     /// It had reached a limit.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
-    /// It was stopped, because nobody wants it any more.
+    /// It was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// It is not the job's fault: the worker cannot run it just now, and another may.
+    /// The worker cannot run it now, but another may.
     #[error("worker unfit: {0}")]
     WorkerUnfit(String),
 }

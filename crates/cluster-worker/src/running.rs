@@ -42,7 +42,7 @@ pub(crate) struct Slot {
 }
 
 impl Running {
-    /// Returns no jobs yet; how much they are is to be seen in `load`.
+    /// Returns an empty set of jobs, which publishes its load in `load`.
     pub(crate) fn counted_in(load: watch::Sender<Load>) -> Self {
         Self(Rc::new(Inner {
             load,
@@ -88,7 +88,7 @@ impl Running {
         self.wait_for(|load| load.jobs == 0).await;
     }
 
-    /// Returns a signal that is given whenever a job starts or ends.
+    /// Returns a channel that changes whenever a job starts or ends.
     pub(crate) fn changes(&self) -> watch::Receiver<Load> {
         self.0.load.subscribe()
     }
@@ -111,7 +111,7 @@ impl Load {
         self.waiting == 0 && self.in_use < capacity
     }
 
-    /// Returns how much of the capacity is in use, to follow the number of jobs; empty where that says it.
+    /// Returns how much of the capacity is in use, to follow the number of jobs. Empty if both numbers are equal.
     pub(crate) fn shown_use(&self, capacity: u32) -> String {
         if self.in_use == self.jobs {
             String::new()

@@ -1,71 +1,24 @@
 //! Fetches metrics from other programs on this machine, to pass them on.
-//!
-//! A few lines of HTTP do for that: one request on a connection of its own, in the old version of the protocol, in which the
-//! answer is simply all that comes.
 
-use std::fmt;
-use std::str::FromStr;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::time::Duration;
 
 use cluster_api::Metric;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use url::Url;
 
-use crate::config::ConfigError;
+use crate::metrics_url::MetricsUrl;
 
 /// How long everything together may take.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// The largest answer, in bytes: an exporter of a large machine says about 1 MiB.
+/// The largest answer, in bytes: the exporter of a large machine sends about 1 MiB.
 const MAX_ANSWER: u64 = 4 << 20;
-
-/// Where metrics are found: `http://HOST:PORT/PATH`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MetricsUrl {
-    host: String,
-    port: u16,
-    path: String,
-}
-
-impl MetricsUrl {
-    /// Returns where the machine's own metrics usually are.
-    pub(crate) fn node_exporter() -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port: 9100,
-            path: "/metrics".into(),
-        }
-    }
-}
-
-impl FromStr for MetricsUrl {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let read = || {
-            let url = Url::parse(text).ok().filter(|url| url.scheme() == "http")?;
-            let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
-            let query = url
-                .query()
-                .map(|query| format!("?{query}"))
-                .unwrap_or_default();
-            let path = format!("{}{query}", url.path());
-            Some(Self {
-                host,
-                port: url.port_or_known_default()?,
-                path,
-            })
-        };
-        read().ok_or_else(|| ConfigError::MetricsUrl(text.to_owned()))
-    }
-}
-
-impl fmt::Display for MetricsUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
-    }
-}
 
 /// Why there are no metrics. Each names their source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,31 +33,77 @@ pub(crate) enum ScrapeError {
     BadAnswer { from: String, problem: &'static str },
 }
 
-/// Fetches metrics. `source` is what they are called in errors.
+/// Fetches metrics. `source` is their name in errors.
 pub(crate) async fn scrape(source: &str, url: &MetricsUrl) -> Result<Metric, ScrapeError> {
-    let answer = match tokio::time::timeout(LIMIT, get(url)).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => {
-            tracing::debug!("{url}: {error}");
-            return Err(ScrapeError::NotConnected(source.to_owned()));
-        }
-        Err(_) => return Err(bad(source, "no answer in time")),
-    };
-    if answer.len() as u64 > MAX_ANSWER {
-        return Err(bad(source, "the answer is too large"));
+    match tokio::time::timeout(LIMIT, get(source, url)).await {
+        Ok(result) => result,
+        Err(_) => Err(bad(source, "no answer in time")),
     }
-    read(source, &answer)
 }
 
-async fn get(url: &MetricsUrl) -> std::io::Result<Vec<u8>> {
+/// Sends a request on a connection of its own. Redirects are not followed.
+async fn get(source: &str, url: &MetricsUrl) -> Result<Metric, ScrapeError> {
     let MetricsUrl { host, port, path } = url;
-    let mut stream = TcpStream::connect((host.as_str(), *port)).await?;
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(MAX_ANSWER + 1).read_to_end(&mut answer).await?;
-    Ok(answer)
+    let stream = match TcpStream::connect((host.as_str(), *port)).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!("Cannot connect to {url}: {error}");
+            return Err(ScrapeError::NotConnected(source.to_owned()));
+        }
+    };
+    let request = Request::get(path)
+        .header(HOST, format!("{host}:{port}"))
+        .header(CONNECTION, "close")
+        .body(String::new())
+        .map_err(|_| bad(source, "its URL cannot be requested"))?;
+    let not_http = |error: hyper::Error| {
+        tracing::debug!("Cannot read the answer of {url}: {error}");
+        bad(source, "the answer is not HTTP")
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(not_http)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(not_http)?;
+        let (head, body) = response.into_parts();
+        if head.status != hyper::StatusCode::OK {
+            return Err(ScrapeError::Status {
+                from: source.to_owned(),
+                status: head.status.to_string(),
+            });
+        }
+        let data = read(source, body).await?;
+        let content_type = head.headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|content_type| content_type.to_str().ok());
+        Ok(Metric {
+            content_type: content_type
+                .ok_or_else(|| ScrapeError::NoContentType(source.to_owned()))?
+                .to_owned(),
+            data,
+        })
+    };
+    // The connection does its work while it is awaited; its errors are those of the exchange.
+    let mut exchange = std::pin::pin!(exchange);
+    tokio::select! {
+        biased;
+        result = &mut exchange => result,
+        _ = connection => exchange.await,
+    }
+}
+
+async fn read(source: &str, mut body: Incoming) -> Result<String, ScrapeError> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|_| bad(source, "the answer is incomplete"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if (bytes.len() + data.len()) as u64 > MAX_ANSWER {
+            return Err(bad(source, "the answer is too large"));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    String::from_utf8(bytes).map_err(|_| bad(source, "the answer is not text"))
 }
 
 fn bad(source: &str, problem: &'static str) -> ScrapeError {
@@ -114,86 +113,77 @@ fn bad(source: &str, problem: &'static str) -> ScrapeError {
     }
 }
 
-/// Reads an HTTP answer.
-fn read(source: &str, answer: &[u8]) -> Result<Metric, ScrapeError> {
-    let answer = str::from_utf8(answer).map_err(|_| bad(source, "the answer is not text"))?;
-    let Some((head, body)) = answer.split_once("\r\n\r\n") else {
-        return Err(bad(source, "the answer is not HTTP"));
-    };
-    let (status, headers) = head.split_once("\r\n").unwrap_or((head, ""));
-    let Some((_, status)) = status
-        .split_once(' ')
-        .filter(|_| status.starts_with("HTTP/1."))
-    else {
-        return Err(bad(source, "the answer is not HTTP"));
-    };
-    if !status.starts_with("200") {
-        return Err(ScrapeError::Status {
-            from: source.to_owned(),
-            status: status.to_owned(),
-        });
-    }
-    let header = |wanted: &str| {
-        headers.split("\r\n").find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
-        })
-    };
-    if header("Transfer-Encoding").is_some() {
-        return Err(bad(
-            source,
-            "the answer is in a form that was not asked for",
-        ));
-    }
-    let length = header("Content-Length").and_then(|length| length.parse::<usize>().ok());
-    if length.is_some_and(|length| length != body.len()) {
-        return Err(bad(source, "the answer is incomplete"));
-    }
-    let content_type =
-        header("Content-Type").ok_or_else(|| ScrapeError::NoContentType(source.to_owned()))?;
-    Ok(Metric {
-        content_type: content_type.to_owned(),
-        data: body.to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
 
     use expect_test::expect;
 
-    use super::{MetricsUrl, read, scrape};
+    use super::{MAX_ANSWER, MetricsUrl, scrape};
     use crate::testing::git::Server;
     use crate::testing::local;
 
-    #[test]
-    fn answers() {
-        let mut shown = String::new();
-        for answer in [
-            "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nContent-Length: 4\r\n\r\nup 1",
-            "HTTP/1.0 404 Not Found\r\n\r\nnothing here",
-            "HTTP/1.0 200 OK\r\n\r\nup 1",
-            "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 40\r\n\r\nup 1",
-            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "SSH-2.0-OpenSSH_9.2\r\n\r\n",
-            "",
-        ] {
-            shown += &match read("prometheus-node-exporter", answer.as_bytes()) {
+    /// Starts a server that sends this answer.
+    fn server(answer: impl Into<Vec<u8>>) -> (Server, MetricsUrl) {
+        let answer = answer.into();
+        let server = Server::start(move |mut connection| {
+            assert!(connection.read(&mut [0; 1000]).unwrap() > 0);
+            // A client that has read enough closes the connection.
+            drop(connection.write_all(&answer));
+        });
+        let url = format!("http://{}/metrics", server.address);
+        (server, url.parse().unwrap())
+    }
+
+    fn shown(answer: impl Into<Vec<u8>>) -> String {
+        local(async {
+            let (_server, url) = server(answer);
+            match scrape("prometheus-node-exporter", &url).await {
                 Ok(metric) => format!("{metric:?}\n"),
                 Err(error) => format!("{error}\n"),
-            };
-        }
+            }
+        })
+    }
+
+    #[test]
+    fn answers() {
+        let answers = [
+            "HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4\r\nContent-Length: 4\r\n\r\nup 1",
+            "HTTP/1.0 404 Not Found\r\n\r\nnothing here",
+            "HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n",
+            "HTTP/1.0 200 OK\r\n\r\nup 1",
+            "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 40\r\n\r\nup 1",
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nup 1\r\n0\r\n\r\n",
+            "SSH-2.0-OpenSSH_9.2\r\n\r\n",
+            "",
+        ];
+        let shown: String = answers.map(shown).concat();
         expect![[r#"
             Metric { content_type: "text/plain; version=0.0.4", data: "up 1" }
             prometheus-node-exporter: 404 Not Found
+            prometheus-node-exporter: 302 Found
             Missing Content-Type in HTTP response from prometheus-node-exporter
             prometheus-node-exporter: the answer is incomplete
-            prometheus-node-exporter: the answer is in a form that was not asked for
+            Metric { content_type: "text/plain", data: "up 1" }
             prometheus-node-exporter: the answer is not HTTP
             prometheus-node-exporter: the answer is not HTTP
         "#]]
         .assert_eq(&shown);
+    }
+
+    #[test]
+    fn an_answer_of_too_many_bytes_is_refused() {
+        let mut answer = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n".to_vec();
+        answer.resize(answer.len() + MAX_ANSWER as usize + 1, b'x');
+        assert_eq!(
+            shown(answer),
+            "prometheus-node-exporter: the answer is too large\n"
+        );
+        let binary = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n\xff";
+        assert_eq!(
+            shown(*binary),
+            "prometheus-node-exporter: the answer is not text\n"
+        );
     }
 
     #[test]
@@ -215,16 +205,5 @@ mod tests {
             let error = scrape("disks", &url).await.unwrap_err();
             assert_eq!(error.to_string(), "Failed to connect to disks");
         });
-    }
-
-    #[test]
-    fn urls() {
-        let shown = |text: &str| text.parse::<MetricsUrl>().map(|url| url.to_string()).ok();
-        assert_eq!(
-            shown("http://localhost/x?y=1").as_deref(),
-            Some("http://localhost:80/x?y=1")
-        );
-        assert_eq!(shown("https://localhost/x"), None);
-        assert_eq!(shown("localhost"), None);
     }
 }

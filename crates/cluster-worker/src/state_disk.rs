@@ -8,13 +8,13 @@ use obuilder::store::Space;
 
 use crate::executor::{Examined, Fitness, Unfit};
 
-/// How long a look may take. A disk that is busy takes a second.
+/// The time limit of an examination. A busy disk takes a second.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// How many files must be possible, where they are counted: a checkout has thousands.
 const MIN_FILES: u64 = 1000;
 
-/// How much is written to see whether that works, in bytes.
+/// How many bytes are written as a test.
 const TRIAL: usize = 4096;
 
 /// The disk of the state directory.
@@ -38,25 +38,25 @@ impl StateDisk {
         self.examined.fitness()
     }
 
-    /// Looks whether there is room, and whether something can be written.
+    /// Checks whether there is room, and whether the disk can be written to.
     pub(crate) async fn examine(&self) {
         let (directory, min_free) = (self.directory.clone(), self.min_free);
-        let look = async move {
+        let examination = async move {
             let path = directory.clone();
-            let looked = tokio::task::spawn_blocking(move || look(&path, min_free));
-            let problem = match tokio::time::timeout(LIMIT, looked).await {
+            let checked = tokio::task::spawn_blocking(move || check(&path, min_free));
+            let problem = match tokio::time::timeout(LIMIT, checked).await {
                 Ok(Ok(Ok(found))) => return found,
                 Ok(Ok(Err(error))) => error.to_string(),
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => format!("its disk has not answered for {} s", LIMIT.as_secs()),
+                Err(_) => format!("its disk did not respond within {} s", LIMIT.as_secs()),
             };
             Some(Unfit::StateDirectory { directory, problem })
         };
-        self.examined.examine(look).await;
+        self.examined.examine(examination).await;
     }
 }
 
-fn look(directory: &Path, minimum: u64) -> io::Result<Option<Unfit>> {
+fn check(directory: &Path, minimum: u64) -> io::Result<Option<Unfit>> {
     let Space {
         free,
         total_files,

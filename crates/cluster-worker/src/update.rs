@@ -17,7 +17,7 @@ const UPSTREAM: TaggedImage<'static> = TaggedImage {
     tag: "live",
 };
 
-/// How a worker changes to its latest version when it is told to.
+/// How a worker changes to its latest version on an update.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpdateMethod {
     /// In a container of a swarm's service, the service is given the newest image with the same tag. Anywhere else, the
@@ -164,8 +164,9 @@ impl<'a> TaggedImage<'a> {
 
 /// Returns the id of the container that has these mounts, as `/proc/self/mountinfo` tells them.
 ///
-/// An engine mounts a few files of its own into every container, from a directory that is called like the container. That
-/// is so with either version of cgroups, on any network and whatever the container's host name is; none of these tell.
+/// An engine mounts a few files of its own into every container, from a directory that is called like the container.
+/// That is so with either version of cgroups, on any network and whatever the container's host name is; none of these
+/// tell.
 pub(crate) fn container_id(mountinfo: &str) -> Option<&str> {
     mountinfo.lines().find_map(|line| {
         // `126 106 254:0 /var/lib/docker/containers/ID/hostname /etc/hostname rw …`

@@ -1,23 +1,26 @@
-//! The way to a scheduler.
+//! Connects the worker to a scheduler.
 
 use cluster_api::Registration;
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use vat::{DialOptions, Dialer, SturdyRef};
 
 /// Reaches a scheduler.
-pub trait Uplink {
-    /// Connects to it, or says why that is not possible.
+pub(crate) trait Uplink {
+    /// Connects to the scheduler.
+    ///
+    /// # Errors
+    /// Why that is not possible.
     fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>>;
 }
 
 /// A connection to a scheduler. Dropping it, and what came through it, closes it.
-pub struct Connection {
+pub(crate) struct Connection {
     /// Where to register.
-    pub registration: Registration,
+    pub(crate) registration: Registration,
     /// Ends when the connection has, with the reason.
-    pub lost: LocalBoxFuture<'static, String>,
-    /// Ends when all that was said to the scheduler by then is on its way, or the connection has ended.
-    pub flushed: LocalBoxFuture<'static, ()>,
+    pub(crate) lost: LocalBoxFuture<'static, String>,
+    /// Ends when all data for the scheduler has been sent, or the connection has ended.
+    pub(crate) flushed: LocalBoxFuture<'static, ()>,
 }
 
 /// The way over a network, by a sturdy ref.

@@ -1,27 +1,27 @@
-//! How a worker is, in a line for whoever started it.
+//! The status of a worker in one line, for its supervisor.
 
 use std::fmt;
 
 use tokio::sync::watch;
 
-use crate::config::Capacity;
 use crate::running::{Load, jobs};
+use crate::settings::Capacity;
 
-/// How a worker is. Clones are about the same worker; the one in its config is kept up to date while it runs.
+/// The status of a worker. Clones share it. The worker keeps the one in its config up to date.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     link: watch::Sender<Link>,
-    /// How much it has to do.
+    /// Its load.
     pub(crate) load: watch::Sender<Load>,
 }
 
-/// How far it has come.
+/// The state of the connection to the scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Link {
     /// Its directories and its builder are being opened.
     #[default]
     Starting,
-    /// It would work, but the scheduler is away.
+    /// It is ready, but not connected.
     Away,
     /// It is registered.
     Registered,
@@ -32,14 +32,14 @@ impl Vitals {
         self.link.send_replace(link);
     }
 
-    /// Waits until the worker has started: it could work, whether or not the scheduler is there.
+    /// Waits until the worker is ready for jobs, whether or not it is connected.
     pub async fn started(&self) {
         let mut link = self.link.subscribe();
         // The sender is ours, so the wait ends only when it should.
         drop(link.wait_for(|link| *link != Link::Starting).await);
     }
 
-    /// Returns it in a line, for a worker with this capacity.
+    /// Returns the status of a worker with this capacity in one line.
     pub fn status(&self, capacity: Capacity) -> String {
         let link = *self.link.borrow();
         let capacity = capacity.value().unsigned_abs();

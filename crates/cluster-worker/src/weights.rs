@@ -7,7 +7,8 @@ use regex::Regex;
 
 /// What jobs weigh, by their cache hints: the first pattern that is found in the hint decides, and without one it is 1.
 ///
-/// Upstream knows the hints of two projects whose jobs are heavy; here, there are no weights but those that were asked for.
+/// Upstream knows the hints of two projects whose jobs are heavy; here, there are no weights but those that were asked
+/// for.
 #[derive(Debug, Clone, Default)]
 pub struct JobWeights(Vec<JobWeight>);
 

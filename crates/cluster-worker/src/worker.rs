@@ -1,4 +1,4 @@
-//! Puts a worker together.
+//! Composes a worker from its parts.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -12,7 +12,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::sync::watch;
 use vat::SturdyRef;
 
-use crate::agent::{Agent, Ending, Exit, Intake, Surroundings};
+use crate::agent::{Agent, AgentOptions, Ending, Exit, Intake};
 use crate::config::WorkerConfig;
 use crate::executor::{
     BuilderThread, CustomJobs, CustomUserError, DockerExecutor, Executors, OBuilderConfig,
@@ -28,12 +28,12 @@ use crate::running::Running;
 use crate::source::Sources;
 use crate::state_disk::StateDisk;
 use crate::update::{UpdateMethod, Updater};
-use crate::uplink::{Network, Uplink};
+use crate::uplink::Network;
 
 /// Why a worker could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// Its directory can't be used.
+    /// Its state directory cannot be used.
     #[error("cannot use the state directory {path:?}: {source}")]
     StateDir {
         /// The directory.
@@ -42,36 +42,39 @@ pub enum WorkerError {
         source: io::Error,
     },
     /// Its directory is another's. Two workers would work in the same clones, and delete each other's files.
-    #[error("the state directory {0:?} is in use by another worker: give each its own")]
+    #[error("the state directory {0:?} is in use by another worker; give each worker its own")]
     InUse(PathBuf),
     /// The name of its directory cannot be passed to `docker`.
     #[error("the name of the state directory {0:?} must not contain commas, quotes or line breaks")]
     BadStateDir(PathBuf),
-    /// Custom jobs cannot run as the user that was asked for.
+    /// Custom jobs cannot run as the configured user.
     #[error(transparent)]
     CustomUser(#[from] CustomUserError),
-    /// Jobs cannot have the limits that they should.
+    /// The limits of jobs cannot be enforced.
     #[error("{0}")]
     JobLimits(String),
-    /// OBuilder can't be used as it was asked for.
+    /// OBuilder cannot be used as configured.
     #[error("{0}")]
     OBuilder(String),
 }
 
 /// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
 ///
-/// It never ends because the scheduler is away: then it tries to connect at most every 10 s. `shutdown` says how it is to
-/// end (`()` means at once), and this returns when no job is running any more.
+/// While the scheduler is away, it reconnects at most every 10 s. `shutdown` ends with the way to end (`()` cancels the
+/// running jobs at once), and this returns when no job is running any more.
 ///
-/// Must be called within a `LocalSet`, on a thread that outlives it.
+/// Call it within a `LocalSet`, on a thread that outlives it.
+///
+/// # Errors
+/// When the worker cannot start, or its OBuilder builder has crashed.
 pub async fn run(
     config: WorkerConfig,
     scheduler: SturdyRef,
     shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
-    // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the kernel
-    // refuses. (To root it never does: that is what a user of their own is for.) Programs of ours have asked for that already; those of
-    // others that use this library may not have.
+    // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the
+    // kernel refuses. (To root it never does: that is what a user of their own is for.) Programs of ours have asked for
+    // that already; those of others that use this library may not have.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!("Cannot hide this worker's memory from its jobs: {error}");
     }
@@ -82,10 +85,10 @@ pub async fn run(
         Some(obuilder) => {
             let setup = obuilder.setup.clone();
             let open = || setup.open().map_err(|error| error.to_string());
-            let told = async {
+            let stopping = async {
                 (&mut shutdown).await;
             };
-            let started = BuilderThread::start(open, obuilder.upkeep, told).await;
+            let started = BuilderThread::start(open, obuilder.upkeep, stopping).await;
             match started.map_err(WorkerError::OBuilder)? {
                 Some(builder) => Some(Rc::new(builder)),
                 None => return Ok(Exit::Shutdown),
@@ -103,35 +106,21 @@ pub async fn run(
     let end = async {
         tokio::select! {
             ending = shutdown => ending,
-            // Or every job that came would fail. Whoever started the worker starts it again.
+            // Every job would fail now. The supervisor starts the worker again.
             () = crashed => {
-                tracing::error!("the builder has crashed: ending this worker");
+                tracing::error!("The builder has crashed; ending this worker");
                 Ending::AtOnce
             }
         }
     };
     let exit = parts
-        .agent(executors, stats, Surroundings::default())
+        .agent(executors, stats, AgentOptions::default())
         .run(&Network::new(scheduler), end)
         .await;
     if let Some(builder) = &builder {
         builder.finish().await.map_err(WorkerError::OBuilder)?;
     }
     Ok(exit)
-}
-
-/// Runs a worker with executors and a way to the scheduler of the caller's: for tests, and for other ways to run jobs.
-pub async fn run_with(
-    config: WorkerConfig,
-    executors: Executors,
-    uplink: &dyn Uplink,
-    shutdown: impl Future<Output = Ending>,
-) -> Result<Exit, WorkerError> {
-    let parts = Parts::open(config)?;
-    Ok(parts
-        .agent(executors, None, Surroundings::default())
-        .run(uplink, shutdown)
-        .await)
 }
 
 /// What a worker is made of.
@@ -242,7 +231,7 @@ impl Parts {
         self,
         executors: Executors,
         builder_stats: Option<watch::Receiver<BuilderStats>>,
-        surroundings: Surroundings,
+        options: AgentOptions,
     ) -> Rc<Agent> {
         let Self {
             config,
@@ -253,11 +242,11 @@ impl Parts {
             sources,
             lock,
         } = self;
-        let Surroundings {
+        let AgentOptions {
             reconnect_interval,
             update_pause,
             container,
-        } = surroundings;
+        } = options;
         let replaceable = match config.update {
             UpdateMethod::Auto => container,
             UpdateMethod::Restart => None,
@@ -299,7 +288,7 @@ impl Parts {
     }
 }
 
-/// Makes the directory if need be, and locks it. `None` if somebody else has.
+/// Locks the directory, and creates it if it is missing. `None` if it is locked already.
 fn lock(state_dir: &Path) -> io::Result<Option<File>> {
     if !state_dir.is_dir() {
         fs::DirBuilder::new()
@@ -307,7 +296,7 @@ fn lock(state_dir: &Path) -> io::Result<Option<File>> {
             .mode(0o700)
             .create(state_dir)?;
     }
-    // Not through a symbolic link: what it leads to may be anybody's.
+    // Not through a symbolic link: its target may belong to another user.
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let file = File::options()
         .create(true)

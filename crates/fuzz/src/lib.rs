@@ -1,7 +1,7 @@
 //! What a fuzzer tries on everything that reads bytes from others.
 //!
-//! A [`Target`] is a function of bytes that panics when something is wrong that no bytes may cause. LLVM's fuzzer looks for
-//! such bytes (`cargo xtask fuzz`), and what it has found and learnt is tried in every run of the tests
+//! A [`Target`] is a function of bytes that panics when something is wrong that no bytes may cause. LLVM's fuzzer
+//! looks for such bytes (`cargo xtask fuzz`), and what it has found and learnt is tried in every run of the tests
 //! (`tests/replay.rs`), without it.
 
 mod conversation;

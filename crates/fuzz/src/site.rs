@@ -1,4 +1,5 @@
-//! A scheduler with one client, one worker and one operator who want to be left in peace, and conversations to begin with.
+//! A scheduler with one client, one worker and one operator who want to be left in peace, and conversations to begin
+//! with.
 
 use std::path::PathBuf;
 use std::rc::Rc;

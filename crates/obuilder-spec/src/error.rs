@@ -4,6 +4,7 @@ use bstr::{BString, ByteSlice as _};
 
 use crate::position::Position;
 use crate::quote;
+use crate::spec::Op;
 use crate::syntax::SyntaxProblem;
 
 /// How many characters of a line a report shows at most: one line of a terminal, not a whole minified file.
@@ -62,14 +63,14 @@ pub enum Problem {
     /// A word, or a list that does not begin with a word, stands where an op should.
     #[error(
         "Invalid op: {found}: expected a list that begins with the name of an op: {}",
-        one_of(crate::parse::OPS)
+        one_of(Op::NAMES)
     )]
     NotAnOp {
         /// What stands there.
         found: String,
     },
     /// There is no such op.
-    #[error("unknown op {name}: expected {}{}", one_of(crate::parse::OPS), hint(.suggestion))]
+    #[error("unknown op {name}: expected {}{}", one_of(Op::NAMES), hint(.suggestion))]
     UnknownOp {
         /// Its name, in quotes.
         name: String,

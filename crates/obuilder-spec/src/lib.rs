@@ -4,6 +4,7 @@
 //! people have; printing escapes what is not ASCII.
 //!
 //! ```
+//! use obuilder_spec::dockerfile::{Options, Style};
 //! use obuilder_spec::{Op, Spec};
 //!
 //! let text = b"((from busybox)\n (workdir /src)\n (run (shell make)))";
@@ -11,6 +12,13 @@
 //! assert_eq!(spec.from, "busybox");
 //! assert_eq!(spec.ops[0], Op::Workdir("/src".into()));
 //! assert_eq!(spec.ops[1].heading("/src".into()), "/src: (run (shell make))");
+//!
+//! // What is printed can be parsed again.
+//! assert_eq!(Spec::parse(&spec.to_bytes(), "printed.spec")?, spec);
+//!
+//! let options = Options { buildkit: false, style: Style::Unix };
+//! let dockerfile = obuilder_spec::dockerfile(&spec, options).expect("a user that is a number");
+//! assert_eq!(dockerfile, "FROM busybox\nWORKDIR /src\nRUN make\n");
 //!
 //! let error = Spec::parse(b"((from busybox)\n (wrokdir /src))", "build.spec").unwrap_err();
 //! assert_eq!(

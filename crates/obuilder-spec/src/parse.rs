@@ -10,9 +10,6 @@ use crate::scope::Scope;
 use crate::spec::{CacheMount, Copy, Op, Run, SecretMount, Source, Spec, User};
 use crate::suggest;
 
-/// The names of the ops.
-pub(crate) const OPS: &[&str] = &["comment", "workdir", "shell", "run", "copy", "user", "env"];
-
 const RUN: Record = Record {
     owner: "run",
     known: &["cache", "network", "secrets", "shell"],
@@ -279,7 +276,7 @@ fn unknown_op(node: &Node, name: &BStr) -> Fault {
         },
         _ => Problem::UnknownOp {
             name: shown_name(name),
-            suggestion: suggest::closest(name, OPS),
+            suggestion: suggest::closest(name, Op::NAMES),
         },
     };
     Fault::new(head_at(node), problem)

@@ -32,6 +32,12 @@ pub enum Op {
     Env(BString, BString),
 }
 
+impl Op {
+    /// The names of all ops, in the order in which error messages list them.
+    pub(crate) const NAMES: &[&str] =
+        &["comment", "workdir", "shell", "run", "copy", "user", "env"];
+}
+
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p obuilder --example copy_speed -- DIR`, where DIR is on the disk to measure.
 
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program")]
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};

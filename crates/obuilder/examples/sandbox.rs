@@ -4,6 +4,13 @@
 //! `cargo run --release -p obuilder --example sandbox -- [ROUNDS]`, as root. They take turns, so that whatever else
 //! the machine does is shared.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program"
+)]
+
 use std::fs;
 use std::io;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! `cargo run --release --example store-times -- overlayfs:/path [MODE]`, in a directory on a disk of the right kind. It makes
 //! a base of 1000 files and 200 steps on it that do nothing.
 
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program")]
+
 use std::error::Error;
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The two generations of command lines: how a command is told which cap file to use.
+//! The two generations of command lines: how a command gets its cap file.
 //!
 //! The readme's commands take it as the first positional argument (`show admin.cap POOL`); later ones as `-c FILE`,
 //! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap is
@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 use vat::SturdyRef;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// The option by which later command lines name the cap file.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct ConnectArgs {
-    /// The cap file to use; then there is no CAP argument
+    /// Cap file (replaces the CAP argument)
     #[arg(short, long, global = true, value_name = "FILE")]
     pub connect: Option<PathBuf>,
 }

@@ -1,7 +1,7 @@
-//! Completion of command lines, by the programs themselves: a shell calls the program that is being typed with the words so
+//! Completion of command lines, by the programs themselves: a shell runs the program that is being typed with the words so
 //! far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
 //!
-//! Whatever goes wrong on the way there, nothing is said: the person is typing.
+//! Errors are silent, as the user is typing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -14,15 +14,14 @@ use cluster_api::Admin;
 use vat::{DialOptions, Dialer};
 
 use crate::positionals::{self, CapFile, LIST};
-use crate::program;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
 pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
 
-/// How long somebody who pressed the tabulator waits at most.
+/// The time limit of a completion.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Completes a command line if a shell asks for that, and tells whether one did.
+/// Completes a command line if a shell asks for it. Returns whether one did.
 pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
     let shell = std::env::var_os(VARIABLE);
     if shell.is_none_or(|shell| shell.is_empty()) {
@@ -32,7 +31,7 @@ pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
     let line = Line::read(command(), words.collect());
     let here = std::env::current_dir().ok();
     let completing = CompleteEnv::with_factory(|| completed(command(), &line)).var(VARIABLE);
-    // Nobody reads what went wrong; and to run what is being typed would be worse.
+    // Errors are not shown, and the command being typed must not run.
     drop(completing.try_complete(std::env::args_os(), here.as_deref()));
     true
 }
@@ -88,7 +87,7 @@ struct Line {
 
 impl Line {
     fn read(command: Command, mut words: Vec<OsString>) -> Self {
-        // Some shells say which word is being typed, and elsewhere it is the last.
+        // Some shells give the index of the word being typed; with others it is the last.
         let typed = std::env::var("_CLAP_COMPLETE_INDEX");
         let typed = typed.ok().and_then(|index| index.parse().ok());
         let typed: usize = typed.unwrap_or(words.len().saturating_sub(1));
@@ -96,7 +95,7 @@ impl Line {
         Self::of(command, words)
     }
 
-    /// Reads a line that is not complete yet: what makes no sense on it is passed over.
+    /// Parses an incomplete line, ignoring what is invalid.
     fn of(command: Command, words: Vec<OsString>) -> Self {
         let parsed = command.ignore_errors(true).try_get_matches_from(words);
         let Ok(mut matches) = parsed else {
@@ -116,7 +115,7 @@ impl Line {
         }
     }
 
-    /// Returns those names that begin with what has been typed.
+    /// Returns the names that begin with the typed text.
     fn names(&self, names: Names, typed: &OsStr) -> Vec<CompletionCandidate> {
         let Some(cap) = &self.cap else {
             return Vec::new();
@@ -126,9 +125,9 @@ impl Line {
                 .await
                 .ok()
                 .flatten()
-                .ok_or_else(crate::error::CommandError::already_reported)
+                .ok_or_else(cli::error::CommandError::already_reported)
         };
-        let mut candidates = program::block_on(asked).unwrap_or_default();
+        let mut candidates = cli::runtime::block_on(asked).unwrap_or_default();
         let typed = typed.as_encoded_bytes();
         candidates.retain(|candidate| candidate.get_value().as_encoded_bytes().starts_with(typed));
         candidates

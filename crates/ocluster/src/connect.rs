@@ -1,4 +1,4 @@
-//! Connecting to a scheduler, and telling the user while that lasts.
+//! Connects to a scheduler, and shows the progress.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -8,23 +8,23 @@ use std::time::Duration;
 use vat::{ConnectError, DialOptions, Dialer, Phase, Session};
 
 use crate::capability_args::CapFile;
-use crate::error::{CommandError, Kind};
-use crate::program::complain;
-use crate::status_line::StatusLine;
+use cli::error::{CommandError, Kind};
+use cli::print::complain;
+use cli::status_line::StatusLine;
 
-/// How long a connection may take before a person at a terminal is told what we wait for.
+/// How long a connection takes before a terminal shows what it waits for.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// How long it may take before anybody is told how far it has come.
+/// How long it takes before its progress is shown everywhere.
 const LONG: Duration = Duration::from_secs(2);
 
-/// How long the scheduler may take to answer once the connection is made. A worker waits for longer, as it has nobody who waits.
+/// The time limit for the scheduler's answer on a new connection. A worker has a longer one, as no user waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects to what `cap` refers to.
 ///
-/// As upstream does, one line on standard error tells how it went; on a terminal, only a passing note when it lasts. Either says
-/// what is waited for when that takes long.
+/// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time. Both show
+/// what is waited for if it takes long.
 pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
     let target = cap.load()?;
     let address = target.address.to_string();
@@ -45,13 +45,13 @@ pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
     outcome.map_err(explained)
 }
 
-/// Tells a scheduler that is not there from a cap file that is not for it.
+/// Distinguishes an unreachable scheduler from a cap file that is not for it.
 fn explained(error: ConnectError) -> CommandError {
     let kind = match &error {
         ConnectError::WrongFingerprint { .. }
         | ConnectError::UnknownService { .. }
         | ConnectError::SpeaksTls { .. } => Kind::WrongCap,
-        // This one is also what a scheduler looks like that ends just now.
+        // A scheduler that is just exiting gives this error too.
         ConnectError::NotTls { .. }
         | ConnectError::ServiceFailed { .. }
         | ConnectError::Refused { .. }
@@ -65,7 +65,7 @@ fn explained(error: ConnectError) -> CommandError {
     CommandError::caused_as(kind, error)
 }
 
-/// Says in a line that stays what is waited for, if that takes long.
+/// Prints a line with what is waited for, if that takes long.
 async fn with_line<T>(address: &str, phase: &Cell<Phase>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
     if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
@@ -75,7 +75,7 @@ async fn with_line<T>(address: &str, phase: &Cell<Phase>, work: impl Future<Outp
     work.await
 }
 
-/// Says in a line that passes what is waited for.
+/// Shows what is waited for in the status line.
 async fn with_passing_note<T>(
     address: &str,
     phase: &Cell<Phase>,

@@ -1,4 +1,4 @@
-//! Limits of connections, for those who have a secret and those who have none.
+//! Options that limit connections, authenticated or not.
 
 use std::time::Duration;
 
@@ -7,25 +7,30 @@ use vat::{Limits, ServeOptions};
 use crate::obuilder_args::seconds;
 use crate::sizes::bytes;
 
-/// How much peers may use.
+/// What peers may use.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct ConnectionArgs {
-    /// Connections at a time that have not named a service with a secret; further ones wait, and the oldest make room
-    /// after a second. Three quarters of them may come from one address
+    /// Limit of unauthenticated connections
+    ///
+    /// A connection is authenticated once it has named a service by its secret. Above the limit, new connections wait, and
+    /// the oldest unauthenticated one makes room once it is a second old. Up to three quarters may come from one address.
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_strangers: u32,
-    /// How long a connection may take to name a service, in seconds
+    /// Time limit for a connection to authenticate, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
     stranger_timeout: Duration,
-    /// Data that waits to be sent, over all connections; beyond that, the connection that most of it is for is closed
+    /// Limit of unsent data, over all connections
+    ///
+    /// Above the limit, the connection with the most unsent data is closed.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
     max_unsent: usize,
-    /// Parts of messages that have not arrived whole, over all connections; beyond that, the connection that has most of
-    /// them is closed
+    /// Limit of incompletely received messages, over all connections
+    ///
+    /// Above the limit, the connection with the most such data is closed.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
     max_incomplete: usize,
-    /// Calls of one connection that are not finished; with more, it is closed
+    /// Limit of unfinished calls per connection; a connection that exceeds it is closed
     #[arg(long, value_name = "N", default_value = "800000", value_parser = clap::value_parser!(u32).range(1000..))]
     max_calls: u32,
 }

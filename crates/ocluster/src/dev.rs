@@ -1,42 +1,43 @@
-//! `ocluster dev`: a scheduler and a worker in one process, for trying things out and for tests of one's own clients.
+//! `ocluster dev`: a scheduler and a worker in one process, for trying OCluster out and for testing your own clients.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cluster_scheduler::{
-    DEFAULT_UPDATE_TIMEOUT, FileName, KeySource, Limits, Scheduler, SchedulerConfig, Transport,
+    DEFAULT_UPDATE_TIMEOUT, DerivedService, FileName, KeySource, Limits, Scheduler,
+    SchedulerConfig, Transport,
 };
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
 
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
 use crate::job_limits::JobLimitArgs;
 use crate::obuilder_args::OBuilderArgs;
-use crate::program::print;
-use crate::service_manager::ServiceManager;
-use crate::signals::Interrupts;
 use crate::worker::{self, DockerArgs};
+use cli::error::CommandError;
+use cli::print::print;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
 
 /// Run a scheduler and a worker in one process
 ///
-/// Everything is kept under the state directory, with the cap files directly in it.
+/// All files, cap files included, go in the state directory.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The directory to keep everything in, made if missing
+    /// Directory for all files, created if missing
     #[arg(long, value_name = "DIR", default_value = "./ocluster-dev")]
     state_dir: PathBuf,
-    /// How many jobs to run at once
+    /// Number of jobs to run at once
     #[arg(long, value_name = "N", default_value = "2")]
     capacity: Capacity,
-    /// The name of the worker
+    /// Name of the worker
     #[arg(long, value_name = "ID", default_value = "dev")]
     name: WorkerName,
-    /// The name of the pool
+    /// Name of the pool
     #[arg(long, value_name = "NAME", default_value = "linux-x86_64")]
     pool: FileName,
-    /// Where to listen; port 0 takes a free one
+    /// Address to listen on: tcp:HOST:PORT or unix:PATH; port 0 picks a free one
     #[arg(long, value_name = "ADDR", default_value = "tcp:127.0.0.1:0")]
     listen: Address,
     #[command(flatten)]
@@ -47,7 +48,7 @@ pub struct Args {
     job_limits: JobLimitArgs,
 }
 
-/// Runs both until one ends or the user has had enough.
+/// Runs both until one ends or the user interrupts them.
 pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     make_dir(&args.state_dir)?;
@@ -55,7 +56,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         .await
         .map_err(CommandError::caused)?;
     let pool_cap = CapFile::existing(
-        args.file(&format!("pool-{}.cap", args.pool)),
+        args.file(&DerivedService::Registration(args.pool.clone()).cap_file()),
         "the pool's cap file",
     )?;
     print(&args.introduction())?;
@@ -74,7 +75,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let mut serving = std::pin::pin!(scheduler.run());
     let nobody = ServiceManager::none();
     let outcome = tokio::select! {
-        () = &mut serving => return Err(CommandError::failed("the scheduler has ended")),
+        () = &mut serving => return Err(CommandError::failed("the scheduler has exited")),
         ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, Duration::ZERO, &nobody) => ended.map(drop),
     };
     scheduler.shutdown();
@@ -104,10 +105,10 @@ impl Args {
         }
     }
 
-    /// Returns what is said on standard output when the scheduler is ready.
+    /// Returns the text for standard output when the scheduler is ready.
     fn introduction(&self) -> String {
-        let submission = self.file("submission.cap");
-        let admin = self.file("admin.cap");
+        let submission = self.file(&DerivedService::SharedSubmission.cap_file());
+        let admin = self.file(&DerivedService::Admin.cap_file());
         format!(
             "A scheduler and a worker are running. Try, in another terminal:\n\n  \
                ocluster-client submit-docker {submission} --pool={pool} --local-dockerfile Dockerfile\n  \
@@ -123,7 +124,7 @@ impl Args {
 fn make_dir(path: &Path) -> Result<(), CommandError> {
     std::fs::create_dir_all(path).map_err(|error| {
         CommandError::failed(format_args!(
-            "option '--state-dir': failed to make '{}': {error}",
+            "option '--state-dir': cannot create '{}': {error}",
             path.display()
         ))
     })

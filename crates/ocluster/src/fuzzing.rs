@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-/// Reads a configuration file of each program; returns what is said of the first that is none.
+/// Reads a text as the configuration file of each program; returns the first error.
 ///
 /// # Errors
 /// The message that would be printed.
 pub fn read_config(text: &str, programs: &[clap::Command]) -> Result<(), String> {
     for program in programs {
-        crate::config::check_file(Path::new("fuzz.toml"), text, program)?;
+        cli::config::check_file(Path::new("fuzz.toml"), text, program)?;
     }
     Ok(())
 }

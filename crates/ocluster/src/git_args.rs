@@ -1,4 +1,4 @@
-//! Options about git repositories: how the sources of jobs are fetched, and which clones are kept.
+//! Options about Git repositories: how the sources of jobs are fetched, and which clones are kept.
 
 use std::time::Duration;
 
@@ -7,34 +7,34 @@ use cluster_worker::{CloneLimits, FetchConfig, Gigabytes, LargeFiles};
 
 use crate::obuilder_args::seconds;
 
-/// Options about git repositories.
+/// Options about Git repositories.
 #[derive(clap::Args, Clone, Debug)]
 pub struct GitArgs {
-    /// Remove clones of git repositories that no job has used for this many days
+    /// Remove clones of Git repositories that no job has used for this many days
     #[arg(long, value_name = "DAYS", default_value = "30")]
     git_cache_age: u16,
-    /// Remove the least recently used clones when all take more than this many GB
+    /// Remove the least recently used clones above this total size, in GB
     #[arg(long, value_name = "GB", default_value = "50")]
     git_cache_size: Gigabytes,
-    /// Longest time that nothing may arrive while a job's source is fetched, in seconds; 0 for any time
+    /// Time limit without data while fetching a job's source, in seconds (0: no limit)
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     git_silence_timeout: Duration,
-    /// Longest time that fetching a job's source may take, with submodules, in seconds; 0 for any time
+    /// Time limit for fetching a job's source with submodules, in seconds (0: no limit)
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     git_timeout: Duration,
-    /// Whether to fetch the files that repositories keep in Git LFS
+    /// When to fetch the files that repositories keep in Git LFS
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     git_lfs: GitLfs,
 }
 
-/// Whether files in Git LFS are fetched.
+/// When files in Git LFS are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GitLfs {
     /// If git-lfs is installed.
-    #[value(help = "if git-lfs is installed; without it, jobs get the pointers")]
+    #[value(help = "if git-lfs is installed; otherwise jobs get the pointers")]
     Auto,
-    /// Not at all.
-    #[value(help = "not at all: jobs get the pointers")]
+    /// Never.
+    #[value(help = "jobs get the pointers")]
     Never,
 }
 

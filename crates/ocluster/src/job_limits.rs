@@ -1,4 +1,4 @@
-//! Options about what a job may use, which `ocluster-worker` and `ocluster dev` have in common.
+//! Options that limit what a job may use, shared by `ocluster-worker` and `ocluster dev`.
 
 use std::time::Duration;
 
@@ -7,21 +7,29 @@ use cluster_worker::JobLimits;
 
 use crate::obuilder_args::seconds;
 
-/// Options about what a job may use.
+/// Options that limit what a job may use.
 #[derive(clap::Args, Clone, Debug)]
 pub struct JobLimitArgs {
-    /// Memory of each step of an OBuilder job, of each custom job and of each command of a Docker job without BuildKit, such
-    /// as 4GiB. What uses more is killed
+    /// Memory limit of a job's steps, such as 4GiB; what exceeds it is killed
+    ///
+    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// BuildKit.
     #[arg(long, value_name = "SIZE")]
     job_memory: Option<MemoryLimit>,
-    /// Processes and threads of each step of an OBuilder job and of each custom job. No more are started
+    /// Limit of processes and threads of a job's steps; no more can be started
+    ///
+    /// The limit is for each step of an OBuilder job and each custom job.
     #[arg(long, value_name = "N", default_value_t)]
     job_pids: PidLimit,
-    /// Processors of each step of an OBuilder job, of each custom job and of each command of a Docker job without BuildKit, such as 2
-    /// or 1.5. What uses more waits
+    /// Limit of CPUs of a job's steps, such as 2 or 1.5
+    ///
+    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// BuildKit.
     #[arg(long, value_name = "N")]
     job_cpus: Option<CpuLimit>,
-    /// Longest time that a job may run, in seconds; 0 for any time. Waiting for its turn does not count
+    /// Time limit of a job, in seconds (0: no limit)
+    ///
+    /// Waiting for its turn does not count.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     job_timeout: Duration,
 }

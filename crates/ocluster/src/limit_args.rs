@@ -1,32 +1,36 @@
-//! Options about what others may use of a scheduler.
+//! Options that limit what clients and workers may use of a scheduler.
 
 use cluster_scheduler::Limits;
 
 use crate::sizes::bytes;
 
-/// What others may use. The defaults are those of [`Limits`], as a test makes sure.
+/// What clients and workers may use. The defaults are those of [`Limits`], which a test checks.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Largest description of a job: what to build, with its secrets. More than 8MiB has no effect
+    /// Size limit of a job's description: what to build, with its secrets
+    ///
+    /// Values above 8MiB have no effect.
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = bytes)]
     max_description_size: usize,
-    /// Waiting jobs of one client, in all pools together
+    /// Limit of one client's queued jobs, in all pools together
     #[arg(long, value_name = "N", default_value = "200000")]
     max_queued_jobs: usize,
-    /// Memory for the descriptions of one client's waiting jobs
+    /// Memory limit for the descriptions of one client's queued jobs
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = bytes)]
     max_client_queue_size: usize,
-    /// Memory for the descriptions of all waiting jobs
+    /// Memory limit for the descriptions of all queued jobs
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
     max_queue_size: usize,
-    /// Workers that a pool remembers, connected or not
+    /// Limit of workers that a pool remembers, connected or not
     #[arg(long, value_name = "N", default_value = "10000")]
     max_pool_workers: usize,
-    /// Workers registered through one connection at a time
+    /// Limit of workers registered through one connection
     #[arg(long, value_name = "N", default_value = "100")]
     max_connection_workers: usize,
-    /// Largest page of a worker's metrics that is passed on. More than 16MiB has no effect
+    /// Size limit of a worker's metrics page
+    ///
+    /// Values above 16MiB have no effect.
     #[arg(long, value_name = "SIZE", default_value = "4MiB", value_parser = bytes)]
     max_metrics_size: usize,
 }

@@ -1,4 +1,4 @@
-//! Options about OBuilder, which `ocluster-worker` and `ocluster dev` have in common.
+//! Options about OBuilder, shared by `ocluster-worker` and `ocluster dev`.
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -6,62 +6,70 @@ use std::time::Duration;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::{FreeThreshold, JobLimits, OBuilderConfig, Upkeep};
 use obuilder::Setup;
-use obuilder::fetch::Listed;
 use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepNetwork};
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
+use oci::fetch::Listed;
 
-use crate::config;
-use crate::error::CommandError;
 use crate::sizes;
+use cli::config;
+use cli::error::CommandError;
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]
 pub struct OBuilderArgs {
-    /// Where OBuilder keeps its results, as KIND:PATH with the kind overlayfs, btrfs, xfs, rsync or zfs. Without it, OBuilder
-    /// jobs are refused
+    /// OBuilder's store: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
+    ///
+    /// Without this option, OBuilder jobs are refused.
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
     #[arg(long, value_name = "MODE", requires = "obuilder_store")]
     rsync_mode: Option<RsyncMode>,
-    /// What runs OBuilder's steps: "builtin", or a program with the command line of runc, which is slower
+    /// Container runtime of OBuilder steps: builtin, or a program used like runc (slower)
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
-    /// System calls that OBuilder's steps may make: "default", "native" (the default without those of 32-bit programs), "none",
-    /// or a file with a profile in Docker's format
+    /// System calls allowed in OBuilder steps: default, native, none, or a file
+    ///
+    /// default is the built-in profile; native is the same without the system calls of 32-bit programs; none disables
+    /// the filter. A file is a profile in Docker's format.
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     obuilder_seccomp: Filter,
-    /// Capabilities of OBuilder's steps that run as root: default (Docker's, but NET_RAW and NET_BIND_SERVICE only without a
-    /// network), docker (all of Docker's), or upstream (never those two)
+    /// Capabilities of OBuilder steps that run as root: default, docker or upstream
+    ///
+    /// docker has all of Docker's; default has NET_RAW and NET_BIND_SERVICE only without a network; upstream never has
+    /// these two.
     #[arg(long, value_name = "SET", default_value = "default")]
     sandbox_caps: StepCapabilities,
-    /// Registries with private addresses that base images may come from: HOST, HOST:PORT or ADDRESS/BITS. All those of the
-    /// internet may be asked, and no others
+    /// Registries with private addresses to allow: HOST, HOST:PORT or ADDRESS/BITS
+    ///
+    /// Base images come from these registries, or from any with a public address.
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
     obuilder_registries: Vec<Listed>,
-    /// Network of OBuilder's steps that ask for the host's, as "(network host)" does: host, outbound (a network of their own that
-    /// reaches public IPv4 addresses only; needs slirp4netns), or forbid
+    /// Network of OBuilder steps with "(network host)": host, outbound or forbid
+    ///
+    /// host is the network of the machine. outbound is a separate network that reaches public IPv4 addresses only,
+    /// and needs slirp4netns. forbid refuses such steps.
     #[arg(long, value_name = "NETWORK", default_value = "host")]
     step_network: StepNetwork,
-    /// Let OBuilder's steps go on without waiting for the disk
+    /// Ignore fsync in OBuilder steps
     #[arg(long)]
     fast_sync: bool,
-    /// Prune OBuilder's results when less than this of their partition is free: in percent, or a size such as 20GiB
+    /// Prune OBuilder's results below this much free disk space: percent, or a size such as 20GiB
     #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
-    /// Take no jobs when less than this is free for OBuilder's results and pruning cannot reach it
+    /// Take no jobs while less than this is free for OBuilder's results, even after pruning
     #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
     obuilder_min_free: u64,
-    /// How many of OBuilder's results to prune before looking again
+    /// Number of OBuilder's results to prune per batch
     #[arg(long, value_name = "N", default_value = "100")]
     obuilder_prune_limit: usize,
-    /// How often to check that OBuilder works, in seconds; 0 for only at the start
+    /// Interval of OBuilder's health checks, in seconds (0: only at startup)
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     obuilder_healthcheck: Duration,
 }
 
-/// The longest time that can be asked for: a year, after which a clock can still be read.
+/// The longest time that is accepted: a year, which clocks can add without overflow.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Parses a time in seconds.
@@ -72,7 +80,7 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("{value:?} is not a number of seconds"))?;
     if time > LONGEST {
         return Err(format!(
-            "{value} seconds are more than a year, which is {}",
+            "{value} seconds is more than a year ({} seconds)",
             LONGEST.as_secs()
         ));
     }
@@ -80,7 +88,7 @@ pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
 }
 
 impl OBuilderArgs {
-    /// Returns how OBuilder specs are built, or `None` where they are not.
+    /// Returns how OBuilder specs are built, or `None` without a store.
     pub(crate) fn config(
         self,
         job_limits: &JobLimits,

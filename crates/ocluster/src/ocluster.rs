@@ -1,22 +1,26 @@
-//! `ocluster`: what helps to try the other programs out (`dev`), to find out what is
-//! wrong (`doctor`), to measure them (`bench`) and to package them (`generate`).
+//! `ocluster`: tools to try the other programs out (`dev`), to check machines and clusters (`doctor`), to measure
+//! schedulers (`bench`), and to package the programs (`generate`).
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
 use crate::{bench, dev, doctor, generate, program};
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
 
 const NAME: &str = "ocluster";
 
 /// Runs `ocluster`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 
-/// Try OCluster out, find out what is wrong, measure it, or package it
+/// Try OCluster out, check it, measure it, or package it
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]

@@ -1,4 +1,4 @@
-//! The positional arguments of each command, as its usage line says them.
+//! The positional arguments of each command, from its usage line.
 //!
 //! Commands take them as one hidden list, because a cap file that is given with `-c` moves the others up by one (see
 //! [`crate::capability_args`]). Completion, pages of the manual and the reference need to know each by itself, and get it here.
@@ -10,17 +10,14 @@ pub const LIST: &str = "positionals";
 
 /// What the names in usage lines mean.
 const KNOWN: &[(&str, &str)] = &[
-    ("CAP", "The cap file, unless --connect names it"),
-    ("POOL", "The name of a pool"),
-    ("WORKER", "The name of one of its workers"),
-    ("ID", "The name of a client"),
-    (
-        "RATE",
-        "How many jobs: a number above 0, and 1 for those who have not been given another",
-    ),
-    ("CMD", "The command to run, and its arguments"),
-    ("URL", "The Git repository to build in"),
-    ("HASH", "The full hash of a commit; several are merged"),
+    ("CAP", "Cap file, unless --connect gives one"),
+    ("POOL", "Name of a pool"),
+    ("WORKER", "Name of a worker of the pool"),
+    ("ID", "Name of a client"),
+    ("RATE", "Number of jobs at once, above 0 (1 unless set)"),
+    ("CMD", "Command to run, with its arguments"),
+    ("URL", "Git repository of the source"),
+    ("HASH", "Full hash of a commit; several are merged"),
 ];
 
 /// Whether the cap file is among the positional arguments.

@@ -1,24 +1,24 @@
-//! What the programs have in common: reading the command line, one thread to run on, and how they end.
+//! The frame of all programs: they parse the command line, run on one thread, and exit with a code.
 
 use std::ffi::OsString;
 use std::future::Future;
-use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
-use crate::config::{self, Settings, Surroundings, spelling};
-use crate::error::{CommandError, Kind};
-use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
-use crate::{appearance, completion, exit_codes, open_files, output, private_memory, terminal};
+use crate::completion;
+use cli::config::{self, Settings, Surroundings, spelling};
+use cli::error::{CommandError, Kind};
+use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
+use cli::{appearance, exit_codes, open_files, output, private_memory};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
 
-/// Options that upstream's programs have and ours do not have yet, with what to say to somebody who gives one.
-const NOT_YET: &[(&str, &str)] = &[
+/// Options of upstream's programs that ours do not support yet, with the reason to print.
+const UNSUPPORTED_OPTIONS: &[(&str, &str)] = &[
     ("--docker-cpus", DOCKER_STORE),
     ("--docker-memory", DOCKER_STORE),
     ("--docker-network", DOCKER_STORE),
@@ -38,17 +38,13 @@ const QEMU_STORE: &str = "there are no qemu: stores";
 
 const HCS_STORE: &str = "there are no hcs: stores";
 
-/// Reads the command line, runs `main` on one thread, and says how it ended.
+/// Parses the command line, runs `main` on one thread, and reports how it ended.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
 where
     A: Parser + CommandFactory,
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
-    // The built-in runtime is one of us, started again for a single container.
-    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
-        return code;
-    }
     if completion::answered(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
@@ -59,44 +55,24 @@ where
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
-                NotParsed::Answered(text) => print(&text),
+                NotParsed::Answered(text) => cli::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
             return finish(name, &Manner::guessed(), outcome);
         }
     };
-    // A panic is a defect of ours. The default hook has printed where; all that is left is the exit code.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| block_on(main(args))))
-        .unwrap_or_else(|_| {
-            Err(CommandError::internal(
-                "a defect in this program, please report it",
-            ))
-        });
+    // A panic is a bug of ours. The default hook has printed where; only the exit code is left.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
+        .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
     finish(name, &manner, outcome)
-}
-
-/// Runs `main` on the current thread, where everything that holds a capability stays.
-pub(crate) fn block_on<T>(
-    main: impl Future<Output = Result<T, CommandError>>,
-) -> Result<T, CommandError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            CommandError::internal(format_args!("failed to start the runtime: {error}"))
-        })?;
-    let outcome = tokio::task::LocalSet::new().block_on(&runtime, main);
-    // Standard input or output may be stuck in a blocking call, which must not keep us from ending.
-    runtime.shutdown_background();
-    outcome
 }
 
 /// Why there are no arguments to run with.
 #[derive(Debug)]
 pub(crate) enum NotParsed {
-    /// The user asked for help or the version: print this on standard output and end well.
+    /// The user asked for help or the version: print this on standard output and succeed.
     Answered(String),
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Refused(CommandError),
 }
 
@@ -112,8 +88,8 @@ pub fn command<A: CommandFactory>(name: &'static str) -> clap::Command {
     config::with_options(program)
 }
 
-/// Parses a command line with the rules that all programs share: any unambiguous prefix of a command or of a long
-/// option will do, as upstream's users are used to; and what it does not say may be in the environment or in a file.
+/// Parses a command line by the rules of all programs: unambiguous prefixes of commands and long options are accepted, as
+/// in upstream; and options that are not on it may be in the environment or in a file.
 pub(crate) fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
@@ -125,7 +101,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
     let refused = |error: &clap::Error| not_parsed::<A>(error);
     let (matches, missing) = match program.clone().try_get_matches_from(&args) {
         Ok(matches) => (matches, None),
-        // What is missing may be said elsewhere. Nothing else can be wrong with a command line of which clap says this.
+        // Missing options may be given elsewhere. A command line with this error has no other.
         Err(error) if is_incomplete(&error) => {
             let patient = command::<A>(name).ignore_errors(true);
             let matches = patient.try_get_matches_from(&args);
@@ -145,7 +121,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
             .try_get_matches_from(settings.command_line()),
     };
     let mut matches = complete.map_err(|error| refused(&error))?;
-    // Every program has these options, and some things are said before or after it runs.
+    // Every program has these options, and some messages are printed before or after it runs.
     let logging = LoggingArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
     appearance::keep(logging.color);
     logging.apart(|| {
@@ -165,7 +141,7 @@ fn is_incomplete(error: &clap::Error) -> bool {
     )
 }
 
-/// Says what clap found wrong, or what it was asked for.
+/// Returns the error that clap found, or the text that was asked for.
 fn not_parsed<A: CommandFactory>(error: &clap::Error) -> NotParsed {
     match error.kind() {
         ErrorKind::DisplayHelp
@@ -184,7 +160,7 @@ fn plain_help(arg: OsString) -> OsString {
     if formatted { "--help".into() } else { arg }
 }
 
-/// Says that there is no such command, or that there are several.
+/// Returns the error for an unknown or ambiguous command.
 fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
     let given = match error.get(ContextKind::InvalidSubcommand) {
         Some(ContextValue::String(given)) => given.as_str(),
@@ -206,7 +182,7 @@ fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
     ))
 }
 
-/// Says that there is no such command, and what it may have been meant to be.
+/// Returns the error for an unknown command, with the most similar one as a hint.
 fn misspelt(error: &clap::Error, given: &str) -> CommandError {
     let unknown = CommandError::usage(format_args!("unknown command '{given}'"));
     let alike = match error.get(ContextKind::SuggestedSubcommand) {
@@ -220,11 +196,13 @@ fn misspelt(error: &clap::Error, given: &str) -> CommandError {
     }
 }
 
-/// Says what was wrong with a command line.
+/// Returns the error for an invalid command line.
 fn refusal(error: &clap::Error) -> CommandError {
     if let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
         && error.kind() == ErrorKind::UnknownArgument
-        && let Some((option, why)) = NOT_YET.iter().find(|(known, _)| known == option)
+        && let Some((option, why)) = UNSUPPORTED_OPTIONS
+            .iter()
+            .find(|(known, _)| known == option)
     {
         return CommandError::usage(format_args!(
             "option '{option}' is not supported yet: {why}"
@@ -233,7 +211,7 @@ fn refusal(error: &clap::Error) -> CommandError {
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    // Our own last line says where to find help, for every program in the same words.
+    // Our own last line, the same for every program, names the help.
     let text = text
         .split("\n\nFor more information")
         .next()
@@ -241,43 +219,15 @@ fn refusal(error: &clap::Error) -> CommandError {
     CommandError::usage(text.trim_end())
 }
 
-/// Writes `text` on standard output, made fit for a terminal: a part of it may come from another machine.
-pub fn print(text: &str) -> Result<(), CommandError> {
-    print_bytes(terminal::plain(text).as_bytes())
-}
-
-/// Writes `bytes` on standard output, as they are.
-pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(bytes)
-        .and_then(|()| out.flush())
-        .map_err(|error| CommandError::from_output(&error))
-}
-
-/// Writes one line on standard output.
-pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
-    print(&format!("{line}\n"))
-}
-
-/// Writes `text` on standard error, made fit for a terminal. There is nobody left to tell when that fails.
-pub fn complain(text: &str) {
-    steer(&terminal::plain(text));
-}
-
-/// Writes on standard error what is meant to steer the terminal. Nothing of it may come from elsewhere unchecked.
-pub(crate) fn steer(text: &str) {
-    drop(std::io::stderr().lock().write_all(text.as_bytes()));
-}
-
-/// How the user wants to be told about a failure.
+/// How a failure is reported.
 pub(crate) struct Manner {
     logging: LoggingArgs,
-    /// Whether a program reads the answers.
+    /// Whether the output is JSON, for a program.
     json: bool,
 }
 
 impl Manner {
-    /// Returns how to tell about a command line that makes no sense.
+    /// Returns how to report an invalid command line.
     fn guessed() -> Self {
         Self {
             logging: LoggingArgs::default(),
@@ -286,7 +236,7 @@ impl Manner {
     }
 }
 
-/// Tells the user about a failure, and returns the exit code.
+/// Reports a failure, and returns the exit code.
 fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -294,8 +244,8 @@ fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
         match manner.logging.log_format {
-            LogFormat::Text => complain(&error.render(name)),
-            // Whoever reads the lines as JSON reads the last one too.
+            LogFormat::Text => cli::print::complain(&error.render(name)),
+            // With JSON log lines, the error is one too.
             LogFormat::Json => manner.logging.apart(|| log_failure(&error)),
         }
         if manner.json {

@@ -1,10 +1,10 @@
-//! The command lines of all programs, as data: manual pages, completion and the reference are made from these.
+//! The command lines of all programs, as data: the source of manual pages, completion and the reference.
 
-use crate::config::ConfigOption;
 use crate::program::command;
 use crate::{admin, client, obuilder, ocluster, scheduler, worker};
+use cli::config::ConfigOption;
 
-/// Returns the command line of each program, in the order in which somebody meets them.
+/// Returns the command line of each program, in the order in which a new user needs them.
 pub fn all() -> [clap::Command; 6] {
     [
         command::<scheduler::Args>("ocluster-scheduler"),
@@ -26,7 +26,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::config::OptionKind;
+    use cli::config::OptionKind;
 
     #[test]
     fn their_definitions_are_sound() {
@@ -43,6 +43,22 @@ mod tests {
                 "{option:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_list_of_all_options_is_what_the_programs_have() {
+        let lines = options().into_iter().map(|option| {
+            let name = option.flag.trim_start_matches("--").to_owned();
+            format!("{} {name}\n", option.program)
+        });
+        let mut seen = BTreeSet::new();
+        let lines: String = lines.filter(|line| seen.insert(line.clone())).collect();
+        expect_test::expect_file!["../../cli/src/config/known_options.txt"].assert_eq(&lines);
+    }
+
+    #[test]
+    fn the_variables_of_custom_jobs_are_what_the_worker_sets() {
+        assert_eq!(cli::config::JOB_VARIABLES, cluster_worker::CUSTOM_VARIABLES);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `ocluster-scheduler`: from its options to a running scheduler.
+//! `ocluster-scheduler`: a scheduler, from its options.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,20 +12,21 @@ use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transpo
 use vat::Address;
 
 use crate::connection_args::ConnectionArgs;
-use crate::error::CommandError;
-use crate::health::HealthArgs;
 use crate::limit_args::LimitArgs;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::memory;
 use crate::obuilder_args::seconds;
 use crate::program;
-use crate::service_manager::ServiceManager;
-use crate::signals::{Interrupt, Interrupts};
-use crate::state_dir;
+use cli::error::CommandError;
+use cli::health::HealthArgs;
+use cli::interrupt::Interrupt;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::memory;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
+use cli::state_dir;
 
 const NAME: &str = "ocluster-scheduler";
 
-/// How long it may take to save what is to be remembered: a slow disk is given time.
+/// The time limit for saving the state, long enough for a slow disk.
 const TIME_TO_SAVE: Duration = Duration::from_secs(60);
 
 /// Runs `ocluster-scheduler`.
@@ -35,44 +36,46 @@ pub fn main() -> ExitCode {
 
 /// Manage pools of build workers
 ///
-/// Writes cap files to the secrets directory: submission.cap for clients, pool-NAME.cap for the workers of each pool,
-/// and admin.cap for ocluster-admin.
+/// Cap files are written to the secrets directory: submission.cap for clients, pool-NAME.cap for the workers of each
+/// pool, and admin.cap for ocluster-admin.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
-    /// The file with the private key, made if missing; "" for a new key each time
+    /// Private key file, created if missing; "" generates a new key at every start
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     capnp_secret_key_file: PathBuf,
-    /// Where to listen: tcp:HOST:PORT or unix:PATH
+    /// Address to listen on: tcp:HOST:PORT or unix:PATH
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     capnp_listen_address: Address,
-    /// Where others reach this address from, as it goes into cap files [default: the listen address]
+    /// Public address, written into cap files [default: the listen address]
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     capnp_public_address: Option<Address>,
-    /// Neither encrypt connections nor check who is there
+    /// Disable encryption and peer authentication
     #[arg(long)]
     capnp_disable_tls: bool,
-    /// The directory to write cap files to; it must exist
+    /// Existing directory for cap files
     #[arg(long, value_name = "DIR", default_value = "./capnp-secrets")]
     secrets_dir: PathBuf,
-    /// The directory for the database, made if missing
+    /// Directory for the database, created if missing
     #[arg(long, value_name = "DIR")]
     state_dir: PathBuf,
-    /// The names of the pools to serve
+    /// Names of the pools to serve
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
     pools: Vec<String>,
-    /// Clients to create if they do not exist, each with a file submit-NAME.cap
+    /// Clients to create if missing, each with a cap file submit-NAME.cap
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     default_clients: Vec<String>,
-    /// Where to serve metrics over HTTP, to everybody who can connect: PORT or ADDR:PORT. A PORT alone is 127.0.0.1:PORT;
-    /// upstream's is 0.0.0.0:PORT, all IPv4 addresses
+    /// Address of the unauthenticated metrics endpoint: PORT or ADDR:PORT
+    ///
+    /// A PORT alone is 127.0.0.1:PORT. The OCaml scheduler listens on all IPv4 addresses (0.0.0.0:PORT).
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
-    /// How long a worker may take to come back from an update, in seconds, before the update counts as failed
+    /// Time limit for a worker to come back from an update, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     update_timeout: u32,
-    /// How long running jobs may go on after SIGTERM, in seconds, before all connections are closed; what is queued is not
-    /// given out meanwhile, and its clients see the connection close
+    /// Grace period for running jobs after SIGTERM, in seconds
+    ///
+    /// Queued jobs are not started meanwhile. Afterwards all connections are closed.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     shutdown_timeout: Duration,
     #[command(flatten)]
@@ -91,7 +94,7 @@ fn parse_address(text: &str) -> Result<Address, String> {
         .map_err(|error: vat::ParseAddressError| error.to_string())
 }
 
-/// Parses where to serve metrics. A name is no address: which of its addresses would be meant?
+/// Parses the address of the metrics endpoint. Host names are refused, as one may have several addresses.
 fn parse_metrics_address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(port) = text.parse() {
         return Ok((Ipv4Addr::LOCALHOST, port).into());
@@ -109,7 +112,7 @@ impl TryFrom<Args> for SchedulerConfig {
         let pools: BTreeSet<FileName> = names("--pools", args.pools)?.into_iter().collect();
         if pools.is_empty() {
             return Err(CommandError::usage(
-                "option '--pools': give at least one pool name",
+                "option '--pools': at least one pool is required",
             ));
         }
         state_dir::check(&args.state_dir)?;
@@ -119,7 +122,7 @@ impl TryFrom<Args> for SchedulerConfig {
                 args.secrets_dir.display()
             ))
             .hint(format_args!(
-                "make it with: mkdir -m 700 {}",
+                "create it with: mkdir -m 700 {}",
                 args.secrets_dir.display()
             )));
         }
@@ -152,7 +155,7 @@ fn key_source(path: PathBuf) -> KeySource {
     }
 }
 
-/// Returns the names given with `option`, without empty ones and repetitions.
+/// Returns the names given by `option`, without empty ones and duplicates.
 fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError> {
     let mut kept = Vec::new();
     for name in names.into_iter().filter(|name| !name.is_empty()) {
@@ -185,22 +188,23 @@ async fn run(args: Args) -> Result<(), CommandError> {
         first = interrupts.next() => first,
     };
     manager.stopping(patience + TIME_TO_SAVE, "shutting down");
-    // It goes on serving until nothing is waited for any more.
+    // It serves until the shutdown is complete.
     let ending = futures::future::join(shut_down(&scheduler, first, patience), running);
     tokio::select! {
         ((), ()) = ending => Ok(()),
-        again = interrupts.next() => Err(CommandError::interrupted(again, "Ended without saving everything")),
+        again = interrupts.next() => Err(CommandError::interrupted(again, "Exiting without saving everything")),
     }
 }
 
-/// Ends a scheduler: after SIGTERM, which service managers send, running jobs have `patience` to end.
+/// Shuts a scheduler down. After SIGTERM, which service managers send, running jobs get `patience` to end.
 async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
     let signal = why.name();
     match why {
         Interrupt::Terminated if !patience.is_zero() => {
             tracing::info!(
                 target: "scheduler",
-                "{signal}: giving out no more jobs; those that are running may go on for {} s. Another signal ends this scheduler at once",
+                "{signal}: draining; waiting up to {} s for running jobs. Another signal ends this scheduler \
+                 immediately",
                 patience.as_secs_f64()
             );
             scheduler.drain(patience).await;

@@ -1,4 +1,4 @@
-//! Sizes as people write them.
+//! Sizes on command lines.
 
 use cluster_worker::{FreeThreshold, Percent};
 
@@ -48,7 +48,7 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
         .and_then(|(number, (_, factor))| number.checked_mul(*factor))
         .and_then(|bytes| usize::try_from(bytes).ok());
     bytes.ok_or_else(|| {
-        format!("{text:?} is not a size; use a number of bytes, or one with K, M, G, KiB, MiB or GiB behind it")
+        format!("{text:?} is not a size; use a number of bytes, or a number followed by K, M, G, KiB, MiB or GiB")
     })
 }
 

@@ -1,4 +1,4 @@
-//! `ocluster-worker`: from its options to a running worker.
+//! `ocluster-worker`: a worker, from its options.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,33 +17,38 @@ use tokio::sync::oneshot;
 use vat::SturdyRef;
 
 use crate::capability_args::{CapFile, ConnectArgs};
-use crate::error::CommandError;
 use crate::git_args::GitArgs;
-use crate::health::HealthArgs;
 use crate::job_limits::JobLimitArgs;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::memory;
 use crate::obuilder_args::{OBuilderArgs, seconds};
-use crate::open_files;
 use crate::program;
-use crate::service_manager::ServiceManager;
-use crate::signals::{Interrupt, Interrupts};
 use crate::sizes;
-use crate::state_dir;
+use cli::error::CommandError;
+use cli::health::HealthArgs;
+use cli::interrupt::Interrupt;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::memory;
+use cli::open_files;
+use cli::service_manager::ServiceManager;
+use cli::signals::Interrupts;
+use cli::state_dir;
 
 const NAME: &str = "ocluster-worker";
 
-/// How long a worker may take to end: its jobs get less to stop, and its builder has something left for cleaning up.
-const TIME_TO_END: Duration = Duration::from_secs(90);
+/// The time limit for a shutdown: the jobs get less of it, so that the builder can clean up.
+const SHUTDOWN_MARGIN: Duration = Duration::from_secs(90);
 
 /// Runs `ocluster-worker`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 
 /// Run build jobs from an OCluster scheduler
 ///
-/// The pool's cap file is given as the argument CAP, or with --connect.
+/// The pool's cap file is the argument CAP, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -54,16 +59,16 @@ pub struct Args {
     positionals: Vec<OsString>,
     #[command(flatten)]
     connect: ConnectArgs,
-    /// This worker's name, unique in its pool
+    /// Name of this worker, unique in its pool
     #[arg(long, value_name = "ID")]
     name: WorkerName,
-    /// How many jobs to run at once
+    /// Number of jobs to run at once
     #[arg(long, value_name = "N", default_value = "10")]
     capacity: Capacity,
-    /// The directory for sources and logs, made if missing
+    /// Directory for sources and logs, created if missing
     #[arg(long, value_name = "PATH")]
     state_dir: PathBuf,
-    /// Take no jobs when less than this is free of the state directory's disk
+    /// Take no jobs while less than this is free on the state directory's disk
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
     state_min_free: u64,
     /// Repositories that jobs may push images to
@@ -75,28 +80,36 @@ pub struct Args {
     obuilder: OBuilderArgs,
     #[command(flatten)]
     job_limits: JobLimitArgs,
-    /// Run custom jobs of a kind with a program, which reads the payload, works in the job's source and prints its log; may
-    /// be repeated. The words of the command are quoted as for a shell, but there is none
+    /// Program that runs custom jobs of KIND; may be repeated
+    ///
+    /// The program reads the payload from standard input, starts in the job's source, and prints the job's log. COMMAND
+    /// is split into words as by a shell, but no shell runs.
     #[arg(long, value_name = "KIND=COMMAND")]
     custom: Vec<CustomCommand>,
-    /// Run the programs of custom jobs as this user, who owns their source, secrets and result. The worker must be root
+    /// User that runs the programs of custom jobs
+    ///
+    /// This user owns the job's source, secrets and result. The worker must run as root.
     #[arg(long, value_name = "USER")]
     custom_user: Option<CustomUser>,
-    /// How much of the capacity those jobs take whose cache hint matches; may be repeated, and the first match counts
+    /// Capacity used by jobs whose cache hint matches REGEX; may be repeated
+    ///
+    /// The first match applies. All other jobs use 1.
     #[arg(long = "job-weight", value_name = "REGEX=N")]
     job_weights: Vec<JobWeight>,
     #[command(flatten)]
     git: GitArgs,
-    /// The largest log of a job, in MiB; a job that prints more fails
+    /// Size limit of a job's log, in MiB; a job that exceeds it fails
     #[arg(long, value_name = "MIB", default_value = "1024")]
     log_limit: u32,
-    /// How to change to a newer version when told to by ocluster-admin update
+    /// What to do on ocluster-admin update
     #[arg(long, value_name = "HOW", default_value = "auto")]
     update: Update,
-    /// Metrics to pass on to the scheduler, by name and address
+    /// Additional metrics to report to the scheduler, by name and address
     #[arg(long, value_name = "NAME:URI,...", value_delimiter = ',')]
     additional_metrics: Vec<NamedMetrics>,
-    /// How long running jobs may go on after SIGTERM, in seconds, before they are cancelled; no more are taken meanwhile
+    /// Grace period for running jobs after SIGTERM, in seconds
+    ///
+    /// No jobs are taken meanwhile. Jobs that are still running afterwards are cancelled.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
     shutdown_timeout: Duration,
     #[command(flatten)]
@@ -141,19 +154,23 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
     Ok(named)
 }
 
-/// Options about Docker, which `ocluster dev` has too.
+/// Options about Docker, shared with `ocluster dev`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct DockerArgs {
-    /// Prune Docker's files when less than this of their partition is free: in percent, or a size such as 20GiB
+    /// Prune Docker's files below this much free disk space: percent, or a size such as 20GiB
     #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
     prune_threshold: Option<FreeThreshold>,
-    /// Prune Docker's files when images, containers and build cache take more than this many GB
+    /// Prune Docker's files above this total size, in GB
+    ///
+    /// Images, containers and the build cache count.
     #[arg(long, value_name = "GB")]
     docker_max_df_size: Option<Gigabytes>,
     /// When docker build fetches the base image
     #[arg(long, value_name = "WHEN", default_value = "always")]
     docker_pull: Pull,
-    /// BuildKit frontends that jobs may name in a syntax directive, as REPO or REPO:TAG. Without, only the engine's own is used
+    /// BuildKit frontends that jobs may name in a syntax directive: REPO or REPO:TAG
+    ///
+    /// Without this option, only the engine's own frontend may be used.
     #[arg(long, value_name = "IMAGE,...", value_delimiter = ',')]
     buildkit_frontends: Vec<String>,
 }
@@ -176,11 +193,11 @@ pub enum Pull {
     /// Before each build, so that it is the newest.
     #[value(help = "before each build, so that it is the newest")]
     Always,
-    /// When it is not there.
-    #[value(help = "when it is not there")]
+    /// When it is missing.
+    #[value(help = "only if it is not present")]
     Missing,
-    /// Not at all: for machines without a registry.
-    #[value(help = "not at all, for machines without a registry")]
+    /// Never: for machines without a registry.
+    #[value(help = "for machines without a registry")]
     Never,
 }
 
@@ -197,13 +214,13 @@ impl From<Pull> for PullPolicy {
 /// How a worker changes to a newer version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Update {
-    /// By way of its Docker swarm, if there is one.
+    /// Through its Docker swarm, if there is one.
     #[value(
-        help = "a service of a Docker swarm gets the newest image that has the same tag; anything else ends as with restart"
+        help = "update a service of a Docker swarm to the newest image with the same tag; otherwise, as restart"
     )]
     Auto,
-    /// By ending.
-    #[value(help = "end with exit code 1, to be started again by whatever started it")]
+    /// By exiting.
+    #[value(help = "exit with code 1, so that the supervisor restarts it")]
     Restart,
 }
 
@@ -248,7 +265,7 @@ impl Args {
     }
 }
 
-/// Returns what runs custom jobs, by kind.
+/// Returns the executors of custom jobs, by kind.
 fn custom_executors(
     commands: Vec<CustomCommand>,
     environment: &Environment,
@@ -261,7 +278,7 @@ fn custom_executors(
     Ok(kinds)
 }
 
-/// Returns what of our environment the programs that a worker runs may see.
+/// Returns the part of our environment that the programs run by a worker may see.
 pub(crate) fn environment() -> Environment {
     Environment::from_vars(std::env::vars_os())
 }
@@ -276,26 +293,26 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();
     let (vitals, capacity) = (config.vitals.clone(), config.capacity);
-    let told = async {
-        // A scheduler that is away is no reason to start us again.
+    let informed = async {
+        // The worker is ready even if the scheduler is unreachable: a restart would not help.
         vitals.started().await;
         manager.ready(&vitals.status(capacity));
         manager.keep_informed(|| vitals.status(capacity)).await
     };
     let exit = tokio::select! {
         exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
-        never = told => match never {},
+        never = informed => match never {},
     };
     match exit {
         Exit::Shutdown => Ok(()),
-        // Upstream's worker ends with code 1 after an update, so that its supervisor starts the new version.
+        // Upstream's worker exits with code 1 after an update, so that its supervisor starts the new version.
         Exit::Updated => Err(CommandError::already_reported()),
     }
 }
 
-/// Runs a worker until it ends by itself, or until the first interrupt has made it end. The second ends it at once.
+/// Runs a worker until it ends by itself, or has shut down after the first interrupt. The second ends it immediately.
 ///
-/// SIGTERM is what service managers send: jobs have `patience` to end. Whoever presses Ctrl-C does not want to wait.
+/// Service managers send SIGTERM: jobs get `patience` to end. Ctrl-C cancels them.
 pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
@@ -306,7 +323,7 @@ pub(crate) async fn run_until_interrupted(
     open_files::warn_if_few(config.capacity.value().unsigned_abs().into());
     let (stop, stopped) = oneshot::channel();
     let shutdown = async {
-        // An error means that we have been dropped, and the worker with us.
+        // An error means that this future was dropped, and the worker with it.
         stopped.await.unwrap_or(Ending::AtOnce)
     };
     let mut running = std::pin::pin!(cluster_worker::run(config, scheduler, shutdown));
@@ -319,22 +336,23 @@ pub(crate) async fn run_until_interrupted(
         Interrupt::Terminated if !patience.is_zero() => {
             tracing::info!(
                 target: "worker",
-                "{signal}: taking no more jobs; those that are running may go on for {} s. Another signal ends this worker at once",
+                "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker \
+                 immediately",
                 patience.as_secs_f64()
             );
-            manager.stopping(patience + TIME_TO_END, "waiting for running jobs");
+            manager.stopping(patience + SHUTDOWN_MARGIN, "waiting for running jobs");
             Ending::Drain { within: patience }
         }
         Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
             tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
-            manager.stopping(TIME_TO_END, "cancelling all jobs");
+            manager.stopping(SHUTDOWN_MARGIN, "cancelling all jobs");
             Ending::AtOnce
         }
     };
-    // It has ended by itself if it does not listen any more.
+    // An error means that it has ended by itself.
     let _ = stop.send(ending);
     tokio::select! {
         ended = running => ended.map_err(CommandError::caused),
-        second = interrupts.next() => Err(CommandError::interrupted(second, "Ended without waiting for jobs to stop")),
+        second = interrupts.next() => Err(CommandError::interrupted(second, "Exiting without waiting for jobs to stop")),
     }
 }

@@ -7,17 +7,17 @@ use crate::worker::{Load, Workers};
 use crate::{CacheHint, Estimate};
 use core::time::Duration;
 
-/// At how many workers to look, from either end, for the preferred one.
+/// How many workers to compare, from either end, to find the preferred one.
 ///
 /// Walking both the workers that have the hint and the workers by load, the exact answer comes within
 /// about the square root of the number of workers when loads are independent of hints: 100 of 10,000.
 /// When they are not, the best of those seen is good enough, and a decision stays short.
-const LOOKS: usize = 128;
+const MAX_CANDIDATES: usize = 128;
 
 /// What the pool remembers about hints and workers.
 ///
 /// The empty hint is remembered too, though no worker is ever preferred for it: it shows an operator
-/// who has been at work.
+/// which workers have run jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Affinity {
     /// Every hint that is cached somewhere or wanted by a queued ticket.
@@ -101,7 +101,7 @@ impl Affinity {
         }
     }
 
-    /// Returns the worker to be preferred for a hint, or `None` if nobody active has it cached with a
+    /// Returns the worker to be preferred for a hint, or `None` if no active worker has it cached with a
     /// workload within `limit`. Never `except`.
     ///
     /// Walks, in turns, the workers that have the hint (keeping the best) and the workers by load (up
@@ -120,7 +120,7 @@ impl Affinity {
         let mut cached_on = has_it.iter();
         let mut by_load = workers.by_load();
         let mut best: Option<Load> = None;
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_CANDIDATES {
             match cached_on.next() {
                 None => break,
                 Some(slot) if Some(*slot) == except => {}

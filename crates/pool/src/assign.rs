@@ -5,28 +5,28 @@ use core::mem;
 use crate::backlog::{InOrder, Turn};
 use crate::ids::Slot;
 use crate::ready::ReadyList;
-use crate::ticket::Place;
+use crate::ticket::Location;
 use crate::worker::Worker;
 use crate::{CacheHint, Decision, Effect, Estimate, InactiveReason, Pool, TicketId};
 
 /// How many tickets one pop may divert from the backlog to workers preferred for them, before it takes
 /// the next whatever its hint: so that no pop keeps its caller long.
-const DIVERSIONS: usize = 128;
+const MAX_DIVERSIONS: usize = 128;
 
 /// Either tickets wait for workers, or workers for tickets. Never both.
 #[derive(Debug)]
-pub(crate) enum Main {
+pub(crate) enum Waiting {
     Backlog(InOrder),
     Ready(ReadyList),
 }
 
-impl Default for Main {
+impl Default for Waiting {
     fn default() -> Self {
         Self::Backlog(InOrder::default())
     }
 }
 
-impl Main {
+impl Waiting {
     pub(crate) fn leave_backlog(&mut self, turn: Turn) {
         if let Self::Backlog(backlog) = self {
             backlog.remove(turn);
@@ -37,12 +37,12 @@ impl Main {
         matches!(self, Self::Backlog(backlog) if !backlog.is_empty())
     }
 
-    pub(crate) fn someone_waits(&self) -> bool {
+    pub(crate) fn has_ready_worker(&self) -> bool {
         matches!(self, Self::Ready(ready) if !ready.is_empty())
     }
 
-    /// Returns the backlog, which becomes a new one if nobody waits in the ready list. `None` if
-    /// somebody does.
+    /// Returns the backlog, which becomes a new one if no worker is in the ready list. `None` if one
+    /// is.
     fn backlog(&mut self) -> Option<&mut InOrder> {
         if matches!(self, Self::Ready(ready) if ready.is_empty()) {
             *self = Self::default();
@@ -61,8 +61,8 @@ impl Pool {
         let Some(ticket) = self.tickets.get_mut(&id) else {
             return;
         };
-        if let Some(backlog) = self.main.backlog() {
-            ticket.place = Place::Backlog;
+        if let Some(backlog) = self.waiting.backlog() {
+            ticket.location = Location::Backlog;
             backlog.insert(ticket.turn(id));
             let hint = ticket.hint.clone();
             return self.decided(Decision::AddedToBacklog { ticket: id, hint });
@@ -70,7 +70,7 @@ impl Pool {
         if self.assign_preferred(id, except) {
             return;
         }
-        if let Main::Ready(ready) = &self.main
+        if let Waiting::Ready(ready) = &self.waiting
             && let Some(worker) = ready.oldest()
         {
             let hint = self.assign(id, worker, Estimate::NonCached);
@@ -112,8 +112,8 @@ impl Pool {
             .get_mut(&id)
             .expect("only tickets that exist are assigned");
         let cost = self.config.cost.of(estimate);
-        let deadline = self.now + self.config.cost.patience();
-        ticket.place = Place::Queue {
+        let deadline = self.now + self.config.cost.cache_wait();
+        ticket.location = Location::Queue {
             worker: slot,
             estimate,
             deadline,
@@ -121,16 +121,16 @@ impl Pool {
         ticket.refund = None;
         let (turn, hint) = (ticket.turn(id), ticket.hint.clone());
         self.deadlines.insert((deadline, id));
-        self.given += 1;
-        let given = self.given;
+        self.assignment_seq += 1;
+        let seq = self.assignment_seq;
         self.workers.update(slot, |worker| {
             worker.queue.insert(turn);
             worker.workload += cost;
-            worker.given = given;
+            worker.last_assigned = seq;
         });
         // Already now, so that tickets with the same hint follow this one.
         self.remember_cached(&hint, slot);
-        self.wake(slot);
+        self.schedule(slot);
         // It has been served, so it goes to the back, if it still wants more.
         if self.leave_ready(slot) && self.workers.get(slot).is_some_and(Worker::wants_more) {
             self.join_ready(slot);
@@ -143,9 +143,9 @@ impl Pool {
         let Some(ticket) = self.tickets.get(&id) else {
             return;
         };
-        let Place::Queue {
+        let Location::Queue {
             estimate, deadline, ..
-        } = ticket.place
+        } = ticket.location
         else {
             return;
         };
@@ -165,9 +165,9 @@ impl Pool {
         for turn in queue.unwrap_or_default().iter() {
             let id = turn.ticket();
             self.leave_queue(id, slot);
-            match (&mut self.main, self.tickets.get_mut(&id)) {
-                (Main::Backlog(backlog), Some(ticket)) => {
-                    ticket.place = Place::Backlog;
+            match (&mut self.waiting, self.tickets.get_mut(&id)) {
+                (Waiting::Backlog(backlog), Some(ticket)) => {
+                    ticket.location = Location::Backlog;
                     backlog.insert(turn);
                     let hint = ticket.hint.clone();
                     self.decided(Decision::PushedBack { ticket: id, hint });
@@ -181,9 +181,10 @@ impl Pool {
     pub(crate) fn move_overdue(&mut self) {
         while let Some((deadline, id)) = self.deadlines.first().copied()
             && deadline <= self.now
-            && let Main::Ready(ready) = &self.main
+            && let Waiting::Ready(ready) = &self.waiting
             && let Some(to) = ready.oldest()
-            && let Some(Place::Queue { worker: from, .. }) = self.tickets.get(&id).map(|t| t.place)
+            && let Some(Location::Queue { worker: from, .. }) =
+                self.tickets.get(&id).map(|t| t.location)
         {
             self.leave_queue(id, from);
             let hint = self.assign(id, to, Estimate::NonCached);
@@ -200,21 +201,21 @@ impl Pool {
 
 /// Finding a ticket for a worker.
 impl Pool {
-    /// Has a worker's pops looked at again at the next `poll_effect`.
-    pub(crate) fn wake(&mut self, slot: Slot) {
+    /// Has a worker's pops served at the next `poll_effect`.
+    pub(crate) fn schedule(&mut self, slot: Slot) {
         let asleep = self.workers.update(slot, |worker| {
-            !worker.pops.is_empty() && !mem::replace(&mut worker.woken, true)
+            !worker.pops.is_empty() && !mem::replace(&mut worker.scheduled, true)
         });
         if asleep == Some(true) {
-            self.woken.push_back(slot);
+            self.scheduled.push_back(slot);
         }
     }
 
-    pub(crate) fn serve_woken(&mut self, slot: Slot) {
-        let woken = self
+    pub(crate) fn serve_scheduled(&mut self, slot: Slot) {
+        let scheduled = self
             .workers
-            .update(slot, |worker| mem::take(&mut worker.woken));
-        if woken == Some(true) {
+            .update(slot, |worker| mem::take(&mut worker.scheduled));
+        if scheduled == Some(true) {
             self.serve(slot);
         }
     }
@@ -226,9 +227,9 @@ impl Pool {
             && worker.is_active()
             && !worker.pops.is_empty()
         {
-            let is_wanted = !worker.queue.is_empty() || self.main.has_backlog();
-            if worker.asked || (is_wanted && self.is_in_doubt(worker)) {
-                return self.ask(slot);
+            let is_wanted = !worker.queue.is_empty() || self.waiting.has_backlog();
+            if worker.awaiting_reply || (is_wanted && self.needs_probe(worker)) {
+                return self.probe(slot);
             }
             if let Some(turn) = worker.queue.first() {
                 self.leave_queue(turn.ticket(), slot);
@@ -241,16 +242,16 @@ impl Pool {
                 });
                 continue;
             }
-            let next = match &mut self.main {
-                Main::Ready(_) => return self.wait(slot),
-                Main::Backlog(backlog) => backlog.first(),
+            let next = match &mut self.waiting {
+                Waiting::Ready(_) => return self.wait(slot),
+                Waiting::Backlog(backlog) => backlog.first(),
             };
             let Some(turn) = next else {
-                self.main = Main::Ready(ReadyList::default());
+                self.waiting = Waiting::Ready(ReadyList::default());
                 continue;
             };
-            self.main.leave_backlog(turn);
-            if diversions < DIVERSIONS && self.assign_preferred(turn.ticket(), None) {
+            self.waiting.leave_backlog(turn);
+            if diversions < MAX_DIVERSIONS && self.assign_preferred(turn.ticket(), None) {
                 diversions += 1;
                 continue;
             }
@@ -264,21 +265,21 @@ impl Pool {
         }
     }
 
-    /// Tells whether a worker has been silent for so long that it may not be there.
-    pub(crate) fn is_in_doubt(&self, worker: &Worker) -> bool {
+    /// Returns whether a worker has been silent for so long that it must be probed first.
+    pub(crate) fn needs_probe(&self, worker: &Worker) -> bool {
         self.config
-            .trust
-            .is_some_and(|trust| worker.heard + trust < self.now)
+            .probe_after
+            .is_some_and(|silence| worker.last_heard + silence < self.now)
     }
 
-    /// Has a worker asked whether it is there. Until it answers it takes nothing, and others go first.
-    fn ask(&mut self, slot: Slot) {
-        let was_asked = self
-            .workers
-            .update(slot, |worker| mem::replace(&mut worker.asked, true));
+    /// Has a worker probed. Until it answers it takes nothing, and other workers go first.
+    fn probe(&mut self, slot: Slot) {
+        let was_awaiting_reply = self.workers.update(slot, |worker| {
+            mem::replace(&mut worker.awaiting_reply, true)
+        });
         self.leave_ready(slot);
-        if let (Some(false), Some(worker)) = (was_asked, self.workers.id(slot)) {
-            self.effects.push_back(Effect::Ask { worker });
+        if let (Some(false), Some(worker)) = (was_awaiting_reply, self.workers.id(slot)) {
+            self.effects.push_back(Effect::Probe { worker });
         }
     }
 
@@ -288,17 +289,17 @@ impl Pool {
             .tickets
             .get_mut(&id)
             .expect("only tickets that exist are taken");
-        ticket.place = Place::Running { worker: slot };
+        ticket.location = Location::Running { worker: slot };
         ticket.refund = None;
         let hint = ticket.hint.clone();
         self.clients.dequeue(&ticket.client, id, ticket.urgent);
         self.affinity.dequeue(&hint);
         self.remember_cached(&hint, slot);
-        self.given += 1;
-        let given = self.given;
+        self.assignment_seq += 1;
+        let seq = self.assignment_seq;
         let pop = self.workers.update(slot, |worker| {
             worker.running.insert(id);
-            worker.given = given;
+            worker.last_assigned = seq;
             worker.pops.pop_first()
         });
         self.totals.accepted += 1;
@@ -324,34 +325,36 @@ impl Pool {
         }
     }
 
-    /// Adds a worker to the back of the ready list, if there is one and it isn't there.
+    /// Adds a worker to the back of the ready list, if there is one and it is not there.
     fn join_ready(&mut self, slot: Slot) -> bool {
-        let Main::Ready(ready) = &mut self.main else {
+        let Waiting::Ready(ready) = &mut self.waiting else {
             return false;
         };
-        let joined = self.workers.update(slot, |worker| match worker.waiting {
-            Some(_) => false,
-            None => {
-                worker.waiting = Some(ready.push(slot));
-                true
-            }
-        });
+        let joined = self
+            .workers
+            .update(slot, |worker| match worker.ready_since {
+                Some(_) => false,
+                None => {
+                    worker.ready_since = Some(ready.push(slot));
+                    true
+                }
+            });
         joined == Some(true)
     }
 
     fn leave_ready(&mut self, slot: Slot) -> bool {
         let since = self
             .workers
-            .update(slot, |worker| worker.waiting.take())
+            .update(slot, |worker| worker.ready_since.take())
             .flatten();
-        if let (Main::Ready(ready), Some(since)) = (&mut self.main, since) {
+        if let (Waiting::Ready(ready), Some(since)) = (&mut self.waiting, since) {
             ready.remove(since);
         }
         since.is_some()
     }
 
     /// Takes a worker out of the ready list unless it still wants more than it has queued.
-    pub(crate) fn settle_waiting(&mut self, slot: Slot) {
+    pub(crate) fn leave_ready_if_satisfied(&mut self, slot: Slot) {
         if self
             .workers
             .get(slot)
@@ -368,7 +371,7 @@ impl Pool {
         let was_active = self.workers.update(slot, |worker| {
             let was_active = worker.is_active();
             worker.reasons = worker.reasons.with(reason);
-            worker.asked = false;
+            worker.awaiting_reply = false;
             was_active
         });
         let worker = self.workers.name(slot);
@@ -402,7 +405,7 @@ impl Pool {
         let worker = self.workers.name(slot);
         if left.is_empty() {
             self.decided(Decision::Activated { worker });
-            self.wake(slot);
+            self.schedule(slot);
         } else {
             self.decided(Decision::ReasonRemoved {
                 worker,
@@ -422,7 +425,7 @@ impl Pool {
     }
 }
 
-/// Telling the caller.
+/// Effects for the caller.
 impl Pool {
     pub(crate) fn decided(&mut self, decision: Decision) {
         self.effects.push_back(Effect::Decided(decision));

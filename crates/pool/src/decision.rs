@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::{CacheHint, InactiveReason, InactiveReasons, TicketId, WorkerName};
 
-/// Something the pool decided or was told, worth a line in the log.
+/// A decision of the pool, or an event, for the log.
 #[expect(
     missing_docs,
     reason = "each variant is its own log line, which `Display` spells out"

@@ -12,17 +12,17 @@ pub enum Effect {
         pop: PopId,
         /// Who made it. The registration may have ended since.
         worker: WorkerId,
-        /// The worker's name, for whoever asks where the job went.
+        /// The worker's name, to say where the job went.
         name: WorkerName,
         /// The job to answer with.
         ticket: TicketId,
     },
-    /// Find out whether a worker is there, which has not been heard of for long: a job waits for it.
+    /// Probe a worker from which nothing has arrived for long: a job waits for it.
     ///
-    /// Tell the pool of a sign of life ([`Pool::heard`](crate::Pool::heard)), or that it is not
+    /// Report to the pool that something arrived ([`Pool::heard_from`](crate::Pool::heard_from)), or that it is not
     /// answering ([`InactiveReason::NotAnswering`](crate::InactiveReason::NotAnswering)).
-    Ask {
-        /// Who is to be asked. The registration may have ended since.
+    Probe {
+        /// The worker to probe. The registration may have ended since.
         worker: WorkerId,
     },
     /// Fail the worker's pop with "Worker disconnected".
@@ -56,13 +56,13 @@ pub enum Effect {
         /// The worker.
         worker: WorkerName,
     },
-    /// Tell those who watch (drain, update) how many jobs a worker has running.
+    /// Notify those who watch (drain, update) how many jobs a worker has running.
     RunningChanged {
         /// The worker, which may have disconnected just now.
         worker: WorkerName,
         /// How many jobs it runs.
         running: usize,
     },
-    /// Log a decision, if anybody wants to know.
+    /// Log a decision.
     Decided(Decision),
 }

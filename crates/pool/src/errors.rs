@@ -41,7 +41,7 @@ impl fmt::Display for UnknownWorker {
 
 impl Error for UnknownWorker {}
 
-/// Why a worker can't be forgotten.
+/// Why a worker cannot be forgotten.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ForgetError {
     /// No worker of this name has ever registered.

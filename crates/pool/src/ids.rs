@@ -1,4 +1,4 @@
-//! Numbers that name things; each kind has its own type, so that they can't be mixed up.
+//! Numbers that name things; each kind has its own type, so that they cannot be mixed up.
 
 use core::fmt;
 
@@ -43,7 +43,7 @@ id! {
 /// A registration of a worker: what it holds from `register` until `release`.
 ///
 /// A worker that comes back under its old name gets a new one, so whatever arrives late from the old
-/// connection can't touch the new one.
+/// connection cannot affect the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId {
     pub(crate) registration: u64,

@@ -1,8 +1,8 @@
 //! Decides which worker does which job next.
 //!
-//! A [`Pool`] is a plain value. It performs no IO, never blocks, and never looks at a clock: callers
-//! tell it what happened and what time it is, then drain [`Pool::poll_effect`] to learn what they
-//! must do about it. It doesn't know what a job is either: it has ticket ids, hints and costs.
+//! A [`Pool`] is a plain value. It performs no IO, never blocks, and never reads a clock: callers
+//! report events and the time, then drain [`Pool::poll_effect`] for what they must do. It does not
+//! know what a job is either: it has ticket ids, hints and costs.
 //!
 //! ```
 //! use pool::{Capacity, ClientId, Effect, InactiveReason, Pool, Time, WorkerName};
@@ -29,9 +29,9 @@
 //!   own, busy or not;
 //! - else to the worker that has waited longest.
 //!
-//! A worker that pops gets the best of its own queue, else the best of the backlog that nobody else is
+//! A worker that pops gets the best of its own queue, else the best of the backlog that no other worker is
 //! preferred for, else it waits. A ticket rests in a worker's queue until `poll_effect` hands it over,
-//! so that whatever happens before (a cancel, say) finds it there.
+//! so that a cancel before that finds it there.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -62,7 +62,7 @@ use core::mem;
 use core::time::Duration;
 
 use affinity::Affinity;
-use assign::Main;
+use assign::Waiting;
 pub use decision::Decision;
 pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
@@ -74,36 +74,36 @@ pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
 pub use share::{Cost, Estimate, Rate, RateError};
 pub use snapshot::{
-    ClientView, DisconnectedView, Item, Items, MainView, RunningView, Snapshot, WorkerView,
+    ClientView, DisconnectedView, Item, Items, RunningView, Snapshot, WaitingView, WorkerView,
 };
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
-use ticket::{Place, Ticket};
+use ticket::{Location, Ticket};
 pub use time::Time;
 use worker::Workers;
 
-/// What a pool is made with.
+/// The configuration of a pool.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     /// What jobs are expected to cost.
     pub cost: Cost,
-    /// How long a worker may be silent before it is asked whether it is there, rather than given a
-    /// job; `None` for however long.
-    pub trust: Option<Duration>,
+    /// How long a worker may be silent before it is probed instead of being assigned a job; `None`
+    /// for no limit.
+    pub probe_after: Option<Duration>,
 }
 
-/// What was remembered (on disk) when the pool is made: what its effects asked to save.
+/// What was saved before the pool is made, as its effects asked.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     /// The rates that were set.
     pub rates: BTreeMap<ClientId, Rate>,
     /// The known workers, and whether an admin has paused each.
     pub workers: BTreeMap<WorkerName, bool>,
-    /// Which worker has which hint cached. Rows of workers that aren't known are ignored, as are rows
+    /// Which worker has which hint cached. Rows of unknown workers are ignored, as are rows
     /// of the empty hint: upstream leaves both behind.
     pub cached: Vec<(CacheHint, WorkerName)>,
 }
 
-/// How many jobs a worker says it runs at once. Advisory: nothing but totals is made of it.
+/// How many jobs a worker runs at once, as it reports. Advisory: used only for totals.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Capacity(u32);
 
@@ -115,18 +115,18 @@ impl Capacity {
 
     /// Returns the capacity that a worker has announced as `jobs`.
     ///
-    /// A negative number counts as 0, which is also what workers from before capacities say: a worker
-    /// that miscounts can still work, and must not lower the pool's total.
+    /// A negative number counts as 0, which is also what workers without capacities report: a
+    /// worker with a wrong number can still work, and must not lower the pool's total.
     pub fn announced(jobs: i32) -> Self {
         Self(u32::try_from(jobs).unwrap_or(0))
     }
 }
 
-/// What became of an attempt to cancel a ticket.
+/// The result of an attempt to cancel a ticket.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancel {
-    /// It was queued, and is gone: break its promise.
+    /// It was queued, and is removed: break its promise.
     Cancelled,
     /// It is not queued: a worker has taken it (so cancel the job), or it has ended.
     NotQueued,
@@ -144,9 +144,9 @@ struct Totals {
 #[derive(Debug, Default)]
 pub struct Pool {
     config: Config,
-    /// The latest time we were told.
+    /// The latest time that was reported.
     now: Time,
-    main: Main,
+    waiting: Waiting,
     tickets: BTreeMap<TicketId, Ticket>,
     workers: Workers,
     /// The outstanding pops, and who made them.
@@ -156,13 +156,13 @@ pub struct Pool {
     /// The tickets in workers' queues, by when each has waited long enough for its worker.
     deadlines: BTreeSet<(Time, TicketId)>,
     /// Workers to be served at the next `poll_effect`. May hold some that have left since.
-    woken: VecDeque<Slot>,
+    scheduled: VecDeque<Slot>,
     effects: VecDeque<Effect>,
     totals: Totals,
     last_ticket: u64,
     last_pop: u64,
-    /// How many times a ticket was given to a worker.
-    given: u64,
+    /// Numbers assignments: how many times a ticket was assigned to a worker or taken by one.
+    assignment_seq: u64,
 }
 
 /// Making a pool, and what to do next.
@@ -194,26 +194,26 @@ impl Pool {
 
     /// Returns the next thing the caller must do, or `None` when there is nothing.
     ///
-    /// Call until `None` after telling the pool anything. It is here that a worker which was given a
-    /// ticket while it waited takes it.
+    /// Call until `None` after reporting any event. Here a waiting worker takes the ticket that was
+    /// assigned to it.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         loop {
             if let Some(effect) = self.effects.pop_front() {
                 return Some(effect);
             }
-            let woken = self.woken.pop_front()?;
-            self.serve_woken(woken);
+            let scheduled = self.scheduled.pop_front()?;
+            self.serve_scheduled(scheduled);
         }
     }
 
-    /// Tells the time, so that tickets which have waited long enough for a busy worker that has their
+    /// Reports the time, so that tickets which have waited long enough for a busy worker that has their
     /// hint cached (the time its cache would save) move to workers that are free.
     ///
-    /// Time that runs backwards is taken to stand still.
+    /// A time before the latest one is ignored.
     pub fn advance(&mut self, now: Time) {
         self.now = self.now.max(now);
-        while let Some(woken) = self.woken.pop_front() {
-            self.serve_woken(woken);
+        while let Some(scheduled) = self.scheduled.pop_front() {
+            self.serve_scheduled(scheduled);
         }
         self.move_overdue();
     }
@@ -222,13 +222,13 @@ impl Pool {
     /// anything else has happened and its effects are drained.
     pub fn next_deadline(&self) -> Option<Time> {
         let (deadline, _) = self.deadlines.first()?;
-        self.main.someone_waits().then_some(*deadline)
+        self.waiting.has_ready_worker().then_some(*deadline)
     }
 }
 
 /// What clients do.
 impl Pool {
-    /// A client wants a job done.
+    /// A client submits a job.
     ///
     /// Jobs with the same `hint` like the same worker; the empty hint likes none. Urgent tickets go
     /// before all that are not, whatever their client's share.
@@ -245,7 +245,7 @@ impl Pool {
             fair_start: charge.fair_start,
             refund: Some(charge.duration),
             urgent,
-            place: Place::Backlog,
+            location: Location::Backlog,
         };
         self.tickets.insert(id, ticket);
         self.totals.submitted += 1;
@@ -253,7 +253,7 @@ impl Pool {
         id
     }
 
-    /// A client wants a job done no more.
+    /// A client cancels a ticket.
     ///
     /// Its client gets back what it was charged, unless the ticket was ever given to a worker: by then
     /// others have been placed around it.
@@ -262,10 +262,10 @@ impl Pool {
             return Cancel::NotQueued;
         };
         let turn = ticket.turn(id);
-        match ticket.place {
-            Place::Running { .. } => return Cancel::NotQueued,
-            Place::Backlog => self.main.leave_backlog(turn),
-            Place::Queue { worker, .. } => self.leave_queue(id, worker),
+        match ticket.location {
+            Location::Running { .. } => return Cancel::NotQueued,
+            Location::Backlog => self.waiting.leave_backlog(turn),
+            Location::Queue { worker, .. } => self.leave_queue(id, worker),
         }
         if let Some(ticket) = self.tickets.remove(&id) {
             self.clients.dequeue(&ticket.client, id, ticket.urgent);
@@ -297,7 +297,7 @@ impl Pool {
     ///
     /// Returns its queued tickets, which are cancelled: break their promises. The jobs that workers
     /// have taken go on. Its rate is forgotten here; on disk it goes with the client.
-    #[must_use = "somebody waits for these tickets"]
+    #[must_use = "clients wait for these tickets"]
     pub fn remove_client(&mut self, client: &ClientId) -> Vec<TicketId> {
         let queued = self.clients.remove(client);
         queued
@@ -313,6 +313,10 @@ impl Pool {
     ///
     /// It starts as paused by itself (and by an admin, if it was when it left), and is saved if it is
     /// new.
+    ///
+    /// # Errors
+    ///
+    /// [`NameTaken`] if a worker of this name is connected.
     pub fn register(
         &mut self,
         name: WorkerName,
@@ -334,26 +338,34 @@ impl Pool {
         Ok(id)
     }
 
-    /// A worker gave a sign of life.
+    /// Something arrived from a worker.
     ///
-    /// It is not "not answering" any more, and if it was asked whether it is there, it gets what has
-    /// waited for the answer.
-    pub fn heard(&mut self, worker: WorkerId, now: Time) -> Result<(), Disconnected> {
+    /// It does not count as not answering any more. If it was probed, it gets what waited for the
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`] if the registration has ended.
+    pub fn heard_from(&mut self, worker: WorkerId, now: Time) -> Result<(), Disconnected> {
         let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
         self.now = self.now.max(now);
         let now = self.now;
-        let was_asked = self.workers.update(slot, |worker| {
-            worker.heard = now;
-            mem::take(&mut worker.asked)
+        let was_awaiting_reply = self.workers.update(slot, |worker| {
+            worker.last_heard = now;
+            mem::take(&mut worker.awaiting_reply)
         });
-        if was_asked == Some(true) {
-            self.wake(slot);
+        if was_awaiting_reply == Some(true) {
+            self.schedule(slot);
         }
         self.remove_reason(slot, InactiveReason::NotAnswering);
         Ok(())
     }
 
     /// A worker asks for one job. It may ask for several.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`] if the registration has ended.
     pub fn pop(&mut self, worker: WorkerId) -> Result<PopId, Disconnected> {
         let slot = self.workers.resolve(worker).ok_or(Disconnected)?;
         self.last_pop += 1;
@@ -364,7 +376,7 @@ impl Pool {
         Ok(pop)
     }
 
-    /// Whoever made this pop has gone; returns whether it was still outstanding.
+    /// The caller of this pop has disconnected or given up; returns whether the pop was outstanding.
     ///
     /// Tickets that rest in the worker's queue stay there while it has other pops, which will take
     /// them. With the last pop they go elsewhere, as if the worker had not been there.
@@ -376,17 +388,17 @@ impl Pool {
             worker.pops.remove(&pop);
             worker.pops.is_empty()
         });
-        self.settle_waiting(slot);
+        self.leave_ready_if_satisfied(slot);
         if gone == Some(true) {
             self.push_back(slot, Some(slot));
         }
         true
     }
 
-    /// A job has ended, however it did. Nothing happens if it isn't running (any more).
+    /// A job has ended. Nothing happens if it is not running.
     pub fn job_finished(&mut self, ticket: TicketId) {
         let Some(Ticket {
-            place: Place::Running { worker },
+            location: Location::Running { worker },
             ..
         }) = self.tickets.get(&ticket)
         else {
@@ -399,10 +411,14 @@ impl Pool {
         self.running_changed(worker);
     }
 
-    /// A reason for a worker to be inactive has gone (`active`) or come (not `active`).
+    /// Removes (`active`) or adds (not `active`) a reason for a worker to be inactive.
     ///
-    /// When the first comes, the worker's queue goes back to the others; its pops stay, and are
-    /// answered once the last reason has gone.
+    /// With the first reason, the worker's queue goes back to the others. Its pops stay, and are
+    /// answered once there is no reason left.
+    ///
+    /// # Errors
+    ///
+    /// [`Disconnected`] if the registration has ended.
     pub fn set_active(
         &mut self,
         worker: WorkerId,
@@ -423,8 +439,12 @@ impl Pool {
 
     /// An admin pauses or unpauses a worker by name, connected or not.
     ///
-    /// Unpausing ends a temporary pause too: an admin wants it to work. With `auto_create` a worker that
+    /// Unpausing ends a temporary pause too, so that the worker gets jobs. With `auto_create` a worker that
     /// has never been seen is made known, so that it will be paused when it comes.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownWorker`] if there is no such worker and `auto_create` is not set.
     pub fn set_paused(
         &mut self,
         name: &WorkerName,
@@ -438,7 +458,7 @@ impl Pool {
         };
         match self.workers.id(slot) {
             Some(id) => {
-                // It is connected: we have just looked.
+                // It is connected, as was checked above.
                 let _: Result<(), Disconnected> =
                     self.set_active(id, InactiveReason::AdminPause, !paused);
                 if !paused {
@@ -453,7 +473,7 @@ impl Pool {
 
     /// A worker disconnected. Nothing happens if its registration has ended before.
     ///
-    /// Its queue goes back to the others, its pops fail, and its running jobs count no more.
+    /// Its queue goes back to the others, its pops fail, and its running jobs are not counted any more.
     pub fn release(&mut self, worker: WorkerId) {
         let Some(slot) = self.workers.resolve(worker) else {
             return;
@@ -476,7 +496,11 @@ impl Pool {
         self.decided(Decision::Released { worker });
     }
 
-    /// An admin wants a disconnected worker forgotten, with all that it has cached.
+    /// An admin forgets a disconnected worker, with all that it has cached.
+    ///
+    /// # Errors
+    ///
+    /// [`ForgetError`] if the worker is unknown or connected.
     pub fn forget(&mut self, name: &WorkerName) -> Result<(), ForgetError> {
         let slot = self
             .workers

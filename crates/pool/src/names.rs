@@ -14,8 +14,8 @@ pub const MAX_NAME_BYTES: usize = 255;
 
 /// Why a name was refused.
 ///
-/// Names are printed in logs, metrics and the operator's view, where a line break could forge a line of somebody else's, and two
-/// names must not look like one.
+/// Names are printed in logs, metrics and the operator's view, where a line break could forge another line, and two
+/// names must not look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
     /// The name has no characters.
@@ -28,9 +28,10 @@ pub enum NameError {
     Dash,
     /// The name begins or ends with a space.
     OuterSpace,
-    /// The name is in parentheses, as are the words that stand in the place of names: `(backlog)`.
+    /// The name is in parentheses, like the words that are shown instead of names: `(backlog)`.
     Parentheses,
-    /// The name reads as a path to somewhere else: it begins or ends with a slash, or a part of it is empty, `.` or `..`.
+    /// The name reads as a path to somewhere else: it begins or ends with a slash, or a part of it is empty, `.` or
+    /// `..`.
     Path,
 }
 
@@ -71,6 +72,10 @@ impl core::error::Error for NameError {}
 ///
 /// Letters of all scripts and most signs are welcome, as are spaces and slashes inside: other schedulers allow all
 /// names, and farms have used some of them.
+///
+/// # Errors
+///
+/// [`NameError`] says what is wrong with the name.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
@@ -144,7 +149,11 @@ shared_str! {
 macro_rules! checked_name {
     ($name:ident) => {
         impl $name {
-            /// Returns `name`, or why it can't be one.
+            /// Returns `name` as a name.
+            ///
+            /// # Errors
+            ///
+            /// [`NameError`] says what is wrong with it.
             pub fn new(name: &str) -> Result<Self, NameError> {
                 check_name(name)?;
                 Ok(Self(name.into()))

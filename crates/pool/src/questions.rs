@@ -1,9 +1,11 @@
-//! Questions about a pool that change nothing.
+//! Queries: they change nothing.
 
 use alloc::vec::Vec;
 
-use crate::worker::Known;
-use crate::{CacheHint, ClientId, InactiveReasons, Pool, Rate, Time, WorkerId, WorkerName};
+use crate::worker::KnownWorker;
+use crate::{
+    CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
+};
 
 /// A worker the pool knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,9 +60,9 @@ impl Pool {
 
     /// Returns the workers that wait for a ticket, the one to be served next first.
     pub fn ready(&self) -> Vec<WorkerName> {
-        match &self.main {
-            crate::assign::Main::Backlog(_) => Vec::new(),
-            crate::assign::Main::Ready(ready) => {
+        match &self.waiting {
+            crate::assign::Waiting::Backlog(_) => Vec::new(),
+            crate::assign::Waiting::Ready(ready) => {
                 ready.iter().map(|slot| self.workers.name(slot)).collect()
             }
         }
@@ -71,7 +73,20 @@ impl Pool {
         self.clients.rate(client)
     }
 
-    /// Returns the latest time the pool was told.
+    /// Returns up to `most` of the tickets that a client has queued, from the one after `after` (or from the first),
+    /// oldest first.
+    ///
+    /// With it a client's tickets can be cancelled in pieces, between which others get their turn.
+    pub fn queued_of(
+        &self,
+        client: &ClientId,
+        after: Option<TicketId>,
+        most: usize,
+    ) -> Vec<TicketId> {
+        self.clients.queued_of(client, after, most)
+    }
+
+    /// Returns the latest time that was reported.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -87,7 +102,7 @@ impl Pool {
     }
 }
 
-fn info(registration: Option<WorkerId>, known: &Known) -> WorkerInfo {
+fn info(registration: Option<WorkerId>, known: &KnownWorker) -> WorkerInfo {
     let worker = known.connected.as_ref();
     WorkerInfo {
         name: known.name.clone(),

@@ -4,14 +4,14 @@ use alloc::collections::BTreeMap;
 
 use crate::ids::Slot;
 
-/// A worker's place in the ready list; it remembers it, to be found again.
+/// A worker's place in the ready list, kept with the worker to find it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Since(u64);
 
 /// The ready list: who has waited longest is served first.
 ///
 /// A worker is in it once, however many pops it has outstanding, and goes to the back when it is given
-/// a ticket: so a worker that asks for many jobs at once doesn't get them all while others wait.
+/// a ticket: so a worker that asks for many jobs at once does not get them all while others wait.
 /// (Upstream lists each pop, but wakes all of a worker's when it gives it a ticket, which comes to
 /// the same.)
 #[derive(Debug, Default)]

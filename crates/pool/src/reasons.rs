@@ -15,7 +15,7 @@ pub enum InactiveReason {
     /// It is about to be updated. Whoever set this clears it if the update fails; otherwise it ends
     /// with the registration.
     ShuttingDown,
-    /// It keeps its connection, but gives no sign of life. Ends when it does: see `Pool::heard`.
+    /// It keeps its connection, but does not answer. Ends when something arrives: see `Pool::heard_from`.
     NotAnswering,
 }
 

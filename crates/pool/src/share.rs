@@ -1,7 +1,9 @@
 //! Clients and their rates: when each client's next job would start if shares were exact.
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Bound;
 use core::time::Duration;
 
 use crate::{ClientId, TicketId, Time};
@@ -23,7 +25,7 @@ impl fmt::Display for RateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "rate {} can't be used; give a finite number above zero",
+            "cannot use rate {}: it must be a finite number above zero",
             self.rate
         )
     }
@@ -32,10 +34,14 @@ impl fmt::Display for RateError {
 impl core::error::Error for RateError {}
 
 impl Rate {
-    /// What a client has when nobody has set its rate.
+    /// The rate of a client for which none was set.
     pub const DEFAULT: Self = Self(1.0);
 
-    /// Returns `rate`, or an error unless it is finite and above zero.
+    /// Returns `rate` as a rate.
+    ///
+    /// # Errors
+    ///
+    /// [`RateError`] unless it is finite and above zero.
     pub fn new(rate: f64) -> Result<Self, RateError> {
         if rate.is_finite() && rate > 0.0 {
             Ok(Self(rate))
@@ -76,7 +82,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Returns the cost of a job of which we think `estimate`.
+    /// Returns the expected cost of a job with this estimate.
     pub fn of(&self, estimate: Estimate) -> Duration {
         match estimate {
             Estimate::Cached => self.cached,
@@ -87,7 +93,7 @@ impl Cost {
     /// Returns how long a ticket waits for a worker that has its hint cached: the time that saves.
     ///
     /// At least a second: where caches save nothing, tickets would move about without end.
-    pub fn patience(&self) -> Duration {
+    pub fn cache_wait(&self) -> Duration {
         self.non_cached
             .saturating_sub(self.cached)
             .max(Duration::from_secs(1))
@@ -104,7 +110,7 @@ impl Default for Cost {
     }
 }
 
-/// Which of the two costs we expect of a job.
+/// Which of the two costs is expected of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Estimate {
     /// Most of it will be found in a cache.
@@ -150,7 +156,7 @@ impl Clients {
         }
     }
 
-    /// Charges `client` for a ticket of `cost`, and tells when it would start if shares were exact.
+    /// Charges `client` for a ticket of `cost`, and returns when it would start if shares were exact.
     pub(crate) fn charge(
         &mut self,
         client: &ClientId,
@@ -205,6 +211,21 @@ impl Clients {
             .remove(client)
             .map(|client| client.queued)
             .unwrap_or_default()
+    }
+
+    /// Returns up to `most` of the tickets that a client has queued, from the one after `after`, oldest first.
+    pub(crate) fn queued_of(
+        &self,
+        client: &ClientId,
+        after: Option<TicketId>,
+        most: usize,
+    ) -> Vec<TicketId> {
+        let Some(client) = self.known.get(client) else {
+            return Vec::new();
+        };
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let queued = client.queued.range((after, Bound::Unbounded));
+        queued.take(most).copied().collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&ClientId, &Client)> {

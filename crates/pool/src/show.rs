@@ -11,7 +11,7 @@ use core::fmt;
 
 use visible::Shown;
 
-use crate::{Item, Items, MainView, Pool, Snapshot, Time};
+use crate::{Item, Items, Pool, Snapshot, Time, WaitingView};
 
 /// How wide a line may become by adding an item to it.
 const WIDTH: usize = 77;
@@ -53,19 +53,19 @@ impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             capacity,
-            main,
+            waiting,
             workers,
             disconnected,
             clients,
         } = self;
         writeln!(f, "capacity: {capacity}")?;
-        match main {
-            MainView::Backlog(items) => {
+        match waiting {
+            WaitingView::Backlog(items) => {
                 let mut line = Filled::after("queue: (backlog) [");
                 line.items(items);
                 writeln!(f, "{}]", line.text)?;
             }
-            MainView::Ready(names) => {
+            WaitingView::Ready(names) => {
                 let mut line = Filled::after("queue: (ready) [");
                 line.indent = "queue: ".len();
                 line.fill(names.iter().rev().map(|name| name.as_str().into()));

@@ -4,9 +4,9 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::assign::Main;
+use crate::assign::Waiting;
 use crate::backlog::InOrder;
-use crate::ticket::Place;
+use crate::ticket::Location;
 use crate::worker::Worker;
 use crate::{
     CacheHint, ClientId, InactiveReasons, Pool, Rate, TicketId, Time, WorkerId, WorkerName,
@@ -18,7 +18,7 @@ pub struct Snapshot {
     /// The sum of the connected workers' capacities.
     pub capacity: u64,
     /// What waits: tickets or workers.
-    pub main: MainView,
+    pub waiting: WaitingView,
     /// The connected workers, in the order of their names.
     pub workers: Vec<WorkerView>,
     /// The other known workers, in the order of their names.
@@ -29,7 +29,7 @@ pub struct Snapshot {
 
 /// Either tickets wait for workers, or workers for tickets.
 #[derive(Clone, Debug, PartialEq)]
-pub enum MainView {
+pub enum WaitingView {
     /// The backlog.
     Backlog(Items),
     /// The ready list, the worker to be served next first; once for each pop.
@@ -52,9 +52,9 @@ pub struct Item {
     pub ticket: TicketId,
     /// Who submitted it.
     pub client: ClientId,
-    /// What to call it: its hint, fit to print.
+    /// Its hint, fit to print.
     pub label: String,
-    /// Whether it goes before those that are not.
+    /// Whether it is urgent.
     pub urgent: bool,
     /// In how many seconds it would start if shares were exact; negative if that time has passed.
     pub fair_start_in: f64,
@@ -69,7 +69,7 @@ pub struct WorkerView {
     pub name: WorkerName,
     /// Its registration.
     pub registration: WorkerId,
-    /// How many jobs it says it runs at once.
+    /// How many jobs it runs at once, as it reports.
     pub capacity: u32,
     /// Whether an admin has paused it.
     pub paused: bool,
@@ -92,7 +92,7 @@ pub struct RunningView {
     pub client: ClientId,
     /// Its hint.
     pub hint: CacheHint,
-    /// Whether it went before those that are not.
+    /// Whether it was urgent.
     pub urgent: bool,
 }
 
@@ -124,13 +124,13 @@ pub struct ClientView {
 impl Pool {
     /// Returns the state of the pool as of `now`, with at most `most` tickets of each queue.
     ///
-    /// A limit, because a backlog may hold a million, and whoever looks would keep the scheduler busy.
+    /// A limit, because a backlog may hold a million, and a long list would keep the scheduler busy.
     pub fn snapshot(&self, now: Time, most: usize) -> Snapshot {
         let mut snapshot = Snapshot {
             capacity: 0,
-            main: match &self.main {
-                Main::Backlog(backlog) => MainView::Backlog(self.items(backlog, now, most)),
-                Main::Ready(_) => MainView::Ready(self.waiting_pops()),
+            waiting: match &self.waiting {
+                Waiting::Backlog(backlog) => WaitingView::Backlog(self.items(backlog, now, most)),
+                Waiting::Ready(_) => WaitingView::Ready(self.waiting_pops()),
             },
             workers: Vec::new(),
             disconnected: Vec::new(),
@@ -170,7 +170,7 @@ impl Pool {
     }
 
     fn waiting_pops(&self) -> Vec<WorkerName> {
-        let Main::Ready(ready) = &self.main else {
+        let Waiting::Ready(ready) = &self.waiting else {
             return Vec::new();
         };
         let mut names = Vec::new();
@@ -218,9 +218,9 @@ impl Pool {
             label: ticket.hint.to_string(),
             urgent: ticket.urgent,
             fair_start_in: ticket.fair_start.secs_after(now),
-            cost: match ticket.place {
-                Place::Queue { estimate, .. } => Some(self.config.cost.of(estimate)),
-                Place::Backlog | Place::Running { .. } => None,
+            cost: match ticket.location {
+                Location::Queue { estimate, .. } => Some(self.config.cost.of(estimate)),
+                Location::Backlog | Location::Running { .. } => None,
             },
         })
     }

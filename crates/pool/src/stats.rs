@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::assign::Main;
+use crate::assign::Waiting;
 use crate::backlog::InOrder;
 use crate::{ClientId, InactiveReason, Pool, WorkerName};
 
@@ -23,7 +23,7 @@ pub struct Stats {
     pub ready: usize,
     /// `ocluster_pool_workers_paused`: connected but inactive.
     pub paused: usize,
-    /// `ocluster_pool_workers_not_answering`: connected, but without a sign of life.
+    /// `ocluster_pool_workers_not_answering`: connected, but not answering.
     pub not_answering: usize,
     /// `ocluster_pool_queue_length{queue="incoming"}`: the backlog.
     pub backlog: ByPriority,
@@ -71,9 +71,9 @@ impl Pool {
             accepted: self.totals.accepted,
             ..Stats::default()
         };
-        match &self.main {
-            Main::Backlog(backlog) => stats.backlog = by_priority(backlog),
-            Main::Ready(ready) => stats.ready = ready.len(),
+        match &self.waiting {
+            Waiting::Backlog(backlog) => stats.backlog = by_priority(backlog),
+            Waiting::Ready(ready) => stats.ready = ready.len(),
         }
         for (_, name, worker) in self.workers.connected() {
             stats.connected += 1;

@@ -18,12 +18,12 @@ pub(crate) struct Ticket {
     /// worker, who may have been chosen or kept waiting because of it.
     pub(crate) refund: Option<Duration>,
     pub(crate) urgent: bool,
-    pub(crate) place: Place,
+    pub(crate) location: Location,
 }
 
 /// Where a ticket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// In the backlog.
     Backlog,
     /// In a worker's queue.

@@ -1,4 +1,4 @@
-//! A moment, as the caller tells it: the pool never looks at a clock itself.
+//! A moment, as the caller reports it: the pool never reads a clock itself.
 
 use core::ops::Add;
 use core::time::Duration;

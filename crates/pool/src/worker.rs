@@ -1,4 +1,4 @@
-//! Workers: those we know, and of those connected what each is doing.
+//! Workers: the known ones, and what each connected one is doing.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -10,9 +10,9 @@ use crate::ids::Slot;
 use crate::ready::Since;
 use crate::{InactiveReason, InactiveReasons, PopId, TicketId, Time, WorkerId, WorkerName};
 
-/// A worker we know: one that has registered once and has not been forgotten.
+/// A known worker: one that has registered once and has not been forgotten.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct KnownWorker {
     pub(crate) name: WorkerName,
     /// Whether an admin has paused it. Outlives its connections.
     pub(crate) paused: bool,
@@ -32,18 +32,18 @@ pub(crate) struct Worker {
     pub(crate) workload: Duration,
     /// Tickets it has taken and not finished.
     pub(crate) running: BTreeSet<TicketId>,
-    /// Its requests for a job that we have not answered. Inactive workers may have some too.
+    /// Its outstanding requests for a job. Inactive workers may have some too.
     pub(crate) pops: BTreeSet<PopId>,
     /// Its place in the ready list, if it is there.
-    pub(crate) waiting: Option<Since>,
+    pub(crate) ready_since: Option<Since>,
     /// Whether it is due to be served at the next `poll_effect`.
-    pub(crate) woken: bool,
-    /// When it was last given a ticket, counted in tickets given; 0 if never.
-    pub(crate) given: u64,
-    /// When it last gave a sign of life, as far as we were told.
-    pub(crate) heard: Time,
-    /// Whether its next sign of life is waited for, before it takes anything.
-    pub(crate) asked: bool,
+    pub(crate) scheduled: bool,
+    /// The number of its last assignment; 0 if it has had none.
+    pub(crate) last_assigned: u64,
+    /// When something last arrived from it, as far as was reported.
+    pub(crate) last_heard: Time,
+    /// Whether it is being probed, and takes nothing until it answers.
+    pub(crate) awaiting_reply: bool,
 }
 
 impl Worker {
@@ -61,11 +61,11 @@ impl Worker {
             workload: Duration::ZERO,
             running: BTreeSet::new(),
             pops: BTreeSet::new(),
-            waiting: None,
-            woken: false,
-            given: 0,
-            heard: now,
-            asked: false,
+            ready_since: None,
+            scheduled: false,
+            last_assigned: 0,
+            last_heard: now,
+            awaiting_reply: false,
         }
     }
 
@@ -82,13 +82,13 @@ impl Worker {
 /// Which of several workers is to be preferred: the smallest.
 ///
 /// The least loaded; of those the one with the fewest jobs running, then the one that was least
-/// recently given a ticket, then (as upstream, which looks at nothing but the workload) the later
+/// recently assigned a ticket, then (as upstream, which compares only the workload) the later
 /// name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Load {
     pub(crate) workload: Duration,
     running: usize,
-    given: u64,
+    last_assigned: u64,
     name: Reverse<WorkerName>,
     pub(crate) worker: Slot,
 }
@@ -97,7 +97,7 @@ pub(crate) struct Load {
 #[derive(Debug, Default)]
 pub(crate) struct Workers {
     /// By slot; `None` where one was forgotten.
-    known: Vec<Option<Known>>,
+    known: Vec<Option<KnownWorker>>,
     /// Slots to use again.
     free: Vec<Slot>,
     by_name: BTreeMap<WorkerName, Slot>,
@@ -109,7 +109,7 @@ pub(crate) struct Workers {
 impl Workers {
     /// Adds a worker that is not known yet.
     pub(crate) fn add(&mut self, name: WorkerName, paused: bool) -> Slot {
-        let known = Known {
+        let known = KnownWorker {
             name: name.clone(),
             paused,
             connected: None,
@@ -155,7 +155,7 @@ impl Workers {
         self.known_mut(slot)?.connected.take()
     }
 
-    /// Returns where a registration's worker is kept, if the registration still stands.
+    /// Returns where a registration's worker is kept, unless the registration has ended.
     pub(crate) fn resolve(&self, id: WorkerId) -> Option<Slot> {
         let worker = self.get(id.slot)?;
         (worker.registration == id.registration).then_some(id.slot)
@@ -177,11 +177,11 @@ impl Workers {
         self.by_name.get(name).copied()
     }
 
-    pub(crate) fn known(&self, slot: Slot) -> Option<&Known> {
+    pub(crate) fn known(&self, slot: Slot) -> Option<&KnownWorker> {
         self.known.get(slot.0 as usize)?.as_ref()
     }
 
-    pub(crate) fn known_mut(&mut self, slot: Slot) -> Option<&mut Known> {
+    pub(crate) fn known_mut(&mut self, slot: Slot) -> Option<&mut KnownWorker> {
         self.known.get_mut(slot.0 as usize)?.as_mut()
     }
 
@@ -225,7 +225,7 @@ impl Workers {
         worker.is_active().then(|| Load {
             workload: worker.workload,
             running: worker.running.len(),
-            given: worker.given,
+            last_assigned: worker.last_assigned,
             name: Reverse(known.name.clone()),
             worker: slot,
         })
@@ -237,7 +237,7 @@ impl Workers {
     }
 
     /// Walks the known workers in the order of their names.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &Known)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, &KnownWorker)> {
         self.by_name
             .values()
             .filter_map(|slot| self.known(*slot).map(|known| (*slot, known)))

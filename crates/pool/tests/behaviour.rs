@@ -537,7 +537,7 @@ fn time_runs_backwards() {
 
 /// Absurd rates give absurd times, and no panic.
 #[test]
-fn absurd_rates() {
+fn extreme_rates() {
     let mut s = Story::new();
     s.rate("fast", f64::MAX);
     s.rate("slow", f64::MIN_POSITIVE);
@@ -557,8 +557,8 @@ fn absurd_rates() {
 /// A worker that has been silent for long is asked whether it is there. Until it answers it takes
 /// nothing, and others go first.
 #[test]
-fn a_silent_worker_is_asked_before_it_is_given_a_job() {
-    let mut s = Story::trusting_for(5);
+fn a_silent_worker_is_probed_before_it_is_assigned_a_job() {
+    let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
     s.seconds_pass(6);
@@ -585,8 +585,8 @@ fn a_silent_worker_is_asked_before_it_is_given_a_job() {
 /// What a worker was to do that does not answer is done by others. Its pops wait, and it works again once
 /// it has been heard of.
 #[test]
-fn a_worker_that_does_not_answer_is_given_nothing() {
-    let mut s = Story::trusting_for(5);
+fn a_worker_that_does_not_answer_is_assigned_nothing() {
+    let mut s = Story::probing_after(5);
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     let first = s.pop(w1);
     s.seconds_pass(6);
@@ -621,7 +621,7 @@ fn a_worker_that_does_not_answer_is_given_nothing() {
 /// When all are silent, jobs wait in their usual order for whoever answers.
 #[test]
 fn jobs_wait_in_order_for_an_answer() {
-    let mut s = Story::trusting_for(5);
+    let mut s = Story::probing_after(5);
     let w1 = s.reg("w1");
     let pops = [s.pop(w1), s.pop(w1), s.pop(w1)];
     s.seconds_pass(6);
@@ -638,8 +638,8 @@ fn jobs_wait_in_order_for_an_answer() {
 
 /// Whoever was asked for a job that is not wanted any more waits for another.
 #[test]
-fn cancelled_while_its_worker_is_asked() {
-    let mut s = Story::trusting_for(5);
+fn cancelled_while_its_worker_is_probed() {
+    let mut s = Story::probing_after(5);
     let w1 = s.reg("w1");
     let pop = s.pop(w1);
     s.seconds_pass(6);
@@ -651,4 +651,30 @@ fn cancelled_while_its_worker_is_asked() {
     s.pause();
     assert_eq!(s.answer(pop), "job2");
     s.end();
+}
+
+/// A client's queued tickets can be gone through in pieces, whatever others have queued between them.
+#[test]
+fn queued_tickets_of_a_client_in_pieces() {
+    let mut pool = Pool::default();
+    let (alice, bob) = (client("alice"), client("bob"));
+    let mut theirs = Vec::new();
+    for n in 0..5 {
+        theirs.push(pool.submit(Time::EPOCH, &alice, "", n == 3));
+        pool.submit(Time::EPOCH, &bob, "", false);
+    }
+    let first = pool.queued_of(&alice, None, 2);
+    assert_eq!(first, theirs[..2]);
+    assert_eq!(pool.cancel(first[1]), Cancel::Cancelled);
+    assert_eq!(pool.queued_of(&alice, Some(first[1]), 2), theirs[2..4]);
+    assert_eq!(pool.queued_of(&alice, Some(theirs[3]), 2), theirs[4..]);
+    assert_eq!(pool.queued_of(&alice, Some(theirs[4]), 2), []);
+    assert_eq!(pool.queued_of(&alice, None, 9).len(), 4);
+
+    // What a worker has taken is not queued any more.
+    let w1 = pool.register(worker("w1"), Capacity::new(1)).unwrap();
+    pool.set_active(w1, WORKER, true).unwrap();
+    pool.pop(w1).unwrap();
+    assert_eq!(pool.queued_of(&alice, None, 9).len(), 3);
+    assert_eq!(pool.queued_of(&client("nobody"), None, 9), []);
 }

@@ -18,8 +18,8 @@ const MIRROR: &str = "http://deb.debian.org/debian";
 /// It takes a minute, most of it to fetch and to unpack.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Makes the image `name` with debootstrap, unless the engine has one of that name already: the smallest Debian that can
-/// install packages.
+/// Makes the image `name` with debootstrap, unless the engine has one of that name already: the smallest Debian that
+/// can install packages.
 ///
 /// # Errors
 /// When we are not root, debootstrap is not installed, or Debian's mirror cannot be reached.

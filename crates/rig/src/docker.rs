@@ -84,7 +84,8 @@ impl Docker {
         ]
     }
 
-    /// Lets the engine, and its containers with `--network=host`, reach a port of this machine's loopback, for as long as
+    /// Lets the engine, and its containers with `--network=host`, reach a port of this machine's loopback, for as
+    /// long as
     /// `holder` lives.
     ///
     /// # Errors

@@ -72,8 +72,8 @@ impl DockerEngine {
         Ok(engine)
     }
 
-    /// Starts the engine, in a network of its own: another engine on the machine, or whoever looks after its firewall, has
-    /// rules that drop what bridges forward, and has taken the usual addresses.
+    /// Starts the engine, in a network of its own: another engine on the machine, or whoever looks after its
+    /// firewall, has rules that drop what bridges forward, and has taken the usual addresses.
     fn start(&mut self, dockerd: &Command) -> Result<()> {
         let process = self.holder.run_offline(dockerd, "dockerd.log")?;
         self.docker.network = Some(Network::of(process));
@@ -89,8 +89,8 @@ impl DockerEngine {
         })
     }
 
-    /// Lets containers with the engine's own network, `--network=host`, reach what this machine reaches, if the program for
-    /// that is installed.
+    /// Lets containers with the engine's own network, `--network=host`, reach what this machine reaches, if the
+    /// program for that is installed.
     ///
     /// # Errors
     /// When that program does not start.
@@ -134,7 +134,8 @@ impl Deref for DockerEngine {
     }
 }
 
-/// Returns the arguments that keep an engine inside `folder` and the cgroup `name`. In its network it makes the usual bridge.
+/// Returns the arguments that keep an engine inside `folder` and the cgroup `name`. In its network it makes the usual
+/// bridge.
 fn arguments(folder: &Path, name: &Name) -> Vec<String> {
     let folder = folder.display();
     vec![

@@ -61,8 +61,8 @@ impl fmt::Display for Name {
 
 /// Holds a directory, processes, and whatever else must be taken back.
 ///
-/// All of it ends when this is dropped, and when the program that holds it ends in whatever way. A process of its own sees to
-/// that: the program `rig`, which is looked for beside the running one.
+/// All of it ends when this is dropped, and when the program that holds it ends in whatever way. A process of its own
+/// sees to that: the program `rig`, which is looked for beside the running one.
 #[derive(Debug)]
 pub struct Holder {
     folder: PathBuf,
@@ -157,8 +157,8 @@ impl Holder {
         self.run_as(command, log, Isolation::Private)
     }
 
-    /// As [`run_private`](Self::run_private), with a network of its own, which leads nowhere by itself and to which no rules
-    /// or addresses of the machine apply.
+    /// As [`run_private`](Self::run_private), with a network of its own, which leads nowhere by itself and to which
+    /// no rules or addresses of the machine apply.
     ///
     /// # Errors
     /// As for `run`.

@@ -40,8 +40,8 @@ pub fn import_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
     make_busybox(engine, name)
 }
 
-/// Makes an image from this machine's static busybox, under a name that nothing else has. It is removed with `engine`, and so
-/// is what has been built from it.
+/// Makes an image from this machine's static busybox, under a name that nothing else has. It is removed with
+/// `engine`, and so is what has been built from it.
 ///
 /// # Errors
 /// When there is no static busybox, or the engine refuses.

@@ -6,6 +6,12 @@
 //!
 //! A test that needs them asks [`Rig::or_not_run`] for what `cargo xtask test` has started.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a tool for developers"
+)]
+
 mod cgroup;
 mod cluster;
 mod command;

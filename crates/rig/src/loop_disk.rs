@@ -43,8 +43,8 @@ pub struct LoopDisk {
 }
 
 impl LoopDisk {
-    /// Makes a disk of `size` bytes, which takes only the space that is written to. Linux's smallest: 300 MB for XFS, 110 MB
-    /// for btrfs.
+    /// Makes a disk of `size` bytes, which takes only the space that is written to. Linux's smallest: 300 MB for XFS,
+    /// 110 MB for btrfs.
     ///
     /// # Errors
     /// When we are not root, or a program is missing.
@@ -79,8 +79,8 @@ impl LoopDisk {
         };
         checked(Command::new(program).args(options).args(more).arg(&file))
             .with_context(|| format!("cannot make a disk with {program}"))?;
-        // Lazily and with what is mounted inside, for a test may have ended at any point. The loop device, which `mount`
-        // makes, goes with the last mount.
+        // Lazily and with what is mounted inside, for a test may have ended at any point. The loop device, which
+        // `mount` makes, goes with the last mount.
         let undo = format!(
             "while mountpoint -q {0}; do umount --lazy --recursive {0} || exit; done",
             path.display()

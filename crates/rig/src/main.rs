@@ -1,5 +1,7 @@
 //! The processes behind a `Holder`, and `rig up`: a Docker engine to try things with, until you press Ctrl-C.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;

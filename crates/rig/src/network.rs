@@ -1,7 +1,7 @@
 //! A network of an engine's own, and the ways out of it.
 //!
-//! It begins as loopback and nothing else. Nothing of the machine's network is changed for it: what leaves it goes through
-//! programs that make connections of their own, as any other program does.
+//! It begins as loopback and nothing else. Nothing of the machine's network is changed for it: what leaves it goes
+//! through programs that make connections of their own, as any other program does.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -102,8 +102,8 @@ fn run_until(
     })
 }
 
-/// Makes a new network namespace usable, in a mount namespace in which `/run` is empty. `resolvers` is where the list of
-/// name servers was found: those of the machine may be its own loopback's.
+/// Makes a new network namespace usable, in a mount namespace in which `/run` is empty. `resolvers` is where the list
+/// of name servers was found: those of the machine may be its own loopback's.
 ///
 /// # Errors
 /// When the system refuses.

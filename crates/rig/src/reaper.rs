@@ -1,12 +1,13 @@
 //! The other side of [`Holder`](crate::Holder): the process that tidies up.
 //!
-//! It holds one end of a pipe to its owner. However the owner ends, the kernel closes the other end, and the reaper then
-//! kills everything it was asked to start, takes back what it was told to take back, and removes its directory. It is in
-//! a session of its own, so that Ctrl-C at a terminal does not reach it, and it is the *subreaper* of all that it starts:
-//! processes that detach themselves become its children, so none can hide.
+//! It holds one end of a pipe to its owner. However the owner ends, the kernel closes the other end, and the reaper
+//! then kills everything it was asked to start, takes back what it was told to take back, and removes its directory.
+//! It is in a session of its own, so that Ctrl-C at a terminal does not reach it, and it is the *subreaper* of all
+//! that it starts: processes that detach themselves become its children, so none can hide.
 //!
-//! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private one its
-//! whole process namespace, with all of its mounts and its network. Only a directory and empty cgroups then stay.
+//! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private
+//! one its whole process namespace, with all of its mounts and its network. Only a directory and empty cgroups then
+//! stay.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -350,8 +351,8 @@ fn undo(argv: &[String]) -> Result<()> {
     checked(Command::new(program).args(args)).map(drop)
 }
 
-/// Removes a directory that may have mounts in it: a killed program's, or ones that the kernel lets go of a moment after
-/// their owner.
+/// Removes a directory that may have mounts in it: a killed program's, or ones that the kernel lets go of a moment
+/// after their owner.
 fn remove_folder(folder: &Path) -> Result<()> {
     let start = Instant::now();
     loop {

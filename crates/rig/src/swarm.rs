@@ -7,8 +7,8 @@ use crate::docker::Docker;
 
 /// Makes `docker`, an engine of our own, the manager and only node of a swarm that listens on loopback.
 ///
-/// It stays one until it ends: an engine that leaves a swarm forgets the names of all its containers, those that have nothing
-/// to do with the swarm too, and whoever looks one up then finds nobody.
+/// It stays one until it ends: an engine that leaves a swarm forgets the names of all its containers, those that have
+/// nothing to do with the swarm too, and whoever looks one up then finds nobody.
 ///
 /// # Errors
 /// When the engine refuses. There can be only one in a network, for the port 7946 of its gossip cannot be chosen.

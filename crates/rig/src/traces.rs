@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-/// Returns everything on this machine that bears `mark`: processes with it among their arguments or in their environment
-/// or cgroup, mounts, network interfaces and cgroups. A [`Name`](crate::Name) is such a mark, or the last part of a
-/// unique path.
+/// Returns everything on this machine that bears `mark`: processes with it among their arguments or in their
+/// environment or cgroup, mounts, network interfaces and cgroups. A [`Name`](crate::Name) is such a mark, or the last
+/// part of a unique path.
 ///
 /// # Errors
 /// When `/proc` or `/sys` cannot be read, or the mark is a whole path.
@@ -50,7 +50,8 @@ fn processes(mark: &str) -> Result<Vec<String>> {
         let is_marked = ["cmdline", "environ", "cgroup"]
             .iter()
             .any(|file| read(file).contains(mark));
-        // One that has ended keeps the name of its cgroup until its parent, which may be the machine's first process, looks.
+        // One that has ended keeps the name of its cgroup until its parent, which may be the machine's first process,
+        // looks.
         if is_marked && !has_ended(&read(&"stat")) {
             found.push(format!("{}: {}", path.display(), read(&"cmdline")));
         }

@@ -19,7 +19,8 @@ pub struct Held<'a> {
 impl<'a> Held<'a> {
     pub(crate) fn start(site: &'a Site, args: &[&str]) -> Result<Self> {
         let mark = unique("held")?;
-        // The text is put together by the shell, so that only what it prints has it, and not the log's copy of the step.
+        // The text is put together by the shell, so that only what it prints has it, and not the log's copy of the
+        // step.
         let steps = format!(
             "RUN m={mark}; trap go=1 USR1; echo 'now 'building; while test -z \"$go\"; do sleep 0.1; done; echo 'now 'released"
         );

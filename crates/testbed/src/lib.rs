@@ -1,7 +1,7 @@
 //! The whole system under test: clusters of real programs, used as their users do.
 //!
-//! A [`Site`] is a cluster and the terminal of somebody who uses it: command lines go in, and what was printed comes out
-//! as [`Said`], which a test holds against what a user should read. The machines below it are `rig`'s.
+//! A [`Site`] is a cluster and the terminal of somebody who uses it: command lines go in, and what was printed comes
+//! out as [`Said`], which a test holds against what a user should read. The machines below it are `rig`'s.
 
 mod held;
 mod http;
@@ -17,7 +17,8 @@ pub use submit::Submit;
 
 use std::time::Duration;
 
-/// How long anything may take that a test waits for. Most things take a second; a machine that is out of breath gets more.
+/// How long anything may take that a test waits for. Most things take a second; a machine that is out of breath gets
+/// more.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Returns a word that nobody else uses on this machine: for finding the traces of what bears it.
@@ -28,8 +29,8 @@ pub fn unique(what: &str) -> anyhow::Result<String> {
     Ok(format!("{what}-{:016x}", getrandom::u64()?))
 }
 
-/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which an earlier build has left in the
-/// engine's cache: what they print is printed now.
+/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which an earlier build has left in
+/// the engine's cache: what they print is printed now.
 ///
 /// # Errors
 /// When the system gives no random numbers.

@@ -263,7 +263,7 @@ fn a_name_that_is_taken_is_refused_and_its_owner_goes_on() -> Result<()> {
         .check(0, &["Building on w1"]);
     // Nor may two work in one directory.
     let (process, log) = second_worker(&site, "w2", "worker-w1")?;
-    site.wait_for_log(&log, "in use by another worker: give each its own")?;
+    site.wait_for_log(&log, "in use by another worker; give each worker its own")?;
     assert_ne!(site.cluster.holder().wait(process, PATIENCE)?, 0);
     site.finish()
 }

@@ -3,6 +3,8 @@
 //! The server is a process of its own, so that its memory can be told from the client's; both run on this machine, so
 //! the rates are those of two cores at most.
 
+#![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program")]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
 use std::process::{Child, Command, Stdio};

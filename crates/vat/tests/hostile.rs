@@ -1,5 +1,7 @@
 //! Peers that are broken or mean harm: each ends its own connection at most, and everybody else goes on.
 
+#![expect(clippy::print_stdout, reason = "shows what was measured")]
+
 mod common;
 
 use std::time::{Duration, Instant};

@@ -4,10 +4,12 @@
 //! look like something else. This is the one home of the rule by which all programs tell.
 #![cfg_attr(not(test), no_std)]
 
+mod elapsed;
 mod natural;
 
 use core::fmt;
 
+pub use self::elapsed::Elapsed;
 pub use self::natural::natural;
 
 /// How many characters [`Shown`] shows.

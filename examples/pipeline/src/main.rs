@@ -11,6 +11,8 @@
 //! Exit codes: 0 when all have built it, 1 when one has not, 2 when nothing could be submitted. Ctrl-C ends the
 //! program, and with its connection all of its jobs.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -18,8 +18,8 @@ pub(super) trait Builder {
     /// Builds a job, from the start of the program to its end.
     fn build(&self, job: &Job<'_>) -> Result<()>;
 
-    /// Brings an image from a file to where it can be built on. Returns how long that took, in milliseconds, if this builder
-    /// takes part in that comparison.
+    /// Brings an image from a file to where it can be built on. Returns how long that took, in milliseconds, if this
+    /// builder takes part in that comparison.
     fn import(&self, archive: &Path, round: usize) -> Result<Option<f64>>;
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: OBuilder beside Docker's two builders, on this machine, in one run.
 //!
-//! What is compared takes turns, so that whatever else the machine does meets all of them. The table has medians, and what
-//! they are times the first row's.
+//! What is compared takes turns, so that whatever else the machine does meets all of them. The table has medians, and
+//! what they are times the first row's.
 
 mod builders;
 mod jobs;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Component, Path};
 
+use super::finding::Finding;
 use super::tree::TextFile;
 
 /// Top folders that every machine has. A path below one of them may well be meant for all machines.
@@ -50,15 +51,13 @@ pub(super) fn of(root: &Path) -> Vec<String> {
 }
 
 /// Returns where a file names one of these places.
-pub(super) fn check(file: &TextFile, places: &[String]) -> Vec<String> {
+pub(super) fn check(file: &TextFile, places: &[String]) -> Vec<Finding> {
     let mut found = Vec::new();
     for (number, line) in file.text.lines().enumerate() {
         if let Some(place) = places.iter().find(|place| line.contains(*place)) {
-            let path = &file.path;
-            found.push(format!(
-                "{path}:{}: {place} is only on this machine",
-                number + 1
-            ));
+            let message =
+                format!("{place} is only on this machine; name a place that every machine has");
+            found.push(Finding::strict(&file.path, number + 1, message));
         }
     }
     found
@@ -72,14 +71,16 @@ mod tests {
     fn the_checkout_is_such_a_place() {
         let places = of(Path::new("/home/ada/ocluster"));
         assert_eq!(places, ["/home/ada/ocluster"]);
-        let text = "fine: /home/bob/ocluster\nnot: /home/ada/ocluster/target\n".to_owned();
-        let file = TextFile {
-            path: "a.md".to_owned(),
-            text,
-        };
+        let text = "fine: /home/bob/ocluster
+not: /home/ada/ocluster/target
+";
+        let found = check(&TextFile::new("a.md", text), &places);
+        let found: Vec<String> = found.iter().map(Finding::to_string).collect();
         assert_eq!(
-            check(&file, &places),
-            ["a.md:2: /home/ada/ocluster is only on this machine"]
+            found,
+            [
+                "a.md:2: /home/ada/ocluster is only on this machine; name a place that every machine has"
+            ]
         );
     }
 }

@@ -1,13 +1,13 @@
-//! Rules for one Rust file: it says why it exists, is short, has short functions and nothing left for later.
+//! Rules for one Rust file: it states why it exists, is short, has short functions and nothing left for later.
 
+use super::finding::{Finding, Rule};
 use super::tree::TextFile;
 
 const LONGEST_FILE: usize = 700;
+/// What a function may have; those that are longer are exceptions by name.
+const LONG_FUNCTION: usize = 70;
+/// What no function may have.
 const LONGEST_FUNCTION: usize = 100;
-
-/// Functions that may be longer than [`LONGEST_FUNCTION`], with the length they have and may not exceed. Take one off when
-/// it has become shorter; add none.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[];
 
 /// What must not be in a file, and what to do instead. In two halves each, or this file would break the rule.
 const FORBIDDEN: &[([&str; 2], &str)] = &[
@@ -22,53 +22,61 @@ const FORBIDDEN: &[([&str; 2], &str)] = &[
 ];
 
 /// Returns what is wrong with a source file.
-pub(super) fn check(file: &TextFile) -> Vec<String> {
+pub(super) fn check(file: &TextFile) -> Vec<Finding> {
     let TextFile { path, text } = file;
     let mut found = Vec::new();
     if !text.starts_with("//! ") {
-        found.push(format!(
-            "{path}:1: open with `//!` and say why this file exists"
-        ));
+        let message = "open with `//!` and say why this file exists".to_owned();
+        found.push(Finding::strict(path, 1, message));
     }
     let length = text.lines().count();
     if length > LONGEST_FILE {
-        found.push(format!(
-            "{path}: {length} lines; split it ({LONGEST_FILE} at most)"
-        ));
+        let message = format!("{length} lines; split it ({LONGEST_FILE} at most)");
+        found.push(Finding::strict(path, None, message));
     }
     for (number, line) in text.lines().enumerate() {
         for (halves, instead) in FORBIDDEN {
             let word = halves.concat();
             if line.contains(&word) {
-                found.push(format!("{path}:{}: {word}: {instead}", number + 1));
+                let message = format!("{word}: {instead}");
+                found.push(Finding::strict(path, number + 1, message));
             }
         }
     }
-    found.extend(check_functions(file, LONG_FUNCTIONS));
+    found.extend(functions(text).filter_map(|function| check_function(path, &function)));
     found
 }
 
-fn check_functions(file: &TextFile, allowed: &[(&str, &str, usize)]) -> Vec<String> {
-    let mut found = Vec::new();
-    let path = &file.path;
-    for (name, length) in functions(&file.text) {
-        let listed = allowed.iter().find(|(p, n, _)| p == path && *n == name);
-        let limit = listed.map_or(LONGEST_FUNCTION, |(_, _, length)| *length);
-        if length > limit {
-            found.push(format!(
-                "{path}: fn {name} has {length} lines ({limit} at most)"
-            ));
-        } else if listed.is_some() && length <= LONGEST_FUNCTION {
-            found.push(format!(
-                "{path}: fn {name} is short now; take it off the list"
-            ));
-        }
+fn check_function(path: &str, function: &Function<'_>) -> Option<Finding> {
+    let Function { name, line, length } = *function;
+    let too_long = |limit| {
+        let message = format!("fn {name} has {length} lines; split it ({limit} at most)");
+        Finding::strict(path, line, message)
+    };
+    if length > LONGEST_FUNCTION {
+        Some(too_long(LONGEST_FUNCTION))
+    } else if length > LONG_FUNCTION {
+        Some(Finding {
+            rule: Rule::LongFunction,
+            subject: name.to_owned(),
+            ..too_long(LONG_FUNCTION)
+        })
+    } else {
+        None
     }
-    found
 }
 
-/// Returns each function's name and length. It relies on rustfmt, which puts a closing brace below its `fn`.
-fn functions(text: &str) -> Vec<(&str, usize)> {
+/// A function as it stands in a file.
+struct Function<'a> {
+    name: &'a str,
+    /// The line of its `fn`, counted from 1.
+    line: usize,
+    /// How many lines it has.
+    length: usize,
+}
+
+/// Returns each function. It relies on rustfmt, which puts a closing brace below its `fn`.
+fn functions(text: &str) -> impl Iterator<Item = Function<'_>> {
     let lines: Vec<&str> = text.lines().collect();
     let mut found = Vec::new();
     for (start, line) in lines.iter().enumerate() {
@@ -85,10 +93,11 @@ fn functions(text: &str) -> Vec<(&str, usize)> {
             .find(|line| line.ends_with(['{', ';', '}']))
             .is_some_and(|line| line.ends_with('{'));
         if has_closing {
-            found.push((name, length));
+            let line = start + 1;
+            found.push(Function { name, line, length });
         }
     }
-    found
+    found.into_iter()
 }
 
 fn function_name(line: &str) -> Option<&str> {
@@ -108,11 +117,9 @@ fn function_name(line: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> TextFile {
-        TextFile {
-            path: "a.rs".to_owned(),
-            text: text.to_owned(),
-        }
+    fn found(text: &str) -> Vec<String> {
+        let found = check(&TextFile::new("a.rs", text));
+        found.iter().map(Finding::to_string).collect()
     }
 
     fn function(name: &str, lines: usize) -> String {
@@ -124,13 +131,13 @@ mod tests {
 
     #[test]
     fn a_good_file_passes() {
-        assert!(check(&file(&function("short", LONGEST_FUNCTION))).is_empty());
+        assert!(found(&function("short", LONG_FUNCTION)).is_empty());
     }
 
     #[test]
     fn a_file_says_why_it_exists() {
         assert_eq!(
-            check(&file("use std;\n")),
+            found("use std;\n"),
             ["a.rs:1: open with `//!` and say why this file exists"]
         );
     }
@@ -138,44 +145,37 @@ mod tests {
     #[test]
     fn a_file_is_short() {
         let long = format!("//! Why.\n{}", "\n".repeat(LONGEST_FILE));
-        assert_eq!(
-            check(&file(&long)),
-            ["a.rs: 701 lines; split it (700 at most)"]
-        );
+        assert_eq!(found(&long), ["a.rs: 701 lines; split it (700 at most)"]);
     }
 
     #[test]
     fn nothing_is_left_for_later() {
         for (halves, instead) in FORBIDDEN {
             let word = halves.concat();
-            let found = check(&file(&format!("//! Why.\n    {word}\n")));
-            assert_eq!(found, [format!("a.rs:2: {word}: {instead}")]);
+            let text = format!("//! Why.\n    {word}\n");
+            assert_eq!(found(&text), [format!("a.rs:2: {word}: {instead}")]);
         }
     }
 
     #[test]
-    fn functions_are_short_or_listed() {
-        let long = file(&function("long", 101));
+    fn functions_are_short() {
         assert_eq!(
-            check_functions(&long, &[]),
-            ["a.rs: fn long has 101 lines (100 at most)"]
-        );
-        assert!(check_functions(&long, &[("a.rs", "long", 101)]).is_empty());
-        let longer = file(&function("long", 102));
-        let listed = [("a.rs", "long", 101)];
-        assert_eq!(
-            check_functions(&longer, &listed),
-            ["a.rs: fn long has 102 lines (101 at most)"]
+            found(&function("long", 71)),
+            ["a.rs:3: fn long has 71 lines; split it (70 at most)"]
         );
         let without_body = format!(
-            "    fn none(\n        &self,\n    );\n{}",
+            "//! Why.\n    fn none(\n        &self,\n    );\n{}",
             "// Why.\n".repeat(100)
         );
-        assert!(check_functions(&file(&without_body), &[]).is_empty());
-        let shorter = file(&function("long", 50));
+        assert!(found(&without_body).is_empty());
+    }
+
+    #[test]
+    fn a_long_function_may_be_an_exception_and_a_longer_one_may_not() {
+        let rule = |lines| check(&TextFile::new("a.rs", &function("long", lines)))[0].rule;
         assert_eq!(
-            check_functions(&shorter, &listed),
-            ["a.rs: fn long is short now; take it off the list"]
+            [71, 100, 101].map(rule),
+            [Rule::LongFunction, Rule::LongFunction, Rule::Strict]
         );
     }
 }

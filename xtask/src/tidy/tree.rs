@@ -14,7 +14,15 @@ pub(super) struct TextFile {
 }
 
 impl TextFile {
-    /// Returns whether it is Rust that somebody wrote; what a program has written is not held to our rules.
+    #[cfg(test)]
+    pub(super) fn new(path: &str, text: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// Returns whether it is Rust that was written by hand; what a program has generated is not held to our rules.
     pub(super) fn is_source(&self) -> bool {
         self.path.ends_with(".rs") && !self.path.contains("/raw/")
     }

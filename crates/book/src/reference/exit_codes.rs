@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use ocluster::exit_codes::{self, ExitCode};
+use cli::exit_codes::{self, ExitCode};
 use ocluster::programs;
 
 use super::markdown::prose;

@@ -1,5 +1,5 @@
-//! What the programs say when something goes wrong, and what they log: read from the sources, for those who search for a text
-//! that they have before them.
+//! What the programs say when something goes wrong, and what they log: read from the sources, for those who search
+//! for a text that they have before them.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -14,6 +14,7 @@ use super::markdown::code;
 /// The crates whose messages users see, with what they do.
 const CRATES: &[(&str, &str)] = &[
     ("vat", "Keys, cap files and connections"),
+    ("cli", "All programs"),
     ("ocluster", "Command lines"),
     ("cluster-api", "Calls"),
     ("cluster-client", "Clients in Rust"),

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
-use ocluster::config::ConfigOption;
+use cli::config::ConfigOption;
 use ocluster::programs;
 
 use super::markdown::{code, prose};
@@ -107,6 +107,8 @@ fn written(arg: &Arg) -> String {
 fn meaning(arg: &Arg) -> String {
     let help = arg.get_long_help().or(arg.get_help());
     let help = help.map(ToString::to_string).unwrap_or_default();
+    // The first paragraph of a help is a phrase without a full stop.
+    let help = help.replace("\n\n", ". ");
     // A list's paragraph goes on in the lines that are indented.
     let mut text = prose(&help).replace('\n', "\n  ");
     if !text.is_empty() && !text.ends_with(['.', ']']) {

@@ -27,7 +27,7 @@ pub(super) fn drop_expired(connection: &Connection, now: UnixTime) -> rusqlite::
     if dropped > 0 {
         tracing::info!(
             target: "scheduler",
-            "Forgot {dropped} cache hints that nobody has used for {EXPIRES_AFTER_DAYS} days"
+            "Dropped {dropped} cache hints that were unused for {EXPIRES_AFTER_DAYS} days"
         );
     }
     Ok(())

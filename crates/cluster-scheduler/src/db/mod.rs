@@ -5,9 +5,9 @@
 //! Afterwards the file is only written to, by one thread of its own, so that a slow disk never keeps
 //! the reactor waiting.
 //!
-//! What is written is of two kinds. A [`Note`] says what is already so: nobody need wait for it, though an
-//! operator is told whether it will last, and it is tried again until it is saved. A client's secret
-//! ([`PutClient`]) is worth nothing before it is durable, and is not handed out until then.
+//! There are two kinds of writes. A [`Change`] is already in effect: callers need not wait for it, though an
+//! operator gets an error if it is not durable yet, and it is retried until it is saved. A client's secret
+//! ([`PutClient`]) must be durable before it is handed out.
 
 mod cached;
 mod clients;
@@ -28,21 +28,21 @@ pub use self::pauses::PauseRow;
 pub use self::rates::RateRow;
 pub use self::stats::WriterStats;
 pub use self::workers::WorkerRow;
-pub use self::writer::{Ack, Note, PutClient, WriteError, Writer};
+pub use self::writer::{Ack, Change, PutClient, WriteError, Writer};
 
 /// Seconds since 1970, UTC. The database keeps only the day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixTime(pub i64);
 
-/// Why the database could not be used. Nothing has been written to it in any of these cases.
+/// Why the database cannot be used. In all these cases nothing has been written to it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// SQLite could not open or read the file.
-    #[error("failed to open the database {}", path.display())]
+    /// Cannot open or read the file.
+    #[error("cannot open the database {}", path.display())]
     Sqlite {
         /// The database file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The cause.
         #[source]
         source: rusqlite::Error,
     },
@@ -70,15 +70,15 @@ pub enum OpenError {
         found: i64,
     },
     /// It is a database, but not a scheduler's.
-    #[error("{} is not a scheduler's database ({detail}); is the state directory the right one?", path.display())]
+    #[error("{} is not a scheduler's database ({detail}); check the state directory", path.display())]
     Foreign {
         /// The database file.
         path: PathBuf,
         /// What gave it away.
         detail: String,
     },
-    /// The thread that writes could not be started.
-    #[error("failed to start the database's thread")]
+    /// Cannot start the thread that writes.
+    #[error("cannot start the database thread")]
     Thread(#[source] std::io::Error),
 }
 
@@ -99,7 +99,11 @@ pub struct Saved {
 
 /// Opens (or creates) the database at `path`, reads everything, and starts the thread that writes.
 ///
-/// Hints that nobody has used for 180 days before `now` are dropped first.
+/// Hints that were unused for 180 days before `now` are dropped first.
+///
+/// # Errors
+///
+/// [`OpenError`] says why the database cannot be used.
 pub fn open(path: &Path, now: UnixTime) -> Result<(Writer, Saved), OpenError> {
     let connection = schema::open(path)?;
     let saved = load(&connection, now).map_err(|source| schema::explain(path, source))?;
@@ -120,8 +124,8 @@ fn load(connection: &Connection, now: UnixTime) -> rusqlite::Result<Saved> {
 
 /// Returns the text in a column, or `None` (with a warning) when it is not valid UTF-8.
 ///
-/// Upstream stores whatever bytes it was sent. Names in this program are text, so such a row can belong
-/// to nobody who could ask for it here: it is left alone in the file.
+/// Upstream stores whatever bytes it was sent. Names in this program are text, so no request can name
+/// such a row: it stays in the file, unused.
 fn text(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<String>> {
     let bytes = match row.get_ref(column)? {
         rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => bytes,

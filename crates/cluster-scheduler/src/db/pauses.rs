@@ -1,5 +1,5 @@
-//! The table `pauses`: who paused a worker, when and why. Upstream's scheduler does not know it: which workers are paused is
-//! in its table `workers`, and a row here counts only for those.
+//! The table `pauses`: who paused a worker, when and why. Upstream's scheduler does not know it: which workers are
+//! paused is in its table `workers`, and a row here counts only for those.
 
 use rusqlite::{Connection, params};
 
@@ -14,7 +14,7 @@ pub struct PauseRow {
     pub worker: String,
     /// When it was paused.
     pub since: UnixTime,
-    /// Who paused it, as their program said; empty when it did not.
+    /// Who paused it, as reported by their program; empty if it was not.
     pub by: String,
     /// Why; empty when nothing was given.
     pub note: String,

@@ -1,7 +1,7 @@
-//! The database file: whether it is one of ours, and its tables.
+//! The database file: whether it is a scheduler's, and its tables.
 //!
-//! Looks before it writes: a file that is damaged, somebody else's, or from a later version is refused
-//! while it is still untouched.
+//! It is checked before anything is written: a file that is damaged, of another program, or of a later version is
+//! refused unchanged.
 
 use std::path::Path;
 use std::time::Duration;
@@ -44,7 +44,7 @@ const CREATE: &str = "
     CREATE INDEX IF NOT EXISTS sturdy_refs_rev ON sturdy_refs (type, args);
 ";
 
-/// Our own tables. Upstream's scheduler leaves them alone.
+/// Tables of this program. Upstream's scheduler leaves them alone.
 const CREATE_OURS: &str = "
     CREATE TABLE IF NOT EXISTS pauses (
         pool       TEXT NOT NULL,
@@ -93,7 +93,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// Returns the error that says best what to do about what SQLite said.
+/// Returns the most helpful error for one of SQLite's.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => OpenError::Corrupt {
@@ -131,7 +131,8 @@ fn check_version(path: &Path, connection: &Connection) -> Result<(), OpenError> 
     Ok(())
 }
 
-/// Checks that the tables are a scheduler's, and returns their names. One from 2020 has only `cached`; a new file has none.
+/// Checks that the tables are a scheduler's, and returns their names. One from 2020 has only `cached`; a new file has
+/// none.
 fn check_tables(path: &Path, connection: &Connection) -> Result<Vec<String>, OpenError> {
     let sqlite = |source| explain(path, source);
     let foreign = |detail| {

@@ -6,9 +6,9 @@ use std::time::Duration;
 /// The writer's numbers at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WriterStats {
-    /// Writes that have been asked for and not been tried yet.
+    /// Writes that were requested and not tried yet.
     pub queued: usize,
-    /// Notes that could not be saved, and will be tried again.
+    /// Changes that were not saved, and will be retried.
     pub unsaved: usize,
     /// Whether the last commit failed.
     pub is_failing: bool,
@@ -20,9 +20,9 @@ pub struct WriterStats {
     pub commit_time: Duration,
 }
 
-/// Written by one thread, and read by another that does not mind numbers of different moments.
+/// Written by one thread, and read by another, which accepts numbers of different moments.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct WriterCounters {
     queued: AtomicUsize,
     unsaved: AtomicUsize,
     is_failing: AtomicBool,
@@ -31,8 +31,8 @@ pub(super) struct Progress {
     commit_micros: AtomicU64,
 }
 
-impl Progress {
-    pub(super) fn asked(&self) {
+impl WriterCounters {
+    pub(super) fn add_queued(&self) {
         self.queued.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -47,8 +47,8 @@ impl Progress {
         self.commit_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(super) fn unsaved(&self, notes: usize) {
-        self.unsaved.store(notes, Ordering::Relaxed);
+    pub(super) fn unsaved(&self, changes: usize) {
+        self.unsaved.store(changes, Ordering::Relaxed);
     }
 
     pub(super) fn read(&self) -> WriterStats {

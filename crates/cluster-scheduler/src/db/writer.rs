@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures::channel::oneshot;
 use rusqlite::Connection;
 
-use super::stats::{Progress, WriterStats};
+use super::stats::{WriterCounters, WriterStats};
 use super::{
     CachedRow, PauseRow, RateRow, UnixTime, WorkerRow, cached, clients, pauses, rates, workers,
 };
@@ -23,17 +23,17 @@ use super::{
 /// How many writes share one commit at most: what a disk takes in well under a second.
 const BATCH: usize = 10_000;
 
-/// How long to wait before notes that could not be saved are tried again.
+/// How long to wait before changes that could not be saved are tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Something that is so, whether it is saved or not. It is tried again until it is.
+/// A change that is in effect, saved or not. It is retried until it is saved.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Note {
+pub enum Change {
     /// A worker has built a hint.
     Cached(CachedRow),
     /// A worker exists, and is paused or not.
     Worker(WorkerRow),
-    /// Somebody paused a worker. It is gone with the pause: when the worker is saved as not paused, or forgotten.
+    /// An operator paused a worker. It is deleted with the pause: when the worker is saved as not paused, or forgotten.
     Pause(PauseRow),
     /// A client has a rate.
     Rate(RateRow),
@@ -44,14 +44,14 @@ pub enum Note {
         /// The worker's name.
         worker: String,
     },
-    /// A client and its rates are gone.
+    /// A client was removed, with its rates.
     RemoveClient {
         /// The client's name.
         client: String,
     },
 }
 
-/// A client's new secret. It is not tried again: who asked for it is told, and never sees the secret.
+/// A client's new secret. It is not retried: the caller gets an error instead of the secret.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PutClient {
     /// The client's name.
@@ -60,9 +60,9 @@ pub struct PutClient {
     pub digest: [u8; 32],
 }
 
-/// Something could not be saved.
+/// Why something cannot be saved.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("failed to save to the database: {0}")]
+#[error("cannot save to the database: {0}")]
 pub struct WriteError(String);
 
 /// Hands writes to the thread. Dropping it blocks until everything is on disk; see [`Writer::close`].
@@ -72,7 +72,7 @@ pub struct Writer {
     requests: RefCell<Option<mpsc::Sender<Request>>>,
     /// Completes when the thread has ended.
     ended: RefCell<oneshot::Receiver<()>>,
-    progress: Arc<Progress>,
+    counters: Arc<WriterCounters>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -84,13 +84,13 @@ pub struct Ack(oneshot::Receiver<Result<(), WriteError>>);
 struct Request {
     write: Write,
     now: UnixTime,
-    /// `None` when nobody waits for it.
+    /// `None` when no caller waits for it.
     done: Option<oneshot::Sender<Result<(), WriteError>>>,
 }
 
 #[derive(Debug)]
 enum Write {
-    Note(Note),
+    Change(Change),
     PutClient(PutClient),
 }
 
@@ -98,19 +98,19 @@ impl Writer {
     pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let (requests, inbox) = mpsc::channel();
         let (end, ended) = oneshot::channel();
-        let progress = Arc::new(Progress::default());
-        let worker = Worker::new(connection, Arc::clone(&progress));
+        let counters = Arc::new(WriterCounters::default());
+        let writer = WriterThread::new(connection, Arc::clone(&counters));
         let thread = std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || {
-                worker.run(&inbox);
-                // An error here means that nobody has asked to be told.
+                writer.run(&inbox);
+                // An error here means that no caller waits for the end.
                 end.send(()).ok();
             })?;
         Ok(Self {
             requests: RefCell::new(Some(requests)),
             ended: RefCell::new(ended),
-            progress,
+            counters,
             thread: Some(thread),
         })
     }
@@ -124,28 +124,28 @@ impl Writer {
         ended.await.ok();
     }
 
-    /// Saves `note` some time soon.
-    pub fn note(&self, note: Note, now: UnixTime) {
+    /// Saves `change` some time soon.
+    pub fn save(&self, change: Change, now: UnixTime) {
         self.send(Request {
-            write: Write::Note(note),
+            write: Write::Change(change),
             now,
             done: None,
         });
     }
 
-    /// Saves `note` and tells when that is done. If it fails, it is reported and tried again.
-    pub fn note_acked(&self, note: Note, now: UnixTime) -> Ack {
-        self.send_acked(Write::Note(note), now)
+    /// Saves `change` and returns its acknowledgement. If it fails, it is reported and retried.
+    pub fn save_acked(&self, change: Change, now: UnixTime) -> Ack {
+        self.send_acked(Write::Change(change), now)
     }
 
-    /// Saves a client's secret and tells when that is done.
+    /// Saves a client's secret and returns the acknowledgement.
     pub fn put_client(&self, client: PutClient, now: UnixTime) -> Ack {
         self.send_acked(Write::PutClient(client), now)
     }
 
     /// Returns how the thread is doing.
     pub fn stats(&self) -> WriterStats {
-        self.progress.read()
+        self.counters.read()
     }
 
     fn send_acked(&self, write: Write, now: UnixTime) -> Ack {
@@ -164,9 +164,9 @@ impl Writer {
             tracing::debug!(target: "scheduler", "The database is closed: not saving {:?}", request.write);
             return;
         };
-        self.progress.asked();
+        self.counters.add_queued();
         if requests.send(request).is_err() {
-            tracing::error!(target: "scheduler", "The database's thread has gone; nothing is saved any more");
+            tracing::error!(target: "scheduler", "The database thread died; changes are no longer saved");
         }
     }
 }
@@ -177,7 +177,7 @@ impl Drop for Writer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!(target: "scheduler", "The database's thread has panicked");
+            tracing::error!(target: "scheduler", "The database thread panicked");
         }
     }
 }
@@ -190,37 +190,35 @@ impl Future for Ack {
             .poll(context)
             .map(|answer| match answer {
                 Ok(answer) => answer,
-                Err(oneshot::Canceled) => {
-                    Err(WriteError("the database's thread has gone".to_owned()))
-                }
+                Err(oneshot::Canceled) => Err(WriteError("the database thread died".to_owned())),
             })
     }
 }
 
 /// What the thread owns.
-struct Worker {
+struct WriterThread {
     connection: Connection,
     unsaved: Unsaved,
-    /// What the last transaction failed with, so that the log says it once and not every second.
+    /// What the last transaction failed with, so that it is logged once and not every second.
     failing: Option<String>,
-    progress: Arc<Progress>,
+    counters: Arc<WriterCounters>,
 }
 
 /// Notes of transactions that failed, oldest first.
 #[derive(Default)]
 struct Unsaved {
-    notes: Vec<(Note, UnixTime)>,
+    changes: Vec<(Change, UnixTime)>,
     /// The hints among them. Each job repeats one, so without this a full disk would fill the memory.
     cached: HashSet<CachedRow>,
 }
 
-impl Worker {
-    fn new(connection: Connection, progress: Arc<Progress>) -> Self {
+impl WriterThread {
+    fn new(connection: Connection, counters: Arc<WriterCounters>) -> Self {
         Self {
             connection,
             unsaved: Unsaved::default(),
             failing: None,
-            progress,
+            counters,
         }
     }
 
@@ -228,19 +226,19 @@ impl Worker {
         while let Some(batch) = self.next_batch(inbox) {
             self.save(batch);
         }
-        if !self.unsaved.notes.is_empty() {
+        if !self.unsaved.changes.is_empty() {
             self.save(Vec::new());
         }
-        let lost = self.unsaved.notes.len();
+        let lost = self.unsaved.changes.len();
         if lost > 0 {
-            tracing::error!(target: "scheduler", "{lost} notes could not be saved to the database and are lost");
+            tracing::error!(target: "scheduler", "Lost {lost} changes: cannot save them to the database");
         }
     }
 
-    /// Waits for something to do. `None` when the scheduler has gone.
+    /// Waits for requests. `None` when the scheduler has closed the queue.
     fn next_batch(&self, inbox: &Receiver<Request>) -> Option<Vec<Request>> {
         let mut batch = Vec::new();
-        if self.unsaved.notes.is_empty() {
+        if self.unsaved.changes.is_empty() {
             batch.push(inbox.recv().ok()?);
         } else {
             match inbox.recv_timeout(RETRY_AFTER) {
@@ -253,40 +251,40 @@ impl Worker {
         Some(batch)
     }
 
-    /// Saves what could not be saved before and then `batch`, in one transaction, and tells who waits.
+    /// Saves what could not be saved before and then `batch`, in one transaction, and acknowledges each.
     fn save(&mut self, batch: Vec<Request>) {
         let started = Instant::now();
         let result = self.commit(&batch);
-        self.progress
+        self.counters
             .committed(batch.len(), started.elapsed(), result.is_ok());
         self.log_failure(result.as_ref().err());
         if result.is_ok() {
             self.unsaved = Unsaved::default();
         }
         for Request { write, now, done } in batch {
-            if let (Write::Note(note), Err(_)) = (write, &result) {
-                self.unsaved.push(note, now);
+            if let (Write::Change(change), Err(_)) = (write, &result) {
+                self.unsaved.push(change, now);
             }
             if let Some(done) = done {
                 let answer = match &result {
                     Ok(()) => Ok(()),
                     Err(error) => Err(WriteError(error.to_string())),
                 };
-                // An error here means that nobody waits any more.
+                // An error here means that no caller waits any more.
                 done.send(answer).ok();
             }
         }
-        self.progress.unsaved(self.unsaved.notes.len());
+        self.counters.unsaved(self.unsaved.changes.len());
     }
 
     fn commit(&mut self, batch: &[Request]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        for (note, now) in &self.unsaved.notes {
-            save_note(&transaction, note, *now)?;
+        for (change, now) in &self.unsaved.changes {
+            save_change(&transaction, change, *now)?;
         }
         for Request { write, now, .. } in batch {
             match write {
-                Write::Note(note) => save_note(&transaction, note, *now)?,
+                Write::Change(change) => save_change(&transaction, change, *now)?,
                 Write::PutClient(PutClient { client, digest }) => {
                     clients::put(&transaction, client, digest, *now)?;
                 }
@@ -302,48 +300,48 @@ impl Worker {
         }
         match &error {
             Some(error) => {
-                tracing::error!(target: "scheduler", "Failed to save to the database: {error} (will try again)");
+                tracing::error!(target: "scheduler", "Cannot save to the database: {error}; retrying");
             }
-            None => tracing::info!(target: "scheduler", "The database can be written again"),
+            None => tracing::info!(target: "scheduler", "The database is writable again"),
         }
         self.failing = error;
     }
 }
 
 impl Unsaved {
-    fn push(&mut self, note: Note, now: UnixTime) {
+    fn push(&mut self, change: Change, now: UnixTime) {
         // Leaving out a hint that was forgotten in between costs no more than a slower build.
-        let is_new = match &note {
-            Note::Cached(row) => self.cached.insert(row.clone()),
-            Note::Worker(_)
-            | Note::Pause(_)
-            | Note::Rate(_)
-            | Note::ForgetWorker { .. }
-            | Note::RemoveClient { .. } => true,
+        let is_new = match &change {
+            Change::Cached(row) => self.cached.insert(row.clone()),
+            Change::Worker(_)
+            | Change::Pause(_)
+            | Change::Rate(_)
+            | Change::ForgetWorker { .. }
+            | Change::RemoveClient { .. } => true,
         };
         if is_new {
-            self.notes.push((note, now));
+            self.changes.push((change, now));
         }
     }
 }
 
-fn save_note(connection: &Connection, note: &Note, now: UnixTime) -> rusqlite::Result<()> {
-    match note {
-        Note::Cached(row) => cached::put(connection, row, now),
-        Note::Worker(row) => {
+fn save_change(connection: &Connection, change: &Change, now: UnixTime) -> rusqlite::Result<()> {
+    match change {
+        Change::Cached(row) => cached::put(connection, row, now),
+        Change::Worker(row) => {
             if !row.paused {
                 pauses::delete(connection, &row.pool, &row.worker)?;
             }
             workers::put(connection, row)
         }
-        Note::Pause(row) => pauses::put(connection, row),
-        Note::Rate(row) => rates::put(connection, row),
-        Note::ForgetWorker { pool, worker } => {
+        Change::Pause(row) => pauses::put(connection, row),
+        Change::Rate(row) => rates::put(connection, row),
+        Change::ForgetWorker { pool, worker } => {
             workers::delete(connection, pool, worker)?;
             pauses::delete(connection, pool, worker)?;
             cached::delete_worker(connection, pool, worker)
         }
-        Note::RemoveClient { client } => {
+        Change::RemoveClient { client } => {
             clients::delete(connection, client)?;
             rates::delete_client(connection, client)
         }

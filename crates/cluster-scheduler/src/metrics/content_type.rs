@@ -10,16 +10,16 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 /// The parameters that say how to read a page, all others being of no use to a reader of metrics.
 const PARAMETERS: &[&str] = &["version", "charset", "escaping"];
 
-/// Returns the content type of a page that a worker says is `told`.
+/// Returns the content type of a page that a worker declares to be `declared`.
 ///
-/// The page is served from the scheduler's address. If a worker could say that it is HTML, whoever opens it in a browser would run
-/// the worker's scripts there.
-pub(super) fn of_page(told: &str) -> HeaderValue {
-    known(told).unwrap_or(HeaderValue::from_static(page::CONTENT_TYPE))
+/// The page is served from the scheduler's address. If a worker could declare it to be HTML, a browser that
+/// opens it would run the worker's scripts.
+pub(super) fn of_page(declared: &str) -> HeaderValue {
+    known(declared).unwrap_or(HeaderValue::from_static(page::CONTENT_TYPE))
 }
 
-fn known(told: &str) -> Option<HeaderValue> {
-    let mut parts = told.split(';').map(str::trim);
+fn known(declared: &str) -> Option<HeaderValue> {
+    let mut parts = declared.split(';').map(str::trim);
     let media_type = parts.next()?.to_ascii_lowercase();
     if media_type != "text/plain" && media_type != OPEN_METRICS {
         return None;
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn pages_are_metrics_and_nothing_else() {
-        for (told, passed_on) in [
+        for (declared, passed_on) in [
             ("text/plain; version=0.0.4", "text/plain; version=0.0.4"),
             (
                 "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
@@ -64,7 +64,11 @@ mod tests {
             ("text/plain; version=1\r\nA: b", "text/plain; version=0.0.4"),
             ("", "text/plain; version=0.0.4"),
         ] {
-            assert_eq!(of_page(told).to_str().unwrap(), passed_on, "{told:?}");
+            assert_eq!(
+                of_page(declared).to_str().unwrap(),
+                passed_on,
+                "{declared:?}"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 /// missing: until it is forgotten.
 ///
 /// `scheduler` is the address by which whoever asks has reached us.
-pub(super) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> String {
+pub(crate) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> String {
     let mut targets = Vec::new();
     for (pool, reactor) in cluster.pools() {
         for worker in reactor.workers() {
@@ -23,7 +23,8 @@ pub(super) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> Strin
     Value::from(targets).to_string()
 }
 
-/// Returns one page. `None` for a worker with a slash in its name: Prometheus writes the path itself, and writes no slash as `%2F`.
+/// Returns one page. `None` for a worker with a slash in its name: Prometheus writes the path itself, and writes no
+/// slash as `%2F`.
 fn target(scheduler: &str, pool: &str, worker: &str, source: &str) -> Option<Value> {
     if worker.contains('/') {
         return None;

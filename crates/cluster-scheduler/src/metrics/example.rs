@@ -2,9 +2,10 @@
 
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 
-use super::History;
-use super::report::{PoolReport, Report};
+use super::report::Report;
 use super::stalls::Stalls;
+use crate::history::History;
+use crate::reactor::PoolReport;
 
 /// Returns a page that has every metric of the scheduler, with each of its labels.
 ///

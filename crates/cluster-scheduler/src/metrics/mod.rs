@@ -1,24 +1,22 @@
-//! What the scheduler tells Prometheus, and whoever watches over it.
+//! Pages of metrics for Prometheus: the scheduler's own, and those of workers.
 //!
-//! Numbers are read off the state when somebody asks, so that none can be forgotten somewhere. What the state does not
-//! keep is counted where it happens: a pool's [`History`] in its reactor, [`crate::db::WriterStats`] in the database's
-//! writer.
+//! Numbers are read from the state at each request, so that none can be out of date. What the state does not
+//! keep is counted where it happens: a pool's [`History`](crate::history::History) in its reactor,
+//! [`crate::db::WriterStats`] in the database's writer.
 
-mod body;
 mod content_type;
 mod discovery;
-mod endpoint;
 mod example;
-mod history;
-mod http;
 mod page;
 mod report;
-mod route;
 mod scrape;
+mod source;
 mod stalls;
 
-pub(crate) use self::endpoint::Endpoint;
+pub(crate) use self::discovery::targets;
 pub use self::example::example_metrics;
-pub(crate) use self::history::{History, JobEnd};
-pub(crate) use self::http::HttpServer;
-pub(crate) use self::report::PoolReport;
+pub(crate) use self::page::CONTENT_TYPE as PAGE_TYPE;
+pub(crate) use self::report::Report;
+pub(crate) use self::scrape::Scrapes;
+pub(crate) use self::source::Source;
+pub(crate) use self::stalls::Stalls;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Write as _};
 
-use super::history::Histogram;
+use crate::history::Histogram;
 
 /// What [`Page`] is, for HTTP.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4";
@@ -18,7 +18,7 @@ pub(crate) enum Kind {
     Histogram,
 }
 
-/// Names and values by which the samples of a family are told apart. Values may be any text.
+/// Names and values that distinguish the samples of a family. Values may be any text.
 pub(crate) type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// A page in the making.
@@ -85,7 +85,7 @@ impl Family<'_> {
     }
 }
 
-/// Labels as they stand behind a name.
+/// Labels as they are written after a name.
 struct Braced<'a>(Labels<'a>);
 
 impl Display for Braced<'_> {

@@ -6,12 +6,12 @@ use std::time::Duration;
 use pool::{ByPriority, Stats};
 use vat::{Counters, Traffic};
 
-use super::History;
-use super::history::Histogram;
 use super::page::{Family, Kind, Page};
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
 use crate::db::WriterStats;
+use crate::history::Histogram;
+use crate::reactor::PoolReport;
 
 /// What upstream calls the backlog among the queues. A worker may be called so, too.
 const INCOMING: &str = "incoming";
@@ -27,19 +27,6 @@ pub(crate) struct Report {
     /// How long this process has computed, and when it started, in seconds since 1970.
     pub(crate) cpu: Duration,
     pub(crate) started: i64,
-}
-
-/// One pool's share of it.
-pub(crate) struct PoolReport {
-    pub(crate) name: String,
-    pub(crate) stats: Stats,
-    pub(crate) history: History,
-    /// How many seconds the oldest ticket has waited that no worker has taken; 0 if there is none.
-    pub(crate) oldest_wait: f64,
-    /// The connected workers that take no jobs, each with a reason why; several times if it has several.
-    pub(crate) inactive: Vec<(String, String)>,
-    /// The versions of the connected workers that say one, by their names.
-    pub(crate) versions: Vec<(String, String)>,
 }
 
 impl Report {
@@ -79,7 +66,7 @@ impl Report {
         let mut family = page.family("ocluster_pool_jobs_accepted_total", Kind::Counter, help);
         self.each(&mut family, |pool| pool.stats.accepted);
 
-        let help = "Number of accepted jobs that have ended, by how";
+        let help = "Number of accepted jobs that have ended, by result";
         let mut family = page.family("ocluster_pool_jobs_ended_total", Kind::Counter, help);
         for PoolReport { name, history, .. } in &self.pools {
             for (result, count) in [
@@ -94,17 +81,17 @@ impl Report {
     }
 
     fn times(&self, page: &mut Page) {
-        let help = "Time that accepted jobs were queued";
+        let help = "Time that each accepted job was queued";
         let mut family = page.family("ocluster_pool_job_wait_seconds", Kind::Histogram, help);
         for PoolReport { name, history, .. } in &self.pools {
             family.histogram(&[("pool", name)], &history.waited);
         }
-        let help = "Time from acceptance to the end of jobs that have ended";
+        let help = "Time from acceptance to the end of each finished job";
         let mut family = page.family("ocluster_pool_job_run_seconds", Kind::Histogram, help);
         for PoolReport { name, history, .. } in &self.pools {
             family.histogram(&[("pool", name)], &history.ran);
         }
-        let help = "Time that the oldest queued job has waited, 0 if there is none";
+        let help = "Age of the oldest queued job; 0 if none is queued";
         let mut family = page.family("ocluster_pool_oldest_queued_seconds", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.oldest_wait);
     }
@@ -122,12 +109,11 @@ impl Report {
         let help = "Number of connected workers set to inactive";
         let mut family = page.family("ocluster_pool_workers_paused", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.paused);
-        let help = "Number of connected workers that do not answer";
+        let help = "Number of connected workers that are unresponsive";
         let mut family = page.family("ocluster_pool_workers_not_answering", Kind::Gauge, help);
         self.each(&mut family, |pool| pool.stats.not_answering);
 
-        let help =
-            "Always 1: the worker is connected and takes no jobs, for the reason in the label";
+        let help = "Always 1: one sample for each reason why a connected worker takes no jobs";
         let mut family = page.family("ocluster_pool_worker_inactive", Kind::Gauge, help);
         for PoolReport { name, inactive, .. } in &self.pools {
             for (worker, reason) in inactive {
@@ -135,7 +121,7 @@ impl Report {
             }
         }
 
-        let help = "Number of jobs that the worker runs";
+        let help = "Number of jobs running on the worker";
         let mut family = page.family("ocluster_pool_worker_running_jobs", Kind::Gauge, help);
         for PoolReport { name, stats, .. } in &self.pools {
             for worker in &stats.workers {
@@ -144,7 +130,7 @@ impl Report {
             }
         }
 
-        let help = "Always 1 for a connected worker; the version of its program is in the label";
+        let help = "Always 1: one sample for each connected worker, with its version as a label";
         let mut family = page.family("ocluster_pool_worker_info", Kind::Gauge, help);
         for PoolReport { name, versions, .. } in &self.pools {
             for (worker, version) in versions {
@@ -157,10 +143,10 @@ impl Report {
             }
         }
 
-        let help = "Number of times that a worker registered";
+        let help = "Number of worker registrations";
         let mut family = page.family("ocluster_pool_registrations_total", Kind::Counter, help);
         self.each(&mut family, |pool| pool.history.registrations);
-        let help = "Number of times that a worker registered which had been known before";
+        let help = "Number of registrations of workers that were known before";
         let mut family = page.family("ocluster_pool_reconnections_total", Kind::Counter, help);
         self.each(&mut family, |pool| pool.history.reconnections);
     }
@@ -181,7 +167,7 @@ impl Report {
                 family.sample(&labels("low"), low);
             }
         }
-        let help = "Number of the client's jobs that are queued";
+        let help = "Number of queued jobs of the client";
         let mut family = page.family(
             "ocluster_scheduler_client_submitted_jobs",
             Kind::Gauge,
@@ -225,13 +211,13 @@ impl Report {
             (
                 "ocluster_connections_opened_total",
                 counter,
-                "Number of connections that were made",
+                "Number of connections established",
                 connections_opened,
             ),
             (
                 "ocluster_connections_rejected_total",
                 counter,
-                "Number of connections given up before they were made",
+                "Number of connections rejected before they were established",
                 connections_rejected,
             ),
             (
@@ -243,19 +229,19 @@ impl Report {
             (
                 "capnp_net_messages_outbound_enqueued_total",
                 counter,
-                "Number of messages sent, or waiting to be",
+                "Number of messages sent or waiting to be sent",
                 messages_out,
             ),
             (
                 "ocluster_connections_received_bytes_total",
                 counter,
-                "Number of bytes received, without those of TLS",
+                "Bytes received, without TLS overhead",
                 bytes_in,
             ),
             (
                 "ocluster_connections_sent_bytes_total",
                 counter,
-                "Number of bytes sent, without those of TLS",
+                "Bytes sent, without TLS overhead",
                 bytes_out,
             ),
         ] {
@@ -272,10 +258,10 @@ impl Report {
             failures,
             commit_time,
         } = self.database;
-        let help = "Number of writes that wait for the disk";
+        let help = "Number of writes waiting for the disk";
         page.family("ocluster_database_queued_writes", Kind::Gauge, help)
             .sample(&[], queued);
-        let help = "Number of writes that failed and will be tried again";
+        let help = "Number of failed writes that will be retried";
         page.family("ocluster_database_unsaved_writes", Kind::Gauge, help)
             .sample(&[], unsaved);
         let help = "Whether the last write to the database failed";
@@ -294,7 +280,7 @@ impl Report {
     }
 
     fn process(&self, page: &mut Page) {
-        let help = "How much later than asked for the event loop wakes a task";
+        let help = "Delay of task wake-ups by the event loop";
         page.family("ocluster_event_loop_delay_seconds", Kind::Histogram, help)
             .histogram(&[], &self.stalls);
         let help = "Always 1; the version is in the label";
@@ -320,8 +306,8 @@ impl Report {
     }
 }
 
-/// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is called
-/// as the backlog is counted with it.
+/// Returns what is in each queue. A page with the same series twice would be refused as a whole, so a worker that is
+/// called as the backlog is counted with it.
 fn queues(stats: &Stats) -> BTreeMap<&str, ByPriority> {
     let mut queues = BTreeMap::from([(INCOMING, stats.backlog)]);
     for worker in &stats.workers {

@@ -1,7 +1,7 @@
 //! Asking workers for their metrics, on behalf of scrapers who may be anybody.
 //!
-//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and four times a
-//! second at most.
+//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and
+//! four times a second at most.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,44 +18,45 @@ use tokio::time::Instant;
 use visible::Shown;
 
 use super::content_type;
-use super::route::Source;
+use super::source::Source;
 
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
 const WORKER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from others.
+/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from
+/// others.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// How often the log says that a worker gives no metrics.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// A worker's registration, with the name of its pool.
-pub(super) type Key = (String, WorkerId);
+pub(crate) type Key = (String, WorkerId);
 
 /// A worker's page.
 #[derive(Debug)]
-pub(super) struct WorkerPage {
-    pub(super) content_type: HeaderValue,
-    pub(super) text: Bytes,
+pub(crate) struct WorkerPage {
+    pub(crate) content_type: HeaderValue,
+    pub(crate) text: Bytes,
 }
 
 /// Why a worker's metrics are not to be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ScrapeError {
+pub(crate) enum ScrapeError {
     #[error(transparent)]
     Worker(#[from] RpcError),
     #[error("Timeout: no answer within {} s", WORKER_LIMIT.as_secs())]
-    Silent,
+    Timeout,
     #[error("the page has {bytes} bytes, and the limit is {limit} (--max-metrics-size)")]
     TooLarge { bytes: usize, limit: usize },
 }
 
 impl ScrapeError {
     /// Returns it as one line of the log: a worker can say as much as it likes.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         match self {
             Self::Worker(RpcError { kind, reason }) => format!("{kind}: {}", Shown(reason)),
-            Self::Silent | Self::TooLarge { .. } => self.to_string(),
+            Self::Timeout | Self::TooLarge { .. } => self.to_string(),
         }
     }
 }
@@ -68,17 +69,17 @@ type Running = WeakShared<LocalBoxFuture<'static, Answer>>;
 
 /// The pages that are on their way.
 #[derive(Default)]
-pub(super) struct Scrapes {
+pub(crate) struct Scrapes {
     running: RefCell<HashMap<(Key, Source), Running>>,
     /// When each page was last asked for. Of those that may not be asked for again yet.
-    asked: RefCell<HashMap<(Key, Source), Instant>>,
+    last_asked: RefCell<HashMap<(Key, Source), Instant>>,
     /// When the log last said that a worker gave none. Of each registration that has failed in the last minute.
     warned: RefCell<HashMap<Key, Instant>>,
 }
 
 impl Scrapes {
     /// Asks a worker, over the connection that it has made, for a page of at most `limit` bytes.
-    pub(super) async fn scrape(
+    pub(crate) async fn scrape(
         &self,
         key: Key,
         worker: &Worker,
@@ -88,7 +89,7 @@ impl Scrapes {
         let key = (key, source.clone());
         let running = self.running.borrow().get(&key).map(WeakShared::upgrade);
         let answer = running.flatten().unwrap_or_else(|| {
-            let earliest = self.next_turn(&key);
+            let earliest = self.earliest_scrape(&key);
             let answer = ask(worker.clone(), source.clone(), limit, earliest);
             let answer = answer.boxed_local().shared();
             let mut running = self.running.borrow_mut();
@@ -100,9 +101,9 @@ impl Scrapes {
     }
 
     /// Returns when a page may be asked for again, which it is to be then.
-    fn next_turn(&self, key: &(Key, Source)) -> Instant {
+    fn earliest_scrape(&self, key: &(Key, Source)) -> Instant {
         let now = Instant::now();
-        let mut asked = self.asked.borrow_mut();
+        let mut asked = self.last_asked.borrow_mut();
         asked.retain(|_, last| now < *last + ASK_EVERY);
         let earliest = asked.get(key).map_or(now, |last| *last + ASK_EVERY);
         asked.insert(key.clone(), earliest);
@@ -110,7 +111,7 @@ impl Scrapes {
     }
 
     /// Tells whether the log has said nothing of the sort about this worker lately.
-    pub(super) fn is_news(&self, key: Key) -> bool {
+    pub(crate) fn should_warn(&self, key: Key) -> bool {
         let now = Instant::now();
         let mut warned = self.warned.borrow_mut();
         warned.retain(|_, last| now < *last + WARN_EVERY);
@@ -131,7 +132,7 @@ async fn ask(worker: Worker, source: Source, limit: usize, earliest: Instant) ->
         }
     };
     let answer = tokio::time::timeout(WORKER_LIMIT, answer).await;
-    let answer = answer.map_err(|_| ScrapeError::Silent)?;
+    let answer = answer.map_err(|_| ScrapeError::Timeout)?;
     let Some(Metric { content_type, data }) = answer.map_err(ScrapeError::from)? else {
         return Ok(None);
     };

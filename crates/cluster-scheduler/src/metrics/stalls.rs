@@ -1,19 +1,19 @@
-//! How long the one thread keeps everybody waiting.
+//! How long the one thread delays all tasks.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::history::Histogram;
+use crate::history::Histogram;
 
-/// How often it is looked. Ten wake-ups a second cost nothing that could be measured.
+/// How often it is measured. Ten wake-ups a second have no measurable cost.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// From what is usual to what makes peers believe that we have gone.
+/// From the usual delay to one after which peers give up on the scheduler.
 const SECONDS: &[f64] = &[0.002, 0.01, 0.05, 0.2, 1.0, 5.0, 30.0];
 
-/// Measures how much later than asked for the event loop wakes a task.
+/// Measures how much later than requested the event loop wakes a task.
 pub(crate) struct Stalls(RefCell<Histogram>);
 
 impl Stalls {

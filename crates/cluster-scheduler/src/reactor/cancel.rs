@@ -1,4 +1,4 @@
-//! Operators cancel jobs by their numbers.
+//! Operators cancel jobs by number.
 
 use std::rc::Weak;
 
@@ -7,10 +7,10 @@ use pool::{TicketId, WorkerName};
 
 use super::{Cancelled, Reactor};
 
-/// Why the queued job that an operator cancelled will not come.
+/// The error of a queued job that an operator cancelled.
 const BY_OPERATOR: &str = "Ticket cancelled by an operator";
 
-/// Why a job could not be cancelled.
+/// Why a job cannot be cancelled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CancelError {
     /// It has ended, or never was.
@@ -28,9 +28,9 @@ pub(crate) enum CancelError {
 /// A job that a worker runs.
 struct RunningJob {
     worker: WorkerName,
-    /// What the worker serves; `None` once it is not connected any more.
+    /// The worker's capability; `None` once it is disconnected.
     handle: Option<Worker>,
-    nth: u64,
+    job_number: u64,
 }
 
 impl Reactor {
@@ -42,8 +42,9 @@ impl Reactor {
 
     /// Cancels a job for an operator, and returns which worker ran it; `None` if it was queued.
     ///
-    /// A worker of ours is asked by the number that the job has there. Of another, the job is reached only through its ticket, for as long
-    /// as the client holds that: we have no reference of our own, or the job would go on when its client has gone.
+    /// A worker of this project cancels by the number that the job has there. With an OCaml worker the job is reached
+    /// only through its ticket, while the client holds that: the scheduler keeps no reference, or the job would
+    /// continue without its client.
     pub(crate) async fn cancel_for_operator(
         &self,
         ticket: TicketId,
@@ -62,7 +63,7 @@ impl Reactor {
             reason,
         };
         let asked = match &job.handle {
-            Some(worker) => worker.cancel_job(job.nth).await,
+            Some(worker) => worker.cancel_job(job.job_number).await,
             None => return Err(CancelError::Unknown(ticket)),
         };
         match asked {
@@ -71,8 +72,8 @@ impl Reactor {
                 let held = self.state.borrow().tickets.held(ticket);
                 let job = held.ok_or_else(|| {
                     failed(
-                        "the worker does not cancel jobs by their numbers, and the client has let go of the ticket; \
-                         have the client cancel it"
+                        "the worker does not cancel jobs by number, and the client has released the ticket; \
+                         cancel it from the client"
                             .to_owned(),
                     )
                 })?;
@@ -93,7 +94,7 @@ impl Reactor {
         Some(RunningJob {
             worker: running.name.clone(),
             handle: registered.map(|registered| registered.worker.clone()),
-            nth: running.nth,
+            job_number: running.job_number,
         })
     }
 

@@ -1,25 +1,25 @@
-//! Operators pause workers, and say why.
+//! Operators pause workers, and give reasons.
 
 use pool::{Disconnected, InactiveReason, UnknownWorker, WorkerName};
 
-use super::{Reactor, Saving};
-use crate::db::{Note, PauseRow};
+use super::{PendingSave, Reactor};
+use crate::db::{Change, PauseRow};
 use crate::pauses::PauseNote;
 
 impl Reactor {
-    /// An operator pauses a worker or ends its pause, without saying who it is and why: what is known already is kept.
+    /// An operator pauses a worker or ends its pause, without a name and a reason: those of an earlier pause are kept.
     pub(crate) fn set_paused(
         &self,
         worker: &WorkerName,
         paused: bool,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
+    ) -> Result<PendingSave, UnknownWorker> {
         if paused {
             let is_known = self.state.borrow().pauses.has_lasting(worker);
             let note = (!is_known).then(|| self.unexplained_pause());
             return self.set_lasting_pause(worker, note, auto_create);
         }
-        let (result, saving) = self.tell(|state, _| {
+        let (result, saving) = self.apply(|state, _| {
             state.pool.set_paused(worker, false, auto_create)?;
             let id = state.pool.registration(worker);
             state.pauses.end(worker, id);
@@ -28,7 +28,7 @@ impl Reactor {
         result.map(|()| saving)
     }
 
-    /// An operator pauses a worker until it is unpaused, and says who it is and perhaps why.
+    /// An operator pauses a worker until it is unpaused, with a name and perhaps a reason.
     ///
     /// Without a reason, what is known of an earlier pause is kept.
     pub(crate) fn pause(
@@ -36,7 +36,7 @@ impl Reactor {
         worker: &WorkerName,
         note: PauseNote,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
+    ) -> Result<PendingSave, UnknownWorker> {
         let adds_nothing = note.note.is_empty() && self.state.borrow().pauses.has_lasting(worker);
         self.set_lasting_pause(worker, Some(note).filter(|_| !adds_nothing), auto_create)
     }
@@ -46,8 +46,8 @@ impl Reactor {
         worker: &WorkerName,
         note: Option<PauseNote>,
         auto_create: bool,
-    ) -> Result<Saving, UnknownWorker> {
-        let (result, mut saving) = self.tell(|state, _| {
+    ) -> Result<PendingSave, UnknownWorker> {
+        let (result, mut saving) = self.apply(|state, _| {
             state.pool.set_paused(worker, true, auto_create)?;
             if let Some(note) = &note {
                 state.pauses.set(worker, note.clone());
@@ -56,7 +56,7 @@ impl Reactor {
         });
         result?;
         if let Some(PauseNote { since, by, note }) = note {
-            saving.0.push(self.save(Note::Pause(PauseRow {
+            saving.0.push(self.save(Change::Pause(PauseRow {
                 pool: self.name.to_string(),
                 worker: worker.to_string(),
                 since,
@@ -67,13 +67,13 @@ impl Reactor {
         Ok(saving)
     }
 
-    /// An operator pauses a connected worker until it reconnects, and says who it is and why.
+    /// An operator pauses a connected worker until it reconnects, with a name and a reason.
     pub(crate) fn pause_until_reconnect(
         &self,
         worker: &WorkerName,
         note: PauseNote,
     ) -> Result<(), Disconnected> {
-        let (result, _) = self.tell(|state, _| {
+        let (result, _) = self.apply(|state, _| {
             let id = state.pool.registration(worker).ok_or(Disconnected)?;
             state
                 .pool
@@ -86,7 +86,7 @@ impl Reactor {
 
     /// An operator ends the pause of a connected worker that would end when it reconnects.
     pub(crate) fn end_temporary_pause(&self, worker: &WorkerName) -> Result<(), Disconnected> {
-        let (result, _) = self.tell(|state, _| {
+        let (result, _) = self.apply(|state, _| {
             let id = state.pool.registration(worker).ok_or(Disconnected)?;
             state.pauses.end_registration(id);
             state
@@ -96,7 +96,7 @@ impl Reactor {
         result
     }
 
-    /// Returns a pause of which nothing is known but that it begins now.
+    /// Returns a pause that begins now, without a name and a reason.
     pub(crate) fn unexplained_pause(&self) -> PauseNote {
         PauseNote::unexplained(self.clock.date())
     }

@@ -1,38 +1,39 @@
-//! A worker that comes back under its name while its old connection lingers.
+//! A worker that registers under its name while its old connection lingers.
 //!
-//! The network failed, or its machine was restarted, and nothing at our end has noticed. Whoever holds the name is asked
-//! whether it is there. If it is, the newcomer is refused, so that nobody can take the name of a worker that works; if it
-//! is not, its registration and its connection end, and the newcomer gets the name.
+//! The network failed, or the machine was restarted, and the scheduler has not noticed. The incumbent is probed. If it
+//! answers, the newcomer is refused, so that nobody can take the name of a working worker. If it does not, its
+//! registration and its connection end, and the newcomer gets the name.
 
 use pool::{WorkerId, WorkerName};
 use vat::Peer;
 
 use super::Reactor;
-use crate::roster::Sign;
+use crate::roster::LivenessState;
 
-/// What is to become of a registration whose name somebody else wants.
-enum Holder {
+/// A registration whose name a newcomer wants.
+enum Incumbent {
     /// It keeps the name.
     Stays,
-    /// It is the newcomer itself, by another connection, or does not answer: it goes.
-    Goes(&'static str),
-    /// Its next sign decides.
-    IsAsked(tokio::sync::watch::Receiver<Sign>),
+    /// It is the newcomer itself by an older connection, or does not answer: the newcomer replaces it.
+    Replaced(&'static str),
+    /// It is being probed, and its next state decides.
+    Probed(tokio::sync::watch::Receiver<LivenessState>),
 }
 
 impl Reactor {
-    /// Ends the registration of `name` if whoever holds it is not there any more. That may take some seconds to find out.
-    pub(crate) async fn vacate(&self, name: &WorkerName, newcomer: &Peer) {
+    /// Ends the registration of `name` if its worker does not answer any more, which may take some seconds to find out.
+    pub(crate) async fn resolve_name_conflict(&self, name: &WorkerName, newcomer: &Peer) {
         // It may be the same worker, whose old connection broke only just now.
         self.release_departed_workers();
         while let Some(id) = self.registration(name) {
-            match self.holder(id, newcomer) {
-                Holder::Stays => return,
-                Holder::Goes(why) => return self.evict(id, name, newcomer, why),
-                Holder::IsAsked(mut sign) => {
-                    self.want_sign(id);
+            match self.incumbent(id, newcomer) {
+                Incumbent::Stays => return,
+                Incumbent::Replaced(why) => return self.evict(id, name, newcomer, why),
+                Incumbent::Probed(mut state) => {
+                    self.probe_now(id);
                     // An error means that the registration has ended meanwhile.
-                    if sign.changed().await.is_ok() && *sign.borrow() == Sign::Alive {
+                    if state.changed().await.is_ok() && *state.borrow() == LivenessState::Responsive
+                    {
                         return;
                     }
                 }
@@ -44,26 +45,26 @@ impl Reactor {
         self.state.borrow().pool.registration(name)
     }
 
-    fn holder(&self, id: WorkerId, newcomer: &Peer) -> Holder {
+    fn incumbent(&self, id: WorkerId, newcomer: &Peer) -> Incumbent {
         let state = self.state.borrow();
         let Some(registered) = state.workers.get(id) else {
-            return Holder::Stays;
+            return Incumbent::Stays;
         };
-        let (peer, pulse) = (&registered.peer, &registered.pulse);
+        let (peer, liveness) = (&registered.peer, &registered.liveness);
         if peer.is_same_connection(newcomer) {
-            // What has just come proves that it is there, and means to be two.
-            Holder::Stays
+            // It has just sent this request, so it answers, and tries to register twice.
+            Incumbent::Stays
         } else if peer.id().is_some() && peer.id() == newcomer.id() {
-            // Only that very process has the key, which it makes when it starts; and it has given up its old connection.
-            Holder::Goes("taken over by a new connection of the same process")
-        } else if pulse.is_not_answering {
-            Holder::Goes("taken over by a new registration, as it did not answer")
+            // A process makes its key when it starts, so it is the same process, which has given up its old connection.
+            Incumbent::Replaced("taken over by a new connection of the same process")
+        } else if liveness.is_not_answering {
+            Incumbent::Replaced("taken over by a new registration, as it did not answer")
         } else {
-            Holder::IsAsked(pulse.signs.subscribe())
+            Incumbent::Probed(liveness.state.subscribe())
         }
     }
 
-    /// Ends a registration and its connection: what it ran is lost, and its clients are told why.
+    /// Ends a registration and its connection. The jobs that it ran are lost, and their clients get the reason.
     fn evict(&self, id: WorkerId, name: &WorkerName, newcomer: &Peer, why: &str) {
         let peer = self
             .state
@@ -74,7 +75,7 @@ impl Reactor {
         let Some(peer) = peer else { return };
         tracing::warn!(
             target: "scheduler",
-            "Worker {:?} at {} is given up for the one at {}: {why}",
+            "Replacing worker {:?} at {} with the one at {}: {why}",
             name.as_str(), peer.address(), newcomer.address()
         );
         self.release(id);

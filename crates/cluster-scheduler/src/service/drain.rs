@@ -1,12 +1,12 @@
-//! Draining a worker: it gets no more jobs, and we wait for those it has.
+//! Draining a worker: it gets no more jobs, and its running jobs are waited for.
 
 use cluster_api::{Progress, ProgressStatus, RpcError};
 use pool::{WorkerId, WorkerName};
 
-use super::pool_admin::{durable, unknown_worker};
+use super::replies::{durable, unknown_worker};
 use crate::reactor::Reactor;
 
-/// Pauses a worker, and waits until it runs nothing or has gone.
+/// Pauses a worker, and waits until it runs no jobs or has disconnected.
 pub(super) async fn drain(
     reactor: &Reactor,
     worker: &WorkerName,
@@ -26,27 +26,27 @@ pub(super) async fn drain(
     Ok(())
 }
 
-/// Waits until the worker registered as `id` runs nothing, which it does not when it has gone.
+/// Waits until the worker registered as `id` runs no jobs, or has disconnected.
 ///
-/// Calls `tell` with how many jobs it runs, at once and whenever the number has changed.
+/// Calls `on_change` with how many jobs it runs, at once and whenever the number has changed.
 pub(super) async fn wait_until_idle<F: Future<Output = ()>>(
     reactor: &Reactor,
     worker: &WorkerName,
     id: WorkerId,
-    tell: impl Fn(usize) -> F,
+    on_change: impl Fn(usize) -> F,
 ) {
     let mut changed = reactor.workers_changed();
-    let mut told = None;
+    let mut reported = None;
     loop {
         let running = match reactor.worker(worker) {
             Some(info) if info.registration == Some(id) => info.running,
             Some(_) | None => 0,
         };
-        if told != Some(running) {
-            tell(running).await;
-            told = Some(running);
+        if reported != Some(running) {
+            on_change(running).await;
+            reported = Some(running);
         }
-        // An error means that the reactor has gone, which it does not while it is borrowed.
+        // An error means that the reactor was dropped, which cannot happen while it is borrowed.
         if running == 0 || changed.changed().await.is_err() {
             return;
         }
@@ -58,11 +58,11 @@ pub(super) fn running_jobs(running: usize) -> ProgressStatus {
     ProgressStatus::RunningJobs(u32::try_from(running).unwrap_or(u32::MAX))
 }
 
-/// Reports progress to an operator's program, and waits until it has shown it.
+/// Reports progress to an operator's program, one status at a time.
 pub(super) async fn report(progress: Option<&Progress>, status: ProgressStatus) {
     if let Some(progress) = progress
         && let Err(error) = progress.report_status(status.clone()).await
     {
-        tracing::warn!(target: "scheduler", "Failed to send progress report ({status}): {error}");
+        tracing::warn!(target: "scheduler", "Cannot send a progress report ({status}): {error}");
     }
 }

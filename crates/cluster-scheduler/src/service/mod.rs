@@ -5,6 +5,7 @@ mod drain;
 mod pool_admin;
 mod queue;
 mod registration;
+mod replies;
 pub(crate) mod restore;
 mod submission;
 mod ticket;

@@ -8,9 +8,10 @@ use cluster_api::{
 };
 use pool::{ClientId, ForgetError, InactiveReason, Rate, TicketId, WorkerName};
 
+use super::replies::{durable, known_name, unknown_worker};
 use super::{drain, update};
-use crate::cluster::{Cluster, not_durable};
-use crate::reactor::{Reactor, Saving};
+use crate::cluster::Cluster;
+use crate::reactor::Reactor;
 
 pub(crate) struct PoolAdminService {
     cluster: Rc<Cluster>,
@@ -28,8 +29,8 @@ impl ServePoolAdmin for PoolAdminService {
         Ok(self.reactor.show())
     }
 
-    /// A worker counts as active unless an operator paused it, in one way or the other, so that this tells what
-    /// `set_active` would change. Whether it pauses itself just now is for `show`.
+    /// A worker counts as active unless an operator paused it, in one way or the other: this is what `set_active` would
+    /// change. Whether it pauses itself is shown by `show`.
     async fn workers(self: Rc<Self>) -> Result<Vec<WorkerInfo>, RpcError> {
         let workers = self.reactor.workers().into_iter().map(|worker| WorkerInfo {
             name: worker.name.to_string(),
@@ -157,18 +158,4 @@ impl ServePoolAdmin for PoolAdminService {
     ) -> Result<(), RpcError> {
         drain::drain(&self.reactor, &known_name(&worker)?, progress.as_ref()).await
     }
-}
-
-pub(super) fn unknown_worker() -> RpcError {
-    RpcError::failed(pool::UnknownWorker.to_string())
-}
-
-/// Returns a name that a worker could have.
-fn known_name(name: &str) -> Result<WorkerName, RpcError> {
-    WorkerName::new(name).map_err(|_| unknown_worker())
-}
-
-/// Waits until a change that is in force will also last.
-pub(super) async fn durable(saving: Saving) -> Result<(), RpcError> {
-    saving.durable().await.map_err(not_durable)
 }

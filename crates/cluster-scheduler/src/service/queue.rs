@@ -1,4 +1,4 @@
-//! Where a registered worker gets its jobs from. It is unregistered when it lets go of this.
+//! The queue from which a registered worker gets its jobs. The registration ends when the worker releases it.
 
 use std::rc::Rc;
 
@@ -6,8 +6,7 @@ use cluster_api::{EncodedDescription, Job, PauseReason, Queue, RpcError, ServeQu
 use futures::channel::oneshot;
 use pool::{InactiveReason, PopId, WorkerId};
 
-use crate::reactor::Reactor;
-use crate::tickets::PendingPop;
+use crate::reactor::{PendingPop, Reactor};
 
 pub(crate) struct QueueService {
     reactor: Rc<Reactor>,
@@ -22,12 +21,12 @@ impl QueueService {
 
 impl ServeQueue for QueueService {
     async fn pop(self: Rc<Self>, job: Job) -> Result<EncodedDescription, RpcError> {
-        if self.reactor.is_holding() {
+        if self.reactor.assignments_stopped() {
             return std::future::pending().await;
         }
         let (pending, assigned) = PendingPop::new();
         let pop = self.reactor.pop(self.worker, pending).map_err(closed)?;
-        let _taken_back = TakeBack {
+        let _guard = PopGuard {
             reactor: &self.reactor,
             pop,
         };
@@ -53,14 +52,14 @@ impl ServeQueue for QueueService {
     }
 }
 
-/// Takes back a pop when its call goes away, however it does: otherwise the next job would be lost to
-/// a worker that does not wait for it any more.
-struct TakeBack<'a> {
+/// Cancels a pop when its call ends for any reason. Otherwise the next job would go to a worker that
+/// does not wait for it any more, and be lost.
+struct PopGuard<'a> {
     reactor: &'a Reactor,
     pop: PopId,
 }
 
-impl Drop for TakeBack<'_> {
+impl Drop for PopGuard<'_> {
     fn drop(&mut self) {
         self.reactor.cancel_pop(self.pop);
     }

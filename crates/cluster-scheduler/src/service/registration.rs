@@ -1,4 +1,4 @@
-//! Where the workers of a pool come in.
+//! The registration of workers in a pool.
 
 use std::rc::Rc;
 
@@ -13,7 +13,7 @@ use crate::reactor::Reactor;
 pub(crate) struct RegistrationService {
     cluster: Rc<Cluster>,
     reactor: Rc<Reactor>,
-    /// Whoever has been given this registration.
+    /// The peer that this registration was given to.
     peer: Peer,
 }
 
@@ -55,7 +55,9 @@ impl ServeRegistration for RegistrationService {
     ) -> Result<Queue, RpcError> {
         let worker_name = WorkerName::new(&name)
             .map_err(|error| RpcError::failed(format!("worker's {error}")))?;
-        self.reactor.vacate(&worker_name, &self.peer).await;
+        self.reactor
+            .resolve_name_conflict(&worker_name, &self.peer)
+            .await;
         self.check_room(&worker_name)?;
         let capacity = Capacity::announced(capacity);
         let registered = self
@@ -65,7 +67,7 @@ impl ServeRegistration for RegistrationService {
             tracing::warn!(target: "scheduler", "Worker {name:?} already registered!");
             RpcError::failed(error.to_string())
         })?;
-        // Whoever waits for this worker's answers when its connection breaks is told whose they were.
+        // If the connection breaks, calls that wait for this worker's answers fail with its name.
         self.peer.describe(format!("worker {name:?} disconnected"));
         Ok(QueueService::serve(Rc::clone(&self.reactor), id))
     }

@@ -21,9 +21,9 @@ pub(crate) struct SubmissionService {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It is one client's, and void once that client is removed.
+    /// It belongs to one client, and is revoked when that client is removed.
     Personal,
-    /// It is everybody's who has `submission.cap`.
+    /// All clients with `submission.cap` share it.
     Shared,
 }
 
@@ -60,8 +60,8 @@ impl SubmissionService {
 }
 
 impl ServeSubmission for SubmissionService {
-    /// What is wrong is told by a broken ticket, as upstream does: calls that were made on it in the meantime
-    /// end in the same error.
+    /// Errors are returned as a broken ticket, as upstream does, so that calls that were already made on it end in
+    /// the same error.
     async fn submit(
         self: Rc<Self>,
         pool: String,
@@ -100,7 +100,7 @@ impl ServeSubmission for SubmissionService {
             client: self.client.clone(),
             description,
             job: resolver,
-            _place: place,
+            _reservation: place,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))

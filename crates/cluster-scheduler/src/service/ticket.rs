@@ -5,8 +5,8 @@ use std::rc::Rc;
 use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketStatus};
 use pool::TicketId;
 
+use crate::queue_positions::QueuePosition;
 use crate::reactor::{Cancelled, Reactor, TicketState};
-use crate::standings::Standing;
 
 pub(crate) struct TicketService {
     reactor: Rc<Reactor>,
@@ -35,14 +35,14 @@ impl ServeTicket for TicketService {
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
         match self.reactor.cancel(self.ticket, "Ticket cancelled") {
             Cancelled::Queued => Ok(()),
-            // If it was cancelled before, the promise is broken, and says so.
+            // If it was cancelled before, the promise is broken, and so is this call.
             Cancelled::NotQueued => self.job.job().cancel().await,
         }
     }
 
     async fn status(self: Rc<Self>) -> Result<TicketStatus, RpcError> {
         Ok(match self.reactor.ticket_state(self.ticket) {
-            TicketState::Queued(Standing {
+            TicketState::Queued(QueuePosition {
                 worker: None,
                 ahead,
                 obstacle,
@@ -50,7 +50,7 @@ impl ServeTicket for TicketService {
                 ahead,
                 obstacle: obstacle.map(|obstacle| obstacle.to_string()),
             },
-            TicketState::Queued(Standing {
+            TicketState::Queued(QueuePosition {
                 worker: Some(worker),
                 ahead,
                 obstacle: _,

@@ -6,10 +6,11 @@ use cluster_api::{Progress, ProgressStatus, RpcError, RpcErrorKind, Worker};
 use pool::{Disconnected, InactiveReason, WorkerId, WorkerName};
 
 use super::drain::{report, running_jobs, wait_until_idle};
-use super::pool_admin::unknown_worker;
+use super::replies::unknown_worker;
 use crate::reactor::Reactor;
 
-/// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it gets jobs again.
+/// Updates a connected worker, which has to come back within `limit`. If that fails and the worker is still there, it
+/// gets jobs again.
 pub(super) async fn update(
     reactor: &Reactor,
     worker: &WorkerName,
@@ -20,7 +21,7 @@ pub(super) async fn update(
     let _active_again = ShuttingDown::start(reactor, id)?;
     tokio::select! {
         restarting = restart(reactor, worker, id, handle, progress) => restarting?,
-        () = reactor.stops_answering(id) => {
+        () = reactor.until_unresponsive(id) => {
             let name = worker.as_str();
             return Err(RpcError::failed(format!("worker {name:?} does not answer")));
         }
@@ -31,7 +32,7 @@ pub(super) async fn update(
         .map_err(|_| RpcError::failed("Timeout waiting for worker to reconnect!"))
 }
 
-/// Has a worker restart, once it runs no job. Returns when it has gone.
+/// Has a worker restart, once it runs no job. Returns when it has disconnected.
 async fn restart(
     reactor: &Reactor,
     worker: &WorkerName,
@@ -66,14 +67,14 @@ async fn restart(
 async fn wait_for_return(reactor: &Reactor, worker: &WorkerName, old: WorkerId) {
     let mut changed = reactor.workers_changed();
     while reactor.connected(worker).is_none_or(|(id, _)| id == old) {
-        // An error means that the reactor has gone, which it does not while it is borrowed.
+        // An error means that the reactor was dropped, which cannot happen while it is borrowed.
         if changed.changed().await.is_err() {
             return;
         }
     }
 }
 
-/// Keeps jobs away from a worker until this is dropped (or it has gone).
+/// Keeps jobs away from a worker until this is dropped, or it has disconnected.
 struct ShuttingDown<'a> {
     reactor: &'a Reactor,
     id: WorkerId,
@@ -90,7 +91,7 @@ impl<'a> ShuttingDown<'a> {
 
 impl Drop for ShuttingDown<'_> {
     fn drop(&mut self) {
-        // If it has gone, it comes back without this reason.
+        // If it has disconnected, it reconnects without this reason.
         let _: Result<(), Disconnected> =
             self.reactor
                 .set_active(self.id, InactiveReason::ShuttingDown, true);

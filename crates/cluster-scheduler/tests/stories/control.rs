@@ -1,4 +1,5 @@
-//! What operators of ours see and do beyond upstream's: notes about pauses, jobs by their numbers, workers in natural order.
+//! What operators of ours see and do beyond upstream's: notes about pauses, jobs by their numbers, workers in natural
+//! order.
 
 use cluster_api::{NewPause, PoolAdmin, WorkerNote};
 use rusqlite::Connection;
@@ -178,7 +179,7 @@ fn jobs_are_cancelled_by_their_numbers() {
         let third = w1.running[0].ticket + 2;
         until("the ticket is gone", async || {
             let refused = pool.cancel(third, "bob").await;
-            refused.is_err_and(|error| error.reason.contains("let go of the ticket"))
+            refused.is_err_and(|error| error.reason.contains("released the ticket"))
         })
         .await;
         builder.end("third", Outcome::Ok);

@@ -23,7 +23,7 @@ async fn submit(client: &Submission, job: &str, urgent: bool) -> cluster_api::Ti
 }
 
 #[test]
-fn a_pool_is_told_in_full() {
+fn the_details_of_a_pool_are_complete() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();

@@ -248,7 +248,7 @@ fn a_connection_registers_so_many_workers_and_a_pool_knows_so_many() {
 }
 
 #[test]
-fn bad_names_in_an_old_database_hurt_nobody() {
+fn bad_names_in_an_old_database_are_ignored() {
     story(async {
         let mut site = Site::start().await;
         drop(site.client("kept").await);

@@ -207,7 +207,7 @@ fn workers_are_asked_over_their_own_connection() {
 }
 
 #[test]
-fn a_silent_worker_is_given_up() {
+fn a_request_to_a_silent_worker_times_out() {
     story(async {
         let (site, address) = start().await;
         let builder = MockBuilder::new();
@@ -231,7 +231,7 @@ fn a_silent_worker_is_given_up() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_in_upstreams_words() {
+fn missing_pages_have_upstreams_errors() {
     story(async {
         let (site, address) = start().await;
         for (method, path, body) in [
@@ -304,7 +304,7 @@ fn a_scheduler_that_cannot_save_is_alive_but_not_ready() {
 }
 
 #[test]
-fn nobody_can_shut_out_others() {
+fn no_client_can_shut_out_others() {
     story(async {
         let (site, address) = start().await;
         let mut idle = Vec::new();
@@ -334,7 +334,7 @@ fn nobody_can_shut_out_others() {
 }
 
 #[test]
-fn who_does_not_read_is_closed() {
+fn a_connection_that_does_not_read_is_closed() {
     story(async {
         let any_port = "127.0.0.1:0".parse().unwrap();
         let site = Site::start_with(|config| {
@@ -406,7 +406,7 @@ fn slow_readers_keep_nobody_from_being_answered() {
 }
 
 #[test]
-fn a_worker_that_has_too_much_to_say_is_cut_short() {
+fn a_page_of_a_worker_that_is_too_large_is_refused() {
     story(async {
         let (site, address) = start().await;
         let builder = MockBuilder::new();

@@ -103,7 +103,7 @@ fn removing_a_client_cancels_what_it_has_queued() {
 }
 
 #[test]
-fn removing_a_client_with_much_queued() {
+fn removing_a_client_with_many_queued_jobs() {
     story(async {
         let site = Site::start().await;
         let (alice, _a) = site.client("alice").await;
@@ -134,14 +134,14 @@ fn removing_a_client_with_much_queued() {
 }
 
 #[test]
-fn rates_that_make_no_sense() {
+fn invalid_rates() {
     story(async {
         let site = Site::start().await;
         let (_client, _connected) = site.client("alice").await;
         let (pool, _admin) = site.pool_admin().await;
         for rate in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             let error = pool.set_rate("alice", rate).await.unwrap_err();
-            let expected = format!("rate {rate} can't be used; give a finite number above zero");
+            let expected = format!("cannot use rate {rate}: it must be a finite number above zero");
             assert_eq!(error.reason, expected);
         }
         assert_eq!(
@@ -155,7 +155,7 @@ fn rates_that_make_no_sense() {
 }
 
 #[test]
-fn workers_that_are_not_there() {
+fn unknown_and_disconnected_workers() {
     story(async {
         let site = Site::start().await;
         let (pool, _admin) = site.pool_admin().await;
@@ -445,7 +445,7 @@ fn a_database_that_cannot_be_written() {
         // Somebody else holds the file for longer than a write waits.
         let other = Connection::open(site.database()).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
-        let failed = "failed to save to the database: database is locked";
+        let failed = "cannot save to the database: database is locked";
         let error = admin.add_client("bob").await.unwrap_err();
         assert_eq!(error.reason, failed);
         assert_eq!(
@@ -455,9 +455,9 @@ fn a_database_that_cannot_be_written() {
         );
         let error = pool.set_rate("alice", 2.0).await.unwrap_err();
         assert!(
-            error
-                .reason
-                .starts_with(&format!("{failed}; the change is in force")),
+            error.reason.starts_with(&format!(
+                "{failed}; the change is applied, but not saved yet; retrying"
+            )),
             "{error}"
         );
 

@@ -43,7 +43,7 @@ fn a_ticket_in_a_workers_queue() {
 }
 
 #[test]
-fn a_ticket_does_not_wait_for_ever_for_its_worker() {
+fn a_ticket_does_not_wait_forever_for_its_worker() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
@@ -232,7 +232,7 @@ fn queued(ahead: u32, obstacle: Option<&str>) -> Result<TicketStatus, RpcError> 
 }
 
 #[test]
-fn how_far_a_ticket_has_come() {
+fn the_status_of_a_ticket() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
@@ -267,7 +267,7 @@ fn how_far_a_ticket_has_come() {
 }
 
 #[test]
-fn a_client_leaves_much_behind() {
+fn a_client_leaves_with_many_queued_jobs() {
     story(async {
         let site = Site::start().await;
         let (client, connected) = site.client("client").await;
@@ -384,7 +384,7 @@ fn names_that_cannot_be_workers() {
 }
 
 #[test]
-fn a_queue_that_is_let_go_of() {
+fn a_released_queue() {
     story(async {
         let site = Site::start().await;
         let connected = site.connect(&site.cap("pool-pool.cap")).await;

@@ -57,7 +57,7 @@ fn an_update_does_not_wait_for_a_frozen_worker() {
         site.shows("(inactive: shutting down)").await;
         w1.freeze();
         site.expect_warning(
-            "Worker \"w1\" has not answered for 30 s: it gets no jobs until it does",
+            "Worker \"w1\" has not answered for 30 s: no jobs are assigned until it responds",
         );
         seconds_pass(NOTICED).await;
         let error = update.await.unwrap().unwrap_err();
@@ -86,7 +86,7 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
         site.shows("w1 (10): [alice:cached@").await;
         w1.freeze();
         site.expect_warning(
-            "Worker \"w1\" has not answered for 30 s: it gets no jobs until it does",
+            "Worker \"w1\" has not answered for 30 s: no jobs are assigned until it responds",
         );
         seconds_pass(NOTICED).await;
         builder.end("second", Outcome::Ok);
@@ -104,7 +104,7 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
             "{state}"
         );
         assert!(
-            state.contains("\nnot answering (given no jobs until they do):\n  w1: for "),
+            state.contains("\nunresponsive (no jobs assigned):\n  w1: for "),
             "{state}"
         );
         let (silent, counts) = silence(&pool, "w1").await;
@@ -114,7 +114,7 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
         // It comes back to itself, ends what it had, and gets more.
         w1.thaw();
         site.shows("w1 (0): [] (1 running)").await;
-        assert!(site.logs.has("Worker \"w1\" answers again, after "));
+        assert!(site.logs.has("Worker \"w1\" answers again after "));
         assert!(!site.show().await.contains("not answering"));
         builder.end("first", Outcome::Ok);
         assert!(ended_ticket(&first).await.log.ends_with(SUCCEEDED));
@@ -201,7 +201,7 @@ fn an_idle_worker_that_answers_gets_its_job() {
 }
 
 #[test]
-fn any_answer_will_do_and_so_will_anything_else_that_comes() {
+fn any_answer_or_other_message_counts() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
@@ -297,7 +297,7 @@ fn a_worker_that_sends_a_long_log_over_a_slow_line_is_there() {
 
 /// When it was the scheduler that stood still, its workers are not to blame.
 #[test]
-fn a_scheduler_that_was_stopped_blames_nobody() {
+fn a_stopped_scheduler_blames_no_worker() {
     story(async {
         let site = Site::start().await;
         let builder = MockBuilder::new();
@@ -341,7 +341,7 @@ fn a_worker_that_comes_back_takes_over_from_one_that_does_not_answer() {
                 async move { MockWorker::start_in(&cap, "w1", 1, &theirs).await },
             );
         site.expect_warning("Worker \"w1\" has not answered for 10 s");
-        site.expect_warning("is given up for the one at 127.0.0.1:");
+        site.expect_warning("with the one at 127.0.0.1:");
         site.expect_warning(
             "aborted by the other side: taken over by a new registration, as it did not answer",
         );
@@ -383,7 +383,7 @@ fn a_process_that_connects_anew_takes_over_from_itself() {
             }
         };
         let lingering = MockWorker::start_over(connect().await, "w1", 1, &builder).await;
-        site.expect_warning("is given up for the one at 127.0.0.1:");
+        site.expect_warning("with the one at 127.0.0.1:");
         site.expect_warning(
             "aborted by the other side: taken over by a new connection of the same process",
         );

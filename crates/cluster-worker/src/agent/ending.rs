@@ -1,4 +1,4 @@
-//! How a worker ends: it takes no more jobs, waits for those that are running, and cancels what takes too long.
+//! How a worker ends: it takes no more jobs, waits for the running ones, and cancels those that take too long.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::{Agent, Exit};
 use crate::activity::Activity;
 use crate::running::jobs;
 
-/// How long jobs may take to stop when the worker is to end, and what they have said to be sent.
+/// The grace period for running jobs to stop, and for their last output to be sent, when the worker ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 
-/// How long a connection is kept after that, for what was sent to arrive and the last words to be asked for.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// How long a connection is kept after that, so that the last data arrives and clients can read the ends of logs.
+const CLOSE_DELAY: Duration = Duration::from_millis(200);
 
-/// How often the log says what is still waited for, if nothing changes.
+/// The interval of log lines about running jobs, if their number does not change.
 const REMINDER: Duration = Duration::from_secs(30);
 
 /// How a worker is to end.
@@ -31,23 +31,22 @@ pub enum Ending {
     },
 }
 
-/// For whoever has nothing to say but that it is time.
 impl From<()> for Ending {
     fn from((): ()) -> Self {
         Self::AtOnce
     }
 }
 
-/// Whether jobs come in.
+/// Whether jobs may arrive.
 #[derive(Default)]
 pub(crate) struct Intake {
-    /// Set when no more are to come.
+    /// Set when the worker wants no more.
     closing: watch::Sender<bool>,
-    /// Whether the scheduler may still give us one.
+    /// Whether the scheduler may still assign one.
     is_open: watch::Sender<bool>,
 }
 
-/// A connection by which jobs come in, until dropped.
+/// A connection over which jobs arrive, until dropped.
 pub(super) struct Open<'a>(&'a Intake);
 
 impl Intake {
@@ -55,7 +54,7 @@ impl Intake {
         *self.closing.borrow()
     }
 
-    /// Says that jobs may come from now on.
+    /// Records that jobs may arrive from now on.
     pub(super) fn open(&self) -> Open<'_> {
         self.is_open.send_replace(true);
         Open(self)
@@ -65,13 +64,13 @@ impl Intake {
         self.closing.send_replace(true);
     }
 
-    /// Waits until no more jobs are to come.
+    /// Waits until the worker wants no more jobs.
     async fn closing(&self) {
         // The senders are ours, so waits end only when they should.
         drop(self.closing.subscribe().wait_for(|closing| *closing).await);
     }
 
-    /// Waits until no more jobs can come.
+    /// Waits until no more jobs can arrive.
     async fn closed(&self) {
         drop(self.is_open.subscribe().wait_for(|open| !*open).await);
     }
@@ -84,7 +83,7 @@ impl Drop for Open<'_> {
 }
 
 impl Agent {
-    /// Has the scheduler send no more jobs when the worker drains, so that those it has for us go elsewhere at once.
+    /// Pauses the worker when it drains, so that the scheduler assigns its queued jobs to others at once.
     /// Returns why that failed.
     pub(super) async fn close_intake(&self, activity: &Activity<'_>) -> String {
         self.intake.closing().await;
@@ -92,7 +91,7 @@ impl Agent {
         if let Err(error) = activity.pause(reason).await {
             return error.to_string();
         }
-        // What was sent before the answer has arrived before it: it is taken before anybody hears that all has come.
+        // A job that was sent before the answer has arrived before it, and must be started before the intake closes.
         tokio::task::yield_now().await;
         self.intake.is_open.send_replace(false);
         std::future::pending().await
@@ -110,14 +109,15 @@ impl Agent {
             biased;
             () = empty => tracing::info!("No job is running any more"),
             () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!("{} still running after {} s: cancelling", jobs(self.running.load().jobs), within.as_secs());
+                tracing::warn!("{} still running after {} s; cancelling", jobs(self.running.load().jobs), within.as_secs());
             }
-            () = self.say_what_is_awaited(deadline) => {}
+            () = self.log_waiting_jobs(deadline) => {}
         }
     }
 
-    /// Says how many jobs are still waited for, and for how long: at once, when that changes, and now and then. Never ends.
-    async fn say_what_is_awaited(&self, deadline: Instant) {
+    /// Logs how many jobs are running and for how long they may: at once, when the number changes, and regularly. Never
+    /// ends.
+    async fn log_waiting_jobs(&self, deadline: Instant) {
         let mut changes = self.running.changes();
         loop {
             let running = self.running.load().jobs;
@@ -136,19 +136,22 @@ impl Agent {
         }
     }
 
-    /// Stops the jobs that are running, and waits until their clients can have heard of it: `flushed` ends when all that
-    /// was said to them is on its way.
+    /// Stops the running jobs, and waits until their clients can know: `flushed` ends when all data for them has been
+    /// sent.
     pub(super) async fn wind_down(&self, exit: Exit, flushed: impl Future<Output = ()>) {
-        tracing::info!("Ending ({exit:?}); {} running", self.running.load().jobs);
+        tracing::info!(
+            "Ending ({exit:?}); jobs running: {}",
+            self.running.load().jobs
+        );
         let deadline = Instant::now() + SHUTDOWN_GRACE;
         self.running.cancel_all();
         if timeout_at(deadline, self.running.idle()).await.is_err() {
-            tracing::warn!("some jobs do not end; leaving them");
+            tracing::warn!("Some jobs did not stop in time; exiting anyway");
         }
         // A result waits behind all of the log that its client has asked for.
         if timeout_at(deadline, flushed).await.is_err() {
-            tracing::warn!("the scheduler does not take all that is to be sent to it; leaving it");
+            tracing::warn!("The scheduler had not received all data in time; exiting anyway");
         }
-        tokio::time::sleep(FAREWELL).await;
+        tokio::time::sleep(CLOSE_DELAY).await;
     }
 }

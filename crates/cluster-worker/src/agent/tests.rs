@@ -21,7 +21,7 @@ use vat::{
     SturdyRef,
 };
 
-use super::{Ending, Exit, Surroundings};
+use super::{AgentOptions, Ending, Exit};
 use crate::config::WorkerConfig;
 use crate::executor::{Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
@@ -33,8 +33,8 @@ use crate::uplink::{Network, Uplink};
 use crate::worker::{Parts, WorkerError};
 
 /// What is around a worker that does not wait long for anything.
-fn fast() -> Surroundings {
-    Surroundings {
+fn fast() -> AgentOptions {
+    AgentOptions {
         reconnect_interval: Duration::from_millis(10),
         update_pause: Duration::ZERO,
         container: None,
@@ -491,7 +491,7 @@ fn low_disk_space() {
             [
                 "pop",
                 "pop",
-                "docker-disk: Docker's disk is low; it is pruned when the running jobs have ended",
+                "docker-disk: Docker's disk is low; it will be pruned when the running jobs have ended",
                 "active: false",
                 "active: true",
                 "pop",

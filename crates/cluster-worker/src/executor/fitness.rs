@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use cluster_api::PauseReason;
 use tokio::sync::{Mutex, watch};
+use visible::OneLine;
 
 use crate::disk::Size;
-use crate::process::printable;
 
-/// Why a worker should take no job just now.
+/// Why a worker should take no jobs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
-    /// A build of OBuilder's that can't fail has failed, and this is what it said.
+pub(crate) enum Unfit {
+    /// OBuilder's health check has failed, with this error.
     Unhealthy(String),
     /// There is too little room for OBuilder's results, and some is being made.
     MakingRoom,
@@ -26,7 +26,7 @@ pub enum Unfit {
     },
     /// There is no `docker` to reach an engine with, for the reason given.
     NoDocker(String),
-    /// The Docker engine cannot be reached: this is what `docker` says.
+    /// The Docker engine cannot be reached. This is the error output of `docker`.
     NoEngine(String),
     /// Little is free of the disk of the state directory.
     StateDiskFull {
@@ -47,7 +47,7 @@ pub enum Unfit {
 }
 
 impl Unfit {
-    /// Returns a word for it, for metrics and other programs.
+    /// Returns a word for metrics and other programs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unhealthy(_) => "obuilder",
@@ -57,7 +57,7 @@ impl Unfit {
         }
     }
 
-    /// Returns what an operator can do about it; empty if it ends by itself.
+    /// Returns what an operator can do about it. Empty if it resolves by itself.
     pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::Unhealthy(_) => "run \"ocluster doctor\" there",
@@ -66,19 +66,19 @@ impl Unfit {
                 "make room on the disk of OBuilder's store, or lower --obuilder-min-free"
             }
             Self::NoDocker(_) => {
-                "install it (on Debian: apt-get install docker.io), or set the worker up for other jobs alone: --obuilder-store, --custom"
+                "install it (on Debian: apt-get install docker.io), or configure the worker for other jobs only: --obuilder-store, --custom"
             }
-            Self::NoEngine(said) if said.contains("permission denied") => {
+            Self::NoEngine(output) if output.contains("permission denied") => {
                 "run the worker as root, or add its user to the group docker"
             }
             Self::NoEngine(_) => {
-                "start it (systemctl start docker), and see why it ended (journalctl -u docker)"
+                "start it (systemctl start docker), and read its log for why it stopped (journalctl -u docker)"
             }
             Self::StateDiskFull { .. } => {
                 "make room on that disk, or lower --state-min-free or --git-cache-size"
             }
             Self::StateDirectory { .. } => {
-                "check that its disk is mounted, sound and writable, and has free inodes"
+                "check that its disk is mounted, healthy and writable, and has free inodes"
             }
         }
     }
@@ -88,7 +88,7 @@ impl Unfit {
         *self != Self::MakingRoom
     }
 
-    /// Returns it as a scheduler is told.
+    /// Returns it as it is sent to the scheduler.
     pub(crate) fn pause_reason(&self) -> PauseReason {
         PauseReason::new(self.kind(), &self.to_string(), self.advice())
     }
@@ -106,8 +106,12 @@ impl fmt::Display for Unfit {
                 Size(*minimum)
             ),
             Self::NoDocker(reason) => write!(f, "cannot run docker: {reason}"),
-            Self::NoEngine(said) => {
-                write!(f, "the Docker engine cannot be reached: {}", one_line(said))
+            Self::NoEngine(output) => {
+                write!(
+                    f,
+                    "the Docker engine cannot be reached: {}",
+                    one_line(output)
+                )
             }
             Self::StateDiskFull {
                 directory,
@@ -129,22 +133,22 @@ impl fmt::Display for Unfit {
     }
 }
 
-/// Returns what a program said as one line.
-fn one_line(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().map(str::trim).collect();
-    printable(lines.join(" ").trim())
+/// Returns the output of a program as one line.
+fn one_line(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().map(str::trim).collect();
+    OneLine(lines.join(" ").trim()).to_string()
 }
 
-/// What speaks against taking jobs, as that changes. `None` is the good news.
-pub type Fitness = watch::Receiver<Option<Unfit>>;
+/// Why a worker should take no jobs, to watch. `None` while it is fit.
+pub(crate) type Fitness = watch::Receiver<Option<Unfit>>;
 
-/// Waits until nothing speaks against taking jobs.
+/// Waits until it is fit.
 pub(crate) async fn fit(fitness: &mut Fitness) {
-    // Whoever could have said something has gone, so nothing more speaks against it.
+    // If the sender is gone, it counts as fit.
     drop(fitness.wait_for(Option::is_none).await);
 }
 
-/// Waits until something does, which may be for ever.
+/// Waits until it is unfit. This may never end.
 pub(crate) async fn unfit(fitness: &mut Fitness) -> Unfit {
     let unfit = fitness.wait_for(Option::is_some).await;
     match unfit.ok().and_then(|unfit| unfit.clone()) {
@@ -153,13 +157,13 @@ pub(crate) async fn unfit(fitness: &mut Fitness) -> Unfit {
     }
 }
 
-/// Waits until it is something else than `known`, and returns what it is then. `None` if nothing speaks against taking jobs.
+/// Waits until the reason is another than `known`, and returns that. `None` if it is fit.
 pub(crate) async fn other_than(fitness: &mut Fitness, known: &Unfit) -> Option<Unfit> {
     let changed = fitness.wait_for(|now| now.as_ref() != Some(known)).await;
     changed.ok().and_then(|now| now.clone())
 }
 
-/// Something that is examined from time to time, and when a job has failed.
+/// Something that is examined regularly, and when a job has failed.
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
     fitness: watch::Sender<Option<Unfit>>,
@@ -172,15 +176,15 @@ impl Examined {
         self.fitness.subscribe()
     }
 
-    /// Looks at it with `look`, unless somebody has begun to since this was called.
-    pub(crate) async fn examine(&self, look: impl Future<Output = Option<Unfit>>) {
+    /// Examines it, unless another examination begins after this call.
+    pub(crate) async fn examine(&self, examination: impl Future<Output = Option<Unfit>>) {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
         if last.is_some_and(|began| began > asked) {
             return;
         }
         let began = Instant::now();
-        let found = look.await;
+        let found = examination.await;
         *last = Some(began);
         self.fitness.send_if_modified(|known| {
             let is_news = *known != found;
@@ -198,29 +202,29 @@ mod tests {
     #[test]
     fn those_who_ask_at_once_share_an_answer() {
         local(async {
-            let (examined, looks) = (Examined::default(), std::cell::Cell::new(0));
-            let look = || {
+            let (examined, examinations) = (Examined::default(), std::cell::Cell::new(0));
+            let examine = || {
                 examined.examine(async {
-                    looks.set(looks.get() + 1);
+                    examinations.set(examinations.get() + 1);
                     tokio::task::yield_now().await;
                     Some(Unfit::MakingRoom)
                 })
             };
-            // The first may have begun before the others failed; one more look is enough for all of them.
-            futures::future::join_all((0..10).map(|_| look())).await;
-            assert!(looks.get() <= 2, "{}", looks.get());
+            // The first may have begun before the others failed; one more examination is enough for all of them.
+            futures::future::join_all((0..10).map(|_| examine())).await;
+            assert!(examinations.get() <= 2, "{}", examinations.get());
             assert_eq!(*examined.fitness().borrow(), Some(Unfit::MakingRoom));
-            look().await;
-            assert!(looks.get() <= 3);
+            examine().await;
+            assert!(examinations.get() <= 3);
         });
     }
 
     #[test]
     fn what_a_program_said_is_one_line() {
-        let said = "Cannot connect to the Docker daemon.\nIs it\u{1b} running?\n".to_owned();
+        let output = "Cannot connect to the Docker daemon.\nIs it\u{1b} running?\n".to_owned();
         assert_eq!(
-            Unfit::NoEngine(said).to_string(),
-            "the Docker engine cannot be reached: Cannot connect to the Docker daemon. Is it\u{fffd} running?"
+            Unfit::NoEngine(output).to_string(),
+            "the Docker engine cannot be reached: Cannot connect to the Docker daemon. Is it\\u{1b} running?"
         );
     }
 }

@@ -1,15 +1,16 @@
-//! What runs a job, by kind.
+//! What runs jobs, one executor for each kind.
 
 mod custom;
 mod docker;
 mod fitness;
+mod job_kind;
 mod obuilder;
 mod secret_id;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cluster_api::{Action, Description};
+use cluster_api::{CustomJob, Description, DockerBuild, OBuilderBuild};
 use futures::future::{FutureExt as _, LocalBoxFuture, ready};
 
 use crate::cancel::Cancel;
@@ -21,64 +22,81 @@ pub use custom::{
     CustomUserError, RunningJob,
 };
 pub(crate) use custom::{CustomJobs, Tools};
+pub(crate) use docker::DockerExecutor;
 pub(crate) use docker::fuzzing as docker_fuzzing;
 pub use docker::{DockerConfig, PullPolicy};
-pub(crate) use docker::{DockerExecutor, find_mistake as find_docker_mistake};
 pub(crate) use fitness::{Examined, fit, other_than, unfit};
-pub use fitness::{Fitness, Unfit};
+pub(crate) use fitness::{Fitness, Unfit};
+pub(crate) use job_kind::JobKind;
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
 use secret_id::is_secret_id;
 
-/// Runs one kind of job, and keeps what its builds leave on the disk within bounds.
-pub trait Executor {
-    /// Returns why a job cannot succeed here, if that can be told before its source is fetched.
-    fn admit(&self, job: &Description) -> Result<(), JobError> {
-        let _: &Description = job;
-        Ok(())
-    }
-
-    /// Runs a job that was admitted, with its source in `source`, and everything that it prints going to `log`.
-    ///
-    /// Ends with the job's output (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops what it has
-    /// started before it returns. The files in `source` are its own.
-    fn run<'a>(
-        &'a self,
-        job: &'a Description,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>>;
-
-    /// Returns whether there is enough room on the disk for another job. If that can't be told, there is.
+/// What jobs of one kind run on, an engine or a store: whether it is fit for jobs, and how much room it has.
+pub(crate) trait Backend {
+    /// Returns whether there is enough room on the disk for another job. If that cannot be measured, there is.
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         ready(true).boxed_local()
     }
 
-    /// Returns the directory that fills up by what this executor does, if there is one and it is known.
+    /// Returns the directory that jobs of this kind fill up. `None` if there is none, or it is not known.
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         ready(None).boxed_local()
     }
 
-    /// Returns what speaks against taking jobs, if this executor ever says so: then the worker takes none of any kind.
+    /// Returns why the worker should take no jobs. While there is a reason, it takes none of any kind.
+    ///
+    /// `None` for a backend that is always fit.
     fn fitness(&self) -> Option<Fitness> {
         None
     }
 
-    /// Looks anew whether something speaks against taking jobs, for whoever has its [`fitness`](Self::fitness).
+    /// Examines the backend, and updates its [`fitness`](Self::fitness).
     fn examine(&self) -> LocalBoxFuture<'_, ()> {
         ready(()).boxed_local()
     }
 
-    /// Makes room. Called with no jobs running; being dropped, it stops.
+    /// Makes room. Called while no job runs. Dropping the future stops it.
     fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {
         ready(Ok(())).boxed_local()
     }
 }
 
+/// Runs jobs of one kind, whose descriptions hold a `Build`.
+pub(crate) trait Executor<Build>: Backend {
+    /// Parses and checks a job, without its source. The result is all that is needed to run it.
+    ///
+    /// # Errors
+    /// Why the job cannot succeed on this worker.
+    fn admit<'a>(
+        &'a self,
+        build: &'a Build,
+        job: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError>;
+}
+
+/// A build that has been admitted.
+pub(crate) trait AdmittedBuild {
+    /// Runs it with its source in `source`. All that it prints goes to `log`.
+    ///
+    /// Returns the job's output (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops what it
+    /// has started before it returns. It may change the files in `source`.
+    ///
+    /// # Errors
+    /// How the job failed, or that it was cancelled.
+    fn run<'a>(
+        self: Box<Self>,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a;
+}
+
 /// Why there is no room for jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NoRoom {
+pub(crate) enum NoRoom {
     /// There was too little to remove.
     #[error("Disk-space still low after pruning!")]
     StillLow,
@@ -87,37 +105,26 @@ pub enum NoRoom {
     PruneFailed,
 }
 
-/// The executors of a worker. Clones are the same ones.
+/// The executors of a worker. Clones share them.
 #[derive(Clone)]
-pub struct Executors {
-    /// Runs Docker builds.
-    pub docker: Rc<dyn Executor>,
-    /// Runs OBuilder builds.
-    pub obuilder: Rc<dyn Executor>,
-    /// Runs custom jobs.
-    pub custom: Rc<dyn Executor>,
+pub(crate) struct Executors {
+    pub(crate) docker: Rc<dyn Executor<DockerBuild>>,
+    pub(crate) obuilder: Rc<dyn Executor<OBuilderBuild>>,
+    pub(crate) custom: Rc<dyn Executor<CustomJob>>,
 }
 
 impl Executors {
-    pub(crate) fn of(&self, action: &Action) -> &dyn Executor {
-        match action {
-            Action::Docker(_) => &*self.docker,
-            Action::OBuilder(_) => &*self.obuilder,
-            Action::Custom(_) => &*self.custom,
-        }
-    }
-
     pub(crate) fn fitness(&self) -> Vec<Fitness> {
-        let said = self.all().into_iter();
-        said.filter_map(Executor::fitness).collect()
+        let backends = self.backends().into_iter();
+        backends.filter_map(Backend::fitness).collect()
     }
 
-    pub(crate) fn all(&self) -> [&dyn Executor; 3] {
-        self.named().map(|(_, executor)| executor)
+    pub(crate) fn backends(&self) -> [&dyn Backend; 3] {
+        self.named_backends().map(|(_, backend)| backend)
     }
 
-    /// Returns all with what they are called in metrics.
-    pub(crate) fn named(&self) -> [(&'static str, &dyn Executor); 3] {
+    /// Returns all backends with their names in metrics.
+    pub(crate) fn named_backends(&self) -> [(&'static str, &dyn Backend); 3] {
         let Self {
             docker,
             obuilder,

@@ -7,7 +7,7 @@
 //!
 //! What is appended passes a redactor first, so that no secret of the job's reaches the file or a reader.
 //!
-//! The file lives as long as anybody holds the log, which is the job and the answers that are being read. Logs that
+//! The file lives as long as the log is held, which is the job and the answers that are being read. Logs that
 //! outlive their jobs are for another day.
 
 mod file;
@@ -32,10 +32,11 @@ use output::Output;
 /// The most that one answer holds, in bytes. Upstream's programs send up to 10 KiB and accept any size.
 pub(crate) const MAX_CHUNK: usize = 256 << 10;
 
-/// How much of the log is kept in memory once it is on disk, in bytes: a few chunks, so that those who follow it find it there.
+/// How much of the log is kept in memory once it is on disk, in bytes: a few chunks, so that those who follow it find
+/// it there.
 const TAIL: usize = 1 << 20;
 
-/// How much may wait to be written to disk before whoever writes has to wait, in bytes.
+/// How many bytes may wait to be written to disk before writers have to wait.
 const MAX_UNWRITTEN: usize = 4 << 20;
 
 /// How much goes to the disk at a time, in bytes.
@@ -67,7 +68,7 @@ struct State {
     writing: bool,
     /// Made when there is something to write.
     file: Option<Arc<LogFile>>,
-    /// Why the log can't be written, if so.
+    /// Why the log cannot be written, if so.
     broken: Option<String>,
     /// Whether the last line has been appended.
     closed: bool,
@@ -162,8 +163,11 @@ impl JobLog {
 
     /// Adds to the log.
     ///
-    /// What is beyond the limit is cut off, with an error. Whoever appends much should wait for [`JobLog::room`] in between. An
-    /// end that could be the beginning of a secret is shown when it is known whether it is one.
+    /// What is beyond the limit is cut off. Await [`JobLog::room`] between large pieces. An end that could be the
+    /// beginning of a secret is shown when it is known whether it is one.
+    ///
+    /// # Errors
+    /// When the log has reached its limit, or cannot be written.
     pub fn append(&self, bytes: &[u8]) -> Result<(), LogError> {
         let mut shown = Vec::with_capacity(bytes.len());
         let must_be_watched = self.0.output.borrow_mut().push(bytes, &mut shown);
@@ -173,7 +177,10 @@ impl JobLog {
         self.show(&shown)
     }
 
-    /// Adds a line to the log, which begins one: a program may have left its last line without an end.
+    /// Adds a line to the log, after ending the last line if a program has not.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
     pub fn line(&self, text: impl std::fmt::Display) -> Result<(), LogError> {
         self.flush()?;
         let line = self.redacted(&format!("{text}\n"));
@@ -200,7 +207,7 @@ impl JobLog {
         }
     }
 
-    /// Adds the last line, for which there is always room, and tells the readers that nothing more will come.
+    /// Adds the last line, for which there is always room, and ends the log for its readers.
     pub(crate) fn close(&self, last_line: &str) {
         if let Err(error) = self.flush() {
             tracing::debug!("The end of the job's output is not in its log: {error}");
@@ -212,7 +219,7 @@ impl JobLog {
         let line = format!("{}{}\n", self.missing_line_end(), self.redacted(last_line));
         if let Err(error) = self.push(line.as_bytes()) {
             tracing::warn!("{error}");
-            // All that is not on disk is still in the tail, so this can follow it: readers must hear what happened.
+            // All that is not on disk is still in the tail, so this can follow it: readers must learn the outcome.
             self.0.state.borrow_mut().tail.extend(line.as_bytes());
         }
         self.0.state.borrow_mut().closed = true;
@@ -291,7 +298,7 @@ impl JobLog {
         Ok(LogChunk { bytes, next })
     }
 
-    /// Waits until there is something at `start`, and says where.
+    /// Waits until there is something at `start`, and returns where it is.
     async fn locate(&self, start: u64) -> Result<Place, ReadError> {
         loop {
             let changed = self.0.changed.notified();

@@ -14,7 +14,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Output {
     redactor: Redactor,
     stream: Stream,
-    /// Counts what was appended, to tell a pause.
+    /// Counts what was appended, to detect a pause.
     appended: u64,
     /// Whether a task waits for a pause.
     is_watched: bool,
@@ -30,8 +30,8 @@ impl Output {
         }
     }
 
-    /// Takes in some of the output, and adds to `shown` what can be shown now. Returns whether somebody must begin to wait for a
-    /// pause: see [`watch_for_pause`].
+    /// Takes in some of the output, and adds to `shown` what can be shown now. Returns whether somebody must begin to
+    /// wait for a pause: see [`watch_for_pause`].
     pub(super) fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> bool {
         self.stream.push(bytes, shown);
         self.appended = self.appended.wrapping_add(1);
@@ -68,7 +68,7 @@ pub(super) async fn watch_for_pause(log: Weak<Inner>) {
             output.is_watched = false;
             output.stream.pause(&mut shown);
         }
-        // If the log is full or broken, whoever appends hears of it.
+        // If the log is full or broken, the next append fails.
         if let Err(error) = JobLog(inner).show(&shown) {
             tracing::debug!("The end of the job's output is not in its log: {error}");
         }

@@ -17,11 +17,11 @@ use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, STOP_LI
 
 /// Waits for a line on its standard input, and only then becomes the program.
 ///
-/// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no moment
-/// in which a program could outlive the worker.
+/// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no
+/// moment in which a program could outlive the worker.
 ///
-/// The first word is the program's umask, or nothing. Those before `--` are the files that put a process into its control groups, for
-/// those that have their own.
+/// The first word is the program's umask, or nothing. Those before `--` are the files that put a process into its
+/// control groups, for those that have their own.
 const GATE: &str = r#"read -r go || exit; [ -z "$1" ] || umask "$1"; shift; while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
 /// How much a pipe holds, in bytes: more than the usual 64 KiB, for builds that print a lot.
@@ -144,7 +144,7 @@ impl Group {
         let input = self.input.take();
         let feeding = async move {
             if let Some((mut stdin, text)) = input {
-                // A program need not read its input. If it can't be let through the gate, it ends by itself.
+                // A program need not read its input. If it cannot be let through the gate, it ends by itself.
                 if let Err(error) = stdin.write_all(&text).await {
                     tracing::debug!("{label} did not read its input: {error}");
                 }
@@ -162,7 +162,7 @@ impl Group {
                 }
                 result = working.as_mut(), if read.is_none() => match result {
                     Ok(()) => read = Some(()),
-                    // Nobody reads any more, so nobody needs it to go on.
+                    // Its output is not read any more, so it need not go on.
                     Err(error) => {
                         self.stop(std::future::pending(), true).await;
                         return Err(error.into());
@@ -192,7 +192,7 @@ impl Group {
         self.signal(Signal::TERM);
         let last_words = async {
             if !read {
-                // Nobody will hear of errors any more: the job has been cancelled.
+                // Errors do not matter any more: the job has been cancelled.
                 drop(working.await);
             }
         };
@@ -202,10 +202,10 @@ impl Group {
         if ended.is_err() {
             match tokio::time::timeout(STOP_LIMIT, self.child.wait()).await {
                 Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(error)) => tracing::warn!("cannot wait for process {:?}: {error}", self.id),
+                Ok(Err(error)) => tracing::warn!("Cannot wait for process {:?}: {error}", self.id),
             }
         }
-        // Whoever hears that it has stopped relies on that.
+        // Callers rely on it having stopped.
         let id = self.id;
         let left = survivors::end(move || survivors::in_group(id), STOP_LIMIT).await;
         if !left.is_empty() {
@@ -218,11 +218,11 @@ impl Group {
     }
 
     fn signal(&self, signal: Signal) {
-        // Usually the group has ended by now, and there is nobody to tell.
+        // Usually the group has ended by now.
         if let Err(error) = kill_process_group(self.id, signal)
             && error != rustix::io::Errno::SRCH
         {
-            tracing::warn!("cannot signal process group {:?}: {error}", self.id);
+            tracing::warn!("Cannot signal process group {:?}: {error}", self.id);
         }
     }
 }

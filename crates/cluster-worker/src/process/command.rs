@@ -10,7 +10,8 @@ use cluster_api::without_credentials;
 
 use super::Label;
 
-/// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes below.
+/// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes
+/// below.
 const PASSED_ON: [&str; 20] = [
     "PATH",
     "HOME",
@@ -44,7 +45,8 @@ pub struct Environment(BTreeMap<OsString, OsString>);
 impl Environment {
     /// Returns what of the worker's own variables (`std::env::vars_os()`) its programs may see.
     ///
-    /// That is what they need to find programs, servers and certificates. The rest may hold what was meant for the worker alone.
+    /// That is what they need to find programs, servers and certificates. The rest may hold what was meant for the
+    /// worker alone.
     pub fn from_vars(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let passed_on = |name: &OsStr| {
             name.to_str().is_some_and(|name| {
@@ -144,7 +146,8 @@ impl Command {
         }
     }
 
-    /// Returns this command with something to read on its standard input, which need not be read. Without, there is nothing.
+    /// Returns this command with something to read on its standard input, which need not be read. Without, there is
+    /// nothing.
     #[must_use]
     pub fn reading(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
@@ -233,8 +236,8 @@ pub(crate) fn is_executable(path: &Path) -> bool {
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// Shows the command line as a shell would take it, more or less. The input, the environment and the credentials of URLs are
-/// not shown.
+/// Shows the command line as a shell would take it, more or less. The input, the environment and the credentials of
+/// URLs are not shown.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.program)?;

@@ -7,13 +7,13 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 /// The first descriptor that is not a standard one.
 const FIRST: i32 = 3;
 
-/// Up to which descriptor to look where they cannot be listed: what was inherited comes first.
+/// The highest descriptor to check where they cannot be listed: inherited ones have low numbers.
 const UNLISTED: i32 = 256;
 
 /// Makes the descriptors of this process end where another program begins.
 ///
-/// All that Rust opens is so already. What the worker was started with is not (a shell's redirections, a service manager's
-/// sockets), nor is all that a library in C opens; and a program could read, write or accept what they are.
+/// All that Rust opens is so already. What the worker was started with is not (a shell's redirections, a service
+/// manager's sockets), nor is all that a library in C opens; and a program could read, write or accept what they are.
 pub(crate) fn keep() {
     let open: Vec<i32> = match fs::read_dir("/proc/self/fd") {
         Ok(entries) => entries

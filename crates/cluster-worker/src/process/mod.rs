@@ -1,13 +1,14 @@
 //! Runs other programs: into a job's log or for their answer, always so that they can be stopped.
 //!
-//! Every program gets a process group of its own, an environment that was made for it, one pipe for what it prints (so that the
-//! order of its two outputs is kept), and no file of the worker's: above all not the connection to the scheduler, or
-//! a worker that was killed would look alive until its build ends. That groups end with the worker, even with one that
-//! was killed, is seen to by a [`Watchdog`](watchdog::Watchdog).
+//! Every program gets a process group of its own, an environment that was made for it, one pipe for what it prints (so
+//! that the order of its two outputs is kept), and no file of the worker's: above all not the connection to the
+//! scheduler, or a worker that was killed would look alive until its build ends. That groups end with the worker, even
+//! with one that was killed, is seen to by a [`Watchdog`](watchdog::Watchdog).
 
 mod child;
 mod command;
 mod descriptors;
+pub(crate) mod fuzzing;
 mod patience;
 mod survivors;
 #[cfg(test)]
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
+use visible::Lines;
 
 use crate::cancel::Cancel;
 use crate::log::{JobLog, LogError};
@@ -33,11 +35,11 @@ pub(crate) use patience::Patience;
 use watchdog::Watchdog;
 
 /// How long a program that was asked to stop may take: time for `git` to remove its lock files and for `docker` to
-/// tell its engine, and short enough for somebody who waits for "Job cancelled".
+/// notify its engine, and short enough for a user who waits for "Job cancelled".
 const TERM_GRACE: Duration = Duration::from_secs(5);
 
-/// How long to read on after a program has ended, for what is still in the pipe. Something that left its process group may
-/// keep the pipe open for ever.
+/// How long to read on after a program has ended, for what is still in the pipe. Something that left its process group
+/// may keep the pipe open for ever.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// How long to wait for what was killed to be gone. What takes longer hangs in the kernel, and can only be told of.
@@ -76,7 +78,7 @@ pub(crate) enum ProcessError {
 }
 
 impl ProcessError {
-    /// Returns whether this is how a program ends that somebody has killed, or a shell whose program was.
+    /// Returns whether a program, or the program that a shell ran, was killed.
     pub(crate) fn is_killed(&self) -> bool {
         match self {
             Self::Exit { code, .. } => cgroup::is_killed_status(*code),
@@ -124,8 +126,8 @@ impl Processes {
         ended.and(log.flush().map_err(ProcessError::from))
     }
 
-    /// Runs a program that waits for others, as [`run`](Self::run) does, but no longer than `patience` lasts. What it prints goes
-    /// through `filter`.
+    /// Runs a program that waits for others, as [`run`](Self::run) does, but no longer than `patience` lasts. What it
+    /// prints goes through `filter`.
     pub(crate) async fn run_patiently(
         &self,
         command: &Command,
@@ -172,7 +174,7 @@ impl Processes {
         ended.and(logged.map_err(ProcessError::from))
     }
 
-    /// Runs a program and returns what it prints. What it says on its standard error goes to the worker's own log.
+    /// Runs a program and returns what it prints. Its standard error goes to the worker's own log.
     pub(crate) async fn ask(
         &self,
         command: &Command,
@@ -195,16 +197,12 @@ impl Processes {
             } else {
                 "failed, saying"
             };
-            tracing::warn!(
-                "{} {level}: {}",
-                command.label(),
-                printable(complaint.trim())
-            );
+            tracing::warn!("{} {level}: {}", command.label(), Lines(complaint.trim()));
         }
         result.map(|text| Answer { text, complaint })
     }
 
-    /// Runs a program and returns what it prints, and apart from that what it says on its standard error.
+    /// Runs a program and returns what it prints, and its standard error apart.
     pub(crate) async fn probe(
         &self,
         command: &Command,
@@ -231,8 +229,8 @@ impl Processes {
         (answer, String::from_utf8_lossy(&complaint).into_owned())
     }
 
-    /// Ends all that has a variable with this value in its environment: what a program has left behind that was started with it.
-    /// Returns how many processes could not be ended.
+    /// Ends all that has a variable with this value in its environment: what a program has left behind that was started
+    /// with it. Returns how many processes could not be ended.
     pub(crate) async fn end_marked(&self, name: &'static str, value: &str) -> usize {
         let value = value.to_owned();
         let left = survivors::end(move || survivors::marked(name, &value), STOP_LIMIT).await;
@@ -316,17 +314,4 @@ async fn copy(mut pipe: pipe::Receiver, sink: &mut Sink<'_>) -> Result<(), LogEr
             }
         }
     }
-}
-
-/// Replaces control characters, so that text from others cannot pretend to be lines of our log.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            if c.is_control() && c != '\n' {
-                '\u{fffd}'
-            } else {
-                c
-            }
-        })
-        .collect()
 }

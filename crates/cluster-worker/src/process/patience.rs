@@ -8,19 +8,21 @@ use tokio::time::Instant;
 
 use super::survivors::{self, Work};
 
-/// How often to look whether anything has happened, at most and at least.
+/// How often to check for progress, at most and at least.
 const TICKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(5)];
 
 /// The kernel's ticks, as it shows them to programs on all architectures that we run on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How much of a processor a program may use that only waits. Git asks every 50 ms whether something has come, which takes a thousandth.
+/// How much of a processor a program may use that only waits. Git asks every 50 ms whether something has come, which
+/// takes a thousandth.
 const IDLE_SHARE: f64 = 0.05;
 
 /// How long to wait for a program. `None` is for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Patience {
-    /// While it prints nothing, neither reads nor writes anything, and hardly computes: what it waits for is not its own.
+    /// While it prints nothing, neither reads nor writes anything, and hardly computes: what it waits for is not its
+    /// own.
     pub(crate) silence: Option<Duration>,
     /// In all.
     pub(crate) total: Option<Duration>,
@@ -50,15 +52,15 @@ async fn silence(limit: Option<Duration>, group: Pid, printed: &Cell<u64>) {
     let [least, most] = TICKS;
     let tick = (limit / 10).clamp(least, most);
     let mut last = (0, Work::default());
-    let (mut looked, mut since) = (Instant::now(), Instant::now());
+    let (mut checked, mut since) = (Instant::now(), Instant::now());
     loop {
         tokio::time::sleep(tick).await;
-        // Without a thread to look with, what is printed must do.
+        // Without a thread to check with, only the output counts.
         let work = tokio::task::spawn_blocking(move || survivors::work(group)).await;
         let now = (printed.get(), work.unwrap_or_default());
-        let elapsed = std::mem::replace(&mut looked, Instant::now()).elapsed();
+        let elapsed = std::mem::replace(&mut checked, Instant::now()).elapsed();
         if is_busy(last, now, elapsed) {
-            since = looked;
+            since = checked;
         } else if since.elapsed() >= limit {
             return;
         }
@@ -66,7 +68,7 @@ async fn silence(limit: Option<Duration>, group: Pid, printed: &Cell<u64>) {
     }
 }
 
-/// Returns whether something has happened between two looks: more than that a program has looked itself whether there is something to do.
+/// Returns whether there was progress between two checks: more than a program's own polling.
 fn is_busy(before: (u64, Work), now: (u64, Work), elapsed: Duration) -> bool {
     let bytes = |(printed, work): (u64, Work)| (printed, work.bytes);
     let ticks = now.1.ticks.abs_diff(before.1.ticks);

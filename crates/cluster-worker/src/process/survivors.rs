@@ -1,14 +1,15 @@
-//! Finds and ends what a program has left behind, by what the kernel tells of all processes.
+//! Finds and ends the processes that a program has left behind, by their entries in /proc.
 //!
-//! A program that starts a session of its own leaves its process group, and may give up its output too; but it inherits its
-//! environment, in which there is a mark. One that removes the mark as well is found only where jobs have control groups.
+//! A program that starts a session of its own leaves its process group, and may give up its output too; but it inherits
+//! its environment, in which there is a mark. One that removes the mark as well is found only where jobs have control
+//! groups.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long to wait between two looks at what has not ended yet.
+/// How long to wait between two searches for processes that have not ended.
 const POLL: Duration = Duration::from_millis(10);
 
 /// Kills what `find` finds until it finds nothing more. Returns what is still there after the limit.
@@ -18,9 +19,11 @@ pub(super) async fn end(
 ) -> Vec<Pid> {
     let started = Instant::now();
     loop {
-        let look = find.clone();
-        // Without a thread to look with, there is nothing to be done.
-        let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let search = find.clone();
+        // Without a thread to search with, nothing can be done.
+        let found = tokio::task::spawn_blocking(search)
+            .await
+            .unwrap_or_default();
         if found.is_empty() || started.elapsed() > limit {
             return found;
         }
@@ -34,7 +37,7 @@ pub(super) async fn end(
     }
 }
 
-/// Returns the processes of a process group. Those that have ended and that nobody has waited for do not count.
+/// Returns the processes of a process group. Zombies do not count.
 pub(super) fn in_group(group: Pid) -> Vec<Pid> {
     find(|_, stat| stat.group == group.as_raw_pid())
 }
@@ -42,8 +45,8 @@ pub(super) fn in_group(group: Pid) -> Vec<Pid> {
 /// What the processes of a group have done so far. Each that has ended takes its own away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Work {
-    /// The bytes that they have read and written as far as the kernel counts them: by way of pipes, files and some sockets, and from the
-    /// disk where files are mapped.
+    /// The bytes that they have read and written as far as the kernel counts them: by way of pipes, files and some
+    /// sockets, and from the disk where files are mapped.
     pub(super) bytes: u64,
     /// The processor time that they have used, in the kernel's ticks.
     pub(super) ticks: u64,

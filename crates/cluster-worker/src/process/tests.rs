@@ -1,5 +1,10 @@
 //! Real programs: what they print, how they end, and that they do.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a child of the test is told by variables what to do"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Ends what a worker was running when the worker itself is killed.
 //!
-//! Nothing of a worker runs any more after `kill -9`, so something else has to notice: a shell at the other end of a pipe. It is
-//! told which process groups are running, and when the pipe ends, it ends them. Asking the kernel instead
+//! Nothing of a worker runs any more after `kill -9`, so something else has to notice: a shell at the other end of a
+//! pipe. It is told which process groups are running, and when the pipe ends, it ends them. Asking the kernel instead
 //! (`PR_SET_PDEATHSIG`) would need unsafe code, works on Linux alone, and reaches only the direct child: the
 //! clone that `git submodule` has started would go on. Builds in an engine need no more than this, for the engine ends
 //! them when their `docker` command goes.
@@ -60,20 +60,20 @@ impl Watchdog {
     pub(super) fn guard(&self, group: Pid) {
         let mut state = self.0.borrow_mut();
         state.groups.insert(group.as_raw_pid());
-        state.tell(&format!("+{}\n", group.as_raw_pid()));
+        state.send(&format!("+{}\n", group.as_raw_pid()));
     }
 
     /// `group` has ended, and its id may come to mean another.
     pub(super) fn release(&self, group: Pid) {
         let mut state = self.0.borrow_mut();
         state.groups.remove(&group.as_raw_pid());
-        state.tell(&format!("-{}\n", group.as_raw_pid()));
+        state.send(&format!("-{}\n", group.as_raw_pid()));
     }
 }
 
 impl State {
     /// Tells the shell, or a new one if there is none or it was killed.
-    fn tell(&mut self, line: &str) {
+    fn send(&mut self, line: &str) {
         match self
             .running
             .as_mut()
@@ -82,7 +82,7 @@ impl State {
             Some(Ok(())) => return,
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
                 // Replacing it would close the pipe, and so end what is running.
-                tracing::error!("the watchdog of this worker does not listen");
+                tracing::error!("The watchdog has stopped; builds may outlive this worker");
                 return;
             }
             Some(Err(_)) | None => {}
@@ -92,7 +92,7 @@ impl State {
             Err(error) => {
                 self.running = None;
                 tracing::error!(
-                    "builds may outlive this worker, for its watchdog does not start: {error}"
+                    "Cannot start the watchdog; builds may outlive this worker: {error}"
                 );
             }
         }

@@ -1,4 +1,5 @@
-//! One checkout: in a repository of the job's own that reads the clone's commits, so that no two jobs are in each other's way.
+//! One checkout: in a repository of the job's own that reads the clone's commits, so that no two jobs are in each
+//! other's way.
 
 use std::fs;
 use std::io;
@@ -13,8 +14,8 @@ use crate::process::{Command, ProcessError};
 
 use super::clone_lock::CloneLock;
 use super::clones;
+use super::fetch_config::LargeFiles;
 use super::git::Git;
-use super::large_files::LargeFiles;
 use super::network::Network;
 use super::{CommitId, SourceRequest};
 
@@ -56,7 +57,7 @@ impl From<LogError> for Fault {
 /// The clone is there, with the commits, for as long as this is.
 pub(super) struct Ready<'a> {
     pub(super) fetched: Fetched,
-    /// If nobody may fetch into it meanwhile.
+    /// Held if no other job may fetch into it meanwhile.
     pub(super) _fetching: Option<MutexGuard<'a, ()>>,
     pub(super) _content: RwLockReadGuard<'a, ()>,
 }
@@ -127,7 +128,7 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Removes a clone that nobody else uses.
+    /// Removes a clone that is not in use.
     pub(super) async fn remove_held_clone(&self) -> Result<(), JobError> {
         self.network
             .log
@@ -200,7 +201,8 @@ impl Checkout<'_> {
         .await
     }
 
-    /// Says whose fault it is that these commits could not be checked out: the clone's, if git cannot read what they consist of.
+    /// Says whose fault it is that these commits could not be checked out: the clone's, if git cannot read what they
+    /// consist of.
     async fn blame(&self, error: JobError, commits: &[&CommitId]) -> Result<Fault, JobError> {
         if error == JobError::Cancelled {
             return Ok(Fault::Job(error));
@@ -279,7 +281,8 @@ impl Checkout<'_> {
     }
 }
 
-/// Gives files the permissions that git gives under the usual umask: a clone may have been made under another, by an older worker.
+/// Gives files the permissions that git gives under the usual umask: a clone may have been made under another, by an
+/// older worker.
 fn share(top: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut pending = vec![top.to_owned()];

@@ -1,7 +1,7 @@
 //! Who may do what with a clone at the same time.
 //!
-//! A job checks out in a repository of its own, which reads the clone's commits. So a job whose commits are there waits for nobody: not
-//! for one that fetches from a slow server, nor for one that waits for the server of a submodule.
+//! A job checks out in a repository of its own, which reads the clone's commits. So a job whose commits are there never
+//! waits: not for one that fetches from a slow server, nor for one that waits for the server of a submodule.
 
 use std::cell::Cell;
 
@@ -21,8 +21,8 @@ pub(super) struct CloneLock {
 }
 
 impl CloneLock {
-    /// Returns a number that is another one once the clone has been removed as damaged, so that what several jobs have noticed is
-    /// mended once.
+    /// Returns a number that is another one once the clone has been removed as damaged, so that what several jobs have
+    /// noticed is mended once.
     pub(super) fn removals(&self) -> u64 {
         self.removals.get()
     }

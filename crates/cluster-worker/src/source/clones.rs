@@ -87,7 +87,7 @@ impl Clones {
         &self.dir
     }
 
-    /// Returns the locks of a clone, which is in use for as long as somebody has them.
+    /// Returns the locks of a clone, which is in use for as long as they are held.
     pub(super) fn lock(&self, clone: &Path) -> Rc<CloneLock> {
         let mut locks = self.locks.borrow_mut();
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -105,7 +105,7 @@ impl Clones {
         self.locks.borrow().len()
     }
 
-    /// Notes that a clone was used, by somebody who has its locks. What it takes may be another amount now if `changed`.
+    /// Records the use of a clone, whose locks the caller holds. What it takes may be another amount now if `changed`.
     pub(super) fn used(&self, clone: &Path, changed: bool) {
         if changed {
             self.sizes.borrow_mut().remove(clone);
@@ -148,14 +148,14 @@ impl Clones {
         }
     }
 
-    /// Removes a clone unless it is in use. Returns whether it has gone.
+    /// Removes a clone unless it is in use. Returns whether it was removed.
     async fn remove(&self, clone: &Kept, reason: &str) -> bool {
         let Kept { path, size, .. } = clone;
         let lock = self.lock(path);
         if Rc::strong_count(&lock) > 1 {
             return false;
         }
-        // Whoever comes now waits until it has gone.
+        // Other jobs now wait until it is removed.
         let _fetching = lock.fetching.lock().await;
         let _content = lock.content.write().await;
         tracing::info!("Removing the clone {path:?} ({size} bytes): {reason}");
@@ -177,8 +177,9 @@ pub(super) fn is_complete(clone: &Path) -> bool {
             .any(|refs| config.contains(refs))
 }
 
-/// Removes the files that a git which was killed has left behind where it changes refs and lists of objects, as nobody else changes a
-/// clone that the caller holds. They would keep it from being fetched into for ever; all else is as good as before.
+/// Removes the files that a git which was killed has left behind where it changes refs and lists of objects, as nobody
+/// else changes a clone that the caller holds. They would keep it from being fetched into for ever; all else is as good
+/// as before.
 pub(super) fn remove_stale_locks(clone: &Path) -> io::Result<()> {
     let git = clone.join(".git");
     let mut pending = vec![git.join("refs"), git.join("objects/info"), git];
@@ -206,16 +207,16 @@ fn is_clone_name(name: &str) -> bool {
     name.split('-').any(is_digest)
 }
 
-/// Removes a clone that the caller holds. Should that be interrupted, nobody takes what is left for a clone.
+/// Removes a clone that the caller holds. If that is interrupted, the rest is not taken for a clone.
 pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
     let removing = tokio::task::spawn_blocking(move || {
         let name = clone.file_name().unwrap_or_default().to_string_lossy();
-        let gone = clone.with_file_name(format!("{REMOVING}{name}"));
-        match fs::rename(&clone, &gone) {
+        let removed = clone.with_file_name(format!("{REMOVING}{name}"));
+        match fs::rename(&clone, &removed) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed?,
         }
-        remove_tree(&gone)
+        remove_tree(&removed)
     });
     removing.await.map_err(io::Error::other)?
 }

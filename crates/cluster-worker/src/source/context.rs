@@ -9,10 +9,11 @@ use tempfile::TempDir;
 use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 
-/// How temporary things of jobs are called, so that leftovers can be told from what is not ours.
+/// The prefix of jobs' temporary files, by which leftovers are recognized.
 const PREFIXES: [&str; 2] = ["build-context-", "build-worker-"];
 
-/// Makes the directory for temporary things, closed to others, and removes what a worker that was killed has left there.
+/// Makes the directory for temporary things, closed to others, and removes what a worker that was killed has left
+/// there.
 pub(super) fn prepare(tmp: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     if !tmp.is_dir() {

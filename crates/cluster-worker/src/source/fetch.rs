@@ -11,8 +11,8 @@ use super::progress::Progress;
 use super::{CommitId, SourceRequest};
 
 impl Checkout<'_> {
-    /// Makes sure that the clone has the job's commits. Nobody waits for one who fetches but those who must fetch too, or who copy all
-    /// of the clone.
+    /// Makes sure that the clone has the job's commits. Nobody waits for one who fetches but those who must fetch too,
+    /// or who copy all of the clone.
     pub(super) async fn make_ready(&self) -> Result<Ready<'_>, Fault> {
         let lock = self.lock;
         if !self.request.include_git {
@@ -59,7 +59,7 @@ impl Checkout<'_> {
         let commits: Vec<_> = self.request.commits().collect();
         let names: Vec<_> = commits.iter().map(|commit| commit.to_string()).collect();
         let Some(Answer { text, complaint }) = self.kinds(&names).await? else {
-            // Fetching says what is wrong with it.
+            // The fetch will report what is wrong with it.
             return Ok(commits);
         };
         let mut missing = Vec::new();
@@ -88,7 +88,7 @@ impl Checkout<'_> {
         Ok(missing)
     }
 
-    /// Returns what git says of these names, if it can read the clone at all.
+    /// Returns git's answer about these names, if it can read the clone at all.
     async fn kinds(&self, names: &[String]) -> Result<Option<Answer>, JobError> {
         let command = self.git.kinds(self.dir, names);
         let network = &self.network;

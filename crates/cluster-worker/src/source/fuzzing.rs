@@ -1,17 +1,32 @@
-//! The git commands for a URL, for a fuzzer to look at.
+//! The git commands for a URL, for a fuzzer to check.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::CommitId;
 use super::git::{Git, clone_dir};
-use crate::fuzzing::GitUse;
 use crate::git_url::GitUrl;
 use crate::process::Environment;
+use crate::process::fuzzing::CommandLine;
+
+/// What a worker makes of the URL of a repository.
+#[derive(Debug)]
+pub struct GitUse {
+    /// The URL as git gets it.
+    pub url: String,
+    /// The URL as it is shown.
+    pub shown: String,
+    /// Where the clone is kept.
+    pub clone: PathBuf,
+    /// Whether there were credentials in it.
+    pub is_private: bool,
+    /// The commands that have to do with the URL.
+    pub commands: Vec<CommandLine>,
+}
 
 /// Returns what a worker with clones in `clones` would do with a URL and a commit.
 ///
 /// # Errors
-/// What the job's log would say when either is refused.
+/// The line of the job's log when either is refused.
 pub fn git_use(url: &str, commit: &str, clones: &Path) -> Result<GitUse, String> {
     let url = GitUrl::parse(url).map_err(|error| error.to_string())?;
     let commit = CommitId::parse(commit).map_err(|error| error.to_string())?;

@@ -1,4 +1,5 @@
-//! The git commands, in an environment where a repository's contents and the worker's own settings have no say.
+//! The git commands, in an environment on which a repository's contents and the worker's own settings have no
+//! influence.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -12,7 +13,7 @@ use super::CommitId;
 /// All the configuration that git gets, besides that of the clone.
 ///
 /// - No hooks, and nothing that goes on after git has returned.
-/// - What is fetched is checked, but for three old mistakes that many repositories contain and that harm nobody.
+/// - What is fetched is checked, but for three old mistakes that many repositories contain and that do no harm.
 const CONFIG: &str = "\
 [core]
 \thooksPath = /dev/null
@@ -37,8 +38,8 @@ const CONFIG: &str = "\
 \tdefaultBranch = master
 ";
 
-/// What files are made with, whatever the worker's own is: as in anybody's checkout, so that a build that has another user can read
-/// them, and that layers do not differ between workers.
+/// What files are made with, whatever the worker's own is: as in anybody's checkout, so that a build that has another
+/// user can read them, and that layers do not differ between workers.
 const UMASK: &str = "022";
 
 /// Tells git the credentials of a job, for repositories of their group alone.
@@ -67,7 +68,7 @@ impl Git {
     /// `home` is a directory for the configuration; in `places` are the repositories that git works on.
     pub(super) fn set_up(base: &Environment, home: &Path, places: [&Path; 2]) -> io::Result<Self> {
         std::fs::create_dir_all(home)?;
-        // Old versions look here and ignore `GIT_CONFIG_GLOBAL`.
+        // Old versions read this and ignore `GIT_CONFIG_GLOBAL`.
         let config = home.join(".gitconfig");
         std::fs::write(&config, CONFIG)?;
         Ok(Self::new(base, home, &config, places))
@@ -86,7 +87,7 @@ impl Git {
             .with("GIT_CONFIG_NOSYSTEM", "1")
             .with("GIT_ALLOW_PROTOCOL", "http:https:git")
             .with("GIT_TERMINAL_PROMPT", "0")
-            // We read some of what git says, and jobs' logs are for people elsewhere.
+            // We parse some of git's output, and jobs' logs are read elsewhere.
             .with("LC_ALL", "C.UTF-8")
             .with("GIT_MERGE_AUTOEDIT", "no")
             // A repository that has lost its `.git` must not make us work on one around it.
@@ -133,7 +134,7 @@ impl Git {
         self.command("git-config", dir, ["config", "--add", key, value])
     }
 
-    /// Sets what a file of configuration says.
+    /// Sets a value in a configuration file.
     pub(super) fn config_set(&self, dir: &Path, file: &Path, key: &str, value: &str) -> Command {
         let args = [
             "config".into(),
@@ -225,8 +226,8 @@ impl Git {
         self.command("git-submodule-sync", dir, ["submodule", "--quiet", "sync"])
     }
 
-    /// Prints the names and URLs of the submodules that a job's repository has: `submodule.NAME.url`, a line break, the URL and a
-    /// zero byte for each.
+    /// Prints the names and URLs of the submodules that a job's repository has: `submodule.NAME.url`, a line break, the
+    /// URL and a zero byte for each.
     pub(super) fn submodule_urls(&self, dir: &Path) -> Command {
         let args = [
             "config",
@@ -332,8 +333,8 @@ impl Git {
         self.command("git-config", context, args)
     }
 
-    /// Returns git with the credentials of a URL, which it asks for when it meets the server that they are for: a header would
-    /// go along to wherever that server redirects it.
+    /// Returns git with the credentials of a URL, which it asks for when it meets the server that they are for: a
+    /// header would go along to wherever that server redirects it.
     fn authorized(&self, url: &GitUrl) -> Self {
         let Some(credentials) = url.credentials() else {
             return self.clone();

@@ -6,20 +6,11 @@ use crate::outcome::JobError;
 use crate::process::ProcessError;
 
 use super::checkout::Checkout;
+use super::fetch_config::LargeFiles;
 use super::progress::Progress;
 
-/// Whether the files that a repository keeps in Git LFS are fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LargeFiles {
-    /// If the program `git-lfs` is there.
-    #[default]
-    IfInstalled,
-    /// Not at all: jobs get the pointers, and their logs say so.
-    Never,
-}
-
 impl Checkout<'_> {
-    /// Fetches the large files of a job and of its submodules, or says in its log that they are not there. Returns whether any were
+    /// Fetches the large files of a job and of its submodules, or logs that they are missing. Returns whether any were
     /// fetched.
     pub(super) async fn fetch_large_files(&self) -> Result<bool, JobError> {
         let mut fetched = false;
@@ -66,7 +57,7 @@ impl Checkout<'_> {
         Ok(dirs)
     }
 
-    /// Fetches the large files of a directory, if it can be told from where.
+    /// Fetches the large files of a directory, if their server is known.
     async fn fetch_large_files_of(&self, dir: &Path) -> Result<bool, JobError> {
         let url = &self.request.repository;
         let servers = self.answer(&self.git.lfs_urls(dir)).await?;
@@ -102,7 +93,8 @@ impl Checkout<'_> {
         Ok(true)
     }
 
-    /// Has git take large files for unchanged, as it cannot compare them with their pointers where there is no `git-lfs`.
+    /// Has git take large files for unchanged, as it cannot compare them with their pointers where there is no
+    /// `git-lfs`.
     async fn hide_large_files(&self, paths: &str) -> Result<(), JobError> {
         let command = self.git.assume_unchanged(self.context, paths);
         self.exec(&command).await

@@ -1,13 +1,14 @@
 //! The source of a job: commits of a git repository, checked out in a directory of the job's own.
 //!
-//! Clones are kept, one for each URL, and shared by all jobs. A job checks out in a repository of its own, which reads the clone's
-//! commits, and of which nothing is left when the job begins, unless it is to have git's files.
+//! Clones are kept, one for each URL, and shared by all jobs. A job checks out in a repository of its own, which reads
+//! the clone's commits, and of which nothing is left when the job begins, unless it is to have git's files.
 
 mod checkout;
 mod clone_lock;
 mod clones;
 mod context;
 mod fetch;
+mod fetch_config;
 pub(crate) mod fuzzing;
 mod git;
 mod large_files;
@@ -32,9 +33,8 @@ use checkout::{Checkout, Fetched};
 pub use clones::CloneLimits;
 use clones::Clones;
 pub(crate) use context::Context;
+pub use fetch_config::{FetchConfig, LargeFiles};
 use git::Git;
-pub use large_files::LargeFiles;
-pub use network::FetchConfig;
 use network::Network;
 
 /// What to check out.
@@ -48,7 +48,7 @@ pub(crate) struct SourceRequest {
     pub(crate) include_git: bool,
 }
 
-/// Why a job's source makes no sense.
+/// Why a job's source is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SourceError {
     #[error(transparent)]
@@ -125,7 +125,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for clones of submodules are moved.
+    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for clones of
+    /// submodules are moved.
     pub(crate) fn open(
         state_dir: &Path,
         clone_limits: CloneLimits,

@@ -1,4 +1,4 @@
-//! How long a job's source may take to come over the network, and what its log says meanwhile.
+//! Fetches a job's source over the network: its time limits, and its progress in the job's log.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -8,31 +8,8 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Command, Filter, Patience, ProcessError, Processes};
 
-use super::large_files::LargeFiles;
+use super::fetch_config::FetchConfig;
 use super::progress::Progress;
-
-/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with submodules and large
-/// files. `None` is any time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FetchConfig {
-    /// While nothing arrives.
-    pub silence: Option<Duration>,
-    /// In all. Waiting for another job that fetches the same does not count.
-    pub total: Option<Duration>,
-    /// Whether what repositories keep in Git LFS is fetched.
-    pub large_files: LargeFiles,
-}
-
-impl Default for FetchConfig {
-    /// Returns limits that a large repository on a slow line does not meet: two minutes, and an hour.
-    fn default() -> Self {
-        Self {
-            silence: Some(Duration::from_secs(120)),
-            total: Some(Duration::from_secs(60 * 60)),
-            large_files: LargeFiles::default(),
-        }
-    }
-}
 
 /// Runs the commands of one job that wait for servers.
 pub(super) struct Network<'a> {
@@ -75,7 +52,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Runs a command that fetches `what`. Returns what the log may say of it: how much came, if git has told, and how long it took.
+    /// Runs a command that fetches `what`. Returns a summary for the log: how much was received, if git has reported
+    /// it, and how long it took.
     pub(super) async fn fetch(
         &self,
         what: &str,

@@ -15,7 +15,7 @@ pub(super) struct Progress {
     /// The line that has not ended yet.
     line: Vec<u8>,
     shown: Instant,
-    /// How much has come so far, as git last told.
+    /// How much has been received, as git last reported.
     received: Option<String>,
     /// Whether to leave out which refs have changed: there may be one for each pull request.
     hides_refs: bool,
@@ -31,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// For git's fetch, which says of each ref that it has changed.
+    /// For git's fetch, which reports each ref that has changed.
     pub(super) fn without_refs() -> Self {
         Self {
             hides_refs: true,
@@ -39,7 +39,7 @@ impl Progress {
         }
     }
 
-    /// Returns how much has come, if git has told: it does not for what is very small.
+    /// Returns how much has been received. `None` if git has not reported it, as for very small amounts.
     pub(super) fn received(&self) -> Option<&str> {
         self.received.as_deref()
     }
@@ -81,7 +81,8 @@ impl Filter for Progress {
     }
 }
 
-/// Returns whether a line is about progress: `Receiving objects:  12% (3/25), 1.20 MiB | 3.00 MiB/s`, also with `remote: ` before it.
+/// Returns whether a line is about progress: `Receiving objects:  12% (3/25), 1.20 MiB | 3.00 MiB/s`, also with
+/// `remote: ` before it.
 fn is_progress(line: &str) -> bool {
     let line = line.strip_prefix("remote: ").unwrap_or(line);
     if line.starts_with("Total ") {
@@ -100,8 +101,8 @@ fn is_progress(line: &str) -> bool {
     counts && what.chars().all(|c| c.is_ascii_alphabetic() || c == ' ')
 }
 
-/// Returns whether a line says that a ref has changed, ` * [new branch]      main       -> origin/main`, or from where: but not that one
-/// could not be changed.
+/// Returns whether a line says that a ref has changed, ` * [new branch]      main       -> origin/main`, or from where:
+/// but not that one could not be changed.
 fn is_ref(line: &str) -> bool {
     line.starts_with("From ")
         || (line.starts_with(' ') && !line.starts_with(" !") && line.contains(" -> "))

@@ -1,7 +1,7 @@
 //! The submodules of a job, whose clones are kept in that of its repository.
 //!
-//! A job works on clones of its own, which are those that are kept as long as it adds nothing (hard links). So however long a server
-//! takes, no other job waits; and what a job leaves is there wholly or not at all.
+//! A job works on clones of its own, which are those that are kept as long as it adds nothing (hard links). So however
+//! long a server takes, no other job waits; and what a job leaves is there wholly or not at all.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -60,7 +60,7 @@ impl Checkout<'_> {
         let _modules = self.wait(self.lock.modules.lock()).await?;
         let own = own.to_owned();
         self.on_disk("take the clones of submodules", move || {
-            // The clone may be gone by now; then there is nothing to take.
+            // The clone may have been removed; then there is nothing to take.
             link(&kept, &own).or_else(|error| {
                 tracing::debug!("Cannot take {kept:?}: {error}");
                 remove_tree(&own)
@@ -69,12 +69,12 @@ impl Checkout<'_> {
         .await
     }
 
-    /// Has kept clones fetch from where the job's commit says, which may have changed.
+    /// Has kept clones fetch from the URL in the job's commit, which may have changed.
     async fn follow_urls(&self, own: &Path) -> Result<(), JobError> {
         let (git, context) = (self.git, self.context);
         for command in [git.submodule_init(context), git.submodule_sync(context)] {
             match self.exec(&command).await {
-                // The update that follows says what is wrong.
+                // The update that follows reports what is wrong.
                 Ok(()) | Err(JobError::Failed(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -99,8 +99,8 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Keeps the clones of a job that has fetched something, for those that come; and leaves none of git's files in the source. Returns
-    /// whether there is something new to keep.
+    /// Keeps the clones of a job that has fetched something, for those that come; and leaves none of git's files in the
+    /// source. Returns whether there is something new to keep.
     pub(super) async fn keep_submodules(&self) -> Result<bool, JobError> {
         let own = self.context.join(".git/modules");
         if !own.exists() {

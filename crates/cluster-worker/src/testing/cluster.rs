@@ -1,4 +1,5 @@
-//! The other ends of a worker, as scripts: a scheduler that tests hand jobs to, and an executor whose builds end as tests say.
+//! The other ends of a worker, as scripts: a scheduler that tests hand jobs to, and an executor whose builds end as
+//! tests say.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,7 +14,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cancel::Cancel;
-use crate::executor::{Executor, Fitness, NoRoom, Unfit};
+use crate::executor::{AdmittedBuild, Backend, Executor, Fitness, NoRoom, Unfit};
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::uplink::{Connection, Uplink};
@@ -224,35 +225,55 @@ impl MockBuilder {
     }
 }
 
-impl Executor for MockBuilder {
-    fn run<'a>(
+impl Executor<DockerBuild> for MockBuilder {
+    fn admit<'a>(
         &'a self,
-        job: &'a Description,
+        build: &'a DockerBuild,
+        _job: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let Dockerfile::Contents(text) = &build.dockerfile else {
+            panic!("the mock builder cannot build {build:?}");
+        };
+        Ok(Box::new(MockBuild {
+            builder: self,
+            text,
+        }))
+    }
+}
+
+/// A build of the mock builder's.
+struct MockBuild<'a> {
+    builder: &'a MockBuilder,
+    text: &'a str,
+}
+
+impl AdmittedBuild for MockBuild<'_> {
+    fn run<'a>(
+        self: Box<Self>,
         source: &'a Path,
         log: &'a JobLog,
         cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let Action::Docker(DockerBuild {
-                dockerfile: Dockerfile::Contents(text),
-                ..
-            }) = &job.action
-            else {
-                panic!("the mock builder can't build {:?}", job.action);
-            };
+            let Self { builder, text } = *self;
             assert!(source.is_dir());
             log.line(format_args!("Building {text}"))?;
-            self.building.send_modify(|building| *building += 1);
+            builder.building.send_modify(|building| *building += 1);
             let outcome = tokio::select! {
                 () = cancel.cancelled() => Err(JobError::Cancelled),
-                outcome = self.outcome(text) => outcome,
+                outcome = builder.outcome(text) => outcome,
             };
-            self.building.send_modify(|building| *building -= 1);
+            builder.building.send_modify(|building| *building -= 1);
             outcome
         }
         .boxed_local()
     }
+}
 
+impl Backend for MockBuilder {
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         async move { !self.full.get() }.boxed_local()
     }

@@ -1,14 +1,15 @@
-//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both are
-//! made of.
+//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both
+//! are made of.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bstr::{BStr, BString, ByteSlice as _};
 use obuilder::copy::{Digests, Request, read, write};
-use obuilder::fuzzing::{mount_points, unpack};
-use obuilder::image::Limits;
+use obuilder::fuzzing::mount_points;
 use obuilder_spec::User;
+use oci::Limits;
+use oci::fuzzing::unpack;
 use tokio_util::sync::CancellationToken;
 
 use super::guarded::Guarded;

@@ -1,4 +1,5 @@
-//! Descriptions: what a scheduler takes, a worker reads or refuses; and one that is read is sent as one that reads the same.
+//! Descriptions: what a scheduler takes, a worker reads or refuses; and one that is read is sent as one that reads
+//! the same.
 
 use cluster_api::fuzzing::{description, segment};
 use cluster_api::{Action, MAX_DESCRIPTION_BYTES};
@@ -21,8 +22,8 @@ pub(super) fn run(bytes: &[u8]) {
     if let Action::Docker(build) = &decoded.action {
         assert_hidden(&shown, build.push_password.expose().as_bytes());
     }
-    // Reading one text many times may make it larger than may be sent, and a payload of lists of nothing more than may be read:
-    // then that job fails.
+    // Reading one text many times may make it larger than may be sent, and a payload of lists of nothing more than
+    // may be read: then that job fails.
     if let Ok(sent) = decoded.encode()
         && let Ok(again) = sent.decode()
     {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bstr::ByteSlice as _;
-use obuilder::image::{Digest, Import, Library, Platform};
+use oci::{Digest, Import, Library, Platform};
 
 use super::members::{Packing, archives, packed, with_checksums};
 use crate::input::Input;

@@ -1,7 +1,7 @@
 //! Layers: nothing outside of the root filesystem is made, changed or removed, and no more is read than is allowed.
 
-use obuilder::fuzzing::unpack;
-use obuilder::image::Limits;
+use oci::Limits;
+use oci::fuzzing::unpack;
 
 use super::guarded::Guarded;
 use super::members::{Packing, archives, packed, with_checksums};

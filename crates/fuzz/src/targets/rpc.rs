@@ -1,7 +1,7 @@
 //! Whole conversations: a peer begins as a legal one and then says anything, and nobody else notices.
 //!
-//! Everything is in this process and goes through real sockets, so that what is tried is what runs: the transport, the RPC
-//! system, the services. A scheduler serves many inputs, and is started anew now and then.
+//! Everything is in this process and goes through real sockets, so that what is tried is what runs: the transport,
+//! the RPC system, the services. A scheduler serves many inputs, and is started anew now and then.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;

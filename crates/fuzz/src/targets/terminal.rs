@@ -1,6 +1,6 @@
 //! Texts from the network: on a terminal they steer nothing, forge no line and hide nothing.
 
-use ocluster::quote::{printable, quoted};
+use cli::quote::{printable, quoted};
 use visible::{Lines, OneLine, Shown, is_visible};
 
 pub(super) fn run(bytes: &[u8]) {

@@ -1,10 +1,8 @@
 //! Finds out whether steps can be run here: without a network, and without an image that somebody would have to bring.
 
 use std::cell::RefCell;
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,17 +10,14 @@ use bstr::{BStr, BString, ByteSlice as _};
 use futures::future::LocalBoxFuture;
 use obuilder_spec::{Op, Run};
 
-use super::BuildError;
 use super::context::{BuildLog, Context};
 use super::core::Core;
-use super::healthcheck_program as programs;
+use super::error::BuildError;
+use super::healthcheck_program::{Program, WORD};
 use super::remove::RemoveError;
-use super::step::Work;
 use super::walk::Walk;
+use super::work::Work;
 use crate::StepId;
-
-/// What the command prints.
-const WORD: &str = "healthcheck";
 
 /// Why no steps can be run here.
 #[derive(Debug, thiserror::Error)]
@@ -40,75 +35,6 @@ pub enum Unhealthy {
     },
 }
 
-/// A program that prints [`WORD`], and how to call it.
-#[derive(Debug, Clone)]
-pub(super) struct Program {
-    /// Where it is in the image.
-    path: &'static str,
-    /// What stands before the command [`WORD`].
-    shell: Vec<BString>,
-    content: Vec<u8>,
-}
-
-impl Program {
-    /// Returns one for this machine.
-    fn here() -> Result<Self, Unhealthy> {
-        let own = match std::env::consts::ARCH {
-            "x86_64" => Some(programs::x86_64()),
-            "aarch64" => Some(programs::aarch64()),
-            _ => None,
-        };
-        let shell = |words: &[&str]| words.iter().copied().map(BString::from).collect();
-        if let Some(content) = own {
-            return Ok(Self {
-                path: "healthcheck",
-                shell: shell(&["/healthcheck"]),
-                content,
-            });
-        }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"];
-        let found = busybox.iter().find_map(|path| fs::read(path).ok());
-        let content = found.ok_or_else(|| Unhealthy::Failed {
-            reason: format!(
-                "there is no program to run on {}: install a busybox that is linked statically as {}",
-                std::env::consts::ARCH,
-                busybox[0]
-            ),
-            log: BString::default(),
-        })?;
-        Ok(Self {
-            path: "busybox",
-            shell: shell(&["/busybox", "echo"]),
-            content,
-        })
-    }
-
-    /// Returns the id of the base image that has nothing else in it.
-    fn base_id(&self) -> StepId {
-        let text = format!("ocluster healthcheck base {}", StepId::of(&self.content));
-        StepId::of(text.as_bytes())
-    }
-
-    /// Puts it into an empty root filesystem.
-    pub(super) fn install(&self, rootfs: &Path) -> Result<(), InstallError> {
-        let path = rootfs.join(self.path);
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create_new(true).mode(0o755);
-        let written = options
-            .open(&path)
-            .and_then(|mut file| file.write_all(&self.content));
-        written.map_err(|source| InstallError { path, source })
-    }
-}
-
-/// The program could not be put into the image.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {path:?}: {source}")]
-pub(super) struct InstallError {
-    path: PathBuf,
-    source: io::Error,
-}
-
 impl Core {
     pub(super) async fn healthcheck(self: &Rc<Self>, within: Duration) -> Result<(), Unhealthy> {
         // Dropping the check is what stops it.
@@ -117,7 +43,10 @@ impl Core {
     }
 
     async fn check_health(self: &Rc<Self>) -> Result<(), Unhealthy> {
-        let program = Program::here()?;
+        let program = Program::here().map_err(|error| Unhealthy::Failed {
+            reason: error.to_string(),
+            log: BString::default(),
+        })?;
         let log = Rc::new(Output::default());
         let mut context = Context::new(PathBuf::from("/"), Rc::clone(&log) as Rc<dyn BuildLog>);
         context.shell = Some(program.shell.clone());
@@ -133,7 +62,7 @@ impl Core {
             Err(error) => return Err(unhealthy(error.to_string())),
         }
         if !log.0.borrow().contains_str(WORD) {
-            return Err(unhealthy("what the step printed is lost".to_owned()));
+            return Err(unhealthy("the output of the step is missing".to_owned()));
         }
         Ok(())
     }

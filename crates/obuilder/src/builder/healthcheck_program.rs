@@ -2,6 +2,90 @@
 //!
 //! It writes `healthcheck` and a newline to its standard output, and exits with 0, or with 1 if that did not work.
 
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bstr::BString;
+
+use crate::StepId;
+
+/// What the program prints.
+pub(super) const WORD: &str = "healthcheck";
+
+/// A program that prints [`WORD`], and how to call it.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    /// Where it is in the image.
+    path: &'static str,
+    /// What stands before the command [`WORD`].
+    pub(super) shell: Vec<BString>,
+    content: Vec<u8>,
+}
+
+impl Program {
+    /// Returns one for this machine.
+    pub(super) fn here() -> Result<Self, NoProgram> {
+        let own = match std::env::consts::ARCH {
+            "x86_64" => Some(x86_64()),
+            "aarch64" => Some(aarch64()),
+            _ => None,
+        };
+        let shell = |words: &[&str]| words.iter().copied().map(BString::from).collect();
+        if let Some(content) = own {
+            return Ok(Self {
+                path: "healthcheck",
+                shell: shell(&["/healthcheck"]),
+                content,
+            });
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"];
+        let found = busybox.iter().find_map(|path| fs::read(path).ok());
+        let content = found.ok_or(NoProgram { path: busybox[0] })?;
+        Ok(Self {
+            path: "busybox",
+            shell: shell(&["/busybox", "echo"]),
+            content,
+        })
+    }
+
+    /// Returns the id of the base image that has nothing else in it.
+    pub(super) fn base_id(&self) -> StepId {
+        let text = format!("ocluster healthcheck base {}", StepId::of(&self.content));
+        StepId::of(text.as_bytes())
+    }
+
+    /// Puts it into an empty root filesystem.
+    pub(super) fn install(&self, rootfs: &Path) -> Result<(), InstallError> {
+        let path = rootfs.join(self.path);
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o755);
+        let written = options
+            .open(&path)
+            .and_then(|mut file| file.write_all(&self.content));
+        written.map_err(|source| InstallError { path, source })
+    }
+}
+
+/// This machine has no program that a healthcheck could run.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "cannot find a program to run on {}: install a statically linked busybox as {path}",
+    std::env::consts::ARCH
+)]
+pub(super) struct NoProgram {
+    path: &'static str,
+}
+
+/// The program could not be put into the image.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {path:?}: {source}")]
+pub(super) struct InstallError {
+    path: PathBuf,
+    source: io::Error,
+}
+
 /// What it prints.
 const MESSAGE: &[u8] = b"healthcheck\n";
 
@@ -15,7 +99,7 @@ const PAGE: u64 = 0x1_0000;
 const HEADERS: u64 = 64 + 56;
 
 /// Returns the program for x86-64.
-pub(super) fn x86_64() -> Vec<u8> {
+fn x86_64() -> Vec<u8> {
     const MACHINE: u16 = 62;
     #[rustfmt::skip]
     const CODE: &[u8] = &[
@@ -35,7 +119,7 @@ pub(super) fn x86_64() -> Vec<u8> {
 }
 
 /// Returns the program for AArch64.
-pub(super) fn aarch64() -> Vec<u8> {
+fn aarch64() -> Vec<u8> {
     const MACHINE: u16 = 183;
     const CODE: [u32; 10] = [
         0xd280_0020, // mov  x0, 1        standard output

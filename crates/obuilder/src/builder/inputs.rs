@@ -4,7 +4,7 @@ use bstr::{BStr, BString};
 use obuilder_spec::{Sexp, User};
 
 use crate::StepId;
-use crate::sandbox::SecretFile;
+use crate::sandbox::{Command, SecretFile};
 
 /// Everything that the result of a step depends on, as far as its id says.
 ///
@@ -15,24 +15,12 @@ use crate::sandbox::SecretFile;
 pub enum StepInputs<'a> {
     /// A base image: its name as the spec has it. Two names of one image are two images.
     Base(&'a BStr),
-    /// A command.
+    /// A command: exactly what is run, so that nothing can be run that is not in the id.
     Run {
-        /// What it starts from.
+        /// The result that it starts from.
         base: StepId,
-        /// The working directory, as it came to be: `/a/./b` is not `/a/b`.
-        workdir: &'a BStr,
-        /// Who runs it.
-        user: &'a User,
-        /// The environment, in order.
-        env: &'a [(BString, BString)],
-        /// The command.
-        command: &'a BStr,
-        /// The words before it.
-        shell: &'a [BString],
-        /// The networks, as the spec has them.
-        network: &'a [BString],
-        /// The secrets, in the order of the spec.
-        secrets: &'a [SecretFile],
+        /// The command. Its mounts are not in the id: they are its caches, which the variant has.
+        command: &'a Command,
     },
     /// A copy.
     Copy {
@@ -55,29 +43,7 @@ impl StepInputs<'_> {
     pub fn text(self) -> Vec<u8> {
         let sexp = match self {
             Self::Base(name) => return name.to_vec(),
-            Self::Run {
-                base,
-                workdir,
-                user,
-                env,
-                command,
-                shell,
-                network,
-                secrets,
-            } => Sexp::list([
-                Sexp::field("base", id(base)),
-                Sexp::field("workdir", Sexp::atom(workdir)),
-                Sexp::field("user", user_sexp(user)),
-                Sexp::field("env", pairs(env)),
-                Sexp::field("cmd", Sexp::atom(command)),
-                Sexp::field("shell", words(shell)),
-                Sexp::field("network", words(network)),
-                // The last one first, as it always was.
-                Sexp::field(
-                    "mount_secrets",
-                    Sexp::list(secrets.iter().rev().map(secret)),
-                ),
-            ]),
+            Self::Run { base, command } => run_sexp(base, command),
             Self::Copy {
                 base,
                 user,
@@ -90,6 +56,49 @@ impl StepInputs<'_> {
         };
         sexp.to_machine()
     }
+}
+
+impl Command {
+    /// Returns what the result of this command depends on when it runs in the result `base`.
+    pub fn inputs(&self, base: StepId) -> StepInputs<'_> {
+        StepInputs::Run {
+            base,
+            command: self,
+        }
+    }
+}
+
+/// Returns what is digested of a command. Every field of it is named here, so that a new one does not compile until it is
+/// decided whether results depend on it.
+fn run_sexp(base: StepId, command: &Command) -> Sexp {
+    let Command {
+        argv,
+        cwd,
+        user,
+        env,
+        network,
+        secrets,
+        mounts: _,
+    } = command;
+    // The last word is the command of the spec, and those before it are the shell.
+    let (cmd, shell) = match argv.split_last() {
+        Some((cmd, shell)) => (cmd.clone(), shell),
+        None => (BString::default(), &[][..]),
+    };
+    Sexp::list([
+        Sexp::field("base", id(base)),
+        Sexp::field("workdir", Sexp::atom(cwd.clone())),
+        Sexp::field("user", user_sexp(user)),
+        Sexp::field("env", pairs(env)),
+        Sexp::field("cmd", Sexp::atom(cmd)),
+        Sexp::field("shell", words(shell)),
+        Sexp::field("network", Sexp::atoms(network.words().iter().copied())),
+        // The last one first: the reference collects them in reverse.
+        Sexp::field(
+            "mount_secrets",
+            Sexp::list(secrets.iter().rev().map(secret)),
+        ),
+    ])
 }
 
 fn secret(secret: &SecretFile) -> Sexp {

@@ -4,13 +4,15 @@
 //! the last of them has lost interest, and what it did is kept only if it succeeded. `docs/design/0008-steps-and-sharing.md`
 //! says why it is like this.
 //!
-//! `walk` follows a spec, `core` finds, starts or joins a step, `step` does it, `claims` says who is doing what.
+//! `walk` follows a spec, `step` finds, joins or starts a step, `attempt` does it, `claims` says who is doing what.
 
+mod attempt;
 mod claims;
 mod context;
 mod core;
 mod database;
 mod env_file;
+mod error;
 mod exit;
 mod healthcheck;
 mod healthcheck_program;
@@ -25,9 +27,9 @@ mod step;
 mod step_log;
 mod variant;
 mod walk;
+mod work;
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,17 +42,18 @@ use obuilder_spec::Spec;
 pub use self::context::{BuildLog, Context};
 use self::core::Core;
 pub use self::database::{DatabaseError, Entry};
+pub use self::error::{BuildError, OpenError};
 pub use self::healthcheck::Unhealthy;
 pub use self::inputs::StepInputs;
 pub use self::reclaim::{Removed, RoomMade};
 pub use self::remove::RemoveError;
 pub use self::shell::ShellError;
 use self::walk::Walk;
+use crate::Fetcher;
+use crate::ImageSettings;
 use crate::StepId;
 use crate::copy::Digests;
-use crate::fetch::Fetcher;
-use crate::image::ImageSettings;
-use crate::sandbox::{Exit, LimitReached, Sandbox};
+use crate::sandbox::{Exit, Sandbox};
 use crate::store::{Space, Store, StoreError, Usage};
 
 /// Builds specs. Clones are the same builder.
@@ -75,34 +78,6 @@ pub struct Parts {
 
 /// Tells the time.
 pub type Clock = Box<dyn Fn() -> Timestamp>;
-
-/// How a build ends that has no result.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// For this reason.
-    #[error("{0}")]
-    Failed(String),
-    /// A step failed that had reached a limit.
-    #[error(transparent)]
-    LimitReached(LimitReached),
-    /// It was no longer wanted.
-    #[error("cancelled")]
-    Cancelled,
-    /// Its log did not take what there was to say.
-    #[error("cannot write the log of the build: {0}")]
-    Log(#[source] io::Error),
-}
-
-/// Why there is no builder.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The database cannot be used.
-    #[error(transparent)]
-    Database(#[from] DatabaseError),
-    /// The store does not say what it has.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// How often steps were found done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

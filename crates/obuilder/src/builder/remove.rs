@@ -20,7 +20,7 @@ const MOST_FAILURES: usize = 100;
 pub enum RemoveError {
     /// A build that is running needs it.
     #[error(
-        "the result \"{0}\" is in use by a build that is running: try again when that has ended"
+        "cannot remove the result \"{0}\": a running build uses it; retry once that has finished"
     )]
     InUse(StepId),
     /// The store did not remove it.

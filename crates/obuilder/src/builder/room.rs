@@ -32,7 +32,7 @@ fn has_room_for_a_file(dir: &Path) -> bool {
         matches!(error.kind(), StorageFull | QuotaExceeded)
     };
     if let Err(error) = fs::remove_file(&path) {
-        tracing::debug!("cannot remove {path:?}: {error}");
+        tracing::debug!("Cannot remove {path:?}: {error}");
     }
     !tried.is_err_and(|error| full(&error))
 }

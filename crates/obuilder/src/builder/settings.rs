@@ -12,8 +12,8 @@ use obuilder_spec::{Sexp, User};
 
 use super::env_file::pair;
 use super::inputs::{pairs, user_sexp, words};
+use crate::ImageSettings;
 use crate::StepId;
-use crate::image::ImageSettings;
 
 /// The settings of all results of a store.
 #[derive(Debug)]

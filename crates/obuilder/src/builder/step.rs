@@ -1,353 +1,293 @@
-//! A step that is being done: from a draft to a result, or to nothing.
+//! How a step is found, joined or started, and shown to those who want it.
 
-use std::any::Any;
-use std::io;
-use std::panic::AssertUnwindSafe;
+use std::future::Future;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::time::Duration;
 
-use bstr::{BString, ByteSlice as _};
-use futures::FutureExt as _;
-use obuilder_spec::User;
 use redact::Redactor;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::{Claim, Pin, Progress, StepFailure};
-use super::core::{Core, Step};
+use super::attempt::Attempt;
+use super::claims::{Claim, Doing, Pin, Watch};
+use super::context::BuildLog;
+use super::core::Core;
 use super::env_file;
-use super::exit;
-use super::healthcheck::Program;
-use super::label;
-use super::room::is_used_up;
-use super::step_log::StepLog;
-use super::variant::Variant;
+use super::error::BuildError;
+use super::remove::Obstacle;
+use super::step_log::{self, ReplayError};
+use super::variant::{Recorded, Variant};
+use super::work::Step;
 use crate::StepId;
-use crate::copy::{self, Manifest};
-use crate::fetch::{FetchError, Image};
-use crate::sandbox::{Command, Exit, Mount, Network, SandboxError};
-use crate::store::{CacheCopy, CacheName, Draft, View};
+use crate::store::Finished;
 
-/// What a step does to its draft.
-pub(super) enum Work {
-    /// Brings a base image.
-    Import(BString),
-    /// Makes the base image of the healthcheck.
-    Prepare(Program),
-    /// Runs a command, with these caches at these places.
-    Run(Box<Command>, Vec<(CacheName, BString)>),
-    /// Copies files, which stay where they are for as long as `_source` lives.
-    Copy {
-        manifest: Arc<Manifest>,
-        owner: User,
-        _source: Option<Rc<Nested>>,
-    },
+/// Who wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Watcher<'a> {
+    pub(super) cancel: &'a CancellationToken,
+    pub(super) log: &'a dyn BuildLog,
+    /// What keeps the build's secrets out of the logs of the steps that it starts.
+    pub(super) redactor: &'a Redactor,
+    /// How long to wait for a step to stop that is no longer wanted.
+    pub(super) stop_limit: Duration,
 }
 
-/// The files of a nested build, which stay where they are for as long as this lives.
-pub(super) struct Nested {
-    pub(super) view: View,
-    pub(super) _pin: Pin,
+/// How a step was found.
+enum Found {
+    /// It is done.
+    Done(Finished),
+    /// It is in progress, for others.
+    InProgress(Watch),
+    /// It is being stopped, because nobody wanted it any more.
+    Stopping(CancellationToken),
+    /// Its result, or one that has to go before it can be made again, is being removed.
+    Removing(CancellationToken),
+    /// It has to be done, after the removal of what is claimed here.
+    Missing(Vec<Claim>),
 }
 
-impl Work {
-    /// Returns whether this makes a base image.
-    pub(super) fn is_import(&self) -> bool {
-        matches!(self, Self::Import(_) | Self::Prepare(_))
+impl Watcher<'_> {
+    /// Waits for something, or for the watcher to lose interest.
+    pub(super) async fn wait<T>(self, what: impl Future<Output = T>) -> Result<T, BuildError> {
+        let waited = self.cancel.run_until_cancelled(what).await;
+        waited.ok_or(BuildError::Cancelled)
     }
 
-    /// Returns whether others may come by descriptors of the root filesystem: it shares a network with them.
-    fn is_exposed(&self) -> bool {
-        matches!(self, Self::Run(command, _) if command.network != Network::None)
-    }
-
-    /// Returns whether this copies files, which may be another build's.
-    pub(super) fn is_copy(&self) -> bool {
-        matches!(self, Self::Copy { .. })
+    pub(super) fn note(self, text: &str) -> Result<(), BuildError> {
+        self.log.note(text).map_err(BuildError::Log)
     }
 }
 
-/// A step that is being done.
-pub(super) struct Attempt {
-    core: Rc<Core>,
-    id: StepId,
-    base: Option<StepId>,
-    variant: Option<Variant>,
-    op: String,
-    work: Work,
-    /// What keeps the secrets of the build out of the log.
-    redactor: Redactor,
-    cancel: CancellationToken,
-    progress: watch::Sender<Progress>,
-}
+impl Core {
+    /// Makes sure that there is a result of a step, by whatever it takes, while showing the step's log to a watcher.
+    ///
+    /// Nothing is left behind when the future is dropped: that counts as a watcher who lost interest. The caller holds
+    /// a pin on the step's id, and one on its base.
+    pub(super) async fn step(
+        self: &Rc<Self>,
+        step: Step,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        if watcher.cancel.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        loop {
+            let (id, found) = self.find(&step)?;
+            match found {
+                Found::Done(finished) => {
+                    // What is said of a base image is about fetching it, which is not done now.
+                    let is_shown = !step.work.is_import();
+                    return self.show_saved(finished, is_shown, watcher).await;
+                }
+                Found::InProgress(watch) => match self.show(id, watch, watcher).await {
+                    // It copied from the source of another build, which takes that away when it is cancelled.
+                    Err(BuildError::Failed(reason)) if step.work.is_copy() => {
+                        tracing::debug!(
+                            "Copying again: the build that copied first failed: {reason}"
+                        );
+                    }
+                    shown => return shown,
+                },
+                Found::Stopping(over) => {
+                    watcher.note("Waiting for previous build to finish cancelling")?;
+                    watcher.wait(over.cancelled()).await?;
+                }
+                Found::Removing(over) => watcher.wait(over.cancelled()).await?,
+                Found::Missing(in_the_way) => {
+                    let watch = self.start(id, step, in_the_way, watcher.redactor);
+                    return self.show(id, watch, watcher).await;
+                }
+            }
+        }
+    }
 
-impl Attempt {
-    /// Prepares to do a step, whose result is to be called `id`.
-    pub(super) fn new(
-        core: &Rc<Core>,
+    /// Finds a step, and returns the id that its result has, or is to get: the reference's, unless that is taken by another
+    /// variant.
+    fn find(&self, step: &Step) -> Result<(StepId, Found), BuildError> {
+        let first = self.look(step.id, step, step.variant.as_ref())?;
+        let first = match (first, &step.variant) {
+            (Some(Found::Missing(claims)), Some(_)) => Some(claims),
+            (Some(found), _) => return Ok((step.id, found)),
+            (None, _) => None,
+        };
+        let other_id = step
+            .variant
+            .as_ref()
+            .map_or(step.id, |variant| variant.id(step.id));
+        match (self.look(other_id, step, None)?, first) {
+            (Some(Found::Missing(_)), Some(claims)) => Ok((step.id, Found::Missing(claims))),
+            (Some(found), _) => Ok((other_id, found)),
+            // Nothing was compared.
+            (None, _) => Err(BuildError::failed(format!(
+                "internal error: two variants of {other_id}"
+            ))),
+        }
+    }
+
+    /// Looks what there is under an id. `None` if that is of another variant than `wanted`.
+    fn look(
+        &self,
+        id: StepId,
+        step: &Step,
+        wanted: Option<&Variant>,
+    ) -> Result<Option<Found>, BuildError> {
+        match self.claims.doing(&id) {
+            Some(Doing::Removing(over)) => return Ok(Some(Found::Removing(over))),
+            Some(Doing::Running(running)) if running.differs(wanted) => return Ok(None),
+            Some(Doing::Running(running)) if running.is_abandoned() => {
+                return Ok(Some(Found::Stopping(running.over())));
+            }
+            Some(Doing::Running(running)) => {
+                return Ok(Some(Found::InProgress(Watch::new(&running))));
+            }
+            None => {}
+        }
+        let finished = self.parts.store.result(&id).map_err(BuildError::failed)?;
+        let Some(finished) = finished else {
+            return Ok(Some(Found::Missing(Vec::new())));
+        };
+        if let Some(wanted) = wanted {
+            match wanted
+                .compare(&finished.dir, id)
+                .map_err(BuildError::failed)?
+            {
+                Recorded::Other => return Ok(None),
+                Recorded::Unknown if wanted.is_newer_than(&finished.dir) => return Ok(None),
+                // Everybody with this id has used it so far. To refuse it now would mean to build everything again in a
+                // store of the reference's, and it can no longer become anything else.
+                Recorded::Same | Recorded::Unknown => {}
+            }
+        }
+        if !step.work.is_import() {
+            return Ok(Some(Found::Done(finished)));
+        }
+        match env_file::read(&finished.dir) {
+            Ok(_) => Ok(Some(Found::Done(finished))),
+            Err(error) if error.is_lasting() => self.import_again(&id, &error).map(Some),
+            // Too many files are open, say. That is no reason to remove what took hours to build.
+            Err(error) => Err(BuildError::failed(error)),
+        }
+    }
+
+    /// Prepares to replace a base image that is of no use, and with it all that was made from it.
+    fn import_again(&self, id: &StepId, reason: &env_file::EnvError) -> Result<Found, BuildError> {
+        // One of the pins is our caller's.
+        let obstacle = if self.claims.pins(id) > 1 {
+            Obstacle::InUse(*id)
+        } else {
+            match self.claim_descendants(id) {
+                Ok(claims) => {
+                    tracing::warn!("Importing the base image {id} again: {reason}");
+                    return Ok(Found::Missing(claims));
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        match obstacle {
+            Obstacle::Removing(over) => Ok(Found::Removing(over)),
+            Obstacle::InUse(used) => Err(BuildError::Failed(format!(
+                "cannot import the base image again ({reason}): it must be replaced, but {used:?} is in use; retry once no other build is running"
+            ))),
+            Obstacle::Database(error) => Err(BuildError::failed(error)),
+        }
+    }
+
+    /// Starts a step as a task of its own, whose result is to be called `id`.
+    fn start(
+        self: &Rc<Self>,
         id: StepId,
         step: Step,
-        redactor: Redactor,
-        cancel: CancellationToken,
-        progress: watch::Sender<Progress>,
-    ) -> Self {
-        let Step {
-            id: _,
-            base,
-            variant,
-            op,
-            work,
-        } = step;
-        Self {
-            core: Rc::clone(core),
-            id,
-            base,
-            variant,
-            op,
-            work,
-            redactor,
-            cancel,
-            progress,
-        }
+        in_the_way: Vec<Claim>,
+        redactor: &Redactor,
+    ) -> Watch {
+        self.misses.set(self.misses.get().saturating_add(1));
+        let (claim, watch, progress) = self.claims.running(id, step.variant.clone());
+        let pins: Vec<Pin> = step
+            .base
+            .into_iter()
+            .chain([id])
+            .map(|id| self.claims.pin(id))
+            .collect();
+        let attempt = Attempt::new(self, id, step, redactor.clone(), watch.cancel(), progress);
+        tokio::task::spawn_local(attempt.run(in_the_way, claim, pins));
+        watch
     }
 
-    /// Does the step, after removing what is in its way, and tells those who wait how it ended.
-    ///
-    /// The only place where a step ends: its id is free, its result recorded and what it read let go before anybody hears
-    /// of it.
-    pub(super) async fn run(self, in_the_way: Vec<Claim>, claim: Claim, pins: Vec<Pin>) {
-        let attempted = AssertUnwindSafe(self.attempt(in_the_way)).catch_unwind();
-        let outcome = attempted
-            .await
-            .unwrap_or_else(|panic| Err(crashed(&*panic)));
-        let Self { progress, work, .. } = self;
-        drop((work, claim));
-        progress.send_modify(|progress| progress.outcome = Some(outcome));
-        drop(pins);
-    }
-
-    async fn attempt(&self, in_the_way: Vec<Claim>) -> Result<(), StepFailure> {
-        for claim in in_the_way {
-            self.core.remove(claim).await.map_err(failed)?;
-        }
-        let store = &self.core.parts.store;
-        if self.work.is_import() && store.result(&self.id).map_err(failed)?.is_some() {
-            store.delete(&self.id).await.map_err(failed)?;
-            self.core.database.removed(self.id);
-        }
-        let draft = store.begin(&self.id, self.base.as_ref()).await;
-        let mut draft = draft.map_err(failed)?;
-        draft.is_exposed = self.work.is_exposed();
-        let made = AssertUnwindSafe(self.make(&draft)).catch_unwind().await;
-        let made = made.unwrap_or_else(|panic| Err(crashed(&*panic)));
-        match made {
-            Ok(()) if !self.cancel.is_cancelled() => self.publish(draft).await,
-            made => {
-                if let Err(error) = store.discard(draft).await {
-                    tracing::warn!(
-                        "Cannot remove what is left of the step {}: {error}",
-                        self.id
-                    );
-                }
-                // Whatever it was that stopped it, nobody wanted it any more.
-                if self.cancel.is_cancelled() {
-                    return Err(StepFailure::Cancelled);
-                }
-                made
-            }
-        }
-    }
-
-    async fn publish(&self, draft: Draft) -> Result<(), StepFailure> {
-        let database = &self.core.database;
-        database.publishing();
-        match self.core.parts.store.publish(draft).await {
-            Ok(_) => {
-                database.published(self.id, self.base, self.core.now());
-                Ok(())
-            }
-            Err(error) => {
-                database.not_published();
-                Err(failed(error))
-            }
-        }
-    }
-
-    async fn make(&self, draft: &Draft) -> Result<(), StepFailure> {
-        let path = draft.dir.join("log");
-        let log = StepLog::create(&path, &self.redactor)
-            .map_err(|error| failed(format!("cannot make {path:?}: {error}")))?;
-        let log = Rc::new(log);
-        self.progress
-            .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
-        let finished = FinishedLog(&log);
-        if let Some(variant) = &self.variant {
-            variant.write(&draft.dir, self.id).map_err(failed)?;
-        }
-        if !self.op.is_empty() {
-            label::write(&draft.dir, self.id, &self.op).map_err(failed)?;
-        }
-        match &self.work {
-            Work::Import(image) => self.import(image, draft, &log).await?,
-            Work::Prepare(program) => {
-                program.install(&draft.rootfs).map_err(failed)?;
-                write_env(draft, &Image::default())?;
-            }
-            Work::Run(command, caches) => self.run_command(command, caches, draft, &log).await?,
-            Work::Copy {
-                manifest, owner, ..
-            } => self.copy_files(manifest, owner, draft).await?,
-        }
-        // First: the end of what was printed may have been held back until now.
-        drop(finished);
-        log.check().map_err(log_broken)
-    }
-
-    async fn import(
+    /// Shows a saved result's log to a watcher, if it is to be shown.
+    async fn show_saved(
         &self,
-        image: &BString,
-        draft: &Draft,
-        log: &StepLog,
-    ) -> Result<(), StepFailure> {
-        let name = image.to_str().map_err(|_| {
-            failed(format!(
-                "the name of the base image {image:?} is not valid UTF-8"
+        finished: Finished,
+        is_shown: bool,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        self.hits.set(self.hits.get().saturating_add(1));
+        self.database.used(finished.id, finished.base, self.now());
+        if is_shown {
+            let log = finished.dir.join("log");
+            watcher
+                .wait(step_log::replay(&log, watcher.log))
+                .await?
+                .map_err(not_shown)?;
+        }
+        watcher.note(&format!("---> using \"{}\" from cache", finished.id))?;
+        Ok(finished)
+    }
+
+    /// Waits until a step that a watcher has lost interest in has stopped, unless others want it, and says if it does not.
+    async fn wait_for_stop(&self, id: StepId, watch: Watch, watcher: Watcher<'_>) {
+        let Some(over) = watch.leave() else { return };
+        let limit = watcher.stop_limit;
+        if limit.is_zero() || tokio::time::timeout(limit, over.cancelled()).await.is_ok() {
+            return;
+        }
+        self.not_stopped
+            .set(self.not_stopped.get().saturating_add(1));
+        let text = format!(
+            "Cannot stop the step {id}: it still runs after {} s",
+            limit.as_secs_f64()
+        );
+        tracing::error!("{text}");
+        if let Err(error) = watcher.note(&text) {
+            tracing::debug!("{error}");
+        }
+    }
+
+    /// Shows a step in progress to a watcher, to its end.
+    async fn show(
+        &self,
+        id: StepId,
+        watch: Watch,
+        watcher: Watcher<'_>,
+    ) -> Result<Finished, BuildError> {
+        let shown = async {
+            if let Some(log) = watch.log().await {
+                log.follow(watcher.log).await.map_err(not_shown)?;
+            }
+            let outcome = watch.outcome().await.map_err(BuildError::from);
+            watcher.log.took(watch.elapsed()).map_err(BuildError::Log)?;
+            outcome
+        };
+        match watcher.wait(shown).await {
+            Err(BuildError::Cancelled) => {
+                self.wait_for_stop(id, watch, watcher).await;
+                return Err(BuildError::Cancelled);
+            }
+            shown => shown??,
+        }
+        watcher.note(&format!("---> saved as \"{id}\""))?;
+        let finished = self.parts.store.result(&id).map_err(BuildError::failed)?;
+        finished.ok_or_else(|| {
+            BuildError::Failed(format!(
+                "cannot find the result {id:?}, which was just saved"
             ))
-        })?;
-        let fetcher = &self.core.parts.fetcher;
-        let fetched = fetcher.fetch(name, &draft.rootfs, log, &self.cancel).await;
-        let image = fetched.map_err(|error| match error {
-            FetchError::Cancelled => StepFailure::Cancelled,
-            error => failed(error),
-        })?;
-        write_env(draft, &image)
-    }
-
-    /// Runs a command with its own copies of the caches, which are given back however it ends.
-    async fn run_command(
-        &self,
-        command: &Command,
-        caches: &[(CacheName, BString)],
-        draft: &Draft,
-        log: &StepLog,
-    ) -> Result<(), StepFailure> {
-        let mut copies = Vec::with_capacity(caches.len());
-        let running = self.run_with_caches(command, caches, &mut copies, draft, log);
-        let ended = AssertUnwindSafe(running).catch_unwind().await;
-        let ended = ended.unwrap_or_else(|panic| Err(crashed(&*panic)));
-        // What fills the disk must not stay there, or every step after this one fails.
-        let store = &*self.core.parts.store;
-        let is_used_up = !copies.is_empty() && is_used_up(store, &draft.dir);
-        while let Some(copy) = copies.pop() {
-            let name = copy.name.clone();
-            let given_back = if is_used_up {
-                tracing::warn!(
-                    "Dropping what a step did to the cache {:?}: the disk is full",
-                    name.0
-                );
-                store.discard_cache(copy).await
-            } else {
-                store.release_cache(copy).await
-            };
-            if let Err(error) = given_back {
-                tracing::warn!("Cannot give back the cache {:?}: {error}", name.0);
-            }
-        }
-        match ended {
-            Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
-                "{reason}: there is no room left on the store's disk; what this step left in its cache mounts was dropped"
-            ))),
-            ended => ended,
-        }
-    }
-
-    async fn run_with_caches(
-        &self,
-        command: &Command,
-        caches: &[(CacheName, BString)],
-        copies: &mut Vec<CacheCopy>,
-        draft: &Draft,
-        log: &StepLog,
-    ) -> Result<(), StepFailure> {
-        let mut command = command.clone();
-        for (name, target) in caches {
-            if self.cancel.is_cancelled() {
-                return Err(StepFailure::Cancelled);
-            }
-            let taken = self
-                .core
-                .parts
-                .store
-                .acquire_cache(name, &command.user)
-                .await;
-            let copy = taken.map_err(failed)?;
-            command.mounts.push(Mount {
-                source: copy.path.clone(),
-                target: target.clone(),
-            });
-            copies.push(copy);
-        }
-        let sandbox = &self.core.parts.sandbox;
-        let exit = sandbox
-            .run(&draft.rootfs, &command, log, &self.cancel)
-            .await;
-        match exit {
-            Ok(Exit::Status(0)) => Ok(()),
-            Ok(exit) => Err(failed(exit::text(&command.argv, exit))),
-            Err(SandboxError::OutOfMemory { exit, kill }) => Err(failed(format_args!(
-                "{}: {kill}",
-                exit::text(&command.argv, exit)
-            ))),
-            Err(SandboxError::Cancelled) => Err(StepFailure::Cancelled),
-            Err(SandboxError::LimitReached(limit)) => Err(StepFailure::LimitReached(limit)),
-            Err(error) => Err(failed(error)),
-        }
-    }
-
-    async fn copy_files(
-        &self,
-        manifest: &Arc<Manifest>,
-        owner: &User,
-        draft: &Draft,
-    ) -> Result<(), StepFailure> {
-        let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
-        let cancel = self.cancel.clone();
-        let copying =
-            tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner, &cancel));
-        match copying.await {
-            Ok(copied) => copied.map_err(failed),
-            Err(error) => Err(failed(format!("internal error: {error}"))),
-        }
+        })
     }
 }
 
-fn write_env(draft: &Draft, image: &Image) -> Result<(), StepFailure> {
-    env_file::write(&draft.dir, &image.env).map_err(failed)
-}
-
-fn failed(error: impl std::fmt::Display) -> StepFailure {
-    StepFailure::Failed(error.to_string())
-}
-
-fn log_broken(error: io::Error) -> StepFailure {
-    failed(SandboxError::Log(error))
-}
-
-/// Returns the failure of a step whose code panicked.
-fn crashed(panic: &(dyn Any + Send)) -> StepFailure {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panic");
-    failed(format!("internal error: {text}"))
-}
-
-/// Lets the followers of a log go when the step's work ends, however it ends.
-struct FinishedLog<'a>(&'a StepLog);
-
-impl Drop for FinishedLog<'_> {
-    fn drop(&mut self) {
-        self.0.finish();
+fn not_shown(error: ReplayError) -> BuildError {
+    match error {
+        ReplayError::Watcher(error) => BuildError::Log(error),
+        ReplayError::Saved(error) => {
+            BuildError::Failed(format!("cannot read the step's log: {error}"))
+        }
     }
 }

@@ -85,7 +85,7 @@ impl StepLog {
         self.output.borrow_mut().finish(&mut shown);
         // That it could not be kept is found by `check`.
         if let Err(error) = self.keep(&shown) {
-            tracing::debug!("The end of a step's output is not in its log: {error}");
+            tracing::debug!("Cannot write the end of a step's output to its log: {error}");
         }
         self.state.send_modify(|state| state.finished = true);
     }
@@ -150,7 +150,7 @@ impl StepLog {
         let mut shown = Vec::new();
         self.output.borrow_mut().pause(&mut shown);
         if let Err(error) = self.keep(&shown) {
-            tracing::debug!("The end of a step's output is not in its log: {error}");
+            tracing::debug!("Cannot write the end of a step's output to its log: {error}");
         }
     }
 

@@ -15,8 +15,8 @@ use obuilder_spec::Sexp;
 
 use crate::StepId;
 use crate::copy::Manifest;
-use crate::fetch::ImportedImage;
 use crate::store::CacheName;
+use oci::fetch::ImportedImage;
 
 /// The name of the record in the directory of a result.
 const FILE: &str = "variant";

@@ -10,17 +10,18 @@ use obuilder_spec::{Copy, Op, Run, Source, Spec, User, build_heading, from_headi
 use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
-use super::BuildError;
 use super::claims::Pin;
 use super::context::Context;
-use super::core::{Core, Step, Watcher, failed};
+use super::core::Core;
 use super::env_file;
+use super::error::BuildError;
 use super::inputs::StepInputs;
-use super::step::{Nested, Work};
+use super::step::Watcher;
 use super::variant::Variant;
+use super::work::{Nested, Step, Work};
+use crate::ImageSettings;
 use crate::StepId;
 use crate::copy::{self, Manifest, Request};
-use crate::image::ImageSettings;
 use crate::sandbox::{Command, Network, SecretFile};
 use crate::store::{CacheName, Finished, StoreError};
 
@@ -101,7 +102,7 @@ impl<'a> Walk<'a> {
         let variant = imported.as_ref().map(Variant::of_import);
         let finished = self.step(id, None, variant, import).await?;
         let id = finished.id;
-        let image_env = env_file::read(&finished.dir).map_err(failed)?;
+        let image_env = env_file::read(&finished.dir).map_err(BuildError::failed)?;
         let Context {
             env,
             user,
@@ -145,17 +146,6 @@ impl<'a> Walk<'a> {
 
     async fn run(&self, run: &Run, position: &Position) -> Result<StepId, BuildError> {
         let secrets = self.secrets(run)?;
-        let id = StepInputs::Run {
-            base: position.base,
-            workdir: position.workdir.as_ref(),
-            user: &position.user,
-            env: &position.env,
-            command: run.shell.as_ref(),
-            shell: &position.shell,
-            network: &run.network,
-            secrets: &secrets,
-        }
-        .id();
         let mut argv = position.shell.clone();
         argv.push(run.shell.clone());
         let command = Command {
@@ -167,6 +157,7 @@ impl<'a> Walk<'a> {
             secrets,
             mounts: Vec::new(),
         };
+        let id = command.inputs(position.base).id();
         let caches = run.cache.iter();
         let caches: Vec<_> = caches
             .map(|cache| (CacheName(cache.id.clone()), cache.target.clone()))
@@ -249,7 +240,9 @@ impl<'a> Walk<'a> {
             Ok::<_, StoreError>(Rc::new(Nested { view, _pin: pin }))
         });
         let viewed = self.watcher().wait(viewing).await?;
-        viewed.map_err(failed)?.map_err(failed)
+        viewed
+            .map_err(BuildError::failed)?
+            .map_err(BuildError::failed)
     }
 
     /// Reads what is to be copied.
@@ -270,7 +263,9 @@ impl<'a> Walk<'a> {
             read
         });
         let read = self.watcher().wait(reading).await?;
-        read.map_err(failed)?.map_err(failed)?.map_err(failed)
+        read.map_err(BuildError::failed)?
+            .map_err(BuildError::failed)?
+            .map_err(BuildError::failed)
     }
 
     async fn step(
@@ -334,11 +329,12 @@ impl Drop for Walk<'_> {
 }
 
 fn network(wanted: &[BString]) -> Result<Network, BuildError> {
-    match wanted {
-        [] => Ok(Network::None),
-        [host] if host == "host" => Ok(Network::Host),
-        others => {
-            let names: Vec<String> = others.iter().map(|name| quoted(name).to_string()).collect();
+    let all = [Network::None, Network::Host];
+    match all.into_iter().find(|network| network.words() == wanted) {
+        Some(network) => Ok(network),
+        None => {
+            let others = wanted.iter();
+            let names: Vec<String> = others.map(|name| quoted(name).to_string()).collect();
             Err(BuildError::Failed(format!(
                 "Unsupported network configuration [{}]: a step has no network, or (network host)",
                 names.join("; ")

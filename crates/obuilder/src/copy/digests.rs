@@ -113,7 +113,7 @@ impl Digests {
             .and_then(|()| self.keep_small());
         if let Err(error) = result {
             // The next copy reads the files again, and no more is lost.
-            tracing::warn!(directory = ?self.directory, %error, "cannot keep the digests of copied files");
+            tracing::warn!(directory = ?self.directory, %error, "Cannot save the digests of copied files");
         }
     }
 

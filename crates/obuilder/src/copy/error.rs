@@ -49,16 +49,16 @@ pub enum CopyError {
     #[error("File {} not found in source directory", quoted(.0))]
     Vanished(BString),
     /// A file is no longer what it was when the step's id was made from it.
-    #[error("{} was changed while it was being copied: build again when nothing writes to the source", quoted(.0))]
+    #[error("{} was changed while it was being copied: retry once the source has stopped changing", quoted(.0))]
     Changed(BString),
     /// Too many directories are in one another.
-    #[error("{} is too deep: more than {max} directories in one another cannot be copied", quoted(.path), max = super::MAX_DEPTH)]
+    #[error("{} is too deep: cannot copy more than {max} nested directories", quoted(.path), max = super::MAX_DEPTH)]
     TooDeep {
         /// The first one that is too deep.
         path: BString,
     },
     /// A directory with something in it is where a file should be.
-    #[error("{} is a directory in the image, and not empty: a file cannot take its place", quoted(.0))]
+    #[error("{} cannot be replaced by a file: it is a directory in the image that is not empty", quoted(.0))]
     InTheWay(BString),
     /// The user has numbers that no file can have.
     #[error("user {uid}:{gid} cannot own files: ids go from 0 to 4294967294")]

@@ -43,7 +43,7 @@ fn hosts(network: Network, outbound: Option<&Outbound>) -> Vec<u8> {
                 hosts.extend(machines);
             }
             // There need not be one.
-            Err(error) => tracing::debug!("cannot read /etc/hosts: {error}"),
+            Err(error) => tracing::debug!("Cannot read /etc/hosts: {error}"),
         }
     }
     hosts
@@ -109,10 +109,12 @@ impl Bundle {
         let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
         bundle
             .fill(runtime, groups, &config, &hosts(command.network, outbound))
-            .map_err(|source| io_error(doing("cannot make the sandbox's directory"), source))?;
+            .map_err(|source| {
+                SandboxError::io(doing("cannot make the sandbox's directory"), source)
+            })?;
         bundle
             .keep_secrets(&command.secrets)
-            .map_err(|source| io_error(doing("cannot keep secrets in"), source))?;
+            .map_err(|source| SandboxError::io(doing("cannot keep secrets in"), source))?;
         Ok(bundle)
     }
 
@@ -216,7 +218,7 @@ impl Drop for Bundle {
             remove(&self.dir)
         };
         if let Err(error) = removed {
-            tracing::warn!("cannot remove {:?}: {error}", self.dir);
+            tracing::warn!("Cannot remove {:?}: {error}", self.dir);
         }
     }
 }
@@ -242,8 +244,4 @@ fn unmount_secrets(dir: &Path) -> io::Result<()> {
         Err(Errno::NOENT | Errno::INVAL) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-pub(super) fn io_error(doing: String, source: io::Error) -> SandboxError {
-    SandboxError::Io { doing, source }
 }

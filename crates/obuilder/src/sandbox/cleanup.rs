@@ -10,7 +10,7 @@ use std::time::Duration;
 use cgroup::wait_for_end;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::bundle::{self, io_error};
+use super::bundle;
 use super::groups::Record;
 use super::{Runtime, SandboxError, runtime};
 
@@ -30,16 +30,19 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
     let dir = bundle::directory(state_dir);
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.map_err(|source| io_error(format!("cannot list {dir:?}"), source))?,
+        entries => {
+            entries.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?
+        }
     };
     for entry in entries {
-        let entry = entry.map_err(|source| io_error(format!("cannot list {dir:?}"), source))?;
+        let entry =
+            entry.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?;
         // Other builders have kept their state here too.
         if let Some(id) = entry.file_name().to_str()
             && id.starts_with(bundle::PREFIX)
         {
             remove(&entry.path(), id).map_err(|source| {
-                io_error(
+                SandboxError::io(
                     format!("cannot remove the left-over container {id}"),
                     source,
                 )
@@ -50,7 +53,7 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 }
 
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
-    tracing::info!("removing container {id}, left over from a process that was killed");
+    tracing::info!("Removing container {id}: left over from a process that was killed");
     let groups = Record::read(bundle)?;
     // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill. It may be frozen itself.
     groups.kill(id);
@@ -110,12 +113,12 @@ fn delete(program: &Path, state: &Path, id: &str) {
         .spawn();
     let mut child = match child {
         Ok(child) => child,
-        Err(error) => return tracing::debug!("cannot start {program:?}: {error}"),
+        Err(error) => return tracing::debug!("Cannot start {program:?}: {error}"),
     };
     let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
         .is_ok_and(|process| wait_for_end(process.as_fd(), GRACE));
     if !ended {
-        tracing::warn!("{program:?} does not remove container {id}");
+        tracing::warn!("Runtime {program:?} did not remove container {id} in time");
         drop(child.kill());
     }
     drop(child.wait());

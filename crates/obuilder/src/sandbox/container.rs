@@ -14,10 +14,11 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::{Bundle, io_error};
+use super::bundle::Bundle;
 use super::groups::Groups;
 use super::outbound::Outbound;
-use super::runtime::{self, Input, Runtime};
+use super::runtime::{self, Runtime};
+use super::stdio::{Input, Output};
 use super::{Exit, LimitReached, SandboxError, builtin, failure};
 use crate::Sink;
 
@@ -33,15 +34,6 @@ const KILL_GRACE: Duration = Duration::from_secs(1);
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
 /// How long a pipe may stay open that only the dead have held.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
-
-/// Where a container's output goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Output {
-    /// Both through one pipe, so that their order is kept.
-    Piped,
-    /// Where this process's goes.
-    Inherited,
-}
 
 /// What a container needs.
 pub(super) struct Prepared {
@@ -83,13 +75,14 @@ impl Container {
             groups,
             outbound,
         } = prepared;
-        let not_started = |source| io_error(format!("cannot start {:?}", runtime.name()), source);
+        let not_started =
+            |source| SandboxError::io(format!("cannot start {:?}", runtime.name()), source);
         let is_builtin = matches!(runtime, Runtime::Builtin { .. });
         let inbox = is_builtin.then(builtin::Inbox::new).transpose();
         let inbox = inbox.map_err(not_started)?;
         let mut command = match runtime {
             Runtime::Builtin { .. } => Command::new(program),
-            Runtime::Program(_) => runtime::gated(&groups.entrances(), program),
+            Runtime::Program(_) => groups.command(program),
         };
         command
             .args(runtime::run_args(runtime, &bundle, input))
@@ -111,7 +104,7 @@ impl Container {
                 command.stdout(writer).stderr(second).process_group(0);
                 // Best effort: without privileges, the system's limit may be lower.
                 if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
-                    tracing::debug!("cannot enlarge a pipe: {error}");
+                    tracing::debug!("Cannot enlarge a pipe: {error}");
                 }
                 let reader = OwnedFd::from(reader);
                 Some(pipe::Receiver::from_owned_fd(reader).map_err(not_started)?)
@@ -191,7 +184,7 @@ impl Container {
             match tokio::time::timeout(DRAIN_GRACE, copying).await {
                 Ok(result) => result.map_err(SandboxError::Log)?,
                 Err(_) => tracing::warn!(
-                    "container {} has ended, but something holds on to its output",
+                    "Container {} has ended, but a process still holds its output open",
                     self.bundle.id()
                 ),
             }
@@ -258,7 +251,10 @@ impl Container {
             .status();
         let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
         if !matches!(&answer, Ok(Ok(status)) if status.success()) {
-            tracing::debug!("killing container {}: {answer:?}", self.bundle.id());
+            tracing::debug!(
+                "Runtime cannot kill container {}, killing its processes instead: {answer:?}",
+                self.bundle.id()
+            );
             self.groups.kill();
         }
     }
@@ -266,7 +262,7 @@ impl Container {
     /// Removes what the runtime may have left, and says how the command ended.
     async fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
         let status = status.map_err(|source| {
-            io_error(format!("cannot wait for {:?}", self.runtime.name()), source)
+            SandboxError::io(format!("cannot wait for {:?}", self.runtime.name()), source)
         })?;
         self.has_ended = true;
         if let Some(outbound) = self.outbound.take() {
@@ -285,7 +281,7 @@ impl Container {
         };
         if let Err(error) = removed {
             tracing::warn!(
-                "Container {} has left a control group: {error}",
+                "Container {} left a control group behind: {error}",
                 self.bundle.id()
             );
             self.bundle.keep();

@@ -17,7 +17,7 @@ pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Opti
     let log = fs::read_to_string(log).unwrap_or_default();
     let Some(message) = last_error(&log) else {
         let code = code.unwrap_or_default();
-        return format!("{name} ended with status {code}, and did not say why");
+        return format!("{name} exited with status {code} and no error message");
     };
     if message.contains("hybrid") {
         return format!(
@@ -104,7 +104,7 @@ mod tests {
 "#;
         expect_test::expect![[r#"runc did not start the command: exec: "nonesuch": executable file not found in $PATH"#]]
             .assert_eq(&reason_of(log));
-        expect_test::expect!["runc ended with status 1, and did not say why"]
+        expect_test::expect!["runc exited with status 1 and no error message"]
             .assert_eq(&reason_of("no json\n"));
     }
 

@@ -12,9 +12,16 @@ use std::time::Duration;
 
 use cgroup::{Group, GroupError, Hits, Limits, Parent};
 use rustix::process::Pid;
+use tokio::process::Command;
 
 /// What the inner group is called.
 const INNER: &str = "inner";
+
+/// Puts itself into the groups whose entrances come first, up to `--`, and becomes the program that follows.
+///
+/// So there is no moment in which the program runs outside of them, and none in which it could start something there.
+const GATE: &str =
+    r#"while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
 /// The groups of one container.
 #[derive(Debug)]
@@ -34,7 +41,7 @@ impl Groups {
             Ok(inner) => inner,
             Err(error) => {
                 if let Err(error) = outer.remove() {
-                    tracing::warn!("Container {id} has left a control group: {error}");
+                    tracing::warn!("Container {id} left a control group behind: {error}");
                 }
                 return Err(error);
             }
@@ -55,9 +62,15 @@ impl Groups {
         self.outer.path_for_runtime(&name_for_runtime(&self.id))
     }
 
-    /// Returns the files that put a process into the inner group when it writes `0` to each.
-    pub(super) fn entrances(&self) -> Vec<PathBuf> {
-        self.inner.entrances()
+    /// Returns the command that runs `program` in the inner group; its arguments are still to be added.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", GATE, "sh"])
+            .args(self.inner.entrances())
+            .arg("--")
+            .arg(program);
+        command
     }
 
     /// Returns what those who clean up have to know.
@@ -113,7 +126,7 @@ fn end(groups: &[&Group], limit: Duration) -> io::Result<()> {
     for group in groups {
         if !group.end(limit) {
             return Err(io::Error::other(
-                "something in its control group does not end",
+                "a process in its control group does not exit",
             ));
         }
         group.remove()?;

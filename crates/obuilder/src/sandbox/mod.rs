@@ -10,6 +10,7 @@ mod capabilities;
 mod cleanup;
 mod config;
 mod container;
+mod error;
 mod failure;
 mod filter;
 pub(crate) mod fuzzing;
@@ -18,8 +19,10 @@ mod inside;
 mod limit;
 mod network;
 mod oci;
+mod options;
 mod outbound;
 mod runtime;
+mod stdio;
 mod targets;
 
 use std::fmt;
@@ -32,10 +35,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::capabilities::{StepCapabilities, UnknownCapabilities};
 pub use self::cleanup::cleanup;
+pub use self::error::SandboxError;
 pub use self::filter::{Filter, FilterError};
 pub use self::limit::LimitReached;
 pub use self::network::{StepNetwork, UnknownNetwork};
-pub use self::oci::{OciSandbox, SandboxOptions};
+pub use self::oci::OciSandbox;
+pub use self::options::SandboxOptions;
 pub use self::runtime::Runtime;
 use crate::Sink;
 
@@ -93,6 +98,16 @@ pub enum Network {
     Host,
 }
 
+impl Network {
+    /// Returns the networks that a spec names for this one: what `(network …)` holds.
+    pub(crate) fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::None => &[],
+            Self::Host => &["host"],
+        }
+    }
+}
+
 /// A secret as a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretFile {
@@ -134,52 +149,4 @@ impl Exit {
             Self::Signal(signal) => signal == rustix::process::Signal::KILL.as_raw(),
         }
     }
-}
-
-/// Why a command did not end by itself.
-#[derive(Debug, thiserror::Error)]
-pub enum SandboxError {
-    /// It was killed, as was asked for.
-    #[error("cancelled")]
-    Cancelled,
-    /// It cannot be run as described.
-    #[error("{0}")]
-    Unsupported(String),
-    /// The runtime did not start it.
-    #[error("{0}")]
-    NotStarted(String),
-    /// It did not succeed, and had reached a limit.
-    #[error(transparent)]
-    LimitReached(#[from] LimitReached),
-    /// It did not succeed, and the kernel has killed a process for lack of memory, though no limit of ours was reached.
-    #[error("the command was killed: {kill}")]
-    OutOfMemory {
-        /// How it ended.
-        exit: Exit,
-        /// How that is known.
-        kill: cgroup::MemoryKill,
-    },
-    /// It has no control group of its own.
-    #[error(transparent)]
-    Group(#[from] cgroup::GroupError),
-    /// The limits that commands should have cannot be enforced.
-    #[error(transparent)]
-    Unenforceable(#[from] cgroup::UnenforceableError),
-    /// There are no control groups on this machine.
-    #[error("cannot run containers: {0}")]
-    NoGroups(#[from] cgroup::DetectError),
-    /// What it printed could not be kept, so it was killed.
-    #[error("cannot write the step's log: {0}")]
-    Log(std::io::Error),
-    /// It was to be killed, and something of it is still there: what, and in which state.
-    #[error("{0}")]
-    Stuck(String),
-    /// The system refused something.
-    #[error("{doing}: {source}")]
-    Io {
-        /// What was being done.
-        doing: String,
-        /// Why not.
-        source: std::io::Error,
-    },
 }

@@ -10,38 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bstr::ByteSlice as _;
-use cgroup::{Limits, Parent};
+use cgroup::Parent;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use tokio::net::unix::pipe;
 use tokio_util::sync::CancellationToken;
 
-use super::bundle::{self, Bundle, io_error};
-use super::container::{Container, Output, Prepared};
+use super::bundle::{self, Bundle};
+use super::container::{Container, Prepared};
 use super::groups::Groups;
 use super::outbound::{Outbound, Programs};
-use super::runtime::{Input, Runtime};
+use super::runtime::Runtime;
+use super::stdio::{Input, Output};
 use super::{
-    Command, Exit, Filter, Network, Sandbox, SandboxError, StepCapabilities, StepNetwork, builtin,
-    cleanup,
+    Command, Exit, Network, Sandbox, SandboxError, SandboxOptions, StepNetwork, builtin, cleanup,
 };
 use crate::Sink;
 use crate::excerpt::excerpt;
-
-/// What holds for every command of a sandbox.
-#[derive(Debug, Clone, Default)]
-pub struct SandboxOptions {
-    /// Whether commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
-    pub fast_sync: bool,
-    /// Which system calls commands may make.
-    pub filter: Filter,
-    /// What commands may do as root.
-    pub capabilities: StepCapabilities,
-    /// What each command may use, with all that it starts. What one has is not taken from another's.
-    pub limits: Limits,
-    /// What a command gets that asks for the machine's network.
-    pub network: StepNetwork,
-}
 
 /// How long to wait for the end of what was started for a container that was not.
 const UNUSED_LIMIT: Duration = Duration::from_secs(5);
@@ -80,11 +65,11 @@ impl OciSandbox {
             .recursive(true)
             .mode(0o700)
             .create(&dir)
-            .map_err(|source| io_error(format!("cannot make {dir:?}"), source))?;
+            .map_err(|source| SandboxError::io(format!("cannot make {dir:?}"), source))?;
         // Runtimes are told of files in it, and each has its own idea of where it is.
         let dir = dir
             .canonicalize()
-            .map_err(|source| io_error(format!("cannot find {dir:?}"), source))?;
+            .map_err(|source| SandboxError::io(format!("cannot find {dir:?}"), source))?;
         cleanup::cleanup(state_dir)?;
         // Without limits, who only looks at results does not need any.
         let parent = match Parent::find() {
@@ -124,7 +109,7 @@ impl OciSandbox {
         let id = format!("{}{:016x}-{number}", bundle::PREFIX, self.process);
         let rootfs = rootfs
             .canonicalize()
-            .map_err(|source| io_error(format!("cannot find {rootfs:?}"), source))?;
+            .map_err(|source| SandboxError::io(format!("cannot find {rootfs:?}"), source))?;
         let parent = match &self.parent {
             Some(parent) => parent,
             None => &Parent::find()?,
@@ -162,7 +147,7 @@ impl OciSandbox {
             // What makes a network may still be in there.
             let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
             if !matches!(ended, Ok(Ok(()))) {
-                tracing::warn!("Container {id} has left a control group: {ended:?}");
+                tracing::warn!("Container {id} left a control group behind: {ended:?}");
             }
         }
         started
@@ -191,8 +176,9 @@ impl OciSandbox {
             Runtime::Program(program) => Ok(program.clone()),
             Runtime::Builtin { program } => {
                 if self.program.get().is_none() {
-                    let sealed = builtin::sealed(program)
-                        .map_err(|source| io_error(format!("cannot copy {program:?}"), source))?;
+                    let sealed = builtin::sealed(program).map_err(|source| {
+                        SandboxError::io(format!("cannot copy {program:?}"), source)
+                    })?;
                     // Nobody else is here: everything lives on one thread.
                     drop(self.program.set(sealed));
                 }

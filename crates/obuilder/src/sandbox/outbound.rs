@@ -15,9 +15,8 @@ use nix::sched::{CloneFlags, unshare};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
-use super::bundle::io_error;
+use super::SandboxError;
 use super::groups::Groups;
-use super::{SandboxError, runtime};
 
 /// Where the programs are looked for: they are the machine's administrator's, whatever our environment says.
 const FOLDERS: [&str; 6] = [
@@ -95,10 +94,12 @@ pub(super) struct Outbound {
 impl Outbound {
     /// Makes a network, whose program runs in the step's groups: so what it takes is the step's.
     pub(super) async fn start(programs: &Programs, groups: &Groups) -> Result<Self, SandboxError> {
-        let failed = |source| io_error("cannot make a network for the step".to_owned(), source);
+        let failed =
+            |source| SandboxError::io("cannot make a network for the step".to_owned(), source);
         let namespace = new_namespace().map_err(failed)?;
         let path = path_of(&namespace);
-        let mut slirp = runtime::gated(&groups.entrances(), &programs.slirp4netns)
+        let mut slirp = groups
+            .command(&programs.slirp4netns)
             .args(["--configure", "--mtu=65520", "--disable-host-loopback"])
             .args(["--enable-sandbox", "--enable-seccomp", "--netns-type=path"])
             .args(["--ready-fd=1", "--exit-fd=0"])
@@ -192,7 +193,7 @@ impl Outbound {
     pub(super) async fn stop(mut self) {
         // It is in the step's groups, and whatever is left there is killed by whoever removes them.
         if let Err(error) = self.slirp.kill().await {
-            tracing::debug!("cannot end slirp4netns: {error}");
+            tracing::debug!("Cannot stop slirp4netns: {error}");
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use tokio::process::Command;
-
 use super::SandboxError;
 use super::builtin;
 use super::bundle::Bundle;
+use super::stdio::Input;
 
 /// What makes the containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,23 +83,6 @@ pub(super) fn run_args(runtime: &Runtime, bundle: &Bundle, input: Input) -> Vec<
     }
 }
 
-/// Puts itself into the groups whose entrances come first, up to `--`, and becomes the program that follows.
-///
-/// So there is no moment in which the program runs outside of them, and none in which it could start something there.
-const GATE: &str =
-    r#"while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
-
-/// Returns the command that runs `program` in the groups with these entrances; its arguments are still to be added.
-pub(super) fn gated(entrances: &[PathBuf], program: &Path) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command
-        .args(["-c", GATE, "sh"])
-        .args(entrances)
-        .arg("--")
-        .arg(program);
-    command
-}
-
 /// Returns the arguments that make a runtime kill everything in a container.
 pub(super) fn kill_args(state: &Path, id: &str) -> Vec<OsString> {
     let mut args = global_args(state);
@@ -117,17 +99,6 @@ pub(super) fn delete_args(state: &Path, id: &str) -> Vec<OsString> {
 
 fn global_args(state: &Path) -> Vec<OsString> {
     vec!["--root".into(), state.into()]
-}
-
-/// What a container reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Input {
-    /// Nothing: it is at its end.
-    Empty,
-    /// What this process reads.
-    Inherited,
-    /// What is typed on the terminal of this process, through one of its own.
-    Terminal,
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
 
-use super::bundle::io_error;
 use super::inside::{COVERED, Kind, Tree};
 use super::{Command, Network, SandboxError};
 
@@ -32,12 +31,12 @@ pub(super) struct Targets {
 /// # Errors
 /// [`SandboxError::Unsupported`] when something is to go where nothing may.
 pub(super) fn prepare(rootfs: &Path, command: &Command) -> Result<Targets, SandboxError> {
-    let mut tree =
-        Tree::open(rootfs).map_err(|source| io_error(format!("cannot open {rootfs:?}"), source))?;
+    let mut tree = Tree::open(rootfs)
+        .map_err(|source| SandboxError::io(format!("cannot open {rootfs:?}"), source))?;
     for name in COVERED {
         // Older runtimes follow a link there to a directory of the machine (CVE-2026-41579).
         tree.ensure_plain(name).map_err(|source| {
-            io_error(format!("the image's /{name} cannot be mounted on"), source)
+            SandboxError::io(format!("the image's /{name} cannot be mounted on"), source)
         })?;
     }
     let hosts = on_file(&tree, b"/etc/hosts".as_bstr())?;
@@ -52,8 +51,9 @@ pub(super) fn prepare(rootfs: &Path, command: &Command) -> Result<Targets, Sandb
     for cache in &command.mounts {
         let wanted = cache.target.as_bstr();
         let target = mount_target(&tree, wanted, Kind::Directory)?;
-        tree.mount(&target, &cache.source)
-            .map_err(|source| io_error(format!("cannot open {:?}", cache.source), source))?;
+        tree.mount(&target, &cache.source).map_err(|source| {
+            SandboxError::io(format!("cannot open {:?}", cache.source), source)
+        })?;
         mounts.push(target);
     }
     Ok(Targets {
@@ -99,7 +99,7 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
     if ground == Ground::Sys && cwd.split_str("/").any(|name| name == b"..") {
         // There are links, so nobody knows where this ends: it may be in /proc after all.
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} leads through /sys"
+            "{what} {wanted:?} must not lead through /sys"
         )));
     }
     // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626), and so might `/dev/fd/7`.
@@ -110,7 +110,7 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
             "dev"
         };
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} is in /{name}"
+            "{what} {wanted:?} must not be in /{name}"
         )));
     }
     Ok(cwd)
@@ -118,7 +118,7 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
 
 fn find(tree: &Tree, what: &str, wanted: &BStr, kind: Kind) -> Result<BString, SandboxError> {
     tree.ensure(wanted, kind)
-        .map_err(|source| io_error(format!("cannot make {what} {wanted:?}"), source))
+        .map_err(|source| SandboxError::io(format!("cannot make {what} {wanted:?}"), source))
 }
 
 /// What is at a place.

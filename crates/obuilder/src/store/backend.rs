@@ -3,12 +3,14 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::caches::Owner;
-use super::error::Doing as _;
+use super::error::Cannot as _;
+use super::trash::Trash;
 use super::{StoreError, Usage, tree};
 
 /// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
@@ -49,10 +51,10 @@ pub(super) trait Backend: Send + Sync + 'static {
         let drafts = guest.join("result-tmp");
         if let Ok(entries) = fs::read_dir(&drafts) {
             for entry in entries {
-                self.remove(&entry.doing("reading", &drafts)?.path())?;
+                self.remove(&entry.cannot("read", &drafts)?.path())?;
             }
         }
-        tree::remove(guest).doing("removing", guest)
+        tree::remove(guest).cannot("remove", guest)
     }
 
     /// Shows the root filesystem of a result.
@@ -104,6 +106,14 @@ pub(super) trait Backend: Send + Sync + 'static {
     }
 }
 
+/// What a backend is made from.
+pub(super) struct Ground {
+    /// The directory of the store.
+    pub(super) root: PathBuf,
+    /// Where to throw things away.
+    pub(super) trash: Arc<Trash>,
+}
+
 /// What a view shows.
 #[derive(Debug)]
 pub(super) struct Shown {
@@ -133,5 +143,5 @@ fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
         }
         other => other.map_err(io::Error::from),
     }
-    .doing("publishing", cache)
+    .cannot("publish", cache)
 }

@@ -3,14 +3,16 @@
 //! A thread of its own rather than the runtime's, because a runtime that ends waits for its threads, and a build that has
 //! ended must not wait for a tree to be removed. What is not done by then is done when the store is next opened.
 
+use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use tokio::sync::oneshot;
 
-use super::{marks, tree};
+use super::error::unless;
+use super::tree;
 
 /// Something to do.
 #[derive(Debug)]
@@ -41,12 +43,14 @@ impl Background {
             let (sender, receiver) = channel();
             let thread = std::thread::Builder::new().name("store".to_owned());
             if let Err(error) = thread.spawn(move || work(&receiver)) {
-                tracing::warn!("no thread to clean the store with: {error}");
+                tracing::warn!("Cannot start the cleanup thread of the store: {error}");
             }
             sender
         });
         if chores.send(chore).is_err() {
-            tracing::debug!("a chore of the store is left for the next start");
+            tracing::debug!(
+                "The cleanup thread of the store is not running; the task is left for the next start"
+            );
         }
     }
 
@@ -59,7 +63,7 @@ impl Background {
         self.leave(Chore::Say(sender));
         // It ends with an error when there is no thread, and then there is nothing to wait for.
         if receiver.await.is_err() {
-            tracing::debug!("nobody cleans the store");
+            tracing::debug!("The cleanup thread of the store is not running");
         }
     }
 }
@@ -68,7 +72,7 @@ fn work(chores: &Receiver<Chore>) {
     for chore in chores {
         match chore {
             Chore::Remove(path) => complain(tree::remove(&path), "remove", &path),
-            Chore::Sync { root, marks } => complain(marks::sync(&root, &marks), "sync", &root),
+            Chore::Sync { root, marks } => complain(sync(&root, &marks), "sync", &root),
             Chore::Say(done) => {
                 // Whoever asked may have stopped waiting.
                 let _ignored: Result<(), ()> = done.send(());
@@ -77,9 +81,21 @@ fn work(chores: &Receiver<Chore>) {
     }
 }
 
+/// Writes back what is in memory, then removes the marks that were there before.
+fn sync(root: &Path, marks: &Path) -> io::Result<()> {
+    let covered: Vec<_> = fs::read_dir(marks)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<io::Result<_>>()?;
+    rustix::fs::syncfs(File::open(root)?)?;
+    for mark in covered {
+        unless(io::ErrorKind::NotFound, fs::remove_file(mark))?;
+    }
+    Ok(())
+}
+
 /// What fails here is tried again when the store is next opened, and there is nobody to tell but the log.
-fn complain(result: io::Result<()>, what: &str, path: &std::path::Path) {
+fn complain(result: io::Result<()>, what: &str, path: &Path) {
     if let Err(error) = result {
-        tracing::warn!("cannot {what} {path:?}: {error}");
+        tracing::warn!("Cannot {what} {path:?}: {error}");
     }
 }

@@ -10,7 +10,7 @@ use obuilder_spec::User;
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::{CacheName, StoreError};
 
 /// What is known of the caches that this process has used.
@@ -124,7 +124,7 @@ impl Owner {
             // The highest means "leave it as it is" to the system.
             let number = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
             number.ok_or_else(|| StoreError::Io {
-                doing: "giving a cache to its owner",
+                action: "give a cache to its owner",
                 path: format!("{uid}:{gid}").into(),
                 source: std::io::ErrorKind::InvalidInput.into(),
             })
@@ -138,7 +138,8 @@ impl Owner {
     /// Gives a directory to it.
     pub(super) fn give(self, dir: &Path) -> Result<(), StoreError> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
-        chownat(CWD, dir, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).doing("giving", dir)
+        chownat(CWD, dir, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+            .cannot("change the owner of", dir)
     }
 }
 

@@ -27,10 +27,10 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
-use super::backend::{Backend, Shown};
+use super::backend::{Backend, Ground, Shown};
 use super::background::Background;
 use super::caches::{Caches, Owner, cache_of, file_name};
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::guest::{self, Guest};
 use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
 use super::lock::Lock;
@@ -74,14 +74,6 @@ enum Tenure {
     Guest { _guest: Guest },
 }
 
-/// What a backend is made from.
-pub(super) struct Ground {
-    /// The directory of the store.
-    pub(super) root: PathBuf,
-    /// Where to throw things away.
-    pub(super) trash: Arc<Trash>,
-}
-
 impl<B: Backend> DirectoryStore<B> {
     /// Opens the store at `root`. `check` looks whether the filesystem will do, thoroughly if the store is new.
     pub(super) fn open(
@@ -92,13 +84,13 @@ impl<B: Backend> DirectoryStore<B> {
         private::make(root)?;
         let reserve = Reserve::new(root);
         let released = reserve.release_if_needed(space(root)?);
-        released.doing("making room in", root)?;
+        released.cannot("make room in", root)?;
         let lock = own(root)?;
         check(root, !root.join("result").exists())?;
         make_directories(root)?;
         let background = Arc::new(Background::default());
         let dir = root.join("trash");
-        let trash = Trash::open(dir.clone(), background.clone()).doing("emptying", &dir)?;
+        let trash = Trash::open(dir.clone(), background.clone()).cannot("empty", &dir)?;
         let backend = backend(Ground {
             root: root.to_owned(),
             trash: Arc::new(trash),
@@ -142,13 +134,13 @@ impl<B: Backend> DirectoryStore<B> {
         make_directories(&own)?;
         let background = Arc::new(Background::default());
         let dir = own.join("trash");
-        let trash = Trash::open(dir.clone(), background.clone()).doing("emptying", &dir)?;
+        let trash = Trash::open(dir.clone(), background.clone()).cannot("empty", &dir)?;
         let backend = backend(Ground {
             root: own.clone(),
             trash: Arc::new(trash),
         });
         backend.clean_up()?;
-        let (marks, _) = Marks::open(&own, &background).doing("making marks in", &own)?;
+        let (marks, _) = Marks::open(&own, &background).cannot("make marks in", &own)?;
         Ok(Some(Rc::new(Self {
             root: root.to_owned(),
             state: own.join("state"),
@@ -227,7 +219,7 @@ impl<B: Backend> DirectoryStore<B> {
         let shared = self.shared.clone();
         let done = tokio::task::spawn_blocking(move || work(&shared)).await;
         done.map_err(io::Error::from)
-            .doing("working in", &self.root)?
+            .cannot("work in", &self.root)?
     }
 }
 
@@ -244,7 +236,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
         let dir = self.result_dir(id);
         match fs::symlink_metadata(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).doing("looking at", &dir),
+            Err(error) => Err(error).cannot("inspect", &dir),
             Ok(_) => Ok(Some(Finished {
                 id: *id,
                 base: base_of(&dir)?,
@@ -470,7 +462,10 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 }
                 tokio::time::sleep(pause).await;
             }
-            tracing::warn!("{:?} has not freed all space yet", self.root);
+            tracing::warn!(
+                "Store {:?} has not freed the space of all deleted results yet",
+                self.root
+            );
             Ok(())
         })
     }
@@ -506,7 +501,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
                     let dir = dir?;
                     let usage = shared.backend.usage(&dir, base.as_deref());
                     usage
-                        .inspect_err(|error| tracing::debug!("cannot measure {dir:?}: {error}"))
+                        .inspect_err(|error| tracing::debug!("Cannot measure {dir:?}: {error}"))
                         .ok()
                 };
                 Ok(places.map(measure).collect())
@@ -527,7 +522,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
             shared.measure_cache(&cache).map_or_else(
                 |error| match error.kind() {
                     io::ErrorKind::NotFound => Ok(None),
-                    _ => Err(error).doing("measuring", &cache),
+                    _ => Err(error).cannot("measure", &cache),
                 },
                 |usage| Ok(Some(usage)),
             )
@@ -540,14 +535,14 @@ impl<B: Backend> Store for DirectoryStore<B> {
 }
 
 fn space(root: &Path) -> Result<Space, StoreError> {
-    Space::of(root).doing("measuring the space of", root)
+    Space::of(root).cannot("measure the free space of", root)
 }
 
 /// Keeps room for the next time that the store is opened. Without it, the store is as good.
 fn keep_reserve(reserve: &Reserve, root: &Path) {
     let kept = space(root).map(|space| reserve.keep_if_possible(space));
     if let Ok(Err(error)) = kept {
-        tracing::debug!("cannot keep room in {root:?}: {error}");
+        tracing::debug!("Cannot reserve space in {root:?}: {error}");
     }
 }
 
@@ -557,6 +552,6 @@ fn unmount_view(mount: &Path) {
         .map_err(io::Error::from)
         .and_then(|()| fs::remove_dir(mount));
     if let Err(error) = gone {
-        tracing::debug!("cannot take away the view {mount:?}: {error}");
+        tracing::debug!("Cannot unmount the view {mount:?}: {error}");
     }
 }

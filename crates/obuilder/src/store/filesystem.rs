@@ -2,6 +2,9 @@
 
 use rustix::fs::FsWord;
 
+/// The number by which `statfs` tells that a filesystem is btrfs.
+pub(super) const BTRFS: FsWord = 0x9123_683e;
+
 /// The numbers of those that a store is likely to be put on, from the kernel's `magic.h` and `statfs(2)`.
 const KNOWN: &[(u64, &str)] = &[
     (0xef53, "ext4 (or ext2, ext3)"),

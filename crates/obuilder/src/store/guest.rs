@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::backend::Backend;
-use super::error::{Doing as _, unless};
+use super::error::{Cannot as _, unless};
 use super::layout::{base_of, names_in};
 use super::{OpenError, StoreError, tree};
 use crate::sandbox;
@@ -39,7 +39,7 @@ impl Guest {
     fn enter_below(root: &Path) -> Result<Self, StoreError> {
         let guests = guests(root);
         let made = DirBuilder::new().mode(0o700).create(&guests);
-        unless(io::ErrorKind::AlreadyExists, made).doing("making", &guests)?;
+        unless(io::ErrorKind::AlreadyExists, made).cannot("make", &guests)?;
         // The owner must not take it for a dead one's before it is locked.
         let _gate = gate(&guests, FlockOperation::LockShared)?;
         Self::make_in(&guests)
@@ -48,10 +48,10 @@ impl Guest {
     fn make_in(parent: &Path) -> Result<Self, StoreError> {
         let prefix = format!("obuilder-{}-", std::process::id());
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-        let dir = made.doing("making a directory in", parent)?.keep();
+        let dir = made.cannot("make a directory in", parent)?.keep();
         let path = dir.join("lock");
-        let lock = File::create(&path).doing("making", &path)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).doing("locking", &path)?;
+        let lock = File::create(&path).cannot("make", &path)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).cannot("lock", &path)?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -64,7 +64,7 @@ impl Drop for Guest {
     fn drop(&mut self) {
         // What stays goes when the store is next opened.
         if let Err(error) = tree::remove(&self.dir) {
-            tracing::debug!("cannot remove {:?}: {error}", self.dir);
+            tracing::debug!("Cannot remove {:?}: {error}", self.dir);
         }
     }
 }
@@ -96,8 +96,8 @@ fn guests(root: &Path) -> PathBuf {
 }
 
 fn gate(guests: &Path, operation: FlockOperation) -> Result<File, StoreError> {
-    let gate = File::open(guests).doing("opening", guests)?;
-    flock(&gate, operation).doing("locking", guests)?;
+    let gate = File::open(guests).cannot("open", guests)?;
+    flock(&gate, operation).cannot("lock", guests)?;
     Ok(gate)
 }
 
@@ -123,10 +123,10 @@ pub(super) fn claim(result: &Path) -> Result<Option<File>, StoreError> {
     match File::open(result) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         opened => {
-            let opened = opened.doing("opening", result)?;
+            let opened = opened.cannot("open", result)?;
             match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
                 Err(Errno::WOULDBLOCK) => Err(StoreError::BeingRead(result.to_owned())),
-                locked => locked.doing("locking", result).map(|()| Some(opened)),
+                locked => locked.cannot("lock", result).map(|()| Some(opened)),
             }
         }
     }
@@ -136,18 +136,18 @@ pub(super) fn claim(result: &Path) -> Result<Option<File>, StoreError> {
 fn lock(dir: &Path, operation: FlockOperation) -> Result<Option<File>, StoreError> {
     let opened = match File::open(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened.doing("opening", dir)?,
+        opened => opened.cannot("open", dir)?,
     };
     match flock(&opened, operation) {
         // It is being removed just now.
         Err(Errno::WOULDBLOCK) => return Ok(None),
-        locked => locked.doing("locking", dir)?,
+        locked => locked.cannot("lock", dir)?,
     }
     let now = match fs::symlink_metadata(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        now => now.doing("looking at", dir)?,
+        now => now.cannot("inspect", dir)?,
     };
-    let locked = opened.metadata().doing("looking at", dir)?;
+    let locked = opened.metadata().cannot("inspect", dir)?;
     let is_same = (now.dev(), now.ino()) == (locked.dev(), locked.ino());
     Ok(is_same.then_some(opened))
 }

@@ -1,13 +1,14 @@
 //! The directories of a store that keeps results as directories, and what is put right in them when it is opened.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::backend::Backend;
 use super::background::Background;
 use super::caches::cache_of;
-use super::error::{Doing as _, unless};
+use super::error::{Cannot as _, unless};
 use super::lock::{Lock, Locked};
 use super::marks::Marks;
 use super::{OpenError, StoreError, private};
@@ -26,7 +27,7 @@ const DIRECTORIES: [&str; 7] = [
 /// Takes the lock of a store.
 pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
     let path = root.join("lock");
-    match Lock::take(&path).doing("locking", &path)? {
+    match Lock::take(&path).cannot("lock", &path)? {
         Locked::Ours(lock) => Ok(lock),
         Locked::Taken(owner) => Err(OpenError::InUse {
             root: root.to_owned(),
@@ -40,7 +41,7 @@ pub(super) fn make_directories(root: &Path) -> Result<(), StoreError> {
     for name in DIRECTORIES {
         let path = root.join(name);
         let made = unless(io::ErrorKind::AlreadyExists, fs::create_dir(&path));
-        made.doing("making", &path)?;
+        made.cannot("make", &path)?;
     }
     // It has secrets in it while they are used. Those before it are closed by the root alone.
     private::close(&root.join("state"))
@@ -71,7 +72,7 @@ pub(super) fn judge<B: Backend>(
     backend: &B,
     background: &Background,
 ) -> Result<Marks, StoreError> {
-    let (marks, doubts) = Marks::open(root, background).doing("reading the marks in", root)?;
+    let (marks, doubts) = Marks::open(root, background).cannot("read the marks in", root)?;
     for doubt in doubts {
         for name in &doubt.names {
             if name.parse::<StepId>().is_ok() {
@@ -80,9 +81,16 @@ pub(super) fn judge<B: Backend>(
                 backend.remove_cache(&root.join("cache").join(name))?;
             }
         }
-        doubt.settle().doing("removing the marks in", root)?;
+        doubt.settle().cannot("remove the marks in", root)?;
     }
     Ok(marks)
+}
+
+/// Makes a directory with the mode of a root directory, whatever the umask of the process.
+pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
+    fs::create_dir(dir)
+        .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
+        .cannot("make", dir)
 }
 
 /// Returns the names in a directory.
@@ -94,14 +102,14 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
             .filter_map(Result::transpose)
             .collect()
     });
-    names.doing("reading", dir)
+    names.cannot("read", dir)
 }
 
 /// Returns what a result says that it was made from. `None` also for a result of upstream's that does not say.
 pub(super) fn base_of(result: &Path) -> Result<Option<StepId>, StoreError> {
     match fs::read_link(result.join("parent")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).doing("reading the parent of", result),
+        Err(error) => Err(error).cannot("read the parent of", result),
         Ok(target) => Ok(target
             .file_name()
             .and_then(|name| name.to_str()?.parse().ok())),

@@ -20,7 +20,7 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // Closing would do, were no process being started just now: until it is, it has our files open too.
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
-            tracing::warn!("cannot unlock a store: {error}");
+            tracing::warn!("Cannot unlock the store: {error}");
         }
     }
 }
@@ -36,6 +36,10 @@ pub(super) enum Locked {
 
 impl Lock {
     /// Takes the lock `path`, and writes into it who we are.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a store is opened before there is anything else to do"
+    )]
     pub(super) fn take(path: &Path) -> io::Result<Locked> {
         let mut file = File::options()
             .read(true)

@@ -104,18 +104,6 @@ impl Doubt {
     }
 }
 
-/// Writes back what is in memory, then removes the marks that were there before.
-pub(super) fn sync(root: &Path, marks: &Path) -> io::Result<()> {
-    let covered: Vec<_> = fs::read_dir(marks)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<io::Result<_>>()?;
-    rustix::fs::syncfs(File::open(root)?)?;
-    for mark in covered {
-        unless(io::ErrorKind::NotFound, fs::remove_file(mark))?;
-    }
-    Ok(())
-}
-
 fn age(path: &Path) -> io::Result<Duration> {
     let modified = fs::metadata(path)?.modified()?;
     Ok(SystemTime::now()

@@ -38,8 +38,8 @@ use obuilder_spec::User;
 
 use crate::StepId;
 
-pub use error::StoreError;
-pub use open::{OpenError, open, open_for_reading};
+pub use error::{OpenError, StoreError};
+pub use open::{open, open_for_reading};
 pub use space::Space;
 pub use spec::{RsyncMode, StoreKind, StorePlace, StoreSpec, StoreSpecError};
 pub use tree::remove as remove_tree;

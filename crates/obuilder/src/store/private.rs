@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::{OpenError, StoreError};
 
 /// What others may do to a directory.
@@ -23,9 +23,9 @@ const LOST_FOUND: &str = "lost+found";
 pub(super) fn make(root: &Path) -> Result<(), OpenError> {
     let mut builder = DirBuilder::new();
     builder.mode(0o700).recursive(true);
-    builder.create(root).doing("making", root)?;
-    let directory = File::open(root).doing("opening", root)?;
-    let found = directory.metadata().doing("looking at", root)?;
+    builder.create(root).cannot("make", root)?;
+    let directory = File::open(root).cannot("open", root)?;
+    let found = directory.metadata().cannot("inspect", root)?;
     let owner = found.uid();
     if owner != rustix::process::geteuid().as_raw() {
         return Err(OpenError::Owner {
@@ -44,7 +44,7 @@ pub(super) fn make(root: &Path) -> Result<(), OpenError> {
         });
     }
     let closed = directory.set_permissions(Permissions::from_mode(mode & !OTHERS));
-    closed.doing("closing to others", root)?;
+    closed.cannot("restrict access to", root)?;
     tracing::warn!(
         "The store {root:?} had the mode {mode:04o}: other users could run set-user-id programs in it. It is 0700 now"
     );
@@ -55,11 +55,11 @@ pub(super) fn make(root: &Path) -> Result<(), OpenError> {
 pub(super) fn close(directory: &Path) -> Result<(), StoreError> {
     let found = match fs::symlink_metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found.doing("looking at", directory)?,
+        found => found.cannot("inspect", directory)?,
     };
     if found.is_dir() && found.mode() & OTHERS != 0 {
         let mode = Permissions::from_mode(found.mode() & 0o7777 & !OTHERS);
-        fs::set_permissions(directory, mode).doing("closing to others", directory)?;
+        fs::set_permissions(directory, mode).cannot("restrict access to", directory)?;
     }
     Ok(())
 }
@@ -69,8 +69,8 @@ fn is_ours(root: &Path) -> Result<bool, StoreError> {
     if root.join("result").is_dir() {
         return Ok(true);
     }
-    for entry in fs::read_dir(root).doing("reading", root)? {
-        let name = entry.doing("reading", root)?.file_name();
+    for entry in fs::read_dir(root).cannot("read", root)? {
+        let name = entry.cannot("read", root)?.file_name();
         if name != LOST_FOUND {
             return Ok(false);
         }

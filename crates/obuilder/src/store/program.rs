@@ -39,7 +39,7 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
     let said = String::from_utf8_lossy(&output.stderr);
     if said.contains("No space left on device") || said.contains("out of space") {
         return Err(StoreError::Full {
-            doing: format!("running {}", program.to_string_lossy()),
+            action: format!("run {} on", program.to_string_lossy()),
             path: PathBuf::from(about),
         });
     }

@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backend::{Backend, beside};
+use super::backend::{Backend, Ground, beside};
 use super::caches::Owner;
-use super::directories::Ground;
-use super::error::Doing as _;
+use super::error::Cannot as _;
+use super::layout::make_directory as make;
 use super::trash::Trash;
-use super::xfs::make;
 use super::{RsyncMode, StoreError, Usage, program, tree};
 
 /// Results as copies.
@@ -46,8 +45,7 @@ impl Backend for Rsync {
         match base {
             None => make(&rootfs)?,
             Some(base) => {
-                tree::copy_if_there(&base.join("env"), &place.join("env"))
-                    .doing("copying", base)?;
+                tree::copy_if_there(&base.join("env"), &place.join("env")).cannot("copy", base)?;
                 program::run(&copy_args(&base.join("rootfs"), &rootfs), &rootfs)?;
             }
         }
@@ -62,7 +60,7 @@ impl Backend for Rsync {
         is_exposed: bool,
     ) -> Result<bool, StoreError> {
         // By our own means: the program would follow a link that takes the place of a directory meanwhile.
-        let copy_to = |to: &Path| tree::copy_tree(place, to).doing("copying", place);
+        let copy_to = |to: &Path| tree::copy_tree(place, to).cannot("copy", place);
         let Some((base, how)) = base.zip(self.linking()) else {
             if is_exposed {
                 copy_to(copy)?;
@@ -80,7 +78,7 @@ impl Backend for Rsync {
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
-        self.trash.put(place).doing("removing", place)
+        self.trash.put(place).cannot("remove", place)
     }
 
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
@@ -88,7 +86,7 @@ impl Backend for Rsync {
             make(cache)?;
         }
         // By our own means: who had it last may have passed a descriptor of it on.
-        tree::copy_tree(cache, copy).doing("copying", cache)?;
+        tree::copy_tree(cache, copy).cannot("copy", cache)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
     }

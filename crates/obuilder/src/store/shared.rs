@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::backend::{Backend, beside};
 use super::background::Background;
 use super::caches::Owner;
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::marks::Marks;
 use super::reserve::Reserve;
 use super::{CacheUsage, StoreError, tree};
@@ -39,7 +39,7 @@ impl<B: Backend> Shared<B> {
         let rootfs = self.backend.begin(place, base)?;
         if let Some(id) = base_id {
             let link = place.join("parent");
-            symlink(format!("../{id}"), &link).doing("making", &link)?;
+            symlink(format!("../{id}"), &link).cannot("make", &link)?;
         }
         Ok(rootfs)
     }
@@ -59,7 +59,7 @@ impl<B: Backend> Shared<B> {
             .and_then(|is_copied| {
                 self.mark(&id.to_string())?;
                 let settled = if is_copied { &copy } else { place };
-                fs::rename(settled, result).doing("publishing", result)?;
+                fs::rename(settled, result).cannot("publish", result)?;
                 Ok(is_copied)
             });
         match published {
@@ -79,7 +79,7 @@ impl<B: Backend> Shared<B> {
 
     pub(super) fn mark(&self, name: &str) -> Result<(), StoreError> {
         let marked = self.marks.mark(name, &self.background);
-        marked.doing("marking a result in", &self.root)
+        marked.cannot("mark a result in", &self.root)
     }
 
     /// Removes what an error has left. That error is the one to tell of.

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{statfs, statvfs};
 
 use super::Usage;
-use super::btrfs::BTRFS;
+use super::filesystem::BTRFS;
 
 /// How much room there is: of bytes and of files, what is free of what is in use or free.
 ///

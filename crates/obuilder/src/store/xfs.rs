@@ -1,18 +1,17 @@
 //! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::statfs;
 use rustix::io::Errno;
 
-use super::backend::Backend;
+use super::backend::{Backend, Ground};
 use super::caches::Owner;
-use super::directories::Ground;
-use super::error::Doing as _;
+use super::error::Cannot as _;
+use super::layout::make_directory as make;
 use super::trash::Trash;
 use super::{OpenError, StoreError, Usage, filesystem, tree};
 
@@ -38,9 +37,8 @@ impl Backend for Reflink {
         match base {
             None => make(&rootfs)?,
             Some(base) => {
-                tree::copy_if_there(&base.join("env"), &place.join("env"))
-                    .doing("copying", base)?;
-                tree::reflink_tree(&base.join("rootfs"), &rootfs).doing("copying", base)?;
+                tree::copy_if_there(&base.join("env"), &place.join("env")).cannot("copy", base)?;
+                tree::reflink_tree(&base.join("rootfs"), &rootfs).cannot("copy", base)?;
             }
         }
         Ok(rootfs)
@@ -54,20 +52,20 @@ impl Backend for Reflink {
         is_exposed: bool,
     ) -> Result<bool, StoreError> {
         if is_exposed {
-            tree::reflink_tree(place, copy).doing("copying", place)?;
+            tree::reflink_tree(place, copy).cannot("copy", place)?;
         }
         Ok(is_exposed)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
-        self.trash.put(place).doing("removing", place)
+        self.trash.put(place).cannot("remove", place)
     }
 
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError> {
         if !cache.exists() {
             make(cache)?;
         }
-        tree::reflink_tree(cache, copy).doing("copying", cache)?;
+        tree::reflink_tree(cache, copy).cannot("copy", cache)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
     }
@@ -83,30 +81,20 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
         return Ok(());
     }
     let [from, to] = ["trying-reflink.1", "trying-reflink.2"].map(|name| root.join(name));
-    fs::write(&from, "x").doing("writing", &from)?;
+    fs::write(&from, "x").cannot("write", &from)?;
     let shared = File::open(&from)
         .and_then(|from| tree::reflink(&from, &File::create(&to)?))
         .map_err(|error| Errno::from_io_error(&error));
     for path in [&from, &to] {
-        fs::remove_file(path).doing("removing", path)?;
+        fs::remove_file(path).cannot("remove", path)?;
     }
     match shared {
         Ok(()) => Ok(()),
         Err(_) => Err(OpenError::Filesystem {
             root: root.to_owned(),
-            filesystem: filesystem::name(statfs(root).doing("looking at", root)?.f_type),
+            filesystem: filesystem::name(statfs(root).cannot("inspect", root)?.f_type),
             lacks: "cannot share blocks between files",
             advice: "put the store on xfs or btrfs, or use overlayfs:/path",
         }),
     }
-}
-
-/// Makes a directory with the mode that a root has, whatever the process's mask.
-pub(super) fn make(dir: &Path) -> Result<(), StoreError> {
-    DirBuilder::new()
-        .mode(0o755)
-        .create(dir)
-        .doing("making", dir)?;
-    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .doing("making", dir)
 }

@@ -159,7 +159,7 @@ fn a_store_that_cannot_begin_keeps_nobody_waiting() {
         house.build(&spec("base", [])).await.0.unwrap();
         house.store.fails_to_begin.set(true);
         let (result, _) = house.build(&spec("base", [run("A")])).await;
-        assert!(reason(result).starts_with("making "));
+        assert!(reason(result).starts_with("cannot make "));
     });
 }
 
@@ -171,7 +171,7 @@ fn a_store_that_cannot_publish_has_no_result() {
         house.store.fails_to_publish.set(true);
         house.sandbox.expect("A").print("done\n").exit(0);
         let (result, log) = house.build(&spec("base", [run("A")])).await;
-        assert!(reason(result).starts_with("renaming "));
+        assert!(reason(result).starts_with("cannot rename "));
         assert!(log.ends_with("done\n"));
         house.store.fails_to_publish.set(false);
         house.sandbox.expect("A").exit(0);
@@ -217,7 +217,7 @@ fn caches_are_given_back_in_reverse() {
         // One that cannot be had does not keep the others.
         let full = run_with("B", &caches, &[]);
         let (result, _) = house.build(&spec("base", [full])).await;
-        assert!(reason(result).starts_with("copying "));
+        assert!(reason(result).starts_with("cannot copy "));
         let story = [
             "acquired one",
             "acquired two",
@@ -402,7 +402,10 @@ fn a_base_image_in_use_is_not_imported_again() {
         fs::remove_file(house.store.dir(&base).join("env")).unwrap();
         let (second, _) = house.build(&spec("base", [])).await;
         let reason = reason(second);
-        assert!(reason.contains("is in use: build again"), "{reason}");
+        assert!(
+            reason.contains("is in use; retry once no other build is running"),
+            "{reason}"
+        );
         a.exit(0);
         first.end().await.unwrap();
     });
@@ -420,7 +423,7 @@ fn what_fills_the_disk_is_not_kept_in_a_cache() {
         let why = reason(result);
         assert!(
             why.ends_with(
-                ": there is no room left on the store's disk; what this step left in its cache mounts was dropped"
+                ": the disk of the store is full; the changes of this step to its cache mounts were discarded"
             ),
             "{why}"
         );

@@ -62,7 +62,7 @@ fn a_step_that_prints_nothing_is_not_healthy() {
     story(|house| async move {
         house.sandbox.expect("healthcheck").exit(0);
         let unhealthy = house.builder.healthcheck(LIMIT).await.unwrap_err();
-        assert_eq!(unhealthy.to_string(), "what the step printed is lost");
+        assert_eq!(unhealthy.to_string(), "the output of the step is missing");
     });
 }
 

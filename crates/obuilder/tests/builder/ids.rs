@@ -1,9 +1,8 @@
 //! Ids are the reference's.
 
 use bstr::BString;
-use obuilder::StepId;
 use obuilder::builder::StepInputs;
-use obuilder::sandbox::SecretFile;
+use obuilder::sandbox::{Command, Mount, Network, SecretFile};
 use obuilder_spec::{Sexp, User};
 
 const BUSYBOX: &str = "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91";
@@ -22,21 +21,22 @@ impl Chain<'_> {
         let mut last = StepInputs::Base(image.into()).id();
         assert_eq!(last.to_string(), base);
         for (command, id) in commands {
-            last = self.inputs(last, command).id();
+            last = self.command(command).inputs(last).id();
             assert_eq!(last.to_string(), *id, "{command}");
         }
     }
 
-    fn inputs<'b>(&'b self, base: StepId, command: &'b str) -> StepInputs<'b> {
-        StepInputs::Run {
-            base,
-            workdir: self.workdir.into(),
-            user: &self.user,
-            env: &self.env,
-            command: command.into(),
-            shell: &self.shell,
-            network: &[],
-            secrets: &[],
+    fn command(&self, command: &str) -> Command {
+        let mut argv = self.shell.clone();
+        argv.push(command.into());
+        Command {
+            argv,
+            cwd: self.workdir.into(),
+            user: self.user.clone(),
+            env: self.env.clone(),
+            network: Network::None,
+            secrets: Vec::new(),
+            mounts: Vec::new(),
         }
     }
 }
@@ -57,7 +57,8 @@ fn windows() {
     assert_eq!(
         BString::from(
             chain
-                .inputs(base.parse().unwrap(), "echo hello > world")
+                .command("echo hello > world")
+                .inputs(base.parse().unwrap())
                 .text()
         ),
         "((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)(user((name ContainerAdministrator)))(env())(cmd\"echo hello > world\")(shell(cmd /S /C))(network())(mount_secrets()))"
@@ -124,19 +125,27 @@ fn everything_of_a_run() {
     };
     let env = [("B", "2"), ("A", ""), ("PATH", "/bin:/usr/bin")];
     let env: Vec<(BString, BString)> = env.map(|(k, v)| (k.into(), v.into())).into();
-    let inputs = StepInputs::Run {
-        base: StepInputs::Base("busybox".into()).id(),
-        workdir: "/src".into(),
-        user: &User::Unix {
+    let mut command = Command {
+        argv: words(&["/bin/sh", "-c", "echo \"hi\"\nls"]),
+        cwd: "/src".into(),
+        user: User::Unix {
             uid: 1000,
             gid: 1000,
         },
-        env: &env,
-        command: "echo \"hi\"\nls".into(),
-        shell: &words(&["/bin/sh", "-c"]),
-        network: &words(&["host"]),
-        secrets: &[secret("x", "/a"), secret("top secret", "/b")],
+        env,
+        network: Network::Host,
+        secrets: vec![secret("x", "/a"), secret("top secret", "/b")],
+        mounts: Vec::new(),
     };
+    let base = StepInputs::Base("busybox".into()).id();
+    let id = command.inputs(base).id();
+    // What is mounted is the variant's.
+    command.mounts.push(Mount {
+        source: "/cache".into(),
+        target: "/c".into(),
+    });
+    assert_eq!(command.inputs(base).id(), id);
+    let inputs = command.inputs(base);
     assert_eq!(
         BString::from(inputs.text()),
         format!(

@@ -130,9 +130,9 @@ impl MockStore {
     }
 }
 
-fn refused(doing: &'static str, path: &Path) -> StoreError {
+fn refused(action: &'static str, path: &Path) -> StoreError {
     StoreError::Io {
-        doing,
+        action,
         path: path.to_owned(),
         source: std::io::ErrorKind::StorageFull.into(),
     }
@@ -199,7 +199,7 @@ impl Store for MockStore {
             pass(&self.beginning).await;
             let dir = self.root.join("draft").join(id.to_string());
             if self.fails_to_begin.get() {
-                return Err(refused("making", &dir));
+                return Err(refused("make", &dir));
             }
             assert!(!self.has(id), "there is a result of {id}");
             assert!(
@@ -231,7 +231,7 @@ impl Store for MockStore {
             self.forget_draft(&draft);
             if self.fails_to_publish.get() {
                 fs::remove_dir_all(&draft.dir).unwrap();
-                return Err(refused("renaming", &draft.dir));
+                return Err(refused("rename", &draft.dir));
             }
             let base = draft.base.map(|base| base.to_string()).unwrap_or_default();
             fs::write(draft.dir.join("base"), base).unwrap();
@@ -258,7 +258,7 @@ impl Store for MockStore {
         Box::pin(async move {
             pass(&self.deleting).await;
             if self.fails_to_delete.get() {
-                return Err(refused("removing", &self.dir(id)));
+                return Err(refused("remove", &self.dir(id)));
             }
             let results = &self.results;
             let is_base = results
@@ -297,7 +297,7 @@ impl Store for MockStore {
             tokio::task::yield_now().await;
             let path = self.root.join("cache").join(name.0.to_string());
             if name.0 == "full" {
-                return Err(refused("copying", &path));
+                return Err(refused("copy", &path));
             }
             let number = self.copies.get();
             self.copies.set(number + 1);

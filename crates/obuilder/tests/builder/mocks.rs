@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bstr::{BStr, BString};
 use futures::future::LocalBoxFuture;
-use obuilder::Sink;
 use obuilder::builder::BuildLog;
-use obuilder::fetch::{FetchError, Fetcher, Image, ImportedImage};
 use obuilder::sandbox::{Command, Exit, LimitReached, Sandbox, SandboxError};
+use obuilder::{Fetcher, Sink};
+use oci::Image;
+use oci::fetch::{FetchError, ImportedImage};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use futures::future::LocalBoxFuture;
-use obuilder::Sink;
 use obuilder::builder::{Builder, Context, Parts};
-use obuilder::fetch::{FetchError, Fetcher, Image};
 use obuilder::sandbox::{Command, Exit, Sandbox, SandboxError};
+use obuilder::{Fetcher, Sink};
+use oci::Image;
+use oci::fetch::FetchError;
 use tokio_util::sync::CancellationToken;
 
 use super::house::block_on;

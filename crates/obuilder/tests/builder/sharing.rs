@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bstr::BString;
 use expect_test::expect;
+use obuilder::ImageSettings;
 use obuilder::builder::BuildError;
-use obuilder::image::ImageSettings;
 
 use obuilder_spec::{Copy, Op, Source, User};
 

@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use jiff::Timestamp;
 use obuilder::builder::StepInputs;
-use obuilder::fetch::ImportedImage;
 use obuilder_spec::{Copy, Op, Source};
+use oci::fetch::ImportedImage;
 
 use super::house::{run, run_with, spec, story};
 

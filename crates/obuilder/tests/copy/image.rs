@@ -244,7 +244,8 @@ fn a_directory_that_is_not_empty_does_not_give_way_to_a_file() {
     let place = Place::new();
     place.image().file("etc/passwd", "");
     place.source().file("etc", "a file").symlink("link", "x");
-    let error = "\"/etc\" is a directory in the image, and not empty: a file cannot take its place";
+    let error =
+        "\"/etc\" cannot be replaced by a file: it is a directory in the image that is not empty";
     assert_eq!(place.copy(&["etc"], "/").unwrap_err(), error);
     assert_eq!(place.copy(&["link"], "/etc").unwrap_err(), error);
     assert_eq!(
@@ -300,9 +301,7 @@ fn directories_without_end_are_refused() {
     let deepest = vec!["d"; 257].join("/");
     assert_eq!(
         error,
-        format!(
-            "\"{deepest}\" is too deep: more than 256 directories in one another cannot be copied"
-        )
+        format!("\"{deepest}\" is too deep: cannot copy more than 256 nested directories")
     );
 }
 

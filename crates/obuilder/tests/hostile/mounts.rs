@@ -209,7 +209,7 @@ fn no_cache_leads_another_there(room: &Room) {
         cannot mount on "/a/new/q": it leads to "/proc", and nothing may be mounted there
         cannot mount on "/a/d": it leads to "/dev", and nothing may be mounted there
         cannot mount on "/dev/shm/s/p": it leads to "/proc", and nothing may be mounted there
-        the working directory "/a/fd/7" is in /proc
+        the working directory "/a/fd/7" must not be in /proc
     "#]]
     .assert_eq(&refusals(room, after_first.into_iter().chain(other_ways)));
 }

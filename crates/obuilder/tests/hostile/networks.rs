@@ -3,6 +3,11 @@
 //! The machine is a network namespace of the test's, with a server on its loopback, one on all its addresses, and one behind an
 //! abstract socket; and there is another machine, with a server.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a child of the test is told by variables what to do, and prints how it went"
+)]
+
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};

@@ -3,6 +3,8 @@
 //! They need Debian's packages, from its mirror, and take minutes: `cargo test -p obuilder --features real-builds --test hostile
 //! real_builds`.
 
+#![expect(clippy::print_stdout, reason = "shows what works")]
+
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::Duration;

@@ -85,7 +85,10 @@ fn no_directory_of_the_machine_is_a_working_directory(room: &Room) {
             let Err(SandboxError::Unsupported(text)) = ended else {
                 panic!("{ended:?}");
             };
-            assert_eq!(text, format!("the working directory {cwd:?} is in /proc"));
+            assert_eq!(
+                text,
+                format!("the working directory {cwd:?} must not be in /proc")
+            );
         }
     }
     // What is below /sys is not known before it is mounted.
@@ -94,7 +97,7 @@ fn no_directory_of_the_machine_is_a_working_directory(room: &Room) {
     let (_, ended) = room.run(&look);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        r#"the working directory "/sys/fs/../../proc/self/fd/7" leads through /sys"#
+        r#"the working directory "/sys/fs/../../proc/self/fd/7" must not lead through /sys"#
     );
 }
 

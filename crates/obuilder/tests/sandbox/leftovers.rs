@@ -1,5 +1,10 @@
 //! What is left when the program that runs commands is killed.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a child of the test is told by variables what to do"
+)]
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,10 @@
 //! What runtimes differ in, and a person at a terminal.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a child of the test is told by variables what to do"
+)]
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,7 @@
 //! What becomes of a step's files.
 
+#![expect(clippy::print_stdout, reason = "shows what was compared")]
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;

@@ -135,7 +135,7 @@ fn a_cache_that_takes_all_files_of_a_disk() {
         };
         let fill = with_cache("i=0; while echo > /c/$i; do i=$((i+1)); done; exit 1");
         let (why, _) = site.refused(&builder, &fill).await;
-        let dropped = "there is no room left on the store's disk; what this step left in its cache mounts was dropped";
+        let dropped = "the disk of the store is full; the changes of this step to its cache mounts were discarded";
         assert!(why.contains(dropped), "{why}");
         // Whoever comes next finds room, and nothing of it.
         builder.store().complete_deletes().await.unwrap();

@@ -10,12 +10,12 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use obuilder::builder::{BuildError, Builder, Context, Parts};
-use obuilder::fetch::{BaseImages, Settings};
-use obuilder::image::{Import, Library, Platform};
 use obuilder::sandbox::{OciSandbox, Runtime, SandboxOptions};
 use obuilder::store::{self, StorePlace, StoreSpec};
 use obuilder::{Setup, StepId};
 use obuilder_spec::Spec;
+use oci::fetch::{BaseImages, Settings};
+use oci::{Import, Library, Platform};
 use rig::{Filesystem, Layer, LoopDisk, OciImage, OciLayout};
 
 use crate::log::Log;

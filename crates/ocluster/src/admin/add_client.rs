@@ -1,15 +1,15 @@
-//! `add-client`: gives somebody the right to submit jobs.
+//! `add-client`: adds a client that may submit jobs.
 
 use std::ffi::OsString;
 
 use super::service::{About, Service};
 use super::{Common, secret_output};
-use crate::error::CommandError;
 use crate::json::admin::AddedClient;
+use cli::error::CommandError;
 
-/// Create an endpoint for a new client, and print what goes into its cap file
+/// Add a client, and print the contents of its cap file
 ///
-/// A new file that standard output is sent to (> alice.cap) gets the mode 0600: the contents are a secret.
+/// The contents are a secret. If standard output is a new file (> alice.cap), its mode is set to 0600.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin add-client [OPTIONS] [CAP] <ID>")]
 pub(super) struct Args {
@@ -21,11 +21,11 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let (cap, mut positionals) = common.split(args.positionals)?;
     let id = positionals.required("ID")?;
     positionals.finish()?;
-    // Before the secret is there: nobody is to have the file open by then.
+    // Before the secret is written: nobody can have the file open by then.
     secret_output::protect();
     let service = Service::connect(&cap).await?;
     let submission = service.admin().add_client(&id);
-    // Upstream names no method here: the client's name in the reason is all that a user needs.
+    // Upstream names no method here: the client's name in the reason is enough.
     let uri = match submission.save().await {
         Ok(uri) => uri,
         Err(error) => {

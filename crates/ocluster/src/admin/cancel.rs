@@ -1,17 +1,17 @@
-//! `cancel`: ends jobs by their numbers, whoever submitted them.
+//! `cancel`: cancels jobs by number, of any client.
 
 use std::ffi::OsString;
 
 use super::Common;
 use super::note::operator;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Cancelled, CancelledJob};
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
-/// Cancel jobs by their numbers, queued or running
+/// Cancel queued or running jobs, by number
 ///
-/// The numbers are those that show prints (TICKET), which are also in the scheduler's log.
+/// The numbers are those in the TICKET column of show, and in the scheduler's log.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin cancel [OPTIONS] [CAP] <POOL> <NUMBER>...")]
 pub(super) struct Args {
@@ -48,9 +48,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
                 let done: Vec<String> = jobs.iter().map(|job| job.ticket.to_string()).collect();
                 return Err(match done.is_empty() {
                     true => failed,
-                    false => {
-                        failed.hint(format_args!("cancelled before that: {}", done.join(", ")))
-                    }
+                    false => failed.hint(format_args!("already cancelled: {}", done.join(", "))),
                 });
             }
         }
@@ -62,14 +60,14 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     })
 }
 
-/// Reads a number, also as logs have it: with the name of the pool before it.
+/// Parses a number, also in the form of logs: after the name of its pool.
 fn number(pool: &str, text: &str) -> Result<u64, CommandError> {
     let number = text
         .strip_prefix(pool)
         .and_then(|rest| rest.strip_prefix('/'));
     number.unwrap_or(text).parse().map_err(|_| {
         CommandError::usage(format_args!(
-            "argument NUMBER: invalid value '{}', expected the number of a job",
+            "argument NUMBER: invalid value '{}', expected a job number",
             printable(text)
         ))
     })

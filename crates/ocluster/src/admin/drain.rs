@@ -1,4 +1,4 @@
-//! `drain`: pausing workers, and waiting until nothing runs on them. `pause --wait` is the same.
+//! `drain`: pauses workers, and waits until nothing runs on them. `pause --wait` does the same.
 
 use std::ffi::OsString;
 
@@ -9,14 +9,14 @@ use super::note::NoteArgs;
 use super::pause::{new_pause, pause_worker_with_note};
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
-use crate::error::CommandError;
-use crate::human::counted;
-use crate::output::Format;
-use crate::signals::Interrupt;
+use cli::error::CommandError;
+use cli::human::counted;
+use cli::interrupt::Interrupt;
+use cli::output::Format;
 
-/// Pause a worker, and wait until the jobs that run on it have finished
+/// Pause a worker, and wait until its running jobs have finished
 ///
-/// It stays paused, also when it reconnects, until it is unpaused. Ctrl-C ends the waiting, not the pause.
+/// It stays paused across reconnects until unpaused. Ctrl-C ends the wait, not the pause.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin drain [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct Args {
@@ -25,10 +25,10 @@ pub(super) struct Args {
     /// Drain every worker of the pool
     #[arg(long)]
     all: bool,
-    /// Accept a worker that the scheduler has never seen
+    /// Accept a worker that is unknown to the scheduler
     #[arg(long)]
     auto_create: bool,
-    /// Wait, which is what drain does anyway
+    /// Accepted for compatibility; drain always waits
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError> {
-    // Said or not, it is meant.
+    // Drain always waits, with this option or without.
     let Args {
         positionals,
         all,
@@ -60,21 +60,21 @@ pub(super) async fn drain(
     let workers = match target.chosen(all).await? {
         Chosen::Named(worker) => vec![worker],
         Chosen::All(known) if known.is_empty() => {
-            return watch.say("No workers connected to pool (nothing to do).");
+            return watch.print_text("No workers connected to pool (nothing to do).");
         }
-        // One that is paused already may still be building.
+        // A worker that is already paused may still be building.
         Chosen::All(known) => {
             let names: Vec<String> = known.into_iter().map(|worker| worker.name).collect();
-            watch.say(filled("Updating ", ",", &names) + "…")?;
+            watch.print_text(filled("Updating ", ",", &names) + "…")?;
             names
         }
     };
-    // Draining pauses too, but cannot create a worker, and does not say by whom.
+    // Draining pauses too, but cannot create a worker, and stores no author.
     let pauses = workers
         .iter()
         .map(|worker| pause_worker_with_note(target, worker, pause));
     futures::future::try_join_all(pauses).await?;
-    watch.say("Waiting for jobs to finish…")?;
+    watch.print_text("Waiting for jobs to finish…")?;
     let drains = workers.iter().map(|worker| {
         let drained = target.pool.drain(worker, watch.begin(worker));
         let watch = &watch;
@@ -89,10 +89,10 @@ pub(super) async fn drain(
         Ok(drained) => drained?,
         Err(interrupt) => return Err(interrupted(interrupt, target, &workers, &watch.left())),
     };
-    watch.say("Success.")
+    watch.print_text("Success.")
 }
 
-/// Says what remains in force, and how to undo it.
+/// Returns the error for an interrupt: what remains in force, and how to undo it.
 fn interrupted(
     interrupt: Interrupt,
     target: &Target,
@@ -121,5 +121,5 @@ fn interrupted(
         ),
     };
     CommandError::interrupted(interrupt, format_args!("Interrupted: {who} paused{still}"))
-        .hint(format_args!("to undo the pause: {undo}"))
+        .hint(format_args!("to undo the pause, run: {undo}"))
 }

@@ -1,19 +1,19 @@
-//! `exec`: runs a command here, once for each worker of a pool.
+//! `exec`: runs a local command, once for each worker of a pool.
 
 use std::ffi::{OsStr, OsString};
 use std::process::{ExitStatus, Stdio};
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Executed, Run};
-use crate::output::Format;
-use crate::program::complain;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::complain;
+use cli::quote::printable;
 
-/// Run a local command for every known worker of a pool in parallel
+/// Run a local command for each worker of a pool, in parallel
 ///
-/// An argument that is {} is replaced by the worker's name. Put -- before a command that has options.
+/// The argument {} is replaced by the worker's name. Put -- before a command that has options.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin exec [OPTIONS] [CAP] <POOL> [--] <CMD>...")]
 pub(super) struct Args {
@@ -41,7 +41,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         // Only JSON may be on standard output.
         Format::Json => Stdio::piped(),
     };
-    // All are waited for, also when one fails: the others' output would else end in the middle.
+    // Waits for all, even if one fails: the output of the others would otherwise end in the middle.
     let runs = workers
         .iter()
         .map(|worker| run_for(&command, &worker.name, output()));
@@ -68,7 +68,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
             let hint = format!("it failed for {}", names.join(", "));
             Err(CommandError::failed(message).hint(hint))
         }
-        // The exit codes in the answer say it already.
+        // The exit codes are in the answer.
         Format::Json => {
             complain(&format!("{message}\n"));
             Err(CommandError::already_reported())
@@ -80,7 +80,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
 struct Ended {
     worker: String,
     status: ExitStatus,
-    /// What it printed, if we have it.
+    /// What it printed, if that was captured.
     output: Vec<u8>,
 }
 
@@ -97,12 +97,8 @@ impl Ended {
 async fn run_for(command: &[OsString], worker: &str, output: Stdio) -> Result<Ended, CommandError> {
     let mut words = command.iter().map(|word| for_worker(word, worker));
     let program = words.next().unwrap_or_default();
-    let cannot_run = |error| {
-        CommandError::failed(format_args!(
-            "failed to run '{}': {error}",
-            program.display()
-        ))
-    };
+    let cannot_run =
+        |error| CommandError::failed(format_args!("cannot run '{}': {error}", program.display()));
     let child = tokio::process::Command::new(program)
         .args(words)
         .kill_on_drop(true)

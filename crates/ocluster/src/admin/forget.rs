@@ -7,10 +7,10 @@ use cluster_api::WorkerInfo;
 use super::Common;
 use super::service::{About, Service};
 use super::workers;
-use crate::error::CommandError;
 use crate::json::admin::Forgotten;
-use crate::output::Format;
-use crate::program::print_line;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::print_line;
 
 /// Delete a disconnected worker from a pool
 #[derive(Debug, clap::Args)]
@@ -18,7 +18,7 @@ use crate::program::print_line;
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Delete every worker that is disconnected now
+    /// Delete every disconnected worker of the pool
     #[arg(long)]
     all: bool,
 }
@@ -67,7 +67,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
             return Err(service.advise(about, &error, failed).await);
         }
     }
-    let told = match args.all {
+    let text = match args.all {
         true => forgotten
             .iter()
             .map(|worker| format!("Forgot {worker}.\n"))
@@ -75,7 +75,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         false => String::new(),
     };
     common.format().print(
-        || told,
+        || text,
         || Forgotten {
             pool: pool_name,
             workers: forgotten,

@@ -1,15 +1,15 @@
-//! Names that a scheduler knows, for somebody who used another.
+//! Hints for unknown names: the names that the scheduler knows.
 
 use cluster_api::UnknownName;
 use visible::natural;
 
-use crate::config::closest;
-use crate::quote::printable;
+use cli::config::closest;
+use cli::quote::printable;
 
-/// How many names are listed. Of more, only the number is told.
+/// How many names are listed. The others are only counted.
 const LISTED: usize = 20;
 
-/// A sort of names.
+/// A kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Pools,
@@ -18,7 +18,7 @@ pub(super) enum Known {
 }
 
 impl Known {
-    /// Returns what a scheduler does not know if it fails with `reason`.
+    /// Returns the kind of the unknown name if a scheduler fails with `reason`.
     pub(super) fn missing(reason: &str) -> Option<Self> {
         UnknownName::of_reason(reason).map(|name| match name {
             UnknownName::Pool => Self::Pools,
@@ -44,7 +44,7 @@ impl Known {
     }
 }
 
-/// Says which names there are, and which one may be meant by `given`.
+/// Returns a hint with the known names, and the one that `given` is most similar to.
 pub(super) fn hint(sort: Known, given: &str, mut names: Vec<String>) -> String {
     let things = sort.plural();
     if names.is_empty() {

@@ -1,7 +1,7 @@
 //! What the short forms in a pool's state mean.
 
-use crate::human::table;
 use crate::json::pools::{Queue, Worker};
+use cli::human::table;
 
 /// Explains those forms that a state has.
 pub(super) fn text(workers: &[&Worker], queue: &Queue) -> String {

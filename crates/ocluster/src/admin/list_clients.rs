@@ -1,12 +1,12 @@
-//! `list-clients`: who may submit jobs.
+//! `list-clients`: lists the clients that may submit jobs.
 
 use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::{Client, Clients};
-use crate::program::complain;
+use cli::error::CommandError;
+use cli::print::complain;
 
 /// List the clients that may submit jobs
 #[derive(Debug, clap::Args)]

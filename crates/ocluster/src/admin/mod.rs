@@ -28,10 +28,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::capability_args::{CapFile, ConnectArgs, Positionals};
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::output::{Format, OutputArgs};
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::output::{Format, OutputArgs};
 
 const NAME: &str = "ocluster-admin";
 
@@ -42,7 +42,7 @@ pub fn main() -> ExitCode {
 
 /// Manage an OCluster scheduler
 ///
-/// The cap file (admin.cap) is given as the first argument of a command, or with --connect.
+/// The cap file (admin.cap) is the first argument of each command, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {
@@ -77,7 +77,7 @@ impl Common {
 #[derive(Debug, Subcommand)]
 enum Command {
     Show(show::Args),
-    // The aliases are prefixes that would else be ambiguous with pause-worker, which upstream does not have.
+    // The aliases are prefixes that would otherwise be ambiguous with pause-worker, which upstream does not have.
     #[command(aliases = ["p", "pa", "pau", "paus"])]
     Pause(pause::PauseArgs),
     #[command(aliases = ["un", "unp", "unpa", "unpau", "unpaus"])]

@@ -1,4 +1,4 @@
-//! Who pauses a worker, and why: what the next operator has to know.
+//! The author and the reason of a pause, for other operators.
 
 /// The option of commands that pause workers.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -8,7 +8,7 @@ pub(super) struct NoteArgs {
     pub(super) note: Option<String>,
 }
 
-/// Returns who is at work here, as `USER@HOST`. Nobody checks it: everybody who has admin.cap may do everything.
+/// Returns the current user as `USER@HOST`. It is not verified: everybody who has admin.cap may do everything.
 pub(super) fn operator() -> String {
     let variables = ["SUDO_USER", "USER", "LOGNAME"];
     let user = variables

@@ -1,4 +1,4 @@
-//! `pause` and `unpause`, which stick, and the readme's `pause-worker` and `unpause-worker`, which last until the
+//! `pause` and `unpause`, which persist, and the readme's `pause-worker` and `unpause-worker`, which last until the
 //! worker reconnects.
 
 use std::collections::BTreeSet;
@@ -9,26 +9,30 @@ use cluster_api::{NewPause, PoolAdmin, RpcErrorKind, WorkerInfo};
 use super::note::{NoteArgs, operator};
 use super::workers::{Chosen, Target, filled};
 use super::{Common, drain, state};
-use crate::error::CommandError;
 use crate::json::admin::Paused;
-use crate::output::Format;
-use crate::program::{complain, print_line};
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::output::Format;
+use cli::print::{complain, print_line};
+use cli::quote::quoted;
 
-/// Give a worker no further jobs, even after it reconnects, until it is unpaused
+/// Pause a worker until it is unpaused
+///
+/// A paused worker gets no further jobs. It stays paused across reconnects.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin pause [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct PauseArgs {
     #[command(flatten)]
     which: Which,
-    /// Wait until all jobs that run on it have finished (drain it)
+    /// Wait until its running jobs have finished, as drain does
     #[arg(long)]
     wait: bool,
     #[command(flatten)]
     note: NoteArgs,
 }
 
-/// Give a paused worker jobs again
+/// Unpause a worker
+///
+/// It gets jobs again, whichever command paused it.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin unpause [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct UnpauseArgs {
@@ -36,44 +40,46 @@ pub(super) struct UnpauseArgs {
     which: Which,
 }
 
-/// Options of the pauses that stick, which a worker need not be connected for.
+/// Options of the persistent pauses, for which a worker need not be connected.
 #[derive(Debug, clap::Args)]
 struct Which {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every worker of the pool
+    /// Apply to every worker of the pool
     #[arg(long)]
     all: bool,
-    /// Accept a worker that the scheduler has never seen
+    /// Accept a worker that is unknown to the scheduler
     #[arg(long)]
     auto_create: bool,
 }
 
-/// Give a worker no further jobs until it reconnects or is unpaused
+/// Pause a worker until it reconnects or is unpaused
+///
+/// A paused worker gets no further jobs.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin pause-worker [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct PauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every connected worker of the pool
+    /// Apply to every connected worker of the pool
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     note: NoteArgs,
 }
 
-/// Give a worker paused with pause-worker jobs again
+/// Unpause a worker that was paused by pause-worker
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin unpause-worker [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct UnpauseWorkerArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Affect every worker of the pool
+    /// Apply to every worker of the pool
     #[arg(long)]
     all: bool,
 }
 
-/// What is wanted of a worker.
+/// The change to make to a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Change {
     Pause(NewPause),
@@ -98,14 +104,14 @@ impl Change {
         known
     }
 
-    /// Returns those of `known` that need not be told.
+    /// Returns those of `known` that need no change.
     async fn done(
         &self,
         pool: &PoolAdmin,
         known: &[WorkerInfo],
     ) -> Result<BTreeSet<String>, CommandError> {
         match self {
-            // Also those that are paused already have the new note.
+            // Workers that are already paused get the new note.
             Self::Pause(pause) if !pause.note.is_empty() => return Ok(BTreeSet::new()),
             Self::Pause(pause) if !pause.until_reconnect => {
                 return state::paused_for_good(pool, known).await;
@@ -132,7 +138,7 @@ impl Change {
     }
 }
 
-/// Pauses a worker, and has the scheduler keep who did it and why, if it can.
+/// Pauses a worker, and stores author and reason if the scheduler can.
 pub(super) async fn pause_worker_with_note(
     target: &Target,
     worker: &str,
@@ -144,7 +150,7 @@ pub(super) async fn pause_worker_with_note(
         false => "PoolAdmin.setActive",
     };
     let done = match pool.pause(worker, pause).await {
-        // A scheduler that keeps no notes.
+        // The scheduler stores no notes.
         Err(error) if error.kind == RpcErrorKind::Unimplemented => {
             without_note(pool, worker, pause).await
         }
@@ -163,11 +169,11 @@ async fn without_note(
 ) -> Result<(), cluster_api::RpcError> {
     if pause.until_reconnect {
         match pool.pause_worker(worker, true).await {
-            // It knows one kind of pause only.
+            // The scheduler has only one kind of pause.
             Err(error) if error.kind == RpcErrorKind::Unimplemented => {
                 pool.set_active(worker, false, false).await?;
                 complain(&format!(
-                    "Note: if this scheduler remembers pauses, {} stays paused when it reconnects, until unpaused\n",
+                    "Note: if this scheduler remembers pauses, {} stays paused across reconnects until unpaused\n",
                     quoted(worker)
                 ));
             }
@@ -177,12 +183,12 @@ async fn without_note(
         pool.set_active(worker, false, pause.auto_create).await?;
     }
     if !pause.note.is_empty() {
-        complain("Note: this scheduler keeps no notes; --note has no effect\n");
+        complain("Note: this scheduler stores no notes; --note has no effect\n");
     }
     Ok(())
 }
 
-/// Returns a pause by whoever is at work here.
+/// Returns a pause by the current user.
 pub(super) fn new_pause(note: NoteArgs, auto_create: bool) -> NewPause {
     NewPause {
         by: operator(),
@@ -204,8 +210,8 @@ pub(super) async fn pause(common: &Common, args: PauseArgs) -> Result<(), Comman
         return drain::drain(&target, common.format(), all, &pause).await;
     }
     let change = Change::Pause(new_pause(args.note, auto_create));
-    let told = told(&target, all, &change, common.format()).await?;
-    answer(&told, Telling::Success, common.format())
+    let paused = change_workers(&target, all, &change, common.format()).await?;
+    answer(&paused, Closing::Success, common.format())
 }
 
 pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), CommandError> {
@@ -216,9 +222,9 @@ pub(super) async fn unpause(common: &Common, args: UnpauseArgs) -> Result<(), Co
     } = args.which;
     let target = Target::connect(common, positionals).await?;
     let change = Change::Unpause { auto_create };
-    let told = told(&target, all, &change, common.format()).await?;
-    answer(&told, Telling::Success, common.format())?;
-    say_what_is_left(&target, &told).await
+    let paused = change_workers(&target, all, &change, common.format()).await?;
+    answer(&paused, Closing::Success, common.format())?;
+    print_still_inactive(&target, &paused).await
 }
 
 pub(super) async fn pause_worker(
@@ -230,8 +236,8 @@ pub(super) async fn pause_worker(
         until_reconnect: true,
         ..new_pause(args.note, false)
     });
-    let told = told(&target, args.all, &change, common.format()).await?;
-    answer(&told, Telling::readme(args.all), common.format())
+    let paused = change_workers(&target, args.all, &change, common.format()).await?;
+    answer(&paused, Closing::readme(args.all), common.format())
 }
 
 pub(super) async fn unpause_worker(
@@ -240,13 +246,13 @@ pub(super) async fn unpause_worker(
 ) -> Result<(), CommandError> {
     let target = Target::connect(common, args.positionals).await?;
     let change = Change::Unpause { auto_create: false };
-    let told = told(&target, args.all, &change, common.format()).await?;
-    answer(&told, Telling::readme(args.all), common.format())?;
-    say_what_is_left(&target, &told).await
+    let paused = change_workers(&target, args.all, &change, common.format()).await?;
+    answer(&paused, Closing::readme(args.all), common.format())?;
+    print_still_inactive(&target, &paused).await
 }
 
-/// Says which of the workers that were unpaused still take no jobs, and why.
-async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
+/// Prints which of the unpaused workers still take no jobs, and why.
+async fn print_still_inactive(target: &Target, unpaused: &Paused) -> Result<(), CommandError> {
     let state::State { workers, .. } = match state::pool(&target.pool, 0).await {
         Ok(state) => state,
         Err((method, error)) => return Err(target.failed(method, None, error).await),
@@ -267,22 +273,22 @@ async fn say_what_is_left(target: &Target, unpaused: &Paused) -> Result<(), Comm
     Ok(())
 }
 
-/// Whether there is a last word for people.
+/// Whether a closing line is printed for people.
 #[derive(Clone, Copy)]
-enum Telling {
+enum Closing {
     Success,
-    /// The readme's commands are silent.
+    /// The readme's commands print nothing.
     Nothing,
 }
 
-impl Telling {
+impl Closing {
     fn readme(all: bool) -> Self {
         if all { Self::Success } else { Self::Nothing }
     }
 }
 
-/// Tells the worker that was named, or all that are not as wanted yet.
-async fn told(
+/// Changes the named worker, or all that need the change.
+async fn change_workers(
     target: &Target,
     all: bool,
     change: &Change,
@@ -320,7 +326,7 @@ async fn told(
     Ok(paused)
 }
 
-/// Says what is about to be done to all.
+/// Prints which of all workers are about to be changed.
 fn announce(paused: &Paused) -> Result<(), CommandError> {
     for worker in &paused.already {
         print_line(format_args!("(worker {} is already done)", quoted(worker)))?;
@@ -331,12 +337,12 @@ fn announce(paused: &Paused) -> Result<(), CommandError> {
     }
 }
 
-fn answer(paused: &Paused, telling: Telling, format: Format) -> Result<(), CommandError> {
+fn answer(paused: &Paused, telling: Closing, format: Format) -> Result<(), CommandError> {
     let text = || match telling {
-        Telling::Nothing => String::new(),
-        Telling::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
-        Telling::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),
-        Telling::Success => "No workers connected to pool (nothing to do).\n".to_owned(),
+        Closing::Nothing => String::new(),
+        Closing::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
+        Closing::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),
+        Closing::Success => "No workers connected to pool (nothing to do).\n".to_owned(),
     };
     format.print(text, || paused)
 }

@@ -1,4 +1,4 @@
-//! The jobs that wait in a pool, and what else stands below the state of a pool: who paused which workers, and their versions.
+//! The sections below the state of a pool: its queued jobs, the pauses by operators, and the versions of its workers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use visible::natural;
 
 use super::workers::filled;
-use crate::human::{self, table};
 use crate::json::pools::{Pause, Queue, QueuedJob, Worker};
-use crate::quote::printable;
+use cli::human::{self, table};
+use cli::quote::printable;
 
-/// Returns the first jobs that wait, and how many there are; nothing if there are none.
+/// Returns the first queued jobs, and how many there are; nothing if there are none.
 pub(super) fn jobs(queue: &Queue) -> String {
     let shown = queue.jobs.len();
     if shown == 0 {
@@ -23,7 +23,7 @@ pub(super) fn jobs(queue: &Queue) -> String {
         0 => format!("queued ({shown}, the next first):"),
         more => {
             let total = u64::from(more).saturating_add(u64::try_from(shown).unwrap_or(u64::MAX));
-            format!("queued (the first {shown} of {total}; --all shows them all):")
+            format!("queued (the first {shown} of {total}; --all shows all):")
         }
     };
     format!("{all}\n{}", table(&rows))
@@ -44,7 +44,7 @@ fn row(job: &QueuedJob) -> Vec<String> {
     ]
 }
 
-/// Returns who paused which workers, and why; nothing if nobody has.
+/// Returns who paused which workers, and why; nothing if no worker is paused by an operator.
 pub(super) fn pauses(workers: &[&Worker]) -> String {
     let rows = workers.iter().filter_map(|worker| {
         let pause = worker.pause.as_ref()?;
@@ -60,7 +60,7 @@ pub(super) fn pauses(workers: &[&Worker]) -> String {
     }
 }
 
-/// Returns who paused a worker, for how long it has been, and why.
+/// Returns who paused a worker, how long ago, and why.
 pub(super) fn described(pause: &Pause) -> String {
     let by = match pause.by.as_str() {
         "" => String::new(),
@@ -73,7 +73,7 @@ pub(super) fn described(pause: &Pause) -> String {
     format!("{by}for {}{note}", seconds(pause.lasting_seconds))
 }
 
-/// Returns which versions the workers have; nothing if none is known.
+/// Returns the versions of the workers; nothing if none is known.
 pub(super) fn versions(workers: &[&Worker]) -> String {
     let mut by_version: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for worker in workers {
@@ -140,7 +140,7 @@ mod tests {
             more: 16_998,
         };
         expect![[r#"
-            queued (the first 2 of 17000; --all shows them all):
+            queued (the first 2 of 17000; --all shows all):
               TICKET  CLIENT  WAITED  WORKER  CACHE HINT
               7       alice   5m02s   any     (no cache hint) (urgent)
               12      alice   5m02s   w1      a�[31mb

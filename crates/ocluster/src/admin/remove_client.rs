@@ -1,13 +1,13 @@
-//! `remove-client`: takes away somebody's right to submit jobs.
+//! `remove-client`: removes a client, which may then submit no more jobs.
 
 use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::RemovedClient;
+use cli::error::CommandError;
 
-/// Remove a client's endpoint, so that it can submit no more jobs
+/// Remove a client, so that it can submit no more jobs
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin remove-client [OPTIONS] [CAP] <ID>")]
 pub(super) struct Args {

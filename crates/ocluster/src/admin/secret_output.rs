@@ -1,13 +1,14 @@
-//! Secrets on standard output: `add-client CAP alice > alice.cap` makes a cap file, which the shell makes readable for everybody.
+//! Secrets on standard output: the shell creates the file of `add-client CAP alice > alice.cap`, readable for
+//! everybody.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use crate::program::complain;
+use cli::print::complain;
 
-/// Makes the file that standard output goes to readable for its owner only, if it is a new file of our own. Of any other that others
-/// can read, says so.
+/// Restricts the file that standard output goes to to its owner, if it is a new file of our own. Warns about any other
+/// file that others can read.
 pub(super) fn protect() {
     let output = io::stdout().lock();
     let Ok(file) = rustix::io::fcntl_dupfd_cloexec(&output, 0).map(File::from) else {
@@ -18,7 +19,7 @@ pub(super) fn protect() {
     }
 }
 
-/// Returns what to tell about a file that stays readable for others.
+/// Returns a warning if the file stays readable for others.
 fn protect_file(file: &File) -> Option<String> {
     let found = file.metadata().ok()?;
     let mode = found.mode() & 0o777;
@@ -31,7 +32,8 @@ fn protect_file(file: &File) -> Option<String> {
     };
     let error = tightened.err()?;
     Some(format!(
-        "WARNING: the secret goes to a file that others can read (mode {mode:04o}), which cannot be changed: {error}; use chmod 600 on it"
+        "WARNING: the secret goes to a file that others can read; cannot change its mode {mode:04o}: {error}; run \
+         chmod 600 on it"
     ))
 }
 

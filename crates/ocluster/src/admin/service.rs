@@ -1,4 +1,4 @@
-//! The scheduler as the commands see it: a connection, and errors that name the method which failed.
+//! The connection of the commands to the scheduler, and errors that name the failed method.
 
 use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind, ServiceKind};
 use vat::Session;
@@ -6,7 +6,7 @@ use vat::Session;
 use super::known::{self, Known};
 use crate::capability_args::CapFile;
 use crate::connect::connect;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// A connection to a scheduler's admin service.
 pub(super) struct Service {
@@ -16,7 +16,7 @@ pub(super) struct Service {
     session: Session,
 }
 
-/// The names in a command line, one of which the scheduler may not know.
+/// The names in a command line, any of which may be unknown to the scheduler.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct About<'a> {
     pub(super) pool: Option<&'a str>,
@@ -61,12 +61,12 @@ impl Service {
         &self.admin
     }
 
-    /// Returns the pool called `name`. Whether there is one, the first call on it will tell.
+    /// Returns the pool called `name`. If there is none, the first call on it fails.
     pub(super) fn pool(&self, name: &str) -> Pipelined<PoolAdmin> {
         self.admin.pool(name)
     }
 
-    /// Says which `method` (such as `PoolAdmin.show`) failed, in upstream's words, and what to do about it.
+    /// Returns the error for a failed `method` (such as `PoolAdmin.show`), in upstream's words, with a hint.
     pub(super) async fn failed(
         &self,
         method: &str,
@@ -77,7 +77,7 @@ impl Service {
         self.advise(about, &error, failed).await
     }
 
-    /// Adds to `failed` what to do about `error`, if anything: which names the scheduler knows, and which one may be meant.
+    /// Adds a hint about `error` to `failed`, if there is one, such as the names that the scheduler knows.
     pub(super) async fn advise(
         &self,
         about: About<'_>,
@@ -98,11 +98,11 @@ impl Service {
         }
     }
 
-    /// Says what the cap file is for that is not the admin's.
+    /// Returns the error for a cap file that is not the admin's, with what it is for.
     async fn wrong_service(&self, failed: CommandError) -> CommandError {
         match ServiceKind::of(self.session.bootstrap()).await {
             Ok(ServiceKind::Admin) => failed.hint(
-                "the scheduler does not have this command; update it, or use the admin program that belongs to it",
+                "the scheduler does not support this command; update it, or use the ocluster-admin of its version",
             ),
             Ok(kind) => CommandError::failed(format_args!(
                 "cannot use cap file \"{}\" for administration: it is {kind}; use the scheduler's admin.cap",
@@ -112,7 +112,7 @@ impl Service {
         }
     }
 
-    /// Returns which names there are, if `reason` is that one is not among them. Nothing if that cannot be found out.
+    /// Returns the hint for an unknown name, if that is the `reason` of a failure and the known names can be listed.
     async fn unknown_name(&self, about: About<'_>, reason: &str) -> Option<String> {
         let (given, known) = match Known::missing(reason)? {
             Known::Pools => (about.pool?, self.admin.pools().await.ok()?),
@@ -120,9 +120,7 @@ impl Service {
                 let workers = self.pool(about.pool?).workers().await.ok()?;
                 let given = about.worker?;
                 if workers.iter().any(|worker| worker.name == given) {
-                    return Some(format!(
-                        "worker \"{given}\" is known, but not connected now"
-                    ));
+                    return Some(format!("worker \"{given}\" is known, but not connected"));
                 }
                 let names = workers.into_iter().map(|worker| worker.name);
                 (given, names.collect())

@@ -1,13 +1,13 @@
-//! `set-rate`: how large a client's share of a pool is.
+//! `set-rate`: sets a client's share of a pool.
 
 use std::ffi::OsString;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::error::CommandError;
 use crate::json::admin::Rate;
+use cli::error::CommandError;
 
-/// Set a client's share of a pool: the number of jobs it is expected to run at once
+/// Set a client's share of a pool, as the number of jobs it runs at once
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin set-rate [OPTIONS] [CAP] <POOL> <ID> <RATE>")]
 pub(super) struct Args {

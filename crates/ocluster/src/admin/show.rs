@@ -11,46 +11,51 @@ use super::known::{self, Known};
 use super::service::{About, Service};
 use super::state::{self, State};
 use super::{Common, legend, queue, totals};
-use crate::appearance::is_dumb;
-use crate::error::CommandError;
-use crate::human::{self, table};
 use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
-use crate::output::{self, Format};
-use crate::program::{print, print_bytes};
-use crate::quote::printable;
-use crate::signals::Interrupts;
+use cli::appearance::is_dumb;
+use cli::error::CommandError;
+use cli::human::{self, table};
+use cli::output::{self, Format};
+use cli::print::{print, print_bytes};
+use cli::quote::printable;
+use cli::signals::Interrupts;
 
-/// How many jobs of each queue are shown if not all are asked for.
+/// How many jobs of each queue are shown without `--all`.
 const FIRST: u32 = 10;
 
-/// How often `--watch` looks.
+/// The interval of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Shows nothing on a terminal, and begins at its top.
+/// Clears a terminal, and moves the cursor to its top.
 const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
-/// Show the pools, the state of one pool, or of one worker
+/// Show all pools, one pool or one worker
 ///
-/// Without POOL, prints a table of the pools with totals on a terminal or with --all, and only their names to a pipe, as
-/// the OCaml program does.
+/// Without POOL, lists the pools: with totals on a terminal or with --all, otherwise only their names, as the OCaml
+/// program does.
 ///
-/// The state of a pool begins as that of the OCaml scheduler does, with the first 10 jobs of each queue. In a queue,
-/// CLIENT:HINT@TIME(COST) is a job: TIME is when it would start if shares were exact (s: seconds, m: minutes; negative:
-/// overdue), COST its expected length in seconds, and the rightmost is the next. Behind a worker's name is the expected length
-/// of its queue in seconds. CLIENT(RATE)+TIME is a client with its share, in jobs at once; with +TIME it has used more than that, and
-/// its next job would start in TIME. Then follows what each worker runs, for whom, and for how long.
+/// The state of a pool begins as the OCaml scheduler's, with the first 10 jobs of each queue. The running jobs follow,
+/// with their workers, clients and times.
+///
+/// CLIENT:HINT@TIME(COST) is a queued job; the rightmost is the next. TIME is when it would start if shares were exact
+/// (s: seconds, m: minutes; negative: overdue), and COST its expected length in seconds.
+///
+/// WORKER (SECONDS) is a worker, with the expected length of the jobs in its queue.
+///
+/// CLIENT(RATE)+TIME is a client with its share, in jobs at once. With +TIME, it has used more than its share, and its
+/// next job would start in TIME.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Print only names and states, for scripts
+    /// Print only names and states
     #[arg(long)]
     terse: bool,
     /// Show all queued jobs, not only the first 10 of each queue
     #[arg(long)]
     all: bool,
-    /// Show it again every 2 seconds, until Ctrl-C
+    /// Repeat every 2 seconds, until Ctrl-C
     #[arg(long)]
     watch: bool,
 }
@@ -69,20 +74,20 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         format: common.format(),
     };
     match args.watch {
-        false => show.look().await?.print(show.format),
+        false => show.view().await?.print(show.format),
         true => watch(&show).await,
     }
 }
 
-/// Prints what is to be shown again and again: on a terminal in place, else as blocks with an empty line between them, and as
-/// JSON one object a line.
+/// Prints the view repeatedly: on a terminal in place, elsewhere as blocks with an empty line between them, and as JSON
+/// with one object per line.
 async fn watch(show: &Show) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let on_terminal = std::io::stdout().is_terminal() && !is_dumb();
     let mut is_first = true;
     loop {
         let view = tokio::select! {
-            view = show.look() => view?,
+            view = show.view() => view?,
             interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "")),
         };
         match show.format {
@@ -102,7 +107,7 @@ async fn watch(show: &Show) -> Result<(), CommandError> {
     }
 }
 
-/// What an operator wants to see.
+/// What an operator asked for.
 struct Show {
     service: Service,
     pool: Option<String>,
@@ -112,7 +117,7 @@ struct Show {
     format: Format,
 }
 
-/// What there is to see, for people and for programs.
+/// The answer, for people and for programs.
 struct View {
     text: String,
     json: Json,
@@ -136,7 +141,7 @@ impl View {
 }
 
 impl Show {
-    async fn look(&self) -> Result<View, CommandError> {
+    async fn view(&self) -> Result<View, CommandError> {
         match (&self.pool, &self.worker) {
             (None, _) => self.pools().await,
             (Some(pool), None) if self.terse && self.format == Format::Text => {
@@ -147,7 +152,7 @@ impl Show {
         }
     }
 
-    /// Says which method failed, on a pool if on one.
+    /// Returns the error for a method that failed, with the pool, if any.
     async fn failed(&self, pool: Option<&str>, (method, error): state::Failure) -> CommandError {
         let about = pool.map(About::pool).unwrap_or_default();
         self.service.failed(method, about, error).await
@@ -231,7 +236,7 @@ impl Show {
         let names: Vec<String> = workers.iter().map(|worker| worker.name.clone()).collect();
         let Some(worker) = workers.into_iter().find(|worker| worker.name == name) else {
             return Err(CommandError::failed(format_args!(
-                "cannot show worker \"{}\": pool \"{}\" has none of that name",
+                "cannot show worker \"{}\": pool \"{}\" has no such worker",
                 printable(name),
                 printable(pool)
             ))
@@ -259,7 +264,7 @@ impl View {
     }
 }
 
-/// Returns a pool's state, what upstream's scheduler does not tell, and what the short forms mean.
+/// Returns a pool's state, then what upstream's scheduler does not report, then the meaning of the short forms.
 fn whole_text(pool: &Pool) -> String {
     let workers: Vec<&Worker> = pool.workers.iter().collect();
     let queue = pool.queue.as_ref();
@@ -276,15 +281,20 @@ fn whole_text(pool: &Pool) -> String {
     )
 }
 
-/// Returns the scheduler's state as far as upstream's goes. What ours says below that is for other admins: [`below`] says more.
+/// Returns the part of the scheduler's state that upstream's has too. [`below`] prints more than the rest of it.
 fn as_upstream(state: &str) -> &str {
-    let ours = ["\nrunning:\n", "\nnot answering:\n"];
+    let ours = [
+        "\nrunning:\n",
+        "\nnot answering:\n",
+        "\nnot answering (",
+        "\nunresponsive (",
+    ];
     let end = ours.iter().filter_map(|section| state.find(section)).min();
     state.get(..end.unwrap_or(state.len())).unwrap_or(state)
 }
 
-/// Returns what workers run, and which pause themselves or do not answer: sections below those of upstream's scheduler, where
-/// there is something.
+/// Returns the sections below those of upstream's scheduler, without empty ones: running jobs, workers that paused
+/// themselves, and workers that do not answer.
 fn below(workers: &[Worker]) -> String {
     let connected = || {
         let connected = workers.iter().map(|worker| (worker, &worker.connection));
@@ -322,7 +332,8 @@ fn below(workers: &[Worker]) -> String {
         + &section("not answering", table(&silent))
 }
 
-/// Returns rows that end as [`job_row`] gives them, below the headings of their columns, of which `first` are the first.
+/// Returns a table of rows that end with the columns of [`job_row`]. `first` are the headings of the columns before
+/// those.
 fn job_table(first: &[&str], mut rows: Vec<Vec<String>>) -> String {
     if !rows.is_empty() {
         let columns = first.iter().chain(&["CLIENT", "FOR", "CACHE HINT"]);
@@ -345,46 +356,46 @@ fn job_row(indent: &str, job: &Job) -> Vec<String> {
     ]
 }
 
-/// Returns what is known about one worker, a line each, and then its jobs.
+/// Returns what is known about one worker, one line each, and then its jobs.
 fn details(worker: &Worker) -> String {
     let mut rows = Vec::new();
-    let mut say = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
+    let mut add = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
     match (&worker.connection, worker.left_seconds) {
         (Some(there), _) => {
             let address = printable(&there.address);
             let connected = duration(there.registered_seconds);
-            say("connected", format!("for {connected}, from {address}"));
-            say("takes jobs", takes_jobs(&there.inactive));
+            add("connected", format!("for {connected}, from {address}"));
+            add("takes jobs", takes_jobs(&there.inactive));
             for reason in &there.pause_reasons {
-                say("problem", printable(&reason.problem));
+                add("problem", printable(&reason.problem));
                 if !reason.advice.is_empty() {
-                    say("what to do", printable(&reason.advice));
+                    add("what to do", printable(&reason.advice));
                 }
             }
-            say(
+            add(
                 "running",
                 format!("{} of {}", there.running.len(), there.capacity),
             );
-            say("in its queue", there.queued.to_string());
-            say("finished", format!("{} since it connected", there.finished));
-            // A moment is how long any answer takes.
+            add("in its queue", there.queued.to_string());
+            add("finished", format!("{} since it connected", there.finished));
+            // Any answer takes a moment.
             if there.silent_seconds >= 1.0 {
-                say("silent", format!("for {}", duration(there.silent_seconds)));
+                add("silent", format!("for {}", duration(there.silent_seconds)));
             }
         }
-        (None, Some(ago)) => say("connected", format!("no, it left {} ago", duration(ago))),
-        // The rest is for schedulers that can tell.
-        (None, None) if worker.connected => say("connected", "yes".to_owned()),
-        (None, None) => say("connected", "no".to_owned()),
+        (None, Some(ago)) => add("connected", format!("no, it left {} ago", duration(ago))),
+        // For schedulers that report less.
+        (None, None) if worker.connected => add("connected", "yes".to_owned()),
+        (None, None) => add("connected", "no".to_owned()),
     }
     if let Some(version) = &worker.version {
-        say("version", printable(version));
+        add("version", printable(version));
     }
     if let Some(pause) = &worker.pause {
-        say("paused", queue::described(pause));
+        add("paused", queue::described(pause));
     }
     if let Some(count) = worker.registrations.filter(|&count| count != 1) {
-        say(
+        add(
             "registered",
             format!("{count} times since the scheduler started"),
         );
@@ -407,11 +418,11 @@ fn takes_jobs(inactive: &[InactiveReason]) -> String {
 pub(super) fn in_words(reason: InactiveReason) -> &'static str {
     match reason {
         InactiveReason::WorkerPause => "paused by itself",
-        InactiveReason::AdminPause => "paused until it is unpaused",
+        InactiveReason::AdminPause => "paused until unpaused",
         InactiveReason::TemporaryPause => "paused until it reconnects or is unpaused",
         InactiveReason::ShuttingDown => "about to be updated",
         InactiveReason::NotAnswering => "not answering",
-        InactiveReason::Other => "a reason that this version does not know",
+        InactiveReason::Other => "a reason unknown to this version",
     }
 }
 
@@ -500,7 +511,7 @@ mod tests {
         expect![[r#"
             w1
               connected     for 3d04h, from 10.0.0.1:40000
-              takes jobs    no: paused until it is unpaused, paused by itself
+              takes jobs    no: paused until unpaused, paused by itself
               problem       Docker does not answer�
               what to do    start it
               running       1 of 4

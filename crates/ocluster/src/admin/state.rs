@@ -1,4 +1,4 @@
-//! What is known of a pool: everything that our scheduler tells, or the little that any scheduler does.
+//! The state of a pool: all that our scheduler reports, or the little that any scheduler does.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,21 +9,21 @@ use cluster_api::{
 use visible::natural;
 
 use super::show::in_words;
-use crate::error::CommandError;
 use crate::json::pools as json;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
-/// What is known of a pool.
+/// The state of a pool.
 pub(super) struct State {
     /// In natural order.
     pub(super) workers: Vec<json::Worker>,
-    /// What waits; `None` if the scheduler cannot tell.
+    /// The queued jobs; `None` if the scheduler cannot report them.
     pub(super) queue: Option<json::Queue>,
     /// The state as text for people; `None` if the scheduler has only upstream's.
     pub(super) text: Option<String>,
 }
 
-/// Why the state of a pool is not known: the method that failed, and how.
+/// Why the state of a pool cannot be read: the failed method, and its error.
 pub(super) type Failure = (&'static str, RpcError);
 
 /// Returns the state of a pool, with at most `most` jobs of each queue.
@@ -54,7 +54,7 @@ pub(super) async fn pool(pool: &PoolAdmin, most: u32) -> Result<State, Failure> 
     Ok(state)
 }
 
-/// Returns what a scheduler answers, or `None` if it does not know the question.
+/// Returns a scheduler's answer, or `None` if it does not have the method.
 fn optional<T>(method: &'static str, answer: Result<T, RpcError>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -102,7 +102,7 @@ fn queued_job(job: QueuedJob) -> json::QueuedJob {
     }
 }
 
-/// Returns those of the `known` workers that are paused also after they reconnect. Upstream's scheduler has no other pause.
+/// Returns those of the `known` workers that stay paused across reconnects. Upstream's scheduler has no other pause.
 pub(super) async fn paused_for_good(
     pool: &PoolAdmin,
     known: &[WorkerInfo],
@@ -122,7 +122,7 @@ pub(super) async fn paused_for_good(
     }
 }
 
-/// Returns why a connected worker takes no jobs, in a line; `None` if it takes some.
+/// Returns why a connected worker takes no jobs, in one line; `None` if it takes jobs.
 pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
     let mut reasons = Vec::new();
     for reason in &worker.inactive {
@@ -144,7 +144,7 @@ pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
     (!reasons.is_empty()).then(|| reasons.join(", "))
 }
 
-/// Returns a pool in numbers.
+/// Returns the totals of a pool.
 pub(super) async fn totals(name: String, admin: &PoolAdmin) -> Result<json::Totals, Failure> {
     let State { workers, queue, .. } = pool(admin, 0).await?;
     let connections = || {
@@ -189,7 +189,7 @@ fn queue(details: &PoolDetails) -> json::Queue {
         backlog: details.backlog,
         oldest_wait_seconds: details.oldest_wait.as_secs_f64(),
         clients: clients.collect(),
-        // An overview says more.
+        // An overview adds them.
         jobs: Vec::new(),
         more: 0,
     }
@@ -370,7 +370,7 @@ mod tests {
 
     #[test]
     fn a_scheduler_without_details_says_what_it_can() {
-        let totals = crate::program::block_on(async {
+        let totals = cli::runtime::block_on(async {
             let pool = PoolAdmin::serve(Rc::new(Upstream));
             let totals = totals("linux-x86_64".to_owned(), &pool).await;
             totals

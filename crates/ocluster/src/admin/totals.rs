@@ -1,12 +1,12 @@
-//! The pools of a scheduler in numbers, a line each.
+//! The totals of a scheduler's pools, one line each.
 
 use std::time::Duration;
 
-use crate::human::{self, table};
 use crate::json::pools::Totals;
-use crate::quote::printable;
+use cli::human::{self, table};
+use cli::quote::printable;
 
-/// Returns the table. What the scheduler cannot tell is a dash.
+/// Returns the table. A dash stands for what the scheduler cannot report.
 pub(super) fn text(pools: &[Totals]) -> String {
     let heading = [
         "POOL",

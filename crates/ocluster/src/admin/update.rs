@@ -1,4 +1,4 @@
-//! `update`: restarts workers with their newest version, one first and then the others.
+//! `update`: restarts workers with their newest version, first one and then the others.
 
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -8,22 +8,23 @@ use cluster_api::{RpcError, WorkerInfo};
 use super::Common;
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
-use crate::error::CommandError;
-use crate::output::Format;
-use crate::program::complain;
-use crate::quote::{printable, quoted};
-use crate::signals::Interrupt;
+use cli::error::CommandError;
+use cli::interrupt::Interrupt;
+use cli::output::Format;
+use cli::print::complain;
+use cli::quote::{printable, quoted};
 
-/// Restart workers with their newest version, after the jobs they run have finished
+/// Restart workers with their newest version, after their running jobs have finished
 ///
-/// Without WORKER, one worker is updated first; if it comes back, the others follow in parallel. Ctrl-C stops what has not
-/// begun: a worker that has not been told to restart takes jobs again.
+/// Without WORKER, one worker is updated first. If it comes back, the others follow in parallel.
+///
+/// Ctrl-C stops the updates that have not begun: a worker that has not been told to restart takes jobs again.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// Update every worker of the pool, as when no WORKER is given
+    /// Update every worker of the pool (the default without WORKER)
     #[arg(long)]
     all: bool,
 }
@@ -43,7 +44,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         match target.chosen(true).await? {
             Chosen::Named(worker) => {
                 update.first(&worker).await?;
-                update.watch.say("Restarted")
+                update.watch.print_text("Restarted")
             }
             Chosen::All(known) => update.all(known).await,
         }
@@ -80,7 +81,7 @@ impl Update<'_> {
             Ok(()) => Ok(()),
             Err(error) => {
                 match self.format {
-                    Format::Text => self.watch.say(&error)?,
+                    Format::Text => self.watch.print_text(&error)?,
                     Format::Json => complain(&format!("{error}\n")),
                 }
                 let failed = CommandError::already_reported();
@@ -96,41 +97,44 @@ impl Update<'_> {
         let Some(canary) = connected.next() else {
             return Err(CommandError::failed("No workers connected to pool!"));
         };
-        self.watch.say(format_args!(
+        self.watch.print_text(format_args!(
             "Testing update on first worker in pool: {}",
             quoted(&canary)
         ))?;
         self.first(&canary).await.map_err(|error| {
             error.hint(format_args!(
-                "no other worker was touched. Find out on the machine of {} what is wrong with its new version, then update again",
+                "no other worker was updated; find out why {} does not come back with its new version, then run \
+                 update again",
                 quoted(&canary)
             ))
         })?;
         let others: Vec<String> = connected.collect();
         self.watch
-            .say(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
+            .print_text(filled("Canary updated OK. Updating the others: [", "", &others) + "]")?;
         self.others(&others).await?;
-        self.watch.say("All pool workers restarted.")?;
+        self.watch.print_text("All pool workers restarted.")?;
         if !disconnected.is_empty() {
             self.watch
-                .say("WARNING: disconnected workers not updated:")?;
+                .print_text("WARNING: disconnected workers not updated:")?;
         }
         for worker in &disconnected {
             self.watch
-                .say(format_args!("  {}", printable(&worker.name)))?;
+                .print_text(format_args!("  {}", printable(&worker.name)))?;
             self.watch.skipped(&worker.name)?;
         }
         Ok(())
     }
 
-    /// Updates `workers` in parallel. One that fails does not keep us from waiting for the others.
+    /// Updates `workers` in parallel. If one fails, the others are still waited for.
     async fn others(&self, workers: &[String]) -> Result<(), CommandError> {
         let updates = workers.iter().map(async |worker| {
             let outcome = self.one(worker).await?;
             let name = quoted(worker);
             match &outcome {
-                Ok(()) => self.watch.say(format_args!("{name} restarted OK."))?,
-                Err(error) => self.watch.say(format_args!("{name}: {error}"))?,
+                Ok(()) => self
+                    .watch
+                    .print_text(format_args!("{name} restarted OK."))?,
+                Err(error) => self.watch.print_text(format_args!("{name}: {error}"))?,
             }
             Ok(outcome.is_ok())
         });
@@ -141,7 +145,7 @@ impl Update<'_> {
         let message = "Failed update(s)";
         match self.format {
             Format::Text => Err(CommandError::failed(message)),
-            // The events have said so.
+            // The events have reported it.
             Format::Json => {
                 complain(&format!("{message}\n"));
                 Err(CommandError::already_reported())
@@ -150,7 +154,7 @@ impl Update<'_> {
     }
 }
 
-/// Says which workers restart all the same.
+/// Returns the error for an interrupt: which workers are restarting, and which take jobs again.
 fn interrupted(interrupt: Interrupt, left: &[Left]) -> CommandError {
     let names = |restarting: bool| {
         let names = left.iter().filter(|left| left.restarting == restarting);

@@ -1,4 +1,4 @@
-//! Waiting for workers, and telling the operator: in upstream's lines, on a terminal's status line, or as JSON.
+//! Waits for workers, and shows the progress: in upstream's lines, in a terminal's status line, or as JSON.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use cluster_api::{Progress, ProgressStatus, RpcError, ServeProgress};
 
-use crate::error::CommandError;
-use crate::human;
 use crate::json::admin::WaitEvent;
-use crate::output::{self, Format};
-use crate::program::print_line;
-use crate::signals::{Interrupt, Interrupts};
-use crate::status_line::StatusLine;
+use cli::error::CommandError;
+use cli::human;
+use cli::interrupt::Interrupt;
+use cli::output::{self, Format};
+use cli::print::print_line;
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
 
-/// How often the status line is renewed: it shows seconds.
+/// How often the status line is redrawn: it shows seconds.
 const TICK: Duration = Duration::from_secs(1);
 
-/// What a command does to workers that takes its time.
+/// A long operation on workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Task {
     Drain,
@@ -33,12 +34,12 @@ pub(super) struct Watch {
     task: Task,
     format: Format,
     started: Instant,
-    /// How many there were in the beginning.
+    /// How many there were at the start.
     total: Cell<usize>,
-    /// Those that are left, with the last status that the scheduler reported; `None` before the first.
+    /// Those that are left, each with the last status that the scheduler reported; `None` before the first.
     waiting: RefCell<BTreeMap<String, Option<ProgressStatus>>>,
     line: StatusLine,
-    /// Whether a person sees the status line and the lines together, and needs no line for each number of jobs.
+    /// Whether there is a status line beside the lines, so that changes in the number of jobs need no lines.
     one_screen: bool,
 }
 
@@ -55,7 +56,7 @@ impl Watch {
         })
     }
 
-    /// Begins to wait for a worker, and returns where the scheduler is to report about it.
+    /// Begins to wait for a worker, and returns the receiver of the scheduler's reports about it.
     pub(super) fn begin(self: &Rc<Self>, worker: &str) -> Progress {
         let mut waiting = self.waiting.borrow_mut();
         waiting.insert(worker.to_owned(), None);
@@ -66,7 +67,7 @@ impl Watch {
         }))
     }
 
-    /// A worker need not be waited for any more.
+    /// Records that a worker is done.
     pub(super) fn done(&self, worker: &str) -> Result<(), CommandError> {
         self.waiting.borrow_mut().remove(worker);
         self.event(|| WaitEvent::Done {
@@ -74,7 +75,7 @@ impl Watch {
         })
     }
 
-    /// It did not work for one worker.
+    /// Records that a worker failed.
     pub(super) fn failed(&self, worker: &str, error: &RpcError) -> Result<(), CommandError> {
         self.waiting.borrow_mut().remove(worker);
         self.event(|| WaitEvent::Failed {
@@ -83,7 +84,7 @@ impl Watch {
         })
     }
 
-    /// A worker was left out, because it is not connected.
+    /// Records that a worker was skipped, as it is not connected.
     pub(super) fn skipped(&self, worker: &str) -> Result<(), CommandError> {
         self.event(|| WaitEvent::Skipped {
             worker: worker.to_owned(),
@@ -91,7 +92,7 @@ impl Watch {
     }
 
     /// Prints a line for people.
-    pub(super) fn say(&self, text: impl std::fmt::Display) -> Result<(), CommandError> {
+    pub(super) fn print_text(&self, text: impl std::fmt::Display) -> Result<(), CommandError> {
         match self.format {
             Format::Text => {
                 self.line.clear();
@@ -111,7 +112,7 @@ impl Watch {
         }
     }
 
-    /// Waits for `work`, telling how it is coming along, until somebody interrupts it.
+    /// Waits for `work`, showing its progress, until it is interrupted.
     pub(super) async fn until<T>(
         &self,
         work: impl Future<Output = Result<T, CommandError>>,
@@ -139,7 +140,7 @@ impl Watch {
         std::future::pending().await
     }
 
-    /// Returns what is waited for, if anything.
+    /// Returns the status line, if anything is waited for.
     fn status(&self, passed: Duration) -> Option<String> {
         let doing = match self.task {
             Task::Drain => "draining",
@@ -161,7 +162,7 @@ impl Watch {
         }
     }
 
-    /// Returns the workers that are left, each with what it was doing when last heard of.
+    /// Returns the workers that are left, each with its last report.
     pub(super) fn left(&self) -> Vec<Left> {
         let waiting = self.waiting.borrow();
         let left = waiting.iter().map(|(worker, status)| Left {
@@ -181,7 +182,7 @@ impl Watch {
         })?;
         let on_the_status_line = self.one_screen && running.is_some_and(|jobs| jobs > 0);
         if !on_the_status_line {
-            self.say(format_args!("{worker}: {status}"))?;
+            self.print_text(format_args!("{worker}: {status}"))?;
         }
         if let Some(last) = self.waiting.borrow_mut().get_mut(worker) {
             *last = Some(status);
@@ -194,7 +195,7 @@ impl Watch {
 #[derive(Debug)]
 pub(super) struct Left {
     pub(super) worker: String,
-    /// How many jobs it ran, if we were told.
+    /// How many jobs it ran, if reported.
     pub(super) running: Option<u32>,
     /// Whether it has been told to restart.
     pub(super) restarting: bool,
@@ -209,7 +210,7 @@ fn running_jobs(status: &ProgressStatus) -> Option<u32> {
     }
 }
 
-/// Returns a status in the words of a status line.
+/// Returns a status as shown in the status line.
 fn described(status: &ProgressStatus) -> String {
     match running_jobs(status) {
         Some(1) => "1 job running".to_owned(),
@@ -218,7 +219,7 @@ fn described(status: &ProgressStatus) -> String {
     }
 }
 
-/// Where the scheduler reports about one worker.
+/// Receives the scheduler's reports about one worker.
 struct Reports {
     watch: Rc<Watch>,
     worker: String,
@@ -230,7 +231,7 @@ impl ServeProgress for Reports {
     }
 
     async fn report_status(self: Rc<Self>, status: ProgressStatus) -> Result<(), RpcError> {
-        // That nobody reads our output any more is no reason to stop what the operator asked for.
+        // The operation goes on even if our output has no reader any more.
         drop(self.watch.reported(&self.worker, status));
         Ok(())
     }

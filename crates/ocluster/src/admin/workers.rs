@@ -1,4 +1,4 @@
-//! Choosing workers: those a command was given, or all, or else a list to choose from.
+//! The workers that a command acts on: the named one, all, or else a list to choose from.
 
 use std::ffi::OsString;
 
@@ -8,10 +8,10 @@ use visible::natural;
 use super::Common;
 use super::service::{About, Service};
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
-use crate::quote::printable;
+use cli::error::CommandError;
+use cli::quote::printable;
 
-/// A pool, and perhaps one of its workers, as the operator named them.
+/// A pool, and optionally one of its workers, as named on the command line.
 pub(super) struct Target {
     pub(super) pool: Pipelined<PoolAdmin>,
     pub(super) pool_name: String,
@@ -20,9 +20,9 @@ pub(super) struct Target {
     service: Service,
 }
 
-/// The workers that a command is about.
+/// The workers that a command acts on.
 pub(super) enum Chosen {
-    /// The one that was named. Whether there is such a worker, the scheduler will say.
+    /// The named one. The scheduler checks whether it exists.
     Named(String),
     /// All that the scheduler knows.
     All(Vec<WorkerInfo>),
@@ -48,7 +48,8 @@ impl Target {
         })
     }
 
-    /// Returns the worker that was named, or with `all` the whole pool. Of several, an operator has to choose.
+    /// Returns the named worker, or with `all` every worker of the pool. Without either, a pool with workers is an
+    /// error.
     pub(super) async fn chosen(&self, all: bool) -> Result<Chosen, CommandError> {
         if let Some(worker) = &self.worker {
             return Ok(Chosen::Named(worker.clone()));
@@ -63,7 +64,7 @@ impl Target {
         }
     }
 
-    /// Says which `method` failed, on which of our workers if on one, and what to do about it.
+    /// Returns the error for a `method` that failed, with the worker, if any, and a hint.
     pub(super) async fn failed(
         &self,
         method: &str,
@@ -73,7 +74,7 @@ impl Target {
         self.service.failed(method, self.about(worker), error).await
     }
 
-    /// Adds to `failed` what to do about `error`, if anything.
+    /// Adds a hint about `error` to `failed`, if there is one.
     pub(super) async fn advise(
         &self,
         worker: Option<&str>,
@@ -91,7 +92,7 @@ impl Target {
         }
     }
 
-    /// Returns the line that runs another `command` on the pool, or on one of its workers.
+    /// Returns the command line of another `command` for the pool, or for one of its workers.
     pub(super) fn command(&self, command: &str, worker: Option<&str>) -> String {
         let cap = self.cap.path().display();
         let pool = &self.pool_name;
@@ -102,7 +103,7 @@ impl Target {
     }
 }
 
-/// Returns the note upstream puts after a worker's name in a list of candidates.
+/// Returns a worker's name with the note that upstream adds in a list of candidates.
 pub(super) fn candidate(worker: &WorkerInfo) -> String {
     let WorkerInfo {
         name,
@@ -117,7 +118,7 @@ pub(super) fn candidate(worker: &WorkerInfo) -> String {
     }
 }
 
-/// Asks the user to name a worker. `all` tells whether the command has the option `--all`.
+/// Returns the error that asks for a worker. `all`: whether the command has the option `--all`.
 pub(super) fn choose(workers: &[WorkerInfo], all: bool) -> CommandError {
     let or_all = if all { " (or use --all)" } else { "" };
     let mut workers: Vec<&WorkerInfo> = workers.iter().collect();
@@ -131,8 +132,8 @@ pub(super) fn choose(workers: &[WorkerInfo], all: bool) -> CommandError {
     ))
 }
 
-/// Returns `words` with `separator` between them, broken into lines like upstream's: `prefix` is what the line begins
-/// with, and further lines begin in the column after it.
+/// Returns `words` with `separator` between them, wrapped like upstream's: the line begins with `prefix`, and further
+/// lines are indented by its width.
 pub(super) fn filled(prefix: &str, separator: &str, words: &[String]) -> String {
     /// A word goes on a new line when it would end beyond this column.
     const MARGIN: usize = 77;

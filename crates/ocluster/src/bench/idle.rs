@@ -8,7 +8,7 @@ use super::mock::{MockLog, MockWorker};
 use super::report::Report;
 use super::rig::Rig;
 use super::{SETTLING, Sizes};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// How many workers are connecting at the same time.
 const AT_ONCE: usize = 64;

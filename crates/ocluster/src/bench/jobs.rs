@@ -8,7 +8,7 @@ use super::Sizes;
 use super::mock::{MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 pub(super) async fn measure(
     rig: &Rig,

@@ -1,4 +1,4 @@
-//! How long it takes from a client's submitting a job to a waiting worker's having it.
+//! The time from the submission of a job until a waiting worker has it.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::Sizes;
 use super::mock::{MockLog, MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 pub(super) async fn measure(
     rig: &Rig,
@@ -46,7 +46,7 @@ async fn take_jobs(
     loop {
         let (job, _) = worker.pop(MockLog::default()).await?;
         if popped.send(Instant::now()).is_err() {
-            return Err(CommandError::failed("the mock client has gone"));
+            return Err(CommandError::failed("the mock client has exited"));
         }
         job.finish();
     }
@@ -73,7 +73,7 @@ async fn submit_jobs(
         let popped = pops
             .recv()
             .await
-            .ok_or_else(|| CommandError::failed("the mock worker has gone"))?;
+            .ok_or_else(|| CommandError::failed("the mock worker has exited"))?;
         if sample > 0 {
             latencies.push(popped.saturating_duration_since(submitted));
         }
@@ -81,7 +81,7 @@ async fn submit_jobs(
     Ok(latencies)
 }
 
-/// Returns the value below which so many thousandths of the `sorted` values are.
+/// Returns the permille quantile of `sorted` values.
 fn at_permille(sorted: &[Duration], permille: usize) -> Duration {
     let index = sorted.len().saturating_mul(permille) / 1000;
     sorted

@@ -1,4 +1,4 @@
-//! How fast a log gets from a worker, through the scheduler, to one client.
+//! The throughput of a log from a worker, through the scheduler, to one client.
 
 use std::time::Instant;
 
@@ -8,15 +8,15 @@ use super::Sizes;
 use super::mock::{MockLog, MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
-/// The largest piece that upstream's workers give, in KiB; its clients have one call in flight.
+/// The largest piece that upstream's workers return, in KiB; its clients have one call in flight.
 const UPSTREAM_PIECE: u32 = 10;
 
-/// The largest piece that our workers give, in KiB.
+/// The largest piece that our workers return, in KiB.
 const OUR_PIECE: u32 = 256;
 
 pub(super) async fn measure(
@@ -77,7 +77,7 @@ async fn take_log(rig: Rig, window: u32) -> Result<f64, CommandError> {
     let begin = Instant::now();
     let mut bytes = 0_u64;
     let mut log = LogReader::new(job.clone(), usize::try_from(window).unwrap_or(1));
-    let lost = broken("the log was not given");
+    let lost = broken("cannot read the log");
     while let Some(piece) = log.next().await.map_err(&lost)? {
         bytes = bytes.saturating_add(u64::try_from(piece.len()).unwrap_or(0));
     }

@@ -10,7 +10,7 @@ use cluster_api::{
 use tokio::sync::watch;
 
 use super::rig::{Connected, Rig, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// A worker that is registered.
 pub(super) struct MockWorker {
@@ -33,7 +33,7 @@ impl MockWorker {
                 .register(name, Worker::serve(Rc::new(NothingToReport)), capacity);
         let queue = queue
             .await
-            .map_err(broken("a mock worker could not register"))?;
+            .map_err(broken("cannot register a mock worker"))?;
         Ok(Self {
             queue,
             _connected: connected,
@@ -81,7 +81,7 @@ impl ServeWorker for NothingToReport {
     }
 }
 
-/// A log of so many bytes, given out in pieces of at most so many.
+/// A log of a given size, returned in pieces of limited size.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MockLog {
     pub(super) size: u64,

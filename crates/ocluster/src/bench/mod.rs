@@ -1,4 +1,4 @@
-//! `ocluster bench`: how fast a scheduler is, ours or any that speaks the protocol.
+//! `ocluster bench`: measures a scheduler, ours or any other with the same protocol.
 //!
 //! Mock workers and clients, each a vat of its own with its own key and connection, talk to a running scheduler that
 //! is only known by its cap files. They do nothing that takes time, so what is measured is the scheduler and the path
@@ -21,34 +21,33 @@ use clap::ValueEnum;
 use self::report::Report;
 use self::rig::Rig;
 use crate::capability_args::CapFile;
-use crate::error::CommandError;
-use crate::output::Format;
-use crate::program;
+use cli::error::CommandError;
+use cli::output::Format;
 
-/// How long the scheduler has between scenarios, and before its memory is looked at.
+/// The pause between scenarios, and before the scheduler's memory is measured.
 const SETTLING: Duration = Duration::from_millis(500);
 
-/// Measure how fast a scheduler is, with mock workers and clients
+/// Measure a scheduler, with mock workers and clients
 ///
-/// The pool should have no other workers, and nothing else to do.
+/// The pool should have no other workers and no other jobs.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// What to measure [default: everything]
+    /// Scenarios to measure [default: all]
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
-    /// A client's cap file
+    /// Cap file of a client
     #[arg(long, value_name = "FILE")]
     submission: PathBuf,
-    /// The pool's cap file
+    /// Cap file of the pool
     #[arg(long, value_name = "FILE")]
     pool_cap: PathBuf,
-    /// The pool's name
+    /// Name of the pool
     #[arg(long, value_name = "NAME")]
     pool: String,
-    /// The scheduler's process id, to measure its memory
+    /// Process id of the scheduler, to measure its memory
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
-    /// How to print the results: text or json
+    /// Output format: text for people, json for programs
     #[arg(
         long,
         value_name = "FORMAT",
@@ -60,40 +59,40 @@ pub struct Args {
     sizes: Sizes,
 }
 
-/// How much of everything there is.
+/// The sizes of the scenarios.
 #[derive(clap::Args, Clone, Debug)]
 struct Sizes {
-    /// jobs: the number of clients
+    /// jobs: number of clients
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     clients: u32,
-    /// jobs: the number of workers
+    /// jobs: number of workers
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     workers: u32,
-    /// jobs: how many jobs of one client are under way at once
+    /// jobs: number of jobs per client at once
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     in_flight: u32,
-    /// jobs: how many jobs one worker takes at once
+    /// jobs: number of jobs per worker at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
-    /// jobs: how many jobs to run
+    /// jobs: number of jobs to run
     #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
-    /// latency: how many jobs to submit, one after the other
+    /// latency: number of jobs to submit, one after the other
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     samples: u32,
-    /// queued: how many jobs to queue
+    /// queued: number of jobs to queue
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     queued: u32,
-    /// log: the size of the log
+    /// log: size of the log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     log_size: u32,
-    /// log: the largest piece the worker gives [default: 256, and upstream's 10 with one call in flight]
+    /// log: size of the pieces, in KiB [default: 256, and upstream's 10 with one call in flight]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=8192))]
     chunk: Option<u32>,
-    /// log: how many calls the client has in flight
+    /// log: number of calls that the client has in flight
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1024))]
     window: u32,
-    /// idle: how many workers to connect
+    /// idle: number of workers to connect
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     idle_workers: u32,
 }
@@ -105,17 +104,17 @@ enum Scenario {
     #[value(help = "jobs that do nothing, completed per second")]
     Jobs,
     /// How long a job takes from its client to a waiting worker.
-    #[value(help = "the time from submitting a job to a waiting worker having it")]
+    #[value(help = "time from the submission of a job until a waiting worker has it")]
     Latency,
     /// How much memory a queued job takes.
-    #[value(help = "the scheduler's memory for a queued job (needs --pid)")]
+    #[value(help = "the scheduler's memory per queued job (needs --pid)")]
     Queued,
     /// How fast a log gets from a worker to a client.
-    #[value(help = "the speed of a log from a worker to a client")]
+    #[value(help = "throughput of a log from a worker to a client")]
     Log,
     /// How fast workers connect, and how much memory they take.
     #[value(
-        help = "workers that connect per second, and the scheduler's memory for one (with --pid)"
+        help = "workers connecting per second, and the scheduler's memory per worker (with --pid)"
     )]
     Idle,
 }
@@ -126,7 +125,7 @@ impl Args {
             [] => Scenario::value_variants()
                 .iter()
                 .copied()
-                // Without a process there is no memory to look at.
+                // Without a process id there is no memory to measure.
                 .filter(|scenario| *scenario != Scenario::Queued || self.pid.is_some())
                 .collect(),
             chosen => chosen.to_vec(),
@@ -146,7 +145,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     rig::allow_many_files();
     let mut report = Report::default();
     for scenario in scenarios {
-        program::complain(&format!("Measuring {scenario:?}…\n"));
+        cli::print::complain(&format!("Measuring {scenario:?}…\n"));
         match scenario {
             Scenario::Jobs => jobs::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Latency => latency::measure(&rig, &args.sizes, &mut report).await?,

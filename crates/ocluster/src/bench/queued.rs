@@ -7,7 +7,7 @@ use super::Sizes;
 use super::mock::labelled;
 use super::report::Report;
 use super::rig::{Connected, Rig, broken};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// How many jobs one client queues: a scheduler may limit how many questions one connection has open.
 const JOBS_OF_ONE: u32 = 10_000;
@@ -23,7 +23,7 @@ pub(super) async fn measure(
     let _first = queue_each(rig, &clients, &vec![1; shares.len()]).await?;
     let Some(before) = rig.memory()? else {
         return Err(CommandError::usage(
-            "scenario 'queued' needs the option --pid",
+            "scenario 'queued' requires the option --pid",
         ));
     };
     let _queued = queue_each(rig, &clients, &shares).await?;

@@ -1,8 +1,8 @@
 //! What was measured, as a table for people and as JSON for programs.
 
-use crate::error::CommandError;
 use crate::json::bench::{Measurement, Measurements};
-use crate::output::Format;
+use cli::error::CommandError;
+use cli::output::Format;
 
 /// All numbers so far, in the order in which they were measured.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -7,7 +7,7 @@ use cluster_api::{Registration, RpcError, Submission};
 use tokio::sync::oneshot;
 use vat::{DialOptions, Dialer, Session, SturdyRef};
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Where the scheduler is, and which of its pools is used.
 #[derive(Clone)]
@@ -59,9 +59,7 @@ async fn connect<T>(
 fn resident_bytes(pid: u32) -> Result<f64, CommandError> {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path).map_err(|error| {
-        CommandError::failed(format_args!(
-            "option '--pid': failed to read {path}: {error}"
-        ))
+        CommandError::failed(format_args!("option '--pid': cannot read {path}: {error}"))
     })?;
     let kib = status.lines().find_map(|line| {
         line.strip_prefix("VmRSS:")?
@@ -72,9 +70,7 @@ fn resident_bytes(pid: u32) -> Result<f64, CommandError> {
             .ok()
     });
     kib.map(|kib| kib * 1024.0).ok_or_else(|| {
-        CommandError::failed(format_args!(
-            "{path} does not say how much memory is in use"
-        ))
+        CommandError::failed(format_args!("cannot read the memory in use from {path}"))
     })
 }
 
@@ -114,7 +110,7 @@ impl<T> Drop for Side<T> {
     fn drop(&mut self) {
         drop(self.outcome.take());
         if let Some(thread) = self.thread.take() {
-            // If it has panicked, that was said when it did.
+            // A panic was reported when it happened.
             drop(thread.join());
         }
     }
@@ -130,7 +126,7 @@ where
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            let error = CommandError::internal(format_args!("failed to start a runtime: {error}"));
+            let error = CommandError::internal(format_args!("cannot start a runtime: {error}"));
             drop(outcome.send(Err(error)));
             return;
         }
@@ -154,7 +150,7 @@ pub(super) fn allow_many_files() {
         maximum: limit.maximum,
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("failed to raise the limit of open files: {error}");
+        tracing::warn!("Cannot raise the limit of open files: {error}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is said of a job before it is submitted: mistakes that the worker would find after an hour in the queue.
+//! Checks of a job before it is submitted: mistakes that the worker would only find after an hour in the queue.
 
 use std::path::Path;
 
@@ -6,15 +6,15 @@ use cluster_api::{Action, Description, Dockerfile};
 use cluster_worker::{Mistake, find_mistake};
 use obuilder_spec::Spec;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
-/// The longest hint that the scheduler keeps as it is. Beyond that it compares digests, and nobody can read the hint any more.
+/// The longest hint that the scheduler keeps as it is. Of longer ones it keeps a digest, which nobody can read.
 const MAX_HINT_BYTES: usize = 1024;
 
-/// What to do where a worker of another kind, or of another version, takes what ours refuses.
-const UNCHECKED: &str = "--unchecked submits the job all the same";
+/// The hint for workers of another version or implementation, which may accept what ours refuse.
+const UNCHECKED: &str = "to submit the job anyway, add --unchecked";
 
-/// Fails with what is wrong with a job, as far as that can be told without its source and its worker.
+/// Checks a job, as far as that is possible without its source and its worker.
 pub(super) fn check(job: &Description) -> Result<(), CommandError> {
     let bytes = job.cache_hint.len();
     if bytes > MAX_HINT_BYTES {
@@ -50,7 +50,8 @@ fn refused(job: &Description, mistake: &Mistake) -> CommandError {
                     refused.hint(format_args!("'git rev-parse {id}' prints the full id"))
                 }
                 Some(_) => refused.hint(
-                    "'git ls-remote URL' prints the ids of all branches and tags, 'git rev-parse NAME' that of a local one",
+                    "'git ls-remote URL' prints the ids of all branches and tags, 'git rev-parse NAME' that of a \
+                     local one",
                 ),
                 None => refused,
             }
@@ -63,11 +64,11 @@ fn is_full(id: &str) -> bool {
     [40, 64].contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Returns what to write instead of a repository that workers do not fetch from.
+/// Returns what to use instead of a repository that workers cannot fetch.
 fn instead_of(repository: &str) -> Option<String> {
     let has_scheme = repository.contains("://");
     if repository.starts_with("file:") || (!has_scheme && repository.starts_with(['/', '.', '~'])) {
-        let why = "a worker is another machine: push the commit to a server, and give its http or https URL";
+        let why = "workers cannot read local repositories: push the commit to a server, and give its http or https URL";
         return Some(why.to_owned());
     }
     let (host, path) = match repository.strip_prefix("ssh://") {
@@ -83,29 +84,27 @@ fn instead_of(repository: &str) -> Option<String> {
             .all(|b| b.is_ascii_alphanumeric() || b"-._/~".contains(&b))
     };
     (is_plain(host) && is_plain(path) && host.contains('.')).then(|| {
-        format!("workers have no key for ssh; if the server has it by https, write https://{host}/{path}")
+        format!("workers have no ssh key; if the server has https, use https://{host}/{path}")
     })
 }
 
-/// Fails if there is nothing that could be built.
+/// Checks that there is something to build.
 fn check_dockerfile(dockerfile: &Dockerfile, has_source: bool) -> Result<(), CommandError> {
     let is_instruction = |line: &str| !line.is_empty() && !line.starts_with('#');
     match dockerfile {
         Dockerfile::Path(_) if !has_source => Err(CommandError::usage(
-            "there is no Dockerfile to build: no commit is given that could have one",
+            "there is no Dockerfile to build, and no commit that could have one",
         )
         .hint("give --local-dockerfile PATH, or the URL and commit of a repository")),
-        Dockerfile::Contents(text) if !text.lines().map(str::trim).any(is_instruction) => {
-            Err(CommandError::usage(
-                "option '--local-dockerfile': the Dockerfile is empty, or all comments",
-            )
-            .hint("the first instruction of a Dockerfile is FROM or ARG"))
-        }
+        Dockerfile::Contents(text) if !text.lines().map(str::trim).any(is_instruction) => Err(
+            CommandError::usage("option '--local-dockerfile': the Dockerfile has no instructions")
+                .hint("the first instruction of a Dockerfile is FROM or ARG"),
+        ),
         Dockerfile::Path(_) | Dockerfile::Contents(_) => Ok(()),
     }
 }
 
-/// Fails if a spec cannot be read, saying where.
+/// Checks that a spec can be parsed.
 pub(super) fn check_spec(path: &Path, text: &str) -> Result<(), CommandError> {
     let name = path.display().to_string();
     match Spec::parse(text.as_bytes(), &name) {

@@ -1,4 +1,4 @@
-//! From options and files to the description of a job: what all kinds of job have in common.
+//! The part of a job's description that all kinds of jobs have, from options and files.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,10 @@ use cluster_api::{Action, Description, Secret};
 
 use super::checks;
 use crate::capability_args::{CapFile, ConnectArgs, require_file};
-use crate::error::CommandError;
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::quote::quoted;
 
-/// Everything that the scheduler is asked.
+/// A complete request to the scheduler.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) cap: CapFile,
@@ -19,15 +19,15 @@ pub(super) struct Request {
     pub(super) description: Description,
 }
 
-/// Options of all kinds of job.
+/// Options of all kinds of jobs.
 #[derive(clap::Args, Debug)]
 pub(super) struct JobArgs {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
-    /// The pool whose workers can do the job
+    /// Pool to run the job in
     #[arg(long, value_name = "ID")]
     pool: String,
-    /// Jobs with the same hint go to the same worker if they can, which has things cached then
+    /// Prefer a worker that has run jobs with this hint
     #[arg(
         long,
         value_name = "STRING",
@@ -35,19 +35,19 @@ pub(super) struct JobArgs {
         hide_default_value = true
     )]
     cache_hint: String,
-    /// Go before all jobs that are not urgent
+    /// Schedule before non-urgent jobs
     #[arg(long)]
     urgent: bool,
-    /// Give the job a secret, from a file; may be repeated
+    /// Secret for the job, read from FILE; may be repeated
     #[arg(long = "secret", value_name = "ID:FILE", value_parser = parse_secret)]
     secrets: Vec<(String, PathBuf)>,
-    /// Submit the job even if it looks wrong, and let the worker decide
+    /// Skip the checks before submission, and let the worker decide
     #[arg(long)]
     unchecked: bool,
 }
 
 impl JobArgs {
-    /// Says whether the job is looked at before it is submitted.
+    /// Returns whether the job is checked before it is submitted.
     pub(super) fn are_checked(&self) -> bool {
         !self.unchecked
     }
@@ -112,7 +112,7 @@ pub(super) fn read_text(option: &str, path: &Path) -> Result<String, CommandErro
 
 fn unreadable(option: &str, path: &Path, why: &dyn std::fmt::Display) -> CommandError {
     CommandError::usage(format_args!(
-        "option '{option}': failed to read '{}': {why}",
+        "option '{option}': cannot read '{}': {why}",
         path.display()
     ))
 }

@@ -1,8 +1,8 @@
-//! The outcome of a job, as scripts get it: by the exit code, and by the `kind` of the error in JSON.
+//! The outcome of a job for scripts: the exit code, and the `kind` of the error in JSON.
 
 use cluster_api::{Outcome, Refusal};
 
-use crate::error::Kind;
+use cli::error::Kind;
 
 /// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log shows one.
 pub(super) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {

@@ -10,17 +10,17 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::observed::Observed;
 use super::submit::{JobResult, ShowError, next_piece};
-use crate::error::CommandError;
 use crate::json::client::JobEvent;
-use crate::terminal::{self, LogOutput};
+use cli::error::CommandError;
+use cli::terminal::{self, LogOutput};
 
 /// How often the scheduler is asked while a job waits.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What has been told of a job's wait.
+/// The events printed about a job's wait.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    /// The last event of those that tell how far it has come.
+    /// The last of those events.
     last: RefCell<Option<JobEvent>>,
 }
 
@@ -60,7 +60,7 @@ impl Events {
         printed.map_err(ShowError::Output)
     }
 
-    /// Tells how far the job has come, for as long as the scheduler can tell and it waits, until this is dropped.
+    /// Prints the progress of the job while it waits and the scheduler can report it, until the future is dropped.
     pub(super) async fn follow(&self, ticket: &Ticket, observed: &Observed) -> Infallible {
         while let Ok(status) = ticket.status().await
             && let Some(event) = progress(status, observed.ticket().await)
@@ -73,13 +73,13 @@ impl Events {
 
     /// Prints an event about the wait, if it is news.
     async fn changed(&self, event: JobEvent) -> Result<(), CommandError> {
-        // Once the job runs it never waits again, whatever an answer that took its time says.
+        // Once the job runs it never waits again, whatever a late answer reports.
         let is_news = match &*self.last.borrow() {
             Some(JobEvent::Running { .. }) => false,
             last => last.as_ref() != Some(&event),
         };
         if is_news {
-            // Before it is printed: the log and the wait tell of the same job side by side.
+            // Before it is printed: the log and the wait report about the same job concurrently.
             self.last.replace(Some(event.clone()));
             print(&event).await?;
         }
@@ -87,7 +87,7 @@ impl Events {
     }
 }
 
-/// Returns the event for a status of the ticket of this number that there may be more to come after.
+/// Returns the event for a status of the ticket with this number; `None` if the job has finished.
 fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
     match status {
         TicketStatus::Queued { ahead, obstacle } => Some(JobEvent::Queued {
@@ -108,7 +108,7 @@ fn progress(status: TicketStatus, ticket: Option<u64>) -> Option<JobEvent> {
     }
 }
 
-/// Prints an event, without keeping the thread from anything else while nobody reads it.
+/// Prints an event, without blocking the thread while the reader is slow.
 pub(super) async fn print(event: &JobEvent) -> Result<(), CommandError> {
     let json = serde_json::to_string(event).map_err(CommandError::internal)?;
     let line = terminal::plain_json(&json).into_owned() + "\n";

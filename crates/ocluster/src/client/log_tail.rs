@@ -1,20 +1,20 @@
-//! What a worker itself says in a job's log: its name in the first line, and why the job failed in the last.
+//! The worker's own lines in a job's log: its name in the first one, and why the job failed in the last.
 //!
-//! Between them a build may write what it likes, so nothing else is believed.
+//! A build may write anything between them, so nothing else is trusted.
 
-/// How much of the end is kept: some lines of any sensible length.
+/// How much of the end is kept: a few lines of normal length.
 const TAIL_BYTES: usize = 4096;
 
-/// The longest name of a worker that is looked for.
+/// The longest name of a worker that is recognised.
 const NAME_BYTES: usize = 256;
 
 /// How workers begin a log.
 const BEGIN: &str = "Building on ";
 
-/// How far before the last line BuildKit's own error is looked for: some hints may follow it.
+/// How many lines before the last one BuildKit's own error is searched for: some hints may follow it.
 const LINES_BEFORE: usize = 12;
 
-/// Both ends of a log, of which the middle has been forgotten.
+/// Both ends of a log, without its middle.
 #[derive(Debug, Default)]
 pub(super) struct LogTail {
     begin: Vec<u8>,
@@ -33,16 +33,17 @@ impl LogTail {
         self.end.extend(piece.iter().skip(skipped));
     }
 
-    /// Returns the name of the worker, as it says itself.
+    /// Returns the name of the worker, from the first line.
     pub(super) fn worker(&self) -> Option<String> {
         let begin = String::from_utf8_lossy(&self.begin);
         let (line, _) = begin.split_once('\n')?;
         Some(line.strip_prefix(BEGIN)?.to_owned())
     }
 
-    /// Returns how the command ended that failed the build, if the last line says so.
+    /// Returns the exit code of the command that failed the build, if the last line has it.
     ///
-    /// Docker's classic builder ends as the command did. BuildKit ends with 1, and says in a line of its own how the command did.
+    /// Docker's classic builder exits as the command did. BuildKit exits with 1, and logs the command's exit code in a
+    /// line of its own.
     pub(super) fn command_exit_code(&self) -> Option<u8> {
         let end = String::from_utf8_lossy(&self.end);
         let mut lines = end.lines().rev().filter(|line| !line.is_empty());
@@ -51,7 +52,8 @@ impl LogTail {
             let of_command = lines.take(LINES_BEFORE).find_map(buildkits_exit_code);
             return of_command.or_else(|| of_docker.parse().ok());
         }
-        // A step's command, as OBuilder quotes it, or a custom job's program; and not what fetched the source or pushed the image.
+        // A step's command, as OBuilder quotes it, or a custom job's program; and not what fetched the source or pushed
+        // the image.
         let (command, code) = last
             .rsplit_once(" failed with exit status ")
             .or_else(|| last.rsplit_once(" failed with exit-code "))?;

@@ -1,4 +1,4 @@
-//! `ocluster-client`: submits one job, shows its log as it arrives, and ends as the job did.
+//! `ocluster-client`: submits one job, shows its log as it arrives, and exits as the job ended.
 
 mod checks;
 mod description;
@@ -17,10 +17,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
-use crate::output::OutputArgs;
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
+use cli::output::OutputArgs;
 
 const NAME: &str = "ocluster-client";
 
@@ -31,8 +31,7 @@ pub fn main() -> ExitCode {
 
 /// Submit jobs to an OCluster scheduler
 ///
-/// The cap file (submission.cap, or the one made for you) is given as the first argument of a command, or with
-/// --connect.
+/// The cap file (submission.cap, or one made for you) is the first argument of each command, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

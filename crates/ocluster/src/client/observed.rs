@@ -1,4 +1,4 @@
-//! What a client sees of its job while it watches: when it began, who has it, and what its log says at both ends.
+//! What a client observes of its job: when it began, which worker has it, and both ends of its log.
 
 use std::cell::{OnceCell, RefCell};
 use std::convert::Infallible;
@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use super::log_tail::LogTail;
 use crate::json::client::Times;
 
-/// How long the scheduler may take to say who has the job, which is of little weight.
+/// How long to wait for the scheduler to report which worker has the job. The answer is not essential.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What has been seen of a job so far.
+/// What has been observed of a job so far.
 #[derive(Debug)]
 pub(super) struct Observed {
     submitted: Instant,
@@ -23,9 +23,9 @@ pub(super) struct Observed {
     begun: OnceCell<Instant>,
     has_begun: Notify,
     tail: RefCell<LogTail>,
-    /// The number of its ticket, if the scheduler tells.
+    /// The number of its ticket, if the scheduler reports it.
     number: Shared<LocalBoxFuture<'static, Option<u64>>>,
-    /// The worker that has it, if the scheduler has told. Its name may be anything.
+    /// The worker that has it, if the scheduler has reported it. The name may be any text.
     worker: RefCell<Option<String>>,
 }
 
@@ -52,7 +52,7 @@ impl Observed {
         self.tail.borrow_mut().push(piece);
     }
 
-    /// Asks the scheduler for what only it knows, until this is dropped. Upstream's does not tell.
+    /// Asks the scheduler for what only it knows, until the future is dropped. Upstream's does not answer.
     pub(super) async fn learn(&self, ticket: &Ticket) -> Infallible {
         self.has_begun.notified().await;
         let status = tokio::time::timeout(STATUS_TIMEOUT, ticket.status()).await;
@@ -62,18 +62,18 @@ impl Observed {
         std::future::pending().await
     }
 
-    /// Returns the number of the ticket, if the scheduler tells.
+    /// Returns the number of the ticket, if the scheduler reports it.
     pub(super) async fn ticket(&self) -> Option<u64> {
         self.number.clone().await
     }
 
-    /// Returns the worker that has the job: as the scheduler says, or else as it says itself.
+    /// Returns the worker that has the job: as the scheduler reports, or else as the log does.
     pub(super) fn worker(&self) -> Option<String> {
-        let told = self.worker.borrow().clone();
-        told.or_else(|| self.tail.borrow().worker())
+        let reported = self.worker.borrow().clone();
+        reported.or_else(|| self.tail.borrow().worker())
     }
 
-    /// Returns how the command ended that failed the build, if the log says so.
+    /// Returns the exit code of the command that failed the build, if the log has it.
     pub(super) fn command_exit_code(&self) -> Option<u8> {
         self.tail.borrow().command_exit_code()
     }

@@ -18,33 +18,33 @@ use super::events::{self, Events};
 use super::observed::Observed;
 use super::waiting;
 use crate::connect::connect;
-use crate::error::{CommandError, Kind};
-use crate::human::spoken;
 use crate::json::client::JobEvent;
-use crate::json::failure::Reason;
-use crate::output::Format;
-use crate::program::{complain, print_bytes, print_line};
-use crate::quote::{printable, quoted};
-use crate::signals::Interrupts;
-use crate::status_line::StatusLine;
-use crate::terminal::LogOutput;
+use cli::error::{CommandError, Kind};
+use cli::failure::Reason;
+use cli::human::spoken;
+use cli::output::Format;
+use cli::print::{complain, print_bytes, print_line};
+use cli::quote::{printable, quoted};
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
+use cli::terminal::LogOutput;
 
-/// How long a cancelled job has to end before we leave anyway. Leaving cancels it too.
+/// How long to wait for a cancelled job before exiting anyway. Exiting cancels it too.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a job is submitted while it meets workers that are not fit for it. Each of them then takes no more.
+/// How many times a job is submitted while its workers turn out unfit. Each of them then takes no more jobs.
 const ATTEMPTS: u32 = 10;
 
-/// How long to wait before it is submitted again, in case its worker did not notice.
+/// Delay before a job is submitted again, in case its worker has not noticed yet that it is unfit.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// How long after the loss of a job we look whether the scheduler is lost too: that news may take a moment longer.
+/// How long to wait, after the loss of a job, for the loss of the scheduler to show: it may take a moment longer.
 const LOSS_SETTLES: Duration = Duration::from_millis(200);
 
 /// How long a worker may take to report the outcome of a job that has ended.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Submits the job, again while workers turn out not to be fit for it, shows its log, and reports how it ended.
+/// Submits the job, again while its workers turn out unfit, shows its log, and reports its outcome.
 pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     for attempt in 1..=ATTEMPTS {
@@ -56,14 +56,14 @@ pub(super) async fn run(request: Request, format: Format) -> Result<(), CommandE
     Ok(())
 }
 
-/// How an attempt at a job ended that did not fail.
+/// How an attempt ended that was no error.
 enum Ended {
     Over,
-    /// Its worker is not fit for it, and another may be.
+    /// Its worker is unfit, and another may not be.
     WorkerUnfit,
 }
 
-/// Submits the job once, shows its log, and reports how it ended.
+/// Submits the job once, shows its log, and reports its outcome.
 async fn watch(
     request: &Request,
     format: Format,
@@ -72,7 +72,10 @@ async fn watch(
 ) -> Result<Ended, CommandError> {
     let session = tokio::select! {
         session = connect(&request.cap) => session?,
-        interrupt = interrupts.next() => return Err(CommandError::interrupted(interrupt, "Interrupted before the job was submitted.")),
+        interrupt = interrupts.next() => {
+            let message = "Interrupted before the job was submitted.";
+            return Err(CommandError::interrupted(interrupt, message));
+        }
     };
     let submission = Submission::from_client(session.bootstrap());
     let ticket = submission.submit(&request.pool, &request.description, request.urgent);
@@ -103,11 +106,13 @@ async fn watch(
         interrupt = interrupts.next() => interrupt,
     };
     watched.end_log();
-    complain("Cancelling the job (interrupt again to leave at once)\n");
+    complain("Cancelling the job (interrupt again to exit immediately)\n");
     let cancelling = watched.cancel(&mut watching);
     let ended = tokio::select! {
         said = cancelling => CommandError::interrupted(interrupt, said),
-        again = interrupts.next() => CommandError::interrupted(again, "Left without waiting; the job is cancelled all the same."),
+        again = interrupts.next() => {
+            CommandError::interrupted(again, "Exiting without waiting; the job is still being cancelled.")
+        }
     };
     watched.end_log();
     Err(ended)
@@ -121,22 +126,22 @@ struct Watched {
     format: Format,
     result: JobResult,
     pool: String,
-    /// Whether the job is submitted again if its worker turns out not to be fit for it.
+    /// Whether the job is submitted again if its worker turns out unfit.
     may_retry: bool,
     /// Whether it has.
     is_unfit: Cell<bool>,
     /// The path of the cap file, for errors.
     cap: String,
     observed: Observed,
-    /// Makes the log fit for where it goes.
+    /// Filters the log for its destination.
     output: RefCell<LogOutput>,
 }
 
-/// How the job ends, for whoever waits for it.
+/// The outcome of the job, for all who wait for it.
 pub(super) type JobResult = Shared<LocalBoxFuture<'static, Result<String, RpcError>>>;
 
 impl Watched {
-    /// Shows the log to its end, and then says how the job ended.
+    /// Shows the log to its end, and then prints how the job ended.
     async fn until_end(&self) -> Result<(), CommandError> {
         if self.format == Format::Text {
             print_line("Tailing log:")?;
@@ -159,7 +164,7 @@ impl Watched {
         };
         match self.format {
             Format::Text => {
-                say(&result)?;
+                print_outcome(&result)?;
                 let verdict = self.verdict(failed.as_ref()).await;
                 complain(&format!("{verdict}\n"));
             }
@@ -167,7 +172,7 @@ impl Watched {
         }
         match failed {
             None => Ok(()),
-            // All but what to do has been said.
+            // All but the hints has been printed.
             Some(failed) => Err(CommandError {
                 message: String::new(),
                 ..failed
@@ -181,12 +186,12 @@ impl Watched {
         reported.await.unwrap_or_else(|_| Outcome::of_error(error))
     }
 
-    /// Says that the job is submitted again, so that its log begins anew.
+    /// Prints that the job is submitted again, so that its log begins anew.
     async fn announce_retry(&self, problem: &str) -> Result<(), CommandError> {
         match self.format {
             Format::Text => {
                 complain(&format!(
-                    "ocluster-client: the worker is not fit for the job ({}); submitting the job again\n",
+                    "ocluster-client: the worker is unfit for the job ({}); submitting the job again\n",
                     OneLine(problem)
                 ));
                 Ok(())
@@ -216,13 +221,13 @@ impl Watched {
             Ok(()) => Ok(()),
             Err(ShowError::Output(error)) => Err(error),
             Err(ShowError::Log(error)) => {
-                // What the log did to us does not change what became of the job.
+                // An error in reading the log does not change the job's outcome.
                 if let (Format::Text, Some(Ok(output))) = (self.format, self.result.peek()) {
-                    say(&Ok(output.clone()))?;
+                    print_outcome(&Ok(output.clone()))?;
                 }
                 let outcome = Outcome::of_error(&error);
                 let failed = match error.kind {
-                    // So does whatever is no submission.
+                    // So does a capability that is no submission.
                     RpcErrorKind::Unimplemented => self.failed(&outcome, &self.wrong_cap(&error)),
                     _ => self.failed(&outcome, &format!("Error tailing logs: {error}")),
                 };
@@ -231,7 +236,7 @@ impl Watched {
         }
     }
 
-    /// Copies the log to standard output, flushing each piece, and lets `line` out of its way.
+    /// Copies the log to standard output, flushing each piece, and clears `line` before it.
     async fn copy_to_stdout(&self, line: &StatusLine) -> Result<(), ShowError> {
         let mut stdout = tokio::io::stdout();
         let mut log = LogReader::new(Job::clone(&self.job), LogReader::WINDOW);
@@ -252,13 +257,14 @@ impl Watched {
         copied
     }
 
-    /// Takes the terminal back from the log: what follows is ours, in the usual colour and on a line of its own.
+    /// Resets the terminal after the log, so that what follows is in the usual colour and on a line of its own.
     fn end_log(&self) {
-        // Whoever has no terminal any more sees none of it.
+        // An error means that there is no terminal any more.
         drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
-    /// Says in a line how the job ended, and how long it took. A build can print anything, this line too, but not after it.
+    /// Prints in a line how the job ended, and how long it took. A build can print such a line too, but none after this
+    /// one.
     async fn verdict(&self, failed: Option<&CommandError>) -> String {
         let times = self.observed.times();
         let (ended, why) = match failed {
@@ -299,35 +305,35 @@ impl Watched {
         }
     }
 
-    /// Returns the job's end as the command's.
+    /// Returns the job's failure as that of the command.
     fn failed(&self, outcome: &Outcome, message: &str) -> CommandError {
         CommandError::new(kind_of(outcome, self.observed.command_exit_code()), message)
     }
 
-    /// Adds to `failed` what `outcome` means for the job, or what to do about it.
+    /// Adds a hint to `failed`: what `outcome` means for the job, or what to do about it.
     async fn explained(&self, failed: CommandError, outcome: &Outcome) -> CommandError {
         match outcome {
             Outcome::WorkerUnfit { .. } => {
-                failed.hint("its workers are not fit for it; see ocluster doctor --connect")
+                failed.hint("the pool's workers are unfit for the job; check them with: ocluster doctor --connect admin.cap")
             }
             Outcome::Lost { .. } | Outcome::Abandoned => failed.hint(self.what_was_lost().await),
             Outcome::Other(error) if Refusal::of(error) == Some(Refusal::Revoked) => {
-                failed.hint("this client was removed; an operator can give you a new cap file (ocluster-admin add-client)")
+                failed.hint("this client was removed; ask an operator for a new cap file (ocluster-admin add-client)")
             }
             _ => failed,
         }
     }
 
-    /// Says that what was called takes no jobs.
+    /// Returns the message for a capability that takes no jobs.
     fn wrong_cap(&self, error: &RpcError) -> String {
         format!(
-            "cannot submit the job: \"{}\" is not the cap file of a client, but of an operator or a worker's pool; use \
-             submission.cap, or the file that \"ocluster-admin add-client\" made for you ({error})",
+            "cannot submit the job: \"{}\" is not a client's cap file, but an operator's or a pool's; use submission.cap or \
+             a file made by \"ocluster-admin add-client\" ({error})",
             self.cap
         )
     }
 
-    /// Says which part of the cluster has gone, and what became of the job.
+    /// Returns which part of the cluster was lost, and what that means for the job.
     async fn what_was_lost(&self) -> String {
         let closed = tokio::time::timeout(LOSS_SETTLES, self.session.closed()).await;
         let lost = match closed {
@@ -337,23 +343,23 @@ impl Watched {
             ),
             Err(_) => "the worker that had the job was lost".to_owned(),
         };
-        format!("{lost}, which ended the job; it was not retried, so submit it again")
+        format!("{lost}, and the job with it; the job was not retried: submit it again")
     }
 
-    /// Ends after the job has ended by itself, or after nobody wants to read its log any more.
+    /// Finishes after the job has ended, or after the reader of its log has gone away.
     async fn leave(&self, outcome: Result<(), CommandError>) -> Result<(), CommandError> {
         if let Err(CommandError {
             kind: Kind::OutputClosed,
             ..
         }) = &outcome
         {
-            // Leaving would cancel it too; asking makes sure that it has been heard before we go.
+            // Exiting cancels the job too; an explicit request makes sure that it has arrived before we exit.
             drop(tokio::time::timeout(CANCEL_TIMEOUT, self.ticket.cancel()).await);
         }
         outcome
     }
 
-    /// Cancels the job, shows what is left of its log, and says how that went.
+    /// Cancels the job, shows the rest of its log, and returns what to print about it.
     async fn cancel(
         &self,
         watching: impl Future<Output = Result<(), CommandError>>,
@@ -364,14 +370,14 @@ impl Watched {
         };
         match tokio::time::timeout(CANCEL_TIMEOUT, ended).await {
             Ok(Ok(())) => "Interrupted: the job was cancelled.",
-            Ok(Err(_)) => "Interrupted: the job had ended already.",
-            Err(_) => "Interrupted: the job was told to stop, but has not ended yet.",
+            Ok(Err(_)) => "Interrupted: the job had already ended.",
+            Err(_) => "Interrupted: the job was asked to stop, but has not ended yet.",
         }
     }
 }
 
-/// Says how the job ended.
-fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
+/// Prints how the job ended.
+fn print_outcome(result: &Result<String, RpcError>) -> Result<(), CommandError> {
     match result {
         Ok(output) if output.is_empty() => Ok(()),
         Ok(output) => print_line(format_args!("Result: {}", quoted(output))),
@@ -381,9 +387,9 @@ fn say(result: &Result<String, RpcError>) -> Result<(), CommandError> {
 
 /// Why a log was not shown to its end.
 pub(super) enum ShowError {
-    /// The worker, or the scheduler between us, did not give it.
+    /// The worker, or the scheduler between, did not return it.
     Log(RpcError),
-    /// Nobody takes our output.
+    /// Our output could not be written.
     Output(CommandError),
 }
 

@@ -1,4 +1,4 @@
-//! `submit-custom`: from its options to the description of a job that client and workers have agreed on.
+//! `submit-custom`: the description of a custom job, from options.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,12 @@ use cluster_api::{Action, CustomJob, CustomPayload, MAX_DESCRIPTION_BYTES};
 
 use super::description::{JobArgs, Request, read_file};
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
-/// Run a job of a kind that the workers of the pool know
+/// Run a custom job
 ///
-/// The job's source is the commit HASH of the Git repository URL (several are merged), or empty without them.
+/// The source is the commit HASH of the Git repository URL. Several commits are merged; without URL, the source is
+/// empty.
 #[derive(clap::Args, Debug)]
 #[command(
     override_usage = "ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]"
@@ -19,11 +20,12 @@ use crate::error::CommandError;
 pub(super) struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// The kind of job, as the workers call it
+    /// Kind of the job, as in the workers' --custom
     #[arg(long, value_name = "KIND")]
     kind: String,
-    /// What the job is about: the contents of a file, or of standard input if it is '-'. It is sent as Text if it can be,
-    /// else as Data
+    /// Payload of the job: a file, or "-" for standard input
+    ///
+    /// It is sent as Text if possible, otherwise as Data.
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
 }
@@ -48,20 +50,20 @@ fn payload(path: &Path) -> Result<CustomPayload, CommandError> {
     };
     CustomPayload::from_text_or_data(&bytes).map_err(|_| {
         CommandError::usage(format_args!(
-            "option '--payload': the payload has more than {MAX_DESCRIPTION_BYTES} bytes, the most that a job may have in all"
+            "option '--payload': the payload is larger than {MAX_DESCRIPTION_BYTES} bytes, the limit for a whole job"
         ))
-        .hint("put large files into the repository, or where the job can fetch them")
+        .hint("put large files in the repository, or where the job can download them")
     })
 }
 
-/// Reads all of standard input, or more than any job may have.
+/// Reads standard input, up to one byte more than any job may have.
 fn standard_input() -> Result<Vec<u8>, CommandError> {
     let mut bytes = Vec::new();
     let limit = MAX_DESCRIPTION_BYTES as u64 + 1;
     let read = std::io::stdin().take(limit).read_to_end(&mut bytes);
     read.map_err(|error| {
         CommandError::usage(format_args!(
-            "option '--payload': failed to read standard input: {error}"
+            "option '--payload': cannot read standard input: {error}"
         ))
     })?;
     Ok(bytes)

@@ -1,4 +1,4 @@
-//! `submit-docker`: from its options to the description of a Docker build.
+//! `submit-docker`: the description of a Docker build, from options.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,12 @@ use cluster_api::{Action, DockerBuild, Dockerfile};
 
 use super::description::{JobArgs, Request, read_text};
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Build a Dockerfile on a worker
 ///
-/// The build's context is the commit HASH of the Git repository URL (several are merged), or empty without them.
+/// The build context is the commit HASH of the Git repository URL. Several commits are merged; without URL, the context
+/// is empty.
 #[derive(clap::Args, Debug)]
 #[command(
     override_usage = "ocluster-client submit-docker [OPTIONS] [CAP] --pool <ID> [URL HASH...]"
@@ -18,22 +19,22 @@ use crate::error::CommandError;
 pub(super) struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// Build this Dockerfile
+    /// Local Dockerfile to build
     #[arg(long, value_name = "PATH")]
     local_dockerfile: Option<PathBuf>,
-    /// Build the Dockerfile at this path of the commit [default: Dockerfile]
+    /// Path of the Dockerfile in the commit [default: Dockerfile]
     #[arg(long, value_name = "PATH")]
     context_dockerfile: Option<String>,
-    /// Push the image here afterwards
+    /// Repository and tag to push the image to
     #[arg(long, value_name = "REPO:TAG", value_parser = parse_target)]
     push_to: Option<String>,
-    /// The account at the registry to push with
+    /// Registry account for --push-to
     #[arg(long, value_name = "USER")]
     push_user: Option<String>,
-    /// A file whose first line is that account's password
+    /// File with the password of --push-user in its first line
     #[arg(long, value_name = "PATH")]
     push_password: Option<PathBuf>,
-    /// Set a build argument; may be repeated
+    /// Build argument; may be repeated
     #[arg(long = "build-arg", value_name = "ARG")]
     build_args: Vec<String>,
     /// Squash the new layers into one
@@ -79,7 +80,7 @@ fn dockerfile(local: Option<PathBuf>, context: Option<String>) -> Result<Dockerf
     }
 }
 
-/// Where to push, and as whom. Empty texts mean "not given", as on the wire.
+/// Where to push, and with which account. Empty texts mean "not given", as on the wire.
 #[derive(Default)]
 struct Push {
     target: String,
@@ -118,7 +119,7 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Checks that a push target names a tag. The `:` of a registry's port is before a `/`, so it is not one.
+/// Checks that a push target has a tag. The `:` of a registry's port precedes a `/`, so it starts no tag.
 fn parse_target(target: &str) -> Result<String, String> {
     let name = target.rsplit('/').next().unwrap_or(target);
     match name.rsplit_once(':') {

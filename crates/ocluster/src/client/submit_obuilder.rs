@@ -1,4 +1,4 @@
-//! `submit-obuilder`: from its options to the description of an OBuilder build.
+//! `submit-obuilder`: the description of an OBuilder build, from options.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,12 @@ use cluster_api::{Action, OBuilderBuild};
 use super::checks;
 use super::description::{JobArgs, Request, read_text};
 use crate::capability_args::ConnectArgs;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Build an OBuilder spec on a worker
 ///
-/// The build's context is the commit HASH of the Git repository URL (several are merged), or empty without them.
+/// The build context is the commit HASH of the Git repository URL. Several commits are merged; without URL, the context
+/// is empty.
 #[derive(clap::Args, Debug)]
 #[command(
     override_usage = "ocluster-client submit-obuilder [OPTIONS] [CAP] --pool <ID> --local-file <PATH> [URL HASH...]"
@@ -19,7 +20,7 @@ use crate::error::CommandError;
 pub(super) struct Args {
     #[command(flatten)]
     job: JobArgs,
-    /// Build this spec
+    /// Local file with the spec to build
     #[arg(long, value_name = "PATH")]
     local_file: PathBuf,
 }

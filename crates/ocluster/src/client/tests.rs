@@ -8,8 +8,8 @@ use expect_test::{Expect, expect};
 
 use super::description::Request;
 use super::*;
-use crate::config::Surroundings;
 use crate::program::{NotParsed, parse};
+use cli::config::Surroundings;
 
 /// Two commits.
 const A: &str = "ac619d2083bb15e0c408e4cd0e3ef7135670cfd5";
@@ -282,7 +282,7 @@ fn a_file_that_is_not_there_is_named_with_its_option() {
     files.check(
         "submit-docker @submission.cap --pool p --local-dockerfile @",
         expect![[r#"
-            ocluster-client: option '--local-dockerfile': failed to read '$DIR/': Is a directory (os error 21)
+            ocluster-client: option '--local-dockerfile': cannot read '$DIR/': Is a directory (os error 21)
             Try 'ocluster-client --help' for more information.
         "#]],
     );

@@ -1,4 +1,5 @@
-//! What a client waits for, told until its job's log begins: on a terminal in a passing line, elsewhere in lines that stay.
+//! Shows what a client waits for until its job's log begins: in a status line on a terminal, elsewhere in normal lines.
+//! Why no worker takes the job is a normal line on either.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -6,37 +7,52 @@ use std::time::Duration;
 use cluster_api::{Ticket, TicketStatus};
 use tokio::time::{Instant, sleep};
 
-use crate::program::complain;
-use crate::quote::printable;
-use crate::status_line::StatusLine;
+use cli::human::spoken;
+use cli::print::complain;
+use cli::quote::printable;
+use cli::status_line::StatusLine;
 
-/// How often the scheduler is asked for a terminal; and how long a job may wait before anything is said elsewhere.
+/// How often the scheduler is asked for a terminal, and how long a job may wait before anything is printed elsewhere.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often it is asked where nobody looks at a passing line.
+/// How often it is asked where there is no status line.
 const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often lines that stay repeat why the job waits, if that does not change.
+/// How often normal lines repeat why the job waits, if that does not change.
 const REMINDER: Duration = Duration::from_secs(5 * 60);
 
-/// Says how far `ticket` has come, until it is dropped.
+/// Shows the position of `ticket`, until the future is dropped.
 ///
-/// Asks nothing more once the job runs or the line is retired, or when the scheduler cannot tell (upstream's cannot).
+/// Stops asking once the job runs or the line is retired, or if the scheduler cannot answer (upstream's cannot).
 pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
     if !line.is_enabled() {
         report(ticket).await;
     }
+    let (mut reports, begin) = (Reports::default(), Instant::now());
     while line.is_enabled() {
         sleep(INTERVAL).await;
         match ticket.status().await {
             Ok(TicketStatus::Finished) | Err(_) => line.retire(),
+            // A reason may be longer than the terminal is wide, and its end is what to do about it.
+            Ok(
+                status @ TicketStatus::Queued {
+                    obstacle: Some(_), ..
+                },
+            ) => {
+                let now = Instant::now();
+                if let Some(text) = reports.next(&status, now) {
+                    line.print_above(&text);
+                }
+                let waited = spoken(now.duration_since(begin).as_secs_f64().round());
+                line.show(&format!("waiting for {waited}"));
+            }
             Ok(status) => line.show(&describe(&status)),
         }
     }
     std::future::pending().await
 }
 
-/// Says in lines that stay why the job waits: once, when that changes, and now and then.
+/// Prints in normal lines why the job waits: at first, when that changes, and from time to time.
 async fn report(ticket: &Ticket) {
     let mut reports = Reports::default();
     sleep(INTERVAL).await;
@@ -58,10 +74,10 @@ struct Reports {
 }
 
 impl Reports {
-    /// Returns what there is to report at the time `now`, if anything.
+    /// Returns the report due at the time `now`, if any.
     fn next(&mut self, status: &TicketStatus, now: Instant) -> Option<String> {
         let text = describe(status);
-        // A queue that moves on is no news, nor is time that passes.
+        // Neither the progress of the queue nor the passing of time is worth a line.
         let gist: String = text.chars().filter(|c| !c.is_ascii_digit()).collect();
         let gist = match status {
             TicketStatus::Queued { obstacle: None, .. } => "queued".to_owned(),

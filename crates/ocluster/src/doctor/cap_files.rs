@@ -1,4 +1,4 @@
-//! Cap files: is the secret kept, is it a sturdy ref, and does its scheduler know it?
+//! Checks of cap files: the mode, the contents, and the scheduler's answer.
 
 use std::fs::Metadata;
 use std::io;
@@ -10,7 +10,7 @@ use vat::{CapFileError, ConnectError, DialOptions, Dialer, Session, SturdyRef};
 
 use super::check::Check;
 
-/// Checks a cap file, and the scheduler that it is for.
+/// Checks a cap file and its scheduler.
 pub(super) async fn checks(path: &Path) -> Vec<Check> {
     let name = format!("cap file {}", path.display());
     let file = judge_file(&name, path, path.metadata());
@@ -23,7 +23,7 @@ pub(super) async fn checks(path: &Path) -> Vec<Check> {
             checks.push(judge_connection(&who, &target, reached.as_ref()));
             checks
         }
-        // What is wrong with the file itself has been said.
+        // The check of the file reports the error.
         Err(CapFileError::Missing(_)) => vec![file],
         Err(error) => vec![Check::problem(
             name,
@@ -33,7 +33,7 @@ pub(super) async fn checks(path: &Path) -> Vec<Check> {
     }
 }
 
-/// Connects as a worker or client would, with less patience.
+/// Connects as a worker or client does, with a shorter time limit.
 pub(super) async fn dial(target: &SturdyRef) -> Result<Session, ConnectError> {
     let options = DialOptions {
         connect_timeout: Duration::from_secs(5),
@@ -59,7 +59,7 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
                 io::ErrorKind::NotFound => "there is no such file".to_owned(),
                 _ => error.to_string(),
             },
-            "the scheduler writes it to its --secrets-dir; copy it from there",
+            "copy it from the scheduler's --secrets-dir",
         ),
         Ok(metadata) => {
             let mode = metadata.permissions().mode() & 0o777;
@@ -73,7 +73,7 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
                     name,
                     format!("mode {mode:04o}: others on this machine can read the secret"),
                     format!(
-                        "chmod 600 {}; if they may have, get a new one",
+                        "chmod 600 {}; if somebody may have read it, replace it",
                         path.display()
                     ),
                 )
@@ -82,13 +82,13 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
     }
 }
 
-/// Looks whether a cap file can be used on another machine than the scheduler's.
+/// Checks whether a cap file can be used on another machine than the scheduler's.
 fn judge_address(name: &str, target: &SturdyRef) -> Option<Check> {
     let address = &target.address;
     address.is_wildcard().then(|| {
         Check::warning(
             name,
-            format!("it names {address}, by which only the scheduler's own machine can reach it"),
+            format!("its address {address} is only reachable on the scheduler's own machine"),
             "start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file again",
         )
     })
@@ -106,7 +106,7 @@ pub(super) fn judge_connection(
     let (found, advice) = match error {
         ConnectError::WrongFingerprint { expected, got, .. } => (
             format!(
-                "{address} has another key than the cap file says: expected {expected}, got {got}"
+                "the key of {address} does not match the cap file: expected {expected}, got {got}"
             ),
             "copy the current cap file from the scheduler; if its key was lost, every cap file must be replaced",
         ),
@@ -119,7 +119,7 @@ pub(super) fn judge_connection(
             "see the scheduler's log",
         ),
         ConnectError::Refused { .. } => (
-            format!("nobody listens at {address}"),
+            format!("nothing listens at {address}"),
             "start the scheduler there, or correct its --capnp-public-address and copy the cap file again",
         ),
         ConnectError::TimedOut { during, .. } => (
@@ -127,7 +127,7 @@ pub(super) fn judge_connection(
             "check the network and firewalls between here and there, and whether the scheduler is stopped",
         ),
         ConnectError::Silent { phase, .. } => (
-            format!("{address} accepts connections and says nothing: no answer {phase}"),
+            format!("{address} accepts connections, but does not respond: no answer {phase}"),
             "check that this is the scheduler's port, and that the scheduler is not stopped",
         ),
         ConnectError::UnknownHost { host, source } => (
@@ -135,16 +135,16 @@ pub(super) fn judge_connection(
             "check the name in the cap file (the scheduler's --capnp-public-address), and this machine's resolver",
         ),
         ConnectError::NotTls { .. } => (
-            format!("what answers at {address} does not speak TLS"),
-            "check the port; a scheduler with --capnp-disable-tls writes other cap files: copy them again",
+            format!("the service at {address} does not use TLS"),
+            "check the port; if the scheduler now has --capnp-disable-tls, copy its new cap file",
         ),
         ConnectError::SpeaksTls { .. } => (
-            format!("{address} speaks TLS, and the cap file does not ask for it"),
+            format!("{address} uses TLS, but the cap file does not"),
             "copy the current cap file from the scheduler",
         ),
         ConnectError::Tls { .. } | ConnectError::Closed { .. } | ConnectError::Io { .. } => (
             error.to_string(),
-            "check that it is an OCluster scheduler that listens there, and see its log",
+            "check that an OCluster scheduler listens there, and see its log",
         ),
     };
     Check::problem(name, found, advice)
@@ -203,22 +203,22 @@ mod tests {
         );
         expect![[r#"
             ok       scheduler  answers at tcp:build.example.org:9000, and knows this secret
-            warning  scheduler  it names tcp:0.0.0.0:9000, by which only the scheduler's own machine can reach it
+            warning  scheduler  its address tcp:0.0.0.0:9000 is only reachable on the scheduler's own machine
                      -> start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file again
             problem  scheduler  tcp:build.example.org:9000 does not know the secret
                      -> access was removed, or the scheduler has another key.pem: get a new cap file
-            problem  scheduler  nobody listens at tcp:build.example.org:9000
+            problem  scheduler  nothing listens at tcp:build.example.org:9000
                      -> start the scheduler there, or correct its --capnp-public-address and copy the cap file again
             problem  scheduler  no answer from tcp:build.example.org:9000 while connecting
                      -> check the network and firewalls between here and there, and whether the scheduler is stopped
             problem  scheduler  unknown host build.example.org: no such name
                      -> check the name in the cap file (the scheduler's --capnp-public-address), and this machine's resolver
-            problem  scheduler  what answers at tcp:build.example.org:9000 does not speak TLS
-                     -> check the port; a scheduler with --capnp-disable-tls writes other cap files: copy them again
-            problem  scheduler  tcp:build.example.org:9000 speaks TLS, and the cap file does not ask for it
+            problem  scheduler  the service at tcp:build.example.org:9000 does not use TLS
+                     -> check the port; if the scheduler now has --capnp-disable-tls, copy its new cap file
+            problem  scheduler  tcp:build.example.org:9000 uses TLS, but the cap file does not
                      -> copy the current cap file from the scheduler
             problem  scheduler  connection to tcp:build.example.org:9000 failed: connection reset
-                     -> check that it is an OCluster scheduler that listens there, and see its log
+                     -> check that an OCluster scheduler listens there, and see its log
 
             7 problems, 1 warning.
         "#]].assert_eq(&text(&checks, false));

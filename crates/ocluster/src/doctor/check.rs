@@ -1,8 +1,8 @@
-//! What the checks found, on a page for people or for programs.
+//! The findings, as a page for people or for programs.
 
 pub(super) use crate::json::doctor::{Check, Outcome, Report};
-use crate::quote::printable;
-use crate::terminal;
+use cli::quote::printable;
+use cli::terminal;
 
 impl Outcome {
     fn word(self) -> &'static str {
@@ -83,7 +83,7 @@ pub(super) fn text(checks: &[Check], use_colour: bool) -> String {
         } else {
             word
         };
-        // What was found may come from another program, or another machine.
+        // The findings may come from another program, or another machine.
         let found: Vec<String> = found.lines().map(printable).collect();
         let found = found.join(&format!("\n{:width$}", "", width = width + 11));
         let name = printable(name);
@@ -109,7 +109,7 @@ fn summary(checks: &[Check]) -> String {
         n => format!("{n} {what}s"),
     };
     match (count(Outcome::Problem), count(Outcome::Warning)) {
-        (0, 0) => "Everything looks fine.".to_owned(),
+        (0, 0) => "No problems found.".to_owned(),
         (problems, warnings) => format!(
             "{}, {}.",
             number(problems, "problem"),

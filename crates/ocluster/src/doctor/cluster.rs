@@ -1,4 +1,4 @@
-//! A running cluster: are its workers there, do they answer, and does anybody wait in vain?
+//! Checks of a running cluster: its workers, their responsiveness, and the queue.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use cluster_api::{
 
 use super::cap_files::{dial, judge_connection, judge_file};
 use super::check::Check;
-use crate::human::{counted, duration};
+use cli::human::{counted, duration};
 
-/// How long the scheduler may take for one answer. It has them in memory.
+/// The time limit for an answer of the scheduler, which has it in memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A job that has waited this long for a worker is worth a look.
+/// A job that has waited this long for a worker is worth a warning.
 const LONG_WAIT: Duration = Duration::from_secs(3600);
 
 /// A job that has run this long is likely to be stuck.
@@ -46,7 +46,7 @@ pub(super) async fn checks(cap: &Path) -> Vec<Check> {
         }
         Err(error) => checks.push(Check::problem(
             "admin",
-            format!("the scheduler does not tell its pools: {error}"),
+            format!("cannot list pools: {error}"),
             "use the scheduler's admin.cap",
         )),
     }
@@ -78,12 +78,12 @@ async fn check_pool(admin: &Admin, name: &str, cap: &Path) -> Vec<Check> {
 fn unanswered(pool: &str, error: &RpcError) -> Check {
     Check::problem(
         format!("pool {pool}"),
-        format!("the scheduler does not tell: {error}"),
+        format!("cannot read the state: {error}"),
         "see its log",
     )
 }
 
-/// Knows the command lines that would help.
+/// Builds the command lines that would help.
 struct Advice<'a> {
     cap: &'a Path,
     pool: &'a str,
@@ -136,7 +136,7 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
         )
     };
     let pool = if queued > 0 && active == 0 {
-        Check::problem(name, format!("{found}, and nobody takes them"), start)
+        Check::problem(name, format!("{found}, and no worker accepts jobs"), start)
     } else if active == 0 {
         Check::warning(name, found, start)
     } else if *oldest_wait > LONG_WAIT {
@@ -144,7 +144,7 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
             name,
             format!("{found}, the oldest for {}", duration(*oldest_wait)),
             format!(
-                "add workers, or see who submits so much: {}",
+                "add workers, or see which client submits so much: {}",
                 todo.command("show", "")
             ),
         )
@@ -158,22 +158,22 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
     checks
 }
 
-/// Returns how much of their capacity the workers use. The jobs of one that told none are counted apart.
+/// Returns how much of their capacity the workers use. The jobs of workers that report none are counted apart.
 fn busy(connected: &[&ConnectedWorker]) -> String {
-    let (told, silent): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
+    let (reporting, others): (Vec<&ConnectedWorker>, Vec<&ConnectedWorker>) =
         connected.iter().partition(|worker| worker.capacity > 0);
     let running = |workers: &[&ConnectedWorker]| -> usize {
         workers.iter().map(|worker| worker.running.len()).sum()
     };
-    let capacity: u32 = told.iter().map(|worker| worker.capacity).sum();
-    let slots = format!("{} of {capacity} slots are busy", running(&told));
+    let capacity: u32 = reporting.iter().map(|worker| worker.capacity).sum();
+    let slots = format!("{} of {capacity} slots are busy", running(&reporting));
     let apart = format!(
-        "{} run on workers that tell no capacity",
-        counted(running(&silent), "job")
+        "{} run on workers that report no capacity",
+        counted(running(&others), "job")
     );
-    if silent.is_empty() {
+    if others.is_empty() {
         slots
-    } else if told.is_empty() {
+    } else if reporting.is_empty() {
         apart
     } else {
         format!("{slots}, {apart}")
@@ -230,7 +230,7 @@ fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
         checks.push(Check::warning(
             name.clone(),
             format!(
-                "has run a job of {} for {}",
+                "has been running a job of {} for {}",
                 job.client,
                 duration(job.running_for)
             ),
@@ -252,18 +252,18 @@ fn judge_reason(
         InactiveReason::NotAnswering => Some(Check::problem(
             name,
             format!(
-                "keeps its connection, and has not answered for {}",
+                "connected, but unresponsive for {}",
                 duration(connected.silent_for)
             ),
             format!(
-                "look at the machine at {}: is it stopped, swapping, or out of disk?",
+                "check the machine at {}: it may be stopped, swapping, or out of disk space",
                 connected.address
             ),
         )),
         // Each of them has a line of its own.
         InactiveReason::WorkerPause if !connected.pause_reasons.is_empty() => None,
         InactiveReason::WorkerPause => warning(
-            "has paused itself, and does not say why",
+            "has paused itself, without a reason",
             format!(
                 "see its log; on that machine: ocluster doctor (it connects from {})",
                 connected.address
@@ -278,13 +278,13 @@ fn judge_reason(
         ),
         InactiveReason::ShuttingDown => None,
         InactiveReason::Other => warning(
-            "takes no jobs, for a reason that this program is too old to know",
+            "takes no jobs, for a reason unknown to this version",
             format!("see {}", todo.command("show", "")),
         ),
     }
 }
 
-/// Judges what upstream's scheduler tells.
+/// Judges what upstream's scheduler reports.
 fn judge_workers(todo: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
     let name = format!("pool {}", todo.pool);
     let active = workers
@@ -292,7 +292,7 @@ fn judge_workers(todo: &Advice<'_>, workers: &[WorkerInfo]) -> Vec<Check> {
         .filter(|worker| worker.active && worker.connected)
         .count();
     let found = format!(
-        "{active} of {} workers take jobs (this scheduler does not tell more)",
+        "{active} of {} workers take jobs (this scheduler reports no more)",
         workers.len()
     );
     let pool = if active == 0 {
@@ -428,20 +428,20 @@ mod tests {
         ];
         expect![[r#"
             warning  pool linux                2 of 10 workers take jobs; 2 of 32 slots are busy, 3 wait, the oldest for 2h00m
-                     -> add workers, or see who submits so much: ocluster-admin show admin.cap linux
-            warning  worker busy of linux      has run a job of alice for 9h00m
+                     -> add workers, or see which client submits so much: ocluster-admin show admin.cap linux
+            warning  worker busy of linux      has been running a job of alice for 9h00m
                      -> if it is stuck, let its client cancel it, or restart the worker
             warning  worker flapping of linux  has registered 17 times, last 45s ago
                      -> see its log for why it reconnects: the network, or a supervisor that restarts it
-            problem  worker frozen of linux    keeps its connection, and has not answered for 1m15s
-                     -> look at the machine at 10.0.0.7:41414: is it stopped, swapping, or out of disk?
+            problem  worker frozen of linux    connected, but unresponsive for 1m15s
+                     -> check the machine at 10.0.0.7:41414: it may be stopped, swapping, or out of disk space
             problem  worker full of linux      has paused itself: 12 MiB are free for the state directory
                      -> on the machine at 10.0.0.7:41414: make room on its disk
             warning  worker full of linux      has paused itself: Making room on the disk
                      -> wait: this ends by itself
             warning  worker gone of linux      left 2d02h ago
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux gone
-            warning  worker mute of linux      has paused itself, and does not say why
+            warning  worker mute of linux      has paused itself, without a reason
                      -> see its log; on that machine: ocluster doctor (it connects from 10.0.0.7:41414)
             warning  worker never of linux     not seen since the scheduler started
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux never
@@ -467,23 +467,23 @@ mod tests {
         expect![[r#"
             ok       pool linux  1 of 1 workers take jobs; 0 of 4 slots are busy, 0 wait
 
-            Everything looks fine.
+            No problems found.
 
             ok       pool linux  1 of 1 workers take jobs; 0 of 4 slots are busy, 7 wait
 
-            Everything looks fine.
+            No problems found.
 
             warning  pool linux  no worker is connected, 0 wait
                      -> start a worker
 
             0 problems, 1 warning.
 
-            problem  pool linux  no worker is connected, 7 wait, and nobody takes them
+            problem  pool linux  no worker is connected, 7 wait, and no worker accepts jobs
                      -> start a worker
 
             1 problem, 0 warnings.
 
-            problem  pool linux          no worker is connected, 7 wait, and nobody takes them
+            problem  pool linux          no worker is connected, 7 wait, and no worker accepts jobs
                      -> start a worker
             warning  worker w1 of linux  not seen since the scheduler started
                      -> start it, or if it is gone for good: ocluster-admin forget admin.cap linux w1
@@ -515,13 +515,13 @@ mod tests {
             judged(vec![old()], 0, Duration::ZERO),
         ];
         expect![[r#"
-            ok       pool linux  2 of 2 workers take jobs; 1 of 4 slots are busy, 2 jobs run on workers that tell no capacity, 0 wait
+            ok       pool linux  2 of 2 workers take jobs; 1 of 4 slots are busy, 2 jobs run on workers that report no capacity, 0 wait
 
-            Everything looks fine.
+            No problems found.
 
-            ok       pool linux  1 of 1 workers take jobs; 2 jobs run on workers that tell no capacity, 0 wait
+            ok       pool linux  1 of 1 workers take jobs; 2 jobs run on workers that report no capacity, 0 wait
 
-            Everything looks fine.
+            No problems found.
         "#]].assert_eq(&texts.join("\n"));
     }
 
@@ -542,7 +542,7 @@ mod tests {
             worker("w3", true, false),
         ];
         expect![[r#"
-            ok       pool linux          1 of 3 workers take jobs (this scheduler does not tell more)
+            ok       pool linux          1 of 3 workers take jobs (this scheduler reports no more)
             warning  worker w2 of linux  paused
                      -> ocluster-admin unpause admin.cap linux w2
             warning  worker w3 of linux  not connected

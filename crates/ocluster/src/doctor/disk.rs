@@ -1,4 +1,4 @@
-//! Room: for bytes and for files, as much as the worker wants.
+//! Checks of free space and inodes, against the worker's limits.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use obuilder::store::Space;
 use super::check::Check;
 use super::mounts;
 
-/// Below this many percent, the next build may fill a disk that nothing is wanted of.
+/// Below this many percent, the next build may fill a disk that has no limit.
 const LITTLE: f64 = 5.0;
 
-/// How much of a disk a worker wants to be free, by the options that say so.
+/// How much of a disk a worker keeps free, with the options that set it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Wanted {
-    /// With less than so many bytes, it takes no jobs.
+    /// With fewer free bytes than this, it takes no jobs.
     pub(super) minimum: Option<(&'static str, u64)>,
-    /// With less than this, it prunes.
+    /// With less free space than this, it prunes.
     pub(super) threshold: Option<(&'static str, FreeThreshold)>,
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn check(what: &'static str, path: PathBuf, wanted: Wanted) -> 
         ),
         Ok(Err(_)) | Err(_) => Check::problem(
             name,
-            format!("{}: the filesystem does not answer", shown.display()),
+            format!("{}: the filesystem does not respond", shown.display()),
             "check the disk, or the server if it is a network filesystem",
         ),
     }
@@ -73,7 +73,7 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
                 "{found}; with less than {} the worker takes no jobs",
                 size(minimum)
             ),
-            format!("make room, or lower {option}"),
+            format!("free space, or lower {option}"),
         );
     }
     match threshold {
@@ -82,16 +82,17 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
             format!("{found}; with less than {threshold} the worker prunes"),
             match minimum {
                 Some((least, minimum)) => format!(
-                    "make room, or lower {option}; when nothing is left to prune, the worker goes on while {} are free ({least})",
+                    "free space, or lower {option}; with nothing left to prune, the worker takes jobs while {} are \
+                     free ({least})",
                     size(minimum)
                 ),
-                None => format!("make room, or lower {option}"),
+                None => format!("free space, or lower {option}"),
             },
         ),
         None if space.free_percent() < LITTLE => Check::warning(
             name,
             found,
-            "make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones",
+            "free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones",
         ),
         _ => Check::fit(name, found),
     }
@@ -153,19 +154,19 @@ mod tests {
             ok       disk  /d (ext4): 60% of the space and 90% of the inodes free, 60 GiB
             ok       disk  /d (ext4): 60% of the space free, 60 GiB
             warning  disk  /d (ext4): 28% of the space and 90% of the inodes free, 28 GiB; with less than 30% the worker prunes
-                     -> make room, or lower --obuilder-prune-threshold; when nothing is left to prune, the worker goes on while 5 GiB are free (--obuilder-min-free)
+                     -> free space, or lower --obuilder-prune-threshold; with nothing left to prune, the worker takes jobs while 5 GiB are free (--obuilder-min-free)
             warning  disk  /d (ext4): 60% of the space and 1% of the inodes free, 60 GiB; with less than 30% the worker prunes
-                     -> make room, or lower --obuilder-prune-threshold; when nothing is left to prune, the worker goes on while 5 GiB are free (--obuilder-min-free)
+                     -> free space, or lower --obuilder-prune-threshold; with nothing left to prune, the worker takes jobs while 5 GiB are free (--obuilder-min-free)
             problem  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB; with less than 5 GiB the worker takes no jobs
-                     -> make room, or lower --obuilder-min-free
+                     -> free space, or lower --obuilder-min-free
             warning  disk  /d (ext4): 15% of the space and 90% of the inodes free, 15 GiB; with less than 20 GiB the worker prunes
-                     -> make room, or lower --prune-threshold
+                     -> free space, or lower --prune-threshold
             warning  disk  /d (ext4): 3% of the space and 90% of the inodes free, 3 GiB
-                     -> make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
+                     -> free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
             warning  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB
-                     -> make room, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
+                     -> free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
             problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 MiB; with less than 256 MiB the worker takes no jobs
-                     -> make room, or lower --state-min-free
+                     -> free space, or lower --state-min-free
 
             2 problems, 5 warnings.
         "#]].assert_eq(&text(&checks, false));

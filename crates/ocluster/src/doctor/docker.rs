@@ -1,4 +1,4 @@
-//! Docker's engine and its builder.
+//! Checks of Docker's engine and its builder.
 
 use std::path::PathBuf;
 
@@ -7,19 +7,19 @@ use super::probe::{Answer, ask};
 
 const NAME: &str = "docker";
 
-/// What an engine is asked for, one a line.
+/// What an engine is asked for, one item per line.
 ///
-/// Docker 20.10, which Debian 12 has, succeeds without an engine, and says why there is none in its answer alone.
+/// Docker 20.10, which Debian 12 has, succeeds without an engine, and reports the reason only in its answer.
 const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}\n{{range .ServerErrors}}{{println .}}{{end}}";
 
-/// What is there of an engine.
+/// What was found of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// There is no program to reach one.
     Absent,
-    /// It does not answer, or not us, and this is what was said.
+    /// It does not respond, or not to us: the reason.
     Unreachable(String),
-    /// It answers.
+    /// It responds.
     Running {
         version: String,
         /// How it stores images.
@@ -30,12 +30,22 @@ pub(super) enum Engine {
 }
 
 impl Engine {
-    pub(super) async fn look() -> Self {
+    pub(super) async fn probe() -> Self {
         match ask("docker", &["info", "--format", QUESTION]).await {
             Answer::Absent => Self::Absent,
-            Answer::Silent => Self::Unreachable("no answer within 10 s".to_owned()),
-            Answer::Refused(words) => Self::Unreachable(words),
-            Answer::Said(words) => Self::read(&words),
+            Answer::TimedOut => Self::Unreachable("no answer within 10 s".to_owned()),
+            Answer::Failed(words) => Self::Unreachable(Self::why_not(words).await),
+            Answer::Printed(words) => Self::read(&words),
+        }
+    }
+
+    /// Returns why there is no engine, given the answer to another question.
+    ///
+    /// Without an engine, Docker 20.10 fails to fill the template of that one, and reports nothing else.
+    async fn why_not(words: String) -> String {
+        match ask("docker", &["version", "--format", "{{.Server.Version}}"]).await {
+            Answer::Failed(reason) => reason,
+            Answer::Absent | Answer::TimedOut | Answer::Printed(_) => words,
         }
     }
 
@@ -50,15 +60,15 @@ impl Engine {
                 files: files.into(),
             };
         }
-        // The program answers for itself when there is no engine.
+        // Without an engine, the program answers about itself.
         let errors: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         Self::Unreachable(match errors.is_empty() {
-            true => "the engine said nothing of itself".to_owned(),
+            true => "the engine reported no version".to_owned(),
             false => errors.join("; "),
         })
     }
 
-    /// Returns where its files are, if it told and they are on this machine.
+    /// Returns where its files are, if that is known and on this machine.
     pub(super) fn files(&self) -> Option<PathBuf> {
         match self {
             Self::Running { files, .. } => Some(files.clone()).filter(|files| files.is_dir()),
@@ -80,21 +90,22 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
     match engine {
         Engine::Absent if has_store => Check::warning(
             NAME,
-            "there is no docker program: this worker can run OBuilder jobs only",
-            "if it shall build Dockerfiles, install an engine (on Debian: apt-get install docker.io)",
+            "there is no docker program: this worker can only run OBuilder jobs",
+            "to build Dockerfiles, install an engine (on Debian: apt-get install docker.io)",
         ),
         Engine::Absent => Check::problem(
             NAME,
-            "there is no docker program, and no --obuilder-store was given: this worker could run nothing",
+            "there is no docker program and no --obuilder-store: this worker cannot run any job",
             "install an engine (on Debian: apt-get install docker.io), or give --obuilder-store",
         ),
         Engine::Unreachable(words) => Check::problem(
             NAME,
             format!("the engine cannot be reached: {words}"),
             if words.contains("permission denied") {
-                "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again"
+                "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it \
+                 again"
             } else {
-                "start it (systemctl start docker), and see why it ended (journalctl -u docker)"
+                "start it (systemctl start docker), and check why it stopped (journalctl -u docker)"
             },
         ),
         Engine::Running {
@@ -121,8 +132,8 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
 fn judge_buildkit(answer: &Answer) -> Check {
     const NAME: &str = "docker buildx";
     match answer {
-        Answer::Said(version) => Check::fit(NAME, version.clone()),
-        Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::warning(
+        Answer::Printed(version) => Check::fit(NAME, version.clone()),
+        Answer::Absent | Answer::TimedOut | Answer::Failed(_) => Check::warning(
             NAME,
             "not installed: jobs that ask for BuildKit may fail",
             "install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)",
@@ -148,14 +159,17 @@ mod tests {
             judge(&Engine::Unreachable(refused.to_owned()), true),
             judge(
                 &Engine::read(
-                    "\n\n\nGot permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock\n",
+                    "\n\n\nGot permission denied while trying to connect to the Docker daemon socket at \
+                     unix:///var/run/docker.sock\n",
                 ),
                 false,
             ),
             judge(&Engine::Absent, true),
             judge(&Engine::Absent, false),
-            judge_buildkit(&Answer::Said("github.com/docker/buildx v0.14.1".to_owned())),
-            judge_buildkit(&Answer::Refused(
+            judge_buildkit(&Answer::Printed(
+                "github.com/docker/buildx v0.14.1".to_owned(),
+            )),
+            judge_buildkit(&Answer::Failed(
                 "docker: 'buildx' is not a docker command.".to_owned(),
             )),
         ];
@@ -163,15 +177,15 @@ mod tests {
             ok       docker         engine 26.1.4, storage overlay2, files in /var/lib/docker
             warning  docker         engine 26.1.4, storage vfs, which copies every layer whole
                      -> put Docker's files on a filesystem that can hold overlays, such as ext4 or xfs
-            problem  docker         the engine cannot be reached: the engine said nothing of itself
-                     -> start it (systemctl start docker), and see why it ended (journalctl -u docker)
+            problem  docker         the engine cannot be reached: the engine reported no version
+                     -> start it (systemctl start docker), and check why it stopped (journalctl -u docker)
             problem  docker         the engine cannot be reached: permission denied while trying to connect to the Docker daemon socket
                      -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
             problem  docker         the engine cannot be reached: Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock
                      -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
-            warning  docker         there is no docker program: this worker can run OBuilder jobs only
-                     -> if it shall build Dockerfiles, install an engine (on Debian: apt-get install docker.io)
-            problem  docker         there is no docker program, and no --obuilder-store was given: this worker could run nothing
+            warning  docker         there is no docker program: this worker can only run OBuilder jobs
+                     -> to build Dockerfiles, install an engine (on Debian: apt-get install docker.io)
+            problem  docker         there is no docker program and no --obuilder-store: this worker cannot run any job
                      -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store
             ok       docker buildx  github.com/docker/buildx v0.14.1
             warning  docker buildx  not installed: jobs that ask for BuildKit may fail

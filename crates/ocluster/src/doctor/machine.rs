@@ -1,4 +1,4 @@
-//! What any worker needs of its machine: git, a clock, memory, open files, control groups.
+//! Checks of what any worker needs: git, a clock, memory, open files, control groups.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) async fn checks(runtime: &OsStr) -> Vec<Check> {
         judge_clock(&clock),
         judge_memory(&memory),
         judge_open_files(files.maximum),
-        judge_cgroups(Cgroups::look(Path::new("/sys/fs/cgroup")), runtime),
+        judge_cgroups(Cgroups::probe(Path::new("/sys/fs/cgroup")), runtime),
         Check::fit(
             "versions",
             format!(
@@ -44,30 +44,34 @@ pub(super) async fn checks(runtime: &OsStr) -> Vec<Check> {
 
 fn judge_git(answer: &Answer) -> Check {
     match answer {
-        Answer::Said(version) => Check::fit("git", version.clone()),
+        Answer::Printed(version) => Check::fit("git", version.clone()),
         Answer::Absent => Check::problem(
             "git",
             "there is no git: jobs with a repository would fail",
             "install it (on Debian: apt-get install git)",
         ),
-        Answer::Silent => {
-            Check::problem("git", "git --version does not end", "see what it waits for")
-        }
-        Answer::Refused(words) => Check::problem("git", words.clone(), "make git --version work"),
+        Answer::TimedOut => Check::problem(
+            "git",
+            "git --version does not end",
+            "check what it waits for",
+        ),
+        Answer::Failed(words) => Check::problem("git", words.clone(), "make git --version work"),
     }
 }
 
 fn judge_clock(answer: &Answer) -> Check {
     match answer {
-        Answer::Said(yes) if yes == "yes" => Check::fit("clock", "synchronised over the network"),
-        Answer::Said(_) => Check::warning(
+        Answer::Printed(yes) if yes == "yes" => {
+            Check::fit("clock", "synchronised over the network")
+        }
+        Answer::Printed(_) => Check::warning(
             "clock",
             "not synchronised: log lines of this machine and the scheduler's will not match",
-            "let something set it (on Debian: apt-get install systemd-timesyncd, or chrony)",
+            "install a time service (on Debian: apt-get install systemd-timesyncd, or chrony)",
         ),
-        Answer::Absent | Answer::Silent | Answer::Refused(_) => Check::skipped(
+        Answer::Absent | Answer::TimedOut | Answer::Failed(_) => Check::skipped(
             "clock",
-            "timedatectl does not tell whether it is synchronised",
+            "timedatectl does not report whether it is synchronised",
         ),
     }
 }
@@ -84,7 +88,7 @@ fn judge_memory(meminfo: &str) -> Check {
         Some(kilobytes.saturating_mul(1024))
     };
     let (Some(all), Some(available)) = (value("MemTotal"), value("MemAvailable")) else {
-        return Check::skipped("memory", "/proc/meminfo does not tell");
+        return Check::skipped("memory", "cannot read /proc/meminfo");
     };
     let found = format!("{} of {} available", size(available), size(all));
     if available < LITTLE_MEMORY {
@@ -98,12 +102,12 @@ fn judge_memory(meminfo: &str) -> Check {
     }
 }
 
-/// `limit` is how many files a process may have open; `None` for as many as it likes.
+/// `limit` is how many files a process may have open; `None` for no limit.
 fn judge_open_files(limit: Option<u64>) -> Check {
     match limit {
         Some(limit) if limit < FEW_FILES => Check::warning(
             "open files",
-            format!("a process may open {limit} files at most"),
+            format!("limited to {limit} for a process"),
             "raise the hard limit (LimitNOFILE=65536 in the unit, or ulimit -Hn)",
         ),
         Some(limit) => Check::fit("open files", format!("up to {limit} for a process")),
@@ -121,7 +125,7 @@ enum Cgroups {
 }
 
 impl Cgroups {
-    fn look(root: &Path) -> Self {
+    fn probe(root: &Path) -> Self {
         let is_second = |path: &Path| path.join("cgroup.controllers").exists();
         match (
             root.join("memory").join("tasks").exists(),
@@ -143,7 +147,7 @@ fn judge_cgroups(cgroups: Cgroups, runtime: &OsStr) -> Check {
         Cgroups::One => Check::fit(name, "version 1"),
         Cgroups::Both if is_crun => Check::warning(
             name,
-            "versions 1 and 2 at once, where Debian's crun does not run",
+            "versions 1 and 2 at once, which Debian's crun does not support",
             "use another runtime: --obuilder-runtime=runc or builtin",
         ),
         Cgroups::Both => Check::fit(name, "versions 1 and 2 at once"),
@@ -164,15 +168,15 @@ mod tests {
 
     #[test]
     fn each_way_to_be() {
-        let said = |text: &str| Answer::Said(text.to_owned());
+        let printed = |text: &str| Answer::Printed(text.to_owned());
         let memory = |available: u64| {
             format!("MemTotal:  8388608 kB\nMemFree: 1 kB\nMemAvailable: {available} kB\n")
         };
         let checks = [
-            judge_git(&said("git version 2.39.5")),
+            judge_git(&printed("git version 2.39.5")),
             judge_git(&Answer::Absent),
-            judge_clock(&said("yes")),
-            judge_clock(&said("no")),
+            judge_clock(&printed("yes")),
+            judge_clock(&printed("no")),
             judge_clock(&Answer::Absent),
             judge_memory(&memory(4_194_304)),
             judge_memory(&memory(524_288)),
@@ -192,18 +196,18 @@ mod tests {
                      -> install it (on Debian: apt-get install git)
             ok       clock       synchronised over the network
             warning  clock       not synchronised: log lines of this machine and the scheduler's will not match
-                     -> let something set it (on Debian: apt-get install systemd-timesyncd, or chrony)
-            skipped  clock       timedatectl does not tell whether it is synchronised
+                     -> install a time service (on Debian: apt-get install systemd-timesyncd, or chrony)
+            skipped  clock       timedatectl does not report whether it is synchronised
             ok       memory      4 GiB of 8 GiB available
             warning  memory      512 MiB of 8 GiB available
                      -> builds may be killed: lower --capacity, or add memory
-            skipped  memory      /proc/meminfo does not tell
-            warning  open files  a process may open 1024 files at most
+            skipped  memory      cannot read /proc/meminfo
+            warning  open files  limited to 1024 for a process
                      -> raise the hard limit (LimitNOFILE=65536 in the unit, or ulimit -Hn)
             ok       open files  up to 1048576 for a process
             ok       open files  no limit
             ok       cgroups     version 2
-            warning  cgroups     versions 1 and 2 at once, where Debian's crun does not run
+            warning  cgroups     versions 1 and 2 at once, which Debian's crun does not support
                      -> use another runtime: --obuilder-runtime=runc or builtin
             ok       cgroups     versions 1 and 2 at once
             ok       cgroups     version 1

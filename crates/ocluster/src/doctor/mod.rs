@@ -1,8 +1,8 @@
-//! `ocluster doctor`: is this machine fit to be a worker, is this cluster in order, and what to do if not.
+//! `ocluster doctor`: checks a machine as a worker, or a running cluster, and prints what to do.
 //!
-//! A check is a value: what was looked at, how it is, what was found, what to do. Each module here probes one thing, with a
-//! time limit, and judges what it found in a function that does nothing else, which is what the tests pin. Nothing on the
-//! machine is changed: what needs files of its own gets a temporary directory.
+//! A check is a value: its subject, its outcome, what was found, and what to do. Each module here probes one thing with
+//! a time limit, and judges the findings in a pure function, which the tests pin. Nothing on the machine is changed:
+//! checks that need files get a temporary directory.
 
 mod cap_files;
 mod check;
@@ -24,31 +24,31 @@ use cluster_worker::FreeThreshold;
 
 use self::check::Check;
 use self::disk::Wanted;
-use crate::appearance;
-use crate::error::CommandError;
-use crate::output::{Format, OutputArgs};
-use crate::program::print_bytes;
 use crate::sizes;
+use cli::appearance;
+use cli::error::CommandError;
+use cli::output::{Format, OutputArgs};
+use cli::print::print_bytes;
 
-/// Check a machine or a running cluster, and say what to do
+/// Check a machine or a running cluster, and print what to do
 ///
-/// Looks at this machine as a worker, with the cap files and the store that the worker is given; with --connect, at a
-/// running cluster. Changes nothing. Ends with 1 if there is a problem.
+/// Checks this machine as a worker, with the worker's cap files and store. With --connect, checks a running cluster
+/// instead. Changes nothing. The exit code is 1 if there is a problem.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Cap files to check, and whether their scheduler answers
+    /// Cap files to check, along with their schedulers
     #[arg(value_name = "CAP")]
     caps: Vec<PathBuf>,
-    /// Check the running cluster instead, with its admin.cap
+    /// Check a running cluster instead, with its admin.cap
     #[arg(short, long, value_name = "FILE", conflicts_with_all = ["caps", "state_dir", "obuilder_store"])]
     connect: Option<PathBuf>,
-    /// The worker's state directory
+    /// State directory of the worker
     #[arg(long, value_name = "PATH", default_value = "/var/lib/ocluster-worker")]
     state_dir: PathBuf,
-    /// The worker's store for OBuilder, as KIND:PATH
+    /// OBuilder's store: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
-    /// What runs OBuilder's steps: "builtin", or a program like runc
+    /// Container runtime of OBuilder steps: builtin, or a program used like runc (slower)
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     #[command(flatten)]
@@ -57,19 +57,19 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-/// How much room the worker wants, as its options of the same names say.
+/// The worker's limits of free space, in options of the same names.
 #[derive(clap::Args, Debug)]
 struct RoomArgs {
-    /// The worker's --state-min-free
+    /// Value of the worker's --state-min-free
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
     state_min_free: u64,
-    /// The worker's --prune-threshold
+    /// Value of the worker's --prune-threshold
     #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
     prune_threshold: Option<FreeThreshold>,
-    /// The worker's --obuilder-prune-threshold
+    /// Value of the worker's --obuilder-prune-threshold
     #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
-    /// The worker's --obuilder-min-free
+    /// Value of the worker's --obuilder-min-free
     #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
     obuilder_min_free: u64,
 }
@@ -107,7 +107,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     };
     let report = check::report(checks);
     match args.output.output {
-        // It has colours, and no text of others that was not made fit.
+        // It has colours, and all foreign text in it is escaped.
         Format::Text => {
             print_bytes(
                 check::text(&report.checks, appearance::has_colour(&std::io::stdout())).as_bytes(),
@@ -125,7 +125,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
 async fn of_this_machine(args: &Args) -> Vec<Check> {
     let store = args.obuilder_store.as_ref();
     let docker = async {
-        let engine = docker::Engine::look().await;
+        let engine = docker::Engine::probe().await;
         let files = engine.files();
         let mut checks = docker::checks(&engine, store.is_some()).await;
         if let Some(files) = files {

@@ -27,7 +27,7 @@ fn filesystem_in(mounts: &str, path: &Path) -> Option<String> {
         let is_nearer = best
             .as_ref()
             .is_none_or(|(best, _)| point.as_os_str().len() >= best.as_os_str().len());
-        // Of two at one place, the later one covers the other.
+        // Of two mounts at one path, the later one hides the other.
         if path.starts_with(&point) && is_nearer {
             best = Some((point, kind.split(' ').next()?));
         }
@@ -35,7 +35,7 @@ fn filesystem_in(mounts: &str, path: &Path) -> Option<String> {
     best.map(|(_, kind)| kind.to_owned())
 }
 
-/// Returns a path in which the kernel has written spaces and the like as `\040`.
+/// Returns a path without the kernel's escapes, such as `\040` for a space.
 fn unescaped(text: &str) -> PathBuf {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();

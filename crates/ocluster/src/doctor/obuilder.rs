@@ -1,4 +1,4 @@
-//! OBuilder: is the store's filesystem of the right kind, and does the runtime run a container?
+//! Checks of OBuilder: the store's filesystem, and the runtime.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use obuilder::Setup;
-use obuilder::fetch::AddressRule;
 use obuilder::sandbox::SandboxOptions;
 use obuilder::store::{RsyncMode, StoreKind, StorePlace, StoreSpec};
+use oci::fetch::AddressRule;
 
 use super::check::Check;
 use super::probe::{Answer, ask};
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const STORE: &str = "obuilder store";
 const RUNTIME: &str = "obuilder runtime";
 
-/// Checks what OBuilder jobs need, if there are to be any.
+/// Checks what OBuilder jobs need, if there is a store.
 pub(super) async fn checks(
     store: Option<&StorePlace>,
     runtime: &OsStr,
@@ -29,7 +29,7 @@ pub(super) async fn checks(
     let Some(store) = store else {
         return vec![Check::skipped(
             STORE,
-            "no --obuilder-store was given: this worker refuses OBuilder jobs",
+            "no --obuilder-store: this worker refuses OBuilder jobs",
         )];
     };
     let mut checks = vec![check_store(store).await];
@@ -64,14 +64,14 @@ async fn check_store(store: &StorePlace) -> Check {
     }
 }
 
-/// Looks whether others can get into a store that is there: there are set-user-id programs in it.
+/// Checks whether other users can access an existing store, which has set-user-id programs in it.
 fn open_to_others(path: &Path) -> Option<Check> {
     let found = path.metadata().ok()?;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
     if owner != 0 {
         return Some(Check::problem(
             STORE,
-            format!("{} belongs to the user {owner}", path.display()),
+            format!("{} belongs to user {owner}", path.display()),
             "a store must belong to root: chown it, or give the store a directory of its own",
         ));
     }
@@ -79,35 +79,37 @@ fn open_to_others(path: &Path) -> Option<Check> {
         Check::problem(
             STORE,
             format!(
-                "{} has the mode {mode:04o}: other users could run set-user-id programs in it",
+                "{} has mode {mode:04o}: other users could run set-user-id programs in it",
                 path.display()
             ),
-            "chmod 700 it, as the worker does with a directory that has nothing else in it",
+            "chmod 700 it (the worker does so for a directory that has only the store in it)",
         )
     })
 }
 
 fn judge_zfs(pool: &str, answer: &Answer) -> Check {
     match answer {
-        Answer::Said(_) => Check::fit(STORE, format!("zfs dataset {pool}")),
+        Answer::Printed(_) => Check::fit(STORE, format!("zfs dataset {pool}")),
         Answer::Absent => Check::problem(
             STORE,
             "there is no zfs program",
             "install it (on Debian: apt-get install zfsutils-linux), or use another kind of store",
         ),
-        Answer::Silent => {
-            Check::problem(STORE, "zfs does not answer", "check the pool: zpool status")
-        }
-        Answer::Refused(words) => {
-            Check::problem(STORE, words.clone(), "make the dataset, or name another")
+        Answer::TimedOut => Check::problem(
+            STORE,
+            "zfs does not respond",
+            "check the pool: zpool status",
+        ),
+        Answer::Failed(words) => {
+            Check::problem(STORE, words.clone(), "create the dataset, or name another")
         }
     }
 }
 
-/// Filesystems that live in memory: results do not outlive a restart of the machine.
+/// Filesystems in memory: results are lost when the machine restarts.
 const IN_MEMORY: &[&str] = &["tmpfs", "ramfs"];
 
-/// Filesystems on which the kernel does not put the upper part of an overlay.
+/// Filesystems that cannot hold the upper layer of an overlay.
 const NO_OVERLAYS: &[&str] = &["overlay", "nfs", "nfs4", "cifs", "vfat", "fuse.sshfs", "9p"];
 
 fn judge_store(store: &StorePlace, filesystem: &str) -> Check {
@@ -117,7 +119,7 @@ fn judge_store(store: &StorePlace, filesystem: &str) -> Check {
         StoreKind::Xfs if !matches!(filesystem, "xfs" | "btrfs") => {
             Some("may not let files share blocks")
         }
-        StoreKind::Overlayfs if NO_OVERLAYS.contains(&filesystem) => Some("holds no overlays"),
+        StoreKind::Overlayfs if NO_OVERLAYS.contains(&filesystem) => Some("cannot hold overlays"),
         StoreKind::Docker | StoreKind::Qemu | StoreKind::Hcs => {
             return Check::problem(
                 STORE,
@@ -139,18 +141,18 @@ fn judge_store(store: &StorePlace, filesystem: &str) -> Check {
         None if IN_MEMORY.contains(&filesystem) => Check::warning(
             STORE,
             format!("{found}, which is in memory: its results are lost with it"),
-            "use a disk, unless that is wanted",
+            "use a disk, unless this is intended",
         ),
         None => Check::fit(STORE, format!("{}: {found}", store.kind().as_str())),
     }
 }
 
-/// Looks for the program that copies results in an rsync store. Nothing works there without it.
+/// Checks for the program that copies results in an rsync store, which does not work without it.
 fn judge_rsync(kind: StoreKind, rsync: &Answer) -> Option<Check> {
     (kind == StoreKind::Rsync && *rsync == Answer::Absent).then(|| {
         Check::problem(
             STORE,
-            "there is no program rsync, which copies the results in a store of this kind: each build would fail",
+            "there is no rsync program, which this kind of store needs: every build would fail",
             "install it (on Debian: apt-get install rsync), or use another kind of store, such as overlayfs:/path",
         )
     })
@@ -161,7 +163,7 @@ async fn check_runtime(runtime: &OsStr, rsync: &Answer) -> Check {
     if !rustix::process::geteuid().is_root() {
         return Check::skipped(
             RUNTIME,
-            "only root can run containers: run this as the worker will be run",
+            "only root can run containers: run this as the worker's user",
         );
     }
     // An rsync store works on any filesystem, if there is the program.
@@ -206,12 +208,12 @@ fn judge_runtime(runtime: &OsStr, ran: Result<(), String>) -> Check {
         Err(why) if why.starts_with("there is no runtime") => Check::problem(
             RUNTIME,
             format!("there is no {name}"),
-            "install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin",
+            "install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin",
         ),
         Err(why) => Check::problem(
             RUNTIME,
-            format!("{name} runs no container: {why}"),
-            "try another runtime: --obuilder-runtime=builtin; inside a container, that one must be privileged",
+            format!("{name} cannot run a container: {why}"),
+            "try --obuilder-runtime=builtin; inside a container, the container must be privileged",
         ),
     }
 }
@@ -226,7 +228,7 @@ mod tests {
     #[test]
     fn each_way_to_be() {
         let store = |place: &str, filesystem| judge_store(&place.parse().unwrap(), filesystem);
-        let rsync = Answer::Said("rsync  version 3.2.7".to_owned());
+        let rsync = Answer::Printed("rsync  version 3.2.7".to_owned());
         assert_eq!(judge_rsync(StoreKind::Rsync, &rsync), None);
         assert_eq!(judge_rsync(StoreKind::Btrfs, &Answer::Absent), None);
         let checks = [
@@ -238,10 +240,10 @@ mod tests {
             store("xfs:/x", "ext4"),
             store("rsync:/r", "nfs4"),
             store("docker:x", "ext4"),
-            judge_zfs("tank", &Answer::Said("tank".to_owned())),
+            judge_zfs("tank", &Answer::Printed("tank".to_owned())),
             judge_zfs(
                 "tank",
-                &Answer::Refused("cannot open 'tank': dataset does not exist".to_owned()),
+                &Answer::Failed("cannot open 'tank': dataset does not exist".to_owned()),
             ),
             judge_rsync(StoreKind::Rsync, &Answer::Absent).unwrap(),
             judge_runtime("builtin".as_ref(), Ok(())),
@@ -256,10 +258,10 @@ mod tests {
         ];
         expect![[r#"
             ok       obuilder store    overlayfs: /var/cache/obuilder is on ext4
-            problem  obuilder store    /var/cache/obuilder is on overlay, which holds no overlays
+            problem  obuilder store    /var/cache/obuilder is on overlay, which cannot hold overlays
                      -> use a local filesystem such as ext4, xfs or btrfs
             warning  obuilder store    /var/cache/obuilder is on tmpfs, which is in memory: its results are lost with it
-                     -> use a disk, unless that is wanted
+                     -> use a disk, unless this is intended
             ok       obuilder store    btrfs: /b is on btrfs
             problem  obuilder store    /b is on ext4, which has no subvolumes
                      -> use overlayfs:/path, which most filesystems can hold
@@ -270,15 +272,15 @@ mod tests {
                      -> use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
             ok       obuilder store    zfs dataset tank
             problem  obuilder store    cannot open 'tank': dataset does not exist
-                     -> make the dataset, or name another
-            problem  obuilder store    there is no program rsync, which copies the results in a store of this kind: each build would fail
+                     -> create the dataset, or name another
+            problem  obuilder store    there is no rsync program, which this kind of store needs: every build would fail
                      -> install it (on Debian: apt-get install rsync), or use another kind of store, such as overlayfs:/path
             ok       obuilder runtime  builtin runs a container
             problem  obuilder runtime  there is no runc
-                     -> install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin
-            problem  obuilder runtime  runc runs no container: exit status 1
+                     -> install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin
+            problem  obuilder runtime  runc cannot run a container: exit status 1
                                        no space left
-                     -> try another runtime: --obuilder-runtime=builtin; inside a container, that one must be privileged
+                     -> try --obuilder-runtime=builtin; inside a container, the container must be privileged
 
             8 problems, 1 warning.
         "#]].assert_eq(&text(&checks, false));

@@ -1,24 +1,24 @@
-//! Asking another program, and not for ever.
+//! Runs another program with a time limit.
 
 use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
 
-/// How long a program may take to answer. They all answer from memory; one that needs longer is stuck.
+/// The time limit for an answer. All these programs answer from memory; one that takes longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// There is no such program in the PATH.
     Absent,
-    /// It did not answer.
-    Silent,
-    /// It said no, with its last words.
-    Refused(String),
-    /// It said this.
-    Said(String),
+    /// It did not answer in time.
+    TimedOut,
+    /// It failed, with this error.
+    Failed(String),
+    /// It printed this.
+    Printed(String),
 }
 
 /// Runs a program that only reads.
@@ -30,18 +30,18 @@ pub(super) async fn ask(program: &str, args: &[&str]) -> Answer {
         .stdin(Stdio::null())
         .kill_on_drop(true);
     match tokio::time::timeout(PATIENCE, command.output()).await {
-        Err(_) => Answer::Silent,
+        Err(_) => Answer::TimedOut,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Answer::Absent,
-        Ok(Err(error)) => Answer::Refused(error.to_string()),
+        Ok(Err(error)) => Answer::Failed(error.to_string()),
         Ok(Ok(output)) if output.status.success() => {
-            // Empty lines at the beginning are answers, too.
+            // Empty lines at the beginning are part of the answer.
             let words = String::from_utf8_lossy(&output.stdout);
-            Answer::Said(words.trim_end().to_owned())
+            Answer::Printed(words.trim_end().to_owned())
         }
         Ok(Ok(output)) => {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Answer::Refused(if words.is_empty() {
-                format!("it ended with {}", output.status)
+            Answer::Failed(if words.is_empty() {
+                format!("it exited with {}", output.status)
             } else {
                 words
             })

@@ -6,21 +6,22 @@ use clap::ValueEnum;
 use clap_complete::env::{EnvCompleter as _, Fish, Zsh};
 
 use crate::completion::VARIABLE;
-use crate::error::CommandError;
-use crate::program::print_bytes;
 use crate::programs;
+use cli::error::CommandError;
+use cli::print::print_bytes;
 
-/// Print what makes a shell complete the command lines of these programs
+/// Print a shell's completion script for these programs
 ///
-/// For one person, put this into ~/.bashrc: eval "$(ocluster generate completion bash)"; into ~/.zshrc after compinit, the
-/// same with zsh; into ~/.config/fish/config.fish: ocluster generate completion fish | source. For everybody, write each
-/// program's to a file: bash to /usr/share/bash-completion/completions/PROGRAM, zsh to
-/// /usr/share/zsh/vendor-completions/_PROGRAM, fish to /usr/share/fish/vendor_completions.d/PROGRAM.fish.
+/// For one user, add to ~/.bashrc: eval "$(ocluster generate completion bash)"; to ~/.zshrc, after compinit: the same
+/// with zsh; to ~/.config/fish/config.fish: ocluster generate completion fish | source.
+///
+/// For all users, write the script of each PROGRAM to /usr/share/bash-completion/completions/PROGRAM,
+/// /usr/share/zsh/vendor-completions/_PROGRAM or /usr/share/fish/vendor_completions.d/PROGRAM.fish.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The shell
+    /// Shell to print the script for
     shell: Shell,
-    /// Only for this program
+    /// Program to complete [default: all]
     program: Option<String>,
 }
 
@@ -39,7 +40,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         Some(program) if names.contains(&program.as_str()) => vec![program],
         Some(program) => {
             return Err(CommandError::usage(format_args!(
-                "there is no program '{program}'; there are {}",
+                "there is no program '{program}'; the programs are {}",
                 names.join(", ")
             )));
         }

@@ -9,15 +9,17 @@ use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::error::CommandError;
-use crate::{config, exit_codes, positionals, programs};
+use crate::{positionals, programs};
+use cli::config;
+use cli::error::CommandError;
+use cli::exit_codes;
 
-/// Write the pages of the manual, one for each program and each command
+/// Write the manual pages, one for each program and each command
 ///
-/// They are dated today, or with the time in SOURCE_DATE_EPOCH.
+/// Their date is today, or that of SOURCE_DATE_EPOCH.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The directory to write them to, made if missing
+    /// Directory to write to, created if missing
     dir: PathBuf,
 }
 
@@ -104,7 +106,7 @@ fn page(command: &Command, above: Option<&str>, date: &str) -> std::io::Result<V
     let options = config::default_file(program).display().to_string();
     let options = (
         options.as_str(),
-        "Options, if it exists and --config names no other.",
+        "The configuration file, if it exists and --config gives no other.",
     );
     list(&mut rest, "FILES", &[&[options], files(program)].concat());
     let see_also = above.into_iter().chain(related(program).iter().copied());
@@ -130,12 +132,14 @@ fn list(roff: &mut Roff, title: &str, entries: &[(&str, &str)]) {
 
 const ANY_OPTION: (&str, &str) = (
     "OCLUSTER_OPTION",
-    "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. Empty is as good as not set.",
+    "Any option, in capitals and with underscores: OCLUSTER_STATE_DIR for --state-dir. An empty variable counts as \
+     unset.",
 );
 
 const NO_COLOR: (&str, &str) = (
     "NO_COLOR, TERM",
-    "If NO_COLOR is not empty or TERM is \"dumb\", nothing is printed in colour, not even a build's log, and no line is redrawn by escape sequences.",
+    "If NO_COLOR is not empty or TERM is \"dumb\", there are no colours, not even in logs of builds, and no lines \
+     redrawn by escape sequences.",
 );
 
 /// Returns what a program reads from its environment, besides what its options say.
@@ -145,7 +149,7 @@ fn environment(program: &str) -> &'static [(&'static str, &'static str)] {
             NO_COLOR,
             (
                 "http_proxy, https_proxy, no_proxy",
-                "Used by git, which reads no configuration of this machine.",
+                "Used by git. (It reads no git configuration of this machine.)",
             ),
             ("DOCKER_HOST", "The Docker engine to build with."),
         ],
@@ -153,16 +157,15 @@ fn environment(program: &str) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-const CAP_FILE: &str =
-    "A secret by which the scheduler is reached, and which tells what its holder may do.";
+const CAP_FILE: &str = "The address of the scheduler, and a secret that grants access to it.";
 
-/// Returns the files that somebody who uses a program should know.
+/// Returns the files that a user of the program should know.
 fn files(program: &str) -> &'static [(&'static str, &'static str)] {
     match program {
         "ocluster-scheduler" => &[
             (
                 "key.pem",
-                "The scheduler's key, made if missing. All secrets in cap files come from it: keep a copy.",
+                "The scheduler's key, created if missing. All secrets in cap files are derived from it: keep a copy.",
             ),
             (
                 "admin.cap, submission.cap, pool-NAME.cap",
@@ -170,7 +173,7 @@ fn files(program: &str) -> &'static [(&'static str, &'static str)] {
             ),
             (
                 "scheduler.db",
-                "In --state-dir: what is remembered of workers and clients.",
+                "In --state-dir: the database of workers and clients.",
             ),
         ],
         "ocluster-worker" => &[("pool-NAME.cap", CAP_FILE)],

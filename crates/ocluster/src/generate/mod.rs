@@ -5,9 +5,9 @@ mod man;
 
 use clap::Subcommand;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
-/// Write what packages install besides the programs
+/// Generate manual pages and shell completion, for packages
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(subcommand)]

@@ -35,20 +35,20 @@ pub(super) fn schemas() -> Vec<Output> {
     ]
 }
 
-/// The workers that were paused, or given jobs again.
+/// The workers that were paused or unpaused.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Paused {
     /// Their pool.
     pub pool: String,
     /// Whether they are paused now.
     pub paused: bool,
-    /// Those that were told so.
+    /// Those that were changed.
     pub workers: Vec<String>,
-    /// With `--all`, those that were so already.
+    /// With `--all`, those that needed no change.
     pub already: Vec<String>,
 }
 
-/// What happens to a worker that is drained or updated.
+/// The progress of a worker that is drained or updated.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WaitEvent {
@@ -56,9 +56,9 @@ pub enum WaitEvent {
     Waiting {
         /// Its name.
         worker: String,
-        /// What the scheduler says about it, in words.
+        /// The scheduler's report about it, for people.
         status: String,
-        /// How many jobs it still runs; null when the status is about something else.
+        /// How many jobs it still runs; null if the status is about something else.
         running_jobs: Option<u32>,
     },
     /// A worker is done: it runs nothing and stays paused, or has come back after its update.
@@ -66,14 +66,14 @@ pub enum WaitEvent {
         /// Its name.
         worker: String,
     },
-    /// It did not work for one worker.
+    /// A worker failed.
     Failed {
         /// Its name.
         worker: String,
         /// Why.
         message: String,
     },
-    /// A worker was left out, because it is not connected.
+    /// A worker was skipped, as it is not connected.
     Skipped {
         /// Its name.
         worker: String,
@@ -103,18 +103,18 @@ pub struct CancelledJob {
 pub struct AddedClient {
     /// The name of the client.
     pub client: String,
-    /// The contents of its cap file, by which anybody can submit jobs in its name: a secret.
+    /// The contents of its cap file: a secret, with which anybody can submit jobs in its name.
     pub sturdy_ref: String,
 }
 
-/// The client that may submit no more jobs.
+/// The client that was removed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RemovedClient {
     /// The name it had.
     pub client: String,
 }
 
-/// A client's share of a pool, as it is now.
+/// The new share of a client of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Rate {
     /// The pool.
@@ -125,7 +125,7 @@ pub struct Rate {
     pub rate: f64,
 }
 
-/// The workers that are not remembered any more.
+/// The workers that were forgotten.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Forgotten {
     /// Their pool.
@@ -150,7 +150,7 @@ pub struct Run {
     pub worker: String,
     /// The command's exit code; null when a signal ended it.
     pub exit_code: Option<i32>,
-    /// What it printed on standard output. U+FFFD stands for what is not UTF-8.
+    /// Its standard output. U+FFFD replaces invalid UTF-8.
     pub output: String,
 }
 
@@ -161,7 +161,7 @@ pub struct Clients {
     pub clients: Vec<Client>,
 }
 
-/// Somebody who may submit jobs.
+/// A client that may submit jobs.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Client {
     /// The name it was added under.

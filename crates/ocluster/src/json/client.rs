@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Output;
 use super::Shape::Lines;
-use super::failure::Reason;
+use cli::failure::Reason;
 
 /// Returns what each command prints.
 pub(super) fn schemas() -> Vec<Output> {
@@ -14,18 +14,20 @@ pub(super) fn schemas() -> Vec<Output> {
         .into()
 }
 
-/// What happens to the job. The last one is `succeeded` or `failed`, unless the job was lost or a signal ended the client: then
-/// it is an error. So the last line of a job that did not succeed has an `error`, and `error.kind` says what to do.
+/// What happens to the job. The last event is `succeeded` or `failed`, unless the job was lost or a signal ended the
+/// client: then the last line is an error. So the last line of a job that did not succeed has an `error`, whose `kind`
+/// decides what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum JobEvent {
-    /// It waits. This comes again when something about it changes; an OCaml scheduler cannot tell, and then it never comes.
+    /// It is queued. Repeated when something changes. OCaml schedulers cannot report it, so it is never printed with
+    /// them.
     Queued {
         /// The worker whose queue it is in; null while it waits for any worker.
         worker: Option<String>,
-        /// How many jobs are before it there.
+        /// How many jobs are ahead of it there.
         ahead: u32,
-        /// Why no worker takes jobs, for people; null when some do.
+        /// Why no worker takes jobs, for people; null if some do.
         obstacle: Option<String>,
     },
     /// A worker has taken it.
@@ -35,19 +37,19 @@ pub enum JobEvent {
         /// The number of its ticket, which is also in the scheduler's log; null if the scheduler cannot tell.
         ticket: Option<u64>,
     },
-    /// A piece of its log. Put together, these are the log.
+    /// A piece of its log. The pieces joined are the log.
     Log {
-        /// The text, which may begin and end anywhere in a line. U+FFFD stands for what is not UTF-8.
+        /// The text, which may begin and end anywhere in a line. U+FFFD replaces invalid UTF-8.
         text: String,
     },
-    /// Its worker was not fit for it, and it is submitted again: it waits anew, and its log begins anew.
+    /// Its worker was unfit, and the job is submitted again: it is queued anew, and its log begins anew.
     Resubmitted {
         /// What is wrong with the worker.
         message: String,
     },
-    /// It ended well.
+    /// It succeeded.
     Succeeded {
-        /// What it made: an image that was pushed, say, or the id of a result. Empty when there is nothing to name.
+        /// Its output, such as a pushed image or the id of a result. Empty if there is none.
         output: String,
         /// How long it took.
         #[serde(flatten)]
@@ -55,12 +57,12 @@ pub enum JobEvent {
     },
     /// It failed, or was cancelled.
     Failed {
-        /// Why, in a few words. The log says more.
+        /// Why, in a few words. The log has the details.
         message: String,
         /// How long it took.
         #[serde(flatten)]
         times: Times,
-        /// The same for scripts, as in every failure.
+        /// The same for programs, as in every failure.
         error: Option<Reason>,
     },
 }
@@ -68,8 +70,8 @@ pub enum JobEvent {
 /// How long a job took, as its client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Times {
-    /// From the submission until a worker had taken it.
+    /// From the submission until a worker took it.
     pub waited_seconds: f64,
-    /// From then to its end.
+    /// From then until it ended.
     pub ran_seconds: f64,
 }

@@ -11,37 +11,37 @@ pub(super) fn schemas() -> Vec<Output> {
     vec![Output::new::<Report>("ocluster", "doctor", Object)]
 }
 
-/// Whether a machine or a cluster is fit. The exit code is 1 if it is not.
+/// The state of a machine or a cluster. The exit code is 1 if there is a problem.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Report {
     /// Whether there is no problem.
     pub fit: bool,
-    /// What was looked at, in the order in which people read it.
+    /// The checks, in the order in which people read them.
     pub checks: Vec<Check>,
 }
 
-/// One thing that was looked at.
+/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Check {
-    /// What it is.
+    /// What was checked.
     pub name: String,
-    /// How it is.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// What was found, in words.
+    /// What was found, for people.
     pub found: String,
-    /// What to do, in words. Null when there is nothing to do.
+    /// What to do, for people. Null if there is nothing to do.
     pub advice: Option<String>,
 }
 
-/// How something is.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// As it should be.
     Ok,
-    /// It could not be looked at, or there is no need to.
+    /// Not checked, as that is impossible or not needed.
     Skipped,
-    /// It works, and may not for long or not for everybody.
+    /// It works, but may soon fail, or fail for some.
     Warning,
     /// Jobs would fail.
     Problem,

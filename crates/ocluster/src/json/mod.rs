@@ -1,16 +1,15 @@
-//! What the programs print with `--output=json`, as types: their comments are its documentation.
+//! The JSON of `--output=json`, as types: their comments are its documentation.
 //!
-//! Standard output has JSON and nothing else then; standard error is for people, as always. A command prints one object,
-//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`failure::Failure`].
+//! Standard output then has only JSON; standard error is for people, as always. A command prints one object,
+//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`Failure`](cli::failure::Failure).
 //!
-//! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake case,
-//! times in UTC as RFC 3339 has them, lengths of time in seconds.
+//! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake
+//! case, times in UTC as RFC 3339 has them, lengths of time in seconds.
 
 pub mod admin;
 pub mod bench;
 pub mod client;
 pub mod doctor;
-pub mod failure;
 pub mod obuilder;
 pub mod pools;
 
@@ -21,13 +20,13 @@ use schemars::{JsonSchema, Schema, schema_for};
 pub struct Output {
     /// The program, such as `ocluster-admin`. Empty for what all of them may print.
     pub program: &'static str,
-    /// Its command, such as `list-clients`, with what else decides: `show POOL`, `pause --wait`.
+    /// Its command, such as `list-clients`, with the arguments that decide the form: `show POOL`, `pause --wait`.
     pub command: &'static str,
     /// Whether it is one object, or many.
     pub shape: Shape,
-    /// What it is, in a sentence or more.
+    /// Its description, in a sentence or more.
     pub description: String,
-    /// What is in it.
+    /// Its schema.
     pub schema: Schema,
 }
 
@@ -54,14 +53,14 @@ impl Output {
     }
 }
 
-/// Returns what every command prints with `--output=json`, in the order in which somebody meets them.
+/// Returns the JSON of every command, in the order in which a new user needs them.
 pub fn schemas() -> Vec<Output> {
     let mut outputs = client::schemas();
     outputs.extend(admin::schemas());
     outputs.extend(doctor::schemas());
     outputs.extend(bench::schemas());
     outputs.extend(obuilder::schemas());
-    outputs.push(Output::new::<failure::Failure>("", "", Shape::Lines));
+    outputs.push(Output::new::<cli::failure::Failure>("", "", Shape::Lines));
     outputs
 }
 

@@ -22,36 +22,37 @@ pub(super) fn schemas() -> Vec<Output> {
 /// The results in a store.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Results {
-    /// Each after what it was made from.
+    /// Each after its base.
     pub results: Vec<Result>,
 }
 
-/// What a step left.
+/// The result of a step.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Result {
     /// Its id.
     pub id: String,
-    /// The id of what it was made from; null for a base image.
+    /// The id of its base; null for a base image.
     pub base: Option<String>,
     /// When it was made.
     pub created: String,
     /// When it was last used.
     pub used: String,
-    /// What its step added, in bytes: what would be free without it. Null with `--no-sizes`, or if it went away meanwhile.
+    /// How much its step added, in bytes: removing it would free that much. Null with `--no-sizes`, or if it was
+    /// removed meanwhile.
     pub size: Option<u64>,
-    /// What it is of: the op as its spec has it, in one line, after the working directory. Null if that was not kept, as by other
-    /// programs.
+    /// The op that made it: in one line, as in the spec, after the working directory. Null if that was not recorded, as
+    /// by other programs.
     pub step: Option<String>,
 }
 
-/// How much room a store has, in bytes.
+/// The disk usage of a store, in bytes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct DiskUsage {
-    /// The directory of the store. U+FFFD stands for what is not UTF-8.
+    /// The directory of the store. U+FFFD replaces invalid UTF-8.
     pub store: String,
     /// How many results there are.
     pub results: u64,
-    /// What is in use of the filesystem, or free for us.
+    /// The size of the filesystem: the space in use, and the space free for us.
     pub total: u64,
     /// How much of it is free for us.
     pub free: u64,
@@ -67,7 +68,7 @@ pub struct Caches {
 /// A directory that steps share.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Cache {
-    /// The name, as specs have it. U+FFFD stands for what is not UTF-8.
+    /// The name, as in specs. U+FFFD replaces invalid UTF-8.
     pub name: String,
 }
 
@@ -85,11 +86,11 @@ pub struct Image {
     pub name: String,
     /// The file or directory it came from.
     pub source: String,
-    /// What that was, in words.
+    /// The kind of that, for people.
     pub kind: String,
     /// The digest of its manifest.
     pub digest: String,
-    /// How much room its layers take, in bytes.
+    /// The size of its layers, in bytes.
     pub size: u64,
     /// When it was imported.
     pub imported: String,

@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The pools of a scheduler, with totals. What an OCaml scheduler cannot tell is null.
+/// The pools of a scheduler, with totals. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pools {
     /// Sorted by name.
     pub pools: Vec<Totals>,
 }
 
-/// A pool, in numbers.
+/// The totals of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Totals {
     /// The name of the pool.
@@ -19,44 +19,44 @@ pub struct Totals {
     pub workers: usize,
     /// How many of them are connected.
     pub connected: usize,
-    /// How many of those are given no jobs, for whatever reason.
+    /// How many of those get no jobs, for any reason.
     pub inactive: usize,
-    /// How many jobs all that are connected run at once.
+    /// How many jobs all connected workers run at once.
     pub capacity: Option<u64>,
     /// How many jobs they run now.
     pub running: Option<usize>,
-    /// How many jobs wait, for any worker or for a certain one.
+    /// How many jobs are queued, for any worker or for a certain one.
     pub queued: Option<u64>,
     /// How long the oldest of them has waited; 0 when there is none.
     pub oldest_wait_seconds: Option<f64>,
 }
 
-/// One pool. What an OCaml scheduler cannot tell is null.
+/// One pool. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pool {
     /// Its name.
     pub pool: String,
-    /// Its state in words for people, as the OCaml scheduler has it too.
+    /// Its state as text for people, as the OCaml scheduler prints it too.
     pub text: String,
     /// The workers that are known, connected or not, sorted by name.
     pub workers: Vec<Worker>,
-    /// What waits, and for whom.
+    /// The queued jobs and their clients.
     pub queue: Option<Queue>,
 }
 
-/// The jobs that wait in a pool.
+/// The queued jobs of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Queue {
     /// How many of them wait for any worker; more may be in the queues of workers.
     pub backlog: u32,
     /// How long the oldest job has waited that no worker has taken; 0 when there is none.
     pub oldest_wait_seconds: f64,
-    /// Those who have submitted something since the scheduler started, sorted by id.
+    /// The clients that have submitted jobs since the scheduler started, sorted by id.
     pub clients: Vec<Client>,
-    /// The first of the jobs that wait: those for any worker, the next one first, then those for certain ones. Ten, or with
-    /// `--all` all.
+    /// The first queued jobs: those for any worker, the next one first, then those for certain workers. Ten, or all
+    /// with `--all`.
     pub jobs: Vec<QueuedJob>,
-    /// How many more jobs wait.
+    /// How many more jobs are queued.
     pub more: u32,
 }
 
@@ -73,7 +73,7 @@ pub struct QueuedJob {
     pub urgent: bool,
     /// How long it has waited.
     pub waiting_seconds: f64,
-    /// The worker that it waits for; null when any will do.
+    /// The worker that it waits for; null if it waits for any.
     pub worker: Option<String>,
 }
 
@@ -95,37 +95,37 @@ pub struct Client {
 pub struct OneWorker {
     /// Its pool.
     pub pool: String,
-    /// The worker. Where there is none of this name, the command fails.
+    /// The worker. If there is no such worker, the command fails.
     pub worker: Worker,
 }
 
-/// A worker. What an OCaml scheduler cannot tell is null.
+/// A worker. Fields that an OCaml scheduler cannot report are null.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Worker {
     /// The name it registers with.
     pub name: String,
-    /// Whether it is there.
+    /// Whether it is connected.
     pub connected: bool,
-    /// Whether an operator has paused it, in one way or the other.
+    /// Whether an operator has paused it, in either way.
     pub paused: bool,
     /// How many times it has registered since the scheduler started.
     pub registrations: Option<u64>,
-    /// The version of its program; null when it is not connected, or is not one of ours.
+    /// The version of its program; null if it is not connected, or not one of ours.
     pub version: Option<String>,
-    /// Who paused it, and why; null when no operator has, or the scheduler does not know.
+    /// Who paused it, and why; null if no operator has, or the scheduler does not know.
     pub pause: Option<Pause>,
-    /// How long ago it left; null when it is connected, or has not been there since the scheduler started.
+    /// How long ago it disconnected; null if it is connected, or has not connected since the scheduler started.
     pub left_seconds: Option<f64>,
-    /// More about it; null when it is not connected.
+    /// More about it; null if it is not connected.
     pub connection: Option<Connection>,
 }
 
 /// An operator's pause.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Pause {
-    /// Who paused it, as USER@HOST; empty when their program did not say. Nobody checks it.
+    /// Who paused it, as USER@HOST; empty if unknown. It is not verified.
     pub by: String,
-    /// Why; empty when nothing was given.
+    /// The reason; empty if none was given.
     pub note: String,
     /// How long ago that was.
     pub lasting_seconds: f64,
@@ -138,29 +138,29 @@ pub struct Connection {
     pub registered_seconds: f64,
     /// Where it connects from.
     pub address: String,
-    /// How many jobs it runs at once, as it said.
+    /// How many jobs it runs at once, as it reported.
     pub capacity: u32,
-    /// Why it is given no jobs. It is given some when this is empty.
+    /// Why it gets no jobs. Empty if it gets jobs.
     pub inactive: Vec<InactiveReason>,
-    /// How long it has owed an answer to the scheduler, without a sign of life; 0 when it owes none.
+    /// How long the scheduler has waited for an answer from it; 0 if it waits for none.
     pub silent_seconds: f64,
     /// How many jobs wait for this worker.
     pub queued: u32,
-    /// Their expected costs, summed up.
+    /// The sum of their expected costs.
     pub workload_seconds: f64,
-    /// How many jobs it has ended since it connected, in whatever way.
+    /// How many jobs have ended on it since it connected, in any way.
     pub finished: u64,
     /// The jobs that it runs, the oldest first.
     pub running: Vec<Job>,
-    /// Why it pauses itself; empty when it does not, or did not say.
+    /// Why it paused itself; empty if it has not, or gave no reason.
     pub pause_reasons: Vec<PauseReason>,
 }
 
 /// A reason why a worker pauses itself.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PauseReason {
-    /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`; later
-    /// versions may have more.
+    /// A word for programs: `docker`, `docker-disk`, `state-disk`, `obuilder`, `obuilder-store` or `shutting-down`;
+    /// later versions may have more.
     pub kind: String,
     /// What is wrong.
     pub problem: String,
@@ -168,11 +168,11 @@ pub struct PauseReason {
     pub advice: String,
 }
 
-/// Why a worker is given no jobs.
+/// Why a worker gets no jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InactiveReason {
-    /// It paused itself, to make room for example.
+    /// It paused itself, for example to free disk space.
     WorkerPause,
     /// An operator paused it, until it is unpaused.
     AdminPause,
@@ -180,9 +180,9 @@ pub enum InactiveReason {
     TemporaryPause,
     /// It is about to be updated.
     ShuttingDown,
-    /// It keeps its connection, and does not answer.
+    /// It is connected, but unresponsive.
     NotAnswering,
-    /// Something that this program is too old to know.
+    /// A reason unknown to this version.
     Other,
 }
 

@@ -9,23 +9,22 @@ use obuilder::builder::{BuildError, Context};
 use super::console::{Console, watch};
 use super::spec_file::{SpecArgs, read_file};
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
 use crate::obuilder_args::seconds;
-use crate::program;
-use crate::signals::Interrupts;
+use cli::error::CommandError;
+use cli::signals::Interrupts;
 
 /// Build a spec
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    /// The directory that the spec copies files from
+    /// Directory from which the spec copies files
     #[arg(value_name = "DIR")]
     source: PathBuf,
-    /// Give the build a secret, from a file; may be repeated
+    /// Secret for the build, read from PATH; may be repeated
     #[arg(long = "secret", value_name = "ID:PATH", value_parser = secret)]
     secrets: Vec<(String, PathBuf)>,
-    /// Longest time that the build may take, in seconds; 0 for any time
+    /// Time limit of the build, in seconds (0: no limit)
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     job_timeout: Duration,
     #[command(flatten)]
@@ -73,7 +72,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
                 building.await
             }
         };
-        // A build that is cancelled ends before its step has, whose container must not outlive us.
+        // A cancelled build ends before its step, whose container must not outlive this process.
         builder.idle().await;
         built
     };
@@ -83,7 +82,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             "Build stopped: it took longer than --job-timeout={}",
             args.job_timeout.as_secs_f64()
         ))),
-        Ok(id) => program::print_line(format_args!("Got: \"{id}\"")),
+        Ok(id) => cli::print::print_line(format_args!("Got: \"{id}\"")),
         Err(BuildError::Log(error)) => Err(CommandError::from_output(&error)),
         Err(error) => Err(CommandError::failed(format_args!(
             "Build step failed: {error}"

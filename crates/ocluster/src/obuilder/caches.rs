@@ -1,13 +1,13 @@
-//! `obuilder cache`: the directories that steps share.
+//! `obuilder cache`: lists and removes the directories that steps share.
 
 use clap::Subcommand;
 use obuilder::store::CacheName;
 
 use super::output::OutputArgs;
 use super::store_args::StoreArgs;
-use crate::error::CommandError;
 use crate::json::obuilder::{Cache, Caches};
-use crate::quote::quoted;
+use cli::error::CommandError;
+use cli::quote::quoted;
 
 /// List or remove cache mounts
 #[derive(clap::Args, Debug)]
@@ -25,9 +25,9 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Remove a cache mount: the next step that uses it starts with an empty one
+    /// Remove a cache mount; the next step that uses it gets an empty one
     Rm {
-        /// Its name, as specs have it
+        /// Name of the cache mount, as in specs
         #[arg(value_name = "NAME")]
         name: String,
         #[command(flatten)]
@@ -55,10 +55,10 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             let caches = store.caches().map_err(CommandError::caused)?;
             if !caches.contains(&cache) {
                 return Err(CommandError::failed(format_args!(
-                    "there is no cache {}",
+                    "there is no cache mount {}",
                     quoted(&name)
                 ))
-                .hint("`obuilder cache ls` shows those there are"));
+                .hint("run `obuilder cache ls` for a list"));
             }
             let deleted = store.delete_cache(&cache).await;
             deleted.map_err(CommandError::caused)

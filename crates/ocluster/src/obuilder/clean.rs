@@ -5,20 +5,19 @@ use obuilder::StepId;
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
-/// Remove a result, and all that is based on it
+/// Remove a result, and all results based on it
 #[derive(clap::Args, Debug)]
 pub(super) struct DeleteArgs {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
     #[command(flatten)]
     store: StoreArgs,
 }
 
-/// Remove all results, and not the caches nor the imported images
+/// Remove all results, but no cache mounts and no imported images
 #[derive(clap::Args, Debug)]
 pub(super) struct CleanArgs {
     #[command(flatten)]
@@ -28,31 +27,35 @@ pub(super) struct CleanArgs {
 pub(super) async fn delete(args: DeleteArgs) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Results)?;
     let id = args.id.find_or_whole(&builder)?;
-    let mut said = Ok(());
-    let outcome = builder.delete(&id, &mut |id| say(&mut said, id)).await;
-    outcome.map_err(CommandError::caused).and(said)
+    let mut printed = Ok(());
+    let outcome = builder
+        .delete(&id, &mut |id| print_removed(&mut printed, id))
+        .await;
+    outcome.map_err(CommandError::caused).and(printed)
 }
 
 pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Results)?;
-    let mut said = Ok(());
+    let mut printed = Ok(());
     let outcome = builder
-        .prune(Timestamp::MAX, usize::MAX, &mut |id| say(&mut said, id))
+        .prune(Timestamp::MAX, usize::MAX, &mut |id| {
+            print_removed(&mut printed, id);
+        })
         .await;
     let count = outcome.map_err(CommandError::caused)?;
-    said?;
-    program::print_line(format_args!("Removed {count} items"))?;
+    printed?;
+    cli::print::print_line(format_args!("Removed {count} items"))?;
     match builder.count().map_err(CommandError::caused)? {
         0 => Ok(()),
         left => Err(CommandError::failed(format_args!(
-            "cannot remove {left} of the results in {:?}; the warnings above say why",
+            "cannot remove {left} of the results in {:?}; see the warnings above",
             builder.store().root()
         ))),
     }
 }
 
-fn say(said: &mut Result<(), CommandError>, id: &StepId) {
-    if said.is_ok() {
-        *said = program::print_line(format_args!("Removing {id}"));
+fn print_removed(printed: &mut Result<(), CommandError>, id: &StepId) {
+    if printed.is_ok() {
+        *printed = cli::print::print_line(format_args!("Removing {id}"));
     }
 }

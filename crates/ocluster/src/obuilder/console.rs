@@ -1,4 +1,4 @@
-//! What a build says, on the terminal or wherever standard output goes.
+//! The output of a build, on a terminal or elsewhere.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending};
@@ -14,32 +14,33 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::appearance;
-use crate::error::CommandError;
-use crate::program::print_bytes;
-use crate::signals::{Interrupt, Interrupts};
-use crate::status_line::StatusLine;
-use crate::terminal::{self, LogOutput};
+use cli::appearance;
+use cli::error::CommandError;
+use cli::interrupt::Interrupt;
+use cli::print::print_bytes;
+use cli::signals::Interrupts;
+use cli::status_line::StatusLine;
+use cli::terminal::{self, LogOutput};
 
 const BRIGHT_BLUE: &str = "94";
 const YELLOW: &str = "33";
 
-/// How long a step may take before anything is said of it: a glance at a terminal is about that long.
+/// How long a step runs before its time is shown.
 const LONG: Duration = Duration::from_secs(1);
 
-/// How often the time is brought up to date.
+/// How often the time is updated.
 const TICK: Duration = Duration::from_secs(1);
 
 /// Writes headings, notes and what steps print to standard output, and below them on a terminal how long the step has
 /// taken so far.
 pub(super) struct Console {
     colour: bool,
-    /// Makes what steps print fit for where it goes.
+    /// Filters the output of steps for its destination.
     output: RefCell<LogOutput>,
     status: StatusLine,
-    /// What is being done, and since when.
+    /// The current step, and when it began.
     step: RefCell<Option<(String, Instant)>>,
-    /// Whether what a step printed last had a newline at its end. Elsewhere the status would be in its way.
+    /// Whether the last output of a step ended with a newline. Otherwise the status would overwrite it.
     at_line_start: Cell<bool>,
 }
 
@@ -70,11 +71,11 @@ impl Console {
         out.flush()
     }
 
-    /// Takes the terminal back from what the last step has printed: what follows is ours, in the usual colour and on a line of its
+    /// Resets the terminal after the output of a step, so that what follows is in the usual colour and on a line of its
     /// own.
     fn end(&self) {
         self.status.retire();
-        // Whoever has no terminal any more sees none of it.
+        // An error means that there is no terminal any more.
         drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }
 
@@ -110,7 +111,7 @@ impl BuildLog for Console {
         async move {
             self.status.clear();
             self.at_line_start.set(false);
-            // Whoever reads it may be slow, and Ctrl-C must be heard meanwhile.
+            // The reader may be slow, and Ctrl-C must work meanwhile.
             let shown = self.output.borrow_mut().push(bytes);
             let mut out = tokio::io::stdout();
             out.write_all(&shown).await?;
@@ -140,7 +141,7 @@ fn elapsed(time: Duration) -> String {
     }
 }
 
-/// Waits for something to end, showing how long it takes. The first wish to end cancels it and waits for it to clean up;
+/// Waits for something to end, showing how long it takes. The first interrupt cancels it and waits for it to clean up;
 /// the second does not wait.
 pub(super) async fn watch<T>(
     doing: impl Future<Output = T>,
@@ -172,7 +173,7 @@ pub(super) async fn watch<T>(
     }
 }
 
-/// Keeps the status up to date, for ever.
+/// Updates the status, for ever.
 async fn ticks(console: &Console) {
     if !console.status.is_enabled() {
         pending::<()>().await;

@@ -2,11 +2,11 @@
 
 use super::output::{OutputArgs, size};
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json::obuilder::DiskUsage;
+use cli::error::CommandError;
+use cli::human::table;
 
-/// Show how much room the store has
+/// Show the disk usage of the store
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]

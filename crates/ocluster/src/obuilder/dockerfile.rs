@@ -4,18 +4,17 @@ use clap::ValueEnum;
 use obuilder_spec::dockerfile::{Options, Style, dockerfile};
 
 use super::spec_file::SpecArgs;
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
 /// Print a spec as a Dockerfile
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    /// For BuildKit, which has caches and secrets
+    /// Write a Dockerfile for BuildKit, with cache mounts and secrets
     #[arg(long)]
     buildkit: bool,
-    /// For which images: unix (lines continue after a backslash) or windows (after a backtick)
+    /// Line continuation: unix (a backslash) or windows (a backtick)
     #[arg(
         long,
         value_name = "STYLE",
@@ -41,5 +40,5 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     };
     let mut text = dockerfile(&args.spec.read()?, options).map_err(CommandError::caused)?;
     text.push(b'\n');
-    program::print_bytes(&text)
+    cli::print::print_bytes(&text)
 }

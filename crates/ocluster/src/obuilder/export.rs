@@ -1,25 +1,27 @@
-//! `obuilder export`: a result for others to use.
+//! `obuilder export`: writes a result as an archive.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use obuilder::image::export::{Export, ExportError, write_image, write_tar};
-use obuilder::image::{ImageSettings, Platform};
+use oci::export::{Export, ExportError, write_image, write_tar};
+use oci::{Platform, RunConfig};
 
 use super::holes::WithHoles;
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
+use cli::error::CommandError;
 
 /// Write the files of a result as an archive
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
-    /// tar: the files; oci: an image, for `docker load`, `podman load` and the like
+    /// Format of the archive: tar or oci
+    ///
+    /// tar has only the files. oci is an image, as for docker load and podman load.
     #[arg(
         long,
         value_name = "FORMAT",
@@ -27,10 +29,10 @@ pub(super) struct Args {
         hide_possible_values = true
     )]
     format: Format,
-    /// What an image is to be called
+    /// Name of the image, with --format=oci
     #[arg(long, value_name = "NAME:TAG")]
     name: Option<String>,
-    /// Where to write it, rather than to standard output
+    /// File to write to [default: standard output]
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -45,23 +47,26 @@ enum Format {
 
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     if args.name.is_some() && args.format == Format::Tar {
-        return Err(CommandError::usage(
-            "option '--name' is for images: add --format=oci",
-        ));
+        return Err(CommandError::usage("option '--name' requires --format=oci"));
     }
     if args.output.is_none() && io::stdout().is_terminal() {
         return Err(CommandError::usage(
-            "an archive is not for the terminal: give a file with -o, or redirect standard output",
+            "cannot write an archive to a terminal; give a file with -o, or redirect standard output",
         ));
     }
     let builder = args.store.read(Need::Results)?;
     let id = args.id.find(&builder)?;
     let settings = builder.image_settings(&id).map_err(CommandError::caused)?;
+    let config = match args.format {
+        // Its settings are not written, whatever they are.
+        Format::Tar => RunConfig::default(),
+        Format::Oci => settings.config().map_err(CommandError::caused)?,
+    };
     let view = builder.store().view(&id).await;
     let view = view.map_err(CommandError::caused)?;
     let content = Content {
         rootfs: view.rootfs().to_owned(),
-        settings,
+        config,
         format: args.format,
         name: args.name,
         created_by: format!("obuilder {id}"),
@@ -73,17 +78,17 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     written.await.map_err(CommandError::caused)?
 }
 
-/// What is exported, for another thread.
+/// The export, for another thread.
 struct Content {
     rootfs: PathBuf,
-    settings: ImageSettings,
+    config: RunConfig,
     format: Format,
     name: Option<String>,
     created_by: String,
 }
 
 impl Content {
-    /// Writes a file that has its name only when it is whole: a part of an archive must not look like one.
+    /// Writes a file that gets its name when it is complete: an incomplete archive must not look like a complete one.
     fn write_file(&self, path: &Path) -> Result<(), CommandError> {
         let cannot_write =
             |error: io::Error| CommandError::failed(format_args!("cannot write {path:?}: {error}"));
@@ -102,7 +107,7 @@ impl Content {
             .map_err(failed)
             .and_then(|()| std::fs::rename(&part, path).map_err(cannot_write));
         if written.is_err() {
-            // What went wrong is said already.
+            // The error is reported already.
             drop(std::fs::remove_file(&part));
         }
         written
@@ -115,7 +120,7 @@ impl Content {
             Format::Oci => {
                 let export = Export {
                     rootfs: &self.rootfs,
-                    settings: &self.settings,
+                    config: &self.config,
                     name: self.name.as_deref(),
                     platform: &Platform::here(),
                     created_by: &self.created_by,

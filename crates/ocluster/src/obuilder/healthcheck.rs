@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::program;
+use cli::error::CommandError;
 
-/// How long it may take: upstream's.
+/// The time limit of the step, as in upstream.
 const WITHIN: Duration = Duration::from_secs(300);
 
-/// Run a step, to see whether building works here
+/// Run a test step, to check that builds work on this machine
 ///
-/// It needs no network and no image.
+/// The step needs no network and no image.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -21,7 +20,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     let builder = args.store.open(Need::Commands)?;
     match builder.healthcheck(WITHIN).await {
-        Ok(()) => program::print_line("Healthcheck passed"),
+        Ok(()) => cli::print::print_line("Healthcheck passed"),
         Err(error) => Err(CommandError::failed(format_args!(
             "Healthcheck failed: {error}"
         ))),

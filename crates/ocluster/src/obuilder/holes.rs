@@ -1,16 +1,16 @@
-//! A file that is written without its zeros: where there would be a block of nothing else, it gets a hole.
+//! Sparse files: a block of zeros becomes a hole.
 
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write};
 
-/// The size of a hole: a block of most filesystems. An archive of a file of a gigabyte of holes then takes next to nothing.
+/// The size of a hole: a block of most filesystems. A gigabyte of zeros then takes almost no space.
 const BLOCK: usize = 4096;
 
 /// A new file, with holes.
 #[derive(Debug)]
 pub(super) struct WithHoles {
     file: File,
-    /// How much there is of it so far.
+    /// Its length so far.
     length: u64,
     /// Whether the end of it was skipped.
     ends_with_hole: bool,
@@ -47,7 +47,7 @@ fn is_zero(bytes: &[u8]) -> bool {
 
 impl Write for WithHoles {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Up to where the file's next block begins, and then by whole blocks, as many as are of a kind.
+        // Up to the next block of the file, and then in runs of whole blocks that are all zeros, or all not.
         let begun = usize::try_from(self.length % BLOCK as u64).unwrap_or_default();
         let (first, rest) = bytes.split_at(bytes.len().min((BLOCK - begun) % BLOCK));
         if !first.is_empty() {

@@ -1,24 +1,23 @@
-//! `obuilder image`: base images that were brought by hand.
+//! `obuilder image`: base images that are imported by hand.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 use jiff::Timestamp;
-use obuilder::image::{Import, Imported, Library, Platform};
+use oci::{Import, Imported, Library, Platform};
 
 use super::output::{OutputArgs, size};
 use super::store_args::{StoreArgs, library};
 use crate::capability_args::require_file;
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json::obuilder::{Image, Images};
-use crate::program;
-use crate::quote::quoted;
-use crate::status_line::StatusLine;
+use cli::error::CommandError;
+use cli::human::table;
+use cli::quote::quoted;
+use cli::status_line::StatusLine;
 
 /// List, import or remove base images
 ///
-/// Images that were imported need no registry and no Docker engine.
+/// Imported images need no registry and no Docker engine.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -34,22 +33,22 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Import an image, for specs that say (from NAME)
+    /// Import an image, for specs with (from NAME)
     ///
-    /// From the archive that `docker save` makes, an OCI layout, an archive of a root filesystem, or a directory.
+    /// PATH is an archive made by docker save, an OCI layout, an archive of a root filesystem, or a directory.
     Import {
-        /// What specs will call it
+        /// Name of the image in specs
         #[arg(value_name = "NAME")]
         name: String,
-        /// The archive or directory
+        /// Archive or directory
         #[arg(value_name = "PATH")]
         path: PathBuf,
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Remove an imported image; what was built from it stays
+    /// Remove an imported image; results built from it stay
     Rm {
-        /// Its name
+        /// Name of the image
         #[arg(value_name = "NAME")]
         name: String,
         #[command(flatten)]
@@ -78,7 +77,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             let importing = tokio::task::spawn_blocking(move || import(&library, &name, path));
             let image = importing.await.map_err(CommandError::caused)??;
             status.clear();
-            program::print_line(format_args!(
+            cli::print::print_line(format_args!(
                 "Imported {} ({}, {})",
                 image.name,
                 image.kind,
@@ -94,7 +93,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
                     "there is no imported image {}",
                     quoted(&name)
                 ))
-                .hint("`obuilder image ls` shows those there are")),
+                .hint("run `obuilder image ls` for a list")),
             }
         }
     }

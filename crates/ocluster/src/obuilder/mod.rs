@@ -1,4 +1,4 @@
-//! `obuilder`: builds specs on this machine, and looks after what was built.
+//! `obuilder`: builds specs on this machine, and manages the results.
 
 mod build;
 mod caches;
@@ -22,22 +22,27 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::CommandError;
-use crate::logging::{LoggingArgs, Verbosity};
 use crate::program;
+use cli::error::CommandError;
+use cli::logging::{LoggingArgs, Verbosity};
 
 const NAME: &str = "obuilder";
 
 /// Runs `obuilder`.
 pub fn main() -> ExitCode {
+    // The built-in runtime is this program, started again for a single container.
+    if let Some(code) = ::obuilder::sandbox::builtin::run_if_asked() {
+        return code;
+    }
     program::run(NAME, run)
 }
 
 /// Build specs step by step, with every step cached
 ///
-/// Results are kept in a store, in which one process at a time may build: a worker, for as long as it runs. Results can be looked
-/// at, exported and tried meanwhile. An ID may be shortened as long as it is clear which
-/// result is meant.
+/// Results are kept in a store, in which one process at a time may build. A worker has its store for as long as it
+/// runs; its results can be listed, exported and tried meanwhile.
+///
+/// An ID may be shortened as long as it is unambiguous.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Args {

@@ -1,14 +1,14 @@
-//! Answers for people, and for programs: [`crate::json::obuilder`] is what is in the latter.
+//! Answers for people, and for programs as [`crate::json::obuilder`] defines them.
 
 use serde::Serialize;
 
-use crate::error::CommandError;
-use crate::output::Format;
+use cli::error::CommandError;
+use cli::output::Format;
 
-/// The option of every command that lists something.
+/// The option of all commands that list something.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct OutputArgs {
-    /// What to print: text for people, or json for programs
+    /// Output format: text for people, json for programs
     #[arg(
         long,
         value_name = "FORMAT",

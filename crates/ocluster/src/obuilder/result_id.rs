@@ -1,16 +1,16 @@
-//! Results as a command line names them: by their id, or by as much of it as is needed.
+//! Results on a command line: by id, or by an unambiguous prefix of it.
 
 use std::str::FromStr;
 
 use obuilder::StepId;
 use obuilder::builder::Builder;
 
-use crate::error::CommandError;
+use cli::error::CommandError;
 
-/// How many results are named when it is not clear which is meant.
+/// How many results are listed when a prefix is ambiguous.
 const SHOWN: usize = 5;
 
-/// The id of a result, or how it begins.
+/// The id of a result, or a prefix of it.
 #[derive(Clone, Debug)]
 pub(super) struct ResultId(String);
 
@@ -27,13 +27,14 @@ impl FromStr for ResultId {
 }
 
 impl ResultId {
-    /// Returns the one result that is meant.
+    /// Returns the only result with this id or prefix.
     pub(super) fn find(&self, builder: &Builder) -> Result<StepId, CommandError> {
         let results = builder.store().results().map_err(CommandError::caused)?;
         self.pick(results.into_iter().map(|result| result.id))
     }
 
-    /// Returns the one result that is meant, or the id if it is a whole one: there may be traces of it to remove.
+    /// Returns the only result with this id or prefix, or a full id without a result: there may be traces of it to
+    /// remove.
     pub(super) fn find_or_whole(&self, builder: &Builder) -> Result<StepId, CommandError> {
         self.0.parse().or_else(|_| self.find(builder))
     }
@@ -47,7 +48,7 @@ impl ResultId {
                 "there is no result whose id begins with {}",
                 self.0
             ))
-            .hint("`obuilder ls` shows those there are")),
+            .hint("run `obuilder ls` for a list")),
             [id] => Ok(*id),
             several => {
                 let shown: Vec<String> =

@@ -10,10 +10,10 @@ use super::output::{self, OutputArgs};
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
-use crate::error::CommandError;
-use crate::human::table;
 use crate::json;
-use crate::terminal::LogOutput;
+use cli::error::CommandError;
+use cli::human::table;
+use cli::terminal::LogOutput;
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
@@ -21,16 +21,16 @@ const DIGITS: usize = 12;
 /// How many characters of an op are shown to people.
 const SHOWN: usize = 60;
 
-/// List the results, each below what it was made from
+/// List the results as a tree, each below its base
 ///
-/// Sizes are what the step added: what would be free without its result. In an rsync store that keeps copies it is all that the
-/// result has.
+/// The size of a result is what its step added: removing it would free that much. In an rsync store of copies, it is
+/// the whole size.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
-    /// Only this result, and those based on it
+    /// Id of a result: list only this one and those based on it
     #[arg(value_name = "ID")]
     id: Option<ResultId>,
-    /// Do not look for sizes, which takes a while in a large store
+    /// Omit sizes, which take time to measure in a large store
     #[arg(long)]
     no_sizes: bool,
     #[command(flatten)]
@@ -39,10 +39,10 @@ pub(super) struct ListArgs {
     store: StoreArgs,
 }
 
-/// Print what the step of a result printed
+/// Print the log of the step that made a result
 #[derive(clap::Args, Debug)]
 pub(super) struct LogArgs {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
     #[command(flatten)]
@@ -85,7 +85,7 @@ pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
     };
     match fs::File::open(&path) {
         Ok(mut file) => print_log(&mut file).map_err(|error| CommandError::from_output(&error)),
-        // What the healthcheck makes of nothing, say, printed nothing.
+        // Some results, such as that of the health check, have no log.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(CommandError::failed(format_args!(
             "cannot read {path:?}: {error}"
@@ -93,7 +93,7 @@ pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
     }
 }
 
-/// Prints a log, as it is unless it goes to a terminal.
+/// Prints a log, unchanged unless it goes to a terminal.
 fn print_log(log: &mut fs::File) -> io::Result<()> {
     let mut out = io::stdout().lock();
     LogOutput::to_stdout().copy(log, &mut out)
@@ -102,9 +102,9 @@ fn print_log(log: &mut fs::File) -> io::Result<()> {
 /// A result, with what is known of it.
 struct Row {
     line: Line,
-    /// What it takes, in bytes. `None` if that was not asked for, or it went away meanwhile.
+    /// Its size in bytes. `None` if sizes are omitted, or the result was removed meanwhile.
     size: Option<u64>,
-    /// What it is of. `None` if that was not kept.
+    /// The op that made it. `None` if that was not recorded.
     op: Option<String>,
 }
 

@@ -1,21 +1,21 @@
-//! `obuilder shell`: trying things in a copy of a result.
+//! `obuilder shell`: runs a command in a copy of a result.
 
 use obuilder::sandbox::Exit;
 
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
-use crate::error::CommandError;
-use crate::signals::Interrupts;
+use cli::error::CommandError;
+use cli::signals::Interrupts;
 
-/// Run a command in a copy of a result, which is thrown away afterwards
+/// Run a command in a temporary copy of a result
 ///
-/// As root, in /, with the environment of the base image and the network of this machine.
+/// It runs as root in /, with the environment of the base image and the network of this machine.
 #[derive(clap::Args, Debug)]
 pub(super) struct Args {
-    /// The result
+    /// Id of the result
     #[arg(value_name = "ID")]
     id: ResultId,
-    /// The command and its arguments [default: a shell]
+    /// Command to run, with its arguments [default: a shell]
     #[arg(value_name = "CMD", last = true)]
     command: Vec<String>,
     #[command(flatten)]
@@ -23,7 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
-    // What is typed is for the command, Ctrl-C too; and the copy has to be removed in the end.
+    // Input goes to the command, Ctrl-C included, and the copy must be removed in the end.
     let _interrupts = Interrupts::listen()?;
     let builder = args.store.read(Need::Commands)?;
     let id = args.id.find(&builder)?;

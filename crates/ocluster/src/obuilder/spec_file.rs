@@ -1,16 +1,16 @@
-//! Reading the spec that a command names.
+//! Reads the spec of a command.
 
 use std::path::{Path, PathBuf};
 
 use obuilder_spec::Spec;
 
 use crate::capability_args::require_file;
-use crate::error::CommandError;
+use cli::error::CommandError;
 
-/// The option that names a spec.
+/// The option for the spec.
 #[derive(clap::Args, Debug)]
 pub(super) struct SpecArgs {
-    /// The file with the spec
+    /// File with the spec
     #[arg(short, value_name = "FILE")]
     file: PathBuf,
 }
@@ -29,7 +29,7 @@ pub(super) fn read_file(option: &str, path: &Path) -> Result<Vec<u8>, CommandErr
     require_file(path, &format!("option '{option}'"))?;
     std::fs::read(path).map_err(|error| {
         CommandError::usage(format_args!(
-            "option '{option}': failed to read '{}': {error}",
+            "option '{option}': cannot read '{}': {error}",
             path.display()
         ))
     })

@@ -1,4 +1,4 @@
-//! Results as a tree: each below what it was made from.
+//! Results as a tree: each below its base.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,13 +8,13 @@ use obuilder::builder::Entry;
 /// A line of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// What stands before the id: where it branches off.
+    /// The lines of the tree before the id.
     pub(super) indent: String,
     pub(super) entry: Entry,
 }
 
-/// Returns results in the order of a tree, those made first first. A result that alone is based on another stands below
-/// it without an indent, so that a build with many steps does not run out of the line.
+/// Returns results in the order of a tree, the oldest first. The only result based on another is not indented, so that
+/// a build with many steps does not grow too wide.
 ///
 /// With `root`, only that result and what is based on it.
 pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
@@ -27,7 +27,7 @@ pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
     }
     let mut tops = tree.remove(&None).unwrap_or_default();
     tops.retain(|top| root.is_none_or(|root| *root == top.id));
-    // What is still to be shown, the next one last; without recursion, as a chain of steps may be long.
+    // The results still to be shown, the next one last; without recursion, as a chain of steps may be long.
     let mut ahead: Vec<(String, String, Entry)> = Vec::new();
     let mut lines = Vec::new();
     push(&mut ahead, "", tops, false);
@@ -40,7 +40,7 @@ pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
     lines
 }
 
-/// Puts siblings before what is ahead.
+/// Puts siblings before the results still to be shown.
 fn push(
     ahead: &mut Vec<(String, String, Entry)>,
     indent: &str,

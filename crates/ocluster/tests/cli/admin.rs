@@ -149,7 +149,7 @@ fn workers_are_shown() {
             $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 w1
             w1: Paused
               connected     for 0s, from 127.0.0.1:PORT
-              takes jobs    no: paused until it is unpaused
+              takes jobs    no: paused until unpaused
               running       0 of 1
               in its queue  0
               finished      0 since it connected
@@ -172,7 +172,7 @@ fn workers_are_shown() {
         "linux-x86_64 nobody",
         expect![[r#"
             $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64 nobody
-            2> cannot show worker "nobody": pool "linux-x86_64" has none of that name
+            2> cannot show worker "nobody": pool "linux-x86_64" has no such worker
             2> Hint: the workers are: w1, w2
             [exit code 1]
         "#]],
@@ -496,7 +496,7 @@ fn interrupting_a_drain_leaves_the_worker_paused_and_says_so() {
         Waiting for jobs to finish…
         w1: Running jobs: 1
         2> Interrupted: w1 stays paused; still running: 1 job on w1
-        2> Hint: to undo the pause: ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1
+        2> Hint: to undo the pause, run: ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1
         [exit code 130]
     "#]]
     .assert_eq(&drain.wait().transcript());
@@ -651,7 +651,7 @@ fn a_first_worker_that_does_not_come_back_ends_the_update() {
         Testing update on first worker in pool: "w1"
         w1: Restarting
         Failed: Timeout waiting for worker to reconnect!
-        2> Hint: no other worker was touched. Find out on the machine of "w1" what is wrong with its new version, then update again
+        2> Hint: no other worker was updated; find out why "w1" does not come back with its new version, then run update again
         [exit code 1]
     "#]].assert_eq(&update.wait().transcript());
     cluster.shows("w2 (0): [] (0 running)");

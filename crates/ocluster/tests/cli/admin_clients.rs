@@ -90,7 +90,7 @@ fn clients_have_rates() {
         "linux-x86_64 alice -1",
         expect![[r#"
         $ ocluster-admin set-rate ./capnp-secrets/admin.cap linux-x86_64 alice -1
-        2> PoolAdmin.setRate: Failed: rate -1 can't be used; give a finite number above zero
+        2> PoolAdmin.setRate: Failed: cannot use rate -1: it must be a finite number above zero
         [exit code 1]
     "#]],
     );
@@ -147,7 +147,7 @@ fn exec_runs_a_command_for_each_worker() {
         "linux-x86_64 no-such-program",
         expect![[r#"
             $ ocluster-admin exec ./capnp-secrets/admin.cap linux-x86_64 no-such-program
-            2> failed to run 'no-such-program': No such file or directory (os error 2)
+            2> cannot run 'no-such-program': No such file or directory (os error 2)
             [exit code 1]
         "#]],
     );

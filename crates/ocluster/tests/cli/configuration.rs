@@ -71,8 +71,8 @@ fn the_page_is_a_file_that_says_the_same() {
                  --additional-metrics=x:http://127.0.0.1:9100/metrics";
     let page = shown(&place, "", &[], flags).success().stdout;
     expect![[r##"
-        # The options of ocluster-worker. A flag goes before a variable, a variable before the file.
-        # File: worker.toml (named by --config)
+        # The options of ocluster-worker. Flags override variables, and variables override the file.
+        # File: worker.toml (set by --config)
 
         connect = "pool.cap"                         # argument CAP
         name = "it's\"w1\""                          # flag
@@ -213,7 +213,7 @@ fn options_of_a_command_are_in_its_table_or_before_all_tables() {
             [submit-obuilder]
             pool = "linux-arm64" # file client.toml:9
             cache-hint = "" # default
-            # local-file = # required, and not set
+            # local-file = # required, but not set
         "#]],
     );
     // Without a command, all of them; a variable with lines is a list where words have no separator.
@@ -229,7 +229,7 @@ fn options_of_a_command_are_in_its_table_or_before_all_tables() {
             [submit-obuilder]
             pool = "linux-arm64" # file client.toml:9
             cache-hint = "" # default
-            # local-file = # required, and not set
+            # local-file = # required, but not set
             pool = "linux-x86_64" # file client.toml:2
             cache-hint = "" # default
         "#]],
@@ -272,7 +272,7 @@ fn mistakes_in_a_file_are_named_by_line() {
         Hint: did you mean 'state-dir'?
 
         ocluster-worker: worker.toml:1: unknown key 'pools'
-        Hint: it is an option of ocluster-scheduler, whose file this is not
+        Hint: it is an option of ocluster-scheduler; put it in that program's file
 
         ocluster-worker: worker.toml:1: unknown key 'nonsense'
         Hint: 'ocluster-worker --print-config' lists all keys
@@ -281,15 +281,15 @@ fn mistakes_in_a_file_are_named_by_line() {
 
         ocluster-worker: worker.toml:1: invalid value 'sometimes' for 'docker-pull': possible values: always, missing, never
 
-        ocluster-worker: worker.toml:1: fast-sync is a text, and should be true or false
+        ocluster-worker: worker.toml:1: fast-sync is a text, but must be true or false
 
-        ocluster-worker: worker.toml:1: name is true or false, and should be a text or a number
+        ocluster-worker: worker.toml:1: name is true or false, but must be a text or a number
 
-        ocluster-worker: worker.toml:1: allow-push is a list, and should have nothing but texts and numbers in it
+        ocluster-worker: worker.toml:1: allow-push is a list, but may only have texts and numbers in it
 
-        ocluster-worker: worker.toml:1: name is a table, and should be a text or a number
+        ocluster-worker: worker.toml:1: name is a table, but must be a text or a number
 
-        ocluster-worker: worker.toml:1: verbose is a text, and should be a number up to 255
+        ocluster-worker: worker.toml:1: verbose is a text, but must be a number up to 255
 
         ocluster-worker: worker.toml:1: string values must be quoted, expected literal string
 
@@ -325,10 +325,10 @@ fn mistakes_in_a_commands_table() {
         Hint: did you mean 'submit-docker'?
 
         ocluster-client: client.toml:3: unknown key 'squash'
-        Hint: 'squash' belongs to the table [submit-docker], or before the first table
+        Hint: put 'squash' in the table [submit-docker], or before the first table
 
         ocluster-client: client.toml:2: unknown key 'verbosity'
-        Hint: 'verbosity' is for the whole program, so put it before the first table
+        Hint: 'verbosity' applies to the whole program; put it before the first table
 
         ocluster-client: client.toml:2: invalid value 'repo' for 'push-to': Missing ':TAG' in target "repo"
     "#]].assert_eq(&said.join("\n"));
@@ -366,14 +366,14 @@ fn mistakes_elsewhere() {
     let said = said.map(|text| crate::logs::without_times(&text));
     expect![[r#"
         $ ocluster-worker --config=nowhere.toml
-        2> ocluster-worker: option '--config': failed to read 'nowhere.toml': No such file or directory (os error 2)
-        2> Hint: to go without a file, give --config=/dev/null
+        2> ocluster-worker: option '--config': cannot read 'nowhere.toml': No such file or directory (os error 2)
+        2> Hint: to use no file, give --config=/dev/null
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
         $ ocluster-worker
-        2> ocluster-worker: variable OCLUSTER_CONFIG: failed to read 'nowhere.toml': No such file or directory (os error 2)
-        2> Hint: to go without a file, give --config=/dev/null
+        2> ocluster-worker: variable OCLUSTER_CONFIG: cannot read 'nowhere.toml': No such file or directory (os error 2)
+        2> Hint: to use no file, give --config=/dev/null
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
@@ -383,7 +383,7 @@ fn mistakes_elsewhere() {
         [exit code 124]
 
         $ ocluster-worker
-        2> ocluster-worker: variable OCLUSTER_FAST_SYNC: invalid value 'maybe': should be true or false
+        2> ocluster-worker: variable OCLUSTER_FAST_SYNC: invalid value 'maybe': must be true or false
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
@@ -411,7 +411,7 @@ fn mistakes_elsewhere() {
         [exit code 124]
 
         $ ocluster-worker --name=w
-        2> application [WARNING] No program has an option for the variable OCLUSTER_CAPACTIY, which is ignored; did you mean OCLUSTER_CAPACITY?
+        2> application [WARNING] Ignoring variable OCLUSTER_CAPACTIY, as no program has such an option; did you mean OCLUSTER_CAPACITY?
         2> ocluster-worker: required argument CAP is missing
         2> Hint: give the cap file as the first argument, or with --connect=FILE
         2> Try 'ocluster-worker --help' for more information.

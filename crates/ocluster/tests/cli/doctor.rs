@@ -81,7 +81,7 @@ fn a_good_cap_file_and_one_that_others_can_read() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))
         .expect("changed the mode");
     let (code, report) = doctor(&cluster.place, &cap);
-    expect!["problem: mode 0644: others on this machine can read the secret -> chmod 600 ./capnp-secrets/pool-linux-x86_64.cap; if they may have, get a new one"].assert_eq(&check(&report, &format!("cap file {cap}")));
+    expect!["problem: mode 0644: others on this machine can read the secret -> chmod 600 ./capnp-secrets/pool-linux-x86_64.cap; if somebody may have read it, replace it"].assert_eq(&check(&report, &format!("cap file {cap}")));
     assert_eq!(code, 1);
     let mode = file.metadata().expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode, 0o644, "the doctor changes nothing");
@@ -116,19 +116,20 @@ fn a_wrong_key_a_revoked_secret_and_a_closed_port() {
     let wrong = without_port(&check(&report, "scheduler of other.cap"));
     assert!(
         wrong.starts_with(
-            "problem: tcp:127.0.0.1:PORT has another key than the cap file says: expected AAAA"
+            "problem: the key of tcp:127.0.0.1:PORT does not match the cap file: expected AAAA"
         ),
         "{wrong}"
     );
     expect!["problem: not a cap file: Missing scheme in not a sturdy ref (expected 'capnp://...') -> copy it again from the scheduler's secrets directory"].assert_eq(&check(&report, "cap file garbage.cap"));
-    expect!["problem: there is no such file -> the scheduler writes it to its --secrets-dir; copy it from there"].assert_eq(&check(&report, "cap file none.cap"));
+    expect!["problem: there is no such file -> copy it from the scheduler's --secrets-dir"]
+        .assert_eq(&check(&report, "cap file none.cap"));
 
     cluster.scheduler.signal(Signal::TERM);
     let Cluster { place, scheduler } = cluster;
     assert_eq!(scheduler.wait().code(), 0);
     let (code, report) = doctor(&place, "./capnp-secrets/admin.cap");
     assert_eq!(code, 1);
-    expect!["problem: nobody listens at tcp:127.0.0.1:PORT -> start the scheduler there, or correct its --capnp-public-address and copy the cap file again"].assert_eq(&without_port(&check(&report, "scheduler of ./capnp-secrets/admin.cap")));
+    expect!["problem: nothing listens at tcp:127.0.0.1:PORT -> start the scheduler there, or correct its --capnp-public-address and copy the cap file again"].assert_eq(&without_port(&check(&report, "scheduler of ./capnp-secrets/admin.cap")));
 }
 
 // A machine without what it needs.
@@ -153,7 +154,7 @@ fn no_docker_no_git_and_no_runtime() {
     let empty = place.path().join("empty");
     std::fs::create_dir(&empty).expect("made a folder");
     let report = doctor_with_path(&place, &empty, &["--state-dir=."]);
-    expect!["problem: there is no docker program, and no --obuilder-store was given: this worker could run nothing -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store"].assert_eq(&check(&report, "docker"));
+    expect!["problem: there is no docker program and no --obuilder-store: this worker cannot run any job -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store"].assert_eq(&check(&report, "docker"));
     expect!["problem: there is no git: jobs with a repository would fail -> install it (on Debian: apt-get install git)"]
         .assert_eq(&check(&report, "git"));
 
@@ -167,7 +168,7 @@ fn no_docker_no_git_and_no_runtime() {
     );
     let runtime = "--obuilder-runtime=nonesuch";
     let report = doctor_with_path(&place, &empty, &["--state-dir=.", &store, runtime]);
-    expect!["problem: there is no nonesuch -> install it (on Debian: apt-get install runc), or use the one that is built in: --obuilder-runtime=builtin"].assert_eq(&check(&report, "obuilder runtime"));
+    expect!["problem: there is no nonesuch -> install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin"].assert_eq(&check(&report, "obuilder runtime"));
     assert!(
         !place.path().join("store").exists(),
         "the doctor makes no store"
@@ -185,7 +186,7 @@ fn an_engine_that_is_not_there() {
         .expect("made it a program");
     let (code, report) = doctor(&place, "--state-dir=.");
     assert_eq!(code, 1);
-    expect!["problem: the engine cannot be reached: Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running? -> start it (systemctl start docker), and see why it ended (journalctl -u docker)"].assert_eq(&check(&report, "docker"));
+    expect!["problem: the engine cannot be reached: Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running? -> start it (systemctl start docker), and check why it stopped (journalctl -u docker)"].assert_eq(&check(&report, "docker"));
 }
 
 #[test]
@@ -268,7 +269,7 @@ fn a_cluster_with_a_paused_worker_one_that_left_and_jobs_that_nobody_takes() {
     let (code, report) = doctor_until(&cluster.place, connect, "pool linux-x86_64", "1 wait");
     expect!["warning: paused by an operator -> ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1"]
         .assert_eq(&check(&report, "worker w1 of linux-x86_64"));
-    expect!["problem: 0 of 1 workers take jobs; 0 of 1 slots are busy, 1 wait, and nobody takes them -> start a worker, or unpause one that is connected"].assert_eq(&check(&report, "pool linux-x86_64"));
+    expect!["problem: 0 of 1 workers take jobs; 0 of 1 slots are busy, 1 wait, and no worker accepts jobs -> start a worker, or unpause one that is connected"].assert_eq(&check(&report, "pool linux-x86_64"));
     assert_eq!(code, 1);
 
     worker.signal(Signal::TERM);

@@ -64,7 +64,7 @@ fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
         Job cancelled: the worker is shutting down; submit it again
         Disconnected: the worker is shutting down.
         2> Job lost after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: the worker is shutting down
-        2> Hint: the worker that had the job was lost, which ended the job; it was not retried, so submit it again
+        2> Hint: the worker that had the job was lost, and the job with it; the job was not retried: submit it again
         [exit code 75]
     "#]].assert_eq(&client.wait().transcript());
     let ended = w1.wait();
@@ -93,14 +93,14 @@ fn a_second_signal_ends_a_worker_at_once() {
     let mut cluster = Cluster::start();
     let (mut w1, client) = job_on_a_worker(&mut cluster, &[]);
     w1.signal(Signal::TERM);
-    w1.wait_for("Another signal ends this worker at once");
+    w1.wait_for("Another signal ends this worker immediately");
     w1.signal(Signal::TERM);
     let ended = w1.wait();
     assert_eq!(ended.code(), 143, "{}", ended.stderr);
     assert!(
         ended
             .stderr
-            .ends_with("Ended without waiting for jobs to stop\n"),
+            .ends_with("Exiting without waiting for jobs to stop\n"),
         "{}",
         ended.stderr
     );
@@ -121,7 +121,7 @@ fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
     cluster.scheduler.signal(Signal::TERM);
     cluster
         .scheduler
-        .wait_for("1 job queued: lost, as this scheduler ends");
+        .wait_for("Dropping 1 queued job: shutting down");
     cluster.scheduler.wait_for("Waiting for 1 job to end");
     let late = cluster.submit("Dockerfile");
     cluster.scheduler.wait_for("Adding tutorial to the backlog");
@@ -162,7 +162,7 @@ fn a_scheduler_does_not_wait_for_ever() {
     assert!(
         ended
             .stderr
-            .contains("1 job still running after 0.5 s: ending without waiting"),
+            .contains("1 job still running after 0.5 s: exiting anyway"),
         "{}",
         ended.stderr
     );

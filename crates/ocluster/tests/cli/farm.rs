@@ -1,5 +1,11 @@
 //! A farm of which every machine but one has something wrong with it, as farms have.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "tests poll what other processes do"
+)]
+
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -155,7 +161,7 @@ fn check_advice(cluster: &Cluster) {
             "OBuilder's store is full: ",
             "make room on the disk of OBuilder's store",
         ),
-        ("w-frozen", "for ", "look at the machine at 127.0.0.1:"),
+        ("w-frozen", "for ", "check the machine at 127.0.0.1:"),
     ] {
         let line = |text: &str, name: &str| {
             let line = text

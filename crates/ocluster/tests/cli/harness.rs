@@ -1,5 +1,10 @@
 //! Running programs in a directory of their own, never for ever.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests poll what other processes do"
+)]
+
 use std::ffi::OsStr;
 
 use std::path::{Path, PathBuf};

@@ -50,7 +50,7 @@ fn ctrl_c_cancels_the_job_and_says_so() {
         RUN WAIT
         Job cancelled
         Failed: Build cancelled.
-        2> Cancelling the job (interrupt again to leave at once)
+        2> Cancelling the job (interrupt again to exit immediately)
         2> Job cancelled after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
         2> Interrupted: the job was cancelled.
         [exit code 130]
@@ -98,7 +98,7 @@ fn a_killed_worker_is_named() {
     let lost = "Error tailing logs: Disconnected: worker \"w1\" disconnected";
     assert!(ended.stderr.contains(lost), "{}", ended.stderr);
     let hint =
-        "Hint: the worker that had the job was lost, which ended the job; it was not retried";
+        "Hint: the worker that had the job was lost, and the job with it; the job was not retried";
     assert!(ended.stderr.contains(hint), "{}", ended.stderr);
     cluster.release_builds();
 }
@@ -146,4 +146,26 @@ fn a_terminal_is_told_what_a_job_waits_for() {
         ended.stdout
     );
     let _second = second.wait().success();
+}
+
+#[test]
+fn a_terminal_shows_a_long_reason_whole() {
+    let mut cluster = Cluster::start();
+    cluster.place.write(
+        "bin/docker",
+        "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///nonexistent. Is the docker daemon running?' >&2\nexit 1\n",
+    );
+    let _w1 = cluster.place.start(
+        "ocluster-worker ./capnp-secrets/pool-linux-x86_64.cap --state-dir=./w1 --name=w1 --capacity=1",
+    );
+    cluster.scheduler.wait_for("Registered new worker");
+    let mut client = cluster.place.start_on_terminal(
+        "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 --local-dockerfile Dockerfile",
+    );
+    client.wait_for_output("waiting for ");
+    let shown = client.stdout();
+    assert!(
+        shown.contains("Is the docker daemon running?\r\n"),
+        "{shown:?}"
+    );
 }

@@ -76,7 +76,7 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
     expect![[r#"
         "info" Received new job request from "submission" (urgent=false): client="submission" worker=null nth=null
         "info" Assigning tutorial to "w1" (preferred): client=null worker=null nth=null
-        "info" Job given to "w1": client="submission" worker="w1" nth=2
+        "info" Assigned job to "w1": client="submission" worker="w1" nth=2
         "info" "w1" takes tutorial from its local queue: client=null worker=null nth=null
         "info" Job failed: client=null worker="w1" nth=null
     "#]].assert_eq(&said.concat());
@@ -116,8 +116,8 @@ fn a_line_for_people_ends_with_its_job() {
         .assert_eq(line.unwrap());
     cluster.scheduler.wait_for("Job succeeded after");
     let said = without_times(&cluster.scheduler.stderr());
-    let line = said.lines().find(|line| line.contains("Job given to"));
-    expect![[r#"scheduler [INFO] Job given to "w1" ticket=linux-x86_64/1 client=submission worker=w1 nth=1"#]].assert_eq(line.unwrap());
+    let line = said.lines().find(|line| line.contains("Assigned job to"));
+    expect![[r#"scheduler [INFO] Assigned job to "w1" ticket=linux-x86_64/1 client=submission worker=w1 nth=1"#]].assert_eq(line.unwrap());
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn about_custom_jobs_and_weights() {
         [exit code 124]
 
         $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=true --custom=try=false
-        2> ocluster-worker: option '--custom': the kind of job "try" is there twice
+        2> ocluster-worker: option '--custom': the kind of job "try" is given twice; give each kind once
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
@@ -199,18 +199,18 @@ fn in_the_schedulers_options() {
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=,
-            2> ocluster-scheduler: option '--pools': give at least one pool name
+            2> ocluster-scheduler: option '--pools': at least one pool is required
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a/b
-            2> ocluster-scheduler: option '--pools': the name "a/b" contains a '/', but becomes part of a file's name; choose another
+            2> ocluster-scheduler: option '--pools': the name "a/b" may not contain "/", as it is used in a file name; choose another
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a
             2> ocluster-scheduler: option '--secrets-dir': no './capnp-secrets' directory
-            2> Hint: make it with: mkdir -m 700 ./capnp-secrets
+            2> Hint: create it with: mkdir -m 700 ./capnp-secrets
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
@@ -511,16 +511,16 @@ fn in_which_cap_file_a_client_uses() {
         &cluster.place,
         &lines,
         expect![[r#"
-        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
-        Tailing log:
-        2> cannot submit the job: "./capnp-secrets/admin.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
-        [exit code 124]
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
+            Tailing log:
+            2> cannot submit the job: "./capnp-secrets/admin.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            [exit code 124]
 
-        $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
-        Tailing log:
-        2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not the cap file of a client, but of an operator or a worker's pool; use submission.cap, or the file that "ocluster-admin add-client" made for you (Unimplemented: Unknown interface 17647539207975631938UL)
-        [exit code 124]
-    "#]],
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
+            Tailing log:
+            2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            [exit code 124]
+        "#]],
     );
 }
 

@@ -151,7 +151,7 @@ fn other_command_lines_that_make_no_sense() {
             [exit code 124]
 
             $ obuilder export 1234 --name=x
-            2> obuilder: option '--name' is for images: add --format=oci
+            2> obuilder: option '--name' requires --format=oci
             2> Try 'obuilder --help' for more information.
             [exit code 124]
 
@@ -590,7 +590,7 @@ fn what_is_not_wanted_any_more_is_removed() {
 
             $ obuilder delete 9d $STORE
             2> there is no result whose id begins with 9d
-            2> Hint: `obuilder ls` shows those there are
+            2> Hint: run `obuilder ls` for a list
             [exit code 1]
 
             $ obuilder build -f a.spec src $STORE
@@ -623,15 +623,15 @@ fn what_is_not_wanted_any_more_is_removed() {
             $ obuilder cache rm c $STORE
 
             $ obuilder cache rm c $STORE
-            2> there is no cache "c"
-            2> Hint: `obuilder cache ls` shows those there are
+            2> there is no cache mount "c"
+            2> Hint: run `obuilder cache ls` for a list
             [exit code 1]
 
             $ obuilder image rm busybox $STORE
 
             $ obuilder image rm busybox $STORE
             2> there is no imported image "busybox"
-            2> Hint: `obuilder image ls` shows those there are
+            2> Hint: run `obuilder image ls` for a list
             [exit code 1]
 
             $ obuilder healthcheck $STORE

@@ -145,7 +145,7 @@ fn of_many_jobs_few_are_shown_unless_all_are_wanted() {
     }
     let few = cluster.admin("show", POOL).success().stdout;
     assert!(
-        few.contains("queued (the first 10 of 13; --all shows them all):"),
+        few.contains("queued (the first 10 of 13; --all shows all):"),
         "{few}"
     );
     assert!(few.contains("[(3 more) "), "{few}");

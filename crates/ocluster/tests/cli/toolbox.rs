@@ -88,7 +88,7 @@ fn bench_needs_the_schedulers_process_to_see_its_memory() {
     expect![[r#"
         $ ocluster bench queued --submission ./capnp-secrets/submission.cap --pool linux-x86_64 --pool-cap ./capnp-secrets/pool-linux-x86_64.cap
         2> Measuring Queued…
-        2> ocluster: scenario 'queued' needs the option --pid
+        2> ocluster: scenario 'queued' requires the option --pid
         2> Try 'ocluster --help' for more information.
         [exit code 124]
     "#]].assert_eq(&bench.transcript());

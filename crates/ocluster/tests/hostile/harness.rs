@@ -1,5 +1,11 @@
 //! A scheduler in a process of its own, and what an attack costs it.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests poll what other processes do, and show what they measured"
+)]
+
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

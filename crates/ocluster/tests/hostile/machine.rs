@@ -1,5 +1,10 @@
 //! What other programs of the machine get to see.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests poll what other processes do"
+)]
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -120,7 +125,7 @@ fn nothing_of_it_is_in_a_core_file_or_readable_by_others() {
     }
     let log = scheduler.log();
     assert!(
-        log.contains("accessible for its owner only; its mode was 755"),
+        log.contains("accessible only to its owner; its mode was 755"),
         "{log}"
     );
 }

@@ -4,7 +4,7 @@ use super::story::*;
 
 #[test]
 fn found_by_simulation() {
-    let mut s = Story::trusting_for(15);
+    let mut s = Story::probing_after(15);
     let w4 = s.register("w3");
     let w14 = s.register("w1");
     s.activate(w14, WORKER);

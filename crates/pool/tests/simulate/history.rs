@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
 
-use pool::{Cancel, InactiveReason, MainView, PopId, TicketId, WorkerId};
+use pool::{Cancel, InactiveReason, PopId, TicketId, WaitingView, WorkerId};
 
 use crate::random::Random;
 use crate::story::{ADMIN, SHUTDOWN, Story, WORKER, worker};
@@ -236,7 +236,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            story: Story::trusting_for(15),
+            story: Story::probing_after(15),
             registrations: BTreeMap::new(),
             pops: BTreeMap::new(),
             tickets: BTreeMap::new(),
@@ -356,8 +356,8 @@ impl World {
         let (name, _) = self.registrations[&registration];
         let snapshot = self.story.pool.snapshot(self.story.now, usize::MAX);
         assert!(matches!(
-            snapshot.main,
-            MainView::Backlog(_) | MainView::Ready(_)
+            snapshot.waiting,
+            WaitingView::Backlog(_) | WaitingView::Ready(_)
         ));
         for view in snapshot
             .workers
@@ -404,7 +404,7 @@ impl fmt::Display for History {
         }
         writeln!(
             f,
-            "#[test]\nfn found_by_simulation() {{\n    let mut s = Story::trusting_for(15);"
+            "#[test]\nfn found_by_simulation() {{\n    let mut s = Story::probing_after(15);"
         )?;
         for (number, step) in &self.steps {
             let mut line = String::from("    ");

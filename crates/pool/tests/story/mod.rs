@@ -13,7 +13,7 @@ use std::time::Duration;
 use expect_test::Expect;
 use pool::{
     Cancel, Capacity, ClientId, Config, Cost, Disconnected, Effect, ForgetError, InactiveReason,
-    MainView, Pool, PopId, Rate, Remembered, TicketId, Time, WorkerId, WorkerName,
+    Pool, PopId, Rate, Remembered, TicketId, Time, WaitingView, WorkerId, WorkerName,
 };
 
 /// What jobs cost in stories: small numbers read better.
@@ -24,7 +24,7 @@ pub(crate) const COST: Cost = Cost {
 
 const CONFIG: Config = Config {
     cost: COST,
-    trust: None,
+    probe_after: None,
 };
 
 pub(crate) const WORKER: InactiveReason = InactiveReason::WorkerPause;
@@ -80,10 +80,10 @@ impl Story {
         }
     }
 
-    /// Has workers asked whether they are there that have been silent for longer than `trust`.
-    pub(crate) fn trusting_for(trust: u64) -> Self {
+    /// Has workers asked whether they are there that have been silent for longer than `seconds`.
+    pub(crate) fn probing_after(seconds: u64) -> Self {
         let config = Config {
-            trust: Some(Duration::from_secs(trust)),
+            probe_after: Some(Duration::from_secs(seconds)),
             ..CONFIG
         };
         Self {
@@ -127,7 +127,7 @@ impl Story {
     /// A worker gives a sign of life.
     pub(crate) fn heard(&mut self, worker: WorkerId) {
         self.silent.remove(&worker);
-        self.pool.heard(worker, self.now).unwrap();
+        self.pool.heard_from(worker, self.now).unwrap();
         self.check();
     }
 
@@ -195,7 +195,7 @@ impl Story {
             self.pool.set_active(worker, WORKER, false),
             Err(Disconnected)
         );
-        assert_eq!(self.pool.heard(worker, self.now), Err(Disconnected));
+        assert_eq!(self.pool.heard_from(worker, self.now), Err(Disconnected));
         self.pool.release(worker);
         self.check();
         assert_eq!((self.pool.poll_effect(), self.dump()), (None, before));
@@ -323,7 +323,7 @@ impl Story {
                 );
                 self.answer_with(pop, Answer::Job(ticket));
             }
-            Effect::Ask { worker } => self.asked.push(worker),
+            Effect::Probe { worker } => self.asked.push(worker),
             Effect::PopFailed { pop } => self.answer_with(pop, Answer::Failed),
             Effect::SaveCached { hint, worker } => {
                 assert!(!hint.is_none(), "the empty hint is saved");
@@ -390,7 +390,7 @@ impl Story {
     fn queued(&self) -> Vec<TicketId> {
         let snapshot = self.pool.snapshot(self.now, usize::MAX);
         let mut queues: Vec<_> = snapshot.workers.into_iter().map(|w| w.queue).collect();
-        if let MainView::Backlog(backlog) = snapshot.main {
+        if let WaitingView::Backlog(backlog) = snapshot.waiting {
             queues.push(backlog);
         }
         queues
@@ -430,7 +430,7 @@ impl Story {
     pub(crate) fn dump(&self) -> String {
         let mut snapshot = self.pool.snapshot(self.now, usize::MAX);
         let mut queues: Vec<_> = snapshot.workers.iter_mut().map(|w| &mut w.queue).collect();
-        if let MainView::Backlog(backlog) = &mut snapshot.main {
+        if let WaitingView::Backlog(backlog) = &mut snapshot.waiting {
             queues.push(backlog);
         }
         for item in queues.into_iter().flat_map(|queue| &mut queue.first) {

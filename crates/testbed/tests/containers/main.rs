@@ -190,7 +190,7 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
         1,
         &[
             "Failed: Timeout waiting for worker to reconnect!",
-            "Hint: no other worker was touched.",
+            "Hint: no other worker was updated;",
         ],
     );
     fleet.site.wait_for_state("disconnected:\n  w1")?;

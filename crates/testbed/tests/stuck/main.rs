@@ -112,7 +112,7 @@ fn a_worker_that_comes_back_takes_its_name() -> Result<()> {
     ensure!(!namesake.has_ended()?, "{}", namesake.so_far());
 
     site.cluster.signal(lingering.process(), Signal::STOP)?;
-    site.wait_for_log("scheduler", "is given up for the one at ")?;
+    site.wait_for_log("scheduler", "with the one at ")?;
     site.wait_for_state("  w1 (0): [] (0 running)\n")?;
     let mark = held.mark().to_owned();
     held.client.end()?.check(

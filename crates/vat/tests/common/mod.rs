@@ -1,4 +1,10 @@
 //! A small service to reach over real sockets, and the words to talk to it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "ends a test program that hangs"
+)]
 #![expect(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod raw;

@@ -8,7 +8,7 @@ use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
-use crate::metrics::history::{Histogram, History, JobEnd};
+use crate::history::{Histogram, History, JobOutcome};
 
 /// Returns two pools, of which one has seen everything, with names that nobody would choose.
 fn report() -> Report {
@@ -42,8 +42,8 @@ fn report() -> Report {
     history.registered(true);
     history.waited.add(0.25);
     history.waited.add(200_000.0);
-    history.job_ended(JobEnd::Succeeded, 30.5);
-    history.job_ended(JobEnd::Failed, 5.0);
+    history.job_ended(JobOutcome::Succeeded, 30.5);
+    history.job_ended(JobOutcome::Failed, 5.0);
     let mut stalls = Histogram::new(&[0.01, 1.0]);
     stalls.add(0.5);
     Report {

@@ -1,7 +1,7 @@
 //! Kinds of jobs that are programs: for those who do not write Rust.
 //!
-//! The program reads the payload, works in the job's source, and prints the job's log. The variables that it gets, and the
-//! file for its result, are part of what users rely on: `docs/design/0017-custom-jobs.md` has the list.
+//! The program reads the payload, works in the job's source, and prints the job's log. The variables that it gets, and
+//! the file for its result, are part of what users rely on: `docs/design/0017-custom-jobs.md` has the list.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,7 +32,8 @@ const SECRETS: &str = "OCLUSTER_CUSTOM_SECRETS";
 /// No option has a variable with such a name, or a program that submits a job itself would hand its own on by accident.
 pub const CUSTOM_VARIABLES: [&str; 7] = [KIND, PAYLOAD, CACHE_HINT, COMMITS, RESULT, SECRETS, MARK];
 
-/// The largest result of a job, in bytes: it is for an id or a few lines, and the scheduler passes it on as one message.
+/// The largest result of a job, in bytes: it is for an id or a few lines, and the scheduler passes it on as one
+/// message.
 const MAX_RESULT: u64 = 64 << 10;
 
 /// A kind of custom job, and the program that does it.
@@ -82,7 +83,7 @@ impl CustomCommand {
             Some(_) => Err(CustomError::NoProgram {
                 kind,
                 program: name,
-                reason: "it is no executable file",
+                reason: "it is not an executable file",
             }),
             None => Err(CustomError::NoProgram {
                 kind,
@@ -170,7 +171,7 @@ impl ResultFile {
         }
         // It may be another name of a file that only we can read.
         if user.is_some_and(|user| !user.owns(data.uid())) {
-            return Err("it is somebody else's file".to_owned());
+            return Err("it belongs to another user".to_owned());
         }
         let mut bytes = Vec::new();
         let mut limited = file.take(MAX_RESULT + 1);

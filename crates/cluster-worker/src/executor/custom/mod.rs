@@ -1,4 +1,4 @@
-//! Custom jobs: agreements between clients and workers, told apart by their kind.
+//! Custom jobs: agreements between clients and workers, identified by their kind.
 //!
 //! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
 
@@ -16,15 +16,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cluster_api::{Action, CustomJob, Description};
+use cluster_api::{CustomJob, Description};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
-use super::Executor;
+use super::{AdmittedBuild, Backend, Executor, JobKind};
 use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::{Command, Environment, Processes, printable};
+use crate::process::{Command, Environment, Processes};
 
 pub use command::{CUSTOM_VARIABLES, CustomCommand};
 pub use running::RunningJob;
@@ -36,17 +36,23 @@ const MAX_KIND: usize = 100;
 
 /// Runs the custom jobs of one kind.
 ///
-/// All jobs of a worker run on one thread, so whatever takes long is awaited, or done on another thread.
+/// All jobs of a worker run on one thread. Await what takes long, or do it on another thread.
 pub trait CustomExecutor {
-    /// Returns why a job cannot succeed here, if that can be told before its source is fetched.
+    /// Checks a job before its source is fetched.
+    ///
+    /// # Errors
+    /// Why the job cannot succeed on this worker.
     fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError> {
         let _: (&CustomJob, &Description) = (job, description);
         Ok(())
     }
 
-    /// Runs a job to its end, which is the job's output (a line or a few; may be empty), or why it failed.
+    /// Runs a job, and returns its output (a few lines; may be empty).
     ///
     /// When the job's `cancel` fires, it stops what it has started before it returns [`JobError::Cancelled`].
+    ///
+    /// # Errors
+    /// How the job failed, or that it was cancelled.
     fn run(&self, job: RunningJob<'_>) -> impl Future<Output = Result<String, JobError>>;
 }
 
@@ -74,15 +80,15 @@ pub struct CustomExecutors(BTreeMap<String, Rc<dyn AnyExecutor>>);
 /// Why a worker cannot have a kind of job.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustomError {
-    /// It is not the name of one.
+    /// Not a name of a kind.
     #[error(
         "invalid kind of job {0:?}: it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='"
     )]
     InvalidKind(String),
-    /// It is there already.
-    #[error("the kind of job {0:?} is there twice")]
+    /// The kind has been added already.
+    #[error("the kind of job {0:?} is given twice; give each kind once")]
     Twice(String),
-    /// The text does not say of which kind it is the command.
+    /// The text is not `KIND=COMMAND`.
     #[error("invalid value {0:?}: it must be KIND=COMMAND")]
     NotACommand(String),
     /// The command ends in the middle of a quoted word.
@@ -105,6 +111,9 @@ pub enum CustomError {
 
 impl CustomExecutors {
     /// Adds a kind, whose jobs are run by `executor`.
+    ///
+    /// # Errors
+    /// When the name is invalid, or has been added already.
     pub fn add(
         &mut self,
         kind: &str,
@@ -119,6 +128,9 @@ impl CustomExecutors {
     }
 
     /// Adds a kind, whose jobs are run by a program. It is looked up now, in the `PATH` of this environment.
+    ///
+    /// # Errors
+    /// When there is no such program, the name is invalid, or has been added already.
     pub fn add_command(
         &mut self,
         command: CustomCommand,
@@ -142,7 +154,7 @@ impl CustomExecutors {
             return Err(JobError::failed("Unsupported custom job"));
         }
         kinds.get(kind).map(|executor| &**executor).ok_or_else(|| {
-            let shown: String = printable(kind).chars().take(MAX_KIND).collect();
+            let shown: String = kind.chars().take(MAX_KIND).collect();
             let known: Vec<_> = kinds.keys().map(|kind| format!("{kind:?}")).collect();
             JobError::failed(format!(
                 "Unsupported custom job {shown:?}: this worker runs {}",
@@ -176,7 +188,7 @@ pub(crate) struct Tools {
     /// For what must not be in a job's source.
     tmp: PathBuf,
     secrets: SecretsHome,
-    /// Whom programs run as, if it is not the worker's own user.
+    /// The user of the programs, if it is not the worker's own.
     user: Option<CustomUser>,
     /// `None` where there can be none.
     groups: Option<JobGroups>,
@@ -242,23 +254,33 @@ impl CustomJobs {
     }
 }
 
-impl Executor for CustomJobs {
-    fn admit(&self, description: &Description) -> Result<(), JobError> {
-        let job = custom_job(description)?;
-        self.kinds.of(&job.kind)?.admit(job, description)
-    }
+/// A custom job that has been admitted.
+struct AdmittedCustomJob<'a> {
+    executor: &'a dyn AnyExecutor,
+    tools: &'a Tools,
+    job: &'a CustomJob,
+    description: &'a Description,
+}
 
+impl AdmittedBuild for AdmittedCustomJob<'_> {
     fn run<'a>(
-        &'a self,
-        description: &'a Description,
+        self: Box<Self>,
         source: &'a Path,
         log: &'a JobLog,
         cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let CustomJob { kind, payload } = custom_job(description)?;
-            self.tools.give(source).await?;
-            let groups = self.tools.groups.as_ref();
+            let Self {
+                executor,
+                tools,
+                job: CustomJob { kind, payload },
+                description,
+            } = *self;
+            tools.give(source).await?;
+            let groups = tools.groups.as_ref();
             let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
             let group = group.map_err(|error| JobError::failed(error.to_string()))?;
             let job = RunningJob {
@@ -268,10 +290,9 @@ impl Executor for CustomJobs {
                 source,
                 log,
                 cancel,
-                tools: &self.tools,
+                tools,
                 group: group.as_ref(),
             };
-            let executor = self.kinds.of(kind)?;
             let result = executor.run(job).await;
             let Some(group) = group else {
                 return result;
@@ -289,10 +310,27 @@ impl Executor for CustomJobs {
     }
 }
 
-fn custom_job(description: &Description) -> Result<&CustomJob, JobError> {
-    match &description.action {
-        Action::Custom(job) => Ok(job),
-        // A defect of the worker.
-        Action::Docker(_) | Action::OBuilder(_) => Err(JobError::failed("not a custom job")),
+impl Executor<CustomJob> for CustomJobs {
+    fn admit<'a>(
+        &'a self,
+        job: &'a CustomJob,
+        description: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let executor = self.kinds.of(&job.kind)?;
+        executor.admit(job, description)?;
+        Ok(Box::new(AdmittedCustomJob {
+            executor,
+            tools: &self.tools,
+            job,
+            description,
+        }))
+    }
+}
+
+impl Backend for CustomJobs {}
+
+impl JobKind for CustomJob {
+    fn announcement(&self, _hint: &str) -> String {
+        format!("Got request to build a job of kind {:?}", self.kind)
     }
 }

@@ -32,7 +32,7 @@ pub struct RunningJob<'a> {
     pub source: &'a Path,
     /// What the client reads. It gets a last line about the outcome by itself.
     pub log: &'a JobLog,
-    /// Fires when nobody wants the job any more.
+    /// Fires when the job is to stop.
     pub cancel: &'a Cancel,
     pub(super) tools: &'a Tools,
     /// Where its programs run. `None` where there can be none.
@@ -40,7 +40,8 @@ pub struct RunningJob<'a> {
 }
 
 impl RunningJob<'_> {
-    /// Returns a command that runs a program in the job's source, with the environment of all programs that the worker runs.
+    /// Returns a command that runs a program in the job's source, with the environment of all programs that the worker
+    /// runs.
     ///
     /// `program` is looked up in `PATH` unless it has a slash in it. There is no shell.
     pub fn command(
@@ -56,8 +57,12 @@ impl RunningJob<'_> {
 
     /// Runs a command, with all that it prints going to the job's log.
     ///
-    /// Fails if the program does, saying with which code or signal. When the job is cancelled, the program and all its
-    /// descendants are stopped before this returns; and they end with the worker, even if that is killed.
+    /// When the job is cancelled, the program and all its descendants are stopped before this returns. They also end
+    /// with the worker, even if that is killed.
+    ///
+    /// # Errors
+    /// When the program fails, with its exit code or signal; when the job is cancelled; or when the log cannot be
+    /// written.
     pub async fn run(&self, command: &Command) -> Result<(), JobError> {
         let processes = &self.tools.processes;
         let mark = Mark::new();
@@ -74,10 +79,11 @@ impl RunningJob<'_> {
         result
     }
 
-    /// Runs a command and returns what it prints, up to a megabyte. What it says on its standard error goes to the worker's
-    /// own log.
+    /// Runs a command and returns what it prints, up to a megabyte. Its standard error goes to the worker's own log. It
+    /// is cancelled as with [`run`](Self::run).
     ///
-    /// Fails and is cancelled as [`run`](Self::run).
+    /// # Errors
+    /// As [`run`](Self::run).
     pub async fn ask(&self, command: &Command) -> Result<String, JobError> {
         let mark = Mark::new();
         let command = mark.put_on(&self.in_group(command), self.tools);
@@ -88,7 +94,7 @@ impl RunningJob<'_> {
         result
     }
 
-    /// Says of a program that has failed for lack of memory that it has.
+    /// Adds to the error of a program that it has failed for lack of memory, if so.
     fn with_reason(&self, error: ProcessError, memory: &MemoryWatch) -> JobError {
         if !error.has_failed() {
             return error.into();
@@ -132,8 +138,7 @@ impl Mark {
     async fn end_all(&self, job: &RunningJob<'_>) -> Result<(), JobError> {
         let left = job.tools.processes.end_marked(MARK, &self.0).await;
         if left > 0 {
-            let text =
-                format!("Cannot stop all that the job has started: {left} processes still run");
+            let text = format!("Cannot stop all processes of the job: {left} still running");
             tracing::error!("{text}");
             job.log.line(text)?;
         }

@@ -63,7 +63,7 @@ impl SecretsHome {
         Self { dir, user: None }
     }
 
-    /// Writes each secret into a file called as its id. The directory is gone when what this returns is dropped.
+    /// Writes each secret into a file named by its id. Dropping the result removes the directory.
     /// `None` if there are no secrets.
     pub(super) fn place(&self, secrets: &[Secret]) -> Result<Option<TempDir>, JobError> {
         if secrets.is_empty() {
@@ -112,8 +112,8 @@ impl Drop for SecretsHome {
     }
 }
 
-/// Makes a directory that is ours alone, or checks that it is. Others can write to the one around it, and could have been
-/// there before. `user` may pass through it.
+/// Makes a directory that is ours alone, or checks that it is. Others can write to the one around it, and could have
+/// been there before. `user` may pass through it.
 fn own_dir(dir: &Path, user: Option<&CustomUser>) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -124,7 +124,7 @@ fn own_dir(dir: &Path, user: Option<&CustomUser>) -> io::Result<()> {
         && data.uid() == rustix::process::geteuid().as_raw()
         && data.mode() & if user.is_some() { 0o067 } else { 0o077 } == 0;
     match user {
-        _ if !is_ours => Err(io::Error::other("somebody else has made it")),
+        _ if !is_ours => Err(io::Error::other("it belongs to another user")),
         Some(user) => user.let_pass(dir),
         None => Ok(()),
     }
@@ -191,7 +191,7 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
         let error = home.place(&[secret("id")]).unwrap_err().to_string();
-        assert!(error.ends_with("somebody else has made it"), "{error}");
+        assert!(error.ends_with("it belongs to another user"), "{error}");
         drop(home);
         assert!(!dir.exists());
     }

@@ -86,14 +86,26 @@ impl Bench {
     }
 
     pub(super) async fn run(&self, job: &Description) -> Result<String, JobError> {
-        self.jobs.admit(job)?;
-        let (source, log) = (self.source.path(), &self.log.log);
-        let result = self.jobs.run(job, source, log, &Cancel::new()).await;
+        let source = self.source.path();
+        let result = self.run_in(source, job, &Cancel::new()).await;
         let left: Vec<_> = fs::read_dir(self.state_dir.path().join("tmp"))
             .unwrap()
             .collect();
         assert!(left.is_empty(), "{left:?}");
         result
+    }
+
+    async fn run_in(
+        &self,
+        source: &Path,
+        job: &Description,
+        cancel: &Cancel,
+    ) -> Result<String, JobError> {
+        let Action::Custom(custom) = &job.action else {
+            panic!("not a custom job: {job:?}")
+        };
+        let build = self.jobs.admit(custom, job)?;
+        build.run(source, &self.log.log, cancel).await
     }
 }
 
@@ -326,7 +338,7 @@ fn the_program_does_not_depend_on_the_source() {
         let parsed: CustomCommand = "try=./nosuch".parse().unwrap();
         let mut kinds = CustomExecutors::default();
         let error = kinds.add_command(parsed, &environment()).unwrap_err();
-        let reason = "it is no executable file";
+        let reason = "it is not an executable file";
         let expected = CustomError::NoProgram {
             kind: "try".into(),
             program: "./nosuch".into(),
@@ -368,9 +380,9 @@ fn what_is_no_kind_or_no_command_is_said() {
         the kind of job "try" has no command
         a quote is not closed in the command "sh 'a"
         the kind of job "try" cannot run "nosuch-program": no such program in PATH
-        the kind of job "try" cannot run "/etc/passwd": it is no executable file
+        the kind of job "try" cannot run "/etc/passwd": it is not an executable file
         ok
-        the kind of job "try" is there twice
+        the kind of job "try" is given twice; give each kind once
     "#]]
     .assert_eq(&said);
 }
@@ -429,7 +441,7 @@ fn a_kind_that_nobody_knows_is_refused_with_those_that_are() {
         custom.kind = "no\u{1b}such".into();
         let error = scripts().run(&job).await.unwrap_err();
         let expected =
-            "Unsupported custom job \"no\u{fffd}such\": this worker runs \"other\", \"try\"";
+            "Unsupported custom job \"no\\u{1b}such\": this worker runs \"other\", \"try\"";
         assert_eq!(error, JobError::failed(expected));
         let none = Bench::new(CustomExecutors::default());
         let error = none.run(&job).await.unwrap_err();
@@ -468,9 +480,7 @@ fn nothing_that_a_program_starts_outlives_it() {
         assert!(!is_running(&process_id(&file).await));
         fs::remove_file(&file).unwrap();
         let (job, cancel) = (text("sleep 1000"), Cancel::new());
-        let running = bench
-            .jobs
-            .run(&job, bench.source.path(), &bench.log.log, &cancel);
+        let running = bench.run_in(bench.source.path(), &job, &cancel);
         let cancelling = async {
             let process = process_id(&file).await;
             assert!(is_running(&process));
@@ -525,10 +535,7 @@ fn a_user_of_their_own() {
         bench.source = tempfile::tempdir_in(bench.state_dir.path().join("tmp")).unwrap();
         fs::write(bench.source.path().join("given"), "given\n").unwrap();
         let source = bench.source.path();
-        let result = bench
-            .jobs
-            .run(&job, source, &bench.log.log, &Cancel::new())
-            .await;
+        let result = bench.run_in(source, &job, &Cancel::new()).await;
         expect![[r#"
             nobody
             /nonexistent

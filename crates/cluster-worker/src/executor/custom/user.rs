@@ -1,7 +1,7 @@
 //! The user that custom jobs run as, if it is not the worker's own.
 //!
-//! A program that runs as the worker's user can read what the worker can: its memory, the sources and secrets of other jobs, and
-//! Docker's socket. As another user it can do none of that, and each job owns nothing but what it was given.
+//! A program that runs as the worker's user can read what the worker can: its memory, the sources and secrets of other
+//! jobs, and Docker's socket. As another user it can do none of that, and each job owns nothing but what it was given.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -145,8 +145,8 @@ impl CustomUser {
         fs::set_permissions(dir, Permissions::from_mode(0o710))
     }
 
-    /// Gives this user a directory with all that is in it, and follows no link: a directory comes after what is in it, so that
-    /// no program of the user's can put a link there meanwhile.
+    /// Gives this user a directory with all that is in it, and follows no link: a directory comes after what is in it,
+    /// so that no program of the user's can put a link there meanwhile.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {

@@ -15,10 +15,10 @@ use crate::log::JobLog;
 use crate::outcome::{JobError, LimitReached};
 use crate::process::ProcessError;
 
-/// How much of a log's end is read for what BuildKit says of a failure, in bytes.
+/// How many bytes of a log's end are read for BuildKit's report of a failure.
 const LAST_WORDS: u64 = 4096;
 
-/// Returns whether BuildKit says at the end of a log that a command was killed.
+/// Returns whether BuildKit reports at the end of a log that a command was killed.
 fn says_killed(log: &JobLog) -> bool {
     let end = log.recent(log.length().saturating_sub(LAST_WORDS));
     String::from_utf8_lossy(&end).contains("exit code: 137")
@@ -71,7 +71,8 @@ impl DockerExecutor {
         })
     }
 
-    /// Fails if the build would have to fetch an image where it must not, or use one of another job's by way of a trigger.
+    /// Fails if the build would have to fetch an image where it must not, or use one of another job's by way of a
+    /// trigger.
     pub(super) async fn check_base_images(
         &self,
         images: &Images,
@@ -90,7 +91,7 @@ impl DockerExecutor {
             let triggers = self.docker.triggers(image);
             let triggers = match self.processes.ask(&triggers, cancel).await {
                 Err(ProcessError::Exit { .. }) => {
-                    // The build would fetch it too, but nobody could look at it first.
+                    // The build would fetch it too, but it could not be checked first.
                     log.line(format_args!("Pulling the base image {image:?}"))?;
                     let started = Instant::now();
                     self.processes
@@ -108,7 +109,7 @@ impl DockerExecutor {
         Ok(())
     }
 
-    /// Waits until a build that was stopped has ended, and says if it has not.
+    /// Waits until a build that was stopped has ended, and logs if it has not.
     pub(super) async fn stop_build(&self, host: &str, log: &JobLog) {
         let Err(error) = containers::stop(&self.docker, &self.processes, host).await else {
             return;
@@ -164,7 +165,7 @@ impl DockerExecutor {
         {
             Ok(_) => Ok(()),
             Err(ProcessError::Exit { .. }) => {
-                // If the engine cannot be asked at all, the build will say what is wrong with it.
+                // If the engine does not answer at all, the build will report why.
                 self.processes.ask(&self.docker.root_dir(), cancel).await?;
                 Err(JobError::failed(format!(
                     "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"

@@ -150,7 +150,8 @@ impl Docker {
         self.command("docker-ps", args.map(str::to_owned).chain(filters))
     }
 
-    /// Asks for the id of each container, whether the kernel has killed something in it for lack of memory, and its hosts: a line each.
+    /// Asks for the id of each container, whether the kernel has killed something in it for lack of memory, and its
+    /// hosts: a line each.
     pub(super) fn fates<'a>(&self, containers: impl IntoIterator<Item = &'a str>) -> Command {
         let format =
             "{{ .Id }} {{ .State.OOMKilled }}{{ range .HostConfig.ExtraHosts }} {{ . }}{{ end }}";

@@ -1,11 +1,11 @@
 //! The containers of a build that was stopped, or has failed: cancelled means gone, and what has failed leaves nothing.
 //!
-//! The classic builder leaves the container of an instruction that failed, with all that it wrote, for ever. It also is the only one who
-//! knows whether something in it was killed for lack of memory, so we look before we remove it.
+//! The classic builder leaves the container of an instruction that failed, with all that it wrote, for ever. It also is
+//! the only one who knows whether something in it was killed for lack of memory, so we check before we remove it.
 //!
-//! When the command of a build goes, the engine ends a build, but some time after that. So we find the containers in which the classic builder
-//! runs a build's instructions, by a line for `/etc/hosts` that no other build has, and see to their end. BuildKit's are not
-//! among the engine's containers; it kills what they run at once.
+//! When the command of a build goes, the engine ends a build, but some time after that. So we find the containers in
+//! which the classic builder runs a build's instructions, by a line for `/etc/hosts` that no other build has, and see
+//! to their end. BuildKit's are not among the engine's containers; it kills what they run at once.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::process::{Command, ProcessError, Processes};
 /// How long to wait for the engine to end a build.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long to wait between two looks.
+/// How long to wait between two checks.
 const POLL: Duration = Duration::from_millis(200);
 
 /// How often in a row there must be no container: between two instructions there is none for a moment.
@@ -27,7 +27,7 @@ const QUIET: u32 = 4;
 pub(super) enum NotStopped {
     #[error("Cannot stop the build: its container {id} still runs after {} s", STOP_LIMIT.as_secs())]
     Running { id: String },
-    #[error("Cannot tell whether the build has stopped: {0}")]
+    #[error("Cannot check whether the build has stopped: {0}")]
     Unknown(String),
 }
 
@@ -57,7 +57,7 @@ pub(super) async fn stop(
         }
         tracing::info!("Killing container {id} of a build that was stopped");
         match ask(processes, &docker.kill(&id)).await {
-            // It has ended by itself, or will be there when we look again.
+            // It has ended by itself, or the next check will find it.
             Ok(_) | Err(NotStopped::Unknown(_)) => {}
             Err(error) => return Err(error),
         }
@@ -65,10 +65,11 @@ pub(super) async fn stop(
     Ok(())
 }
 
-/// How often to look again when a container of somebody else's goes while we look.
-const MOST_LOOKS: u32 = 3;
+/// How often to list containers at most, if others disappear meanwhile.
+const MAX_ATTEMPTS: u32 = 3;
 
-/// Removes what a build has left that has this host. Returns whether the kernel has killed something in it for lack of memory.
+/// Removes what a build has left that has this host. Returns whether the kernel has killed something in it for lack of
+/// memory.
 ///
 /// # Errors
 /// Text for the worker's log: that something is left makes no build fail that did not.
@@ -77,16 +78,16 @@ pub(super) async fn clean_up(
     processes: &Processes,
     host: &str,
 ) -> Result<bool, NotStopped> {
-    let mut looks = 0;
+    let mut attempts = 0;
     let fates = loop {
-        looks += 1;
+        attempts += 1;
         let ended = ask(processes, &docker.ended()).await?;
         let ended: Vec<_> = ended.split_whitespace().collect();
         if ended.is_empty() {
             return Ok(false);
         }
         match ask(processes, &docker.fates(ended.iter().copied())).await {
-            Err(_) if looks < MOST_LOOKS => {}
+            Err(_) if attempts < MAX_ATTEMPTS => {}
             fates => break fates?,
         }
     };

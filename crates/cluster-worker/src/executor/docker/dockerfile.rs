@@ -113,8 +113,8 @@ pub(super) fn read(file: &Path) -> Result<String, DockerfileError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes another text for a Dockerfile into a directory outside of the source, whose files are the image's, and returns where it is.
-/// The ignore file that belongs to it goes with it.
+/// Writes another text for a Dockerfile into a directory outside of the source, whose files are the image's, and
+/// returns where it is. The ignore file that belongs to it goes with it.
 pub(super) fn write_beside(file: &Path, text: &str, tmp: &Path) -> std::io::Result<PathBuf> {
     let dir = tmp.join("dockerfile");
     fs::create_dir(&dir)?;

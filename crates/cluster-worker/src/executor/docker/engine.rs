@@ -8,8 +8,8 @@ use crate::cancel::Cancel;
 use crate::executor::{Examined, Fitness, Unfit};
 use crate::process::{ProcessError, Processes};
 
-/// How long an engine may take to say its version. It has it in memory; one on a machine that is out of breath may need a
-/// few seconds.
+/// How long an engine may take to report its version. It has it in memory; one on a machine that is out of breath may
+/// need a few seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// The engine, as far as a worker cares whether it is there.
@@ -54,10 +54,10 @@ impl Engine {
 
     /// Looks whether it answers.
     pub(super) async fn examine(&self) {
-        self.examined.examine(self.look()).await;
+        self.examined.examine(self.probe()).await;
     }
 
-    async fn look(&self) -> Option<Unfit> {
+    async fn probe(&self) -> Option<Unfit> {
         let Err(unfit) = self.ask().await else {
             self.has_answered.set(true);
             return None;
@@ -75,15 +75,15 @@ impl Engine {
         let (command, never) = (self.docker.version(), Cancel::new());
         let asked = self.processes.probe(&command, &never);
         let answer = tokio::time::timeout(ANSWER_LIMIT, asked).await;
-        let (result, said) = answer.map_err(|_| {
+        let (result, output) = answer.map_err(|_| {
             let limit = ANSWER_LIMIT.as_secs();
             Unfit::NoEngine(format!("no answer within {limit} s"))
         })?;
         match result {
             Ok(_) => Ok(()),
             Err(ProcessError::NotStarted { reason, .. }) => Err(Unfit::NoDocker(reason)),
-            Err(error) if said.trim().is_empty() => Err(Unfit::NoEngine(error.to_string())),
-            Err(_) => Err(Unfit::NoEngine(said)),
+            Err(error) if output.trim().is_empty() => Err(Unfit::NoEngine(error.to_string())),
+            Err(_) => Err(Unfit::NoEngine(output)),
         }
     }
 }

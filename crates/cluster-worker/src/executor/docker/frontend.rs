@@ -1,8 +1,8 @@
 //! Which program reads a Dockerfile: the engine's own, or an image that the Dockerfile or a build argument names.
 //!
-//! Such a frontend is fetched by the engine and drives BuildKit, past most of what this worker checks. So a worker uses the engine's
-//! own, and others only if its operator lists them. What most Dockerfiles name is the engine's own in another version: those are
-//! built as if they did not name it.
+//! Such a frontend is fetched by the engine and drives BuildKit, past most of what this worker checks. So a worker uses
+//! the engine's own, and others only if its operator lists them. What most Dockerfiles name is the engine's own in
+//! another version: those are built as if they did not name it.
 
 use std::ops::Range;
 
@@ -53,7 +53,8 @@ pub(super) struct Checked {
 }
 
 impl Frontends {
-    /// `allowed`: repositories (`docker/dockerfile`), of which all tags are allowed, and images (`docker/dockerfile:1.7`).
+    /// `allowed`: repositories (`docker/dockerfile`), of which all tags are allowed, and images
+    /// (`docker/dockerfile:1.7`).
     pub(super) fn new(allowed: &[String]) -> Self {
         Self(
             allowed
@@ -151,8 +152,8 @@ struct Directive {
 
 /// Finds the lines `# syntax=VALUE`, or `// syntax=VALUE`, among the comments that a file begins with.
 ///
-/// BuildKit reads a mark of the byte order and a line `#!` before it, and no other comment. Versions differ in such details, so
-/// this finds more than any of them does.
+/// BuildKit reads a mark of the byte order and a line `#!` before it, and no other comment. Versions differ in such
+/// details, so this finds more than any of them does.
 fn directives(text: &str) -> Vec<Directive> {
     let mut found = Vec::new();
     let mut start = 0;

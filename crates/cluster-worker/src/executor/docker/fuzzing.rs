@@ -1,17 +1,32 @@
-//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to look at.
+//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to check.
 
 use std::path::Path;
 
 use super::commands::{Build, Docker};
 use super::frontend::Frontends;
 use super::images::Images;
-use crate::fuzzing::{CommandLine, DockerfileUse};
 use crate::process::Environment;
+use crate::process::fuzzing::CommandLine;
+
+/// What a worker makes of a Dockerfile.
+#[derive(Debug)]
+pub struct DockerfileUse {
+    /// The Dockerfile as `docker` gets it.
+    pub dockerfile: String,
+    /// The build arguments as `docker` gets them.
+    pub build_args: Vec<String>,
+    /// What was left out of both.
+    pub ignored: Vec<String>,
+    /// The images that it begins with.
+    pub bases: Vec<String>,
+    /// The command of the build.
+    pub command: CommandLine,
+}
 
 /// Returns what a worker that allows no frontends does with a Dockerfile and build arguments.
 ///
 /// # Errors
-/// What the job's log would say when they are refused.
+/// The line of the job's log when they are refused.
 pub fn dockerfile_use(dockerfile: &str, build_args: &[String]) -> Result<DockerfileUse, String> {
     let checked = Frontends::default()
         .check(dockerfile, build_args)

@@ -1,10 +1,10 @@
 //! Which images a Dockerfile names: for a worker that uses those which are there already.
 //!
-//! Such a worker has the images of all jobs in its engine, most of them without a name. A few digits of an image's id are enough to
-//! build on it, and to read all that is in it; ids are short, and can be tried. So jobs must name images.
+//! Such a worker has the images of all jobs in its engine, most of them without a name. A few digits of an image's id
+//! are enough to build on it, and to read all that is in it; ids are short, and can be tried. So jobs must name images.
 //!
-//! And `docker build` cannot be told to fetch nothing. On a machine without a registry it would look for one, for minutes
-//! perhaps, before it said that an image is missing; so we look first.
+//! And `docker build` has no option to fetch nothing. On a machine without a registry it could take minutes until it
+//! reports that an image is missing; so we check first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,11 +46,11 @@ pub(super) enum BadImage {
     )]
     Id(String),
     #[error(
-        "cannot tell which image {0:?} is: use plain variables (this worker has --docker-pull=missing or never)"
+        "cannot determine which image {0:?} is; use plain variables (this worker has --docker-pull=missing or never)"
     )]
     Unclear(String),
     #[error(
-        "cannot tell which images are used: versions of Docker read the line {0:?} differently; end no line in two escapes or in white space after one, and set escape on the first line or not at all (this worker has --docker-pull=missing or never)"
+        "cannot determine which images are used: versions of Docker read the line {0:?} differently; end no line in two escapes or in white space after one, and set escape on the first line or not at all (this worker has --docker-pull=missing or never)"
     )]
     Ambiguous(String),
 }
@@ -79,7 +79,8 @@ impl Images {
     pub(super) fn of_triggers(triggers: &str) -> Self {
         let mut reader = Reader::default();
         for line in triggers.lines().map(str::trim) {
-            // The engine reads each as a Dockerfile of one instruction, which whoever made the image may have put on several lines.
+            // The engine reads each as a Dockerfile of one instruction, which whoever made the image may have put on
+            // several lines.
             let is_whole =
                 line.starts_with(|c: char| c.is_ascii_alphabetic()) && !line.ends_with(['\\', '`']);
             if is_whole {
@@ -121,7 +122,8 @@ fn readable(value: &str) -> String {
     }
 }
 
-/// Returns an instruction without any further `ONBUILD` before it. Docker refuses more than one, and a Dockerfile may have a million.
+/// Returns an instruction without any further `ONBUILD` before it. Docker refuses more than one, and a Dockerfile may
+/// have a million.
 fn without_onbuild(instruction: &str) -> &str {
     let mut rest = instruction.trim();
     while let Some((keyword, after)) = rest.split_once(char::is_whitespace)
@@ -376,8 +378,8 @@ mod tests {
             "ARG BASE\nFROM ${BASE:-419a}": image "419a" is named by its id
             "FROM $GIVEN": ok
             "ARG GIVEN=x\nFROM $GIVEN": image "419a" is named by its id
-            "ARG BASE=${x%y}\nFROM $BASE": cannot tell which image "$BASE" is: use plain variables
-            "FROM ${x%y}": cannot tell which image "${x%y}" is: use plain variables
+            "ARG BASE=${x%y}\nFROM $BASE": cannot determine which image "$BASE" is; use plain variables
+            "FROM ${x%y}": cannot determine which image "${x%y}" is; use plain variables
             "FROM x\nCOPY --chown=1 --from=419a / /": image "419a" is named by its id
             "FROM x\nCOPY --from=1 / /": image "1" is named by its id
             "FROM x\nRUN --mount=type=bind,from=419a,target=/x true": image "419a" is named by its id

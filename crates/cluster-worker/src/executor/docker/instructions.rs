@@ -4,7 +4,8 @@ use super::frontend::MARK;
 
 /// Splits a Dockerfile into its instructions, each on one line, without comments.
 ///
-/// `heredocs`: whether lines after `<<NAME` are text up to the line NAME, as they are for BuildKit and not for the classic builder.
+/// `heredocs`: whether lines after `<<NAME` are text up to the line NAME, as they are for BuildKit and not for the
+/// classic builder.
 pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     let escape = escape(dockerfile);
     let mut instructions = Vec::new();
@@ -42,11 +43,12 @@ pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     instructions
 }
 
-/// Returns a line that engines of different versions read differently, if there is one: what continues another line for one of them is
-/// an instruction for the next.
+/// Returns a line that engines of different versions read differently, if there is one: what continues another line for
+/// one of them is an instruction for the next.
 ///
-/// Older ones take every escape at the end of a line for its continuation, newer ones not that after another escape. They also differ in
-/// which white space may follow, and in where and how `escape` may be set; on the first line, they agree.
+/// Older ones take every escape at the end of a line for its continuation, newer ones not that after another escape.
+/// They also differ in which white space may follow, and in where and how `escape` may be set; on the first line, they
+/// agree.
 pub(super) fn ambiguous_line(dockerfile: &str) -> Option<&str> {
     let escape = escape(dockerfile);
     let comments = lines(dockerfile).take_while(|line| is_comment(line));
@@ -124,8 +126,8 @@ fn heredoc_names(instruction: &str) -> Vec<(String, bool)> {
     names
 }
 
-/// The longest word that variables may make, in bytes: no image's name comes near. Without a limit, a few lines that each double a
-/// variable would make one that no memory holds.
+/// The longest word that variables may make, in bytes: no image's name comes near. Without a limit, a few lines that
+/// each double a variable would make one that no memory holds.
 pub(super) const LONGEST_WORD: usize = 4096;
 
 /// Stands for a value that we cannot read: no image's name can have it in it.

@@ -1,8 +1,8 @@
 //! Docker builds, done by the `docker` command.
 //!
 //! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
-//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling, but for seeing to
-//! it that the build has ended: see `containers`.
+//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling,
+//! but for seeing to it that the build has ended: see `containers`.
 
 mod checks;
 mod commands;
@@ -13,6 +13,7 @@ mod frontend;
 pub(crate) mod fuzzing;
 mod images;
 mod instructions;
+mod job_kind;
 mod push;
 mod pusher;
 mod room;
@@ -27,12 +28,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cgroup::MemoryWatch;
-use cluster_api::{Action, Description, DockerBuild, Dockerfile, Secret};
+use cluster_api::{Description, DockerBuild, Dockerfile, Secret};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{Executor, Fitness, NoRoom, is_secret_id};
+use super::{AdmittedBuild, Backend, Executor, Fitness, NoRoom, is_secret_id};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes};
 use crate::log::JobLog;
@@ -54,11 +55,12 @@ use room::{Limits, Room};
 pub struct DockerConfig {
     /// The program to run: a name to look up in `PATH`, or a path.
     pub command: OsString,
-    /// When to look for newer base images.
+    /// When to pull newer base images.
     pub pull: PullPolicy,
     /// How much of the engine's file system must be free. `None`: that is not checked.
     pub prune_threshold: Option<FreeThreshold>,
-    /// How much space images, containers and the build cache may take, together. Only checked without `prune_threshold`.
+    /// How much space images, containers and the build cache may take, together. Only checked without
+    /// `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
     /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
     pub frontends: Vec<String>,
@@ -76,7 +78,7 @@ impl Default for DockerConfig {
     }
 }
 
-/// When a build looks for its base images in their registry.
+/// When a build pulls its base images from their registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PullPolicy {
     /// For every build, so that it is built on the newest.
@@ -84,11 +86,12 @@ pub enum PullPolicy {
     Always,
     /// Only if they are missing.
     Missing,
-    /// Not at all: a build on an image that is not here fails at once, as far as its Dockerfile tells.
+    /// Never: a build on an image that is not present fails at once, as far as its Dockerfile shows which images it
+    /// needs.
     Never,
 }
 
-/// Why a Docker job makes no sense.
+/// Why a Docker job cannot be built.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum BadBuild {
     #[error(transparent)]
@@ -181,14 +184,14 @@ impl DockerExecutor {
         }
     }
 
-    /// Returns this executor with limits for what builds run, and says what the engine cannot see to.
+    /// Returns this executor with limits for what builds run, and warns of those that the engine cannot enforce.
     pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
         let is_usual = limits
             .pids
             .is_none_or(|pids| pids == cgroup::PidLimit::USUAL);
         if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
             tracing::warn!(
-                "--job-memory and --job-cpus do not hold for Docker jobs that use BuildKit, and --job-pids for none of Docker's: \
+                "--job-memory and --job-cpus do not apply to Docker jobs that use BuildKit, and --job-pids applies to no Docker jobs; \
                  limit the engine's own service for these"
             );
         }
@@ -202,7 +205,7 @@ impl DockerExecutor {
         self
     }
 
-    /// Returns what to push, if the build makes sense.
+    /// Returns what to push, if the build is valid.
     fn check<'a>(
         &self,
         build: &'a DockerBuild,
@@ -215,12 +218,12 @@ impl DockerExecutor {
     async fn build(
         &self,
         build: &DockerBuild,
+        push: Option<PushRequest<'_>>,
         secrets: &[Secret],
         source: &Path,
         log: &JobLog,
         cancel: &Cancel,
     ) -> Result<String, JobError> {
-        let push = self.check(build, secrets)?;
         let tmp = tempfile::Builder::new()
             .prefix("build-worker-")
             .tempdir_in(&self.tmp)
@@ -261,9 +264,8 @@ impl DockerExecutor {
         let Some(push) = push else {
             return Ok(String::new());
         };
-        let image = std::fs::read_to_string(&iid_file).map_err(|error| {
-            JobError::failed(format!("docker did not tell the id of the image: {error}"))
-        })?;
+        let image = std::fs::read_to_string(&iid_file)
+            .map_err(|error| JobError::failed(format!("cannot read the image's id: {error}")))?;
         let config = tmp.path().join("docker");
         std::fs::DirBuilder::new()
             .mode(0o700)
@@ -275,12 +277,7 @@ impl DockerExecutor {
     }
 }
 
-/// Fails with what is wrong with a build whatever worker gets it, in words.
-pub(crate) fn find_mistake(build: &DockerBuild, secrets: &[Secret]) -> Result<(), String> {
-    check_build(build, secrets).map_err(|error| error.to_string())
-}
-
-/// Fails with what is wrong with a build whatever worker gets it.
+/// Checks what can be checked of a build without a worker.
 fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> {
     if let Dockerfile::Path(path) = &build.dockerfile {
         dockerfile::check_path(path)?;
@@ -298,41 +295,62 @@ fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> 
     Ok(())
 }
 
-/// What is said when a Docker executor is given something else: a defect of the worker.
-fn not_a_docker_build() -> JobError {
-    JobError::failed("not a Docker build")
+/// A Docker build that has been admitted.
+struct AdmittedDockerBuild<'a> {
+    executor: &'a DockerExecutor,
+    build: &'a DockerBuild,
+    secrets: &'a [Secret],
+    push: Option<PushRequest<'a>>,
 }
 
-impl Executor for DockerExecutor {
-    fn admit(&self, job: &Description) -> Result<(), JobError> {
-        let Action::Docker(build) = &job.action else {
-            return Err(not_a_docker_build());
-        };
-        self.check(build, &job.secrets)?;
+impl AdmittedBuild for AdmittedDockerBuild<'_> {
+    fn run<'a>(
+        self: Box<Self>,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
+        async move {
+            let Self {
+                executor,
+                build,
+                secrets,
+                push,
+            } = *self;
+            executor
+                .build(build, push, secrets, source, log, cancel)
+                .await
+        }
+        .boxed_local()
+    }
+}
+
+impl Executor<DockerBuild> for DockerExecutor {
+    fn admit<'a>(
+        &'a self,
+        build: &'a DockerBuild,
+        job: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let secrets = &job.secrets;
+        let push = self.check(build, secrets)?;
         if self.engine.is_absent() {
             return Err(JobError::failed(
                 "This worker builds no Dockerfiles: it has no Docker engine",
             ));
         }
-        Ok(())
+        Ok(Box::new(AdmittedDockerBuild {
+            executor: self,
+            build,
+            secrets,
+            push,
+        }))
     }
+}
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Description,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
-        async move {
-            let Action::Docker(build) = &job.action else {
-                return Err(not_a_docker_build());
-            };
-            self.build(build, &job.secrets, source, log, cancel).await
-        }
-        .boxed_local()
-    }
-
+impl Backend for DockerExecutor {
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         self.room.directory().boxed_local()
     }

@@ -17,7 +17,7 @@ use crate::process::{ProcessError, Processes};
 /// How often a push is tried again.
 const RETRIES: u32 = 5;
 
-/// What registries say when trying again would not help.
+/// Answers of registries after which a retry would not help.
 const FINAL_ANSWERS: [&str; 7] = [
     "denied: ",
     "unauthorized: ",
@@ -97,7 +97,7 @@ impl Pusher {
             () = cancel.cancelled() => return Err(JobError::Cancelled),
             turn = self.busy.lock() => turn,
         };
-        let (started, said) = (Instant::now(), log.length());
+        let (started, output) = (Instant::now(), log.length());
         let result = self
             .processes
             .run(&self.docker.push(tmp, target), log, cancel)
@@ -106,7 +106,7 @@ impl Pusher {
         match result {
             Ok(()) => Ok(Ok(())),
             Err(error @ (ProcessError::Exit { .. } | ProcessError::Signal { .. }))
-                if !is_final(&String::from_utf8_lossy(&log.recent(said))) =>
+                if !is_final(&String::from_utf8_lossy(&log.recent(output))) =>
             {
                 Ok(Err(error))
             }
@@ -167,7 +167,7 @@ impl Pusher {
     }
 }
 
-/// Returns whether a push has failed for good, by what was said.
-fn is_final(said: &str) -> bool {
-    FINAL_ANSWERS.iter().any(|answer| said.contains(answer))
+/// Returns whether a push has failed for good, by its output.
+fn is_final(output: &str) -> bool {
+    FINAL_ANSWERS.iter().any(|answer| output.contains(answer))
 }

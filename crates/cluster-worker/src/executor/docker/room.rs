@@ -4,18 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use visible::Lines;
 
 use super::commands::Docker;
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes, free_space};
 use crate::executor::NoRoom;
 use crate::metrics::Stats;
-use crate::process::{Command, ProcessError, Processes, printable};
+use crate::process::{Command, ProcessError, Processes};
 
 /// How long an answer about the disk serves: finding out how much images take is hard work for the engine.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long after an engine did not say where its files are, it is asked again for the sake of metrics. There may be none.
+/// How long to wait before asking an engine again where its files are, for the metrics. There may be no engine.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long to wait for an answer of the engine's.
@@ -26,7 +27,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 pub(super) struct Limits {
     /// How much of the engine's file system must be free.
     pub(super) prune_threshold: Option<FreeThreshold>,
-    /// The most that images, containers and the build cache may take. Only looked at without `prune_threshold`.
+    /// The most that images, containers and the build cache may take. Only checked without `prune_threshold`.
     pub(super) max_df_size: Option<Gigabytes>,
 }
 
@@ -36,7 +37,7 @@ pub(super) struct Room {
     processes: Processes,
     stats: Rc<Stats>,
     limits: Limits,
-    /// Where images are kept, once the engine has told us.
+    /// Where images are kept, once the engine has reported it.
     root_dir: RefCell<Option<PathBuf>>,
     /// When it was last asked for that only to be shown.
     asked: Cell<Option<Instant>>,
@@ -83,7 +84,7 @@ impl Room {
         }
     }
 
-    /// Returns whether there is room. If that can't be found out, there is: builds will tell.
+    /// Returns whether there is room. If that cannot be measured, there is: builds will fail otherwise.
     pub(super) async fn is_enough(&self) -> bool {
         if let Some((when, answer)) = self.last_answer.get()
             && when.elapsed() < FRESH
@@ -91,7 +92,7 @@ impl Room {
             return answer;
         }
         let answer = self.measure().await.unwrap_or_else(|reason| {
-            tracing::warn!("cannot check disk-space: {reason}");
+            tracing::warn!("Cannot check Docker's disk space: {reason}");
             true
         });
         self.last_answer.set(Some((Instant::now(), answer)));
@@ -129,7 +130,7 @@ impl Room {
         }
     }
 
-    /// Returns where images are kept, if the engine says so.
+    /// Returns where images are kept, if the engine reports it.
     pub(super) async fn directory(&self) -> Option<PathBuf> {
         let known = self.root_dir.borrow().clone();
         let asked = self.asked.get();
@@ -184,14 +185,15 @@ impl Room {
 
     async fn prune(&self) -> Result<(), ProcessError> {
         for command in self.docker.prune() {
-            let said = self.processes.ask(&command, &Cancel::new()).await?;
-            tracing::info!("{}: {}", command.label(), printable(said.trim()));
+            let output = self.processes.ask(&command, &Cancel::new()).await?;
+            tracing::info!("{}: {}", command.label(), Lines(output.trim()));
         }
         Ok(())
     }
 }
 
-/// Returns how much of what `docker system df` counts is made by builds, in gigabytes: images, containers and the build cache.
+/// Returns how much of what `docker system df` counts is made by builds, in gigabytes: images, containers and the build
+/// cache.
 ///
 /// Its third line is about volumes, which no build makes and pruning leaves. Other engines may have fewer lines.
 fn used(answer: &str) -> Result<f64, String> {

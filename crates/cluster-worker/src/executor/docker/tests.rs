@@ -16,11 +16,18 @@ use expect_test::{Expect, expect};
 use super::{DockerConfig, DockerExecutor, PullPolicy};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes, Percent};
-use crate::executor::{Executor as _, NoRoom};
+use crate::executor::{Backend as _, Executor as _, NoRoom};
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached};
 use crate::process::{Environment, Processes};
 use crate::testing::{TestLog, local};
+
+fn docker_build(job: &Description) -> &DockerBuild {
+    match &job.action {
+        Action::Docker(build) => build,
+        other => panic!("not a Docker build: {other:?}"),
+    }
+}
 
 /// A worker with a script for an engine.
 struct Worker {
@@ -81,10 +88,8 @@ impl Worker {
         test: &TestLog,
         cancel: &Cancel,
     ) -> Result<String, JobError> {
-        self.executor.admit(job)?;
-        self.executor
-            .run(job, &self.source(), &test.log, cancel)
-            .await
+        let build = self.executor.admit(docker_build(job), job)?;
+        build.run(&self.source(), &test.log, cancel).await
     }
 
     /// Cancels a job when its log says `Started`, and returns its result and its log.

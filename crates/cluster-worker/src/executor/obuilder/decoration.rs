@@ -1,4 +1,4 @@
-//! How a build's log looks in the log of its job: as upstream's, which people's tools know.
+//! The format of a build's log in its job's log: upstream's, which tools parse.
 
 use bstr::{BStr, BString};
 use jiff::Timestamp;

@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bstr::BString;
-use cluster_api::{Action, Description};
+use cluster_api::{Description, OBuilderBuild, Secret};
 use futures::future::{FutureExt as _, LocalBoxFuture, ready};
 use obuilder::builder::BuildError;
 use obuilder_spec::Spec;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{Executor, Fitness};
+use super::{AdmittedBuild, Backend, Executor, Fitness, JobKind};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
@@ -26,11 +26,12 @@ use crate::outcome::JobError;
 pub use config::OBuilderConfig;
 use pipe::{LogReader, pipe};
 pub(crate) use refusal::OBuilderRefusal;
+use thread::BuildRequest;
 pub(crate) use thread::BuilderThread;
-use thread::Order;
 pub use upkeep::Upkeep;
+use visible::Lines;
 
-/// What a spec is called in messages about it: it came without a file.
+/// The name of a spec in errors, as it has no file.
 const SPEC_NAME: &str = "spec";
 
 /// Builds OBuilder specs.
@@ -46,29 +47,38 @@ impl OBuilderExecutor {
     }
 }
 
-impl Executor for OBuilderExecutor {
-    fn admit(&self, job: &Description) -> Result<(), JobError> {
-        parse(job).map(drop)
-    }
+/// An OBuilder build that has been admitted.
+struct AdmittedSpec<'a> {
+    builder: &'a BuilderThread,
+    spec: Spec,
+    secrets: &'a [Secret],
+}
 
+impl AdmittedBuild for AdmittedSpec<'_> {
     fn run<'a>(
-        &'a self,
-        job: &'a Description,
+        self: Box<Self>,
         source: &'a Path,
         log: &'a JobLog,
         cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
         async move {
-            let spec = parse(job)?;
+            let Self {
+                builder,
+                spec,
+                secrets,
+            } = *self;
             let (writer, reader) = pipe();
             let (done, answer) = oneshot::channel();
             let stop = CancellationToken::new();
             // If this future is dropped, so is the build.
             let _stop = stop.clone().drop_guard();
-            self.builder.order(Order {
+            builder.request(BuildRequest {
                 spec,
                 source: source.to_owned(),
-                secrets: secrets(job),
+                secrets: exposed(secrets),
                 cancel: stop.clone(),
                 log: writer,
                 span: tracing::Span::current(),
@@ -89,7 +99,34 @@ impl Executor for OBuilderExecutor {
         }
         .boxed_local()
     }
+}
 
+impl Executor<OBuilderBuild> for OBuilderExecutor {
+    fn admit<'a>(
+        &'a self,
+        build: &'a OBuilderBuild,
+        job: &'a Description,
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        let spec = Spec::parse(build.spec.as_bytes(), SPEC_NAME)
+            .map_err(|error| JobError::failed(error.to_string()))?;
+        Ok(Box::new(AdmittedSpec {
+            builder: &self.builder,
+            spec,
+            secrets: &job.secrets,
+        }))
+    }
+}
+
+impl JobKind for OBuilderBuild {
+    fn announcement(&self, hint: &str) -> String {
+        format!(
+            "Got request to build ({hint}):\n{}",
+            Lines(self.spec.trim())
+        )
+    }
+}
+
+impl Backend for OBuilderExecutor {
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         ready(Some(self.store.clone())).boxed_local()
     }
@@ -99,22 +136,14 @@ impl Executor for OBuilderExecutor {
     }
 }
 
-fn parse(job: &Description) -> Result<Spec, JobError> {
-    let Action::OBuilder(build) = &job.action else {
-        return Err(JobError::failed("this is not an OBuilder job"));
-    };
-    Spec::parse(build.spec.as_bytes(), SPEC_NAME)
-        .map_err(|error| JobError::failed(error.to_string()))
-}
-
-fn secrets(job: &Description) -> Vec<(BString, Vec<u8>)> {
-    let secrets = job.secrets.iter();
+fn exposed(secrets: &[Secret]) -> Vec<(BString, Vec<u8>)> {
+    let secrets = secrets.iter();
     secrets
         .map(|secret| (secret.id.as_str().into(), secret.value.expose().to_vec()))
         .collect()
 }
 
-/// Copies what the build says to the job's log, to its end; and passes on the wish to stop.
+/// Copies the build's output to the job's log, to its end, and passes on a cancellation.
 async fn follow(
     mut reader: LogReader,
     log: &JobLog,

@@ -33,7 +33,7 @@ pub(super) struct LogWriter {
     unread: Arc<watch::Sender<usize>>,
 }
 
-/// The job's end. When it is dropped, the builder is told that nobody listens any more.
+/// The job's end. When it is dropped, the builder's writes fail.
 pub(super) struct LogReader {
     receiver: mpsc::UnboundedReceiver<BString>,
     unread: Arc<watch::Sender<usize>>,

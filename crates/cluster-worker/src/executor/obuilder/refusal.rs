@@ -1,34 +1,23 @@
-//! OBuilder jobs, for a worker that is not set up for them.
-
-use std::path::Path;
+//! OBuilder jobs, on a worker that is not configured for them.
 
 use cluster_api::Description;
-use futures::future::{FutureExt as _, LocalBoxFuture, ready};
 
-use super::Executor;
-use crate::cancel::Cancel;
-use crate::log::JobLog;
+use crate::executor::{AdmittedBuild, Backend, Executor};
 use crate::outcome::JobError;
 
 /// Refuses OBuilder jobs.
 pub(crate) struct OBuilderRefusal;
 
-fn refusal() -> JobError {
-    JobError::failed("This worker is not configured for use with OBuilder!")
-}
+impl Backend for OBuilderRefusal {}
 
-impl Executor for OBuilderRefusal {
-    fn admit(&self, _job: &Description) -> Result<(), JobError> {
-        Err(refusal())
-    }
-
-    fn run<'a>(
+impl<Build> Executor<Build> for OBuilderRefusal {
+    fn admit<'a>(
         &'a self,
+        _build: &'a Build,
         _job: &'a Description,
-        _source: &'a Path,
-        _log: &'a JobLog,
-        _cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>> {
-        ready(Err(refusal())).boxed_local()
+    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+        Err(JobError::failed(
+            "This worker is not configured for use with OBuilder!",
+        ))
     }
 }

@@ -1,4 +1,4 @@
-//! The builder's thread. Its builder may wait for a disk for a moment, which whoever talks to the scheduler must not.
+//! The builder's thread. A builder may block on a disk, which the connection to the scheduler must not.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -16,26 +16,26 @@ use obuilder_spec::Spec;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+use visible::Lines;
 
 use super::pipe::LogWriter;
 use super::upkeep::{
-    Condition, IsEnough, Made, Upkeep, Upkept, check, is_short, keep_up, make_first_room,
+    Condition, IsEnough, Maintained, RoomResult, Upkeep, check, is_short, maintain, make_first_room,
 };
 use crate::executor::{Fitness, Unfit};
 use crate::metrics::BuilderStats;
-use crate::process::printable;
 
 /// How long a health check may take, as upstream.
 const CHECK_LIMIT: Duration = Duration::from_secs(300);
 
-/// How long a job that was cancelled waits for what it runs to stop, before it is told to have ended all the same.
+/// How long a cancelled job waits for its processes to stop, before it is reported as ended anyway.
 const CANCEL_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long what was cancelled may take to stop when the worker is to end.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
-/// A build that somebody wants.
-pub(super) struct Order {
+/// A build, as a job requests it.
+pub(super) struct BuildRequest {
     pub(super) spec: Spec,
     /// What `copy` copies from.
     pub(super) source: PathBuf,
@@ -50,7 +50,7 @@ pub(super) struct Order {
 /// A builder at work on a thread of its own.
 pub(crate) struct BuilderThread {
     /// `None` when it is to end.
-    orders: RefCell<Option<mpsc::UnboundedSender<Order>>>,
+    requests: RefCell<Option<mpsc::UnboundedSender<BuildRequest>>>,
     fitness: Fitness,
     stats: watch::Receiver<BuilderStats>,
     thread: RefCell<Option<JoinHandle<()>>>,
@@ -64,7 +64,7 @@ impl BuilderThread {
         upkeep: Upkeep,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Option<Self>, String> {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (requests, received) = mpsc::unbounded_channel();
         let (started, ready) = oneshot::channel();
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -75,8 +75,8 @@ impl BuilderThread {
                 (Err(reason), _) => return drop(started.send(Err(reason))),
                 (_, Err(error)) => return drop(started.send(Err(error.to_string()))),
             };
-            let workshop = Workshop::new(builder);
-            let working = workshop.work(received, upkeep, started);
+            let builder_loop = BuilderLoop::new(builder);
+            let working = builder_loop.work(received, upkeep, started);
             tokio::task::LocalSet::new().block_on(&runtime, working);
             // A system call that does not return must not keep the worker from ending.
             runtime.shutdown_timeout(STOP_LIMIT);
@@ -87,11 +87,11 @@ impl BuilderThread {
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let ready = tokio::select! {
             ready = ready => ready,
-            // The other end hears of it, and stops.
+            // That closes the channel, so that the thread stops.
             () = shutdown => return join(thread).await.map(|()| None),
         };
-        let gone = || Err("the builder ended while it was starting".to_owned());
-        let (fitness, stats) = match ready.unwrap_or_else(|_| gone()) {
+        let ended_early = || Err("the builder ended while it was starting".to_owned());
+        let (fitness, stats) = match ready.unwrap_or_else(|_| ended_early()) {
             Ok(started) => started,
             Err(reason) => {
                 // It closes its store first, which unmounts what is mounted there.
@@ -100,17 +100,17 @@ impl BuilderThread {
             }
         };
         Ok(Some(Self {
-            orders: RefCell::new(Some(orders)),
+            requests: RefCell::new(Some(requests)),
             fitness,
             stats,
             thread: RefCell::new(Some(thread)),
         }))
     }
 
-    /// Asks for a build. When the builder is gone, the order's channels close.
-    pub(super) fn order(&self, order: Order) {
-        if let Some(orders) = &*self.orders.borrow() {
-            drop(orders.send(order));
+    /// Requests a build. When the builder has ended, the channels of the request close.
+    pub(super) fn request(&self, request: BuildRequest) {
+        if let Some(requests) = &*self.requests.borrow() {
+            drop(requests.send(request));
         }
     }
 
@@ -118,7 +118,7 @@ impl BuilderThread {
         self.fitness.clone()
     }
 
-    /// Returns what the builder tells of itself.
+    /// Returns the builder's statistics.
     pub(crate) fn stats(&self) -> watch::Receiver<BuilderStats> {
         self.stats.clone()
     }
@@ -131,7 +131,7 @@ impl BuilderThread {
 
     /// Ends the builder, when it has ended what it was doing. Fails if it had crashed.
     pub(crate) async fn finish(&self) -> Result<(), String> {
-        drop(self.orders.take());
+        drop(self.requests.take());
         match self.thread.take() {
             Some(thread) => join(thread).await,
             None => Ok(()),
@@ -146,18 +146,18 @@ async fn join(thread: JoinHandle<()>) -> Result<(), String> {
     }
 }
 
-/// What a builder that has started is told to others by.
+/// Reports that the builder has started, or why not.
 type Started = oneshot::Sender<Result<(Fitness, watch::Receiver<BuilderStats>), String>>;
 
-/// The builder and what it tells, on its thread.
-struct Workshop {
+/// The builder and what it publishes, on its thread.
+struct BuilderLoop {
     builder: Builder,
     condition: watch::Sender<Condition>,
     fitness: watch::Sender<Option<Unfit>>,
     stats: watch::Sender<BuilderStats>,
 }
 
-impl Workshop {
+impl BuilderLoop {
     fn new(builder: Builder) -> Rc<Self> {
         Rc::new(Self {
             builder,
@@ -167,10 +167,10 @@ impl Workshop {
         })
     }
 
-    /// Works until nobody can order any more.
+    /// Works until the channel of requests is closed.
     async fn work(
         self: Rc<Self>,
-        mut orders: mpsc::UnboundedReceiver<Order>,
+        mut requests: mpsc::UnboundedReceiver<BuildRequest>,
         upkeep: Upkeep,
         mut started: Started,
     ) {
@@ -183,9 +183,9 @@ impl Workshop {
             () = checking => {}
             () = started.closed() => return self.stop().await,
         }
-        if let Some(reason) = self.condition.borrow().sick.clone() {
+        if let Some(reason) = self.condition.borrow().health_error.clone() {
             let text = format!("Initial OBuilder healthcheck failed: {reason}");
-            // On a disk without room it would: then this worker waits for some, and says so.
+            // On a full disk it would: then this worker waits for room, and reports that.
             if !self
                 .builder
                 .space()
@@ -193,11 +193,11 @@ impl Workshop {
             {
                 return drop(started.send(Err(text)));
             }
-            tracing::warn!(target: "obuilder", "{}", printable(&text));
+            tracing::warn!(target: "obuilder", "{}", Lines(&text));
         } else {
             tracing::info!(target: "obuilder", "OBuilder self-test passed");
         }
-        self.tell();
+        self.publish();
         if started
             .send(Ok((self.fitness.subscribe(), self.stats.subscribe())))
             .is_err()
@@ -205,32 +205,32 @@ impl Workshop {
             return;
         }
         let taking = async {
-            while let Some(order) = orders.recv().await {
-                let span = order.span.clone();
-                tokio::task::spawn_local(Rc::clone(&self).fulfil(order).instrument(span));
+            while let Some(request) = requests.recv().await {
+                let span = request.span.clone();
+                tokio::task::spawn_local(Rc::clone(&self).build(request).instrument(span));
             }
         };
         tokio::select! {
             () = taking => {}
-            () = keep_up(&self.builder, upkeep, &self.condition) => {}
-            () = self.keep_telling() => {}
+            () = maintain(&self.builder, upkeep, &self.condition) => {}
+            () = self.keep_publishing() => {}
         }
         self.stop().await;
     }
 
-    /// Waits until what nobody wants any more has stopped, and the results are safe from a loss of power: often it is the
-    /// machine that is being switched off.
+    /// Waits until cancelled steps have stopped, and the results are safe from a loss of power: often the machine is
+    /// being switched off.
     async fn stop(&self) {
         if tokio::time::timeout(STOP_LIMIT, self.builder.settled())
             .await
             .is_err()
         {
-            tracing::warn!("some steps do not end, or the disk does not; leaving them");
+            tracing::warn!("Some steps or the disk did not finish in time; exiting anyway");
         }
     }
 
-    async fn fulfil(self: Rc<Self>, order: Order) {
-        let Order {
+    async fn build(self: Rc<Self>, request: BuildRequest) {
+        let BuildRequest {
             spec,
             source,
             secrets,
@@ -238,7 +238,7 @@ impl Workshop {
             log,
             span: _,
             done,
-        } = order;
+        } = request;
         let result = match self.wait_for_room(&log, &cancel).await {
             Ok(()) => {
                 let context = Context {
@@ -251,8 +251,8 @@ impl Workshop {
             }
             Err(error) => Err(error),
         };
-        self.tell();
-        // Nobody may want to know any more.
+        self.publish();
+        // The job may have ended.
         drop(done.send(result));
     }
 
@@ -279,17 +279,17 @@ impl Workshop {
         }
     }
 
-    async fn keep_telling(&self) {
+    async fn keep_publishing(&self) {
         let mut condition = self.condition.subscribe();
         loop {
             // First of all what was found before we listened.
-            self.tell();
+            self.publish();
             // The sender is ours, so there is always more to come.
             drop(condition.changed().await);
         }
     }
 
-    fn tell(&self) {
+    fn publish(&self) {
         let condition = self.condition.borrow().clone();
         let unfit = condition.unfit();
         let Stats {
@@ -302,18 +302,18 @@ impl Workshop {
             misses,
             not_stopped,
             free_percent: condition.free_percent(),
-            healthy: condition.sick.is_none(),
+            healthy: condition.health_error.is_none(),
             check_time: condition.check_time,
         });
-        self.fitness.send_if_modified(|told| {
-            let changed = *told != unfit;
-            *told = unfit;
+        self.fitness.send_if_modified(|published| {
+            let changed = *published != unfit;
+            *published = unfit;
             changed
         });
     }
 }
 
-impl Upkept for Builder {
+impl Maintained for Builder {
     fn space(&self) -> Result<Space, String> {
         Self::space(self).map_err(|error| error.to_string())
     }
@@ -326,7 +326,7 @@ impl Upkept for Builder {
         &'a self,
         limit: usize,
         is_enough: IsEnough<'a>,
-    ) -> LocalBoxFuture<'a, Result<Made, String>> {
+    ) -> LocalBoxFuture<'a, Result<RoomResult, String>> {
         async move {
             // What was used this second is fair game, too: what a build uses is safe in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
@@ -341,9 +341,9 @@ impl Upkept for Builder {
             };
             let made = Self::make_room(self, before, limit, is_enough, &mut removed).await;
             Ok(match made.map_err(|error| error.to_string())? {
-                RoomMade::Enough => Made::Enough,
-                RoomMade::Freed(count) => Made::Removed(count),
-                RoomMade::OutOfReach { reclaimable: _ } => Made::OutOfReach,
+                RoomMade::Enough => RoomResult::Enough,
+                RoomMade::Freed(count) => RoomResult::Removed(count),
+                RoomMade::OutOfReach { reclaimable: _ } => RoomResult::OutOfReach,
             })
         }
         .boxed_local()
@@ -369,7 +369,7 @@ mod tests {
             let (fitness, stats) = (watch::Sender::default(), watch::Sender::default());
             let (crash, crashing) = std::sync::mpsc::channel::<()>();
             let builder = BuilderThread {
-                orders: RefCell::default(),
+                requests: RefCell::default(),
                 fitness: fitness.subscribe(),
                 stats: stats.subscribe(),
                 thread: RefCell::new(Some(std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Keeps a builder able to build: makes room on its disk, and checks from time to time that it is healthy.
+//! Maintains a builder: makes room on its disk, and checks regularly that it is healthy.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use futures::future::LocalBoxFuture;
 use obuilder::store::Space;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use visible::Lines;
 
 use crate::disk::{FreeThreshold, Size};
 use crate::executor::Unfit;
-use crate::process::printable;
 
-/// How often to look how much room there is, as upstream; and how long to wait when nothing more can be removed.
+/// How often to measure the free room, as upstream; and how long to wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How much should be free for the self-test, in percent.
@@ -31,7 +31,7 @@ pub struct Upkeep {
     pub prune_threshold: FreeThreshold,
     /// How many bytes must be free where that cannot be reached: with less, no jobs are taken.
     pub min_free: u64,
-    /// How many results to remove before looking again.
+    /// How many results to remove before measuring again.
     pub prune_limit: usize,
     /// How often to check that a trivial build succeeds. `None` for never, except at the start.
     pub healthcheck: Option<Duration>,
@@ -49,11 +49,11 @@ impl Default for Upkeep {
     }
 }
 
-/// Tells whether there is enough room.
+/// Decides whether there is enough room.
 pub(super) type IsEnough<'a> = &'a dyn Fn(Space) -> bool;
 
-/// What is kept up.
-pub(super) trait Upkept {
+/// What is maintained: a builder.
+pub(super) trait Maintained {
     /// Returns how much room there is.
     fn space(&self) -> Result<Space, String>;
 
@@ -65,15 +65,15 @@ pub(super) trait Upkept {
         &'a self,
         limit: usize,
         is_enough: IsEnough<'a>,
-    ) -> LocalBoxFuture<'a, Result<Made, String>>;
+    ) -> LocalBoxFuture<'a, Result<RoomResult, String>>;
 
     /// Checks that a trivial build succeeds.
     fn check(&self) -> LocalBoxFuture<'_, Result<(), String>>;
 }
 
-/// What came of making room.
+/// The result of making room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Made {
+pub(super) enum RoomResult {
     /// There is enough now.
     Enough,
     /// So many things were removed, and there may be more to remove.
@@ -85,12 +85,12 @@ pub(super) enum Made {
 /// What is known of a builder's condition.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Condition {
-    /// How much room there was when last looked.
+    /// How much room there was at the last measurement.
     pub(super) space: Option<Space>,
     /// Whether room is being made, or there is none to make.
     pub(super) shortage: Option<Shortage>,
-    /// What the last health check said, if it failed.
-    pub(super) sick: Option<String>,
+    /// The error of the last health check, if it failed.
+    pub(super) health_error: Option<String>,
     /// How long it took.
     pub(super) check_time: Duration,
 }
@@ -110,10 +110,10 @@ pub(super) enum Shortage {
 }
 
 impl Condition {
-    /// Returns what it says against taking jobs.
+    /// Returns why the worker should take no jobs.
     pub(super) fn unfit(&self) -> Option<Unfit> {
         // A store that is full is not healthy either, and what to do about it is clear.
-        match (&self.sick, self.shortage) {
+        match (&self.health_error, self.shortage) {
             (_, Some(Shortage::Full { free, minimum })) => Some(Unfit::StoreFull { free, minimum }),
             (Some(reason), _) => Some(Unfit::Unhealthy(reason.clone())),
             (None, Some(Shortage::MakingRoom)) => Some(Unfit::MakingRoom),
@@ -125,15 +125,15 @@ impl Condition {
         self.shortage == Some(Shortage::MakingRoom)
     }
 
-    /// Returns how much was free when last looked, in percent.
+    /// Returns how much was free at the last measurement, in percent.
     pub(super) fn free_percent(&self) -> f64 {
         self.space.map_or(0.0, Space::free_percent)
     }
 }
 
-/// Keeps `builder` up for ever, saying in `condition` how it is.
-pub(super) async fn keep_up(
-    builder: &impl Upkept,
+/// Maintains `builder` for ever, and publishes its condition.
+pub(super) async fn maintain(
+    builder: &impl Maintained,
     upkeep: Upkeep,
     condition: &watch::Sender<Condition>,
 ) {
@@ -143,21 +143,21 @@ pub(super) async fn keep_up(
     );
 }
 
-/// Makes room for the check with which a worker starts: on a disk without any it would fail, and nobody would be there to make
-/// some. The rest is made while the worker works.
-pub(super) async fn make_first_room(builder: &impl Upkept, upkeep: Upkeep) {
+/// Makes room for the self-test at the start: on a full disk it would fail, and the worker would never make room. The
+/// rest is made while the worker runs.
+pub(super) async fn make_first_room(builder: &impl Maintained, upkeep: Upkeep) {
     let good =
         |space: Space| space.free_percent() >= FIRST_ROOM || upkeep.prune_threshold.is_met(space);
     let bearable = |space: Space| space.free >= TEST_ROOM && space.free_files_percent() > 0.0;
     for is_enough in [&good as IsEnough<'_>, &bearable] {
         loop {
             match builder.make_room(upkeep.prune_limit, is_enough).await {
-                Ok(Made::Enough) => return,
-                Ok(Made::Removed(0) | Made::OutOfReach) => break,
-                Ok(Made::Removed(removed)) => {
+                Ok(RoomResult::Enough) => return,
+                Ok(RoomResult::Removed(0) | RoomResult::OutOfReach) => break,
+                Ok(RoomResult::Removed(removed)) => {
                     tracing::info!("Pruned {removed} items before the self-test");
                 }
-                Err(reason) => return tracing::warn!("Cannot prune: {}", printable(&reason)),
+                Err(reason) => return tracing::warn!("Cannot prune: {}", Lines(&reason)),
             }
         }
     }
@@ -168,12 +168,16 @@ pub(super) fn is_short(space: Space, upkeep: Upkeep) -> bool {
     !upkeep.prune_threshold.is_met(space) && space.free < upkeep.min_free
 }
 
-async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) {
+async fn keep_room(
+    builder: &impl Maintained,
+    upkeep: Upkeep,
+    condition: &watch::Sender<Condition>,
+) {
     let mut room = RoomKeeper {
         builder,
         upkeep,
         condition,
-        said: None,
+        reported: None,
     };
     loop {
         room.keep().await;
@@ -181,9 +185,9 @@ async fn keep_room(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sen
     }
 }
 
-/// What there was to say of too little room, so that it is said once.
+/// What has been logged about too little room, so that it is logged once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
+enum Reported {
     /// The threshold cannot be reached, and the minimum is there.
     GoingOn,
     /// Nor is the minimum.
@@ -195,27 +199,27 @@ struct RoomKeeper<'a, B> {
     builder: &'a B,
     upkeep: Upkeep,
     condition: &'a watch::Sender<Condition>,
-    said: Option<Said>,
+    reported: Option<Reported>,
 }
 
-impl<B: Upkept> RoomKeeper<'_, B> {
+impl<B: Maintained> RoomKeeper<'_, B> {
     /// Makes room until there is enough, or as much as there can be.
     async fn keep(&mut self) {
         let (threshold, minimum) = (self.upkeep.prune_threshold, self.upkeep.min_free);
         let mut removed = 0;
         loop {
-            let Some(space) = self.look() else {
+            let Some(space) = self.measure() else {
                 return;
             };
             if threshold.is_met(space) {
                 if removed > 0 {
                     tracing::info!("Pruned {removed} items");
                 }
-                self.said = None;
+                self.reported = None;
                 return self.set_shortage(None);
             }
             // Where it is known that nothing can be made, jobs need not wait for the attempt.
-            if self.said.is_none() {
+            if self.reported.is_none() {
                 if !self.condition.borrow().is_making_room() {
                     self.log_low(space);
                 }
@@ -223,18 +227,22 @@ impl<B: Upkept> RoomKeeper<'_, B> {
             }
             let enough = |space: Space| space.free >= minimum && space.free_percent() > 0.0;
             let made = match self.make_room(&|space| threshold.is_met(space)).await {
-                Ok(Made::Removed(0) | Made::OutOfReach) if enough(space) => Ok(Made::OutOfReach),
-                Ok(Made::Removed(0) | Made::OutOfReach) => self.make_room(&enough).await,
+                Ok(RoomResult::Removed(0) | RoomResult::OutOfReach) if enough(space) => {
+                    Ok(RoomResult::OutOfReach)
+                }
+                Ok(RoomResult::Removed(0) | RoomResult::OutOfReach) => {
+                    self.make_room(&enough).await
+                }
                 other => other,
             };
             match made {
-                Ok(Made::Enough) => {}
-                Ok(Made::Removed(n @ 1..)) => removed += n,
-                Ok(Made::Removed(0) | Made::OutOfReach) => {
+                Ok(RoomResult::Enough) => {}
+                Ok(RoomResult::Removed(n @ 1..)) => removed += n,
+                Ok(RoomResult::Removed(0) | RoomResult::OutOfReach) => {
                     return self.give_up(removed, enough(space));
                 }
                 Err(reason) => {
-                    tracing::warn!("Cannot prune OBuilder's store: {}", printable(&reason));
+                    tracing::warn!("Cannot prune OBuilder's store: {}", Lines(&reason));
                     if !enough(space) {
                         self.set_shortage(Some(self.full(space)));
                     }
@@ -245,13 +253,13 @@ impl<B: Upkept> RoomKeeper<'_, B> {
         }
     }
 
-    async fn make_room(&self, is_enough: IsEnough<'_>) -> Result<Made, String> {
+    async fn make_room(&self, is_enough: IsEnough<'_>) -> Result<RoomResult, String> {
         let limit = self.upkeep.prune_limit.max(1);
         self.builder.make_room(limit, is_enough).await
     }
 
-    /// Looks how much room there is. If that can't be told, builds will tell.
-    fn look(&self) -> Option<Space> {
+    /// Measures the free room. If that fails, builds go on, and fail if there is none.
+    fn measure(&self) -> Option<Space> {
         match self.builder.space() {
             Ok(space) => {
                 self.condition
@@ -259,7 +267,10 @@ impl<B: Upkept> RoomKeeper<'_, B> {
                 Some(space)
             }
             Err(reason) => {
-                tracing::warn!("Cannot check the store's space: {}", printable(&reason));
+                tracing::warn!(
+                    "Cannot measure the free space of OBuilder's store: {}",
+                    Lines(&reason)
+                );
                 self.set_shortage(None);
                 None
             }
@@ -277,20 +288,20 @@ impl<B: Upkept> RoomKeeper<'_, B> {
             ..
         } = self.upkeep;
         let (free, minimum) = (Size(space.free), Size(min_free));
-        let (said, shortage) = match is_enough {
-            true => (Said::GoingOn, None),
-            false => (Said::Full, Some(self.full(space))),
+        let (reported, shortage) = match is_enough {
+            true => (Reported::GoingOn, None),
+            false => (Reported::Full, Some(self.full(space))),
         };
-        if self.said.replace(said) != Some(said) {
+        if self.reported.replace(reported) != Some(reported) {
             if removed > 0 {
                 tracing::info!("Pruned {removed} items");
             }
-            match said {
-                Said::GoingOn => tracing::warn!(
+            match reported {
+                Reported::GoingOn => tracing::warn!(
                     "OBuilder partition: {free} free; removing all of the store would not reach {prune_threshold} \
                      (--obuilder-prune-threshold). Going on while {minimum} are free (--obuilder-min-free)"
                 ),
-                Said::Full => tracing::warn!(
+                Reported::Full => tracing::warn!(
                     "OBuilder partition: {free} free; removing all of the store would not reach {minimum} (--obuilder-min-free)"
                 ),
             }
@@ -321,26 +332,30 @@ impl<B: Upkept> RoomKeeper<'_, B> {
     }
 }
 
-async fn keep_healthy(builder: &impl Upkept, upkeep: Upkeep, condition: &watch::Sender<Condition>) {
+async fn keep_healthy(
+    builder: &impl Maintained,
+    upkeep: Upkeep,
+    condition: &watch::Sender<Condition>,
+) {
     let Some(interval) = upkeep.healthcheck else {
         return;
     };
     loop {
-        let sick = condition.borrow().sick.is_some();
+        let health_error = condition.borrow().health_error.is_some();
         let recovery = RECOVERY_INTERVAL.min(interval);
-        sleep(if sick { recovery } else { interval }).await;
+        sleep(if health_error { recovery } else { interval }).await;
         check(builder, condition).await;
     }
 }
 
 /// Checks `builder`'s health once.
-pub(super) async fn check(builder: &impl Upkept, condition: &watch::Sender<Condition>) {
+pub(super) async fn check(builder: &impl Maintained, condition: &watch::Sender<Condition>) {
     let started = Instant::now();
-    let sick = builder.check().await.err();
+    let health_error = builder.check().await.err();
     condition.send_if_modified(|condition| {
         condition.check_time = started.elapsed();
-        let changed = condition.sick != sick;
-        condition.sick = sick;
+        let changed = condition.health_error != health_error;
+        condition.health_error = health_error;
         changed
     });
 }
@@ -371,7 +386,7 @@ mod tests {
         }
     }
 
-    impl Upkept for Store {
+    impl Maintained for Store {
         fn space(&self) -> Result<Space, String> {
             Ok(of_percent(self.free.get()))
         }
@@ -384,23 +399,23 @@ mod tests {
             &'a self,
             limit: usize,
             is_enough: IsEnough<'a>,
-        ) -> LocalBoxFuture<'a, Result<Made, String>> {
+        ) -> LocalBoxFuture<'a, Result<RoomResult, String>> {
             async move {
                 tokio::task::yield_now().await;
                 if is_enough(of_percent(self.free.get() + self.results.get() as f64)) {
                     for removed in 0..limit {
                         if is_enough(of_percent(self.free.get())) {
-                            return Ok(Made::Enough);
+                            return Ok(RoomResult::Enough);
                         }
                         if self.results.get() == 0 {
-                            return Ok(Made::Removed(removed));
+                            return Ok(RoomResult::Removed(removed));
                         }
                         self.results.set(self.results.get() - 1);
                         self.free.set(self.free.get() + 1.0);
                     }
-                    Ok(Made::Removed(limit))
+                    Ok(RoomResult::Removed(limit))
                 } else {
-                    Ok(Made::OutOfReach)
+                    Ok(RoomResult::OutOfReach)
                 }
             }
             .boxed_local()
@@ -441,7 +456,7 @@ mod tests {
                 // First, so that it sees each condition, however short.
                 biased;
                 done = story => done.expect("it comes to an end within a day"),
-                () = keep_up(store, upkeep, &condition) => panic!("upkeep has ended"),
+                () = maintain(store, upkeep, &condition) => panic!("upkeep has ended"),
             }
         })
     }
@@ -484,7 +499,7 @@ mod tests {
         while_kept_up(&store, UPKEEP, async |mut condition| {
             condition.wait_for(Condition::is_making_room).await.unwrap();
             condition.wait_for(|c| c.shortage.is_none()).await.unwrap();
-            // Nobody is told that room is being made when it is known that there is none to make.
+            // It is not reported that room is being made when it is known that none can be made.
             let making = condition.wait_for(Condition::is_making_room);
             let waited = tokio::time::timeout(Duration::from_secs(3600), making).await;
             assert!(waited.is_err());
@@ -527,15 +542,18 @@ mod tests {
     #[test]
     fn what_is_sick_is_looked_at_more_often() {
         let store = Store::new(90.0, 0);
-        let sick = || Err("no runtime".to_owned());
-        store.checks.borrow_mut().extend([Ok(()), sick(), sick()]);
+        let health_error = || Err("no runtime".to_owned());
+        store
+            .checks
+            .borrow_mut()
+            .extend([Ok(()), health_error(), health_error()]);
         while_kept_up(&store, UPKEEP, async |mut condition| {
             let started = Instant::now();
-            let unfit = condition.wait_for(|c| c.sick.is_some()).await;
+            let unfit = condition.wait_for(|c| c.health_error.is_some()).await;
             let unfit = unfit.unwrap().unfit();
             assert_eq!(unfit, Some(Unfit::Unhealthy("no runtime".into())));
             assert_eq!(started.elapsed().as_secs(), 1200);
-            let fit = condition.wait_for(|c| c.sick.is_none()).await;
+            let fit = condition.wait_for(|c| c.health_error.is_none()).await;
             assert_eq!(fit.unwrap().unfit(), None);
             assert_eq!(started.elapsed().as_secs(), 1320);
         });
@@ -544,7 +562,10 @@ mod tests {
     #[test]
     fn health_is_checked_only_where_that_is_wanted() {
         let store = Store::new(90.0, 0);
-        store.checks.borrow_mut().push_back(Err("sick".into()));
+        store
+            .checks
+            .borrow_mut()
+            .push_back(Err("health_error".into()));
         let never = Upkeep {
             healthcheck: None,
             ..UPKEEP

@@ -30,7 +30,7 @@ use crate::store::Finished;
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// SQLite could not read or write it.
-    #[error("the database {path:?}: {source}")]
+    #[error("cannot use the database {path:?}: {source}")]
     Sqlite {
         /// Its file.
         path: PathBuf,
@@ -103,7 +103,7 @@ impl Database {
             && schema::is_damage(source)
         {
             tracing::warn!(
-                "The database {} is damaged ({source}): making it again from the store; when each result was last used is lost",
+                "The database {} is damaged ({source}): rebuilding it from the store; the times of last use are lost",
                 path.display()
             );
             schema::put_aside(&path).map_err(|error| cannot_make(&path, error))?;
@@ -186,7 +186,7 @@ impl Database {
                 // Once, until it works again: on a disk that is full this fails with every result that is removed.
                 if unwritten.fails() {
                     tracing::warn!(
-                        "Cannot write to the database {}: {error}; it is tried again",
+                        "Cannot write to the database {}: {error}; retrying with the next change",
                         self.path.display()
                     );
                 }
@@ -235,7 +235,7 @@ impl Database {
     pub(super) fn mend_counts(&self) {
         if let Err(error) = self.read(|connection, _| connection.execute_batch(schema::MEND_COUNTS))
         {
-            tracing::warn!("Cannot count what is based on what: {error}");
+            tracing::warn!("Cannot recount the children of results: {error}");
         }
     }
 

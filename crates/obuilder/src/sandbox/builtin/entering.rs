@@ -14,7 +14,7 @@ use rustix::process::{
 
 use super::kernel::{Fork, fork_into};
 use crate::sandbox::groups::Record;
-use crate::sandbox::runtime::Input;
+use crate::sandbox::stdio::Input;
 
 /// Who makes the container.
 pub(super) enum Maker {

@@ -21,7 +21,7 @@ use super::executor::{ExecFailure, OwnExecutor};
 use super::hierarchies::Shown;
 use super::terminal::Terminal;
 use super::{Report, bpf, finishing, hierarchies, home, kernel};
-use crate::sandbox::runtime::Input;
+use crate::sandbox::stdio::Input;
 
 /// Makes the container `id` of `bundle`, and waits until everything in it has ended.
 pub(super) fn run(
@@ -108,7 +108,7 @@ fn start_and_wait(
 
 fn report(status: Option<&WaitIdStatus>) -> Report {
     let Some(status) = status else {
-        return Report::Failed("the container's end was not seen".to_owned());
+        return Report::Failed("cannot tell how the container ended".to_owned());
     };
     match (status.exit_status(), status.terminating_signal()) {
         (Some(status), _) => Report::Exit(status),

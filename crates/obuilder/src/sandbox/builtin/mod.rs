@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use self::entering::Maker;
 use super::bundle::Bundle;
-use super::runtime::Input;
+use super::stdio::Input;
 use super::{Exit, SandboxError};
 
 /// The first argument of the process that makes a container.
@@ -51,6 +51,10 @@ enum Report {
 ///
 /// A program that uses [`Runtime::Builtin`](super::Runtime::Builtin) calls this before anything else, above all before it
 /// has a second thread.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the helper process of a container is a program of its own"
+)]
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     if args.next()? != ASKED {
@@ -68,12 +72,14 @@ pub fn run_if_asked() -> Option<ExitCode> {
         Ok(Maker::Copy(copy)) => match entering::wait(copy) {
             Ok(None) => return Some(ExitCode::SUCCESS),
             Ok(Some(signal)) => Err(format!(
-                "what made the container was killed by signal {signal}"
+                "the process that makes the container was killed by signal {signal}"
             )),
-            Err(error) => Err(format!("waiting for what makes the container: {error}")),
+            Err(error) => Err(format!(
+                "cannot wait for the process that makes the container: {error}"
+            )),
         },
         Ok(Maker::Here(entrance)) => helper::run(bundle, id, input, &entrance),
-        Err(error) => Err(format!("entering the control groups: {error}")),
+        Err(error) => Err(format!("cannot enter the control groups: {error}")),
     };
     let report = report.unwrap_or_else(Report::Failed);
     let written = serde_json::to_vec(&report)
@@ -139,7 +145,7 @@ pub(super) fn outcome(inbox: &Inbox, status: ExitStatus) -> Result<Exit, Sandbox
             "the built-in runtime was killed by signal {signal}"
         ))),
         (None, None) => Err(SandboxError::NotStarted(format!(
-            "the built-in runtime ended with status {} and without a report: does this program call run_if_asked first?",
+            "the built-in runtime exited with status {} and no report: does this program call run_if_asked first?",
             status.code().unwrap_or_default()
         ))),
     }

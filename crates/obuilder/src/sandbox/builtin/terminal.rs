@@ -61,7 +61,7 @@ fn receive(connection: BorrowedFd<'_>) -> io::Result<OwnedFd> {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
         _ => None,
     });
-    fd.ok_or_else(|| io::Error::other("the container has sent no terminal"))
+    fd.ok_or_else(|| io::Error::other("the container did not send a terminal"))
 }
 
 /// Our terminal while its keys are the container's. Dropping this gives them back.

@@ -14,15 +14,12 @@ use std::sync::Arc;
 
 use rustix::fs::statfs;
 
-use super::backend::Backend;
+use super::backend::{Backend, Ground};
 use super::caches::Owner;
-use super::directories::Ground;
-use super::error::{Doing as _, unless};
+use super::error::{Cannot as _, unless};
+use super::filesystem::{self, BTRFS};
 use super::trash::Trash;
-use super::{OpenError, StoreError, Usage, filesystem};
-
-/// What `statfs` says of btrfs.
-pub(super) const BTRFS: i64 = 0x9123_683e;
+use super::{OpenError, StoreError, Usage};
 
 /// The kernel before which snapshots in parallel could lock up.
 const FIRST_GOOD_KERNEL: (u32, u32) = (5, 8);
@@ -53,13 +50,13 @@ impl Backend for Btrfs {
             builder
                 .mode(0o755)
                 .create(&rootfs)
-                .doing("making", &rootfs)?;
+                .cannot("make", &rootfs)?;
             return Ok(rootfs);
         };
         snapshot(base, place)?;
         for name in ["log", "parent", "variant"] {
             let file = place.join(name);
-            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
+            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
         }
         Ok(rootfs)
     }
@@ -83,7 +80,7 @@ impl Backend for Btrfs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             // Not a subvolume, or one with others in it that a build has made. It takes a while, and a result must not be
             // there in part.
-            Err(_) => self.trash.put(place).doing("removing", place),
+            Err(_) => self.trash.put(place).cannot("remove", place),
             Ok(()) => Ok(()),
         }
     }
@@ -98,8 +95,8 @@ impl Backend for Btrfs {
     }
 
     fn prepare_usage(&self) -> Result<(), StoreError> {
-        let root = File::open(&self.root).doing("opening", &self.root)?;
-        ioctl::sync(&root).doing("syncing", &self.root)
+        let root = File::open(&self.root).cannot("open", &self.root)?;
+        ioctl::sync(&root).cannot("sync", &self.root)
     }
 
     fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
@@ -107,18 +104,17 @@ impl Backend for Btrfs {
     }
 
     fn being_deleted(&self) -> Result<usize, StoreError> {
-        let root = File::open(&self.root).doing("opening", &self.root)?;
-        let left =
-            ioctl::being_deleted(&root).doing("looking for deleted subvolumes in", &self.root)?;
+        let root = File::open(&self.root).cannot("open", &self.root)?;
+        let left = ioctl::being_deleted(&root).cannot("count deleted subvolumes in", &self.root)?;
         // Space is free once the disk knows, so this comes last.
-        ioctl::sync(&root).doing("syncing", &self.root)?;
+        ioctl::sync(&root).cannot("sync", &self.root)?;
         Ok(left)
     }
 }
 
 /// Looks whether `root` is on btrfs, with a kernel that can be trusted with it.
 pub(super) fn check(root: &Path, _is_new: bool) -> Result<(), OpenError> {
-    let kind = statfs(root).doing("looking at", root)?.f_type;
+    let kind = statfs(root).cannot("inspect", root)?.f_type;
     if kind != BTRFS {
         return Err(OpenError::Filesystem {
             root: root.to_owned(),
@@ -128,7 +124,7 @@ pub(super) fn check(root: &Path, _is_new: bool) -> Result<(), OpenError> {
         });
     }
     let path = Path::new("/proc/sys/kernel/osrelease");
-    let release = fs::read_to_string(path).doing("reading", path)?;
+    let release = fs::read_to_string(path).cannot("read", path)?;
     match kernel_version(release.trim()) {
         Some(version) if version < FIRST_GOOD_KERNEL => Err(OpenError::Kernel(version)),
         _ => Ok(()),
@@ -143,14 +139,14 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 }
 
 fn create(at: &Path) -> Result<(), StoreError> {
-    on_entry(at, ioctl::create).doing("making the subvolume", at)?;
+    on_entry(at, ioctl::create).cannot("make the subvolume", at)?;
     fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .doing("making the subvolume", at)
+        .cannot("make the subvolume", at)
 }
 
 fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
-    let source = File::open(from).doing("opening", from)?;
-    on_entry(to, |dir, name| ioctl::snapshot(&source, dir, name)).doing("making the snapshot", to)
+    let source = File::open(from).cannot("open", from)?;
+    on_entry(to, |dir, name| ioctl::snapshot(&source, dir, name)).cannot("make the snapshot", to)
 }
 
 /// Does something to an entry of an open directory.

@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 use crate::store::backend::Backend as _;
 use crate::store::caches::Owner;
-use crate::store::error::{Doing as _, unless};
+use crate::store::error::{Cannot as _, unless};
+use crate::store::layout::make_directory as make;
 
 use super::layers::{chain, set_parent};
 use super::squash::squash;
-use super::{Overlay, make, make_if_missing};
+use super::{Overlay, make_if_missing};
 
 /// How many layers a cache may have; beyond that all but the oldest are made one.
 const MOST_LAYERS: usize = 16;
@@ -47,7 +48,7 @@ impl Overlay {
             return self.drop_copy(cache, copy);
         }
         let layer = cache.join(next_number(cache)?.to_string());
-        fs::rename(copy, &layer).doing("publishing", &layer)?;
+        fs::rename(copy, &layer).cannot("publish", &layer)?;
         let layers = chain(&layer)?;
         let newest = if layers.len() > MOST_LAYERS {
             self.squash_cache(cache, &layers)?
@@ -61,7 +62,7 @@ impl Overlay {
     /// Makes the cache empty of what is current. Its layers go when the last copy that needs them has come back.
     pub(super) fn remove_current(&self, cache: &Path) -> Result<(), StoreError> {
         let link = cache.join("current");
-        unless(io::ErrorKind::NotFound, fs::remove_file(&link)).doing("removing", &link)?;
+        unless(io::ErrorKind::NotFound, fs::remove_file(&link)).cannot("remove", &link)?;
         self.remove_unused(cache)
     }
 
@@ -107,7 +108,7 @@ impl Overlay {
         let made = make(&draft)
             .and_then(|()| squash(newer, Some(oldest), &draft.join("rootfs")))
             .and_then(|()| set_parent(&draft, oldest))
-            .and_then(|()| fs::rename(&draft, &layer).doing("publishing", &layer));
+            .and_then(|()| fs::rename(&draft, &layer).cannot("publish", &layer));
         if made.is_err() {
             self.throw_away(&draft)?;
         }
@@ -119,9 +120,9 @@ impl Overlay {
         let link = self.root.join("cache-tmp");
         let link = link.join(format!("{}-link", self.number()));
         let target = layer.file_name().unwrap_or_default();
-        symlink(target, &link).doing("making", &link)?;
+        symlink(target, &link).cannot("make", &link)?;
         let to = cache.join("current");
-        fs::rename(&link, &to).doing("replacing", &to)
+        fs::rename(&link, &to).cannot("replace", &to)
     }
 }
 
@@ -130,7 +131,7 @@ pub(super) fn current(cache: &Path) -> Result<Option<PathBuf>, StoreError> {
     match fs::read_link(cache.join("current")) {
         Ok(target) => Ok(target.file_name().map(|name| cache.join(name))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).doing("reading", cache),
+        Err(error) => Err(error).cannot("read", cache),
     }
 }
 
@@ -138,14 +139,14 @@ pub(super) fn current(cache: &Path) -> Result<Option<PathBuf>, StoreError> {
 fn changed_nothing(cache: &Path, copy: &Path) -> Result<bool, StoreError> {
     let layer = copy.join("rootfs");
     let is_empty = fs::read_dir(&layer)
-        .doing("reading", &layer)?
+        .cannot("read", &layer)?
         .next()
         .is_none();
     let Some(newest) = current(cache)? else {
         return Ok(false);
     };
     let top = |path: &Path| {
-        let found = fs::symlink_metadata(path).doing("reading", path)?;
+        let found = fs::symlink_metadata(path).cannot("read", path)?;
         Ok((
             found.mode(),
             found.uid(),
@@ -161,8 +162,8 @@ fn changed_nothing(cache: &Path, copy: &Path) -> Result<bool, StoreError> {
 fn copies_of(cache: &Path, copies: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let cache_name = cache.file_name().and_then(|name| name.to_str());
     let mut found = Vec::new();
-    for entry in fs::read_dir(copies).doing("reading", copies)? {
-        let entry = entry.doing("reading", copies)?;
+    for entry in fs::read_dir(copies).cannot("read", copies)? {
+        let entry = entry.cannot("read", copies)?;
         let name = entry.file_name();
         let of = name.to_str().and_then(|name| name.split_once('-'));
         if of.map(|(_, of)| of) != cache_name {
@@ -178,8 +179,8 @@ fn copies_of(cache: &Path, copies: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 fn numbers(cache: &Path) -> Result<Vec<u64>, StoreError> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(cache).doing("reading", cache)? {
-        let name = entry.doing("reading", cache)?.file_name();
+    for entry in fs::read_dir(cache).cannot("read", cache)? {
+        let name = entry.cannot("read", cache)?.file_name();
         numbers.extend(name.to_str().and_then(|name| name.parse::<u64>().ok()));
     }
     Ok(numbers)

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
-use crate::store::error::Doing as _;
+use crate::store::error::Cannot as _;
 
 /// Longer than any chain: a store whose links lead in a circle is an error, and no endless loop.
 const LONGEST: usize = 100_000;
@@ -27,16 +27,16 @@ pub(super) fn chain(newest: &Path) -> Result<Vec<PathBuf>, StoreError> {
             Ok(_) => layers.push(layer),
             // Upstream keeps none for a step that changed nothing, but a result that is not there is another matter.
             Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {}
-            Err(error) => return Err(error).doing("reading the layer", &layer),
+            Err(error) => return Err(error).cannot("read the layer", &layer),
         }
         match fs::read_link(place.join("parent")) {
             Ok(parent) => at.set_file_name(parent.file_name().unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(layers),
-            Err(error) => return Err(error).doing("reading the parent of", place),
+            Err(error) => return Err(error).cannot("read the parent of", place),
         }
     }
     let circle = io::Error::other("its parents lead in a circle");
-    Err(StoreError::new("reading the layers of", newest, circle))
+    Err(StoreError::new("read the layers of", newest, circle))
 }
 
 /// Makes the place `place` one whose parent is that of the layer `below`.
@@ -44,7 +44,7 @@ pub(super) fn set_parent(place: &Path, below: &Path) -> Result<(), StoreError> {
     let mut target = PathBuf::from("..");
     target.push(below.parent().and_then(Path::file_name).unwrap_or_default());
     let link = place.join("parent");
-    symlink(target, &link).doing("making", &link)
+    symlink(target, &link).cannot("make", &link)
 }
 
 /// Returns whether an extended attribute belongs to the files, and not to the overlay that is made of them.

@@ -24,10 +24,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::statfs;
 
-use super::backend::{Backend, Shown};
+use super::backend::{Backend, Ground, Shown};
 use super::caches::Owner;
-use super::directories::Ground;
-use super::error::{Doing as _, unless};
+use super::error::{Cannot as _, unless};
+use super::layout::make_directory as make;
 use super::trash::Trash;
 use super::{OpenError, StoreError, filesystem, tree};
 use layers::chain;
@@ -76,7 +76,7 @@ impl Overlay {
     }
 
     fn throw_away(&self, path: &Path) -> Result<(), StoreError> {
-        self.trash.put(path).doing("removing", path)
+        self.trash.put(path).cannot("remove", path)
     }
 
     /// Mounts the layers `below`, the newest first, under a new layer `upper`, by the name of `place`.
@@ -87,13 +87,13 @@ impl Overlay {
         upper: &Path,
     ) -> Result<PathBuf, StoreError> {
         let newest = below.first().ok_or_else(|| nothing_below(place))?;
-        let metadata = fs::symlink_metadata(newest).doing("reading", newest)?;
+        let metadata = fs::symlink_metadata(newest).cannot("read", newest)?;
         make(upper)?;
         // The top directory of a mount has the attributes of the upper one.
         tree::copy_attributes(newest, &metadata, upper, layers::is_not_ours)
-            .doing("making", upper)?;
+            .cannot("make", upper)?;
         let times = tree::Times::of(&metadata);
-        times.set(upper).doing("making", upper)?;
+        times.set(upper).cannot("make", upper)?;
         let work = self.work_of(place);
         make(&work)?;
         self.mounts.overlay(&Overlaid {
@@ -109,7 +109,7 @@ impl Overlay {
         let has_gone = self.mounts.unmount(name_of(place), how)?;
         if has_gone {
             let work = self.work_of(place);
-            unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).doing("removing", &work)?;
+            unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).cannot("remove", &work)?;
         }
         Ok(has_gone)
     }
@@ -147,9 +147,9 @@ fn squash_result(layers: &[PathBuf], result: &Path, draft: &Path) -> Result<(), 
     match fs::rename(draft, &to) {
         // Another step on the same base was faster.
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            tree::remove(draft).doing("removing", draft)
+            tree::remove(draft).cannot("remove", draft)
         }
-        other => other.doing("making", &to),
+        other => other.cannot("make", &to),
     }
 }
 
@@ -166,8 +166,8 @@ impl Backend for Overlay {
             }
         }
         let work = self.root.join("work");
-        for entry in fs::read_dir(&work).doing("reading", &work)? {
-            self.throw_away(&entry.doing("reading", &work)?.path())?;
+        for entry in fs::read_dir(&work).cannot("read", &work)? {
+            self.throw_away(&entry.cannot("read", &work)?.path())?;
         }
         Ok(())
     }
@@ -179,7 +179,7 @@ impl Backend for Overlay {
             make(&rootfs)?;
             return Ok(rootfs);
         };
-        tree::copy_if_there(&base.join("env"), &place.join("env")).doing("copying", base)?;
+        tree::copy_if_there(&base.join("env"), &place.join("env")).cannot("copy", base)?;
         self.overlay(place, &self.layers(base)?, &rootfs)
     }
 
@@ -255,7 +255,7 @@ impl Backend for Overlay {
 
 /// Looks whether layers can be kept at `root`: by the filesystem's name, and for a new store by mounting some.
 pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
-    let kind = statfs(root).doing("looking at", root)?.f_type;
+    let kind = statfs(root).cannot("inspect", root)?.f_type;
     let refuse = |filesystem: String| OpenError::Filesystem {
         root: root.to_owned(),
         filesystem,
@@ -275,21 +275,13 @@ fn name_of(place: &Path) -> &OsStr {
     place.file_name().unwrap_or_default()
 }
 
-fn make(dir: &Path) -> Result<(), StoreError> {
-    fs::create_dir(dir)
-        .and_then(|()| {
-            fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        })
-        .doing("making", dir)
-}
-
 fn make_if_missing(dir: &Path) -> Result<(), StoreError> {
-    unless(io::ErrorKind::AlreadyExists, fs::create_dir(dir)).doing("making", dir)
+    unless(io::ErrorKind::AlreadyExists, fs::create_dir(dir)).cannot("make", dir)
 }
 
 fn nothing_below(place: &Path) -> StoreError {
     StoreError::new(
-        "finding what is below",
+        "find the layers below",
         place,
         io::ErrorKind::NotFound.into(),
     )

@@ -19,7 +19,7 @@ use rustix::mount::{
 };
 
 use crate::store::StoreError;
-use crate::store::error::{Doing as _, unless};
+use crate::store::error::{Cannot as _, unless};
 use crate::store::tree;
 
 /// Filesystems that the kernel takes for no upper layer, by the number that `statfs` gives.
@@ -74,9 +74,9 @@ impl Mounts {
     /// Unmounts everything, and removes the directories.
     pub(super) fn clean_up(&self) -> Result<(), StoreError> {
         unmount_all_below(&self.dir)?;
-        for entry in fs::read_dir(&self.dir).doing("reading", &self.dir)? {
-            let path = entry.doing("reading", &self.dir)?.path();
-            fs::remove_dir(&path).doing("removing the mount point", &path)?;
+        for entry in fs::read_dir(&self.dir).cannot("read", &self.dir)? {
+            let path = entry.cannot("read", &self.dir)?.path();
+            fs::remove_dir(&path).cannot("remove the mount point", &path)?;
         }
         Ok(())
     }
@@ -85,10 +85,10 @@ impl Mounts {
     pub(super) fn overlay(&self, what: &Overlaid<'_>) -> Result<PathBuf, StoreError> {
         self.make_ready()?;
         let at = self.dir.join(what.name);
-        fs::create_dir(&at).doing("making", &at)?;
-        let mounted = mount_overlay(&at, what.below, what.upper).doing("mounting layers on", &at);
+        fs::create_dir(&at).cannot("make", &at)?;
+        let mounted = mount_overlay(&at, what.below, what.upper).cannot("mount layers on", &at);
         if mounted.is_err() {
-            fs::remove_dir(&at).doing("removing", &at)?;
+            fs::remove_dir(&at).cannot("remove", &at)?;
         }
         mounted.map(|()| at)
     }
@@ -108,9 +108,9 @@ impl Mounts {
             Err(Errno::BUSY) => return Ok(false),
             // Said of a directory on which nothing is mounted.
             Ok(()) | Err(Errno::INVAL) => {}
-            Err(error) => return Err(error).doing("unmounting", &at),
+            Err(error) => return Err(error).cannot("unmount", &at),
         }
-        unless(io::ErrorKind::NotFound, fs::remove_dir(&at)).doing("removing", &at)?;
+        unless(io::ErrorKind::NotFound, fs::remove_dir(&at)).cannot("remove", &at)?;
         Ok(true)
     }
 
@@ -122,9 +122,9 @@ impl Mounts {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if !*is_ready {
-            mount_bind(&self.dir, &self.dir).doing("mounting", &self.dir)?;
+            mount_bind(&self.dir, &self.dir).cannot("mount", &self.dir)?;
             mount_change(&self.dir, MountPropagationFlags::PRIVATE)
-                .doing("making private", &self.dir)?;
+                .cannot("make private", &self.dir)?;
             *is_ready = true;
         }
         Ok(())
@@ -138,7 +138,7 @@ impl Drop for Mounts {
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if is_ready && let Err(error) = unmount(&self.dir, UnmountFlags::DETACH) {
-            tracing::warn!("cannot unmount {:?}: {error}", self.dir);
+            tracing::warn!("Cannot unmount {:?}: {error}", self.dir);
         }
     }
 }
@@ -152,7 +152,7 @@ fn make_read_only(at: &Path) -> Result<bool, StoreError> {
         Err(Errno::BUSY) => Ok(false),
         // Nothing is mounted there, or is any more.
         Err(Errno::INVAL | Errno::NOENT) => Ok(true),
-        Err(error) => Err(error).doing("making read-only", at),
+        Err(error) => Err(error).cannot("make read-only", at),
     }
 }
 
@@ -209,16 +209,16 @@ fn why_read_only(work: &Path) -> io::Error {
 /// Unmounts the directory `dir` if it is a mount, and those in it that are, with whatever is mounted below.
 pub(super) fn unmount_all_below(dir: &Path) -> Result<(), StoreError> {
     unmount_if_mount(dir)?;
-    for entry in fs::read_dir(dir).doing("reading", dir)? {
-        unmount_if_mount(&entry.doing("reading", dir)?.path())?;
+    for entry in fs::read_dir(dir).cannot("read", dir)? {
+        unmount_if_mount(&entry.cannot("read", dir)?.path())?;
     }
     Ok(())
 }
 
 fn unmount_if_mount(path: &Path) -> Result<(), StoreError> {
     // One may lie on another.
-    while is_mount(path).doing("looking at", path)? {
-        unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).doing("unmounting", path)?;
+    while is_mount(path).cannot("inspect", path)? {
+        unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).cannot("unmount", path)?;
     }
     Ok(())
 }
@@ -239,15 +239,15 @@ pub(super) fn name_of_unfit(kind: i64) -> Option<&'static str> {
 /// must be empty.
 pub(super) fn try_out(root: &Path) -> Result<bool, StoreError> {
     let dir = root.join("trying-overlay");
-    tree::remove(&dir).doing("removing", &dir)?;
+    tree::remove(&dir).cannot("remove", &dir)?;
     let [below, upper, work, at] = ["below", "upper", "work", "at"].map(|name| dir.join(name));
     for path in [&below.join("dir/file"), &upper, &work, &at] {
-        fs::create_dir_all(path).doing("making", path)?;
+        fs::create_dir_all(path).cannot("make", path)?;
     }
     let mounted = mount_overlay(&at, std::slice::from_ref(&below), Some((&upper, &work)));
     let worked = mounted.is_ok() && makes_anew(&at.join("dir")).unwrap_or(false);
     unmount_if_mount(&at)?;
-    tree::remove(&dir).doing("removing", &dir)?;
+    tree::remove(&dir).cannot("remove", &dir)?;
     Ok(worked)
 }
 

@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
-use crate::store::error::Doing as _;
+use crate::store::error::Cannot as _;
 use crate::store::tree;
 
 use super::layers::is_not_ours;
@@ -40,12 +40,12 @@ pub(super) fn squash(
         let to = merge.to.clone();
         let times = merge
             .perform(&mut pending)
-            .doing("merging layers to", &to)?;
+            .cannot("merge layers into", &to)?;
         done.push((to, times));
     }
     // Whatever is made in a directory changes its time. Those inside of another come after it.
     for (path, times) in done.iter().rev() {
-        times.set(path).doing("setting the times of", path)?;
+        times.set(path).cannot("set the times of", path)?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 
 use super::caches::{Caches, Owner, cache_of, file_name};
-use super::error::Doing as _;
+use super::error::Cannot as _;
 use super::lock::{Lock, Locked};
 use super::{
     CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
@@ -46,6 +46,10 @@ pub(super) fn open(place: &Path) -> Result<Rc<dyn Store>, OpenError> {
 }
 
 /// Looks whether a dataset is there: without it, the first thing to fail would be the lock, and not say why.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command is looked for where it would be started from"
+)]
 fn check(dataset: &str, root: &Path) -> Result<(), OpenError> {
     let has_program = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("zfs").is_file()));
@@ -76,7 +80,7 @@ struct ZfsStore {
 impl ZfsStore {
     fn open(commands: Commands, root: PathBuf) -> Result<Self, OpenError> {
         let path = root.join("lock");
-        let lock = match Lock::take(&path).doing("locking", &path)? {
+        let lock = match Lock::take(&path).cannot("lock", &path)? {
             Locked::Ours(lock) => lock,
             Locked::Taken(owner) => return Err(OpenError::InUse { root, owner }),
         };
@@ -107,7 +111,7 @@ impl ZfsStore {
         let pool = self.pool.clone();
         let done = tokio::task::spawn_blocking(move || work(&pool)).await;
         done.map_err(io::Error::from)
-            .doing("working in", self.pool.root())?
+            .cannot("work in", self.pool.root())?
     }
 
     fn finished(&self, id: StepId, base: Option<StepId>) -> Finished {

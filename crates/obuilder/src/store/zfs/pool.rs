@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::command::Commands;
 use crate::StepId;
 use crate::store::caches::Owner;
-use crate::store::error::{Doing as _, unless};
+use crate::store::error::{Cannot as _, unless};
 use crate::store::{Space, StoreError, Usage, private, program};
 
 const TOP: [&str; 4] = ["state", "result", "cache", "cache-tmp"];
@@ -172,17 +172,17 @@ impl Pool {
             DirBuilder::new()
                 .mode(0o755)
                 .create(&rootfs)
-                .doing("making", &rootfs)?;
+                .cannot("make", &rootfs)?;
             return Ok((dir, rootfs));
         };
         self.run(&self.commands.clone_of(&format!("result/{base}@snap"), name))?;
         self.run(&self.commands.mount(name))?;
         for file in ["log", "parent", "variant"] {
             let file = dir.join(file);
-            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).doing("removing", &file)?;
+            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
         }
         let link = dir.join("parent");
-        symlink(format!("../{base}"), &link).doing("making", &link)?;
+        symlink(format!("../{base}"), &link).cannot("make", &link)?;
         Ok((dir, rootfs))
     }
 

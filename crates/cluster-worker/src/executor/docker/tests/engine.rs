@@ -28,6 +28,11 @@ fn an_engine_that_goes_makes_the_worker_unfit_until_it_is_back() {
     });
 }
 
+fn admit(worker: &Worker) -> Result<(), JobError> {
+    let job = job(DockerBuild::default());
+    worker.executor.admit(docker_build(&job), &job).map(drop)
+}
+
 #[test]
 fn a_worker_with_other_kinds_of_jobs_may_have_no_engine_but_not_lose_it() {
     local(async {
@@ -35,7 +40,7 @@ fn a_worker_with_other_kinds_of_jobs_may_have_no_engine_but_not_lose_it() {
         worker.executor = worker.executor.optional(true);
         assert_eq!(examined(&worker.executor).await, None);
         assert_eq!(
-            worker.executor.admit(&job(DockerBuild::default())),
+            admit(&worker),
             Err(JobError::failed(
                 "This worker builds no Dockerfiles: it has no Docker engine"
             ))
@@ -43,7 +48,7 @@ fn a_worker_with_other_kinds_of_jobs_may_have_no_engine_but_not_lose_it() {
         let up = worker.dir.path().join("up");
         fs::write(&up, "").unwrap();
         assert_eq!(examined(&worker.executor).await, None);
-        assert_eq!(worker.executor.admit(&job(DockerBuild::default())), Ok(()));
+        assert_eq!(admit(&worker), Ok(()));
         fs::remove_file(&up).unwrap();
         let lost = examined(&worker.executor).await;
         assert_eq!(

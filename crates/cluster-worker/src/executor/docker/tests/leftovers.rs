@@ -29,7 +29,7 @@ fn a_build_that_was_cancelled_has_ended() {
         assert_eq!(ended, Err(JobError::Cancelled));
         expect![[r#"
             Started
-            Cannot tell whether the build has stopped: docker-ps failed with exit-code 1
+            Cannot check whether the build has stopped: docker-ps failed with exit-code 1
         "#]]
         .assert_eq(&log);
         assert_eq!(worker.stats.not_stopped.get(), 1);

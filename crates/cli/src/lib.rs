@@ -1,0 +1,47 @@
+//! What OCluster's programs have in common: how they print, log and end.
+//!
+//! Only this crate and the programs print, read the environment, or decide how a process ends.
+//!
+//! A command returns a [`CommandError`](error::CommandError), which decides what is printed on standard error and the exit code:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use cli::error::CommandError;
+//! use cli::human;
+//! use cli::quote::quoted;
+//!
+//! let error = CommandError::usage("option '--pool': no value").hint("ocluster-admin show lists the pools");
+//! assert_eq!(error.kind.exit_code(), 124);
+//! assert_eq!(
+//!     error.render("ocluster-client"),
+//!     "ocluster-client: option '--pool': no value\n\
+//!      Hint: ocluster-admin show lists the pools\n\
+//!      Try 'ocluster-client --help' for more information.\n"
+//! );
+//! assert_eq!(human::duration(Duration::from_secs(130)), "2m10s");
+//! assert_eq!(human::counted(2, "job"), "2 jobs");
+//! assert_eq!(quoted("a \"name\"\n"), r#""a \"name\"\n""#);
+//! ```
+
+pub mod appearance;
+pub mod config;
+pub mod error;
+pub mod exit_codes;
+pub mod failure;
+pub mod health;
+pub mod human;
+pub mod interrupt;
+pub mod logging;
+pub mod memory;
+pub mod open_files;
+pub mod output;
+pub mod print;
+pub mod private_memory;
+pub mod quote;
+pub mod runtime;
+pub mod service_manager;
+pub mod signals;
+pub mod state_dir;
+pub mod status_line;
+pub mod terminal;

@@ -1,0 +1,197 @@
+//! What the programs log, on standard error, in upstream's line format:
+//!
+//! ```text
+//! 2020-07-07 16:24.28      capnp-rpc [INFO] Waiting for (encrypted) connections on tcp:0.0.0.0:9000
+//! 2020-07-07 16:24.28    application  Wrote capability reference to "./capnp-secrets/admin.cap"
+//! ```
+//!
+//! or, for programs that read them, as one JSON object a line (`json`).
+//!
+//! A line has a bounded length, whatever is logged: what others say is cut, and what could steer a terminal is escaped.
+//!
+//! Local time; the source, right-aligned in 14 columns; the level; the text, its further lines indented to where the
+//! first began. Messages of the source `application` have no level and are shown unless all is quiet.
+
+mod bounded;
+mod json;
+mod line;
+
+#[cfg(test)]
+mod tests;
+
+use clap::ValueEnum;
+use tracing::{Dispatch, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::appearance::{self, Colour};
+
+use self::json::{JsonFields, JsonFormat};
+use self::line::{LineFields, LineFormat};
+
+/// The log source whose messages are always shown.
+pub const APPLICATION: &str = "application";
+
+/// Options about logging and colour, which every command has.
+#[derive(clap::Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common options")]
+pub struct LoggingArgs {
+    /// When to use colour: auto, always or never
+    ///
+    /// With auto, only terminals get colours, unless NO_COLOR is set. With never, logs of builds lose their own
+    /// colours, too.
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub color: Colour,
+    /// Log nothing
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Log more: once for info, twice for debug
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Lowest level to log: quiet, error, warning, info or debug
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true)]
+    pub verbosity: Option<Verbosity>,
+    /// Format of log lines: text, or json (one object per line)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "text",
+        hide_possible_values = true
+    )]
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// The least serious level that is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Verbosity {
+    /// Nothing at all.
+    Quiet,
+    /// What failed.
+    Error,
+    /// What may need attention.
+    Warning,
+    /// What the program does.
+    Info,
+    /// Everything.
+    Debug,
+}
+
+impl LoggingArgs {
+    /// Returns the level asked for. `--verbosity` wins over `-q`, which wins over `-v`.
+    ///
+    /// `-v` names a level rather than adding to `default`, as upstream's does, so that a unit file which says `-v`
+    /// gets the same from a program that shows info anyway.
+    pub fn verbosity(&self, default: Verbosity) -> Verbosity {
+        match (self.verbosity, self.quiet, self.verbose) {
+            (Some(level), _, _) => level,
+            (None, true, _) => Verbosity::Quiet,
+            (None, false, 0) => default,
+            (None, false, 1) => Verbosity::Info,
+            (None, false, _) => Verbosity::Debug,
+        }
+    }
+
+    /// Starts logging. A second call in one process changes nothing.
+    pub fn start(&self, default: Verbosity) {
+        // Only a test starts logging twice in one process, and the first start is as good there.
+        drop(self.dispatch(default, std::io::stderr).try_init());
+    }
+
+    /// Runs `say` with logging, before it has started or after it has ended.
+    pub fn apart(&self, say: impl FnOnce()) {
+        let dispatch = self.dispatch(Verbosity::Warning, std::io::stderr);
+        tracing::dispatcher::with_default(&dispatch, say);
+    }
+
+    fn dispatch<W>(&self, default: Verbosity, writer: W) -> Dispatch
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
+        let subscriber = tracing_subscriber::registry().with(filter(self.verbosity(default)));
+        match self.log_format {
+            LogFormat::Text => {
+                let format = LineFormat {
+                    colour: appearance::has_colour(&std::io::stderr()),
+                    clock: line::local_time,
+                };
+                Dispatch::new(subscriber.with(text_layer(format, writer)))
+            }
+            LogFormat::Json => {
+                let format = JsonFormat {
+                    clock: json::universal_time,
+                };
+                Dispatch::new(subscriber.with(json_layer(format, writer)))
+            }
+        }
+    }
+}
+
+fn text_layer<S, W>(format: LineFormat, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .with_ansi(format.colour)
+        .fmt_fields(LineFields)
+        .event_format(format)
+        .with_writer(writer)
+}
+
+fn json_layer<S, W>(format: JsonFormat, writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'s> LookupSpan<'s>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .fmt_fields(JsonFields)
+        .event_format(format)
+        .with_writer(writer)
+}
+
+/// Returns what is shown at `verbosity`: our own messages down to that level, and other libraries' only when serious.
+fn filter(verbosity: Verbosity) -> Targets {
+    let level = match verbosity {
+        Verbosity::Quiet => return Targets::new(),
+        Verbosity::Error => LevelFilter::ERROR,
+        Verbosity::Warning => LevelFilter::WARN,
+        Verbosity::Info => LevelFilter::INFO,
+        Verbosity::Debug => LevelFilter::DEBUG,
+    };
+    Targets::new()
+        .with_default(level)
+        .with_target(APPLICATION, LevelFilter::INFO)
+}
+
+/// Returns the source shown for a tracing target: upstream's names for our crates.
+fn source(target: &str) -> &str {
+    let krate = target.split("::").next().unwrap_or(target);
+    match krate {
+        "cluster_scheduler" | "pool" => "scheduler",
+        "cluster_worker" => "worker",
+        "vat" | "cluster_api" => "capnp-rpc",
+        "cli" | "ocluster" => APPLICATION,
+        other => other,
+    }
+}

@@ -1,0 +1,74 @@
+//! Returns free memory to the system.
+//!
+//! The allocator returns free memory only during other allocations, so it keeps the memory of a burst while nothing
+//! allocates. Long-running programs therefore ask it to from time to time.
+
+use std::time::{Duration, Instant};
+
+/// The interval.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// With less memory than this, in bytes, nothing is done.
+const QUIET: u64 = 32 << 20;
+
+/// The pause is at least this many times as long as the collection took, so that large programs do not spend all their time
+/// on it.
+const SHARE: u32 = 50;
+
+/// The longest pause, however long the collection took: on a busy machine, that time means little.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Gives back memory from now on. Must be called within a `LocalSet`, on the thread that does everything else: free memory
+/// belongs to the thread that had it.
+pub fn give_back() {
+    tokio::task::spawn_local(async {
+        let mut pause = INTERVAL;
+        loop {
+            tokio::time::sleep(pause).await;
+            let start = Instant::now();
+            // How much of it is free cannot be seen: only the allocator knows.
+            if resident().is_some_and(|bytes| bytes > QUIET) {
+                allocator::collect();
+            }
+            pause = (start.elapsed() * SHARE).clamp(INTERVAL, LONGEST);
+        }
+    });
+}
+
+/// Returns how many bytes of memory this program has; `None` where the system does not say.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
+}
+
+mod allocator {
+    #![expect(unsafe_code, reason = "the crate has no safe function for it")]
+
+    // So that it is linked wherever this is, also where it is not what allocates.
+    use mimalloc as _;
+
+    unsafe extern "C" {
+        fn mi_collect(force: bool);
+    }
+
+    /// Has the allocator give back what is free.
+    pub(super) fn collect() {
+        // SAFETY: it may be called at any time, from any thread, and only touches what is free.
+        unsafe { mi_collect(true) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_allocator_can_be_asked() {
+        allocator::collect();
+        assert!(resident().unwrap() > 1 << 20);
+    }
+}

@@ -1,0 +1,34 @@
+//! Standard output and standard error.
+
+use std::io::Write as _;
+
+use crate::error::CommandError;
+use crate::terminal;
+
+/// Writes `text` on standard output, escaped for a terminal: a part of it may come from another machine.
+pub fn print(text: &str) -> Result<(), CommandError> {
+    print_bytes(terminal::plain(text).as_bytes())
+}
+
+/// Writes `bytes` on standard output, as they are.
+pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)
+        .and_then(|()| out.flush())
+        .map_err(|error| CommandError::from_output(&error))
+}
+
+/// Writes one line on standard output.
+pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
+    print(&format!("{line}\n"))
+}
+
+/// Writes `text` on standard error, escaped for a terminal. An error is ignored, as it could not be reported.
+pub fn complain(text: &str) {
+    steer(&terminal::plain(text));
+}
+
+/// Writes control sequences for the terminal on standard error. No unchecked foreign text may be among them.
+pub fn steer(text: &str) {
+    drop(std::io::stderr().lock().write_all(text.as_bytes()));
+}

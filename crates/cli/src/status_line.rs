@@ -1,0 +1,110 @@
+//! The status line at the bottom of a terminal, which shows what a command waits for.
+//!
+//! It goes to standard error, and to nothing that is not a terminal: a log file gets none of it.
+
+use std::cell::Cell;
+use std::io::IsTerminal as _;
+
+use crate::appearance;
+use crate::print::{complain, steer};
+use crate::quote::printable;
+
+/// The assumed width of a terminal that does not report it.
+const USUAL_WIDTH: usize = 80;
+
+/// A line that is replaced by the next, and erased before anything else is printed.
+#[derive(Debug)]
+pub struct StatusLine {
+    /// False when standard error is not a terminal, or the line is retired: then nothing is shown any more.
+    enabled: Cell<bool>,
+    /// How many columns are taken; 0 when nothing is shown.
+    shown: Cell<usize>,
+}
+
+impl StatusLine {
+    /// A line that is shown if standard error is a terminal.
+    pub fn on_terminal() -> Self {
+        Self {
+            enabled: Cell::new(std::io::stderr().is_terminal() && !appearance::is_dumb()),
+            shown: Cell::new(0),
+        }
+    }
+
+    /// Returns whether anything would be shown, to avoid needless queries.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.get()
+    }
+
+    /// Shows `text` in place of what was shown before.
+    pub fn show(&self, text: &str) {
+        if self.enabled.get() {
+            let text = fitted(text, terminal_width());
+            let erased = erasing(self.shown.replace(text.chars().count()));
+            steer(&format!("{erased}{text}"));
+        }
+    }
+
+    /// Prints a line that stays above the passing one: it may be longer than the terminal is wide.
+    pub fn print_above(&self, text: &str) {
+        if self.enabled.get() {
+            self.clear();
+            complain(&format!("{}\n", printable(text)));
+        }
+    }
+
+    /// Erases the line.
+    pub fn clear(&self) {
+        let columns = self.shown.replace(0);
+        if columns > 0 {
+            steer(&erasing(columns));
+        }
+    }
+
+    /// Erases the line for good.
+    pub fn retire(&self) {
+        self.clear();
+        self.enabled.set(false);
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Returns the text that erases a line of so many columns: blanks if escape sequences are disabled.
+fn erasing(columns: usize) -> String {
+    if !appearance::is_colour_refused() {
+        return "\r\x1b[K".to_owned();
+    }
+    format!("\r{}\r", " ".repeat(columns))
+}
+
+fn terminal_width() -> usize {
+    rustix::termios::tcgetwinsize(std::io::stderr())
+        .map(|size| usize::from(size.ws_col))
+        .ok()
+        .filter(|&columns| columns > 0)
+        .unwrap_or(USUAL_WIDTH)
+}
+
+/// Returns `text` cut so that it stays on one line of a terminal: a wrapped line could not be erased.
+fn fitted(text: &str, width: usize) -> String {
+    printable(text)
+        .chars()
+        .take(width.saturating_sub(1))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_or_hostile_text_stays_on_one_line() {
+        assert_eq!(fitted("building on w1", 80), "building on w1");
+        assert_eq!(fitted("building on\nw1", 12), "building on");
+        assert_eq!(fitted("a\x1b[A", 80), "a\u{fffd}[A");
+    }
+}

@@ -1,0 +1,71 @@
+//! A build's log on its way to its reader.
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Read, Write};
+
+use super::LogFilter;
+use super::plain_log::PlainLog;
+use crate::appearance;
+
+/// Makes a log fit for where it goes, piece by piece: on a terminal it steers nothing, and where colours are refused there are none.
+/// Elsewhere its bytes are the user's, and stay as they are.
+#[derive(Debug)]
+pub struct LogOutput {
+    plain: Option<PlainLog>,
+    filter: Option<LogFilter>,
+}
+
+impl LogOutput {
+    /// For a log that goes to standard output.
+    pub fn to_stdout() -> Self {
+        Self {
+            filter: io::stdout().is_terminal().then(LogFilter::default),
+            ..Self::to_programs()
+        }
+    }
+
+    /// For a log that goes into JSON.
+    pub fn to_programs() -> Self {
+        Self {
+            plain: appearance::is_colour_refused().then(PlainLog::default),
+            filter: None,
+        }
+    }
+
+    /// Tells whether it goes to a terminal.
+    pub fn is_terminal(&self) -> bool {
+        self.filter.is_some()
+    }
+
+    /// Returns what is to be written of the next piece.
+    pub fn push<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
+        let plain = match &mut self.plain {
+            Some(plain) => Cow::Owned(plain.push(piece)),
+            None => Cow::Borrowed(piece),
+        };
+        match &mut self.filter {
+            Some(filter) => Cow::Owned(filter.push(&plain).into_bytes()),
+            None => plain,
+        }
+    }
+
+    /// Returns what is to be written at the end of the log, so that what follows is seen to be ours.
+    pub fn finish(&mut self) -> String {
+        self.filter
+            .as_mut()
+            .map(LogFilter::finish)
+            .unwrap_or_default()
+    }
+
+    /// Copies a whole log.
+    pub fn copy(mut self, log: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
+        let mut piece = vec![0; 64 << 10];
+        loop {
+            let length = log.read(&mut piece)?;
+            if length == 0 {
+                return out.write_all(self.finish().as_bytes());
+            }
+            out.write_all(&self.push(piece.get(..length).unwrap_or_default()))?;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Calls of clients.
+
+use cluster_api::RpcError;
+use pool::{ClientId, Rate, TicketId, Time, WorkerName};
+
+use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
+use crate::config::PoolName;
+use crate::details;
+use crate::hints;
+use crate::obstacle;
+use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
+use crate::tickets::Request;
+
+/// The error of the queued jobs of a client that was removed.
+const REMOVED: &str = "Client removed (cancelled)";
+
+/// The result of an attempt to cancel a ticket.
+#[must_use]
+pub(crate) enum Cancelled {
+    /// It was queued, and its job promise is broken now.
+    Queued,
+    /// A worker has its job, or it has ended.
+    NotQueued,
+}
+
+/// The state of a ticket.
+pub(crate) enum TicketState {
+    Queued(QueuePosition),
+    Running(WorkerName),
+    Ended,
+}
+
+impl State {
+    fn position(&mut self, pool: &PoolName, ticket: TicketId, now: Time) -> QueuePosition {
+        if !self.queue_positions.are_fresh(now) {
+            let snapshot = self.pool.snapshot(now, MAX_POSITIONS);
+            let details = details::of_pool(now, &snapshot, &self.workers, &self.tickets);
+            self.queue_positions =
+                QueuePositions::take(now, &snapshot, obstacle::of(pool, &details));
+        }
+        self.queue_positions.of(ticket)
+    }
+}
+
+impl Reactor {
+    /// A client submits a job.
+    pub(crate) fn submit(&self, request: Request, urgent: bool) -> TicketId {
+        let client = request.client.to_string();
+        let ticket = self.change(|state, now| {
+            let hint = hints::key(request.description.cache_hint());
+            let ticket = state.pool.submit(now, &request.client, &hint, urgent);
+            state.tickets.insert(now, ticket, request);
+            ticket
+        });
+        tracing::info!(
+            target: "scheduler",
+            ticket = %self.full_name(ticket), %client,
+            "Received new job request from {client:?} (urgent={urgent})"
+        );
+        self.perform();
+        ticket
+    }
+
+    /// A client cancels a ticket. If it is still queued, its promise breaks with `reason`.
+    pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
+        let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
+        match cancel {
+            pool::Cancel::Cancelled => {
+                self.break_promise(ticket, RpcError::failed(reason));
+                Cancelled::Queued
+            }
+            pool::Cancel::NotQueued => Cancelled::NotQueued,
+        }
+    }
+
+    /// The last reference to a ticket was dropped. Safe to call from inside the RPC system.
+    pub(crate) fn ticket_released(&self, ticket: TicketId) {
+        // Most tickets are released when their jobs have ended, and need nothing more.
+        if self.state.borrow().tickets.is_queued(ticket) {
+            self.departed.borrow_mut().tickets.push_back(ticket);
+            self.wake.notify_one();
+        }
+    }
+
+    /// A client was removed: its queued jobs are cancelled, and those that run go on.
+    ///
+    /// Goes through its queued jobs in pieces, so the client must be unable to submit by now.
+    pub(crate) async fn remove_client(&self, client: &ClientId) {
+        let mut after = None;
+        loop {
+            let tickets = self
+                .state
+                .borrow()
+                .pool
+                .queued_of(client, after, MAX_TICKETS_PER_TURN);
+            let Some(last) = tickets.last().copied() else {
+                break;
+            };
+            for ticket in tickets {
+                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
+            }
+            after = Some(last);
+            tokio::task::yield_now().await;
+        }
+        let (left, _) = self.apply(|state, _| state.pool.remove_client(client));
+        for ticket in left {
+            self.break_promise(ticket, RpcError::failed(REMOVED));
+        }
+    }
+
+    /// The scheduler shuts down: no more jobs are assigned. Returns how many are queued.
+    ///
+    /// Their promises are not broken. An error on an open connection would end the jobs, while clients that retry
+    /// submit them again after a closed connection. The workers' calls for jobs also wait until then, because a worker
+    /// whose call fails stops its running jobs.
+    pub(crate) fn stop_assigning(&self) -> usize {
+        self.assignments_stopped.set(true);
+        let (queued, _) = self.apply(
+            |State {
+                 pool,
+                 pops,
+                 tickets,
+                 ..
+             },
+             _| {
+                for pop in pops.keys() {
+                    pool.cancel_pop(*pop);
+                }
+                tickets.count_queued()
+            },
+        );
+        queued
+    }
+
+    /// Returns whether no more jobs are assigned.
+    pub(crate) fn assignments_stopped(&self) -> bool {
+        self.assignments_stopped.get()
+    }
+
+    pub(crate) fn set_rate(&self, client: &ClientId, rate: Rate) -> PendingSave {
+        self.apply(|state, _| state.pool.set_rate(client, rate)).1
+    }
+
+    pub(crate) fn ticket_state(&self, ticket: TicketId) -> TicketState {
+        let mut state = self.state.borrow_mut();
+        if state.tickets.is_queued(ticket) {
+            TicketState::Queued(state.position(&self.name, ticket, self.clock.now()))
+        } else {
+            let running = state.tickets.running(ticket);
+            running.map_or(TicketState::Ended, |running| {
+                TicketState::Running(running.name.clone())
+            })
+        }
+    }
+
+    fn break_promise(&self, ticket: TicketId, error: RpcError) {
+        let request = self.state.borrow_mut().tickets.cancel(ticket);
+        if let Some(request) = request {
+            request.job.fail(error);
+        }
+    }
+}

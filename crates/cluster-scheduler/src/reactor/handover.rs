@@ -1,0 +1,105 @@
+//! A job on its way from its client to the worker that asked for one.
+
+use std::rc::Rc;
+
+use cluster_api::{EncodedDescription, Job, JobResolver, RpcError};
+use futures::channel::oneshot;
+use pool::{TicketId, WorkerName};
+
+use super::Reactor;
+use crate::history::JobOutcome;
+use crate::tickets::Request;
+
+/// Answers a worker's call for a job. Dropping it fails the call.
+pub(crate) struct PendingPop(oneshot::Sender<Assignment>);
+
+impl PendingPop {
+    /// Returns the two ends of a call that waits for a job.
+    pub(crate) fn new() -> (Self, oneshot::Receiver<Assignment>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(sender), receiver)
+    }
+
+    pub(crate) fn answer(self, assignment: Assignment) {
+        // If the call was dropped, so is the assignment, which does what is needed.
+        drop(self.0.send(assignment));
+    }
+}
+
+/// A job on its way to the worker that asked for one.
+pub(crate) struct Assignment {
+    description: EncodedDescription,
+    promised: PromisedJob,
+}
+
+/// The client's half of an [`Assignment`].
+///
+/// If it is dropped before the worker has handed over its job (its connection broke just then), the
+/// client gets an error.
+struct PromisedJob {
+    reactor: Rc<Reactor>,
+    ticket: TicketId,
+    worker: WorkerName,
+    /// `None` once the job is known.
+    resolver: Option<JobResolver>,
+}
+
+impl Assignment {
+    pub(crate) fn new(
+        reactor: Rc<Reactor>,
+        ticket: TicketId,
+        worker: WorkerName,
+        request: Request,
+    ) -> Self {
+        let Request {
+            client: _,
+            description,
+            job,
+            _reservation: _,
+        } = request;
+        Self {
+            description,
+            promised: PromisedJob {
+                reactor,
+                ticket,
+                worker,
+                resolver: Some(job),
+            },
+        }
+    }
+
+    /// Introduces the worker's job to the client, and returns what the worker is to do.
+    pub(crate) fn hand_over(self, job: Job) -> EncodedDescription {
+        self.promised.resolve(job);
+        self.description
+    }
+}
+
+impl PromisedJob {
+    /// Makes the job known, and keeps no reference to it: it lives for as long as its client, or the
+    /// ticket, holds it. What is kept is the answer to `result`, which comes when it has ended.
+    fn resolve(mut self, job: Job) {
+        let ended = job.result();
+        if let Some(resolver) = self.resolver.take() {
+            resolver.resolve(job);
+        }
+        let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
+        tokio::task::spawn_local(async move {
+            // The result itself goes from the worker to the client.
+            let end = JobOutcome::of(&ended.await);
+            reactor.job_finished(ticket, end);
+        });
+    }
+}
+
+impl Drop for PromisedJob {
+    fn drop(&mut self) {
+        if let Some(resolver) = self.resolver.take() {
+            let worker = self.worker.as_str();
+            resolver.fail(RpcError::disconnected(format!(
+                "worker {worker:?} disconnected before it could start this job"
+            )));
+            self.reactor.job_finished(self.ticket, JobOutcome::Lost);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Performs the effects that the pool asks for. The only caller of `poll_effect`.
+
+use pool::{Decision, Effect, PopId, TicketId, Time, WorkerId, WorkerName};
+
+use super::handover::Assignment;
+use super::{PendingSave, Reactor, State};
+use crate::tickets::Request;
+
+impl Reactor {
+    /// Performs everything the pool has asked for.
+    pub(super) fn perform(&self) -> PendingSave {
+        let mut saving = PendingSave::default();
+        while let Some(effect) = self.poll_effect() {
+            match effect {
+                Effect::Deliver {
+                    pop,
+                    worker,
+                    name,
+                    ticket,
+                } => self.deliver(pop, worker, name, ticket),
+                Effect::Probe { worker } => self.probe_now(worker),
+                Effect::PopFailed { pop } => self.fail_pop(pop),
+                Effect::SaveCached { hint, worker } => {
+                    self.db
+                        .save(self.cached(hint.as_str(), &worker), self.clock.date());
+                }
+                Effect::SavePaused { worker, paused } => {
+                    saving.0.push(self.save(self.paused(&worker, paused)));
+                }
+                Effect::SaveRate { client, rate } => {
+                    saving.0.push(self.save(self.rate(&client, rate)));
+                }
+                Effect::ForgetWorker { worker } => {
+                    saving.0.push(self.save(self.forgotten(&worker)));
+                }
+                Effect::RunningChanged { .. } => {
+                    self.workers_changed.send_replace(());
+                }
+                Effect::Decided(decision) => self.decided(&decision),
+            }
+        }
+        self.set_timer();
+        saving
+    }
+
+    fn poll_effect(&self) -> Option<Effect> {
+        self.state.borrow_mut().pool.poll_effect()
+    }
+
+    /// Answers a pop with a job. [`Assignment`] does the rest.
+    fn deliver(&self, pop: PopId, worker: WorkerId, name: WorkerName, ticket: TicketId) {
+        let (pop, request, job_number) = {
+            let mut state = self.state.borrow_mut();
+            let request = state.start(self.clock.now(), ticket, worker, name.clone());
+            let job_number = state
+                .tickets
+                .running(ticket)
+                .map_or(0, |running| running.job_number);
+            (state.pops.remove(&pop), request, job_number)
+        };
+        if let Some(Request { client, .. }) = &request {
+            // By this number the job is found in the worker's log.
+            tracing::info!(
+                target: "scheduler",
+                ticket = %self.full_name(ticket), %client, worker = %name, nth = job_number,
+                "Assigned job to \"{name}\""
+            );
+        }
+        let assignment = self
+            .this
+            .upgrade()
+            .zip(request)
+            .map(|(reactor, request)| Assignment::new(reactor, ticket, name, request));
+        match (pop, assignment) {
+            (Some(pop), Some(assignment)) => pop.answer(assignment),
+            // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
+            // dropped, which fails the call that waits for it.
+            (_pop, _assignment) => {
+                tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "Cannot hand the job over to its worker; this is a bug, please report it");
+            }
+        }
+    }
+
+    fn fail_pop(&self, pop: PopId) {
+        // Dropping it fails the call.
+        let _pending = self.state.borrow_mut().pops.remove(&pop);
+    }
+
+    fn decided(&self, decision: &Decision) {
+        match decision.ticket() {
+            Some(ticket) => {
+                tracing::info!(target: "scheduler", ticket = %self.full_name(ticket), "{decision}");
+            }
+            None => tracing::info!(target: "scheduler", "{decision}"),
+        }
+        if let Decision::Registered { .. } | Decision::Released { .. } = decision {
+            self.workers_changed.send_replace(());
+        }
+    }
+
+    fn set_timer(&self) {
+        let deadline = self.state.borrow().pool.next_deadline();
+        if self.deadline.replace(deadline) != deadline {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn start(
+        &mut self,
+        now: Time,
+        ticket: TicketId,
+        worker: WorkerId,
+        name: WorkerName,
+    ) -> Option<Request> {
+        let job_number = self.workers.job_assigned(worker);
+        let (request, since) = self.tickets.start(now, ticket, worker, job_number, name)?;
+        self.history.waited.add(now.secs_after(since));
+        Some(request)
+    }
+}

@@ -1,0 +1,152 @@
+//! The parts that a scheduler is started from, in an order in which nothing is left half done: first what can be
+//! refused, then what is on disk, then what others can see.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use vat::{Address, Auth, Identity, IdentityError, Listener, Security};
+
+use super::error::StartError;
+use crate::clock::Clock;
+use crate::cluster::{Cluster, ClusterParts, PublicEndpoint};
+use crate::config::{KeySource, SchedulerConfig, Transport};
+use crate::db::{self, Saved, Writer};
+use crate::http::HttpServer;
+use crate::state_dir::{self, StateDir};
+
+/// What is on disk.
+pub(super) struct Opened {
+    pub(super) state_dir: StateDir,
+    pub(super) clock: Clock,
+    pub(super) database: (Writer, Saved),
+    pub(super) identity: Identity,
+}
+
+/// The sockets that are listened on.
+pub(super) struct Bound {
+    pub(super) listener: Listener,
+    /// `None` if no metrics are served.
+    pub(super) http: Option<HttpServer>,
+    /// The address of `listener`, with the real port if the system picked one.
+    pub(super) address: Address,
+}
+
+/// Refuses what cannot work, before anything is written.
+pub(super) fn check(config: &SchedulerConfig) -> Result<(), StartError> {
+    if config.pools.is_empty() {
+        return Err(StartError::NoPools);
+    }
+    if !config.secrets_dir.is_dir() {
+        return Err(StartError::NoSecretsDir(config.secrets_dir.clone()));
+    }
+    Ok(())
+}
+
+impl Opened {
+    pub(super) fn open(config: &SchedulerConfig) -> Result<Self, StartError> {
+        let state_dir = StateDir::open(&config.state_dir)?;
+        let clock = Clock::start();
+        let database = db::open(&state_dir.database(), clock.date())?;
+        Ok(Self {
+            identity: identity(&config.key)?,
+            state_dir,
+            clock,
+            database,
+        })
+    }
+}
+
+impl Bound {
+    pub(super) async fn bind(
+        config: &SchedulerConfig,
+        identity: &Identity,
+    ) -> Result<Self, StartError> {
+        let security = match config.transport {
+            Transport::Tls => Security::Tls(identity.clone()),
+            Transport::Plaintext => Security::Plaintext,
+        };
+        let listener = Listener::bind(&config.listen, security)?;
+        let http = match config.metrics {
+            Some(address) => Some(bind_metrics(address).await?),
+            None => None,
+        };
+        Ok(Self {
+            address: listener.local_address(),
+            listener,
+            http,
+        })
+    }
+}
+
+/// Returns the pools and clients as they were saved, and logs where they are reached.
+pub(super) fn cluster(
+    config: &SchedulerConfig,
+    bound: &Bound,
+    (writer, saved): (Writer, Saved),
+    clock: Clock,
+    identity: &Identity,
+) -> Rc<Cluster> {
+    let public = config.public.as_ref().unwrap_or(&bound.address).clone();
+    warn_of_wildcard(&public);
+    let (auth, security) = match config.transport {
+        Transport::Tls => (Auth::Sha256(identity.fingerprint()), "(encrypted)"),
+        Transport::Plaintext => (Auth::Insecure, "UNENCRYPTED"),
+    };
+    let cluster = Cluster::new(ClusterParts {
+        pools: config.pools.clone(),
+        saved,
+        writer,
+        clock,
+        endpoint: PublicEndpoint {
+            auth,
+            address: public,
+        },
+        update_timeout: config.update_timeout,
+        limits: config.limits,
+    });
+    let address = &bound.address;
+    tracing::info!(target: "capnp-rpc", "Waiting for {security} connections on {address}");
+    cluster
+}
+
+/// Warns if other machines cannot use the cap files. They work on this machine, so it is not an error.
+fn warn_of_wildcard(public: &Address) {
+    if let Address::Tcp { port, .. } = public
+        && public.is_wildcard()
+    {
+        tracing::warn!(
+            target: "application",
+            "Cap files name {public}, which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:{port}, where HOST is \
+             this machine's name or address as they know it, and copy the cap files again"
+        );
+    }
+}
+
+async fn bind_metrics(address: SocketAddr) -> Result<HttpServer, StartError> {
+    let server = HttpServer::bind(address)
+        .await
+        .map_err(|source| StartError::ListenMetrics { address, source })?;
+    tracing::info!(target: "scheduler", "Serving metrics at http://{}/metrics", server.address());
+    Ok(server)
+}
+
+fn identity(key: &KeySource) -> Result<Identity, IdentityError> {
+    let path = match key {
+        KeySource::File(path) => path,
+        KeySource::Ephemeral => return Ok(Identity::ephemeral()),
+    };
+    // Only for the log. If two processes create the file at once, both use the first one's.
+    if path.exists() {
+        // A key that is mounted from elsewhere is protected there; loading it warns.
+        if let Err(error) = state_dir::protect_file(path) {
+            tracing::debug!(target: "scheduler", "{error}");
+        }
+        tracing::info!(target: "capnp-rpc", "Restoring saved secret key from existing file {path:?}");
+        return Identity::load_or_generate(path);
+    }
+    tracing::info!(target: "capnp-rpc", "Generating new secret key to store in {path:?}");
+    tracing::info!(target: "capnp-rpc", "Generating new private key...");
+    let identity = Identity::load_or_generate(path)?;
+    tracing::info!(target: "capnp-rpc", "Generated key with hash sha-256@{}", identity.fingerprint());
+    Ok(identity)
+}

@@ -1,0 +1,21 @@
+//! What several services answer with.
+
+use cluster_api::RpcError;
+use pool::WorkerName;
+
+use crate::cluster::not_durable;
+use crate::reactor::PendingSave;
+
+pub(super) fn unknown_worker() -> RpcError {
+    RpcError::failed(pool::UnknownWorker.to_string())
+}
+
+/// Returns a name that a worker could have.
+pub(super) fn known_name(name: &str) -> Result<WorkerName, RpcError> {
+    WorkerName::new(name).map_err(|_| unknown_worker())
+}
+
+/// Waits until a change that is in force will also last.
+pub(super) async fn durable(saving: PendingSave) -> Result<(), RpcError> {
+    saving.durable().await.map_err(not_durable)
+}

@@ -1,0 +1,114 @@
+//! Reads a job's description, once. Nothing else matches the kind of job.
+
+use cluster_api::{Action, Description};
+use redact::Redactor;
+use visible::OneLine;
+
+use crate::executor::{AdmittedBuild, Backend, Executor, Executors, JobKind};
+use crate::job_secrets::redactor;
+use crate::outcome::JobError;
+use crate::source::{SourceError, SourceRequest};
+
+/// What a worker has read from a job's description.
+pub(crate) struct Admission<'a> {
+    /// What the worker's log shows of the job.
+    pub(crate) announcement: String,
+    /// Keeps the job's secrets out of its log.
+    pub(crate) redactor: Redactor,
+    /// What the job runs on.
+    pub(crate) backend: &'a dyn Backend,
+    /// The job, or why it cannot succeed on this worker.
+    pub(crate) job: Result<AdmittedJob<'a>, JobError>,
+}
+
+/// A job that can run.
+pub(crate) struct AdmittedJob<'a> {
+    /// What to check out. `None`: the job's source is empty.
+    pub(crate) source: Option<SourceRequest>,
+    pub(crate) build: Box<dyn AdmittedBuild + 'a>,
+}
+
+impl Executors {
+    /// Reads a job's description.
+    pub(crate) fn admit<'a>(&'a self, job: &'a Description) -> Admission<'a> {
+        match &job.action {
+            Action::Docker(build) => Admission::new(job, build, &*self.docker),
+            Action::OBuilder(build) => Admission::new(job, build, &*self.obuilder),
+            Action::Custom(build) => Admission::new(job, build, &*self.custom),
+        }
+    }
+}
+
+impl<'a> Admission<'a> {
+    fn new<Build: JobKind>(
+        job: &'a Description,
+        build: &'a Build,
+        executor: &'a dyn Executor<Build>,
+    ) -> Self {
+        let admit = || {
+            let build_admitted = executor.admit(build, job)?;
+            Ok(AdmittedJob {
+                source: SourceRequest::of(job, build.includes_git())?,
+                build: build_admitted,
+            })
+        };
+        Self {
+            announcement: build.announcement(&shown_hint(&job.cache_hint)),
+            redactor: redactor(job, build.password()),
+            backend: executor,
+            job: admit(),
+        }
+    }
+}
+
+/// Why no worker can run a job. Shown without the credentials in its URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// It names a repository that workers do not fetch from.
+    #[error("{0}")]
+    Repository(String),
+    /// It names something that is not the id of a commit.
+    #[error("{0}")]
+    Commit(String),
+    /// The build itself is wrong.
+    #[error("{0}")]
+    Build(String),
+}
+
+/// Checks a job as far as that is possible without its source and its worker, so that a client can refuse it before it
+/// is queued.
+///
+/// Workers apply the same rules, whatever the client has checked. The spec of an OBuilder job is not checked here: a
+/// client that has its file can say more about it.
+///
+/// # Errors
+/// What is wrong with the job.
+pub fn find_mistake(job: &Description) -> Result<(), Mistake> {
+    SourceRequest::of(job, false).map_err(|error| match &error {
+        SourceError::Url(url) => Mistake::Repository(url.to_string()),
+        SourceError::BadCommit(_) | SourceError::MixedFormats(..) => {
+            Mistake::Commit(error.to_string())
+        }
+    })?;
+    let kind: &dyn JobKind = match &job.action {
+        Action::Docker(build) => build,
+        Action::OBuilder(build) => build,
+        Action::Custom(build) => build,
+    };
+    kind.check(&job.secrets).map_err(Mistake::Build)
+}
+
+impl From<SourceError> for JobError {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Returns a cache hint as the worker's log shows it. An empty one is shown in the scheduler's words.
+pub(crate) fn shown_hint(hint: &str) -> String {
+    if hint.is_empty() {
+        "no cache hint".to_owned()
+    } else {
+        OneLine(hint).to_string()
+    }
+}

@@ -1,0 +1,30 @@
+//! What is known of a Docker job without a worker.
+
+use cluster_api::{DockerBuild, Dockerfile, Secret};
+use visible::Lines;
+
+use super::check_build;
+use crate::executor::JobKind;
+
+impl JobKind for DockerBuild {
+    fn announcement(&self, hint: &str) -> String {
+        match &self.dockerfile {
+            Dockerfile::Contents(text) => {
+                format!("Got request to build ({hint}):\n{}", Lines(text.trim()))
+            }
+            Dockerfile::Path(path) => format!("Got request to build {path:?} ({hint})"),
+        }
+    }
+
+    fn password(&self) -> Option<&[u8]> {
+        Some(self.push_password.expose().as_bytes())
+    }
+
+    fn includes_git(&self) -> bool {
+        self.include_git
+    }
+
+    fn check(&self, secrets: &[Secret]) -> Result<(), String> {
+        check_build(self, secrets).map_err(|error| error.to_string())
+    }
+}

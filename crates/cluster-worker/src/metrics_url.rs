@@ -1,0 +1,72 @@
+//! The URL of another program's metrics.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::settings::ConfigError;
+
+/// Where metrics are found: `http://HOST:PORT/PATH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetricsUrl {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// With the query.
+    pub(crate) path: String,
+}
+
+impl MetricsUrl {
+    /// Returns where the machine's own metrics usually are.
+    pub(crate) fn node_exporter() -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port: 9100,
+            path: "/metrics".into(),
+        }
+    }
+}
+
+impl FromStr for MetricsUrl {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let read = || {
+            let url = Url::parse(text).ok().filter(|url| url.scheme() == "http")?;
+            let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+            let query = url
+                .query()
+                .map(|query| format!("?{query}"))
+                .unwrap_or_default();
+            let path = format!("{}{query}", url.path());
+            Some(Self {
+                host,
+                port: url.port_or_known_default()?,
+                path,
+            })
+        };
+        read().ok_or_else(|| ConfigError::MetricsUrl(text.to_owned()))
+    }
+}
+
+impl fmt::Display for MetricsUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}{}", self.host, self.port, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MetricsUrl;
+
+    #[test]
+    fn urls() {
+        let shown = |text: &str| text.parse::<MetricsUrl>().map(|url| url.to_string()).ok();
+        assert_eq!(
+            shown("http://localhost/x?y=1").as_deref(),
+            Some("http://localhost:80/x?y=1")
+        );
+        assert_eq!(shown("https://localhost/x"), None);
+        assert_eq!(shown("localhost"), None);
+    }
+}

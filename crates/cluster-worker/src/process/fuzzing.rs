@@ -1,0 +1,29 @@
+//! A command line, for a fuzzer to check.
+
+use std::ffi::OsString;
+
+use super::Command;
+
+/// A command line as the system gets it.
+#[derive(Debug)]
+pub struct CommandLine {
+    /// The program's arguments.
+    pub args: Vec<OsString>,
+    /// Its variables.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How it is shown in a job's log.
+    pub shown: String,
+}
+
+impl From<Command> for CommandLine {
+    fn from(command: Command) -> Self {
+        let environment = command.environment().iter();
+        Self {
+            environment: environment
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            shown: command.to_string(),
+            args: command.args().to_vec(),
+        }
+    }
+}

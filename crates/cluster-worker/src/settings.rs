@@ -1,0 +1,144 @@
+//! Values of settings, which are checked when they are parsed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::disk::{Gigabytes, Percent};
+
+/// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
+const MAX_NAME: usize = 200;
+
+/// Why a setting cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a name of a worker.
+    #[error("invalid worker name {0:?}: it must have 1 to 200 bytes and no control characters")]
+    Name(String),
+    /// Not a capacity.
+    #[error("invalid capacity {0:?}: it must be a number of at least 1")]
+    Capacity(String),
+    /// Not a percentage.
+    #[error("prune_threshold must be in the range 0 to 100, not {0:?}")]
+    PruneThreshold(String),
+    /// Not a size.
+    #[error("invalid size {0:?}: it must be a number of gigabytes, not negative")]
+    Size(String),
+    /// Not the URL of metrics.
+    #[error("invalid metrics URL {0:?}: it must be like http://HOST:PORT/PATH")]
+    MetricsUrl(String),
+}
+
+/// The name of a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerName(String);
+
+impl WorkerName {
+    /// Returns it as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for WorkerName {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let valid =
+            !text.trim().is_empty() && text.len() <= MAX_NAME && !text.contains(char::is_control);
+        if valid {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(ConfigError::Name(text.to_owned()))
+        }
+    }
+}
+
+impl fmt::Display for WorkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How much a worker runs at once: with jobs that all weigh 1, how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Capacity(i32);
+
+impl Capacity {
+    /// Returns a capacity, if there is room for a job.
+    pub fn new(jobs: i32) -> Option<Self> {
+        (jobs >= 1).then_some(Self(jobs))
+    }
+
+    /// Returns it as it is sent to the scheduler.
+    pub fn value(self) -> i32 {
+        self.0
+    }
+}
+
+impl Default for Capacity {
+    /// Returns upstream's default.
+    fn default() -> Self {
+        Self(10)
+    }
+}
+
+impl FromStr for Capacity {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let jobs = text.parse().ok().and_then(Self::new);
+        jobs.ok_or_else(|| ConfigError::Capacity(text.to_owned()))
+    }
+}
+
+impl FromStr for Percent {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let percent = text.parse().ok().and_then(Self::new);
+        percent.ok_or_else(|| ConfigError::PruneThreshold(text.to_owned()))
+    }
+}
+
+impl FromStr for Gigabytes {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let size = text.parse().ok().and_then(Self::new);
+        size.ok_or_else(|| ConfigError::Size(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Capacity, ConfigError, Gigabytes, Percent, WorkerName};
+
+    #[test]
+    fn settings_are_checked_when_read() {
+        assert_eq!(
+            "w1".parse::<WorkerName>().map(|name| name.to_string()),
+            Ok("w1".to_owned())
+        );
+        for name in ["", " ", "a\nb", "\u{1b}[2J", &"x".repeat(201)] {
+            assert_eq!(
+                name.parse::<WorkerName>(),
+                Err(ConfigError::Name(name.to_owned()))
+            );
+        }
+        assert_eq!("1".parse::<Capacity>().map(Capacity::value), Ok(1));
+        for capacity in ["0", "-1", "x", "", "99999999999"] {
+            assert!(capacity.parse::<Capacity>().is_err(), "{capacity}");
+        }
+        assert!("20".parse::<Percent>().is_ok() && "0.5".parse::<Gigabytes>().is_ok());
+        for number in ["-1", "101", "NaN", "inf", "x"] {
+            let error = number.parse::<Percent>().unwrap_err().to_string();
+            assert!(
+                error.starts_with("prune_threshold must be in the range 0 to 100"),
+                "{error}"
+            );
+        }
+        for number in ["-1", "NaN", "inf", "x"] {
+            assert!(number.parse::<Gigabytes>().is_err(), "{number}");
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! A step that is being done: from a draft to a result, or to nothing.
+
+use std::any::Any;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bstr::{BString, ByteSlice as _};
+use futures::FutureExt as _;
+use obuilder_spec::User;
+use redact::Redactor;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::claims::{Claim, Pin, Progress, StepFailure};
+use super::core::Core;
+use super::env_file;
+use super::exit;
+use super::label;
+use super::room::is_used_up;
+use super::step_log::StepLog;
+use super::variant::Variant;
+use super::work::{Step, Work};
+use crate::StepId;
+use crate::copy::{self, Manifest};
+use crate::sandbox::{Command, Exit, Mount, SandboxError};
+use crate::store::{CacheCopy, CacheName, Draft};
+use oci::Image;
+use oci::fetch::FetchError;
+
+/// A step that is being done.
+pub(super) struct Attempt {
+    core: Rc<Core>,
+    id: StepId,
+    base: Option<StepId>,
+    variant: Option<Variant>,
+    op: String,
+    work: Work,
+    /// What keeps the secrets of the build out of the log.
+    redactor: Redactor,
+    cancel: CancellationToken,
+    progress: watch::Sender<Progress>,
+}
+
+impl Attempt {
+    /// Prepares to do a step, whose result is to be called `id`.
+    pub(super) fn new(
+        core: &Rc<Core>,
+        id: StepId,
+        step: Step,
+        redactor: Redactor,
+        cancel: CancellationToken,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        let Step {
+            id: _,
+            base,
+            variant,
+            op,
+            work,
+        } = step;
+        Self {
+            core: Rc::clone(core),
+            id,
+            base,
+            variant,
+            op,
+            work,
+            redactor,
+            cancel,
+            progress,
+        }
+    }
+
+    /// Does the step, after removing what is in its way, and tells those who wait how it ended.
+    ///
+    /// The only place where a step ends: its id is free, its result recorded and what it read let go before anybody hears
+    /// of it.
+    pub(super) async fn run(self, in_the_way: Vec<Claim>, claim: Claim, pins: Vec<Pin>) {
+        let attempted = AssertUnwindSafe(self.attempt(in_the_way)).catch_unwind();
+        let outcome = attempted
+            .await
+            .unwrap_or_else(|panic| Err(crashed(&*panic)));
+        let Self { progress, work, .. } = self;
+        drop((work, claim));
+        progress.send_modify(|progress| progress.outcome = Some(outcome));
+        drop(pins);
+    }
+
+    async fn attempt(&self, in_the_way: Vec<Claim>) -> Result<(), StepFailure> {
+        for claim in in_the_way {
+            self.core.remove(claim).await.map_err(failed)?;
+        }
+        let store = &self.core.parts.store;
+        if self.work.is_import() && store.result(&self.id).map_err(failed)?.is_some() {
+            store.delete(&self.id).await.map_err(failed)?;
+            self.core.database.removed(self.id);
+        }
+        let draft = store.begin(&self.id, self.base.as_ref()).await;
+        let mut draft = draft.map_err(failed)?;
+        draft.is_exposed = self.work.is_exposed();
+        let made = AssertUnwindSafe(self.make(&draft)).catch_unwind().await;
+        let made = made.unwrap_or_else(|panic| Err(crashed(&*panic)));
+        match made {
+            Ok(()) if !self.cancel.is_cancelled() => self.publish(draft).await,
+            made => {
+                if let Err(error) = store.discard(draft).await {
+                    tracing::warn!("Cannot remove the draft of step {}: {error}", self.id);
+                }
+                // Whatever it was that stopped it, nobody wanted it any more.
+                if self.cancel.is_cancelled() {
+                    return Err(StepFailure::Cancelled);
+                }
+                made
+            }
+        }
+    }
+
+    async fn publish(&self, draft: Draft) -> Result<(), StepFailure> {
+        let database = &self.core.database;
+        database.publishing();
+        match self.core.parts.store.publish(draft).await {
+            Ok(_) => {
+                database.published(self.id, self.base, self.core.now());
+                Ok(())
+            }
+            Err(error) => {
+                database.not_published();
+                Err(failed(error))
+            }
+        }
+    }
+
+    async fn make(&self, draft: &Draft) -> Result<(), StepFailure> {
+        let path = draft.dir.join("log");
+        let log = StepLog::create(&path, &self.redactor)
+            .map_err(|error| failed(format!("cannot make {path:?}: {error}")))?;
+        let log = Rc::new(log);
+        self.progress
+            .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
+        let finished = FinishedLog(&log);
+        if let Some(variant) = &self.variant {
+            variant.write(&draft.dir, self.id).map_err(failed)?;
+        }
+        if !self.op.is_empty() {
+            label::write(&draft.dir, self.id, &self.op).map_err(failed)?;
+        }
+        match &self.work {
+            Work::Import(image) => self.import(image, draft, &log).await?,
+            Work::Prepare(program) => {
+                program.install(&draft.rootfs).map_err(failed)?;
+                write_env(draft, &Image::default())?;
+            }
+            Work::Run(command, caches) => self.run_command(command, caches, draft, &log).await?,
+            Work::Copy {
+                manifest, owner, ..
+            } => self.copy_files(manifest, owner, draft).await?,
+        }
+        // First: the end of what was printed may have been held back until now.
+        drop(finished);
+        log.check().map_err(log_broken)
+    }
+
+    async fn import(
+        &self,
+        image: &BString,
+        draft: &Draft,
+        log: &StepLog,
+    ) -> Result<(), StepFailure> {
+        let name = image.to_str().map_err(|_| {
+            failed(format!(
+                "the name of the base image {image:?} is not valid UTF-8"
+            ))
+        })?;
+        let fetcher = &self.core.parts.fetcher;
+        let fetched = fetcher.fetch(name, &draft.rootfs, log, &self.cancel).await;
+        let image = fetched.map_err(|error| match error {
+            FetchError::Cancelled => StepFailure::Cancelled,
+            error => failed(error),
+        })?;
+        write_env(draft, &image)
+    }
+
+    /// Runs a command with its own copies of the caches, which are given back however it ends.
+    async fn run_command(
+        &self,
+        command: &Command,
+        caches: &[(CacheName, BString)],
+        draft: &Draft,
+        log: &StepLog,
+    ) -> Result<(), StepFailure> {
+        let mut copies = Vec::with_capacity(caches.len());
+        let running = self.run_with_caches(command, caches, &mut copies, draft, log);
+        let ended = AssertUnwindSafe(running).catch_unwind().await;
+        let ended = ended.unwrap_or_else(|panic| Err(crashed(&*panic)));
+        // What fills the disk must not stay there, or every step after this one fails.
+        let store = &*self.core.parts.store;
+        let is_used_up = !copies.is_empty() && is_used_up(store, &draft.dir);
+        while let Some(copy) = copies.pop() {
+            let name = copy.name.clone();
+            let given_back = if is_used_up {
+                tracing::warn!(
+                    "Discarding a step's changes to the cache {:?}: the disk is full",
+                    name.0
+                );
+                store.discard_cache(copy).await
+            } else {
+                store.release_cache(copy).await
+            };
+            if let Err(error) = given_back {
+                tracing::warn!("Cannot release the cache {:?}: {error}", name.0);
+            }
+        }
+        match ended {
+            Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
+                "{reason}: the disk of the store is full; the changes of this step to its cache mounts were discarded"
+            ))),
+            ended => ended,
+        }
+    }
+
+    async fn run_with_caches(
+        &self,
+        command: &Command,
+        caches: &[(CacheName, BString)],
+        copies: &mut Vec<CacheCopy>,
+        draft: &Draft,
+        log: &StepLog,
+    ) -> Result<(), StepFailure> {
+        let mut command = command.clone();
+        for (name, target) in caches {
+            if self.cancel.is_cancelled() {
+                return Err(StepFailure::Cancelled);
+            }
+            let taken = self
+                .core
+                .parts
+                .store
+                .acquire_cache(name, &command.user)
+                .await;
+            let copy = taken.map_err(failed)?;
+            command.mounts.push(Mount {
+                source: copy.path.clone(),
+                target: target.clone(),
+            });
+            copies.push(copy);
+        }
+        let sandbox = &self.core.parts.sandbox;
+        let exit = sandbox
+            .run(&draft.rootfs, &command, log, &self.cancel)
+            .await;
+        match exit {
+            Ok(Exit::Status(0)) => Ok(()),
+            Ok(exit) => Err(failed(exit::text(&command.argv, exit))),
+            Err(SandboxError::OutOfMemory { exit, kill }) => Err(failed(format_args!(
+                "{}: {kill}",
+                exit::text(&command.argv, exit)
+            ))),
+            Err(SandboxError::Cancelled) => Err(StepFailure::Cancelled),
+            Err(SandboxError::LimitReached(limit)) => Err(StepFailure::LimitReached(limit)),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn copy_files(
+        &self,
+        manifest: &Arc<Manifest>,
+        owner: &User,
+        draft: &Draft,
+    ) -> Result<(), StepFailure> {
+        let (manifest, owner, rootfs) = (Arc::clone(manifest), owner.clone(), draft.rootfs.clone());
+        let cancel = self.cancel.clone();
+        let copying =
+            tokio::task::spawn_blocking(move || copy::write(&manifest, &rootfs, &owner, &cancel));
+        match copying.await {
+            Ok(copied) => copied.map_err(failed),
+            Err(error) => Err(failed(format!("internal error: {error}"))),
+        }
+    }
+}
+
+fn write_env(draft: &Draft, image: &Image) -> Result<(), StepFailure> {
+    env_file::write(&draft.dir, &image.env).map_err(failed)
+}
+
+fn failed(error: impl std::fmt::Display) -> StepFailure {
+    StepFailure::Failed(error.to_string())
+}
+
+fn log_broken(error: io::Error) -> StepFailure {
+    failed(SandboxError::Log(error))
+}
+
+/// Returns the failure of a step whose code panicked.
+fn crashed(panic: &(dyn Any + Send)) -> StepFailure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic");
+    failed(format!("internal error: {text}"))
+}
+
+/// Lets the followers of a log go when the step's work ends, however it ends.
+struct FinishedLog<'a>(&'a StepLog);
+
+impl Drop for FinishedLog<'_> {
+    fn drop(&mut self) {
+        self.0.finish();
+    }
+}

@@ -1,0 +1,62 @@
+//! The log of a fetch: whole lines, which stay readable in a saved log.
+
+use std::fmt;
+
+use super::{FetchError, Output};
+
+/// Writes a step's log.
+#[derive(Clone, Copy)]
+pub(super) struct Log<'a>(pub(super) Output<'a>);
+
+impl Log<'_> {
+    /// Writes a line.
+    pub(super) fn line(self, text: impl fmt::Display) -> Result<(), FetchError> {
+        let line = format!("{}\n", plain(&text.to_string()));
+        self.write(line.as_bytes())
+    }
+
+    /// Writes bytes as they are.
+    pub(super) fn write(self, bytes: &[u8]) -> Result<(), FetchError> {
+        let written = (self.0)(bytes);
+        written.map_err(|error| FetchError::Failed(format!("cannot write the step's log: {error}")))
+    }
+}
+
+/// Replaces control characters: texts from outside must not move a cursor nor imitate other lines.
+pub(super) fn plain(text: &str) -> String {
+    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    text.chars()
+        .map(|c| if control(c) { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// Shows a number of bytes as people read it.
+pub(super) fn amount(bytes: u64) -> String {
+    // Exact up to petabytes, and rounded anyway.
+    let bytes_f = bytes as f64;
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes_f / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes_f / 1e6),
+        _ => format!("{:.1} GB", bytes_f / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{amount, plain};
+
+    #[test]
+    fn amounts_are_short() {
+        let shown = [0, 999, 12_345, 12_345_678, 40_100_000_000].map(amount);
+        assert_eq!(
+            shown,
+            ["0 bytes", "999 bytes", "12.3 kB", "12.3 MB", "40.1 GB"]
+        );
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(plain("a\x1b[2Kb\rc\td\n"), "a\u{fffd}[2Kb\u{fffd}c\td\n");
+    }
+}

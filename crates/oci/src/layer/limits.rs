@@ -1,0 +1,96 @@
+//! How large an image may be, and why one is not unpacked.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use bstr::BString;
+use tokio_util::sync::CancellationToken;
+
+/// The largest image that is unpacked. An image's own figures are not trusted.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The most layers. Docker's own limit is 127.
+    pub layers: usize,
+    /// The most files and directories.
+    pub entries: u64,
+    /// The most bytes of all layers as they are stored.
+    pub stored: u64,
+    /// The most bytes of all layers, decompressed.
+    pub unpacked: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            layers: 512,
+            entries: 20_000_000,
+            stored: 100 << 30,
+            unpacked: 200 << 30,
+        }
+    }
+}
+
+/// Why a layer could not be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// It is no longer wanted.
+    #[error("cancelled")]
+    Cancelled,
+    /// The layer cannot be read.
+    #[error("{0}")]
+    Read(io::Error),
+    /// The layer holds what cannot be done.
+    #[error("{entry:?}: {problem}")]
+    Entry {
+        /// The name of a file in it.
+        entry: BString,
+        /// Why it cannot be made.
+        problem: &'static str,
+    },
+    /// The image is larger than is allowed.
+    #[error("the image has more than {limit} {what}, which is the limit here")]
+    TooLarge {
+        /// What of it there is too much.
+        what: &'static str,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// The system refused something.
+    #[error("cannot write {path:?}: {source}")]
+    Write {
+        /// What could not be written.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// An archive contains more than is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("too large")]
+struct TooLarge;
+
+pub(super) fn is_too_large(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
+}
+
+/// Reads no more than is allowed, and no longer than it is wanted.
+pub(super) struct Bounded<R> {
+    pub(super) inner: R,
+    pub(super) left: u64,
+    pub(super) cancel: CancellationToken,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        let read = self.inner.read(buffer)?;
+        self.left = self
+            .left
+            .checked_sub(read as u64)
+            .ok_or_else(|| io::Error::other(TooLarge))?;
+        Ok(read)
+    }
+}
