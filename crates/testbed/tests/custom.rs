@@ -106,7 +106,7 @@ fn a_payload_and_a_log_may_be_large() -> Result<()> {
     let too_large = vec![b'x'; 9 << 20];
     site.custom("lint", too_large)?.run()?.check(
         124,
-        &["option '--payload': the payload has more than 8388608 bytes"],
+        &["option '--payload': the payload is larger than 8388608 bytes"],
     );
     site.finish()
 }

@@ -125,7 +125,7 @@ fn nothing_of_it_is_in_a_core_file_or_readable_by_others() {
     }
     let log = scheduler.log();
     assert!(
-        log.contains("accessible for its owner only; its mode was 755"),
+        log.contains("accessible only to its owner; its mode was 755"),
         "{log}"
     );
 }
