@@ -12,15 +12,15 @@ const FAILED: &str = "Build failed";
 /// What begins the detail of a job that took too long.
 const TIMED_OUT: &str = "the job was stopped: it took longer than ";
 
-/// The result of a job that was cancelled. Upstream's workers also give it to the jobs that they stop because they are shutting
-/// down.
+/// The result of a job that was cancelled. Upstream's workers also give it to the jobs that they stop because they
+/// are shutting down.
 const CANCELLED: &str = "Build cancelled";
 
 /// The disconnection that is the result of a job whose worker is shutting down.
 const WORKER_ENDS: &str = "the worker is shutting down";
 
-/// What begins the disconnection that is the result of a job whose worker is unfit. To other peers the job is lost, so that they
-/// submit it again.
+/// What begins the disconnection that is the result of a job whose worker is unfit. To other peers the job is lost,
+/// so that they submit it again.
 const UNFIT: &str = "worker unfit: ";
 
 /// The same, of a job that had begun.
@@ -57,7 +57,8 @@ const RESTARTING: &str = "Restarting";
 const NOT_CONNECTED: &str = "Disconnected (nothing to drain)";
 
 impl Outcome {
-    /// What begins the detail of [`Outcome::TimedOut`], before the limit. Without it, peers that are older take the job for failed.
+    /// What begins the detail of [`Outcome::TimedOut`], before the limit. Without it, peers that are older take the
+    /// job for failed.
     pub const TIMED_OUT: &str = TIMED_OUT;
 }
 
@@ -155,7 +156,8 @@ impl Refusal {
 }
 
 impl UnknownName {
-    /// Reads from the reason of an operator's failed request what the scheduler does not know. `None` for any other reason.
+    /// Reads from the reason of an operator's failed request what the scheduler does not know. `None` for any other
+    /// reason.
     pub fn of_reason(reason: &str) -> Option<Self> {
         match reason {
             "No such pool" => Some(Self::Pool),
