@@ -30,7 +30,7 @@ pub fn keep(colour: Colour) {
 }
 
 /// Returns whether colours are disabled for all output, including those of builds in their logs.
-pub fn is_colour_refused() -> bool {
+pub(crate) fn is_colour_refused() -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
     is_refused(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
 }

@@ -96,17 +96,7 @@ impl CommandError {
 
     /// It did not work because of `error`, which is of this kind.
     pub fn caused_as(kind: Kind, error: impl std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(next) = cause {
-            let text = next.to_string();
-            if !message.contains(&text) {
-                message.push_str(": ");
-                message.push_str(&text);
-            }
-            cause = next.source();
-        }
-        Self::new(kind, message)
+        Self::new(kind, visible::with_causes(&error))
     }
 
     /// The command line is invalid.

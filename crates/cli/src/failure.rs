@@ -29,6 +29,9 @@ pub struct Reason {
     pub command_exit_code: Option<u8>,
 }
 
+// Apart from `Kind`, although they are alike: these names and comments are the JSON schema, on which scripts rely and
+// from which the reference is generated. `Kind` is internal: it decides the exit code, carries data, and has kinds that
+// are not reported.
 /// What sort of thing went wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

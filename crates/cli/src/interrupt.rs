@@ -22,7 +22,7 @@ impl Interrupt {
     }
 
     /// Returns the signal's number. With 128 added it is the exit code of a command that the signal ended.
-    pub fn number(self) -> u8 {
+    pub(crate) fn number(self) -> u8 {
         match self {
             Self::Interrupted => 2,
             Self::Terminated => 15,

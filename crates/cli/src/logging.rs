@@ -7,7 +7,7 @@
 //!
 //! or, for programs that read them, as one JSON object a line (`json`).
 //!
-//! A line has a bounded length, whatever is logged: what others say is cut, and what could steer a terminal is escaped.
+//! A line has a bounded length, whatever is logged: foreign text is cut, and escaped for a terminal.
 //!
 //! Local time; the source, right-aligned in 14 columns; the level; the text, its further lines indented to where the
 //! first began. Messages of the source `application` have no level and are shown unless all is quiet.
@@ -101,7 +101,7 @@ impl LoggingArgs {
     ///
     /// `-v` names a level rather than adding to `default`, as upstream's does, so that a unit file which says `-v`
     /// gets the same from a program that shows info anyway.
-    pub fn verbosity(&self, default: Verbosity) -> Verbosity {
+    fn verbosity(&self, default: Verbosity) -> Verbosity {
         match (self.verbosity, self.quiet, self.verbose) {
             (Some(level), _, _) => level,
             (None, true, _) => Verbosity::Quiet,

@@ -11,15 +11,17 @@ const INTERVAL: Duration = Duration::from_secs(2);
 /// With less memory than this, in bytes, nothing is done.
 const QUIET: u64 = 32 << 20;
 
-/// The pause is at least this many times as long as the collection took, so that large programs do not spend all their time
-/// on it.
+/// The pause is at least this many times as long as the collection took, so that large programs do not spend all their
+/// time on it.
 const SHARE: u32 = 50;
 
 /// The longest pause, however long the collection took: on a busy machine, that time means little.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Gives back memory from now on. Must be called within a `LocalSet`, on the thread that does everything else: free memory
-/// belongs to the thread that had it.
+/// Returns free memory to the system from now on.
+///
+/// Must be called within a `LocalSet`, on the thread that does everything else: free memory belongs to the thread that
+/// had it.
 pub fn give_back() {
     tokio::task::spawn_local(async {
         let mut pause = INTERVAL;
@@ -35,7 +37,7 @@ pub fn give_back() {
     });
 }
 
-/// Returns how many bytes of memory this program has; `None` where the system does not say.
+/// Returns how many bytes of memory this program has; `None` if that is unknown.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -48,14 +50,14 @@ fn resident() -> Option<u64> {
 mod allocator {
     #![expect(unsafe_code, reason = "the crate has no safe function for it")]
 
-    // So that it is linked wherever this is, also where it is not what allocates.
+    // Links it wherever this module is, even if the program has another allocator.
     use mimalloc as _;
 
     unsafe extern "C" {
         fn mi_collect(force: bool);
     }
 
-    /// Has the allocator give back what is free.
+    /// Has the allocator return free memory.
     pub(super) fn collect() {
         // SAFETY: it may be called at any time, from any thread, and only touches what is free.
         unsafe { mi_collect(true) };

@@ -29,6 +29,6 @@ pub fn complain(text: &str) {
 }
 
 /// Writes control sequences for the terminal on standard error. No unchecked foreign text may be among them.
-pub fn steer(text: &str) {
+pub(crate) fn steer(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }

@@ -63,13 +63,13 @@ impl ServiceManager {
     /// Reports that the service has started.
     pub fn ready(&self, status: &str) {
         self.owed.set(Some("READY=1"));
-        self.tell(&[&status_line(status)]);
+        self.send(&[&status_line(status)]);
     }
 
     /// Reports that the service is shutting down, and may take up to `limit`, whatever its unit file sets.
     pub fn stopping(&self, limit: Duration, status: &str) {
         let limit = format!("EXTEND_TIMEOUT_USEC={}", limit.as_micros());
-        self.tell(&["STOPPING=1", &limit, &status_line(status)]);
+        self.send(&["STOPPING=1", &limit, &status_line(status)]);
     }
 
     /// Reports periodically that the service is alive, and its status, for as long as it is awaited. Never ends.
@@ -85,11 +85,11 @@ impl ServiceManager {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.tell(&["WATCHDOG=1", &status_line(&status())]);
+            self.send(&["WATCHDOG=1", &status_line(&status())]);
         }
     }
 
-    fn tell(&self, lines: &[&str]) {
+    fn send(&self, lines: &[&str]) {
         let Some((socket, address)) = &self.socket else {
             return;
         };
@@ -178,8 +178,8 @@ mod tests {
         let manager = ServiceManager::at(Some(path.as_os_str()), None);
         manager.ready("up");
         let heard = Heard(UnixDatagram::bind(&path).unwrap());
-        manager.tell(&["WATCHDOG=1"]);
-        manager.tell(&["WATCHDOG=1"]);
+        manager.send(&["WATCHDOG=1"]);
+        manager.send(&["WATCHDOG=1"]);
         assert_eq!(heard.next().unwrap(), "READY=1\nWATCHDOG=1");
         assert_eq!(heard.next().unwrap(), "WATCHDOG=1");
     }

@@ -1,9 +1,9 @@
-//! What others have written, as a terminal may get it.
+//! Foreign text, made safe for a terminal.
 //!
-//! Names, exceptions and logs come from other machines and from builds. A terminal obeys what it is sent: escape sequences move its
-//! cursor, change its title or answer in the user's name. So all that is printed for people goes through [`plain`], and a build's
-//! log, where it goes to a terminal, through a [`LogFilter`]. Elsewhere, a log is passed on as it is: its bytes are the user's. Who
-//! wants no colours gets none, wherever the log goes ([`LogOutput`]).
+//! Names, exceptions and logs come from other machines and from builds. A terminal obeys what it is sent: escape
+//! sequences move its cursor, change its title or answer in the user's name. So all text for people goes through
+//! [`plain`], and the log of a build through [`LogOutput`], which filters it on a terminal. Elsewhere its bytes are the
+//! user's, and only its colours are removed, if colours are disabled.
 
 mod log_output;
 mod plain_log;
@@ -11,8 +11,9 @@ mod plain_log;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-pub use self::log_output::LogOutput;
 use visible::{Lines, is_text, is_visible};
+
+pub use self::log_output::LogOutput;
 
 const ESCAPE: u8 = 0x1b;
 
@@ -57,7 +58,7 @@ pub fn plain_json(json: &str) -> Cow<'_, str> {
 /// obeyed: other control characters as their pictures (`␛`, `␇`), what changes the order of characters escaped, and what is no
 /// UTF-8 as U+FFFD. So nothing that was printed before can be changed by what comes later.
 #[derive(Debug)]
-pub struct LogFilter {
+pub(crate) struct LogFilter {
     /// The beginning of a character or sequence that the next piece may complete.
     held: Vec<u8>,
     is_coloured: bool,
@@ -85,7 +86,7 @@ enum Sequence {
 
 impl LogFilter {
     /// Returns what is to be printed of the next piece of the log.
-    pub fn push(&mut self, piece: &[u8]) -> String {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> String {
         let mut bytes = std::mem::take(&mut self.held);
         bytes.extend_from_slice(piece);
         let mut out = String::with_capacity(bytes.len());
@@ -105,7 +106,7 @@ impl LogFilter {
 
     /// Returns what is to be printed at the end of the log: what is left of it, the terminal's own colour, and the end of the line,
     /// so that what follows is seen to be ours.
-    pub fn finish(&mut self) -> String {
+    pub(crate) fn finish(&mut self) -> String {
         let mut out = String::new();
         for chunk in std::mem::take(&mut self.held).utf8_chunks() {
             chunk.valid().chars().for_each(|c| push_char(&mut out, c));

@@ -73,7 +73,7 @@ pub use pool_admin::{NewPause, PoolAdmin, ServePoolAdmin, WorkerInfo};
 pub use progress::{Progress, ServeProgress};
 pub use progress_status::ProgressStatus;
 pub use queue::{PopError, Queue, ServeQueue};
-pub use refusal::{Refusal, UnknownName};
+pub use refusal::{Refusal, TicketEnd, UnknownName};
 pub use registration::{Registration, ServeRegistration};
 pub use secret::{Secret, SecretValue};
 pub use service_kind::ServiceKind;

@@ -1,16 +1,16 @@
 //! The texts by which peers tell apart what they have no types for: upstream's programs, and ours that are older.
 //!
-//! They are part of the protocol, so they are written and read here alone, and never change.
+//! They are part of the protocol, so they never change. They are read here alone, and written here, but for those of
+//! unknown names, which the scheduler writes.
 
 use std::fmt;
 
-use crate::{CancelledBy, Outcome, ProgressStatus, Refusal, RpcError, RpcErrorKind, UnknownName};
+use crate::{
+    CancelledBy, Outcome, ProgressStatus, Refusal, RpcError, RpcErrorKind, TicketEnd, UnknownName,
+};
 
 /// The result of a job that ran and failed. Our workers add, after a colon, the limit that it reached.
 const FAILED: &str = "Build failed";
-
-/// What begins the detail of a job that took too long.
-const TIMED_OUT: &str = "the job was stopped: it took longer than ";
 
 /// The result of a job that was cancelled. Upstream's workers also give it to the jobs that they stop because they
 /// are shutting down.
@@ -29,20 +29,14 @@ const BECAME_UNFIT: &str = "worker became unfit during the job: ";
 /// The result of a job whose worker has a bug.
 const CRASHED: &str = "Internal error";
 
-/// The error of a queued job that an operator cancelled.
-const TICKET_CANCELLED_BY_OPERATOR: &str = "Ticket cancelled by an operator";
-
 /// What begins the error of a queued job that was cancelled.
 const TICKET_CANCELLED: &str = "Ticket cancelled";
-
-/// The error of a queued job whose client was removed.
-const CLIENT_REMOVED: &str = "Client removed (cancelled)";
 
 /// What ends the error of a queued job that was released with its ticket or its client.
 const RELEASED: &str = "(cancelled)";
 
 /// How the scheduler refuses a pool that it does not have: the name is between the two.
-const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of {");
+const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of ");
 
 /// How it refuses a client that was removed.
 const REVOKED: &str = "Access has been revoked";
@@ -59,10 +53,8 @@ const NOT_CONNECTED: &str = "Disconnected (nothing to drain)";
 impl Outcome {
     /// What begins the detail of [`Outcome::TimedOut`], before the limit. Without it, peers that are older take the
     /// job for failed.
-    pub const TIMED_OUT: &str = TIMED_OUT;
-}
+    pub const TIMED_OUT: &str = "the job was stopped: it took longer than ";
 
-impl Outcome {
     /// Reads the outcome of a job from the error that its [`result`](crate::Job::result) is.
     pub fn of_error(error: &RpcError) -> Self {
         let reason = error.reason.as_str();
@@ -92,7 +84,7 @@ impl Outcome {
     fn of_failure(reason: &str) -> Option<Self> {
         if let Some(more) = reason.strip_prefix(FAILED) {
             let detail = more.strip_prefix(": ").unwrap_or(more).to_owned();
-            return Some(match detail.contains(TIMED_OUT) {
+            return Some(match detail.starts_with(Self::TIMED_OUT) {
                 true => Self::TimedOut { detail },
                 false => Self::Failed {
                     detail,
@@ -103,7 +95,9 @@ impl Outcome {
         match reason {
             CRASHED => Some(Self::Crashed),
             CANCELLED => Some(Self::Cancelled(CancelledBy::Unknown)),
-            TICKET_CANCELLED_BY_OPERATOR | CLIENT_REMOVED => {
+            _ if reason == TicketEnd::CancelledByOperator.reason()
+                || reason == TicketEnd::ClientRemoved.reason() =>
+            {
                 Some(Self::Cancelled(CancelledBy::Operator))
             }
             _ if reason.starts_with(TICKET_CANCELLED) || reason.ends_with(RELEASED) => {
@@ -138,7 +132,34 @@ impl Outcome {
     }
 }
 
+impl TicketEnd {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Cancelled => TICKET_CANCELLED,
+            Self::CancelledByOperator => "Ticket cancelled by an operator",
+            Self::Released => "Ticket released (cancelled)",
+            Self::ClientRemoved => "Client removed (cancelled)",
+        }
+    }
+
+    /// Returns the error with which the promise of the job breaks.
+    pub fn into_error(self) -> RpcError {
+        RpcError::failed(self.reason())
+    }
+}
+
 impl Refusal {
+    /// Returns the error of a scheduler that has these pools, and not `pool`.
+    pub fn no_such_pool(pool: impl fmt::Display, pools: &[&str]) -> RpcError {
+        let (begin, middle) = NO_SUCH_POOL;
+        RpcError::failed(format!("{begin}{pool}{middle}{{{}}}", pools.join(", ")))
+    }
+
+    /// Returns the error for a client that was removed.
+    pub fn revoked() -> RpcError {
+        RpcError::failed(REVOKED)
+    }
+
     /// Reads from the error of a job why the scheduler did not accept it. `None` for any other error.
     pub fn of(error: &RpcError) -> Option<Self> {
         let (begin, middle) = NO_SUCH_POOL;
@@ -262,14 +283,28 @@ mod tests {
 
     #[test]
     fn a_queued_job_is_cancelled_by_a_client_or_an_operator() {
-        for (reason, by) in [
-            ("Ticket cancelled", CancelledBy::Client),
-            ("Ticket released (cancelled)", CancelledBy::Client),
-            ("Ticket cancelled by an operator", CancelledBy::Operator),
-            ("Client removed (cancelled)", CancelledBy::Operator),
+        use CancelledBy::{Client, Operator};
+        for (end, reason, by) in [
+            (TicketEnd::Cancelled, "Ticket cancelled", Client),
+            (TicketEnd::Released, "Ticket released (cancelled)", Client),
+            (
+                TicketEnd::CancelledByOperator,
+                "Ticket cancelled by an operator",
+                Operator,
+            ),
+            (
+                TicketEnd::ClientRemoved,
+                "Client removed (cancelled)",
+                Operator,
+            ),
         ] {
-            let outcome = Outcome::of_error(&RpcError::failed(reason));
-            assert_eq!(outcome, Outcome::Cancelled(by), "{reason}");
+            let error = end.into_error();
+            assert_eq!(error, RpcError::failed(reason));
+            assert_eq!(
+                Outcome::of_error(&error),
+                Outcome::Cancelled(by),
+                "{reason}"
+            );
         }
     }
 
@@ -277,9 +312,14 @@ mod tests {
     fn a_refusal_is_no_outcome_of_a_worker() {
         for (error, refusal) in [
             (
+                Refusal::no_such_pool("p", &["a", "b"]),
+                Some(Refusal::NoSuchPool),
+            ),
+            (
                 RpcError::failed("Pool ID \"p\" not one of {a, b}"),
                 Some(Refusal::NoSuchPool),
             ),
+            (Refusal::revoked(), Some(Refusal::Revoked)),
             (
                 RpcError::failed("Access has been revoked"),
                 Some(Refusal::Revoked),

@@ -116,7 +116,7 @@ fn judge(outcome: Outcome, error: RpcError, taken: &Result<(), RpcError>) -> End
         },
         _ if never_taken => End::Over(Err(JobError::Refused(reason))),
         Outcome::Cancelled(CancelledBy::Operator) => End::Over(Err(JobError::CancelledByOperator)),
-        // We did not cancel it: its worker, which is upstream's, was told to shut down.
+        // We did not cancel it. An upstream worker also reports this when it shuts down.
         Outcome::Cancelled(CancelledBy::Unknown | CancelledBy::Client) => End::Lost {
             reason: "the worker stopped the job, as it does when it is told to end".to_owned(),
             suspect: false,

@@ -48,7 +48,7 @@ pub(crate) struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
     GoesOn,
-    /// It was built, well or not: there is a log to its end.
+    /// A worker ran it until it ended, however: there is a log to its end.
     Built,
     /// It ended in another way. How, is told by the job rather than by its log.
     GivenUp,
@@ -141,7 +141,7 @@ impl Driver {
             Err(error) => Err(JobError::Refused(error.reason)),
         };
         let stage = match &outcome {
-            Ok(_) | Err(JobError::Failed(_)) => Stage::Built,
+            Ok(_) | Err(JobError::Failed(_) | JobError::CancelledByOperator) => Stage::Built,
             Err(_) => Stage::GivenUp,
         };
         self.progress.send_modify(|progress| progress.stage = stage);

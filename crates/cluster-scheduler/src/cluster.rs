@@ -186,7 +186,7 @@ impl Cluster {
     async fn issue_secret(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
         let id = ServiceId::random();
         let digest = id.digest();
-        // From here on nobody else can be added by that name; and nobody knows the secret yet.
+        // From here on no other client can be added by that name. The secret is not known to anybody yet.
         self.clients.borrow_mut().put(client.clone(), digest);
         let put = PutClient {
             client: client.to_string(),
@@ -199,7 +199,7 @@ impl Cluster {
         saved.map(|()| id)
     }
 
-    /// Removes a client: its secret is void at once, its queued jobs are cancelled, and those that run go on.
+    /// Removes a client: its secret is revoked at once, its queued jobs are cancelled, and those that run go on.
     pub(crate) async fn remove_client(self: Rc<Self>, name: &str) -> Result<(), RpcError> {
         let unknown = || RpcError::failed(format!("Unknown client {name:?}"));
         let client = ClientId::new(name).map_err(|_| unknown())?;
@@ -211,7 +211,7 @@ impl Cluster {
             client: name.to_owned(),
         };
         let saved = self.db.save_acked(gone, self.clock.date());
-        // To its end, even if whoever asked for it does not wait.
+        // To its end, even if the operator's program does not wait.
         let cluster = Rc::clone(&self);
         cluster.being_removed.borrow_mut().insert(client.clone());
         let cancelled = tokio::task::spawn_local(async move {
@@ -226,7 +226,7 @@ impl Cluster {
         saved.await.map_err(not_durable)
     }
 
-    /// Returns the client to whom the digest of a secret belongs.
+    /// Returns the client to which the digest of a secret belongs.
     pub(crate) fn client_of(&self, digest: &Digest) -> Option<ClientId> {
         use crate::clients::StoredService;
         match self.clients().find(digest)? {
@@ -297,10 +297,10 @@ fn remember_pauses(
         .collect()
 }
 
-/// How many rows that make no sense are named in the log; the others are counted.
+/// How many invalid rows are named in the log; the others are counted.
 const NAMED_ROWS: usize = 10;
 
-/// Sorts what was saved by pool. Rows that make no sense are left alone, and said to be.
+/// Sorts what was saved by pool. Invalid rows are ignored, with a warning.
 fn remember(
     cached: Vec<CachedRow>,
     workers: Vec<WorkerRow>,

@@ -59,9 +59,9 @@ impl Histogram {
 pub(crate) enum JobOutcome {
     Succeeded,
     Failed,
-    /// Somebody did not want it any more.
+    /// A client or an operator cancelled it.
     Cancelled,
-    /// Its worker went away.
+    /// Its worker disconnected, is shutting down, or is unfit.
     Lost,
 }
 
@@ -165,6 +165,8 @@ mod tests {
             Err(RpcError::failed("exited with 1")),
             Err(RpcError::failed("Build cancelled")),
             Err(RpcError::disconnected("worker \"w\" disconnected")),
+            Err(RpcError::disconnected("worker unfit: the disk is full")),
+            Err(RpcError::failed("Internal error")),
         ];
         assert_eq!(
             ends.map(|end| JobOutcome::of(&end)),
@@ -172,7 +174,9 @@ mod tests {
                 JobOutcome::Succeeded,
                 JobOutcome::Failed,
                 JobOutcome::Cancelled,
-                JobOutcome::Lost
+                JobOutcome::Lost,
+                JobOutcome::Lost,
+                JobOutcome::Failed
             ]
         );
     }

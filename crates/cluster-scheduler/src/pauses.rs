@@ -25,7 +25,7 @@ pub(crate) struct Pauses {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PauseNote {
     pub(crate) since: UnixTime,
-    /// As reported by their program; empty if it was not.
+    /// As the operator's program reported; empty if it reported no name.
     pub(crate) by: String,
     /// Empty when nothing was given.
     pub(crate) note: String,

@@ -12,7 +12,7 @@ use pool::{Items, Snapshot, TicketId, Time, WaitingView, WorkerName};
 /// How long computed positions are used.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// How many tickets of each queue have positions of their own. All behind them have the length of the backlog.
+/// How many tickets of each queue have positions of their own. For all behind them it is the length of the backlog.
 pub(crate) const MAX_POSITIONS: usize = 1_000;
 
 /// A queued ticket's position.

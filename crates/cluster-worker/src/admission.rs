@@ -4,7 +4,7 @@ use cluster_api::{Action, Description};
 use redact::Redactor;
 use visible::OneLine;
 
-use crate::executor::{AdmittedBuild, Backend, Executor, Executors, JobKind};
+use crate::executor::{AnyBuild, Backend, Executor, Executors, JobKind};
 use crate::job_secrets::redactor;
 use crate::outcome::JobError;
 use crate::source::{SourceError, SourceRequest};
@@ -25,7 +25,7 @@ pub(crate) struct Admission<'a> {
 pub(crate) struct AdmittedJob<'a> {
     /// What to check out. `None`: the job's source is empty.
     pub(crate) source: Option<SourceRequest>,
-    pub(crate) build: Box<dyn AdmittedBuild + 'a>,
+    pub(crate) build: Box<dyn AnyBuild + 'a>,
 }
 
 impl Executors {

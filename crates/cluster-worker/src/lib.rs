@@ -35,9 +35,8 @@
 //! ```
 //!
 //! Inside, `agent` is the loop (wait for room, request a job, start it), `job` is one job from its first log line to
-//! its last,
-//! `admission` reads its description, `source` fetches what it builds, and an `Executor` builds it, by way of
-//! `process`.
+//! its last, `admission` reads its description, `source` fetches what it builds, and an `Executor` builds it, by way
+//! of `process`.
 
 mod activity;
 mod admission;

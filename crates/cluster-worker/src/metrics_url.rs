@@ -10,6 +10,7 @@ use crate::settings::ConfigError;
 /// Where metrics are found: `http://HOST:PORT/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsUrl {
+    /// An IPv6 address has its brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
     /// With the query.
@@ -33,7 +34,7 @@ impl FromStr for MetricsUrl {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let read = || {
             let url = Url::parse(text).ok().filter(|url| url.scheme() == "http")?;
-            let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+            let host = url.host_str()?.to_owned();
             let query = url
                 .query()
                 .map(|query| format!("?{query}"))
@@ -65,6 +66,10 @@ mod tests {
         assert_eq!(
             shown("http://localhost/x?y=1").as_deref(),
             Some("http://localhost:80/x?y=1")
+        );
+        assert_eq!(
+            shown("http://[::1]:9100/metrics").as_deref(),
+            Some("http://[::1]:9100/metrics")
         );
         assert_eq!(shown("https://localhost/x"), None);
         assert_eq!(shown("localhost"), None);

@@ -44,7 +44,8 @@ pub(crate) async fn scrape(source: &str, url: &MetricsUrl) -> Result<Metric, Scr
 /// Sends a request on a connection of its own. Redirects are not followed.
 async fn get(source: &str, url: &MetricsUrl) -> Result<Metric, ScrapeError> {
     let MetricsUrl { host, port, path } = url;
-    let stream = match TcpStream::connect((host.as_str(), *port)).await {
+    let authority = format!("{host}:{port}");
+    let stream = match TcpStream::connect(&authority).await {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!("Cannot connect to {url}: {error}");
@@ -52,7 +53,7 @@ async fn get(source: &str, url: &MetricsUrl) -> Result<Metric, ScrapeError> {
         }
     };
     let request = Request::get(path)
-        .header(HOST, format!("{host}:{port}"))
+        .header(HOST, authority)
         .header(CONNECTION, "close")
         .body(String::new())
         .map_err(|_| bad(source, "its URL cannot be requested"))?;
@@ -183,6 +184,12 @@ mod tests {
         assert_eq!(
             shown(*binary),
             "prometheus-node-exporter: the answer is not text\n"
+        );
+        let mut head = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nX: ".to_vec();
+        head.resize(head.len() + 500_000, b'x');
+        assert_eq!(
+            shown(head),
+            "prometheus-node-exporter: the answer is not HTTP\n"
         );
     }
 

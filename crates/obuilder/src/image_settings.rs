@@ -2,7 +2,6 @@
 
 use bstr::{BString, ByteSlice as _};
 use obuilder_spec::User;
-
 use oci::RunConfig;
 
 /// How the next command of a spec would have been run in a result: what an image of it says of those who run in it.

@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::rc::Rc;
 
+use oci::fetch::{AddressRule, BaseImages, Settings};
+
 use crate::builder::{self, Builder, Parts};
 use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
 use crate::store::{self, Store, StoreSpec};
-use oci::fetch::{AddressRule, BaseImages, Settings};
 
 /// What a builder is to work with.
 #[derive(Clone)]

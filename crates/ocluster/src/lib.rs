@@ -1,7 +1,7 @@
 //! The OCluster command lines.
 //!
-//! Each program is a module with a `main` and an `Args`; its binary does nothing else than call it. Only this crate
-//! prints, reads the environment, or decides how a process ends.
+//! Each program is a module with a `main` and an `Args`; its binary does nothing else than call it. Only this crate and
+//! [`cli`] print, read the environment, or decide how a process ends.
 
 pub mod admin;
 pub mod bench;

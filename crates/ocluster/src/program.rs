@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
 use crate::completion;
-use cli::config::{self, Settings, Surroundings, spelling};
+use cli::config::{self, Settings, Surroundings, closest};
 use cli::error::{CommandError, Kind};
 use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
 use cli::{appearance, exit_codes, open_files, output, private_memory};
@@ -51,20 +51,20 @@ where
     private_memory::keep();
     open_files::allow_many();
     let around = Surroundings::of_this_process();
-    let (args, manner) = match parse::<A>(name, std::env::args_os(), &around) {
+    let (args, format) = match parse::<A>(name, std::env::args_os(), &around) {
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
                 NotParsed::Answered(text) => cli::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
-            return finish(name, &Manner::guessed(), outcome);
+            return finish(name, &ErrorFormat::guessed(), outcome);
         }
     };
     // A panic is a bug of ours. The default hook has printed where; only the exit code is left.
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
         .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
-    finish(name, &manner, outcome)
+    finish(name, &format, outcome)
 }
 
 /// Why there are no arguments to run with.
@@ -94,7 +94,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
     around: &Surroundings,
-) -> Result<(A, Manner), NotParsed> {
+) -> Result<(A, ErrorFormat), NotParsed> {
     let args: Vec<OsString> = args.into_iter().map(plain_help).collect();
     let mut program = command::<A>(name);
     program.build();
@@ -131,7 +131,7 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
     });
     let args = A::from_arg_matches_mut(&mut matches).map_err(|error| refused(&error))?;
     let json = output::asks_for_json(settings.command_line());
-    Ok((args, Manner { logging, json }))
+    Ok((args, ErrorFormat { logging, json }))
 }
 
 fn is_incomplete(error: &clap::Error) -> bool {
@@ -190,7 +190,7 @@ fn misspelt(error: &clap::Error, given: &str) -> CommandError {
         Some(ContextValue::Strings(several)) => several.as_slice(),
         _ => &[],
     };
-    match spelling::closest(given, alike.iter().map(String::as_str)) {
+    match closest(given, alike.iter().map(String::as_str)) {
         Some(meant) => unknown.hint(format_args!("did you mean '{meant}'?")),
         None => unknown,
     }
@@ -219,14 +219,14 @@ fn refusal(error: &clap::Error) -> CommandError {
     CommandError::usage(text.trim_end())
 }
 
-/// How a failure is reported.
-pub(crate) struct Manner {
+/// The form in which a failure is reported.
+pub(crate) struct ErrorFormat {
     logging: LoggingArgs,
     /// Whether the output is JSON, for a program.
     json: bool,
 }
 
-impl Manner {
+impl ErrorFormat {
     /// Returns how to report an invalid command line.
     fn guessed() -> Self {
         Self {
@@ -237,18 +237,18 @@ impl Manner {
 }
 
 /// Reports a failure, and returns the exit code.
-fn finish(name: &'static str, manner: &Manner, outcome: Result<(), CommandError>) -> ExitCode {
+fn finish(name: &'static str, format: &ErrorFormat, outcome: Result<(), CommandError>) -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
     };
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
-        match manner.logging.log_format {
+        match format.logging.log_format {
             LogFormat::Text => cli::print::complain(&error.render(name)),
             // With JSON log lines, the error is one too.
-            LogFormat::Json => manner.logging.apart(|| log_failure(&error)),
+            LogFormat::Json => format.logging.apart(|| log_failure(&error)),
         }
-        if manner.json {
+        if format.json {
             output::print_failure(&error);
         }
     }

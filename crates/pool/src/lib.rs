@@ -255,7 +255,7 @@ impl Pool {
 
     /// A client cancels a ticket.
     ///
-    /// Its client gets back what it was charged, unless the ticket was ever given to a worker: by then
+    /// Its client gets back what it was charged, unless the ticket was ever assigned to a worker: by then
     /// others have been placed around it.
     pub fn cancel(&mut self, id: TicketId) -> Cancel {
         let Some(ticket) = self.tickets.get(&id) else {
@@ -340,7 +340,7 @@ impl Pool {
 
     /// Something arrived from a worker.
     ///
-    /// It does not count as not answering any more. If it was probed, it gets what waited for the
+    /// It counts as answering again. If it was probed, it gets what waited for the
     /// answer.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ pub enum InactiveReason {
     /// An admin paused it until it reconnects: it ends with the registration. Apart from `WorkerPause`,
     /// because the worker ends that one itself, when it has made room for example.
     TemporaryPause,
-    /// It is about to be updated. Whoever set this clears it if the update fails; otherwise it ends
+    /// It is about to be updated. The caller that set this clears it if the update fails; otherwise it ends
     /// with the registration.
     ShuttingDown,
     /// It keeps its connection, but does not answer. Ends when something arrives: see `Pool::heard_from`.

@@ -14,7 +14,7 @@ pub(crate) struct Ticket {
     pub(crate) client: ClientId,
     pub(crate) hint: CacheHint,
     pub(crate) fair_start: Time,
-    /// What its client gets back if it is cancelled; `None` once the ticket has been given to a
+    /// What its client gets back if it is cancelled; `None` once the ticket was assigned to a
     /// worker, who may have been chosen or kept waiting because of it.
     pub(crate) refund: Option<Duration>,
     pub(crate) urgent: bool,

@@ -50,7 +50,7 @@ fn cancelled_pop_with_a_ticket() {
     s.end();
 }
 
-/// Whoever asks for two jobs at once doesn't get both while another waits for one.
+/// A worker that asks for two jobs at once does not get both while another waits for one.
 #[test]
 fn two_pops() {
     let mut s = Story::new();
@@ -287,7 +287,7 @@ fn forgotten_hints() {
     s.end();
 }
 
-/// An update failed: whoever started it makes the worker active again.
+/// An update failed: the caller that started it makes the worker active again.
 #[test]
 fn failed_update() {
     let mut s = Story::new();
@@ -618,7 +618,7 @@ fn a_worker_that_does_not_answer_is_assigned_nothing() {
     s.end();
 }
 
-/// When all are silent, jobs wait in their usual order for whoever answers.
+/// When all are silent, jobs wait in their usual order for a worker that answers.
 #[test]
 fn jobs_wait_in_order_for_an_answer() {
     let mut s = Story::probing_after(5);
@@ -636,7 +636,7 @@ fn jobs_wait_in_order_for_an_answer() {
     s.end();
 }
 
-/// Whoever was asked for a job that is not wanted any more waits for another.
+/// A worker that was probed for a job that was then cancelled waits for another.
 #[test]
 fn cancelled_while_its_worker_is_probed() {
     let mut s = Story::probing_after(5);

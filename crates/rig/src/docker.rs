@@ -85,8 +85,7 @@ impl Docker {
     }
 
     /// Lets the engine, and its containers with `--network=host`, reach a port of this machine's loopback, for as
-    /// long as
-    /// `holder` lives.
+    /// long as `holder` lives.
     ///
     /// # Errors
     /// When that port is taken in the engine's network.

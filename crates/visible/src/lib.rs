@@ -1,14 +1,19 @@
 //! Texts from outside, as a reader may see them: which characters show what they are, and how the others are shown.
 //!
 //! Names, hints, exceptions and logs come from other machines. Printed as they are, they could steer a terminal, forge lines or
-//! look like something else. This is the one home of the rule by which all programs tell.
+//! look like something else. This is the one home of the rule by which all programs tell,
+//! and of what else they show alike: times, the order of names, errors with their causes.
 #![cfg_attr(not(test), no_std)]
 
+extern crate alloc;
+
+mod causes;
 mod elapsed;
 mod natural;
 
 use core::fmt;
 
+pub use self::causes::with_causes;
 pub use self::elapsed::Elapsed;
 pub use self::natural::natural;
 

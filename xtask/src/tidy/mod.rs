@@ -45,12 +45,12 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
     })
 }
 
-/// Writes the list of exceptions anew, so that it has what breaks a rule today and nothing else.
+/// Takes off the list of exceptions what breaks no rule any more, and prints what is wrong with the tree.
 ///
 /// # Errors
 /// When the tree cannot be read, or the list cannot be written.
 pub(crate) fn update(root: &Path) -> Result<ExitCode> {
-    let list = Exceptions::of(&findings(root)?);
+    let list = listed(root)?.without_mended(&findings(root)?);
     let path = root.join(exceptions::PATH);
     fs::write(&path, list.text()).with_context(|| path.display().to_string())?;
     println!("wrote {}", exceptions::PATH);
@@ -59,9 +59,13 @@ pub(crate) fn update(root: &Path) -> Result<ExitCode> {
 
 /// Returns what is wrong with the tree, without what is excepted.
 fn check(root: &Path) -> Result<Vec<Finding>> {
+    Ok(listed(root)?.apply(findings(root)?))
+}
+
+fn listed(root: &Path) -> Result<Exceptions> {
     let path = root.join(exceptions::PATH);
     let list = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(Exceptions::parse(&list)?.apply(findings(root)?))
+    Exceptions::parse(&list)
 }
 
 /// Returns all that breaks a rule.

@@ -186,8 +186,8 @@ impl Reader<'_> {
         let program = self.program.get_name();
         let what = if value.is_table() { "table" } else { "key" };
         let error = CommandError::usage(format_args!("{place}: unknown {what} '{name}'"));
-        let at_the_top = |option: &&ConfigOption| option.key.as_deref() == Some(name);
-        if let Some(option) = self.options.iter().find(at_the_top) {
+        let has_key = |option: &&ConfigOption| option.key.as_deref() == Some(name);
+        if let Some(option) = self.options.iter().find(has_key) {
             let table = option.command.join(".");
             return error.hint(if table.is_empty() {
                 format!("'{name}' applies to the whole program; put it before the first table")

@@ -1,6 +1,7 @@
-//! The options of all programs by name, so that a program can say whose an option is without having the other programs in it.
+//! The options of all programs by name, so that a program can name the one that has an option without linking them all.
 //!
-//! A test of the crate that has the programs keeps the list as they are.
+//! The list is a snapshot: a test of `ocluster`, which has the programs, compares it, and updates it with
+//! `UPDATE_EXPECT=1`.
 
 use super::options;
 

@@ -12,7 +12,7 @@ mod known;
 mod options;
 mod report;
 mod settings;
-pub mod spelling;
+mod spelling;
 mod value;
 
 #[cfg(test)]

@@ -245,7 +245,7 @@ impl Reader<'_> {
         matches: Option<&ArgMatches>,
     ) -> Result<Setting<'a>, CommandError> {
         let name = arg.get_long().unwrap_or_default();
-        let (value, source) = match self.said(arg, name, path, matches)? {
+        let (value, source) = match self.first_value(arg, name, path, matches)? {
             Some((value, source)) => (Some(value), source),
             None => (default(arg), Source::Default),
         };
@@ -258,7 +258,7 @@ impl Reader<'_> {
     }
 
     /// Returns the value of an option from the first source that has it.
-    fn said(
+    fn first_value(
         &self,
         arg: &Arg,
         name: &str,
@@ -354,7 +354,7 @@ fn resolve_conflicts(level: &mut Level<'_>) {
         })
         .collect();
     let excludes = |a: &str, b: &str| excluded.get(a).is_some_and(|names| names.contains(&b));
-    let are_rivals = |a: &str, b: &str| {
+    let are_in_conflict = |a: &str, b: &str| {
         let are_one = ONE_SETTING
             .iter()
             .any(|names| names.contains(&a) && names.contains(&b));
@@ -362,11 +362,11 @@ fn resolve_conflicts(level: &mut Level<'_>) {
         are_one || excludes(a, b) || excludes(b, a)
     };
     let is_kept = |setting: &Setting<'_>| {
-        let rivals = level
+        let others = level
             .settings
             .iter()
-            .filter(|other| are_rivals(setting.name, other.name));
-        let best = rivals.map(|other| other.source.rank()).min();
+            .filter(|other| are_in_conflict(setting.name, other.name));
+        let best = others.map(|other| other.source.rank()).min();
         best.is_none_or(|best| setting.source.rank() <= best)
     };
     let kept: Vec<bool> = level.settings.iter().map(is_kept).collect();
@@ -425,8 +425,10 @@ fn configuration(
     ))
 }
 
-/// Mentions variables that look like misspelt ones of ours. Others with our prefix are not ours to complain about:
-/// Kubernetes makes some for a service called `ocluster`, and a worker makes some for a custom job, which may run us.
+/// Returns warnings about variables that look like misspelt ones of ours.
+///
+/// Others with our prefix are ignored: Kubernetes sets some for a service called `ocluster`, and a worker sets some for
+/// a custom job, which may run us.
 fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
@@ -441,10 +443,10 @@ fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
     }
     // One environment may be for several programs.
     let of_all: Vec<String> = known::options().iter().map(KnownOption::variable).collect();
-    let strange = ours
+    let unknown = ours
         .into_iter()
         .filter(|name| !of_all.iter().any(|known| known == name));
-    strange
+    unknown
         .filter_map(|name| {
             let tails = of_all.iter().filter_map(|known| known.strip_prefix(PREFIX));
             let meant = spelling::closest(name.strip_prefix(PREFIX)?, tails)?;

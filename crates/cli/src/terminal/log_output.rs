@@ -7,8 +7,10 @@ use super::LogFilter;
 use super::plain_log::PlainLog;
 use crate::appearance;
 
-/// Makes a log fit for where it goes, piece by piece: on a terminal it steers nothing, and where colours are refused there are none.
-/// Elsewhere its bytes are the user's, and stay as they are.
+/// Filters a log for its destination, piece by piece.
+///
+/// On a terminal, all control sequences but harmless ones such as colours are escaped. Colours and all other sequences
+/// are removed everywhere if colours are disabled. Otherwise the bytes are unchanged.
 #[derive(Debug)]
 pub struct LogOutput {
     plain: Option<PlainLog>,
@@ -32,12 +34,12 @@ impl LogOutput {
         }
     }
 
-    /// Tells whether it goes to a terminal.
+    /// Returns whether it goes to a terminal.
     pub fn is_terminal(&self) -> bool {
         self.filter.is_some()
     }
 
-    /// Returns what is to be written of the next piece.
+    /// Returns the output for the next piece.
     pub fn push<'a>(&mut self, piece: &'a [u8]) -> Cow<'a, [u8]> {
         let plain = match &mut self.plain {
             Some(plain) => Cow::Owned(plain.push(piece)),
@@ -49,7 +51,7 @@ impl LogOutput {
         }
     }
 
-    /// Returns what is to be written at the end of the log, so that what follows is seen to be ours.
+    /// Returns the output for the end of the log, which sets our own text apart from it.
     pub fn finish(&mut self) -> String {
         self.filter
             .as_mut()

@@ -166,6 +166,30 @@ fn a_worker_that_claims_success_does_not_hide_an_error() {
 }
 
 #[test]
+fn an_outcome_with_a_text_that_is_too_long_is_read_from_the_error() {
+    run(async {
+        let too_long = || "x".repeat((64 << 10) + 1);
+        for outcome in [
+            Outcome::Failed {
+                detail: too_long(),
+                exit_code: None,
+            },
+            Outcome::TimedOut { detail: too_long() },
+            Outcome::WorkerUnfit {
+                problem: too_long(),
+                had_begun: true,
+            },
+        ] {
+            let job = ended(&outcome, true, &Events::default());
+            let refused = job.outcome().await.unwrap_err();
+            assert!(refused.reason.ends_with("the limit is 65536"), "{refused}");
+            let outcome = job.explain(RpcError::failed("Internal error")).await;
+            assert_eq!(outcome, Outcome::Crashed);
+        }
+    });
+}
+
+#[test]
 fn an_outcome_that_stands_for_a_loss_is_an_error_on_the_wire() {
     run(async {
         let events = Events::default();

@@ -1,5 +1,6 @@
 //! Jobs on a cluster where nothing is lost.
 
+use cluster_api::Presence;
 use cluster_client::{Cluster, JobError, Log, LogEvent, LogReader, Options, Urgency};
 use futures::future::join_all;
 
@@ -205,6 +206,33 @@ fn a_cancelled_job_says_so_when_it_has_ended() {
         assert!(matches!(job.await, Err(JobError::Cancelled)));
         builds.is_cancelled("w1 image").await;
         assert_eq!(read(log).await, "Building on w1\nJob cancelled\n");
+    });
+}
+
+#[test]
+fn a_job_that_an_operator_cancels_is_not_tried_again() {
+    story(async {
+        let site = Site::start().await;
+        let builds = Builds::new();
+        let _worker = site.worker("w1", 1, &builds).await;
+        let cluster = site.cluster().await;
+        let job = cluster.submit("pool", &build("image"));
+        let log = job.log();
+        builds.starts("w1 image").await;
+        site.as_admin(async |admin| {
+            let pool = admin.pool("pool");
+            let details = pool.worker_details("w1").await.unwrap();
+            let Presence::Connected(w1) = details.presence else {
+                panic!("{details:?}")
+            };
+            let cancelled = pool.cancel(w1.running[0].ticket, "ada").await;
+            assert_eq!(cancelled, Ok(Some("w1".to_owned())));
+        })
+        .await;
+        let error = job.await.unwrap_err();
+        assert!(matches!(error, JobError::CancelledByOperator), "{error:?}");
+        assert_eq!(read(log).await, "Building on w1\nJob cancelled\n");
+        assert_eq!(builds.started(), ["w1 image"]);
     });
 }
 

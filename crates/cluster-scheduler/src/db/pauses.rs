@@ -14,7 +14,7 @@ pub struct PauseRow {
     pub worker: String,
     /// When it was paused.
     pub since: UnixTime,
-    /// Who paused it, as reported by their program; empty if it was not.
+    /// Who paused it, as the operator's program reported; empty if it reported no name.
     pub by: String,
     /// Why; empty when nothing was given.
     pub note: String,

@@ -204,7 +204,7 @@ struct WriterThread {
     counters: Arc<WriterCounters>,
 }
 
-/// Notes of transactions that failed, oldest first.
+/// Changes of transactions that failed, oldest first.
 #[derive(Default)]
 struct Unsaved {
     changes: Vec<(Change, UnixTime)>,

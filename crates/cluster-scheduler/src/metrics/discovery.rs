@@ -1,13 +1,13 @@
-//! The pages of all workers, in the form in which Prometheus discovers them: so that nobody has to keep a list.
+//! The pages of all workers, in the form in which Prometheus discovers them, so that no list has to be kept.
 
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 
-/// Returns the page `source` of each worker that is known. A worker that is lost is still there, for its page to be
-/// missing: until it is forgotten.
+/// Returns the page `source` of each known worker. A worker that is lost stays in the list until it is forgotten, so
+/// that Prometheus sees that its page is missing.
 ///
-/// `scheduler` is the address by which whoever asks has reached us.
+/// `scheduler` is the address of the HTTP server as the client knows it.
 pub(crate) fn targets(cluster: &Cluster, scheduler: &str, source: &str) -> String {
     let mut targets = Vec::new();
     for (pool, reactor) in cluster.pools() {

@@ -1,7 +1,7 @@
-//! Asking workers for their metrics, on behalf of scrapers who may be anybody.
+//! Asks workers for their metrics, on behalf of scrapers, which are not authenticated.
 //!
-//! Whoever asks for a page that is on its way gets the same: however many ask, a worker is asked once at a time, and
-//! four times a second at most.
+//! All scrapers that ask for a page while it is on its way share it: however many ask, a worker is asked once at a
+//! time, and four times a second at most.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,11 +23,11 @@ use super::source::Source;
 /// How long a worker may take to answer. Scrapers give up after ten seconds, unless told otherwise.
 const WORKER_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often a worker is asked for one page at most. Scrapers ask every few seconds; each page keeps the scheduler from
-/// others.
+/// How often a worker is asked for one page at most. Scrapers ask every few seconds, and each page delays the
+/// scheduler's other tasks.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
-/// How often the log says that a worker gives no metrics.
+/// How often it is logged at most that a worker gives no metrics.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// A worker's registration, with the name of its pool.
@@ -40,7 +40,7 @@ pub(crate) struct WorkerPage {
     pub(crate) text: Bytes,
 }
 
-/// Why a worker's metrics are not to be had.
+/// Why a worker's metrics are not available.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ScrapeError {
     #[error(transparent)]
@@ -52,7 +52,7 @@ pub(crate) enum ScrapeError {
 }
 
 impl ScrapeError {
-    /// Returns it as one line of the log: a worker can say as much as it likes.
+    /// Returns it as one line for the log: the text may come from the worker, of any length.
     pub(crate) fn shown(&self) -> String {
         match self {
             Self::Worker(RpcError { kind, reason }) => format!("{kind}: {}", Shown(reason)),
@@ -64,16 +64,16 @@ impl ScrapeError {
 /// The worker's page, or `None` if it has nothing of that name.
 type Answer = Result<Option<Rc<WorkerPage>>, Rc<ScrapeError>>;
 
-/// An answer that all who wait for it get. It is there for as long as they wait.
+/// An answer that is shared by all scrapers that wait for it. It exists for as long as one does.
 type Running = WeakShared<LocalBoxFuture<'static, Answer>>;
 
 /// The pages that are on their way.
 #[derive(Default)]
 pub(crate) struct Scrapes {
     running: RefCell<HashMap<(Key, Source), Running>>,
-    /// When each page was last asked for. Of those that may not be asked for again yet.
+    /// When each page was last asked for; only of pages that may not be asked for again yet.
     last_asked: RefCell<HashMap<(Key, Source), Instant>>,
-    /// When the log last said that a worker gave none. Of each registration that has failed in the last minute.
+    /// When a failure was last logged; only of registrations that failed within [`WARN_EVERY`].
     warned: RefCell<HashMap<Key, Instant>>,
 }
 
@@ -100,7 +100,7 @@ impl Scrapes {
         answer.await
     }
 
-    /// Returns when a page may be asked for again, which it is to be then.
+    /// Returns when a page may be asked for again. The caller must ask for it then.
     fn earliest_scrape(&self, key: &(Key, Source)) -> Instant {
         let now = Instant::now();
         let mut asked = self.last_asked.borrow_mut();
@@ -110,7 +110,7 @@ impl Scrapes {
         earliest
     }
 
-    /// Tells whether the log has said nothing of the sort about this worker lately.
+    /// Returns whether a failure of this worker is to be logged: none was within [`WARN_EVERY`].
     pub(crate) fn should_warn(&self, key: Key) -> bool {
         let now = Instant::now();
         let mut warned = self.warned.borrow_mut();

@@ -2,13 +2,10 @@
 
 use std::rc::Weak;
 
-use cluster_api::{JobPromise, RpcErrorKind, Worker};
+use cluster_api::{JobPromise, RpcErrorKind, TicketEnd, Worker};
 use pool::{TicketId, WorkerName};
 
 use super::{Cancelled, Reactor};
-
-/// The error of a queued job that an operator cancelled.
-const BY_OPERATOR: &str = "Ticket cancelled by an operator";
 
 /// Why a job cannot be cancelled.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +48,7 @@ impl Reactor {
         by: &str,
     ) -> Result<Option<WorkerName>, CancelError> {
         let Some(job) = self.running_job(ticket) else {
-            let Cancelled::Queued = self.cancel(ticket, BY_OPERATOR) else {
+            let Cancelled::Queued = self.cancel(ticket, TicketEnd::CancelledByOperator) else {
                 return Err(CancelError::Unknown(ticket));
             };
             self.log_cancelled(ticket, by);

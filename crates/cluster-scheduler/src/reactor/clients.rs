@@ -1,6 +1,6 @@
 //! Calls of clients.
 
-use cluster_api::RpcError;
+use cluster_api::{RpcError, TicketEnd};
 use pool::{ClientId, Rate, TicketId, Time, WorkerName};
 
 use super::{MAX_TICKETS_PER_TURN, PendingSave, Reactor, State};
@@ -10,9 +10,6 @@ use crate::hints;
 use crate::obstacle;
 use crate::queue_positions::{MAX_POSITIONS, QueuePosition, QueuePositions};
 use crate::tickets::Request;
-
-/// The error of the queued jobs of a client that was removed.
-const REMOVED: &str = "Client removed (cancelled)";
 
 /// The result of an attempt to cancel a ticket.
 #[must_use]
@@ -61,12 +58,12 @@ impl Reactor {
         ticket
     }
 
-    /// A client cancels a ticket. If it is still queued, its promise breaks with `reason`.
-    pub(crate) fn cancel(&self, ticket: TicketId, reason: &str) -> Cancelled {
+    /// A ticket is cancelled. If it is still queued, its job ends this way.
+    pub(crate) fn cancel(&self, ticket: TicketId, end: TicketEnd) -> Cancelled {
         let (cancel, _) = self.apply(|state, _| state.pool.cancel(ticket));
         match cancel {
             pool::Cancel::Cancelled => {
-                self.break_promise(ticket, RpcError::failed(reason));
+                self.break_promise(ticket, end.into_error());
                 Cancelled::Queued
             }
             pool::Cancel::NotQueued => Cancelled::NotQueued,
@@ -97,14 +94,15 @@ impl Reactor {
                 break;
             };
             for ticket in tickets {
-                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, REMOVED);
+                let (Cancelled::Queued | Cancelled::NotQueued) =
+                    self.cancel(ticket, TicketEnd::ClientRemoved);
             }
             after = Some(last);
             tokio::task::yield_now().await;
         }
         let (left, _) = self.apply(|state, _| state.pool.remove_client(client));
         for ticket in left {
-            self.break_promise(ticket, RpcError::failed(REMOVED));
+            self.break_promise(ticket, TicketEnd::ClientRemoved.into_error());
         }
     }
 

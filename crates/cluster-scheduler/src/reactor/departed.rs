@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 
+use cluster_api::TicketEnd;
 use pool::{TicketId, WorkerId};
 
 use super::clients::Cancelled;
 use super::{MAX_TICKETS_PER_TURN, Reactor};
-
-/// The error of the job of a ticket that was released while it was queued.
-const RELEASED: &str = "Ticket released (cancelled)";
 
 /// What was released and has not been removed.
 #[derive(Default)]
@@ -25,7 +23,8 @@ impl Reactor {
             while left > 0
                 && let Some(ticket) = self.next_departed_ticket()
             {
-                let (Cancelled::Queued | Cancelled::NotQueued) = self.cancel(ticket, RELEASED);
+                let (Cancelled::Queued | Cancelled::NotQueued) =
+                    self.cancel(ticket, TicketEnd::Released);
                 left -= 1;
             }
             if left > 0 {

@@ -4,8 +4,8 @@
 //! proxy in between, acknowledges for it. So each worker is sent a call now and then. Any answer counts, also an error,
 //! and so does anything else that arrives from it meanwhile, because answers queue behind the logs that it sends.
 //!
-//! The limit is a number of checks, [`CHECK_INTERVAL`] apart, rather than a time: if this process itself was stopped,
-//! that is one more check for every worker, and not the end of the limit for all of them.
+//! The limit is a number of checks, [`CHECK_INTERVAL`] apart, rather than a time. If this process itself was stopped,
+//! each worker has missed one check, not all of them.
 
 use std::pin::pin;
 use std::rc::{Rc, Weak};

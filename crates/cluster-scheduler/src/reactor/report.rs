@@ -6,7 +6,7 @@ use super::Reactor;
 use crate::details;
 use crate::history::History;
 
-/// One pool's share of it.
+/// The numbers of one pool.
 pub(crate) struct PoolReport {
     pub(crate) name: String,
     pub(crate) stats: Stats,

@@ -1,11 +1,11 @@
-//! What is saved.
+//! Changes that are saved to the database.
 
 use pool::{ClientId, Rate, WorkerName};
 
 use super::Reactor;
 use crate::db::{Ack, CachedRow, Change, RateRow, WorkerRow, WriteError};
 
-/// Writes on their way to the disk. Nobody has to wait for them.
+/// Writes on their way to the disk. A caller may wait for them.
 #[derive(Default)]
 pub(crate) struct PendingSave(pub(super) Vec<Ack>);
 

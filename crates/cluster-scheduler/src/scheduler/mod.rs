@@ -59,7 +59,7 @@ impl Scheduler {
     ///
     /// # Errors
     ///
-    /// [`StartError`] says what cannot be used. If the configuration was refused, nothing has been written.
+    /// [`StartError`] says what cannot be used. Without pools or a secrets directory, nothing has been written.
     pub async fn start(config: SchedulerConfig) -> Result<Self, StartError> {
         start::check(&config)?;
         let opened = Opened::open(&config)?;

@@ -16,10 +16,11 @@ use crate::state_dir::{self, StateDir};
 
 /// What is on disk.
 pub(super) struct Opened {
-    pub(super) state_dir: StateDir,
     pub(super) clock: Clock,
     pub(super) database: (Writer, Saved),
     pub(super) identity: Identity,
+    /// Locks the database, so it is the last to be dropped.
+    pub(super) state_dir: StateDir,
 }
 
 /// The sockets that are listened on.
@@ -49,9 +50,9 @@ impl Opened {
         let database = db::open(&state_dir.database(), clock.date())?;
         Ok(Self {
             identity: identity(&config.key)?,
-            state_dir,
             clock,
             database,
+            state_dir,
         })
     }
 }

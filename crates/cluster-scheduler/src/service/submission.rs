@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use cluster_api::{EncodedDescription, Job, RpcError, ServeSubmission, Submission, Ticket};
+use cluster_api::{
+    EncodedDescription, Job, Refusal, RpcError, ServeSubmission, Submission, Ticket,
+};
 use pool::ClientId;
 use vat::ServiceId;
 use visible::Shown;
@@ -69,7 +71,7 @@ impl ServeSubmission for SubmissionService {
         urgent: bool,
     ) -> Result<Ticket, RpcError> {
         if self.is_revoked() {
-            return Ok(Ticket::broken(RpcError::failed("Access has been revoked")));
+            return Ok(Ticket::broken(Refusal::revoked()));
         }
         let Some(reactor) = self.cluster.pool(&pool) else {
             let names: Vec<_> = self
@@ -78,13 +80,12 @@ impl ServeSubmission for SubmissionService {
                 .keys()
                 .map(|name| name.as_str())
                 .collect();
-            let pool = Shown(&pool);
-            let reason = format!("Pool ID \"{pool}\" not one of {{{}}}", names.join(", "));
-            return Ok(Ticket::broken(RpcError::failed(reason)));
+            let refusal = Refusal::no_such_pool(Shown(&pool), &names);
+            return Ok(Ticket::broken(refusal));
         };
         let (length, size) = (description.length(), description.size());
-        let place = match self.cluster.quota().take(&self.client, length, size) {
-            Ok(place) => place,
+        let reservation = match self.cluster.quota().take(&self.client, length, size) {
+            Ok(reservation) => reservation,
             Err(error) => {
                 let reason = error.to_string();
                 let refusal = if error.is_temporary() {
@@ -100,7 +101,7 @@ impl ServeSubmission for SubmissionService {
             client: self.client.clone(),
             description,
             job: resolver,
-            _reservation: place,
+            _reservation: reservation,
         };
         let ticket = reactor.submit(request, urgent);
         Ok(TicketService::serve(Rc::clone(reactor), ticket, job))
@@ -108,7 +109,7 @@ impl ServeSubmission for SubmissionService {
 
     async fn save(self: Rc<Self>) -> Result<String, RpcError> {
         if self.is_revoked() {
-            return Err(RpcError::failed("Access has been revoked"));
+            return Err(Refusal::revoked());
         }
         Ok(self.cluster.sturdy_ref(self.id.clone()).to_uri())
     }

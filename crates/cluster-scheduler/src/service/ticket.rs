@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketStatus};
+use cluster_api::{Job, JobPromise, RpcError, ServeTicket, Ticket, TicketEnd, TicketStatus};
 use pool::TicketId;
 
 use crate::queue_positions::QueuePosition;
@@ -33,7 +33,7 @@ impl ServeTicket for TicketService {
     }
 
     async fn cancel(self: Rc<Self>) -> Result<(), RpcError> {
-        match self.reactor.cancel(self.ticket, "Ticket cancelled") {
+        match self.reactor.cancel(self.ticket, TicketEnd::Cancelled) {
             Cancelled::Queued => Ok(()),
             // If it was cancelled before, the promise is broken, and so is this call.
             Cancelled::NotQueued => self.job.job().cancel().await,

@@ -238,7 +238,7 @@ fn a_connection_registers_so_many_workers_and_a_pool_knows_so_many() {
             refused.contains("the limit is 5 (--max-pool-workers)"),
             "{refused}"
         );
-        // Whoever is known comes back.
+        // A known worker may reconnect.
         queues.pop();
         site.shows("disconnected:\n  w4").await;
         queues.push(register(&second, "w4").await.unwrap());

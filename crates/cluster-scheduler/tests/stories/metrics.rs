@@ -446,7 +446,7 @@ fn however_many_ask_a_worker_is_asked_once() {
         }
         assert_eq!(worker.count_scrapes(), 1);
         site.expect_warning("Timeout: no answer within 5 s");
-        // Whoever comes later has it asked again.
+        // A later scrape asks the worker again.
         worker.on_metrics(Some(Err(RpcError::failed("no exporter"))));
         assert_eq!(get(address, path).await.0, 500);
         assert_eq!(worker.count_scrapes(), 2);

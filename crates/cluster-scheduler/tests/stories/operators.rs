@@ -509,7 +509,7 @@ fn a_job_whose_client_watches_a_lost_worker() {
             lost.starts_with("Disconnected: worker \"w1\" disconnected ("),
             "{lost}"
         );
-        // Whoever asks later is told the same.
+        // A later call gets the same error.
         assert_eq!(job.result().await.unwrap_err().to_string(), lost);
         assert_eq!(ticket.cancel().await.unwrap_err().to_string(), lost);
         drop((ticket, job));

@@ -93,7 +93,7 @@ fn jobs_with_a_hint_go_where_it_is_cached() {
             submit(&client, "b1", "b").await,
         ];
         wait_for(&first, &builder, &["a1", "b1"]).await;
-        // Whoever waits for longest, each goes back to where it was.
+        // Each job goes back to the worker that has its hint, whichever has waited longest.
         for round in 2..5 {
             let (b, a) = (format!("b{round}"), format!("a{round}"));
             let tickets = [
@@ -394,7 +394,7 @@ fn a_released_queue() {
         let (_resolver, job) = Job::promise();
         let pop = queue.pop(job.job());
         site.shows("capacity: 0\nqueue: (ready) [w1]").await;
-        // The connection stays, and so does the name for whoever wants it next.
+        // The connection stays, and the name is free for the next registration.
         drop(queue);
         let error = pop.await.unwrap_err();
         assert_eq!(error.to_string(), "Failed: Worker disconnected");

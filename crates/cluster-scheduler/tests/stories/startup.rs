@@ -308,7 +308,8 @@ async fn refused(adjust: impl FnOnce(&mut SchedulerConfig)) -> StartError {
     let directory = tempfile::tempdir().unwrap();
     let mut config = config_in(directory.path());
     adjust(&mut config);
-    let secrets = config.secrets_dir.clone();
+    let (secrets, state) = (config.secrets_dir.clone(), config.state_dir.clone());
+    let had_state = state.exists();
     let error = Scheduler::start(config).await.err().expect("it started");
     if secrets.exists() {
         assert_eq!(
@@ -317,6 +318,7 @@ async fn refused(adjust: impl FnOnce(&mut SchedulerConfig)) -> StartError {
             "something was written"
         );
     }
+    assert_eq!(state.exists(), had_state, "something was written");
     error
 }
 

@@ -359,7 +359,7 @@ fn a_worker_that_comes_back_takes_over_from_one_that_does_not_answer() {
         let second = submit(&client, "second", "").await;
         assert!(ended_ticket(&second).await.log.ends_with(SUCCEEDED));
 
-        // Whoever comes late has no part in it.
+        // The old registration has ended: its late calls fail.
         lingering.thaw();
         lingering.queue.set_active(true).await.unwrap_err();
         assert!(site.show().await.contains("  w1 (0): [] (0 running)\n"));

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use cluster_api::{
-    Action, CustomJob, Description, MetricsSource, OBuilderBuild, Registration, RpcErrorKind,
-    Secret,
+    Action, CancelledBy, CustomJob, Description, MetricsSource, OBuilderBuild, Outcome,
+    Registration, RpcErrorKind, Secret,
 };
 use expect_test::expect;
 use futures::future::{FutureExt as _, LocalBoxFuture};
@@ -204,6 +204,8 @@ fn cancel() {
             job.result().await.unwrap_err().to_string(),
             "Failed: Build cancelled"
         );
+        let cancelled = Outcome::Cancelled(CancelledBy::Client);
+        assert_eq!(job.outcome().await, Ok(cancelled));
         drop(job);
         cluster.finish().await;
     });
@@ -223,6 +225,8 @@ fn a_job_is_cancelled_by_its_number_and_the_others_go_on() {
             one.result().await.unwrap_err().to_string(),
             "Failed: Build cancelled"
         );
+        let cancelled = Outcome::Cancelled(CancelledBy::Operator);
+        assert_eq!(one.outcome().await, Ok(cancelled));
         cluster.building(1).await;
         for number in [0, 1, 3] {
             assert_eq!(
@@ -244,12 +248,11 @@ fn a_job_that_nobody_wants_any_more_is_cancelled() {
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
         // The scheduler waits for its end, without wanting it.
-        let result = job.result();
+        let ended = futures::future::join(job.result(), job.outcome());
         drop(job);
-        assert_eq!(
-            result.await.unwrap_err().to_string(),
-            "Failed: Build cancelled"
-        );
+        let (result, outcome) = ended.await;
+        assert_eq!(result.unwrap_err().to_string(), "Failed: Build cancelled");
+        assert_eq!(outcome, Ok(Outcome::Cancelled(CancelledBy::Client)));
         cluster.building(0).await;
         cluster.finish().await;
     });

@@ -72,7 +72,7 @@ pub(crate) trait Executor<Build>: Backend {
         &'a self,
         build: &'a Build,
         job: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError>;
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError>;
 }
 
 /// A build that has been admitted.
@@ -84,6 +84,16 @@ pub(crate) trait AdmittedBuild {
     ///
     /// # Errors
     /// How the job failed, or that it was cancelled.
+    fn run(
+        self,
+        source: &Path,
+        log: &JobLog,
+        cancel: &Cancel,
+    ) -> impl Future<Output = Result<String, JobError>>;
+}
+
+/// The same with its future in a box, so that builds of all kinds are of one type.
+pub(crate) trait AnyBuild {
     fn run<'a>(
         self: Box<Self>,
         source: &'a Path,
@@ -92,6 +102,20 @@ pub(crate) trait AdmittedBuild {
     ) -> LocalBoxFuture<'a, Result<String, JobError>>
     where
         Self: 'a;
+}
+
+impl<Build: AdmittedBuild> AnyBuild for Build {
+    fn run<'a>(
+        self: Box<Self>,
+        source: &'a Path,
+        log: &'a JobLog,
+        cancel: &'a Cancel,
+    ) -> LocalBoxFuture<'a, Result<String, JobError>>
+    where
+        Self: 'a,
+    {
+        AdmittedBuild::run(*self, source, log, cancel).boxed_local()
+    }
 }
 
 /// Why there is no room for jobs.

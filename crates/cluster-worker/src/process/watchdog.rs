@@ -72,7 +72,7 @@ impl Watchdog {
 }
 
 impl State {
-    /// Tells the shell, or a new one if there is none or it was killed.
+    /// Sends a line to the shell, or to a new one if there is none or it was killed.
     fn send(&mut self, line: &str) {
         match self
             .running

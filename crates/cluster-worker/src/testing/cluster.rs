@@ -14,7 +14,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tokio::sync::{Notify, oneshot, watch};
 
 use crate::cancel::Cancel;
-use crate::executor::{AdmittedBuild, Backend, Executor, Fitness, NoRoom, Unfit};
+use crate::executor::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom, Unfit};
 use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::uplink::{Connection, Uplink};
@@ -230,7 +230,7 @@ impl Executor<DockerBuild> for MockBuilder {
         &'a self,
         build: &'a DockerBuild,
         _job: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError> {
         let Dockerfile::Contents(text) = &build.dockerfile else {
             panic!("the mock builder cannot build {build:?}");
         };
@@ -248,28 +248,17 @@ struct MockBuild<'a> {
 }
 
 impl AdmittedBuild for MockBuild<'_> {
-    fn run<'a>(
-        self: Box<Self>,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>>
-    where
-        Self: 'a,
-    {
-        async move {
-            let Self { builder, text } = *self;
-            assert!(source.is_dir());
-            log.line(format_args!("Building {text}"))?;
-            builder.building.send_modify(|building| *building += 1);
-            let outcome = tokio::select! {
-                () = cancel.cancelled() => Err(JobError::Cancelled),
-                outcome = builder.outcome(text) => outcome,
-            };
-            builder.building.send_modify(|building| *building -= 1);
-            outcome
-        }
-        .boxed_local()
+    async fn run(self, source: &Path, log: &JobLog, cancel: &Cancel) -> Result<String, JobError> {
+        let Self { builder, text } = self;
+        assert!(source.is_dir());
+        log.line(format_args!("Building {text}"))?;
+        builder.building.send_modify(|building| *building += 1);
+        let outcome = tokio::select! {
+            () = cancel.cancelled() => Err(JobError::Cancelled),
+            outcome = builder.outcome(text) => outcome,
+        };
+        builder.building.send_modify(|building| *building -= 1);
+        outcome
     }
 }
 

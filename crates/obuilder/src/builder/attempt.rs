@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bstr::{BString, ByteSlice as _};
 use futures::FutureExt as _;
 use obuilder_spec::User;
+use oci::Image;
+use oci::fetch::FetchError;
 use redact::Redactor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -26,8 +28,6 @@ use crate::StepId;
 use crate::copy::{self, Manifest};
 use crate::sandbox::{Command, Exit, Mount, SandboxError};
 use crate::store::{CacheCopy, CacheName, Draft};
-use oci::Image;
-use oci::fetch::FetchError;
 
 /// A step that is being done.
 pub(super) struct Attempt {

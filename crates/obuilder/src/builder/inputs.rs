@@ -87,6 +87,7 @@ fn run_sexp(base: StepId, command: &Command) -> Sexp {
     };
     Sexp::list([
         Sexp::field("base", id(base)),
+        // As the spec spells it: `/a/./b` is not `/a/b`.
         Sexp::field("workdir", Sexp::atom(cwd.clone())),
         Sexp::field("user", user_sexp(user)),
         Sexp::field("env", pairs(env)),

@@ -49,12 +49,10 @@ pub use self::reclaim::{Removed, RoomMade};
 pub use self::remove::RemoveError;
 pub use self::shell::ShellError;
 use self::walk::Walk;
-use crate::Fetcher;
-use crate::ImageSettings;
-use crate::StepId;
 use crate::copy::Digests;
 use crate::sandbox::{Exit, Sandbox};
 use crate::store::{Space, Store, StoreError, Usage};
+use crate::{Fetcher, ImageSettings, StepId};
 
 /// Builds specs. Clones are the same builder.
 ///

@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use bstr::BString;
 use jiff::Timestamp;
 use obuilder_spec::Sexp;
+use oci::fetch::ImportedImage;
 
 use crate::StepId;
 use crate::copy::Manifest;
 use crate::store::CacheName;
-use oci::fetch::ImportedImage;
 
 /// The name of the record in the directory of a result.
 const FILE: &str = "variant";

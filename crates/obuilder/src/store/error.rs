@@ -70,7 +70,7 @@ pub enum StoreError {
 pub enum OpenError {
     /// Only root can give files to the users of containers, and mount what steps work in.
     #[error(
-        "opening a store requires root: its files belong to the users of containers; run this program as root, with sudo \
+        "cannot open a store: only root can make files for the users of containers; run this program as root, with sudo \
          for example"
     )]
     NotRoot,

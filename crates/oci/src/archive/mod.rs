@@ -1,6 +1,7 @@
 //! Reads tar archives, of which any may have been made to do harm.
 //!
-//! The headers are the `tar` crate's. The loop over entries is ours, because that crate sets no limit to the length of names, and an extended attribute may contain a line feed, which that crate takes for the end of it.
+//! The headers are the `tar` crate's. The loop over entries is ours, because that crate sets no limit to the length of
+//! names, and takes a line feed in an extended attribute for the end of it.
 
 pub(crate) mod records;
 

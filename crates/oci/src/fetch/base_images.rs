@@ -15,9 +15,8 @@ use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, ImportedImage, Output};
-use crate::Image;
-use crate::Library;
 use crate::rootfs::empty;
+use crate::{Image, Library};
 
 /// Fetches images from several sources.
 ///

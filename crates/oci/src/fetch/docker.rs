@@ -11,9 +11,8 @@ use super::FetchError;
 use super::log::Log;
 use super::tool::{self, Tool};
 use super::unpack::{Source, Unpacking};
-use crate::Image;
 use crate::documents::RunConfig;
-use crate::{Limits, Platform};
+use crate::{Image, Limits, Platform};
 
 /// How long an engine may take to answer a question. Creating and removing containers can be slow on a busy disk.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -203,18 +203,9 @@ fn refusal(error: &(dyn Error + 'static)) -> Option<Refused> {
     None
 }
 
-/// Returns an error's text with its causes, which its own text leaves out.
+/// Returns an error's text with its causes, in one line.
 fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    super::log::plain(text.trim())
+    super::log::plain(visible::with_causes(error).trim())
         .replace('\n', " ")
         .chars()
         .take(300)

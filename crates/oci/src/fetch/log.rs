@@ -2,9 +2,11 @@
 
 use std::fmt;
 
+use visible::is_text;
+
 use super::{FetchError, Output};
 
-/// Writes a step's log.
+/// Writes the log of a fetch.
 #[derive(Clone, Copy)]
 pub(super) struct Log<'a>(pub(super) Output<'a>);
 
@@ -12,21 +14,17 @@ impl Log<'_> {
     /// Writes a line.
     pub(super) fn line(self, text: impl fmt::Display) -> Result<(), FetchError> {
         let line = format!("{}\n", plain(&text.to_string()));
-        self.write(line.as_bytes())
-    }
-
-    /// Writes bytes as they are.
-    pub(super) fn write(self, bytes: &[u8]) -> Result<(), FetchError> {
-        let written = (self.0)(bytes);
+        let written = (self.0)(line.as_bytes());
         written.map_err(|error| FetchError::Failed(format!("cannot write the step's log: {error}")))
     }
 }
 
-/// Replaces control characters: texts from outside must not move a cursor nor imitate other lines.
+/// Replaces what steers a terminal or changes the order of characters, which texts from outside must not do. Ends of
+/// lines and tabs stay.
 pub(super) fn plain(text: &str) -> String {
-    let control = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let is_plain = |c: char| matches!(c, '\n' | '\t') || is_text(c);
     text.chars()
-        .map(|c| if control(c) { '\u{fffd}' } else { c })
+        .map(|c| if is_plain(c) { c } else { '\u{fffd}' })
         .collect()
 }
 
@@ -58,5 +56,6 @@ mod tests {
     #[test]
     fn nothing_moves_the_cursor() {
         assert_eq!(plain("a\x1b[2Kb\rc\td\n"), "a\u{fffd}[2Kb\u{fffd}c\td\n");
+        assert_eq!(plain("é\u{202e}txt.exe"), "é\u{fffd}txt.exe");
     }
 }

@@ -15,10 +15,9 @@ use super::log::{Log, amount};
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, docker};
-use crate::Image;
 use crate::documents::{self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest};
 use crate::platform::listed;
-use crate::{Digest, Platform};
+use crate::{Digest, Image, Platform};
 
 /// How long a manifest may take. It is small.
 const LIMIT_FOR_MANIFEST: Duration = Duration::from_secs(30);

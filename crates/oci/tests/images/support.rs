@@ -6,13 +6,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use oci::Image;
 use oci::fetch::{BaseImages, FetchError, Settings};
-use oci::{Import, Imported, LibraryError, Platform};
+use oci::{Image, Import, Imported, LibraryError, Platform};
 use rig::{Layer, OciImage, OciLayout};
 use tokio_util::sync::CancellationToken;
 
-/// A step's log in memory.
+/// The log of a fetch, in memory.
 #[derive(Default)]
 pub(crate) struct Log(RefCell<Vec<u8>>);
 
@@ -20,9 +19,7 @@ impl Log {
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.borrow()).into_owned()
     }
-}
 
-impl Log {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         self.0.borrow_mut().extend_from_slice(bytes);
         Ok(())

@@ -337,8 +337,8 @@ fn announce(paused: &Paused) -> Result<(), CommandError> {
     }
 }
 
-fn answer(paused: &Paused, telling: Closing, format: Format) -> Result<(), CommandError> {
-    let text = || match telling {
+fn answer(paused: &Paused, closing: Closing, format: Format) -> Result<(), CommandError> {
+    let text = || match closing {
         Closing::Nothing => String::new(),
         Closing::Success if !paused.workers.is_empty() => "Success.\n".to_owned(),
         Closing::Success if !paused.already.is_empty() => "Nothing to do.\n".to_owned(),

@@ -142,7 +142,6 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         pool: args.pool,
         pid: args.pid,
     };
-    rig::allow_many_files();
     let mut report = Report::default();
     for scenario in scenarios {
         cli::print::complain(&format!("Measuring {scenario:?}…\n"));

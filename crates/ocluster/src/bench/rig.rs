@@ -141,19 +141,6 @@ where
     });
 }
 
-/// Raises the limit of open files as far as it goes: each mock vat has a connection of its own.
-pub(super) fn allow_many_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        tracing::warn!("Cannot raise the limit of open files: {error}");
-    }
-}
-
 /// Turns a failed call into the end of the measurement.
 pub(super) fn broken(what: &'static str) -> impl Fn(RpcError) -> CommandError {
     move |error| CommandError::failed(format_args!("{what}: {error}"))

@@ -30,7 +30,7 @@ pub(super) async fn checks(cap: &Path) -> Vec<Check> {
     let name = format!("cap file {}", cap.display());
     let file = judge_file(&name, cap, cap.metadata());
     let Ok(target) = vat::cap_file::load(cap) else {
-        // Which says why.
+        // The check of the file reports the error.
         return super::cap_files::checks(cap).await;
     };
     let session = match dial(&target).await {

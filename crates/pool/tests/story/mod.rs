@@ -300,7 +300,7 @@ impl Story {
 
     // What the scheduler sees.
 
-    /// Performs all effects: whoever was given something takes it.
+    /// Performs all effects: workers take what was assigned to them.
     pub(crate) fn pause(&mut self) {
         while let Some(effect) = self.pool.poll_effect() {
             self.check();

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use cluster_api::{
-    Action, Description, Dockerfile, Job, LogChunk, Metric, MetricsSource, Queue, Registration,
-    RpcError, ServeJob, ServeWorker, Worker,
+    Action, CancelledBy, Description, Dockerfile, Job, LogChunk, Metric, MetricsSource, Queue,
+    Registration, RpcError, ServeJob, ServeWorker, Worker,
 };
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -105,11 +105,12 @@ impl MockWorker {
         let dialer = Dialer::new(DialOptions::default());
         let session = dialer.connect(pool).await.unwrap();
         let registration = Registration::from_client(session.bootstrap());
-        let worker = Worker::serve(Rc::new(Silent));
+        let jobs = Rc::new(Jobs::default());
+        let worker = Worker::serve(Rc::clone(&jobs));
         let queue = registration.register(name, worker, capacity).await.unwrap();
         let slots = Arc::new(Semaphore::new(usize::try_from(capacity).unwrap()));
-        let agent =
-            tokio::task::spawn_local(take_jobs(name.to_owned(), queue, slots, Rc::clone(builds)));
+        let taking = take_jobs(name.to_owned(), queue, slots, Rc::clone(builds), jobs);
+        let agent = tokio::task::spawn_local(taking);
         Self { session, agent }
     }
 
@@ -130,13 +131,20 @@ impl Drop for MockWorker {
     }
 }
 
-async fn take_jobs(name: String, queue: Queue, slots: Arc<Semaphore>, builds: Rc<Builds>) {
+async fn take_jobs(
+    name: String,
+    queue: Queue,
+    slots: Arc<Semaphore>,
+    builds: Rc<Builds>,
+    jobs: Rc<Jobs>,
+) {
     loop {
         let slot = Arc::clone(&slots).acquire_owned().await.unwrap();
         let job = Rc::new(MockJob::new(&builds));
         let Ok(description) = queue.pop(Job::serve(Rc::clone(&job))).await else {
             return;
         };
+        jobs.0.borrow_mut().push(Rc::clone(&job));
         let name = name.clone();
         tokio::task::spawn_local(async move {
             job.build(&name, &description).await;
@@ -145,10 +153,11 @@ async fn take_jobs(name: String, queue: Queue, slots: Arc<Semaphore>, builds: Rc
     }
 }
 
-/// What nobody asks in these stories.
-struct Silent;
+/// The jobs of one worker, in order. An operator may cancel them; nothing else is asked of the worker in these stories.
+#[derive(Default)]
+struct Jobs(RefCell<Vec<Rc<MockJob>>>);
 
-impl ServeWorker for Silent {
+impl ServeWorker for Jobs {
     async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
         Err(RpcError::failed("no metrics here"))
     }
@@ -160,6 +169,14 @@ impl ServeWorker for Silent {
     async fn additional_metric(self: Rc<Self>, _name: String) -> Result<Option<Metric>, RpcError> {
         Ok(None)
     }
+
+    async fn cancel_job(self: Rc<Self>, nth: u64) -> Result<(), RpcError> {
+        let index = usize::try_from(nth - 1).unwrap();
+        let job = Rc::clone(&self.0.borrow()[index]);
+        job.is_cancelled_by_operator.set(true);
+        job.cancelled.notify_one();
+        Ok(())
+    }
 }
 
 /// A job with its log in memory.
@@ -169,6 +186,7 @@ struct MockJob {
     result: RefCell<Option<Result<String, RpcError>>>,
     changed: Notify,
     cancelled: Notify,
+    is_cancelled_by_operator: Cell<bool>,
 }
 
 impl MockJob {
@@ -179,6 +197,7 @@ impl MockJob {
             result: RefCell::default(),
             changed: Notify::new(),
             cancelled: Notify::new(),
+            is_cancelled_by_operator: Cell::default(),
         }
     }
 
@@ -247,6 +266,14 @@ impl ServeJob for MockJob {
                 return result;
             }
             changed.await;
+        }
+    }
+
+    /// Reports what the result does not: that an operator cancelled it. Else it is like a job of upstream's worker.
+    async fn outcome(self: Rc<Self>) -> Result<cluster_api::Outcome, RpcError> {
+        match self.is_cancelled_by_operator.get() {
+            true => Ok(cluster_api::Outcome::Cancelled(CancelledBy::Operator)),
+            false => Err(RpcError::unimplemented("Unknown interface 1UL")),
         }
     }
 

@@ -10,7 +10,7 @@ use super::{PoolReport, Report};
 use crate::db::WriterStats;
 use crate::history::{Histogram, History, JobOutcome};
 
-/// Returns two pools, of which one has seen everything, with names that nobody would choose.
+/// Returns two pools, of which one has seen everything, with unusual names.
 fn report() -> Report {
     let queued = |high, low| ByPriority { high, low };
     let worker = |name, queued, running| WorkerStats {

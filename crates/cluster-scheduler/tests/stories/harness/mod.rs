@@ -201,7 +201,7 @@ impl Site {
             state.contains("queue: (backlog) []\nregistered:\ndisconnected:")
         })
         .await;
-        // The guard sees something: whoever registered was also released.
+        // The check sees something: if a worker registered, one was released.
         assert!(self.logs.has("Release worker") || !self.logs.has("Registered new worker"));
         // Clients that are still connected will warn that their server has gone.
         let mut warnings = self.logs.warnings();

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use cluster_api::{CustomJob, Description};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 
-use super::{AdmittedBuild, Backend, Executor, JobKind};
+use super::{AdmittedBuild, AnyBuild, Backend, Executor, JobKind};
 use crate::cancel::Cancel;
 use crate::job_limits::JobGroups;
 use crate::log::JobLog;
@@ -263,50 +263,39 @@ struct AdmittedCustomJob<'a> {
 }
 
 impl AdmittedBuild for AdmittedCustomJob<'_> {
-    fn run<'a>(
-        self: Box<Self>,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>>
-    where
-        Self: 'a,
-    {
-        async move {
-            let Self {
-                executor,
-                tools,
-                job: CustomJob { kind, payload },
-                description,
-            } = *self;
-            tools.give(source).await?;
-            let groups = tools.groups.as_ref();
-            let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
-            let group = group.map_err(|error| JobError::failed(error.to_string()))?;
-            let job = RunningJob {
-                kind,
-                payload,
-                description,
-                source,
-                log,
-                cancel,
-                tools,
-                group: group.as_ref(),
-            };
-            let result = executor.run(job).await;
-            let Some(group) = group else {
-                return result;
-            };
-            let reached = group.reached();
-            // Whatever has left the job's process group ends with the job all the same.
-            let ended = tokio::task::spawn_blocking(|| group.end()).await;
-            ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
-            match (result, reached) {
-                (Err(JobError::Failed(_)), Some(limit)) => Err(limit.into()),
-                (result, _) => result,
-            }
+    async fn run(self, source: &Path, log: &JobLog, cancel: &Cancel) -> Result<String, JobError> {
+        let Self {
+            executor,
+            tools,
+            job: CustomJob { kind, payload },
+            description,
+        } = self;
+        tools.give(source).await?;
+        let groups = tools.groups.as_ref();
+        let group = groups.map(|groups| groups.make("ocluster-job")).transpose();
+        let group = group.map_err(|error| JobError::failed(error.to_string()))?;
+        let job = RunningJob {
+            kind,
+            payload,
+            description,
+            source,
+            log,
+            cancel,
+            tools,
+            group: group.as_ref(),
+        };
+        let result = executor.run(job).await;
+        let Some(group) = group else {
+            return result;
+        };
+        let reached = group.reached();
+        // Whatever has left the job's process group ends with the job all the same.
+        let ended = tokio::task::spawn_blocking(|| group.end()).await;
+        ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
+        match (result, reached) {
+            (Err(JobError::Failed(_)), Some(limit)) => Err(limit.into()),
+            (result, _) => result,
         }
-        .boxed_local()
     }
 }
 
@@ -315,7 +304,7 @@ impl Executor<CustomJob> for CustomJobs {
         &'a self,
         job: &'a CustomJob,
         description: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError> {
         let executor = self.kinds.of(&job.kind)?;
         executor.admit(job, description)?;
         Ok(Box::new(AdmittedCustomJob {

@@ -33,7 +33,7 @@ use futures::future::{FutureExt as _, LocalBoxFuture};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{AdmittedBuild, Backend, Executor, Fitness, NoRoom, is_secret_id};
+use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom, is_secret_id};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes};
 use crate::log::JobLog;
@@ -304,27 +304,16 @@ struct AdmittedDockerBuild<'a> {
 }
 
 impl AdmittedBuild for AdmittedDockerBuild<'_> {
-    fn run<'a>(
-        self: Box<Self>,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>>
-    where
-        Self: 'a,
-    {
-        async move {
-            let Self {
-                executor,
-                build,
-                secrets,
-                push,
-            } = *self;
-            executor
-                .build(build, push, secrets, source, log, cancel)
-                .await
-        }
-        .boxed_local()
+    async fn run(self, source: &Path, log: &JobLog, cancel: &Cancel) -> Result<String, JobError> {
+        let Self {
+            executor,
+            build,
+            secrets,
+            push,
+        } = self;
+        executor
+            .build(build, push, secrets, source, log, cancel)
+            .await
     }
 }
 
@@ -333,7 +322,7 @@ impl Executor<DockerBuild> for DockerExecutor {
         &'a self,
         build: &'a DockerBuild,
         job: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError> {
         let secrets = &job.secrets;
         let push = self.check(build, secrets)?;
         if self.engine.is_absent() {

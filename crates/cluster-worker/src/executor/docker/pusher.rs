@@ -97,7 +97,7 @@ impl Pusher {
             () = cancel.cancelled() => return Err(JobError::Cancelled),
             turn = self.busy.lock() => turn,
         };
-        let (started, output) = (Instant::now(), log.length());
+        let (started, offset) = (Instant::now(), log.length());
         let result = self
             .processes
             .run(&self.docker.push(tmp, target), log, cancel)
@@ -106,7 +106,7 @@ impl Pusher {
         match result {
             Ok(()) => Ok(Ok(())),
             Err(error @ (ProcessError::Exit { .. } | ProcessError::Signal { .. }))
-                if !is_final(&String::from_utf8_lossy(&log.recent(output))) =>
+                if !is_final(&String::from_utf8_lossy(&log.recent(offset))) =>
             {
                 Ok(Err(error))
             }

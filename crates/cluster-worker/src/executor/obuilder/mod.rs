@@ -18,7 +18,7 @@ use obuilder_spec::Spec;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{AdmittedBuild, Backend, Executor, Fitness, JobKind};
+use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, JobKind};
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
@@ -55,49 +55,36 @@ struct AdmittedSpec<'a> {
 }
 
 impl AdmittedBuild for AdmittedSpec<'_> {
-    fn run<'a>(
-        self: Box<Self>,
-        source: &'a Path,
-        log: &'a JobLog,
-        cancel: &'a Cancel,
-    ) -> LocalBoxFuture<'a, Result<String, JobError>>
-    where
-        Self: 'a,
-    {
-        async move {
-            let Self {
-                builder,
-                spec,
-                secrets,
-            } = *self;
-            let (writer, reader) = pipe();
-            let (done, answer) = oneshot::channel();
-            let stop = CancellationToken::new();
-            // If this future is dropped, so is the build.
-            let _stop = stop.clone().drop_guard();
-            builder.request(BuildRequest {
-                spec,
-                source: source.to_owned(),
-                secrets: exposed(secrets),
-                cancel: stop.clone(),
-                log: writer,
-                span: tracing::Span::current(),
-                done,
-            });
-            follow(reader, log, cancel, &stop).await?;
-            match answer.await {
-                Ok(Ok(id)) => Ok(id.to_string()),
-                Ok(Err(BuildError::Cancelled)) => Err(JobError::Cancelled),
-                Ok(Err(BuildError::LimitReached(limit))) => {
-                    Err(JobError::LimitReached(limit.into()))
-                }
-                Ok(Err(error)) => Err(JobError::failed(error.to_string())),
-                Err(_) => Err(JobError::failed(
-                    "this worker's builder has crashed; its log says why",
-                )),
-            }
+    async fn run(self, source: &Path, log: &JobLog, cancel: &Cancel) -> Result<String, JobError> {
+        let Self {
+            builder,
+            spec,
+            secrets,
+        } = self;
+        let (writer, reader) = pipe();
+        let (done, answer) = oneshot::channel();
+        let stop = CancellationToken::new();
+        // If this future is dropped, so is the build.
+        let _stop = stop.clone().drop_guard();
+        builder.request(BuildRequest {
+            spec,
+            source: source.to_owned(),
+            secrets: exposed(secrets),
+            cancel: stop.clone(),
+            log: writer,
+            span: tracing::Span::current(),
+            done,
+        });
+        follow(reader, log, cancel, &stop).await?;
+        match answer.await {
+            Ok(Ok(id)) => Ok(id.to_string()),
+            Ok(Err(BuildError::Cancelled)) => Err(JobError::Cancelled),
+            Ok(Err(BuildError::LimitReached(limit))) => Err(JobError::LimitReached(limit.into())),
+            Ok(Err(error)) => Err(JobError::failed(error.to_string())),
+            Err(_) => Err(JobError::failed(
+                "this worker's builder has crashed; its log says why",
+            )),
         }
-        .boxed_local()
     }
 }
 
@@ -106,7 +93,7 @@ impl Executor<OBuilderBuild> for OBuilderExecutor {
         &'a self,
         build: &'a OBuilderBuild,
         job: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError> {
         let spec = Spec::parse(build.spec.as_bytes(), SPEC_NAME)
             .map_err(|error| JobError::failed(error.to_string()))?;
         Ok(Box::new(AdmittedSpec {

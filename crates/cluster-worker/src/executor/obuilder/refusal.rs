@@ -2,7 +2,7 @@
 
 use cluster_api::Description;
 
-use crate::executor::{AdmittedBuild, Backend, Executor};
+use crate::executor::{AnyBuild, Backend, Executor};
 use crate::outcome::JobError;
 
 /// Refuses OBuilder jobs.
@@ -15,7 +15,7 @@ impl<Build> Executor<Build> for OBuilderRefusal {
         &'a self,
         _build: &'a Build,
         _job: &'a Description,
-    ) -> Result<Box<dyn AdmittedBuild + 'a>, JobError> {
+    ) -> Result<Box<dyn AnyBuild + 'a>, JobError> {
         Err(JobError::failed(
             "This worker is not configured for use with OBuilder!",
         ))

@@ -341,9 +341,9 @@ async fn keep_healthy(
         return;
     };
     loop {
-        let health_error = condition.borrow().health_error.is_some();
+        let is_healthy = condition.borrow().health_error.is_none();
         let recovery = RECOVERY_INTERVAL.min(interval);
-        sleep(if health_error { recovery } else { interval }).await;
+        sleep(if is_healthy { interval } else { recovery }).await;
         check(builder, condition).await;
     }
 }
@@ -542,11 +542,11 @@ mod tests {
     #[test]
     fn what_is_sick_is_looked_at_more_often() {
         let store = Store::new(90.0, 0);
-        let health_error = || Err("no runtime".to_owned());
+        let failed = || Err("no runtime".to_owned());
         store
             .checks
             .borrow_mut()
-            .extend([Ok(()), health_error(), health_error()]);
+            .extend([Ok(()), failed(), failed()]);
         while_kept_up(&store, UPKEEP, async |mut condition| {
             let started = Instant::now();
             let unfit = condition.wait_for(|c| c.health_error.is_some()).await;
@@ -565,7 +565,7 @@ mod tests {
         store
             .checks
             .borrow_mut()
-            .push_back(Err("health_error".into()));
+            .push_back(Err("no runtime".into()));
         let never = Upkeep {
             healthcheck: None,
             ..UPKEEP

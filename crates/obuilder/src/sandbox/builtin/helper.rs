@@ -1,6 +1,5 @@
 //! The process that makes one container, and waits for it.
 
-use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -15,6 +14,7 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
 };
+use visible::with_causes;
 
 use super::entering::Entrance;
 use super::executor::{ExecFailure, OwnExecutor};
@@ -30,24 +30,25 @@ pub(super) fn run(
     input: Input,
     entrance: &Entrance,
 ) -> Result<Report, String> {
+    let unprepared = |error| describe("prepare the process that makes the container", &error);
     let control = match input {
-        Input::Empty => Some(take_control().map_err(|error| describe("preparing", &error))?),
+        Input::Empty => Some(take_control().map_err(unprepared)?),
         Input::Inherited | Input::Terminal => None,
     };
-    prepare().map_err(|error| describe("preparing", &error))?;
+    prepare().map_err(unprepared)?;
     let shown = hierarchies::enter(entrance)
-        .map_err(|error| describe("entering the control groups", &error))?;
+        .map_err(|error| describe("enter the control groups", &error))?;
     let spec = complete_config(bundle, &shown)?;
     let filter = filter(&spec)?;
     let terminal = (input == Input::Terminal)
         .then(|| Terminal::listen(bundle))
         .transpose()
-        .map_err(|error| describe("making a terminal", &error))?;
-    let failure = ExecFailure::new().map_err(|error| describe("preparing", &error))?;
+        .map_err(|error| describe("make a terminal", &error))?;
+    let failure = ExecFailure::new().map_err(unprepared)?;
     let mut builder = ContainerBuilder::new(id.to_owned(), SyscallType::default())
         .with_executor(OwnExecutor::new(&failure, filter))
         .with_root_path(bundle.join("state"))
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| with_causes(&error))?;
     if let Some(terminal) = &terminal {
         builder = builder.with_console_socket(Some(terminal.socket()));
     }
@@ -59,10 +60,10 @@ pub(super) fn run(
     });
     let mut container = match built {
         Ok(container) => container,
-        Err(error) => return Err(failure.said().unwrap_or_else(|| chain(&error))),
+        Err(error) => return Err(failure.said().unwrap_or_else(|| with_causes(&error))),
     };
     let ended = start_and_wait(&mut container, &spec, control.as_ref(), terminal);
-    let removed = container.delete(true).map_err(|error| chain(&error));
+    let removed = container.delete(true).map_err(|error| with_causes(&error));
     if let Some(why) = failure.said() {
         return Err(why);
     }
@@ -88,21 +89,20 @@ fn start_and_wait(
         .pid()
         .and_then(|pid| Pid::from_raw(pid.as_raw()))
         .ok_or("the container has no process")?;
-    let failed = |doing: &str, error: io::Error| describe(doing, &error);
     let init = pidfd_open(pid, PidfdFlags::empty())
-        .map_err(|error| failed("finding the container's process", error.into()))?;
-    finishing::finish(spec, pid).map_err(|error| failed("finishing the container", error))?;
-    container.start().map_err(|error| chain(&error))?;
+        .map_err(|error| describe("find the container's process", &error.into()))?;
+    finishing::finish(spec, pid).map_err(|error| describe("finish the container", &error))?;
+    container.start().map_err(|error| with_causes(&error))?;
     let waited = match terminal {
         Some(terminal) => terminal.pass_on(init.as_fd()),
         None => wait(init.as_fd(), control),
     };
     if waited.is_err() {
-        end(init.as_fd()).map_err(|error| failed("killing the container", error))?;
+        end(init.as_fd()).map_err(|error| describe("kill the container", &error))?;
     }
     let status = rustix::process::waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED)
-        .map_err(|error| failed("waiting for the container", error.into()))?;
-    waited.map_err(|error| failed("waiting for the container", error))?;
+        .map_err(|error| describe("wait for the container", &error.into()))?;
+    waited.map_err(|error| describe("wait for the container", &error))?;
     Ok(report(status.as_ref()))
 }
 
@@ -162,28 +162,14 @@ fn prepare() -> io::Result<()> {
 /// Adds to the bundle's config what the library would otherwise find out in an unsafe way.
 fn complete_config(bundle: &Path, shown: &[Shown]) -> Result<Spec, String> {
     let file = bundle.join("config.json");
-    let mut spec = Spec::load(&file).map_err(|error| chain(&error))?;
-    home::add(&mut spec).map_err(|error| describe("reading the image's /etc/passwd", &error))?;
+    let mut spec = Spec::load(&file).map_err(|error| with_causes(&error))?;
+    home::add(&mut spec).map_err(|error| describe("read the image's /etc/passwd", &error))?;
     finishing::lend_for_filter(&mut spec);
     finishing::show_groups(&mut spec, shown)?;
-    spec.save(&file).map_err(|error| chain(&error))?;
+    spec.save(&file).map_err(|error| with_causes(&error))?;
     Ok(spec)
 }
 
-fn describe(doing: &str, error: &io::Error) -> String {
-    format!("{doing}: {error}")
-}
-
-/// Returns an error's text with those of its causes that it does not repeat.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
+fn describe(action: &str, error: &io::Error) -> String {
+    format!("cannot {action}: {error}")
 }

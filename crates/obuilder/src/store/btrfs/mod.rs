@@ -6,9 +6,8 @@
 mod ioctl;
 mod usage;
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use super::backend::{Backend, Ground};
 use super::caches::Owner;
 use super::error::{Cannot as _, unless};
 use super::filesystem::{self, BTRFS};
+use super::layout::make_directory;
 use super::trash::Trash;
 use super::{OpenError, StoreError, Usage};
 
@@ -46,11 +46,7 @@ impl Backend for Btrfs {
         let rootfs = place.join("rootfs");
         let Some(base) = base else {
             create(place)?;
-            let mut builder = DirBuilder::new();
-            builder
-                .mode(0o755)
-                .create(&rootfs)
-                .cannot("make", &rootfs)?;
+            make_directory(&rootfs)?;
             return Ok(rootfs);
         };
         snapshot(base, place)?;

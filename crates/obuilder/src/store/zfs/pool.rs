@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use super::command::Commands;
 use crate::StepId;
 use crate::store::caches::Owner;
 use crate::store::error::{Cannot as _, unless};
+use crate::store::layout::make_directory;
 use crate::store::{Space, StoreError, Usage, private, program};
 
 const TOP: [&str; 4] = ["state", "result", "cache", "cache-tmp"];
@@ -169,10 +170,7 @@ impl Pool {
         let rootfs = dir.join("rootfs");
         let Some(base) = base else {
             self.run(&self.commands.create(name))?;
-            DirBuilder::new()
-                .mode(0o755)
-                .create(&rootfs)
-                .cannot("make", &rootfs)?;
+            make_directory(&rootfs)?;
             return Ok((dir, rootfs));
         };
         self.run(&self.commands.clone_of(&format!("result/{base}@snap"), name))?;

@@ -49,7 +49,7 @@ fn what_no_worker_could_do_is_refused_before_it_is_queued() {
         said.push_str(&format!("$ {line}\n{}\n", text.replace(here, "$DIR")));
     }
     expect_file!["mistakes.txt"].assert_eq(&said);
-    // Whoever knows better may insist.
+    // The checks can be skipped.
     for line in &lines {
         if !line.contains("--context") {
             files.request(&format!("{line} --unchecked")).unwrap();
