@@ -1,0 +1,224 @@
+//! Decides what becomes of a job that outlives the connections of its client, its worker and its scheduler.
+//!
+//! [`Jobs`] is a plain value, like the pool beside it: it performs no I/O and never reads a clock. Callers report events and
+//! the time, then drain [`Jobs::poll_effect`] for what they must do. The pool decides *which worker does which job next*; this
+//! decides *what becomes of the job*: attempts, limits, cancellation, workers that leave and return, and its one outcome.
+//!
+//! ```
+//! use jobs::{Change, Config, Effect, JobId, Jobs, NewJob, RequestId, Terms};
+//! use pool::{CacheHint, ClientId, Time};
+//!
+//! let mut jobs = Jobs::new(Config::default());
+//! let new = NewJob {
+//!     id: JobId::from_bits(0x5eed),
+//!     client: ClientId::new("alice")?,
+//!     pool: "linux-x86_64".into(),
+//!     hint: CacheHint::new("git/ocaml"),
+//!     urgent: false,
+//!     key: None,
+//!     terms: Terms::default(),
+//! };
+//! jobs.submit(Time::EPOCH, new, RequestId(1));
+//!
+//! // The submission is answered once it is on disk, and not before.
+//! let Some(Effect::Save(number, Change::Submitted { .. })) = jobs.poll_effect() else { panic!() };
+//! assert_eq!(jobs.poll_effect(), None);
+//! jobs.committed(number);
+//! assert!(matches!(jobs.poll_effect(), Some(Effect::Answer { request: RequestId(1), .. })));
+//! # Ok::<(), pool::NameError>(())
+//! ```
+//!
+//! # Durable before told
+//!
+//! Whatever anybody is told is on disk first: a client its id, a worker its attempt, a watcher an outcome. So each change is an
+//! effect with a number ([`Effect::Save`]), and the effects that tell of it are held until [`Jobs::committed`] reports that
+//! number. After a crash, [`Jobs::restore`] goes on from what was saved: nobody knows of anything else.
+//!
+//! # One outcome
+//!
+//! Only the *current* attempt of a job, the latest one that was not given up, decides how the job ends. A cancelled job has
+//! ended at once; its attempt is then one that was given up, like that of a worker that stayed away for too long. The end of
+//! such an attempt is saved as the attempt's, and a worker that returns with one is told to forget it.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+mod change;
+mod check;
+mod clients;
+mod effect;
+mod ending;
+mod fault;
+mod id;
+mod job;
+mod limits;
+mod outbox;
+mod outcome;
+mod restore;
+mod terms;
+mod workers;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::time::Duration;
+
+use pool::{ClientId, Time, WorkerName};
+
+pub use change::{Change, Saved, SavedStage};
+pub use clients::CancelError;
+pub use effect::{Effect, HeldAnswer};
+pub use fault::Fault;
+pub use id::{AttemptId, ChangeId, IdError, JobId, Key, KeyError, MAX_KEY_BYTES, RequestId};
+use job::Job;
+pub use job::{Attempt, NewJob, Stage};
+use outbox::Outbox;
+pub use outcome::{AttemptEnd, CancelledBy, Limit, Loss, LossReason, Outcome, Verdict};
+pub use terms::{DEFAULT_ATTEMPTS, Departure, Patience, Terms, Unwatched};
+use workers::Settling;
+pub use workers::{Held, HeldState};
+
+/// What holds for all jobs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long a worker that has left may take to return before its attempts are given up.
+    pub grace: Duration,
+    /// A fault that a test plants.
+    #[cfg(feature = "faults")]
+    pub fault: Option<Fault>,
+}
+
+impl Default for Config {
+    /// Five minutes of grace.
+    fn default() -> Self {
+        Self {
+            grace: Duration::from_secs(300),
+            #[cfg(feature = "faults")]
+            fault: None,
+        }
+    }
+}
+
+/// The jobs that have not ended, and those whose end is not on disk yet.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    config: Config,
+    /// The latest time that was reported.
+    now: Time,
+    jobs: BTreeMap<JobId, Job>,
+    /// The keys of these jobs.
+    keys: BTreeMap<(ClientId, Key), JobId>,
+    /// The current attempts of each worker, connected or not.
+    workers: BTreeMap<WorkerName, BTreeSet<AttemptId>>,
+    /// The attempts that have ended, or whose logs have, but are not acknowledged yet.
+    settling: BTreeMap<AttemptId, Settling>,
+    /// When each job reaches a limit.
+    alarms: BTreeSet<(Time, JobId)>,
+    /// The jobs that have ended, by the changes that save it.
+    ending: VecDeque<(ChangeId, JobId)>,
+    outbox: Outbox,
+}
+
+/// Making it, and what to do next.
+impl Jobs {
+    /// Returns no jobs.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the next thing the caller must do, or `None` when there is nothing. Call until `None` after any event.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.outbox.next()
+    }
+
+    /// All changes up to `change` are on disk.
+    pub fn committed(&mut self, change: ChangeId) {
+        for effect in self.outbox.committed(change) {
+            let effect = match effect {
+                // The job was cancelled meanwhile, or its worker left.
+                Effect::Start { attempt, worker } if !self.is_current(attempt) => {
+                    Effect::Unassign { attempt, worker }
+                }
+                Effect::Enqueue { job, .. } if !self.is_queued(job) => continue,
+                Effect::Start { attempt, worker } => {
+                    self.told(attempt);
+                    Effect::Start { attempt, worker }
+                }
+                other => other,
+            };
+            self.outbox.at_once(effect);
+        }
+        let committed = self.outbox.last_committed();
+        while let Some((saved_by, job)) = self.ending.front().copied()
+            && saved_by <= committed
+        {
+            self.ending.pop_front();
+            self.drop_job(job);
+        }
+    }
+
+    /// Nothing after the last committed change could be saved up to `change`. Submissions among those are refused; all
+    /// else is to be tried again until it succeeds.
+    pub fn not_committed(&mut self, change: ChangeId) {
+        let committed = self.outbox.last_committed();
+        let refused = |job: &Job| job.submission > committed && job.submission <= change;
+        let refused = self
+            .jobs
+            .values()
+            .filter(|job| refused(job))
+            .map(|job| job.new.id);
+        for job in refused.collect::<alloc::vec::Vec<_>>() {
+            for request in self.outbox.drop_held(job) {
+                self.outbox.at_once(Effect::Refuse { request, job });
+            }
+            self.ending.retain(|(_, ending)| *ending != job);
+            self.drop_job(job);
+        }
+    }
+
+    fn is_current(&self, id: AttemptId) -> bool {
+        self.jobs
+            .get(&id.job)
+            .is_some_and(|job| job.has(id).is_some())
+    }
+
+    fn is_queued(&self, id: JobId) -> bool {
+        matches!(self.stage(id), Some(Stage::Queued { .. }))
+    }
+
+    fn drop_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.remove(&id) else {
+            return;
+        };
+        if let Some(alarm) = job.alarm {
+            self.alarms.remove(&(alarm, id));
+        }
+        if let Some(key) = job.new.key {
+            self.keys.remove(&(job.new.client, key));
+        }
+    }
+}
+
+/// What is known.
+impl Jobs {
+    /// Returns how many jobs there are, those included whose end is not on disk yet.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Tells whether there is no job.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Returns how far a job has come, saved or not; `None` when it has ended and that is saved, or there is no such job.
+    pub fn stage(&self, job: JobId) -> Option<&Stage> {
+        self.jobs.get(&job).map(|job| &job.stage)
+    }
+
+    /// Returns the job that a client has submitted with a key, if it is still here.
+    pub fn with_key(&self, client: &ClientId, key: &Key) -> Option<JobId> {
+        self.keys.get(&(client.clone(), key.clone())).copied()
+    }
+}

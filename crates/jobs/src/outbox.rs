@@ -1,0 +1,92 @@
+//! Effects that are due, and those that wait for the disk.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use crate::{Change, ChangeId, Effect, JobId, RequestId};
+
+/// What the caller must do, in order; and what it must not do yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    ready: VecDeque<Effect>,
+    /// Each with the last change that it tells of.
+    held: VecDeque<(ChangeId, Effect)>,
+    /// The number of the latest change.
+    latest: ChangeId,
+    /// The number of the latest change that is on disk.
+    committed: ChangeId,
+}
+
+impl Outbox {
+    /// Takes the next effect that is due.
+    pub(crate) fn next(&mut self) -> Option<Effect> {
+        self.ready.pop_front()
+    }
+
+    /// Has a change saved. Returns its number.
+    pub(crate) fn save(&mut self, change: Change) -> ChangeId {
+        self.latest.0 += 1;
+        self.ready.push_back(Effect::Save(self.latest, change));
+        self.latest
+    }
+
+    /// Adds an effect that tells nobody anything.
+    pub(crate) fn at_once(&mut self, effect: Effect) {
+        self.ready.push_back(effect);
+    }
+
+    /// Adds an effect that is due when all changes so far are on disk.
+    pub(crate) fn once_saved(&mut self, effect: Effect) {
+        if self.committed == self.latest {
+            self.ready.push_back(effect);
+        } else {
+            self.held.push_back((self.latest, effect));
+        }
+    }
+
+    /// All changes up to this one are on disk. Returns the effects that are due by that, in order; the caller of this
+    /// passes them on with [`at_once`](Self::at_once).
+    pub(crate) fn committed(&mut self, change: ChangeId) -> Vec<Effect> {
+        self.committed = self.committed.max(change.min(self.latest));
+        let due = self
+            .held
+            .iter()
+            .take_while(|(waits_for, _)| *waits_for <= self.committed)
+            .count();
+        self.held.drain(..due).map(|(_, effect)| effect).collect()
+    }
+
+    /// Drops what is held about a job, and returns the requests that were to be answered.
+    pub(crate) fn drop_held(&mut self, job: JobId) -> Vec<RequestId> {
+        let mut requests = Vec::new();
+        self.held.retain(|(_, effect)| match effect {
+            Effect::Answer {
+                request,
+                job: answered,
+            } if *answered == job => {
+                requests.push(*request);
+                false
+            }
+            Effect::Enqueue { job: about, .. } | Effect::Changed { job: about, .. } => {
+                *about != job
+            }
+            _ => true,
+        });
+        requests
+    }
+
+    /// Returns the latest change that is on disk.
+    pub(crate) fn last_committed(&self) -> ChangeId {
+        self.committed
+    }
+
+    /// Tells whether every effect that waits does so for a change that is not on disk, in order.
+    pub(crate) fn check(&self) -> bool {
+        let waits = self.held.iter().map(|(change, _)| *change);
+        self.committed <= self.latest
+            && waits.clone().is_sorted()
+            && waits
+                .clone()
+                .all(|change| change > self.committed && change <= self.latest)
+    }
+}
