@@ -39,7 +39,10 @@ impl Jobs {
             check_job(*id, job)?;
             if let Some(key) = &job.new.key {
                 let known = keys.get(&(job.new.client.clone(), key.clone()));
-                ensure!(known.is_some(), "{id} has a key that leads nowhere");
+                ensure!(
+                    known.is_some(),
+                    "same key, same job: {id} has a key that leads nowhere"
+                );
             }
         }
         for ((client, key), id) in keys {

@@ -1,12 +1,11 @@
 //! A history: what happened, step by step; it can be lived through again, and shortened.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jobs::{Departure, Fault};
 
-use crate::random::Random;
-use crate::world::World;
+use super::random::Random;
+use super::world::{Counts, World};
 
 /// Something that happens. Jobs are chosen by numbers that count among those that exist, so that steps can be left out.
 #[derive(Clone, Copy, Debug)]
@@ -140,10 +139,7 @@ fn random_step(random: &mut Random) -> Step {
 }
 
 /// Lives through a history, and what comes when all recovers. Returns how often each thing happened.
-pub(crate) fn run(
-    steps: &[Step],
-    mistake: Option<Mistake>,
-) -> Result<BTreeMap<&'static str, u32>, String> {
+pub(crate) fn run(steps: &[Step], mistake: Option<Mistake>) -> Result<Counts, String> {
     let mut world = World::new(mistake);
     for step in steps {
         world.live(*step)?;

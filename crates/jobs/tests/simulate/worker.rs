@@ -53,7 +53,8 @@ impl Worker {
     pub(crate) fn receive(&mut self) -> Result<(), String> {
         match self.messages.pop_front() {
             Some(Message::Start(id)) => {
-                if self.attempts.insert(id, None).is_some() {
+                let twice = self.attempts.insert(id, None).is_some();
+                if twice {
                     return Err(format!(
                         "the log stays: {id} begins a second time on its worker"
                     ));
@@ -100,7 +101,7 @@ impl Worker {
     }
 
     /// Returns the ends that are to be sent.
-    pub(crate) fn to_report(&mut self) -> Vec<(AttemptId, AttemptEnd)> {
+    pub(crate) fn take_ends(&mut self) -> Vec<(AttemptId, AttemptEnd)> {
         let ended = self
             .attempts
             .iter()

@@ -9,9 +9,9 @@ use jobs::{
 };
 use pool::{CacheHint, ClientId, Time};
 
-use crate::disk::Disk;
-use crate::history::{Mistake, Step};
-use crate::worker::{Message, Worker};
+use super::disk::Disk;
+use super::history::{Mistake, Step};
+use super::worker::{Message, Worker};
 
 const GRACE: Duration = Duration::from_secs(300);
 const CLIENTS: [&str; 2] = ["alice", "bob"];
@@ -22,6 +22,26 @@ enum Request {
     Submit { client: ClientId, key: Option<Key> },
     Cancel,
     Return { worker: usize, held: Vec<AttemptId> },
+}
+
+/// How often each thing happened, to see that histories are rich.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(BTreeMap<&'static str, u64>);
+
+impl Counts {
+    fn count(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    pub(crate) fn add(&mut self, others: &Self) {
+        for (what, times) in &others.0 {
+            *self.0.entry(what).or_default() += times;
+        }
+    }
+
+    pub(crate) fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
+    }
 }
 
 pub(crate) struct World {
@@ -46,8 +66,7 @@ pub(crate) struct World {
     /// The outcomes that watchers were shown.
     shown: BTreeMap<JobId, Outcome>,
     started: BTreeSet<AttemptId>,
-    /// Counts what happened, to see that histories are rich.
-    pub(crate) seen: BTreeMap<&'static str, u32>,
+    pub(crate) seen: Counts,
 }
 
 impl World {
@@ -74,7 +93,7 @@ impl World {
             cancelled: BTreeSet::new(),
             shown: BTreeMap::new(),
             started: BTreeSet::new(),
-            seen: BTreeMap::new(),
+            seen: Counts::default(),
         }
     }
 
@@ -325,7 +344,7 @@ impl World {
     fn report(&mut self, worker: usize) {
         let from = &mut self.workers[worker];
         if from.connected {
-            for (id, end) in from.to_report() {
+            for (id, end) in from.take_ends() {
                 self.jobs.attempt_ended(self.now, id, &from.name, end);
             }
         }
@@ -599,7 +618,7 @@ impl World {
     }
 
     fn count(&mut self, what: &'static str) {
-        *self.seen.entry(what).or_default() += 1;
+        self.seen.count(what);
     }
 }
 
