@@ -37,6 +37,8 @@ pub enum Change {
         attempt: AttemptId,
         /// How it ended.
         end: AttemptEnd,
+        /// When that was known.
+        at: Time,
     },
     /// The job waits again. If there is a loss, its attempt has ended with it.
     Requeued {
@@ -76,7 +78,7 @@ impl Change {
     /// Returns how an attempt ended with this change, and its number; `None` for the latest one.
     pub fn attempt_end(&self) -> Option<(Option<u32>, AttemptEnd)> {
         match self {
-            Self::AttemptEnded { attempt, end } => Some((Some(attempt.number), end.clone())),
+            Self::AttemptEnded { attempt, end, .. } => Some((Some(attempt.number), end.clone())),
             Self::Requeued { loss, .. } => loss.as_ref().map(Loss::as_end),
             Self::Ended {
                 outcome: Outcome::Done(verdict),

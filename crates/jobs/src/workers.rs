@@ -155,7 +155,11 @@ impl Jobs {
                 {
                     self.end(id.job, Outcome::Done(verdict.clone()));
                 }
-                self.outbox.save(Change::AttemptEnded { attempt: id, end });
+                self.outbox.save(Change::AttemptEnded {
+                    attempt: id,
+                    end,
+                    at: self.now,
+                });
             }
         }
         self.settling(id, worker).ended = true;
@@ -253,7 +257,11 @@ impl Jobs {
                 HeldState::Running => self.goes_on(id),
                 HeldState::Ended(end) if current => self.attempt_ended(self.now, id, worker, end),
                 HeldState::Ended(end) => {
-                    self.outbox.save(Change::AttemptEnded { attempt: id, end });
+                    self.outbox.save(Change::AttemptEnded {
+                        attempt: id,
+                        end,
+                        at: self.now,
+                    });
                 }
             }
             answers.push(if current {

@@ -1,0 +1,210 @@
+//! Changes, as statements.
+
+use jobs::{AttemptEnd, Change, JobId, Loss, NewJob, Outcome, Terms, Unwatched};
+use pool::Time;
+use rusqlite::{Connection, params};
+
+use super::words::{Words, number, state_of};
+use super::{column, id, micros};
+use crate::{Details, State, StoreError, Write};
+
+pub(super) fn save(connection: &Connection, write: &Write) -> Result<(), StoreError> {
+    match &write.change {
+        Change::Submitted { new, at } => match &write.details {
+            Some(details) => submitted(connection, new, *at, details),
+            None => Err(StoreError::Damaged(format!(
+                "{} is submitted without a description",
+                new.id
+            ))),
+        },
+        Change::Placed { job, fair_start } => {
+            let mut update =
+                connection.prepare_cached("UPDATE jobs SET fair_start = ?2 WHERE id = ?1")?;
+            update.execute(params![column(*job), fair_start.micros()])?;
+            Ok(())
+        }
+        Change::Assigned { job, attempt } => {
+            let mut insert = connection.prepare_cached(
+                "INSERT INTO attempts (job, number, worker, survives, started) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            let (job, started) = (column(*job), attempt.started.micros());
+            insert.execute(params![
+                job,
+                attempt.number,
+                attempt.worker.as_str(),
+                attempt.survives,
+                started
+            ])?;
+            let mut update = connection.prepare_cached(
+                "UPDATE jobs SET state = ?2, since = ?3, attempts = ?4 WHERE id = ?1",
+            )?;
+            update.execute(params![
+                job,
+                number(State::Running),
+                started,
+                attempt.number
+            ])?;
+            Ok(())
+        }
+        Change::AttemptEnded { attempt, end, at } => {
+            attempt_ended(connection, attempt.job, Some(attempt.number), end, *at)
+        }
+        Change::Requeued { job, since, loss } => {
+            loss.as_ref()
+                .map_or(Ok(()), |loss| lost(connection, *job, loss))?;
+            let mut update = connection
+                .prepare_cached("UPDATE jobs SET state = ?2, since = ?3 WHERE id = ?1")?;
+            update.execute(params![column(*job), number(State::Queued), since.micros()])?;
+            Ok(())
+        }
+        Change::Ended { job, outcome, at } => ended(connection, *job, outcome, *at),
+    }
+}
+
+fn submitted(
+    connection: &Connection,
+    new: &NewJob,
+    at: Time,
+    details: &Details,
+) -> Result<(), StoreError> {
+    let Terms {
+        attempts,
+        queue_limit,
+        run_limit,
+        silence_limit,
+        unwatched,
+    } = &new.terms;
+    let patience = match unwatched {
+        Unwatched::GoesOn => None,
+        Unwatched::Cancelled(patience) => Some(patience),
+    };
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO jobs (id, client, pool, hint, urgent, key, attempts_allowed, queue_limit, run_limit, silence_limit,
+             patience_closed, patience_silent, patience_restarted, kind, description, submitted, state, since, attempts)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?16, 0)",
+    )?;
+    let seq = insert.insert(params![
+        column(new.id),
+        new.client.as_str(),
+        &*new.pool,
+        new.hint.as_str(),
+        new.urgent,
+        new.key.as_ref().map(jobs::Key::as_str),
+        attempts.get(),
+        queue_limit.map(micros),
+        run_limit.map(micros),
+        silence_limit.map(micros),
+        patience.map(|patience| micros(patience.closed)),
+        patience.map(|patience| micros(patience.silent)),
+        patience.map(|patience| micros(patience.restarted)),
+        details.kind,
+        details.description.as_bytes(),
+        at.micros(),
+        number(State::Queued),
+    ])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO labels (seq, name, value) VALUES (?1, ?2, ?3)")?;
+    for label in &details.labels {
+        insert.execute(params![seq, label.name, label.value])?;
+    }
+    Ok(())
+}
+
+fn ended(
+    connection: &Connection,
+    job: JobId,
+    outcome: &Outcome,
+    at: Time,
+) -> Result<(), StoreError> {
+    match outcome {
+        Outcome::Done(verdict) => attempt_ended(
+            connection,
+            job,
+            None,
+            &AttemptEnd::Done(verdict.clone()),
+            at,
+        )?,
+        Outcome::Lost(losses) => losses
+            .last()
+            .map_or(Ok(()), |loss| lost(connection, job, loss))?,
+        Outcome::Cancelled(_) | Outcome::TimedOut(_) => {}
+    }
+    let Words {
+        word,
+        detail,
+        exit_code,
+    } = Words::of_outcome(outcome);
+    let mut update = connection.prepare_cached(
+        "UPDATE jobs SET state = ?2, since = ?3, outcome = ?4, detail = ?5, exit_code = ?6, description = NULL WHERE id = ?1",
+    )?;
+    update.execute(params![
+        column(job),
+        number(state_of(outcome)),
+        at.micros(),
+        word,
+        detail,
+        exit_code
+    ])?;
+    Ok(())
+}
+
+fn lost(connection: &Connection, job: JobId, loss: &Loss) -> Result<(), StoreError> {
+    attempt_ended(
+        connection,
+        job,
+        Some(loss.attempt),
+        &AttemptEnd::Lost(loss.reason.clone()),
+        loss.at,
+    )
+}
+
+/// An attempt has ended, the latest one if none is named; of two ends the first counts.
+fn attempt_ended(
+    connection: &Connection,
+    job: JobId,
+    attempt: Option<u32>,
+    end: &AttemptEnd,
+    at: Time,
+) -> Result<(), StoreError> {
+    let Words {
+        word,
+        detail,
+        exit_code,
+    } = Words::of_end(end);
+    let mut update = connection.prepare_cached(
+        "UPDATE attempts SET ended = ?3, end = ?4, detail = ?5, exit_code = ?6
+         WHERE job = ?1 AND number = coalesce(?2, (SELECT attempts FROM jobs WHERE id = ?1)) AND end IS NULL",
+    )?;
+    update.execute(params![
+        column(job),
+        attempt,
+        at.micros(),
+        word,
+        detail,
+        exit_code
+    ])?;
+    Ok(())
+}
+
+pub(super) fn prune(
+    connection: &Connection,
+    ended_before: Time,
+    at_most: u32,
+) -> Result<Vec<JobId>, StoreError> {
+    let mut oldest = connection.prepare_cached(
+        "SELECT seq, id FROM jobs WHERE state > 1 AND since < ?1 ORDER BY since LIMIT ?2",
+    )?;
+    let found = oldest.query_map(params![ended_before.micros(), at_most], |row| {
+        Ok((row.get::<_, i64>("seq")?, row.get::<_, i64>("id")?))
+    })?;
+    let found = found.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut labels = connection.prepare_cached("DELETE FROM labels WHERE seq = ?1")?;
+    let mut attempts = connection.prepare_cached("DELETE FROM attempts WHERE job = ?1")?;
+    let mut job = connection.prepare_cached("DELETE FROM jobs WHERE seq = ?1")?;
+    for (seq, id) in &found {
+        labels.execute([seq])?;
+        attempts.execute([id])?;
+        job.execute([seq])?;
+    }
+    Ok(found.into_iter().map(|(_, column)| id(column)).collect())
+}
