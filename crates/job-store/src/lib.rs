@@ -37,6 +37,7 @@
 //! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their job ends.
 
 mod error;
+pub mod logs;
 mod query;
 mod record;
 mod seal;

@@ -1,0 +1,288 @@
+//! Logs of attempts, as files: written as they grow, compressed when they are whole, readable at any offset all the time.
+//!
+//! The log of an attempt is `ab/abcdefghjkmn.1.log` while it grows and `ab/abcdefghjkmn.1.zst` afterwards, in zstd's seekable
+//! format: an offset in the middle costs one frame. Bytes never change at an offset: a log only grows, and a writer
+//! that has missed something is refused. All of this blocks; it is for a thread that may.
+
+mod archive;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use jobs::{AttemptId, JobId};
+
+/// The most that one read returns, in bytes.
+pub const MAX_READ_BYTES: usize = 1 << 20;
+
+/// How many characters of an id name its folder.
+const FOLDER_CHARACTERS: usize = 2;
+
+/// Why a log cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The disk refused.
+    #[error("cannot {verb} the log {}", path.display())]
+    Disk {
+        /// What was being done.
+        verb: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The bytes do not follow those that are there.
+    #[error("the log of {attempt} has {length} bytes, and these begin at {offset}")]
+    Gap {
+        /// The attempt.
+        attempt: AttemptId,
+        /// How long its log is.
+        length: u64,
+        /// Where the bytes begin that were to be added.
+        offset: u64,
+    },
+    /// It is whole: nothing can be added.
+    #[error("the log of {0} is complete")]
+    Complete(AttemptId),
+    /// There is none.
+    #[error("there is no log of {0}")]
+    Missing(AttemptId),
+    /// The compressed file is not what was written.
+    #[error("the log {} is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// A folder of logs.
+#[derive(Debug)]
+pub struct Logs {
+    folder: PathBuf,
+}
+
+/// A log that grows. One writer has it.
+#[derive(Debug)]
+pub struct LogWriter {
+    attempt: AttemptId,
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+/// Where the log of an attempt is.
+enum Place {
+    Growing(PathBuf),
+    Archived(PathBuf),
+}
+
+impl Logs {
+    /// Opens (or makes) the folder, which only its owner may read.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when it cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, LogError> {
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::set_permissions(folder, fs::Permissions::from_mode(0o700)))
+            .map_err(disk("open", folder))?;
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Returns a writer for the log of an attempt: a new one, or one that goes on where the file ends.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Complete`] when the log is whole, and [`LogError::Disk`] when it cannot be opened.
+    pub fn write(&self, attempt: AttemptId) -> Result<LogWriter, LogError> {
+        if self.archived(attempt).exists() {
+            return Err(LogError::Complete(attempt));
+        }
+        let path = self.growing(attempt);
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).map_err(disk("write", folder))?;
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .read(true)
+            .open(&path);
+        let file = opened.map_err(disk("write", &path))?;
+        let length = file.metadata().map_err(disk("write", &path))?.len();
+        Ok(LogWriter {
+            attempt,
+            path,
+            file,
+            length,
+        })
+    }
+
+    /// Returns how long the log of an attempt is, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Missing`] when there is none; else as [`read`](Self::read).
+    pub fn length(&self, attempt: AttemptId) -> Result<u64, LogError> {
+        match self.find(attempt)? {
+            Place::Growing(path) => Ok(fs::metadata(&path).map_err(disk("read", &path))?.len()),
+            Place::Archived(path) => archive::length(&path),
+        }
+    }
+
+    /// Reads what the log of an attempt has at an offset: at most so many bytes, none at its end or after it.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Missing`] when there is no log; [`LogError::Disk`] or [`LogError::Damaged`] when it cannot be read.
+    pub fn read(
+        &self,
+        attempt: AttemptId,
+        offset: u64,
+        at_most: usize,
+    ) -> Result<Vec<u8>, LogError> {
+        let at_most = at_most.min(MAX_READ_BYTES);
+        match self.find(attempt)? {
+            Place::Growing(path) => {
+                let read = File::open(&path).and_then(|file| read_at(&file, offset, at_most));
+                match read {
+                    // It was archived just now.
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        archive::read(&self.archived(attempt), offset, at_most)
+                    }
+                    read => read.map_err(disk("read", &path)),
+                }
+            }
+            Place::Archived(path) => archive::read(&path, offset, at_most),
+        }
+    }
+
+    /// Compresses the log of an attempt that is whole. Those who read it notice nothing. Done again, it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Missing`] when there is no log; [`LogError::Disk`] when it cannot be compressed: it stays as it is then.
+    pub fn archive(&self, attempt: AttemptId) -> Result<(), LogError> {
+        let growing = self.growing(attempt);
+        let archived = self.archived(attempt);
+        if let Place::Growing(_) = self.find(attempt)? {
+            archive::write(&growing, &archived)?;
+        }
+        // Where both are, the process was killed between the two steps.
+        remove(&growing)
+    }
+
+    /// Removes the logs of the first `attempts` attempts of a job, those that there are.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when one cannot be removed.
+    pub fn remove(&self, job: JobId, attempts: u32) -> Result<(), LogError> {
+        for number in 1..=attempts {
+            let attempt = AttemptId { job, number };
+            remove(&self.growing(attempt))?;
+            remove(&self.archived(attempt))?;
+        }
+        Ok(())
+    }
+
+    fn find(&self, attempt: AttemptId) -> Result<Place, LogError> {
+        let archived = self.archived(attempt);
+        if archived.exists() {
+            return Ok(Place::Archived(archived));
+        }
+        let growing = self.growing(attempt);
+        if growing.exists() {
+            return Ok(Place::Growing(growing));
+        }
+        // It may have been archived between the two looks.
+        if archived.exists() {
+            return Ok(Place::Archived(archived));
+        }
+        Err(LogError::Missing(attempt))
+    }
+
+    fn growing(&self, attempt: AttemptId) -> PathBuf {
+        self.path(attempt, "log")
+    }
+
+    fn archived(&self, attempt: AttemptId) -> PathBuf {
+        self.path(attempt, "zst")
+    }
+
+    fn path(&self, AttemptId { job, number }: AttemptId, extension: &str) -> PathBuf {
+        let id = job.to_string();
+        let folder: String = id.chars().take(FOLDER_CHARACTERS).collect();
+        self.folder
+            .join(folder)
+            .join(format!("{id}.{number}.{extension}"))
+    }
+}
+
+impl LogWriter {
+    /// Returns how long the log is, in bytes: where the next ones belong.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Adds bytes that belong at an offset. What is there already is left out: a worker may send it again.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Gap`] when something is missing before them; [`LogError::Disk`] when they cannot be written: the log ends
+    /// then where it ended before.
+    pub fn append(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LogError> {
+        let Self {
+            attempt, length, ..
+        } = *self;
+        let known = length.checked_sub(offset).ok_or(LogError::Gap {
+            attempt,
+            length,
+            offset,
+        })?;
+        let new = usize::try_from(known)
+            .ok()
+            .and_then(|known| bytes.get(known..))
+            .unwrap_or_default();
+        let written = self.file.write_all_at(new, length);
+        if let Err(source) = written {
+            // A part may be there. If it cannot be cut off, the next bytes are written over it: they are the same.
+            self.file.set_len(length).ok();
+            return Err(disk("write", &self.path)(source));
+        }
+        self.length += new.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until all of it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Disk`] when that is not certain.
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.file.sync_data().map_err(disk("write", &self.path))
+    }
+}
+
+fn read_at(file: &File, offset: u64, at_most: usize) -> io::Result<Vec<u8>> {
+    let left = file.metadata()?.len().saturating_sub(offset);
+    let mut bytes = vec![0; usize::try_from(left).unwrap_or(at_most).min(at_most)];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+fn remove(path: &Path) -> Result<(), LogError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(disk("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn disk(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LogError {
+    let path = path.to_owned();
+    move |source| LogError::Disk { verb, path, source }
+}

@@ -1,0 +1,175 @@
+//! Logs on a real disk.
+
+use std::fs;
+use std::path::PathBuf;
+
+use job_store::logs::{LogError, Logs, MAX_READ_BYTES};
+use jobs::{AttemptId, JobId};
+
+const ATTEMPT: AttemptId = AttemptId {
+    job: JobId::from_bits(0x0123_4567_89ab_cdef),
+    number: 2,
+};
+
+struct Folder {
+    folder: tempfile::TempDir,
+    logs: Logs,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let logs = Logs::open(folder.path()).expect("a folder of logs");
+        Self { folder, logs }
+    }
+
+    /// The log has so many bytes, all of them known, and not easy to compress.
+    fn with_log(length: usize) -> (Self, Vec<u8>) {
+        let text: Vec<u8> = (0_u64..)
+            .flat_map(|line| {
+                format!("{:x}\n", (line * line).wrapping_mul(0x9e37_79b9)).into_bytes()
+            })
+            .take(length)
+            .collect();
+        let folder = Self::new();
+        let mut writer = folder.logs.write(ATTEMPT).expect("a new log");
+        writer.append(0, &text).expect("the disk takes it");
+        writer.sync().expect("the disk takes it");
+        (folder, text)
+    }
+
+    fn file(&self, extension: &str) -> PathBuf {
+        self.folder
+            .path()
+            .join("28")
+            .join(format!("28t5cy4tqkff.2.{extension}"))
+    }
+
+    fn read(&self, offset: usize, at_most: usize) -> Vec<u8> {
+        self.logs
+            .read(ATTEMPT, offset as u64, at_most)
+            .expect("it can be read")
+    }
+}
+
+#[test]
+fn a_log_grows_without_gap_and_without_repetition() {
+    let folder = Folder::new();
+    let mut writer = folder.logs.write(ATTEMPT).expect("a new log");
+    writer.append(0, b"one ").expect("it belongs there");
+    writer.append(2, b"e two ").expect("a part of it is new");
+    writer.append(0, b"one").expect("nothing of it is new");
+    let gap = writer
+        .append(11, b"four")
+        .expect_err("something is missing");
+    assert!(
+        matches!(
+            gap,
+            LogError::Gap {
+                length: 8,
+                offset: 11,
+                ..
+            }
+        ),
+        "{gap:?}"
+    );
+    drop(writer);
+    let mut writer = folder.logs.write(ATTEMPT).expect("it goes on");
+    assert_eq!(writer.length(), 8);
+    writer.append(8, b"three").expect("it belongs there");
+    assert_eq!(folder.read(0, 100), b"one two three");
+    assert_eq!(folder.read(4, 3), b"two");
+    assert_eq!(folder.read(13, 3), b"");
+    assert_eq!(folder.read(usize::MAX, 3), b"");
+}
+
+#[test]
+fn an_archived_log_is_the_same_at_every_offset() {
+    let (folder, text) = Folder::with_log(1_000_000);
+    folder.logs.archive(ATTEMPT).expect("the disk takes it");
+    assert!(!folder.file("log").exists());
+    assert_eq!(
+        folder.logs.length(ATTEMPT).expect("it can be read"),
+        1_000_000
+    );
+    for offset in (0..1_000_100)
+        .step_by(33_333)
+        .chain([262_143, 262_144, 262_145, 999_999, 1_000_000])
+    {
+        let expected: Vec<u8> = text.iter().skip(offset).take(70_000).copied().collect();
+        assert_eq!(folder.read(offset, 70_000), expected, "at {offset}");
+    }
+    folder.logs.archive(ATTEMPT).expect("nothing is left to do");
+    assert!(matches!(
+        folder.logs.write(ATTEMPT),
+        Err(LogError::Complete(ATTEMPT))
+    ));
+}
+
+#[test]
+fn an_empty_log_can_be_archived() {
+    let (folder, _) = Folder::with_log(0);
+    folder.logs.archive(ATTEMPT).expect("the disk takes it");
+    assert_eq!(folder.read(0, 10), b"");
+}
+
+#[test]
+fn a_read_is_bounded() {
+    let (folder, text) = Folder::with_log(3_000_000);
+    assert_eq!(folder.read(0, usize::MAX), text[..MAX_READ_BYTES]);
+    folder.logs.archive(ATTEMPT).expect("the disk takes it");
+    assert_eq!(folder.read(5, usize::MAX), text[5..5 + MAX_READ_BYTES]);
+}
+
+#[test]
+fn what_a_killed_process_left_does_no_harm() {
+    let (folder, text) = Folder::with_log(1_000);
+    fs::write(folder.file("zst.draft"), "half of it").expect("written");
+    folder.logs.archive(ATTEMPT).expect("it is written over");
+    assert_eq!(folder.read(0, 2_000), text);
+    // Killed after the archive was whole, and before the log was removed.
+    fs::write(folder.file("log"), &text).expect("written");
+    assert_eq!(folder.read(0, 2_000), text);
+    folder.logs.archive(ATTEMPT).expect("it goes on");
+    assert!(!folder.file("log").exists());
+}
+
+#[test]
+fn a_damaged_archive_is_an_error_and_no_panic() {
+    let (folder, text) = Folder::with_log(100_000);
+    folder.logs.archive(ATTEMPT).expect("the disk takes it");
+    let good = fs::read(folder.file("zst")).expect("a file");
+    for at in (0..good.len())
+        .step_by(997)
+        .chain(good.len() - 20..good.len())
+    {
+        let mut bytes = good.clone();
+        bytes[at] ^= 0x55;
+        fs::write(folder.file("zst"), &bytes).expect("written");
+        if let Ok(read) = folder.logs.read(ATTEMPT, 0, 100_000) {
+            assert!(
+                text.starts_with(&read),
+                "other bytes, with a changed one at {at}"
+            );
+        }
+        fs::write(folder.file("zst"), &good[..at]).expect("written");
+        folder
+            .logs
+            .read(ATTEMPT, 0, 100_000)
+            .expect_err("it is cut short");
+    }
+}
+
+#[test]
+fn what_is_removed_is_gone() {
+    let (folder, _) = Folder::with_log(10);
+    folder.logs.remove(ATTEMPT.job, 3).expect("removed");
+    assert!(matches!(
+        folder.logs.read(ATTEMPT, 0, 10),
+        Err(LogError::Missing(ATTEMPT))
+    ));
+    folder
+        .logs
+        .remove(ATTEMPT.job, 3)
+        .expect("nothing is left to do");
+}
