@@ -15,7 +15,10 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The file is not a database, or a damaged one.
-    #[error("the jobs' database {} is damaged ({detail}); restore it from a backup, or move it away to start afresh", path.display())]
+    #[error(
+        "the jobs' database {} is damaged ({detail}); restore it from a backup, or move it away to start afresh",
+        path.display()
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -23,7 +26,10 @@ pub enum OpenError {
         detail: String,
     },
     /// A later version of this program has written it.
-    #[error("the jobs' database {} has version {found}, but this program knows only version {known}; use a newer program", path.display())]
+    #[error(
+        "the jobs' database {} has version {found}, but this program knows only version {known}; use a newer program",
+        path.display()
+    )]
     Newer {
         /// The file.
         path: PathBuf,

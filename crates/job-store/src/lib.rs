@@ -22,9 +22,8 @@
 //!     urgent: false,
 //!     key: None,
 //!     terms: Terms::default(),
-//! };
-//! let details = Details { description: sealer.seal(id, b"FROM busybox")?, kind: "docker".to_owned(), labels: Vec::new() };
-//! writer.commit(&[Write::submitted(new, Time::from_secs(1), details)])?;
+//! }; let details = Details { description: sealer.seal(id, b"FROM busybox")?, kind: "docker".to_owned(), labels:
+//! Vec::new() }; writer.commit(&[Write::submitted(new, Time::from_secs(1), details)])?;
 //!
 //! assert_eq!(writer.restore()?.len(), 1);
 //! let sealed = reader.description(id)?.ok_or("it is kept")?;
@@ -34,7 +33,8 @@
 //!
 //! # Secrets
 //!
-//! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their job ends.
+//! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their
+//! job ends.
 
 mod error;
 pub mod logs;

@@ -29,8 +29,8 @@ pub struct Cursor(pub(crate) i64);
 /// Some jobs of the history, the latest submission first.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    /// The jobs. There may be fewer than were asked for, or none, though more follow: a search that finds little looks at a
-    /// bounded number of jobs for each page.
+    /// The jobs. There may be fewer than were asked for, or none, though more follow: a search that finds little
+    /// looks at a bounded number of jobs for each page.
     pub records: Vec<Record>,
     /// Where the next page begins; `None` if this was the last one.
     pub next: Option<Cursor>,

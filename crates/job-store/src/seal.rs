@@ -60,7 +60,7 @@ pub struct SealError;
 pub enum UnsealError {
     /// It was sealed with another key.
     #[error(
-        "the description was sealed with another key; the scheduler's private key has changed since the job was submitted"
+        "the description was sealed with another key; the scheduler's private key has changed since it was submitted"
     )]
     OtherKey,
     /// It is not what was sealed, or that of another job.

@@ -1,11 +1,13 @@
 //! Every invariant of [`Jobs`], as code; called after each step in tests.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 
+use pool::ClientId;
+
 use crate::job::Job;
-use crate::{AttemptId, JobId, Jobs, Stage};
+use crate::{AttemptId, ChangeId, JobId, Jobs, Key, Stage};
 
 /// Returns an error with the given text unless a condition holds.
 macro_rules! ensure {
@@ -35,25 +37,8 @@ impl Jobs {
             ending,
             outbox,
         } = self;
-        for (id, job) in jobs {
-            check_job(*id, job)?;
-            if let Some(key) = &job.new.key {
-                let known = keys.get(&(job.new.client.clone(), key.clone()));
-                ensure!(
-                    known.is_some(),
-                    "same key, same job: {id} has a key that leads nowhere"
-                );
-            }
-        }
-        for ((client, key), id) in keys {
-            let job = jobs
-                .get(id)
-                .filter(|job| job.new.client == *client && job.new.key.as_ref() == Some(key));
-            ensure!(
-                job.is_some(),
-                "key {key:?} of {client} leads to {id}, which does not have it"
-            );
-        }
+        jobs.iter().try_for_each(|(id, job)| check_job(*id, job))?;
+        check_keys(jobs, keys)?;
         let attempts = |(worker, attempts): (_, &BTreeSet<AttemptId>)| {
             attempts
                 .iter()
@@ -82,19 +67,52 @@ impl Jobs {
             settling.values().all(|s| !(s.ended && s.log_kept)),
             "an attempt can be acknowledged and is not"
         );
-        let ended: BTreeSet<_> = jobs
-            .values()
-            .filter(|job| matches!(job.stage, Stage::Ended { .. }))
-            .map(|job| job.new.id)
-            .collect();
-        let expected: BTreeSet<_> = ending.iter().map(|(_, id)| *id).collect();
-        ensure!(
-            ended == expected,
-            "{ended:?} have ended, and {expected:?} are to be dropped"
-        );
+        check_ending(jobs, ending)?;
         ensure!(outbox.check(), "effects wait for nothing, or out of order");
         Ok(())
     }
+}
+
+fn check_keys(
+    jobs: &BTreeMap<JobId, Job>,
+    keys: &BTreeMap<(ClientId, Key), JobId>,
+) -> Result<(), String> {
+    for (id, job) in jobs {
+        let key = job.new.key.as_ref();
+        let known = key.is_none_or(|key| {
+            let key = (job.new.client.clone(), key.clone());
+            keys.contains_key(&key)
+        });
+        ensure!(
+            known,
+            "same key, same job: {id} has a key that leads nowhere"
+        );
+    }
+    for ((client, key), id) in keys {
+        let job = jobs.get(id).filter(|job| job.new.client == *client);
+        let has_it = job.is_some_and(|job| job.new.key.as_ref() == Some(key));
+        ensure!(
+            has_it,
+            "key {key:?} of {client} leads to {id}, which does not have it"
+        );
+    }
+    Ok(())
+}
+
+fn check_ending(
+    jobs: &BTreeMap<JobId, Job>,
+    ending: &VecDeque<(ChangeId, JobId)>,
+) -> Result<(), String> {
+    let ended = jobs
+        .values()
+        .filter(|job| matches!(job.stage, Stage::Ended { .. }));
+    let ended: BTreeSet<_> = ended.map(|job| job.new.id).collect();
+    let expected: BTreeSet<_> = ending.iter().map(|(_, id)| *id).collect();
+    ensure!(
+        ended == expected,
+        "{ended:?} have ended, and {expected:?} are to be dropped"
+    );
+    Ok(())
 }
 
 fn current(job: &Job) -> Option<(&pool::WorkerName, AttemptId)> {

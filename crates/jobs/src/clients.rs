@@ -30,8 +30,8 @@ impl core::error::Error for CancelError {}
 impl Jobs {
     /// A client submits a job, and watches it from now on.
     ///
-    /// Returns the id of the job: another one than `new.id` if the client has submitted it before, with the same key, and
-    /// it has not ended. (Jobs that have ended are the caller's to look up, before this.) The request is answered
+    /// Returns the id of the job: another one than `new.id` if the client has submitted it before, with the same key,
+    /// and it has not ended. (Jobs that have ended are the caller's to look up, before this.) The request is answered
     /// once the job is on disk; or [refused](Effect::Refuse).
     pub fn submit(&mut self, now: Time, new: NewJob, request: RequestId) -> JobId {
         self.now = self.now.max(now);

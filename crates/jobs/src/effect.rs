@@ -9,8 +9,8 @@ use crate::{AttemptId, Change, ChangeId, JobId, RequestId, Stage};
 
 /// What the caller must do.
 ///
-/// Everything but [`Save`](Effect::Save) and [`Withdraw`](Effect::Withdraw) comes only after the changes that it tells of are
-/// on disk.
+/// Everything but [`Save`](Effect::Save) and [`Withdraw`](Effect::Withdraw) comes only after the changes that it
+/// tells of are on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Save this change, after all with smaller numbers, and report [`committed`](crate::Jobs::committed).
@@ -71,7 +71,8 @@ pub enum Effect {
         /// The job.
         job: JobId,
     },
-    /// Answer a client's submission with the error that it cannot be saved. There is no such job; drop what is to be saved of it.
+    /// Answer a client's submission with the error that it cannot be saved. There is no such job; drop what is to be
+    /// saved of it.
     Refuse {
         /// The request.
         request: RequestId,

@@ -79,7 +79,7 @@ impl Jobs {
     pub(crate) fn take_attempt(&mut self, id: AttemptId) -> Option<crate::Attempt> {
         let job = self.jobs.get_mut(&id.job)?;
         let attempt = job.has(id)?.clone();
-        // Whoever calls this decides what comes next, and saves it.
+        // The caller decides what comes next, and saves it.
         job.stage = Stage::Queued { since: self.now };
         self.release(&attempt.worker, id);
         Some(attempt)

@@ -1,8 +1,9 @@
 //! Decides what becomes of a job that outlives the connections of its client, its worker and its scheduler.
 //!
-//! [`Jobs`] is a plain value, like the pool beside it: it performs no I/O and never reads a clock. Callers report events and
-//! the time, then drain [`Jobs::poll_effect`] for what they must do. The pool decides *which worker does which job next*; this
-//! decides *what becomes of the job*: attempts, limits, cancellation, workers that leave and return, and its one outcome.
+//! [`Jobs`] is a plain value, like the pool beside it: it performs no I/O and never reads a clock. Callers report
+//! events and the time, then drain [`Jobs::next_effect`] for what they must do. The pool decides *which worker does
+//! which job next*; this decides *what becomes of the job*: attempts, limits, cancellation, workers that leave and
+//! return, and its one outcome.
 //!
 //! ```
 //! use jobs::{Change, Config, Effect, JobId, Jobs, NewJob, RequestId, Terms};
@@ -21,24 +22,26 @@
 //! jobs.submit(Time::EPOCH, new, RequestId(1));
 //!
 //! // The submission is answered once it is on disk, and not before.
-//! let Some(Effect::Save(number, Change::Submitted { .. })) = jobs.poll_effect() else { panic!() };
-//! assert_eq!(jobs.poll_effect(), None);
+//! let Some(Effect::Save(number, Change::Submitted { .. })) = jobs.next_effect() else { panic!() };
+//! assert_eq!(jobs.next_effect(), None);
 //! jobs.committed(number);
-//! assert!(matches!(jobs.poll_effect(), Some(Effect::Answer { request: RequestId(1), .. })));
+//! assert!(matches!(jobs.next_effect(), Some(Effect::Answer { request: RequestId(1), .. })));
 //! # Ok::<(), pool::NameError>(())
 //! ```
 //!
 //! # Durable before told
 //!
-//! Whatever anybody is told is on disk first: a client its id, a worker its attempt, a watcher an outcome. So each change is an
-//! effect with a number ([`Effect::Save`]), and the effects that tell of it are held until [`Jobs::committed`] reports that
-//! number. After a crash, [`Jobs::restore`] goes on from what was saved: nobody knows of anything else.
+//! Whatever anybody is told is on disk first: a client its id, a worker its attempt, a watcher an outcome. So each
+//! change is an effect with a number ([`Effect::Save`]), and the effects that tell of it are held until
+//! [`Jobs::committed`] reports that number. After a crash, [`Jobs::restore`] goes on from what was saved: nobody
+//! knows of anything else.
 //!
 //! # One outcome
 //!
-//! Only the *current* attempt of a job, the latest one that was not given up, decides how the job ends. A cancelled job has
-//! ended at once; its attempt is then one that was given up, like that of a worker that stayed away for too long. The end of
-//! such an attempt is saved as the attempt's, and a worker that returns with one is told to forget it.
+//! Only the *current* attempt of a job, the latest one that was not given up, decides how the job ends. A cancelled
+//! job has ended at once; its attempt is then one that was given up, like that of a worker that stayed away for too
+//! long. The end of such an attempt is saved as the attempt's, and a worker that returns with one is told to forget
+//! it.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -128,7 +131,7 @@ impl Jobs {
     }
 
     /// Returns the next thing the caller must do, or `None` when there is nothing. Call until `None` after any event.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    pub fn next_effect(&mut self) -> Option<Effect> {
         self.outbox.next()
     }
 
@@ -212,7 +215,8 @@ impl Jobs {
         self.jobs.is_empty()
     }
 
-    /// Returns how far a job has come, saved or not; `None` when it has ended and that is saved, or there is no such job.
+    /// Returns how far a job has come, saved or not; `None` when it has ended and that is saved, or there is no such
+    /// job.
     pub fn stage(&self, job: JobId) -> Option<&Stage> {
         self.jobs.get(&job).map(|job| &job.stage)
     }

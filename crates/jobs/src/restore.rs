@@ -11,8 +11,8 @@ use crate::{AttemptId, ChangeId, Config, Jobs, LossReason, Saved, SavedStage, St
 impl Jobs {
     /// Goes on with the jobs that had not ended, in the order of their submissions.
     ///
-    /// Jobs that waited are put into their queues again, in their old places. Those that a worker had wait for that worker
-    /// to return; if it cannot have kept them, they are lost. Their clients have some time to come back.
+    /// Jobs that waited are put into their queues again, in their old places. Those that a worker had wait for that
+    /// worker to return; if it cannot have kept them, they are lost. Their clients have some time to come back.
     pub fn restore(config: Config, now: Time, saved: Vec<Saved>) -> Self {
         let mut jobs = Self {
             now,

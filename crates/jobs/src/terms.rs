@@ -9,7 +9,8 @@ pub const DEFAULT_ATTEMPTS: NonZeroU8 = NonZeroU8::new(3).unwrap();
 /// How a job is to be run: how often, how long, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How many attempts may be lost with their workers before the job ends as lost. A build that fails is not tried again.
+    /// How many attempts may be lost with their workers before the job ends as lost. A build that fails is not tried
+    /// again.
     pub attempts: NonZeroU8,
     /// How long the job may wait for a worker; `None` for any time.
     pub queue_limit: Option<Duration>,

@@ -40,8 +40,8 @@ pub enum HeldState {
 }
 
 impl Jobs {
-    /// The pool has found a worker for a queued job. Returns the attempt, whose [`Start`](Effect::Start) follows once it is on
-    /// disk; `None` if the job is not queued.
+    /// The pool has found a worker for a queued job. Returns the attempt, whose [`Start`](Effect::Start) follows once
+    /// it is on disk; `None` if the job is not queued.
     ///
     /// `survives` tells whether the worker keeps its jobs while its connection is broken.
     pub fn assign(
@@ -199,7 +199,8 @@ impl Jobs {
         }
     }
 
-    /// The connection to a worker is gone. What it runs may go on without it; see [`Config::grace`](crate::Config::grace).
+    /// The connection to a worker is gone. What it runs may go on without it; see
+    /// [`Config::grace`](crate::Config::grace).
     pub fn worker_left(&mut self, now: Time, worker: &WorkerName) {
         self.now = self.now.max(now);
         // It lists them again when it returns.
@@ -236,7 +237,8 @@ impl Jobs {
         }
     }
 
-    /// A worker has connected, with what it still holds from before. The request is answered with what is to become of each.
+    /// A worker has connected, with what it still holds from before. The request is answered with what is to become
+    /// of each.
     ///
     /// What this scheduler believes to be with that worker and is not in the list is lost. Call
     /// [`worker_left`](Self::worker_left) first for the connection that this one replaces.

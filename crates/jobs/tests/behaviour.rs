@@ -48,7 +48,7 @@ impl Story {
     fn settle(&mut self) {
         loop {
             let mut last = None;
-            while let Some(effect) = self.jobs.poll_effect() {
+            while let Some(effect) = self.jobs.next_effect() {
                 match effect {
                     Effect::Save(number, change) => {
                         self.saved.push(change);
@@ -249,7 +249,7 @@ fn a_submission_that_cannot_be_saved_is_refused_and_nothing_else_is() {
         .jobs
         .cancel(at(1), JOB, CancelledBy::Client, RequestId(3))
         .expect("it runs");
-    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.poll_effect()).collect();
+    let effects: Vec<_> = std::iter::from_fn(|| story.jobs.next_effect()).collect();
     let numbers = effects.iter().filter_map(|effect| match effect {
         Effect::Save(number, _) => Some(*number),
         _ => None,
@@ -257,13 +257,13 @@ fn a_submission_that_cannot_be_saved_is_refused_and_nothing_else_is() {
     let last: ChangeId = numbers.max().expect("something is to be saved");
     story.jobs.not_committed(last);
     assert_eq!(
-        story.jobs.poll_effect(),
+        story.jobs.next_effect(),
         Some(Effect::Refuse {
             request: RequestId(2),
             job: refused
         })
     );
-    assert_eq!(story.jobs.poll_effect(), None, "the cancellation waits");
+    assert_eq!(story.jobs.next_effect(), None, "the cancellation waits");
     story.jobs.committed(last);
     story.settle();
     assert!(story.was_told(&Effect::Answer {
@@ -373,7 +373,7 @@ fn a_restart_keeps_order_attempts_and_places() {
     };
     let second = Saved::new(new(JobId::from_bits(8), None, Terms::default()), at(1));
     let mut jobs = Jobs::restore(Config::default(), at(100), vec![first, second]);
-    let effects: Vec<_> = std::iter::from_fn(|| jobs.poll_effect()).collect();
+    let effects: Vec<_> = std::iter::from_fn(|| jobs.next_effect()).collect();
     let places = effects.iter().filter_map(|effect| match effect {
         Effect::Enqueue {
             job, fair_start, ..

@@ -1,8 +1,9 @@
-//! Logs of attempts, as files: written as they grow, compressed when they are whole, readable at any offset all the time.
+//! Logs of attempts, as files: written as they grow, compressed when they are whole, readable at any offset all the
+//! time.
 //!
-//! The log of an attempt is `ab/abcdefghjkmn.1.log` while it grows and `ab/abcdefghjkmn.1.zst` afterwards, in zstd's seekable
-//! format: an offset in the middle costs one frame. Bytes never change at an offset: a log only grows, and a writer
-//! that has missed something is refused. All of this blocks; it is for a thread that may.
+//! The log of an attempt is `ab/abcdefghjkmn.1.log` while it grows and `ab/abcdefghjkmn.1.zst` afterwards, in zstd's
+//! seekable format: an offset in the middle costs one frame. Bytes never change at an offset: a log only grows, and a
+//! writer that has missed something is refused. All of this blocks; it is for a thread that may.
 
 mod archive;
 
@@ -165,7 +166,8 @@ impl Logs {
     ///
     /// # Errors
     ///
-    /// [`LogError::Missing`] when there is no log; [`LogError::Disk`] when it cannot be compressed: it stays as it is then.
+    /// [`LogError::Missing`] when there is no log; [`LogError::Disk`] when it cannot be compressed: it stays as it is
+    /// then.
     pub fn archive(&self, attempt: AttemptId) -> Result<(), LogError> {
         let growing = self.growing(attempt);
         let archived = self.archived(attempt);
@@ -233,8 +235,8 @@ impl LogWriter {
     ///
     /// # Errors
     ///
-    /// [`LogError::Gap`] when something is missing before them; [`LogError::Disk`] when they cannot be written: the log ends
-    /// then where it ended before.
+    /// [`LogError::Gap`] when something is missing before them; [`LogError::Disk`] when they cannot be written: the
+    /// log ends then where it ended before.
     pub fn append(&mut self, offset: u64, bytes: &[u8]) -> Result<(), LogError> {
         let Self {
             attempt, length, ..

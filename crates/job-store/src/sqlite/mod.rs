@@ -1,6 +1,7 @@
 //! A store in one SQLite file.
 //!
-//! In WAL mode: readers see what is committed while more is saved, and neither waits for the other. Each commit is synced.
+//! In WAL mode: readers see what is committed while more is saved, and neither waits for the other. Each commit is
+//! synced.
 
 mod load;
 mod page;

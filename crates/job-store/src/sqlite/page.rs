@@ -1,7 +1,7 @@
 //! Pages of the history.
 //!
-//! A page is found in two steps, so that its time is bounded whatever is asked for: the latest *candidates* come from the
-//! index that suits the query best, a bounded number of them, and then the rest of the query is checked for each.
+//! A page is found in two steps, so that its time is bounded whatever is asked for: the latest *candidates* come from
+//! the index that suits the query best, a bounded number of them, and then the rest of the query is checked for each.
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};

@@ -135,7 +135,8 @@ fn ended(
         exit_code,
     } = Words::of_outcome(outcome);
     let mut update = connection.prepare_cached(
-        "UPDATE jobs SET state = ?2, since = ?3, outcome = ?4, detail = ?5, exit_code = ?6, description = NULL WHERE id = ?1",
+        "UPDATE jobs SET state = ?2, since = ?3, outcome = ?4, detail = ?5, exit_code = ?6, description = NULL
+         WHERE id = ?1",
     )?;
     update.execute(params![
         column(job),

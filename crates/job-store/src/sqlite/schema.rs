@@ -15,8 +15,8 @@ const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
 const STEPS: [&str; VERSION as usize] = ["
-    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job goes on without its client
-    -- when patience_* are null. state: see words.rs. since: when it began to wait, was given to a worker, or ended.
+    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job goes on without its
+    -- client when patience_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
     CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY,
         id INTEGER NOT NULL UNIQUE,

@@ -1,5 +1,5 @@
-//! Random histories of jobs: schedulers that crash, disks that fail, workers and clients that come and go. After each step
-//! the promises are checked, and the invariants of the jobs. A failing history is made short.
+//! Random histories of jobs: schedulers that crash, disks that fail, workers and clients that come and go. After each
+//! step the promises are checked, and the invariants of the jobs. A failing history is made short.
 
 mod disk;
 mod history;

@@ -229,8 +229,8 @@ impl World {
     fn submit(&mut self, client: usize, key: Option<usize>, terms: usize) -> Result<(), String> {
         let client = ClientId::new(CLIENTS[client]).expect("a good name");
         let key = key.map(|key| Key::new(&format!("key{key}")).expect("a good key"));
-        // What the caller must do: jobs that have ended are looked up by their keys on disk. One that has ended and is not
-        // saved yet is still in memory.
+        // What the caller must do: jobs that have ended are looked up by their keys on disk. One that has ended and
+        // is not saved yet is still in memory.
         if let Some(key) = &key
             && self.jobs.with_key(&client, key).is_none()
             && let Some(job) = self
@@ -395,7 +395,7 @@ impl World {
 
     /// Does what the jobs ask for.
     fn perform(&mut self) -> Result<(), String> {
-        while let Some(effect) = self.jobs.poll_effect() {
+        while let Some(effect) = self.jobs.next_effect() {
             match effect {
                 Effect::Save(number, change) => {
                     self.check_loss(&change)?;
