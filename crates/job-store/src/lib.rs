@@ -36,6 +36,7 @@
 //! Descriptions hold secrets, so they are [sealed](Sealer) with a key that is not in the store, and wiped when their
 //! job ends.
 
+mod committer;
 mod error;
 pub mod logs;
 mod query;
@@ -43,6 +44,7 @@ mod record;
 mod seal;
 pub mod sqlite;
 
+pub use committer::{Committer, Report};
 pub use error::{OpenError, StoreError};
 use jobs::{Change, JobId, Key, NewJob, Saved};
 use pool::{ClientId, Time};
@@ -88,6 +90,11 @@ impl Write {
             change,
             details: details.map(Box::new),
         }
+    }
+
+    /// Returns the job that it is about.
+    pub fn job(&self) -> JobId {
+        self.change.job()
     }
 }
 

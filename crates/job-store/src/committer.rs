@@ -1,0 +1,175 @@
+//! The thread that saves changes, many at a time.
+//!
+//! Whatever has piled up while one commit was being synced goes into the next ("group commit"), so the cost of a sync is shared
+//! exactly when there is much to save, and a single change waits for nothing but its own.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::{io, mem};
+
+use jobs::{ChangeId, JobId};
+
+use crate::{Write, Writer};
+
+/// How many changes share one commit at most: what a disk takes in well under a second.
+const MAX_BATCH: usize = 10_000;
+
+/// How long to wait before changes that could not be saved are tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What the thread reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// All changes up to this one are on disk. See [`jobs::Jobs::committed`].
+    Committed(ChangeId),
+    /// Changes up to this one could not be saved, and are tried again in a moment. See [`jobs::Jobs::not_committed`].
+    Failed {
+        /// The latest of them.
+        up_to: ChangeId,
+        /// Why.
+        error: String,
+    },
+}
+
+/// Hands changes to the thread.
+///
+/// Dropping it waits until everything is on disk, or has failed once more.
+#[derive(Debug)]
+pub struct Committer {
+    requests: Option<Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Save(ChangeId, Write),
+    Discard(JobId),
+}
+
+impl Committer {
+    /// Starts the thread. It calls `report` after each commit, and after each that failed.
+    ///
+    /// # Errors
+    ///
+    /// The system has no thread to give.
+    pub fn start(
+        writer: impl Writer + 'static,
+        report: impl Fn(Report) + Send + 'static,
+    ) -> io::Result<Self> {
+        let (requests, inbox) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("jobs".to_owned());
+        let thread = thread.spawn(move || {
+            let mut committer = CommitterThread {
+                writer,
+                report,
+                unsaved: VecDeque::new(),
+                is_failing: false,
+            };
+            committer.run(&inbox);
+        })?;
+        Ok(Self {
+            requests: Some(requests),
+            thread: Some(thread),
+        })
+    }
+
+    /// Saves a change, after all that were given before.
+    pub fn save(&self, number: ChangeId, write: Write) {
+        self.send(Request::Save(number, write));
+    }
+
+    /// Drops what is not saved yet of a job that was refused.
+    pub fn discard(&self, job: JobId) {
+        self.send(Request::Discard(job));
+    }
+
+    fn send(&self, request: Request) {
+        // The thread ends only when this is dropped. If it has panicked, nothing is reported as saved any more, and nobody
+        // is told of what is not.
+        if let Some(requests) = &self.requests {
+            drop(requests.send(request));
+        }
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say: what it saved was reported.
+            drop(thread.join());
+        }
+    }
+}
+
+/// What the thread owns.
+struct CommitterThread<W, F> {
+    writer: W,
+    report: F,
+    /// The oldest first.
+    unsaved: VecDeque<(ChangeId, Write)>,
+    is_failing: bool,
+}
+
+impl<W: Writer, F: Fn(Report)> CommitterThread<W, F> {
+    fn run(&mut self, inbox: &Receiver<Request>) {
+        while self.receive(inbox) {
+            self.commit();
+        }
+        self.commit();
+    }
+
+    /// Waits for changes, or until what failed is to be tried again. Returns `false` when no more can come.
+    fn receive(&mut self, inbox: &Receiver<Request>) -> bool {
+        let first = if self.is_failing {
+            inbox.recv_timeout(RETRY_AFTER)
+        } else {
+            inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        };
+        match first {
+            Ok(request) => self.take(request),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return false,
+        }
+        for request in inbox.try_iter().take(MAX_BATCH) {
+            self.take(request);
+        }
+        true
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Save(number, write) => self.unsaved.push_back((number, write)),
+            Request::Discard(job) => self.unsaved.retain(|(_, write)| write.job() != job),
+        }
+    }
+
+    /// Saves what there is, a batch at a time, until something fails.
+    fn commit(&mut self) {
+        while !self.unsaved.is_empty() {
+            let size = self.unsaved.len().min(MAX_BATCH);
+            let (numbers, writes): (Vec<_>, Vec<_>) = self.unsaved.drain(..size).unzip();
+            let result = self.writer.commit(&writes);
+            self.is_failing = result.is_err();
+            match result {
+                Ok(()) => numbers
+                    .last()
+                    .into_iter()
+                    .for_each(|last| (self.report)(Report::Committed(*last))),
+                Err(error) => {
+                    let newer = mem::take(&mut self.unsaved);
+                    self.unsaved = numbers.into_iter().zip(writes).chain(newer).collect();
+                    let latest = self.unsaved.back().map(|(number, _)| *number);
+                    let failed = latest.map(|up_to| Report::Failed {
+                        up_to,
+                        error: error.to_string(),
+                    });
+                    failed.into_iter().for_each(&self.report);
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The thread that saves: what it groups, and what it does when the disk refuses.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use job_store::{Committer, Report, StoreError, Write, Writer};
+use jobs::{CancelledBy, Change, ChangeId, JobId, Outcome, Saved};
+use pool::Time;
+
+/// A disk that can be full.
+#[derive(Clone, Default)]
+struct Disk {
+    is_full: Arc<AtomicBool>,
+    /// The jobs of each commit.
+    commits: Arc<Mutex<Vec<Vec<u64>>>>,
+    /// Held while a commit is not to come to its end.
+    gate: Arc<Mutex<()>>,
+}
+
+impl Writer for Disk {
+    fn restore(&mut self) -> Result<Vec<Saved>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let _open = self.gate.lock().expect("nothing panicked");
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(StoreError::Damaged("the disk is full".to_owned()));
+        }
+        let jobs = writes.iter().map(|write| write.job().bits()).collect();
+        self.commits.lock().expect("nothing panicked").push(jobs);
+        Ok(())
+    }
+
+    fn prune(&mut self, _: Time, _: u32) -> Result<Vec<JobId>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+fn start(disk: &Disk) -> (Committer, Receiver<Report>) {
+    let (reports, received) = mpsc::channel();
+    let report = move |report| reports.send(report).unwrap_or_default();
+    let committer = Committer::start(disk.clone(), report).expect("a thread");
+    (committer, received)
+}
+
+fn save(committer: &Committer, number: u64) {
+    let outcome = Outcome::Cancelled(CancelledBy::Client);
+    let change = Change::Ended {
+        job: JobId::from_bits(number),
+        outcome,
+        at: Time::EPOCH,
+    };
+    committer.save(ChangeId(number), Write::new(change, None));
+}
+
+fn next(reports: &Receiver<Report>) -> Report {
+    reports
+        .recv_timeout(Duration::from_secs(60))
+        .expect("a report")
+}
+
+#[test]
+fn what_comes_during_a_commit_shares_the_next_one() {
+    let disk = Disk::default();
+    let (committer, reports) = start(&disk);
+    let gate = disk.gate.lock().expect("nothing panicked");
+    save(&committer, 1);
+    // The thread may take more than the first before it commits; it cannot commit twice.
+    for number in 2..=50 {
+        save(&committer, number);
+    }
+    drop(gate);
+    drop(committer);
+    let commits = disk.commits.lock().expect("nothing panicked").clone();
+    assert!(commits.len() <= 2, "{commits:?}");
+    assert_eq!(commits.concat(), (1..=50).collect::<Vec<_>>());
+    assert_eq!(reports.iter().last(), Some(Report::Committed(ChangeId(50))));
+}
+
+#[test]
+fn what_could_not_be_saved_is_tried_again_without_what_was_refused() {
+    let disk = Disk::default();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let (committer, reports) = start(&disk);
+    save(&committer, 1);
+    let Report::Failed {
+        up_to: ChangeId(1),
+        error,
+    } = next(&reports)
+    else {
+        panic!("the disk is full")
+    };
+    assert!(error.ends_with("the disk is full"), "{error}");
+    save(&committer, 2);
+    save(&committer, 3);
+    committer.discard(JobId::from_bits(2));
+    disk.is_full.store(false, Ordering::SeqCst);
+    while next(&reports) != Report::Committed(ChangeId(3)) {}
+    assert_eq!(
+        disk.commits.lock().expect("nothing panicked").concat(),
+        [1, 3]
+    );
+}
+
+#[test]
+fn everything_is_tried_once_more_at_the_end() {
+    let disk = Disk::default();
+    disk.is_full.store(true, Ordering::SeqCst);
+    let (committer, reports) = start(&disk);
+    save(&committer, 1);
+    assert!(matches!(next(&reports), Report::Failed { .. }));
+    disk.is_full.store(false, Ordering::SeqCst);
+    drop(committer);
+    assert_eq!(next(&reports), Report::Committed(ChangeId(1)));
+}
