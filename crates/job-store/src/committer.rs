@@ -1,7 +1,7 @@
 //! The thread that saves changes, many at a time.
 //!
-//! Whatever has piled up while one commit was being synced goes into the next ("group commit"), so the cost of a sync is shared
-//! exactly when there is much to save, and a single change waits for nothing but its own.
+//! Whatever has piled up while one commit was being synced goes into the next ("group commit"), so the cost of a sync
+//! is shared exactly when there is much to save, and a single change waits for nothing but its own.
 
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -86,8 +86,8 @@ impl Committer {
     }
 
     fn send(&self, request: Request) {
-        // The thread ends only when this is dropped. If it has panicked, nothing is reported as saved any more, and nobody
-        // is told of what is not.
+        // The thread ends only when this is dropped. If it has panicked, nothing is reported as saved any more, and
+        // nobody is told of what is not.
         if let Some(requests) = &self.requests {
             drop(requests.send(request));
         }
