@@ -29,7 +29,7 @@ pub fn give_back() {
             tokio::time::sleep(pause).await;
             let start = Instant::now();
             // How much of it is free cannot be seen: only the allocator knows.
-            if resident().is_some_and(|bytes| bytes > QUIET) {
+            if resident_bytes(std::process::id()).is_ok_and(|bytes| bytes > QUIET) {
                 allocator::collect();
             }
             pause = (start.elapsed() * SHARE).clamp(INTERVAL, LONGEST);
@@ -37,13 +37,22 @@ pub fn give_back() {
     });
 }
 
-/// Returns how many bytes of memory this program has; `None` if that is unknown.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+/// Returns the resident memory of a process, in bytes.
+///
+/// # Errors
+/// When there is no such process, or the kernel does not report it.
+pub fn resident_bytes(pid: u32) -> Result<u64, String> {
+    let path = format!("/proc/{pid}/status");
+    let status =
+        std::fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
+    parse_resident(&status).ok_or_else(|| format!("cannot read {path}: it has no VmRSS"))
+}
+
+/// Reads the resident memory, in bytes, from a process's `status` file.
+fn parse_resident(status: &str) -> Option<u64> {
+    let mut lines = status.lines();
+    let value = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
 
@@ -71,6 +80,6 @@ mod tests {
     #[test]
     fn the_allocator_can_be_asked() {
         allocator::collect();
-        assert!(resident().unwrap() > 1 << 20);
+        assert!(resident_bytes(std::process::id()).unwrap() > 1 << 20);
     }
 }

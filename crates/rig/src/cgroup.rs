@@ -1,4 +1,4 @@
-//! The cgroups of an engine's containers: empty once their processes have gone, but still there.
+//! Removes the cgroups of an engine's containers, which are empty once their processes have ended.
 
 use std::fs;
 use std::io;
@@ -9,18 +9,22 @@ use anyhow::{Context as _, Result, ensure};
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// How long a cgroup may stay busy after its last process was collected.
-const LIMIT: Duration = Duration::from_secs(10);
+const BUSY_LIMIT: Duration = Duration::from_secs(10);
 
 /// Removes the cgroup `name` with all inside it, from every hierarchy of the machine.
 ///
 /// # Errors
 /// When one is still in use after ten seconds, or `name` is not a plain name.
 pub(crate) fn remove(name: &str) -> Result<()> {
-    ensure!(is_plain(name), "not the name of a cgroup: {name}");
+    ensure!(
+        is_plain(name),
+        "cannot remove cgroup {name:?}: not a plain name"
+    );
     for folder in hierarchies() {
         let folder = folder.join(name);
         if folder.is_dir() {
-            remove_tree(&folder).with_context(|| format!("cgroup {}", folder.display()))?;
+            remove_tree(&folder)
+                .with_context(|| format!("cannot remove cgroup {}", folder.display()))?;
         }
     }
     Ok(())
@@ -37,7 +41,7 @@ fn hierarchies() -> Vec<PathBuf> {
     found
 }
 
-/// Returns the folders in a folder; none when it has just gone.
+/// Returns the folders in a folder; none if it does not exist any more.
 fn folders(of: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(of) else {
         return Vec::new();
@@ -59,7 +63,7 @@ fn remove_tree(folder: &Path) -> Result<()> {
         match fs::remove_dir(folder) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(e) if start.elapsed() > LIMIT => return Err(e.into()),
+            Err(e) if start.elapsed() > BUSY_LIMIT => return Err(e.into()),
             Err(_) => std::thread::sleep(Duration::from_millis(10)),
         }
     }

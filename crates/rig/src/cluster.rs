@@ -1,4 +1,4 @@
-//! A scheduler and workers as real processes, run with the command lines of the user's document.
+//! A scheduler and workers as real processes, with the command lines of the documentation.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,16 +10,18 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use crate::docker::Docker;
-use crate::holder::{Holder, Name, Process, ProcessState};
+use crate::holder::{Holder, Process, ProcessState};
+use crate::name::Name;
 use crate::wait::wait_for;
 
-const LIMIT_TO_START: Duration = Duration::from_secs(30);
-/// How long a program may take to end after it was asked to. What still runs then is killed.
-const LIMIT_TO_STOP: Duration = Duration::from_secs(15);
-/// What a worker logs once it is registered and has room.
+/// The time limit for a program to start.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// The time limit for a program to stop after SIGTERM. After that it is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+/// What a worker logs once it is registered and has free capacity.
 const WORKER_IS_READY: &str = "Requesting a new job";
 
-/// A running cluster in a directory of its own. Everything in it ends with this value.
+/// A running cluster in a directory of its own. All of it ends when this is dropped.
 #[derive(Debug)]
 pub struct Cluster {
     programs: PathBuf,
@@ -39,12 +41,12 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Returns the name under which it is registered.
+    /// Returns its registered name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns its process, to be killed or stopped by [`Cluster::signal`].
+    /// Returns its process, for [`Cluster::signal`].
     pub fn process(&self) -> Process {
         self.process
     }
@@ -54,12 +56,12 @@ impl Cluster {
     /// Starts a scheduler for `pools`, from the programs in the folder `programs`.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn start(programs: &Path, pools: &[&str]) -> Result<Self> {
         Self::start_with(programs, pools, &[])
     }
 
-    /// As [`start`](Self::start), with more options for the scheduler.
+    /// Like [`start`](Self::start), with more options for the scheduler.
     ///
     /// # Errors
     /// As for `start`.
@@ -82,9 +84,12 @@ impl Cluster {
     /// Starts the scheduler, or starts it again after [`stop_scheduler`](Self::stop_scheduler), with the same state.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn start_scheduler(&mut self) -> Result<()> {
-        ensure!(self.scheduler.is_none(), "the scheduler is running");
+        ensure!(
+            self.scheduler.is_none(),
+            "cannot start the scheduler: it is running"
+        );
         let address = format!("tcp:127.0.0.1:{}", self.port);
         let mut command = self.program("ocluster-scheduler");
         command
@@ -101,31 +106,31 @@ impl Cluster {
         self.wait_until_ready("scheduler.log", process, || {
             std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
         })?;
-        // The cap files may still be on their way.
+        // It listens before it has written all cap files.
         let missing = || {
             self.pools
                 .iter()
                 .find(|pool| !self.pool_cap_file(pool).exists())
         };
-        wait_for("cap files", LIMIT_TO_START, || {
+        wait_for("cap files", START_LIMIT, || {
             Ok(missing().is_none().then_some(()))
         })
     }
 
-    /// Returns the scheduler's process while it has not been stopped, to be killed by [`signal`](Self::signal).
+    /// Returns the scheduler's process, for [`signal`](Self::signal); `None` while it is stopped.
     pub fn scheduler(&self) -> Option<Process> {
         self.scheduler
     }
 
-    /// Returns the port of loopback at which the scheduler listens.
+    /// Returns the port on loopback at which the scheduler listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Asks the scheduler to end, and waits for that. Workers and clients go on.
+    /// Stops the scheduler. Workers and clients continue.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not stop.
     pub fn stop_scheduler(&mut self) -> Result<()> {
         let Some(process) = self.scheduler.take() else {
             return Ok(());
@@ -135,10 +140,10 @@ impl Cluster {
 
     /// Starts a worker of `pool` that builds with `docker`, and waits until it has registered.
     ///
-    /// It uses images that are on this machine, and runs one job at once unless `args` say something else.
+    /// It uses images that are on this machine, and runs one job at a time unless `args` set another capacity.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn start_worker(
         &mut self,
         pool: &str,
@@ -155,7 +160,7 @@ impl Cluster {
     /// [`obuilder_store`](Self::obuilder_store) unless `args` name another.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn start_obuilder_worker(
         &mut self,
         pool: &str,
@@ -166,7 +171,7 @@ impl Cluster {
         if !args.iter().any(|arg| arg.starts_with("--obuilder-store")) {
             let store = format!("overlayfs:{}", self.obuilder_store(name).display());
             command.arg(format!("--obuilder-store={store}"));
-            // Opening it removes what a killed worker has left outside of it: mounts and cgroups.
+            // Opening the store removes what a killed worker has left outside of it: mounts and cgroups.
             let program = self.programs.join("obuilder").display().to_string();
             let store = format!("--store={store}");
             self.holder
@@ -176,18 +181,18 @@ impl Cluster {
             .iter()
             .any(|arg| arg.starts_with("--obuilder-prune-threshold"))
         {
-            // This machine's disk is none of our business.
+            // The free space of this machine must not matter.
             command.arg("--obuilder-prune-threshold=0");
         }
-        // Where nobody listens, whatever runs on this machine.
+        // No engine, even if this machine has one.
         command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
         self.run_worker(name, &command)
     }
 
-    /// Asks a worker to end, and waits for that.
+    /// Stops a worker.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not stop.
     pub fn stop_worker(&mut self, worker: &Worker) -> Result<()> {
         self.workers.retain(|known| known.process != worker.process);
         self.stop(&worker.name, worker.process)
@@ -204,13 +209,13 @@ impl Cluster {
     /// Starts an OBuilder worker again that has been killed, with the same store and state.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn restart_obuilder_worker(&mut self, pool: &str, name: &str, args: &[&str]) -> Result<()> {
         self.workers.retain(|worker| worker.name != name);
         self.start_obuilder_worker(pool, name, args).map(drop)
     }
 
-    /// Returns where an OBuilder worker called `name` keeps its results.
+    /// Returns the store of the OBuilder worker called `name`.
     pub fn obuilder_store(&self, name: &str) -> PathBuf {
         self.folder().join(format!("store-{name}"))
     }
@@ -241,7 +246,7 @@ impl Cluster {
         Ok(worker)
     }
 
-    /// Returns one of the programs, to be run where `./capnp-secrets/` is, as in the user's document.
+    /// Returns one of the programs, to be run in the folder with `./capnp-secrets/`, as in the documentation.
     pub fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command
@@ -250,7 +255,7 @@ impl Cluster {
         command
     }
 
-    /// Returns the directory with `capnp-secrets`, and a place for Dockerfiles.
+    /// Returns the directory of the cluster, with `capnp-secrets`.
     pub fn folder(&self) -> &Path {
         self.holder.folder()
     }
@@ -258,10 +263,10 @@ impl Cluster {
     /// Returns what a worker, or the `scheduler`, has logged so far.
     ///
     /// # Errors
-    /// When there is none of that name.
+    /// When there is no such log.
     pub fn log(&self, name: &str) -> Result<String> {
         let path = self.holder.log(&format!("{name}.log"));
-        fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Sends a signal to a process of the cluster.
@@ -272,15 +277,15 @@ impl Cluster {
         self.holder.signal(process, signal)
     }
 
-    /// Returns what runs the cluster's processes, for a test that needs another one.
+    /// Returns the holder of the cluster's processes, for a test that needs another one.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
 
-    /// Asks everything to end, and removes what is left. Dropping kills instead of asking.
+    /// Stops everything, and removes the directory. Dropping kills the programs instead of stopping them.
     ///
     /// # Errors
-    /// When a program does not end by itself, or something cannot be removed.
+    /// When a program does not stop, or something cannot be removed.
     pub fn finish(mut self) -> Result<()> {
         for worker in std::mem::take(&mut self.workers) {
             self.stop(&worker.name, worker.process)?;
@@ -298,8 +303,8 @@ impl Cluster {
     fn stop(&self, name: &str, process: Process) -> Result<()> {
         self.holder.signal(process, Signal::TERM)?;
         self.holder
-            .wait(process, LIMIT_TO_STOP)
-            .with_context(|| format!("{name} did not stop when asked to"))?;
+            .wait(process, STOP_LIMIT)
+            .with_context(|| format!("cannot stop {name}"))?;
         Ok(())
     }
 
@@ -310,27 +315,28 @@ impl Cluster {
         is_ready: impl Fn() -> bool,
     ) -> Result<()> {
         let name = log.trim_end_matches(".log");
-        wait_for(name, LIMIT_TO_START, || {
+        wait_for(name, START_LIMIT, || {
             if let ProcessState::Ended(code) = self.holder.state(process)? {
                 bail!("it ended with code {code}");
             }
             Ok(is_ready().then_some(()))
         })
         .with_context(|| {
-            let said = self.log(name).unwrap_or_default();
-            format!("{name} did not start; it said:\n{said}")
+            let log = self.log(name).unwrap_or_default();
+            format!("cannot start {name}; its log:\n{log}")
         })
     }
 }
 
-/// Returns the option for the usual capacity, unless there is one in `args`: it may be given only once.
+/// Returns the option for the default capacity, unless `args` have one: it may be given only once.
 fn default_capacity(args: &[&str]) -> Option<&'static str> {
     let is_given = args.iter().any(|arg| arg.starts_with("--capacity"));
     (!is_given).then_some("--capacity=1")
 }
 
-/// Returns a port that is free now. Only we will ask for it, a moment later.
+/// Returns a port that is free now, and will be used soon.
 pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port on loopback")?;
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot get a port on loopback")?;
     Ok(listener.local_addr()?.port())
 }

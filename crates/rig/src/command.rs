@@ -1,4 +1,4 @@
-//! Running other programs to their end, with a limit, and finding out why they failed.
+//! Runs other programs with a time limit, and reports why they failed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::wait::wait_for;
 
-/// Where system programs are, on machines whose users do not have these folders in their PATH.
+/// The folders of system programs, which users of some machines do not have in their PATH.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Returns the first program called `name` in PATH, or in the folders of system programs.
@@ -32,10 +32,10 @@ fn is_program(file: &Path) -> bool {
         .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
-/// Runs `command` with nothing to read, and returns what it wrote; kills it when `limit` has passed.
+/// Runs `command` with an empty standard input, and returns its output. Kills it after `limit`.
 ///
 /// # Errors
-/// When it cannot be started or is still running after `limit`. How it ended is for the caller to judge.
+/// When it cannot be started or is still running after `limit`. A failure of the program is not an error here.
 pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     let mut child = command
@@ -44,30 +44,33 @@ pub fn output_within(command: &mut Command, limit: Duration) -> Result<Output> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {name}"))?;
-    // Both pipes are drained while we wait, or a talkative program would block on a full one.
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
+    // Both pipes are read meanwhile, because the program would block on a full one.
+    let stdout = read_in_background(child.stdout.take());
+    let stderr = read_in_background(child.stderr.take());
     let ended = wait_for(&format!("end of {name}"), limit, || Ok(child.try_wait()?));
     let Ok(status) = ended else {
         end(&mut child)?;
-        bail!("{name} was still running after {} s", limit.as_secs());
+        bail!(
+            "cannot wait for {name}: it is still running after {} s",
+            limit.as_secs()
+        );
     };
     Ok(Output {
         status,
-        stdout: gather(stdout),
-        stderr: gather(stderr),
+        stdout: join(stdout),
+        stderr: join(stderr),
     })
 }
 
-/// Returns whether `command` ends well within `limit`. A program that cannot be started does not.
+/// Returns whether `command` succeeds within `limit`. A program that cannot be started does not.
 pub fn succeeds_within(command: &mut Command, limit: Duration) -> bool {
     output_within(command, limit).is_ok_and(|output| output.status.success())
 }
 
-/// Runs `command` within a minute and returns its standard output, trimmed.
+/// Runs `command` with a limit of one minute, and returns its standard output, trimmed.
 ///
 /// # Errors
-/// When it fails; the error ends with what the program wrote to say why.
+/// When it fails. The error ends with its standard error.
 pub fn checked(command: &mut Command) -> Result<String> {
     let output = output_within(command, Duration::from_secs(60))?;
     if !output.status.success() {
@@ -83,13 +86,13 @@ fn end(child: &mut Child) -> Result<()> {
     Ok(())
 }
 
-type Drained = Option<std::thread::JoinHandle<Vec<u8>>>;
+type BackgroundRead = Option<std::thread::JoinHandle<Vec<u8>>>;
 
-fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> Drained {
+fn read_in_background(pipe: Option<impl std::io::Read + Send + 'static>) -> BackgroundRead {
     let mut pipe = pipe?;
     Some(std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A pipe that breaks has given all it will; the program's exit status tells the rest.
+        // There is no more to read from a broken pipe. The exit status has the reason.
         if pipe.read_to_end(&mut bytes).is_err() {
             bytes.extend_from_slice(b"[pipe broke]");
         }
@@ -97,9 +100,8 @@ fn drain(pipe: Option<impl std::io::Read + Send + 'static>) -> Drained {
     }))
 }
 
-fn gather(drained: Drained) -> Vec<u8> {
-    drained
-        .and_then(|thread| thread.join().ok())
+fn join(read: BackgroundRead) -> Vec<u8> {
+    read.and_then(|thread| thread.join().ok())
         .unwrap_or_default()
 }
 
@@ -111,17 +113,20 @@ mod tests {
     fn a_program_that_hangs_is_killed() {
         let limit = Duration::from_millis(100);
         let error = output_within(Command::new("sleep").arg("1000"), limit).unwrap_err();
-        assert_eq!(error.to_string(), "sleep was still running after 0 s");
+        assert_eq!(
+            error.to_string(),
+            "cannot wait for sleep: it is still running after 0 s"
+        );
     }
 
     #[test]
-    fn a_failure_says_what_the_program_said() {
+    fn an_error_contains_the_standard_error() {
         let error = checked(Command::new("ls").arg("/nowhere/at/all")).unwrap_err();
         assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
     }
 
     #[test]
-    fn output_larger_than_a_pipe_arrives_whole() {
+    fn output_larger_than_a_pipe_is_complete() {
         let mut command = Command::new("head");
         let output = output_within(
             command.args(["-c", "1000000", "/dev/zero"]),

@@ -1,4 +1,4 @@
-//! How to reach a Docker engine, with a client that works.
+//! The address of a Docker engine, and a client for it.
 
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
@@ -12,26 +12,26 @@ use crate::command::{checked, every_program, succeeds_within};
 use crate::holder::Holder;
 use crate::network::Network;
 
-/// How long a question to an engine or a client may take on a machine that is busy.
-const LIMIT_TO_ANSWER: Duration = Duration::from_secs(20);
+/// The time limit for a call of a client or an engine, on a busy machine.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// An engine's address, and a client program that can use all of it.
+/// An engine's address, and a client program that supports all of its features.
 #[derive(Clone, Debug)]
 pub struct Docker {
     pub(crate) host: String,
-    /// A folder with one program, `docker`. Put first in PATH, it is what a worker finds.
+    /// A folder with one program, `docker`. It is the first of PATH, so that a worker finds that program.
     pub(crate) programs: PathBuf,
-    /// The client's own settings and log-ins: an empty folder, not those of the person who runs the tests.
+    /// The client's settings and log-ins: an empty folder, not those of the user who runs the tests.
     pub(crate) config: PathBuf,
-    /// Where its containers are; `None` when they are in this machine's network.
+    /// The network of its containers; `None` for this machine's network.
     pub(crate) network: Option<Network>,
 }
 
 impl Docker {
-    /// Prepares to reach the engine at `host`, keeping what is needed for that in `folder`.
+    /// Prepares to use the engine at `host`, with the files for that in `folder`.
     ///
     /// # Errors
-    /// When no `docker` client of this machine can build with BuildKit.
+    /// When this machine has no `docker` client that can build with BuildKit.
     pub(crate) fn new(host: &str, folder: &Path) -> Result<Self> {
         let client = find_client()?;
         let programs = folder.join("programs");
@@ -72,7 +72,7 @@ impl Docker {
         checked(self.command().args(args))
     }
 
-    /// Returns the environment in which a program that runs `docker`, such as a worker, uses this engine.
+    /// Returns the environment for a program that runs `docker`, such as a worker, and is to use this engine.
     pub fn env(&self) -> Vec<(&'static str, OsString)> {
         let mut path = OsString::from(&self.programs);
         path.push(":");
@@ -84,8 +84,8 @@ impl Docker {
         ]
     }
 
-    /// Lets the engine, and its containers with `--network=host`, reach a port of this machine's loopback, for as
-    /// long as `holder` lives.
+    /// Forwards a port of the engine's loopback to this machine's loopback, for as long as `holder` lives. The engine and
+    /// its containers with `--network=host` can use it.
     ///
     /// # Errors
     /// When that port is taken in the engine's network.
@@ -98,47 +98,48 @@ impl Docker {
 
     /// Returns whether the engine answers.
     pub fn answers(&self) -> bool {
-        let mut ask = self.command();
+        let mut version = self.command();
         succeeds_within(
-            ask.args(["version", "--format", "{{.Server.Version}}"]),
-            LIMIT_TO_ANSWER,
+            version.args(["version", "--format", "{{.Server.Version}}"]),
+            ANSWER_LIMIT,
         )
     }
 }
 
-/// Returns whether an engine answers where the user's own `docker` commands look for one.
+/// Returns the address that the user's own `docker` commands use, if an engine answers there.
 pub(crate) fn default_host_that_answers() -> Option<String> {
     let host = std::env::var("DOCKER_HOST")
         .ok()
         .filter(|host| !host.is_empty());
     let host = host.unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
     let client = find_client().ok()?;
-    let mut ask = Command::new(client);
-    ask.env("DOCKER_HOST", &host)
+    let mut version = Command::new(client);
+    version
+        .env("DOCKER_HOST", &host)
         .args(["version", "--format", "{{.Server.Version}}"]);
-    succeeds_within(&mut ask, LIMIT_TO_ANSWER).then_some(host)
+    succeeds_within(&mut version, ANSWER_LIMIT).then_some(host)
 }
 
 /// Returns the first `docker` in PATH with which BuildKit works.
 ///
-/// From release 23 on, the client builds with a plug-in that may be missing; older ones have it inside.
+/// From release 23 on, the client builds with a plug-in that may be missing. In older ones it is built in.
 fn find_client() -> Result<PathBuf> {
     every_program("docker")
         .into_iter()
-        .find(|client| has_buildkit_inside(client) || has_buildx(client))
+        .find(|client| has_builtin_buildkit(client) || has_buildx(client))
         .context(
-            "no docker client that can build with BuildKit: install docker.io, or docker-buildx",
+            "cannot find a docker client that can build with BuildKit: install docker.io, or docker-buildx",
         )
 }
 
 fn has_buildx(client: &Path) -> bool {
     succeeds_within(
         Command::new(client).args(["buildx", "version"]),
-        LIMIT_TO_ANSWER,
+        ANSWER_LIMIT,
     )
 }
 
-fn has_buildkit_inside(client: &Path) -> bool {
+fn has_builtin_buildkit(client: &Path) -> bool {
     // `Docker version 20.10.24+dfsg1, build 297e128`
     checked(Command::new(client).arg("--version"))
         .ok()
@@ -156,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_the_release_of_a_client() {
+    fn the_release_is_in_the_version_line() {
         assert_eq!(
             major("Docker version 20.10.24+dfsg1, build 297e128"),
             Some(20)

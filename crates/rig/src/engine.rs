@@ -1,4 +1,4 @@
-//! A Docker engine: the one that is running, or one of our own.
+//! A Docker engine: the one that is already running, or a new one.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::find_program;
 use crate::docker::{self, Docker};
-use crate::holder::{Holder, Name, ProcessState};
+use crate::holder::{Holder, ProcessState};
+use crate::name::Name;
 use crate::network::Network;
 use crate::wait::wait_for;
 
-/// How long an engine may take to answer. It needs half a second on an idle machine.
-const LIMIT_TO_START: Duration = Duration::from_secs(60);
+/// The time limit for an engine to start. It needs half a second on an idle machine.
+const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A Docker engine to use for as long as this lives.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl DockerEngine {
     /// Returns the engine that answers at DOCKER_HOST or the default socket, or `None` when there is none.
     ///
     /// # Errors
-    /// When there is one, but nothing to reach it with.
+    /// When there is one, but no client for it.
     pub fn running() -> Result<Option<Self>> {
         let Some(host) = docker::default_host_that_answers() else {
             return Ok(None);
@@ -42,21 +43,24 @@ impl DockerEngine {
         }))
     }
 
-    /// Starts an engine with nothing in it, of which nothing will be left.
+    /// Starts an empty engine, and removes all of it at the end.
     ///
     /// # Errors
-    /// When not root, when `dockerd` is not installed, or when it does not come up; then with the end of its log.
+    /// When not root, when `dockerd` is not installed, or when it does not start; then with the end of its log.
     pub fn own() -> Result<Self> {
         Self::own_named(&Name::new()?)
     }
 
-    /// As [`own`](Self::own), with a name of the caller's choice for its directory and cgroup.
+    /// Like [`own`](Self::own), with this name for its directory and cgroup.
     ///
     /// # Errors
     /// As for `own`.
     pub fn own_named(name: &Name) -> Result<Self> {
-        ensure!(crate::is_root(), "only root can start a Docker engine");
-        let dockerd = find_program("dockerd").context("dockerd is not installed (docker.io)")?;
+        ensure!(
+            crate::is_root(),
+            "cannot start a Docker engine: only root can"
+        );
+        let dockerd = find_program("dockerd").context("cannot find dockerd: install docker.io")?;
         let holder = Holder::start(name)?;
         holder.remove_cgroup(name)?;
         let folder = holder.folder();
@@ -72,16 +76,16 @@ impl DockerEngine {
         Ok(engine)
     }
 
-    /// Starts the engine, in a network of its own: another engine on the machine, or whoever looks after its
-    /// firewall, has rules that drop what bridges forward, and has taken the usual addresses.
+    /// Starts the engine, in a network of its own: another engine or a firewall on this machine may have taken the usual
+    /// addresses and have rules that drop what bridges forward.
     fn start(&mut self, dockerd: &Command) -> Result<()> {
         let process = self.holder.run_offline(dockerd, "dockerd.log")?;
         self.docker.network = Some(Network::of(process));
-        wait_for("answer from our Docker engine", LIMIT_TO_START, || {
+        wait_for("answer from our Docker engine", START_LIMIT, || {
             if let ProcessState::Ended(code) = self.holder.state(process)? {
                 bail!(
                     "the Docker engine ended with code {code}: {}",
-                    self.last_words()
+                    self.log_tail()
                 );
             }
             let listens = self.holder.folder().join("docker.sock").exists();
@@ -89,8 +93,8 @@ impl DockerEngine {
         })
     }
 
-    /// Lets containers with the engine's own network, `--network=host`, reach what this machine reaches, if the
-    /// program for that is installed.
+    /// Connects the engine's own network, which containers have with `--network=host`, to other machines, if the program
+    /// for that is installed.
     ///
     /// # Errors
     /// When that program does not start.
@@ -101,26 +105,26 @@ impl DockerEngine {
         network.connect_outside(&self.holder)
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(self.holder.log("dockerd.log")).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("\n")
     }
 
-    /// Returns whether we started it. Only then may a test prune it, fill it, or stop all that it runs.
+    /// Returns whether it was started here. Only then may a test prune it, fill it, or stop its containers.
     pub fn is_own(&self) -> bool {
         self.is_own
     }
 
-    /// Returns what tidies up behind this engine, for whoever adds something that must go with it.
+    /// Returns what cleans up after this engine, for resources that must be removed with it.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
 
-    /// Stops the engine if it is ours, and says what could not be removed. Dropping does the same, but can only print.
+    /// Stops the engine if it was started here. Dropping does the same, but can only print errors.
     ///
     /// # Errors
-    /// When something is left.
+    /// When something could not be removed, with what that is.
     pub fn finish(self) -> Result<()> {
         self.holder.finish()
     }
@@ -134,12 +138,12 @@ impl Deref for DockerEngine {
     }
 }
 
-/// Returns the arguments that keep an engine inside `folder` and the cgroup `name`. In its network it makes the usual
-/// bridge.
+/// Returns the arguments that keep an engine inside `folder` and the cgroup `name`. It creates the usual bridge in its
+/// network.
 fn arguments(folder: &Path, name: &Name) -> Vec<String> {
     let folder = folder.display();
     vec![
-        // Not the machine's settings.
+        // Instead of the machine's settings.
         format!("--config-file={folder}/daemon.json"),
         format!("--data-root={folder}/data"),
         format!("--exec-root={folder}/exec"),

@@ -1,68 +1,26 @@
-//! Processes and other things that cannot outlive the program that wanted them.
+//! Processes and other resources that cannot outlive the program that requested them.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 
-use crate::reaper::{Isolation, Reply, Request, Start};
+use crate::name::Name;
+use crate::protocol::{Isolation, Reply, Request, Start};
 use crate::wait::wait_for;
 
-/// How long a reaper may take in all; it gives up by itself before.
-const LIMIT_TO_TIDY_UP: Duration = Duration::from_secs(90);
+/// The time limit for a reaper's cleanup. Its own limits are shorter.
+const CLEANUP_LIMIT: Duration = Duration::from_secs(90);
 
-/// The name of one holder, and of everything on the machine that belongs to it: its directory and cgroup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(String);
-
-impl Name {
-    /// Returns a name that nothing has yet.
-    ///
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub fn new() -> Result<Self> {
-        let id = getrandom::u32().context("no random numbers")?;
-        // Linux allows 15 characters for a network interface; this is 14.
-        Ok(Self(format!("ocrig-{id:08x}")))
-    }
-
-    /// Returns the name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Name {
-    type Err = anyhow::Error;
-
-    /// Accepts what Linux allows for a network interface, and needs no quotes anywhere.
-    fn from_str(name: &str) -> Result<Self> {
-        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        ensure!(
-            is_plain && (1..=15).contains(&name.len()),
-            "a name has 1 to 15 letters, digits or `-`: {name:?}"
-        );
-        Ok(Self(name.to_owned()))
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Holds a directory, processes, and whatever else must be taken back.
+/// Holds a directory, processes, and other resources that must be cleaned up.
 ///
-/// All of it ends when this is dropped, and when the program that holds it ends in whatever way. A process of its own
-/// sees to that: the program `rig`, which is looked for beside the running one.
+/// All of it ends when this is dropped, or when the program that holds it ends, even if it is killed. A separate process,
+/// the reaper, does the cleanup: the program `rig`, which is searched for beside the running one.
 #[derive(Debug)]
 pub struct Holder {
     folder: PathBuf,
@@ -72,7 +30,7 @@ pub struct Holder {
 #[derive(Debug)]
 struct Connection {
     process: Child,
-    /// `None` once we have hung up, which tells the reaper to tidy up.
+    /// `None` once it is closed, which makes the reaper clean up.
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
 }
@@ -82,13 +40,13 @@ struct Connection {
 pub struct Process(i32);
 
 impl Process {
-    /// Returns its process id, by which `/proc` tells more about it.
+    /// Returns its process id.
     pub fn id(&self) -> i32 {
         self.0
     }
 }
 
-/// How a process is doing.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessState {
     /// It has not ended.
@@ -98,10 +56,10 @@ pub enum ProcessState {
 }
 
 impl Holder {
-    /// Starts a holder with a directory of its own in the system's place for temporary files.
+    /// Starts a holder with a directory of its own in the system's directory for temporary files.
     ///
     /// # Errors
-    /// When the program `rig` is not built, or cannot make its directory.
+    /// When the program `rig` is not built, or cannot create the directory.
     pub fn start(name: &Name) -> Result<Self> {
         let rig = rig_program()?;
         let mut process = Command::new(&rig)
@@ -113,14 +71,17 @@ impl Holder {
             .spawn()
             .with_context(|| format!("cannot start {}", rig.display()))?;
         let requests = process.stdin.take();
-        let stdout = process.stdout.take().context("no pipe from the reaper")?;
+        let stdout = process
+            .stdout
+            .take()
+            .context("cannot read from the reaper: it has no pipe")?;
         let mut reaper = Connection {
             process,
             requests,
             replies: BufReader::new(stdout),
         };
         let Reply::Folder(folder) = reaper.reply()? else {
-            bail!("the reaper made no directory")
+            bail!("cannot start the reaper: it has not created its directory")
         };
         Ok(Self {
             folder,
@@ -128,28 +89,30 @@ impl Holder {
         })
     }
 
-    /// Returns the directory that goes when this does.
+    /// Returns the directory, which is removed with this holder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Returns a place in it for what a program leaves when it crashes, or is killed.
+    /// Returns a directory in it for the temporary files of programs that may crash or be killed.
     pub fn temporary_folder(&self) -> PathBuf {
         self.folder.join("tmp")
     }
 
-    /// Starts `command`, which will not outlive this holder. What it prints goes to the file `log` in our directory.
+    /// Starts `command`, which will not outlive this holder. Its output goes to the file `log` in the directory.
     ///
-    /// Its environment is ours with the changes made to `command`, and with a place for temporary files that goes too;
-    /// its standard input is empty.
+    /// It has the environment of this program, with the changes made to `command` and [`temporary_folder`] as TMPDIR. Its
+    /// standard input is empty.
+    ///
+    /// [`temporary_folder`]: Self::temporary_folder
     ///
     /// # Errors
-    /// When it cannot be started. That its program does not exist shows in its log and its end, not here.
+    /// When it cannot be started. If its program does not exist, that is in its log and its exit code, not here.
     pub fn run(&self, command: &Command, log: &str) -> Result<Process> {
         self.run_as(command, log, Isolation::None)
     }
 
-    /// As [`run`](Self::run), as root, with process ids and mounts of its own, all of which the kernel ends together.
+    /// Like [`run`](Self::run), as root, with process ids and mounts of its own, all of which the kernel ends together.
     ///
     /// # Errors
     /// As for `run`.
@@ -157,8 +120,8 @@ impl Holder {
         self.run_as(command, log, Isolation::Private)
     }
 
-    /// As [`run_private`](Self::run_private), with a network of its own, which leads nowhere by itself and to which
-    /// no rules or addresses of the machine apply.
+    /// Like [`run_private`](Self::run_private), with a network of its own, which is connected to no other and to which no
+    /// rules or addresses of the machine apply.
     ///
     /// # Errors
     /// As for `run`.
@@ -186,16 +149,16 @@ impl Holder {
         };
         match self.ask(&Request::Start(start))? {
             Reply::Started { pid } => Ok(Process(pid)),
-            other => bail!("the reaper answered {other:?}"),
+            other => bail!("unexpected reply of the reaper: {other:?}"),
         }
     }
 
-    /// Returns where a process's output goes.
+    /// Returns the path of a process's output.
     pub fn log(&self, log: &str) -> PathBuf {
         self.folder.join(log)
     }
 
-    /// Sends `signal` to a process; nothing happens when it has ended.
+    /// Sends `signal` to a process, unless it has ended.
     ///
     /// # Errors
     /// When the system does not allow it.
@@ -210,12 +173,12 @@ impl Holder {
     /// Returns whether a process still runs.
     ///
     /// # Errors
-    /// When the reaper has gone.
+    /// When the reaper has died.
     pub fn state(&self, process: Process) -> Result<ProcessState> {
         match self.ask(&Request::State { pid: process.0 })? {
             Reply::State { exit: None } => Ok(ProcessState::Running),
             Reply::State { exit: Some(code) } => Ok(ProcessState::Ended(code)),
-            other => bail!("the reaper answered {other:?}"),
+            other => bail!("unexpected reply of the reaper: {other:?}"),
         }
     }
 
@@ -232,10 +195,10 @@ impl Holder {
         })
     }
 
-    /// Runs `argv` at the end, after all processes have gone. Say so *before* doing what it takes back.
+    /// Runs `argv` at the end, after all processes have ended. Call this *before* doing what the command undoes.
     ///
     /// # Errors
-    /// When the reaper has gone.
+    /// When the reaper has died.
     pub fn undo(&self, argv: &[&str]) -> Result<()> {
         let argv = argv.iter().map(|&word| word.to_owned()).collect();
         self.ask(&Request::Undo(argv)).map(drop)
@@ -244,15 +207,15 @@ impl Holder {
     /// Removes the cgroup `name`, with those inside it, at the end.
     ///
     /// # Errors
-    /// When the reaper has gone.
+    /// When the reaper has died.
     pub fn remove_cgroup(&self, name: &Name) -> Result<()> {
         self.ask(&Request::RemoveCgroup(name.to_string())).map(drop)
     }
 
-    /// Ends everything now, and says what could not be taken back. Dropping does the same, but can only print that.
+    /// Ends everything now. Dropping does the same, but can only print errors.
     ///
     /// # Errors
-    /// When something is left.
+    /// When something could not be cleaned up, with what that is.
     pub fn finish(self) -> Result<()> {
         self.connection().finish()
     }
@@ -261,9 +224,9 @@ impl Holder {
         let mut reaper = self.connection();
         let line = serde_json::to_string(request)?;
         let Some(requests) = &mut reaper.requests else {
-            bail!("the reaper was let go")
+            bail!("cannot ask the reaper: it was stopped")
         };
-        writeln!(requests, "{line}").context("the reaper has gone")?;
+        writeln!(requests, "{line}").context("cannot write to the reaper")?;
         match reaper.reply()? {
             Reply::Failed(why) => bail!(why),
             reply => Ok(reply),
@@ -271,7 +234,7 @@ impl Holder {
     }
 
     fn connection(&self) -> std::sync::MutexGuard<'_, Connection> {
-        // A panic in another thread leaves at worst a reply unread, and tidying up reads none.
+        // A panic in another thread leaves at most one reply unread, and the cleanup reads none.
         self.reaper
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -283,20 +246,21 @@ impl Connection {
         let mut line = String::new();
         self.replies
             .read_line(&mut line)
-            .context("the reaper has gone")?;
-        serde_json::from_str(&line).with_context(|| format!("the reaper said {line:?}"))
+            .context("cannot read from the reaper")?;
+        serde_json::from_str(&line)
+            .with_context(|| format!("unexpected reply of the reaper: {line:?}"))
     }
 
-    /// Hangs up, and waits until the reaper has done its work. A second call does nothing.
+    /// Closes the pipe, and waits until the reaper has cleaned up. A second call does nothing.
     fn finish(&mut self) -> Result<()> {
         if self.requests.take().is_none() {
             return Ok(());
         }
-        let ended = wait_for("end of the reaper", LIMIT_TO_TIDY_UP, || {
+        let ended = wait_for("end of the reaper", CLEANUP_LIMIT, || {
             Ok(self.process.try_wait()?)
         })?;
         if !ended.success() {
-            bail!("the reaper could not take everything back ({ended}); it said what");
+            bail!("cannot clean up everything ({ended}); see the output of the reaper");
         }
         Ok(())
     }
@@ -314,7 +278,7 @@ fn text(os: &std::ffi::OsStr) -> String {
     os.to_string_lossy().into_owned()
 }
 
-/// Returns the program `rig`: named by OCLUSTER_RIG, or beside the running program, or above it for a test.
+/// Returns the program `rig`: from OCLUSTER_RIG, beside the running program, or above it if that is a test.
 pub(crate) fn rig_program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("OCLUSTER_RIG").filter(|path: &OsString| !path.is_empty())
     {
@@ -326,19 +290,5 @@ pub(crate) fn rig_program() -> Result<PathBuf> {
         .take(2)
         .map(|folder| folder.join("rig"))
         .find(|file| file.is_file())
-        .context("the program `rig` is not built: run `cargo build -p rig`")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_will_do_for_everything_that_bears_it() {
-        let name = Name::new().unwrap();
-        assert_eq!(name.as_str().parse::<Name>().unwrap(), name);
-        for bad in ["", "sixteen-letters-", "a/b", "..", "a b"] {
-            bad.parse::<Name>().unwrap_err();
-        }
-    }
+        .context("cannot find the program rig: it is not built; run `cargo build -p rig`")
 }

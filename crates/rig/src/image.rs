@@ -10,38 +10,38 @@ use anyhow::{Context as _, Result, ensure};
 use crate::command::{checked, find_program};
 use crate::docker::Docker;
 use crate::engine::DockerEngine;
-use crate::holder::Name;
+use crate::name::Name;
 
-/// The folders without which programs in a container are surprised.
+/// The folders that programs in a container expect.
 const FOLDERS: [&str; 5] = ["bin", "etc", "tmp", "root", "var"];
 
-/// An image that is in the engine for as long as the engine is ours, or held.
+/// An image that stays in the engine until the engine ends or its holder does.
 #[derive(Clone, Debug)]
 pub struct BaseImage {
     name: String,
 }
 
 impl BaseImage {
-    /// Returns what to write after `FROM`.
+    /// Returns its name, for `FROM`.
     pub fn name(&self) -> &str {
         &self.name
     }
 }
 
-/// Makes the image `name` from this machine's static busybox, in an engine of our own.
+/// Makes the image `name` from this machine's static busybox, in an engine that was started here.
 ///
 /// # Errors
 /// When there is no static busybox, or the engine refuses.
 pub fn import_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
     ensure!(
         engine.is_own(),
-        "the engine is not ours, and may have another {name}"
+        "cannot make image {name:?}: the engine was not started here, and may have another one"
     );
     make_busybox(engine, name)
 }
 
-/// Makes an image from this machine's static busybox, under a name that nothing else has. It is removed with
-/// `engine`, and so is what has been built from it.
+/// Makes an image from this machine's static busybox, with a unique name. It is removed with `engine`, and so are images
+/// built from it.
 ///
 /// # Errors
 /// When there is no static busybox, or the engine refuses.
@@ -53,7 +53,7 @@ pub fn unique_busybox(engine: &DockerEngine) -> Result<BaseImage> {
             let at = [docker.as_str(), "--host", engine.host()];
             engine.holder().undo(&[&at, args].concat())
         };
-        // The last one told is the first one run.
+        // The last one requested is run first.
         undo(&["image", "rm", "--force", &name])?;
         let built = format!("label={}", label_of(&name));
         undo(&["image", "prune", "--force", "--filter", &built])?;
@@ -61,7 +61,7 @@ pub fn unique_busybox(engine: &DockerEngine) -> Result<BaseImage> {
     make_busybox(engine, &name)
 }
 
-/// Returns the label that the image `name` has, and so whatever is built from it.
+/// Returns the label of the image `name`, which images built from it inherit.
 fn label_of(name: &str) -> String {
     format!("ocluster-base={name}")
 }
@@ -77,12 +77,12 @@ fn make_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
     Ok(image)
 }
 
-/// Makes a root filesystem of this machine's static busybox in the directory `root`, which is made if need be.
+/// Makes a root filesystem of this machine's static busybox in the directory `root`, which may not exist yet.
 ///
 /// # Errors
 /// When there is no static busybox, or the directory cannot be written.
 pub fn busybox_rootfs(root: &Path) -> Result<()> {
-    let busybox = find_program("busybox").context("busybox is not installed (busybox-static)")?;
+    let busybox = find_program("busybox").context("cannot find busybox: install busybox-static")?;
     for folder in FOLDERS {
         fs::create_dir_all(root.join(folder))?;
     }
@@ -98,16 +98,16 @@ pub fn busybox_rootfs(root: &Path) -> Result<()> {
             symlink("/bin/busybox", &link)?;
         }
     }
-    // A dynamic busybox would start here and fail in the container, with a message that explains nothing.
+    // A dynamic busybox runs here and fails in a container, without a helpful message.
     let static_one = fs::read(root.join("bin/busybox"))?;
     ensure!(
         !has_interpreter(&static_one),
-        "busybox is not static: install busybox-static"
+        "cannot use busybox: it is not static; install busybox-static"
     );
     Ok(())
 }
 
-/// Returns whether a program asks for the dynamic loader, by the name that it then has to contain.
+/// Returns whether a program needs the dynamic loader, whose name it then contains.
 fn has_interpreter(program: &[u8]) -> bool {
     const LOADER: &[u8] = b"/lib64/ld-linux";
     let header = program.get(..4096).unwrap_or(program);
@@ -123,7 +123,10 @@ pub(crate) fn import(docker: &Docker, root: &Path, name: &str) -> Result<()> {
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start tar")?;
-    let files = tar.stdout.take().context("no pipe from tar")?;
+    let files = tar
+        .stdout
+        .take()
+        .context("cannot read from tar: it has no pipe")?;
     let label = format!("LABEL {}", label_of(name));
     let import = [
         "import",
@@ -135,7 +138,7 @@ pub(crate) fn import(docker: &Docker, root: &Path, name: &str) -> Result<()> {
         name,
     ];
     let imported = docker.command().args(import).stdin(files).output()?;
-    ensure!(tar.wait()?.success(), "tar failed");
+    ensure!(tar.wait()?.success(), "cannot import {name}: tar failed");
     let why = String::from_utf8_lossy(&imported.stderr);
     ensure!(
         imported.status.success(),

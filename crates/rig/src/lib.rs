@@ -1,10 +1,10 @@
 //! Real machines for tests and for the demo: a Docker engine, a registry with a password, git servers.
 //!
-//! Each is a guard. Dropping it stops what it started and removes what it made, and so does the death of the program
-//! that holds it, `kill -9` included: see [`Holder`], on which all of them rest. Everything listens on loopback, on
-//! ports that the system picks, and every wait has an end.
+//! Each is a guard. Dropping it stops what it started and removes what it created. So does the end of the program that
+//! holds it, even by `kill -9`: see [`Holder`], which all of them use. Everything listens on loopback, on ports that the
+//! system chooses, and every wait has a limit.
 //!
-//! A test that needs them asks [`Rig::or_not_run`] for what `cargo xtask test` has started.
+//! A test that needs them calls [`Rig::or_not_run`], which returns what `cargo xtask test` has started.
 
 #![expect(
     clippy::print_stdout,
@@ -22,8 +22,10 @@ mod git;
 mod holder;
 mod image;
 mod loop_disk;
+mod name;
 mod network;
 mod oci_image;
+mod protocol;
 mod reaper;
 mod registry;
 mod rootfs;
@@ -39,9 +41,10 @@ pub use debian::import_debian;
 pub use docker::Docker;
 pub use engine::DockerEngine;
 pub use git::{Credentials, GitServer, Repository};
-pub use holder::{Holder, Name, Process, ProcessState};
+pub use holder::{Holder, Process, ProcessState};
 pub use image::{BaseImage, busybox_rootfs, import_busybox, unique_busybox};
 pub use loop_disk::{Filesystem, LoopDisk};
+pub use name::Name;
 pub use network::forward;
 pub use oci_image::{Layer, LayerFile, MTIME, OciImage, OciLayout, architecture, tar};
 pub use reaper::{hold, run_inside, run_offline};

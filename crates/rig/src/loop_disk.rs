@@ -1,4 +1,4 @@
-//! A disk in a file, with a filesystem of its own, for tests that want one of a kind, or a small one.
+//! A disk in a file, for tests that need a certain filesystem or a small one.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -7,24 +7,25 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::command::checked;
-use crate::holder::{Holder, Name};
+use crate::holder::Holder;
+use crate::name::Name;
 
-/// The size below which the makers of btrfs advise against keeping data and metadata apart.
+/// The size below which the documentation of btrfs recommends mixed block groups.
 const SMALL: u64 = 1 << 30;
 
-/// A filesystem that a [`LoopDisk`] may have.
+/// The filesystem of a [`LoopDisk`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filesystem {
-    /// Without room set aside for root, so that a full disk is full for tests too.
+    /// Without space reserved for root, so that a full disk is full for tests, too.
     Ext4,
-    /// With data and metadata in the same place on a small disk, which else runs out of room for one of them first.
+    /// A small disk has mixed block groups; otherwise it would run out of space for data or metadata first.
     Btrfs,
-    /// With reflinks, as it is made today.
+    /// With reflinks, as by default today.
     Xfs,
 }
 
 impl Filesystem {
-    /// Returns the command that makes it, but for the file.
+    /// Returns the command that creates it, without the file.
     fn mkfs(self, size: u64) -> &'static [&'static str] {
         match self {
             Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
@@ -35,7 +36,7 @@ impl Filesystem {
     }
 }
 
-/// A mounted disk. It goes when this does, or the program that holds it, however that ends.
+/// A mounted disk. It is removed when this is dropped, or when the program that holds it ends, even if it is killed.
 #[derive(Debug)]
 pub struct LoopDisk {
     path: PathBuf,
@@ -43,11 +44,10 @@ pub struct LoopDisk {
 }
 
 impl LoopDisk {
-    /// Makes a disk of `size` bytes, which takes only the space that is written to. Linux's smallest: 300 MB for XFS,
-    /// 110 MB for btrfs.
+    /// Makes a sparse disk of `size` bytes. The minimum is 300 MB for XFS and 110 MB for btrfs.
     ///
     /// # Errors
-    /// When we are not root, or a program is missing.
+    /// When this user is not root, or a program is missing.
     pub fn new(filesystem: Filesystem, size: u64) -> Result<Self> {
         Self::make(filesystem, size, &[])
     }
@@ -55,15 +55,15 @@ impl LoopDisk {
     /// Makes an ext4 disk of `size` bytes that can have no more than `files` files.
     ///
     /// # Errors
-    /// When we are not root, or a program is missing.
+    /// When this user is not root, or a program is missing.
     pub fn with_files(size: u64, files: u32) -> Result<Self> {
         Self::make(Filesystem::Ext4, size, &["-N", &files.to_string()])
     }
 
-    /// Makes an ext4 disk of `size` bytes, of which a part is set aside for root.
+    /// Makes an ext4 disk of `size` bytes, of which a part is reserved for root.
     ///
     /// # Errors
-    /// When we are not root, or a program is missing.
+    /// When this user is not root, or a program is missing.
     pub fn with_reserved(size: u64, percent: u8) -> Result<Self> {
         Self::make(Filesystem::Ext4, size, &["-m", &percent.to_string()])
     }
@@ -79,8 +79,8 @@ impl LoopDisk {
         };
         checked(Command::new(program).args(options).args(more).arg(&file))
             .with_context(|| format!("cannot make a disk with {program}"))?;
-        // Lazily and with what is mounted inside, for a test may have ended at any point. The loop device, which
-        // `mount` makes, goes with the last mount.
+        // Lazily and with all mounts inside, because a test may end at any point. The loop device, which `mount` creates,
+        // is removed with the last mount.
         let undo = format!(
             "while mountpoint -q {0}; do umount --lazy --recursive {0} || exit; done",
             path.display()
@@ -99,7 +99,7 @@ impl LoopDisk {
         &self.path
     }
 
-    /// Returns what holds it, for processes that must end before it is unmounted.
+    /// Returns its holder, for processes that must end before it is unmounted.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }

@@ -1,4 +1,4 @@
-//! The processes behind a `Holder`, and `rig up`: a Docker engine to try things with, until you press Ctrl-C.
+//! The processes that a `Holder` starts, and `rig up`: a Docker engine for experiments, until you press Ctrl-C.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -25,7 +25,7 @@ fn run(args: &[String]) -> Result<()> {
     match *words {
         ["up"] => up(&Name::new()?),
         ["up", name] => up(&name.parse()?),
-        // Those below are for our own use.
+        // The others are internal.
         ["hold", parent, name] => hold(Path::new(parent), &name.parse()?),
         ["inside", ..] => run_inside(args.get(1..).unwrap_or_default()),
         ["offline", ..] => run_offline(args.get(1..).unwrap_or_default()),
@@ -34,7 +34,7 @@ fn run(args: &[String]) -> Result<()> {
     }
 }
 
-/// Starts an engine with a base image, says how to reach it, and keeps it until standard input ends.
+/// Starts an engine with a base image, prints how to reach it, and keeps it until standard input ends.
 fn up(name: &Name) -> Result<()> {
     let engine = DockerEngine::own_named(name)?;
     let image = import_busybox(&engine, "busybox")?;

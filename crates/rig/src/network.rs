@@ -1,7 +1,7 @@
-//! A network of an engine's own, and the ways out of it.
+//! A separate network for an engine, and connections out of it.
 //!
-//! It begins as loopback and nothing else. Nothing of the machine's network is changed for it: what leaves it goes
-//! through programs that make connections of their own, as any other program does.
+//! At first it has only a loopback interface. The machine's network is not changed for it: connections out of it go
+//! through ordinary programs, which make connections of their own.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -20,13 +20,13 @@ use crate::command::{checked, find_program};
 use crate::holder::{Holder, Process, ProcessState, rig_program};
 use crate::wait::wait_for;
 
-/// How long a way out may take to be there. It needs milliseconds.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The time limit for a connection out to be ready. It needs milliseconds.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// Where programs look for name servers.
+/// The list of name servers.
 pub(crate) const RESOLVERS: &str = "/etc/resolv.conf";
 
-/// Leads to the machine's own name server in a network that `slirp4netns` connects.
+/// The machine's own name server, in a network that `slirp4netns` connects.
 const RESOLVER: &str = "nameserver 10.0.2.3\n";
 
 /// A network namespace, by a file of `/proc`.
@@ -34,12 +34,12 @@ const RESOLVER: &str = "nameserver 10.0.2.3\n";
 pub(crate) struct Network(PathBuf);
 
 impl Network {
-    /// Returns the one that `process` was started in.
+    /// Returns the network of `process`.
     pub(crate) fn of(process: Process) -> Self {
         Self(format!("/proc/{}/ns/net", process.id()).into())
     }
 
-    /// Returns the one with this file.
+    /// Returns the network with this file.
     pub(crate) fn at(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -48,7 +48,8 @@ impl Network {
         &self.0
     }
 
-    /// Leads connections to a port of its loopback to the same port of the machine's, for as long as `holder` lives.
+    /// Forwards connections to a port of its loopback to the same port of the machine's loopback, for as long as `holder`
+    /// lives.
     ///
     /// # Errors
     /// When the port is taken.
@@ -56,10 +57,10 @@ impl Network {
         let mut command = Command::new(rig_program()?);
         command.arg("forward").arg(&self.0).arg(port.to_string());
         let log = format!("forward-{port}.log");
-        run_until(holder, &command, &log, |said| said.contains(READY))
+        run_until(holder, &command, &log, |output| output.contains(READY))
     }
 
-    /// Leads connections to the outside out, if there is a program for that.
+    /// Connects it to other machines, if the program for that is installed.
     ///
     /// # Errors
     /// When it does not start.
@@ -72,12 +73,12 @@ impl Network {
             .args(["--configure", "--mtu=65520", "--netns-type=path"])
             .arg(&self.0)
             .arg("tap0");
-        // The route is the last thing that it makes.
+        // The route is the last thing that it creates.
         run_until(holder, &command, "slirp4netns.log", |_| {
-            let mut ask = Command::new("nsenter");
-            ask.arg(format!("--net={}", self.0.display()));
-            ask.args(["--", "ip", "route", "show", "default"]);
-            checked(&mut ask).is_ok_and(|routes| routes.contains("tap0"))
+            let mut routes = Command::new("nsenter");
+            routes.arg(format!("--net={}", self.0.display()));
+            routes.args(["--", "ip", "route", "show", "default"]);
+            checked(&mut routes).is_ok_and(|text| text.contains("tap0"))
         })
     }
 }
@@ -85,7 +86,7 @@ impl Network {
 /// What [`forward`] prints once it listens.
 const READY: &str = "listening";
 
-/// Runs `command` in the background, and waits until it is ready, which what it has printed may say.
+/// Runs `command` in the background, and waits until it is ready. `is_ready` gets its output so far.
 fn run_until(
     holder: &Holder,
     command: &Command,
@@ -93,12 +94,12 @@ fn run_until(
     is_ready: impl Fn(&str) -> bool,
 ) -> Result<()> {
     let process = holder.run(command, log)?;
-    wait_for(log, LIMIT, || {
-        let said = fs::read_to_string(holder.log(log)).unwrap_or_default();
+    wait_for(log, START_LIMIT, || {
+        let output = fs::read_to_string(holder.log(log)).unwrap_or_default();
         if let ProcessState::Ended(code) = holder.state(process)? {
-            bail!("it ended with code {code}: {}", said.trim());
+            bail!("it ended with code {code}: {}", output.trim());
         }
-        Ok(is_ready(&said).then_some(()))
+        Ok(is_ready(&output).then_some(()))
     })
 }
 
@@ -108,7 +109,7 @@ fn run_until(
 /// # Errors
 /// When the system refuses.
 pub(crate) fn set_up(resolvers: Option<&Path>) -> Result<()> {
-    let ip = find_program("ip").context("ip is not installed (iproute2)")?;
+    let ip = find_program("ip").context("cannot find ip: install iproute2")?;
     checked(Command::new(ip).args(["link", "set", "lo", "up"]))?;
     let Some(resolvers) = resolvers else {
         return Ok(());
@@ -125,7 +126,7 @@ pub(crate) fn set_up(resolvers: Option<&Path>) -> Result<()> {
 /// Listens at `port` of loopback in the namespace `network`, and leads each connection to the same port of this one's.
 ///
 /// # Errors
-/// When the port is taken. It does not return else.
+/// When the port is taken. Otherwise it does not return.
 pub fn forward(network: &Path, port: u16) -> Result<()> {
     let here = fs::File::open("/proc/thread-self/ns/net")?;
     let there = fs::File::open(network)?;
@@ -141,7 +142,7 @@ pub fn forward(network: &Path, port: u16) -> Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         thread::spawn(move || {
-            // Whoever has connected sees that it has ended.
+            // The client sees that the connection has ended.
             if let Err(error) = join(&stream, port) {
                 eprintln!("port {port}: {error}");
             }

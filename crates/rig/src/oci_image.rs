@@ -1,4 +1,4 @@
-//! Small images for tests, made from nothing but what a test says is in them.
+//! Small images for tests, made of the files that a test lists.
 
 use std::fs;
 use std::io::Write as _;
@@ -16,7 +16,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
-/// The time of every file in an image: one that no file would have by accident.
+/// The modification time of every file in an image, which no file has by accident.
 pub const MTIME: u64 = 1_000_000_000;
 
 /// One file of a layer. Paths are relative to the root.
@@ -24,15 +24,15 @@ pub const MTIME: u64 = 1_000_000_000;
 pub enum LayerFile<'a> {
     /// A directory and its mode.
     Directory(&'a str, u32),
-    /// A file, its mode and what is in it.
+    /// A file, its mode and its content.
     File(&'a str, u32, &'a [u8]),
-    /// A symbolic link and what it points to.
+    /// A symbolic link and its target.
     Symlink(&'a str, &'a str),
-    /// A second name and the first.
+    /// A hard link and its target.
     HardLink(&'a str, &'a str),
 }
 
-/// A layer as it is stored.
+/// A layer in its stored form.
 #[derive(Clone, Debug)]
 pub struct Layer {
     media_type: &'static str,
@@ -41,15 +41,15 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// Makes a layer of these files, compressed with gzip as most are.
+    /// Makes a layer of these files, compressed with gzip.
     ///
     /// # Errors
-    /// When a name does not fit into a tar archive.
+    /// When a name is too long for a tar archive.
     pub fn of(files: &[LayerFile<'_>]) -> Result<Self> {
         Self::of_tar(&tar(files)?)
     }
 
-    /// Makes a layer of an archive, which need not be a good one.
+    /// Makes a layer of an archive, which may be malformed.
     ///
     /// # Errors
     /// When it cannot be compressed.
@@ -63,13 +63,13 @@ impl Layer {
         })
     }
 
-    /// Makes a layer with this machine's static busybox, and `sh` and `cat` in its name.
+    /// Makes a layer with this machine's static busybox, and links to it such as `sh` and `cat`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When busybox is not installed.
     pub fn busybox() -> Result<Self> {
         let busybox =
-            find_program("busybox").context("busybox is not installed (busybox-static)")?;
+            find_program("busybox").context("cannot find busybox: install busybox-static")?;
         let busybox = fs::read(busybox)?;
         let applets = [
             "sh", "cat", "ls", "env", "id", "mkdir", "touch", "rm", "sleep", "echo",
@@ -96,12 +96,12 @@ impl Layer {
         Self::of(&files)
     }
 
-    /// Returns the digest under which a registry has it.
+    /// Returns its digest in a registry.
     pub fn digest(&self) -> String {
         digest(&self.bytes)
     }
 
-    /// Returns its bytes, as they are stored.
+    /// Returns its stored bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -110,13 +110,13 @@ impl Layer {
 /// An image for one kind of machine.
 #[derive(Clone, Debug)]
 pub struct OciImage {
-    /// As indexes call it: `amd64`.
+    /// Its name in image indexes, such as `amd64`.
     pub architecture: String,
-    /// Its layers, the lowest first.
+    /// Its layers, from the lowest to the highest.
     pub layers: Vec<Layer>,
     /// Its environment, as `NAME=VALUE`.
     pub env: Vec<String>,
-    /// The user it asks for, or nothing.
+    /// The user of its commands; empty for root.
     pub user: String,
 }
 
@@ -139,7 +139,7 @@ impl OciImage {
     }
 }
 
-/// Returns what image indexes call this machine's architecture.
+/// Returns this machine's architecture, by its name in image indexes.
 pub fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -148,7 +148,7 @@ pub fn architecture() -> &'static str {
     }
 }
 
-/// An image in a directory, in the layout that the Open Container Initiative describes.
+/// An image in a directory, in the layout of the Open Container Initiative.
 #[derive(Clone, Debug)]
 pub struct OciLayout {
     folder: PathBuf,
@@ -156,7 +156,7 @@ pub struct OciLayout {
 }
 
 impl OciLayout {
-    /// Writes an image under the name `tag`. One for several kinds of machines gets an index.
+    /// Writes an image under the name `tag`. An image for several architectures gets an index.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -188,12 +188,12 @@ impl OciLayout {
         })
     }
 
-    /// Pushes the image, for all its machines, and returns its whole name there.
+    /// Pushes the image, for all its architectures, and returns its full name.
     ///
     /// # Errors
-    /// When there is no `skopeo`, or the registry refuses.
+    /// When `skopeo` is not installed, or the registry refuses.
     pub fn push(&self, registry: &RegistryAccess, name: &str) -> Result<String> {
-        let skopeo = find_program("skopeo").context("skopeo is not installed")?;
+        let skopeo = find_program("skopeo").context("cannot find skopeo: it is not installed")?;
         let image = registry.image(name);
         checked(
             Command::new(skopeo)
@@ -215,19 +215,19 @@ impl OciLayout {
         Ok(image)
     }
 
-    /// Returns what `skopeo` calls it.
+    /// Returns its name for `skopeo`.
     pub fn source(&self) -> String {
         format!("oci:{}:{}", self.folder.display(), self.tag)
     }
 
-    /// Returns where it is.
+    /// Returns its directory.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 }
 
 impl RegistryAccess {
-    /// Returns a `config.json` with the log-in, as `docker login` would have written it.
+    /// Returns a `config.json` with the log-in, as `docker login` writes it.
     pub fn docker_config(&self) -> String {
         self.docker_config_with(&self.password)
     }
@@ -241,10 +241,10 @@ impl RegistryAccess {
     }
 }
 
-/// Makes a tar archive of these files, all of root.
+/// Makes a tar archive of these files, all owned by root.
 ///
 /// # Errors
-/// When a name does not fit.
+/// When a name is too long.
 pub fn tar(files: &[LayerFile<'_>]) -> Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
     for file in files {

@@ -1,13 +1,12 @@
-//! The other side of [`Holder`](crate::Holder): the process that tidies up.
+//! The process that cleans up for a [`Holder`](crate::Holder).
 //!
 //! It holds one end of a pipe to its owner. However the owner ends, the kernel closes the other end, and the reaper
-//! then kills everything it was asked to start, takes back what it was told to take back, and removes its directory.
+//! then kills everything it has started, runs the undo commands, and removes its directory.
 //! It is in a session of its own, so that Ctrl-C at a terminal does not reach it, and it is the *subreaper* of all
-//! that it starts: processes that detach themselves become its children, so none can hide.
+//! that it starts: processes that detach themselves become its children, so none can escape.
 //!
-//! Should the reaper itself be killed, its direct children die with it (`setpriv --pdeathsig`), and with a private
-//! one its whole process namespace, with all of its mounts and its network. Only a directory and empty cgroups then
-//! stay.
+//! If the reaper itself is killed, its direct children die with it (`setpriv --pdeathsig`), and with a private one its
+//! whole process namespace, with all of its mounts and its network. Only a directory and empty cgroups are then left.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -21,66 +20,21 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{self, Pid, Signal, WaitOptions, WaitStatus};
-use serde::{Deserialize, Serialize};
 
 use crate::command::checked;
-use crate::holder::Name;
+use crate::name::Name;
+use crate::protocol::{Isolation, Reply, Request, Start};
 use crate::{cgroup, network};
 
-/// How long killed processes may take to go. They are in the kernel by then, writing back or tearing down a namespace.
-const LIMIT_TO_DIE: Duration = Duration::from_secs(30);
-const STEP: Duration = Duration::from_millis(10);
+/// The time limit for killed processes to exit. They are in the kernel, writing back data or removing a namespace.
+const EXIT_LIMIT: Duration = Duration::from_secs(30);
+/// The pause between two attempts.
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What the owner asks for, one line of JSON each.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Request {
-    /// Start a process; answered with its id.
-    Start(Start),
-    /// Send a signal to a process started before.
-    Signal { pid: i32, signal: i32 },
-    /// Ask whether a process still runs; answered by [`Reply::State`].
-    State { pid: i32 },
-    /// Run this command at the end. The last one told is the first one run.
-    Undo(Vec<String>),
-    /// Remove these cgroups, in every hierarchy, at the end.
-    RemoveCgroup(String),
-}
-
-/// A process to start under the reaper.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Start {
-    pub(crate) argv: Vec<String>,
-    pub(crate) env: Vec<(String, String)>,
-    pub(crate) folder: PathBuf,
-    /// The file that gets all it prints.
-    pub(crate) log: PathBuf,
-    pub(crate) isolation: Isolation,
-}
-
-/// What a process shares with the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Isolation {
-    /// Everything.
-    None,
-    /// Not its processes and mounts, so that the kernel ends all of it at once.
-    Private,
-    /// Not its network either, which leads nowhere by itself.
-    Offline,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Reply {
-    Done,
-    Folder(PathBuf),
-    Started { pid: i32 },
-    State { exit: Option<i32> },
-    Failed(String),
-}
-
-/// Runs as a reaper until standard input ends, then tidies up. `name` names its directory, made in `parent`.
+/// Runs as a reaper until standard input ends, then cleans up. Its directory is created in `parent` and called `name`.
 ///
 /// # Errors
-/// When something could not be taken back; everything else has been, nevertheless.
+/// When something could not be cleaned up. Everything else has been.
 pub fn hold(parent: &Path, name: &Name) -> Result<()> {
     process::setsid().context("cannot start a session")?;
     process::set_child_subreaper(Some(process::getpid())).context("cannot adopt orphans")?;
@@ -88,7 +42,7 @@ pub fn hold(parent: &Path, name: &Name) -> Result<()> {
     fs::DirBuilder::new()
         .mode(0o700)
         .create(&folder)
-        .with_context(|| format!("cannot make {}", folder.display()))?;
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     let mut reaper = Reaper {
         folder,
         ended: HashMap::new(),
@@ -96,35 +50,35 @@ pub fn hold(parent: &Path, name: &Name) -> Result<()> {
         cgroups: Vec::new(),
     };
     let served = reaper.serve();
-    let tidied = reaper.tidy_up();
-    served.and(tidied)
+    let cleaned = reaper.clean_up();
+    served.and(cleaned)
 }
 
-/// Becomes `argv` inside of a private mount namespace, with a `/run` of its own: an engine must neither find the
+/// Executes `argv` inside of a private mount namespace, with a `/run` of its own: an engine must neither find the
 /// machine's containerd there nor leave its folders behind.
 ///
 /// # Errors
 /// When the mount or the start fails; on success this does not return.
 pub fn run_inside(argv: &[String]) -> Result<()> {
     mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
-    become_program(argv)
+    execute(argv)
 }
 
-/// As [`run_inside`], in a network namespace that is new, too.
+/// Like [`run_inside`], in a new network namespace.
 ///
 /// # Errors
 /// As for `run_inside`.
 pub fn run_offline(argv: &[String]) -> Result<()> {
-    // Before `/run` is another: that is where it often leads.
+    // Before `/run` is replaced: the link often leads there.
     let resolvers = fs::canonicalize(network::RESOLVERS).ok();
     mount("tmpfs", "/run", "tmpfs", MountFlags::empty(), None).context("cannot mount /run")?;
     network::set_up(resolvers.as_deref())?;
-    become_program(argv)
+    execute(argv)
 }
 
-fn become_program(argv: &[String]) -> Result<()> {
+fn execute(argv: &[String]) -> Result<()> {
     let Some((program, args)) = argv.split_first() else {
-        bail!("no command given")
+        bail!("cannot start a process: the command is empty")
     };
     let error = Command::new(program).args(args).exec();
     Err(error).with_context(|| format!("cannot start {program}"))
@@ -138,19 +92,19 @@ struct Reaper {
 }
 
 impl Reaper {
-    /// Answers requests until the owner has gone, which shows in either pipe.
+    /// Answers requests until the owner has ended, which closes both pipes.
     fn serve(&mut self) -> Result<()> {
         fs::create_dir(self.folder.join("tmp"))?;
-        let mut said = answer(&Reply::Folder(self.folder.clone()));
+        let mut answered = answer(&Reply::Folder(self.folder.clone()));
         let mut requests = io::stdin().lock().lines();
-        while said.is_ok()
+        while answered.is_ok()
             && let Some(line) = requests.next()
         {
             let request = serde_json::from_str(&line.context("cannot read a request")?)?;
             let reply = self
                 .perform(request)
                 .unwrap_or_else(|e| Reply::Failed(format!("{e:#}")));
-            said = answer(&reply);
+            answered = answer(&reply);
         }
         Ok(())
     }
@@ -160,7 +114,7 @@ impl Reaper {
             Request::Start(start) => return self.start(&start),
             Request::Signal { pid, signal } => self.signal(pid, signal)?,
             Request::State { pid } => {
-                self.note_ended();
+                self.collect_ended();
                 return Ok(Reply::State {
                     exit: self.ended.get(&pid).copied(),
                 });
@@ -175,7 +129,7 @@ impl Reaper {
         let log = File::options().create(true).append(true).open(&start.log)?;
         let argv = wrapped(start)?;
         let Some((program, args)) = argv.split_first() else {
-            bail!("no command given")
+            bail!("cannot start a process: the command is empty")
         };
         let child = Command::new(program)
             .args(args)
@@ -186,25 +140,25 @@ impl Reaper {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
-        // We wait for any child at once, by id, and never through this handle.
+        // `collect_ended` waits for all children, by id, and nothing uses this handle.
         Ok(Reply::Started {
             pid: i32::try_from(child.id())?,
         })
     }
 
     fn signal(&mut self, pid: i32, signal: i32) -> Result<()> {
-        self.note_ended();
+        self.collect_ended();
         if self.ended.contains_key(&pid) {
             return Ok(());
         }
         let (Some(pid), Some(signal)) = (Pid::from_raw(pid), Signal::from_named_raw(signal)) else {
-            bail!("no such process or signal");
+            bail!("cannot send signal: no such process or signal");
         };
         Ok(process::kill_process(pid, signal)?)
     }
 
     /// Collects the children that have ended. Returns whether there are any others.
-    fn note_ended(&mut self) -> bool {
+    fn collect_ended(&mut self) -> bool {
         loop {
             match process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
@@ -217,7 +171,7 @@ impl Reaper {
         }
     }
 
-    fn tidy_up(&mut self) -> Result<()> {
+    fn clean_up(&mut self) -> Result<()> {
         let mut failures = Vec::new();
         let mut attempt =
             |result: Result<()>| failures.extend(result.err().map(|e| format!("{e:#}")));
@@ -232,28 +186,28 @@ impl Reaper {
         if failures.is_empty() {
             Ok(())
         } else {
-            bail!("left behind: {}", failures.join("; "))
+            bail!("cannot clean up: {}", failures.join("; "))
         }
     }
 
-    /// Kills until no child is left. Killing one may make us the parent of others, so we look again each time.
+    /// Kills until no child is left. The children of a killed process become ours, so this lists them again each time.
     fn kill_children(&mut self) -> Result<()> {
         let start = Instant::now();
-        while self.note_ended() {
+        while self.collect_ended() {
             for pid in children()? {
-                // This fails when it has ended since we looked, which is as well.
+                // This fails if it has ended meanwhile.
                 process::kill_process(pid, Signal::KILL).ok();
             }
-            if start.elapsed() > LIMIT_TO_DIE {
-                bail!("processes {:?} do not die", children()?);
+            if start.elapsed() > EXIT_LIMIT {
+                bail!("cannot kill processes {:?}", children()?);
             }
-            std::thread::sleep(STEP);
+            std::thread::sleep(RETRY_INTERVAL);
         }
         Ok(())
     }
 }
 
-/// Returns the command line that starts a process which dies with us.
+/// Returns the command line of a process that dies with this one.
 fn wrapped(start: &Start) -> Result<Vec<String>> {
     let mut argv = words(&["setpriv", "--pdeathsig", "KILL", "--"]);
     let (network, inside) = match start.isolation {
@@ -290,7 +244,7 @@ fn exit_code(status: WaitStatus) -> i32 {
         .unwrap_or(255)
 }
 
-/// Returns our children, by asking every process for its parent: not every kernel lists them.
+/// Returns the children of this process, from the parent of every process: not every kernel lists children.
 fn children() -> Result<Vec<Pid>> {
     let me = process::getpid().as_raw_nonzero().get();
     let mut found = Vec::new();
@@ -309,29 +263,29 @@ fn children() -> Result<Vec<Pid>> {
 /// Returns the parent of a process, or `None` when it has just ended.
 fn parent_of(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in brackets, and may hold blanks and brackets.
+    // The second field is the program's name in brackets, and may contain spaces and brackets.
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_whitespace().nth(1)?.parse().ok()
 }
 
-/// Unmounts what is mounted below `folder`, the latest first.
+/// Unmounts everything below `folder`, the latest mount first.
 fn unmount_below(folder: &Path) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    let points: Vec<PathBuf> = points.map(unescaped).collect();
+    let points: Vec<PathBuf> = points.map(decode_path).collect();
     for point in points
         .iter()
         .rev()
         .filter(|point| point.starts_with(folder))
     {
-        // It may have gone since we looked. What is left shows when the folder is removed.
+        // It may be unmounted already. If it is not, removing the folder fails.
         unmount(point, UnmountFlags::DETACH).ok();
     }
     Ok(())
 }
 
-/// Returns a path of `/proc/self/mountinfo`, which has blanks and backslashes as three octal digits.
-fn unescaped(text: &str) -> PathBuf {
+/// Decodes a path of `/proc/self/mountinfo`, which has spaces and backslashes as three octal digits.
+fn decode_path(text: &str) -> PathBuf {
     let mut parts = text.split('\\');
     let mut path = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -351,8 +305,8 @@ fn undo(argv: &[String]) -> Result<()> {
     checked(Command::new(program).args(args)).map(drop)
 }
 
-/// Removes a directory that may have mounts in it: a killed program's, or ones that the kernel lets go of a moment
-/// after their owner.
+/// Removes a directory that may have mounts in it: those of a killed program, or ones that the kernel releases a moment
+/// after their owner has ended.
 fn remove_folder(folder: &Path) -> Result<()> {
     let start = Instant::now();
     loop {
@@ -360,7 +314,7 @@ fn remove_folder(folder: &Path) -> Result<()> {
         match fs::remove_dir_all(folder) {
             Ok(()) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound && !folder.exists() => return Ok(()),
-            Err(_) if start.elapsed() < LIMIT_TO_DIE => std::thread::sleep(STEP),
+            Err(_) if start.elapsed() < EXIT_LIMIT => std::thread::sleep(RETRY_INTERVAL),
             Err(e) => return Err(e).with_context(|| format!("cannot remove {}", folder.display())),
         }
     }

@@ -1,4 +1,4 @@
-//! A registry that asks for a password, as those that workers push to do.
+//! A registry with a password, like those that workers push to.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,10 +6,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{checked, find_program};
-use crate::holder::{Holder, Name, ProcessState};
+use crate::holder::{Holder, ProcessState};
+use crate::name::Name;
 use crate::wait::wait_for;
 
-const LIMIT_TO_START: Duration = Duration::from_secs(30);
+/// The time limit for a registry to start.
+const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running registry.
 #[derive(Debug)]
@@ -18,14 +20,14 @@ pub struct Registry {
     _holder: Holder,
 }
 
-/// Where a registry is, and who may use it.
+/// The address of a registry, and its user.
 #[derive(Clone, Debug)]
 pub struct RegistryAccess {
-    /// `127.0.0.1:PORT`. Engines speak plain HTTP to that whole network without being told.
+    /// `127.0.0.1:PORT`. Engines use plain HTTP for this network by default.
     pub address: String,
     /// The only user.
     pub user: String,
-    /// That user's password: another one for every registry, so that finding it in a log means something.
+    /// That user's password. Each registry has another one, so that a log which contains it has leaked it.
     pub password: String,
 }
 
@@ -35,11 +37,14 @@ impl RegistryAccess {
     /// # Errors
     /// When the address has none.
     pub fn port(&self) -> Result<u16> {
-        let (_, port) = self.address.rsplit_once(':').context("no port")?;
+        let (_, port) = self
+            .address
+            .rsplit_once(':')
+            .with_context(|| format!("cannot use address {:?}: no port", self.address))?;
         Ok(port.parse()?)
     }
 
-    /// Returns the full name of an image here: `127.0.0.1:PORT/NAME`.
+    /// Returns the full name of an image: `127.0.0.1:PORT/NAME`.
     pub fn image(&self, name: &str) -> String {
         format!("{}/{name}", self.address)
     }
@@ -49,16 +54,16 @@ impl Registry {
     /// Starts an empty registry.
     ///
     /// # Errors
-    /// When `docker-registry` or `htpasswd` is not installed, or it does not come up; then with its log.
+    /// When `docker-registry` or `htpasswd` is not installed, or it does not start; then with its log.
     pub fn start() -> Result<Self> {
-        let program =
-            find_program("docker-registry").context("docker-registry is not installed")?;
+        let program = find_program("docker-registry")
+            .context("cannot find docker-registry: it is not installed")?;
         let name = Name::new()?;
         let holder = Holder::start(&name)?;
         let user = "builder".to_owned();
         let password = format!(
             "password-{:016x}",
-            getrandom::u64().context("no random numbers")?
+            getrandom::u64().context("cannot get random numbers")?
         );
         let folder = holder.folder();
         std::fs::write(folder.join("htpasswd"), password_file(&user, &password)?)?;
@@ -69,7 +74,7 @@ impl Registry {
         let mut command = Command::new(program);
         command.arg("serve").arg(folder.join("config.yml"));
         let process = holder.run(&command, "registry.log")?;
-        let address = wait_for("registry", LIMIT_TO_START, || {
+        let address = wait_for("registry", START_LIMIT, || {
             let log = std::fs::read_to_string(holder.log("registry.log")).unwrap_or_default();
             if let ProcessState::Ended(code) = holder.state(process)? {
                 bail!("the registry ended with code {code}: {log}");
@@ -86,15 +91,16 @@ impl Registry {
         })
     }
 
-    /// Returns where it is and who may use it.
+    /// Returns its address and its user.
     pub fn access(&self) -> &RegistryAccess {
         &self.access
     }
 }
 
-/// Returns the file of who may use the registry. It accepts bcrypt only, here with few rounds, since nobody attacks.
+/// Returns the file with the user. The registry accepts only bcrypt. Few rounds are enough, because nothing is secret.
 fn password_file(user: &str, password: &str) -> Result<String> {
-    let htpasswd = find_program("htpasswd").context("htpasswd is not installed (apache2-utils)")?;
+    let htpasswd =
+        find_program("htpasswd").context("cannot find htpasswd: install apache2-utils")?;
     let line = checked(Command::new(htpasswd).args(["-n", "-b", "-B", "-C", "4", user, password]))?;
     Ok(line + "\n")
 }
@@ -109,10 +115,10 @@ fn settings(folder: &str) -> String {
     )
 }
 
-/// Returns the address from the log of a registry that listens, or `None` when it does not yet.
+/// Returns the address from the log of a registry, or `None` if it does not listen yet.
 fn address_in(log: &str) -> Option<String> {
     let (_, after) = log.split_once("listening on ")?;
-    // The line must be complete, or the port might not be.
+    // If the line is incomplete, the port may be, too.
     let (address, _) = after.split_once(['"', '\n'])?;
     Some(address.to_owned())
 }
@@ -122,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_port_only_when_the_line_is_complete() {
+    fn the_address_is_read_from_a_complete_line() {
         assert_eq!(
             address_in("level=info msg=\"listening on 127.0.0.1:40"),
             None

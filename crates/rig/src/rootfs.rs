@@ -1,4 +1,4 @@
-//! A root filesystem made from this machine's own programs, for tests that run commands in one and have no image.
+//! A root filesystem of this machine's own programs, for tests that run commands in one and have no image.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
@@ -11,10 +11,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::command::{find_program, output_within};
 use crate::docker::Docker;
-use crate::holder::{Holder, Name};
+use crate::holder::Holder;
 use crate::image::import;
+use crate::name::Name;
 
-/// What the root filesystem has of bash, coreutils, findutils, grep, sed, tar, util-linux and a few more.
+/// The programs in the root filesystem: bash, and some of coreutils, findutils, grep, sed, tar, util-linux and others.
 const PROGRAMS: &[&str] = &[
     "[",
     "awk",
@@ -96,7 +97,7 @@ const PROGRAMS: &[&str] = &[
     "yes",
 ];
 
-/// The directories, with their modes. `/bin` and the like are links into `/usr`, as Debian has them.
+/// The directories, with their modes. `/bin` and similar ones are links into `/usr`, as in Debian.
 const FOLDERS: &[(&str, u32)] = &[
     ("dev", 0o755),
     ("etc", 0o755),
@@ -124,22 +125,22 @@ const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
 
-/// Makes a small root filesystem in `dir`, which exists and is empty: a shell and the usual programs, copied from this
-/// machine with the libraries they need.
+/// Makes a small root filesystem in `dir`, which must be an empty directory: a shell and the usual programs, copied from
+/// this machine with their libraries.
 ///
 /// # Errors
 /// When this machine has no shell, or the files cannot be copied.
 pub fn host_rootfs(dir: &Path) -> Result<()> {
     for (folder, mode) in FOLDERS {
         let path = dir.join(folder);
-        fs::create_dir_all(&path).with_context(|| format!("cannot make {path:?}"))?;
+        fs::create_dir_all(&path).with_context(|| format!("cannot create {path:?}"))?;
         fs::set_permissions(&path, Permissions::from_mode(*mode))?;
     }
     for (link, target) in LINKS {
-        symlink(target, dir.join(link)).with_context(|| format!("cannot make link {link}"))?;
+        symlink(target, dir.join(link)).with_context(|| format!("cannot create link {link}"))?;
     }
     let mut programs = Vec::new();
-    // One that this machine lacks is missed only by the test that uses it.
+    // A program that this machine lacks affects only tests that use it.
     for name in PROGRAMS {
         if let Some(program) = find_program(name) {
             copy(&program, &dir.join("usr/bin").join(name))?;
@@ -148,10 +149,10 @@ pub fn host_rootfs(dir: &Path) -> Result<()> {
     }
     ensure!(
         dir.join("usr/bin/bash").exists(),
-        "this machine has no bash"
+        "cannot make a root filesystem: this machine has no bash"
     );
     for library in libraries(&programs)? {
-        copy(&library, &dir.join(merged(&library)?))?;
+        copy(&library, &dir.join(target_path(&library)?))?;
     }
     fs::write(dir.join("etc/passwd"), PASSWD)?;
     fs::write(dir.join("etc/group"), GROUP)?;
@@ -161,7 +162,7 @@ pub fn host_rootfs(dir: &Path) -> Result<()> {
 /// Makes the image `name` of such a root filesystem.
 ///
 /// # Errors
-/// When there is none, or the engine refuses.
+/// When the root filesystem cannot be made, or the engine refuses.
 pub fn import_host(docker: &Docker, name: &str) -> Result<()> {
     let holder = Holder::start(&Name::new()?)?;
     let root = holder.folder().join("host");
@@ -170,9 +171,9 @@ pub fn import_host(docker: &Docker, name: &str) -> Result<()> {
     import(docker, &root, name)
 }
 
-/// Returns the libraries that `programs` are linked with, and the loader.
+/// Returns the libraries of `programs`, and the loader.
 fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
-    // Fails when one of them is a script or static, having printed what the others need.
+    // It fails if one of them is a script or static, but still prints the libraries of the others.
     let output = output_within(Command::new("ldd").args(programs), Duration::from_secs(60))?;
     let text = String::from_utf8_lossy(&output.stdout);
     // `libc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)`, or the loader: `/lib64/ld-linux-x86-64.so.2 (0x…)`.
@@ -182,12 +183,15 @@ fn libraries(programs: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
         .map(PathBuf::from)
         .collect::<BTreeSet<_>>();
-    ensure!(!found.is_empty(), "ldd names no libraries");
+    ensure!(
+        !found.is_empty(),
+        "cannot read the output of ldd: it has no libraries"
+    );
     Ok(found)
 }
 
-/// Returns where in the root filesystem a file of this machine goes, links like `/lib` resolved.
-fn merged(file: &Path) -> Result<PathBuf> {
+/// Returns the path in the root filesystem of a file of this machine, with links like `/lib` resolved.
+fn target_path(file: &Path) -> Result<PathBuf> {
     let relative = file.strip_prefix("/")?;
     Ok(match relative.starts_with("usr") {
         true => relative.to_owned(),
@@ -197,7 +201,7 @@ fn merged(file: &Path) -> Result<PathBuf> {
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let Some(folder) = to.parent() else {
-        bail!("{to:?} is in no folder");
+        bail!("cannot copy to {to:?}: it has no folder");
     };
     fs::create_dir_all(folder)?;
     fs::copy(from, to).with_context(|| format!("cannot copy {from:?} to {to:?}"))?;
@@ -210,13 +214,14 @@ mod tests {
     use crate::command::checked;
 
     #[test]
-    fn its_programs_run_in_it() {
+    fn programs_run_in_the_root_filesystem() {
         if !crate::is_root() {
-            return crate::report_not_run("its_programs_run_in_it", "root");
+            return crate::report_not_run("programs_run_in_the_root_filesystem", "root");
         }
         let dir = tempfile::tempdir().unwrap();
         host_rootfs(dir.path()).unwrap();
-        let script = "id -un; echo a b | sed s/a/c/; ls -d /tmp; stat -c %a /tmp; find /etc -name passwd; echo x | grep -o x; tar --version | head -c 3";
+        let script = "id -un; echo a b | sed s/a/c/; ls -d /tmp; stat -c %a /tmp; \
+                      find /etc -name passwd; echo x | grep -o x; tar --version | head -c 3";
         let mut command = Command::new("chroot");
         command.arg(dir.path()).args(["/bin/bash", "-c", script]);
         let output = checked(&mut command).unwrap();

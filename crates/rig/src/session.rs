@@ -1,4 +1,4 @@
-//! What `cargo xtask test` has started, as a test finds it: through the environment.
+//! The machines that `cargo xtask test` starts, and how a test finds them: by environment variables.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::registry::{Registry, RegistryAccess};
 const DOCKER_HOST: &str = "OCLUSTER_TEST_DOCKER_HOST";
 const DOCKER_PROGRAMS: &str = "OCLUSTER_TEST_DOCKER_PROGRAMS";
 const DOCKER_CONFIG: &str = "OCLUSTER_TEST_DOCKER_CONFIG";
-/// Not there when the engine uses this machine's network.
+/// Not set if the engine uses this machine's network.
 const DOCKER_NETWORK: &str = "OCLUSTER_TEST_DOCKER_NETWORK";
 const REGISTRY: &str = "OCLUSTER_TEST_REGISTRY";
 const REGISTRY_USER: &str = "OCLUSTER_TEST_REGISTRY_USER";
@@ -25,7 +25,7 @@ const PROGRAMS: &str = "OCLUSTER_TEST_PROGRAMS";
 /// The image that every test's Dockerfile may start from.
 const BASE_IMAGE: &str = "busybox";
 
-/// The machines that one run of the tests shares, held by the program that runs them.
+/// The machines that all tests of one run share, held by the program that runs the tests.
 #[derive(Debug)]
 pub struct Session {
     engine: DockerEngine,
@@ -34,9 +34,9 @@ pub struct Session {
 }
 
 impl Session {
-    /// Starts the machines. `programs` is where the programs under test have been built.
+    /// Starts the machines. `programs` is the folder of the programs under test.
     ///
-    /// The engine is our own: tests fill and prune it, and one that runs here is somebody's.
+    /// The engine is a new one, because tests fill and prune it.
     ///
     /// # Errors
     /// When something is missing or does not start.
@@ -53,7 +53,7 @@ impl Session {
         })
     }
 
-    /// Returns the environment in which [`Rig::or_not_run`] finds them.
+    /// Returns the environment variables that [`Rig::or_not_run`] reads.
     pub fn env(&self) -> Vec<(&'static str, String)> {
         let (docker, registry) = (&*self.engine, self.registry.access());
         let path = |path: &PathBuf| path.display().to_string();
@@ -71,10 +71,10 @@ impl Session {
         env
     }
 
-    /// Stops everything, and says what is left.
+    /// Stops everything.
     ///
     /// # Errors
-    /// When something is.
+    /// When something is left, with what that is.
     pub fn finish(self) -> Result<()> {
         drop(self.registry);
         self.engine.finish()
@@ -84,20 +84,20 @@ impl Session {
 /// The machines that a test may use.
 #[derive(Clone, Debug)]
 pub struct Rig {
-    /// The engine, which was started for these tests, with an image called `busybox`.
+    /// The engine for the tests, with an image called `busybox`.
     pub docker: Docker,
-    /// The registry, shared with other tests: put the test's name into the names of images.
+    /// The registry, which other tests use too: put the test's name into the names of images.
     pub registry: RegistryAccess,
     programs: PathBuf,
 }
 
 impl Rig {
-    /// Returns the machines, or `None` when the test `name` cannot run because nothing has started them.
+    /// Returns the machines, or `None` if they were not started, so that the test `name` cannot run.
     ///
-    /// That is then reported by name, where `cargo xtask test` counts it.
+    /// That is then reported by name, and counted by `cargo xtask test`.
     ///
     /// # Panics
-    /// On CI's machine (`CI=true`), where nothing may be left out.
+    /// In CI (`CI=true`), where every test must run.
     pub fn or_not_run(name: &str) -> Option<Self> {
         match Self::from_env() {
             Ok(rig) => Some(rig),
@@ -133,12 +133,12 @@ impl Rig {
     /// Starts a cluster of the programs under test, with a scheduler for `pools`.
     ///
     /// # Errors
-    /// When it does not start; then with what it printed.
+    /// When it does not start; then with its output.
     pub fn cluster(&self, pools: &[&str]) -> Result<Cluster> {
         self.cluster_with(pools, &[])
     }
 
-    /// As [`cluster`](Self::cluster), with more options for the scheduler.
+    /// Like [`cluster`](Self::cluster), with more options for the scheduler.
     ///
     /// # Errors
     /// As for `cluster`.
@@ -152,14 +152,14 @@ impl Rig {
     }
 }
 
-/// Reports that the test `name` does not run on this machine, in the line that `cargo xtask test` counts.
+/// Reports that the test `name` does not run on this machine, in a line that `cargo xtask test` counts.
 ///
 /// # Panics
-/// On CI's machine (`CI=true`), where nothing may be left out.
+/// In CI (`CI=true`), where every test must run.
 pub fn report_not_run(name: &str, needs: &str) {
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
     assert!(!is_ci, "{name} must run here, but needs {needs}");
-    // Past the test harness, which keeps what a passing test prints to itself.
+    // Not captured by the test harness, which hides the output of passing tests.
     drop(writeln!(
         std::io::stderr().lock(),
         "not run: {name}: needs {needs}"

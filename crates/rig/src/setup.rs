@@ -1,4 +1,4 @@
-//! What the machine must have installed, and installing it where we may.
+//! The Debian packages that the machine must have, and their installation.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,12 +8,13 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::find_program;
-use crate::holder::{Holder, Name};
+use crate::holder::Holder;
+use crate::name::Name;
 
-/// A Debian package, and the programs for which we want it. Where those are there, from wherever, nothing is installed.
+/// A Debian package, and its programs that are needed. It is not installed if those exist already.
 #[derive(Clone, Copy, Debug)]
 pub struct Package {
-    /// What `apt-get install` calls it.
+    /// Its name for `apt-get install`.
     pub name: &'static str,
     programs: &'static [&'static str],
 }
@@ -22,7 +23,7 @@ const fn package(name: &'static str, programs: &'static [&'static str]) -> Packa
     Package { name, programs }
 }
 
-/// What `cargo xtask demo` needs, but for its Docker half.
+/// What `cargo xtask demo` needs, except for its Docker half.
 pub const DEMO_PACKAGES: &[Package] = &[
     package("git", &["git"]),
     package("runc", &["runc"]),
@@ -30,13 +31,13 @@ pub const DEMO_PACKAGES: &[Package] = &[
     package("util-linux", &["unshare", "setpriv"]),
 ];
 
-/// What a Docker engine of our own needs.
+/// What a new Docker engine needs.
 pub const DOCKER_PACKAGES: &[Package] = &[
     package("docker.io", &["docker", "dockerd", "containerd", "runc"]),
     package("iproute2", &["ip"]),
 ];
 
-/// What `cargo xtask test` needs besides.
+/// What `cargo xtask test` needs in addition.
 pub const TEST_PACKAGES: &[Package] = &[
     package("git-lfs", &["git-lfs"]),
     package("docker-registry", &["docker-registry"]),
@@ -65,7 +66,7 @@ pub const TEST_PACKAGES: &[Package] = &[
     package("dpkg-dev", &["dpkg-shlibdeps"]),
 ];
 
-/// Decides which services may start while packages are installed. Debian asks it; ours says "none" (101).
+/// The program by which Debian decides which services may start during an installation. Ours allows none (101).
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Makes sure that packages are installed.
@@ -84,10 +85,10 @@ impl Setup {
             .collect()
     }
 
-    /// Installs those of `packages` that are missing, and says which.
+    /// Installs those of `packages` that are missing, and prints their names.
     ///
     /// # Errors
-    /// When the installation fails; and where we are not root or this is not Debian, with what to run.
+    /// When the installation fails, this user is not root, or this is not Debian; then with the command to run.
     pub fn ensure(packages: &[Package]) -> Result<()> {
         let missing = Self::missing(packages);
         if missing.is_empty() {
@@ -119,14 +120,14 @@ fn names(packages: &[Package]) -> String {
 }
 
 fn install(packages: &[Package]) -> Result<()> {
-    let quiet = ServicesStayOff::new()?;
+    let block = ServiceStartBlock::new()?;
     let names: Vec<&str> = packages.iter().map(|package| package.name).collect();
-    // The lists of a fresh machine may be absent or old, so a failure means: fetch them, and try once more.
+    // The package lists of a new machine may be missing or old, so a failure may be due to them.
     if apt_get("install", &names).is_err() {
         apt_get("update", &[])?;
         apt_get("install", &names)?;
     }
-    drop(quiet);
+    drop(block);
     if names.contains(&"docker-registry") {
         disable_service("docker-registry")?;
     }
@@ -148,7 +149,7 @@ fn apt_get(action: &str, names: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a service from starting with the machine. We wanted its program, not a registry on port 5000.
+/// Prevents a service from starting with the machine: only its program is needed, not a registry on port 5000.
 fn disable_service(name: &str) -> Result<()> {
     if !Path::new("/run/systemd/system").exists() {
         return Ok(());
@@ -162,12 +163,12 @@ fn disable_service(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// While this lives, installing a package starts no service. On a machine with a policy of its own, that one is kept.
-struct ServicesStayOff {
+/// Prevents packages from starting services while this lives. A policy that the machine has already is kept.
+struct ServiceStartBlock {
     _holder: Option<Holder>,
 }
 
-impl ServicesStayOff {
+impl ServiceStartBlock {
     fn new() -> Result<Self> {
         if Path::new(POLICY).exists() {
             return Ok(Self { _holder: None });
@@ -182,7 +183,7 @@ impl ServicesStayOff {
     }
 }
 
-/// Says whether we may install packages, start engines and make network namespaces.
+/// Returns whether this user may install packages, start engines and create network namespaces.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -192,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_lacks_a_program_is_missing() {
+    fn a_package_with_a_missing_program_is_missing() {
         let packages = [
             package("coreutils", &["ls", "cat"]),
             package("nonesuch", &["nonesuch-1"]),

@@ -1,4 +1,4 @@
-//! What a holder was given ends with it: processes however they hide, its directory, and what it was told to undo.
+//! The end of a holder: it kills all processes, runs the undo commands and removes its directory.
 
 use std::fs;
 use std::process::Command;
@@ -25,11 +25,11 @@ fn processes_with(mark: &str) -> Result<usize> {
 }
 
 #[test]
-fn a_process_that_hides_is_found() -> Result<()> {
+fn detached_processes_are_killed() -> Result<()> {
     let name = Name::new()?;
     let mark = format!("mark-{name}");
     let holder = Holder::start(&name)?;
-    // One that ignores signals, and one in a session of its own whose parent has ended: a daemon.
+    // One process that ignores signals, and a daemon: it has a session of its own, and its parent has ended.
     let script = "trap '' TERM HUP INT; \
         (setsid sh -c 'trap \"\" TERM; while :; do sleep 1; done' sh \"$1\" &) ; \
         while :; do sleep 1; done";
@@ -48,7 +48,7 @@ fn a_process_that_hides_is_found() -> Result<()> {
 }
 
 #[test]
-fn everything_is_taken_back_in_reverse_order() -> Result<()> {
+fn undo_commands_run_in_reverse_order() -> Result<()> {
     let outside = tempfile::tempdir()?;
     let record = outside.path().join("record");
     let holder = Holder::start(&Name::new()?)?;
@@ -64,7 +64,7 @@ fn everything_is_taken_back_in_reverse_order() -> Result<()> {
 }
 
 #[test]
-fn what_could_not_be_taken_back_is_an_error_and_the_rest_goes_on() -> Result<()> {
+fn a_failed_undo_command_is_an_error_and_the_rest_is_cleaned_up() -> Result<()> {
     let holder = Holder::start(&Name::new()?)?;
     let folder = holder.folder().to_owned();
     holder.undo(&["false"])?;
@@ -74,7 +74,7 @@ fn what_could_not_be_taken_back_is_an_error_and_the_rest_goes_on() -> Result<()>
 }
 
 #[test]
-fn a_process_is_followed_to_its_end() -> Result<()> {
+fn the_exit_code_and_the_output_of_a_process() -> Result<()> {
     let holder = Holder::start(&Name::new()?)?;
     let mut command = Command::new("sh");
     command
@@ -83,7 +83,7 @@ fn a_process_is_followed_to_its_end() -> Result<()> {
     let process = holder.run(&command, "sh.log")?;
     assert_eq!(holder.wait(process, LIMIT)?, 7);
     assert_eq!(fs::read_to_string(holder.log("sh.log"))?, "hello\n");
-    // Nothing is sent to a process that has ended: another one may have its number.
+    // No signal is sent to a process that has ended: another process may have its id.
     holder.signal(process, Signal::KILL)?;
     holder.finish()
 }

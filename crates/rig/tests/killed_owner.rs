@@ -1,4 +1,4 @@
-//! The owner of an engine is killed with `kill -9` at several points of its life, and nothing of it is left.
+//! Kills the owner of an engine with `kill -9` at several points. Nothing of the engine may be left.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// One owner, `rig up`, with a folder for temporary files of its own, in which all that it makes has to be.
+/// An owner, `rig up`, with a folder of its own for temporary files, in which it must create everything.
 struct Owner {
     process: Child,
     name: Name,
@@ -27,7 +27,7 @@ impl Owner {
             .args(["up", name.as_str()])
             .env("TMPDIR", temporary.path())
             .stdin(Stdio::piped())
-            .stdout(fs::File::create(temporary.path().join("said"))?)
+            .stdout(fs::File::create(temporary.path().join("output"))?)
             .process_group(0)
             .spawn()?;
         Ok(Self {
@@ -41,17 +41,17 @@ impl Owner {
         self.temporary.path().join(self.name.as_str())
     }
 
-    /// Waits until something is in the engine's folder.
+    /// Waits until a file is in the engine's folder.
     fn wait_for_file(&self, file: &str) -> Result<()> {
         let path = self.folder().join(file);
         wait_for(file, LIMIT, || Ok(path.exists().then_some(())))
     }
 
-    /// Waits until the engine can be used.
+    /// Waits until the engine is ready.
     fn wait_until_up(&self) -> Result<()> {
-        let said = self.temporary.path().join("said");
+        let output = self.temporary.path().join("output");
         wait_for("engine", LIMIT, || {
-            Ok(fs::read_to_string(&said)?.contains("PATH=").then_some(()))
+            Ok(fs::read_to_string(&output)?.contains("PATH=").then_some(()))
         })
     }
 
@@ -76,7 +76,7 @@ impl Owner {
         Ok(())
     }
 
-    /// Returns what there is of it on this machine, the folder for temporary files excepted.
+    /// Returns everything of it on this machine, except for the folder for temporary files.
     fn traces(&self) -> Result<Vec<String>> {
         let mut found = traces(self.name.as_str())?;
         let folder = self.folder();
@@ -126,14 +126,14 @@ fn killed_while_it_starts() -> Result<()> {
         owner.kill()?;
         owner
             .wait_until_gone()
-            .with_context(|| format!("killed when there was {file}"))?;
+            .with_context(|| format!("killed when {file} existed"))?;
     }
     Ok(())
 }
 
 #[test]
-fn killed_before_it_has_made_anything() -> Result<()> {
-    if !can_run("killed_before_it_has_made_anything") {
+fn killed_before_it_has_created_anything() -> Result<()> {
+    if !can_run("killed_before_it_has_created_anything") {
         return Ok(());
     }
     let mut owner = Owner::start()?;
@@ -158,7 +158,7 @@ fn killed_while_containers_run() -> Result<()> {
         "-c",
         "trap '' TERM; cat /dev/zero > /dev/null",
     ])?;
-    // The looking itself is awake: it sees the containers, the engine and all else that belongs to it.
+    // `traces` works: it finds the containers, the engine and the other processes.
     let traces = owner.traces()?.join("\n");
     for expected in [
         "sleep 100000",
@@ -188,8 +188,8 @@ fn killed_with_its_whole_process_group() -> Result<()> {
 }
 
 #[test]
-fn ended_in_good_order() -> Result<()> {
-    if !can_run("ended_in_good_order") {
+fn ended_normally() -> Result<()> {
+    if !can_run("ended_normally") {
         return Ok(());
     }
     let mut owner = Owner::start()?;

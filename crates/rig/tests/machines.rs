@@ -1,4 +1,4 @@
-//! Each machine does what a test wants from it: an engine that builds, a registry that asks for a password, git servers.
+//! The machines work: an engine builds, a registry requires a password, git servers serve repositories.
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
@@ -33,8 +33,8 @@ fn clone(url: &str, into: &Path) -> Result<()> {
 }
 
 #[test]
-fn an_engine_builds_in_both_ways_and_pushes_with_a_password() -> Result<()> {
-    if !can_run("an_engine_builds_in_both_ways_and_pushes_with_a_password") {
+fn an_engine_builds_with_and_without_buildkit_and_pushes_with_a_password() -> Result<()> {
+    if !can_run("an_engine_builds_with_and_without_buildkit_and_pushes_with_a_password") {
         return Ok(());
     }
     let engine = DockerEngine::own()?;
@@ -80,20 +80,20 @@ fn an_engine_builds_in_both_ways_and_pushes_with_a_password() -> Result<()> {
     engine.finish()
 }
 
-/// A running engine sets the policy of forwarding to drop, for containers of others, too; so do many firewalls.
+/// A running engine sets the forwarding policy of the whole machine to drop. So do many firewalls.
 #[test]
-fn containers_reach_each_other_whatever_the_machine_forwards() -> Result<()> {
-    let test = "containers_reach_each_other_whatever_the_machine_forwards";
+fn containers_reach_each_other_although_the_machine_forwards_nothing() -> Result<()> {
+    let test = "containers_reach_each_other_although_the_machine_forwards_nothing";
     if !can_run(test) {
         return Ok(());
     }
-    // A machine of its own, as those rules are nothing to try on somebody's.
+    // In a network namespace of its own, as the rules must not affect this machine.
     let name = Name::new()?;
     let holder = Holder::start(&name)?;
     holder.undo(&["ip", "netns", "del", name.as_str()])?;
     checked(Command::new("ip").args(["netns", "add", name.as_str()]))?;
     let namespace = File::open(format!("/run/netns/{name}"))?;
-    // This thread and what it starts.
+    // This applies to this thread and the processes it starts.
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
     for family in ["bridge", "inet"] {
         checked(Command::new("nft").args(["add", "table", family, "f"]))?;
@@ -109,20 +109,20 @@ fn containers_reach_each_other_whatever_the_machine_forwards() -> Result<()> {
     engine.run(&[&run[..], &[base.name(), "sh", "-c", serve]].concat())?;
     let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
     let address = engine.run(&["inspect", "--format", format, "server"])?;
-    // A static busybox is no client: it wants libraries to look up addresses.
+    // A static busybox cannot be the client: it needs libraries to look up addresses.
     import_host(&engine, "host")?;
     let ask =
         format!("exec 3<>/dev/tcp/{address}/80 && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3");
     let again = "for n in $(seq 10); do bash -c \"$0\" && exit; sleep 0.1; done; exit 1";
     let run = ["run", "--rm", "--network=shared", "host", "bash", "-c"];
-    let heard = engine.run(&[&run[..], &[again, &ask]].concat())?;
-    ensure!(heard.ends_with("hello"), "{heard}");
+    let answer = engine.run(&[&run[..], &[again, &ask]].concat())?;
+    ensure!(answer.ends_with("hello"), "{answer}");
     engine.finish()?;
     holder.finish()
 }
 
 #[test]
-fn repositories_can_be_had_in_every_way() -> Result<()> {
+fn repositories_are_served_over_http_and_git() -> Result<()> {
     let base = tempfile::tempdir()?;
     let repository = Repository::create(base.path(), "project")?;
     // Large enough that git sends it in chunks.
@@ -163,7 +163,7 @@ fn repositories_can_be_had_in_every_way() -> Result<()> {
         refused.to_string().contains("could not read Username"),
         "{refused}"
     );
-    let missing = clone(&open.url("nonesuch"), &base.path().join("missing")).unwrap_err();
+    let missing = clone(&open.url("missing"), &base.path().join("missing")).unwrap_err();
     assert!(missing.to_string().contains("not found"), "{missing}");
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! Asking a server for a page.
+//! A minimal HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use anyhow::{Context as _, Result};
 
-use crate::PATIENCE;
+use crate::WAIT_LIMIT;
 
-/// Returns the status line and headers, and the body.
+/// Requests a page, and returns the status line with the headers, and the body.
 ///
 /// # Errors
 /// When there is no server, or it does not answer.
 pub fn get(address: SocketAddr, path: &str) -> Result<(String, String)> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(WAIT_LIMIT))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
@@ -21,7 +21,7 @@ pub fn get(address: SocketAddr, path: &str) -> Result<(String, String)> {
     Ok((head.to_owned(), body.to_owned()))
 }
 
-/// Returns `text` as the value of a parameter in a path: every byte that could mean something is encoded.
+/// Returns `text` as the value of a query parameter, with all special bytes encoded.
 pub fn query(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

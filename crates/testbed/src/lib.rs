@@ -1,41 +1,36 @@
-//! The whole system under test: clusters of real programs, used as their users do.
+//! The whole system under test: clusters of real programs, used by their command lines.
 //!
-//! A [`Site`] is a cluster and the terminal of somebody who uses it: command lines go in, and what was printed comes
-//! out as [`Said`], which a test holds against what a user should read. The machines below it are `rig`'s.
+//! A [`Site`] is a cluster and a user's terminal: it runs command lines, and returns their [`Output`], which a test
+//! compares with what a user should read. The machines for it are from `rig`.
 
-mod held;
 mod http;
 mod program;
 mod site;
-mod submit;
 
-pub use held::{Held, wait_until_gone};
 pub use http::{get, query};
-pub use program::{Running, Said};
-pub use site::{POOL, Site};
-pub use submit::Submit;
+pub use program::{Output, Program};
+pub use site::{HeldJob, POOL, Site, Submit, wait_until_gone};
 
 use std::time::Duration;
 
-/// How long anything may take that a test waits for. Most things take a second; a machine that is out of breath gets
-/// more.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+/// The time limit for everything that a test waits for. Most things take a second; a busy machine needs longer.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
-/// Returns a word that nobody else uses on this machine: for finding the traces of what bears it.
+/// Returns a unique word, by which the traces of a test can be found on this machine.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// When the system has no random numbers.
 pub fn unique(what: &str) -> anyhow::Result<String> {
     Ok(format!("{what}-{:016x}", getrandom::u64()?))
 }
 
-/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which an earlier build has left in
-/// the engine's cache: what they print is printed now.
+/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which are in the engine's cache: their
+/// output is printed again.
 ///
 /// # Errors
-/// When the system gives no random numbers.
+/// When the system has no random numbers.
 pub fn busybox(steps: &str) -> anyhow::Result<String> {
-    // A variable, since BuildKit looks at nothing less when it compares a command with those it has run.
+    // A variable, because BuildKit ignores comments and labels when it looks up a command in its cache.
     Ok(format!(
         "FROM busybox\nENV TEST_RUN={}\n{steps}\n",
         unique("run")?

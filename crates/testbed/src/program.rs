@@ -1,4 +1,4 @@
-//! A program that a user has started, and what it said.
+//! A program that a user has started, and its output.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -11,18 +11,18 @@ use anyhow::{Context as _, Result, bail};
 use rig::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::PATIENCE;
+use crate::WAIT_LIMIT;
 
-/// A program that runs, with its output in files. It is killed when this is dropped, or when the test's thread ends.
+/// A running program, with its output in files. It is killed when this is dropped, or when the test's thread ends.
 #[derive(Debug)]
-pub struct Running {
+pub struct Program {
     line: String,
     child: Child,
     stdout: PathBuf,
     stderr: PathBuf,
 }
 
-impl Running {
+impl Program {
     /// Starts `command`, with its output in files called `output` in `folder`.
     pub(crate) fn start(command: &Command, folder: &Path, output: &str) -> Result<Self> {
         let line = shown(command);
@@ -30,7 +30,7 @@ impl Running {
             folder.join(format!("{output}.out")),
             folder.join(format!("{output}.err")),
         );
-        let child = dying_with_us(command)
+        let child = killed_with_thread(command)
             .stdin(Stdio::null())
             .stdout(File::create(&stdout)?)
             .stderr(File::create(&stderr)?)
@@ -47,10 +47,10 @@ impl Running {
     /// Waits until it has printed `text`.
     ///
     /// # Errors
-    /// When it ends before that, or does not say it for long; then with what it said instead.
+    /// When it ends before that, or does not print it in time; then with its output.
     pub fn wait_for(&mut self, text: &str) -> Result<()> {
-        let said = wait_for(text, PATIENCE, || {
-            // Looked at before the output, so that the output is all there is.
+        let printed = wait_for(text, WAIT_LIMIT, || {
+            // Checked before the output, so that the output of a program that has ended is complete.
             let ended = self.child.try_wait()?;
             if self.read(&self.stdout)?.contains(text) || self.read(&self.stderr)?.contains(text) {
                 return Ok(Some(()));
@@ -60,18 +60,24 @@ impl Running {
                 None => Ok(None),
             }
         });
-        said.with_context(|| format!("{} did not say {text:?}:\n{}", self.line, self.so_far()))
+        printed.with_context(|| {
+            format!(
+                "{} has not printed {text:?}:\n{}",
+                self.line,
+                self.output_so_far()
+            )
+        })
     }
 
-    /// Tells whether it has ended.
+    /// Returns whether it has ended.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system cannot report it.
     pub fn has_ended(&mut self) -> Result<bool> {
         Ok(self.child.try_wait()?.is_some())
     }
 
-    /// Presses Ctrl-C.
+    /// Interrupts it, as Ctrl-C does.
     ///
     /// # Errors
     /// When the system does not allow it.
@@ -79,23 +85,23 @@ impl Running {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }
 
-    /// Waits until it ends, and returns what it said.
+    /// Waits until it ends, and returns its output.
     ///
     /// # Errors
-    /// When it does not end; then with what it said.
-    pub fn end(self) -> Result<Said> {
-        self.end_within(PATIENCE)
+    /// When it does not end; then with its output.
+    pub fn end(self) -> Result<Output> {
+        self.end_within(WAIT_LIMIT)
     }
 
-    /// As [`end`](Self::end), with less patience.
+    /// Like [`end`](Self::end), with another time limit.
     ///
     /// # Errors
-    /// When it does not end; then with what it said.
-    pub fn end_within(mut self, limit: Duration) -> Result<Said> {
+    /// When it does not end; then with its output.
+    pub fn end_within(mut self, limit: Duration) -> Result<Output> {
         let ended = wait_for("end", limit, || Ok(self.child.try_wait()?));
-        let status =
-            ended.with_context(|| format!("{} does not end:\n{}", self.line, self.so_far()))?;
-        Ok(Said {
+        let status = ended
+            .with_context(|| format!("{} has not ended:\n{}", self.line, self.output_so_far()))?;
+        Ok(Output {
             line: self.line.clone(),
             code: status.code(),
             stdout: self.read(&self.stdout)?,
@@ -103,28 +109,28 @@ impl Running {
         })
     }
 
-    /// Returns all it has printed so far.
-    pub fn so_far(&self) -> String {
+    /// Returns its output so far.
+    pub fn output_so_far(&self) -> String {
         let read = |path| self.read(path).unwrap_or_default();
         read(&self.stdout) + &read(&self.stderr)
     }
 
     fn read(&self, path: &Path) -> Result<String> {
-        let bytes = fs::read(path).with_context(|| format!("no {}", path.display()))?;
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-impl Drop for Running {
+impl Drop for Program {
     fn drop(&mut self) {
-        // Neither can fail in a way that matters: it may have ended already.
+        // These fail only if it has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// Returns `command` in such a form that the kernel kills it when the thread that starts it ends.
-fn dying_with_us(command: &Command) -> Command {
+/// Returns a command that runs `command` and is killed by the kernel when the thread that starts it ends.
+fn killed_with_thread(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
     wrapped
         .args(["--pdeathsig", "KILL", "--"])
@@ -152,54 +158,54 @@ fn shown(command: &Command) -> String {
     words.join(" ")
 }
 
-/// What a program said, and how it ended.
+/// The output and the exit code of a program.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub struct Output {
     line: String,
-    /// The exit code; `None` when a signal ended it.
+    /// The exit code; `None` if it was killed by a signal.
     pub code: Option<i32>,
-    /// What it printed.
+    /// Its standard output.
     pub stdout: String,
-    /// What it printed to standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
-impl Said {
+impl Output {
     /// Checks that it ended with `code` and printed each of `texts`.
     ///
     /// # Panics
-    /// When it did not; then with all it did print.
+    /// When it did not; then with its output.
     #[track_caller]
     pub fn check(self, code: i32, texts: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self}");
         for text in texts {
             let is_there = self.stdout.contains(text) || self.stderr.contains(text);
-            assert!(is_there, "it does not say {text:?}:\n{self}");
+            assert!(is_there, "it has not printed {text:?}:\n{self}");
         }
         self
     }
 
-    /// Checks that it printed nothing like `text`.
+    /// Checks that it has not printed `text`.
     ///
     /// # Panics
-    /// When it did.
+    /// When it has.
     #[track_caller]
-    pub fn check_never(self, text: &str) -> Self {
+    pub fn check_absent(self, text: &str) -> Self {
         let is_there = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(!is_there, "it says {text:?}:\n{self}");
+        assert!(!is_there, "it has printed {text:?}:\n{self}");
         self
     }
 
-    /// Returns the worker that the job's log says it ran on.
+    /// Returns the worker that the job ran on, from the job's log.
     ///
     /// # Errors
-    /// When it says nothing of one.
+    /// When the log names none.
     pub fn built_on(&self) -> Result<&str> {
         let line = self
             .stdout
             .lines()
             .find_map(|line| line.strip_prefix("Building on "));
-        line.with_context(|| format!("no worker in:\n{self}"))
+        line.with_context(|| format!("cannot find the worker in:\n{self}"))
     }
 
     /// Returns the result of the job, such as the digest of a pushed image.
@@ -211,16 +217,16 @@ impl Said {
             .stdout
             .lines()
             .find_map(|line| line.strip_prefix("Result: \"")?.strip_suffix('"'));
-        result.with_context(|| format!("no result in:\n{self}"))
+        result.with_context(|| format!("cannot find the result in:\n{self}"))
     }
 }
 
-/// Shows it as on a terminal.
-impl fmt::Display for Said {
+/// Shows it like a terminal.
+impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Logs can be long; more than this of one tells nothing new.
-        const MOST: usize = 6000;
-        let cut = |text: &str| text.chars().take(MOST).collect::<String>();
+        /// The most characters of each output to show.
+        const MAX_SHOWN: usize = 6000;
+        let cut = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
         writeln!(f, "$ {}", self.line)?;
         f.write_str(&cut(&self.stdout))?;
         for line in cut(&self.stderr).lines() {
@@ -228,7 +234,7 @@ impl fmt::Display for Said {
         }
         match self.code {
             Some(code) => write!(f, "[exit code {code}]"),
-            None => f.write_str("[ended by a signal]"),
+            None => f.write_str("[killed by a signal]"),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What is wrong is told to whoever got it wrong, and everyone else goes on.
+//! Invalid input is reported to the user who made the mistake, and no other user is affected.
 //!
-//! In each test somebody's job is in the middle of its build, on the same worker and scheduler, while the mistakes are made;
-//! it must end well afterwards.
+//! In each test a bystander's job is in the middle of its build, on the same worker and scheduler, while the mistakes are
+//! made. It must succeed afterwards.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,10 +13,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rig::{GitServer, Process, ProcessState, Repository, Rig, output_within};
-use testbed::{Held, PATIENCE, POOL, Said, Site, busybox};
+use testbed::{HeldJob, Output, POOL, Site, WAIT_LIMIT, busybox};
 
-/// Room for the job that goes on, and for one that is wrong.
-const ROOM_FOR_TWO: &str = "--capacity=2";
+/// The capacity for the bystander's job and an invalid one.
+const CAPACITY_FOR_TWO: &str = "--capacity=2";
 
 /// The limit of a description is 8 MiB.
 const TOO_LARGE: usize = 9 << 20;
@@ -24,8 +24,8 @@ const TOO_LARGE: usize = 9 << 20;
 // Jobs.
 
 #[test]
-fn an_unknown_pool_is_answered_with_those_there_are() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("an_unknown_pool_is_answered_with_those_there_are") else {
+fn the_error_for_an_unknown_pool_lists_the_pools() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("the_error_for_an_unknown_pool_lists_the_pools") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL, "linux-arm32"])?;
@@ -36,23 +36,24 @@ fn an_unknown_pool_is_answered_with_those_there_are() -> Result<()> {
         ("", "\"\""),
         ("a\nb\u{1b}[2J", r#""a\nb"#),
     ] {
-        let said = site.dockerfile("FROM busybox\n")?.pool(pool).run()?;
-        said.check(
-            124,
-            &[
-                &format!("Pool ID {shown}"),
-                "not one of {linux-arm32, linux-x86_64}",
-            ],
-        )
-        .check_never("\u{1b}");
+        let output = site.dockerfile("FROM busybox\n")?.pool(pool).run()?;
+        output
+            .check(
+                124,
+                &[
+                    &format!("Pool ID {shown}"),
+                    "not one of {linux-arm32, linux-x86_64}",
+                ],
+            )
+            .check_absent("\u{1b}");
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
 #[test]
-fn a_source_that_cannot_be_had_is_the_jobs_failure() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_source_that_cannot_be_had_is_the_jobs_failure") else {
+fn a_job_fails_if_its_source_cannot_be_fetched() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_job_fails_if_its_source_cannot_be_fetched") else {
         return Ok(());
     };
     let (site, server, commit) = site_with_project(&rig)?;
@@ -99,7 +100,7 @@ fn a_source_that_cannot_be_had_is_the_jobs_failure() -> Result<()> {
         let job = site.submit().args(&["--unchecked"]);
         failure(job.source(url, &["--", commit]).run()?, why);
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
@@ -133,9 +134,9 @@ fn a_dockerfile_outside_of_the_context_is_not_read() -> Result<()> {
             .submit()
             .args(&["--unchecked", &path])
             .source(&server.url("project"), &[&commit]);
-        failure(job.run()?, why).check_never("root:");
+        failure(job.run()?, why).check_absent("root:");
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
@@ -145,10 +146,10 @@ fn options_of_a_build_are_checked() -> Result<()> {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
-    site.worker("w1", &[ROOM_FOR_TWO])?;
+    site.worker("w1", &[CAPACITY_FOR_TWO])?;
     site.write("token", "s3cret")?;
     let bystander = site.held_job(&[])?;
-    // By the worker, as a client may be anybody's: ours would say it before.
+    // By the worker, because not every client is ours, which checks them before.
     for (options, why) in [
         (
             &["--buildkit", "--secret=a,src=/etc/passwd:token"][..],
@@ -169,7 +170,7 @@ fn options_of_a_build_are_checked() -> Result<()> {
     ] {
         let job = site.dockerfile("FROM busybox\n")?.args(&["--unchecked"]);
         let job = job.args(options);
-        failure(job.run()?, why).check_never("s3cret");
+        failure(job.run()?, why).check_absent("s3cret");
     }
     // By the client.
     for (options, why) in [
@@ -193,12 +194,12 @@ fn options_of_a_build_are_checked() -> Result<()> {
             "Can't use --local-dockerfile and --context-dockerfile together!",
         ),
     ] {
-        let said = site.dockerfile("FROM busybox\n")?.args(options).run()?;
-        assert!(matches!(said.code, Some(124 | 125)), "{said}");
-        let code = said.code.unwrap_or_default();
-        said.check(code, &[why]);
+        let output = site.dockerfile("FROM busybox\n")?.args(options).run()?;
+        assert!(matches!(output.code, Some(124 | 125)), "{output}");
+        let code = output.code.unwrap_or_default();
+        output.check(code, &[why]);
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
@@ -208,14 +209,14 @@ fn an_oversized_job_is_refused() -> Result<()> {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
-    site.worker("w1", &[ROOM_FOR_TWO])?;
+    site.worker("w1", &[CAPACITY_FOR_TWO])?;
     let bystander = site.held_job(&[])?;
     for size in [TOO_LARGE, 10 * TOO_LARGE] {
         let comment = format!("FROM busybox\n# {}\n", "x".repeat(size));
-        let said = site.dockerfile(&comment)?.run()?.check(124, &["larger"]);
-        assert!(said.stdout.len() + said.stderr.len() < 1000, "{said}");
+        let output = site.dockerfile(&comment)?.run()?.check(124, &["larger"]);
+        assert!(output.stdout.len() + output.stderr.len() < 1000, "{output}");
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
@@ -225,7 +226,7 @@ fn text_that_is_not_utf_8_is_refused() -> Result<()> {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
-    site.worker("w1", &[ROOM_FOR_TWO])?;
+    site.worker("w1", &[CAPACITY_FOR_TWO])?;
     let bystander = site.held_job(&[])?;
     let latin = OsString::from_vec(b"caf\xe9".to_vec());
     site.dockerfile("FROM busybox\n")?
@@ -238,33 +239,33 @@ fn text_that_is_not_utf_8_is_refused() -> Result<()> {
         124,
         &["--local-dockerfile", "'latin'", "it is not UTF-8 text"],
     );
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
-// Workers, and what they say.
+// Workers and their logs.
 
 #[test]
-fn a_name_that_is_taken_is_refused_and_its_owner_goes_on() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_name_that_is_taken_is_refused_and_its_owner_goes_on") else {
+fn a_worker_whose_name_is_taken_is_refused() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_worker_whose_name_is_taken_is_refused") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
     let bystander = site.held_job(&[])?;
     let (_, log) = second_worker(&site, "w1", "elsewhere")?;
     site.wait_for_log(&log, "Worker already registered!")?;
-    // It may become free, so it is asked for again.
+    // The name may become free, so the worker retries.
     site.wait_for_log(&log, "Will retry in")?;
     site.wait_for_log("scheduler", "Worker \"w1\" already registered!")?;
     site.wait_for_state("w1 (0): [] (1 running)")?;
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.dockerfile("FROM busybox\n")?
         .run()?
         .check(0, &["Building on w1"]);
-    // Nor may two work in one directory.
+    // Two workers cannot use one directory.
     let (process, log) = second_worker(&site, "w2", "worker-w1")?;
     site.wait_for_log(&log, "in use by another worker; give each worker its own")?;
-    assert_ne!(site.cluster.holder().wait(process, PATIENCE)?, 0);
+    assert_ne!(site.cluster.holder().wait(process, WAIT_LIMIT)?, 0);
     site.finish()
 }
 
@@ -281,62 +282,64 @@ fn second_worker(site: &Site, name: &str, state_dir: &str) -> Result<(Process, S
 }
 
 #[test]
-fn a_line_of_50_mib_comes_through_whole() -> Result<()> {
+fn a_line_of_50_mib_is_complete() -> Result<()> {
     const LENGTH: usize = 50 << 20;
-    // Some 20 MiB for the program, and as much for the pieces on their way: too little to hold the line as well.
-    const MOST_MEMORY: usize = 60 << 20;
-    let Some(rig) = Rig::or_not_run("a_line_of_50_mib_comes_through_whole") else {
+    // Some 20 MiB for the program, and as much for pieces of the log: too little for the whole line.
+    const MAX_MEMORY: usize = 60 << 20;
+    let Some(rig) = Rig::or_not_run("a_line_of_50_mib_is_complete") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
-    let worker = site.worker("w1", &[ROOM_FOR_TWO])?;
+    let worker = site.worker("w1", &[CAPACITY_FOR_TWO])?;
     let bystander = site.held_job(&[])?;
     let print = format!("head -c {LENGTH} /dev/zero | tr '\\000' '~'");
-    let said = site
+    let output = site
         .dockerfile(&busybox(&format!("RUN {print}; echo; echo end"))?)?
         .run()?;
-    let received = said.stdout.bytes().filter(|byte| *byte == b'~').count();
+    let received = output.stdout.bytes().filter(|byte| *byte == b'~').count();
     // The command itself is shown, too.
     assert_eq!(received, LENGTH + 1);
-    let said = said.check(0, &[]);
-    assert!(said.stdout.ends_with("Job succeeded\n"));
+    let output = output.check(0, &[]);
+    assert!(output.stdout.ends_with("Job succeeded\n"));
     let scheduler = site.cluster.scheduler().context("no scheduler")?;
     for process in [worker.process(), scheduler] {
         let peak = peak_memory(process)?;
         assert!(
-            peak < MOST_MEMORY,
+            peak < MAX_MEMORY,
             "{peak} bytes of memory for a line of {LENGTH}"
         );
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     site.finish()
 }
 
-/// Returns the most memory that a process has had, in bytes.
+/// Returns the peak memory of a process, in bytes.
 fn peak_memory(process: Process) -> Result<usize> {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
     let peak = status
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-    Ok(peak.context("no VmHWM")?.trim().parse::<usize>()? * 1024)
+    Ok(peak.context("cannot find VmHWM")?.trim().parse::<usize>()? * 1024)
 }
 
 // Peers.
 
 #[test]
-fn peers_without_a_certificate_or_sense_are_closed_at_once() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("peers_without_a_certificate_or_sense_are_closed_at_once")
+fn peers_without_certificate_or_protocol_are_disconnected_at_once() -> Result<()> {
+    let Some(rig) =
+        Rig::or_not_run("peers_without_certificate_or_protocol_are_disconnected_at_once")
     else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
     let bystander = site.held_job(&[])?;
     let address = format!("127.0.0.1:{}", site.cluster.port());
-    // It would go on reading for as long as the other side lets it.
+    // This peer would read until the other side closes the connection.
     for version in ["-tls1_2", "-tls1_3"] {
         let mut peer = Command::new("openssl");
         peer.args(["s_client", "-connect", &address, version, "-ign_eof"]);
-        output_within(&mut peer, PATIENCE).context("a peer without certificate was not closed")?;
+        output_within(&mut peer, WAIT_LIMIT)
+            .context("a peer without certificate was not closed")?;
     }
     for nonsense in [
         &b"GET / HTTP/1.0\r\n\r\n"[..],
@@ -345,14 +348,14 @@ fn peers_without_a_certificate_or_sense_are_closed_at_once() -> Result<()> {
         b"\xff\xfe\0",
     ] {
         let mut peer = TcpStream::connect((Ipv4Addr::LOCALHOST, site.cluster.port()))?;
-        peer.set_read_timeout(Some(PATIENCE))?;
+        peer.set_read_timeout(Some(WAIT_LIMIT))?;
         peer.write_all(nonsense)?;
         let closed = peer.read_to_end(&mut Vec::new());
         let is_closed =
             closed.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |_| true);
-        assert!(is_closed, "{nonsense:?} was listened to");
+        assert!(is_closed, "the connection is open after {nonsense:?}");
     }
-    goes_on(bystander)?;
+    check_undisturbed(bystander)?;
     let scheduler = site.cluster.scheduler().context("no scheduler")?;
     assert_eq!(
         site.cluster.holder().state(scheduler)?,
@@ -361,27 +364,28 @@ fn peers_without_a_certificate_or_sense_are_closed_at_once() -> Result<()> {
     site.finish()
 }
 
-// The tests' own words.
+// Helpers of the tests.
 
-/// Checks that somebody else's job was not disturbed.
-fn goes_on(bystander: Held<'_>) -> Result<()> {
+/// Checks that the bystander's job was not disturbed.
+fn check_undisturbed(bystander: HeldJob<'_>) -> Result<()> {
     bystander
         .release()?
         .check(0, &["now building\nnow released\n", "Job succeeded"]);
     Ok(())
 }
 
-/// Checks that the job failed because of `why`, and that this is said last.
+/// Checks that the job failed because of `why`, and that this is the last line.
 #[track_caller]
-fn failure(said: Said, why: &str) -> Said {
-    said.check(1, &[why, "Failed: Build failed.\n"])
-        .check_never("Internal error")
+fn failure(output: Output, why: &str) -> Output {
+    output
+        .check(1, &[why, "Failed: Build failed.\n"])
+        .check_absent("Internal error")
 }
 
-/// Starts a cluster and a git server with a project that has odd files.
+/// Starts a cluster and a git server with a project that contains symbolic links.
 fn site_with_project(rig: &Rig) -> Result<(Site, GitServer, String)> {
     let mut site = Site::start(rig, &[POOL])?;
-    site.worker("w1", &[ROOM_FOR_TWO])?;
+    site.worker("w1", &[CAPACITY_FOR_TWO])?;
     let repositories = site.repositories()?;
     let project = Repository::create(&repositories, "project")?;
     symlink("/etc/passwd", project.work_tree().join("link-to-passwd"))?;

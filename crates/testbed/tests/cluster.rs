@@ -1,4 +1,4 @@
-//! Several workers, pools and clients: who gets what when, what operators can do, and what happens when a part is lost.
+//! Several workers, pools and clients: scheduling, commands of operators, and failures.
 
 use std::fs;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rig::{ProcessState, Rig, Worker, wait_for};
 use rustix::process::Signal;
-use testbed::{Held, PATIENCE, POOL, Running, Site, wait_until_gone};
+use testbed::{HeldJob, POOL, Program, Site, WAIT_LIMIT, wait_until_gone};
 
-/// How long news of a loss may take to reach a client. It takes a moment; a machine that is out of breath gets more.
-const NEWS: Duration = Duration::from_secs(10);
+/// The time limit for a client to notice a loss. It needs a moment; a busy machine needs longer.
+const NOTICE_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long workers may take to come back to a scheduler that has come back. They try every ten seconds.
-const RETURN: Duration = Duration::from_secs(15);
+/// The time limit for workers to reconnect to a restarted scheduler. They try every ten seconds.
+const RECONNECT_LIMIT: Duration = Duration::from_secs(15);
 
-// Who gets what when.
+// Scheduling.
 
 #[test]
 fn jobs_stay_in_their_pool_and_hints_stick_to_workers() -> Result<()> {
@@ -28,15 +28,15 @@ fn jobs_stay_in_their_pool_and_hints_stick_to_workers() -> Result<()> {
         .start_worker("linux-arm32", "a1", &rig.docker, &[])?;
     let built_on = |hint: &str, pool: &str| -> Result<String> {
         let job = site.dockerfile("FROM busybox\n")?.pool(pool);
-        let said = job.args(&["--cache-hint", hint]).run()?.check(0, &[]);
-        Ok(said.built_on()?.to_owned())
+        let output = job.args(&["--cache-hint", hint]).run()?.check(0, &[]);
+        Ok(output.built_on()?.to_owned())
     };
     let hints = ["alpha", "beta", "gamma"];
     let mut first = Vec::new();
     for hint in hints {
         first.push(built_on(hint, POOL)?);
     }
-    // Without hints, the worker that has waited longest is next, so that they take turns.
+    // For new hints, the worker that has waited longest is next, so that they take turns.
     assert!(
         first.contains(&"w1".to_owned()) && first.contains(&"w2".to_owned()),
         "{first:?}"
@@ -67,12 +67,12 @@ fn clients_get_their_shares() -> Result<()> {
     site.admin(&format!("set-rate {POOL} bob 1"))?.check(0, &[]);
     site.admin(&format!("pause {POOL} w1"))?
         .check(0, &["Success."]);
-    // Alice asks for all of hers first, and bob must wait for his share only.
+    // Alice submits all of her jobs first, but Bob still gets his share.
     let mut clients = Vec::new();
     for (cap_file, client) in [(&alice, "alice"), (&bob, "bob")] {
         for number in 1..=4 {
             let job = format!("{client}-{number}");
-            let submit = site.dockerfile("FROM busybox\n")?.by(cap_file);
+            let submit = site.dockerfile("FROM busybox\n")?.cap(cap_file);
             clients.push(submit.args(&["--cache-hint", &job]).begin()?);
             site.wait_for_state(&format!("{client}:{job}@"))?;
         }
@@ -104,7 +104,7 @@ fn an_urgent_job_goes_first() -> Result<()> {
     };
     let site = Site::with_workers(&rig, &["w1"])?;
     let held = site.held_job(&[])?;
-    let begin = |hint: &str, options: &[&str]| -> Result<Running> {
+    let begin = |hint: &str, options: &[&str]| -> Result<Program> {
         let submit = site.dockerfile("FROM busybox\n")?.args(options);
         let client = submit.args(&["--cache-hint", hint]).begin()?;
         site.wait_for_state(&format!(":{hint}@"))?;
@@ -122,11 +122,11 @@ fn an_urgent_job_goes_first() -> Result<()> {
     site.finish()
 }
 
-// What operators can do.
+// Commands of operators.
 
 #[test]
-fn a_pause_sticks() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_pause_sticks") else {
+fn a_pause_survives_restarts() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_pause_survives_restarts") else {
         return Ok(());
     };
     let mut site = Site::with_workers(&rig, &[])?;
@@ -140,7 +140,7 @@ fn a_pause_sticks() -> Result<()> {
     site.wait_for_state("w1 (0): (inactive: admin pause)")?;
     site.admin(&format!("show {POOL} w1"))?
         .check(0, &["w1: Paused"]);
-    // The same for the whole scheduler.
+    // The same after a restart of the scheduler.
     site.cluster.stop_scheduler()?;
     site.cluster.start_scheduler()?;
     site.wait_for_state("w1 (0): (inactive: admin pause)")?;
@@ -152,8 +152,8 @@ fn a_pause_sticks() -> Result<()> {
 }
 
 #[test]
-fn a_paused_worker_comes_back_unpaused() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_paused_worker_comes_back_unpaused") else {
+fn a_temporary_pause_ends_with_the_connection() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_temporary_pause_ends_with_the_connection") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
@@ -167,7 +167,7 @@ fn a_paused_worker_comes_back_unpaused() -> Result<()> {
     site.dockerfile("FROM busybox\n")?
         .run()?
         .check(0, &["Building on w1"]);
-    // A pause that sticks goes on sticking.
+    // An admin pause remains.
     site.admin(&format!("pause {POOL} w1"))?.check(0, &[]);
     site.admin(&format!("pause-worker {POOL} w1"))?
         .check(0, &[]);
@@ -213,10 +213,11 @@ fn an_update_tries_one_worker_first_and_then_the_rest() -> Result<()> {
     }
     let mut update = site.begin_admin(&format!("update {POOL}"))?;
     supervise(&mut site, workers, &mut update)?;
-    let said = update.end()?.check(
+    let output = update.end()?.check(
         0,
         &[
-            "Testing update on first worker in pool: \"w1\"\nw1: Restarting\nCanary updated OK. Updating the others: [w2 w3]\n",
+            "Testing update on first worker in pool: \"w1\"\nw1: Restarting\n\
+             Canary updated OK. Updating the others: [w2 w3]\n",
             "w2: Restarting\n",
             "w3: Restarting\n",
             "\"w2\" restarted OK.\n",
@@ -224,8 +225,8 @@ fn an_update_tries_one_worker_first_and_then_the_rest() -> Result<()> {
         ],
     );
     assert!(
-        said.stdout.ends_with("All pool workers restarted.\n"),
-        "{said}"
+        output.stdout.ends_with("All pool workers restarted.\n"),
+        "{output}"
     );
     site.wait_for_state("capacity: 3\n")?;
     site.finish()
@@ -243,9 +244,9 @@ fn an_update_lets_jobs_finish() -> Result<()> {
     update.wait_for("w1: Running jobs: 1")?;
     held.release()?.check(0, &["now released", "Job succeeded"]);
     supervise(&mut site, vec![worker], &mut update)?;
-    let said = update.end()?.check(0, &[]);
+    let output = update.end()?.check(0, &[]);
     assert_eq!(
-        said.stdout,
+        output.stdout,
         "w1: Running jobs: 1\nw1: Restarting\nRestarted\n"
     );
     site.finish()
@@ -285,7 +286,7 @@ fn clients_come_and_go() -> Result<()> {
     site.admin("add-client alice")?
         .check(1, &["Client \"alice\" already registered!"]);
     site.dockerfile("FROM busybox\n")?
-        .by(&alice)
+        .cap(&alice)
         .run()?
         .check(0, &["Job succeeded"]);
     site.wait_for_state("clients: alice(1)+10m")?;
@@ -306,16 +307,16 @@ fn clients_come_and_go() -> Result<()> {
 
     // What a removed client has in the queue goes; what bob has stays.
     site.admin(&format!("pause {POOL} w1"))?.check(0, &[]);
-    let theirs = site.dockerfile("FROM busybox\n")?.by(&alice).begin()?;
-    let his = site.dockerfile("FROM busybox\n")?.by(&bob).begin()?;
+    let theirs = site.dockerfile("FROM busybox\n")?.cap(&alice).begin()?;
+    let his = site.dockerfile("FROM busybox\n")?.cap(&bob).begin()?;
     site.wait_for_state("alice:")?;
     site.wait_for_state("bob:")?;
     site.admin("remove-client alice")?.check(0, &[]);
     theirs
-        .end_within(NEWS)?
+        .end_within(NOTICE_LIMIT)?
         .check(130, &["Client removed (cancelled)"]);
     site.dockerfile("FROM busybox\n")?
-        .by(&alice)
+        .cap(&alice)
         .run()?
         .check(124, &["Unknown persistent service ID"]);
     site.admin(&format!("unpause {POOL} w1"))?.check(0, &[]);
@@ -325,7 +326,7 @@ fn clients_come_and_go() -> Result<()> {
     site.finish()
 }
 
-// What happens when a part is lost.
+// Failures.
 
 #[test]
 fn a_killed_worker_is_named_to_the_client_and_its_builds_end() -> Result<()> {
@@ -340,8 +341,8 @@ fn a_killed_worker_is_named_to_the_client_and_its_builds_end() -> Result<()> {
         ensure_connection_is_private(&site, &worker)?;
         site.cluster.signal(worker.process(), Signal::KILL)?;
         let mark = held.mark().to_owned();
-        let Held { client, .. } = held;
-        client.end_within(NEWS)?.check(
+        let HeldJob { client, .. } = held;
+        client.end_within(NOTICE_LIMIT)?.check(
             75,
             &[
                 &format!("worker \"{name}\" disconnected"),
@@ -351,7 +352,7 @@ fn a_killed_worker_is_named_to_the_client_and_its_builds_end() -> Result<()> {
         wait_until_gone(&mark)?;
         site.wait_for_state(&format!("  {name}\n"))?;
     }
-    // It can come back, to the directory it left in a hurry.
+    // It can be started again with the same directory.
     site.worker("w1", &[])?;
     site.dockerfile("FROM busybox\n")?
         .run()?
@@ -359,7 +360,7 @@ fn a_killed_worker_is_named_to_the_client_and_its_builds_end() -> Result<()> {
     site.finish()
 }
 
-/// Checks that no process but the worker holds its connection to the scheduler: while one does, nobody learns of its death.
+/// Checks that only the worker has its connection to the scheduler open: otherwise its death would not close it.
 fn ensure_connection_is_private(site: &Site, worker: &Worker) -> Result<()> {
     let pid = worker.process().id();
     let connections = connections_to(site.cluster.port())?;
@@ -367,7 +368,7 @@ fn ensure_connection_is_private(site: &Site, worker: &Worker) -> Result<()> {
     let inode = connections
         .iter()
         .find(|inode| of_worker.contains(inode))
-        .context("the worker has no connection")?;
+        .context("cannot find the worker's connection")?;
     for entry in fs::read_dir("/proc")? {
         let Some(other) = entry?
             .file_name()
@@ -376,7 +377,7 @@ fn ensure_connection_is_private(site: &Site, worker: &Worker) -> Result<()> {
         else {
             continue;
         };
-        // Processes come and go.
+        // The process may have ended.
         let sockets = sockets_of(other).unwrap_or_default();
         ensure!(
             other == pid || !sockets.contains(inode),
@@ -413,8 +414,8 @@ fn sockets_of(pid: i32) -> Result<Vec<String>> {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_at_once_cancels_its_jobs() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_worker_that_is_told_to_end_at_once_cancels_its_jobs") else {
+fn an_interrupted_worker_cancels_its_jobs() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("an_interrupted_worker_cancels_its_jobs") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
@@ -422,7 +423,7 @@ fn a_worker_that_is_told_to_end_at_once_cancels_its_jobs() -> Result<()> {
     let held = site.held_job(&[])?;
     site.cluster.signal(worker.process(), Signal::INT)?;
     let mark = held.mark().to_owned();
-    let Held { client, .. } = held;
+    let HeldJob { client, .. } = held;
     client.end()?.check(
         75,
         &[
@@ -431,13 +432,13 @@ fn a_worker_that_is_told_to_end_at_once_cancels_its_jobs() -> Result<()> {
         ],
     );
     wait_until_gone(&mark)?;
-    assert_eq!(site.cluster.holder().wait(worker.process(), PATIENCE)?, 0);
+    assert_eq!(site.cluster.holder().wait(worker.process(), WAIT_LIMIT)?, 0);
     site.finish()
 }
 
 #[test]
-fn a_lost_scheduler_is_named_and_workers_come_back_to_it() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_lost_scheduler_is_named_and_workers_come_back_to_it") else {
+fn a_lost_scheduler_is_named_and_workers_reconnect() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_lost_scheduler_is_named_and_workers_reconnect") else {
         return Ok(());
     };
     let mut site = Site::with_workers(&rig, &["w1", "w2"])?;
@@ -451,8 +452,8 @@ fn a_lost_scheduler_is_named_and_workers_come_back_to_it() -> Result<()> {
             site.cluster.port()
         );
         let marks = [held.mark().to_owned(), queued_too.mark().to_owned()];
-        for Held { client, .. } in [held, queued_too] {
-            client.end_within(NEWS)?.check(
+        for HeldJob { client, .. } in [held, queued_too] {
+            client.end_within(NOTICE_LIMIT)?.check(
                 75,
                 &[
                     "Error tailing logs: Disconnected: ",
@@ -466,7 +467,7 @@ fn a_lost_scheduler_is_named_and_workers_come_back_to_it() -> Result<()> {
         }
         site.cluster.stop_scheduler()?;
         site.cluster.start_scheduler()?;
-        wait_for("both workers", RETURN, || {
+        wait_for("both workers", RECONNECT_LIMIT, || {
             Ok(site.state()?.contains("capacity: 2\n").then_some(()))
         })?;
         site.dockerfile("FROM busybox\n")?
@@ -476,18 +477,18 @@ fn a_lost_scheduler_is_named_and_workers_come_back_to_it() -> Result<()> {
     site.finish()
 }
 
-// The tests' own words.
+// Helpers of the tests.
 
-/// Asks a worker to end, and waits for that.
+/// Stops a worker.
 fn stop(site: &Site, worker: &Worker) -> Result<()> {
     site.cluster.signal(worker.process(), Signal::TERM)?;
-    assert_eq!(site.cluster.holder().wait(worker.process(), PATIENCE)?, 0);
+    assert_eq!(site.cluster.holder().wait(worker.process(), WAIT_LIMIT)?, 0);
     Ok(())
 }
 
-/// Starts those of `workers` again that end as after an update, until `update` has ended.
-fn supervise(site: &mut Site, mut workers: Vec<Worker>, update: &mut Running) -> Result<()> {
-    wait_for("end of the update", PATIENCE, || {
+/// Restarts those of `workers` that exit for an update, until `update` has ended.
+fn supervise(site: &mut Site, mut workers: Vec<Worker>, update: &mut Program) -> Result<()> {
+    wait_for("end of the update", WAIT_LIMIT, || {
         for worker in &mut workers {
             if site.cluster.holder().state(worker.process())? == ProcessState::Ended(1) {
                 *worker = site.worker(worker.name(), &[])?;

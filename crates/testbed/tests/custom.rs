@@ -1,4 +1,4 @@
-//! Custom jobs by programs of the worker's owner: `--custom KIND=COMMAND` on a real worker, and jobs of different weights.
+//! Custom jobs: `--custom KIND=COMMAND` on a real worker, and jobs of different weights.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 use rig::{GitServer, Repository, Rig, wait_for};
-use testbed::{PATIENCE, POOL, Site, unique, wait_until_gone};
+use testbed::{POOL, Site, WAIT_LIMIT, unique, wait_until_gone};
 
-/// Does what the first word of the payload says.
+/// A program for custom jobs. The first word of the payload selects what it does.
 const SCRIPT: &str = r#"#!/bin/bash
 read -r what rest
 case $what in
@@ -19,13 +19,13 @@ case $what in
   count) wc -c ;;
   chatter) yes "$rest" | head -c 20000000 ;;
   secret) wc -c < "$OCLUSTER_CUSTOM_SECRETS/token"; env | grep -c "$rest" || true ;;
-  # One of them does not hear when it is asked to stop.
+  # One of them ignores SIGTERM.
   hang) (trap '' TERM; exec -a "$rest" sleep 1000) & exec -a "$rest" sleep 1000 & echo hanging; wait ;;
   hold) echo holding; until [ -e "$rest" ]; do sleep 0.05; done ;;
 esac
 "#;
 
-/// Returns a cluster with a worker that runs the script, if there are machines.
+/// Returns a cluster with a worker that runs the script, or `None` without machines.
 fn cluster(name: &str, args: &[&str]) -> Result<Option<Site>> {
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(None);
@@ -41,13 +41,13 @@ fn cluster(name: &str, args: &[&str]) -> Result<Option<Site>> {
 }
 
 #[test]
-fn a_program_does_the_job_and_says_how_it_went() -> Result<()> {
-    let Some(site) = cluster("a_program_does_the_job_and_says_how_it_went", &[])? else {
+fn a_program_runs_the_job_and_reports_its_result() -> Result<()> {
+    let Some(site) = cluster("a_program_runs_the_job_and_reports_its_result", &[])? else {
         return Ok(());
     };
-    let said = site.custom("ours", "greet world\n")?.run()?;
+    let output = site.custom("ours", "greet world\n")?.run()?;
     assert_eq!(
-        said.check(0, &[]).stdout,
+        output.check(0, &[]).stdout,
         "Tailing log:\nBuilding on w1\nhello world\nand goodbye\nJob succeeded\n\
          Result: \"greeted world\"\n"
     );
@@ -70,12 +70,12 @@ fn a_program_does_the_job_and_says_how_it_went() -> Result<()> {
         .source(&server.url("project"), &[&commit])
         .run()?
         .check(0, &["\nnote\nfrom the commit\nJob succeeded\n"]);
-    // A kind is known or not before anything is fetched.
+    // The kind is checked before anything is fetched.
     site.custom("deploy", "")?
         .source("git://127.0.0.1:1/nowhere", &[&commit])
         .run()?
         .check(1, &["Unsupported custom job"])
-        .check_never("git-");
+        .check_absent("git-");
     site.finish()
 }
 
@@ -89,14 +89,14 @@ fn a_payload_and_a_log_may_be_large() -> Result<()> {
     site.custom("ours", &payload)?
         .run()?
         .check(0, &["\n6999994\n"]);
-    // A program that reads none of it ends as it likes.
+    // A program need not read it.
     site.custom("lint", &payload)?
         .run()?
         .check(0, &["Job succeeded"]);
-    let said = site.custom("ours", "chatter abcdefg\n")?.run()?;
-    let said = said.check(0, &["Job succeeded"]);
-    assert_eq!(said.stdout.matches("abcdefg\n").count(), 2_500_000);
-    // From standard input, like the rest of a pipeline.
+    let output = site.custom("ours", "chatter abcdefg\n")?.run()?;
+    let output = output.check(0, &["Job succeeded"]);
+    assert_eq!(output.stdout.matches("abcdefg\n").count(), 2_500_000);
+    // From standard input.
     site.write("greeting", "greet pipe\n")?;
     let output = client(&site, "--kind=ours --payload=-")
         .stdin(fs::File::open(site.folder().join("greeting"))?)
@@ -146,7 +146,7 @@ fn a_secret_is_in_memory_and_nowhere_else() -> Result<()> {
         .args(&["--secret", "token:token"])
         .run()?
         .check(0, &[&format!("\n{}\n0\n", secret.len())])
-        .check_never(&secret);
+        .check_absent(&secret);
     let log = site.cluster.log("w1")?;
     ensure!(!log.contains(&secret), "{log}");
     let grep = Command::new("grep")
@@ -169,7 +169,7 @@ fn cancelling_stops_all_that_a_program_has_started() -> Result<()> {
     client.interrupt()?;
     client.end()?.check(130, &["Job cancelled"]);
     wait_until_gone(&mark)?;
-    // So does the end of the worker, even a violent one.
+    // So does the end of the worker, even if it is killed.
     let mut client = site.custom("ours", format!("hang {mark}\n"))?.begin()?;
     client.wait_for("hanging")?;
     drop(site);
@@ -193,8 +193,10 @@ fn two_heavy_jobs_take_turns() -> Result<()> {
     let (mut one, one_done) = hold("heavy-1")?;
     one.wait_for("holding")?;
     let (mut two, two_done) = hold("heavy-2")?;
-    two.wait_for("Waiting for other jobs on this worker: they take 2 of its capacity of 3, and this one takes 2")?;
-    // A light job would fit, but would go first; it stays with the scheduler.
+    two.wait_for(
+        "Waiting for other jobs on this worker: they take 2 of its capacity of 3, and this one takes 2",
+    )?;
+    // A light job would fit, but must not overtake the heavy one, so it stays with the scheduler.
     let light = site.custom("lint", "")?;
     let light = light.args(&["--cache-hint", "light"]).begin()?;
     site.wait_for_state(":light@")?;
@@ -206,7 +208,7 @@ fn two_heavy_jobs_take_turns() -> Result<()> {
     ensure!(!two.has_ended()?, "the heavy job is held");
     fs::write(&two_done, "")?;
     two.end()?.check(0, &["Job succeeded"]);
-    wait_for("log", PATIENCE, || {
+    wait_for("log", WAIT_LIMIT, || {
         let log = site.cluster.log("w1")?;
         Ok(log.contains("Job weight 2").then_some(()))
     })

@@ -1,11 +1,11 @@
-//! Docker builds on a real engine: everything a job may ask for, and what must never come out of one.
+//! Docker builds on a real engine: all options of a job, and what must never leak out of one.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use anyhow::{Context as _, Result};
 use rig::{Credentials, GitServer, Repository, Rig};
-use testbed::{Held, POOL, Said, Site, busybox, unique, wait_until_gone};
+use testbed::{HeldJob, Output, POOL, Site, busybox, unique, wait_until_gone};
 
 // Where the Dockerfile and its context come from.
 
@@ -26,7 +26,7 @@ fn the_dockerfile_comes_from_the_client_or_from_a_path_of_the_context() -> Resul
         ),
         ("data/note", "a note "),
     ])?;
-    // Over git's own protocol here, as other tests take HTTP.
+    // Over git's own protocol, because other tests use HTTP.
     let server = GitServer::daemon(&repositories)?;
     let url = server.url("project");
     site.submit()
@@ -40,7 +40,7 @@ fn the_dockerfile_comes_from_the_client_or_from_a_path_of_the_context() -> Resul
     .source(&url, &[&commit])
     .run()?
     .check(0, &["a note by client"]);
-    // Without a commit, the context is empty but for the Dockerfile.
+    // Without a commit, the context contains only the Dockerfile.
     site.dockerfile(&busybox("COPY . /context\nRUN echo has: $(ls /context)")?)?
         .run()?
         .check(0, &["has: Dockerfile\n"]);
@@ -82,7 +82,7 @@ fn two_commits_are_merged_and_a_conflict_is_the_jobs_failure() -> Result<()> {
                 "Failed: Build failed.",
             ],
         );
-    // The clone is as good as before.
+    // The clone can still be used.
     site.submit().source(&url, &[&right, &left]).run()?.check(
         0,
         &[
@@ -95,8 +95,8 @@ fn two_commits_are_merged_and_a_conflict_is_the_jobs_failure() -> Result<()> {
 }
 
 #[test]
-fn submodules_are_there() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("submodules_are_there") else {
+fn submodules_are_checked_out() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("submodules_are_checked_out") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
@@ -117,12 +117,12 @@ fn submodules_are_there() -> Result<()> {
         .source(&url, &[&with])
         .run()?
         .check(0, &["deep inside"]);
-    // Those of one commit are not there for another.
+    // The submodules of one commit are not there for another.
     site.submit()
         .source(&url, &[&without])
         .run()?
         .check(1, &["docker-build failed with exit-code 1"])
-        .check_never("deep inside");
+        .check_absent("deep inside");
     site.finish()
 }
 
@@ -136,7 +136,10 @@ fn the_git_directory_is_in_the_context_when_asked_for() -> Result<()> {
     let project = Repository::create(&repositories, "project")?;
     let commit = project.commit(&[(
         "Dockerfile",
-        &busybox("COPY . /src\nRUN if test -d /src/.git; then echo has 'git:' $(cat /src/.git/HEAD); else echo has 'none'; fi")?,
+        &busybox(
+            "COPY . /src\n\
+             RUN if test -d /src/.git; then echo has 'git:' $(cat /src/.git/HEAD); else echo has 'none'; fi",
+        )?,
     )])?;
     let server = GitServer::http(&repositories)?;
     let job = || site.submit().source(&server.url("project"), &[&commit]);
@@ -148,7 +151,7 @@ fn the_git_directory_is_in_the_context_when_asked_for() -> Result<()> {
     site.finish()
 }
 
-// What goes into a build, and what comes out.
+// Inputs and outputs of a build.
 
 #[test]
 fn build_arguments_reach_the_build() -> Result<()> {
@@ -184,31 +187,35 @@ fn a_secret_is_neither_in_the_log_nor_in_the_image() -> Result<()> {
     let dockerfile = &busybox(
         "RUN --mount=type=secret,id=token wc -c < /run/secrets/token > /length; echo counted: $(cat /length)",
     )?;
-    let said = push(
+    let output = push(
         &site,
         &repository,
         dockerfile,
         &["--buildkit", "--secret", "token:token"],
     )?
     .check(0, &["counted: 21"])
-    .check_never(&secret);
+    .check_absent(&secret);
     assert!(!site.cluster.log("w1")?.contains(&secret));
-    assert!(!image_contains(&rig, said.result()?, &secret)?);
-    // The search finds what is there.
-    assert!(image_contains(&rig, said.result()?, "/run/secrets/token")?);
-    // And none is left on the worker.
+    assert!(!image_contains(&rig, output.result()?, &secret)?);
+    // The search works: it finds another text.
+    assert!(image_contains(
+        &rig,
+        output.result()?,
+        "/run/secrets/token"
+    )?);
+    // The worker has no copy of it.
     let left = rig::checked(
         std::process::Command::new("grep")
             .args(["-rlc", &secret])
             .arg(site.folder().join("worker-w1")),
     );
     assert!(left.is_err(), "{left:?} of {}", worker.name());
-    // The classic builder knows of no secrets.
+    // The classic builder has no secrets.
     site.dockerfile(dockerfile)?
         .args(&["--secret", "token:token"])
         .run()?
         .check(124, &["--buildkit"])
-        .check_never(&secret);
+        .check_absent(&secret);
     site.finish()
 }
 
@@ -221,11 +228,11 @@ fn an_image_is_squashed_into_one_layer() -> Result<()> {
     site.worker("w1", &["--allow-push", &repository])?;
     let layers = |options: &[&str]| -> Result<i32> {
         let dockerfile = busybox("RUN echo one > /one\nRUN echo two > /two")?;
-        let said = push(&site, &repository, &dockerfile, options)?.check(0, &[]);
+        let output = push(&site, &repository, &dockerfile, options)?.check(0, &[]);
         let count = "{{len .RootFS.Layers}}";
         Ok(rig
             .docker
-            .run(&["image", "inspect", "-f", count, said.result()?])?
+            .run(&["image", "inspect", "-f", count, output.result()?])?
             .parse()?)
     };
     let base = 1;
@@ -243,13 +250,13 @@ fn a_pushed_digest_can_be_pulled_and_run() -> Result<()> {
     for builder in [&[][..], &["--buildkit"]] {
         let proof = unique("proof")?;
         let dockerfile = busybox(&format!("RUN echo {proof} > /proof"))?;
-        let said = push(&site, &repository, &dockerfile, builder)?
+        let output = push(&site, &repository, &dockerfile, builder)?
             .check(0, &["Pushing \"sha256:", "as user \"builder\""])
-            .check_never(&rig.registry.password);
-        let repo_id = said.result()?;
+            .check_absent(&rig.registry.password);
+        let repo_id = output.result()?;
         assert!(
             repo_id.starts_with(&format!("{repository}@sha256:")),
-            "{said}"
+            "{output}"
         );
         assert_eq!(pull_and_run(&rig, repo_id)?, proof);
     }
@@ -259,8 +266,8 @@ fn a_pushed_digest_can_be_pulled_and_run() -> Result<()> {
 }
 
 #[test]
-fn a_push_without_leave_or_with_a_wrong_password_is_refused() -> Result<()> {
-    let name = "a_push_without_leave_or_with_a_wrong_password_is_refused";
+fn a_push_without_permission_or_with_a_wrong_password_is_refused() -> Result<()> {
+    let name = "a_push_without_permission_or_with_a_wrong_password_is_refused";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -283,7 +290,7 @@ fn a_push_without_leave_or_with_a_wrong_password_is_refused() -> Result<()> {
                 "Failed: Build failed.",
             ],
         )
-        .check_never("wrong-password");
+        .check_absent("wrong-password");
     site.finish()
 }
 
@@ -293,18 +300,18 @@ fn a_build_that_fails_is_a_failed_job() -> Result<()> {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
-    // The classic builder's client ends with the code of the step that failed.
+    // The classic builder's client exits with the code of the failed step.
     for (builder, code) in [(&[][..], 7), (&["--buildkit"], 1)] {
         let failure =
             &format!("docker-build failed with exit-code {code}\nFailed: Build failed.\n");
-        let said = site
+        let output = site
             .dockerfile(&busybox("RUN echo went wrong >&2; exit 7")?)?
             .args(builder)
             .run()?
             .check(1, &["went wrong", failure]);
-        assert!(!said.stdout.contains("Job succeeded"), "{said}");
+        assert!(!output.stdout.contains("Job succeeded"), "{output}");
     }
-    // The classic builder would leave its container, with all that the step wrote.
+    // By default, the classic builder leaves its container, with everything that the step wrote.
     let containers = ["ps", "-a", "--no-trunc", "--format={{.Command}}"];
     let left = rig.docker.run(&containers)?;
     assert!(!left.contains("echo went wrong >&2; exit 7"), "{left}");
@@ -323,8 +330,8 @@ fn a_build_that_fails_is_a_failed_job() -> Result<()> {
 // Cancelling.
 
 #[test]
-fn ctrl_c_ends_the_build_in_the_engine_too() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("ctrl_c_ends_the_build_in_the_engine_too") else {
+fn ctrl_c_stops_the_build_in_the_engine() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("ctrl_c_stops_the_build_in_the_engine") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
@@ -335,7 +342,7 @@ fn ctrl_c_ends_the_build_in_the_engine_too() -> Result<()> {
             "the search finds a build that runs"
         );
         let mark = job.mark().to_owned();
-        let Held { client, .. } = job;
+        let HeldJob { client, .. } = job;
         client.interrupt()?;
         client
             .end()?
@@ -343,11 +350,11 @@ fn ctrl_c_ends_the_build_in_the_engine_too() -> Result<()> {
                 130,
                 &["Job cancelled", "Interrupted: the job was cancelled."],
             )
-            .check_never("now released");
+            .check_absent("now released");
         wait_until_gone(&mark)?;
         site.wait_for_log("w1", "Job cancelled")?;
     }
-    // The worker is free for the next one.
+    // The worker is free for the next job.
     site.dockerfile("FROM busybox\n")?
         .run()?
         .check(0, &["Job succeeded"]);
@@ -375,7 +382,7 @@ fn a_dockerfile_is_never_written_through_a_symlink() -> Result<()> {
         .run()?
         .check(0, &["the client's"]);
     assert_eq!(fs::read_to_string(&victim)?, "untouched");
-    // Nor is one read through a symlink.
+    // No Dockerfile is read through a symlink either.
     site.write("victim", &busybox("RUN echo stolen")?)?;
     for path in ["Dockerfile", "folder/victim"] {
         site.submit()
@@ -383,7 +390,7 @@ fn a_dockerfile_is_never_written_through_a_symlink() -> Result<()> {
             .source(&url, &[&commit])
             .run()?
             .check(1, &[&format!("(in {path})"), "Failed: Build failed."])
-            .check_never("stolen");
+            .check_absent("stolen");
     }
     site.finish()
 }
@@ -410,17 +417,17 @@ fn credentials_in_a_url_reach_neither_log_nor_image() -> Result<()> {
         },
     )?;
     let url = server.url_with_password("private");
-    let said = push_source(&site, &repository, &url, &[&commit])?
+    let output = push_source(&site, &repository, &url, &[&commit])?
         .check(0, &["remote \"origin\"", "/private.git"])
-        .check_never(&password)
-        .check_never(&user);
+        .check_absent(&password)
+        .check_absent(&user);
     for word in [&password, &user] {
         assert!(
-            !image_contains(&rig, said.result()?, word)?,
+            !image_contains(&rig, output.result()?, word)?,
             "{word} is in the image"
         );
     }
-    // What goes wrong with such a URL does not show it either.
+    // Errors about such a URL do not show the password either.
     let nothing = "0123456789012345678901234567890123456789";
     for (url, commits) in [
         (url.clone(), vec![nothing]),
@@ -437,8 +444,8 @@ fn credentials_in_a_url_reach_neither_log_nor_image() -> Result<()> {
             .args(&["--unchecked"])
             .run()?
             .check(1, &["Failed: Build failed."])
-            .check_never(&password)
-            .check_never(&user);
+            .check_absent(&password)
+            .check_absent(&user);
     }
     for program in ["w1", "scheduler"] {
         let log = site.cluster.log(program)?;
@@ -448,8 +455,8 @@ fn credentials_in_a_url_reach_neither_log_nor_image() -> Result<()> {
 }
 
 #[test]
-fn both_generations_of_command_lines_work() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("both_generations_of_command_lines_work") else {
+fn old_and_new_command_lines_work() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("old_and_new_command_lines_work") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
@@ -481,9 +488,9 @@ fn both_generations_of_command_lines_work() -> Result<()> {
     site.finish()
 }
 
-// The tests' own words.
+// Helpers of the tests.
 
-/// Starts a scheduler, with the registry's password in the file `password`. Returns a repository of the registry, too.
+/// Starts a scheduler, with the registry's password in the file `password`. Also returns a repository of the registry.
 fn site_with_registry(rig: &Rig, name: &str) -> Result<(Site, String)> {
     let site = Site::start(rig, &[POOL])?;
     site.write(
@@ -493,7 +500,7 @@ fn site_with_registry(rig: &Rig, name: &str) -> Result<(Site, String)> {
     Ok((site, rig.registry.image(&format!("docker-tests/{name}"))))
 }
 
-fn push(site: &Site, repository: &str, dockerfile: &str, options: &[&str]) -> Result<Said> {
+fn push(site: &Site, repository: &str, dockerfile: &str, options: &[&str]) -> Result<Output> {
     site.dockerfile(dockerfile)?
         .args(options)
         .args(&[
@@ -505,7 +512,7 @@ fn push(site: &Site, repository: &str, dockerfile: &str, options: &[&str]) -> Re
         .run()
 }
 
-fn push_source(site: &Site, repository: &str, url: &str, commits: &[&str]) -> Result<Said> {
+fn push_source(site: &Site, repository: &str, url: &str, commits: &[&str]) -> Result<Output> {
     site.submit()
         .args(&[
             "--include-git",
@@ -537,7 +544,7 @@ fn pull_and_run(rig: &Rig, repo_id: &str) -> Result<String> {
     docker(&["run", "--rm", "--pull=always", repo_id, "cat", "/proof"])
 }
 
-/// Looks for `text` in everything that an image is: its history, its settings and its layers.
+/// Returns whether `text` is in an image: in its history, its settings or its layers.
 fn image_contains(rig: &Rig, image: &str, text: &str) -> Result<bool> {
     let folder = tempfile::tempdir()?;
     let tar = folder.path().join("image.tar");

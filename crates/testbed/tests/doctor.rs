@@ -1,4 +1,4 @@
-//! `ocluster doctor` on a machine that is fit, with a real engine.
+//! `ocluster doctor` on a fit machine, with a real engine.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use rig::Rig;
 use testbed::{POOL, Site};
 
-/// Runs the doctor as somebody would on a machine with the engine of `site`, and returns what it says.
+/// Runs the doctor on a machine with the engine of `site`, and returns its output.
 fn doctor(site: &Site, args: &[&str]) -> Result<String> {
     let mut command: Command = site.cluster.program("ocluster");
     let output = command
@@ -20,21 +20,21 @@ fn doctor(site: &Site, args: &[&str]) -> Result<String> {
 }
 
 #[test]
-fn a_fit_machine_has_an_engine_that_answers_and_cap_files_that_work() -> Result<()> {
-    let name = "a_fit_machine_has_an_engine_that_answers_and_cap_files_that_work";
+fn the_engine_and_the_cap_file_of_a_fit_machine_are_ok() -> Result<()> {
+    let name = "the_engine_and_the_cap_file_of_a_fit_machine_are_ok";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
     let site = Site::start(&rig, &[POOL])?;
     let cap = format!("./capnp-secrets/pool-{POOL}.cap");
-    let said = doctor(&site, &[&cap])?;
+    let output = doctor(&site, &[&cap])?;
     let line = |name: &str| {
-        let mut lines = said.lines();
+        let mut lines = output.lines();
         lines
             .find(|line| line.contains(&format!(" {name}  ")))
             .map(str::to_owned)
     };
-    let engine = line("docker").with_context(|| said.clone())?;
+    let engine = line("docker").with_context(|| output.clone())?;
     let version = rig
         .docker
         .run(&["version", "--format", "{{.Server.Version}}"])?;
@@ -42,7 +42,7 @@ fn a_fit_machine_has_an_engine_that_answers_and_cap_files_that_work() -> Result<
         engine.contains(&format!("engine {}, storage ", version.trim())),
         "{engine}"
     );
-    let scheduler = line(&format!("scheduler of {cap}")).with_context(|| said.clone())?;
+    let scheduler = line(&format!("scheduler of {cap}")).with_context(|| output.clone())?;
     assert!(scheduler.starts_with("ok "), "{scheduler}");
     site.finish()
 }

@@ -1,12 +1,12 @@
-//! Jobs that mean harm, on a real engine, and what others notice of them: nothing.
+//! Malicious jobs on a real engine, which must not affect others.
 
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, traces};
-use testbed::{Held, POOL, Site, busybox, unique};
+use testbed::{HeldJob, POOL, Site, busybox, unique};
 
 #[test]
-fn an_image_of_another_job_is_out_of_reach() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("an_image_of_another_job_is_out_of_reach") else {
+fn an_image_of_another_job_cannot_be_used() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("an_image_of_another_job_cannot_be_used") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
@@ -42,20 +42,20 @@ fn an_image_of_another_job_is_out_of_reach() -> Result<()> {
                 .args(builder)
                 .run()?
                 .check(1, &["may be another job's"])
-                .check_never(&precious);
+                .check_absent(&precious);
         }
     }
     site.finish()
 }
 
 #[test]
-fn a_frontend_that_nobody_allowed_is_not_fetched() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_frontend_that_nobody_allowed_is_not_fetched") else {
+fn a_frontend_that_is_not_allowed_is_not_fetched() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_frontend_that_is_not_allowed_is_not_fetched") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
     site.worker("w1", &[])?;
-    // What half of the world's Dockerfiles begin with.
+    // Many Dockerfiles begin with this line.
     let usual = busybox("RUN echo built by 'itself'")?;
     site.dockerfile(&format!("# syntax=docker/dockerfile:1\n{usual}"))?
         .args(&["--buildkit"])
@@ -67,7 +67,7 @@ fn a_frontend_that_nobody_allowed_is_not_fetched() -> Result<()> {
                 "built by itself",
             ],
         );
-    // The port is nobody's: whoever asks there is told at once.
+    // Nothing listens at this port, so a connection fails at once.
     let front = "127.0.0.1:1/front";
     let refused = &["the BuildKit frontend \"127.0.0.1:1/front\" is not allowed"];
     site.dockerfile(&format!("# syntax={front}\n{usual}"))?
@@ -83,25 +83,25 @@ fn a_frontend_that_nobody_allowed_is_not_fetched() -> Result<()> {
 }
 
 #[test]
-fn a_cancelled_build_has_ended() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_cancelled_build_has_ended") else {
+fn nothing_of_a_cancelled_build_runs() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("nothing_of_a_cancelled_build_runs") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
     let job = site.held_job(&[])?;
     let mark = job.mark().to_owned();
-    let Held { mut client, .. } = job;
+    let HeldJob { mut client, .. } = job;
     client.interrupt()?;
     client.wait_for("Job cancelled")?;
     let left = traces(&mark)?;
-    ensure!(left.is_empty(), "cancelled, but still there: {left:#?}");
+    ensure!(left.is_empty(), "cancelled, but left behind: {left:#?}");
     drop(client);
     site.finish()
 }
 
 #[test]
-fn a_secret_that_a_build_prints_is_not_in_its_log() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_secret_that_a_build_prints_is_not_in_its_log") else {
+fn a_printed_secret_is_redacted() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_printed_secret_is_redacted") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["w1"])?;
@@ -112,6 +112,6 @@ fn a_secret_that_a_build_prints_is_not_in_its_log() -> Result<()> {
         .args(&["--buildkit", "--secret", "token:token"])
         .run()?
         .check(0, &["token: ***"])
-        .check_never(&secret);
+        .check_absent(&secret);
     site.finish()
 }

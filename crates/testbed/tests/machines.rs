@@ -1,11 +1,11 @@
-//! The machines of `cargo xtask test` reach the tests: an engine with an image, and a registry that it can push to.
+//! The machines of `cargo xtask test`: an engine with an image, and a registry that it can push to.
 
 use anyhow::Result;
 use rig::Rig;
 
 #[test]
-fn an_image_goes_to_the_registry_and_back() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("an_image_goes_to_the_registry_and_back") else {
+fn an_image_is_pushed_and_pulled() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("an_image_is_pushed_and_pulled") else {
         return Ok(());
     };
     let (docker, registry) = (&rig.docker, &rig.registry);
@@ -23,7 +23,7 @@ fn an_image_goes_to_the_registry_and_back() -> Result<()> {
     docker.run(&["image", "rm", &image])?;
     let greeting = docker.run(&["run", "--rm", "--pull=always", &image, "echo", "hello"])?;
     assert_eq!(greeting, "hello");
-    // Others share the engine, and must log in by themselves.
+    // Other tests share the engine, and must not be logged in.
     docker.run(&["logout", &registry.address])?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What those who watch over a cluster see of it: with Prometheus' own programs, from a scheduler and a worker that run.
+//! Metrics of a running scheduler and worker, read by Prometheus' own programs.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, find_program, wait_for};
 use rustix::process::Signal;
-use testbed::{PATIENCE, POOL, Site, get};
+use testbed::{POOL, Site, WAIT_LIMIT, get};
 
-/// Returns where the site's scheduler serves metrics.
+/// Returns the address of the scheduler's metrics.
 fn scheduler(site: &Site) -> Result<SocketAddr> {
     let log = site.cluster.log("scheduler")?;
     let (_, rest) = log
@@ -19,7 +19,7 @@ fn scheduler(site: &Site) -> Result<SocketAddr> {
     Ok(address.parse()?)
 }
 
-/// Checks that `promtool` has nothing to say about a page.
+/// Checks that `promtool` accepts a page.
 fn check_page(page: &str) -> Result<()> {
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
@@ -32,10 +32,10 @@ fn check_page(page: &str) -> Result<()> {
         .take()
         .context("no standard input")?
         .write_all(page.as_bytes())?;
-    let said = promtool.wait_with_output()?;
-    let text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+    let output = promtool.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     ensure!(
-        said.status.success() && text.is_empty(),
+        output.status.success() && text.is_empty(),
         "promtool: {text}\nof:\n{page}"
     );
     Ok(())
@@ -58,7 +58,7 @@ fn prometheus_understands_every_page() -> Result<()> {
     let Some(rig) = can_run("prometheus_understands_every_page") else {
         return Ok(());
     };
-    // A pool that can be called so will be.
+    // This name is allowed, so it must work.
     let mut site = Site::start(&rig, &[POOL, r#"a "quoted" \ pool"#])?;
     let worker = site.worker("w1", &[])?;
     site.dockerfile("FROM busybox\n")?
@@ -79,7 +79,7 @@ fn prometheus_understands_every_page() -> Result<()> {
         page.contains("ocluster_worker_jobs_accepted_total 1"),
         "{page}"
     );
-    // Its engine is on this machine, and its disk can be seen.
+    // Its engine is on this machine, so that it can read the free space of its disk.
     for filesystem in ["state", "docker"] {
         let readable =
             format!(r#"ocluster_worker_filesystem_readable{{filesystem="{filesystem}"}} 1"#);
@@ -87,7 +87,7 @@ fn prometheus_understands_every_page() -> Result<()> {
     }
     check_page(&page)?;
 
-    // A worker that keeps its connection but does not answer is shown as such.
+    // A connected worker that does not answer has a metric of its own.
     site.cluster.signal(worker.process(), Signal::STOP)?;
     let (head, body) = get(address, &worker_path)?;
     ensure!(head.starts_with("HTTP/1.0 500"), "{head}");
@@ -111,10 +111,11 @@ fn prometheus_scrapes_scheduler_and_worker() -> Result<()> {
             "global: {{scrape_interval: 1s}}\n\
              scrape_configs:\n\
              - {{job_name: scheduler, static_configs: [{{targets: ['{target}']}}]}}\n\
-             - {{job_name: worker, metrics_path: /pool/{POOL}/worker/w1/metrics, static_configs: [{{targets: ['{target}']}}]}}\n"
+             - {{job_name: worker, metrics_path: /pool/{POOL}/worker/w1/metrics, \
+                 static_configs: [{{targets: ['{target}']}}]}}\n"
         ),
     )?;
-    // Free now, and nobody else's a moment later.
+    // It is free now, and used soon.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let program = find_program("prometheus").context("no prometheus")?;
     let prometheus = site.begin(&format!(
@@ -126,13 +127,13 @@ fn prometheus_scrapes_scheduler_and_worker() -> Result<()> {
         ("worker", "ocluster_worker_jobs_accepted_total"),
     ] {
         let path = format!("/api/v1/query?query={metric}%7Bjob=%22{job}%22%7D");
-        let scraped = wait_for(metric, PATIENCE, || {
+        let scraped = wait_for(metric, WAIT_LIMIT, || {
             let answer = get(address, &path).map(|(_, body)| body);
             Ok(answer
                 .is_ok_and(|body| body.contains(r#""value":["#))
                 .then_some(()))
         });
-        scraped.with_context(|| prometheus.so_far())?;
+        scraped.with_context(|| prometheus.output_so_far())?;
     }
     drop(prometheus);
     site.finish()

@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use rig::{GitServer, Repository, Rig, busybox_rootfs, traces};
 use rustix::process::Signal;
-use testbed::{Running, Said, Site, unique, wait_until_gone};
+use testbed::{Output, Program, Site, unique, wait_until_gone};
 
 fn site(name: &str) -> Result<Option<(Rig, Site)>> {
     let Some(rig) = Rig::or_not_run(name) else {
@@ -24,8 +24,8 @@ fn spec(ops: &str) -> Result<String> {
     ))
 }
 
-/// Returns the lines of a job's log without their colours, headings and notes included.
-fn lines(said: &Said) -> Vec<String> {
+/// Returns the lines of a job's log without colours.
+fn lines(output: &Output) -> Vec<String> {
     let plain = |line: &str| {
         let mut text = String::new();
         let mut parts = line.split('\x1b');
@@ -35,12 +35,12 @@ fn lines(said: &Said) -> Vec<String> {
         }
         text
     };
-    said.stdout.lines().map(plain).collect()
+    output.stdout.lines().map(plain).collect()
 }
 
 #[test]
-fn the_job_of_the_users_document() -> Result<()> {
-    let Some((_rig, site)) = site("the_job_of_the_users_document")? else {
+fn the_job_of_the_documentation() -> Result<()> {
+    let Some((_rig, site)) = site("the_job_of_the_documentation")? else {
         return Ok(());
     };
     let spec = "((from busybox) (shell /bin/sh -c) (run (shell date)))";
@@ -56,9 +56,13 @@ fn the_job_of_the_users_document() -> Result<()> {
             &format!(" ---> saved as \"{base}\"\x1b[0m\n"),
         ],
     );
-    // What was printed is printed again, and nothing is run.
+    // The output is printed again, and nothing is run.
     let second = job()?.check(0, &[&format!("---> using \"{base}\" from cache")]);
-    let date = |said: &Said| lines(said).into_iter().find(|line| line.contains(" UTC "));
+    let date = |output: &Output| {
+        lines(output)
+            .into_iter()
+            .find(|line| line.contains(" UTC "))
+    };
     let job = site.spec(spec)?.run()?;
     assert!(date(&second).is_some());
     assert_eq!(date(&second), date(&job));
@@ -78,8 +82,8 @@ fn a_job_copies_from_its_commit() -> Result<()> {
     let server = GitServer::http(&folder)?;
     let ops = r#"(copy (src greeting.txt x) (dst /src/)) (run (shell "cat /src/greeting.txt /src/x/y; ls -A /src"))"#;
     let job = site.spec(&spec(ops)?)?;
-    let said = job.source(&server.url("hello"), &[&commit]).run()?;
-    said.check(
+    let output = job.source(&server.url("hello"), &[&commit]).run()?;
+    output.check(
         0,
         &["hello from git\nwhy\ngreeting.txt\nx\n", "Job succeeded"],
     );
@@ -104,10 +108,10 @@ fn jobs_at_the_same_time_share_their_steps() -> Result<()> {
     }
     let mut seen = Vec::new();
     for (word, client) in clients {
-        let said = client
+        let output = client
             .end()?
             .check(0, &["Job succeeded", &format!("\n{word}\n")]);
-        let lines = lines(&said);
+        let lines = lines(&output);
         let place = lines.iter().position(|line| line == "started");
         let place = place.context("the step printed nothing")?;
         seen.push(lines.get(place - 1).cloned());
@@ -118,16 +122,16 @@ fn jobs_at_the_same_time_share_their_steps() -> Result<()> {
 }
 
 #[test]
-fn a_job_that_fails_says_where() -> Result<()> {
-    let Some((_rig, site)) = site("a_job_that_fails_says_where")? else {
+fn the_log_of_a_failed_job_has_the_reason() -> Result<()> {
+    let Some((_rig, site)) = site("the_log_of_a_failed_job_has_the_reason")? else {
         return Ok(());
     };
     let failed = |spec: &str, texts: &[&str]| -> Result<()> {
-        // Our client would say some of it before.
-        let said = site.spec(spec)?.args(&["--unchecked"]).run()?;
+        // Otherwise our client would report some of these errors.
+        let output = site.spec(spec)?.args(&["--unchecked"]).run()?;
         let mut all = vec!["Failed: Build failed.\n"];
         all.extend(texts);
-        said.check(1, &all);
+        output.check(1, &all);
         Ok(())
     };
     failed(
@@ -154,23 +158,23 @@ fn a_job_that_fails_says_where() -> Result<()> {
 }
 
 #[test]
-fn a_secret_is_seen_by_its_step_alone() -> Result<()> {
-    let Some((_rig, site)) = site("a_secret_is_seen_by_its_step_alone")? else {
+fn only_its_step_can_read_a_secret() -> Result<()> {
+    let Some((_rig, site)) = site("only_its_step_can_read_a_secret")? else {
         return Ok(());
     };
     let value = unique("secret")?;
     site.write("password", &value)?;
     let ops = r#"(run (secrets (password (target /run/secrets/password))) (shell "wc -c < /run/secrets/password"))
         (run (shell "cat /run/secrets/password; grep -rs secret- /proc/self/environ /etc /run /tmp; echo end"))"#;
-    let said = site
+    let output = site
         .spec(&spec(ops)?)?
         .args(&["--secret", "password:password"])
         .run()?
         .check(0, &[&format!("\n{}\n", value.len()), "\nend\n"]);
-    assert!(!said.stdout.contains(&value) && !said.stderr.contains(&value));
+    assert!(!output.stdout.contains(&value) && !output.stderr.contains(&value));
     let log = site.cluster.log("w1")?;
     assert!(!log.contains(&value), "{log}");
-    // Nothing of it in the store either: results, logs, database, what the sandbox keeps.
+    // It is not in the store either: results, logs, database, sandbox.
     let store = site.cluster.obuilder_store("w1");
     let found = std::process::Command::new("grep")
         .args(["-rlF", "--", &value])
@@ -180,8 +184,8 @@ fn a_secret_is_seen_by_its_step_alone() -> Result<()> {
     site.finish()
 }
 
-/// Starts a job that runs until it is stopped, with a word that everything it runs bears.
-fn endless(site: &Site) -> Result<(Running, String)> {
+/// Starts a job that runs until it is stopped. Also returns a mark that all of its processes have.
+fn endless(site: &Site) -> Result<(Program, String)> {
     let mark = unique("endless")?;
     let ops = format!(r#"(run (shell "echo up; setsid sleep 1000 {mark} & sleep 1000"))"#);
     let ops = ops.replace("setsid sleep 1000", "setsid sh -c 'sleep 1000; true'");
@@ -191,8 +195,8 @@ fn endless(site: &Site) -> Result<(Running, String)> {
 }
 
 #[test]
-fn a_job_that_nobody_wants_any_more_is_stopped() -> Result<()> {
-    let Some((_rig, site)) = site("a_job_that_nobody_wants_any_more_is_stopped")? else {
+fn an_interrupted_job_is_stopped() -> Result<()> {
+    let Some((_rig, site)) = site("an_interrupted_job_is_stopped")? else {
         return Ok(());
     };
     let (client, mark) = endless(&site)?;
@@ -207,13 +211,13 @@ fn a_job_that_nobody_wants_any_more_is_stopped() -> Result<()> {
 }
 
 #[test]
-fn a_killed_worker_leaves_nothing_that_its_next_start_does_not_clean_up() -> Result<()> {
-    let name = "a_killed_worker_leaves_nothing_that_its_next_start_does_not_clean_up";
+fn a_restarted_worker_cleans_up_after_a_kill() -> Result<()> {
+    let name = "a_restarted_worker_cleans_up_after_a_kill";
     let Some((_rig, mut site)) = site(name)? else {
         return Ok(());
     };
     let (client, mark) = endless(&site)?;
-    // Of its pool there is this one only.
+    // It is the only worker of its pool.
     let worker = site.cluster.worker_named("w1").context("no worker")?;
     site.cluster.signal(worker.process(), Signal::KILL)?;
     client.end()?.check(75, &["Disconnected"]);
@@ -231,8 +235,8 @@ fn a_killed_worker_leaves_nothing_that_its_next_start_does_not_clean_up() -> Res
 }
 
 #[test]
-fn a_worker_whose_runtime_fails_takes_no_jobs_until_it_works_again() -> Result<()> {
-    let name = "a_worker_whose_runtime_fails_takes_no_jobs_until_it_works_again";
+fn a_worker_takes_no_jobs_while_its_runtime_fails() -> Result<()> {
+    let name = "a_worker_takes_no_jobs_while_its_runtime_fails";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -292,8 +296,8 @@ fn a_worker_that_cannot_build_does_not_start() -> Result<()> {
 }
 
 #[test]
-fn a_threshold_out_of_reach_costs_no_result_and_no_job() -> Result<()> {
-    let name = "a_threshold_out_of_reach_costs_no_result_and_no_job";
+fn an_unreachable_threshold_removes_no_result_and_fails_no_job() -> Result<()> {
+    let name = "an_unreachable_threshold_removes_no_result_and_fails_no_job";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -320,17 +324,17 @@ fn a_threshold_out_of_reach_costs_no_result_and_no_job() -> Result<()> {
         ))
     };
 
-    // So much is never free, and an empty store would not help.
-    let mut going_on = worker("--obuilder-min-free=1M")?;
-    going_on.wait_for("removing all of the store would not reach 100%")?;
+    // 100% are never free, even with an empty store.
+    let mut worker_process = worker("--obuilder-min-free=1M")?;
+    worker_process.wait_for("removing all of the store would not reach 100%")?;
     site.spec(&spec("(run (shell date))")?)?
         .run()?
         .check(0, &["Job succeeded"]);
     ensure!(count()? > before, "results were removed");
-    going_on.interrupt()?;
-    going_on.end()?;
+    worker_process.interrupt()?;
+    worker_process.end()?;
 
-    // Nor is so much, but then no job can be expected to succeed.
+    // Neither are 1000 TB, and jobs are expected to fail with less.
     let mut full = worker("--obuilder-min-free=1000T")?;
     full.wait_for("Taking no jobs: OBuilder's store is full: ")?;
     let mut job = site.spec(&spec("(run (shell date))")?)?.begin()?;

@@ -1,4 +1,4 @@
-//! `obuilder` killed at any moment of a build: the next start cleans up, and the same build then succeeds.
+//! Kills `obuilder` at random moments of a build. The next start must clean up, and the same build then succeed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,18 +12,18 @@ use rig::{Filesystem, LoopDisk, Rig, busybox_rootfs, checked, traces};
 use testbed::unique;
 
 /// How often it is killed.
-const TIMES: u32 = 50;
+const KILLS: u32 = 50;
 
-/// What a run is killed after: a number of lines of its log, and then up to this many microseconds.
-const MOST_DELAY: u32 = 8_000;
+/// The longest delay between a random line of the log and the kill, in microseconds.
+const MAX_DELAY: u32 = 8_000;
 
-/// A store on a disk, the program, and what it is to build.
+/// A store on a disk of its own, the program, and the source of its build.
 struct Site {
     program: PathBuf,
     options: Vec<String>,
     store: PathBuf,
     folder: tempfile::TempDir,
-    /// What the store, and everything that runs, has in its name or environment.
+    /// A mark in the name of the store, and in the environment of every process of the build.
     mark: String,
     _disk: LoopDisk,
 }
@@ -76,7 +76,7 @@ impl Site {
         build
     }
 
-    /// Starts a build, kills it, and returns the lines that it had printed by then.
+    /// Starts a build, kills it, and returns the lines that it has printed.
     fn kill_build(&self, after: usize, delay: Duration) -> Result<Vec<String>> {
         let mut child = self
             .build()
@@ -87,24 +87,24 @@ impl Site {
         let output = child.stdout.take().context("no output")?;
         let lines: std::io::Result<Vec<String>> =
             BufReader::new(output).lines().take(after).collect();
-        // Nothing is waited for: the lines end where something has been done, and this is for the moments between.
+        // The lines alone would mean a kill after each completed action, so this adds a random delay.
         std::thread::sleep(delay);
         child.kill()?;
         child.wait()?;
         Ok(lines?)
     }
 
-    /// Returns the containers that the sandbox knows of.
+    /// Returns the containers of the sandbox.
     fn containers(&self) -> BTreeSet<String> {
         names(&self.store.join("state/sandbox"))
             .filter(|name| name.starts_with("obuilder-"))
             .collect()
     }
 
-    /// Checks that nothing is left of anything that ran.
+    /// Checks that no process, mount or container is left.
     fn check_nothing_is_left(&self, containers: &BTreeSet<String>) -> Result<()> {
         let left = traces(&self.mark)?;
-        ensure!(left.is_empty(), "there is still: {left:#?}");
+        ensure!(left.is_empty(), "left behind: {left:#?}");
         let left = self.containers();
         ensure!(left.is_empty(), "the sandbox still has {left:?}");
         for container in containers {
@@ -138,7 +138,7 @@ fn spec(mark: &str) -> String {
     )
 }
 
-/// What the last step prints, and what is then in the files.
+/// The output of the last step, and the content of the files.
 const CONTENT: &str = "second\ntool\na\nb\n";
 
 fn names(dir: &Path) -> impl Iterator<Item = String> {
@@ -146,7 +146,7 @@ fn names(dir: &Path) -> impl Iterator<Item = String> {
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned())
 }
 
-/// Returns the ids that were saved.
+/// Returns the ids that a log reports as saved.
 fn saved(lines: &[String]) -> impl Iterator<Item = &str> {
     lines.iter().filter_map(|line| {
         let id = line.strip_prefix("---> saved as ")?;
@@ -154,9 +154,9 @@ fn saved(lines: &[String]) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns a log as it would be if it did not matter what had been built before.
+/// Returns a log without the differences between new and cached steps.
 fn without_history(log: &str) -> Vec<String> {
-    // What was done this time, and how long it took.
+    // Lines that depend on what is cached, or on time.
     const HISTORY: [&str; 3] = ["Using the image ", "Unpacked ", "The step took "];
     let line = |line: &str| {
         let saved = line.strip_prefix("---> saved as ");
@@ -192,10 +192,10 @@ fn killed(test: &str, kind: &str, filesystem: Filesystem, options: &[&str]) -> R
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) % below
     };
-    for _ in 0..TIMES {
+    for _ in 0..KILLS {
         site.run(&["clean"])?;
         let after = random(u32::try_from(whole.len())?) as usize;
-        let delay = Duration::from_micros(random(MOST_DELAY).into());
+        let delay = Duration::from_micros(random(MAX_DELAY).into());
         let before = site.kill_build(after, delay)?;
         let containers = site.containers();
         again(&site, &whole, &before, &containers)
@@ -215,7 +215,7 @@ fn again(
     site.check_nothing_is_left(containers)?;
     let now = without_history(&log);
     ensure!(now == whole, "{now:#?}");
-    // What was said to be saved was saved.
+    // Every result that the log reported as saved is used.
     for id in saved(before) {
         let used = format!("---> using \"{id}\" from cache");
         ensure!(log.contains(&used), "no {used:?} in {log}");

@@ -1,5 +1,5 @@
-//! What operators install, and what watches over it: units and packages under a systemd of their own, alert rules and the
-//! dashboard in a Prometheus that has scraped a cluster.
+//! What operators install: the packages and units, under a systemd of their own, and the alert rules and the dashboard, in
+//! a Prometheus that has scraped a cluster.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rig::{Holder, Name, Rig, checked, find_program, output_within, wait_for};
 use serde_json::Value;
-use testbed::{PATIENCE, POOL, Running, Site, get, query};
+use testbed::{POOL, Program, Site, WAIT_LIMIT, get, query};
 
-/// What boots, installs, and is stalled and found out, on a machine that is out of breath.
-const LIMIT_OF_STORY: Duration = Duration::from_secs(400);
+/// The time limit for the container that boots and installs the packages, on a busy machine.
+const STORY_LIMIT: Duration = Duration::from_secs(400);
 
 const UNITS: [&str; 4] = [
     "ocluster-scheduler.service",
@@ -36,7 +36,7 @@ fn packaging(path: &str) -> PathBuf {
     project().join("packaging").join(path)
 }
 
-/// Returns the machines, if these programs are there too.
+/// Returns the machines, if these programs are installed, too.
 fn can_run(test: &str, programs: &[&str]) -> Option<Rig> {
     let rig = Rig::or_not_run(test)?;
     if let Some(missing) = programs.iter().find(|name| find_program(name).is_none()) {
@@ -47,23 +47,23 @@ fn can_run(test: &str, programs: &[&str]) -> Option<Rig> {
 }
 
 #[test]
-fn systemd_has_nothing_to_say_about_the_units() -> Result<()> {
-    let name = "systemd_has_nothing_to_say_about_the_units";
+fn systemd_accepts_the_units() -> Result<()> {
+    let name = "systemd_accepts_the_units";
     let Some(rig) = can_run(name, &["systemd-analyze"]) else {
         return Ok(());
     };
     let folder = tempfile::tempdir()?;
-    // By a path without spaces, whatever that of the checkout has.
+    // By a path without spaces, which the path of the checkout may have.
     let programs = folder.path().join("programs");
     symlink(rig.programs(), &programs)?;
     let programs = programs.display();
     for unit in UNITS {
         let text = fs::read_to_string(packaging("systemd").join(unit))?;
-        // Where they are here, or it would say that they are not.
+        // By the path of the programs here: systemd checks that they exist.
         let text = text.replace("/usr/bin/ocluster", &format!("{programs}/ocluster"));
         fs::write(folder.path().join(unit), text)?;
     }
-    // A template is looked at as the unit of some worker.
+    // A template is checked as the unit of some worker.
     let units = UNITS.map(|unit| folder.path().join(unit.replace('@', "@my-host")));
     for (unit, path) in UNITS
         .iter()
@@ -76,9 +76,9 @@ fn systemd_has_nothing_to_say_about_the_units() -> Result<()> {
         .args(["verify", "--man=no"])
         .args(&units)
         .output()?;
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success() && said.is_empty(), "{said}");
-    // 10 is the exposure of a service that is kept from nothing. A worker that makes containers is not far from it.
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success() && text.is_empty(), "{text}");
+    // 10 is the exposure of a service without any restriction. A worker that creates containers is close to it.
     for (unit, most) in [
         ("ocluster-scheduler.service", "1.2"),
         ("ocluster-scheduler-key.service", "1.5"),
@@ -108,33 +108,30 @@ fn packages_work_under_systemd() -> Result<()> {
     fs::create_dir(&folder)?;
     let xtask = rig.programs().join("xtask");
     let mut make = Command::new(xtask);
-    let made = output_within(
-        make.args(["deb", "--for-tests"]).arg(&folder),
-        LIMIT_OF_STORY,
-    )?;
-    let said = String::from_utf8_lossy(&made.stderr);
-    ensure!(made.status.success(), "no packages: {said}");
+    let made = output_within(make.args(["deb", "--for-tests"]).arg(&folder), STORY_LIMIT)?;
+    let text = String::from_utf8_lossy(&made.stderr);
+    ensure!(made.status.success(), "cannot make the packages: {text}");
     let scripts = project().join("crates/testbed/tests/packaging");
     fs::copy(scripts.join("story.sh"), folder.join("story.sh"))?;
     holder.remove_cgroup(&name)?;
     let mut boot = Command::new(scripts.join("boot.sh"));
     boot.arg(&folder).arg(name.as_str());
     let booted = holder.run_private(&boot, "console.log")?;
-    let ended = holder.wait(booted, LIMIT_OF_STORY);
-    let said = fs::read_to_string(folder.join("said")).unwrap_or_default();
+    let ended = holder.wait(booted, STORY_LIMIT);
+    let text = fs::read_to_string(folder.join("output")).unwrap_or_default();
     let console = fs::read_to_string(holder.log("console.log")).unwrap_or_default();
-    ended.with_context(|| format!("it said:\n{said}\nand on its console:\n{console}"))?;
+    ended.with_context(|| format!("output:\n{text}\nconsole:\n{console}"))?;
     let version = env!("CARGO_PKG_VERSION");
-    let expected = include_str!("packaging/said.txt").replace("VERSION", version);
+    let expected = include_str!("packaging/expected.txt").replace("VERSION", version);
     ensure!(
-        said == expected,
-        "it said:\n{said}\ninstead of:\n{expected}\nand on its console:\n{console}"
+        text == expected,
+        "output:\n{text}\nexpected:\n{expected}\nconsole:\n{console}"
     );
     holder.finish()
 }
 
 #[test]
-fn every_alert_says_where_to_read_on() -> Result<()> {
+fn every_alert_links_to_an_existing_section() -> Result<()> {
     let rules = fs::read_to_string(packaging("prometheus/ocluster.rules.yml"))?;
     let mut seen = 0;
     for place in rules
@@ -175,9 +172,9 @@ fn prometheus_accepts_the_rules() -> Result<()> {
     Ok(())
 }
 
-/// A Prometheus that runs with the configuration that operators get.
+/// A Prometheus with the configuration for operators.
 struct Prometheus {
-    running: Running,
+    running: Program,
     address: SocketAddr,
 }
 
@@ -190,7 +187,7 @@ impl Prometheus {
         site.write("prometheus.yml", config)?;
         let rules = "ocluster.rules.yml";
         site.write(rules, fs::read(packaging("prometheus").join(rules))?)?;
-        // Free now, and nobody else's a moment later.
+        // It is free now, and used soon.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let program = find_program("prometheus").context("no prometheus")?;
         let running = site.begin(&format!(
@@ -200,16 +197,16 @@ impl Prometheus {
         Ok(Self { running, address })
     }
 
-    fn ask(&self, path: &str) -> Result<Value> {
+    fn query(&self, path: &str) -> Result<Value> {
         let (_, body) = get(self.address, path)?;
         let answer: Value = serde_json::from_str(&body).with_context(|| body.clone())?;
         ensure!(answer["status"] == "success", "{path}: {body}");
         Ok(answer["data"].clone())
     }
 
-    /// Returns the labels of each series that an expression gives.
+    /// Returns the labels of each series of an expression.
     fn series(&self, expression: &str) -> Result<Vec<Value>> {
-        let data = self.ask(&format!("/api/v1/query?query={}", query(expression)))?;
+        let data = self.query(&format!("/api/v1/query?query={}", query(expression)))?;
         let found = data["result"].as_array().context("no result")?;
         Ok(found
             .iter()
@@ -218,24 +215,24 @@ impl Prometheus {
     }
 
     fn wait_for(&self, expression: &str) -> Result<()> {
-        let seen = wait_for(expression, PATIENCE, || {
+        let seen = wait_for(expression, WAIT_LIMIT, || {
             let series = self.series(expression).unwrap_or_default();
             Ok((!series.is_empty()).then_some(()))
         });
-        seen.with_context(|| self.running.so_far())
+        seen.with_context(|| self.running.output_so_far())
     }
 
     /// Returns the expressions of the alert rules that it has loaded.
     fn rules(&self) -> Result<Vec<String>> {
-        let groups = self.ask("/api/v1/rules")?;
+        let groups = self.query("/api/v1/rules")?;
         let found = strings(&groups, "query");
         ensure!(found.len() > 10, "only these rules: {groups}");
         Ok(found)
     }
 
-    /// Checks that every metric of an expression is there, with the labels it asks for, and so are those it groups by.
+    /// Checks that every metric of an expression exists, with the labels that it selects and groups by.
     fn check(&self, expression: &str) -> Result<()> {
-        let expression = &in_grafanas_words(expression);
+        let expression = &substitute_variables(expression);
         self.series(expression)?;
         let mut labels = BTreeSet::new();
         for selector in selectors(expression) {
@@ -257,8 +254,8 @@ impl Prometheus {
     }
 }
 
-/// Returns the expression as Grafana would send it, with everything chosen.
-fn in_grafanas_words(expression: &str) -> String {
+/// Returns the expression as Grafana sends it, with everything selected.
+fn substitute_variables(expression: &str) -> String {
     [
         ("$pool", ".*"),
         ("$worker", ".*"),
@@ -270,7 +267,7 @@ fn in_grafanas_words(expression: &str) -> String {
     })
 }
 
-/// Returns all strings in a document that are called `key`.
+/// Returns all strings with the key `key` in a document.
 fn strings(document: &Value, key: &str) -> Vec<String> {
     match document {
         Value::Array(items) => items.iter().flat_map(|item| strings(item, key)).collect(),
@@ -285,7 +282,7 @@ fn strings(document: &Value, key: &str) -> Vec<String> {
     }
 }
 
-/// Returns what an expression reads: each name of a metric, with what is in braces after it.
+/// Returns the selectors of an expression: the name of each metric, with its labels in braces.
 fn selectors(expression: &str) -> Vec<String> {
     const PREFIXES: [&str; 4] = ["ocluster_", "capnp_", "process_", "up{"];
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
@@ -318,7 +315,7 @@ fn grouping(expression: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_parts_of_an_expression_are_found() {
+fn selectors_and_grouping_of_an_expression() {
     let expression = r#"sum by (le, pool) (rate(ocluster_a_bucket{x="b:(}"}[1m])) / on (pool) up{job="c"} > 3 and x"#;
     assert_eq!(grouping(expression), ["le", "pool", "pool"]);
     let expression = r#"a_ocluster_b + ocluster_c{d="e"}[3m] - up{job="f"} * process_g"#;
@@ -334,7 +331,7 @@ fn rules_and_panels_show_metrics_that_exist() -> Result<()> {
     };
     let mut site = Site::start(&rig, &[POOL])?;
     site.obuilder_worker("obuilder", &[])?;
-    // So that there are a client, and jobs that ended well and not.
+    // So that there are a client, and jobs that succeeded and failed.
     for (op, code) in [("true", 0), ("false", 1)] {
         site.spec(&format!(
             "((from busybox) (shell /bin/sh -c) (run (shell {op})))"
@@ -364,7 +361,7 @@ fn rules_and_panels_show_metrics_that_exist() -> Result<()> {
         prometheus.check(&expression)?;
     }
 
-    // A worker that is lost is missed, until it is forgotten.
+    // A lost worker causes an alert until it is forgotten.
     let lost = site.cluster.worker_named("docker").context("no worker")?;
     site.cluster.stop_worker(&lost)?;
     prometheus

@@ -1,11 +1,11 @@
-//! The example of a pipeline, on a cluster with two pools: what its readers are promised.
+//! The pipeline example, on a cluster with two pools.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rig::{Docker, GitServer, Repository, Rig, checked, wait_for};
 use rustix::process::Signal;
-use testbed::{PATIENCE, Running, Site, busybox, unique};
+use testbed::{Program, Site, WAIT_LIMIT, busybox, unique};
 
 /// A cluster with two pools, `left` and `right`, and a repository to build.
 struct Project {
@@ -41,7 +41,7 @@ impl Project {
     }
 
     /// Starts the pipeline for a commit with this Dockerfile, on the given pools.
-    fn begin(&self, dockerfile: &str, pools: &str) -> Result<(String, Running)> {
+    fn begin(&self, dockerfile: &str, pools: &str) -> Result<(String, Program)> {
         let commit = self.repository.commit(&[("Dockerfile", dockerfile)])?;
         let line = format!(
             "pipeline --cap=capnp-secrets/submission.cap --push-to={} --push-user={} --push-password=password {} \
@@ -66,7 +66,7 @@ fn two_pools_build_a_commit_and_their_images_become_one() -> Result<()> {
     project.worker("right", "w2", &[&allow_push])?;
     let (commit, running) = project.begin(&busybox("RUN echo it is 'built'")?, "left right")?;
     let image = project.image();
-    let said = running.end()?.check(
+    let output = running.end()?.check(
         0,
         &[
             "left | Building on w1\n",
@@ -80,9 +80,9 @@ fn two_pools_build_a_commit_and_their_images_become_one() -> Result<()> {
         ],
     );
 
-    // What it printed does what it should, for somebody who is logged in there. This registry has no TLS.
+    // The printed commands work for a user who is logged in. This registry has no TLS.
     let registry = &rig.registry;
-    let commands = said.stdout.replace(" create ", " create --insecure ");
+    let commands = output.stdout.replace(" create ", " create --insecure ");
     let commands = commands.replace(" push ", " push --insecure ");
     let script = format!(
         "docker login -u {} -p {} {}\n{commands}docker manifest inspect --insecure {image}:{commit}\n",
@@ -92,18 +92,18 @@ fn two_pools_build_a_commit_and_their_images_become_one() -> Result<()> {
         Command::new("sh")
             .args(["-e", "-c", &script])
             .envs(rig.docker.env())
-            // Apart from what other tests use, who must not be logged in.
+            // Not the folder of other tests, which must not be logged in.
             .env("DOCKER_CONFIG", project.site.folder().join("docker-config")),
     )?;
-    let images = said.stdout.matches("@sha256:").count();
-    assert_eq!(images, 2, "{}", said.stdout);
+    let images = output.stdout.matches("@sha256:").count();
+    assert_eq!(images, 2, "{}", output.stdout);
     assert!(printed.contains("manifest.list.v2"), "{printed}");
     project.site.finish()
 }
 
 #[test]
-fn a_pool_that_fails_fails_the_pipeline_and_no_other_pool() -> Result<()> {
-    let name = "a_pool_that_fails_fails_the_pipeline_and_no_other_pool";
+fn a_failed_pool_fails_the_pipeline_but_no_other_pool() -> Result<()> {
+    let name = "a_failed_pool_fails_the_pipeline_but_no_other_pool";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -113,7 +113,7 @@ fn a_pool_that_fails_fails_the_pipeline_and_no_other_pool() -> Result<()> {
     project.worker("right", "w2", &[])?;
     let pools = "left right nowhere";
     let (_, running) = project.begin(&busybox("RUN true")?, pools)?;
-    let said = running.end()?.check(
+    let output = running.end()?.check(
         1,
         &[
             "left | Job succeeded\n",
@@ -123,9 +123,9 @@ fn a_pool_that_fails_fails_the_pipeline_and_no_other_pool() -> Result<()> {
             "nowhere: the scheduler refused the job: Pool ID \"nowhere\" not one of {left, right}\n",
         ],
     );
-    assert_eq!(said.stdout, "", "there is nothing to combine");
+    assert_eq!(output.stdout, "", "there is nothing to combine");
 
-    // Where nothing can be submitted, that is another exit code.
+    // If nothing can be submitted, the exit code is another one.
     project
         .site
         .run("pipeline --cap=none.cap --push-to=a http://127.0.0.1/project.git 0 left")?
@@ -134,8 +134,8 @@ fn a_pool_that_fails_fails_the_pipeline_and_no_other_pool() -> Result<()> {
 }
 
 #[test]
-fn a_killed_worker_costs_the_pipeline_only_time() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_killed_worker_costs_the_pipeline_only_time") else {
+fn a_pipeline_survives_a_killed_worker() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_pipeline_survives_a_killed_worker") else {
         return Ok(());
     };
     let mut project = Project::start(&rig)?;
@@ -172,7 +172,7 @@ fn a_killed_worker_costs_the_pipeline_only_time() -> Result<()> {
 
 /// Waits for a container of the build with this mark, other than `not`.
 fn container(docker: &Docker, mark: &str, not: Option<&str>) -> Result<String> {
-    wait_for("container", PATIENCE, || {
+    wait_for("container", WAIT_LIMIT, || {
         let format = "{{.ID}} {{.Command}}";
         let listed = docker.run(&["ps", "--no-trunc", "--format", format])?;
         let ids = listed.lines().filter(|line| line.contains(mark));

@@ -1,8 +1,8 @@
-//! The user's document, command by command: what it says to type is typed, and what it shows is looked for.
+//! The commands of upstream's README, with their documented output.
 
 use anyhow::{Context as _, Result};
 use rig::{GitServer, Repository, Rig};
-use testbed::{POOL, Running, Site, busybox};
+use testbed::{POOL, Program, Site, busybox};
 
 const LOCAL_BUILD: &str = "ocluster-client submit-docker ./capnp-secrets/submission.cap \
     --cache-hint tutorial --pool=linux-x86_64";
@@ -57,7 +57,7 @@ fn a_dockerfile_is_built_and_built_again_on_the_same_worker() -> Result<()> {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["my-host", "other-host"])?;
-    // With what the engine may have built before, the date would not be printed.
+    // Not from the cache of the engine, or the date would not be printed.
     site.write("Dockerfile.test", busybox("RUN date")?)?;
     let line = format!("{LOCAL_BUILD} --local-dockerfile Dockerfile.test");
     let first = site
@@ -87,7 +87,7 @@ fn a_commit_is_the_context() -> Result<()> {
     let github = GitServer::http(&repositories)?;
     let url = github.url("ocluster");
 
-    // The Dockerfile from here, the context from there.
+    // The Dockerfile of the client, and the context of the repository.
     site.write(
         "Dockerfile",
         busybox("COPY note /\nRUN cat /note; echo of the 'client'")?,
@@ -96,7 +96,7 @@ fn a_commit_is_the_context() -> Result<()> {
         "{LOCAL_BUILD} --local-dockerfile Dockerfile {url} {commit}"
     ))?
     .check(0, &["HEAD is now at", "from the repositoryof the client"]);
-    // The Dockerfile from there too: by its name, and by default.
+    // The Dockerfile of the repository: by its name, and by default.
     site.run(&format!(
         "{LOCAL_BUILD} --context-dockerfile=Dockerfile {url} {commit}"
     ))?
@@ -138,7 +138,7 @@ fn an_image_is_pushed_with_a_password_and_can_be_downloaded() -> Result<()> {
     )?;
     site.write(".builder-password", format!("{}\n", rig.registry.password))?;
     let user = &rig.registry.user;
-    let said = site
+    let output = site
         .run(&format!(
             "{LOCAL_BUILD} --local-dockerfile Dockerfile.test --push-to {repository}:build-1 \
              --push-user={user} --push-password .builder-password"
@@ -150,17 +150,17 @@ fn an_image_is_pushed_with_a_password_and_can_be_downloaded() -> Result<()> {
                 "Job succeeded",
             ],
         )
-        .check_never(&rig.registry.password);
-    let repo_id = said.result()?;
+        .check_absent(&rig.registry.password);
+    let repo_id = output.result()?;
     assert!(
         repo_id.starts_with(&format!("{repository}@sha256:")),
-        "{said}"
+        "{output}"
     );
     download_and_run(&rig, repo_id)?;
     site.finish()
 }
 
-/// Runs the image from the registry, in which nobody has logged in for long: log-ins stay in a folder of their own.
+/// Runs the image from the registry. The log-in is kept in a folder of its own.
 fn download_and_run(rig: &Rig, repo_id: &str) -> Result<()> {
     let config = tempfile::tempdir()?;
     let docker = |args: &[&str]| {
@@ -183,8 +183,8 @@ fn download_and_run(rig: &Rig, repo_id: &str) -> Result<()> {
 }
 
 #[test]
-fn obuilder_jobs_are_refused_for_now() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("obuilder_jobs_are_refused_for_now") else {
+fn obuilder_jobs_are_refused_by_a_worker_without_a_store() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("obuilder_jobs_are_refused_by_a_worker_without_a_store") else {
         return Ok(());
     };
     let site = Site::with_workers(&rig, &["my-host"])?;
@@ -229,7 +229,7 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
     ))?
     .check(0, &[]);
     site.run(&show)?.check(0, &["my-host (0): (inactive:"]);
-    // It gets no items until it is unpaused.
+    // It gets no jobs until it is unpaused.
     site.write("Dockerfile.test", "FROM busybox\nRUN date\n")?;
     let client = site.begin(&format!("{LOCAL_BUILD} --local-dockerfile Dockerfile.test"))?;
     site.wait_for_state("queue: (backlog) [submission:tutorial@")?;
@@ -239,7 +239,7 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
     .check(0, &[]);
     client.end()?.check(0, &["Building on my-host"]);
 
-    // Its supervisor starts it again, as it ends with code 1.
+    // It exits with code 1, so that its supervisor restarts it.
     for worker_too in ["", "my-host"] {
         let mut update = site.begin(&format!(
             "ocluster-admin update {admin} linux-x86_64 {worker_too}"
@@ -256,10 +256,10 @@ fn the_admin_shows_pauses_and_updates() -> Result<()> {
     site.finish()
 }
 
-/// Waits until the worker has ended as it does after an update.
-fn wait_until_updated(site: &Site, worker: &rig::Worker, update: &mut Running) -> Result<()> {
+/// Waits until the worker has exited for an update.
+fn wait_until_updated(site: &Site, worker: &rig::Worker, update: &mut Program) -> Result<()> {
     update.wait_for("my-host: Restarting")?;
     let holder = site.cluster.holder();
-    assert_eq!(holder.wait(worker.process(), testbed::PATIENCE)?, 1);
+    assert_eq!(holder.wait(worker.process(), testbed::WAIT_LIMIT)?, 1);
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! README and the first pages of the book, typed line by line into a shell, as they are printed.
+//! README and the first pages of the book, typed line by line into a shell.
 //!
-//! The shell has a network of its own, so that the ports in the documents are free, and processes of its own, so that nothing that a
-//! line starts outlives the test.
+//! The shell has a network of its own, so that the ports in the documents are free, and process ids of its own, so that no
+//! process outlives the test.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -12,37 +12,37 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, is_root, report_not_run, wait_for};
 
-/// How long a line may take: one that builds with an engine takes seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The time limit of a line. A build with an engine takes seconds.
+const LINE_LIMIT: Duration = Duration::from_secs(120);
 
-/// How lines begin that are not typed, and why not.
+/// The beginnings of lines that are not typed, with the reason.
 const NOT_TYPED: [(&str, &str); 5] = [
-    ("cargo xtask", "these are what runs this test"),
-    ("cargo build", "the programs are there"),
+    ("cargo xtask", "it runs this test"),
+    ("cargo build", "the programs are built already"),
     ("apt ", "changes the machine"),
     ("install ", "changes the machine"),
     ("systemctl ", "changes the machine"),
 ];
 
-/// What needs more than this machine.
-const FAR_AWAY: &str = "https://github.com/";
+/// Lines that need other machines contain this.
+const REMOTE: &str = "https://github.com/";
 
-/// How lines begin that go on until somebody ends them, and what they say when they are ready: of a scheduler, the last cap file, as
-/// the lines that follow use it.
-const GO_ON: [(&str, &str); 3] = [
+/// The beginnings of lines that start a long-running program, and what it prints when it is ready. For a scheduler, that is
+/// the last cap file, which the next lines use.
+const LONG_RUNNING: [(&str, &str); 3] = [
     ("ocluster-scheduler ", "capnp-secrets/pool-linux-x86_64.cap"),
     ("ocluster-worker ", "Requesting a new job..."),
     ("ocluster dev", "Try, in another terminal"),
 ];
 
-/// Somebody at a shell.
+/// A shell into which a document is typed.
 struct Typist {
     folder: PathBuf,
     shell: Child,
     input: ChildStdin,
     typed: usize,
-    /// The line that goes on, and that the next of its kind replaces.
-    going_on: Vec<&'static str>,
+    /// The long-running programs. Each is replaced by the next one of its kind.
+    running: Vec<&'static str>,
 }
 
 impl Typist {
@@ -68,7 +68,7 @@ impl Typist {
                 "ip link set lo up && mount --bind hosts /etc/hosts && PATH=$PROGRAMS:$PATH exec bash",
             ])
             .env("PROGRAMS", programs)
-            // No image can be fetched here.
+            // Images cannot be fetched here.
             .env("OCLUSTER_DOCKER_PULL", "missing")
             .envs(rig.docker.env())
             .current_dir(folder)
@@ -82,14 +82,16 @@ impl Typist {
             shell,
             input,
             typed: 0,
-            going_on: Vec::new(),
+            running: Vec::new(),
         })
     }
 
-    /// Types a line, and waits until it has ended or, if it goes on, is ready. Returns what it has printed.
+    /// Types a line, and waits until it has ended or, if it is long-running, is ready. Returns its output.
     fn enter(&mut self, line: &str) -> Result<String> {
-        let goes_on = GO_ON.iter().find(|(begin, _)| line.starts_with(begin));
-        match goes_on {
+        let long_running = LONG_RUNNING
+            .iter()
+            .find(|(begin, _)| line.starts_with(begin));
+        match long_running {
             Some((begin, ready)) => self.start_program(line, begin, ready),
             None => self.run(line),
         }
@@ -97,40 +99,40 @@ impl Typist {
 
     fn run(&mut self, line: &str) -> Result<String> {
         self.typed += 1;
-        let (said, status) = (
+        let (output, status) = (
             format!("{}.log", self.typed),
             format!("{}.status", self.typed),
         );
         writeln!(
             self.input,
-            "{{ {line}\n}} > {said} 2>&1 < /dev/null; echo $? > {status}.new; mv {status}.new {status}"
+            "{{ {line}\n}} > {output} 2>&1 < /dev/null; echo $? > {status}.new; mv {status}.new {status}"
         )?;
-        let status = wait_for("end", PATIENCE, || Ok(self.read(&status)));
-        let said = self.read(&said).unwrap_or_default();
-        let status = status.with_context(|| format!("{line}\n{said}"))?;
-        ensure!(status == "0\n", "{line}\n{said}\nended with {status}");
-        Ok(said)
+        let status = wait_for("end", LINE_LIMIT, || Ok(self.read(&status)));
+        let output = self.read(&output).unwrap_or_default();
+        let status = status.with_context(|| format!("{line}\n{output}"))?;
+        ensure!(status == "0\n", "{line}\n{output}\nended with {status}");
+        Ok(output)
     }
 
-    /// Starts a program, after it has ended one of its kind that was started before: that is one machine.
+    /// Starts a program, in place of an earlier one of its kind.
     fn start_program(&mut self, line: &str, begin: &'static str, ready: &str) -> Result<String> {
         let name = begin.trim().replace(' ', "-");
-        if self.going_on.contains(&begin) {
+        if self.running.contains(&begin) {
             self.end_program(&name)?;
         }
-        self.going_on.push(begin);
+        self.running.push(begin);
         self.typed += 1;
-        let said = format!("{}.log", self.typed);
+        let output = format!("{}.log", self.typed);
         writeln!(
             self.input,
-            "{line} > {said} 2>&1 < /dev/null & echo $! > {name}.pid"
+            "{line} > {output} 2>&1 < /dev/null & echo $! > {name}.pid"
         )?;
-        let is_ready = || Ok(self.read(&said).filter(|said| said.contains(ready)));
-        wait_for(ready, PATIENCE, is_ready)
-            .with_context(|| format!("{line}\n{}", self.read(&said).unwrap_or_default()))
+        let is_ready = || Ok(self.read(&output).filter(|output| output.contains(ready)));
+        wait_for(ready, LINE_LIMIT, is_ready)
+            .with_context(|| format!("{line}\n{}", self.read(&output).unwrap_or_default()))
     }
 
-    /// Presses Ctrl-C, and waits.
+    /// Stops a program, and waits for its end.
     fn end_program(&mut self, name: &str) -> Result<()> {
         self.run(&format!(
             "kill $(cat {name}.pid); wait $(cat {name}.pid) || true"
@@ -145,7 +147,7 @@ impl Typist {
 
 impl Drop for Typist {
     fn drop(&mut self) {
-        // With the first process of its namespace, all others go. It may have gone already.
+        // The first process of the namespace takes all others with it. It may have ended already.
         drop(self.shell.kill());
         drop(self.shell.wait());
     }
@@ -172,19 +174,19 @@ fn lines_of(document: &str) -> Vec<String> {
     lines
 }
 
-/// Types a document, and returns what was printed.
+/// Types a document, and returns the output.
 fn type_document(typist: &mut Typist, document: &str) -> Result<String> {
     let mut printed = String::new();
     for line in lines_of(document) {
         let is_typed = NOT_TYPED.iter().all(|(begin, _)| !line.starts_with(begin));
-        if is_typed && !line.contains(FAR_AWAY) {
+        if is_typed && !line.contains(REMOTE) {
             printed += &typist.enter(&line)?;
         }
     }
     Ok(printed)
 }
 
-/// Types a document of this name from the top of the project, and looks for what it should print.
+/// Types a document of the project, and checks that its output contains the expected texts.
 fn typed(name: &str, document: &str, expected: &[&str]) -> Result<()> {
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
@@ -205,9 +207,9 @@ fn typed(name: &str, document: &str, expected: &[&str]) -> Result<()> {
 }
 
 #[test]
-fn every_line_of_readme_does_what_it_says() -> Result<()> {
+fn every_line_of_the_readme_works() -> Result<()> {
     typed(
-        "every_line_of_readme_does_what_it_says",
+        "every_line_of_the_readme_works",
         "README.md",
         &[
             "Building on my-host",
@@ -219,9 +221,9 @@ fn every_line_of_readme_does_what_it_says() -> Result<()> {
 }
 
 #[test]
-fn every_line_of_the_first_steps_does_what_it_says() -> Result<()> {
+fn every_line_of_the_first_steps_works() -> Result<()> {
     typed(
-        "every_line_of_the_first_steps_does_what_it_says",
+        "every_line_of_the_first_steps_works",
         "docs/first-steps.md",
         &[
             "Building on dev",
@@ -232,7 +234,7 @@ fn every_line_of_the_first_steps_does_what_it_says() -> Result<()> {
 }
 
 #[test]
-fn lines_are_taken_from_blocks_of_code() {
+fn lines_are_read_from_code_blocks() {
     let document = "text\n```\na \\\n  b\n\nc\n```\nmore\n```sh\nd\n```\n";
     assert_eq!(lines_of(document), ["a   b", "c", "d"]);
 }

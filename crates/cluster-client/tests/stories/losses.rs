@@ -5,85 +5,97 @@ use std::time::Duration;
 use cluster_client::{Cluster, JobError, LogEvent, Options};
 use futures::future::join_all;
 
-use crate::harness::{Builds, Outcome, PIECE, Site, build, hasty, read, story, until};
+use testkit::{BuildOutcome, MockBuilder, PIECE, Site, docker, story, until};
+
+use crate::harness::{cluster, cluster_with, read, reconnecting_soon, worker};
 
 #[test]
-fn a_job_whose_worker_burns_down_begins_again_on_another() {
+fn a_job_whose_worker_crashes_starts_again_on_another() {
     story(async {
-        let site = Site::start().await;
-        let builds = Builds::new();
-        let first = site.worker("w1", 1, &builds).await;
-        let cluster = site.cluster().await;
-        let job = cluster.submit("pool", &build("image"));
+        let site = Site::start_at_socket().await;
+        let builder = MockBuilder::allowing_repeats();
+        let first = worker(&site, "w1", 1, &builder).await;
+        let cluster = cluster(&site).await;
+        let job = cluster.submit("pool", &docker("image"));
         let log = job.log();
-        builds.starts("w1 image").await;
+        builder.starts("w1 image").await;
         let followed = tokio::task::spawn_local(read(log));
-        until("its log is read", async || builds.pieces.get() > 1).await;
+        until("its log is read", async || builder.log_requests.get() > 1).await;
 
-        let _second = site.worker("w2", 1, &builds).await;
-        first.burn_down();
-        builds.starts("w2 image").await;
-        builds.end("image", Outcome::Output("done"));
+        let _second = worker(&site, "w2", 1, &builder).await;
+        first.crash();
+        builder.starts("w2 image").await;
+        builder.end("image", BuildOutcome::Succeeded("done"));
         assert_eq!(job.await.unwrap(), "done");
         assert_eq!(
             followed.await.unwrap(),
-            "Building on w1\n\
-             [lost: worker \"w1\" disconnected (aborted by the other side: fire); attempt 2 begins from nothing]\n\
-             Building on w2\nJob succeeded\n"
+            "Building on w1\nBuilding image\n\
+             [lost: worker \"w1\" disconnected (aborted by the other side: machine lost); attempt 2 begins from nothing]\n\
+             Building on w2\nBuilding image\nJob succeeded\n"
         );
     });
 }
 
 #[test]
-fn a_job_that_its_worker_stops_begins_again_on_another() {
+fn a_job_that_its_worker_stops_starts_again_on_another() {
     story(async {
-        let site = Site::start().await;
-        let (stopping, builds) = (Builds::new(), Builds::new());
-        let first = site.worker("w1", 1, &stopping).await;
-        // Which is not the job's fault.
-        let cluster = site
-            .cluster_with(Options {
+        let site = Site::start_at_socket().await;
+        let (stopping, builder) = (
+            MockBuilder::allowing_repeats(),
+            MockBuilder::allowing_repeats(),
+        );
+        let first = worker(&site, "w1", 1, &stopping).await;
+        // A stop by the worker does not count as a loss.
+        let cluster = cluster_with(
+            &site,
+            Options {
                 max_lost: 1,
                 ..Options::default()
-            })
-            .await;
-        let job = cluster.submit("pool", &build("image"));
+            },
+        )
+        .await;
+        let job = cluster.submit("pool", &docker("image"));
         stopping.starts("w1 image").await;
 
-        let _second = site.worker("w2", 1, &builds).await;
-        builds.end("image", Outcome::Output("done"));
+        let _second = worker(&site, "w2", 1, &builder).await;
+        builder.end("image", BuildOutcome::Succeeded("done"));
         let log = job.log();
-        first.take_no_more();
-        stopping.end("image", Outcome::Stopped);
+        first.stop_taking_jobs().await;
+        stopping.end("image", BuildOutcome::Stopped);
         assert_eq!(job.await.unwrap(), "done");
         let seen = read(log).await;
         assert!(seen.contains("it is told to end; attempt 2"), "{seen}");
-        assert!(seen.ends_with("Building on w2\nJob succeeded\n"), "{seen}");
+        assert!(
+            seen.ends_with("Building on w2\nBuilding image\nJob succeeded\n"),
+            "{seen}"
+        );
     });
 }
 
 #[test]
-fn a_job_that_takes_its_workers_down_is_given_up() {
+fn a_job_that_crashes_its_workers_is_given_up() {
     story(async {
-        let site = Site::start().await;
-        let builds = Builds::new();
-        let cluster = site
-            .cluster_with(Options {
+        let site = Site::start_at_socket().await;
+        let builder = MockBuilder::allowing_repeats();
+        let cluster = cluster_with(
+            &site,
+            Options {
                 max_lost: 2,
                 ..Options::default()
-            })
-            .await;
-        let job = cluster.submit("pool", &build("bomb"));
+            },
+        )
+        .await;
+        let job = cluster.submit("pool", &docker("bomb"));
         for name in ["w1", "w2"] {
-            let worker = site.worker(name, 1, &builds).await;
-            builds.starts(&format!("{name} bomb")).await;
-            // Some of its log is there, so the job has been heard of.
+            let worker = worker(&site, name, 1, &builder).await;
+            builder.starts(&format!("{name} bomb")).await;
+            // It has a log, so its worker has started it.
             until("its log is there", async || {
                 let mut log = job.log();
                 matches!(log.next().await, Some(LogEvent::Bytes(_)))
             })
             .await;
-            worker.burn_down();
+            worker.crash();
         }
         let error = job.await.unwrap_err();
         assert!(
@@ -93,43 +105,45 @@ fn a_job_that_takes_its_workers_down_is_given_up() {
         assert_eq!(
             error.to_string(),
             "given up after 2 workers that had the job were lost, the last one like this: worker \"w2\" disconnected \
-             (aborted by the other side: fire); see whether the job takes its machine down"
+             (aborted by the other side: machine lost); see whether the job takes its machine down"
         );
     });
 }
 
 #[test]
-fn a_scheduler_that_is_started_again_gets_all_jobs_again() {
+fn a_restarted_scheduler_gets_all_jobs_again() {
     story(async {
-        let mut site = Site::start().await;
-        let builds = Builds::new();
-        let first = site.worker("w1", 1, &builds).await;
-        // However often: what only waits is not to blame.
-        let cluster = site
-            .cluster_with(Options {
+        let mut site = Site::start_at_socket().await;
+        let builder = MockBuilder::allowing_repeats();
+        let first = worker(&site, "w1", 1, &builder).await;
+        // Losses of the scheduler do not count, however many.
+        let cluster = cluster_with(
+            &site,
+            Options {
                 max_lost: 2,
                 ..Options::default()
-            })
-            .await;
+            },
+        )
+        .await;
         let jobs: Vec<_> = (0..3)
-            .map(|_| cluster.submit("pool", &build("image")))
+            .map(|_| cluster.submit("pool", &docker("image")))
             .collect();
-        builds.starts("w1 image").await;
-        site.until_waiting(2).await;
+        builder.starts("w1 image").await;
+        site.until_queued(2).await;
 
-        site.stop().await;
-        first.burn_down();
-        builds.is_cancelled("w1 image").await;
+        site.terminate().await;
+        first.crash();
+        builder.is_cancelled("w1 image").await;
         for _ in 0..3 {
             site.start_again().await;
-            site.until_waiting(3).await;
-            site.stop().await;
+            site.until_queued(3).await;
+            site.terminate().await;
         }
         site.start_again().await;
-        site.until_waiting(3).await;
+        site.until_queued(3).await;
 
-        builds.end("image", Outcome::Output("done"));
-        let _second = site.worker("w2", 3, &builds).await;
+        builder.end("image", BuildOutcome::Succeeded("done"));
+        let _second = worker(&site, "w2", 3, &builder).await;
         let logs = join_all(jobs.iter().map(|job| read(job.log()))).await;
         for outcome in join_all(jobs).await {
             assert_eq!(outcome.unwrap(), "done");
@@ -142,39 +156,40 @@ fn a_scheduler_that_is_started_again_gets_all_jobs_again() {
 }
 
 #[test]
-fn a_scheduler_that_is_not_there_yet_is_waited_for() {
+fn the_client_waits_for_a_scheduler_that_is_not_running_yet() {
     story(async {
-        let mut site = Site::start().await;
-        site.stop().await;
+        let mut site = Site::start_at_socket().await;
+        site.terminate().await;
         let sturdy_ref = site.cap("submission.cap");
-        let failed = Cluster::connect(sturdy_ref.clone(), hasty(Options::default())).await;
+        let failed =
+            Cluster::connect(sturdy_ref.clone(), reconnecting_soon(Options::default())).await;
         let reason = failed.unwrap_err().to_string();
         assert!(
             reason.contains("check that the server is running"),
             "{reason}"
         );
 
-        let cluster = Cluster::new(sturdy_ref, hasty(Options::default()));
-        let job = cluster.submit("pool", &build("image"));
+        let cluster = Cluster::new(sturdy_ref, reconnecting_soon(Options::default()));
+        let job = cluster.submit("pool", &docker("image"));
         site.start_again().await;
-        let builds = Builds::new();
-        builds.end("image", Outcome::Output("done"));
-        let _worker = site.worker("w1", 1, &builds).await;
+        let builder = MockBuilder::allowing_repeats();
+        builder.end("image", BuildOutcome::Succeeded("done"));
+        let _worker = worker(&site, "w1", 1, &builder).await;
         assert_eq!(job.await.unwrap(), "done");
     });
 }
 
 #[test]
-fn a_scheduler_that_never_comes_is_given_up() {
+fn the_client_gives_up_on_a_scheduler_that_never_starts() {
     story(async {
-        let mut site = Site::start().await;
-        site.stop().await;
+        let mut site = Site::start_at_socket().await;
+        site.terminate().await;
         tokio::time::pause();
         let start = tokio::time::Instant::now();
         let options = Options::default();
         let cluster = Cluster::new(site.cap("submission.cap"), options.clone());
         let jobs: Vec<_> = (0..300)
-            .map(|_| cluster.submit("pool", &build("image")))
+            .map(|_| cluster.submit("pool", &docker("image")))
             .collect();
         let logs = join_all(jobs.iter().map(|job| read(job.log()))).await;
         assert!(logs.iter().all(String::is_empty));
@@ -182,7 +197,7 @@ fn a_scheduler_that_never_comes_is_given_up() {
             let error = outcome.unwrap_err();
             assert!(matches!(error, JobError::NoConnection(_)), "{error:?}");
         }
-        // All together, although not all of them had a place.
+        // They share one time limit, although not all of them are submitted at once.
         let waited = start.elapsed();
         assert!(waited >= options.patience, "{waited:?}");
         assert!(
@@ -193,25 +208,26 @@ fn a_scheduler_that_never_comes_is_given_up() {
 }
 
 #[test]
-fn a_log_that_is_lost_after_the_end_says_so() {
+fn a_log_lost_after_the_end_of_its_job_is_cut_off() {
     story(async {
-        let site = Site::start().await;
-        let builds = Builds::new();
-        let worker = site.worker("w1", 1, &builds).await;
-        let cluster = site.cluster().await;
-        builds.log_size.set(100 * PIECE);
-        builds.end("image", Outcome::Output("done"));
-        let job = cluster.submit("pool", &build("image"));
+        let site = Site::start_at_socket().await;
+        let builder = MockBuilder::allowing_repeats();
+        let worker = worker(&site, "w1", 1, &builder).await;
+        let cluster = cluster(&site).await;
+        builder.fill_logs(100 * PIECE);
+        builder.end("image", BuildOutcome::Succeeded("done"));
+        let job = cluster.submit("pool", &docker("image"));
         let mut log = job.log();
         assert!(matches!(log.next().await, Some(LogEvent::Bytes(_))));
         assert_eq!(job.await.unwrap(), "done");
 
-        worker.burn_down();
+        worker.crash();
         let mut last = None;
         while let Some(event) = log.next().await {
             last = Some(event);
         }
-        let reason = "worker \"w1\" disconnected (aborted by the other side: fire)".to_owned();
+        let reason =
+            "worker \"w1\" disconnected (aborted by the other side: machine lost)".to_owned();
         assert_eq!(last, Some(LogEvent::CutOff(reason)));
     });
 }

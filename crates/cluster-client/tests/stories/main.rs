@@ -1,4 +1,4 @@
-//! What a program lives through that submits jobs: builds that fail, machines that burn down, schedulers that restart.
+//! A program that submits jobs, with builds that fail, machines that crash and schedulers that restart.
 
 mod harness;
 

@@ -4,7 +4,7 @@
 use cluster_api::{NewPause, PoolAdmin, WorkerNote};
 use rusqlite::Connection;
 
-use crate::harness::{MockBuilder, MockWorker, Outcome, Site, docker, ended_ticket, story, until};
+use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, docker, follow_ticket, story, until};
 
 async fn note(pool: &PoolAdmin, worker: &str) -> WorkerNote {
     let workers = pool.overview(0).await.unwrap().workers;
@@ -150,7 +150,7 @@ fn jobs_are_cancelled_by_their_numbers() {
         // One that waits.
         assert_eq!(pool.cancel(job.ticket, "bob").await, Ok(None));
         assert_eq!(
-            ended_ticket(&queued).await.result.unwrap_err(),
+            follow_ticket(&queued).await.result.unwrap_err(),
             "Failed: Ticket cancelled by an operator"
         );
         let gone = pool.cancel(job.ticket, "bob").await.unwrap_err().reason;
@@ -168,7 +168,7 @@ fn jobs_are_cancelled_by_their_numbers() {
         let cancelled = pool.cancel(w1.running[0].ticket, "bob").await;
         assert_eq!(cancelled, Ok(Some("w1".to_owned())));
         assert_eq!(
-            ended_ticket(&running).await.result.unwrap_err(),
+            follow_ticket(&running).await.result.unwrap_err(),
             "Failed: Build cancelled"
         );
 
@@ -182,7 +182,7 @@ fn jobs_are_cancelled_by_their_numbers() {
             refused.is_err_and(|error| error.reason.contains("released the ticket"))
         })
         .await;
-        builder.end("third", Outcome::Ok);
+        builder.end("third", BuildOutcome::Succeeded(""));
         assert_eq!(job.result().await, Ok(String::new()));
         drop(worker);
         site.finish().await;

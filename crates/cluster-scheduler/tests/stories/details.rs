@@ -6,8 +6,8 @@ use cluster_api::{
     ConnectedWorker, InactiveReason, PauseReason, PoolAdmin, Presence, Submission, TicketStatus,
 };
 
-use crate::harness::{
-    MockBuilder, MockWorker, Outcome, Site, described, ended_ticket, story, until,
+use testkit::{
+    BuildOutcome, MockBuilder, MockWorker, Site, docker_with_hint, follow_ticket, story, until,
 };
 
 async fn connected(pool: &PoolAdmin, worker: &str) -> ConnectedWorker {
@@ -18,7 +18,7 @@ async fn connected(pool: &PoolAdmin, worker: &str) -> ConnectedWorker {
 }
 
 async fn submit(client: &Submission, job: &str, urgent: bool) -> cluster_api::Ticket {
-    let description = described(job, &format!("hint of {job}"));
+    let description = docker_with_hint(job, &format!("hint of {job}"));
     client.submit("pool", &description, urgent).await.unwrap()
 }
 
@@ -74,10 +74,10 @@ fn the_details_of_a_pool_are_complete() {
         );
 
         // It has ended a job, is paused, and goes.
-        builder.end("example", Outcome::Ok);
-        builder.end("example2", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
+        builder.end("example2", BuildOutcome::Succeeded(""));
         for ticket in [&running, &waiting] {
-            ended_ticket(ticket).await.result.unwrap();
+            follow_ticket(ticket).await.result.unwrap();
         }
         until("both are known to have ended", async || {
             connected(&pool, "w1").await.finished == 2
@@ -133,8 +133,8 @@ fn a_workers_own_reason_reaches_operators_and_those_who_wait() {
         worker.queue.set_active(true).await.unwrap();
         builder.starts("example").await;
         assert_eq!(connected(&pool, "w1").await.pause_reasons, []);
-        builder.end("example", Outcome::Ok);
-        ended_ticket(&waiting).await.result.unwrap();
+        builder.end("example", BuildOutcome::Succeeded(""));
+        follow_ticket(&waiting).await.result.unwrap();
 
         // What is shown to everybody has a limit.
         let endless = PauseReason {

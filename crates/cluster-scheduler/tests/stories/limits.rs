@@ -5,8 +5,9 @@ use std::rc::Rc;
 use cluster_api::{Registration, RpcErrorKind, Submission, Ticket, Worker};
 use cluster_scheduler::Limits;
 
-use crate::harness::{
-    Connected, MockBuilder, MockWorker, SilentWorker, Site, described, docker, ended_ticket, story,
+use testkit::{
+    Connected, MockBuilder, MockWorker, SilentWorker, Site, docker, docker_with_hint,
+    follow_ticket, story,
 };
 
 /// Names that could be taken for others, or for none.
@@ -109,7 +110,7 @@ fn hints_are_kept_short_and_shown_cut() {
             let hint = "\u{1}".repeat(7 << 20) + &n.to_string();
             tickets.push(
                 client
-                    .submit("pool", &described("x", &hint), false)
+                    .submit("pool", &docker_with_hint("x", &hint), false)
                     .await
                     .unwrap(),
             );
@@ -292,13 +293,13 @@ fn a_job_of_an_ordinary_size_meets_no_limit() {
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
         let (client, _connected) = site.client("client").await;
-        builder.end("example", crate::harness::Outcome::Ok);
+        builder.end("example", testkit::BuildOutcome::Succeeded(""));
         let hint = "https://github.com/org/repo\nlinux, 5.3 (x86_64) ünïcode";
         let ticket = client
-            .submit("pool", &described("example", hint), false)
+            .submit("pool", &docker_with_hint("example", hint), false)
             .await
             .unwrap();
-        assert_eq!(ended_ticket(&ticket).await.result, Ok(String::new()));
+        assert_eq!(follow_ticket(&ticket).await.result, Ok(String::new()));
         assert_eq!(worker.last_description().unwrap().cache_hint, hint);
         drop((worker, ticket));
         site.finish().await;

@@ -1,6 +1,4 @@
-//! A scheduler in this process, its clients and workers beside it, and what they live through together.
-
-mod harness;
+//! A scheduler in this process, with clients and mock workers.
 
 mod control;
 mod details;

@@ -8,7 +8,7 @@ use cluster_scheduler::{Scheduler, StartError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{MockBuilder, MockWorker, Outcome, Site, config_in, docker, story, until};
+use testkit::{BuildOutcome, MockBuilder, MockWorker, Site, config_in, docker, story, until};
 
 async fn start() -> (Site, SocketAddr) {
     let any_port = "127.0.0.1:0".parse().unwrap();
@@ -107,8 +107,8 @@ fn what_happens_is_counted() {
             ],
         )
         .await;
-        builder.end("good", Outcome::Ok);
-        builder.end("bad", Outcome::Failed("exit 1"));
+        builder.end("good", BuildOutcome::Succeeded(""));
+        builder.end("bad", BuildOutcome::Failed("exit 1"));
         tickets[2].job().cancel().await.unwrap();
         shows(
             address,

@@ -6,9 +6,9 @@ use std::time::Duration;
 use cluster_api::Submission;
 use rusqlite::Connection;
 
-use crate::harness::{
-    Connected, Ended, MockBuilder, MockWorker, Outcome, Reports, Site, Update, docker, ended,
-    ended_ticket, story, until,
+use testkit::{
+    BuildOutcome, Connected, MockBuilder, MockWorker, ProgressReports, Site, Transcript,
+    UpdateReply, docker, follow, follow_ticket, story, until,
 };
 
 #[test]
@@ -35,7 +35,7 @@ fn a_revoked_client_is_refused_at_once() {
         let client = Submission::from_client(held.client.clone());
         let ticket = client.submit("pool", &docker("example"), false);
         assert_eq!(
-            ended_ticket(&ticket).await.result.unwrap_err(),
+            follow_ticket(&ticket).await.result.unwrap_err(),
             "Failed: Access has been revoked"
         );
         assert_eq!(
@@ -47,7 +47,7 @@ fn a_revoked_client_is_refused_at_once() {
         admin.add_client("alice").await.unwrap();
         let ticket = client.submit("pool", &docker("example"), false);
         assert_eq!(
-            ended_ticket(&ticket).await.result.unwrap_err(),
+            follow_ticket(&ticket).await.result.unwrap_err(),
             "Failed: Access has been revoked"
         );
         site.finish().await;
@@ -78,16 +78,16 @@ fn removing_a_client_cancels_what_it_has_queued() {
         let (admin, _d) = site.admin().await;
         admin.remove_client("alice").await.unwrap();
         let cancelled = "Failed: Client removed (cancelled)";
-        assert_eq!(ended_ticket(&queued).await.result.unwrap_err(), cancelled);
+        assert_eq!(follow_ticket(&queued).await.result.unwrap_err(), cancelled);
         assert_eq!(queued.cancel().await.unwrap_err().to_string(), cancelled);
         let state = site.show().await;
         assert!(!state.contains("alice"), "{state}");
 
         // What runs goes on, and so do the others.
-        builder.end("alice1", Outcome::Ok);
-        assert_eq!(ended_ticket(&running).await.result, Ok(String::new()));
-        builder.end("bob1", Outcome::Ok);
-        assert_eq!(ended_ticket(&bobs).await.result, Ok(String::new()));
+        builder.end("alice1", BuildOutcome::Succeeded(""));
+        assert_eq!(follow_ticket(&running).await.result, Ok(String::new()));
+        builder.end("bob1", BuildOutcome::Succeeded(""));
+        assert_eq!(follow_ticket(&bobs).await.result, Ok(String::new()));
 
         // Nothing is left of it for somebody else by that name.
         admin.add_client("alice").await.unwrap();
@@ -179,7 +179,7 @@ fn unknown_and_disconnected_workers() {
 
         // Disconnected ones can be paused and drained, but not updated.
         pool.set_active("w1", true, true).await.unwrap();
-        let (reports, progress) = Reports::new();
+        let (reports, progress) = ProgressReports::new();
         pool.drain("w1", progress).await.unwrap();
         assert_eq!(reports.get(), ["Disconnected (nothing to drain)"]);
         assert!(site.show().await.contains("disconnected:\n  w1 (paused)\n"));
@@ -211,16 +211,16 @@ fn update() {
         builder.starts("example").await;
 
         let (pool, _admin) = site.pool_admin().await;
-        let (reports, progress) = Reports::new();
+        let (reports, progress) = ProgressReports::new();
         let updated = pool.update("w1", progress);
         until("it waits for the job", async || {
             reports.get() == ["Running jobs: 1"]
         })
         .await;
         site.shows("(inactive: shutting down) (1 running)").await;
-        builder.end("example", Outcome::Ok);
-        assert_eq!(ended_ticket(&ticket).await.result, Ok(String::new()));
-        worker.told_to_update().await;
+        builder.end("example", BuildOutcome::Succeeded(""));
+        assert_eq!(follow_ticket(&ticket).await.result, Ok(String::new()));
+        worker.until_updating().await;
         drop(worker);
         site.shows("disconnected:\n  w1").await;
 
@@ -234,7 +234,10 @@ fn update() {
             "Waiting for \"w1\" to reconnect after update",
         ] {
             assert!(
-                site.logs.of_scheduler().iter().any(|logged| logged == line),
+                site.logs
+                    .scheduler_messages()
+                    .iter()
+                    .any(|logged| logged == line),
                 "{line}"
             );
         }
@@ -249,19 +252,19 @@ fn update_that_is_refused() {
         let site = Site::start().await;
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
-        worker.on_update(Update::Refuse("no new version"));
+        worker.on_update(UpdateReply::Refuse("no new version"));
         let (pool, _admin) = site.pool_admin().await;
         let error = pool.update("w1", None).await.unwrap_err();
         assert_eq!(error.to_string(), "Failed: no new version");
 
         // It goes on working as it is.
         let (client, _connected) = site.client("client").await;
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = client
             .submit("pool", &docker("example"), false)
             .await
             .unwrap();
-        assert_eq!(ended_ticket(&ticket).await.result, Ok(String::new()));
+        assert_eq!(follow_ticket(&ticket).await.result, Ok(String::new()));
         drop((worker, ticket));
         site.finish().await;
     });
@@ -289,13 +292,13 @@ async fn never_comes_back(site: Site, limit: Duration) {
     let builder = MockBuilder::new();
     let worker = MockWorker::start(&site, "w1", 1, &builder).await;
     let (pool, _admin) = site.pool_admin().await;
-    let (reports, progress) = Reports::new();
+    let (reports, progress) = ProgressReports::new();
     let updated = tokio::task::spawn_local(pool.update("w1", progress));
-    worker.told_to_update().await;
+    worker.until_updating().await;
     drop(worker);
     until("the scheduler waits", async || {
         site.logs
-            .has("Waiting for \"w1\" to reconnect after update")
+            .contains("Waiting for \"w1\" to reconnect after update")
     })
     .await;
 
@@ -330,7 +333,7 @@ fn update_of_a_worker_that_is_lost_before() {
             .unwrap();
         builder.starts("example").await;
         let (pool, _admin) = site.pool_admin().await;
-        let (reports, progress) = Reports::new();
+        let (reports, progress) = ProgressReports::new();
         let updated = pool.update("w1", progress);
         until("it waits for the job", async || {
             reports.get() == ["Running jobs: 1"]
@@ -365,8 +368,8 @@ fn update_whose_operator_leaves() {
 
         drop((updated, pool, admin));
         site.shows("  w1 (0): [] (1 running)").await;
-        builder.end("example", Outcome::Ok);
-        assert_eq!(ended_ticket(&ticket).await.result, Ok(String::new()));
+        builder.end("example", BuildOutcome::Succeeded(""));
+        assert_eq!(follow_ticket(&ticket).await.result, Ok(String::new()));
         drop((worker, ticket));
         site.finish().await;
     });
@@ -463,13 +466,13 @@ fn a_database_that_cannot_be_written() {
 
         // Jobs go on all the time.
         let builder = MockBuilder::new();
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
         let ticket = client
             .submit("pool", &docker("example"), false)
             .await
             .unwrap();
-        assert_eq!(ended_ticket(&ticket).await.result, Ok(String::new()));
+        assert_eq!(follow_ticket(&ticket).await.result, Ok(String::new()));
 
         // What could not be saved then is saved once it can.
         other.execute_batch("ROLLBACK").unwrap();
@@ -499,11 +502,11 @@ fn a_job_whose_client_watches_a_lost_worker() {
             .unwrap();
         let job = Rc::new(ticket.job().await.unwrap());
         let watched = Rc::clone(&job);
-        let watching = tokio::task::spawn_local(async move { ended(&watched).await });
+        let watching = tokio::task::spawn_local(async move { follow(&watched).await });
         builder.starts("example").await;
         worker.disconnect();
 
-        let Ended { result, .. } = watching.await.unwrap();
+        let Transcript { result, .. } = watching.await.unwrap();
         let lost = result.unwrap_err();
         assert!(
             lost.starts_with("Disconnected: worker \"w1\" disconnected ("),

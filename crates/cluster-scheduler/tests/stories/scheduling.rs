@@ -6,13 +6,14 @@ use capnp::any_pointer;
 use capnp::capability::Client;
 use cluster_api::{Description, Job, Registration, RpcError, Ticket, TicketStatus, Worker};
 
-use crate::harness::{
-    MockBuilder, MockWorker, Outcome, Site, described, docker, ended, ended_ticket, story, until,
+use testkit::{
+    BuildOutcome, MockBuilder, MockWorker, Site, docker, docker_with_hint, follow, follow_ticket,
+    story, until,
 };
 
 async fn submit(client: &cluster_api::Submission, dockerfile: &str, hint: &str) -> Ticket {
     client
-        .submit("pool", &described(dockerfile, hint), false)
+        .submit("pool", &docker_with_hint(dockerfile, hint), false)
         .await
         .unwrap()
 }
@@ -70,9 +71,9 @@ fn a_ticket_does_not_wait_forever_for_its_worker() {
 
 async fn wait_for(tickets: &[Ticket], builder: &MockBuilder, names: &[&str]) {
     for (ticket, name) in tickets.iter().zip(names) {
-        builder.end(name, Outcome::Ok);
+        builder.end(name, BuildOutcome::Succeeded(""));
         assert_eq!(
-            ended_ticket(ticket).await.result,
+            follow_ticket(ticket).await.result,
             Ok(String::new()),
             "{name}"
         );
@@ -116,7 +117,7 @@ fn jobs_with_a_hint_go_where_it_is_cached() {
                 .iter()
                 .all(|s| s.split_once(' ').unwrap().1.starts_with(letter))
         );
-        assert!(site.logs.has("(preferred)"));
+        assert!(site.logs.contains("(preferred)"));
         drop((w1, w2, first));
         site.finish().await;
     });
@@ -139,17 +140,17 @@ fn clients_get_their_shares() {
             }
         }
         for name in ["a1", "a2", "a3", "b1", "b2", "b3"] {
-            builder.end(name, Outcome::Ok);
+            builder.end(name, BuildOutcome::Succeeded(""));
         }
         let worker = MockWorker::start(&site, "w", 1, &builder).await;
         for ticket in &tickets {
-            assert_eq!(ended_ticket(ticket).await.result, Ok(String::new()));
+            assert_eq!(follow_ticket(ticket).await.result, Ok(String::new()));
         }
         assert_eq!(
             builder.started(),
             ["w a1", "w b1", "w a2", "w a3", "w b2", "w b3"]
         );
-        let requests: Vec<_> = site.logs.of_scheduler();
+        let requests: Vec<_> = site.logs.scheduler_messages();
         let alices = "Received new job request from \"alice\" (urgent=false)";
         let alices = requests.iter().filter(|line| line.starts_with(alices));
         assert_eq!(alices.count(), 3);
@@ -166,12 +167,12 @@ fn urgent_jobs_go_first() {
         let (client, _connected) = site.client("client").await;
         let later = submit(&client, "later", "").await;
         let urgent = client
-            .submit("pool", &described("urgent", ""), true)
+            .submit("pool", &docker_with_hint("urgent", ""), true)
             .await
             .unwrap();
         assert!(
             site.logs
-                .has("Received new job request from \"client\" (urgent=true)")
+                .contains("Received new job request from \"client\" (urgent=true)")
         );
         let worker = MockWorker::start(&site, "w", 1, &builder).await;
         wait_for(&[urgent, later], &builder, &["urgent", "later"]).await;
@@ -218,7 +219,7 @@ fn an_unknown_pool() {
         let ticket = client.submit("zz", &docker("example"), false);
         let job = ticket.job();
         let refused = "Failed: Pool ID \"zz\" not one of {arm, pool}";
-        assert_eq!(ended(&job).await.result.unwrap_err(), refused);
+        assert_eq!(follow(&job).await.result.unwrap_err(), refused);
         assert_eq!(ticket.cancel().await.unwrap_err().to_string(), refused);
         assert_eq!(ticket.status().await.unwrap_err().to_string(), refused);
         drop((ticket, job));
@@ -254,8 +255,8 @@ fn the_status_of_a_ticket() {
             next.status().await == queued(0, None)
         })
         .await;
-        builder.end("example", Outcome::Ok);
-        ended_ticket(&ticket).await.result.unwrap();
+        builder.end("example", BuildOutcome::Succeeded(""));
+        follow_ticket(&ticket).await.result.unwrap();
         until("it has ended", async || {
             ticket.status().await == Ok(TicketStatus::Finished)
         })

@@ -4,11 +4,11 @@
 //! Where a story ends with a lost connection, its texts are ours: upstream says `Connection closed`, which
 //! leaves open whose.
 
-use crate::harness::{
-    Ended, MockBuilder, MockWorker, Outcome, Reports, Site, custom, docker, ended, ended_ticket,
-    story, until,
-};
 use cluster_api::{Submission, Ticket};
+use testkit::{
+    BuildOutcome, MockBuilder, MockWorker, ProgressReports, Site, Transcript, custom, docker,
+    follow, follow_ticket, story, until,
+};
 
 const SUCCEEDED: &str = "Building on worker-1\nBuilding example\nJob succeeded\n";
 const CANCELLED: &str = "Building on worker-1\nBuilding example\nJob cancelled\n";
@@ -28,9 +28,12 @@ fn simple() {
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
         let (client, _connected) = site.client("client").await;
 
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = submit(&client, "example").await;
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(SUCCEEDED, Ok("")));
+        assert_eq!(
+            follow_ticket(&ticket).await,
+            Transcript::new(SUCCEEDED, Ok(""))
+        );
 
         drop((worker, ticket));
         site.finish().await;
@@ -46,7 +49,7 @@ fn simple_custom() {
         let (client, _connected) = site.client("client").await;
 
         let spec = "((from busybox))";
-        builder.end(spec, Outcome::Ok);
+        builder.end(spec, BuildOutcome::Succeeded(""));
         let ticket = client
             .submit("pool", &custom("obuilder", spec), false)
             .await
@@ -54,7 +57,7 @@ fn simple_custom() {
         let log = format!(
             "Building on worker-1\nBuilding job obuilder\nGot spec {spec}\nJob succeeded\n"
         );
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(&log, Ok("")));
+        assert_eq!(follow_ticket(&ticket).await, Transcript::new(&log, Ok("")));
 
         drop((worker, ticket));
         site.finish().await;
@@ -69,12 +72,12 @@ fn fails() {
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
         let (client, _connected) = site.client("client").await;
 
-        builder.end("example2", Outcome::Failed("Build failed!"));
+        builder.end("example2", BuildOutcome::Failed("Build failed!"));
         let ticket = submit(&client, "example2").await;
         let log = "Building on worker-1\nBuilding example2\nBuild failed!\n";
         assert_eq!(
-            ended_ticket(&ticket).await,
-            Ended::new(log, Err("Failed: Build failed"))
+            follow_ticket(&ticket).await,
+            Transcript::new(log, Err("Failed: Build failed"))
         );
 
         drop((worker, ticket));
@@ -90,11 +93,11 @@ fn await_builder() {
         let (client, _connected) = site.client("client").await;
         let ticket = submit(&client, "example").await;
         let job = ticket.job().await.unwrap();
-        let ended = tokio::task::spawn_local(async move { ended(&job).await });
+        let ended = tokio::task::spawn_local(async move { follow(&job).await });
 
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
-        builder.end("example", Outcome::Ok);
-        assert_eq!(ended.await.unwrap(), Ended::new(SUCCEEDED, Ok("")));
+        builder.end("example", BuildOutcome::Succeeded(""));
+        assert_eq!(ended.await.unwrap(), Transcript::new(SUCCEEDED, Ok("")));
 
         drop((worker, ticket));
         site.finish().await;
@@ -120,9 +123,12 @@ fn already_registered() {
 
         // The first goes on.
         let (client, _connected) = site.client("client").await;
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = submit(&client, "example").await;
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(SUCCEEDED, Ok("")));
+        assert_eq!(
+            follow_ticket(&ticket).await,
+            Transcript::new(SUCCEEDED, Ok(""))
+        );
 
         drop((worker, second, registration, ticket));
         site.finish().await;
@@ -145,9 +151,9 @@ fn builder_capacity() {
         assert_eq!(builder.running(), 2, "no more than it has room for");
 
         for (ticket, name) in tickets.iter().zip(["example1", "example2", "example3"]) {
-            builder.end(name, Outcome::Ok);
+            builder.end(name, BuildOutcome::Succeeded(""));
             let log = format!("Building on worker-1\nBuilding {name}\nJob succeeded\n");
-            assert_eq!(ended_ticket(ticket).await, Ended::new(&log, Ok("")));
+            assert_eq!(follow_ticket(ticket).await, Transcript::new(&log, Ok("")));
         }
 
         drop((worker, tickets));
@@ -169,9 +175,12 @@ fn network() {
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
         let (client, _connected) = site.client("client").await;
 
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = submit(&client, "example").await;
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(SUCCEEDED, Ok("")));
+        assert_eq!(
+            follow_ticket(&ticket).await,
+            Transcript::new(SUCCEEDED, Ok(""))
+        );
 
         drop((worker, ticket));
         site.finish().await;
@@ -185,17 +194,20 @@ fn worker_disconnects() {
         let builder = MockBuilder::new();
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
         let (client, _connected) = site.client("client").await;
-        builder.end("example", Outcome::Ok);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let first = submit(&client, "example").await;
-        assert_eq!(ended_ticket(&first).await, Ended::new(SUCCEEDED, Ok("")));
+        assert_eq!(
+            follow_ticket(&first).await,
+            Transcript::new(SUCCEEDED, Ok(""))
+        );
 
         worker.disconnect();
         site.shows("disconnected:\n  worker-1").await;
         let second = submit(&client, "example2").await;
         let worker = MockWorker::start(&site, "worker-1", 1, &builder).await;
-        builder.end("example2", Outcome::Ok);
+        builder.end("example2", BuildOutcome::Succeeded(""));
         let log = "Building on worker-1\nBuilding example2\nJob succeeded\n";
-        assert_eq!(ended_ticket(&second).await, Ended::new(log, Ok("")));
+        assert_eq!(follow_ticket(&second).await, Transcript::new(log, Ok("")));
 
         drop((worker, first, second));
         site.finish().await;
@@ -213,13 +225,13 @@ fn client_disconnects() {
         builder.starts("example").await;
 
         let job = ticket.job().await.unwrap();
-        let followed = tokio::task::spawn_local(async move { ended(&job).await });
+        let followed = tokio::task::spawn_local(async move { follow(&job).await });
         site.shows("(1 running)").await;
 
         // Both ends of the connection are told.
         site.expect_warning("the network is down");
         connected.session.close("the network is down");
-        let Ended { log, result } = followed.await.unwrap();
+        let Transcript { log, result } = followed.await.unwrap();
         let lost = result.unwrap_err();
         assert!(lost.starts_with("Disconnected: "), "{lost}");
         assert!(
@@ -247,8 +259,8 @@ fn cancel() {
 
         job.cancel().await.unwrap();
         assert_eq!(
-            ended(&job).await,
-            Ended::new(CANCELLED, Err("Failed: Build cancelled"))
+            follow(&job).await,
+            Transcript::new(CANCELLED, Err("Failed: Build cancelled"))
         );
 
         drop((worker, ticket, job));
@@ -265,11 +277,11 @@ fn cancel_ticket() {
         let job = ticket.job();
 
         ticket.cancel().await.unwrap();
-        let refused = Ended::new(
+        let refused = Transcript::new(
             "Error tailing logs: Failed: Ticket cancelled",
             Err("Failed: Ticket cancelled"),
         );
-        assert_eq!(ended(&job).await, refused);
+        assert_eq!(follow(&job).await, refused);
         let again = ticket.cancel().await.unwrap_err();
         assert_eq!(again.to_string(), "Failed: Ticket cancelled");
 
@@ -290,8 +302,8 @@ fn cancel_ticket_late() {
 
         ticket.cancel().await.unwrap();
         assert_eq!(
-            ended_ticket(&ticket).await,
-            Ended::new(CANCELLED, Err("Failed: Build cancelled"))
+            follow_ticket(&ticket).await,
+            Transcript::new(CANCELLED, Err("Failed: Build cancelled"))
         );
 
         drop((worker, ticket));
@@ -358,15 +370,15 @@ fn drain() {
         builder.starts("example2").await;
 
         let (pool, _admin) = site.pool_admin().await;
-        let (reports, progress) = Reports::new();
+        let (reports, progress) = ProgressReports::new();
         let drained = pool.drain("worker-1", progress);
         until("two are running", async || {
             reports.get() == ["Running jobs: 2"]
         })
         .await;
-        builder.end("example1", Outcome::Ok);
+        builder.end("example1", BuildOutcome::Succeeded(""));
         until("one is running", async || reports.get().len() == 2).await;
-        builder.end("example2", Outcome::Ok);
+        builder.end("example2", BuildOutcome::Succeeded(""));
         drained.await.unwrap();
         assert_eq!(
             reports.get(),
@@ -375,9 +387,12 @@ fn drain() {
         assert_eq!(builder.running(), 0, "the third job has to wait");
 
         pool.set_active("worker-1", true, false).await.unwrap();
-        builder.end("example3", Outcome::Ok);
+        builder.end("example3", BuildOutcome::Succeeded(""));
         let log = "Building on worker-1\nBuilding example3\nJob succeeded\n";
-        assert_eq!(ended_ticket(&tickets[2]).await, Ended::new(log, Ok("")));
+        assert_eq!(
+            follow_ticket(&tickets[2]).await,
+            Transcript::new(log, Ok(""))
+        );
 
         drop((worker, tickets));
         site.finish().await;
@@ -393,11 +408,11 @@ fn drain_crash() {
         let (client, _connected) = site.client("client").await;
         let ticket = submit(&client, "example").await;
         let job = ticket.job().await.unwrap();
-        let followed = tokio::task::spawn_local(async move { ended(&job).await });
+        let followed = tokio::task::spawn_local(async move { follow(&job).await });
         builder.starts("example").await;
 
         let (pool, _admin) = site.pool_admin().await;
-        let (reports, progress) = Reports::new();
+        let (reports, progress) = ProgressReports::new();
         let drained = pool.drain("worker-1", progress);
         until("one is running", async || {
             reports.get() == ["Running jobs: 1"]
@@ -407,7 +422,7 @@ fn drain_crash() {
         drained.await.unwrap();
         assert_eq!(reports.get(), ["Running jobs: 1", "Running jobs: 0"]);
 
-        let Ended { log, result } = followed.await.unwrap();
+        let Transcript { log, result } = followed.await.unwrap();
         let lost = result.unwrap_err();
         assert!(
             lost.starts_with("Disconnected: worker \"worker-1\" disconnected"),
@@ -461,14 +476,17 @@ fn clients() {
 
         admin.remove_client("client1").await.unwrap();
         let refused = client1.submit("pool", &docker("example1"), false);
-        let revoked = Ended::new(
+        let revoked = Transcript::new(
             "Error tailing logs: Failed: Access has been revoked",
             Err("Failed: Access has been revoked"),
         );
-        assert_eq!(ended_ticket(&refused).await, revoked);
-        builder.end("example", Outcome::Ok);
+        assert_eq!(follow_ticket(&refused).await, revoked);
+        builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = submit(&client2, "example").await;
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(SUCCEEDED, Ok("")));
+        assert_eq!(
+            follow_ticket(&ticket).await,
+            Transcript::new(SUCCEEDED, Ok(""))
+        );
 
         let again = admin.add_client("client2").await.unwrap_err();
         assert_eq!(

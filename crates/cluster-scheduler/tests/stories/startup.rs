@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::harness::{
-    Connected, Ended, MockBuilder, MockWorker, Outcome, Site, config_in, docker, ended_ticket,
-    story,
-};
 use cluster_api::{Admin, Submission};
 use cluster_scheduler::{
     FileName, KeySource, Scheduler, SchedulerConfig, StartError, StateDirError,
+};
+use testkit::{
+    BuildOutcome, Connected, MockBuilder, MockWorker, Site, Transcript, config_in, docker,
+    follow_ticket, story,
 };
 use vat::{SturdyRef, cap_file};
 
@@ -113,11 +113,11 @@ fn upstreams_hints_are_remembered() {
         let cap = cap_file::load(format!("{VECTORS}/client-bob.cap")).unwrap();
         let connected = site.connect(&here(&site, &cap)).await;
         let client = Submission::from_client(connected.client);
-        builder.end("example", Outcome::Ok);
-        let description = crate::harness::described("example", "hint-2");
+        builder.end("example", BuildOutcome::Succeeded(""));
+        let description = testkit::docker_with_hint("example", "hint-2");
         let ticket = client.submit("a", &description, false).await.unwrap();
         let log = "Building on w1\nBuilding example\nJob succeeded\n";
-        assert_eq!(ended_ticket(&ticket).await, Ended::new(log, Ok("")));
+        assert_eq!(follow_ticket(&ticket).await, Transcript::new(log, Ok("")));
     });
 }
 
@@ -298,7 +298,10 @@ fn what_is_logged_and_written() {
             assert_eq!(mode & 0o777, 0o600, "{path:?}");
             let secret = std::fs::read_to_string(&path).unwrap();
             let id = secret.trim().rsplit_once('/').unwrap().1;
-            assert!(!site.logs.has(id), "the secret of {path:?} is in the log");
+            assert!(
+                !site.logs.contains(id),
+                "the secret of {path:?} is in the log"
+            );
         }
     });
 }

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use vat::{Address, DialOptions, Dialer, SturdyRef};
 
-use crate::harness::{
-    Connected, MockBuilder, MockWorker, Outcome, Site, described, ended_ticket, seconds_pass,
-    story, until,
+use testkit::{
+    BuildOutcome, Connected, MockBuilder, MockWorker, Site, docker_with_hint, follow_ticket,
+    pass_seconds, story, until,
 };
 
 /// Longer than it takes to notice that a worker does not answer.
@@ -27,7 +27,7 @@ const DOUBTED: u64 = 3;
 const SUCCEEDED: &str = "Job succeeded\n";
 
 async fn submit(client: &Submission, job: &str, hint: &str) -> Ticket {
-    let description = described(job, hint);
+    let description = docker_with_hint(job, hint);
     client.submit("pool", &description, false).await.unwrap()
 }
 
@@ -59,13 +59,13 @@ fn an_update_does_not_wait_for_a_frozen_worker() {
         site.expect_warning(
             "Worker \"w1\" has not answered for 30 s: no jobs are assigned until it responds",
         );
-        seconds_pass(NOTICED).await;
+        pass_seconds(NOTICED).await;
         let error = update.await.unwrap().unwrap_err();
         assert_eq!(error.reason, "worker \"w1\" does not answer");
         site.shows("w1 (0): (inactive: not answering) (1 running)")
             .await;
         w1.thaw();
-        builder.end("first", Outcome::Ok);
+        builder.end("first", BuildOutcome::Succeeded(""));
     });
 }
 
@@ -88,10 +88,10 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
         site.expect_warning(
             "Worker \"w1\" has not answered for 30 s: no jobs are assigned until it responds",
         );
-        seconds_pass(NOTICED).await;
-        builder.end("second", Outcome::Ok);
+        pass_seconds(NOTICED).await;
+        builder.end("second", BuildOutcome::Succeeded(""));
         assert!(
-            ended_ticket(&second)
+            follow_ticket(&second)
                 .await
                 .log
                 .starts_with("Building on w2\n")
@@ -114,15 +114,15 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
         // It comes back to itself, ends what it had, and gets more.
         w1.thaw();
         site.shows("w1 (0): [] (1 running)").await;
-        assert!(site.logs.has("Worker \"w1\" answers again after "));
+        assert!(site.logs.contains("Worker \"w1\" answers again after "));
         assert!(!site.show().await.contains("not answering"));
-        builder.end("first", Outcome::Ok);
-        assert!(ended_ticket(&first).await.log.ends_with(SUCCEEDED));
+        builder.end("first", BuildOutcome::Succeeded(""));
+        assert!(follow_ticket(&first).await.log.ends_with(SUCCEEDED));
         drop(w2);
         site.shows("disconnected:\n  w2").await;
         let third = submit(&client, "third", "").await;
-        builder.end("third", Outcome::Ok);
-        assert!(ended_ticket(&third).await.log.ends_with(SUCCEEDED));
+        builder.end("third", BuildOutcome::Succeeded(""));
+        assert!(follow_ticket(&third).await.log.ends_with(SUCCEEDED));
         drop((w1, first, second, third));
         site.finish().await;
     });
@@ -139,7 +139,7 @@ fn a_worker_that_froze_while_it_was_idle_gets_no_job() {
         site.shows("queue: (ready) [w1").await;
         let w2 = MockWorker::start(&site, "w2", 2, &builder).await;
         site.shows("queue: (ready) [w2").await;
-        seconds_pass(DOUBTED).await;
+        pass_seconds(DOUBTED).await;
         w1.freeze();
 
         // Nobody has noticed yet.
@@ -147,18 +147,18 @@ fn a_worker_that_froze_while_it_was_idle_gets_no_job() {
         site.shows("w1 (600): [alice:").await;
         // What comes meanwhile goes to the other at once.
         let second = submit(&client, "second", "").await;
-        builder.end("second", Outcome::Ok);
+        builder.end("second", BuildOutcome::Succeeded(""));
         assert!(
-            ended_ticket(&second)
+            follow_ticket(&second)
                 .await
                 .log
                 .starts_with("Building on w2\n")
         );
         site.expect_warning("Worker \"w1\" has not answered for 10 s");
-        seconds_pass(SOON_NOTICED).await;
-        builder.end("first", Outcome::Ok);
+        pass_seconds(SOON_NOTICED).await;
+        builder.end("first", BuildOutcome::Succeeded(""));
         assert!(
-            ended_ticket(&first)
+            follow_ticket(&first)
                 .await
                 .log
                 .starts_with("Building on w2\n")
@@ -170,9 +170,9 @@ fn a_worker_that_froze_while_it_was_idle_gets_no_job() {
         site.shows("disconnected:\n  w2").await;
         let third = submit(&client, "third", "").await;
         w1.thaw();
-        builder.end("third", Outcome::Ok);
+        builder.end("third", BuildOutcome::Succeeded(""));
         assert!(
-            ended_ticket(&third)
+            follow_ticket(&third)
                 .await
                 .log
                 .starts_with("Building on w1\n")
@@ -190,10 +190,10 @@ fn an_idle_worker_that_answers_gets_its_job() {
         let (client, _connected) = site.client("alice").await;
         let w1 = MockWorker::start(&site, "w1", 1, &builder).await;
         for job in ["first", "second", "third"] {
-            seconds_pass(DOUBTED).await;
+            pass_seconds(DOUBTED).await;
             let ticket = submit(&client, job, "").await;
-            builder.end(job, Outcome::Ok);
-            assert!(ended_ticket(&ticket).await.log.ends_with(SUCCEEDED));
+            builder.end(job, BuildOutcome::Succeeded(""));
+            assert!(follow_ticket(&ticket).await.log.ends_with(SUCCEEDED));
         }
         drop(w1);
         site.finish().await;
@@ -217,7 +217,7 @@ fn any_answer_or_other_message_counts() {
         busy.freeze();
         let handle = pool.worker("busy").await.unwrap();
         for _ in 0..12 {
-            seconds_pass(5).await;
+            pass_seconds(5).await;
             handle.metrics(MetricsSource::Agent).await.unwrap_err();
             for worker in ["old", "busy"] {
                 let (silent, counts) = silence(&pool, worker).await;
@@ -277,11 +277,11 @@ fn a_worker_that_sends_a_long_log_over_a_slow_line_is_there() {
         builder.starts("example").await;
         // The answers to pings stand behind ten megabytes.
         let log = "x".repeat(10_000_000);
-        builder.end("example", Outcome::Failed(log.clone().leak()));
-        let ended = tokio::task::spawn_local(async move { ended_ticket(&ticket).await });
+        builder.end("example", BuildOutcome::Failed(log.clone().leak()));
+        let ended = tokio::task::spawn_local(async move { follow_ticket(&ticket).await });
         let mut overdue = 0;
         until("all has come", async || {
-            seconds_pass(5).await;
+            pass_seconds(5).await;
             let (silent, counts) = silence(&pool, "w1").await;
             assert!(!counts, "{silent:?}");
             overdue += usize::from(silent > Duration::ZERO);
@@ -346,18 +346,18 @@ fn a_worker_that_comes_back_takes_over_from_one_that_does_not_answer() {
             "aborted by the other side: taken over by a new registration, as it did not answer",
         );
         until("it takes over", async || {
-            seconds_pass(1).await;
+            pass_seconds(1).await;
             back.is_finished()
         })
         .await;
         let back = back.await.unwrap();
         assert_eq!(
-            ended_ticket(&first).await.result.unwrap_err(),
+            follow_ticket(&first).await.result.unwrap_err(),
             "Disconnected: worker \"w1\" disconnected (taken over by a new registration, as it did not answer)"
         );
-        builder.end("second", Outcome::Ok);
+        builder.end("second", BuildOutcome::Succeeded(""));
         let second = submit(&client, "second", "").await;
-        assert!(ended_ticket(&second).await.log.ends_with(SUCCEEDED));
+        assert!(follow_ticket(&second).await.log.ends_with(SUCCEEDED));
 
         // The old registration has ended: its late calls fail.
         lingering.thaw();

@@ -15,6 +15,7 @@ use cluster_api::{
 };
 use expect_test::expect;
 use futures::future::{FutureExt as _, LocalBoxFuture};
+use testkit::MockScheduler;
 use tokio::sync::oneshot;
 use vat::{
     Address, Auth, Listener, Peer, Restore, RestoreError, Security, ServeOptions, ServiceId,
@@ -26,7 +27,7 @@ use crate::config::WorkerConfig;
 use crate::executor::{Executors, OBuilderRefusal, Unfit};
 use crate::outcome::JobError;
 use crate::process::Environment;
-use crate::testing::cluster::{Direct, MockBuilder, Scheduler, build, read_log};
+use crate::testing::cluster::{Direct, MockBuilder, build, read_log};
 use crate::testing::git::WebServer;
 use crate::testing::local;
 use crate::uplink::{Network, Uplink};
@@ -43,7 +44,7 @@ fn fast() -> AgentOptions {
 
 /// A worker at work.
 struct Cluster {
-    scheduler: Rc<Scheduler>,
+    scheduler: Rc<MockScheduler>,
     builder: Rc<MockBuilder>,
     state_dir: tempfile::TempDir,
     shutdown: Option<oneshot::Sender<Ending>>,
@@ -56,13 +57,13 @@ impl Cluster {
     }
 
     fn with(configure: impl FnOnce(&mut WorkerConfig)) -> Self {
-        let scheduler = Rc::new(Scheduler::default());
+        let scheduler = Rc::new(MockScheduler::default());
         Self::connected(configure, Rc::clone(&scheduler), Direct(scheduler))
     }
 
     fn connected(
         configure: impl FnOnce(&mut WorkerConfig),
-        scheduler: Rc<Scheduler>,
+        scheduler: Rc<MockScheduler>,
         uplink: impl Uplink + 'static,
     ) -> Self {
         let state_dir = tempfile::tempdir().unwrap();
@@ -155,7 +156,7 @@ fn simple() {
             "as often as asked"
         );
         drop(job);
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         let events = cluster.finish().await;
         assert_eq!(
             events,
@@ -297,7 +298,7 @@ fn builder_capacity() {
 #[test]
 fn already_registered() {
     local(async {
-        let scheduler = Rc::new(Scheduler::default());
+        let scheduler = Rc::new(MockScheduler::default());
         scheduler.refusals.set(2);
         let cluster = Cluster::connected(|_| {}, Rc::clone(&scheduler), Direct(scheduler));
         cluster.builder.finish("example", Ok(String::new()));
@@ -477,8 +478,8 @@ fn low_disk_space() {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("1")).await;
         // The disk is looked at before each request. One is out already.
-        cluster.scheduler.asked().await;
-        cluster.builder.full.set(true);
+        cluster.scheduler.until_popping().await;
+        cluster.builder.is_full.set(true);
         let second = cluster.scheduler.submit(&build("2")).await;
         cluster.scheduler.event("active: false").await;
         cluster.builder.finish("1", Ok(String::new()));
@@ -487,7 +488,7 @@ fn low_disk_space() {
         cluster.scheduler.event("active: true").await;
         drop((job, second));
         cluster.scheduler.submit(&build("1")).await;
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         let events = cluster.finish().await;
         assert_eq!(
             events[1..],
@@ -510,9 +511,9 @@ fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("1")).await;
-        cluster.scheduler.asked().await;
-        cluster.builder.hopeless.set(true);
-        cluster.builder.full.set(true);
+        cluster.scheduler.until_popping().await;
+        cluster.builder.cannot_prune.set(true);
+        cluster.builder.is_full.set(true);
         let second = cluster.scheduler.submit(&build("2")).await;
         cluster.scheduler.event("active: false").await;
         drop((job, second));
@@ -605,7 +606,7 @@ fn a_state_directory_has_one_worker() {
 }
 
 /// Gives out a scheduler's registration.
-struct Service(Rc<Scheduler>);
+struct Service(Rc<MockScheduler>);
 
 impl Restore for Service {
     fn restore(
@@ -621,7 +622,7 @@ impl Restore for Service {
 #[test]
 fn network() {
     local(async {
-        let scheduler = Rc::new(Scheduler::default());
+        let scheduler = Rc::new(MockScheduler::default());
         let any = Address::Tcp {
             host: "127.0.0.1".into(),
             port: 0,

@@ -1,35 +1,11 @@
-//! What the tests of this crate have in common.
+//! Helpers for the tests of this crate.
 
 pub(crate) mod cluster;
 pub(crate) mod git;
 
-use std::time::Duration;
+pub(crate) use testkit::{story as local, story_with_paused_time as local_with_paused_time};
 
 use crate::log::{JobLog, LogDir};
-
-/// No test takes longer than this, however slow the machine.
-const LIMIT: Duration = Duration::from_secs(120);
-
-/// Runs a test on a thread like the worker's.
-pub(crate) fn local<T>(test: impl Future<Output = T>) -> T {
-    run(test, tokio::runtime::Builder::new_current_thread())
-}
-
-/// Runs a test on such a thread, where time passes only while all wait for it to.
-pub(crate) fn local_with_paused_time<T>(test: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.start_paused(true);
-    run(test, builder)
-}
-
-fn run<T>(test: impl Future<Output = T>, mut builder: tokio::runtime::Builder) -> T {
-    let runtime = builder.enable_all().build().unwrap();
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        tokio::time::timeout(LIMIT, test)
-            .await
-            .expect("the test should have ended long ago")
-    })
-}
 
 /// A log in a directory of its own.
 pub(crate) struct TestLog {
@@ -48,7 +24,7 @@ impl TestLog {
         Self { log, dir }
     }
 
-    /// All that was logged so far.
+    /// Returns what was logged so far.
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.log.recent(0)).unwrap()
     }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
 
-use super::mock::{MockLog, MockWorker};
 use super::report::Report;
 use super::rig::Rig;
+use super::worker::{BenchWorker, UniformLog};
 use super::{SETTLING, Sizes};
 use cli::error::CommandError;
 
@@ -18,11 +18,11 @@ pub(super) async fn measure(
     sizes: &Sizes,
     report: &mut Report,
 ) -> Result<(), CommandError> {
-    let first = MockWorker::register(rig, "bench-idle-first", 1).await?;
+    let first = BenchWorker::register(rig, "bench-idle-first", 1).await?;
     let before = rig.memory()?;
     let begin = Instant::now();
-    let workers: Vec<MockWorker> = futures::stream::iter(0..sizes.idle_workers)
-        .map(async |i| MockWorker::register(rig, &format!("bench-idle-{i}"), 1).await)
+    let workers: Vec<BenchWorker> = futures::stream::iter(0..sizes.idle_workers)
+        .map(async |i| BenchWorker::register(rig, &format!("bench-idle-{i}"), 1).await)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
@@ -39,7 +39,7 @@ pub(super) async fn measure(
     let mut pops: futures::stream::FuturesUnordered<_> = workers
         .iter()
         .chain([&first])
-        .map(|worker| worker.pop(MockLog::default()))
+        .map(|worker| worker.pop(UniformLog::default()))
         .collect();
     tokio::select! {
         // None of them gets a job, so any end is a failure.

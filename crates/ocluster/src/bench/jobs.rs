@@ -5,9 +5,9 @@ use std::time::Instant;
 use futures::future::{join_all, try_join_all};
 
 use super::Sizes;
-use super::mock::{MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
+use super::worker::{BenchWorker, labelled};
 use cli::error::CommandError;
 
 pub(super) async fn measure(
@@ -37,7 +37,7 @@ pub(super) async fn measure(
 
 async fn complete_jobs(rig: Rig, sizes: Sizes) -> Result<std::convert::Infallible, CommandError> {
     let workers = (0..sizes.workers).map(async |i| {
-        let worker = MockWorker::register(&rig, &format!("bench-{i}"), sizes.capacity).await?;
+        let worker = BenchWorker::register(&rig, &format!("bench-{i}"), sizes.capacity).await?;
         let (failed, _, _) = futures::future::select_all(
             (0..sizes.capacity).map(|_| Box::pin(worker.complete_all())),
         )

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::Sizes;
-use super::mock::{MockLog, MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
+use super::worker::{BenchWorker, UniformLog, labelled};
 use cli::error::CommandError;
 
 pub(super) async fn measure(
@@ -42,9 +42,9 @@ async fn take_jobs(
     rig: Rig,
     popped: mpsc::UnboundedSender<Instant>,
 ) -> Result<std::convert::Infallible, CommandError> {
-    let worker = MockWorker::register(&rig, "bench-latency", 1).await?;
+    let worker = BenchWorker::register(&rig, "bench-latency", 1).await?;
     loop {
-        let (job, _) = worker.pop(MockLog::default()).await?;
+        let (job, _) = worker.pop(UniformLog::default()).await?;
         if popped.send(Instant::now()).is_err() {
             return Err(CommandError::failed("the mock client has exited"));
         }

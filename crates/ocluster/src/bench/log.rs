@@ -5,9 +5,9 @@ use std::time::Instant;
 use cluster_client::LogReader;
 
 use super::Sizes;
-use super::mock::{MockLog, MockWorker, labelled};
 use super::report::Report;
 use super::rig::{Rig, Side, broken};
+use super::worker::{BenchWorker, UniformLog, labelled};
 use cli::error::CommandError;
 
 const KIB: u64 = 1024;
@@ -29,7 +29,7 @@ pub(super) async fn measure(
         None => vec![(OUR_PIECE, sizes.window), (UPSTREAM_PIECE, 1)],
     };
     for (chunk, window) in patterns {
-        let log = MockLog {
+        let log = UniformLog {
             size: u64::from(sizes.log_size) * MIB,
             piece: u64::from(chunk) * KIB,
         };
@@ -46,7 +46,7 @@ pub(super) async fn measure(
 }
 
 /// Reads one log, and returns how many MiB came in a second.
-async fn read_log(rig: &Rig, log: MockLog, window: u32) -> Result<f64, CommandError> {
+async fn read_log(rig: &Rig, log: UniformLog, window: u32) -> Result<f64, CommandError> {
     let mut worker = Side::start({
         let rig = rig.clone();
         move || give_log(rig, log)
@@ -61,8 +61,8 @@ async fn read_log(rig: &Rig, log: MockLog, window: u32) -> Result<f64, CommandEr
     }
 }
 
-async fn give_log(rig: Rig, log: MockLog) -> Result<std::convert::Infallible, CommandError> {
-    let worker = MockWorker::register(&rig, "bench-log", 1).await?;
+async fn give_log(rig: Rig, log: UniformLog) -> Result<std::convert::Infallible, CommandError> {
+    let worker = BenchWorker::register(&rig, "bench-log", 1).await?;
     let (job, _) = worker.pop(log).await?;
     job.finish();
     // The job's log is still to be read, so the worker stays.

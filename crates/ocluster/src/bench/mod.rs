@@ -8,10 +8,10 @@ mod idle;
 mod jobs;
 mod latency;
 mod log;
-mod mock;
 mod queued;
 mod report;
 mod rig;
+mod worker;
 
 use std::path::PathBuf;
 use std::time::Duration;

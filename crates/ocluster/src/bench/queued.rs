@@ -4,9 +4,9 @@ use cluster_api::{Answer, Job, Pipelined, Submission, Ticket};
 use futures::future::try_join_all;
 
 use super::Sizes;
-use super::mock::labelled;
 use super::report::Report;
 use super::rig::{Connected, Rig, broken};
+use super::worker::labelled;
 use cli::error::CommandError;
 
 /// How many jobs one client queues: a scheduler may limit how many questions one connection has open.

@@ -18,10 +18,10 @@ pub(super) struct Rig {
     pub(super) pid: Option<u32>,
 }
 
-/// A service of the scheduler as one mock vat sees it.
+/// A service of the scheduler, connected to by a vat of its own.
 pub(super) struct Connected<T> {
     pub(super) service: T,
-    /// Held because dropping it closes the connection.
+    /// Kept because dropping it closes the connection.
     _session: Session,
 }
 
@@ -36,7 +36,7 @@ impl Rig {
         connect(&self.registration, Registration::from_client).await
     }
 
-    /// Returns how many bytes of memory the scheduler's process has in use now, if we know which it is.
+    /// Returns how many bytes of memory the scheduler's process has in use now, if its process id is known.
     pub(super) fn memory(&self) -> Result<Option<f64>, CommandError> {
         self.pid.map(resident_bytes).transpose()
     }
@@ -56,25 +56,18 @@ async fn connect<T>(
     })
 }
 
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a process has far less memory than the 2^53 bytes at which it matters"
+)]
 fn resident_bytes(pid: u32) -> Result<f64, CommandError> {
-    let path = format!("/proc/{pid}/status");
-    let status = std::fs::read_to_string(&path).map_err(|error| {
-        CommandError::failed(format_args!("option '--pid': cannot read {path}: {error}"))
-    })?;
-    let kib = status.lines().find_map(|line| {
-        line.strip_prefix("VmRSS:")?
-            .trim()
-            .strip_suffix("kB")?
-            .trim()
-            .parse::<f64>()
-            .ok()
-    });
-    kib.map(|kib| kib * 1024.0).ok_or_else(|| {
-        CommandError::failed(format_args!("cannot read the memory in use from {path}"))
-    })
+    let bytes = cli::memory::resident_bytes(pid)
+        .map_err(|error| CommandError::failed(format_args!("option '--pid': {error}")))?;
+    Ok(bytes as f64)
 }
 
-/// One side of a measurement, on a thread of its own. Dropping it ends it, and closes its connections.
+/// The clients or the workers of a measurement, on a thread of their own. Dropping it stops them and closes their
+/// connections.
 pub(super) struct Side<T> {
     outcome: Option<oneshot::Receiver<Result<T, CommandError>>>,
     thread: Option<JoinHandle<()>>,
@@ -120,28 +113,20 @@ fn run_here<T, F>(start: impl FnOnce() -> F, mut outcome: oneshot::Sender<Result
 where
     F: Future<Output = Result<T, CommandError>>,
 {
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let error = CommandError::internal(format_args!("cannot start a runtime: {error}"));
-            drop(outcome.send(Err(error)));
-            return;
+    let ended = cli::runtime::block_on(async {
+        tokio::select! {
+            ended = start() => ended.map(Some),
+            // Another part of the measurement has failed.
+            () = outcome.closed() => Ok(None),
         }
-    };
-    tokio::task::LocalSet::new().block_on(&runtime, async {
-        let ended = tokio::select! {
-            ended = start() => ended,
-            () = outcome.closed() => return,
-        };
-        // Nobody waits for it when another part of the measurement has failed.
-        drop(outcome.send(ended));
     });
+    if let Some(ended) = ended.transpose() {
+        // It may have failed meanwhile, too.
+        drop(outcome.send(ended));
+    }
 }
 
-/// Turns a failed call into the end of the measurement.
+/// Returns a function that turns the error of a call into the error of the measurement.
 pub(super) fn broken(what: &'static str) -> impl Fn(RpcError) -> CommandError {
     move |error| CommandError::failed(format_args!("{what}: {error}"))
 }

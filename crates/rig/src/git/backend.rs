@@ -1,4 +1,4 @@
-//! Answering one HTTP request by running git's `http-backend`, a CGI program.
+//! Answers an HTTP request by running git's `http-backend`, a CGI program.
 
 use std::io::{BufReader, Write as _};
 use std::net::TcpStream;
@@ -15,7 +15,7 @@ const UNAUTHORIZED: &[u8] = b"HTTP/1.1 401 Unauthorized\r\n\
 const BAD_GATEWAY: &[u8] =
     b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
-/// Answers one request and hangs up. `authorization` is the header it must have, if any.
+/// Answers one request and closes the connection. The request must have the header `authorization`, if that is given.
 pub(super) fn serve(
     mut stream: TcpStream,
     program: &Path,
@@ -40,7 +40,7 @@ pub(super) fn serve(
 /// Runs the backend on a request, and returns its headers and body.
 fn run(request: &Request, program: &Path, base: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new(program);
-    // git's own settings for a machine that nobody has configured; see there.
+    // The settings of git on a machine without configuration.
     for (name, value) in git(base).get_envs() {
         command.env(name, value.unwrap_or_default());
     }
@@ -69,16 +69,20 @@ fn run(request: &Request, program: &Path, base: &Path) -> Result<Vec<u8>> {
         .stderr(Stdio::null())
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
-    let mut input = child.stdin.take().context("no pipe to the backend")?;
+    let mut input = child
+        .stdin
+        .take()
+        .context("cannot write to the backend: it has no pipe")?;
     let body = request.body.clone();
-    // It may answer before it has read everything, so both go on at once. If it stops reading, its answer says why.
+    // It may answer before it has read everything, so the body is written in the background. If it stops reading, its
+    // answer has the reason.
     let writing = std::thread::spawn(move || drop(input.write_all(&body)));
     let output = child.wait_with_output()?;
     drop(writing.join());
     Ok(output.stdout)
 }
 
-/// Turns the backend's answer into one for HTTP: the head, and the body as it is. `None` when it gave no headers.
+/// Converts the backend's answer to HTTP: the head, and the unchanged body. `None` if it has no headers.
 fn answer(output: &[u8]) -> Option<(String, &[u8])> {
     let end = output.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (headers, body) = (output.get(..end)?, output.get(end + 4..)?);
@@ -86,7 +90,7 @@ fn answer(output: &[u8]) -> Option<(String, &[u8])> {
     let (mut status, mut kept) = ("200 OK", String::new());
     for line in headers.split("\r\n") {
         match line.strip_prefix("Status: ") {
-            Some(given) => status = given,
+            Some(code) => status = code,
             None => kept += &format!("{line}\r\n"),
         }
     }

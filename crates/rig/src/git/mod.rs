@@ -1,4 +1,4 @@
-//! Git repositories, and servers for them on loopback, over `http://` with or without a password and over `git://`.
+//! Git repositories, and servers for them on loopback: `http://` with or without a password, and `git://`.
 
 mod backend;
 mod repository;

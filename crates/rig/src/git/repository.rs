@@ -1,4 +1,4 @@
-//! Making repositories: commits, branches, conflicts and submodules, each in a line of a test.
+//! Git repositories for tests, with commits, branches, conflicts and submodules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,9 +8,9 @@ use anyhow::{Context as _, Result};
 
 use crate::command::checked;
 
-/// A repository that a server can offer, with a work tree to make its commits in.
+/// A repository that a server can serve, with a work tree for its commits.
 ///
-/// Each commit can be had from the server as soon as it is made.
+/// Each commit is pushed at once, so that the server has it.
 #[derive(Clone, Debug)]
 pub struct Repository {
     name: String,
@@ -18,10 +18,10 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Makes an empty repository, which a server of `base` offers as `NAME.git`. Its first branch is `main`.
+    /// Creates an empty repository, which a server of `base` serves as `NAME.git`. Its first branch is `main`.
     ///
     /// # Errors
-    /// When git fails, as it does when there is one of that name.
+    /// When git fails, for example because the repository exists.
     pub fn create(base: &Path, name: &str) -> Result<Self> {
         let bare = base.join(format!("{name}.git"));
         let work = base.join("work").join(name);
@@ -49,19 +49,22 @@ impl Repository {
         &self.name
     }
 
-    /// Returns the work tree, where a test may make what `commit` cannot: symbolic links, odd names, modes.
+    /// Returns the work tree, in which a test can create what `commit` cannot: symbolic links, unusual names, modes.
     pub fn work_tree(&self) -> &Path {
         &self.work
     }
 
-    /// Writes `files`, of (path, content), commits them with whatever else is in the work tree, and returns the hash.
+    /// Writes `files`, as (path, content), commits them with all other changes of the work tree, and returns the hash.
     ///
     /// # Errors
-    /// When git fails; it does when nothing has changed.
+    /// When git fails, for example because nothing has changed.
     pub fn commit(&self, files: &[(&str, &str)]) -> Result<String> {
         for (path, content) in files {
             let path = self.work.join(path);
-            fs::create_dir_all(path.parent().context("a file needs a folder")?)?;
+            fs::create_dir_all(
+                path.parent()
+                    .context("cannot write a file: its path has no folder")?,
+            )?;
             fs::write(&path, content)
                 .with_context(|| format!("cannot write {}", path.display()))?;
         }
@@ -76,7 +79,7 @@ impl Repository {
         self.publish()
     }
 
-    /// Starts the branch `name` at `commit` and goes on there.
+    /// Creates the branch `name` at `commit`, and checks it out.
     ///
     /// # Errors
     /// When git fails.
@@ -85,15 +88,15 @@ impl Repository {
             .map(drop)
     }
 
-    /// Goes on with the branch `name`.
+    /// Checks out the branch `name`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no such branch.
     pub fn checkout(&self, name: &str) -> Result<()> {
         self.git(&["checkout", "--quiet", name, "--"]).map(drop)
     }
 
-    /// Makes two commits from the newest one, each with another `content` for `path`, so that they cannot be merged.
+    /// Makes two commits on the newest one with different contents of `path`, so that they cannot be merged.
     ///
     /// # Errors
     /// When git fails, or there is no commit yet.
@@ -106,32 +109,32 @@ impl Repository {
         Ok([side("left")?, side("right")?])
     }
 
-    /// Commits a submodule at `path` that is to be fetched from `url`, and returns the hash.
+    /// Commits a submodule at `path` from `url`, and returns the hash.
     ///
     /// # Errors
-    /// When git fails, as it does when nothing answers at `url`.
+    /// When git fails, for example because nothing is served at `url`.
     pub fn add_submodule(&self, url: &str, path: &str) -> Result<String> {
         self.git(&["submodule", "--quiet", "add", url, path])?;
         self.git(&["commit", "--quiet", "-m", &format!("add submodule {path}")])?;
         self.publish()
     }
 
-    /// Runs git in the work tree and returns what it printed, trimmed.
+    /// Runs git in the work tree and returns its standard output, trimmed.
     ///
     /// # Errors
-    /// When it fails, with what it wrote to standard error.
+    /// When it fails, with its standard error.
     pub fn git(&self, args: &[&str]) -> Result<String> {
         checked(git(&self.work).args(args))
     }
 
-    /// Pushes the branch we are on, and returns its newest commit.
+    /// Pushes the current branch, and returns its newest commit.
     fn publish(&self) -> Result<String> {
         self.git(&["push", "--quiet", "--force", "origin", "HEAD"])?;
         self.git(&["rev-parse", "HEAD"])
     }
 }
 
-/// Returns git as it would be on a machine where nobody has configured it, so that a test means the same everywhere.
+/// Returns a git command without the configuration of this machine and user, so that tests are the same everywhere.
 pub(crate) fn git(folder: &Path) -> Command {
     let mut git = Command::new("git");
     git.current_dir(folder)

@@ -1,16 +1,16 @@
-//! Reading one HTTP/1.1 request: as much of it as git's clients use.
+//! Reads an HTTP/1.1 request, with the features that git's clients use.
 
 use std::io::{BufRead, Read as _, Write};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Far more than git sends in a line or in headers.
-const LONGEST_LINE: u64 = 64 * 1024;
-const MOST_HEADERS: usize = 100;
-/// What a client may send: a list of commits, or what it pushes.
-const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+/// The longest line, in bytes. Git's are far shorter.
+const MAX_LINE: u64 = 64 * 1024;
+const MAX_HEADERS: usize = 100;
+/// The largest body, in bytes. It may be all that a client pushes.
+const MAX_BODY: u64 = 256 * 1024 * 1024;
 
-/// A request, read whole.
+/// A complete request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -22,20 +22,20 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Returns a header by its name in lower case.
+    /// Returns a header by its lower-case name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         find(&self.headers, name)
     }
 
-    /// Reads a request; through `writer`, asks a client that waits for leave to send its body to go on.
+    /// Reads a request. If the client expects `100 Continue` before it sends the body, writes that to `writer`.
     ///
     /// # Errors
-    /// When it is not one, or larger than git's are.
+    /// When it is not a request, or is too large.
     pub(crate) fn read(reader: &mut impl BufRead, writer: &mut impl Write) -> Result<Self> {
         let first = read_line(reader)?;
         let mut words = first.split(' ');
         let (Some(method), Some(target)) = (words.next(), words.next()) else {
-            bail!("not an HTTP request: {first:?}");
+            bail!("cannot read the request: {first:?} is not HTTP");
         };
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let headers = read_headers(reader)?;
@@ -63,8 +63,10 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 fn read_line(reader: &mut impl BufRead) -> Result<String> {
     let mut line = String::new();
-    reader.take(LONGEST_LINE).read_line(&mut line)?;
-    let line = line.strip_suffix('\n').context("a line has no end")?;
+    reader.take(MAX_LINE).read_line(&mut line)?;
+    let line = line
+        .strip_suffix('\n')
+        .context("cannot read the request: a line has no end")?;
     Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
 }
 
@@ -75,8 +77,13 @@ fn read_headers(reader: &mut impl BufRead) -> Result<Vec<(String, String)>> {
         if line.is_empty() {
             return Ok(headers);
         }
-        ensure!(headers.len() < MOST_HEADERS, "too many headers");
-        let (name, value) = line.split_once(':').context("a header has no colon")?;
+        ensure!(
+            headers.len() < MAX_HEADERS,
+            "cannot read the request: too many headers"
+        );
+        let (name, value) = line
+            .split_once(':')
+            .context("cannot read the request: a header has no colon")?;
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
 }
@@ -91,24 +98,31 @@ fn read_body(reader: &mut impl BufRead, headers: &[(String, String)]) -> Result<
     Ok(body)
 }
 
-/// Reads one chunk to the end of `body`. Returns whether another one follows.
+/// Appends one chunk to `body`. Returns whether another one follows.
 fn read_chunk(reader: &mut impl BufRead, body: &mut Vec<u8>) -> Result<bool> {
     let line = read_line(reader)?;
     let size = line.split(';').next().unwrap_or_default().trim();
-    let size = u64::from_str_radix(size, 16).context("a chunk has no size")?;
+    let size =
+        u64::from_str_radix(size, 16).context("cannot read the request: a chunk has no size")?;
     read_exactly(reader, size, body)?;
     let end = read_line(reader)?;
-    ensure!(end.is_empty(), "a chunk is longer than it said");
+    ensure!(
+        end.is_empty(),
+        "cannot read the request: a chunk is longer than its size"
+    );
     Ok(size != 0)
 }
 
 fn read_exactly(reader: &mut impl BufRead, size: u64, body: &mut Vec<u8>) -> Result<()> {
     ensure!(
-        size.saturating_add(body.len() as u64) <= LARGEST_BODY,
-        "too large"
+        size.saturating_add(body.len() as u64) <= MAX_BODY,
+        "cannot read the request: too large"
     );
     let read = reader.take(size).read_to_end(body)?;
-    ensure!(read as u64 == size, "the connection ended in the middle");
+    ensure!(
+        read as u64 == size,
+        "cannot read the request: the connection was closed"
+    );
     Ok(())
 }
 
@@ -122,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_a_body_of_known_length() {
+    fn a_body_with_a_length() {
         let (request, answer) =
             read("POST /a.git/x?service=y HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcdef");
         let request = request.unwrap();
@@ -132,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_chunks_after_giving_leave() {
+    fn a_body_in_chunks_after_100_continue() {
         let (request, answer) = read(
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n\
              3\r\nabc\r\nA;x\r\n0123456789\r\n0\r\n\r\n",
@@ -142,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_an_error() {
+    fn malformed_requests_are_errors() {
         for text in [
             "",
             "GET",

@@ -1,4 +1,4 @@
-//! Servers for the repositories in a folder. They are threads of this process, so they end with it.
+//! Servers for the repositories in a folder. They are threads of this process and end with it.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
@@ -16,27 +16,27 @@ use base64::prelude::BASE64_STANDARD;
 use super::backend;
 use super::repository::git;
 
-/// How long a peer may say nothing before we hang up on it.
-const LIMIT_OF_SILENCE: Duration = Duration::from_secs(60);
+/// How long a peer may be silent before its connection is closed.
+const IDLE_LIMIT: Duration = Duration::from_secs(60);
 
-/// A user and a password that a server asks for.
+/// The user and the password that a server requires.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The user's name, as it is to be in a URL.
+    /// The user's name, encoded as in a URL.
     pub user: String,
-    /// The password, as it is to be in a URL.
+    /// The password, encoded as in a URL.
     pub password: String,
 }
 
 impl Credentials {
-    /// Returns the value of the `Authorization` header that proves them.
+    /// Returns the value of the `Authorization` header.
     pub(crate) fn authorization(&self) -> String {
         let pair = format!("{}:{}", self.user, self.password);
         format!("Basic {}", BASE64_STANDARD.encode(pair))
     }
 }
 
-/// Serves every `NAME.git` in a folder for as long as it lives.
+/// Serves every `NAME.git` in a folder until it is dropped.
 #[derive(Debug)]
 pub struct GitServer {
     address: SocketAddr,
@@ -50,12 +50,12 @@ impl GitServer {
     /// Serves `base` over `http://`, by git's own `http-backend`.
     ///
     /// # Errors
-    /// When git has no `http-backend`, or there is no port.
+    /// When git has no `http-backend`, or no port is free.
     pub fn http(base: &Path) -> Result<Self> {
         Self::start_http(base, None)
     }
 
-    /// As [`http`](Self::http), for those who give these credentials only.
+    /// Like [`http`](Self::http), but only for clients with these credentials.
     ///
     /// # Errors
     /// As for `http`.
@@ -66,7 +66,7 @@ impl GitServer {
     /// Serves `base` over `git://`, by git's own `daemon`.
     ///
     /// # Errors
-    /// When there is no port.
+    /// When no port is free.
     pub fn daemon(base: &Path) -> Result<Self> {
         let base = base.to_owned();
         Self::start("git", None, move |stream| run_daemon(&base, stream))
@@ -78,7 +78,7 @@ impl GitServer {
         let program = exec_path.join("git-http-backend");
         ensure!(
             program.is_file(),
-            "git has no http-backend: {} is missing",
+            "cannot serve over HTTP: {} is missing; install all of git",
             program.display()
         );
         let authorization = credentials.as_ref().map(Credentials::authorization);
@@ -93,7 +93,7 @@ impl GitServer {
         serve: impl Fn(TcpStream) -> Result<()> + Send + Sync + 'static,
     ) -> Result<Self> {
         let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port on loopback")?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot get a port on loopback")?;
         let address = listener.local_addr()?;
         let stopping = Arc::new(AtomicBool::new(false));
         let stop = Arc::clone(&stopping);
@@ -129,7 +129,7 @@ impl GitServer {
 impl Drop for GitServer {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // The thread looks at the flag after each connection, so we make one. If that fails, it has ended already.
+        // The thread checks the flag after each connection, so this makes one. If that fails, the thread has ended.
         drop(TcpStream::connect(self.address));
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
@@ -148,19 +148,19 @@ where
         let Ok(stream) = stream else { continue };
         let serve = Arc::clone(serve);
         thread::spawn(move || {
-            let served = limit_silence(&stream).and_then(|()| serve(stream));
-            // Clients hang up when they like; a test sees what its own client says.
+            let served = set_idle_limit(&stream).and_then(|()| serve(stream));
+            // A client may close its connection at any time. Tests check the output of their own clients.
             drop(served);
         });
     }
 }
 
-fn limit_silence(stream: &TcpStream) -> Result<()> {
-    stream.set_read_timeout(Some(LIMIT_OF_SILENCE))?;
-    Ok(stream.set_write_timeout(Some(LIMIT_OF_SILENCE))?)
+fn set_idle_limit(stream: &TcpStream) -> Result<()> {
+    stream.set_read_timeout(Some(IDLE_LIMIT))?;
+    Ok(stream.set_write_timeout(Some(IDLE_LIMIT))?)
 }
 
-/// Gives the connection to a git daemon of its own, as inetd would. So it needs no port, and none can be taken from it.
+/// Passes the connection to a new git daemon, as inetd does. So the daemon needs no port.
 fn run_daemon(base: &Path, stream: TcpStream) -> Result<()> {
     let mut daemon: Command = git(base);
     daemon

@@ -5,30 +5,29 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, output_within, wait_for};
-use testbed::{PATIENCE, POOL, Site};
+use testbed::{POOL, Site, WAIT_LIMIT};
 
 /// The repository of the worker's image, and the tag that services follow.
 const REPOSITORY: &str = "containers/ocluster-worker";
 const TAG: &str = "live";
 
-/// How long, in seconds, a worker may take to come back: enough for a busy machine, and what the test waits for one that
-/// does not.
+/// How long a worker may take to reconnect, in seconds: enough for a busy machine. The test waits for one that does not.
 const UPDATE_TIMEOUT: &str = "--update-timeout=60";
 
-/// How long a command may take. One of them compresses the whole image, to push it.
-const LIMIT: Duration = Duration::from_secs(5 * 60);
+/// The time limit of a command. One of them compresses the whole image, to push it.
+const COMMAND_LIMIT: Duration = Duration::from_secs(5 * 60);
 
-/// Workers that are services, and their scheduler.
+/// Workers as services of a swarm, and their scheduler.
 pub(crate) struct Fleet {
     pub(crate) site: Site,
     rig: Rig,
-    /// What `publish` starts from.
+    /// The base of what `publish` makes.
     first: String,
     services: Vec<String>,
 }
 
 impl Fleet {
-    /// Starts a scheduler, publishes `image`, and makes a service of it for each of the workers `names`.
+    /// Starts a scheduler, publishes `image`, and creates a service of it for each of the workers `names`.
     pub(crate) fn start(rig: &Rig, image: &str, names: &[&str]) -> Result<Self> {
         let mut fleet = Self {
             site: Site::start_with(rig, &[POOL], &[UPDATE_TIMEOUT])?,
@@ -36,7 +35,7 @@ impl Fleet {
             first: image.to_owned(),
             services: Vec::new(),
         };
-        // Its workers are containers that look for the scheduler on loopback.
+        // Its workers are containers that connect to the scheduler on loopback.
         let cluster = &fleet.site.cluster;
         rig.docker.reach(cluster.holder(), cluster.port())?;
         let registry = &rig.registry;
@@ -78,7 +77,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Pushes a new version: the first one with `change` made to it. Returns its id.
+    /// Pushes a new version, which is the first one with `change`. Returns its id.
     pub(crate) fn publish(&self, change: &str) -> Result<String> {
         let dockerfile = format!("FROM {}\n{change}\n", self.first);
         let context = self.site.folder().join("version");
@@ -89,18 +88,18 @@ impl Fleet {
         self.docker(&["build", "--quiet", "--tag", &image, &context])?;
         self.docker(&["push", "--quiet", &image])?;
         let id = self.docker(&["image", "inspect", "-f", "{{.Id}}", &image])?;
-        // So that it is the workers who fetch it.
+        // So that the workers fetch it.
         self.docker(&["image", "rm", &image])?;
         Ok(id)
     }
 
-    /// Returns the id of the image that a worker runs.
+    /// Returns the id of a worker's image.
     pub(crate) fn image_of(&self, worker: &str) -> Result<String> {
         let container = self.container_of(worker)?;
         self.docker(&["inspect", "-f", "{{.Image}}", &container])
     }
 
-    /// Returns the container that a worker runs in.
+    /// Returns the container of a worker.
     pub(crate) fn container_of(&self, worker: &str) -> Result<String> {
         let service = format!("label=com.docker.swarm.service.name={}", service_of(worker));
         let running = self.docker(&["ps", "--no-trunc", "-q", "--filter", &service])?;
@@ -108,20 +107,20 @@ impl Fleet {
         Ok(container.context("it is not running")?.to_owned())
     }
 
-    /// Gives a worker the version that it had before, as an operator does when the new one does not start.
+    /// Rolls a worker back to the version before, as an operator does if the new one does not start.
     pub(crate) fn roll_back(&self, worker: &str) -> Result<()> {
         self.docker(&["service", "rollback", "--detach", &service_of(worker)])
             .map(drop)
     }
 
-    /// Ends everything.
+    /// Stops everything.
     pub(crate) fn finish(self) -> Result<()> {
         for service in &self.services {
             self.docker(&["service", "rm", service])?;
         }
         for service in &self.services {
-            // Its container may still be ending.
-            wait_for("end of the service", PATIENCE, || {
+            // Its container may not have ended yet.
+            wait_for("end of the service", WAIT_LIMIT, || {
                 Ok(self.docker(&["volume", "rm", service]).ok())
             })?;
         }
@@ -129,13 +128,13 @@ impl Fleet {
     }
 
     fn docker(&self, args: &[&str]) -> Result<String> {
-        let output = output_within(self.command().args(args), LIMIT)?;
+        let output = output_within(self.command().args(args), COMMAND_LIMIT)?;
         let why = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "docker {args:?}: {}", why.trim());
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    /// Returns a `docker` command that is logged in, as other tests are not.
+    /// Returns a `docker` command with a log-in of its own.
     fn command(&self) -> Command {
         let mut command = self.rig.docker.command();
         command.env("DOCKER_CONFIG", self.site.folder().join("docker-config"));

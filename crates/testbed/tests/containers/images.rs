@@ -9,19 +9,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rig::{Rig, checked, import_debian, output_within};
 
-/// What the base image and the builder's image are called.
+/// The names of the base image and the builder's image.
 const DEBIAN: &str = "test-debian";
 pub(crate) const BUILDER: &str = "test-builder";
 
-/// Docker's two builders, as DOCKER_BUILDKIT chooses between them.
+/// Docker's two builders, as values of DOCKER_BUILDKIT.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Builder {
     Classic,
     BuildKit,
 }
 
-/// How long the build of an image may take: it fetches packages.
-const LIMIT: Duration = Duration::from_secs(10 * 60);
+/// The time limit for the build of an image, which fetches packages.
+const BUILD_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The two images.
 #[derive(Clone, Debug)]
@@ -30,10 +30,13 @@ pub(crate) struct Images {
     pub(crate) worker: String,
 }
 
-/// Returns the images that BuildKit makes, which are made for the first test that asks for them.
+/// Returns the images that BuildKit makes. The first test that needs them makes them.
 pub(crate) fn images(rig: &Rig) -> Result<Images> {
     static BUILT: Mutex<Option<Images>> = Mutex::new(None);
-    let mut built = BUILT.lock().ok().context("they could not be built")?;
+    let mut built = BUILT
+        .lock()
+        .ok()
+        .context("cannot use the images: their build failed in another test")?;
     if let Some(images) = &*built {
         return Ok(images.clone());
     }
@@ -44,8 +47,8 @@ pub(crate) fn images(rig: &Rig) -> Result<Images> {
     Ok(images)
 }
 
-/// Builds both images. Nothing is compiled: the programs are those that are tested everywhere, from [`BUILDER`]. The classic
-/// builder's worker has fewer packages, to save the time of fetching them a second time.
+/// Builds both images. Nothing is compiled: they get the programs under test, from [`BUILDER`]. The classic builder's
+/// worker has fewer packages, which saves the time to fetch them again.
 pub(crate) fn build(rig: &Rig, builder: Builder) -> Result<Images> {
     let (tag, options) = match builder {
         Builder::Classic => ("classic", &["--build-arg", "PACKAGES=tini"][..]),
@@ -69,7 +72,7 @@ pub(crate) fn docker_build(rig: &Rig, builder: Builder, file: &str, args: &[&str
     let mut command = rig.docker.command();
     command
         .env("DOCKER_BUILDKIT", (builder as u8).to_string())
-        // The network of its bridge has no way out.
+        // Its bridge is not connected to other machines.
         .args(["build", "--network=host", "--file"])
         .arg(root().join(file))
         .args(["--build-arg", &format!("BUILDER_IMAGE={BUILDER}")])
@@ -77,16 +80,16 @@ pub(crate) fn docker_build(rig: &Rig, builder: Builder, file: &str, args: &[&str
         .args(["--build-arg", "PREBUILT=/prebuilt"])
         .args(args)
         .arg(root());
-    let output = output_within(&mut command, LIMIT)?;
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let output = output_within(&mut command, BUILD_LIMIT)?;
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
-        "{builder:?} cannot build {file}: {said}"
+        "{builder:?} cannot build {file}: {text}"
     );
     Ok(())
 }
 
-/// Makes an image with our programs in the place of a compiler.
+/// Makes an image that has the programs under test instead of a compiler.
 fn make_builder(rig: &Rig) -> Result<()> {
     let context = tempfile::tempdir()?;
     fs::create_dir(context.path().join("prebuilt"))?;
@@ -97,7 +100,7 @@ fn make_builder(rig: &Rig) -> Result<()> {
         "ocluster-client",
         "obuilder",
     ] {
-        // What a debugger wants is two thirds of them.
+        // Debug information is two thirds of their size.
         let mut strip = Command::new("strip");
         strip.arg("--strip-debug").arg("-o");
         strip.arg(context.path().join("prebuilt").join(program));

@@ -1,4 +1,4 @@
-//! Images, the Compose file, and workers as services of a swarm: for real, on a real engine.
+//! The images, the Compose file, and workers as services of a swarm, on a real engine.
 
 mod compose;
 mod fleet;
@@ -52,11 +52,11 @@ fn both_builders_make_the_images() -> Result<()> {
 }
 
 #[test]
-fn what_is_compiled_is_the_project_and_nothing_else() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("what_is_compiled_is_the_project_and_nothing_else") else {
+fn the_images_compile_only_the_project() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("the_images_compile_only_the_project") else {
         return Ok(());
     };
-    // The same stage in both, or it would be compiled twice.
+    // It is the same stage in both. Otherwise everything would be compiled twice.
     let stage = |file: &str| -> Result<String> {
         let text = fs::read_to_string(root().join(file))?;
         let (_, after) = text.split_once("# Both Dockerfiles").context("no stage")?;
@@ -86,7 +86,7 @@ fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
     };
     let compose = Compose::new(&rig, &images(&rig)?)?;
     compose.run(&["config", "--quiet"])?;
-    // The others cannot be pulled here.
+    // The other services cannot be pulled here.
     compose.run(&["up", "--no-build", "--detach", "scheduler", "worker"])?;
     compose.wait_until_healthy(&["scheduler", "worker"])?;
     assert_eq!(compose.shell("scheduler", "id -u")?, "10001");
@@ -100,7 +100,7 @@ fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
         assert!(log.contains("Job succeeded"), "{log}");
     }
 
-    // What a job leaves running has somebody who waits for its end.
+    // Processes that a job leaves behind are collected.
     compose.shell("worker", "sh -c 'sleep 0.1 & echo left alone'")?;
     compose.wait_for_no_zombies("worker")?;
 
@@ -113,13 +113,13 @@ fn compose_runs_a_job_through_scheduler_and_worker() -> Result<()> {
     );
     assert_eq!(compose.inspect("worker", "{{.RestartCount}}")?, "1");
 
-    // Both end by themselves when asked to, and the cap files are still good afterwards.
+    // Both stop on SIGTERM, and the cap files are valid afterwards.
     compose.run(&["stop", "worker", "scheduler"])?;
     for service in ["worker", "scheduler"] {
         assert_eq!(compose.inspect(service, "{{.State.ExitCode}}")?, "0");
     }
     compose.run(&["start"])?;
-    // Their names can be looked up a moment after they have started.
+    // Their names can be resolved a moment after the start.
     compose.wait_until_healthy(&["scheduler", "worker"])?;
     let log = compose.submit(&testbed::busybox("RUN echo again")?, "")?;
     assert!(log.contains("Job succeeded"), "{log}");
@@ -156,8 +156,8 @@ fn a_stopped_program_is_unhealthy() -> Result<()> {
 }
 
 #[test]
-fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back() -> Result<()> {
-    let name = "a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back";
+fn a_rolling_update_loses_no_job_and_stops_at_a_lost_canary() -> Result<()> {
+    let name = "a_rolling_update_loses_no_job_and_stops_at_a_lost_canary";
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(());
     };
@@ -169,7 +169,7 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
 
     // A new version, to all of them.
     let second = fleet.publish("LABEL version=2")?;
-    let said = load.during(&format!("update {POOL}"))?.check(
+    let output = load.during(&format!("update {POOL}"))?.check(
         0,
         &[
             "Testing update on first worker in pool: \"w1\"",
@@ -177,7 +177,7 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
             "All pool workers restarted.",
         ],
     );
-    assert!(said.stdout.contains("Running jobs: "), "{said}");
+    assert!(output.stdout.contains("Running jobs: "), "{output}");
     for worker in ["w1", "w2", "w3"] {
         assert_eq!(fleet.image_of(worker)?, second, "{worker}");
     }
@@ -198,7 +198,7 @@ fn a_rolling_update_loses_no_job_and_stops_at_a_canary_that_does_not_come_back()
     let after = [fleet.container_of("w2")?, fleet.container_of("w3")?];
     assert_eq!(after, before);
 
-    // The way back.
+    // The rollback.
     fleet.roll_back("w1")?;
     fleet.site.wait_for_state("capacity: 6\n")?;
     assert_eq!(fleet.image_of("w1")?, second);

@@ -3,7 +3,7 @@
 # Usage: boot.sh FOLDER CGROUP. The folder, with the packages in it, is /story inside; run it with mounts of its own.
 set -e
 folder=$1 cgroup=$2
-# Which it shares with nothing, so that nothing of it is left.
+# Of its own, so that nothing of it is left.
 for hierarchy in /sys/fs/cgroup /sys/fs/cgroup/systemd /sys/fs/cgroup/unified; do
     if [ -e "$hierarchy/cgroup.procs" ]; then
         mkdir -p "$hierarchy/$cgroup"
@@ -15,7 +15,7 @@ mount -t tmpfs none "$folder/memory"
 cd "$folder/memory"
 mkdir upper work root
 mount -t overlay none -o lowerdir=/,upperdir=upper,workdir=work root
-# What this machine starts is not started there, and no update interferes.
+# The services of this machine are not started there, and no update interferes.
 cat > root/etc/systemd/system/story.target <<END
 [Unit]
 Requires=basic.target story.service
@@ -29,7 +29,7 @@ FailureAction=exit-force
 [Service]
 Type=oneshot
 ExecStart=/story/story.sh
-StandardOutput=file:/story/said
+StandardOutput=file:/story/output
 StandardError=inherit
 END
 ln -sf /dev/null root/etc/systemd/system/docker.socket

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What an administrator does with the packages, inside of boot.sh. What it prints is held against what should be seen.
+# What an administrator does with the packages, inside of boot.sh. Its output is compared with expected.txt.
 set -eu
 cd /story
 export DEBIAN_FRONTEND=noninteractive
@@ -29,7 +29,7 @@ for program in ocluster-scheduler ocluster-worker ocluster-client ocluster-admin
     $program --version
 done
 
-chapter the units are sound
+chapter systemd accepts the units
 systemd-analyze verify --man=no /usr/lib/systemd/system/ocluster-scheduler.service \
     /usr/lib/systemd/system/ocluster-scheduler-key.service \
     /usr/lib/systemd/system/ocluster-worker@.service /usr/lib/systemd/system/ocluster-worker-obuilder@.service
@@ -38,7 +38,7 @@ chapter the scheduler starts
 mkdir -p /etc/systemd/system/ocluster-scheduler.service.d
 cat > /etc/systemd/system/ocluster-scheduler.service.d/site.conf <<END
 [Service]
-# Less patience than a real site has, so that the test is not the one who needs it.
+# Shorter than on a real site, so that the test is short.
 WatchdogSec=4
 END
 cat > /etc/ocluster/scheduler.toml <<END
@@ -58,7 +58,7 @@ pid=$(property ocluster-scheduler MainPID)
 grep -E '^(NoNewPrivs|Seccomp|CapEff):' "/proc/$pid/status"
 journalctl --no-pager -o cat -u ocluster-scheduler | grep -c 'key file' || true
 
-chapter a worker without a cap file says so
+chapter a worker without a cap file reports that
 systemctl start ocluster-worker@w1 2>&1 | head -1
 
 chapter a worker starts while the scheduler is away
@@ -68,7 +68,7 @@ systemctl start ocluster-worker@w1
 systemctl is-active ocluster-worker@w1
 property ocluster-worker@w1 StatusText
 
-chapter and finds it when it comes
+chapter it connects to a started scheduler
 systemctl start ocluster-scheduler
 until_true status_is ocluster-worker@w1 connected
 property ocluster-worker@w1 StatusText
@@ -76,7 +76,7 @@ until_true status_is ocluster-scheduler '1 worker'
 property ocluster-scheduler StatusText
 ocluster-admin show /var/lib/ocluster-scheduler/secrets/admin.cap
 
-chapter a scheduler that stands still is started again
+chapter a stopped scheduler is restarted
 pid=$(property ocluster-scheduler MainPID)
 kill -STOP "$pid"
 restarted() { [ "$(property ocluster-scheduler NRestarts)" = 1 ] && systemctl is-active ocluster-scheduler; }
@@ -84,12 +84,12 @@ until_true restarted
 journalctl --no-pager -o cat -u ocluster-scheduler | grep -o 'Watchdog timeout' | head -1
 until_true status_is ocluster-worker@w1 connected
 
-chapter both stop when asked
+chapter both stop
 systemctl stop ocluster-worker@w1 ocluster-scheduler
 property ocluster-worker@w1 Result
 property ocluster-scheduler Result
 
-chapter nothing is left of purged packages
+chapter purged packages leave nothing
 dpkg --purge ocluster-scheduler ocluster-worker ocluster-client obuilder >/dev/null
 rm -r /etc/systemd/system/ocluster-scheduler.service.d
 find /etc /usr /var -xdev \( -name '*ocluster*' -o -name '*obuilder*' \) -newer /story/story.sh

@@ -1,5 +1,4 @@
-//! Workers that are frozen, whose machines are lost and come back, or that the network does not reach, beside others that
-//! work.
+//! Workers that are frozen, restarted on lost machines or disconnected by the network, beside working ones.
 
 mod outages;
 mod wire;
@@ -9,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use rig::Rig;
 use rustix::process::Signal;
-use testbed::{POOL, Running, Site, wait_until_gone};
+use testbed::{POOL, Program, Site, wait_until_gone};
 
-/// How long jobs may take to be done elsewhere. It takes half of that, on a machine that has time.
-const ELSEWHERE: Duration = Duration::from_secs(90);
+/// The time limit for other workers to do the queued jobs. On an idle machine they need half of it.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(90);
 
 #[test]
-fn what_a_frozen_worker_has_queued_is_done_by_others() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("what_a_frozen_worker_has_queued_is_done_by_others") else {
+fn the_queue_of_a_frozen_worker_is_done_by_others() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("the_queue_of_a_frozen_worker_is_done_by_others") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
@@ -25,7 +24,7 @@ fn what_a_frozen_worker_has_queued_is_done_by_others() -> Result<()> {
     site.admin(&format!("pause {POOL} w2"))?.check(0, &[]);
     let held = site.held_job(&["--cache-hint", "cached"])?;
     site.admin(&format!("unpause {POOL} w2"))?.check(0, &[]);
-    // They wait for the cache of one that is busy, though another is free.
+    // They wait for the busy worker with their cache, although another one is free.
     let mut queued = Vec::new();
     for number in 1..=2 {
         let submit = site.dockerfile("FROM busybox\n")?;
@@ -35,11 +34,11 @@ fn what_a_frozen_worker_has_queued_is_done_by_others() -> Result<()> {
     site.cluster.signal(frozen.process(), Signal::STOP)?;
     for client in queued {
         client
-            .end_within(ELSEWHERE)?
+            .end_within(TAKEOVER_LIMIT)?
             .check(0, &["Building on w2", "Job succeeded"]);
     }
 
-    // Whoever looks sees why.
+    // The state shows the reason.
     let state = site.state()?;
     ensure!(
         state.contains("  w1 (0): (inactive: not answering) (1 running)\n"),
@@ -53,7 +52,7 @@ fn what_a_frozen_worker_has_queued_is_done_by_others() -> Result<()> {
     let log = site.cluster.log("scheduler")?;
     ensure!(log.contains("Worker \"w1\" has not answered for "), "{log}");
 
-    // It goes on where it stopped, and is given more.
+    // It continues its job, and gets others.
     site.cluster.signal(frozen.process(), Signal::CONT)?;
     site.wait_for_state("  w1 (0): [] (1 running)\n")?;
     held.release()?.check(0, &["Job succeeded"]);
@@ -73,7 +72,7 @@ fn a_worker_that_froze_while_it_waited_gets_no_job() -> Result<()> {
     let frozen = site.worker("w1", &[])?;
     site.worker("w2", &[])?;
     site.cluster.signal(frozen.process(), Signal::STOP)?;
-    // A job may go to one that has only just stopped, so let it be noticed. This is about the hours after that.
+    // A job may still be assigned to a worker that has just stopped, so wait until that is noticed.
     site.wait_for_state("\nnot answering:\n  w1  for ")?;
     for _ in 0..3 {
         site.dockerfile("FROM busybox\n")?
@@ -85,8 +84,8 @@ fn a_worker_that_froze_while_it_waited_gets_no_job() -> Result<()> {
     site.finish()
 }
 
-/// Starts another process that calls itself like a worker, as on a machine that was restarted.
-fn start_again(site: &Site, name: &str) -> Result<Running> {
+/// Starts another process with the name of a worker, as on a machine that was restarted.
+fn start_again(site: &Site, name: &str) -> Result<Program> {
     let mut worker = site.cluster.program("ocluster-worker");
     worker
         .envs(site.rig.docker.env())
@@ -98,18 +97,18 @@ fn start_again(site: &Site, name: &str) -> Result<Running> {
 }
 
 #[test]
-fn a_worker_that_comes_back_takes_its_name() -> Result<()> {
-    let Some(rig) = Rig::or_not_run("a_worker_that_comes_back_takes_its_name") else {
+fn a_restarted_worker_takes_over_its_name() -> Result<()> {
+    let Some(rig) = Rig::or_not_run("a_restarted_worker_takes_over_its_name") else {
         return Ok(());
     };
     let mut site = Site::start(&rig, &[POOL])?;
     let lingering = site.worker("w1", &[])?;
     let held = site.held_job(&[])?;
 
-    // Nobody takes the name of one that is there.
+    // The name of a worker that answers is not taken over.
     let mut namesake = start_again(&site, "w1")?;
     namesake.wait_for("Worker already registered!")?;
-    ensure!(!namesake.has_ended()?, "{}", namesake.so_far());
+    ensure!(!namesake.has_ended()?, "{}", namesake.output_so_far());
 
     site.cluster.signal(lingering.process(), Signal::STOP)?;
     site.wait_for_log("scheduler", "with the one at ")?;
@@ -123,7 +122,7 @@ fn a_worker_that_comes_back_takes_its_name() -> Result<()> {
         .run()?
         .check(0, &["Building on w1", "Job succeeded"]);
 
-    // The old one finds that it has lost its place, and cleans up.
+    // The old process notices that it was replaced, and cleans up.
     site.cluster.signal(lingering.process(), Signal::CONT)?;
     wait_until_gone(&mark)?;
     site.wait_for_log("w1", "Worker already registered!")?;

@@ -1,4 +1,4 @@
-//! The network fails for 70 s while jobs run, and nothing is lost.
+//! A network outage of 70 s while jobs run, which loses nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use rig::{Holder, Name, Process, ProcessState, Rig, report_not_run, wait_for};
-use testbed::{PATIENCE, POOL};
+use testbed::{POOL, WAIT_LIMIT};
 
 use crate::wire::{End, Wire};
 
-/// How long no packet arrives. Real time, and the timers of real programs.
+/// The duration of the outage, in real time, because the programs are real.
 const OUTAGE: Duration = Duration::from_secs(70);
 
-/// What the jobs do: `stream` says much until it is released, `quiet` nothing, and `short` ends during the outage.
+/// The jobs: `stream` prints much until it is released, `quiet` prints nothing, and `short` ends during the outage.
 const SCRIPT: &str = r#"#!/bin/bash
 read -r what folder
 echo "started $what"
@@ -29,7 +29,7 @@ esac
 echo "ended $what"
 "#;
 
-/// A scheduler, a worker with room for three jobs, and clients; the network that may fail is before one of them.
+/// A scheduler, a worker with capacity 3, and clients. The network can fail between the scheduler and one of them.
 struct Farm {
     holder: Holder,
     wire: Wire,
@@ -69,7 +69,7 @@ impl Farm {
         farm.run(End::Near, &scheduler, "scheduler")?;
         let cap = folder.join(format!("caps/pool-{POOL}.cap"));
         let client = folder.join("caps/submission.cap");
-        wait_for("cap files", PATIENCE, || {
+        wait_for("cap files", WAIT_LIMIT, || {
             Ok((cap.exists() && client.exists()).then_some(()))
         })?;
 
@@ -118,20 +118,20 @@ impl Farm {
     }
 
     fn wait_for(&self, name: &str, text: &str) -> Result<()> {
-        let said = wait_for(text, PATIENCE, || {
+        let printed = wait_for(text, WAIT_LIMIT, || {
             Ok(self.log(name).contains(text).then_some(()))
         });
-        said.with_context(|| {
+        printed.with_context(|| {
             format!(
-                "{name} never said {text:?}, but:\n{}",
+                "{name} has not printed {text:?}:\n{}",
                 end_of(&self.log(name))
             )
         })
     }
 
-    /// Waits until a client's job has succeeded, and checks that no line of its log is lost or comes twice.
+    /// Waits until a client's job has succeeded, and checks that each line of its log comes once.
     fn check(&self, client: &Client) -> Result<()> {
-        let ended = self.holder.wait(client.process, PATIENCE);
+        let ended = self.holder.wait(client.process, WAIT_LIMIT);
         let log = self.log(client.what);
         let ended = ended.with_context(|| end_of(&log))?;
         ensure!(
@@ -225,7 +225,7 @@ fn an_outage(test: &str, worker: End, clients: End) -> Result<()> {
         farm.check(job)?;
     }
 
-    // It is the same connection as before.
+    // The connection has survived.
     let log = farm.log("w1");
     let registered = log.matches("Registered").count();
     ensure!(registered <= 1, "{registered} registrations: {log}");
@@ -235,13 +235,13 @@ fn an_outage(test: &str, worker: End, clients: End) -> Result<()> {
 }
 
 #[test]
-fn an_outage_before_the_worker_loses_nothing() -> Result<()> {
-    let test = "an_outage_before_the_worker_loses_nothing";
+fn an_outage_of_the_worker_loses_nothing() -> Result<()> {
+    let test = "an_outage_of_the_worker_loses_nothing";
     an_outage(test, End::Far, End::Near)
 }
 
 #[test]
-fn an_outage_before_the_clients_loses_nothing() -> Result<()> {
-    let test = "an_outage_before_the_clients_loses_nothing";
+fn an_outage_of_the_clients_loses_nothing() -> Result<()> {
+    let test = "an_outage_of_the_clients_loses_nothing";
     an_outage(test, End::Near, End::Far)
 }

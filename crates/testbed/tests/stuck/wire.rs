@@ -1,11 +1,11 @@
-//! Two machines with a network between them that can fail: it drops all packets, and tells nobody.
+//! Two machines and a network between them that can fail: then it silently drops all packets.
 
 use std::process::Command;
 
 use anyhow::Result;
 use rig::{Holder, Name, checked};
 
-/// Two network namespaces that reach each other through a third. They go with the [`Holder`].
+/// Two network namespaces, connected through a third. They are removed with the [`Holder`].
 pub(crate) struct Wire {
     ends: [String; 2],
     middle: String,
@@ -14,7 +14,7 @@ pub(crate) struct Wire {
 /// One of the two machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The one with the scheduler, at [`Wire::ADDRESS`].
+    /// The machine of the scheduler, at [`Wire::ADDRESS`].
     Near,
     Far,
 }
@@ -23,10 +23,10 @@ impl Wire {
     /// The address of the near end.
     pub(crate) const ADDRESS: &str = "10.77.0.2";
 
-    /// Makes the namespaces.
+    /// Creates the namespaces.
     ///
-    /// TCP repeats what was lost after 150 ms, then 300 and so on, so the first time after an outage of 70 s is at 77 s. By
-    /// default it begins with 200 ms, and that time is at 102 s: a longer test that shows the same.
+    /// TCP retransmits after 150 ms, then 300 ms and so on, so that the first retransmission after an outage of 70 s is at
+    /// 77 s. The default of 200 ms would make that 102 s, without showing more.
     pub(crate) fn new(holder: &Holder) -> Result<Self> {
         let name = Name::new()?;
         let wire = Self {
@@ -77,7 +77,7 @@ impl Wire {
         wrapped
     }
 
-    /// Has the middle pass packets on, or drop them.
+    /// Lets the middle forward packets, or drop them.
     pub(crate) fn connect(&self, on: bool) -> Result<()> {
         let set = format!("net.ipv4.ip_forward={}", u8::from(on));
         ip(&["netns", "exec", &self.middle, "sysctl", "-q", "-w", &set])

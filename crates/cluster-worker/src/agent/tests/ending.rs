@@ -16,7 +16,7 @@ fn draining_waits_for_what_is_running_and_asks_for_no_more() {
         let mut cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         cluster.tell(MINUTE);
         cluster.scheduler.event("active: false").await;
         cluster.builder.finish("example", Ok(String::new()));
@@ -42,13 +42,13 @@ fn draining_waits_for_what_is_running_and_asks_for_no_more() {
 fn a_job_that_was_on_its_way_is_still_done() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         // Sent before the scheduler hears that none is wanted any more.
-        *cluster.scheduler.on_its_way.borrow_mut() = Some(build("example"));
+        *cluster.scheduler.late_job.borrow_mut() = Some(build("example"));
         cluster.tell(MINUTE);
         cluster.building(1).await;
         cluster.builder.finish("example", Ok(String::new()));
-        let job = cluster.scheduler.sent.take().expect("it was sent");
+        let job = cluster.scheduler.sent_late_job.take().expect("it was sent");
         job.result().await.unwrap();
         drop(job);
         cluster.end(MINUTE).await;
@@ -87,7 +87,7 @@ fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
 fn a_worker_without_jobs_ends_at_once() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         let told = Instant::now();
         cluster.end(MINUTE).await;
         assert_eq!(told.elapsed().as_secs(), 0);
@@ -116,7 +116,7 @@ fn a_worker_that_loses_its_scheduler_while_it_drains_does_not_come_back() {
 fn what_was_said_is_sent_before_the_connection_is_closed() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         cluster.scheduler.stalls.send_replace(true);
         let told = Instant::now();
         cluster.tell(MINUTE);
@@ -139,7 +139,7 @@ fn what_was_said_is_sent_before_the_connection_is_closed() {
 fn a_scheduler_that_takes_nothing_does_not_keep_the_worker() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         cluster.scheduler.stalls.send_replace(true);
         let told = Instant::now();
         cluster.end(MINUTE).await;

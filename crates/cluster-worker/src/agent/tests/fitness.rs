@@ -15,7 +15,7 @@ fn a_job_that_fails_on_a_worker_found_unfit_is_not_at_fault() {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
-        *cluster.builder.hidden.borrow_mut() = Some(dead_engine());
+        *cluster.builder.undetected.borrow_mut() = Some(dead_engine());
         cluster
             .builder
             .finish("example", Err(JobError::failed("no engine")));
@@ -63,7 +63,7 @@ fn a_job_that_fails_on_a_fit_worker_has_failed() {
 fn a_job_that_was_on_its_way_to_an_unfit_worker_does_not_begin() {
     local(async {
         let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         cluster.builder.unfit.send_replace(Some(dead_engine()));
         let job = cluster.scheduler.submit(&build("example")).await;
         let error = job.result().await.unwrap_err();
@@ -94,7 +94,7 @@ fn a_worker_whose_state_directory_is_full_takes_no_jobs() {
 fn a_worker_whose_state_directory_goes_comes_back_with_it() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         let path = cluster.state_dir.path();
         let away = path.with_extension("away");
         std::fs::rename(path, &away).unwrap();
@@ -109,7 +109,7 @@ fn a_worker_whose_state_directory_goes_comes_back_with_it() {
 fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
     local(async {
         let cluster = Cluster::new();
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         // It has asked for a job already, so it has to say that it wants none.
         let reason = Unfit::Unhealthy("no runtime".into());
         cluster.builder.unfit.send_replace(Some(reason));
@@ -135,14 +135,14 @@ fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
 #[test]
 fn a_worker_that_is_unfit_when_it_registers_does_not_ask() {
     local(async {
-        let scheduler = Rc::new(Scheduler::default());
+        let scheduler = Rc::new(MockScheduler::default());
         scheduler.refusals.set(1);
         let cluster = Cluster::connected(|_| (), Rc::clone(&scheduler), Direct(scheduler));
         cluster.builder.unfit.send_replace(Some(Unfit::MakingRoom));
         cluster.scheduler.event("active: false").await;
         assert_eq!(cluster.scheduler.pops(), 0);
         cluster.builder.unfit.send_replace(None);
-        cluster.scheduler.asked().await;
+        cluster.scheduler.until_popping().await;
         let events = cluster.finish().await;
         assert_eq!(
             events[1..4],

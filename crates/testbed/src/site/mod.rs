@@ -1,4 +1,7 @@
-//! A cluster, and the folder in which its users type their commands.
+//! A cluster, and the folder in which its users run their commands.
+
+mod held_job;
+mod submit;
 
 use std::cell::Cell;
 use std::fs;
@@ -8,14 +11,15 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 use rig::{Cluster, Rig, Worker, busybox_rootfs, checked, wait_for};
 
-use crate::program::{Running, Said};
-use crate::submit::Submit;
-use crate::{Held, PATIENCE};
+pub use self::held_job::{HeldJob, wait_until_gone};
+pub use self::submit::Submit;
+use crate::WAIT_LIMIT;
+use crate::program::{Output, Program};
 
-/// The pool of most tests, as in the user's document.
+/// The pool of most tests, as in the documentation.
 pub const POOL: &str = "linux-x86_64";
 
-/// A cluster and somebody's terminal on it, in a folder with `./capnp-secrets/`.
+/// A cluster and a user's terminal, in a folder with `./capnp-secrets/`.
 #[derive(Debug)]
 pub struct Site {
     /// The machines.
@@ -34,7 +38,7 @@ impl Site {
         Self::start_with(rig, pools, &[])
     }
 
-    /// As [`start`](Self::start), with more options for the scheduler.
+    /// Like [`start`](Self::start), with more options for the scheduler.
     ///
     /// # Errors
     /// When it does not start.
@@ -67,55 +71,55 @@ impl Site {
         self.cluster.start_worker(POOL, name, &docker, args)
     }
 
-    /// Runs a command line, such as `ocluster-admin show ./capnp-secrets/admin.cap`. Words are parted by spaces.
+    /// Runs a command line, such as `ocluster-admin show ./capnp-secrets/admin.cap`. Words are separated by spaces.
     ///
     /// # Errors
     /// When it does not end.
-    pub fn run(&self, line: &str) -> Result<Said> {
+    pub fn run(&self, line: &str) -> Result<Output> {
         self.begin(line)?.end()
     }
 
-    /// Starts a command line, which goes on until it ends or is dropped.
+    /// Starts a command line, without waiting for its end.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn begin(&self, line: &str) -> Result<Running> {
+    pub fn begin(&self, line: &str) -> Result<Program> {
         let mut words = line.split_whitespace();
-        let program = words.next().context("an empty command line")?;
+        let program = words.next().context("cannot run a command: it is empty")?;
         let mut command = self.cluster.program(program);
         command.args(words);
-        Running::start(&command, self.folder(), &self.next_name("output"))
+        Program::start(&command, self.folder(), &self.next_name("output"))
     }
 
-    /// Starts a command that is not made of words parted by spaces, such as one whose path has some.
+    /// Starts a command whose words may contain spaces.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn begin_command(&self, command: &mut Command) -> Result<Running> {
+    pub fn begin_command(&self, command: &mut Command) -> Result<Program> {
         command.current_dir(self.folder());
-        Running::start(command, self.folder(), &self.next_name("output"))
+        Program::start(command, self.folder(), &self.next_name("output"))
     }
 
-    /// Runs an admin command in the way of the user's document: its name, the cap file, and the rest of `line`.
+    /// Runs an admin command: its name, the cap file, and the rest of `line`.
     ///
     /// # Errors
     /// When it does not end.
-    pub fn admin(&self, line: &str) -> Result<Said> {
+    pub fn admin(&self, line: &str) -> Result<Output> {
         self.begin_admin(line)?.end()
     }
 
-    /// As [`admin`](Self::admin), without waiting for its end.
+    /// Like [`admin`](Self::admin), without waiting for its end.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn begin_admin(&self, line: &str) -> Result<Running> {
+    pub fn begin_admin(&self, line: &str) -> Result<Program> {
         let (command, rest) = line.split_once(' ').unwrap_or((line, ""));
         self.begin(&format!(
             "ocluster-admin {command} ./capnp-secrets/admin.cap {rest}"
         ))
     }
 
-    /// Prepares to submit a job with this Dockerfile, from the client.
+    /// Prepares to submit a job with this Dockerfile, sent by the client.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -125,7 +129,7 @@ impl Site {
         Ok(self.submit().args(&["--local-dockerfile", &name]))
     }
 
-    /// Prepares to submit a job with this OBuilder spec, from the client.
+    /// Prepares to submit a job with this OBuilder spec, sent by the client.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -153,7 +157,7 @@ impl Site {
         self.cluster.start_obuilder_worker(POOL, name, args)
     }
 
-    /// Prepares to submit a job. Without more, it builds the `Dockerfile` of an empty context.
+    /// Prepares to submit a job. Without options, it builds the `Dockerfile` of an empty context.
     pub fn submit(&self) -> Submit<'_> {
         Submit::new(self, "submit-docker")
     }
@@ -169,12 +173,12 @@ impl Site {
         Ok(submit.args(&["--kind", kind, "--payload", &name]))
     }
 
-    /// Starts a job that builds until it is released, and waits until it does.
+    /// Starts a job that builds until it is released, and waits until it is building.
     ///
     /// # Errors
-    /// When it does not begin.
-    pub fn held_job(&self, args: &[&str]) -> Result<Held<'_>> {
-        Held::start(self, args)
+    /// When the build does not start.
+    pub fn held_job(&self, args: &[&str]) -> Result<HeldJob<'_>> {
+        HeldJob::start(self, args)
     }
 
     /// Adds a client, and returns the name of its cap file.
@@ -188,26 +192,26 @@ impl Site {
         Ok(cap_file)
     }
 
-    /// Returns what an operator sees of the pool [`POOL`].
+    /// Returns the state of the pool [`POOL`], as an operator sees it.
     ///
     /// # Errors
     /// When the command does not end.
     pub fn state(&self) -> Result<String> {
-        let said = self.admin(&format!("show {POOL}"))?.check(0, &[]);
-        Ok(said.stdout)
+        let output = self.admin(&format!("show {POOL}"))?.check(0, &[]);
+        Ok(output.stdout)
     }
 
-    /// Waits until an operator sees `text` in the state of the pool [`POOL`].
+    /// Waits until the state of the pool [`POOL`] contains `text`.
     ///
     /// # Errors
-    /// When that does not happen; then with what there is instead.
+    /// When that does not happen; then with the state.
     pub fn wait_for_state(&self, text: &str) -> Result<()> {
         let mut state = String::new();
-        let seen = wait_for(text, PATIENCE, || {
+        let seen = wait_for(text, WAIT_LIMIT, || {
             state = self.state()?;
             Ok(state.contains(text).then_some(()))
         });
-        seen.with_context(|| format!("the pool never showed {text:?}, but:\n{state}"))
+        seen.with_context(|| format!("the state of the pool has no {text:?}:\n{state}"))
     }
 
     /// Waits until a worker, or the `scheduler`, has logged `text`.
@@ -215,16 +219,16 @@ impl Site {
     /// # Errors
     /// When it does not; then with its log.
     pub fn wait_for_log(&self, name: &str, text: &str) -> Result<()> {
-        let logged = wait_for(text, PATIENCE, || {
+        let logged = wait_for(text, WAIT_LIMIT, || {
             Ok(self.cluster.log(name)?.contains(text).then_some(()))
         });
         logged.with_context(|| {
             let log = self.cluster.log(name).unwrap_or_default();
-            format!("{name} never logged {text:?}, but:\n{log}")
+            format!("{name} has not logged {text:?}:\n{log}")
         })
     }
 
-    /// Writes a file where the commands run, and returns its path.
+    /// Writes a file in the folder of the commands, and returns its path.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -234,25 +238,25 @@ impl Site {
         Ok(path)
     }
 
-    /// Returns the folder where the commands run.
+    /// Returns the folder of the commands.
     pub fn folder(&self) -> &Path {
         self.cluster.folder()
     }
 
-    /// Makes the folder for repositories that a git server offers, and returns it.
+    /// Creates the folder for the repositories of a git server, and returns it.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be created.
     pub fn repositories(&self) -> Result<PathBuf> {
         let folder = self.folder().join("repositories");
         fs::create_dir_all(&folder)?;
         Ok(folder)
     }
 
-    /// Asks everything to end.
+    /// Stops everything.
     ///
     /// # Errors
-    /// When something does not, or is left behind.
+    /// When something does not stop, or is left behind.
     pub fn finish(self) -> Result<()> {
         self.cluster.finish()
     }

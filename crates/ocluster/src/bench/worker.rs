@@ -1,4 +1,8 @@
-//! Workers and jobs that do nothing but what a measurement needs.
+//! The mock workers of the benchmark, and their jobs.
+//!
+//! They are not `testkit`'s, which are for tests: those panic when something unexpected happens, keep logs in memory and
+//! record what they do. Here an error ends the measurement, and nothing may take time or memory that a scheduler is
+//! charged for. The program is published, so it cannot depend on what is for developers only.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -12,13 +16,13 @@ use tokio::sync::watch;
 use super::rig::{Connected, Rig, broken};
 use cli::error::CommandError;
 
-/// A worker that is registered.
-pub(super) struct MockWorker {
+/// A registered worker.
+pub(super) struct BenchWorker {
     queue: Queue,
     _connected: Connected<cluster_api::Registration>,
 }
 
-impl MockWorker {
+impl BenchWorker {
     /// Connects and registers it.
     pub(super) async fn register(
         rig: &Rig,
@@ -30,7 +34,7 @@ impl MockWorker {
         let queue =
             connected
                 .service
-                .register(name, Worker::serve(Rc::new(NothingToReport)), capacity);
+                .register(name, Worker::serve(Rc::new(SilentWorker)), capacity);
         let queue = queue
             .await
             .map_err(broken("cannot register a mock worker"))?;
@@ -40,9 +44,12 @@ impl MockWorker {
         })
     }
 
-    /// Takes one job, and returns it with what its client wrote in its description.
-    pub(super) async fn pop(&self, log: MockLog) -> Result<(Rc<MockJob>, String), CommandError> {
-        let job = Rc::new(MockJob {
+    /// Takes one job, and returns it with its label.
+    pub(super) async fn pop(
+        &self,
+        log: UniformLog,
+    ) -> Result<(Rc<BenchJob>, String), CommandError> {
+        let job = Rc::new(BenchJob {
             log,
             done: watch::Sender::new(false),
         });
@@ -53,18 +60,19 @@ impl MockWorker {
         Ok((job, label(&description).to_owned()))
     }
 
-    /// Takes jobs and completes them at once, for ever.
+    /// Takes jobs and completes them at once, forever.
     pub(super) async fn complete_all(&self) -> Result<Infallible, CommandError> {
         loop {
-            let (job, _) = self.pop(MockLog::default()).await?;
+            let (job, _) = self.pop(UniformLog::default()).await?;
             job.finish();
         }
     }
 }
 
-struct NothingToReport;
+/// A worker that reports nothing and refuses to update itself.
+struct SilentWorker;
 
-impl ServeWorker for NothingToReport {
+impl ServeWorker for SilentWorker {
     async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
         Err(RpcError::failed("a mock worker has no metrics"))
     }
@@ -81,33 +89,33 @@ impl ServeWorker for NothingToReport {
     }
 }
 
-/// A log of a given size, returned in pieces of limited size.
+/// A log of one repeated byte, with a given size, returned in pieces of limited size.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MockLog {
+pub(super) struct UniformLog {
     pub(super) size: u64,
     pub(super) piece: u64,
 }
 
-/// A job that succeeds when it is told to.
-pub(super) struct MockJob {
-    log: MockLog,
+/// A job that succeeds on [`finish`](Self::finish).
+pub(super) struct BenchJob {
+    log: UniformLog,
     done: watch::Sender<bool>,
 }
 
-impl MockJob {
+impl BenchJob {
     /// Ends it.
     pub(super) fn finish(&self) {
         self.done.send_replace(true);
     }
 
-    /// Waits for its end, which a cancelled job comes to as well.
+    /// Waits for its end. A cancelled job ends, too.
     async fn finished(&self) {
-        // It cannot fail: we hold the sender.
+        // It cannot fail: this job has the sender.
         drop(self.done.subscribe().wait_for(|done| *done).await);
     }
 }
 
-impl ServeJob for MockJob {
+impl ServeJob for BenchJob {
     async fn log(self: Rc<Self>, start: i64) -> Result<LogChunk, RpcError> {
         let start = u64::try_from(start).unwrap_or(0);
         let Some(left) = self.log.size.checked_sub(start) else {

@@ -1,4 +1,4 @@
-//! What was logged on this thread during a test.
+//! The log lines of this thread during a test.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
@@ -6,18 +6,19 @@ use std::sync::{Arc, Mutex};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Captures what is logged until it is dropped.
-pub(crate) struct Logs {
-    text: Shared,
+/// Captures what is logged on this thread until it is dropped.
+pub struct LogCapture {
+    text: SharedText,
     _capturing: DefaultGuard,
 }
 
 #[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Vec<u8>>>);
+struct SharedText(Arc<Mutex<Vec<u8>>>);
 
-impl Logs {
-    pub(crate) fn capture() -> Self {
-        let text = Shared::default();
+impl LogCapture {
+    /// Starts to capture.
+    pub fn start() -> Self {
+        let text = SharedText::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::INFO)
             .without_time()
@@ -30,16 +31,18 @@ impl Logs {
         }
     }
 
-    pub(crate) fn text(&self) -> String {
+    /// Returns everything that was logged.
+    pub fn text(&self) -> String {
         String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap()
     }
 
-    pub(crate) fn has(&self, text: &str) -> bool {
+    /// Returns whether `text` was logged.
+    pub fn contains(&self, text: &str) -> bool {
         self.text().contains(text)
     }
 
-    /// Returns what the scheduler itself said, without level and target.
-    pub(crate) fn of_scheduler(&self) -> Vec<String> {
+    /// Returns the messages of the scheduler itself, without level and target.
+    pub fn scheduler_messages(&self) -> Vec<String> {
         let text = self.text();
         text.lines()
             .filter_map(|line| line.split_once(" scheduler: "))
@@ -47,7 +50,8 @@ impl Logs {
             .collect()
     }
 
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    /// Returns all warnings and errors.
+    pub fn warnings(&self) -> Vec<String> {
         let text = self.text();
         text.lines()
             .map(str::trim)
@@ -57,7 +61,7 @@ impl Logs {
     }
 }
 
-impl Write for Shared {
+impl Write for SharedText {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -68,7 +72,7 @@ impl Write for Shared {
     }
 }
 
-impl<'a> MakeWriter<'a> for Shared {
+impl<'a> MakeWriter<'a> for SharedText {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {

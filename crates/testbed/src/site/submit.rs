@@ -1,11 +1,11 @@
-//! The command line of a client that submits a job, in the making.
+//! A builder for the command line of a client that submits a job.
 
 use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::program::{Running, Said};
-use crate::site::{POOL, Site};
+use super::{POOL, Site};
+use crate::program::{Output, Program};
 
 /// A job to submit with `ocluster-client`.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl<'a> Submit<'a> {
         self
     }
 
-    /// Takes the commits of a repository as the context.
+    /// Sets commits of a repository as the context.
     #[must_use]
     pub fn source(mut self, url: &str, commits: &[&str]) -> Self {
         self.source = std::iter::once(&url)
@@ -47,33 +47,33 @@ impl<'a> Submit<'a> {
         self
     }
 
-    /// Submits to another pool than [`POOL`].
+    /// Sets the pool, instead of [`POOL`].
     #[must_use]
     pub fn pool(mut self, pool: impl Into<OsString>) -> Self {
         self.pool = pool.into();
         self
     }
 
-    /// Submits as the client of another cap file.
+    /// Sets the cap file, and so the client.
     #[must_use]
-    pub fn by(mut self, cap_file: &str) -> Self {
+    pub fn cap(mut self, cap_file: &str) -> Self {
         cap_file.clone_into(&mut self.cap);
         self
     }
 
-    /// Submits it, and waits until the client has ended.
+    /// Submits the job, and waits until the client has ended.
     ///
     /// # Errors
     /// When it does not end.
-    pub fn run(self) -> Result<Said> {
+    pub fn run(self) -> Result<Output> {
         self.begin()?.end()
     }
 
-    /// Submits it, without waiting for anything.
+    /// Starts the client that submits the job.
     ///
     /// # Errors
     /// When the client cannot be started.
-    pub fn begin(self) -> Result<Running> {
+    pub fn begin(self) -> Result<Program> {
         let mut pool = OsString::from("--pool=");
         pool.push(&self.pool);
         let mut command = self.site.cluster.program("ocluster-client");
@@ -83,6 +83,6 @@ impl<'a> Submit<'a> {
             .arg(pool)
             .args(&self.options)
             .args(&self.source);
-        Running::start(&command, self.site.folder(), &self.site.next_name("client"))
+        Program::start(&command, self.site.folder(), &self.site.next_name("client"))
     }
 }
