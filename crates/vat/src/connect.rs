@@ -16,11 +16,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::connect_error::{connect_error, handshake_error, silent, timed_out};
 use crate::ending::Ending;
-use crate::link::{Link, NewLink, Role};
+use crate::link::{Link, NewLink, Role, Totals};
 use crate::restore::{NoServices, UNKNOWN_SERVICE};
 use crate::socket::{Socket, Stream};
 use crate::tls;
-use crate::totals::Totals;
 use crate::{
     Address, Auth, ConnectError, Counters, Fingerprint, Identity, KeepAlive, Limits, Peer, Phase,
     SturdyRef, connection,

@@ -14,7 +14,8 @@ use futures::task::AtomicWaker;
 use tokio::time::{Sleep, sleep};
 
 use crate::ending::Ending;
-use crate::link::Link;
+use crate::link::{Link, Role};
+use crate::restore::{self, Restorer};
 use crate::text::Shown;
 use crate::transport::Network;
 use crate::{Limits, Peer, Restore};
@@ -33,9 +34,10 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Starts the task of a connection; returns the peer's bootstrap capability if we are the ones who connect.
 pub(crate) fn start(link: &Rc<Link>, services: Rc<dyn Restore>) -> Option<Client> {
-    let restorer = crate::restore::Restorer::client(services, Peer::new(link.clone()));
+    *link.injected.borrow_mut() = restore::opening_messages().into();
+    let restorer = Restorer::client(services, Peer::new(link.clone()));
     let network = Network::new(link.clone());
-    let using = !matches!(link.role, crate::link::Role::Serving);
+    let using = !matches!(link.role, Role::Serving);
     let mut rpc = RpcSystem::new(Box::new(network), Some(restorer));
     let service = using.then(|| rpc.bootstrap(()));
     let disconnector = rpc.get_disconnector();

@@ -43,11 +43,9 @@ mod reconnect;
 mod restore;
 mod service_id;
 mod socket;
-mod strangers;
 mod sturdy_ref;
 mod text;
 mod tls;
-mod totals;
 mod transport;
 
 pub use address::{Address, ParseAddressError};

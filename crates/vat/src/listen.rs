@@ -23,12 +23,10 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::ending::Ending;
-use crate::link::{Guest, Link, NewLink, Role};
+use crate::link::{Guest, Link, Links, NewLink, Role, Slot, Strangers, Totals};
 use crate::notices::{Notices, REFILL};
 use crate::progress::Progress;
 use crate::socket::{Socket, Stream};
-use crate::strangers::Strangers;
-use crate::totals::{Links, Totals};
 use crate::{
     Address, Counters, Fingerprint, Identity, KeepAlive, Limits, Restore, certificate, connection,
     descriptors, tls,
@@ -358,19 +356,6 @@ struct Server {
     sockets: Rc<Cell<usize>>,
     /// How many may be.
     most_sockets: usize,
-}
-
-/// One open socket, counted until this is dropped.
-pub(crate) struct Slot {
-    sockets: Rc<Cell<usize>>,
-    strangers: Strangers,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.sockets.set(self.sockets.get() - 1);
-        self.strangers.notify();
-    }
 }
 
 /// Closes everything when the listener is dropped.

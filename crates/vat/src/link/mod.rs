@@ -1,44 +1,41 @@
 //! One connection, as all who have to do with it share it: the RPC system above, the task that drives it, and the
 //! handles that applications hold.
 
+mod guest;
+mod input;
+mod output;
+mod strangers;
+mod totals;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 use capnp::Error;
 use capnp::message::{Builder, HeapAllocator};
-use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
+pub(crate) use self::guest::{Guest, Slot};
+use self::strangers::Place;
+pub(crate) use self::strangers::Strangers;
+pub(crate) use self::totals::{Links, Totals};
 use crate::ending::Ending;
-use crate::frame::{Decoder, Frame};
+use crate::frame::Decoder;
 use crate::labels::Labels;
 use crate::ledger::{Debt, Debts, Ledger};
-use crate::listen::Slot;
 use crate::notices::Notices;
 use crate::outbox::Outbox;
 use crate::socket::Stream;
-use crate::strangers::Place;
 use crate::text::Shown;
-use crate::totals::Totals;
 use crate::{Counters, Fingerprint, Limits, ServiceId};
-
-/// How much is read from a socket at once.
-const READ_SIZE: usize = 64 * 1024;
 
 /// From how many questions and exports on a lost peer's are taken apart in pieces.
 const LARGE_DEBT: usize = 500;
 
 /// How long a peer waits for an answer that asks for a service in vain for the second time; the next takes twice as long.
 const VAIN_DELAY: Duration = Duration::from_millis(100);
-
-thread_local! {
-    /// Where all connections read to, as they all live on one thread: an idle one needs no buffer then.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_SIZE]);
-}
 
 /// What a connection is for.
 pub(crate) enum Role {
@@ -120,13 +117,6 @@ pub(crate) struct NewLink {
     pub(crate) guest: Option<Guest>,
 }
 
-/// What only a peer has that has connected to us.
-pub(crate) struct Guest {
-    pub(crate) place: Place,
-    pub(crate) slot: Slot,
-    pub(crate) notices: Rc<Notices>,
-}
-
 impl Link {
     pub(crate) fn new(new: NewLink) -> Rc<Self> {
         new.counters.opened();
@@ -140,7 +130,7 @@ impl Link {
             decoder: RefCell::new(Decoder::new(new.limits.message)),
             outbox: RefCell::default(),
             ledger: RefCell::default(),
-            injected: RefCell::new(crate::restore::opening_messages().into()),
+            injected: RefCell::default(),
             role: new.role,
             limits: new.limits,
             counters: new.counters,
@@ -346,215 +336,6 @@ impl Link {
         if !task.as_ref().is_some_and(|task| task.will_wake(waker)) {
             *task = Some(waker.clone());
         }
-    }
-
-    /// Returns the next message that has arrived, reading from the stream if there is none yet.
-    pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Result<Frame, Ending>> {
-        loop {
-            if let Some(ending) = self.ending() {
-                return Poll::Ready(Err(ending));
-            }
-            if !self.is_trusted() && self.has_enough_of_stranger() {
-                return self.wait_to_read(cx);
-            }
-            if let Some(frame) = self.decoder.borrow_mut().next() {
-                self.counters.message_in();
-                return Poll::Ready(Ok(frame));
-            }
-            if !self.is_trusted() && self.is_beyond_strangers(self.decoder.borrow().expects()) {
-                return self.wait_to_read(cx);
-            }
-            if let Some(ending) = self.ending() {
-                return Poll::Ready(Err(ending));
-            }
-            if self.is_over_full() {
-                // The peer does not read, so it has to wait with asking for more.
-                return self.wait_to_read(cx);
-            }
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(0)) => self.end(Ending::ClosedByPeer),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(ending)) => self.end(ending),
-                Poll::Pending => return self.wait_to_read(cx),
-            }
-        }
-    }
-
-    /// Returns whether a stranger has to wait for answers, or to read them, before it may ask for more: it asks for a service,
-    /// and what comes before the answer to that is little.
-    fn has_enough_of_stranger(&self) -> bool {
-        let Limits {
-            strangers_message,
-            strangers_questions,
-            ..
-        } = *self.limits;
-        let ledger = self.ledger.borrow();
-        self.is_over_full()
-            || ledger.unanswered_bytes() > strangers_message
-            || ledger.unanswered() > strangers_questions / 2
-    }
-
-    /// Returns whether a message of this size has to wait until it is known whether the peer is a stranger, because it is
-    /// too large for one. It is for good, and the connection ends, if nothing is left to be answered.
-    fn is_beyond_strangers(&self, size: usize) -> bool {
-        let limit = self.limits.strangers_message;
-        if size <= limit {
-            return false;
-        }
-        if self.ledger.borrow().unanswered() == 0 {
-            self.end(Ending::Violation(format!(
-                "message of {size} bytes is over the limit of {limit} bytes for whoever has not named a service"
-            )));
-            return false;
-        }
-        true
-    }
-
-    fn wait_to_read<T>(&self, cx: &mut Context<'_>) -> Poll<T> {
-        *self.reader.borrow_mut() = Some(cx.waker().clone());
-        Poll::Pending
-    }
-
-    /// Reads once; returns how many bytes have come, 0 at the end of the stream.
-    fn poll_read(&self, cx: &mut Context<'_>) -> Poll<Result<usize, Ending>> {
-        let mut stream = self.stream.borrow_mut();
-        let Some(stream) = &mut *stream else {
-            return Poll::Ready(Ok(0));
-        };
-        let mut decoder = self.decoder.borrow_mut();
-        let mut read = |space: &mut [u8]| {
-            let mut buffer = ReadBuf::new(space);
-            Pin::new(&mut **stream)
-                .poll_read(cx, &mut buffer)
-                .map_ok(|()| buffer.filled().len())
-                .map_err(|e| Ending::of_io_error(&e))
-        };
-        let count = if let Some(space) = decoder.space() {
-            let count = std::task::ready!(read(space))?;
-            decoder.filled(count);
-            count
-        } else {
-            let most = if self.is_trusted() {
-                READ_SIZE
-            } else {
-                READ_SIZE.min(self.limits.strangers_message)
-            };
-            let result = SCRATCH.with_borrow_mut(|scratch| {
-                let scratch = scratch.get_mut(..most).unwrap_or_default();
-                let count = std::task::ready!(read(scratch))?;
-                decoder.push(scratch.get(..count).unwrap_or_default())?;
-                Poll::Ready(Ok::<_, Ending>(count))
-            });
-            std::task::ready!(result)?
-        };
-        let held = decoder.held();
-        drop(decoder);
-        self.totals.note_incomplete(self, held);
-        self.counters.bytes_in(count);
-        self.received.set(self.received.get() + count as u64);
-        self.unacknowledged.set(true);
-        Poll::Ready(Ok(count))
-    }
-
-    /// Adds a message to what is to be sent, unless the peer will not read it.
-    pub(crate) fn send(&self, message: &Rc<Builder<HeapAllocator>>) {
-        if self.has_ended()
-            || self
-                .ending()
-                .is_some_and(|ending| !ending.peer_may_listen())
-        {
-            return;
-        }
-        self.outbox.borrow_mut().push(message);
-        self.note_unsent();
-        self.counters.message_out();
-        self.wake();
-    }
-
-    fn note_unsent(&self) {
-        let unsent = self.outbox.borrow().len();
-        self.totals.note_unsent(self, unsent);
-    }
-
-    /// Returns whether a message has begun to arrive and is not whole, and it is the peer that we wait for.
-    pub(crate) fn waits_for_more(&self) -> bool {
-        self.incomplete.get() > 0 && !self.has_ended() && !self.is_over_full()
-    }
-
-    /// Returns whether more waits to be written than the peer may leave unread.
-    pub(crate) fn is_over_full(&self) -> bool {
-        let most = if self.is_trusted() {
-            self.limits.unsent
-        } else {
-            self.limits.strangers_message
-        };
-        self.outbox.borrow().len() > most
-    }
-
-    /// Writes as much as the stream takes; ready when all is written.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
-        let was_over_full = self.is_over_full();
-        let result = self.poll_write_all(cx);
-        self.note_unsent();
-        if was_over_full
-            && !self.is_over_full()
-            && let Some(reader) = self.reader.take()
-        {
-            reader.wake();
-        }
-        result.map_err(|e| Ending::of_io_error(&e))
-    }
-
-    fn poll_write_all(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        let mut stream = self.stream.borrow_mut();
-        let Some(stream) = &mut *stream else {
-            return Poll::Ready(Ok(()));
-        };
-        let mut outbox = self.outbox.borrow_mut();
-        while !outbox.is_empty() {
-            let count = std::task::ready!(Pin::new(&mut **stream).poll_write(cx, outbox.front()))?;
-            if count == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
-            }
-            outbox.advance(count);
-            self.counters.bytes_out(count);
-        }
-        Pin::new(&mut **stream).poll_flush(cx)
-    }
-
-    /// Asks for a quick acknowledgement if anything has arrived.
-    pub(crate) fn acknowledge(&self) {
-        if self.unacknowledged.take()
-            && let Some(stream) = &*self.stream.borrow()
-        {
-            stream.socket().acknowledge_quickly();
-        }
-    }
-
-    /// Ends the stream in our direction.
-    pub(crate) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut *self.stream.borrow_mut() {
-            Some(stream) => Pin::new(stream).poll_shutdown(cx).map(drop),
-            None => Poll::Ready(()),
-        }
-    }
-
-    /// Reads and throws away all that comes, until the peer ends the stream in its direction.
-    pub(crate) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut stream = self.stream.borrow_mut();
-        let Some(stream) = &mut *stream else {
-            return Poll::Ready(());
-        };
-        SCRATCH.with_borrow_mut(|scratch| {
-            loop {
-                let mut buffer = ReadBuf::new(scratch);
-                match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
-                    Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                    Poll::Ready(_) => return Poll::Ready(()),
-                    Poll::Pending => return Poll::Pending,
-                }
-            }
-        })
     }
 
     /// Closes the socket and gives all memory back, whoever still holds the link.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::Link;
 use crate::ending::Ending;
-use crate::link::Link;
 
 /// How long a stranger is left alone: far longer than it takes to shake hands and to name a service, so that a farm whose
 /// workers all come back at once loses none of them.

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::Link;
 use crate::ending::Ending;
-use crate::link::Link;
 
 /// The connections of a vat, by numbers of their own.
 pub(crate) type Links = Rc<RefCell<HashMap<u64, Rc<Link>>>>;
