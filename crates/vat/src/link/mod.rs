@@ -1,11 +1,10 @@
-//! One connection, as all who have to do with it share it: the RPC system above, the task that drives it, and the
-//! handles that applications hold.
+//! One connection, as the RPC system, the task that drives it and the application's handles share it.
 
-mod guest;
+mod inbound;
 mod input;
 mod output;
-mod strangers;
 mod totals;
+mod unauthenticated;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,42 +16,44 @@ use capnp::Error;
 use capnp::message::{Builder, HeapAllocator};
 use tokio::sync::{Notify, oneshot};
 
-pub(crate) use self::guest::{Guest, Slot};
-use self::strangers::Place;
-pub(crate) use self::strangers::Strangers;
+pub(crate) use self::inbound::{Inbound, SocketGuard};
 pub(crate) use self::totals::{Links, Totals};
-use crate::ending::Ending;
+use self::unauthenticated::UnauthenticatedGuard;
+pub(crate) use self::unauthenticated::UnauthenticatedPeers;
+use crate::close_reason::CloseReason;
 use crate::frame::Decoder;
 use crate::labels::Labels;
-use crate::ledger::{Debt, Debts, Ledger};
-use crate::notices::Notices;
+use crate::ledger::{Cleanup, Cleanups, Ledger};
+use crate::log_limiter::LogLimiter;
 use crate::outbox::Outbox;
 use crate::socket::Stream;
-use crate::text::Shown;
+use crate::text::LogText;
 use crate::{Counters, Fingerprint, Limits, ServiceId};
 
-/// From how many questions and exports on a lost peer's are taken apart in pieces.
-const LARGE_DEBT: usize = 500;
+/// How many questions and exports of a lost peer may be released at once. More are released one by one.
+const LARGE_CLEANUP: usize = 500;
 
-/// How long a peer waits for an answer that asks for a service in vain for the second time; the next takes twice as long.
-const VAIN_DELAY: Duration = Duration::from_millis(100);
+/// How long a peer waits for the answer to its second request for an unknown service. The time doubles with each
+/// request.
+const UNKNOWN_SERVICE_DELAY: Duration = Duration::from_millis(100);
 
-/// What a connection is for.
+/// Which side has opened the connection.
 pub(crate) enum Role {
-    /// The peer asks for services of ours.
-    Serving,
-    /// We ask for this service of the peer's, and tell when it has answered.
-    Using {
+    /// The peer, to use services of ours.
+    Listener,
+    /// We, to use this service of the peer's.
+    Dialer {
         service: ServiceId,
-        answered: RefCell<Option<oneshot::Sender<Answered>>>,
+        /// Takes the answer to our Bootstrap.
+        answered: RefCell<Option<oneshot::Sender<Answer>>>,
     },
 }
 
 /// How a peer has answered our Bootstrap: with a capability, or with an exception.
-pub(crate) type Answered = Result<(), Error>;
+pub(crate) type Answer = Result<(), Error>;
 
 pub(crate) struct Link {
-    /// `None` when all is over, though somebody may still hold the link.
+    /// `None` once the task has ended, though the application may still hold the link.
     stream: RefCell<Option<Box<dyn Stream>>>,
     decoder: RefCell<Decoder>,
     pub(crate) outbox: RefCell<Outbox>,
@@ -62,41 +63,44 @@ pub(crate) struct Link {
     pub(crate) role: Role,
     pub(crate) limits: Rc<Limits>,
     pub(crate) counters: Counters,
+    /// `None` without TLS.
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) address: String,
     labels: RefCell<Labels>,
     default_label: String,
-    ending: RefCell<Option<Ending>>,
-    /// Set once all capabilities are broken: with the exception they are broken with.
-    ended: RefCell<Option<Error>>,
-    /// Wakes those who wait for that.
-    waiting: Notify,
-    /// Wakes those who wait until nothing is left to be sent.
+    /// `None` while the connection is open.
+    close_reason: RefCell<Option<CloseReason>>,
+    /// The exception that all capabilities are broken with; `None` before they are.
+    closed: RefCell<Option<Error>>,
+    /// Notified when all capabilities are broken.
+    closing: Notify,
+    /// Notified when nothing is left to be sent.
     flushed: Notify,
     /// Called once when all capabilities are broken.
-    on_ended: RefCell<Option<Box<dyn FnOnce()>>>,
-    /// Whether the peer has named a service that exists, or is the one that we have connected to.
-    trusted: Cell<bool>,
-    /// What it has until then, if others may need that.
-    place: RefCell<Option<Place>>,
-    /// What it has for as long as the socket is open.
-    slot: RefCell<Option<Slot>>,
-    notices: Option<Rc<Notices>>,
-    /// How often the peer has asked for a service that does not exist.
-    vain: Cell<u32>,
+    on_closed: RefCell<Option<Box<dyn FnOnce()>>>,
+    /// Whether the peer has named a service that exists, or is the one that we have dialed.
+    authenticated: Cell<bool>,
+    /// `None` once the peer is authenticated, and for an outbound connection.
+    unauthenticated: RefCell<Option<UnauthenticatedGuard>>,
+    /// `None` for an outbound connection.
+    socket: RefCell<Option<SocketGuard>>,
+    /// `None` for an outbound connection.
+    log_limiter: Option<Rc<LogLimiter>>,
+    /// How often the peer has requested a service that does not exist.
+    unknown_services: Cell<u32>,
     totals: Rc<Totals>,
-    /// Its part of those totals.
+    /// This connection's part of those totals.
     pub(crate) incomplete: Cell<usize>,
     pub(crate) unsent: Cell<usize>,
-    /// What a lost peer has left behind, once that is being cleared away.
-    debts: RefCell<Option<Debts>>,
-    /// Whether there is still a handle that keeps the connection open.
-    pub(crate) held: Cell<bool>,
-    /// Whether the RPC system is having its turn.
-    pub(crate) running: Cell<bool>,
-    /// How many bytes have come, without those of TLS.
+    /// What remains to be released for a lost peer; `None` before that begins.
+    cleanups: RefCell<Option<Cleanups>>,
+    /// Whether there is a handle that keeps the connection open.
+    pub(crate) has_handle: Cell<bool>,
+    /// Whether the RPC system is being polled.
+    pub(crate) is_polling_rpc: Cell<bool>,
+    /// How many bytes were received, without those of TLS.
     pub(crate) received: Cell<u64>,
-    /// Whether bytes have arrived since the last quick acknowledgement was asked for.
+    /// Whether bytes have arrived since the last request for a quick acknowledgement.
     unacknowledged: Cell<bool>,
     reader: RefCell<Option<Waker>>,
     task: RefCell<Option<Waker>>,
@@ -110,19 +114,23 @@ pub(crate) struct NewLink {
     pub(crate) counters: Counters,
     pub(crate) fingerprint: Option<Fingerprint>,
     pub(crate) address: String,
-    /// What to say when the connection is lost and nobody has described the peer.
+    /// What errors call the lost connection until the application has described the peer.
     pub(crate) label: String,
     pub(crate) totals: Rc<Totals>,
-    /// What a peer is that has connected to us.
-    pub(crate) guest: Option<Guest>,
+    /// `None` for an outbound connection.
+    pub(crate) inbound: Option<Inbound>,
 }
 
 impl Link {
     pub(crate) fn new(new: NewLink) -> Rc<Self> {
         new.counters.opened();
-        let trusted = new.guest.is_none();
-        let (place, slot, notices) = match new.guest {
-            Some(guest) => (Some(guest.place), Some(guest.slot), Some(guest.notices)),
+        let authenticated = new.inbound.is_none();
+        let (unauthenticated, socket, log_limiter) = match new.inbound {
+            Some(Inbound {
+                unauthenticated,
+                socket,
+                log_limiter,
+            }) => (Some(unauthenticated), Some(socket), Some(log_limiter)),
             None => (None, None, None),
         };
         let link = Rc::new(Self {
@@ -138,90 +146,92 @@ impl Link {
             address: new.address,
             labels: RefCell::default(),
             default_label: new.label,
-            ending: RefCell::default(),
-            ended: RefCell::default(),
-            waiting: Notify::new(),
+            close_reason: RefCell::default(),
+            closed: RefCell::default(),
+            closing: Notify::new(),
             flushed: Notify::new(),
-            on_ended: RefCell::default(),
-            trusted: Cell::new(trusted),
-            place: RefCell::default(),
-            slot: RefCell::new(slot),
-            notices,
-            vain: Cell::new(0),
+            on_closed: RefCell::default(),
+            authenticated: Cell::new(authenticated),
+            unauthenticated: RefCell::default(),
+            socket: RefCell::new(socket),
+            log_limiter,
+            unknown_services: Cell::new(0),
             totals: new.totals,
             incomplete: Cell::new(0),
             unsent: Cell::new(0),
-            debts: RefCell::default(),
-            held: Cell::new(true),
-            running: Cell::new(false),
+            cleanups: RefCell::default(),
+            has_handle: Cell::new(true),
+            is_polling_rpc: Cell::new(false),
             received: Cell::new(0),
             unacknowledged: Cell::new(false),
             reader: RefCell::default(),
             task: RefCell::default(),
         });
-        if let Some(place) = place {
-            place.connected(&link);
-            *link.place.borrow_mut() = Some(place);
+        if let Some(guard) = unauthenticated {
+            guard.set_link(&link);
+            *link.unauthenticated.borrow_mut() = Some(guard);
         }
         link
     }
 
-    /// Notes that the peer knows a secret of ours, and may do more from now on.
-    pub(crate) fn trust(&self) {
-        self.trusted.set(true);
-        drop(self.place.take());
+    /// Lifts the limits of unauthenticated peers, as the peer knows a secret of ours.
+    pub(crate) fn set_authenticated(&self) {
+        self.authenticated.set(true);
+        drop(self.unauthenticated.take());
         self.wake_reader();
     }
 
-    pub(crate) fn is_trusted(&self) -> bool {
-        self.trusted.get()
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated.get()
     }
 
-    /// Notes that the peer asked for a service that does not exist; returns how long it is to wait for that answer.
-    pub(crate) fn asked_in_vain(&self) -> Duration {
-        let before = self.vain.replace(self.vain.get() + 1);
+    /// Counts a request for a service that does not exist. Returns how long to delay the answer.
+    pub(crate) fn count_unknown_service(&self) -> Duration {
+        let before = self
+            .unknown_services
+            .replace(self.unknown_services.get() + 1);
         self.warn(format_args!(
-            "the peer at {} asks for a service that does not exist",
+            "Peer at {} asks for a service that does not exist",
             self.address
         ));
-        if before >= Limits::UNKNOWN_SERVICES {
-            let most = Limits::UNKNOWN_SERVICES;
-            self.end(Ending::Violation(format!(
-                "it asked for more than {most} services that do not exist"
+        let limit = Limits::UNKNOWN_SERVICES;
+        if before >= limit {
+            self.close(CloseReason::Violation(format!(
+                "it asked for more than {limit} services that do not exist"
             )));
         }
         match before {
             0 => Duration::ZERO,
-            _ => VAIN_DELAY * 2u32.saturating_pow(before.min(Limits::UNKNOWN_SERVICES) - 1),
+            _ => UNKNOWN_SERVICE_DELAY * 2u32.saturating_pow(before.min(limit) - 1),
         }
     }
 
-    /// Logs something that the peer has done, but no more of it than a stranger may cause.
+    /// Logs something that the peer has done, at a limited rate if it is unauthenticated.
     pub(crate) fn warn(&self, what: std::fmt::Arguments<'_>) {
-        match &self.notices {
-            Some(notices) if !self.is_trusted() => notices.warn(what),
-            _ => tracing::warn!("{}", Shown::new(&what.to_string())),
+        match &self.log_limiter {
+            Some(log_limiter) if !self.is_authenticated() => log_limiter.warn(what),
+            _ => tracing::warn!("{}", LogText::new(&what.to_string())),
         }
     }
 
-    /// Returns the next of what a lost peer has left behind, if that is much.
+    /// Returns the next message to release what a lost peer holds; `None` if it holds little, or nothing more.
     ///
-    /// The RPC system would clear it away in one go, while everybody waits. So it first gets told one by one what the peer
-    /// would have said, had it tidied up.
-    pub(crate) fn next_debt(&self) -> Option<Debt> {
-        let mut debts = self.debts.borrow_mut();
-        let debts = debts.get_or_insert_with(|| {
+    /// The RPC system would release everything at once, and delay all other connections. So it first gets the messages
+    /// with which the peer would have released it, one at a time.
+    pub(crate) fn next_cleanup(&self) -> Option<Cleanup> {
+        let mut cleanups = self.cleanups.borrow_mut();
+        let cleanups = cleanups.get_or_insert_with(|| {
             let mut ledger = self.ledger.borrow_mut();
-            if ledger.debt() > LARGE_DEBT {
-                ledger.take_debts()
+            if ledger.held_by_peer() > LARGE_CLEANUP {
+                ledger.take_cleanups()
             } else {
-                Debts::default()
+                Cleanups::default()
             }
         });
-        debts.next()
+        cleanups.next()
     }
 
-    /// Adds to what the peer is called when it is lost.
+    /// Adds to the text that errors call the lost peer by.
     pub(crate) fn describe(&self, text: String) {
         self.labels.borrow_mut().add(text);
     }
@@ -231,100 +241,100 @@ impl Link {
         labels.unwrap_or_else(|| self.default_label.clone())
     }
 
-    /// Ends the connection, unless it is ending already; the RPC system hears of it when it reads next.
-    pub(crate) fn end(&self, ending: Ending) {
-        if self.ending().is_none() {
-            *self.ending.borrow_mut() = Some(ending);
+    /// Closes the connection, unless it is being closed. The RPC system learns it at its next read.
+    pub(crate) fn close(&self, reason: CloseReason) {
+        if self.close_reason().is_none() {
+            *self.close_reason.borrow_mut() = Some(reason);
             self.wake_reader();
             self.wake();
         }
     }
 
-    /// Makes the RPC system look again whether there is something to read.
+    /// Makes the RPC system read again.
     pub(crate) fn wake_reader(&self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
         }
     }
 
-    pub(crate) fn ending(&self) -> Option<Ending> {
-        self.ending.borrow().clone()
+    pub(crate) fn close_reason(&self) -> Option<CloseReason> {
+        self.close_reason.borrow().clone()
     }
 
-    /// Returns the exception that capabilities break with when the connection ends like this.
-    pub(crate) fn exception(&self, ending: &Ending) -> Error {
-        Error::disconnected(format!("{} ({ending})", self.label()))
+    /// Returns the exception that capabilities break with when the connection is closed for `reason`.
+    pub(crate) fn exception(&self, reason: &CloseReason) -> Error {
+        Error::disconnected(format!("{} ({reason})", self.label()))
     }
 
-    /// Says that all capabilities are broken now.
-    pub(crate) fn set_ended(&self, error: Error) {
-        if !self.has_ended() {
-            *self.ended.borrow_mut() = Some(error);
+    /// Notes that all capabilities are broken now, with `error`.
+    pub(crate) fn set_closed(&self, error: Error) {
+        if !self.is_closed() {
+            *self.closed.borrow_mut() = Some(error);
             self.counters.closed();
-            self.waiting.notify_waiters();
+            self.closing.notify_waiters();
             self.flushed.notify_waiters();
-            if let Some(on_ended) = self.on_ended.take() {
-                on_ended();
+            if let Some(on_closed) = self.on_closed.take() {
+                on_closed();
             }
         }
-        if let Role::Using { answered, .. } = &self.role {
+        if let Role::Dialer { answered, .. } = &self.role {
             drop(answered.take());
         }
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.borrow().is_some()
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.borrow().is_some()
     }
 
-    /// Has this called once all capabilities are broken: for whoever would need a task of its own to wait for it.
-    pub(crate) fn on_ended(&self, call: impl FnOnce() + 'static) {
-        *self.on_ended.borrow_mut() = Some(Box::new(call));
+    /// Sets what to call once all capabilities are broken. This needs no task, other than [`closed`](Self::closed).
+    pub(crate) fn on_closed(&self, call: impl FnOnce() + 'static) {
+        *self.on_closed.borrow_mut() = Some(Box::new(call));
     }
 
     /// Waits until all capabilities are broken, and returns the exception they are broken with.
-    pub(crate) fn ended(self: &Rc<Self>) -> impl Future<Output = Error> + 'static {
+    pub(crate) fn closed(self: &Rc<Self>) -> impl Future<Output = Error> + 'static {
         let link = self.clone();
         async move {
             loop {
-                // Made before looking, so that nothing is missed in between.
-                let waiting = link.waiting.notified();
-                if let Some(error) = &*link.ended.borrow() {
+                // Registered before the check, so that no notification is missed in between.
+                let closing = link.closing.notified();
+                if let Some(error) = &*link.closed.borrow() {
                     return error.clone();
                 }
-                waiting.await;
+                closing.await;
             }
         }
     }
 
-    /// Says that nothing is left to be sent.
+    /// Wakes those who wait in [`flushed`](Self::flushed).
     pub(crate) fn set_flushed(&self) {
         self.flushed.notify_waiters();
     }
 
-    /// Waits until nothing is left to be sent, or nothing more can be.
+    /// Waits until nothing is left to be sent, or nothing more can be sent.
     pub(crate) fn flushed(self: &Rc<Self>) -> impl Future<Output = ()> + 'static {
         let link = self.clone();
         async move {
-            // Made before looking, so that nothing is missed in between.
+            // Registered before the check, so that no notification is missed in between.
             let flushed = link.flushed.notified();
-            if link.has_ended() {
+            if link.is_closed() {
                 return;
             }
-            // An empty outbox says little: the RPC system may not have run since there was something to say.
+            // An empty outbox is not enough: the RPC system may have a message and not have been polled since.
             link.wake();
             flushed.await;
         }
     }
 
-    /// Gives up a handle that kept the connection open.
-    pub(crate) fn let_go(&self) {
-        self.held.set(false);
+    /// Drops the handle that kept the connection open.
+    pub(crate) fn release_handle(&self) {
+        self.has_handle.set(false);
         self.wake();
     }
 
-    /// Makes the connection's task run again, unless it is running: it looks for what there is to do at the end.
+    /// Wakes the connection's task, unless it is polling the RPC system: it checks everything after that.
     pub(crate) fn wake(&self) {
-        if !self.running.get()
+        if !self.is_polling_rpc.get()
             && let Some(task) = &*self.task.borrow()
         {
             task.wake_by_ref();
@@ -338,15 +348,15 @@ impl Link {
         }
     }
 
-    /// Closes the socket and gives all memory back, whoever still holds the link.
+    /// Closes the socket and frees all memory, even if there are handles left.
     pub(crate) fn dispose(&self) {
         drop(self.stream.take());
         self.outbox.borrow_mut().clear();
         self.totals.note_unsent(self, 0);
         self.totals.note_incomplete(self, 0);
-        drop(self.place.take());
-        drop(self.slot.take());
-        drop(self.debts.take());
+        drop(self.unauthenticated.take());
+        drop(self.socket.take());
+        drop(self.cleanups.take());
         *self.decoder.borrow_mut() = Decoder::new(0);
         *self.ledger.borrow_mut() = Ledger::default();
     }

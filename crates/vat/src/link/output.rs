@@ -1,23 +1,21 @@
 //! What is sent on a connection.
 
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use capnp::message::{Builder, HeapAllocator};
 use tokio::io::AsyncWrite as _;
 
 use super::Link;
-use crate::ending::Ending;
+use crate::close_reason::CloseReason;
 
 impl Link {
-    /// Adds a message to what is to be sent, unless the peer will not read it.
+    /// Queues a message, unless the peer cannot read it any more.
     pub(crate) fn send(&self, message: &Rc<Builder<HeapAllocator>>) {
-        if self.has_ended()
-            || self
-                .ending()
-                .is_some_and(|ending| !ending.peer_may_listen())
-        {
+        let may_be_read = || self.close_reason().is_none_or(|r| r.peer_may_read());
+        if self.is_closed() || !may_be_read() {
             return;
         }
         self.outbox.borrow_mut().push(message);
@@ -31,40 +29,37 @@ impl Link {
         self.totals.note_unsent(self, unsent);
     }
 
-    /// Returns whether more waits to be written than the peer may leave unread.
-    pub(crate) fn is_over_full(&self) -> bool {
-        let most = if self.is_trusted() {
+    /// Returns whether more data waits to be sent than the peer may leave unread.
+    pub(crate) fn has_too_much_unsent(&self) -> bool {
+        let limit = if self.is_authenticated() {
             self.limits.unsent
         } else {
-            self.limits.strangers_message
+            self.limits.unauthenticated_message
         };
-        self.outbox.borrow().len() > most
+        self.outbox.borrow().len() > limit
     }
 
-    /// Writes as much as the stream takes; ready when all is written.
-    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), Ending>> {
-        let was_over_full = self.is_over_full();
+    /// Writes as much as the stream takes. Ready when everything is written.
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let had_too_much_unsent = self.has_too_much_unsent();
         let result = self.poll_write_all(cx);
         self.note_unsent();
-        if was_over_full
-            && !self.is_over_full()
-            && let Some(reader) = self.reader.take()
-        {
-            reader.wake();
+        if had_too_much_unsent && !self.has_too_much_unsent() {
+            self.wake_reader();
         }
-        result.map_err(|e| Ending::of_io_error(&e))
+        result.map_err(|e| CloseReason::of_io_error(&e))
     }
 
-    fn poll_write_all(&self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_write_all(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut stream = self.stream.borrow_mut();
         let Some(stream) = &mut *stream else {
             return Poll::Ready(Ok(()));
         };
         let mut outbox = self.outbox.borrow_mut();
         while !outbox.is_empty() {
-            let count = std::task::ready!(Pin::new(&mut **stream).poll_write(cx, outbox.front()))?;
+            let count = ready!(Pin::new(&mut **stream).poll_write(cx, outbox.front()))?;
             if count == 0 {
-                return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into()));
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             outbox.advance(count);
             self.counters.bytes_out(count);

@@ -1,11 +1,11 @@
-//! What all connections of one vat hold together.
+//! The memory that all connections of a vat use together.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::Link;
-use crate::ending::Ending;
+use crate::close_reason::CloseReason;
 
 /// The connections of a vat, by numbers of their own.
 pub(crate) type Links = Rc<RefCell<HashMap<u64, Rc<Link>>>>;
@@ -26,37 +26,38 @@ impl Totals {
         }
     }
 
-    /// Notes how much of a message has arrived at `link` that is not whole.
+    /// Notes that `link` holds `now` bytes of an incomplete message.
     pub(crate) fn note_incomplete(&self, link: &Link, now: usize) {
-        let most = link.limits.incomplete;
-        if change(&self.incomplete, &link.incomplete, now) > most {
-            let why = format!(
-                "it held most of more than {most} bytes of messages that had not arrived whole"
-            );
-            self.close_worst(link, |link| link.incomplete.get(), why);
+        let limit = link.limits.incomplete;
+        if update(&self.incomplete, &link.incomplete, now) > limit {
+            self.close_largest(link, "incomplete messages", limit, |l| l.incomplete.get());
         }
     }
 
-    /// Notes how much waits to be sent to the peer of `link`.
+    /// Notes that `now` bytes wait to be sent to the peer of `link`.
     pub(crate) fn note_unsent(&self, link: &Link, now: usize) {
-        let most = link.limits.unsent_total;
-        if change(&self.unsent, &link.unsent, now) > most {
-            let why = format!("it did not read, and most of more than {most} bytes were for it");
-            self.close_worst(link, |link| link.unsent.get(), why);
+        let limit = link.limits.unsent_total;
+        if update(&self.unsent, &link.unsent, now) > limit {
+            self.close_largest(link, "unsent data", limit, |l| l.unsent.get());
         }
     }
 
-    /// Closes the connection that has most of something, unless it is being closed.
-    fn close_worst(&self, this: &Link, has: impl Fn(&Link) -> usize, why: String) {
+    /// Closes the connection with the largest `size` of `what`, unless it is being closed. It is `link` in case of
+    /// doubt.
+    fn close_largest(&self, link: &Link, what: &str, limit: usize, size: impl Fn(&Link) -> usize) {
         let links = self.links.borrow();
-        let worst = links.values().max_by_key(|link| has(link));
-        let worst = worst.filter(|link| has(link) > has(this));
-        worst.map_or(this, |link| link).end(Ending::Hoarding(why));
+        let largest = links.values().max_by_key(|other| size(other));
+        let largest = largest.filter(|largest| size(largest) > size(link));
+        largest
+            .map_or(link, |largest| largest)
+            .close(CloseReason::TooMuchMemory(format!(
+                "the {what} of all connections exceeded {limit} bytes, and this connection had the most"
+            )));
     }
 }
 
-/// Sets a connection's part of a total; returns the total if it has grown by that, else 0.
-fn change(total: &Cell<usize>, part: &Cell<usize>, now: usize) -> usize {
+/// Sets a connection's part of a total. Returns the new total if the part has grown, and 0 otherwise.
+fn update(total: &Cell<usize>, part: &Cell<usize>, now: usize) -> usize {
     let before = part.replace(now);
     total.set(total.get() - before + now);
     if now > before { total.get() } else { 0 }

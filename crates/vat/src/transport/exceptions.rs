@@ -1,4 +1,4 @@
-//! Exceptions in messages: how they are read, and what they may say.
+//! Exceptions in messages: how they are read, and how their texts are limited.
 
 use capnp::Error;
 use capnp::message::{Builder, HeapAllocator};
@@ -7,17 +7,17 @@ use capnp_rpc::rpc_capnp::{exception, message, resolve, return_};
 use super::Message;
 use crate::text;
 
-/// What each process on the way used to put before the text of an exception.
+/// The prefix that each process on the way adds to the text of an exception.
 const REMOTE: &str = "remote exception: ";
 
-/// Returns the reason of an exception as it may be passed on, if it may not be as it is.
-pub(super) fn too_long(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
+/// Returns the shortened reason of an exception; `None` if it is short enough.
+pub(super) fn shortened_reason(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
     let reason = exception.get_reason()?.as_bytes();
-    let is_too_long = text::is_too_long(reason);
-    Ok(is_too_long.then(|| text::reason(&String::from_utf8_lossy(reason)).into_owned()))
+    let is_too_long = text::is_reason_too_long(reason);
+    Ok(is_too_long.then(|| text::shorten_reason(&String::from_utf8_lossy(reason)).into_owned()))
 }
 
-/// Returns an answer that is the same exception with another reason.
+/// Returns a copy of an answer that is an exception, with another reason.
 pub(super) fn failed_answer(answer: return_::Reader<'_>, reason: &str) -> Result<Message, Error> {
     let words = 32 + reason.len() as u32 / 8;
     let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
@@ -34,6 +34,7 @@ pub(super) fn failed_answer(answer: return_::Reader<'_>, reason: &str) -> Result
     Ok(message)
 }
 
+/// Returns whether an answer is an exception, and which.
 pub(super) fn answer_of(answer: return_::Reader<'_>) -> Result<Result<(), Error>, Error> {
     Ok(match answer.which()? {
         return_::Exception(e) => Err(error_of(e?)?),
@@ -43,7 +44,7 @@ pub(super) fn answer_of(answer: return_::Reader<'_>) -> Result<Result<(), Error>
 
 pub(super) fn error_of(e: exception::Reader<'_>) -> capnp::Result<Error> {
     let reason = String::from_utf8_lossy(e.get_reason()?.as_bytes());
-    let reason = text::reason(&reason).into_owned();
+    let reason = text::shorten_reason(&reason).into_owned();
     Ok(match e.get_type() {
         Ok(exception::Type::Overloaded) => Error::overloaded(reason),
         Ok(exception::Type::Disconnected) => Error::disconnected(reason),
@@ -52,28 +53,29 @@ pub(super) fn error_of(e: exception::Reader<'_>) -> capnp::Result<Error> {
     })
 }
 
-pub(super) fn broken_promise(promise: u32, kind: exception::Type, why: &str) -> Message {
+/// Returns a message that breaks a promise.
+pub(super) fn broken_promise(promise: u32, kind: exception::Type, reason: &str) -> Message {
     let mut message = Builder::new(HeapAllocator::new().first_segment_words(32));
     let mut resolve = message.init_root::<message::Builder<'_>>().init_resolve();
     resolve.set_promise_id(promise);
     let mut exception = resolve.init_exception();
     exception.set_type(kind);
-    exception.set_reason(why);
+    exception.set_reason(reason);
     message
 }
 
-/// Returns the text of an exception without the prefixes that each process on its way would add to otherwise, and not
-/// too long; `None` if it is so already.
-pub(super) fn stripped(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
+/// Returns the reason of an exception without the prefixes of the processes on its way, and shortened; `None` if it
+/// needs no change.
+pub(super) fn stripped_reason(exception: exception::Reader<'_>) -> capnp::Result<Option<String>> {
     let reason = exception.get_reason()?.as_bytes();
-    let is_odd = reason.starts_with(REMOTE.as_bytes()) || text::is_too_long(reason);
-    Ok(is_odd.then(|| {
+    let needs_change = reason.starts_with(REMOTE.as_bytes()) || text::is_reason_too_long(reason);
+    Ok(needs_change.then(|| {
         let reason = String::from_utf8_lossy(reason);
-        text::reason(reason.trim_start_matches(REMOTE)).into_owned()
+        text::shorten_reason(reason.trim_start_matches(REMOTE)).into_owned()
     }))
 }
 
-/// Gives the exception in a message another text, if there is one.
+/// Sets the reason of the exception in a message, if `reason` is one.
 pub(super) fn set_reason(message: &mut Message, reason: Option<&str>) -> capnp::Result<()> {
     let Some(reason) = reason else {
         return Ok(());

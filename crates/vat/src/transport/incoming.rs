@@ -1,20 +1,20 @@
-//! Messages of the peer's: counted, checked, and replaced where the RPC system must not see them as they are.
+//! Messages from the peer. Each is counted and checked, and replaced if the RPC system must not read it as it is.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions, ReaderSegments};
 use capnp::{Error, any_pointer};
 use capnp_rpc::rpc_capnp::{call, exception, message, message_target, resolve, return_};
 
 use super::Message;
-use super::exceptions::{answer_of, broken_promise, failed_answer, too_long};
+use super::exceptions::{answer_of, broken_promise, failed_answer, shortened_reason};
 use crate::Limits;
-use crate::ending::Ending;
+use crate::close_reason::CloseReason;
 use crate::frame::Frame;
-use crate::ledger::{Debt, Resolution};
+use crate::ledger::{Cleanup, Ledger, Resolution};
 use crate::link::{Link, Role};
 use crate::restore::{self, RESERVED_QUESTION};
-use crate::text::Shown;
+use crate::text::LogText;
 
 type IncomingBox = Box<dyn capnp_rpc::IncomingMessage>;
 
@@ -26,30 +26,34 @@ impl<S: ReaderSegments> capnp_rpc::IncomingMessage for Incoming<S> {
     }
 }
 
-pub(super) fn poll_message(link: &Link, cx: &mut Context<'_>) -> Poll<Result<IncomingBox, Ending>> {
+/// Returns the next message for the RPC system.
+pub(super) fn poll_message(
+    link: &Link,
+    cx: &mut Context<'_>,
+) -> Poll<Result<IncomingBox, CloseReason>> {
     if let Some(message) = link.injected.borrow_mut().pop_front() {
         return Poll::Ready(Ok(Box::new(Incoming(message.into_reader()))));
     }
-    let result = std::task::ready!(link.poll_frame(cx)).and_then(|frame| accept(link, frame));
-    Poll::Ready(result.or_else(|ending| {
-        link.end(ending.clone());
-        // What is much to clear away comes first, in pieces.
-        let debt = link.next_debt().map(debt_message);
-        debt.ok_or(ending)
+    let result = ready!(link.poll_frame(cx)).and_then(|frame| accept(link, frame));
+    Poll::Ready(result.or_else(|reason| {
+        link.close(reason.clone());
+        // What the peer holds is released first, if it is much.
+        let cleanup = link.next_cleanup().map(cleanup_message);
+        cleanup.ok_or(reason)
     }))
 }
 
-/// Returns what a peer would have said about what it has left behind.
-fn debt_message(debt: Debt) -> IncomingBox {
+/// Returns the message by which a lost peer would have released something.
+fn cleanup_message(cleanup: Cleanup) -> IncomingBox {
     let mut message = Builder::new(HeapAllocator::new().first_segment_words(8));
     let root = message.init_root::<message::Builder<'_>>();
-    match debt {
-        Debt::Finish(question) => {
+    match cleanup {
+        Cleanup::Finish(question) => {
             let mut finish = root.init_finish();
             finish.set_question_id(question);
             finish.set_release_result_caps(true);
         }
-        Debt::Release(export, references) => {
+        Cleanup::Release(export, references) => {
             let mut release = root.init_release();
             release.set_id(export);
             release.set_reference_count(references);
@@ -58,22 +62,22 @@ fn debt_message(debt: Debt) -> IncomingBox {
     Box::new(Incoming(message.into_reader()))
 }
 
-/// What is to be done with a message of the peer's.
+/// What to do with a message of the peer's.
 enum Verdict {
-    /// It carries parameters or results: let it through, with room to read it more than once.
+    /// It has parameters or results: pass it on, with enough budget to read it more than once.
     PassPayload,
-    /// Let it through.
+    /// Pass it on.
     Pass,
-    /// Let this through instead.
+    /// Pass this on instead.
     Replace(Message),
 }
 
-fn accept(link: &Link, frame: Frame) -> Result<IncomingBox, Ending> {
+fn accept(link: &Link, frame: Frame) -> Result<IncomingBox, CloseReason> {
     let size = frame.size_in_words();
     let reader = Reader::new(frame, reader_options(4 * size + 1024));
-    let verdict = judge(link, &reader, 8 * size).map_err(|fault| match fault {
-        Fault::Ending(ending) => ending,
-        Fault::Unreadable(e) => Ending::Violation(format!("unreadable message: {e}")),
+    let verdict = check(link, &reader, 8 * size).map_err(|error| match error {
+        CheckError::Close(reason) => reason,
+        CheckError::Unreadable(e) => CloseReason::Violation(format!("unreadable message: {e}")),
     })?;
     Ok(match verdict {
         Verdict::Pass => Box::new(Incoming(reader)),
@@ -85,8 +89,9 @@ fn accept(link: &Link, frame: Frame) -> Result<IncomingBox, Ending> {
     })
 }
 
-/// How much of a message may be read in all: a few times its size, because pointers can make a small message look
-/// large, and whoever copies it would pay.
+/// Returns options that limit what may be read of a message to a few times its size.
+///
+/// Pointers can make a small message appear large, and a copy of it would be as large as it appears.
 fn reader_options(words: usize) -> ReaderOptions {
     ReaderOptions {
         traversal_limit_in_words: Some(words),
@@ -94,53 +99,53 @@ fn reader_options(words: usize) -> ReaderOptions {
     }
 }
 
-enum Fault {
-    Ending(Ending),
+enum CheckError {
+    Close(CloseReason),
     Unreadable(Error),
 }
 
-impl From<Error> for Fault {
+impl From<Error> for CheckError {
     fn from(error: Error) -> Self {
         Self::Unreadable(error)
     }
 }
 
-impl From<capnp::NotInSchema> for Fault {
+impl From<capnp::NotInSchema> for CheckError {
     fn from(e: capnp::NotInSchema) -> Self {
         Self::Unreadable(e.into())
     }
 }
 
-impl From<Ending> for Fault {
-    fn from(ending: Ending) -> Self {
-        Self::Ending(ending)
+impl From<CloseReason> for CheckError {
+    fn from(reason: CloseReason) -> Self {
+        Self::Close(reason)
     }
 }
 
-/// The text of a rule that was broken.
-impl From<String> for Fault {
+/// The text says which rule was broken.
+impl From<String> for CheckError {
     fn from(rule: String) -> Self {
-        Self::Ending(Ending::Violation(rule))
+        Self::Close(CloseReason::Violation(rule))
     }
 }
 
-/// Notes what a message of the peer's means for the ledger, and decides what becomes of it.
-fn judge(link: &Link, message: &Reader<Frame>, size: usize) -> Result<Verdict, Fault> {
+/// Notes in the ledger what a message of the peer's means, and decides what to do with it.
+fn check(link: &Link, message: &Reader<Frame>, size: usize) -> Result<Verdict, CheckError> {
     let Ok(kind) = message.get_root::<message::Reader<'_>>()?.which() else {
         return Ok(Verdict::Pass);
     };
     let limits = &link.limits;
-    let most = if link.is_trusted() {
+    let max_questions = if link.is_authenticated() {
         limits.questions
     } else {
-        limits.strangers_questions
+        limits.unauthenticated_questions
     };
     let mut ledger = link.ledger.borrow_mut();
     match kind {
         message::Bootstrap(bootstrap) => {
             let bootstrap = bootstrap?;
             let question = unreserved(bootstrap.get_question_id())?;
-            ledger.they_asked(question, None, 0, most, limits)?;
+            ledger.they_asked(question, None, 0, max_questions, limits)?;
             let id = restore::service_id(bootstrap)?;
             let call = restore::call_for_bootstrap(question, &id)?;
             Ok(Verdict::Replace(call))
@@ -149,31 +154,11 @@ fn judge(link: &Link, message: &Reader<Frame>, size: usize) -> Result<Verdict, F
             let call = call?;
             let question = unreserved(call.get_question_id())?;
             let target = target_of(call)?;
-            ledger.they_asked(question, target, size, most, limits)?;
+            ledger.they_asked(question, target, size, max_questions, limits)?;
             ledger.they_sent_caps(call.get_params()?, limits)?;
             Ok(Verdict::PassPayload)
         }
-        message::Return(answer) => {
-            let answer = answer?;
-            let question = answer.get_answer_id();
-            let awaited = ledger.they_answered(question, answer.get_no_finish_needed());
-            if awaited && let return_::Results(payload) = answer.which()? {
-                ledger.they_sent_caps(payload?, limits)?;
-            }
-            if let Role::Using { answered, .. } = &link.role
-                && let Some(answered) = answered.take()
-            {
-                // Our Bootstrap is the first question, and nothing else is asked before its answer.
-                // Whoever waited may have given up.
-                answered.send(answer_of(answer)?).unwrap_or(());
-            }
-            if let return_::Exception(exception) = answer.which()?
-                && let Some(reason) = too_long(exception?)?
-            {
-                return Ok(Verdict::Replace(failed_answer(answer, &reason)?));
-            }
-            Ok(Verdict::PassPayload)
-        }
+        message::Return(answer) => check_return(link, &mut ledger, answer?),
         message::Finish(finish) => {
             let finish = finish?;
             let question = unreserved(finish.get_question_id())?;
@@ -185,55 +170,82 @@ fn judge(link: &Link, message: &Reader<Frame>, size: usize) -> Result<Verdict, F
             ledger.they_released(release.get_id(), release.get_reference_count());
             Ok(Verdict::Pass)
         }
-        message::Resolve(resolve) => {
-            let resolve = resolve?;
-            let promise = resolve.get_promise_id();
-            match resolve.which()? {
-                resolve::Cap(target) => match ledger.they_resolved(promise, target?) {
-                    Resolution::Follow => Ok(Verdict::Pass),
-                    Resolution::Break(why) => {
-                        let failed = exception::Type::Failed;
-                        Ok(Verdict::Replace(broken_promise(promise, failed, why)))
-                    }
-                },
-                resolve::Exception(exception) => {
-                    let exception = exception?;
-                    Ok(match too_long(exception)? {
-                        Some(reason) => {
-                            let kind = exception.get_type().unwrap_or(exception::Type::Failed);
-                            Verdict::Replace(broken_promise(promise, kind, &reason))
-                        }
-                        None => Verdict::Pass,
-                    })
-                }
-            }
-        }
+        message::Resolve(resolve) => check_resolve(&mut ledger, resolve?),
         message::Abort(abort) => {
             let reason = String::from_utf8_lossy(abort?.get_reason()?.as_bytes());
-            // It is only ever shown.
-            let reason = Shown::new(&reason).to_string();
-            Err(Ending::AbortedByPeer(reason).into())
+            // It is only shown.
+            let reason = LogText::new(&reason).to_string();
+            Err(CloseReason::AbortedByPeer(reason).into())
         }
         _ => Ok(Verdict::Pass),
     }
 }
 
-/// Returns the question whose answer is called, if it is not a capability that the peer has.
-fn target_of(call: call::Reader<'_>) -> Result<Option<u32>, Fault> {
+fn check_return(
+    link: &Link,
+    ledger: &mut Ledger,
+    answer: return_::Reader<'_>,
+) -> Result<Verdict, CheckError> {
+    let question = answer.get_answer_id();
+    let awaited = ledger.they_answered(question, answer.get_no_finish_needed());
+    if awaited && let return_::Results(payload) = answer.which()? {
+        ledger.they_sent_caps(payload?, &link.limits)?;
+    }
+    if let Role::Dialer { answered, .. } = &link.role
+        && let Some(answered) = answered.take()
+    {
+        // Our Bootstrap is the first question, and no other is asked before its answer.
+        // The dialer may have given up already.
+        answered.send(answer_of(answer)?).unwrap_or(());
+    }
+    if let return_::Exception(exception) = answer.which()?
+        && let Some(reason) = shortened_reason(exception?)?
+    {
+        return Ok(Verdict::Replace(failed_answer(answer, &reason)?));
+    }
+    Ok(Verdict::PassPayload)
+}
+
+fn check_resolve(ledger: &mut Ledger, resolve: resolve::Reader<'_>) -> Result<Verdict, CheckError> {
+    let promise = resolve.get_promise_id();
+    match resolve.which()? {
+        resolve::Cap(target) => match ledger.they_resolved(promise, target?) {
+            Resolution::Follow => Ok(Verdict::Pass),
+            Resolution::Break(reason) => {
+                let failed = exception::Type::Failed;
+                Ok(Verdict::Replace(broken_promise(promise, failed, reason)))
+            }
+        },
+        resolve::Exception(exception) => {
+            let exception = exception?;
+            Ok(match shortened_reason(exception)? {
+                Some(reason) => {
+                    let kind = exception.get_type().unwrap_or(exception::Type::Failed);
+                    Verdict::Replace(broken_promise(promise, kind, &reason))
+                }
+                None => Verdict::Pass,
+            })
+        }
+    }
+}
+
+/// Returns the question whose answer is called; `None` if a capability that the peer holds is called.
+fn target_of(call: call::Reader<'_>) -> Result<Option<u32>, CheckError> {
     match call.get_target()?.which()? {
         message_target::ImportedCap(_) => Ok(None),
         message_target::PromisedAnswer(answer) => {
             let answer = answer?;
             let steps = answer.get_transform()?.len();
-            if steps > Limits::TRANSFORM {
-                let most = Limits::TRANSFORM;
-                return Err(format!("more than {most} steps into an answer").into());
+            let limit = Limits::TRANSFORM;
+            if steps > limit {
+                return Err(format!("more than {limit} steps into an answer").into());
             }
             Ok(Some(answer.get_question_id()))
         }
     }
 }
 
+/// Returns a question id of the peer's, unless it is the reserved one.
 fn unreserved(question: u32) -> Result<u32, String> {
     if question == RESERVED_QUESTION {
         Err(format!("question id {question} is reserved"))

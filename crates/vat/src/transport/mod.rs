@@ -1,7 +1,7 @@
-//! What the RPC system sees of a connection: its idea of a network, with exactly one peer.
+//! A connection as the RPC system sees it: a network with exactly one peer.
 //!
-//! Every message passes here in both directions, so this is where it is counted, checked, and where service ids go in and
-//! out of bootstraps (see [`crate::restore`]).
+//! Every message passes here in both directions. So this is where messages are counted and checked, and where service
+//! ids are put into bootstraps and read from them (see [`crate::restore`]).
 
 mod exceptions;
 mod incoming;
@@ -21,34 +21,34 @@ use crate::link::{Link, Role};
 /// How large the first segment of a message is, in words.
 const SEGMENT_WORDS: RangeInclusive<u32> = 16..=64;
 
-/// How far the RPC system's wishes for segments exceed what is needed as a rule: it asks for 8 KiB for every call, and
-/// all of it would be zeroed first.
-const EXAGGERATION: u32 = 2;
+/// By how much the RPC system usually overestimates a segment: it requests 8 KiB for every call, all of which would be
+/// zeroed first.
+const OVERESTIMATE: u32 = 2;
 
 type Message = Builder<HeapAllocator>;
 
 /// The one connection of one RPC system.
 pub(crate) struct Network {
     link: Rc<Link>,
-    /// What the RPC system gets when it waits for the peer to come, as opposed to going there itself.
+    /// Whether the RPC system gets the connection when it accepts, instead of when it connects.
     accepts: bool,
 }
 
 impl Network {
     pub(crate) fn new(link: Rc<Link>) -> Self {
-        let accepts = matches!(link.role, Role::Serving);
+        let accepts = matches!(link.role, Role::Listener);
         Self { link, accepts }
     }
 }
 
 impl capnp_rpc::VatNetwork<()> for Network {
     fn connect(&mut self, (): ()) -> Option<Box<dyn capnp_rpc::Connection<()>>> {
-        Some(Box::new(Connection(self.link.clone())))
+        Some(Box::new(RpcConnection(self.link.clone())))
     }
 
     fn accept(&mut self) -> Promise<Box<dyn capnp_rpc::Connection<()>>, Error> {
         if std::mem::take(&mut self.accepts) {
-            Promise::ok(Box::new(Connection(self.link.clone())))
+            Promise::ok(Box::new(RpcConnection(self.link.clone())))
         } else {
             Promise::from_future(std::future::pending())
         }
@@ -60,13 +60,13 @@ impl capnp_rpc::VatNetwork<()> for Network {
     }
 }
 
-struct Connection(Rc<Link>);
+struct RpcConnection(Rc<Link>);
 
-impl capnp_rpc::Connection<()> for Connection {
+impl capnp_rpc::Connection<()> for RpcConnection {
     fn get_peer_vat_id(&self) {}
 
     fn new_outgoing_message(&mut self, words: u32) -> Box<dyn capnp_rpc::OutgoingMessage> {
-        let words = (words / EXAGGERATION).clamp(*SEGMENT_WORDS.start(), *SEGMENT_WORDS.end());
+        let words = (words / OVERESTIMATE).clamp(*SEGMENT_WORDS.start(), *SEGMENT_WORDS.end());
         Box::new(Outgoing {
             message: Builder::new(HeapAllocator::new().first_segment_words(words)),
             link: self.0.clone(),
@@ -80,18 +80,18 @@ impl capnp_rpc::Connection<()> for Connection {
         Promise::from_future(std::future::poll_fn(move |cx| {
             poll_message(&link, cx).map(|result| match result {
                 Ok(message) => Ok(Some(message)),
-                Err(ending) => Err(link.exception(&ending)),
+                Err(reason) => Err(link.exception(&reason)),
             })
         }))
     }
 
     fn shutdown(&mut self, result: capnp::Result<()>) -> Promise<(), Error> {
-        let error = match (self.0.ending(), result) {
-            (Some(ending), _) => self.0.exception(&ending),
+        let error = match (self.0.close_reason(), result) {
+            (Some(reason), _) => self.0.exception(&reason),
             (None, Err(error)) => error,
             (None, Ok(())) => Error::disconnected("closed".to_owned()),
         };
-        self.0.set_ended(error);
+        self.0.set_closed(error);
         self.0.wake();
         Promise::ok(())
     }

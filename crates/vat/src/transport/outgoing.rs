@@ -1,4 +1,4 @@
-//! Messages of the RPC system's, as the peer is to see them.
+//! Messages to the peer. Each is noted, and changed if the peer must not read it as it is.
 
 use std::rc::Rc;
 
@@ -7,11 +7,12 @@ use capnp::{Error, any_pointer};
 use capnp_rpc::rpc_capnp::{message, resolve, return_};
 
 use super::Message;
-use super::exceptions::{error_of, set_reason, stripped};
-use crate::ending::Ending;
+use super::exceptions::{error_of, set_reason, stripped_reason};
+use crate::close_reason::CloseReason;
 use crate::link::{Link, Role};
 use crate::restore::{self, RESERVED_QUESTION};
 
+/// A message that the RPC system is writing.
 pub(super) struct Outgoing {
     pub(super) message: Message,
     pub(super) link: Rc<Link>,
@@ -50,7 +51,7 @@ impl capnp_rpc::OutgoingMessage for Outgoing {
     }
 }
 
-/// Makes a message of the RPC system's what the peer should see; returns whether it should see it at all.
+/// Notes in the ledger what a message means, and changes it for the peer. Returns whether to send it.
 fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
     let mut ledger = link.ledger.borrow_mut();
     match message
@@ -60,7 +61,7 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
         message::Bootstrap(bootstrap) => {
             let question = bootstrap?.get_question_id();
             ledger.we_asked(question);
-            if let Role::Using { service, .. } = &link.role {
+            if let Role::Dialer { service, .. } = &link.role {
                 *message = restore::bootstrap(question, service)?;
             }
         }
@@ -80,13 +81,13 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
                 _ => None,
             };
             ledger.we_answered(question, answer.get_no_finish_needed(), results)?;
-            if !link.is_trusted() {
-                // What has waited for it may be read now, or not at all.
+            if !link.is_authenticated() {
+                // More may be read of the peer now, or the connection is to be closed.
                 link.wake_reader();
             }
             if let return_::Exception(exception) = answer.which()? {
-                let stripped = stripped(exception?)?;
-                set_reason(message, stripped.as_deref())?;
+                let stripped_reason = stripped_reason(exception?)?;
+                set_reason(message, stripped_reason.as_deref())?;
             }
         }
         message::Finish(finish) => ledger.we_finished(finish?.get_question_id()),
@@ -101,17 +102,17 @@ fn prepare(link: &Link, message: &mut Message) -> capnp::Result<bool> {
                 resolve::Cap(target) => ledger.we_resolved(promise, Some(target?)),
                 resolve::Exception(exception) => {
                     ledger.we_resolved(promise, None);
-                    let stripped = stripped(exception?)?;
-                    set_reason(message, stripped.as_deref())?;
+                    let stripped_reason = stripped_reason(exception?)?;
+                    set_reason(message, stripped_reason.as_deref())?;
                 }
             }
         }
         message::Abort(abort) => {
             let abort = error_of(abort?)?;
-            let ending = link.ending();
-            let ending = ending.unwrap_or(Ending::Violation(abort.extra));
-            link.end(ending.clone());
-            let Some(error) = ending.abort() else {
+            let reason = link.close_reason();
+            let reason = reason.unwrap_or(CloseReason::Violation(abort.extra));
+            link.close(reason.clone());
+            let Some(error) = reason.abort() else {
                 return Ok(false);
             };
             set_reason(message, Some(&error.extra))?;
