@@ -4,6 +4,73 @@
 //! finds the service with a secret id. One that only dials has a [`Dialer`]. A [`SturdyRef`] has everything that is
 //! needed to reach a service, and a [cap file](cap_file) holds one.
 //!
+//! ```
+//! use std::rc::Rc;
+//!
+//! use capnp::capability::Client;
+//! use cluster_api::{Progress, RpcError, ServeProgress};
+//! use futures::future::LocalBoxFuture;
+//! use vat::*;
+//!
+//! /// A service with one method.
+//! struct Printer;
+//!
+//! impl ServeProgress for Printer {
+//!     async fn report(self: Rc<Self>, status: String) -> Result<(), RpcError> {
+//!         println!("{status}");
+//!         Ok(())
+//!     }
+//! }
+//!
+//! /// A vat with one service.
+//! struct OneService(ServiceId, Client);
+//!
+//! impl Restore for OneService {
+//!     fn restore(
+//!         &self,
+//!         id: &ServiceId,
+//!         _peer: &Peer,
+//!     ) -> LocalBoxFuture<'static, Result<Client, RestoreError>> {
+//!         let Self(known_id, client) = self;
+//!         let service = (id == known_id).then(|| client.clone());
+//!         Box::pin(async { service.ok_or(RestoreError::UnknownService) })
+//!     }
+//! }
+//!
+//! async fn serve_and_dial(cap_file: &str) -> Result<(), Box<dyn std::error::Error>> {
+//!     // One vat listens, and writes the cap file.
+//!     let identity = Identity::ephemeral();
+//!     let listener = Listener::bind(
+//!         &Address::tcp("127.0.0.1", 0),
+//!         Security::Tls(identity.clone()),
+//!     )?;
+//!     let sturdy_ref = SturdyRef {
+//!         auth: Auth::Sha256(identity.fingerprint()),
+//!         address: listener.local_address(),
+//!         service: identity.derive("printer"),
+//!     };
+//!     cap_file::save(cap_file, &sturdy_ref)?;
+//!     let printer = Progress::serve(Rc::new(Printer)).into_client();
+//!     let services = OneService(sturdy_ref.service, printer);
+//!     tokio::task::spawn_local(listener.serve(Rc::new(services), ServeOptions::default()));
+//!
+//!     // Another one reads the cap file, and calls the service.
+//!     let dialer = Dialer::new(DialOptions::default());
+//!     let session = dialer.connect(&cap_file::load(cap_file)?).await?;
+//!     let printer = Progress::from_client(session.bootstrap());
+//!     printer.report("hello").await?;
+//!     Ok(())
+//! }
+//! #
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! #     let directory = tempfile::tempdir()?;
+//! #     let cap_file = directory.path().join("printer.cap");
+//! #     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+//! #     let local = tokio::task::LocalSet::new();
+//! #     local.block_on(&runtime, serve_and_dial(cap_file.to_str().expect("a UTF-8 path")))
+//! # }
+//! ```
+//!
 //! The wire protocol is that of OCluster's OCaml programs. Everything runs on one thread, in a Tokio `LocalSet`, as
 //! capabilities are not `Send`.
 //!
