@@ -12,12 +12,12 @@ use crate::hits::{self, Hits, OomEvents};
 use crate::kill;
 use crate::limits::{CpuLimit, Limits};
 
-/// A group of processes, in every hierarchy that is mounted. It has to be [removed](Self::remove): dropping it leaves it.
+/// A group of processes, in every mounted hierarchy. [Remove](Self::remove) it: dropping it does not.
 #[derive(Debug)]
 pub struct Group {
     directories: Vec<Directory>,
     limits: Limits,
-    /// With the first version of cgroups and a limit of memory.
+    /// `None` without a memory limit, and with the second version.
     oom_events: Option<OomEvents>,
 }
 
@@ -25,42 +25,42 @@ pub struct Group {
 #[derive(Debug, Clone)]
 struct Directory {
     path: PathBuf,
-    /// Where its hierarchy is mounted.
+    /// The mount point of its hierarchy.
     mount: PathBuf,
     version: Version,
     has_cpuset: bool,
 }
 
-/// Why there is no group.
+/// Why a group cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum GroupError {
-    /// The name cannot be one.
-    #[error("cannot make a control group {0:?}: its name must have letters, digits and - only")]
+    /// The name is invalid.
+    #[error("cannot create control group {0:?}: its name may only have letters, digits and \"-\"")]
     Name(String),
-    /// The system refuses to make it.
-    #[error("cannot make the control group {path:?}: {source}")]
+    /// The system refuses to create it.
+    #[error("cannot create control group {}: {source}", .path.display())]
     Create {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The system refuses a limit.
-    #[error("cannot write {value:?} to {path:?}: {source}")]
+    #[error("cannot write {value:?} to {}: {source}", .path.display())]
     Limit {
         /// The file of the limit.
         path: PathBuf,
-        /// What was written.
+        /// The value.
         value: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The system refuses to say when memory is used up.
-    #[error("cannot watch the memory of {path:?}: {source}")]
+    /// The system refuses to report when the memory limit is reached.
+    #[error("cannot watch the memory of control group {}: {source}", .path.display())]
     Watch {
         /// The directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -77,7 +77,7 @@ impl Group {
             version: hierarchy.version,
             has_cpuset: hierarchy.version == Version::One && hierarchy.has("cpuset"),
         });
-        let mut group = Self::make(name, directories)?;
+        let mut group = Self::create_in(name, directories)?;
         group.limits = *limits;
         if let Err(error) = group.set_limits() {
             group.discard();
@@ -86,8 +86,8 @@ impl Group {
         Ok(group)
     }
 
-    /// Returns the group with these directories, which another process has made, and may have left. Its limits are not known
-    /// here, nor whether they are reached.
+    /// Returns the group with these directories, which another process has created. Its limits are unknown, and also
+    /// whether they were reached.
     pub fn at(directories: impl IntoIterator<Item = PathBuf>) -> Self {
         let directories = directories.into_iter().map(|path| Directory {
             mount: path.clone(),
@@ -106,28 +106,32 @@ impl Group {
         }
     }
 
-    /// Makes a group inside this one, where what runs in it cannot change the limits of this one.
+    /// Creates a group inside this one, whose processes cannot change the limits of this one.
     ///
-    /// With the second version, a group has either processes or groups with limits in it.
+    /// With the second version, a group contains either processes or groups with limits.
     ///
     /// # Errors
+    ///
     /// When it exists already, or the system refuses.
     pub fn create_inner(&self, name: &str) -> Result<Self, GroupError> {
         let directories = self.directories.iter().map(|outer| Directory {
             path: outer.path.join(name),
             ..outer.clone()
         });
-        Self::make(name, directories)
+        Self::create_in(name, directories)
     }
 
-    /// Makes a group without limits. If one of its directories cannot be made, nothing is left of it.
-    fn make(name: &str, directories: impl Iterator<Item = Directory>) -> Result<Self, GroupError> {
+    /// Creates a group without limits. If one of its directories cannot be created, the others are removed.
+    fn create_in(
+        name: &str,
+        directories: impl Iterator<Item = Directory>,
+    ) -> Result<Self, GroupError> {
         if !is_plain(name) {
             return Err(GroupError::Name(name.to_owned()));
         }
         let mut group = Self::at([]);
         for directory in directories {
-            if let Err(error) = directory.make() {
+            if let Err(error) = directory.create() {
                 group.discard();
                 return Err(error);
             }
@@ -145,7 +149,7 @@ impl Group {
                 let bytes = memory.bytes().to_string();
                 if has("memory.max") {
                     set("memory.max", &bytes)?;
-                    // Without these, what does not fit goes to the machine's swap. A kernel without it has no such file.
+                    // Otherwise, the rest goes to the machine's swap. A kernel without swap has no such file.
                     if has("memory.swap.max") {
                         set("memory.swap.max", "0")?;
                     }
@@ -184,17 +188,18 @@ impl Group {
 
     /// Returns the group's directory in the hierarchy of the second version, if that is mounted.
     ///
-    /// Whoever joins there makes the kernel stop all processes for a moment, which takes 8 ms. A process that is started in it
-    /// (`CLONE_INTO_CGROUP`) does not.
+    /// When a process joins it, the kernel stops all processes for a moment, which takes 8 ms. It does not when a
+    /// process is started in it (`CLONE_INTO_CGROUP`).
     pub fn second_version(&self) -> Option<&Path> {
         let two = |directory: &&Directory| directory.version == Version::Two;
         self.directories.iter().find(two).map(|two| &*two.path)
     }
 
-    /// Puts this process into the group, which must have a single thread: with the first version, only that one goes.
-    /// `is_in_second` says that it was started in [`second_version`](Self::second_version) already.
+    /// Moves this process into the group. It must have a single thread, as the first version moves only the calling
+    /// one. `is_in_second` says that it was started in [`second_version`](Self::second_version).
     ///
     /// # Errors
+    ///
     /// When the system refuses.
     pub fn join(&self, is_in_second: bool) -> io::Result<()> {
         let skipped = if is_in_second {
@@ -202,37 +207,38 @@ impl Group {
         } else {
             None
         };
-        let joined = |directory: &&Directory| Some(directory.version) != skipped;
+        let is_joined = |directory: &&Directory| Some(directory.version) != skipped;
         for file in self
             .directories
             .iter()
-            .filter(joined)
+            .filter(is_joined)
             .map(Directory::entrance)
         {
-            fs::write(&file, "0")
-                .map_err(|error| io::Error::new(error.kind(), format!("{file:?}: {error}")))?;
+            fs::write(&file, "0").map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+            })?;
         }
         Ok(())
     }
 
-    /// Returns the files that put a process with a single thread into the group when it writes `0` to each of them.
+    /// Returns the files by which a process with a single thread joins the group: it writes `0` to each.
     ///
-    /// With the first version this is `tasks`, for which the kernel need not stop all processes for a moment, as it does for
-    /// `cgroup.procs`: with a dozen hierarchies, that saves most of the time that it takes.
+    /// With the first version, the file is `tasks`. For `cgroup.procs`, the kernel stops all processes for a moment,
+    /// which takes most of the time with a dozen hierarchies.
     pub fn entrances(&self) -> Vec<PathBuf> {
         self.directories.iter().map(Directory::entrance).collect()
     }
 
-    /// Returns the directories, one for each hierarchy: to be kept where one that cleans up finds them.
+    /// Returns the directories, one for each hierarchy. Save them, so that another process can clean up.
     pub fn directories(&self) -> impl Iterator<Item = &Path> {
         self.directories.iter().map(|directory| &*directory.path)
     }
 
-    /// Returns what an OCI runtime in this group, or in one inside it, is to be told as its `cgroupsPath`, to make its container's
-    /// group in here and call it `name`.
+    /// Returns the `cgroupsPath` with which an OCI runtime in this group, or in one inside it, creates its container's
+    /// group in this one under `name`.
     ///
-    /// With the second version, that is a path from the top of the one hierarchy. With the first, this group may lie elsewhere in
-    /// each hierarchy, so it is relative to where the runtime is.
+    /// With the second version, it is a path from the top of the hierarchy. With the first, this group may have another
+    /// path in each hierarchy, so it is relative to the runtime's own group.
     pub fn path_for_runtime(&self, name: &str) -> PathBuf {
         match &self.directories[..] {
             [
@@ -250,25 +256,25 @@ impl Group {
         }
     }
 
-    /// Returns the processes in the group and in those below it, of those that can be seen from here.
+    /// Returns the processes in the group and in those below it. Processes of other namespaces are left out.
     pub fn members(&self) -> Vec<Pid> {
         kill::members(&self.paths())
     }
 
-    /// Kills what is in the group now. Does not wait for its end.
+    /// Kills the processes that are in the group now. Does not wait for their end.
     pub fn kill(&self) {
         kill::kill(&self.paths());
     }
 
-    /// Kills what is in the group, and waits until it has gone, at most for `limit`. Returns whether it has.
+    /// Kills the processes in the group, and waits for their end. Returns whether they have ended within `limit`.
     ///
-    /// This blocks the thread.
+    /// It blocks the thread.
     #[must_use]
     pub fn end(&self, limit: Duration) -> bool {
         kill::end(&self.paths(), limit)
     }
 
-    /// Returns which limits were reached since the group was made. To be asked before it is removed.
+    /// Returns which limits were reached since the group was created. Call it before the group is removed.
     pub fn hits(&self) -> Hits {
         let Limits {
             memory,
@@ -283,18 +289,19 @@ impl Group {
         found
     }
 
-    /// Returns the limits that the group was made with.
+    /// Returns the limits that the group was created with.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// Removes the group and those below it. It is no error if they have gone.
+    /// Removes the group and those below it. Groups that do not exist are no error.
     ///
     /// # Errors
-    /// When something is left in it.
+    ///
+    /// When a group has processes, or the system refuses.
     pub fn remove(&self) -> io::Result<()> {
         for Directory { path, .. } in &self.directories {
-            // There seldom is anything below.
+            // Most often, there are no groups below.
             if remove_directory(path).is_err() {
                 let mut tree = kill::tree(path).into_iter().rev();
                 tree.try_for_each(|path| remove_directory(&path))?;
@@ -305,7 +312,7 @@ impl Group {
 
     fn discard(&self) {
         if let Err(error) = self.remove() {
-            tracing::warn!("Cannot remove a control group: {error}");
+            tracing::warn!("Cannot remove control group: {error}");
         }
     }
 
@@ -322,7 +329,7 @@ impl Directory {
         }
     }
 
-    fn make(&self) -> Result<(), GroupError> {
+    fn create(&self) -> Result<(), GroupError> {
         let path = &self.path;
         fs::create_dir(path).map_err(|source| GroupError::Create {
             path: path.clone(),
@@ -337,8 +344,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Gives it the processors and the memory of its parent: with the first version, a new group has none of either, and no
-    /// process may join it.
+    /// Copies the processors and memory nodes of the parent. With the first version, a new group has none of either,
+    /// and no process can join it.
     fn copy_cpuset(&self) -> Result<(), GroupError> {
         for file in ["cpuset.cpus", "cpuset.mems"] {
             let parent = self.path.parent().unwrap_or(&self.path).join(file);
@@ -358,12 +365,13 @@ impl Directory {
     }
 }
 
-/// Removes the directory of a group in which nothing is. It is no error if there is none.
+/// Removes the directory of an empty group. A missing directory is no error.
 fn remove_directory(path: &Path) -> io::Result<()> {
     match fs::remove_dir(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io::Error::new(error.kind(), format!("{path:?}: {error}")))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io::Error::new(
+            error.kind(),
+            format!("{}: {error}", path.display()),
+        )),
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! The hierarchies of groups that are mounted, and where this process is in each.
+//! The mounted hierarchies of groups, and the group of this process in each.
 
 use std::fs;
 use std::io;
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 /// A version of control groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// A hierarchy of its own for each controller, or for a few.
+    /// A hierarchy for each controller, or for a few of them.
     One,
-    /// The one hierarchy of the second version, which on a hybrid machine may have no controllers.
+    /// One hierarchy, which may have no controllers on a hybrid machine.
     Two,
 }
 
-/// A hierarchy that is mounted.
+/// A mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hierarchy {
     pub(crate) version: Version,
     /// Where it is mounted.
     pub(crate) mount: PathBuf,
-    /// The directory of the group that this process is in.
+    /// The directory of this process's group.
     pub(crate) own: PathBuf,
-    /// Its controllers, as the kernel calls them; `name=…` for a hierarchy of the first version that has none. Empty for the
-    /// second version, which tells them in files.
+    /// The kernel's names of its controllers; `name=…` for a hierarchy of the first version without controllers. Empty
+    /// for the second version, which lists them in files.
     pub(crate) controllers: Vec<String>,
 }
 
@@ -32,26 +32,27 @@ impl Hierarchy {
     }
 }
 
-/// Why the hierarchies are not known.
+/// Why no hierarchies are found.
 #[derive(Debug, thiserror::Error)]
 pub enum DetectError {
-    /// The kernel does not tell.
-    #[error("cannot read {path:?}: {source}")]
+    /// A file of the kernel cannot be read.
+    #[error("cannot read {path}: {source}")]
     Read {
-        /// The file that was read.
+        /// The file.
         path: &'static str,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// None is mounted.
-    #[error("no control groups are mounted: mount them at /sys/fs/cgroup")]
+    #[error("cannot find control groups: none are mounted; mount them at /sys/fs/cgroup")]
     NoneMounted,
 }
 
-/// Returns the hierarchies that are mounted, in the order of their mounts.
+/// Returns the mounted hierarchies, in the order of `/proc/self/cgroup`.
 ///
 /// # Errors
-/// When none is.
+///
+/// When none is mounted, or the kernel's lists cannot be read.
 pub(crate) fn detect() -> Result<Vec<Hierarchy>, DetectError> {
     let read = |path| fs::read_to_string(path).map_err(|source| DetectError::Read { path, source });
     let mounts = read("/proc/self/mountinfo")?;
@@ -63,21 +64,22 @@ pub(crate) fn detect() -> Result<Vec<Hierarchy>, DetectError> {
     Ok(found)
 }
 
-/// Returns the hierarchies that `/proc/self/mountinfo` and `/proc/self/cgroup` tell of.
+/// Returns the hierarchies in `/proc/self/mountinfo` and `/proc/self/cgroup`.
 fn parse(mounts: &str, groups: &str) -> Vec<Hierarchy> {
     let memberships: Vec<_> = groups.lines().filter_map(Membership::parse).collect();
     let mounts: Vec<_> = mounts.lines().filter_map(Mount::parse).collect();
     let mut found: Vec<Hierarchy> = Vec::new();
     for membership in memberships {
         let of_it = mounts.iter().filter(|mount| mount.is_of(&membership));
-        // A hierarchy may be mounted again elsewhere, such as in a container's root filesystem.
-        let usual = |mount: &&&Mount| !mount.point.starts_with("/sys/fs/cgroup");
-        let Some(mount) = of_it.min_by_key(|mount| (usual(&mount), mount.point.as_os_str().len()))
+        // A hierarchy may also be mounted elsewhere, as in a container's root filesystem.
+        let is_unusual = |mount: &&&Mount| !mount.point.starts_with("/sys/fs/cgroup");
+        let Some(mount) =
+            of_it.min_by_key(|mount| (is_unusual(&mount), mount.point.as_os_str().len()))
         else {
             continue;
         };
-        // Where a part of it is mounted, that is what paths are relative to. A process whose group lies outside of it, which
-        // the kernel shows as `/..`, has its groups made at the top of what can be seen.
+        // If only a part of it is mounted, paths are relative to that part. If the group of this process is outside of
+        // it, which the kernel shows as `/..`, groups are created at its top.
         let group = Path::new(&membership.path);
         let relative = group
             .strip_prefix(&mount.root)
@@ -123,7 +125,7 @@ struct Mount {
     version: Version,
     root: PathBuf,
     point: PathBuf,
-    /// The options of its filesystem, among which are its controllers.
+    /// The options of its filesystem, which include its controllers.
     options: Vec<String>,
 }
 
@@ -160,7 +162,7 @@ impl Mount {
     }
 }
 
-/// Puts back the blanks and backslashes of a path in `mountinfo`.
+/// Decodes the escaped blanks and backslashes of a path in `mountinfo`.
 fn unescape(text: &str) -> String {
     [
         ("\\040", " "),
@@ -193,9 +195,9 @@ mod tests {
         lines.collect()
     }
 
-    // The groups do not exist on the machine that runs this, so each is taken to be the top of its mount.
+    // These groups do not exist on this machine, so each is taken to be the top of its mount.
     #[test]
-    fn hierarchies_are_found_whatever_the_machine() {
+    fn hierarchies_are_found_on_any_machine() {
         // The second version alone.
         let shown_two = shown(
             "35 24 0:30 / /sys/fs/cgroup2-of-a-test rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n",
@@ -226,7 +228,7 @@ mod tests {
     fn groups_are_relative_to_what_is_mounted() {
         let dir = std::env::temp_dir().canonicalize().unwrap();
         let (parent, name) = (dir.parent().unwrap(), dir.file_name().unwrap());
-        // As in a container that sees only its own part.
+        // As in a container in which only its own part is mounted.
         let mounts = format!(
             "33 30 0:28 /docker/1 {} rw - cgroup cgroup rw,memory\n",
             parent.display()

@@ -1,4 +1,4 @@
-//! Which limits of a group were reached.
+//! The limits of a group that were reached.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,25 +9,30 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use crate::limits::PidLimit;
 
-/// Which limits were reached by what ran in a group.
+/// The limits that the processes in a group have reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[must_use]
 pub struct Hits {
-    /// The kernel killed something because memory was used up.
+    /// The kernel killed a process because it exceeded the memory limit.
     pub memory: bool,
-    /// Something was not started because there were too many processes.
+    /// A process could not start another because there were too many.
     pub pids: bool,
 }
 
-/// Hears of it when the memory of a group of the first version is used up.
+/// Events that say that a group of the first version has reached its memory limit.
 ///
-/// Its counter of killed processes counts those of the very group that they were in, which may lie below this one and be gone
-/// before it is read. An event comes in the group whose limit was reached, and in all below it.
+/// The kernel counts killed processes only in the group that they were in. That may be below this one, and may be
+/// removed before its counter is read. Events are sent to the group whose limit was reached, and to all groups below
+/// it.
 #[derive(Debug)]
 pub(crate) struct OomEvents(OwnedFd);
 
 impl OomEvents {
-    /// Listens to a group. The kernel has the file from the first version of cgroups on.
+    /// Starts to listen for events of a group of the first version.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
     pub(crate) fn listen(directory: &Path) -> io::Result<Self> {
         let events = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let control = File::open(directory.join("memory.oom_control"))?;
@@ -36,28 +41,26 @@ impl OomEvents {
         Ok(Self(events))
     }
 
-    /// Returns whether there was such an event. Only once: then it is forgotten. To be asked before the group is removed, which
-    /// is told as an event, too.
-    fn happened(&self) -> bool {
+    /// Returns whether there was an event since the last call. Call it before the group is removed, as that causes an
+    /// event, too.
+    fn take(&self) -> bool {
         let mut count = [0; 8];
         rustix::io::read(self.0.as_fd(), &mut count).is_ok_and(|length| length > 0)
     }
 }
 
-/// Returns whether memory was used up, according to the kernel's counters in one directory of a group.
+/// Returns whether the memory limit was reached, according to the kernel's counters in one directory of a group.
 pub(crate) fn memory(directory: &Path, events: Option<&OomEvents>) -> bool {
     let counted = |file: &str| counter(&directory.join(file), "oom_kill") > 0;
-    // With the second version, this counts what lies below as well.
-    counted("memory.events")
-        || counted("memory.oom_control")
-        || events.is_some_and(OomEvents::happened)
+    // With the second version, this includes the groups below.
+    counted("memory.events") || counted("memory.oom_control") || events.is_some_and(OomEvents::take)
 }
 
-/// Returns whether there were as many processes as allowed, according to the counters in one directory of a group and in
+/// Returns whether the limit of processes was reached, according to the counters in one directory of a group and in
 /// those below it.
 ///
-/// Up to Linux 6.10, a process that may not start another is counted in the group that it is in, which may be gone. So the
-/// highest number is looked at as well, which kernels keep from 6.1 on.
+/// Up to Linux 6.10, the kernel counts a refused process in the group of its parent process, which may have been
+/// removed. So the peak number is checked, too, which the kernel records from 6.1 on.
 pub(crate) fn pids(directory: &Path, limit: PidLimit) -> bool {
     let refused = crate::kill::tree(directory)
         .iter()
@@ -67,7 +70,7 @@ pub(crate) fn pids(directory: &Path, limit: PidLimit) -> bool {
     refused || peak >= limit.count()
 }
 
-/// Returns the number after `name` in a file with a counter in each line. `0` if there is none.
+/// Returns the counter `name` of a file with one counter in each line; 0 if it is missing.
 pub(crate) fn counter(file: &Path, name: &str) -> u64 {
     let text = fs::read_to_string(file).unwrap_or_default();
     let number = text

@@ -1,4 +1,4 @@
-//! Ending everything in a group.
+//! Killing all processes in a group.
 
 use std::fs;
 use std::io;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-/// How often a group is looked at for what was started meanwhile.
-const MOST_LOOKS: u32 = 100;
+/// How often a group is searched for processes that were started meanwhile.
+const MAX_ROUNDS: u32 = 100;
 
-/// Returns a directory of a group and those below it, parents first.
+/// Returns a group's directory and those below it, parents first.
 pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     let mut found = vec![directory.to_owned()];
     let mut next = 0;
@@ -25,12 +25,12 @@ pub(crate) fn tree(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the processes in the groups and those below them, each once.
+/// Returns the processes in groups and in those below them, each once.
 pub(crate) fn members(directories: &[PathBuf]) -> Vec<Pid> {
     let mut found = Vec::new();
     for directory in directories.iter().flat_map(|directory| tree(directory)) {
         let text = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-        // Processes that we cannot see are listed as 0.
+        // Processes of other namespaces are listed as 0.
         let pids = text.lines().filter_map(|line| line.parse::<i32>().ok());
         found.extend(pids.filter(|pid| *pid != 0));
     }
@@ -39,15 +39,15 @@ pub(crate) fn members(directories: &[PathBuf]) -> Vec<Pid> {
     found.into_iter().filter_map(Pid::from_raw).collect()
 }
 
-/// Kills what is in the groups now.
+/// Kills the processes that are in the groups now.
 ///
-/// Frozen processes are thawed, since with the first version they do not even die.
+/// Frozen processes are thawed, as they do not exit before that with the first version.
 pub(crate) fn kill(directories: &[PathBuf]) {
     let members = members(directories);
     if members.is_empty() {
         return;
     }
-    // The kernel kills a whole group at once, so that nothing can start anything meanwhile.
+    // The kernel kills a whole group at once, so that none of its processes can start another meanwhile.
     for directory in directories {
         let kill = directory.join("cgroup.kill");
         if kill.exists() {
@@ -55,7 +55,7 @@ pub(crate) fn kill(directories: &[PathBuf]) {
         }
     }
     for pid in members {
-        // It may have gone by itself since it was listed.
+        // It may have exited since it was listed.
         if let Err(error) = kill_process(pid, Signal::KILL) {
             tracing::debug!("Cannot kill process {}: {error}", pid.as_raw_pid());
         }
@@ -63,17 +63,17 @@ pub(crate) fn kill(directories: &[PathBuf]) {
     thaw(directories);
 }
 
-/// Kills what is in the groups, and waits until it has gone. Returns whether it has before `limit` has passed.
+/// Kills the processes in the groups, and waits for their end. Returns whether they have ended within `limit`.
 pub(crate) fn end(directories: &[PathBuf], limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_ROUNDS {
         kill(directories);
         let left = members(directories);
         let Some(last) = left.last() else {
             return true;
         };
         let rest = deadline.saturating_duration_since(Instant::now());
-        // What cannot be killed is not looked at for ever.
+        // Some processes cannot be killed.
         if rest.is_zero() {
             return false;
         }
@@ -86,7 +86,7 @@ pub(crate) fn end(directories: &[PathBuf], limit: Duration) -> bool {
     members(directories).is_empty()
 }
 
-/// Lets go on what was frozen.
+/// Thaws the groups.
 fn thaw(directories: &[PathBuf]) {
     for directory in directories.iter().flat_map(|directory| tree(directory)) {
         for (file, thawed) in [("freezer.state", "THAWED"), ("cgroup.freeze", "0")] {
@@ -100,14 +100,14 @@ fn thaw(directories: &[PathBuf]) {
 
 fn write(file: &Path, text: &str) {
     match fs::write(file, text) {
-        // The group has gone meanwhile.
+        // The group was removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::debug!("Cannot write to {file:?}: {error}"),
+        Err(error) => tracing::debug!("Cannot write to {}: {error}", file.display()),
         Ok(()) => {}
     }
 }
 
-/// Waits until a process has ended, or `limit` has passed, and returns whether it has ended.
+/// Waits until a process has ended, for `limit` at most. Returns whether it has ended.
 pub fn wait_for_end(process: BorrowedFd<'_>, limit: Duration) -> bool {
     let mut fds = [PollFd::from_borrowed_fd(process, PollFlags::IN)];
     let limit = Timespec::try_from(limit).ok();

@@ -1,12 +1,33 @@
-//! The control group of one job: by it everything that the job has started is found, limited and killed.
+//! The control group of one job, by which all processes of the job are found, limited and killed.
 //!
-//! A process can leave its process group and its session, and close its pipes. It cannot leave its control group. So each
-//! job gets one [`Group`], made below the [`Parent`], which is the group of this process: then the limits of its service
-//! hold for its jobs, too, and a service manager that ends the service ends them.
+//! A process can leave its process group and its session, and close its pipes. It cannot leave its control group. So
+//! each job gets a [`Group`] below the [`Parent`], which is the group of this process. The limits of this program's
+//! service then apply to its jobs, too, and a service manager that stops the service stops them.
 //!
-//! Control groups exist in two versions. The second has one hierarchy of groups for everything; the first has one for each
-//! controller (memory, pids, …); and a machine may have both ("hybrid"). A [`Group`] is a directory in each hierarchy
-//! that is mounted, so that nothing of a job stays in a group with others, whatever the machine.
+//! Control groups have two versions. The second has one hierarchy of groups for all controllers. The first has one for
+//! each controller (memory, pids, …). A machine may have both ("hybrid"). A [`Group`] is a directory in each mounted
+//! hierarchy, so a job shares no group with other processes on any machine.
+//!
+//! ```no_run
+//! use cgroup::{Limits, Parent};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let limits = Limits {
+//!     memory: Some("2GiB".parse()?),
+//!     ..Limits::default()
+//! };
+//! let parent = Parent::find()?;
+//! let limits = parent.prepare(&limits)?;
+//! let group = parent.create("job-1", &limits)?;
+//! // … a process writes "0" to each of `group.entrances()`, and becomes the job …
+//! if group.hits().memory {
+//!     println!("the job exceeded its memory limit");
+//! }
+//! assert!(group.end(std::time::Duration::from_secs(10)));
+//! group.remove()?;
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! This crate reads and writes files below `/sys/fs/cgroup`, and signals processes. It starts none.
 

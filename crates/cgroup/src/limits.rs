@@ -1,34 +1,34 @@
-//! What a group may use.
+//! Limits of groups.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The limits of one group. `None` everywhere: it may use as much as its parent.
+/// The limits of one group. Without a limit, it may use as much as its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
-    /// Memory, with the page cache that cannot be given back, and without swap.
+    /// Memory, including page cache that cannot be freed. The group gets no swap.
     pub memory: Option<MemoryLimit>,
-    /// Processes and threads together: each is one to the kernel.
+    /// Processes and threads together, as the kernel counts them.
     pub pids: Option<PidLimit>,
-    /// Time of processors.
+    /// Processor time.
     pub cpus: Option<CpuLimit>,
 }
 
 impl Limits {
-    /// Returns whether nothing is limited.
+    /// Returns whether there is no limit.
     pub fn is_empty(&self) -> bool {
         let Self { memory, pids, cpus } = self;
         memory.is_none() && pids.is_none() && cpus.is_none()
     }
 }
 
-/// An amount of memory in bytes, at least [`MemoryLimit::LEAST`].
+/// An amount of memory in bytes, at least [`MemoryLimit::MIN`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MemoryLimit(u64);
 
 impl MemoryLimit {
-    /// The smallest amount in which a shell and a compiler start at all: 16 MiB.
-    pub const LEAST: u64 = 16 << 20;
+    /// The least memory with which a shell and a compiler start: 16 MiB.
+    pub const MIN: u64 = 16 << 20;
 
     /// Returns the number of bytes.
     pub fn bytes(self) -> u64 {
@@ -62,12 +62,12 @@ impl FromStr for MemoryLimit {
             Ok(number) => number.checked_mul(unit),
             Err(_) => fraction(number.trim_end(), unit),
         };
-        let bytes = bytes.filter(|bytes| (Self::LEAST..=i64::MAX.unsigned_abs()).contains(bytes));
+        let bytes = bytes.filter(|bytes| (Self::MIN..=i64::MAX.unsigned_abs()).contains(bytes));
         bytes.map(Self).ok_or_else(error)
     }
 }
 
-/// Returns `number` units in bytes, of a decimal fraction such as `1.5`.
+/// Returns a decimal fraction of a unit, such as `1.5`, in bytes.
 fn fraction(number: &str, unit: u64) -> Option<u64> {
     let (whole, rest) = number.split_once('.')?;
     let digits = u32::try_from(rest.len())
@@ -84,7 +84,7 @@ fn fraction(number: &str, unit: u64) -> Option<u64> {
 
 impl fmt::Display for MemoryLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // As it was most likely written: with the smallest whole number.
+        // In the unit that gives the smallest whole number, as it was most likely written.
         let whole = UNITS
             .iter()
             .filter(|(_, bytes)| self.0.is_multiple_of(*bytes));
@@ -94,15 +94,15 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// A number of processes and threads. The default is [usual](Self::USUAL).
+/// A number of processes and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PidLimit(u32);
 
 impl PidLimit {
-    /// Fewer than any fork bomb wants and more than any build has been seen to use.
-    pub const USUAL: Self = Self(32_768);
-    /// The fewest with which a sandbox and a shell with a pipeline work.
-    const LEAST: u32 = 16;
+    /// Fewer than a fork bomb starts, and more than any known build.
+    pub const DEFAULT: Self = Self(32_768);
+    /// The least number with which a sandbox and a shell with a pipeline work.
+    const MIN: u32 = 16;
 
     /// Returns the number.
     pub fn count(self) -> u32 {
@@ -112,7 +112,7 @@ impl PidLimit {
 
 impl Default for PidLimit {
     fn default() -> Self {
-        Self::USUAL
+        Self::DEFAULT
     }
 }
 
@@ -120,8 +120,8 @@ impl FromStr for PidLimit {
     type Err = ParseLimitError;
 
     fn from_str(text: &str) -> Result<Self, ParseLimitError> {
-        // The most that the kernel numbers.
-        let valid = |count: &u32| (Self::LEAST..=1 << 22).contains(count);
+        // The kernel's maximum.
+        let valid = |count: &u32| (Self::MIN..=1 << 22).contains(count);
         let count = text.parse().ok().filter(valid);
         count
             .map(Self)
@@ -135,15 +135,15 @@ impl fmt::Display for PidLimit {
     }
 }
 
-/// The time of processors that may be used in a time, in thousandths of a processor: 1500 is one and a half.
+/// A share of processor time, in thousandths of a processor: 1500 is one and a half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CpuLimit(u32);
 
 impl CpuLimit {
-    /// How often the kernel counts anew, in microseconds: its own default.
+    /// The kernel's accounting period, in microseconds. This is its default.
     pub const PERIOD: u64 = 100_000;
 
-    /// Returns the time that may be used in a [`PERIOD`](Self::PERIOD), in microseconds.
+    /// Returns the processor time in each [`PERIOD`](Self::PERIOD), in microseconds.
     pub fn quota(self) -> u64 {
         u64::from(self.0) * Self::PERIOD / 1000
     }
@@ -180,15 +180,15 @@ impl fmt::Display for CpuLimit {
 /// Why a text is no limit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseLimitError {
-    /// It is no amount of memory.
+    /// It is no amount of memory, or too small.
     #[error(
         "invalid size {0:?}: write a number and a unit, such as 512MiB or 4GiB, of at least 16MiB"
     )]
     Memory(String),
-    /// It is no number of processes.
+    /// It is no number of processes, or out of range.
     #[error("invalid number of processes {0:?}: it must be from 16 to 4194304")]
     Pids(String),
-    /// It is no number of processors.
+    /// It is no number of processors, or out of range.
     #[error("invalid number of processors {0:?}: it must be from 0.01 to 1000, such as 2 or 1.5")]
     Cpus(String),
 }

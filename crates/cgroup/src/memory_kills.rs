@@ -1,7 +1,7 @@
-//! Whether the kernel has killed something for lack of memory, where no limit of ours was reached.
+//! Detection of processes that the kernel killed for lack of memory, without a limit of ours being reached.
 //!
-//! The limit may be that of the worker's service, or of the container it runs in, or the machine's whole memory. Then a process ends
-//! with SIGKILL or status 137, and nothing it prints says why.
+//! The limit may be that of the worker's service or container, or the memory of the machine. A process then ends by
+//! SIGKILL or with status 137, and its output does not show the cause.
 
 use std::fmt;
 use std::fs;
@@ -11,38 +11,39 @@ use crate::Group;
 use crate::hits::counter;
 use crate::kill::tree;
 
-/// Notes how many processes were killed for memory when something began, to compare with when it has failed.
+/// The number of processes that were killed for lack of memory when a step began, to compare with the number when it
+/// failed.
 #[derive(Debug, Clone, Copy)]
 pub struct MemoryWatch {
-    /// How many on the whole machine.
+    /// The number on the whole machine.
     machine: u64,
 }
 
-/// How it is known that a process was killed for lack of memory.
+/// How certain it is that a process was killed for lack of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemoryKill {
-    /// The kernel has counted it in the group.
+    /// The kernel has counted it in the group of the job.
     Counted,
-    /// The process was killed by somebody, and the kernel has killed processes on this machine meanwhile. Which ones cannot be told any
-    /// more: the group that they were in has gone, or is another program's.
+    /// The process was killed, and the kernel has killed processes on this machine meanwhile. Which ones is unknown, as
+    /// their group was removed or is another program's.
     Likely,
 }
 
 impl MemoryWatch {
-    /// Begins to watch.
+    /// Reads the number of killed processes.
     #[must_use]
     pub fn start() -> Self {
         Self { machine: machine() }
     }
 
-    /// Returns whether what has failed since then, in `group`, has lost a process for lack of memory.
+    /// Returns whether a step that has failed since then, in `group`, has lost a process for lack of memory.
     ///
-    /// `was_killed` says whether it ended by SIGKILL, or with the status 137 by which shells say so. Without that, what happened
-    /// elsewhere on the machine is no reason. To be asked before the group is removed.
+    /// `was_killed` says whether it ended by SIGKILL, or with status 137, by which shells report that. Only then may
+    /// kills elsewhere on the machine be the cause. Call it before the group is removed.
     #[must_use]
     pub fn found(&self, group: Option<&Group>, was_killed: bool) -> Option<MemoryKill> {
         let counts = |path: &Path| {
-            // A kernel with the second version counts those below as well, one with the first those of each group alone.
+            // With the second version, counters include the groups below. With the first, they do not.
             tree(path).iter().any(|path| {
                 ["memory.events", "memory.oom_control"]
                     .iter()
@@ -56,7 +57,7 @@ impl MemoryWatch {
     }
 }
 
-/// Returns whether a status is the one by which shells and engines say that a program was killed.
+/// Returns whether a status is the one by which shells and engines report that a program was killed.
 #[must_use]
 pub const fn is_killed_status(status: i32) -> bool {
     status == 128 + 9
@@ -67,7 +68,8 @@ impl fmt::Display for MemoryKill {
         f.write_str(match self {
             Self::Counted => "the kernel killed a process of it for lack of memory",
             Self::Likely => {
-                "the kernel probably killed it for lack of memory, as it did kill processes on this machine for that meanwhile"
+                "the kernel probably killed it for lack of memory: meanwhile, it killed processes on this machine \
+                 for that"
             }
         })?;
         f.write_str(
@@ -76,7 +78,8 @@ impl fmt::Display for MemoryKill {
     }
 }
 
-/// Returns how many processes of this machine were killed for memory since it was started. `0` where the kernel does not count them.
+/// Returns how many processes of this machine were killed for lack of memory since it was started; 0 if the kernel does
+/// not count them.
 fn machine() -> u64 {
     counter_in(&fs::read_to_string("/proc/vmstat").unwrap_or_default())
 }
@@ -95,8 +98,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_happens_elsewhere_is_no_reason_for_an_ordinary_failure() {
-        // As if something had been killed since.
+    fn kills_elsewhere_do_not_explain_an_ordinary_failure() {
+        // As if a process had been killed since.
         let watch = MemoryWatch { machine: 0 };
         assert_eq!(watch.found(None, false), None);
         let never = MemoryWatch { machine: u64::MAX };

@@ -1,4 +1,4 @@
-//! The group below which those of jobs are made: the one that this process was started in.
+//! The group of this process, below which the groups of jobs are created.
 
 use std::fs;
 use std::io;
@@ -10,8 +10,11 @@ use crate::group::{Group, GroupError};
 use crate::hierarchy::{self, DetectError, Hierarchy, Version};
 use crate::limits::{Limits, PidLimit};
 
-/// Where this process goes when its group has to be empty. Named so that it is found again by one that takes its place.
+/// The group that this process moves to when its own must be empty. The name is fixed, so that a successor finds it.
 const LEAF: &str = "ocluster-main";
+
+/// How often the group is searched for processes to move, as some may be started meanwhile.
+const MAX_ROUNDS: u32 = 100;
 
 /// The group of this process, in every hierarchy. Clones are the same group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,39 +25,44 @@ pub struct Parent {
 /// Why a limit cannot be enforced.
 #[derive(Debug, thiserror::Error)]
 pub enum UnenforceableError {
-    /// The kernel does not offer the controller, or not here.
+    /// The kernel does not offer the controller, or not to this group.
     #[error(
-        "cannot limit {what}: this machine offers no controller {controller:?} to {parent:?}; enable it, or leave the limit out"
+        "cannot limit {what}: this machine offers no controller {controller:?} to control group {}; enable it, \
+         or leave the limit out",
+        .parent.display()
     )]
     NoController {
-        /// What was to be limited.
+        /// What cannot be limited.
         what: &'static str,
-        /// What the kernel calls it.
+        /// The kernel's name of the controller.
         controller: &'static str,
         /// The group of this process.
         parent: PathBuf,
     },
-    /// The group has processes that are not ours.
+    /// The group has processes of other programs.
     #[error(
-        "cannot limit {what}: the control group {parent:?} has processes other than this program's, so the kernel gives its \
-         jobs no controllers; run it as a service with Delegate=yes, or by \"systemd-run --scope -p Delegate=yes\""
+        "cannot limit {what}: control group {} has processes other than this program's, so the kernel offers no \
+         controllers to its jobs; run it as a service with Delegate=yes, or by \"systemd-run --scope -p Delegate=yes\"",
+        .parent.display()
     )]
     Shared {
-        /// What was to be limited.
+        /// What cannot be limited.
         what: &'static str,
         /// The group of this process.
         parent: PathBuf,
     },
     /// The system refuses.
     #[error(
-        "cannot limit {what}: {path:?} cannot be written to: {source}; run this program as root, or in a group that is delegated to it"
+        "cannot limit {what}: cannot write to {}: {source}; run this program as root, or in a control group that is \
+         delegated to it",
+        .path.display()
     )]
     Refused {
-        /// What was to be limited.
+        /// What cannot be limited.
         what: &'static str,
-        /// What was written to.
+        /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -63,11 +71,12 @@ impl Parent {
     /// Finds the group of this process.
     ///
     /// # Errors
-    /// When no control groups are mounted.
+    ///
+    /// When no control groups are mounted, or the kernel's lists cannot be read.
     pub fn find() -> Result<Self, DetectError> {
         let mut hierarchies = hierarchy::detect()?;
         for hierarchy in &mut hierarchies {
-            // Where this process, or the one that became it, has moved itself.
+            // This process, or its predecessor, has moved itself there.
             if hierarchy.own.ends_with(LEAF) {
                 hierarchy.own.pop();
             }
@@ -75,15 +84,15 @@ impl Parent {
         Ok(Self { hierarchies })
     }
 
-    /// Sees to it that groups can have these limits, and returns those that they can have: all of them, but for the
-    /// [usual](PidLimit::USUAL) number of processes, which nobody has asked for, and is left out with a warning where it cannot be
-    /// enforced.
+    /// Enables these limits for groups, and returns them. The [default](PidLimit::DEFAULT) number of processes is left
+    /// out with a warning if it cannot be enforced, as no operator has set it.
     ///
-    /// With the second version of cgroups, a group whose children are limited must have no processes itself. So this moves
-    /// what runs in it, which is this process, what it has started, and in a group that was delegated everything else, to
-    /// a group beside those of the jobs.
+    /// With the second version, a group with limited children must have no processes itself. So this moves the
+    /// processes in it to a group beside those of the jobs: this process, its descendants and, in a delegated group,
+    /// all others.
     ///
     /// # Errors
+    ///
     /// For the first limit that cannot be enforced.
     pub fn prepare(&self, limits: &Limits) -> Result<Limits, UnenforceableError> {
         let Limits { memory, pids, cpus } = limits;
@@ -95,8 +104,8 @@ impl Parent {
         ];
         for (_, what, controller) in wanted.into_iter().filter(|(wanted, ..)| *wanted) {
             match self.enable(what, controller) {
-                Err(error) if controller == "pids" && *pids == Some(PidLimit::USUAL) => {
-                    tracing::warn!("Jobs may start any number of processes: {error}");
+                Err(error) if controller == "pids" && *pids == Some(PidLimit::DEFAULT) => {
+                    tracing::warn!("Not limiting the number of processes of jobs: {error}");
                     enforced.pids = None;
                 }
                 enabled => enabled?,
@@ -158,8 +167,8 @@ impl Parent {
         enable().map_err(refused)
     }
 
-    /// Returns the groups `name` at the top of each hierarchy, where some runtimes make those of their containers whatever
-    /// they are told. There may be none.
+    /// Returns the group `name` at the top of the hierarchies where it exists. Some runtimes create the groups of their
+    /// containers there, whatever their settings.
     pub fn at_top(&self, name: &str) -> Group {
         let paths = self
             .hierarchies
@@ -168,18 +177,19 @@ impl Parent {
         Group::at(paths.filter(|path| path.is_dir()))
     }
 
-    /// Makes the group `name`, with limits that [`prepare`](Self::prepare) has allowed.
+    /// Creates the group `name`, with limits that [`prepare`](Self::prepare) has returned.
     ///
     /// # Errors
-    /// When it exists already, or the system refuses. Then nothing is left of it.
+    ///
+    /// When it exists already, or the system refuses. Then what was created of it is removed.
     pub fn create(&self, name: &str, limits: &Limits) -> Result<Group, GroupError> {
         Group::create(&self.hierarchies, name, limits)
     }
 }
 
-/// Moves the processes of a group to one of their own below it. Returns `false` if there are some that are not ours to move.
+/// Moves the processes of a group to one below it. Returns `false` if it has processes that this program must not move.
 ///
-/// `all_are_ours` says that everything in it is for this program to arrange.
+/// `all_are_ours` says that it may move all processes in it.
 fn empty(parent: &Path, all_are_ours: bool) -> io::Result<bool> {
     let procs = parent.join("cgroup.procs");
     let leaf = parent.join(LEAF);
@@ -187,7 +197,7 @@ fn empty(parent: &Path, all_are_ours: bool) -> io::Result<bool> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut looks = 0;
+    let mut rounds = 0;
     loop {
         let pids = fs::read_to_string(&procs)?;
         if pids.trim().is_empty() {
@@ -198,19 +208,19 @@ fn empty(parent: &Path, all_are_ours: bool) -> io::Result<bool> {
                 return Ok(false);
             }
             match fs::write(leaf.join("cgroup.procs"), pid) {
-                // It has ended meanwhile.
+                // It has ended since it was listed.
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
                 moved => moved?,
             }
         }
-        looks += 1;
-        if looks > 100 {
+        rounds += 1;
+        if rounds > MAX_ROUNDS {
             return Ok(false);
         }
     }
 }
 
-/// Returns whether a service manager has said that a group is for its service to arrange (systemd's `Delegate=yes`).
+/// Returns whether a service manager has delegated a group to its service (systemd's `Delegate=yes`).
 fn is_delegated(group: &Path) -> bool {
     ["trusted.delegate", "user.delegate"].iter().any(|name| {
         let mut value = [0; 8];
@@ -219,11 +229,11 @@ fn is_delegated(group: &Path) -> bool {
     })
 }
 
-/// Returns whether a process is this one, or was started by it.
+/// Returns whether a process is this one or a descendant.
 fn is_ours(pid: &str) -> bool {
     let own = std::process::id().to_string();
     let mut pid = pid.to_owned();
-    // As deep as any tree of processes will be.
+    // No tree of processes is deeper than this.
     for _ in 0..1000 {
         if pid == own {
             return true;
@@ -244,10 +254,10 @@ mod tests {
 
     use super::*;
 
-    /// Says that `service` is to be a service, whose controller to enable, and what it is to find.
+    /// Makes `service` act as a service, and says what it should find.
     const SERVICE: &str = "CGROUP_TEST_SERVICE";
 
-    /// Not a test of its own: a service in its own group, with a child.
+    /// A service in its own group, with a child. It is no test of its own.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a child of the test")]
     fn service() {
@@ -256,7 +266,7 @@ mod tests {
         };
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         let parent = Parent::find().unwrap();
-        // The only controller of the second version that hybrid machines may have left.
+        // The only controller of the second version that may be free on hybrid machines.
         let enabled = parent.enable("huge pages", "hugetlb");
         child.kill().unwrap();
         child.wait().unwrap();
@@ -278,7 +288,7 @@ mod tests {
         assert!(own.contains(LEAF), "{own}");
         let procs = fs::read_to_string(two.own.join("cgroup.procs")).unwrap();
         assert_eq!(procs, "");
-        // Whoever takes its place finds the same parent, and need not move.
+        // A successor finds the same parent, and need not move.
         assert_eq!(Parent::find().unwrap(), parent);
         parent.enable("huge pages", "hugetlb").unwrap();
         let limited = Parent::find()
@@ -312,8 +322,8 @@ mod tests {
     }
 
     #[test]
-    fn a_service_makes_room_for_the_limits_of_its_jobs() {
-        let name = "a_service_makes_room_for_the_limits_of_its_jobs";
+    fn a_service_moves_itself_to_limit_its_jobs() {
+        let name = "a_service_moves_itself_to_limit_its_jobs";
         let mount = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
         let offers = |mount: &&Path| {
             let path = mount.join("cgroup.subtree_control");
@@ -331,7 +341,7 @@ mod tests {
             fs::remove_dir(directory).unwrap();
         }
 
-        // Chapter: somebody else's process is in the group. It stays where it is.
+        // Chapter: a process of another program is in the group. It is not moved.
         fs::create_dir(&service).unwrap();
         let script = "echo 0 > $0/cgroup.procs; exec sleep 1000";
         let mut other = Command::new("sh")

@@ -1,4 +1,4 @@
-//! Real groups with real processes in them, on whatever this machine has.
+//! Groups with real processes, with the hierarchies of this machine.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use cgroup::{Group, GroupError, Limits, MemoryKill, MemoryWatch, Parent};
 
-/// How long things may take that take no time.
+/// How long anything may take that is immediate.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A group that is ended and removed with the test.
+/// A group that is killed and removed at the end of the test.
 struct Owned(Group);
 
 impl Drop for Owned {
@@ -23,7 +23,7 @@ impl Drop for Owned {
     }
 }
 
-/// Makes a group with limits, or says why `test` is not run.
+/// Creates a group with limits, or reports why `test` is not run.
 fn group(test: &str, limits: Limits) -> Option<Owned> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     if !rig::is_root() {
@@ -40,7 +40,7 @@ fn group(test: &str, limits: Limits) -> Option<Owned> {
     Some(Owned(parent.create(&name, &limits).unwrap()))
 }
 
-/// Starts a script of the shell's in a group, and waits until it has printed a line.
+/// Starts a shell script in a group, and waits until it has printed a line.
 fn start(group: &Group, script: &str) -> Child {
     let joining = "for file do echo 0 > $file || exit; done; ";
     let mut child = Command::new("sh")
@@ -69,12 +69,13 @@ fn limited(memory: Option<&str>, pids: Option<&str>, cpus: Option<&str>) -> Limi
 }
 
 #[test]
-fn nothing_leaves_a_group() {
-    let Some(group) = group("nothing_leaves_a_group", Limits::default()) else {
+fn no_process_leaves_a_group() {
+    let Some(group) = group("no_process_leaves_a_group", Limits::default()) else {
         return;
     };
-    // It leaves its session and its parent, in the first process and in one that it starts.
-    let script = "setsid sh -c 'setsid sleep 1000 & sleep 1000' & (setsid sleep 1000 &) & sleep 1000 & echo ready; wait";
+    // It leaves its session and its parent, in the first process and in a descendant.
+    let script = "setsid sh -c 'setsid sleep 1000 & sleep 1000' & (setsid sleep 1000 &) & sleep 1000 & \
+                  echo ready; wait";
     let mut child = start(&group.0, script);
     rig::wait_for("all processes", LIMIT, || {
         Ok((group.0.members().len() >= 6).then_some(()))
@@ -83,13 +84,13 @@ fn nothing_leaves_a_group() {
     assert!(group.0.end(LIMIT));
     assert!(group.0.members().is_empty());
     assert!(!child.wait().unwrap().success());
-    // And it can be used again.
+    // It can be used again.
     drop(start(&group.0, "echo ready").wait());
 }
 
 #[test]
-fn what_is_frozen_is_ended_too() {
-    let Some(group) = group("what_is_frozen_is_ended_too", Limits::default()) else {
+fn frozen_processes_are_killed() {
+    let Some(group) = group("frozen_processes_are_killed", Limits::default()) else {
         return;
     };
     let inner = group.0.create_inner("inner").unwrap();
@@ -109,9 +110,9 @@ fn what_is_frozen_is_ended_too() {
 }
 
 #[test]
-fn what_a_killed_process_has_left_is_found_by_its_directories() {
+fn leftover_groups_are_found_by_their_directories() {
     let Some(group) = group(
-        "what_a_killed_process_has_left_is_found_by_its_directories",
+        "leftover_groups_are_found_by_their_directories",
         Limits::default(),
     ) else {
         return;
@@ -127,14 +128,14 @@ fn what_a_killed_process_has_left_is_found_by_its_directories() {
 }
 
 #[test]
-fn more_memory_than_allowed_ends_a_group_alone() {
-    let name = "more_memory_than_allowed_ends_a_group_alone";
+fn exceeding_the_memory_limit_affects_one_group() {
+    let name = "exceeding_the_memory_limit_affects_one_group";
     let limits = limited(Some("64MiB"), None, None);
     let (Some(hog), Some(bystander)) = (group(name, limits), group(name, limits)) else {
         return;
     };
     let mut other = start(&bystander.0, "echo ready; read line");
-    // In a group of its own below, as those that a runtime makes, and removes before we look.
+    // In a group below, as a runtime creates it, and removes it before the check.
     let inner = hog.0.create_inner("inner").unwrap();
     let mut child = start(&inner, "echo ready; head -c 200M /dev/zero | tail");
     child.wait().unwrap();
@@ -151,10 +152,10 @@ fn more_memory_than_allowed_ends_a_group_alone() {
     assert!(other.wait().unwrap().success());
 }
 
-/// The limit is somebody else's, as that of a service is.
+/// The limit is that of an outer group, as of a service.
 #[test]
-fn it_is_known_who_was_killed_for_memory_without_a_limit_of_its_own() {
-    let name = "it_is_known_who_was_killed_for_memory_without_a_limit_of_its_own";
+fn a_memory_kill_by_an_outer_limit_is_detected() {
+    let name = "a_memory_kill_by_an_outer_limit_is_detected";
     let (Some(outer), Some(bystander)) = (
         group(name, limited(Some("64MiB"), None, None)),
         group(name, Limits::default()),
@@ -177,14 +178,14 @@ fn it_is_known_who_was_killed_for_memory_without_a_limit_of_its_own() {
     assert_eq!(watch.found(Some(&hog), false), expected);
     for other in [&quiet, &bystander.0] {
         assert_eq!(watch.found(Some(other), false), None);
-        // One that was killed at the same time, and not for what it used, cannot be told apart.
+        // One that was killed at the same time for another reason cannot be distinguished.
         assert_eq!(watch.found(Some(other), true), Some(MemoryKill::Likely));
     }
 }
 
 #[test]
-fn no_more_processes_than_allowed_are_started() {
-    let name = "no_more_processes_than_allowed_are_started";
+fn the_number_of_processes_is_limited() {
+    let name = "the_number_of_processes_is_limited";
     let limits = limited(None, Some("20"), None);
     let (Some(bomb), Some(bystander)) = (group(name, limits), group(name, limits)) else {
         return;
@@ -205,25 +206,28 @@ fn no_more_processes_than_allowed_are_started() {
 }
 
 #[test]
-fn no_more_time_than_allowed_is_used() {
+fn processor_time_is_limited() {
     let Some(group) = group(
-        "no_more_time_than_allowed_is_used",
+        "processor_time_is_limited",
         limited(None, None, Some("0.1")),
     ) else {
         return;
     };
     drop(start(&group.0, "echo ready; while :; do :; done"));
-    // The kernel counts how often it made the group wait.
-    rig::wait_for("the kernel to hold it up", LIMIT, || {
+    // The kernel counts how often it throttled the group.
+    rig::wait_for("the kernel to throttle it", LIMIT, || {
         let stats = group
             .0
             .directories()
             .map(|directory| fs::read_to_string(directory.join("cpu.stat")).unwrap_or_default());
-        let held_up = |text: &str| {
+        let is_throttled = |text: &str| {
             text.lines()
                 .any(|line| line.starts_with("nr_throttled ") && !line.ends_with(" 0"))
         };
-        Ok(stats.into_iter().any(|text| held_up(&text)).then_some(()))
+        Ok(stats
+            .into_iter()
+            .any(|text| is_throttled(&text))
+            .then_some(()))
     })
     .unwrap();
 }
@@ -239,7 +243,7 @@ fn a_name_is_one_component() {
             "{name}"
         );
     }
-    // One that exists is another's, and stays as it is.
+    // An existing group may belong to another program, and is not touched.
     let inner = group.0.create_inner("inner").unwrap();
     group.0.create_inner("inner").unwrap_err();
     assert!(inner.directories().all(|directory| directory.exists()));

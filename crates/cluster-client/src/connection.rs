@@ -89,7 +89,6 @@ impl Connection {
             State::Down { why: Some(why) } => Arc::clone(why),
             State::Down { why: None } | State::Up(_) => Arc::new(ConnectError::TimedOut {
                 address: self.sturdy_ref.address.clone(),
-                during: "to the connection",
                 seconds: patience.as_secs_f32(),
             }),
         }

@@ -35,7 +35,7 @@ impl JobGroups {
     pub(crate) fn new(limits: &Limits) -> Result<Option<Self>, String> {
         let is_usual = limits.memory.is_none()
             && limits.cpus.is_none()
-            && limits.pids.is_none_or(|pids| pids == PidLimit::USUAL);
+            && limits.pids.is_none_or(|pids| pids == PidLimit::DEFAULT);
         let parent = match Parent::find() {
             Ok(parent) => parent,
             Err(_) if is_usual => return Ok(None),

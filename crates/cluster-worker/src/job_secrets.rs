@@ -1,7 +1,7 @@
 //! The secrets of a job, which its log must not show.
 
 use cluster_api::Description;
-use redact::{Redactor, SHORTEST};
+use redact::{MIN_SECRET_BYTES, Redactor};
 
 use crate::git_url::secrets_in;
 
@@ -20,7 +20,7 @@ pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
     let mut remarks = Vec::new();
     if coverage.too_short > 0 {
         remarks.push(format!(
-            "Secrets of fewer than {SHORTEST} bytes are not redacted in this log"
+            "Secrets of fewer than {MIN_SECRET_BYTES} bytes are not redacted in this log"
         ));
     }
     if coverage.is_partial {

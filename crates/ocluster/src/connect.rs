@@ -33,7 +33,7 @@ pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
         ..DialOptions::default()
     });
     let phase = Cell::default();
-    let dialled = dialer.connect_noting(&target, &phase);
+    let dialled = dialer.connect_with_phase(&target, &phase);
     let outcome = if std::io::stderr().is_terminal() {
         with_passing_note(&address, &phase, dialled).await
     } else {

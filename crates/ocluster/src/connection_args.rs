@@ -37,7 +37,7 @@ pub struct ConnectionArgs {
 
 impl From<ConnectionArgs> for ServeOptions {
     fn from(args: ConnectionArgs) -> Self {
-        let strangers = args.max_strangers as usize;
+        let max_unauthenticated = args.max_strangers as usize;
         Self {
             limits: Limits {
                 unsent_total: args.max_unsent,
@@ -45,9 +45,9 @@ impl From<ConnectionArgs> for ServeOptions {
                 questions: args.max_calls as usize,
                 ..Limits::default()
             },
-            strangers,
-            strangers_per_host: (strangers * 3 / 4).max(1),
-            stranger_time: args.stranger_timeout,
+            max_unauthenticated,
+            max_unauthenticated_per_host: (max_unauthenticated * 3 / 4).max(1),
+            authentication_timeout: args.stranger_timeout,
             ..Self::default()
         }
     }
@@ -73,8 +73,11 @@ mod tests {
             ServeOptions::default(),
         );
         assert_eq!(given.limits, usual.limits);
-        assert_eq!(given.strangers, usual.strangers);
-        assert_eq!(given.strangers_per_host, usual.strangers_per_host);
-        assert_eq!(given.stranger_time, usual.stranger_time);
+        assert_eq!(given.max_unauthenticated, usual.max_unauthenticated);
+        assert_eq!(
+            given.max_unauthenticated_per_host,
+            usual.max_unauthenticated_per_host
+        );
+        assert_eq!(given.authentication_timeout, usual.authentication_timeout);
     }
 }

@@ -1,23 +1,23 @@
-//! The forms in which a secret gets into a log.
+//! The forms in which a secret appears in logs.
 
 use base64::Engine as _;
 use base64::engine::GeneralPurpose;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 
-use crate::{SHORTEST, SHORTEST_LINE};
+use crate::{MIN_LINE_BYTES, MIN_SECRET_BYTES};
 
-/// A way of writing a secret.
+/// An encoding of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As it is, without white space around it.
+    /// Not encoded, without surrounding white space.
     Whole,
     /// Each of its lines, if there are several.
     Lines,
     Base64(Digits),
-    /// With `%XX` for all but the characters that no URL has to encode.
+    /// With `%XX` for all characters that a URL may have to encode.
     Url(Hex),
     Hex(Hex),
-    /// As within a string of JSON.
+    /// Escaped as in a JSON string.
     Json,
 }
 
@@ -49,7 +49,7 @@ impl Form {
         Self::Hex(Hex::Upper),
     ];
 
-    /// Returns whether line breaks mean something in it: tools break encodings into lines, which do not belong to them.
+    /// Returns whether line breaks are part of it. In an encoding, they are added by the tool that prints it.
     pub(crate) fn is_plain(self) -> bool {
         match self {
             Self::Whole | Self::Lines | Self::Json => true,
@@ -57,7 +57,7 @@ impl Form {
         }
     }
 
-    /// Adds a secret in this form. It has at least [`SHORTEST`] bytes without the white space around it.
+    /// Adds a secret in this form. Without surrounding white space, it has at least [`MIN_SECRET_BYTES`] bytes.
     pub(crate) fn add_to(self, secret: &[u8], add: &mut dyn FnMut(Vec<u8>)) {
         let value = secret.trim_ascii();
         match self {
@@ -76,11 +76,11 @@ impl Form {
                 for line in lines(value) {
                     add_base64(engine, line, add);
                 }
-                // With the line break that a file with a secret ends in, as `base64 FILE` does.
+                // With the line break at the end of a file, as `base64 FILE` prints it.
                 add(engine.encode(secret).into_bytes());
             }
-            Self::Url(hex) => add_if_other(value, url(value, hex), add),
-            Self::Json => add_if_other(value, json(value), add),
+            Self::Url(hex) => add_if_different(value, url(value, hex), add),
+            Self::Json => add_if_different(value, json(value), add),
             Self::Hex(hex) => add(value.iter().flat_map(|byte| hex.digits(*byte)).collect()),
         }
     }
@@ -96,31 +96,33 @@ impl Hex {
     }
 }
 
-fn add_if_other(value: &[u8], form: Vec<u8>, add: &mut dyn FnMut(Vec<u8>)) {
+fn add_if_different(value: &[u8], form: Vec<u8>, add: &mut dyn FnMut(Vec<u8>)) {
     if form != value {
         add(form);
     }
 }
 
-/// Returns the lines of a value that has several, but for those that are too short to be secret.
+/// Returns the lines of a value that has several, without those that are too short to be secret.
 fn lines(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let lines = value.split(|byte| matches!(byte, b'\n' | b'\r'));
     lines
         .map(<[u8]>::trim_ascii)
-        .filter(move |line| line.len() >= SHORTEST_LINE && line.len() < value.len())
+        .filter(move |line| line.len() >= MIN_LINE_BYTES && line.len() < value.len())
 }
 
-/// Adds the digits of base64 that a value always has, whatever is before and after it: three forms, for its place among groups
-/// of three bytes. And the form that it has alone, which ends with a digit more and its padding.
+/// Adds the base64 digits that a value always has, whatever is before and after it. There are three forms, one for each
+/// position in a group of three bytes. Adds also the form of the value alone, which ends with one more digit and
+/// padding.
 fn add_base64(engine: &GeneralPurpose, value: &[u8], add: &mut dyn FnMut(Vec<u8>)) {
     for before in 0..3 {
         let mut bytes = vec![0; before];
         bytes.extend_from_slice(value);
         let digits = engine.encode(&bytes).into_bytes();
-        // Each digit has 6 bits; these are the first that has none of what is before, and the first that has some of what is after.
+        // Each digit has 6 bits. The range starts at the first digit without bits from before, and ends before the
+        // first digit with bits from after.
         let (from, to) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
         let inner = digits.get(from..to).unwrap_or_default();
-        if inner.len() >= SHORTEST {
+        if inner.len() >= MIN_SECRET_BYTES {
             add(inner.to_vec());
         }
         if before == 0 {
@@ -144,7 +146,7 @@ fn url(value: &[u8], hex: Hex) -> Vec<u8> {
     form
 }
 
-/// Returns a value as within a string of JSON: nothing but what must be escaped is. What is no UTF-8 stays.
+/// Returns a value as in a JSON string. Only what must be escaped is, and invalid UTF-8 stays.
 fn json(value: &[u8]) -> Vec<u8> {
     let mut form = Vec::with_capacity(value.len());
     for &byte in value {

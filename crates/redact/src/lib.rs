@@ -1,14 +1,25 @@
-//! Keeps secrets out of what programs print, as it streams by.
+//! Replaces secrets in the output of programs, as it arrives.
 //!
-//! A [`Redactor`] knows a job's secrets in the forms in which they usually get into a log; a [`Stream`] replaces them by
-//! [`MARK`] in one output. The output may come in pieces of any size: what comes out is the same. Nothing is held back but the few
-//! bytes at the end that could be the beginning of a secret.
+//! A [`Redactor`] has a job's secrets, in the forms in which they usually appear in logs. A [`Stream`] replaces them by
+//! [`PLACEHOLDER`] in one output. The result does not depend on the pieces in which the output arrives. Only the few
+//! bytes at the end that could be the beginning of a secret are delayed.
 //!
-//! This keeps accidents out of logs (`set -x`, `env`, a tool that prints its configuration). It cannot stop a program that *wants* to
-//! tell a secret, which has a thousand other ways of writing it.
+//! ```
+//! let redactor = redact::Redactor::new([&b"s3cret-token"[..]]);
+//! let mut stream = redactor.stream();
+//! let mut shown = Vec::new();
+//! stream.push(b"Authorization: s3cret-", &mut shown);
+//! assert_eq!(shown, b"Authorization: ");
+//! stream.push(b"token\n", &mut shown);
+//! stream.finish(&mut shown);
+//! assert_eq!(shown, b"Authorization: ***\n");
+//! ```
+//!
+//! This prevents accidents (`set -x`, `env`, a tool that prints its configuration). It cannot stop a program that
+//! prints a secret on purpose, as it can encode it in many other ways.
 
 mod forms;
-mod lane;
+mod matcher;
 mod patterns;
 mod stream;
 
@@ -20,26 +31,26 @@ use forms::Form;
 use patterns::{Budget, Patterns};
 pub use stream::Stream;
 
-/// What a secret is replaced by.
-pub const MARK: &str = "***";
+/// The text that replaces a secret.
+pub const PLACEHOLDER: &str = "***";
 
 /// The length of the shortest secret that is redacted, in bytes.
 ///
-/// A shorter one would be found in many innocent words, and be told by what is missing there.
-pub const SHORTEST: usize = 5;
+/// A shorter one would be found in many ordinary words, and could be guessed from what is missing there.
+pub const MIN_SECRET_BYTES: usize = 5;
 
-/// The length of the shortest line of a secret that is redacted by itself, in bytes: `}` or `[main]` is no secret.
-pub const SHORTEST_LINE: usize = 8;
+/// The length of the shortest line of a secret that is redacted on its own, in bytes: `}` or `[main]` is no secret.
+pub const MIN_LINE_BYTES: usize = 8;
 
-/// Knows secrets. Clones share what they know.
+/// A set of secrets to redact. Clones share it.
 #[derive(Clone, Default)]
-pub struct Redactor(Option<Arc<Known>>);
+pub struct Redactor(Option<Arc<SecretPatterns>>);
 
-/// The automata that find the secrets.
-struct Known {
-    /// Finds them as they are.
+/// The automata that find secrets.
+struct SecretPatterns {
+    /// Finds unencoded secrets.
     plain: Patterns,
-    /// Finds their encodings, in whatever way these are broken into lines.
+    /// Finds encoded secrets, also if they are broken into lines.
     encoded: Patterns,
     coverage: Coverage,
 }
@@ -47,25 +58,26 @@ struct Known {
 /// Which secrets are not redacted, or not in all their forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Coverage {
-    /// How many secrets are shorter than [`SHORTEST`], and so not redacted at all.
+    /// How many secrets are shorter than [`MIN_SECRET_BYTES`], and so not redacted.
     pub too_short: usize,
-    /// Whether the secrets are so large in all that some of their forms are not looked for.
+    /// Whether the secrets are so large in total that some of their forms are not redacted.
     pub is_partial: bool,
 }
 
 impl Redactor {
-    /// Returns what redacts these values: whole, line by line, and encoded as base64, as hexadecimal digits, for a URL or for JSON.
+    /// Returns a redactor of these values: whole, line by line, and encoded in base64, in hexadecimal, for URLs and for
+    /// JSON.
     ///
-    /// Memory is bounded, by about 10 MiB for secrets of any size; of very large ones, not all forms are found then, which
-    /// [`coverage`](Self::coverage) tells.
+    /// It takes about 10 MiB of memory at most. Not all forms of very large secrets are found, and
+    /// [`coverage`](Self::coverage) reports that.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut coverage = Coverage::default();
         let mut values = BTreeSet::new();
         for secret in secrets {
             match secret.trim_ascii().len() {
                 0 => {}
-                1..SHORTEST => coverage.too_short += 1,
-                // The smallest come first, in case there is too much for all.
+                1..MIN_SECRET_BYTES => coverage.too_short += 1,
+                // The smallest come first, in case the budget is not enough for all.
                 length => {
                     values.insert((length, secret));
                 }
@@ -98,26 +110,26 @@ impl Redactor {
         };
         let (plain, encoded) = (build(plain), build(encoded));
         coverage.is_partial = budget.is_exceeded();
-        Self(Some(Arc::new(Known {
+        Self(Some(Arc::new(SecretPatterns {
             plain,
             encoded,
             coverage,
         })))
     }
 
-    /// Returns what is not redacted.
+    /// Returns which secrets are not redacted.
     pub fn coverage(&self) -> Coverage {
         self.0
             .as_ref()
             .map_or_else(Coverage::default, |known| known.coverage)
     }
 
-    /// Returns the beginning of an output from which the secrets are to be removed.
+    /// Returns a stream for one output.
     pub fn stream(&self) -> Stream {
         Stream::new(self.0.clone())
     }
 
-    /// Returns a whole text without the secrets.
+    /// Returns a text without the secrets.
     pub fn text(&self, text: &str) -> String {
         if self.0.is_none() {
             return text.to_owned();
@@ -125,12 +137,12 @@ impl Redactor {
         let (mut stream, mut redacted) = (self.stream(), Vec::new());
         stream.push(text.as_bytes(), &mut redacted);
         stream.finish(&mut redacted);
-        // A form never ends in the middle of a character unless a secret is no UTF-8.
+        // A form only ends in the middle of a character if the secret is no UTF-8.
         String::from_utf8_lossy(&redacted).into_owned()
     }
 }
 
-/// Shows no secrets, and not how many there are.
+/// Shows neither the secrets nor their number.
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Redactor")

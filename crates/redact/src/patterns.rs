@@ -1,4 +1,4 @@
-//! Finding many patterns at once: an Aho-Corasick automaton, a byte at a time.
+//! Search for many patterns at once, a byte at a time: an Aho-Corasick automaton.
 
 use std::cell::Cell;
 
@@ -6,16 +6,16 @@ use aho_corasick::automaton::{Automaton as _, StateID};
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{Anchored, MatchKind};
 
-/// How many bytes of patterns there are at most, in both automata together.
+/// The total size of all patterns, in both automata together, in bytes.
 ///
-/// A byte takes up to 40 bytes of memory while the automaton is made, and 10 afterwards. Eight bytes of patterns are made of one of
-/// a secret or more, so this is enough for 30 KiB of secrets in all forms.
-const MAX_BYTES: usize = 256 << 10;
+/// A byte takes up to 40 bytes of memory while the automaton is built, and 10 afterwards. Each byte of a secret takes
+/// eight bytes of patterns or more, so this is enough for 30 KiB of secrets in all forms.
+const MAX_PATTERN_BYTES: usize = 256 << 10;
 
-/// The longest pattern, in bytes, and so the most that is held back. What is longer is found in pieces.
-const MAX_PATTERN: usize = 256;
+/// The longest pattern in bytes, and so the most pending output. A longer secret is found in pieces.
+const MAX_PATTERN_LENGTH: usize = 256;
 
-/// Counts what patterns take.
+/// Counts the size of the patterns.
 #[derive(Default)]
 pub(crate) struct Budget {
     used: usize,
@@ -23,34 +23,34 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Adds a pattern, in pieces if it is long, while there is room.
+    /// Adds a pattern if the budget allows it, in pieces if it is long.
     pub(crate) fn add(&mut self, patterns: &mut Vec<Vec<u8>>, pattern: Vec<u8>) {
-        if pattern.len() <= MAX_PATTERN {
+        if pattern.len() <= MAX_PATTERN_LENGTH {
             return self.add_piece(patterns, pattern);
         }
-        let whole = pattern.len() / MAX_PATTERN * MAX_PATTERN;
+        let whole = pattern.len() / MAX_PATTERN_LENGTH * MAX_PATTERN_LENGTH;
         let (pieces, rest) = pattern.split_at(whole);
-        for piece in pieces.chunks(MAX_PATTERN) {
+        for piece in pieces.chunks(MAX_PATTERN_LENGTH) {
             self.add_piece(patterns, piece.to_vec());
         }
         if !rest.is_empty() {
-            // The last is as long as the others, so that it is no short word.
-            let last = pattern[pattern.len() - MAX_PATTERN..].to_vec();
+            // The last piece is as long as the others, as a short one could be a common word.
+            let last = pattern[pattern.len() - MAX_PATTERN_LENGTH..].to_vec();
             self.add_piece(patterns, last);
         }
     }
 
     fn add_piece(&mut self, patterns: &mut Vec<Vec<u8>>, piece: Vec<u8>) {
-        if self.used + piece.len() > MAX_BYTES {
+        if self.used + piece.len() > MAX_PATTERN_BYTES {
             return self.exceed();
         }
         self.used += piece.len();
         patterns.push(piece);
     }
 
-    /// Returns whether another pattern of this length could be added.
+    /// Returns whether the budget allows another pattern of this length.
     pub(crate) fn has_room(&self, length: usize) -> bool {
-        self.used + length.min(MAX_PATTERN) <= MAX_BYTES
+        self.used + length.min(MAX_PATTERN_LENGTH) <= MAX_PATTERN_BYTES
     }
 
     pub(crate) fn exceed(&self) {
@@ -62,23 +62,23 @@ impl Budget {
     }
 }
 
-/// Finds all of some patterns, also where they overlap.
+/// Finds patterns, also where they overlap.
 #[derive(Default)]
 pub(crate) struct Patterns(Option<Automaton>);
 
 struct Automaton {
     nfa: NFA,
     start: StateID,
-    /// How much of what was read last begins a pattern, for each state.
+    /// For each state, how many of the last bytes are the beginning of a pattern.
     depths: Vec<u16>,
 }
 
-/// Where an automaton has got to. `None` if there are no patterns.
+/// The state of an automaton. `None` if there are no patterns.
 #[derive(Clone, Copy)]
 pub(crate) struct State(Option<StateID>);
 
 impl Patterns {
-    /// Returns `None` if they are more than an automaton can have, which the budget rules out.
+    /// Returns an automaton for these patterns; `None` if they are too many, which the budget prevents.
     pub(crate) fn new(mut patterns: Vec<Vec<u8>>) -> Option<Self> {
         patterns.sort();
         patterns.dedup();
@@ -93,7 +93,7 @@ impl Patterns {
             .ok()?;
         let start = nfa.start_state(Anchored::No).ok()?;
         let mut depths = Vec::new();
-        // A pattern's own bytes lead from the start through the states that stand for its beginnings.
+        // The bytes of a pattern lead from the start through the states for its beginnings.
         for pattern in &patterns {
             let mut state = start;
             for (before, &byte) in pattern.iter().enumerate() {
@@ -111,7 +111,7 @@ impl Patterns {
         State(self.0.as_ref().map(|automaton| automaton.start))
     }
 
-    /// Reads a byte, and returns the length of the longest pattern that ends with it; 0 if none does.
+    /// Reads a byte. Returns the length of the longest pattern that ends with it; 0 if there is none.
     pub(crate) fn next(&self, state: &mut State, byte: u8) -> usize {
         let (Some(Automaton { nfa, .. }), State(Some(state))) = (&self.0, state) else {
             return 0;
@@ -120,11 +120,11 @@ impl Patterns {
         if !nfa.is_match(*state) {
             return 0;
         }
-        // The state's own pattern is the longest, and comes first.
+        // The first pattern of a state is its longest.
         nfa.pattern_len(nfa.match_pattern(*state, 0))
     }
 
-    /// Returns how many of the bytes read last could be the beginning of a pattern.
+    /// Returns how many of the last bytes could be the beginning of a pattern.
     pub(crate) fn depth(&self, state: State) -> usize {
         match (&self.0, state) {
             (Some(automaton), State(Some(state))) => automaton

@@ -1,45 +1,45 @@
-//! An output on its way, without the secrets.
+//! Redaction of one output, as it arrives.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::lane::Lane;
-use crate::{Known, MARK, SHORTEST};
+use crate::matcher::Matcher;
+use crate::{MIN_SECRET_BYTES, PLACEHOLDER, SecretPatterns};
 
-/// An output on its way, without the secrets.
+/// Redacts one output.
 ///
-/// What comes out does not depend on the pieces in which it goes in.
+/// The result does not depend on the pieces in which the output is pushed.
 pub struct Stream(Option<State>);
 
 struct State {
-    known: Arc<Known>,
-    plain: Lane,
-    encoded: Lane,
-    /// What has come in and not gone out.
-    held: VecDeque<u8>,
-    /// The offset of the first byte of `held`, in all that has come in.
+    patterns: Arc<SecretPatterns>,
+    plain: Matcher,
+    encoded: Matcher,
+    /// The bytes that were pushed and not released.
+    pending: VecDeque<u8>,
+    /// The offset of the first byte of `pending` in the output.
     begin: u64,
-    /// What is secret of `held`, in order and apart.
+    /// The secret ranges of `pending`, in order and disjoint.
     secret: VecDeque<Range<u64>>,
-    /// Whether the last byte that was let go was secret, so that one mark stands for all that is beside each other.
+    /// Whether the last released byte was secret, so that adjacent secrets get one placeholder.
     in_secret: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(known: Option<Arc<Known>>) -> Self {
-        Self(known.map(|known| State {
-            plain: Lane::new(&known.plain, false),
-            encoded: Lane::new(&known.encoded, true),
-            known,
-            held: VecDeque::new(),
+    pub(crate) fn new(patterns: Option<Arc<SecretPatterns>>) -> Self {
+        Self(patterns.map(|patterns| State {
+            plain: Matcher::new(&patterns.plain, false),
+            encoded: Matcher::new(&patterns.encoded, true),
+            patterns,
+            pending: VecDeque::new(),
             begin: 0,
             secret: VecDeque::new(),
             in_secret: false,
         }))
     }
 
-    /// Takes in some of the output, and adds to `out` what can be shown of it now.
+    /// Pushes the next piece of the output, and appends to `out` what can be shown now.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         match &mut self.0 {
             Some(state) => state.push(bytes, out),
@@ -47,58 +47,61 @@ impl Stream {
         }
     }
 
-    /// Adds what is held back, because nothing more has come for a while: somebody may wait to read it.
+    /// Appends the pending bytes to `out`. Call it when the output has been idle for a while, as a reader may wait for
+    /// them.
     ///
-    /// What is the beginning of a secret is held on to, unless it is so short that it tells nothing.
-    pub fn pause(&mut self, out: &mut Vec<u8>) {
+    /// The beginning of a secret stays pending, unless it is too short to be secret.
+    pub fn flush_idle(&mut self, out: &mut Vec<u8>) {
         if let Some(state) = &mut self.0
-            && state.held.len() < SHORTEST
+            && state.pending.len() < MIN_SECRET_BYTES
         {
             state.release(state.end(), out);
         }
     }
 
-    /// Adds what is held back, because nothing more will come: of the next output, nothing belongs to this one.
+    /// Appends the pending bytes to `out`, as the output has ended. The next piece starts another output.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         if let Some(state) = &mut self.0 {
             state.release(state.end(), out);
             state.in_secret = false;
-            state.plain = Lane::new(&state.known.plain, false);
-            state.encoded = Lane::new(&state.known.encoded, true);
+            state.plain = Matcher::new(&state.patterns.plain, false);
+            state.encoded = Matcher::new(&state.patterns.encoded, true);
         }
     }
 
-    /// Returns whether anything is held back.
-    pub fn is_holding(&self) -> bool {
-        self.0.as_ref().is_some_and(|state| !state.held.is_empty())
+    /// Returns whether there are bytes that were pushed and not shown.
+    pub fn has_pending(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|state| !state.pending.is_empty())
     }
 }
 
 impl State {
     fn end(&self) -> u64 {
-        self.begin + self.held.len() as u64
+        self.begin + self.pending.len() as u64
     }
 
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
         for &byte in bytes {
             let offset = self.end();
-            self.held.push_back(byte);
-            let known = &self.known;
+            self.pending.push_back(byte);
+            let patterns = &self.patterns;
             let found = [
-                self.plain.next(&known.plain, byte, offset),
-                self.encoded.next(&known.encoded, byte, offset),
+                self.plain.next(&patterns.plain, byte, offset),
+                self.encoded.next(&patterns.encoded, byte, offset),
             ];
             if let Some(begin) = found.into_iter().flatten().min() {
-                self.mark(begin.max(self.begin)..offset + 1);
+                self.mark_secret(begin.max(self.begin)..offset + 1);
             }
         }
-        let lanes = [self.plain.undecided(), self.encoded.undecided()];
-        let undecided = lanes.into_iter().flatten().min();
-        self.release(undecided.unwrap_or(self.end()), out);
+        let matchers = [self.plain.first_undecided(), self.encoded.first_undecided()];
+        let first_undecided = matchers.into_iter().flatten().min();
+        self.release(first_undecided.unwrap_or(self.end()), out);
     }
 
-    /// Adds to what is secret. It ends where no other has ended, so it can only swallow others.
-    fn mark(&mut self, mut range: Range<u64>) {
+    /// Adds a secret range. No other range ends after it, so it can only be merged with the last ones.
+    fn mark_secret(&mut self, mut range: Range<u64>) {
         while let Some(last) = self.secret.back()
             && last.end >= range.start
         {
@@ -108,7 +111,7 @@ impl State {
         self.secret.push_back(range);
     }
 
-    /// Lets go of all before `until`.
+    /// Releases everything before `until`.
     fn release(&mut self, until: u64, out: &mut Vec<u8>) {
         while self.begin < until {
             let (end, is_secret) = match self.secret.front() {
@@ -117,10 +120,10 @@ impl State {
                 None => (until, false),
             };
             let count = usize::try_from(end.saturating_sub(self.begin)).unwrap_or(usize::MAX);
-            let gone = self.held.drain(..count.min(self.held.len()));
+            let released = self.pending.drain(..count.min(self.pending.len()));
             match (is_secret, self.in_secret) {
-                (false, _) => out.extend(gone),
-                (true, false) => out.extend_from_slice(MARK.as_bytes()),
+                (false, _) => out.extend(released),
+                (true, false) => out.extend_from_slice(PLACEHOLDER.as_bytes()),
                 (true, true) => {}
             }
             self.begin = end;

@@ -1,15 +1,15 @@
-//! What programs print, and what is left of it.
+//! Outputs of programs, and what is shown of them.
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE};
 use proptest::prelude::*;
-use redact::{Coverage, MARK, Redactor, SHORTEST, SHORTEST_LINE};
+use redact::{Coverage, MIN_LINE_BYTES, MIN_SECRET_BYTES, PLACEHOLDER, Redactor};
 
 fn redactor(secrets: &[&str]) -> Redactor {
     Redactor::new(secrets.iter().map(|secret| secret.as_bytes()))
 }
 
-/// Returns what comes out of an output in pieces of these sizes, which are used in turn.
+/// Returns an output after redaction. It is pushed in pieces of these sizes, which are used in turn.
 fn redacted(redactor: &Redactor, output: &[u8], sizes: &[usize]) -> Vec<u8> {
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     let mut rest = output;
@@ -34,7 +34,7 @@ fn values_are_found_wherever_they_are() {
         ("a s3cret-token and hunter22.", "a *** and ***."),
         ("s3cret-toke", "s3cret-toke"),
         ("s3cret-tokes3cret-token", "s3cret-toke***"),
-        // Beside each other and overlapping, they are one.
+        // Adjacent and overlapping secrets get one placeholder.
         ("hunter22hunter22", "***"),
         ("<s3cret-token-x>", "<***>"),
     ] {
@@ -55,9 +55,12 @@ fn encodings_are_found() {
                 BASE64_URL_SAFE.encode(&bytes),
             ] {
                 let shown = redactor.text(&format!("Authorization: Basic {encoded}\n"));
-                assert!(shown.contains(MARK), "{before} {after} {encoded}: {shown}");
-                // At most a digit on each side has bits of the secret's, and fewer than six.
-                let left = shown.len() - "Authorization: Basic \n".len() - MARK.len();
+                assert!(
+                    shown.contains(PLACEHOLDER),
+                    "{before} {after} {encoded}: {shown}"
+                );
+                // At most one digit on each side has bits of the secret, and fewer than six.
+                let left = shown.len() - "Authorization: Basic \n".len() - PLACEHOLDER.len();
                 let most = (before.len() + after.len()) * 4 / 3 + 6;
                 assert!(left <= most, "{before} {after} {encoded}: {shown}");
             }
@@ -75,7 +78,7 @@ fn encodings_are_found() {
 }
 
 #[test]
-fn each_line_of_a_key_is_secret() {
+fn each_line_of_a_key_is_redacted() {
     let key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\r\n}\nhkiG9w0BAQEFAASC\n-----END KEY-----\n";
     let redactor = redactor(&[key]);
     assert_eq!(redactor.text(key), "***\n");
@@ -84,7 +87,7 @@ fn each_line_of_a_key_is_secret() {
         "2 ***\n1 ***\n}\n"
     );
     let line = BASE64_STANDARD.encode("hkiG9w0BAQEFAASC");
-    assert_eq!(redactor.text(&line), MARK);
+    assert_eq!(redactor.text(&line), PLACEHOLDER);
 }
 
 #[test]
@@ -98,20 +101,20 @@ fn encodings_are_found_when_broken_into_lines() {
         let lines: Vec<_> = encoded.as_bytes().chunks(width).collect();
         for separator in [&b"\n"[..], b"\r\n"] {
             let shown = redacted(&redactor, &lines.join(separator), &[7]);
-            assert_eq!(shown, MARK.as_bytes(), "{width}");
+            assert_eq!(shown, PLACEHOLDER.as_bytes(), "{width}");
         }
     }
 }
 
 #[test]
-fn line_breaks_without_end_are_not_held_back() {
+fn many_line_breaks_do_not_stay_pending() {
     let redactor = redactor(&["s3cret-token"]);
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     // The first digit of its base64.
     stream.push(b"c", &mut out);
-    assert!(stream.is_holding());
+    assert!(stream.has_pending());
     stream.push(&[b'\n'; 1000], &mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
     assert_eq!(out.len(), 1001);
 }
 
@@ -124,17 +127,20 @@ fn large_secrets_are_found_in_bounded_memory() {
     let redactor = Redactor::new([&large[..], b"a small one"]);
     assert!(redactor.coverage().is_partial);
     let shown = redacted(&redactor, &large, &[64 << 10]);
-    assert_eq!(shown, MARK.as_bytes());
-    assert_eq!(redactor.text(&BASE64_STANDARD.encode("a small one")), MARK);
-    // Nothing that is printed is held back for long.
+    assert_eq!(shown, PLACEHOLDER.as_bytes());
+    assert_eq!(
+        redactor.text(&BASE64_STANDARD.encode("a small one")),
+        PLACEHOLDER
+    );
+    // Nothing stays pending for long.
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     stream.push(&large[..10_000], &mut out);
     stream.push(b"\n", &mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
 }
 
 #[test]
-fn what_is_too_short_is_told() {
+fn short_secrets_are_reported() {
     let redactor = redactor(&["abcd", " \n", "", "ab\n"]);
     let expected = Coverage {
         too_short: 2,
@@ -146,29 +152,29 @@ fn what_is_too_short_is_told() {
 }
 
 #[test]
-fn only_what_could_be_secret_waits() {
+fn only_possible_secrets_stay_pending() {
     let redactor = redactor(&["s3cret-token"]);
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     stream.push(b"Password: ", &mut out);
     assert_eq!(out, b"Password: ");
     stream.push(b"s3c", &mut out);
-    assert!(stream.is_holding());
-    stream.pause(&mut out);
+    assert!(stream.has_pending());
+    stream.flush_idle(&mut out);
     assert_eq!(out, b"Password: s3c");
-    // What it turns out to be is not shown further; and a longer beginning is not shown at all.
+    // The rest of a secret is redacted, and a longer beginning is not shown.
     stream.push(b"ret-token, s3cret", &mut out);
-    stream.pause(&mut out);
+    stream.flush_idle(&mut out);
     assert_eq!(out, b"Password: s3c***, ");
     stream.finish(&mut out);
     assert_eq!(out, b"Password: s3c***, s3cret");
 }
 
-/// Secrets and outputs of few letters, so that they have much in common.
+/// Secrets and outputs of few letters, so that they have many bytes in common.
 fn letters(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(proptest::sample::select(&b"ab\nc1"[..]), length)
 }
 
-/// Outputs that are made of secrets and their beginnings.
+/// Outputs that consist of secrets and their beginnings.
 fn output(secrets: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let part = (0..secrets.len(), 0..20_usize, letters(0..6)).prop_map(move |(nth, cut, rest)| {
         let secret = &secrets[nth];
@@ -210,19 +216,19 @@ proptest! {
         let shown = redacted(&redactor, &output, &sizes);
         for secret in &secrets {
             let value = secret.trim_ascii();
-            if value.len() < SHORTEST {
+            if value.len() < MIN_SECRET_BYTES {
                 continue;
             }
             prop_assert!(!contains(&shown, value));
             prop_assert!(!contains(&shown, BASE64_STANDARD.encode(value).as_bytes()));
             for line in value.split(|byte| *byte == b'\n') {
-                prop_assert!(line.len() < SHORTEST_LINE || !contains(&shown, line));
+                prop_assert!(line.len() < MIN_LINE_BYTES || !contains(&shown, line));
             }
         }
     }
 
     #[test]
-    fn what_has_no_secret_stays_as_it_is(output: Vec<u8>, sizes in proptest::collection::vec(1..10_usize, 1..6)) {
+    fn an_output_without_secrets_is_unchanged(output: Vec<u8>, sizes in proptest::collection::vec(1..10_usize, 1..6)) {
         let redactor = redactor(&["\u{1f600}s3cret-token"]);
         prop_assert_eq!(redacted(&redactor, &output, &sizes), output);
     }

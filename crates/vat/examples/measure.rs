@@ -1,7 +1,7 @@
 //! Measures what connections cost: `cargo run --release -p vat --example measure`.
 //!
-//! The server is a process of its own, so that its memory can be told from the client's; both run on this machine, so
-//! the rates are those of two cores at most.
+//! The server is a process of its own, so that its memory can be measured. Both run on this machine, so the rates are
+//! those of two cores at most.
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a program")]
 
@@ -178,7 +178,7 @@ impl Drop for ServerProcess {
 }
 
 async fn serve(security: Security) {
-    // End with whoever started us.
+    // Exit when the parent process does.
     std::thread::spawn(|| {
         std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
         std::process::exit(0);
@@ -234,8 +234,8 @@ impl Server for Dispatch {
         mut results: Results<any_pointer::Owned>,
     ) -> DispatchCallResult {
         let answer = params.get().and_then(|params| {
-            let said: data::Reader<'_> = params.get_as()?;
-            results.hook.get()?.set_as::<data::Owned>(said)
+            let bytes: data::Reader<'_> = params.get_as()?;
+            results.hook.get()?.set_as::<data::Owned>(bytes)
         });
         DispatchCallResult::new(Promise::from(answer), false)
     }

@@ -1,17 +1,17 @@
-//! Where a vat listens: `tcp:HOST:PORT` or `unix:PATH`.
+//! Addresses of vats: `tcp:HOST:PORT` or `unix:PATH`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// A place to listen at or connect to.
+/// An address to listen at or connect to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
     /// A TCP port.
     Tcp {
         /// A name, an IPv4 or an IPv6 address (without brackets).
         host: String,
-        /// The port; 0 when listening lets the system pick one.
+        /// The port. With 0, a listener gets one that the system chooses.
         port: u16,
     },
     /// A unix domain socket.
@@ -27,8 +27,8 @@ impl Address {
         }
     }
 
-    /// Tells whether it stands for all addresses of a machine (`0.0.0.0` or `::`): one can listen there, and who dials it reaches at best
-    /// their own machine.
+    /// Returns whether it stands for all addresses of a machine (`0.0.0.0` or `::`). A program can listen there; one
+    /// that dials it reaches its own machine at best.
     pub fn is_wildcard(&self) -> bool {
         match self {
             Self::Tcp { host, .. } => host
@@ -49,7 +49,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// Why a text is not an address.
+/// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid address {text:?}: expected tcp:HOST:PORT or unix:PATH{hint}")]
 pub struct ParseAddressError {
@@ -60,7 +60,7 @@ pub struct ParseAddressError {
 impl FromStr for Address {
     type Err = ParseAddressError;
 
-    /// Reads an address; a relative path of a unix socket is taken from the current directory.
+    /// Reads an address. A relative path of a unix socket starts at the current directory.
     fn from_str(text: &str) -> Result<Self, ParseAddressError> {
         let invalid = |hint| ParseAddressError {
             text: text.to_owned(),
@@ -84,7 +84,7 @@ impl FromStr for Address {
     }
 }
 
-/// Splits `HOST:PORT` or `[IPV6]:PORT`; `None` if the brackets or colons make no sense.
+/// Splits `HOST:PORT` or `[IPV6]:PORT`. Returns `None` if brackets or colons are misplaced.
 pub(crate) fn split_host_port(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
@@ -101,7 +101,7 @@ pub(crate) fn split_host_port(text: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Reads a port: digits only, where the standard library would also take a sign.
+/// Reads a port. Only digits are accepted, while the standard library accepts a sign, too.
 pub(crate) fn parse_port(text: &str) -> Option<u16> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         text.parse().ok()
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_address() {
+    fn rejects_invalid_addresses() {
         for text in [
             "",
             "9000",

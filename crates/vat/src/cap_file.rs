@@ -1,4 +1,4 @@
-//! Files with one sturdy ref each: secret, so mode 0600, and written in one step.
+//! Cap files: files with one sturdy ref each. They are secret, so their mode is 0600, and they are written atomically.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
@@ -7,50 +7,60 @@ use std::path::{Path, PathBuf};
 
 use crate::{ParseSturdyRefError, SturdyRef};
 
-/// Why a cap file could not be read or written.
+/// Why a cap file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum CapFileError {
     /// There is no such file.
     #[error("File {0:?} does not exist")]
     Missing(PathBuf),
-    /// It could not be read.
+    /// It cannot be read.
     #[error("Error loading {path:?}: {source}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// It is a directory.
-    #[error("cannot read cap file {0:?}: it is a directory; name a cap file in it, such as {example:?}", example = .0.join("admin.cap"))]
-    Directory(PathBuf),
-    /// There is nothing in it, as when the command that should have written it failed.
     #[error(
-        "cannot use cap file {0:?}: it is empty; copy it again from the scheduler's --secrets-dir"
+        "cannot read cap file {}: it is a directory; name a cap file in it, such as {}",
+        .0.display(),
+        .0.join("admin.cap").display()
+    )]
+    Directory(PathBuf),
+    /// It is empty, as when the command that should have written it has failed.
+    #[error(
+        "cannot use cap file {}: it is empty; copy it again from the scheduler's --secrets-dir",
+        .0.display()
     )]
     Empty(PathBuf),
-    /// It holds something else.
-    #[error("{path:?} is not a cap file: {source}")]
+    /// It holds no sturdy ref.
+    #[error("cannot use cap file {}: {source}", .path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error in the sturdy ref.
         source: ParseSturdyRefError,
     },
-    /// It could not be written.
-    #[error("failed to write cap file {path:?}: {source}")]
+    /// It cannot be written.
+    #[error("cannot write cap file {}: {source}", .path.display())]
     Write {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The most that is read of a file: a sturdy ref is far shorter, and a wrong path may name anything.
+/// The most that is read of a file, in bytes. A sturdy ref is far shorter, but a wrong path may name a file of any
+/// size.
 const MAX_SIZE: u64 = 64 * 1024;
 
 /// Reads the sturdy ref in a cap file.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no sturdy ref.
 pub fn load(path: impl AsRef<Path>) -> Result<SturdyRef, CapFileError> {
     let path = path.as_ref();
     let text = read(path).map_err(|source| match source.kind() {
@@ -79,8 +89,12 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Writes a cap file that only its owner may read.
 ///
-/// A reader sees the old file or the new one, never a part; a crash leaves one of the two. An existing file that others
-/// could read is replaced by one that they cannot.
+/// Readers see the old file or the new one, never a part of it, and a crash leaves one of the two. The mode of an
+/// existing file does not matter, as it is replaced.
+///
+/// # Errors
+///
+/// When the file cannot be written.
 pub fn save(path: impl AsRef<Path>, sturdy_ref: &SturdyRef) -> Result<(), CapFileError> {
     let path = path.as_ref();
     let text = format!("{}\n", sturdy_ref.to_uri());
@@ -149,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn says_which_file_and_why() {
+    fn errors_name_the_file_and_the_cause() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("none.cap");
         assert_eq!(
@@ -161,15 +175,16 @@ mod tests {
         assert_eq!(
             load(&empty).unwrap_err().to_string(),
             format!(
-                "cannot use cap file {empty:?}: it is empty; copy it again from the scheduler's --secrets-dir"
+                "cannot use cap file {}: it is empty; copy it again from the scheduler's --secrets-dir",
+                empty.display()
             )
         );
         assert_eq!(
             load(dir.path()).unwrap_err().to_string(),
             format!(
-                "cannot read cap file {:?}: it is a directory; name a cap file in it, such as {:?}",
-                dir.path(),
-                dir.path().join("admin.cap")
+                "cannot read cap file {}: it is a directory; name a cap file in it, such as {}",
+                dir.path().display(),
+                dir.path().join("admin.cap").display()
             )
         );
         let nowhere = dir.path().join("no-dir").join("x.cap");

@@ -1,6 +1,6 @@
-//! Self-signed certificates like upstream's, and the public key in anybody's.
+//! Self-signed certificates like upstream's, and the public key in any certificate.
 //!
-//! A certificate is only the envelope of a key here: nobody looks at its names or dates.
+//! A certificate only carries a key here: its names and dates are not checked.
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::crypto::ring::sign::any_supported_type;
@@ -10,7 +10,11 @@ use x509_parser::prelude::FromDer as _;
 
 use crate::Fingerprint;
 
-/// Makes a certificate for `key`: `CN=capnp`, valid for ever, without extensions.
+/// Creates a certificate for `key`: `CN=capnp`, without expiry and extensions.
+///
+/// # Errors
+///
+/// When the key is of an unsupported kind.
 pub(crate) fn self_signed(key: &KeyPair) -> Result<CertifiedKey, String> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -40,7 +44,7 @@ mod tests {
 
     #[test]
     fn looks_like_upstreams() {
-        let key = key_file::new_key().unwrap();
+        let key = key_file::generate_key().unwrap();
         let certified = self_signed(&key).unwrap();
         let der = certified.end_entity_cert().unwrap();
         let (rest, certificate) = x509_parser::certificate::X509Certificate::from_der(der).unwrap();

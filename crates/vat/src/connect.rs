@@ -1,4 +1,4 @@
-//! Connecting to the vat that a sturdy ref names.
+//! The end that dials: connects to the vat in a sturdy ref.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -14,30 +14,29 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::close_reason::CloseReason;
 use crate::connect_error::{connect_error, handshake_error, silent, timed_out};
-use crate::ending::Ending;
-use crate::link::{Link, NewLink, Role};
+use crate::link::{Link, NewLink, Role, Totals};
 use crate::restore::{NoServices, UNKNOWN_SERVICE};
 use crate::socket::{Socket, Stream};
 use crate::tls;
-use crate::totals::Totals;
 use crate::{
     Address, Auth, ConnectError, Counters, Fingerprint, Identity, KeepAlive, Limits, Peer, Phase,
     SturdyRef, connection,
 };
 
-/// How a dialer treats those it connects to.
+/// How a dialer treats its peers.
 #[derive(Clone, Debug)]
 pub struct DialOptions {
-    /// What to call the other side in errors, e.g. `the scheduler`.
+    /// How errors call the peer, such as `the scheduler`.
     pub peer_name: String,
-    /// How long one address may take to accept a connection.
+    /// How long an address may take to accept the connection. A name may have several addresses.
     pub connect_timeout: Duration,
-    /// How long the TLS handshake may take, and the first answer after it.
+    /// How long the TLS handshake may take, and as long again the first answer after it.
     pub handshake_timeout: Duration,
-    /// How much the other side may use.
+    /// How much the peer may use.
     pub limits: Limits,
-    /// When a silent peer is given up.
+    /// When an unresponsive peer is disconnected.
     pub keep_alive: KeepAlive,
 }
 
@@ -48,7 +47,7 @@ impl Default for DialOptions {
             connect_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(30),
             limits: Limits {
-                // For each job that a client waits for it has up to three: the ticket, the job, and what that has become.
+                // A client holds up to three for each of its jobs: the ticket, the promised job, and the job.
                 imports: Limits::default().questions,
                 ..Limits::default()
             },
@@ -57,10 +56,10 @@ impl Default for DialOptions {
     }
 }
 
-/// A vat that only connects. It has one ephemeral key; a program needs one dialer.
+/// A vat that only dials. Clones are the same vat. Most programs need one dialer, with an ephemeral key.
 ///
-/// Two dialers are two vats: to an OCaml scheduler, which keeps one connection for each key, a program with several
-/// sessions at a time must use a dialer for each.
+/// Two dialers are two vats. An OCaml scheduler keeps one connection for each key, so a program with several sessions
+/// to it at a time must use a dialer for each.
 #[derive(Clone)]
 pub struct Dialer(Rc<DialerInner>);
 
@@ -87,7 +86,7 @@ impl Dialer {
         Self::with_identity(Identity::ephemeral(), options)
     }
 
-    /// Returns a vat with this key. Programs that run at the same time must not share one.
+    /// Returns a vat with this key. Programs that run at the same time must not share a key.
     pub fn with_identity(identity: Identity, options: DialOptions) -> Self {
         Self(Rc::new(DialerInner {
             identity,
@@ -105,13 +104,21 @@ impl Dialer {
 
     /// Connects, and waits until the server has provided the service.
     ///
-    /// Must be called within a `LocalSet`, as the connection becomes a task of its own there.
+    /// Call it within a `LocalSet`: the connection becomes a task there.
+    ///
+    /// # Errors
+    ///
+    /// When there is no connection, or the server does not provide the service.
     pub async fn connect(&self, sturdy_ref: &SturdyRef) -> Result<Session, ConnectError> {
-        self.connect_noting(sturdy_ref, &Cell::default()).await
+        self.connect_with_phase(sturdy_ref, &Cell::default()).await
     }
 
-    /// As [`connect`](Self::connect), and keeps in `phase` what it waits for, to be shown to whoever waits too.
-    pub async fn connect_noting(
+    /// As [`connect`](Self::connect), and keeps `phase` at what it waits for, so that the program can show it.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn connect_with_phase(
         &self,
         sturdy_ref: &SturdyRef,
         phase: &Cell<Phase>,
@@ -123,7 +130,7 @@ impl Dialer {
         let (stream, fingerprint): (Box<dyn Stream>, _) = match sturdy_ref.auth {
             Auth::Insecure => (Box::new(socket), None),
             Auth::Sha256(expected) => {
-                let stream = self.shake_hands(address, socket, expected).await?;
+                let stream = self.handshake(address, socket, expected).await?;
                 (Box::new(stream), Some(expected))
             }
         };
@@ -132,7 +139,7 @@ impl Dialer {
         let peer_name = &self.0.options.peer_name;
         let link = Link::new(NewLink {
             stream,
-            role: Role::Using {
+            role: Role::Dialer {
                 service: sturdy_ref.service.clone(),
                 answered: RefCell::new(Some(answered)),
             },
@@ -142,16 +149,16 @@ impl Dialer {
             label: format!("lost connection to {peer_name} at {address}"),
             address: address.to_string(),
             totals: self.0.totals.clone(),
-            guest: None,
+            inbound: None,
         });
         let client = connection::start(&link, Rc::new(NoServices));
-        let session = Session(Rc::new(Held {
-            client: client.unwrap_or_else(|| broken(Ending::Unused, &link)),
+        let session = Session(Rc::new(SessionInner {
+            client: client.unwrap_or_else(|| broken(&CloseReason::Unused, &link)),
             link,
             address: address.clone(),
         }));
-        let patience = self.0.options.handshake_timeout;
-        match timeout(patience, answer).await {
+        let limit = self.0.options.handshake_timeout;
+        match timeout(limit, answer).await {
             Ok(Ok(Ok(()))) => Ok(session),
             Ok(Ok(Err(error))) if error.extra == UNKNOWN_SERVICE => {
                 Err(ConnectError::UnknownService {
@@ -162,19 +169,19 @@ impl Dialer {
                 address: address.clone(),
                 error,
             }),
-            Ok(Err(_)) => Err(session.ended_early()),
-            Err(_) => Err(silent(address, Phase::FirstAnswer, patience)),
+            Ok(Err(_)) => Err(session.early_close_error()),
+            Err(_) => Err(silent(address, Phase::FirstAnswer, limit)),
         }
     }
 
     async fn open(&self, address: &Address) -> Result<Socket, ConnectError> {
         let options = &self.0.options;
-        let patience = options.connect_timeout;
+        let limit = options.connect_timeout;
         match address {
             Address::Unix(path) => {
-                let stream = timeout(patience, UnixStream::connect(path))
+                let stream = timeout(limit, UnixStream::connect(path))
                     .await
-                    .map_err(|_| timed_out(address, patience))?
+                    .map_err(|_| timed_out(address, limit))?
                     .map_err(|e| connect_error(address, e))?;
                 Ok(Socket::Unix(stream))
             }
@@ -184,11 +191,11 @@ impl Dialer {
                     source: io::Error::from(io::ErrorKind::NotFound),
                 });
                 for candidate in resolve(host, *port).await? {
-                    result = match timeout(patience, TcpStream::connect(candidate)).await {
+                    result = match timeout(limit, TcpStream::connect(candidate)).await {
                         Ok(Ok(stream)) => Socket::tcp(stream, &options.keep_alive)
                             .map_err(|e| connect_error(address, e)),
                         Ok(Err(e)) => Err(connect_error(address, e)),
-                        Err(_) => Err(timed_out(address, patience)),
+                        Err(_) => Err(timed_out(address, limit)),
                     };
                     if result.is_ok() {
                         break;
@@ -199,7 +206,7 @@ impl Dialer {
         }
     }
 
-    async fn shake_hands(
+    async fn handshake(
         &self,
         address: &Address,
         socket: Socket,
@@ -207,12 +214,12 @@ impl Dialer {
     ) -> Result<tokio_rustls::client::TlsStream<Socket>, ConnectError> {
         let config = tls::client_config(&self.0.identity, expected)
             .map_err(|e| handshake_error(address, io::Error::other(e)))?;
-        // Nobody looks at the name.
+        // The name is not checked.
         let name = ServerName::from(std::net::Ipv4Addr::LOCALHOST);
-        let patience = self.0.options.handshake_timeout;
-        timeout(patience, TlsConnector::from(config).connect(name, socket))
+        let limit = self.0.options.handshake_timeout;
+        timeout(limit, TlsConnector::from(config).connect(name, socket))
             .await
-            .map_err(|_| silent(address, Phase::Handshake, patience))?
+            .map_err(|_| silent(address, Phase::Handshake, limit))?
             .map_err(|e| handshake_error(address, e))
     }
 }
@@ -227,25 +234,25 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError>
     }
 }
 
-fn broken(ending: Ending, link: &Link) -> Client {
-    capnp_rpc::new_broken_cap(link.exception(&ending))
+fn broken(reason: &CloseReason, link: &Link) -> Client {
+    capnp_rpc::new_broken_cap(link.exception(reason))
 }
 
-/// One connection, and the capability of the sturdy ref on it; a clone is the same session.
+/// One connection, and the capability of the sturdy ref on it. Clones are the same session.
 ///
-/// The connection is closed when the last clone, and the last capability that has come through it, have been dropped.
+/// The connection is closed when all clones, and all capabilities that came through it, were dropped.
 #[derive(Clone)]
-pub struct Session(Rc<Held>);
+pub struct Session(Rc<SessionInner>);
 
-struct Held {
+struct SessionInner {
     client: Client,
     link: Rc<Link>,
     address: Address,
 }
 
-impl Drop for Held {
+impl Drop for SessionInner {
     fn drop(&mut self) {
-        self.link.let_go();
+        self.link.release_handle();
     }
 }
 
@@ -255,38 +262,39 @@ impl Session {
         self.0.client.clone()
     }
 
-    /// Returns where it is connected to.
+    /// Returns the address of the peer.
     pub fn address(&self) -> Address {
         self.0.address.clone()
     }
 
-    /// Waits until the connection has ended, and returns what all that came through it is broken with.
+    /// Waits until the connection has ended. Returns the exception that all capabilities that came through it break
+    /// with.
     pub fn closed(&self) -> impl Future<Output = capnp::Error> + 'static {
-        self.0.link.ended()
+        self.0.link.closed()
     }
 
-    /// Returns the connection itself, e.g. to give it another name in errors.
+    /// Returns the other end of the connection.
     pub fn peer(&self) -> Peer {
         Peer::new(self.0.link.clone())
     }
 
-    /// Closes the connection, whoever still holds something of it.
+    /// Closes the connection, even if capabilities that came through it are still held. The peer gets the reason.
     pub fn close(&self, reason: impl Into<String>) {
         self.peer().close(reason);
     }
 
     /// Returns why the connection has ended before the first answer.
-    fn ended_early(&self) -> ConnectError {
+    fn early_close_error(&self) -> ConnectError {
         let address = self.address();
-        match self.0.link.ending() {
-            Some(Ending::SpeaksTls) => ConnectError::SpeaksTls { address },
-            ending => ConnectError::Closed {
-                address,
-                error: self
-                    .0
-                    .link
-                    .exception(&ending.unwrap_or(Ending::ClosedByPeer)),
-            },
+        match self.0.link.close_reason() {
+            Some(CloseReason::SpeaksTls) => ConnectError::SpeaksTls { address },
+            reason => {
+                let reason = reason.unwrap_or(CloseReason::ClosedByPeer);
+                ConnectError::Closed {
+                    address,
+                    error: self.0.link.exception(&reason),
+                }
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Why a connection could not be made, and what to check.
+//! Why a connection cannot be made, and what to check.
 
 use std::io;
 use std::time::Duration;
@@ -7,138 +7,139 @@ use crate::restore::UNKNOWN_SERVICE;
 use crate::tls::WrongKey;
 use crate::{Address, Fingerprint, Phase};
 
-/// Why there is no session. Each text says what to check.
+/// Why there is no session. Each text ends with what to check.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Somebody else answers at the address.
+    /// Another server answers at the address.
     #[error(
-        "{address} has another key than the sturdy ref says (expected {expected}, got {got}): \
+        "cannot connect to {address}: its key does not match the sturdy ref (expected {expected}, got {got}); \
          check that the cap file is of this server and not older than its key"
     )]
     WrongFingerprint {
-        /// Where.
+        /// The server's address.
         address: Address,
         /// The key in the sturdy ref.
         expected: Fingerprint,
-        /// The key that was shown.
+        /// The key that the server presented.
         got: Fingerprint,
     },
     /// The server does not know the service id.
     #[error(
-        "{UNKNOWN_SERVICE}: {address} does not know the secret in the sturdy ref: check that the cap file is \
+        "{UNKNOWN_SERVICE}: {address} does not know the secret in the sturdy ref; check that the cap file is \
          current and its access has not been removed"
     )]
     UnknownService {
-        /// Where.
+        /// The server's address.
         address: Address,
     },
-    /// The server knows the service, but could not provide it.
-    #[error("{address} cannot provide the service: {error}")]
+    /// The server knows the service, but cannot provide it.
+    #[error("cannot get the service from {address}: {error}")]
     ServiceFailed {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What the server says.
+        /// The server's error.
         error: capnp::Error,
     },
-    /// Nobody listens there.
-    #[error("connection to {address} refused: check that the server is running and listens there")]
+    /// Nothing listens at the address.
+    #[error(
+        "cannot connect to {address}: connection refused; check that the server is running and listens there"
+    )]
     Refused {
-        /// Where.
+        /// The server's address.
         address: Address,
     },
-    /// There is no answer.
+    /// The server does not accept the connection.
     #[error(
-        "no answer from {address} {during} within {seconds} s: check the network, firewalls, and whether the \
+        "cannot connect to {address}: no answer within {seconds} s; check the network, firewalls, and whether the \
          server is stopped"
     )]
     TimedOut {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What was waited for.
-        during: &'static str,
-        /// How long was waited.
+        /// How long the dialer waited.
         seconds: f32,
     },
-    /// Somebody accepts connections there, and says nothing.
+    /// The server accepts the connection, and does not respond.
     #[error(
-        "{address} accepts connections and says nothing: no answer {phase} within {seconds} s; check that this is the \
-         server's port, and that the server is not stopped"
+        "cannot connect to {address}: it accepts connections, but does not respond: no answer {phase} within \
+         {seconds} s; check that this is the server's port, and that the server is not stopped"
     )]
     Silent {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What was waited for.
+        /// What the dialer waited for.
         phase: Phase,
-        /// How long was waited.
+        /// How long the dialer waited.
         seconds: f32,
     },
     /// The name has no address.
-    #[error("unknown host {host:?}: check the name in the sturdy ref, and the resolver ({source})")]
+    #[error(
+        "cannot connect to unknown host {host:?}: {source}; check the name in the sturdy ref, and the resolver"
+    )]
     UnknownHost {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// The sturdy ref says TLS, and the server does not speak it.
+    /// The sturdy ref demands TLS, and the server does not speak it.
     #[error(
-        "{address} does not speak TLS ({detail}): check the port, and whether the server was started with TLS \
-         disabled (its cap files start with capnp://insecure@ then)"
+        "cannot connect to {address}: it does not speak TLS ({detail}); check the port, and whether the server was \
+         started with TLS disabled (its cap files then start with capnp://insecure@)"
     )]
     NotTls {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What happened.
+        /// What shows that it does not.
         detail: String,
     },
     /// The sturdy ref says `insecure`, and the server speaks TLS.
     #[error(
-        "{address} speaks TLS, but the sturdy ref says \"insecure\": use the server's current cap file \
-         (it starts with capnp://sha-256:)"
+        "cannot connect to {address}: it speaks TLS, but the sturdy ref says \"insecure\"; use the server's current \
+         cap file (it starts with capnp://sha-256:)"
     )]
     SpeaksTls {
-        /// Where.
+        /// The server's address.
         address: Address,
     },
     /// The TLS handshake failed in another way.
-    #[error("TLS connection to {address} failed: {source}")]
+    #[error("cannot connect to {address}: the TLS handshake failed: {source}")]
     Tls {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// The connection was made, but lost before the server had answered.
-    #[error("{address} closed the connection before answering: {error}")]
+    /// The connection was lost before the server's first answer.
+    #[error("cannot connect to {address}: it closed the connection before answering: {error}")]
     Closed {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What went wrong.
+        /// The cause.
         error: capnp::Error,
     },
-    /// The system could not connect.
-    #[error("connection to {address} failed: {source}")]
+    /// The system cannot connect.
+    #[error("cannot connect to {address}: {source}")]
     Io {
-        /// Where.
+        /// The server's address.
         address: Address,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
 }
 
-pub(crate) fn timed_out(address: &Address, patience: Duration) -> ConnectError {
+pub(crate) fn timed_out(address: &Address, limit: Duration) -> ConnectError {
     ConnectError::TimedOut {
         address: address.clone(),
-        during: "to the connection",
-        seconds: patience.as_secs_f32(),
+        seconds: limit.as_secs_f32(),
     }
 }
 
-pub(crate) fn silent(address: &Address, phase: Phase, patience: Duration) -> ConnectError {
+pub(crate) fn silent(address: &Address, phase: Phase, limit: Duration) -> ConnectError {
     ConnectError::Silent {
         address: address.clone(),
         phase,
-        seconds: patience.as_secs_f32(),
+        seconds: limit.as_secs_f32(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The task of one connection: lets the RPC system run, writes what came of it, and sees the connection to its end.
+//! The task of one connection: polls the RPC system, writes its messages, and closes the connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -13,117 +13,116 @@ use capnp_rpc::{Disconnector, RpcSystem};
 use futures::task::AtomicWaker;
 use tokio::time::{Sleep, sleep};
 
-use crate::ending::Ending;
-use crate::link::Link;
-use crate::text::Shown;
+use crate::close_reason::CloseReason;
+use crate::link::{Link, Role};
+use crate::restore::{self, Restorer};
+use crate::text::LogText;
 use crate::transport::Network;
 use crate::{Limits, Peer, Restore};
 
-/// How often the RPC system may run in a row before others get their turn. It handles about one message each time.
-const TURNS: usize = 64;
+/// How often the RPC system is polled in a row before other tasks run. It handles about one message each time.
+const MAX_POLLS: usize = 64;
 
-/// How long it may run in a row, looked at every few turns: some messages cost more than others.
-const TURN_TIME: Duration = Duration::from_millis(5);
+/// How long it is polled in a row, checked every few polls: some messages cost more than others.
+const MAX_POLL_TIME: Duration = Duration::from_millis(5);
 
-/// How long a peer has for reading our last words.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a closing connection waits for the peer to read the last messages.
+const FINAL_FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long we listen on after our last words: closing with bytes unread would take them back.
+/// How long a closing connection goes on reading: closing a socket with unread bytes would discard the last messages.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Starts the task of a connection; returns the peer's bootstrap capability if we are the ones who connect.
+/// Starts the task of a connection. Returns the peer's bootstrap capability if we have dialed.
 pub(crate) fn start(link: &Rc<Link>, services: Rc<dyn Restore>) -> Option<Client> {
-    let restorer = crate::restore::Restorer::client(services, Peer::new(link.clone()));
+    *link.injected.borrow_mut() = restore::injected_messages().into();
+    let restorer = Restorer::client(services, Peer::new(link.clone()));
     let network = Network::new(link.clone());
-    let using = !matches!(link.role, crate::link::Role::Serving);
+    let is_dialer = matches!(link.role, Role::Dialer { .. });
     let mut rpc = RpcSystem::new(Box::new(network), Some(restorer));
-    let service = using.then(|| rpc.bootstrap(()));
+    let service = is_dialer.then(|| rpc.bootstrap(()));
     let disconnector = rpc.get_disconnector();
-    tokio::task::spawn_local(Connection {
+    tokio::task::spawn_local(ConnectionTask {
         link: link.clone(),
         rpc: Some(rpc),
         disconnector,
-        turn: Arc::default(),
-        overfull: None,
-        phase: Phase::Open,
+        poll_request: Arc::default(),
+        unsent_timer: None,
+        state: State::Open,
     });
     service
 }
 
-struct Connection {
+struct ConnectionTask {
     link: Rc<Link>,
-    /// Taken away when all capabilities are broken.
+    /// `None` once all capabilities are broken.
     rpc: Option<RpcSystem<()>>,
     disconnector: Disconnector<()>,
-    turn: Arc<Turn>,
-    overfull: Option<Overfull>,
-    phase: Phase,
+    poll_request: Arc<PollRequest>,
+    /// `None` while the peer reads fast enough.
+    unsent_timer: Option<UnsentTimer>,
+    state: State,
 }
 
-enum Phase {
+enum State {
     Open,
-    /// All capabilities are broken; the rest is politeness.
-    LastWords(Pin<Box<Sleep>>),
-    Goodbye(Pin<Box<Sleep>>),
+    /// All capabilities are broken. The last messages are being written, until the timer ends.
+    FinalFlush(Pin<Box<Sleep>>),
+    /// The stream is being ended in our direction.
+    Shutdown(Pin<Box<Sleep>>),
+    /// The rest of the peer's data is being discarded.
     Linger(Pin<Box<Sleep>>),
 }
 
-/// A peer that has too much left to read.
-struct Overfull {
+/// A limit for the time in which a peer must read what it has left unread.
+struct UnsentTimer {
     timer: Pin<Box<Sleep>>,
-    /// How much was left when the timer was set.
+    /// How many bytes were unsent when the timer was set.
     left: usize,
 }
 
-impl Future for Connection {
+impl Future for ConnectionTask {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         this.link.set_task(cx.waker());
         loop {
-            match &mut this.phase {
-                Phase::Open => {
-                    this.run_rpc(cx);
-                    if !this.link.has_ended() {
-                        let all_is_said = !this.turn.wanted.load(Ordering::Relaxed);
-                        if this.write(cx).is_ready() && all_is_said {
-                            this.link.set_flushed();
-                        }
-                        this.check_unsent(cx);
-                        this.check_unused();
-                        this.link.acknowledge();
+            match &mut this.state {
+                State::Open => {
+                    this.poll_rpc(cx);
+                    if !this.link.is_closed() {
+                        this.poll_open(cx);
                         return Poll::Pending;
                     }
                     this.rpc = None;
-                    this.log_ending();
-                    if !this.link.ending().is_some_and(|e| e.peer_may_listen()) {
+                    this.log_close_reason();
+                    if !this.link.close_reason().is_some_and(|r| r.peer_may_read()) {
                         return Poll::Ready(());
                     }
-                    this.phase = Phase::LastWords(Box::pin(sleep(LAST_WORDS)));
+                    this.state = State::FinalFlush(Box::pin(sleep(FINAL_FLUSH_LIMIT)));
                 }
-                Phase::LastWords(deadline) => {
-                    let late = deadline.as_mut().poll(cx).is_ready();
+                State::FinalFlush(deadline) => {
+                    let is_late = deadline.as_mut().poll(cx).is_ready();
                     match this.link.poll_write(cx) {
-                        Poll::Pending if !late => return Poll::Pending,
+                        Poll::Pending if !is_late => return Poll::Pending,
                         Poll::Ready(Ok(())) => {
-                            this.phase = Phase::Goodbye(Box::pin(sleep(LINGER)));
+                            this.state = State::Shutdown(Box::pin(sleep(LINGER)));
                         }
                         Poll::Ready(Err(_)) | Poll::Pending => return Poll::Ready(()),
                     }
                 }
-                Phase::Goodbye(deadline) => {
-                    let late = deadline.as_mut().poll(cx).is_ready();
+                State::Shutdown(deadline) => {
+                    let is_late = deadline.as_mut().poll(cx).is_ready();
                     match this.link.poll_shutdown(cx) {
-                        Poll::Pending if !late => return Poll::Pending,
+                        Poll::Pending if !is_late => return Poll::Pending,
                         Poll::Pending => return Poll::Ready(()),
-                        Poll::Ready(()) => this.phase = Phase::Linger(Box::pin(sleep(LINGER))),
+                        Poll::Ready(()) => this.state = State::Linger(Box::pin(sleep(LINGER))),
                     }
                 }
-                Phase::Linger(deadline) => {
-                    let late = deadline.as_mut().poll(cx).is_ready();
-                    let drained = this.link.poll_drain(cx).is_ready();
-                    if late || drained {
+                State::Linger(deadline) => {
+                    let is_late = deadline.as_mut().poll(cx).is_ready();
+                    let is_drained = this.link.poll_drain(cx).is_ready();
+                    if is_late || is_drained {
                         return Poll::Ready(());
                     }
                     return Poll::Pending;
@@ -133,119 +132,134 @@ impl Future for Connection {
     }
 }
 
-impl Connection {
-    /// Lets the RPC system do all that it can do now.
-    fn run_rpc(&mut self, cx: &mut Context<'_>) {
+impl ConnectionTask {
+    /// Polls the RPC system until it has nothing to do, or other tasks must run.
+    fn poll_rpc(&mut self, cx: &mut Context<'_>) {
         let Some(rpc) = &mut self.rpc else {
             return;
         };
-        self.turn.task.register(cx.waker());
-        let waker = Waker::from(self.turn.clone());
+        self.poll_request.task.register(cx.waker());
+        let waker = Waker::from(self.poll_request.clone());
         let mut rpc_cx = Context::from_waker(&waker);
-        self.turn.running.store(true, Ordering::Relaxed);
-        self.link.running.set(true);
+        self.poll_request.is_polling.store(true, Ordering::Relaxed);
+        self.link.is_polling_rpc.set(true);
         let start = Instant::now();
-        for turn in 0..TURNS {
-            if turn % 8 == 7 && start.elapsed() > TURN_TIME {
+        for count in 0..MAX_POLLS {
+            if count % 8 == 7 && start.elapsed() > MAX_POLL_TIME {
                 break;
             }
-            self.turn.wanted.store(false, Ordering::Relaxed);
-            // Its tables may be in any state after a panic; all we do then is to break what hangs on them.
+            self.poll_request
+                .is_requested
+                .store(false, Ordering::Relaxed);
+            // Its tables may be in any state after a panic, so all that is done then is to break what depends on them.
             match catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *rpc).poll(&mut rpc_cx))) {
                 Ok(Poll::Pending) => {}
                 Ok(Poll::Ready(_)) => break,
                 Err(_) => {
-                    self.link.end(Ending::Panicked);
-                    self.turn.running.store(false, Ordering::Relaxed);
-                    self.link.running.set(false);
+                    self.link.close(CloseReason::Panicked);
+                    self.poll_request.is_polling.store(false, Ordering::Relaxed);
+                    self.link.is_polling_rpc.set(false);
                     return self.disconnect();
                 }
             }
-            if self.link.has_ended() || !self.turn.wanted.load(Ordering::Relaxed) {
+            if self.link.is_closed() || !self.poll_request.is_requested() {
                 break;
             }
         }
-        self.turn.running.store(false, Ordering::Relaxed);
-        self.link.running.set(false);
-        if self.turn.wanted.load(Ordering::Relaxed) {
-            // Not at once, but when all others have had their turn, and what has arrived for them was noticed: a task
-            // that wakes itself is run dozens of times before that.
+        self.poll_request.is_polling.store(false, Ordering::Relaxed);
+        self.link.is_polling_rpc.set(false);
+        if self.poll_request.is_requested() {
+            // Not at once, but after all other tasks have run and their sockets were polled: a task that wakes itself
+            // is run dozens of times before that.
             let again = std::pin::pin!(tokio::task::yield_now());
             let _: Poll<()> = again.poll(cx);
         }
     }
 
-    /// Writes as much as the stream takes; ready when nothing is left that could be written.
+    /// Writes, and checks whether the connection can stay open.
+    fn poll_open(&mut self, cx: &mut Context<'_>) {
+        let rpc_is_idle = !self.poll_request.is_requested();
+        if self.write(cx).is_ready() && rpc_is_idle {
+            self.link.set_flushed();
+        }
+        self.check_unsent(cx);
+        self.check_unused();
+        self.link.acknowledge();
+    }
+
+    /// Writes as much as the stream takes. Ready when nothing is left that could be written.
     fn write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.link.poll_write(cx).map(|result| {
-            if let Err(ending) = result {
-                self.link.end(ending);
+            if let Err(reason) = result {
+                self.link.close(reason);
             }
         })
     }
 
-    /// Ends the connection if the peer leaves too much unread for too long.
+    /// Closes the connection if the peer leaves too much unread for too long.
     fn check_unsent(&mut self, cx: &mut Context<'_>) {
-        if !self.link.is_over_full() {
-            self.overfull = None;
+        if !self.link.has_too_much_unsent() {
+            self.unsent_timer = None;
             return;
         }
         let left = self.link.outbox.borrow().len();
-        let patience = self.link.limits.unsent_time;
-        let has_read = |o: &Overfull| left + Limits::PROGRESS <= o.left;
-        if self.overfull.as_ref().is_none_or(has_read) {
-            let timer = Box::pin(sleep(patience));
-            self.overfull = Some(Overfull { timer, left });
+        let has_read = |timer: &UnsentTimer| left + Limits::PROGRESS <= timer.left;
+        if self.unsent_timer.as_ref().is_none_or(has_read) {
+            let timer = Box::pin(sleep(self.link.limits.unsent_time));
+            self.unsent_timer = Some(UnsentTimer { timer, left });
         }
-        if let Some(overfull) = &mut self.overfull {
-            // What has been added since must not look like reading later.
-            overfull.left = overfull.left.max(left);
-            if overfull.timer.as_mut().poll(cx).is_ready() {
-                self.link.end(Ending::NotReading);
+        if let Some(unsent) = &mut self.unsent_timer {
+            // Data added since must not count as read later.
+            unsent.left = unsent.left.max(left);
+            if unsent.timer.as_mut().poll(cx).is_ready() {
+                self.link.close(CloseReason::NotReading);
             }
         }
     }
 
-    /// Ends the connection if nobody here holds anything of it.
+    /// Closes the connection if the application holds nothing of it.
     fn check_unused(&self) {
-        if !self.link.held.get() && self.link.ledger.borrow().is_idle() {
-            self.link.end(Ending::Unused);
+        if !self.link.has_handle.get() && self.link.ledger.borrow().is_idle() {
+            self.link.close(CloseReason::Unused);
         }
     }
 
-    fn log_ending(&self) {
-        let Some(ending) = self.link.ending() else {
+    fn log_close_reason(&self) {
+        let Some(reason) = self.link.close_reason() else {
             return;
         };
         let address = &self.link.address;
-        if ending.is_remarkable() {
+        if reason.needs_attention() {
             self.link
-                .warn(format_args!("connection with {address} ended: {ending}"));
+                .warn(format_args!("Connection with {address} ended: {reason}"));
         } else {
-            let ending = ending.to_string();
-            tracing::debug!("connection with {address} ended: {}", Shown::new(&ending));
+            let reason = reason.to_string();
+            tracing::debug!("Connection with {address} ended: {}", LogText::new(&reason));
         }
     }
 
-    /// Breaks all capabilities without the help of the RPC system's own task.
+    /// Breaks all capabilities without the RPC system's own task.
     fn disconnect(&mut self) {
         let mut cx = Context::from_waker(Waker::noop());
         let disconnector = Pin::new(&mut self.disconnector);
         let result = catch_unwind(AssertUnwindSafe(|| disconnector.poll(&mut cx)));
         if result.is_err() {
-            tracing::error!("giving up on the capabilities of {}", self.link.address);
+            tracing::error!(
+                "Cannot break the capabilities of {}: the RPC system has panicked",
+                self.link.address
+            );
         }
-        let ending = self.link.ending().unwrap_or(Ending::Panicked);
-        self.link.set_ended(self.link.exception(&ending));
+        let reason = self.link.close_reason().unwrap_or(CloseReason::Panicked);
+        self.link.set_closed(self.link.exception(&reason));
     }
 }
 
-impl Drop for Connection {
-    /// Breaks all capabilities if the task is dropped before the connection has ended, as at the end of a program.
+impl Drop for ConnectionTask {
+    /// Breaks all capabilities if the task is dropped before the connection has ended, as when the program exits.
     fn drop(&mut self) {
-        if !self.link.has_ended() {
-            self.link
-                .end(Ending::ClosedHere("the program is ending".to_owned()));
+        if !self.link.is_closed() {
+            let reason = "the program is exiting".to_owned();
+            self.link.close(CloseReason::ClosedLocally(reason));
             self.disconnect();
         }
         self.rpc = None;
@@ -253,23 +267,29 @@ impl Drop for Connection {
     }
 }
 
-/// Tells whether the RPC system wants another turn.
+/// Whether the RPC system wants to be polled again.
 #[derive(Default)]
-struct Turn {
-    wanted: AtomicBool,
-    /// Whether it is having one: then nobody need be woken for the next.
-    running: AtomicBool,
+struct PollRequest {
+    is_requested: AtomicBool,
+    /// Whether it is being polled, so that no task must be woken for the next poll.
+    is_polling: AtomicBool,
     task: AtomicWaker,
 }
 
-impl Wake for Turn {
+impl PollRequest {
+    fn is_requested(&self) -> bool {
+        self.is_requested.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for PollRequest {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wanted.store(true, Ordering::Relaxed);
-        if !self.running.load(Ordering::Relaxed) {
+        self.is_requested.store(true, Ordering::Relaxed);
+        if !self.is_polling.load(Ordering::Relaxed) {
             self.task.wake();
         }
     }

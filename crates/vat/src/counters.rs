@@ -1,9 +1,9 @@
-//! What has happened on connections, as plain numbers to read at any time.
+//! Counters of connections, messages and bytes.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// The counters of a listener or dialer; a clone shows the same numbers.
+/// The counters of a listener or dialer. Clones share them.
 #[derive(Clone, Default, Debug)]
 pub struct Counters(Rc<Cells>);
 
@@ -18,27 +18,27 @@ struct Cells {
     bytes_out: Cell<u64>,
 }
 
-/// What [`Counters`] show at one moment: totals since the start, and how many connections there are now.
+/// The values of [`Counters`] at one moment: totals since the start, and the number of open connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
-    /// Connections that are up.
+    /// Open connections.
     pub connections: u64,
-    /// Connections that have been up, including those.
+    /// Connections opened since the start.
     pub connections_opened: u64,
-    /// Connections that were given up before they were up: no certificate, nonsense, too slow.
+    /// Connections rejected before they were open, such as those with a failed or slow TLS handshake.
     pub connections_rejected: u64,
     /// Messages received.
     pub messages_in: u64,
-    /// Messages sent, or waiting to be.
+    /// Messages sent or queued.
     pub messages_out: u64,
-    /// Bytes received, without TLS's own.
+    /// Bytes received, without the overhead of TLS.
     pub bytes_in: u64,
-    /// Bytes sent, without TLS's own.
+    /// Bytes sent, without the overhead of TLS.
     pub bytes_out: u64,
 }
 
 impl Counters {
-    /// Returns the numbers as they are now.
+    /// Returns the current values.
     pub fn read(&self) -> Traffic {
         let cells = &self.0;
         Traffic {

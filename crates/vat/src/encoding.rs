@@ -1,4 +1,4 @@
-//! Base64url without padding, as sturdy refs write digests and service ids.
+//! Base64url without padding, for digests and service ids in sturdy refs.
 
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
@@ -16,7 +16,7 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     BASE64URL.encode(bytes)
 }
 
-/// Returns the bytes that `text` stands for, or `None` if it is not base64url.
+/// Returns the bytes that `text` encodes; `None` if it is not base64url.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     BASE64URL.decode(text).ok()
 }

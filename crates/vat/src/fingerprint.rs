@@ -1,4 +1,4 @@
-//! Who a vat is: the digest of its public key.
+//! The identity of a vat: the digest of its public key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use crate::encoding;
 
 /// A vat's public key, as the SHA-256 of its DER SubjectPublicKeyInfo.
 ///
-/// Two vats are the same vat exactly when their fingerprints are equal; nothing else in a certificate counts.
+/// Two vats are the same if and only if their fingerprints are equal. Nothing else in a certificate is compared.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Returns the fingerprint of a key given as a DER SubjectPublicKeyInfo.
-    pub fn of_public_key(subject_public_key_info: &[u8]) -> Self {
+    /// Returns the fingerprint of a key, which is given as a DER SubjectPublicKeyInfo.
+    pub(crate) fn of_public_key(subject_public_key_info: &[u8]) -> Self {
         Self(Sha256::digest(subject_public_key_info).into())
     }
 
@@ -42,7 +42,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Why a text is not a fingerprint.
+/// Why a text is no fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseFingerprintError {
     /// It is not base64url.
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_digest() {
+    fn rejects_invalid_digests() {
         assert_eq!(
             "AAAA".parse::<Fingerprint>(),
             Err(ParseFingerprintError::WrongLength(3))

@@ -1,7 +1,7 @@
 //! Messages on a byte stream: a table of segment sizes, then the segments.
 //!
-//! The decoder is told what arrived and asked for what is complete. It reads the table itself, so that a message that
-//! is too large is refused before memory is spent on it.
+//! Bytes are pushed into the decoder, and complete messages are taken from it. It reads the table itself, so that a
+//! message that is too large is refused before memory is allocated for it.
 
 use std::collections::VecDeque;
 
@@ -12,18 +12,18 @@ use crate::Limits;
 
 const WORD: usize = 8;
 
-/// Bodies up to this size get their memory at once; larger ones as their bytes arrive, so that a peer has to send what
-/// it wants us to store.
+/// Bodies up to this size are allocated at once. Larger ones grow as their bytes arrive, so that a peer cannot make us
+/// allocate more than about twice what it sends.
 const EAGER_WORDS: usize = 1024;
 
-/// Below this, what is missing of a body is read together with what follows it.
+/// From how many missing bytes on a body is read directly into its place, without what follows it.
 const DIRECT_READ: usize = 16 * 1024;
 
-/// A message that has arrived, not yet looked at.
+/// A message that has arrived and was not read yet.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Frame {
     words: Vec<Word>,
-    /// Where each segment ends, in words; empty if there is one segment only.
+    /// Where each segment ends, in words; empty if there is only one segment.
     ends: Vec<usize>,
 }
 
@@ -53,7 +53,7 @@ impl ReaderSegments for Frame {
     }
 }
 
-/// Why the bytes of a peer are not messages.
+/// Why a peer's bytes are no messages.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("message of {size} bytes is over the limit of {limit} bytes")]
@@ -77,7 +77,7 @@ pub(crate) struct Decoder {
 
 #[derive(Debug)]
 enum State {
-    /// Some of a segment table.
+    /// The start of a segment table.
     Table(Vec<u8>),
     /// A table, and the first `filled` bytes of its body.
     Body {
@@ -101,29 +101,33 @@ impl Decoder {
     pub(crate) fn next(&mut self) -> Option<Frame> {
         let frame = self.ready.pop_front();
         if self.ready.is_empty() {
-            // An idle connection keeps nothing.
+            // An idle connection keeps no memory.
             self.ready = VecDeque::new();
         }
         frame
     }
 
-    /// Returns how large the message is that is arriving, in bytes; 0 if that is not known.
-    pub(crate) fn expects(&self) -> usize {
+    /// Returns the size of the message that is arriving, in bytes; 0 if it is not known yet.
+    pub(crate) fn next_size(&self) -> usize {
         match &self.state {
             State::Table(_) => 0,
             State::Body { total, .. } => total * WORD,
         }
     }
 
-    /// Returns how much memory it takes, in bytes.
-    pub(crate) fn held(&self) -> usize {
+    /// Returns how much memory the incomplete message takes, in bytes.
+    pub(crate) fn memory(&self) -> usize {
         match &self.state {
             State::Table(table) => table.capacity(),
             State::Body { frame, .. } => frame.words.len() * WORD,
         }
     }
 
-    /// Takes in bytes that have arrived.
+    /// Decodes bytes that have arrived.
+    ///
+    /// # Errors
+    ///
+    /// When they are no message, or one that is too large.
     pub(crate) fn push(&mut self, mut bytes: &[u8]) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             match &mut self.state {
@@ -160,7 +164,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Returns where the next bytes of a large body can be read to without a copy; then call [`Decoder::filled`].
+    /// Returns where the next bytes of a large body can be read to without a copy. Call [`Decoder::filled`] after that.
     pub(crate) fn space(&mut self) -> Option<&mut [u8]> {
         let State::Body {
             frame,
@@ -177,7 +181,7 @@ impl Decoder {
         Some(&mut Word::words_to_bytes_mut(&mut frame.words)[*filled..])
     }
 
-    /// Says that `count` more bytes of the body are in place.
+    /// Notes that `count` more bytes of the body are in their place.
     pub(crate) fn filled(&mut self, count: usize) {
         let State::Body { total, filled, .. } = &mut self.state else {
             return;
@@ -191,7 +195,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the state after a complete table.
+    /// Returns the state that follows a complete table.
     fn body_of(&self, table: &[u8]) -> Result<State, FrameError> {
         let count = segment_count(table)?;
         let mut ends = Vec::new();
@@ -224,7 +228,7 @@ impl Decoder {
     }
 }
 
-/// Makes room for `needed` bytes, and for as much again, but never for more than the body has.
+/// Allocates `needed` bytes, and as many again, but no more than the body has.
 fn grow(words: &mut Vec<Word>, total: usize, needed: usize) {
     if words.len() * WORD < needed {
         let target = (needed.div_ceil(WORD) * 2).min(total);
@@ -233,7 +237,7 @@ fn grow(words: &mut Vec<Word>, total: usize, needed: usize) {
     }
 }
 
-/// Returns the size of the table that starts with these bytes, as far as they tell.
+/// Returns the size of the table that starts with these bytes, or of its first part if they are too few.
 fn table_size(table: &[u8]) -> Result<usize, FrameError> {
     if table.len() < 4 {
         return Ok(4);

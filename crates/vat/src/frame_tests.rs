@@ -1,4 +1,4 @@
-//! Tests of framing: any cut of the stream gives the same messages, and limits hold before memory is spent.
+//! Tests of framing: any cut of the stream gives the same messages, and limits are checked before memory is allocated.
 
 use proptest::prelude::*;
 
@@ -68,7 +68,7 @@ fn refuses_many_segments_and_none() {
 }
 
 #[test]
-fn knows_tls_when_it_sees_it() {
+fn tls_is_recognized() {
     let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01];
     assert_eq!(Decoder::new(64).push(&hello), Err(FrameError::Tls));
     let alert = [0x15, 0x03, 0x03, 0x00, 0x02, 0x02, 0x0a];

@@ -1,15 +1,15 @@
-//! What a fuzzer needs of the inside: no part of the interface, and free to change.
+//! Internals for the fuzzer. They are no part of the public interface and may change.
 
 use capnp::message::ReaderSegments as _;
 
 use crate::frame::{Decoder, FrameError};
 
-/// A message as its segments.
+/// A message, as a list of its segments.
 pub type Segments = Vec<Vec<u8>>;
 
-/// Decodes a stream that arrives in these chunks, and returns its messages and why it is none from there on.
+/// Decodes a stream that arrives in these chunks. Returns its messages, and the error that ended it.
 ///
-/// With `direct`, the bytes of large bodies are written where the decoder says, as when they are read from a socket.
+/// With `direct`, the bytes of large bodies are written directly to their place, as when they are read from a socket.
 pub fn frames<'a>(
     chunks: impl IntoIterator<Item = &'a [u8]>,
     limit: usize,

@@ -1,4 +1,4 @@
-//! A vat's key: who it is, and what its derived service ids come from.
+//! A vat's key, which is its identity and the source of its derived service ids.
 
 use std::fmt;
 use std::path::Path;
@@ -13,24 +13,30 @@ use sha2::{Digest as _, Sha256};
 use crate::key_file::{self, IdentityError};
 use crate::{Fingerprint, ServiceId, certificate};
 
-/// A vat's key, with all that follows from it: its fingerprint, its certificate, its derived service ids.
+/// A vat's key, with what is derived from it: its fingerprint, its certificate and its derived service ids.
 ///
-/// A clone is the same identity and costs nothing.
+/// Clones are the same identity and are cheap.
 #[derive(Clone)]
 pub struct Identity(Rc<Inner>);
 
 struct Inner {
     fingerprint: Fingerprint,
-    /// SHA-256 of the PEM file, byte for byte: re-formatting the file changes every derived id, so it is never rewritten.
+    /// SHA-256 of the bytes of the PEM file. The file is never rewritten, as other formatting would change every
+    /// derived id.
     pem_digest: [u8; 32],
     certified_key: Arc<CertifiedKey>,
 }
 
 impl Identity {
-    /// Returns the identity whose key is in a PEM file, which is made first if there is none.
+    /// Returns the identity whose key is in a PEM file, which is created if it does not exist.
     ///
-    /// RSA (2048 bits or more), P-256 and Ed25519 keys are read; a new key is P-256. A file that others than its owner
-    /// may read gets a warning in the log. Two processes that make the same file at once get the same key.
+    /// RSA (2048 bits or more), P-256 and Ed25519 keys are supported. A new key is P-256. A file that other users than
+    /// its owner may read causes a warning in the log. Two processes that create the same file at once get the same
+    /// key.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or created, or holds no key of a supported kind.
     pub fn load_or_generate(path: impl AsRef<Path>) -> Result<Self, IdentityError> {
         let path = path.as_ref();
         let (pem, key) = match key_file::load(path)? {
@@ -43,15 +49,15 @@ impl Identity {
         })
     }
 
-    /// Returns a new P-256 identity that is never written down.
+    /// Returns a new P-256 identity that is not saved.
     ///
     /// # Panics
     ///
-    /// If the system has no random numbers to give, as no key could be made then.
+    /// If the system's random number generator fails, as there is no key without it.
     pub fn ephemeral() -> Self {
-        let key = key_file::new_key().expect("the system's random number generator failed");
+        let key = key_file::generate_key().expect("the system's random number generator failed");
         let pem = key.serialize_pem();
-        Self::new(&pem, key).expect("a key that was just made is of a known kind")
+        Self::new(&pem, key).expect("a new key is of a supported kind")
     }
 
     fn new(pem: &str, key: KeyPair) -> Result<Self, String> {
@@ -64,12 +70,12 @@ impl Identity {
         })))
     }
 
-    /// Returns the digest of the public key, by which others know this vat.
+    /// Returns the digest of the public key, by which other vats know this one.
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint
     }
 
-    /// Returns the service id that belongs to `name` for this key: the same at every start, and secret.
+    /// Returns the secret service id for `name`. It is the same at every start, as it is derived from the key.
     pub fn derive(&self, name: &str) -> ServiceId {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0.pem_digest)
             .expect("a key for HMAC may have any length");

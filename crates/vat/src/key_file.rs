@@ -1,4 +1,4 @@
-//! The file with a vat's private key: read as it is and never rewritten, or made once and for all.
+//! The file with a vat's private key. It is created if it does not exist, and never rewritten.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -9,29 +9,30 @@ use rcgen::KeyPair;
 
 use crate::cap_file::directory_of;
 
-/// Why there is no identity to be had from a key file.
+/// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
-    /// The file could not be read.
-    #[error("failed to read key file {path:?}: {source}")]
+    /// The file cannot be read.
+    #[error("cannot read key file {}: {source}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// The file could not be made.
-    #[error("failed to create key file {path:?}: {source}")]
+    /// The file cannot be created.
+    #[error("cannot create key file {}: {source}", .path.display())]
     Create {
         /// The file.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
-    /// The file holds something else than a private key in PKCS#8 PEM.
+    /// The file holds no private key in PKCS#8 PEM.
     #[error(
-        "failed to parse key file {path:?}: it holds {found}, but a private key in PKCS#8 PEM is needed \
-         (it starts with -----BEGIN PRIVATE KEY-----)"
+        "cannot parse key file {}: it holds {found}; a private key in PKCS#8 PEM is needed, which starts with \
+         -----BEGIN PRIVATE KEY-----",
+        .path.display()
     )]
     NotAKey {
         /// The file.
@@ -39,9 +40,10 @@ pub enum IdentityError {
         /// What it holds instead.
         found: String,
     },
-    /// The key is of a kind that cannot be used.
+    /// The key is of an unsupported kind.
     #[error(
-        "cannot use the key in {path:?}: {detail} (RSA of 2048 bits or more, P-256 and Ed25519 keys can be used)"
+        "cannot use the key in {}: {detail}; use an RSA key of 2048 bits or more, or a P-256 or Ed25519 key",
+        .path.display()
     )]
     Unusable {
         /// The file.
@@ -51,10 +53,14 @@ pub enum IdentityError {
     },
 }
 
-/// The most that is read of a key file: a key is far shorter, and a wrong path may name anything.
+/// The most that is read of a file, in bytes. A key is far shorter, but a wrong path may name a file of any size.
 const MAX_SIZE: u64 = 64 * 1024;
 
-/// Reads a key file; `None` if there is none.
+/// Reads a key file. Returns its text and the key in it; `None` if there is no file.
+///
+/// # Errors
+///
+/// When the file cannot be read, or holds no key that can be used.
 pub(crate) fn load(path: &Path) -> Result<Option<(String, KeyPair)>, IdentityError> {
     let read = |path| -> io::Result<Vec<u8>> {
         let file = File::open(path)?;
@@ -98,8 +104,8 @@ fn warn_if_others_may_read(path: &Path, file: &File) {
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         tracing::warn!(
-            "key file {path:?} has mode {mode:03o}: whoever reads it can pose as this vat; \
-             run `chmod 600` on it"
+            "Key file {} has mode {mode:03o}: other users can read it and impersonate this vat; run `chmod 600` on it",
+            path.display()
         );
     }
 }
@@ -117,27 +123,31 @@ fn describe_label(label: &str) -> String {
     match label {
         "RSA PRIVATE KEY" => "an RSA key in PKCS#1".to_owned(),
         "EC PRIVATE KEY" => "an elliptic-curve key in SEC 1".to_owned(),
-        "ENCRYPTED PRIVATE KEY" => "a key that is locked with a password".to_owned(),
+        "ENCRYPTED PRIVATE KEY" => "a key that is encrypted with a password".to_owned(),
         "CERTIFICATE" => "a certificate".to_owned(),
         "PUBLIC KEY" => "a public key".to_owned(),
         other => format!("a PEM block called {other:?}"),
     }
 }
 
-pub(crate) fn new_key() -> Result<KeyPair, rcgen::Error> {
+pub(crate) fn generate_key() -> Result<KeyPair, rcgen::Error> {
     KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)
 }
 
-/// Makes a key file, or reads it if somebody else has just made it.
+/// Creates a key file, or reads it if another process has just created it. Returns its text and the key in it.
 ///
-/// The key is written to a temporary file, which then gets its name only if nobody has that name yet: so the file
-/// appears whole, and of two processes that start at once both end up with the key of one.
+/// The key is written to a temporary file, which is then renamed unless the name is taken. So the file is never seen in
+/// part, and two processes that start at once use the same key.
+///
+/// # Errors
+///
+/// When the file cannot be created.
 pub(crate) fn generate(path: &Path) -> Result<(String, KeyPair), IdentityError> {
     let failed = |source| IdentityError::Create {
         path: path.to_owned(),
         source,
     };
-    let key = new_key().map_err(|e| failed(io::Error::other(e)))?;
+    let key = generate_key().map_err(|e| failed(io::Error::other(e)))?;
     let pem = key.serialize_pem();
     match write_new(path, &pem) {
         Ok(()) => Ok((pem, key)),

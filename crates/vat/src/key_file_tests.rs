@@ -1,4 +1,4 @@
-//! Tests of key files: upstream's vectors, new keys, and everything else that a file may hold.
+//! Tests of key files: upstream's vectors, new keys, and other contents.
 
 use std::path::Path;
 use std::process::Command;
@@ -101,7 +101,7 @@ fn an_ephemeral_identity_is_new_each_time() {
 }
 
 #[test]
-fn says_what_the_file_holds_instead() {
+fn errors_name_what_the_file_holds_instead() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("key.pem");
     let error = |content: &[u8]| {
@@ -119,7 +119,7 @@ fn says_what_the_file_holds_instead() {
         ("-----BEGIN CERTIFICATE-----\n", "a certificate"),
         (
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\n",
-            "locked with a password",
+            "encrypted with a password",
         ),
     ] {
         let text = error(content.as_bytes());
@@ -160,7 +160,7 @@ fn keys_made_by_openssl_can_be_used() {
     }
 }
 
-/// Returns what is logged meanwhile.
+/// Returns what `during` logs.
 fn logged(during: impl FnOnce()) -> String {
     #[derive(Clone, Default)]
     struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);

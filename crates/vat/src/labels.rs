@@ -1,34 +1,34 @@
-//! What a peer is called when it is lost.
+//! How errors call a lost peer.
 
 /// How many labels are shown.
-const MOST: usize = 4;
+const MAX_LABELS: usize = 4;
 
 /// How much of each is shown, in bytes.
-const LENGTH: usize = 256;
+const MAX_LABEL_BYTES: usize = 256;
 
-/// What others have called a peer. Each capability of a lost peer breaks with all of it, so it stays short whatever the
-/// peer has had itself called.
+/// The descriptions of a peer. Each capability of a lost peer breaks with all of them, so their length is limited,
+/// whatever names the peer has.
 #[derive(Default)]
 pub(crate) struct Labels {
     shown: Vec<String>,
-    /// How many more there are.
+    /// How many more there were.
     more: usize,
 }
 
 impl Labels {
     pub(crate) fn add(&mut self, mut label: String) {
-        if self.shown.len() == MOST {
+        if self.shown.len() == MAX_LABELS {
             self.more += 1;
             return;
         }
-        if label.len() > LENGTH {
-            label.truncate(label.floor_char_boundary(LENGTH));
+        if label.len() > MAX_LABEL_BYTES {
+            label.truncate(label.floor_char_boundary(MAX_LABEL_BYTES));
             label.push('…');
         }
         self.shown.push(label);
     }
 
-    /// Returns them in one text; `None` if there are none.
+    /// Returns the descriptions as one text; `None` if there are none.
     pub(crate) fn text(&self) -> Option<String> {
         let mut text = match &self.shown[..] {
             [] => return None,

@@ -1,7 +1,7 @@
-//! What waits to be written to one peer.
+//! Messages that wait to be written to one peer.
 //!
-//! Small messages are copied together, so that all that came up in one turn goes out in one write. Large segments stay
-//! where they are, and are kept alive until they are written. An empty outbox owns no memory.
+//! Small messages are copied into one buffer, so that the messages of one poll are sent with one write. Large segments
+//! are not copied, but kept alive until they are written. An empty outbox owns no memory.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,23 +13,24 @@ use crate::frame::write_table;
 
 type Message = Rc<Builder<HeapAllocator>>;
 
-/// Segments from this size on are written from where they are.
+/// From which size on a segment is not copied, in bytes.
 const LARGE_SEGMENT: usize = 16 * 1024;
 
-/// How large the buffer may be that goes from one connection to the next.
+/// The largest buffer that is kept for reuse, in bytes.
 const SPARE_CAPACITY: usize = 64 * 1024;
 
 thread_local! {
-    /// A buffer for whichever connection has something to write next; they all live on one thread.
+    /// A buffer for the next connection of the thread that has something to write.
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// The unwritten messages of one connection.
 #[derive(Default)]
 pub(crate) struct Outbox {
     chunks: VecDeque<Chunk>,
-    /// How much of the first chunk is written.
+    /// How many bytes of the first chunk are written.
     written: usize,
-    /// How much is not written yet.
+    /// How many bytes are unwritten.
     len: usize,
 }
 
@@ -52,7 +53,7 @@ impl Chunk {
 }
 
 impl Outbox {
-    /// Returns how many bytes wait.
+    /// Returns how many bytes are unwritten.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
@@ -77,7 +78,7 @@ impl Outbox {
         }
     }
 
-    /// Returns the buffer at the end.
+    /// Returns the buffer at the end. Adds one if there is none.
     fn buffer(&mut self) -> &mut Vec<u8> {
         if !matches!(self.chunks.back(), Some(Chunk::Bytes(_))) {
             self.chunks.push_back(Chunk::Bytes(SPARE.take()));
@@ -88,7 +89,7 @@ impl Outbox {
         }
     }
 
-    /// Returns what to write next; empty if there is nothing.
+    /// Returns the bytes to write next; none if everything is written.
     pub(crate) fn front(&self) -> &[u8] {
         match self.chunks.front() {
             Some(chunk) => chunk.bytes().get(self.written..).unwrap_or_default(),
@@ -96,7 +97,7 @@ impl Outbox {
         }
     }
 
-    /// Says that `count` bytes of the front are written.
+    /// Notes that `count` bytes of the front are written.
     pub(crate) fn advance(&mut self, count: usize) {
         self.written += count;
         self.len = self.len.saturating_sub(count);
@@ -105,7 +106,7 @@ impl Outbox {
         {
             self.written -= chunk.bytes().len();
             if let Some(Chunk::Bytes(bytes)) = self.chunks.pop_front() {
-                give_back(bytes);
+                recycle(bytes);
             }
         }
         if self.chunks.is_empty() {
@@ -113,13 +114,13 @@ impl Outbox {
         }
     }
 
-    /// Drops all that waits.
+    /// Drops everything.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 }
 
-fn give_back(mut bytes: Vec<u8>) {
+fn recycle(mut bytes: Vec<u8>) {
     if bytes.capacity() <= SPARE_CAPACITY {
         bytes.clear();
         SPARE.set(bytes);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn small_messages_go_out_together() {
+    fn small_messages_are_written_together() {
         let mut outbox = Outbox::default();
         for _ in 0..100 {
             outbox.push(&message(10));

@@ -1,15 +1,16 @@
-//! A connection as the application sees it.
+//! The other end of a connection.
 
 use std::fmt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::Fingerprint;
-use crate::ending::Ending;
+use crate::close_reason::CloseReason;
 use crate::link::Link;
 
-/// The other end of one connection; a clone is the same.
+/// The other end of one connection. Clones are the same peer.
 ///
-/// It does not keep the connection open.
+/// A `Peer` does not keep the connection open.
 #[derive(Clone)]
 pub struct Peer(Rc<Link>);
 
@@ -18,14 +19,14 @@ impl Peer {
         Self(link)
     }
 
-    /// Notes that the peer knows a secret of ours, and may do more from now on.
-    pub(crate) fn trust(&self) {
-        self.0.trust();
+    /// Lifts the limits of unauthenticated peers, as the peer knows a secret of ours.
+    pub(crate) fn set_authenticated(&self) {
+        self.0.set_authenticated();
     }
 
-    /// Notes that the peer asked for a service that does not exist; returns how long it is to wait for that answer.
-    pub(crate) fn asked_in_vain(&self) -> std::time::Duration {
-        self.0.asked_in_vain()
+    /// Counts a request for a service that does not exist. Returns how long to delay the answer.
+    pub(crate) fn count_unknown_service(&self) -> Duration {
+        self.0.count_unknown_service()
     }
 
     /// Returns the fingerprint of the peer's key; `None` without TLS.
@@ -33,51 +34,51 @@ impl Peer {
         self.0.fingerprint
     }
 
-    /// Returns where the peer connects from, or where it was connected to.
+    /// Returns the address that the peer connects from, or that was dialed.
     pub fn address(&self) -> String {
         self.0.address.clone()
     }
 
-    /// Returns how many bytes have come from the peer: as long as that grows, it is there.
+    /// Returns how many bytes were received from the peer. While that grows, the peer is alive.
     pub fn received(&self) -> u64 {
         self.0.received.get()
     }
 
-    /// Tells whether `other` is at the end of the same connection.
+    /// Returns whether `other` is the end of the same connection.
     pub fn is_same_connection(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Tells whether the connection has ended; all that has come through it is broken then.
+    /// Returns whether the connection has ended. Then all capabilities that came through it are broken.
     pub fn is_closed(&self) -> bool {
-        self.0.has_ended()
+        self.0.is_closed()
     }
 
-    /// Says what to call the peer when it is lost, e.g. `worker "w1" disconnected`.
+    /// Sets how errors call the peer when it is lost, such as `worker "w1" disconnected`.
     ///
-    /// Every capability that has come through this connection then breaks with a `disconnected` exception whose reason
-    /// starts with this text. What is said first comes first, should this be called again; after a few, the others are only
-    /// counted.
+    /// Every capability that came through this connection then breaks with a `disconnected` exception whose reason
+    /// starts with this text. Further texts are appended; only the first few are shown, and the others counted.
     pub fn describe(&self, text: impl Into<String>) {
         self.0.describe(text.into());
     }
 
-    /// Waits until the connection has ended; all that has come through it is broken then.
+    /// Waits until the connection has ended. Returns the exception that all capabilities that came through it break
+    /// with.
     pub fn closed(&self) -> impl Future<Output = capnp::Error> + 'static {
-        self.0.ended()
+        self.0.closed()
     }
 
-    /// Waits until all that was said to the peer is on its way, or the connection has ended.
+    /// Waits until all messages to the peer are handed to the system, or the connection has ended.
     ///
-    /// For whoever is about to end the program: what a slow peer has not taken by then is lost. It may never take it, so
-    /// this wants a limit. The wait begins when it is first polled, and what is said from then on may or may not be waited for.
+    /// Use it before the program exits, as messages that a slow peer has not read by then are lost. Use a timeout, as a
+    /// peer may never read. The wait begins at the first poll; it may or may not include messages sent after that.
     pub fn flushed(&self) -> impl Future<Output = ()> + 'static {
         self.0.flushed()
     }
 
-    /// Closes the connection, and tells the peer why.
+    /// Closes the connection. The peer gets the reason.
     pub fn close(&self, reason: impl Into<String>) {
-        self.0.end(Ending::ClosedHere(reason.into()));
+        self.0.close(CloseReason::ClosedLocally(reason.into()));
     }
 }
 

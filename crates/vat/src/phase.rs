@@ -1,16 +1,16 @@
-//! How far a connection has come while it is made.
+//! The phases in which a connection is made.
 
 use std::fmt;
 
-/// What a dialer waits for.
+/// What a dialer is waiting for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// That somebody accepts the connection.
+    /// The server to accept the connection.
     #[default]
     Connection,
     /// An answer to the TLS handshake.
     Handshake,
-    /// The answer to the first question, which is for the service.
+    /// The answer to the first question, which asks for the service.
     FirstAnswer,
 }
 

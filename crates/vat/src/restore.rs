@@ -1,17 +1,17 @@
 //! Service ids on the wire: how a bootstrap names the service it wants.
 //!
-//! OCluster's peers put the service id into `Bootstrap.deprecatedObjectId`. The RPC system we use neither sends nor reads
-//! that field, and answers every Bootstrap with one and the same capability. So:
+//! OCluster's peers put the service id into `Bootstrap.deprecatedObjectId`. The RPC system that we use neither sends
+//! nor reads that field, and answers every Bootstrap with the same capability. So:
 //!
-//! * *Serving*: the first message the RPC system gets is a Bootstrap that the peer never sent, with a question id that
-//!   the peer may not use. Its answer, which is kept from the peer, is the [`Restorer`]. Each real Bootstrap with question
-//!   `q` then becomes a Call with question `q` on that answer, with the service id as its parameter. The restorer puts the
-//!   restored capability itself, not a struct, at the root of its results, which is what the answer to a Bootstrap looks
-//!   like. Pipelined calls on `q` just work, and restoring may take its time.
-//! * *Connecting*: an outgoing Bootstrap is written anew, with the service id.
+//! * *Serving*: the first message for the RPC system is a Bootstrap that the peer has not sent, with a question id that
+//!   the peer may not use. Its answer, which is not sent to the peer, is the [`Restorer`]. Each real Bootstrap with
+//!   question `q` then becomes a Call with question `q` on that answer, with the service id as its parameter. The
+//!   restorer puts the restored capability itself, not a struct, at the root of its results, as the answer to a
+//!   Bootstrap has it. Pipelined calls on `q` work without more, and restoring may take time.
+//! * *Dialing*: an outgoing Bootstrap is replaced by one with the service id.
 //!
-//! The injected Bootstrap has a side effect: the restorer becomes export 0. An injected Release takes that back (the
-//! answer alone keeps the restorer alive), so that the peer sees the ids it would see from upstream.
+//! The injected Bootstrap has a side effect: the restorer becomes export 0. An injected Release reverts that (the
+//! answer alone keeps the restorer alive), so that the peer sees the ids that it would see from upstream.
 
 use std::fmt;
 use std::ops::Deref;
@@ -28,9 +28,11 @@ use futures::future::LocalBoxFuture;
 
 use crate::{Peer, ServiceId};
 
-/// Finds the capability that a service id stands for.
+/// Finds the service with an id.
 pub trait Restore {
     /// Returns the service with this id, for this peer.
+    ///
+    /// A peer for which it returns a service counts as authenticated from then on.
     fn restore(
         &self,
         id: &ServiceId,
@@ -38,21 +40,21 @@ pub trait Restore {
     ) -> LocalBoxFuture<'static, Result<Client, RestoreError>>;
 }
 
-/// Why there is no capability for a service id.
+/// Why there is no service for an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    /// No service has this id, or has it any more.
+    /// No service has this id.
     #[error("{UNKNOWN_SERVICE}")]
     UnknownService,
-    /// There is one, but it could not be had.
+    /// There is one, but it cannot be provided. The text says why.
     #[error("{0}")]
     Failed(String),
 }
 
-/// What users of upstream know.
+/// Upstream's text.
 pub(crate) const UNKNOWN_SERVICE: &str = "Unknown persistent service ID";
 
-/// The question of the injected Bootstrap. Real ids are small, as they are used again; a peer that uses this one is
+/// The question id of the injected Bootstrap. Real ids are small, as they are reused. A peer that uses this one is
 /// disconnected.
 pub(crate) const RESERVED_QUESTION: u32 = u32::MAX;
 
@@ -66,8 +68,8 @@ fn new_message() -> Message {
     Builder::new(HeapAllocator::new().first_segment_words(32))
 }
 
-/// Returns what the RPC system reads before anything that the peer sends.
-pub(crate) fn opening_messages() -> [Message; 2] {
+/// Returns the messages that the RPC system reads before the peer's.
+pub(crate) fn injected_messages() -> [Message; 2] {
     let mut bootstrap = new_message();
     bootstrap
         .init_root::<message::Builder<'_>>()
@@ -80,7 +82,11 @@ pub(crate) fn opening_messages() -> [Message; 2] {
     [bootstrap, release]
 }
 
-/// Returns the call of the restorer that stands for a peer's Bootstrap.
+/// Returns the call of the restorer that replaces a peer's Bootstrap.
+///
+/// # Errors
+///
+/// When the message cannot be written.
 pub(crate) fn call_for_bootstrap(question: u32, id: &ServiceId) -> capnp::Result<Message> {
     let mut message = new_message();
     let mut call = message.init_root::<message::Builder<'_>>().init_call();
@@ -97,12 +103,16 @@ pub(crate) fn call_for_bootstrap(question: u32, id: &ServiceId) -> capnp::Result
     Ok(message)
 }
 
-/// Reads the service id in a peer's Bootstrap: a Text on the wire, but any bytes in truth.
+/// Reads the service id in a peer's Bootstrap: a Text on the wire, which may have any bytes.
+///
+/// # Errors
+///
+/// When it is no Text.
 pub(crate) fn service_id(bootstrap: bootstrap::Reader<'_>) -> Result<ServiceId, String> {
     let text: data::Reader<'_> = bootstrap
         .get_deprecated_object_id()
         .get_as()
-        .map_err(|e| format!("unreadable service id: {e}"))?;
+        .map_err(|e| format!("cannot read the service id: {e}"))?;
     match text {
         [] => Ok(ServiceId::from_bytes([])),
         [id @ .., 0] => Ok(ServiceId::from_bytes(id)),
@@ -111,6 +121,10 @@ pub(crate) fn service_id(bootstrap: bootstrap::Reader<'_>) -> Result<ServiceId, 
 }
 
 /// Returns a Bootstrap for this service.
+///
+/// # Errors
+///
+/// When the message cannot be written.
 pub(crate) fn bootstrap(question: u32, id: &ServiceId) -> capnp::Result<Message> {
     let words = 8 + id.as_bytes().len() / 8;
     let words = u32::try_from(words).map_err(|_| Error::failed("service id too long".into()))?;
@@ -127,7 +141,7 @@ pub(crate) fn bootstrap(question: u32, id: &ServiceId) -> capnp::Result<Message>
     Ok(message)
 }
 
-/// What the reserved question is answered with: a capability with one method, from a service id to the service.
+/// The answer to the reserved question: a capability with one method, which takes a service id and returns the service.
 pub(crate) struct Restorer {
     services: Rc<dyn Restore>,
     peer: Peer,
@@ -148,15 +162,15 @@ impl Restorer {
         let id = ServiceId::from_bytes(id);
         match self.services.restore(&id, &self.peer).await {
             Ok(service) => {
-                self.peer.trust();
+                self.peer.set_authenticated();
                 results.hook.get()?.set_as_capability(service.hook);
                 Ok(())
             }
             Err(e) => {
                 if e == RestoreError::UnknownService {
-                    let delay = self.peer.asked_in_vain();
+                    let delay = self.peer.count_unknown_service();
                     if !delay.is_zero() {
-                        // Whoever guesses has to wait, each time longer.
+                        // This makes guessing slow.
                         tokio::time::sleep(delay).await;
                     }
                 }
@@ -230,7 +244,7 @@ impl FromServer<Restorer> for RestorerClient {
     }
 }
 
-/// The services of a vat that only connects: none.
+/// The services of a vat that only dials: none.
 pub(crate) struct NoServices;
 
 impl Restore for NoServices {

@@ -1,4 +1,4 @@
-//! The secret that names a service, and is the right to use it.
+//! The secret that names a service and gives the right to use it.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::encoding;
 
-/// The secret last part of a sturdy ref: whoever knows it may use the service.
+/// The secret last part of a sturdy ref. A peer that knows it may use the service.
 ///
-/// Any bytes will do, also NUL and what is not UTF-8. `Debug` prints a short digest, so that an id can be told from
-/// another in a log without being given away there; there is no `Display`.
+/// It may have any bytes, NUL and invalid UTF-8 included. `Debug` prints a short digest, by which logs tell ids apart
+/// without revealing them. There is no `Display`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ServiceId(Box<[u8]>);
 
@@ -22,11 +22,11 @@ impl ServiceId {
         Self(bytes.into())
     }
 
-    /// Returns a fresh id that nobody can guess.
+    /// Returns a new random id, which cannot be guessed.
     ///
     /// # Panics
     ///
-    /// If the system has no random numbers to give, as no secret could be made then.
+    /// If the system's random number generator fails, as there is no secret without it.
     pub fn random() -> Self {
         let mut bytes = [0; Self::RANDOM_LENGTH];
         getrandom::fill(&mut bytes).expect("the system's random number generator failed");
@@ -40,8 +40,8 @@ impl ServiceId {
 
     /// Returns the SHA-256 of the id, by which services are stored and found.
     ///
-    /// A table keyed by digests gives away nothing when it leaks, and looking up in it takes the same time however
-    /// much of a guessed id is right.
+    /// A table with digests as keys reveals no id when it leaks, and the time of a lookup does not depend on how much
+    /// of a guessed id is right.
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(&self.0).into()
     }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_does_not_tell() {
+    fn debug_shows_no_secret() {
         let id = ServiceId::from_bytes(*b"secret");
         let shown = format!("{id:?}");
         assert!(!shown.contains("secret") && !shown.contains(&id.to_base64()));

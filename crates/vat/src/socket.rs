@@ -1,4 +1,4 @@
-//! Sockets as vats want them: no delays, and silent deaths noticed.
+//! Sockets without delays, on which a lost peer is detected.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,25 +10,25 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{client, server};
 
-/// When a TCP peer that has gone silently is given up.
+/// When an unresponsive TCP peer is disconnected.
 ///
-/// With the defaults, after 150 s: workers sit behind NAT, where a peer can vanish without a word. A network that drops all
-/// packets for up to 70 s loses no connection (see [`survived_outage`](KeepAlive::survived_outage)): a spanning tree, a
-/// firewall that reloads and a virtual machine that moves take 30 to 60 s.
+/// With the defaults, after 150 s. Workers are often behind NAT, where a connection can be lost without a packet. An
+/// outage of the network of up to 70 s loses no connection (see [`survived_outage`](KeepAlive::survived_outage)): a
+/// spanning tree, a reload of a firewall and the migration of a virtual machine take 30 to 60 s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeepAlive {
-    /// How long a connection may be idle before the peer is probed.
+    /// How long a connection is idle before the peer is probed.
     pub idle: Duration,
-    /// How long after a probe the next one follows.
+    /// The time between two probes.
     pub interval: Duration,
-    /// How many probes may stay unanswered. Linux takes `unacknowledged` in its place.
+    /// How many probes may be unanswered. Linux uses `unacknowledged` instead.
     pub count: u32,
-    /// How long data that was sent, or a probe, may stay unacknowledged.
+    /// How long sent data, or a probe, may be unacknowledged.
     pub unacknowledged: Duration,
 }
 
 impl KeepAlive {
-    /// What connections have unless they are told otherwise.
+    /// The default settings.
     pub const DEFAULT: Self = Self {
         idle: Duration::from_secs(20),
         interval: Duration::from_secs(10),
@@ -36,26 +36,20 @@ impl KeepAlive {
         unacknowledged: Duration::from_secs(150),
     };
 
-    /// The longest first interval of retransmissions: on a path around the world that is crowded.
+    /// The longest first interval of retransmissions, as on a congested path around the world.
     const FIRST_INTERVAL: Duration = Duration::from_secs(3);
 
-    /// Returns the longest outage of the network after which a connection goes on, whatever it was doing.
+    /// Returns the longest outage of the network that every connection survives, idle or busy.
     ///
-    /// Each retransmission waits twice as long as the one before. One that is lost just before the network is back is
-    /// repeated after as long again as the outage took, and that must not be too late.
+    /// Each retransmission waits twice as long as the one before. If one is lost just before the outage ends, the next
+    /// follows after the length of the outage again, and that must not be too late.
     pub fn survived_outage(&self) -> Duration {
         let busy = self.unacknowledged.saturating_sub(Self::FIRST_INTERVAL) / 2;
-        // An idle one has heard nothing for up to `idle` before, and needs one more probe after it.
+        // An idle connection may have received nothing for `idle` before the outage, and needs one more probe after it.
         busy.min(
             self.unacknowledged
                 .saturating_sub(self.idle + self.interval),
         )
-    }
-
-    /// Returns the longest that a silent death can go unnoticed.
-    pub fn longest_silence(&self) -> Duration {
-        self.unacknowledged
-            .max(self.idle + self.interval * self.count)
     }
 }
 
@@ -73,7 +67,11 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Wraps a TCP connection, and sets it up.
+    /// Wraps a TCP connection, and sets its options.
+    ///
+    /// # Errors
+    ///
+    /// When the system rejects an option.
     pub(crate) fn tcp(stream: TcpStream, keep_alive: &KeepAlive) -> io::Result<Self> {
         let socket = SockRef::from(&stream);
         socket.set_tcp_nodelay(true)?;
@@ -87,15 +85,15 @@ impl Socket {
         Ok(Self::Tcp(stream))
     }
 
-    /// Asks the system to acknowledge what comes next at once.
+    /// Requests an immediate acknowledgement of the data that comes next.
     ///
-    /// Upstream never sets `TCP_NODELAY`, so it holds back small messages until the last one is acknowledged, while our
-    /// system holds back acknowledgements in the hope of data to send them with: 40 ms lost at each exchange. The
-    /// setting wears off, so it has to be renewed after reading.
+    /// Upstream never sets `TCP_NODELAY`, so it delays a small message until the one before is acknowledged, while our
+    /// system delays acknowledgements until there is data to send with them. Each exchange would take 40 ms more. The
+    /// system resets the option, so it must be set again after each read.
     pub(crate) fn acknowledge_quickly(&self) {
         #[cfg(target_os = "linux")]
         if let Self::Tcp(stream) = self {
-            // It only makes things faster, so there is nothing to do if it fails.
+            // It is an optimization, so a failure does not matter.
             SockRef::from(stream).set_tcp_quickack(true).unwrap_or(());
         }
     }
@@ -150,7 +148,7 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// A byte stream to a peer, with or without TLS, that knows its socket.
+/// A byte stream to a peer, with or without TLS, and its socket.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin {
     fn socket(&self) -> &Socket;
 }
@@ -177,17 +175,24 @@ impl Stream for server::TlsStream<Socket> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn an_outage_of_seventy_seconds_is_survived_and_a_silent_death_noticed() {
-        let keep_alive = KeepAlive::default();
-        assert!(keep_alive.survived_outage() >= Duration::from_secs(70));
-        assert!(keep_alive.longest_silence() <= Duration::from_secs(180));
+    /// Returns the longest time in which a lost peer is not detected.
+    fn longest_silence(keep_alive: &KeepAlive) -> Duration {
+        let idle = keep_alive.idle + keep_alive.interval * keep_alive.count;
+        keep_alive.unacknowledged.max(idle)
     }
 
-    /// What is half sent when the network fails arrives when it is back: other limits must not end the connection before.
+    #[test]
+    fn an_outage_of_70_s_is_survived_and_a_lost_peer_is_detected() {
+        let keep_alive = KeepAlive::default();
+        assert!(keep_alive.survived_outage() >= Duration::from_secs(70));
+        assert!(longest_silence(&keep_alive) <= Duration::from_secs(180));
+    }
+
+    /// Messages that were being sent when the network failed arrive after the outage. Other limits must not close the
+    /// connection before that.
     #[test]
     fn no_limit_is_shorter_than_an_outage() {
-        let silence = KeepAlive::default().longest_silence();
+        let silence = longest_silence(&KeepAlive::default());
         let limits = crate::Limits::default();
         assert!(limits.incomplete_time > silence);
         assert!(limits.unsent_time > silence);

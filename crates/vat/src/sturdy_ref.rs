@@ -1,4 +1,4 @@
-//! A capability's address that survives restarts: `capnp://sha-256:DIGEST@HOST:PORT/ID`.
+//! Sturdy refs, the addresses of capabilities that survive restarts: `capnp://sha-256:DIGEST@HOST:PORT/ID`.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -10,25 +10,25 @@ use crate::address::{parse_port, split_host_port};
 use crate::fingerprint::ParseFingerprintError;
 use crate::{Address, Fingerprint, ServiceId};
 
-/// How to know that the vat at an address is the right one.
+/// How to authenticate the vat at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Auth {
     /// TLS with the key of this fingerprint.
     Sha256(Fingerprint),
-    /// Not at all: plaintext, for a network that is trusted otherwise.
+    /// Not at all, and without encryption: for a network that is protected in another way.
     Insecure,
 }
 
-/// Everything that is needed to reach a service: whom, where, and the secret that names it.
+/// Everything that is needed to reach a service: its vat's fingerprint and address, and the secret that names it.
 ///
-/// `Debug` and the texts of errors leave the secret out; [`SturdyRef::to_uri`] has it.
+/// `Debug` and errors leave the secret out. [`SturdyRef::to_uri`] includes it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SturdyRef {
-    /// How to know the vat.
+    /// How to authenticate the vat.
     pub auth: Auth,
-    /// Where it listens.
+    /// The vat's address.
     pub address: Address,
-    /// Which of its services.
+    /// The id of the service.
     pub service: ServiceId,
 }
 
@@ -38,7 +38,7 @@ impl SturdyRef {
         format!("{}{}", self.to_vat_uri(), self.service.to_base64())
     }
 
-    /// Returns the URI without the secret, for texts that anybody may read.
+    /// Returns the URI without the secret.
     fn to_vat_uri(&self) -> String {
         let auth = match &self.auth {
             Auth::Sha256(fingerprint) => format!("sha-256:{fingerprint}"),
@@ -68,9 +68,10 @@ impl fmt::Debug for SturdyRef {
     }
 }
 
-/// Why a text is not a sturdy ref.
+/// Why a text is no sturdy ref.
 ///
-/// The texts are upstream's where it has one. A URI in a text lacks what follows its last `/`, which may be a secret.
+/// The errors are upstream's where it has one. A URI in an error is cut after its last `/`, as the rest may be a
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseSturdyRefError {
     /// There is no `SCHEME:`.
@@ -111,7 +112,7 @@ pub enum ParseSturdyRefError {
 impl FromStr for SturdyRef {
     type Err = ParseSturdyRefError;
 
-    /// Reads a sturdy ref as upstream does: white space around it, further lines, a query and a fragment are ignored.
+    /// Reads a sturdy ref as upstream does: surrounding white space, further lines, a query and a fragment are ignored.
     fn from_str(text: &str) -> Result<Self, ParseSturdyRefError> {
         let uri = text.trim().lines().next().unwrap_or_default();
         let redacted = || redact(uri);
@@ -209,7 +210,7 @@ fn parse_socket_path(path: &str) -> Option<(Address, &str)> {
     Some((Address::Unix(PathBuf::from(OsStr::from_bytes(&socket))), id))
 }
 
-/// Returns `uri` without what might be a secret in it.
+/// Returns `uri` without the part that may be a secret.
 fn redact(uri: &str) -> String {
     match uri.rsplit_once('/') {
         Some((front, "")) => format!("{front}/"),
@@ -218,7 +219,7 @@ fn redact(uri: &str) -> String {
     }
 }
 
-/// Escapes all that has a meaning in a URI, or might have one to somebody.
+/// Escapes all bytes that may have a meaning in a URI, or to a program that reads one.
 fn percent_encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for &byte in bytes {

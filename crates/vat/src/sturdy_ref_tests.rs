@@ -1,4 +1,4 @@
-//! Tests of sturdy refs: upstream's table of odd inputs, and random ones.
+//! Tests of sturdy refs: upstream's table of unusual inputs, and random ones.
 
 use proptest::prelude::*;
 
@@ -64,7 +64,7 @@ fn tolerates_what_upstream_tolerates() {
 }
 
 #[test]
-fn says_what_is_wrong_as_upstream_does() {
+fn errors_are_upstreams() {
     let texts = [
         ("", "Missing scheme in  (expected 'capnp://...')"),
         ("x", "Missing scheme in x (expected 'capnp://...')"),

@@ -1,50 +1,51 @@
-//! Texts that a peer has written: never too long, and in logs without anything that is not what it looks like.
+//! Texts that a peer has written: limited in length, and without control characters in logs.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use visible::is_visible;
 
-/// The longest reason of an exception that is passed on, in bytes: upstream's hold the last lines of a build at most.
+/// The longest reason of an exception that is passed on, in bytes. Upstream's contain the last lines of a build at
+/// most.
 const MAX_REASON: usize = 16 * 1024;
 
-/// How much of that is for saying that it was cut.
-const MARK: usize = 64;
+/// How much of that is reserved for the note that it was cut, in bytes.
+const CUT_NOTE: usize = 64;
 
 /// The longest text of a peer's that is logged, in bytes.
-const MAX_SHOWN: usize = 1024;
+const MAX_LOGGED: usize = 1024;
 
-/// Returns the reason of an exception as it may be passed on: cut, and marked as such, if it is too long.
-pub(crate) fn reason(text: &str) -> Cow<'_, str> {
-    if !is_too_long(text.as_bytes()) {
+/// Returns the reason of an exception, cut and with a note of that if it is too long.
+pub(crate) fn shorten_reason(text: &str) -> Cow<'_, str> {
+    if !is_reason_too_long(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
-    let (start, left) = cut(text, MAX_REASON - MARK);
+    let (start, left) = cut(text, MAX_REASON - CUT_NOTE);
     Cow::Owned(format!("{start}… ({left} more bytes)"))
 }
 
-/// Returns whether [`reason`] would cut it.
-pub(crate) fn is_too_long(reason: &[u8]) -> bool {
+/// Returns whether [`shorten_reason`] would cut it.
+pub(crate) fn is_reason_too_long(reason: &[u8]) -> bool {
     reason.len() > MAX_REASON
 }
 
-/// Splits off what is too long; returns what is not, and how many bytes are left.
-fn cut(text: &str, most: usize) -> (&str, usize) {
-    let start = text.get(..text.floor_char_boundary(most)).unwrap_or(text);
+/// Returns the first `limit` bytes at most, and how many bytes are left.
+fn cut(text: &str, limit: usize) -> (&str, usize) {
+    let start = text.get(..text.floor_char_boundary(limit)).unwrap_or(text);
     (start, text.len() - start.len())
 }
 
-/// Shows a text on one line: cut if it is long, and with escapes for what would not show as itself.
-pub(crate) struct Shown<'a>(pub(crate) &'a str, pub(crate) usize);
+/// Shows a text on one line of at most so many bytes, with escapes for characters that are not visible as themselves.
+pub(crate) struct LogText<'a>(pub(crate) &'a str, pub(crate) usize);
 
-impl<'a> Shown<'a> {
-    /// Shows as much of it as belongs in a log.
+impl<'a> LogText<'a> {
+    /// Shows as much of it as a log line may have.
     pub(crate) fn new(text: &'a str) -> Self {
-        Self(text, MAX_SHOWN)
+        Self(text, MAX_LOGGED)
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for LogText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         let mut room = self.1;
@@ -76,21 +77,21 @@ mod tests {
 
     #[test]
     fn what_is_logged_is_one_short_line() {
-        assert_eq!(Shown::new("plain ü").to_string(), "plain ü");
+        assert_eq!(LogText::new("plain ü").to_string(), "plain ü");
         let odd = "a\nb\u{1b}[31m\u{202e}c";
-        assert_eq!(Shown::new(odd).to_string(), "a\\nb\\u{1b}[31m\\u{202e}c");
+        assert_eq!(LogText::new(odd).to_string(), "a\\nb\\u{1b}[31m\\u{202e}c");
         let newlines = "\n".repeat(16 << 20);
-        let shown = Shown::new(&newlines).to_string();
-        assert!(shown.len() < MAX_SHOWN + 40);
+        let shown = LogText::new(&newlines).to_string();
+        assert!(shown.len() < MAX_LOGGED + 40);
         assert!(shown.ends_with("… (16776704 more bytes)"), "{shown}");
     }
 
     #[test]
     fn a_reason_is_cut_between_characters() {
-        assert_eq!(reason("short"), "short");
+        assert_eq!(shorten_reason("short"), "short");
         let long = "ü".repeat(MAX_REASON);
-        let cut = reason(&long);
+        let cut = shorten_reason(&long);
         assert!(cut.starts_with("üü") && cut.ends_with("ü… (16448 more bytes)"));
-        assert_eq!(reason(&cut), cut, "it is cut once");
+        assert_eq!(shorten_reason(&cut), cut, "it is cut once");
     }
 }

@@ -1,8 +1,8 @@
-//! TLS as vats use it: both sides show a key, and only the key counts.
+//! TLS between vats: both sides present a key, and nothing but the key is checked.
 //!
-//! A server takes any key and tells the application whose it is; a client takes the one key that its sturdy ref names.
-//! Certificates are not checked beyond that, but the signatures are: so a peer does have the key it shows. There is no
-//! resumption, because a session that is resumed would save little and needs memory for each peer.
+//! A server accepts any key and reports it to the application. A client accepts only the key in its sturdy ref. Nothing
+//! else in a certificate is checked. Signatures are, so a peer does own the key that it presents. There is no session
+//! resumption: it would save little and need memory for each peer.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Returns the settings of a server with this identity.
+/// Returns the TLS settings of a server with this identity.
+///
+/// # Errors
+///
+/// When the key cannot be used.
 pub(crate) fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, Error> {
     let provider = provider();
     let mut config = ServerConfig::builder_with_provider(provider.clone())
@@ -37,7 +41,11 @@ pub(crate) fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>, Er
     Ok(Arc::new(config))
 }
 
-/// Returns the settings of a client with this identity that wants to talk to `expected` only.
+/// Returns the TLS settings of a client with this identity that connects to `expected` only.
+///
+/// # Errors
+///
+/// When the key cannot be used.
 pub(crate) fn client_config(
     identity: &Identity,
     expected: Fingerprint,
@@ -57,7 +65,7 @@ pub(crate) fn client_config(
     Ok(Arc::new(config))
 }
 
-/// The peer has another key than the sturdy ref says.
+/// The peer's key does not match the sturdy ref.
 #[derive(Debug)]
 pub(crate) struct WrongKey {
     pub(crate) expected: Fingerprint,
@@ -78,7 +86,7 @@ fn key_of(certificate: &CertificateDer<'_>) -> Result<Fingerprint, Error> {
         .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))
 }
 
-/// Checks that a peer has the key it shows.
+/// Checks that a peer owns the key that it presents.
 #[derive(Debug)]
 struct Signatures(Arc<CryptoProvider>);
 

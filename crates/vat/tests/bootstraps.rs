@@ -1,12 +1,12 @@
-//! Service ids on the wire, seen by a peer that speaks raw messages: what upstream's programs would see.
+//! Service ids on the wire, as a peer sees them that sends raw messages. This is what upstream's programs would see.
 
 mod common;
 
-use common::raw::{RawPeer, Told, bootstrap, build, call_answer};
+use common::raw::{PeerMessage, RawPeer, bootstrap, build, call_answer};
 use common::*;
 use vat::{Security, ServiceId};
 
-/// The id that [`Served`] knows, as a text on the wire.
+/// The id of the service in [`Served`], as a Text on the wire.
 const KNOWN: &[u8] = b"a\0b\xff\0";
 
 const UNKNOWN: &str = "Unknown persistent service ID";
@@ -15,15 +15,15 @@ async fn raw(served: &Served) -> RawPeer {
     RawPeer::connect(&served.sturdy_ref).await
 }
 
-fn results(question: u32, exports: &[u32]) -> Told {
-    Told::Results {
+fn results(question: u32, exports: &[u32]) -> PeerMessage {
+    PeerMessage::Results {
         question,
         exports: exports.to_vec(),
     }
 }
 
-fn unknown(question: u32) -> Told {
-    Told::Exception {
+fn unknown(question: u32) -> PeerMessage {
+    PeerMessage::Exception {
         question,
         reason: UNKNOWN.to_owned(),
     }
@@ -35,7 +35,7 @@ fn an_id_with_zero_bytes_and_no_utf8_is_found() {
         let served = Served::start(Security::Plaintext);
         let mut peer = raw(&served).await;
         peer.send(&bootstrap(7, Some(KNOWN))).await;
-        assert_eq!(peer.told().await, results(7, &[0]));
+        assert_eq!(peer.next().await, results(7, &[0]));
     });
 }
 
@@ -46,8 +46,8 @@ fn the_same_id_twice_gives_the_same_export() {
         let mut peer = raw(&served).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
         peer.send(&bootstrap(1, Some(KNOWN))).await;
-        assert_eq!(peer.told().await, results(0, &[0]));
-        assert_eq!(peer.told().await, results(1, &[0]));
+        assert_eq!(peer.next().await, results(0, &[0]));
+        assert_eq!(peer.next().await, results(1, &[0]));
     });
 }
 
@@ -57,15 +57,15 @@ fn an_unknown_id_leaves_the_connection_up() {
         let served = Served::start(Security::Plaintext);
         let mut peer = raw(&served).await;
         peer.send(&bootstrap(0, Some(b"nonsense\0"))).await;
-        // What is pipelined on it gets the same answer.
-        peer.send(&call_answer(1, 0, SAY, b"hi")).await;
-        assert_eq!(peer.told().await, unknown(0));
-        assert_eq!(peer.told().await, unknown(1));
+        // A call that is pipelined on it gets the same answer.
+        peer.send(&call_answer(1, 0, ECHO, b"hi")).await;
+        assert_eq!(peer.next().await, unknown(0));
+        assert_eq!(peer.next().await, unknown(1));
         // One more zero byte is another id.
         peer.send(&bootstrap(2, Some(b"a\0b\xff\0\0"))).await;
-        assert_eq!(peer.told().await, unknown(2));
+        assert_eq!(peer.next().await, unknown(2));
         peer.send(&bootstrap(3, Some(KNOWN))).await;
-        assert_eq!(peer.told().await, results(3, &[0]));
+        assert_eq!(peer.next().await, results(3, &[0]));
     });
 }
 
@@ -76,18 +76,18 @@ fn no_id_and_an_empty_one_are_the_empty_id() {
         let mut peer = raw(&served).await;
         peer.send(&bootstrap(0, None)).await;
         peer.send(&bootstrap(1, Some(b"\0"))).await;
-        assert_eq!(peer.told().await, unknown(0));
-        assert_eq!(peer.told().await, unknown(1));
+        assert_eq!(peer.next().await, unknown(0));
+        assert_eq!(peer.next().await, unknown(1));
         let empty = ServiceId::from_bytes([]);
-        let echo = Echo::new().client();
-        served.services.table.borrow_mut().insert(empty, echo);
+        let service = Echo::new().client();
+        served.services.table.borrow_mut().insert(empty, service);
         peer.send(&bootstrap(2, None)).await;
-        assert_eq!(peer.told().await, results(2, &[0]));
-        // And we leave it out when it is empty.
+        assert_eq!(peer.next().await, results(2, &[0]));
+        // The dialer leaves out an empty id.
         let mut sturdy_ref = served.sturdy_ref.clone();
         sturdy_ref.service = ServiceId::from_bytes([]);
         let session = dialer().connect(&sturdy_ref).await.unwrap();
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
     });
 }
 
@@ -109,28 +109,28 @@ fn calls_on_an_unanswered_bootstrap_are_answered() {
         let mut peer = raw(&served).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
         peer.send(&call_answer(1, 0, MAKE, b"")).await;
-        peer.send(&call_answer(2, 1, SAY, b"hi")).await;
-        let mut told = vec![peer.told().await, peer.told().await, peer.told().await];
-        told.sort_by_key(|told| match told {
-            Told::Results { question, .. } => *question,
+        peer.send(&call_answer(2, 1, ECHO, b"hi")).await;
+        let mut answers = vec![peer.next().await, peer.next().await, peer.next().await];
+        answers.sort_by_key(|answer| match answer {
+            PeerMessage::Results { question, .. } => *question,
             other => panic!("{other:?}"),
         });
-        let [zero, one, two] = &told[..] else {
-            panic!("{told:?}");
+        let [zero, one, two] = &answers[..] else {
+            panic!("{answers:?}");
         };
-        assert!(matches!(zero, Told::Results { exports, .. } if exports.len() == 1));
-        assert!(matches!(one, Told::Results { exports, .. } if exports.len() == 1));
+        assert!(matches!(zero, PeerMessage::Results { exports, .. } if exports.len() == 1));
+        assert!(matches!(one, PeerMessage::Results { exports, .. } if exports.len() == 1));
         assert_eq!(*two, results(2, &[]));
     });
 }
 
 #[test]
-fn the_reserved_question_is_ours() {
+fn the_reserved_question_is_rejected() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let messages = [
             bootstrap(u32::MAX, Some(KNOWN)),
-            call_answer(u32::MAX, 0, SAY, b""),
+            call_answer(u32::MAX, 0, ECHO, b""),
             build(|message| message.init_finish().set_question_id(u32::MAX)),
         ];
         for message in messages {
@@ -139,19 +139,19 @@ fn the_reserved_question_is_ours() {
             let reason = peer.abort_reason().await.unwrap();
             assert_eq!(reason, "question id 4294967295 is reserved");
         }
-        // Calling what answers it gets nowhere.
+        // A call of its answer fails.
         let mut peer = raw(&served).await;
-        peer.send(&call_answer(1, u32::MAX, SAY, b"")).await;
-        let told = peer.told().await;
+        peer.send(&call_answer(1, u32::MAX, ECHO, b"")).await;
+        let answer = peer.next().await;
         assert!(
-            matches!(told, Told::Exception { question: 1, .. }),
-            "{told:?}"
+            matches!(answer, PeerMessage::Exception { question: 1, .. }),
+            "{answer:?}"
         );
     });
 }
 
 #[test]
-fn a_vat_that_only_connects_has_no_services() {
+fn a_vat_that_only_dials_has_no_services() {
     run(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -161,11 +161,11 @@ fn a_vat_that_only_connects_has_no_services() {
         });
         let (stream, _) = listener.accept().await.unwrap();
         let mut peer = RawPeer { stream };
-        assert_eq!(peer.told().await, Told::Other, "its bootstrap");
+        assert_eq!(peer.next().await, PeerMessage::Other, "its bootstrap");
         peer.send(&bootstrap(5, None)).await;
         assert_eq!(
-            peer.told().await,
-            Told::Exception {
+            peer.next().await,
+            PeerMessage::Exception {
                 question: 5,
                 reason: "This vat has no restorer".to_owned()
             }

@@ -1,4 +1,4 @@
-//! Running out of file descriptors ends nothing. In a file of its own, because a limit is the whole process's.
+//! Running out of file descriptors closes no connection. It is a file of its own, as the limit is that of the process.
 
 mod common;
 
@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vat::Security;
 
 #[test]
-fn a_listener_without_descriptors_goes_on_when_there_are_some() {
+fn a_listener_without_descriptors_continues_when_there_are_some() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let first = served.connect().await;
@@ -32,15 +32,15 @@ fn a_listener_without_descriptors_goes_on_when_there_are_some() {
         let dialer = dialer();
         let connecting = dialer.connect(&served.sturdy_ref);
         let beside = async {
-            // Many failed accepts later, those who are connected still are.
+            // Many failed accepts later, open connections are still open.
             tokio::time::sleep(std::time::Duration::from_millis(350)).await;
             assert_eq!(served.counters.read().connections_opened, 1);
-            assert_eq!(say(&first.bootstrap(), b"hi").await.unwrap(), b"hi");
+            assert_eq!(echo(&first.bootstrap(), b"hi").await.unwrap(), b"hi");
             hog.clear();
         };
         let (second, ()) = tokio::join!(connecting, beside);
         assert_eq!(
-            say(&second.unwrap().bootstrap(), b"hi").await.unwrap(),
+            echo(&second.unwrap().bootstrap(), b"hi").await.unwrap(),
             b"hi"
         );
     });

@@ -1,4 +1,4 @@
-//! What goes wrong, and what those who are concerned are told.
+//! Failures, and the errors that report them.
 
 mod common;
 
@@ -47,7 +47,7 @@ fn another_key_than_expected() {
 }
 
 #[test]
-fn a_service_that_nobody_knows() {
+fn an_unknown_service() {
     run(async {
         for served in [Served::tls(), Served::start(Security::Plaintext)] {
             let mut sturdy_ref = served.sturdy_ref.clone();
@@ -61,7 +61,7 @@ fn a_service_that_nobody_knows() {
 }
 
 #[test]
-fn nobody_there() {
+fn a_refused_connection() {
     run(async {
         let port = {
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -72,7 +72,8 @@ fn nobody_there() {
         assert_eq!(
             error.to_string(),
             format!(
-                "connection to tcp:127.0.0.1:{port} refused: check that the server is running and listens there"
+                "cannot connect to tcp:127.0.0.1:{port}: connection refused; check that the server is running and \
+                 listens there"
             )
         );
         let error = refusal(&"capnp://insecure@/nonexistent/s.sock/AA".parse().unwrap()).await;
@@ -92,7 +93,7 @@ fn a_host_without_an_address() {
 }
 
 #[test]
-fn a_server_that_says_nothing() {
+fn an_unresponsive_server() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -123,7 +124,7 @@ fn tls_on_one_side_only() {
 }
 
 #[test]
-fn an_address_that_is_taken() {
+fn an_address_in_use() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let socket = Address::Unix(dir.path().join("s.sock"));
@@ -136,7 +137,7 @@ fn an_address_that_is_taken() {
 }
 
 #[test]
-fn a_socket_that_nobody_answers_at_is_replaced() {
+fn a_stale_socket_is_replaced() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.sock");
@@ -145,7 +146,7 @@ fn a_socket_that_nobody_answers_at_is_replaced() {
         assert!(path.symlink_metadata().unwrap().file_type().is_socket());
         let served = Served::start_at(&address, Security::Plaintext, ServeOptions::default());
         let session = served.connect().await;
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
 
         let file = dir.path().join("precious");
         std::fs::write(&file, "data").unwrap();
@@ -156,14 +157,14 @@ fn a_socket_that_nobody_answers_at_is_replaced() {
 }
 
 #[test]
-fn a_server_that_goes_away_is_named() {
+fn errors_name_the_lost_server() {
     run(async {
         let served = Served::tls();
         let session = served.connect().await;
         let client = session.bootstrap();
         let hanging = call(&client, HANG, b"");
         let made = make(&client);
-        say(&made, b"hi").await.unwrap();
+        echo(&made, b"hi").await.unwrap();
         let address = session.address();
         served.task.abort();
         let expected = format!(
@@ -171,7 +172,7 @@ fn a_server_that_goes_away_is_named() {
         );
         for error in [
             hanging.await.unwrap_err(),
-            say(&made, b"hi").await.unwrap_err(),
+            echo(&made, b"hi").await.unwrap_err(),
             session.closed().await,
         ] {
             assert_eq!(error.kind, ErrorKind::Disconnected);
@@ -181,7 +182,7 @@ fn a_server_that_goes_away_is_named() {
 }
 
 #[test]
-fn a_peer_that_is_lost_is_called_what_it_was_described_as() {
+fn errors_have_the_description_of_the_lost_peer() {
     run(async {
         let served = Served::tls();
         let session = served.connect().await;
@@ -199,7 +200,7 @@ fn a_peer_that_is_lost_is_called_what_it_was_described_as() {
                         (closed by the other side)";
         assert_eq!(error.extra, expected);
 
-        // Whoever uses what came from it, through us, is told the same, without prefixes from each vat on the way.
+        // A user of its capability, through us, gets the same text, without a prefix from each vat on the way.
         let other = served.connect().await;
         let error = call(&other.bootstrap(), ASK_KEPT, b"").await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Disconnected);
@@ -262,8 +263,8 @@ fn a_panic_ends_only_its_own_connection() {
                 .ends_with("(aborted by the other side: internal error)"),
             "{error}"
         );
-        assert_eq!(say(&healthy.bootstrap(), b"hi").await.unwrap(), b"hi");
-        // What came from the broken connection is broken, too, rather than silent.
+        assert_eq!(echo(&healthy.bootstrap(), b"hi").await.unwrap(), b"hi");
+        // A capability from the broken connection is broken, too, and does not hang.
         call(&healthy.bootstrap(), ASK_KEPT, b"").await.unwrap_err();
     });
 }
@@ -273,7 +274,7 @@ fn dropping_a_listener_closes_its_connections() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let session = served.connect().await;
-        // One that has not said anything yet.
+        // One that has sent nothing yet.
         let mut silent = RawPeer::connect(&served.sturdy_ref).await;
         eventually("accepted", || served.counters.read().connections == 2).await;
         served.task.abort();
@@ -286,8 +287,8 @@ fn dropping_a_listener_closes_its_connections() {
 }
 
 #[test]
-fn a_slow_reader_gets_all_that_was_said_before_the_program_ended() {
-    // More than fits into the buffers of two sockets.
+fn a_slow_reader_gets_all_messages_before_the_program_exits() {
+    // More than the buffers of two sockets hold.
     const SIZE: usize = 20_000_000;
     const KNOWN: &[u8] = b"a\0b\xff\0";
     let (send, receive) = std::sync::mpsc::channel();
@@ -304,7 +305,7 @@ fn a_slow_reader_gets_all_that_was_said_before_the_program_ended() {
     run(async {
         let mut peer = RawPeer::connect(&sturdy_ref).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
-        peer.send(&call_answer(1, 0, SAY, &vec![7; SIZE])).await;
+        peer.send(&call_answer(1, 0, ECHO, &vec![7; SIZE])).await;
         let mut answered = false;
         while let Some(message) = peer.receive().await {
             let root: message::Reader<'_> = message.get_root().unwrap();
@@ -318,7 +319,7 @@ fn a_slow_reader_gets_all_that_was_said_before_the_program_ended() {
 }
 
 #[test]
-fn nothing_is_waited_for_where_nothing_is_to_be_said() {
+fn flushed_returns_at_once_when_nothing_is_unsent() {
     run(async {
         let served = Served::tls();
         let session = served.connect().await;

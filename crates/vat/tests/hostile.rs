@@ -1,4 +1,4 @@
-//! Peers that are broken or mean harm: each ends its own connection at most, and everybody else goes on.
+//! Broken and hostile peers: each loses its own connection at most, and no other peer is affected.
 
 #![expect(clippy::print_stdout, reason = "shows what was measured")]
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use capnp_rpc::rpc_capnp::{cap_descriptor, message};
 use common::raw::{
-    Message, RawPeer, Told, bootstrap, build, call_answer, call_with, finish, resolve,
+    Message, PeerMessage, RawPeer, bootstrap, build, call_answer, call_with, finish, resolve,
 };
 use common::*;
 use proptest::prelude::*;
@@ -25,10 +25,10 @@ fn impatient() -> ServeOptions {
 }
 
 async fn assert_healthy(session: &vat::Session) {
-    assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+    assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
 }
 
-/// Waits until all but `count` connections are gone.
+/// Waits until `count` connections are left.
 async fn assert_left(served: &Served, count: u64) {
     eventually("closed", || served.counters.read().connections == count).await;
 }
@@ -47,10 +47,10 @@ fn a_message_over_the_limit_is_refused_with_both_sizes() {
         let healthy = served.connect().await;
         let session = served.connect().await;
         let large = vec![1; 99_000];
-        assert_eq!(say(&session.bootstrap(), &large).await.unwrap(), large);
-        // Large enough to fill all buffers on the way: the reason arrives all the same.
+        assert_eq!(echo(&session.bootstrap(), &large).await.unwrap(), large);
+        // Large enough to fill all buffers on the way. The reason arrives nevertheless.
         let too_large = vec![1; 20_000_000];
-        let error = say(&session.bootstrap(), &too_large).await.unwrap_err();
+        let error = echo(&session.bootstrap(), &too_large).await.unwrap_err();
         let text = &error.extra;
         assert!(
             text.contains("message of 20000") && text.contains("over the limit of 100000 bytes"),
@@ -62,7 +62,7 @@ fn a_message_over_the_limit_is_refused_with_both_sizes() {
 }
 
 #[test]
-fn a_message_in_too_many_pieces_is_refused() {
+fn a_message_with_too_many_segments_is_refused() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
@@ -75,7 +75,7 @@ fn a_message_in_too_many_pieces_is_refused() {
 }
 
 #[test]
-fn nonsense_is_closed_at_once() {
+fn invalid_bytes_are_disconnected_at_once() {
     run(async {
         let long = serve(
             Security::Tls(Identity::ephemeral()),
@@ -99,7 +99,7 @@ fn nonsense_is_closed_at_once() {
 }
 
 #[test]
-fn silence_at_a_tls_port_is_closed_in_time() {
+fn a_silent_peer_at_a_tls_port_is_disconnected_in_time() {
     run(async {
         let served = serve(Security::Tls(Identity::ephemeral()), impatient());
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
@@ -109,7 +109,7 @@ fn silence_at_a_tls_port_is_closed_in_time() {
 }
 
 #[test]
-fn a_client_without_a_certificate_is_closed_at_once() {
+fn a_client_without_a_certificate_is_disconnected_at_once() {
     run(async {
         let served = Served::tls();
         let healthy = served.connect().await;
@@ -117,7 +117,7 @@ fn a_client_without_a_certificate_is_closed_at_once() {
             panic!("not TCP");
         };
         let output = tokio::task::spawn_blocking(move || {
-            // It would stay as long as its input and the connection do.
+            // It would run as long as its input and the connection last.
             std::process::Command::new("timeout")
                 .args([
                     "20", "openssl", "s_client", "-quiet", "-ign_eof", "-connect",
@@ -128,16 +128,16 @@ fn a_client_without_a_certificate_is_closed_at_once() {
                 .unwrap()
         });
         let output = output.await.unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("certificate required"), "{said}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains("certificate required"), "{printed}");
         assert_eq!(served.counters.read().connections_rejected, 1);
         assert_healthy(&healthy).await;
     });
 }
 
-/// A message with a word that means nothing to anybody.
+/// A message of a kind that does not exist.
 fn of_unknown_kind() -> Vec<u8> {
-    let mut bytes = capnp::serialize::write_message_to_words(&call_answer(0, 0, SAY, b""));
+    let mut bytes = capnp::serialize::write_message_to_words(&call_answer(0, 0, ECHO, b""));
     bytes[16] = 0xee;
     bytes
 }
@@ -163,7 +163,7 @@ fn disembargo(fill: impl FnOnce(capnp_rpc::rpc_capnp::disembargo::Builder<'_>)) 
 }
 
 #[test]
-fn rules_that_are_broken_end_one_connection() {
+fn broken_rules_end_one_connection() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let healthy = served.connect().await;
@@ -219,7 +219,7 @@ fn rules_that_are_broken_end_one_connection() {
                 peer.send(message).await;
             }
             let reason = peer.abort_reason().await;
-            assert!(reason.is_some(), "{what}: it was not told why");
+            assert!(reason.is_some(), "{what}: it got no reason");
             assert_healthy(&healthy).await;
             assert_left(&served, 1).await;
         }
@@ -227,16 +227,16 @@ fn rules_that_are_broken_end_one_connection() {
 }
 
 #[test]
-fn what_is_odd_but_harmless_is_lived_with() {
+fn harmless_violations_are_tolerated() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
         assert!(matches!(
-            peer.told().await,
-            Told::Results { question: 0, .. }
+            peer.next().await,
+            PeerMessage::Results { question: 0, .. }
         ));
-        let odd = [
+        let violations = [
             finish(4),
             finish(4),
             resolve(9, |mut cap| cap.set_none(())),
@@ -245,70 +245,55 @@ fn what_is_odd_but_harmless_is_lived_with() {
                 cap.init_receiver_answer().set_question_id(4711);
             }),
         ];
-        for message in &odd[..2] {
+        for message in &violations[..2] {
             peer.send(message).await;
         }
         peer.send_bytes(&of_unknown_kind()).await;
-        assert_eq!(peer.told().await, Told::Other, "it says Unimplemented");
-        for message in &odd[3..] {
+        assert_eq!(peer.next().await, PeerMessage::Other, "it is Unimplemented");
+        for message in &violations[3..] {
             peer.send(message).await;
-            assert!(matches!(peer.told().await, Told::Results { .. }));
+            assert!(matches!(peer.next().await, PeerMessage::Results { .. }));
         }
-        peer.send(&call_answer(1, 0, SAY, b"hi")).await;
+        peer.send(&call_answer(1, 0, ECHO, b"hi")).await;
         assert!(matches!(
-            peer.told().await,
-            Told::Results { question: 1, .. }
+            peer.next().await,
+            PeerMessage::Results { question: 1, .. }
         ));
     });
 }
 
-/// A promise that has become itself must not keep us busy for ever, nor break anything but itself.
+/// Ways to resolve promises 5, 6 and 7 in a circle, and the reasons with which promise 5 then breaks.
+///
+/// In a longer circle, the first promise is released before the circle closes. Its number then means another promise,
+/// and the peer gets the call.
+fn circles() -> Vec<(&'static str, Vec<Message>, Option<&'static str>)> {
+    let itself = "the promise resolves to itself";
+    let ours = "a promise may not resolve to a capability of its receiver";
+    let to_promise = |promise, id| resolve(promise, |mut cap| cap.set_sender_promise(id));
+    let to_settled = |promise, id| resolve(promise, |mut cap| cap.set_sender_hosted(id));
+    let to_export = resolve(5, |mut cap| cap.set_receiver_hosted(0));
+    let to_answer = resolve(5, |cap| cap.init_receiver_answer().set_question_id(0));
+    vec![
+        ("itself", vec![to_promise(5, 5)], Some(itself)),
+        ("itself, as settled", vec![to_settled(5, 5)], Some(itself)),
+        ("each other", vec![to_promise(5, 6), to_promise(6, 5)], None),
+        (
+            "a round of three",
+            vec![to_promise(5, 6), to_promise(6, 7), to_promise(7, 5)],
+            None,
+        ),
+        ("a capability of ours", vec![to_export], Some(ours)),
+        ("an answer of ours", vec![to_answer], Some(ours)),
+    ]
+}
+
+/// A promise that resolves to itself must not keep us busy for ever, nor break anything but itself.
 #[test]
 fn promises_in_circles_are_broken() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let healthy = served.connect().await;
-        let itself = "the promise has become itself";
-        let ours = "a promise may not become a capability of the receiver's";
-        let become_promise = |promise, id| resolve(promise, |mut cap| cap.set_sender_promise(id));
-        let become_settled = |promise, id| resolve(promise, |mut cap| cap.set_sender_hosted(id));
-        // Where the circle is a long one, the first promise of it has been let go before it closes, and what its
-        // number means then is another promise, which the peer is asked on.
-        let circles = [
-            ("itself", vec![become_promise(5, 5)], Some(itself)),
-            (
-                "itself, as settled",
-                vec![become_settled(5, 5)],
-                Some(itself),
-            ),
-            (
-                "each other",
-                vec![become_promise(5, 6), become_promise(6, 5)],
-                None,
-            ),
-            (
-                "a round of three",
-                vec![
-                    become_promise(5, 6),
-                    become_promise(6, 7),
-                    become_promise(7, 5),
-                ],
-                None,
-            ),
-            (
-                "a capability of ours",
-                vec![resolve(5, |mut cap| cap.set_receiver_hosted(0))],
-                Some(ours),
-            ),
-            (
-                "an answer of ours",
-                vec![resolve(5, |cap| {
-                    cap.init_receiver_answer().set_question_id(0);
-                })],
-                Some(ours),
-            ),
-        ];
-        for (what, resolutions, expected) in circles {
+        for (what, resolutions, expected) in circles() {
             let mut peer = RawPeer::connect(&served.sturdy_ref).await;
             peer.send(&bootstrap(0, Some(KNOWN))).await;
             // Three echoes keep one promise each.
@@ -320,31 +305,31 @@ fn promises_in_circles_are_broken() {
             for resolution in &resolutions {
                 peer.send(resolution).await;
             }
-            // Whoever uses it is told.
+            // The first one calls its promise.
             peer.send(&call_answer(40, 15, ASK_KEPT, b"")).await;
-            let told = loop {
-                match peer.told().await {
-                    Told::Exception {
+            let reason = loop {
+                match peer.next().await {
+                    PeerMessage::Exception {
                         question: 40,
                         reason,
                     } => break Some(reason),
-                    Told::Call => break None,
-                    Told::End => panic!("{what}: the connection has ended"),
+                    PeerMessage::Call => break None,
+                    PeerMessage::End => panic!("{what}: the connection has ended"),
                     _ => {}
                 }
             };
-            assert_eq!(told.as_deref(), expected, "{what}");
+            assert_eq!(reason.as_deref(), expected, "{what}");
             assert_healthy(&healthy).await;
         }
     });
 }
 
 #[test]
-fn a_small_message_that_pretends_to_be_large_is_not_believed() {
+fn a_small_message_that_pretends_to_be_large_is_rejected() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let healthy = served.connect().await;
-        // An Unimplemented-to-be whose content is a list of 2^29 - 1 empty structs: copying it would take for ever.
+        // A message with a list of 2^29 - 1 empty structs. A copy in the Unimplemented answer would take for ever.
         let mut bytes = capnp::serialize::write_message_to_words(&build(|message| {
             let mut call = message.init_call();
             call.set_question_id(1);
@@ -360,10 +345,10 @@ fn a_small_message_that_pretends_to_be_large_is_not_believed() {
     });
 }
 
-/// Pointers can make 16 KiB look like 8 MiB; a copy of it, as in the answer to a message of a kind that we do not know,
-/// would be as large as it looks.
+/// Pointers can make 16 KiB appear as 8 MiB. A copy, as in the answer to a message of an unknown kind, would be as
+/// large as it appears.
 #[test]
-fn a_message_that_shows_its_bytes_often_is_not_copied() {
+fn a_message_that_repeats_its_bytes_by_pointers_is_not_copied() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let healthy = served.connect().await;
@@ -393,27 +378,29 @@ fn more_questions_or_capabilities_than_allowed_end_the_connection() {
         let options = ServeOptions {
             limits: Limits {
                 questions: 20,
-                strangers_questions: 10,
+                unauthenticated_questions: 10,
                 imports: 10,
                 ..Limits::default()
             },
             ..ServeOptions::default()
         };
         let served = serve(Security::Plaintext, options);
-        let mut stranger = RawPeer::connect(&served.sturdy_ref).await;
+        let mut unauthenticated = RawPeer::connect(&served.sturdy_ref).await;
         for question in 0..20 {
-            stranger.send(&call_answer(question, 4711, SAY, b"")).await;
+            unauthenticated
+                .send(&call_answer(question, 4711, ECHO, b""))
+                .await;
         }
-        let reason = stranger.abort_reason().await.unwrap();
+        let reason = unauthenticated.abort_reason().await.unwrap();
         assert_eq!(reason, "more than 10 open questions");
 
-        let mut friend = RawPeer::connect(&served.sturdy_ref).await;
-        friend.send(&bootstrap(0, Some(KNOWN))).await;
-        assert!(matches!(friend.told().await, Told::Results { .. }));
+        let mut peer = RawPeer::connect(&served.sturdy_ref).await;
+        peer.send(&bootstrap(0, Some(KNOWN))).await;
+        assert!(matches!(peer.next().await, PeerMessage::Results { .. }));
         for question in 1..30 {
-            friend.send(&call_answer(question, 0, HANG, b"")).await;
+            peer.send(&call_answer(question, 0, HANG, b"")).await;
         }
-        let reason = friend.abort_reason().await.unwrap();
+        let reason = peer.abort_reason().await.unwrap();
         assert_eq!(reason, "more than 20 open questions");
 
         let expected = [
@@ -434,14 +421,14 @@ fn more_questions_or_capabilities_than_allowed_end_the_connection() {
             peer.send(&table).await;
             assert_eq!(peer.abort_reason().await.unwrap(), expected);
         }
-        // One that finishes its questions may ask for ever.
+        // A peer that finishes its questions may ask without limit.
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         for question in 0..50 {
             peer.send(&bootstrap(question, Some(KNOWN))).await;
-            assert!(matches!(peer.told().await, Told::Results { .. }));
+            assert!(matches!(peer.next().await, PeerMessage::Results { .. }));
             peer.send(&finish(question)).await;
         }
-        // And so may one whose answers need no finishing, and who lets go of what it gets.
+        // And so may one whose answers need no Finish, and which releases its capabilities.
         let session = served.connect().await;
         for _ in 0..50 {
             assert_healthy(&session).await;
@@ -467,15 +454,15 @@ fn a_peer_that_does_not_read_is_paused_and_then_closed() {
         let healthy = served.connect().await;
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
-        let said = vec![7; 1_000_000];
+        let bytes = vec![7; 1_000_000];
         let sending = async {
             for question in 1..100 {
-                peer.send(&call_answer(question, 0, SAY, &said)).await;
+                peer.send(&call_answer(question, 0, ECHO, &bytes)).await;
             }
         };
         let sending = tokio::time::timeout(Duration::from_secs(20), sending).await;
         assert!(sending.is_ok(), "it was neither served nor closed");
-        // Far from all of it was read.
+        // Only a part of it was read.
         assert!(served.counters.read().bytes_in < 60_000_000);
         assert_left(&served, 1).await;
         assert_healthy(&healthy).await;
@@ -496,12 +483,13 @@ fn a_peer_that_reads_slowly_is_served() {
         let served = serve(Security::Plaintext, options);
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
-        let said = vec![7; 1_000_000];
+        let bytes = vec![7; 1_000_000];
         let (mut reading, mut writing) = peer.stream.split();
         let calls = async {
             for question in 1..20 {
-                let bytes =
-                    capnp::serialize::write_message_to_words(&call_answer(question, 0, SAY, &said));
+                let bytes = capnp::serialize::write_message_to_words(&call_answer(
+                    question, 0, ECHO, &bytes,
+                ));
                 tokio::io::AsyncWriteExt::write_all(&mut writing, &bytes)
                     .await
                     .unwrap();
@@ -535,10 +523,10 @@ fn upstreams_recorded_messages_are_understood() {
         for recorded in RECORDED {
             let mut peer = RawPeer::connect(&served.sturdy_ref).await;
             peer.send_bytes(recorded).await;
-            // Nobody knows the recorded id; that, and not a failure, is what it is told.
+            // The recorded id is unknown, and that is the only error.
             assert_eq!(
-                peer.told().await,
-                Told::Exception {
+                peer.next().await,
+                PeerMessage::Exception {
                     question: 0,
                     reason: "Unknown persistent service ID".to_owned()
                 }
@@ -547,7 +535,7 @@ fn upstreams_recorded_messages_are_understood() {
     });
 }
 
-/// Sends bytes as a peer would, and sees that somebody else does not notice.
+/// Sends bytes as a peer, and asserts that another peer is not affected.
 fn attack(inputs: &(impl Strategy<Value = Vec<u8>> + Clone), cases: u32) {
     let inputs = inputs.clone();
     run(async move {
@@ -562,23 +550,23 @@ fn attack(inputs: &(impl Strategy<Value = Vec<u8>> + Clone), cases: u32) {
             peer.send_bytes(&bytes).await;
             let before = Instant::now();
             for _ in 0..3 {
-                let answer = say(&healthy.bootstrap(), b"hi").await;
+                let answer = echo(&healthy.bootstrap(), b"hi").await;
                 assert_eq!(answer.unwrap(), b"hi", "after {case}: {bytes:?}");
             }
             slowest = slowest.max(before.elapsed());
         }
         assert_left(&served, 1).await;
-        println!("slowest answer to somebody else: {slowest:?}");
+        println!("slowest answer to the other peer: {slowest:?}");
     });
 }
 
 #[test]
-fn random_bytes_harm_nobody_else() {
+fn random_bytes_harm_no_other_peer() {
     attack(&proptest::collection::vec(any::<u8>(), 0..2000), 200);
 }
 
 #[test]
-fn damaged_messages_harm_nobody_else() {
+fn damaged_messages_harm_no_other_peer() {
     let flips = proptest::collection::vec((any::<proptest::sample::Index>(), 0u8..8), 1..10);
     let damaged = (proptest::sample::select(&RECORDED[..]), flips).prop_map(|(recorded, flips)| {
         let mut bytes = recorded.to_vec();
@@ -591,7 +579,7 @@ fn damaged_messages_harm_nobody_else() {
     attack(&damaged, 500);
 }
 
-/// A message that can be read, with numbers that make no sense.
+/// A readable message with senseless numbers.
 fn senseless(kind: u8, a: u32, b: u32, c: u32, flag: bool) -> Message {
     let describe = move |mut cap: cap_descriptor::Builder<'_>| match c % 5 {
         0 => cap.set_sender_hosted(b),
@@ -626,7 +614,7 @@ fn senseless(kind: u8, a: u32, b: u32, c: u32, flag: bool) -> Message {
         _ => build(|message| {
             let mut call = message.init_call();
             call.set_question_id(a);
-            call.set_interface_id(common::ECHO);
+            call.set_interface_id(common::INTERFACE);
             call.set_method_id((b % 7) as u16);
             if flag {
                 call.reborrow().get_send_results_to().set_yourself(());
@@ -636,9 +624,9 @@ fn senseless(kind: u8, a: u32, b: u32, c: u32, flag: bool) -> Message {
     }
 }
 
-/// They get further than damaged bytes do.
+/// They reach further into the code than damaged bytes.
 #[test]
-fn senseless_messages_harm_nobody_else() {
+fn senseless_messages_harm_no_other_peer() {
     let id = || prop_oneof![0u32..6, Just(u32::MAX - 1), any::<u32>()];
     let one = (0u8..12, id(), id(), id(), any::<bool>()).prop_map(|(kind, a, b, c, flag)| {
         capnp::serialize::write_message_to_words(&senseless(kind, a, b, c, flag))
@@ -648,7 +636,7 @@ fn senseless_messages_harm_nobody_else() {
 }
 
 #[test]
-fn nested_unknown_messages_are_not_echoed_for_ever() {
+fn nested_unknown_messages_are_not_echoed_without_limit() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let healthy = served.connect().await;

@@ -1,11 +1,11 @@
-//! How much peers may use: what is just within a limit works, and what is beyond it ends one connection, or breaks one promise.
+//! How much peers may use. What is just within a limit works; more ends one connection, or breaks one promise.
 
 mod common;
 
 use std::time::Duration;
 
 use capnp_rpc::rpc_capnp::cap_descriptor;
-use common::raw::{RawPeer, Told, bootstrap, build, call_answer, call_with, resolve};
+use common::raw::{PeerMessage, RawPeer, bootstrap, build, call_answer, call_with, resolve};
 use common::*;
 use vat::{Limits, Security, ServeOptions};
 
@@ -18,35 +18,35 @@ fn served_with(limits: Limits) -> Served {
 }
 
 /// Connects, and asks for the service with question 0.
-async fn friend(served: &Served) -> RawPeer {
+async fn authenticated_peer(served: &Served) -> RawPeer {
     let mut peer = RawPeer::connect(&served.sturdy_ref).await;
     peer.send(&bootstrap(0, Some(KNOWN))).await;
-    assert!(matches!(peer.told().await, Told::Results { .. }));
+    assert!(matches!(peer.next().await, PeerMessage::Results { .. }));
     peer
 }
 
 #[test]
-fn calls_in_a_row_on_answers_that_are_not_there_are_counted() {
+fn the_length_of_a_chain_of_unanswered_calls_is_limited() {
     run(async {
         let served = Served::start(Security::Plaintext);
-        let mut peer = friend(&served).await;
-        // As long as answers come, one may call on for ever.
+        let mut peer = authenticated_peer(&served).await;
+        // While answers come, the chain of calls has no limit.
         for question in 1..100 {
             peer.send(&call_answer(question, question - 1, MAKE, b""))
                 .await;
-            let answer = peer.told().await;
-            assert!(matches!(answer, Told::Results { .. }), "{answer:?}");
+            let answer = peer.next().await;
+            assert!(matches!(answer, PeerMessage::Results { .. }), "{answer:?}");
         }
         peer.send(&call_answer(100, 0, HANG, b"")).await;
         for question in 101..116 {
             peer.send(&call_answer(question, question - 1, MAKE, b""))
                 .await;
         }
-        // That were 16, and others may be called.
-        peer.send(&call_answer(116, 0, SAY, b"hi")).await;
+        // That is 16, and other objects may still be called.
+        peer.send(&call_answer(116, 0, ECHO, b"hi")).await;
         assert!(matches!(
-            peer.told().await,
-            Told::Results { question: 116, .. }
+            peer.next().await,
+            PeerMessage::Results { question: 116, .. }
         ));
         peer.send(&call_answer(117, 115, MAKE, b"")).await;
         let reason = peer.abort_reason().await.unwrap();
@@ -58,14 +58,14 @@ fn calls_in_a_row_on_answers_that_are_not_there_are_counted() {
 }
 
 #[test]
-fn promises_that_become_promises_are_counted() {
+fn the_length_of_a_chain_of_promises_is_limited() {
     run(async {
         let served = Served::start(Security::Plaintext);
         for (last, expected) in [
             (26, None),
-            (27, Some("the promise is one of too many in a chain")),
+            (27, Some("the promise is part of a chain that is too long")),
         ] {
-            let mut peer = friend(&served).await;
+            let mut peer = authenticated_peer(&served).await;
             // All of them are held.
             for id in 10..=last {
                 peer.send(&call_answer(100 + id, 0, MAKE, b"")).await;
@@ -85,10 +85,10 @@ fn promises_that_become_promises_are_counted() {
             let mut broken = None;
             let mut asked = 0;
             while broken.is_none() && asked < last - 9 {
-                match peer.told().await {
-                    Told::Exception { reason, .. } => broken = Some(reason),
-                    Told::Call => asked += 1,
-                    Told::End => panic!("the connection has ended"),
+                match peer.next().await {
+                    PeerMessage::Exception { reason, .. } => broken = Some(reason),
+                    PeerMessage::Call => asked += 1,
+                    PeerMessage::End => panic!("the connection has ended"),
                     _ => {}
                 }
             }
@@ -101,21 +101,18 @@ fn promises_that_become_promises_are_counted() {
 fn a_promise_that_comes_back_ends_the_connection() {
     run(async {
         let served = Served::start(Security::Plaintext);
-        let mut peer = friend(&served).await;
+        let mut peer = authenticated_peer(&served).await;
         peer.send(&call_answer(1, 0, HANG, b"")).await;
         let with_answer = call_with(2, 0, KEEP, |cap| {
             cap.init_receiver_answer().set_question_id(1);
         });
         peer.send(&with_answer).await;
         let reason = peer.abort_reason().await.unwrap();
-        assert_eq!(
-            reason,
-            "a promise of the receiver's may not be handed back to it"
-        );
-        // What is settled may.
+        assert_eq!(reason, "a promise may not be sent back to its owner");
+        // A settled capability may be.
         let mut peer = RawPeer::connect(&served.sturdy_ref).await;
         peer.send(&bootstrap(0, Some(KNOWN))).await;
-        let Told::Results { exports, .. } = peer.told().await else {
+        let PeerMessage::Results { exports, .. } = peer.next().await else {
             panic!("no results");
         };
         let with_export = call_with(1, 0, CALL_BACK, |mut cap| {
@@ -123,17 +120,17 @@ fn a_promise_that_comes_back_ends_the_connection() {
         });
         peer.send(&with_export).await;
         assert!(matches!(
-            peer.told().await,
-            Told::Results { question: 1, .. }
+            peer.next().await,
+            PeerMessage::Results { question: 1, .. }
         ));
     });
 }
 
 #[test]
-fn a_long_way_into_an_answer_is_refused() {
+fn a_long_path_into_an_answer_is_refused() {
     run(async {
         let served = Served::start(Security::Plaintext);
-        let mut peer = friend(&served).await;
+        let mut peer = authenticated_peer(&served).await;
         let call = build(|message| {
             let mut call = message.init_call();
             call.set_question_id(1);
@@ -151,12 +148,12 @@ fn a_long_way_into_an_answer_is_refused() {
 fn long_reasons_are_cut() {
     run(async {
         let served = Served::start(Security::Plaintext);
-        let mut peer = friend(&served).await;
+        let mut peer = authenticated_peer(&served).await;
         peer.send(&call_with(1, 0, CALL_BACK, |mut cap| {
             cap.set_sender_hosted(5);
         }))
         .await;
-        assert_eq!(peer.told().await, Told::Call);
+        assert_eq!(peer.next().await, PeerMessage::Call);
         let failed = build(|message| {
             let mut answer = message.init_return();
             answer.set_answer_id(0);
@@ -164,7 +161,7 @@ fn long_reasons_are_cut() {
         });
         peer.send(&failed).await;
         let reason = loop {
-            if let Told::Exception { reason, .. } = peer.told().await {
+            if let PeerMessage::Exception { reason, .. } = peer.next().await {
                 break reason;
             }
         };
@@ -175,7 +172,7 @@ fn long_reasons_are_cut() {
             &reason[16_000..]
         );
 
-        // The other way, too: what a service of ours says.
+        // The same for exceptions of our own services.
         let session = served.connect().await;
         let error = call(&session.bootstrap(), FAIL, &[b'y'; 1 << 20])
             .await
@@ -185,7 +182,7 @@ fn long_reasons_are_cut() {
 }
 
 #[test]
-fn a_large_message_of_a_stranger_waits_for_the_service_it_has_named() {
+fn a_large_message_of_an_unauthenticated_peer_waits_for_its_service() {
     run(async {
         for (delay, id, is_served) in [
             (None, KNOWN, true),
@@ -194,12 +191,12 @@ fn a_large_message_of_a_stranger_waits_for_the_service_it_has_named() {
         ] {
             let served = Served::start_slowly(delay);
             let peer = RawPeer::connect(&served.sturdy_ref).await;
-            let large = call_answer(1, 0, SAY, &vec![7; 1 << 20]);
+            let large = call_answer(1, 0, ECHO, &vec![7; 1 << 20]);
             let mut bytes = capnp::serialize::write_message_to_words(&bootstrap(0, Some(id)));
             bytes.extend(capnp::serialize::write_message_to_words(&large));
             let (mut reading, mut writing) = peer.stream.into_split();
             let send = tokio::task::spawn_local(async move {
-                // The other side may have had enough already.
+                // The other side may have closed the connection.
                 let sent = tokio::io::AsyncWriteExt::write_all(&mut writing, &bytes).await;
                 (writing, sent)
             });
@@ -214,8 +211,8 @@ fn a_large_message_of_a_stranger_waits_for_the_service_it_has_named() {
             drop(send);
             assert_eq!(answers.len() >= 1 << 20, is_served);
             if !is_served {
-                let told = String::from_utf8_lossy(&answers);
-                assert!(told.contains("over the limit of 16384 bytes"), "{told}");
+                let answer = String::from_utf8_lossy(&answers);
+                assert!(answer.contains("over the limit of 16384 bytes"), "{answer}");
             }
         }
     });
@@ -229,33 +226,35 @@ async fn begin(peer: &mut RawPeer, size: usize) {
 }
 
 #[test]
-fn messages_that_do_not_arrive_are_not_waited_for() {
+fn a_stalled_message_ends_the_connection() {
     run(async {
         let served = served_with(Limits {
             incomplete_time: Duration::from_millis(200),
             ..Limits::default()
         });
         let session = served.connect().await;
-        let mut peer = friend(&served).await;
+        let mut peer = authenticated_peer(&served).await;
         begin(&mut peer, 1 << 20).await;
         let reason = peer.abort_reason().await.unwrap();
         assert!(
-            reason.starts_with("a message has not arrived within 0.2 s"),
+            reason.starts_with(
+                "a message stalled: fewer than 65536 bytes of it arrived within 0.2 s"
+            ),
             "{reason}"
         );
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
     });
 }
 
 #[test]
-fn who_has_most_of_too_many_parts_of_messages_is_closed() {
+fn the_peer_with_most_incomplete_data_is_disconnected() {
     run(async {
         let served = served_with(Limits {
             incomplete: 4 << 20,
             ..Limits::default()
         });
-        let mut greedy = friend(&served).await;
-        let mut modest = friend(&served).await;
+        let mut greedy = authenticated_peer(&served).await;
+        let mut modest = authenticated_peer(&served).await;
         begin(&mut modest, 2 << 20).await;
         modest.send_bytes(&vec![0; 1 << 20]).await;
         begin(&mut greedy, 32 << 20).await;
@@ -263,36 +262,36 @@ fn who_has_most_of_too_many_parts_of_messages_is_closed() {
         greedy.wait_for_end().await;
         assert_eq!(served.counters.read().connections, 1);
         modest.send_bytes(&vec![0; 1 << 20]).await;
-        // It is not a message that says anything, but it is whole, and so it is told that.
+        // It is whole, but no valid message, so it is answered with an Abort.
         assert!(modest.abort_reason().await.is_some());
     });
 }
 
 #[test]
-fn who_leaves_most_unread_is_closed() {
+fn the_peer_with_most_unread_data_is_disconnected() {
     run(async {
         let served = served_with(Limits {
             unsent_total: 8 << 20,
             ..Limits::default()
         });
         let session = served.connect().await;
-        let mut peer = friend(&served).await;
-        // Answers that come all at once, as those to a log do when a job goes on.
+        let mut peer = authenticated_peer(&served).await;
+        // Many answers at once, as when a job's log grows.
         let large = vec![7; 1 << 20];
         for question in 1..40 {
-            peer.send(&call_answer(question, 0, SAY, &large)).await;
+            peer.send(&call_answer(question, 0, ECHO, &large)).await;
         }
         eventually("closed", || served.counters.read().connections == 1).await;
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
     });
 }
 
 #[test]
-fn strangers_make_room_for_others() {
+fn unauthenticated_peers_are_evicted_for_others() {
     run(async {
         let options = ServeOptions {
-            strangers: 2,
-            strangers_per_host: 2,
+            max_unauthenticated: 2,
+            max_unauthenticated_per_host: 2,
             ..ServeOptions::default()
         };
         let served = serve(Security::Plaintext, options);
@@ -301,24 +300,24 @@ fn strangers_make_room_for_others() {
         for _ in 0..2 {
             idle.push(RawPeer::connect(&served.sturdy_ref).await);
         }
-        // Who has named a service is none of them, and who has been there for long has to go.
+        // Authenticated peers do not count, and the oldest of the others is evicted.
         let other = served.connect().await;
-        assert_eq!(say(&other.bootstrap(), b"hi").await.unwrap(), b"hi");
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&other.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
         idle[0].wait_for_end().await;
     });
 }
 
 #[test]
-fn what_a_peer_leaves_behind_is_cleared_away_in_pieces() {
+fn what_a_lost_peer_holds_is_released_in_small_steps() {
     run(async {
         let served = Served::start(Security::Plaintext);
-        let mut peer = friend(&served).await;
+        let mut peer = authenticated_peer(&served).await;
         for question in 1..=6000 {
             peer.send(&call_answer(question, 0, MAKE, b"")).await;
-            assert!(matches!(peer.told().await, Told::Results { .. }));
+            assert!(matches!(peer.next().await, PeerMessage::Results { .. }));
             if question % 2 == 0 {
-                // It keeps the capability without the question.
+                // It keeps the capability and finishes the question.
                 let finish = build(|message| {
                     let mut finish = message.init_finish();
                     finish.set_question_id(question);
@@ -330,7 +329,7 @@ fn what_a_peer_leaves_behind_is_cleared_away_in_pieces() {
         assert_eq!(served.alive.get(), 6001);
         drop(peer);
         let alive = served.alive.clone();
-        // A task like those of other connections, which all get their turn one after the other.
+        // A task like those of other connections, which are polled in turn.
         let others = tokio::task::spawn_local(async move {
             let mut largest = 0;
             let mut last = alive.get();

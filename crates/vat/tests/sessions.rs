@@ -1,4 +1,4 @@
-//! Two vats over real sockets: everything that goes well.
+//! Two vats over real sockets, without failures.
 
 mod common;
 
@@ -35,7 +35,7 @@ fn all_kinds_of_keys_work_on_both_sides() {
             for client in &keys {
                 let dialer = vat::Dialer::with_identity(client.clone(), Default::default());
                 let session = dialer.connect(&served.sturdy_ref).await.unwrap();
-                assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+                assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
                 let peer = served.services.last_peer();
                 assert_eq!(peer.id(), Some(client.fingerprint()));
                 assert!(peer.address().starts_with("127.0.0.1:"));
@@ -49,7 +49,7 @@ fn plaintext_works_and_has_no_peer_id() {
     run(async {
         let served = Served::start(Security::Plaintext);
         let session = served.connect().await;
-        assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+        assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
         assert_eq!(served.services.last_peer().id(), None);
     });
 }
@@ -71,12 +71,12 @@ fn pipelined_calls_need_no_answers_in_between() {
         let served = Served::tls();
         let session = served.connect().await;
         let deep = make(&make(&make(&session.bootstrap())));
-        assert_eq!(say(&deep, b"deep").await.unwrap(), b"deep");
+        assert_eq!(echo(&deep, b"deep").await.unwrap(), b"deep");
     });
 }
 
 #[test]
-fn a_slow_restore_holds_up_nobody_else() {
+fn a_slow_restore_delays_no_other_peer() {
     run(async {
         let id = ServiceId::from_bytes(*b"slow");
         let services = Services {
@@ -97,7 +97,7 @@ fn a_slow_restore_holds_up_nobody_else() {
         let dialer = dialer();
         let (one, two) = tokio::join!(dialer.connect(&sturdy_ref), dialer.connect(&sturdy_ref));
         for session in [one.unwrap(), two.unwrap()] {
-            assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+            assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
         }
     });
 }
@@ -109,8 +109,8 @@ fn two_connections_with_the_same_key_are_both_served() {
         let dialer = dialer();
         let one = dialer.connect(&served.sturdy_ref).await.unwrap();
         let two = dialer.connect(&served.sturdy_ref).await.unwrap();
-        assert_eq!(say(&one.bootstrap(), b"1").await.unwrap(), b"1");
-        assert_eq!(say(&two.bootstrap(), b"2").await.unwrap(), b"2");
+        assert_eq!(echo(&one.bootstrap(), b"1").await.unwrap(), b"1");
+        assert_eq!(echo(&two.bootstrap(), b"2").await.unwrap(), b"2");
         let peers = served.services.peers.borrow();
         assert_eq!(peers[0].id(), peers[1].id());
     });
@@ -133,7 +133,7 @@ fn unix_sockets_and_ipv6_work() {
             let served = Served::start_at(&address, security, ServeOptions::default());
             let uri = served.sturdy_ref.to_uri();
             let session = dialer().connect(&uri.parse().unwrap()).await.unwrap();
-            assert_eq!(say(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
+            assert_eq!(echo(&session.bootstrap(), b"hi").await.unwrap(), b"hi");
         }
     });
 }
@@ -148,7 +148,7 @@ fn messages_of_all_sizes_arrive_whole() {
                 0, 1, 7, 8, 500, 16_383, 16_384, 65_536, 1_000_000, 20_000_000,
             ] {
                 let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
-                assert!(say(&client, &bytes).await.unwrap() == bytes, "{size}");
+                assert!(echo(&client, &bytes).await.unwrap() == bytes, "{size}");
             }
         }
     });
@@ -162,7 +162,7 @@ fn many_calls_at_once_are_all_answered() {
         let client = session.bootstrap();
         let calls = (0..1000u32).map(|i| {
             let client = client.clone();
-            async move { say(&client, &i.to_le_bytes()).await.unwrap() }
+            async move { echo(&client, &i.to_le_bytes()).await.unwrap() }
         });
         let answers = futures::future::join_all(calls).await;
         assert!(
@@ -179,7 +179,7 @@ fn released_capabilities_drop_their_objects() {
         let served = Served::tls();
         let session = served.connect().await;
         let made = make(&session.bootstrap());
-        say(&made, b"hi").await.unwrap();
+        echo(&made, b"hi").await.unwrap();
         assert_eq!(served.alive.get(), 2);
         drop(made);
         eventually("released", || served.alive.get() == 1).await;
@@ -187,17 +187,17 @@ fn released_capabilities_drop_their_objects() {
 }
 
 #[test]
-fn a_connection_closes_when_nobody_holds_anything_of_it() {
+fn an_unused_connection_is_closed() {
     run(async {
         let served = Served::tls();
         let session = served.connect().await;
         let closed = session.closed();
         let made: Client = make(&session.bootstrap());
-        say(&made, b"hi").await.unwrap();
+        echo(&made, b"hi").await.unwrap();
         let peer = served.services.last_peer();
         drop(session);
-        // What came through it keeps it open.
-        assert_eq!(say(&made, b"still").await.unwrap(), b"still");
+        // A capability that came through it keeps it open.
+        assert_eq!(echo(&made, b"still").await.unwrap(), b"still");
         assert_eq!(served.counters.read().connections, 1);
         drop(made);
         closed.await;
@@ -212,7 +212,7 @@ fn counters_count() {
         let served = Served::tls();
         let dialer = dialer();
         let session = dialer.connect(&served.sturdy_ref).await.unwrap();
-        say(
+        echo(
             &session.bootstrap(),
             b"the bootstrap is finished after this",
         )
@@ -220,7 +220,7 @@ fn counters_count() {
         .unwrap();
         let before = served.counters.read();
         for _ in 0..10 {
-            say(&session.bootstrap(), b"hi").await.unwrap();
+            echo(&session.bootstrap(), b"hi").await.unwrap();
         }
         let after = served.counters.read();
         assert_eq!(after.messages_in - before.messages_in, 10);

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bstr::ByteSlice as _;
-use redact::{MARK, Redactor, SHORTEST};
+use redact::{MIN_SECRET_BYTES, PLACEHOLDER, Redactor};
 
 use crate::input::Input;
 
@@ -26,11 +26,11 @@ pub(super) fn run(bytes: &[u8]) {
         );
     }
     let is_untouched = whole == output;
-    assert!(is_untouched || whole.contains_str(MARK));
+    assert!(is_untouched || whole.contains_str(PLACEHOLDER));
     for secret in &secrets {
         let secret = secret.trim_ascii();
         // One with the mark's character may be made by the mark.
-        if secret.len() < SHORTEST || secret.contains(&b'*') {
+        if secret.len() < MIN_SECRET_BYTES || secret.contains(&b'*') {
             continue;
         }
         assert!(!whole.contains_str(secret), "a secret came out");
@@ -47,7 +47,7 @@ fn redacted<'a>(redactor: &Redactor, pieces: impl IntoIterator<Item = &'a [u8]>)
         stream.push(piece, &mut out);
     }
     stream.finish(&mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
     out
 }
 

@@ -131,7 +131,7 @@ impl StepLog {
             }
             // The sender is ours, so no wait can fail.
             let changed = state.changed();
-            if !self.output.borrow().is_holding() {
+            if !self.output.borrow().has_pending() {
                 drop(changed.await);
             } else if tokio::time::timeout(PAUSE, changed).await.is_err() {
                 self.pause(writes);
@@ -148,7 +148,7 @@ impl StepLog {
             return;
         }
         let mut shown = Vec::new();
-        self.output.borrow_mut().pause(&mut shown);
+        self.output.borrow_mut().flush_idle(&mut shown);
         if let Err(error) = self.keep(&shown) {
             tracing::debug!("Cannot write the end of a step's output to its log: {error}");
         }

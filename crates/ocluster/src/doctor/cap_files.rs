@@ -122,8 +122,8 @@ pub(super) fn judge_connection(
             format!("nothing listens at {address}"),
             "start the scheduler there, or correct its --capnp-public-address and copy the cap file again",
         ),
-        ConnectError::TimedOut { during, .. } => (
-            format!("no answer from {address} {during}"),
+        ConnectError::TimedOut { .. } => (
+            format!("no answer from {address} while connecting"),
             "check the network and firewalls between here and there, and whether the scheduler is stopped",
         ),
         ConnectError::Silent { phase, .. } => (
@@ -173,7 +173,6 @@ mod tests {
             },
             ConnectError::TimedOut {
                 address: address.clone(),
-                during: "while connecting",
                 seconds: 5.0,
             },
             ConnectError::UnknownHost {
@@ -217,7 +216,7 @@ mod tests {
                      -> check the port; if the scheduler now has --capnp-disable-tls, copy its new cap file
             problem  scheduler  tcp:build.example.org:9000 uses TLS, but the cap file does not
                      -> copy the current cap file from the scheduler
-            problem  scheduler  connection to tcp:build.example.org:9000 failed: connection reset
+            problem  scheduler  cannot connect to tcp:build.example.org:9000: connection reset
                      -> check that an OCluster scheduler listens there, and see its log
 
             7 problems, 1 warning.

@@ -348,30 +348,30 @@ fn in_cap_files() {
         ],
         expect![[r#"
             $ ocluster-admin show empty.cap
-            2> cannot use cap file "empty.cap": it is empty; copy it again from the scheduler's --secrets-dir
+            2> cannot use cap file empty.cap: it is empty; copy it again from the scheduler's --secrets-dir
             [exit code 1]
 
             $ ocluster-admin show web.cap
-            2> "web.cap" is not a cap file: Unknown scheme "http" (expected 'capnp://...')
+            2> cannot use cap file web.cap: Unknown scheme "http" (expected 'capnp://...')
             [exit code 1]
 
             $ ocluster-admin show secret.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref: check that the cap file is current and its access has not been removed
+            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref; check that the cap file is current and its access has not been removed
             [exit code 124]
 
             $ ocluster-admin -q show insecure.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> tcp:127.0.0.1:PORT speaks TLS, but the sturdy ref says "insecure": use the server's current cap file (it starts with capnp://sha-256:)
+            2> cannot connect to tcp:127.0.0.1:PORT: it speaks TLS, but the sturdy ref says "insecure"; use the server's current cap file (it starts with capnp://sha-256:)
             [exit code 124]
 
             $ ocluster-admin show absent.cap
             2> Connecting to unix:$DIR/absent.sock... ERROR
-            2> connection to unix:$DIR/absent.sock refused: check that the server is running and listens there
+            2> cannot connect to unix:$DIR/absent.sock: connection refused; check that the server is running and listens there
             [exit code 69]
 
             $ ocluster-admin show capnp-secrets
-            2> cannot read cap file "capnp-secrets": it is a directory; name a cap file in it, such as "capnp-secrets/admin.cap"
+            2> cannot read cap file capnp-secrets: it is a directory; name a cap file in it, such as capnp-secrets/admin.cap
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
@@ -491,7 +491,7 @@ fn of_what_answers_at_the_address() {
         assert_eq!(ended.code(), 69);
         let said = ended.stdout + &ended.stderr;
         assert!(
-            said.contains("accepts connections and says nothing: no answer to the "),
+            said.contains("it accepts connections, but does not respond: no answer to the "),
             "{said}"
         );
     }

@@ -136,7 +136,7 @@ fn a_stranger_who_names_no_service_is_closed_in_time() {
     target.suffers(Bounds::STRANGER, async |target| {
         let mut stranger = RawPeer::connect(&target.cap("submission")).await;
         let reason = stranger.abort_reason().await;
-        assert_eq!(reason.as_deref(), Some("it named no service within 1 s"));
+        assert_eq!(reason.as_deref(), Some("not authenticated within 1 s"));
     });
 }
 

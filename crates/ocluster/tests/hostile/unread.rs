@@ -57,5 +57,9 @@ fn whoever_asks_for_much_and_reads_nothing_is_closed() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     });
-    assert!(target.log().contains("it did not read"));
+    assert!(
+        target
+            .log()
+            .contains("the unsent data of all connections exceeded")
+    );
 }

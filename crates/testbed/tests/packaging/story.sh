@@ -56,7 +56,7 @@ stat -c '%a %U %n' /etc/ocluster/scheduler-key.pem
 ls /var/lib/ocluster-scheduler /var/lib/ocluster-scheduler/secrets
 pid=$(property ocluster-scheduler MainPID)
 grep -E '^(NoNewPrivs|Seccomp|CapEff):' "/proc/$pid/status"
-journalctl --no-pager -o cat -u ocluster-scheduler | grep -c 'key file' || true
+journalctl --no-pager -o cat -u ocluster-scheduler | grep -c 'Key file' || true
 
 chapter a worker without a cap file reports that
 systemctl start ocluster-worker@w1 2>&1 | head -1

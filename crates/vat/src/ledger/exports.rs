@@ -1,24 +1,25 @@
-//! Capabilities of ours that a peer holds.
+//! Our capabilities that the peer holds.
 
 use std::collections::HashMap;
 use std::collections::hash_map;
 
 use capnp_rpc::rpc_capnp::cap_descriptor;
 
+/// Our capabilities that the peer holds, by export id.
 #[derive(Default)]
 pub(crate) struct Exports(HashMap<u32, Export>);
 
 struct Export {
-    /// How many references the peer has been sent and not released.
+    /// How many references were sent to the peer and not released by it.
     references: u32,
-    /// Whether it is a promise of which the peer does not know what it has become.
+    /// Whether it is a promise whose resolution was not sent to the peer.
     is_promise: bool,
 }
 
-/// What is left of the exports, with their references.
-pub(crate) struct Left(hash_map::IntoIter<u32, Export>);
+/// The exports with their references.
+pub(crate) struct IntoIter(hash_map::IntoIter<u32, Export>);
 
-impl Iterator for Left {
+impl Iterator for IntoIter {
     type Item = (u32, u32);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -38,7 +39,7 @@ impl Exports {
 
     /// Notes that the peer is sent a capability, and returns the export if it is one of ours.
     pub(crate) fn sent(&mut self, descriptor: cap_descriptor::Reader<'_>) -> Option<u32> {
-        // The RPC system calls a promise that it has exported before settled, so the first word is what counts.
+        // The RPC system describes a promise as settled when it exports it again, so only the first description counts.
         let (id, is_promise) = match descriptor.which() {
             Ok(cap_descriptor::SenderHosted(id)) => (id, false),
             Ok(cap_descriptor::SenderPromise(id)) => (id, true),
@@ -70,8 +71,13 @@ impl Exports {
             self.0 = HashMap::new();
         }
     }
+}
 
-    pub(crate) fn into_left(self) -> Left {
-        Left(self.0.into_iter())
+impl IntoIterator for Exports {
+    type Item = (u32, u32);
+    type IntoIter = IntoIter;
+
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self.0.into_iter())
     }
 }

@@ -1,4 +1,4 @@
-//! Capabilities of a peer's that are held here, and which of its promises have become which.
+//! The peer's capabilities that we hold, and what its promises resolve to.
 
 use std::collections::HashMap;
 
@@ -7,6 +7,7 @@ use capnp_rpc::rpc_capnp::cap_descriptor;
 use super::Resolution;
 use crate::Limits;
 
+/// The peer's capabilities that we hold, by import id.
 #[derive(Default)]
 pub(crate) struct Imports(HashMap<u32, Import>);
 
@@ -14,10 +15,10 @@ pub(crate) struct Imports(HashMap<u32, Import>);
 struct Import {
     /// How many references the peer has counted.
     references: u32,
-    /// The longest chain of promises that have become each the next, and the last of them this.
+    /// The length of the longest chain of promises that resolves to this import.
     chain: u8,
-    /// Another import that it has become, if it is a promise.
-    becomes: Option<u32>,
+    /// The import that it resolves to; `None` if it is no promise or is unresolved.
+    resolution: Option<u32>,
 }
 
 impl Imports {
@@ -49,11 +50,11 @@ impl Imports {
         }
     }
 
-    /// Decides about a promise that has become `target`, and notes that if it is to be believed.
+    /// Decides what to do when the peer resolves `promise` to `target`, and notes an accepted resolution.
     ///
-    /// The RPC system follows resolutions until it finds an end: a promise that has become itself, directly or through
-    /// others, would keep it busy for ever. And it goes along a chain of them by recursion, to call as to let go of it, so
-    /// that a long one would exhaust the stack. So the promise that would close a circle breaks, or make a chain too long.
+    /// The RPC system follows resolutions to their end, so a promise that resolves to itself, directly or through
+    /// others, would keep it busy for ever. It also recurses along a chain of them in calls and releases, so a long one
+    /// would exhaust the stack. So a promise is broken if its resolution would close a circle or make a chain too long.
     pub(crate) fn resolved(
         &mut self,
         promise: u32,
@@ -68,12 +69,12 @@ impl Imports {
         let (mut end, mut length) = (first, before);
         loop {
             if end == promise {
-                return Resolution::Break("the promise has become itself");
+                return Resolution::Break("the promise resolves to itself");
             }
             if length > Limits::PROMISE_CHAIN {
-                return Resolution::Break("the promise is one of too many in a chain");
+                return Resolution::Break("the promise is part of a chain that is too long");
             }
-            match self.0.get(&end).and_then(|import| import.becomes) {
+            match self.0.get(&end).and_then(|import| import.resolution) {
                 Some(next) => (end, length) = (next, length + 1),
                 None => break,
             }
@@ -82,23 +83,23 @@ impl Imports {
         if is_known {
             self.note_chain(first, before);
             if let Some(promise) = self.0.get_mut(&promise) {
-                promise.becomes = Some(first);
+                promise.resolution = Some(first);
             }
         }
         Resolution::Follow
     }
 
-    /// Notes that a chain of `length` promises ends at `import` now, and so a longer one at what that has become.
+    /// Notes that a chain of `length` promises resolves to `import`, and so a longer one to what `import` resolves to.
     fn note_chain(&mut self, import: u32, length: u8) {
         let (mut next, mut length) = (Some(import), length);
         while let Some(import) = next.and_then(|id| self.0.get_mut(&id)) {
             import.chain = import.chain.max(length);
-            (next, length) = (import.becomes, length + 1);
+            (next, length) = (import.resolution, length + 1);
         }
     }
 }
 
-/// Returns the import that a descriptor of the peer's stands for.
+/// Returns the import in a descriptor of the peer's; `None` if it describes something else.
 fn import_of(descriptor: cap_descriptor::Reader<'_>) -> Option<u32> {
     match descriptor.which() {
         Ok(cap_descriptor::SenderHosted(id) | cap_descriptor::SenderPromise(id)) => Some(id),

@@ -1,9 +1,11 @@
-//! What the two sides of a connection owe each other, seen from the messages that pass.
+//! What the two sides of a connection hold of each other, as the messages between them say.
 //!
-//! The RPC system keeps its own tables, but does not show them, and trusts the peer in places where we do not: it
-//! recurses along chains of promises, and breaks everything in one go when a connection ends. From this ledger we know
-//! when a connection that nobody holds any more has no capabilities left either, when a peer asks for too much, and
-//! how to take apart what a lost peer has left behind in pieces.
+//! The RPC system has tables of its own, but does not show them, and it trusts the peer where we do not: it recurses
+//! along chains of promises, and releases everything at once when a connection ends. The ledger tells us
+//!
+//! * when a connection without a handle has no capabilities left either,
+//! * when a peer exceeds a limit,
+//! * what a lost peer held, so that it can be released in small steps.
 
 mod exports;
 mod imports;
@@ -18,75 +20,76 @@ use self::imports::Imports;
 use self::questions::Questions;
 use crate::Limits;
 
+/// The questions and capabilities of one connection.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    /// Questions of ours that are not finished.
+    /// Our questions that are not finished.
     ours: HashSet<u32>,
     theirs: Questions,
     imports: Imports,
     exports: Exports,
 }
 
-/// What to do with a peer's word on what a promise of its own has become.
+/// What to do when a peer resolves a promise of its own.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Resolution {
-    /// Believe it.
+    /// Accept the resolution.
     Follow,
     /// Break the promise instead.
     Break(&'static str),
 }
 
-/// One thing that a lost peer would have had to say itself.
+/// Something that a lost peer holds, and would have had to release.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Debt {
-    /// It does not wait for the answer to this question, nor hold what is in it.
+pub(crate) enum Cleanup {
+    /// A question, with the capabilities in its answer.
     Finish(u32),
-    /// It does not hold this many references to an export.
+    /// An export, and the number of references to it.
     Release(u32, u32),
 }
 
-/// All that a lost peer has left behind, one after the other.
+/// Everything that a lost peer holds, one item at a time.
 #[derive(Default)]
-pub(crate) struct Debts {
-    questions: questions::Left,
+pub(crate) struct Cleanups {
+    questions: questions::IntoIter,
     exports: Exports,
-    releases: Option<exports::Left>,
+    releases: Option<exports::IntoIter>,
 }
 
-impl Iterator for Debts {
-    type Item = Debt;
+impl Iterator for Cleanups {
+    type Item = Cleanup;
 
-    fn next(&mut self) -> Option<Debt> {
+    fn next(&mut self) -> Option<Cleanup> {
         if let Some((question, results)) = self.questions.next() {
             for export in results {
                 self.exports.released(export, 1);
             }
-            return Some(Debt::Finish(question));
+            return Some(Cleanup::Finish(question));
         }
         let exports = &mut self.exports;
         let releases = self
             .releases
-            .get_or_insert_with(|| std::mem::take(exports).into_left());
+            .get_or_insert_with(|| std::mem::take(exports).into_iter());
         let (export, references) = releases.next()?;
-        Some(Debt::Release(export, references))
+        Some(Cleanup::Release(export, references))
     }
 }
 
 impl Ledger {
-    /// Returns whether neither side holds anything, apart from capabilities of ours that the peer holds.
+    /// Returns whether we have no question open and hold no capability of the peer's.
     pub(crate) fn is_idle(&self) -> bool {
         self.ours.is_empty() && self.imports.is_empty()
     }
 
-    /// Returns how much a lost peer would leave behind.
-    pub(crate) fn debt(&self) -> usize {
+    /// Returns how many questions and exports the peer holds.
+    pub(crate) fn held_by_peer(&self) -> usize {
         self.theirs.len() + self.exports.len()
     }
 
-    /// Takes out what a lost peer leaves behind.
-    pub(crate) fn take_debts(&mut self) -> Debts {
-        Debts {
-            questions: std::mem::take(&mut self.theirs).into_left(),
+    /// Takes out what a lost peer holds.
+    pub(crate) fn take_cleanups(&mut self) -> Cleanups {
+        Cleanups {
+            questions: std::mem::take(&mut self.theirs).into_iter(),
             exports: std::mem::take(&mut self.exports),
             releases: None,
         }
@@ -101,48 +104,55 @@ impl Ledger {
         self.shrink();
     }
 
-    /// Notes an answer of the peer's; returns whether anybody here still waits for it.
+    /// Notes an answer of the peer's. Returns whether the question was open.
     pub(crate) fn they_answered(&mut self, question: u32, no_finish_needed: bool) -> bool {
         if no_finish_needed {
-            let waited = self.ours.remove(&question);
+            let was_open = self.ours.remove(&question);
             self.shrink();
-            waited
+            was_open
         } else {
             self.ours.contains(&question)
         }
     }
 
-    /// Gives back the memory of a set that is empty: most connections are idle most of the time.
+    /// Frees the memory of an empty set, as most connections are idle most of the time.
     fn shrink(&mut self) {
         if self.ours.is_empty() && self.ours.capacity() > 64 {
             self.ours = HashSet::new();
         }
     }
 
-    /// Notes a question of the peer's in a message of `bytes`, asked of the answer to `target` if it is not asked of a
-    /// capability. The peer may have `most` that are open.
+    /// Notes a question of the peer's in a message of `bytes`. The peer may have `max_open` open questions.
+    ///
+    /// `target` is the question whose answer it calls; `None` if it calls a capability.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is exceeded: the text says which.
     pub(crate) fn they_asked(
         &mut self,
         question: u32,
         target: Option<u32>,
         bytes: usize,
-        most: usize,
+        max_open: usize,
         limits: &Limits,
     ) -> Result<(), String> {
-        if self.theirs.len() >= most {
-            return Err(format!("more than {most} open questions"));
+        if self.theirs.len() >= max_open {
+            return Err(format!("more than {max_open} open questions"));
         }
         self.theirs.ask(question, target, bytes)?;
-        let most = limits.unanswered;
-        if self.theirs.unanswered_bytes() > most {
-            return Err(format!(
-                "the calls that wait for answers take more than {most} bytes"
-            ));
+        let limit = limits.unanswered;
+        if self.theirs.unanswered_bytes() > limit {
+            return Err(format!("more than {limit} bytes of unanswered calls"));
         }
         Ok(())
     }
 
-    /// Notes an answer of ours, with these results if it has any.
+    /// Notes an answer of ours. `results` is `None` for an exception.
+    ///
+    /// # Errors
+    ///
+    /// When the message cannot be read.
     pub(crate) fn we_answered(
         &mut self,
         question: u32,
@@ -173,6 +183,10 @@ impl Ledger {
     }
 
     /// Notes the capabilities in a call of ours.
+    ///
+    /// # Errors
+    ///
+    /// When the message cannot be read.
     pub(crate) fn we_sent_caps(&mut self, payload: payload::Reader<'_>) -> capnp::Result<()> {
         for descriptor in payload.get_cap_table()? {
             self.exports.sent(descriptor);
@@ -180,7 +194,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes that a promise of ours is broken, or has become `target`.
+    /// Notes that a promise of ours resolves to `target`, or is broken if that is `None`.
     pub(crate) fn we_resolved(&mut self, promise: u32, target: Option<cap_descriptor::Reader<'_>>) {
         self.exports.resolved(promise);
         if let Some(target) = target {
@@ -192,39 +206,43 @@ impl Ledger {
         self.exports.released(export, references);
     }
 
-    /// Returns how many questions of the peer's are not answered.
+    /// Returns how many questions of the peer's are unanswered.
     pub(crate) fn unanswered(&self) -> usize {
         self.theirs.unanswered()
     }
 
-    /// Returns how many bytes those have.
+    /// Returns the size of the messages with those questions, in bytes.
     pub(crate) fn unanswered_bytes(&self) -> usize {
         self.theirs.unanswered_bytes()
     }
 
     /// Notes the capabilities in a message of the peer's.
     ///
-    /// A promise of ours may not come back: it could become itself, or be the next in a chain of promises which cannot be
-    /// seen from here. No vat of a cluster does that.
+    /// A promise of ours must not come back: it could resolve to itself, or extend a chain of promises that cannot be
+    /// seen from here. No vat of a cluster sends one back.
+    ///
+    /// # Errors
+    ///
+    /// When a rule is broken: the text says which.
     pub(crate) fn they_sent_caps(
         &mut self,
         payload: payload::Reader<'_>,
         limits: &Limits,
     ) -> Result<(), String> {
         let table = payload.get_cap_table().map_err(|e| e.to_string())?;
-        if table.len() as usize > Limits::MESSAGE_IMPORTS {
-            let most = Limits::MESSAGE_IMPORTS;
-            return Err(format!("more than {most} capabilities in one message"));
+        let limit = Limits::MESSAGE_IMPORTS;
+        if table.len() as usize > limit {
+            return Err(format!("more than {limit} capabilities in one message"));
         }
         for descriptor in table {
             if self.is_promise_of_ours(descriptor) {
-                return Err("a promise of the receiver's may not be handed back to it".to_owned());
+                return Err("a promise may not be sent back to its owner".to_owned());
             }
             self.imports.sent(descriptor);
         }
-        if self.imports.len() > limits.imports {
-            let most = limits.imports;
-            return Err(format!("more than {most} capabilities at a time"));
+        let limit = limits.imports;
+        if self.imports.len() > limit {
+            return Err(format!("more than {limit} capabilities at a time"));
         }
         Ok(())
     }
@@ -243,10 +261,10 @@ impl Ledger {
         self.imports.released(import, references);
     }
 
-    /// Decides about a promise of the peer's that is said to be something now.
+    /// Decides what to do when the peer resolves one of its promises to `target`.
     ///
-    /// A promise that becomes a capability of *ours* could close a circle through promises we have given out, which cannot
-    /// be seen from here; as no vat of a cluster hands a peer's own capability back to it in this way, such a promise breaks.
+    /// A promise that resolves to a capability of *ours* could close a circle through promises that we have exported,
+    /// which cannot be seen from here. No vat of a cluster does that, so such a promise is broken.
     pub(crate) fn they_resolved(
         &mut self,
         promise: u32,
@@ -255,7 +273,7 @@ impl Ledger {
         if let Ok(cap_descriptor::ReceiverHosted(_) | cap_descriptor::ReceiverAnswer(_)) =
             target.which()
         {
-            return Resolution::Break("a promise may not become a capability of the receiver's");
+            return Resolution::Break("a promise may not resolve to a capability of its receiver");
         }
         self.imports.resolved(promise, target)
     }

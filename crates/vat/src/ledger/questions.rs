@@ -1,4 +1,4 @@
-//! What a peer has asked.
+//! The peer's questions.
 
 use std::collections::HashMap;
 use std::collections::hash_map;
@@ -9,29 +9,29 @@ use crate::Limits;
 #[derive(Default)]
 pub(crate) struct Questions {
     open: HashMap<u32, Question>,
-    /// How many of them are not answered.
+    /// How many of them are unanswered.
     unanswered: usize,
-    /// How many bytes their messages have.
+    /// The size of the messages with those, in bytes.
     unanswered_bytes: usize,
-    /// How many were finished before they were answered. The RPC system keeps a little for each, until it answers, which it
-    /// may never do.
+    /// How many were finished before they were answered. The RPC system keeps a little memory for each until it is
+    /// answered, which may never happen.
     cancelled: usize,
 }
 
 struct Question {
-    /// How many unanswered questions in a row its answer depends on, with itself; 0 once it is answered.
+    /// The length of the chain of unanswered questions that ends with this one; 0 once it is answered.
     depth: u8,
-    /// How large its message is, in bytes; 0 once it is answered.
+    /// The size of its message in bytes; 0 once it is answered.
     bytes: usize,
     /// The exports in its answer.
     results: Vec<u32>,
 }
 
-/// What is left of a peer's questions, and the exports in their answers.
+/// The questions with the exports in their answers.
 #[derive(Default)]
-pub(crate) struct Left(hash_map::IntoIter<u32, Question>);
+pub(crate) struct IntoIter(hash_map::IntoIter<u32, Question>);
 
-impl Iterator for Left {
+impl Iterator for IntoIter {
     type Item = (u32, Vec<u32>);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -57,7 +57,11 @@ impl Questions {
         self.unanswered_bytes
     }
 
-    /// Notes a question, asked of the answer to `target` if there is one.
+    /// Notes a question. `target` is the question whose answer it calls; `None` if it calls a capability.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is exceeded or the id is in use: the text says which.
     pub(crate) fn ask(
         &mut self,
         question: u32,
@@ -66,15 +70,15 @@ impl Questions {
     ) -> Result<(), String> {
         let target = target.and_then(|target| self.open.get(&target));
         let depth = target.map_or(0, |target| target.depth) + 1;
-        if depth > Limits::PIPELINE_DEPTH {
-            let most = Limits::PIPELINE_DEPTH;
+        let limit = Limits::PIPELINE_DEPTH;
+        if depth > limit {
             return Err(format!(
-                "more than {most} calls in a row, each on the answer of the one before, which is not there yet"
+                "more than {limit} calls in a row, each on the answer of an unanswered one"
             ));
         }
-        if self.cancelled > Limits::CANCELLED {
-            let most = Limits::CANCELLED;
-            return Err(format!("more than {most} calls cancelled"));
+        let limit = Limits::CANCELLED;
+        if self.cancelled > limit {
+            return Err(format!("more than {limit} unanswered calls cancelled"));
         }
         let hash_map::Entry::Vacant(entry) = self.open.entry(question) else {
             return Err(format!("question id {question} is already in use"));
@@ -104,7 +108,7 @@ impl Questions {
         }
     }
 
-    /// Forgets a question, and returns the exports in its answer. It may be answered in the same breath.
+    /// Removes a question, and returns the exports in its answer. `answered` says that this message answers it, too.
     pub(crate) fn finish(&mut self, question: u32, answered: bool) -> Vec<u32> {
         let Some(question) = self.open.remove(&question) else {
             self.cancelled = self.cancelled.saturating_sub(usize::from(answered));
@@ -120,8 +124,13 @@ impl Questions {
         }
         question.results
     }
+}
 
-    pub(crate) fn into_left(self) -> Left {
-        Left(self.open.into_iter())
+impl IntoIterator for Questions {
+    type Item = (u32, Vec<u32>);
+    type IntoIter = IntoIter;
+
+    fn into_iter(self) -> IntoIter {
+        IntoIter(self.open.into_iter())
     }
 }

@@ -1,4 +1,4 @@
-//! A small service to reach over real sockets, and the words to talk to it.
+//! A small service behind real sockets, and functions to call it.
 
 #![expect(
     clippy::disallowed_methods,
@@ -28,30 +28,30 @@ use vat::{
 };
 
 /// The interface of [`Echo`].
-pub(crate) const ECHO: u64 = 0xe3f0_1c5a_8d22_4b91;
+pub(crate) const INTERFACE: u64 = 0xe3f0_1c5a_8d22_4b91;
 /// Bytes in, the same bytes out.
-pub(crate) const SAY: u16 = 0;
+pub(crate) const ECHO: u16 = 0;
 /// Nothing in, a new [`Echo`] out.
 pub(crate) const MAKE: u16 = 1;
 /// A text in, a failure with that text out.
 pub(crate) const FAIL: u16 = 2;
-/// A capability in, `say` of it called, its answer out.
+/// A capability in, which is called with [`ECHO`]; its answer out.
 pub(crate) const CALL_BACK: u16 = 3;
-/// Nothing in, nothing ever out.
+/// Nothing in, no answer ever.
 pub(crate) const HANG: u16 = 4;
 /// A capability in, kept; nothing out.
 pub(crate) const KEEP: u16 = 5;
-/// Nothing in, whatever `say` of the kept capability answers, or its failure, out.
+/// Nothing in; the answer of the kept capability to [`ECHO`], or its failure, out.
 pub(crate) const ASK_KEPT: u16 = 6;
 
 /// Nothing in, a panic.
 pub(crate) const PANIC: u16 = 7;
 
-/// A service that answers with what it is told.
+/// A service that returns what it gets.
 #[derive(Default)]
 pub(crate) struct Echo {
     pub(crate) kept: RefCell<Option<Client>>,
-    /// How many objects there are: this one and those it has made.
+    /// How many objects there are: this one and those made by it.
     pub(crate) alive: Rc<Cell<usize>>,
 }
 
@@ -82,9 +82,9 @@ impl Echo {
         mut results: Results<any_pointer::Owned>,
     ) -> Result<(), Error> {
         match method {
-            SAY => {
-                let said: data::Reader<'_> = params.get()?.get_as()?;
-                results.hook.get()?.set_as::<data::Owned>(said)
+            ECHO => {
+                let bytes: data::Reader<'_> = params.get()?.get_as()?;
+                results.hook.get()?.set_as::<data::Owned>(bytes)
             }
             MAKE => {
                 let made = self.another().client();
@@ -97,7 +97,7 @@ impl Echo {
             }
             CALL_BACK => {
                 let client: Client = params.get()?.get_as_capability()?;
-                let answer = say(&client, b"called back").await?;
+                let answer = echo(&client, b"called back").await?;
                 results.hook.get()?.set_as::<data::Owned>(&answer[..])
             }
             HANG => std::future::pending().await,
@@ -108,7 +108,7 @@ impl Echo {
             ASK_KEPT => {
                 let kept = self.kept.borrow().clone();
                 let kept = kept.ok_or_else(|| Error::failed("nothing kept".to_owned()))?;
-                let answer = say(&kept, b"still there?").await?;
+                let answer = echo(&kept, b"still there?").await?;
                 results.hook.get()?.set_as::<data::Owned>(&answer[..])
             }
             PANIC => panic!("this is a test of panics"),
@@ -174,7 +174,7 @@ impl FromServer<Echo> for EchoClient {
 type Request = capnp::capability::Request<any_pointer::Owned, any_pointer::Owned>;
 
 pub(crate) fn request(client: &Client, method: u16) -> Request {
-    client.new_call(ECHO, method, None)
+    client.new_call(INTERFACE, method, None)
 }
 
 /// Calls a method with bytes, and returns the bytes of its answer.
@@ -186,8 +186,8 @@ pub(crate) async fn call(client: &Client, method: u16, bytes: &[u8]) -> Result<V
     Ok(answer.to_vec())
 }
 
-pub(crate) async fn say(client: &Client, bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    call(client, SAY, bytes).await
+pub(crate) async fn echo(client: &Client, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    call(client, ECHO, bytes).await
 }
 
 /// Calls a method with a capability, and returns the bytes of its answer.
@@ -208,7 +208,7 @@ pub(crate) fn make(client: &Client) -> Client {
     Client::new(request(client, MAKE).send().pipeline.as_cap())
 }
 
-/// Services in a table, and who has asked for one.
+/// Services in a table, and the peers that have asked for one.
 #[derive(Default)]
 pub(crate) struct Services {
     pub(crate) table: RefCell<HashMap<ServiceId, Client>>,
@@ -247,7 +247,7 @@ impl Restore for Services {
     }
 }
 
-/// A vat with one echo that listens on loopback.
+/// A vat with one [`Echo`] that listens on loopback.
 pub(crate) struct Served {
     pub(crate) services: Rc<Services>,
     pub(crate) alive: Rc<Cell<usize>>,
@@ -294,7 +294,7 @@ impl Served {
         }
     }
 
-    /// Starts one that takes its time to find a service.
+    /// Starts one whose restores take `delay`.
     pub(crate) fn start_slowly(delay: Option<Duration>) -> Self {
         let mut served = Self::start(Security::Plaintext);
         served.task.abort();
@@ -333,7 +333,7 @@ pub(crate) fn dialer() -> Dialer {
     Dialer::new(DialOptions::default())
 }
 
-/// Runs a test with all that capabilities need, and ends it if it hangs, even in a loop that never waits.
+/// Runs a test in a `LocalSet`, and ends it if it hangs, even in a loop that never waits.
 pub(crate) fn run(test: impl Future<Output = ()>) {
     let (_awake, asleep) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
@@ -354,7 +354,7 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
     });
 }
 
-/// Waits until something has become true.
+/// Waits until a condition is true.
 pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..2000 {
         if condition() {

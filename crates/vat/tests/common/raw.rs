@@ -1,4 +1,4 @@
-//! A peer that speaks raw messages, and so can break every rule.
+//! A peer that sends raw messages, and so can break every rule.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ pub(crate) struct RawPeer {
     pub(crate) stream: TcpStream,
 }
 
-/// What a peer is told.
+/// A message to the peer, in short.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum PeerMessage {
     /// An answer: the export ids of the capabilities in it.
     Results {
         question: u32,
@@ -60,7 +60,7 @@ pub(crate) fn call_answer(question: u32, target: u32, method: u16, bytes: &[u8])
     build(|message| {
         let mut call = message.init_call();
         call.set_question_id(question);
-        call.set_interface_id(super::ECHO);
+        call.set_interface_id(super::INTERFACE);
         call.set_method_id(method);
         call.reborrow()
             .init_target()
@@ -85,7 +85,7 @@ pub(crate) fn call_with(
     let root: message::Builder<'_> = message.init_root();
     let mut call = root.init_call();
     call.set_question_id(question);
-    call.set_interface_id(super::ECHO);
+    call.set_interface_id(super::INTERFACE);
     call.set_method_id(method);
     call.reborrow()
         .init_target()
@@ -93,7 +93,7 @@ pub(crate) fn call_with(
         .set_question_id(target);
     let mut params = call.init_params();
     describe(params.reborrow().init_cap_table(1).get(0));
-    // What the pointer says is the first in the table; only the table above goes out.
+    // The pointer refers to the first entry of the table; only the table above is sent.
     let mut content = params.get_content();
     capnp::traits::ImbueMut::imbue_mut(&mut content, &mut table);
     content.set_as_capability(super::Echo::new().client().hook);
@@ -127,7 +127,7 @@ impl RawPeer {
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
-        // The other side may have had enough already.
+        // The other side may have closed the connection.
         self.stream.write_all(bytes).await.unwrap_or(());
     }
 
@@ -150,21 +150,21 @@ impl RawPeer {
         Some(serialize::read_message(&bytes[..], ReaderOptions::new()).unwrap())
     }
 
-    /// Waits for a message, and returns what it says.
-    pub(crate) async fn told(&mut self) -> Told {
+    /// Waits for a message, and returns it in short.
+    pub(crate) async fn next(&mut self) -> PeerMessage {
         let Some(reader) = self.receive().await else {
-            return Told::End;
+            return PeerMessage::End;
         };
         let text = |e: exception::Reader<'_>| e.get_reason().unwrap().to_string().unwrap();
         match reader.get_root::<message::Reader<'_>>().unwrap().which() {
-            Ok(message::Abort(e)) => Told::Abort(text(e.unwrap())),
-            Ok(message::Resolve(_)) => Told::Resolve,
-            Ok(message::Call(_)) => Told::Call,
+            Ok(message::Abort(e)) => PeerMessage::Abort(text(e.unwrap())),
+            Ok(message::Resolve(_)) => PeerMessage::Resolve,
+            Ok(message::Call(_)) => PeerMessage::Call,
             Ok(message::Return(answer)) => {
                 let answer = answer.unwrap();
                 let question = answer.get_answer_id();
                 match answer.which() {
-                    Ok(return_::Exception(e)) => Told::Exception {
+                    Ok(return_::Exception(e)) => PeerMessage::Exception {
                         question,
                         reason: text(e.unwrap()),
                     },
@@ -178,12 +178,12 @@ impl RawPeer {
                             _ => panic!("not the sender's"),
                         });
                         let exports = exports.collect();
-                        Told::Results { question, exports }
+                        PeerMessage::Results { question, exports }
                     }
-                    _ => Told::Other,
+                    _ => PeerMessage::Other,
                 }
             }
-            _ => Told::Other,
+            _ => PeerMessage::Other,
         }
     }
 
@@ -191,9 +191,9 @@ impl RawPeer {
     pub(crate) async fn abort_reason(&mut self) -> Option<String> {
         let mut reason = None;
         loop {
-            match self.told().await {
-                Told::Abort(text) => reason = reason.or(Some(text)),
-                Told::End => return reason,
+            match self.next().await {
+                PeerMessage::Abort(text) => reason = reason.or(Some(text)),
+                PeerMessage::End => return reason,
                 _ => {}
             }
         }
@@ -205,7 +205,7 @@ impl RawPeer {
         while matches!(self.stream.read(&mut bytes).await, Ok(n) if n > 0) {}
     }
 
-    /// Asserts that the other side has ended the stream within a time that no time-out reaches.
+    /// Asserts that the other side ends the stream before any of its timeouts.
     pub(crate) async fn assert_closed_at_once(&mut self) {
         tokio::time::timeout(Duration::from_secs(5), self.wait_for_end())
             .await

@@ -188,7 +188,7 @@ impl DockerExecutor {
     pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
         let is_usual = limits
             .pids
-            .is_none_or(|pids| pids == cgroup::PidLimit::USUAL);
+            .is_none_or(|pids| pids == cgroup::PidLimit::DEFAULT);
         if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
             tracing::warn!(
                 "--job-memory and --job-cpus do not apply to Docker jobs that use BuildKit, and --job-pids applies to no Docker jobs; \

@@ -1,27 +1,26 @@
-//! One automaton's way through an output: where what it found begins, and where what it may yet find would.
+//! Matching of one automaton against an output, with the offsets of the bytes that may belong to a secret.
 
 use std::collections::VecDeque;
 
 use crate::patterns::{Patterns, State};
 
-/// The most line breaks in a row that an encoding may be broken by, in bytes: `\r\r\n` is one of Windows on a terminal.
+/// The longest line break within an encoding, in bytes: Windows writes `\r\r\n` to a terminal.
 ///
-/// Without a limit, a program that prints nothing else would have all of it held back.
-const LONGEST_LINE_BREAK: u8 = 3;
+/// Without a limit, all output of a program that prints only line breaks would stay pending.
+const MAX_LINE_BREAK_BYTES: u8 = 3;
 
-/// One automaton's way through an output.
-pub(crate) struct Lane {
+/// Matches the patterns of one automaton against an output.
+pub(crate) struct Matcher {
     state: State,
     skips_line_breaks: bool,
-    /// How many line breaks came last.
+    /// How many of the last bytes are line breaks.
     line_breaks: u8,
-    /// Where the bytes are that could be the beginning of a pattern: their offsets in the output, of which a line break may be left
-    /// out.
+    /// The offsets of the bytes that could be the beginning of a pattern. Skipped line breaks are not among them.
     offsets: VecDeque<u64>,
 }
 
-impl Lane {
-    /// `skips_line_breaks`: whether it finds patterns that are broken into lines.
+impl Matcher {
+    /// Returns a matcher at the start of an output. `skips_line_breaks` says whether it finds patterns across lines.
     pub(crate) fn new(patterns: &Patterns, skips_line_breaks: bool) -> Self {
         Self {
             state: patterns.start(),
@@ -31,11 +30,11 @@ impl Lane {
         }
     }
 
-    /// Reads the byte at `offset`, and returns where the longest pattern begins that ends with it.
+    /// Reads the byte at `offset`. Returns where the longest pattern that ends with it begins.
     pub(crate) fn next(&mut self, patterns: &Patterns, byte: u8, offset: u64) -> Option<u64> {
         if self.skips_line_breaks && matches!(byte, b'\n' | b'\r') {
             self.line_breaks = self.line_breaks.saturating_add(1);
-            if self.line_breaks > LONGEST_LINE_BREAK {
+            if self.line_breaks > MAX_LINE_BREAK_BYTES {
                 self.state = patterns.start();
                 self.offsets.clear();
             }
@@ -45,16 +44,16 @@ impl Lane {
         let found = patterns.next(&mut self.state, byte);
         self.offsets.push_back(offset);
         let depth = patterns.depth(self.state);
-        // What was found is as long as what is kept, as its last byte is the state's.
+        // A found pattern is not longer than what is kept, as it is part of the state.
         let unneeded = self.offsets.len().saturating_sub(depth);
         self.offsets.drain(..unneeded);
-        // If nothing was found, this is after the last.
+        // If no pattern was found, this is after the last one.
         let begin = self.offsets.len().checked_sub(found)?;
         self.offsets.get(begin).copied()
     }
 
-    /// Returns where the first byte is that could be the beginning of a pattern.
-    pub(crate) fn undecided(&self) -> Option<u64> {
+    /// Returns the offset of the first byte that could be the beginning of a pattern.
+    pub(crate) fn first_undecided(&self) -> Option<u64> {
         self.offsets.front().copied()
     }
 }

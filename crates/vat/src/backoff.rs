@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 /// Spaces out attempts: at most one in each interval.
 ///
-/// A plain value that is told the time. The first attempt is made at once, and so is one after a connection that has
-/// lasted; only failing again and again is slowed down.
+/// A plain value: the caller passes the time. The first attempt is made at once, and so is one after a connection that
+/// has lasted for an interval. Only repeated failures are slowed down.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     interval: Duration,
@@ -13,7 +13,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Upstream's interval: workers try to reach their scheduler again at most every 10 s.
+    /// Upstream's interval: a worker dials its scheduler at most every 10 s.
     pub const INTERVAL: Duration = Duration::from_secs(10);
 
     /// Returns a value that allows one attempt in each interval.
