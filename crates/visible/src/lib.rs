@@ -8,12 +8,14 @@
 extern crate alloc;
 
 mod causes;
+mod credentials;
 mod elapsed;
 mod natural;
 
 use core::fmt;
 
 pub use self::causes::with_causes;
+pub use self::credentials::without_credentials;
 pub use self::elapsed::Elapsed;
 pub use self::natural::natural;
 
