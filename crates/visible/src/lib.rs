@@ -10,6 +10,7 @@ extern crate alloc;
 mod causes;
 mod credentials;
 mod elapsed;
+mod name;
 mod natural;
 
 use core::fmt;
@@ -17,6 +18,7 @@ use core::fmt;
 pub use self::causes::with_causes;
 pub use self::credentials::without_credentials;
 pub use self::elapsed::Elapsed;
+pub use self::name::{ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
 pub use self::natural::natural;
 
 /// How many characters [`Shown`] shows.
