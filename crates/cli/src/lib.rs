@@ -5,8 +5,6 @@
 //! A command returns a [`CommandError`](error::CommandError), which decides what is printed on standard error and the exit code:
 //!
 //! ```
-//! use std::time::Duration;
-//!
 //! use cli::error::CommandError;
 //! use cli::human;
 //! use cli::quote::quoted;
@@ -19,8 +17,8 @@
 //!      Hint: ocluster-admin show lists the pools\n\
 //!      Try 'ocluster-client --help' for more information.\n"
 //! );
-//! assert_eq!(human::duration(Duration::from_secs(130)), "2m10s");
-//! assert_eq!(human::counted(2, "job"), "2 jobs");
+//! let rows = [["worker".to_owned(), "jobs".to_owned()], ["w1".to_owned(), "2".to_owned()]];
+//! assert_eq!(human::table(&rows.map(Vec::from)), "worker  jobs\nw1      2\n");
 //! assert_eq!(quoted("a \"name\"\n"), r#""a \"name\"\n""#);
 //! ```
 

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::credentials::without_credentials;
+use visible::without_credentials;
+
 use crate::encoded::{MAX_DESCRIPTION_BYTES, too_large};
 use crate::raw::schema_capnp::job_descr;
 use crate::text::{list_length, long_text, malformed, set_texts, text, texts};

@@ -16,7 +16,6 @@
 
 mod admin;
 mod answer;
-mod credentials;
 mod custom;
 mod description;
 mod details;
@@ -54,7 +53,6 @@ mod tests;
 
 pub use admin::{Admin, ServeAdmin};
 pub use answer::{Answer, Pipelined};
-pub use credentials::without_credentials;
 pub use custom::{CustomJob, CustomPayload};
 pub use description::{Action, Description};
 pub use details::{

@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pool::{NameError, check_name};
 use vat::{Address, ServeOptions};
+use visible::{NameError, check_name};
 
 use crate::limits::Limits;
 
@@ -63,37 +63,31 @@ pub enum Transport {
     Plaintext,
 }
 
-/// A name that becomes part of a cap file's name.
+/// The name of a pool or a default client: one that [`check_name`] accepts, and that can be part of a cap file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(String);
 
 /// The name of a pool.
 pub type PoolName = FileName;
 
-/// Why a name cannot be part of a file's name.
+/// Why a text cannot be a [`FileName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileNameError {
-    /// Nothing was given.
-    #[error("a name must not be empty")]
-    Empty,
-    /// It would be a path rather than a name.
-    #[error("the name {0:?} may not contain \"/\", as it is used in a file name; choose another")]
-    Slash(String),
-    /// It would garble logs and listings.
-    #[error("the name {0:?} contains a control character; choose another")]
-    Control(String),
-    /// No file can be called that.
-    #[error("the name {0:?} is longer than {max} bytes; choose a shorter one", max = FileName::MAX_BYTES)]
-    TooLong(String),
-    /// It could be taken for another, or for no name at all.
+    /// It cannot be a name at all.
     #[error("cannot use {name:?} as a name: the {reason}")]
-    Deceptive {
-        /// The name.
+    BadName {
+        /// The text.
         name: String,
         /// What is wrong with it.
         #[source]
         reason: NameError,
     },
+    /// It contains a slash, which separates directories.
+    #[error("the name {0:?} may not contain \"/\", as it is used in a file name; choose another")]
+    Slash(String),
+    /// It is longer than [`FileName::MAX_BYTES`].
+    #[error("the name {0:?} is longer than {max} bytes; choose a shorter one", max = FileName::MAX_BYTES)]
+    TooLong(String),
 }
 
 impl FileName {
@@ -104,21 +98,17 @@ impl FileName {
     ///
     /// # Errors
     ///
-    /// [`FileNameError`] says why it cannot be used.
+    /// [`FileNameError`] if [`check_name`] refuses it, or a file's name cannot contain it.
     pub fn new(name: impl Into<String>) -> Result<Self, FileNameError> {
         let name = name.into();
-        if name.is_empty() {
-            Err(FileNameError::Empty)
-        } else if name.contains('/') {
+        if name.contains('/') {
             Err(FileNameError::Slash(name))
-        } else if name.chars().any(char::is_control) {
-            Err(FileNameError::Control(name))
         } else if name.len() > Self::MAX_BYTES {
             Err(FileNameError::TooLong(name))
         } else {
             match check_name(&name) {
                 Ok(()) => Ok(Self(name)),
-                Err(reason) => Err(FileNameError::Deceptive { name, reason }),
+                Err(reason) => Err(FileNameError::BadName { name, reason }),
             }
         }
     }
@@ -129,7 +119,7 @@ impl FileName {
     }
 }
 
-/// So that a pool is found by any text.
+/// Finds a pool by any text.
 impl Borrow<str> for FileName {
     fn borrow(&self) -> &str {
         &self.0
@@ -156,8 +146,8 @@ mod tests {
 
     #[test]
     fn names_that_would_break_a_file_are_refused() {
-        assert_eq!(FileName::new(""), Err(FileNameError::Empty));
         for bad in [
+            "",
             "a/b",
             "/",
             "a\nb",

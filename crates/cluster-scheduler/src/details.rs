@@ -13,6 +13,8 @@ use pool::{
     InactiveReasons, Items, RunningView, Snapshot, Time, WaitingView, WorkerName, WorkerView,
 };
 
+use visible::CompactElapsed;
+
 use crate::roster::{RegisteredWorker, Roster};
 use crate::tickets::Tickets;
 
@@ -176,27 +178,12 @@ impl fmt::Display for Text<'_> {
             if let Presence::Connected(worker) = presence
                 && worker.inactive.contains(&InactiveReason::NotAnswering)
             {
-                let age = Elapsed(worker.silent_for);
+                let age = CompactElapsed(worker.silent_for);
                 writeln!(f, "{heading}  {name}: for {age}, at {}", worker.address)?;
                 heading = "";
             }
         }
         Ok(())
-    }
-}
-
-/// A duration in its two largest units: `2h01m`.
-pub(crate) struct Elapsed(pub(crate) Duration);
-
-impl fmt::Display for Elapsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
-        match seconds {
-            0..60 => write!(f, "{seconds}s"),
-            60..3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
-            3_600..86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds % 3_600 / 60),
-            _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds % 86_400 / 3_600),
-        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! Why no worker of a pool takes jobs, for clients whose jobs wait.
 
 use cluster_api::{ConnectedWorker, InactiveReason, PoolDetails, Presence, WorkerDetails};
-use visible::Shown;
+use visible::{CompactElapsed, Shown};
 
 use crate::config::PoolName;
-use crate::details::Elapsed;
 
 /// How many workers are named. A pool may have thousands.
 const NAMED: usize = 5;
@@ -86,7 +85,7 @@ fn why(worker: &ConnectedWorker) -> String {
             }
             InactiveReason::ShuttingDown => "about to be updated".to_owned(),
             InactiveReason::NotAnswering => {
-                format!("has not answered for {}", Elapsed(worker.silent_for))
+                format!("has not answered for {}", CompactElapsed(worker.silent_for))
             }
             InactiveReason::Other => "for another reason".to_owned(),
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures::future::{FutureExt as _, select_all};
 use tokio::time::Instant;
 use vat::Connections;
+use visible::counted;
 
 use crate::cluster::Cluster;
 
@@ -27,7 +28,7 @@ pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: 
         .map(|pool| pool.stop_assigning())
         .sum();
     if queued > 0 {
-        tracing::info!(target: "scheduler", "Dropping {queued} queued {}: shutting down", if queued == 1 { "job" } else { "jobs" });
+        tracing::info!(target: "scheduler", "Dropping {}: shutting down", counted(queued, "queued job"));
     }
     let ended = async {
         until_idle(cluster, deadline).await;
@@ -45,7 +46,7 @@ pub(crate) async fn drain(cluster: &Cluster, connections: &Connections, within: 
             ),
             running => tracing::warn!(
                 target: "scheduler",
-                "{} still running after {} s: exiting anyway", jobs(running), within.as_secs_f64()
+                "{} still running after {} s: exiting anyway", counted(running, "job"), within.as_secs_f64()
             ),
         },
     }
@@ -81,7 +82,7 @@ fn log_progress(running: usize, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     tracing::info!(
         target: "scheduler",
-        "Waiting for {} to end, for up to {} s", jobs(running), left.as_secs_f64().ceil()
+        "Waiting for {} to end, for up to {} s", counted(running, "job"), left.as_secs_f64().ceil()
     );
 }
 
@@ -91,12 +92,4 @@ fn running(cluster: &Cluster) -> usize {
         .values()
         .map(|pool| pool.count_running())
         .sum()
-}
-
-fn jobs(count: usize) -> String {
-    if count == 1 {
-        "1 job".to_owned()
-    } else {
-        format!("{count} jobs")
-    }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use visible::WorkerName;
+
 use crate::executor::{CustomExecutors, CustomUser, DockerConfig, OBuilderConfig};
 use crate::job_limits::JobLimits;
 use crate::metrics_url::MetricsUrl;
 use crate::process::Environment;
-use crate::settings::{Capacity, WorkerName};
+use crate::settings::Capacity;
 use crate::source::{CloneLimits, FetchConfig};
 use crate::update::UpdateMethod;
 use crate::vitals::Vitals;

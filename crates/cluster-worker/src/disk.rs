@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use obuilder::store::Space;
+use visible::BinarySize;
 
 /// A part of a whole, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
@@ -50,33 +51,7 @@ impl fmt::Display for FreeThreshold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Percent(percent) => write!(f, "{percent}%"),
-            Self::Bytes(bytes) => Size(*bytes).fmt(f),
-        }
-    }
-}
-
-/// A number of bytes, for people: in the largest unit of which there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Size(pub(crate) u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const UNITS: [(&str, u64); 4] = [
-            ("TiB", 1 << 40),
-            ("GiB", 1 << 30),
-            ("MiB", 1 << 20),
-            ("KiB", 1 << 10),
-        ];
-        let Self(bytes) = *self;
-        let Some((unit, size)) = UNITS.into_iter().find(|(_, size)| bytes >= *size) else {
-            return write!(f, "{bytes} bytes");
-        };
-        // Rounded down: too little must not be shown as enough.
-        let (whole, tenth) = (bytes / size, bytes % size * 10 / size);
-        if tenth == 0 || whole >= 100 {
-            write!(f, "{whole} {unit}")
-        } else {
-            write!(f, "{whole}.{tenth} {unit}")
+            Self::Bytes(bytes) => BinarySize(*bytes).fmt(f),
         }
     }
 }
@@ -119,7 +94,7 @@ pub(crate) async fn free_space(path: PathBuf) -> io::Result<Space> {
 mod tests {
     use obuilder::store::Space;
 
-    use super::{FreeThreshold, Percent, Size, free_space};
+    use super::{FreeThreshold, Percent, free_space};
     use crate::testing::local;
 
     #[test]
@@ -142,22 +117,6 @@ mod tests {
         assert_eq!(Percent::new(100.5), None);
         assert_eq!(half.to_string(), "50%");
         assert_eq!(amount.to_string(), "28 GiB");
-    }
-
-    #[test]
-    fn sizes_are_rounded_down() {
-        let shown = [0, 1023, 2048, (5 << 30) - 1, 5 << 30, 1 << 40].map(|n| Size(n).to_string());
-        assert_eq!(
-            shown,
-            [
-                "0 bytes",
-                "1023 bytes",
-                "2 KiB",
-                "4.9 GiB",
-                "5 GiB",
-                "1 TiB"
-            ]
-        );
     }
 
     #[test]

@@ -165,12 +165,3 @@ impl Drop for Slot {
         });
     }
 }
-
-/// Returns a number of jobs in words.
-pub(crate) fn jobs(count: u32) -> String {
-    if count == 1 {
-        "1 job".to_owned()
-    } else {
-        format!("{count} jobs")
-    }
-}

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use tokio::sync::watch;
+use visible::counted;
 
-use crate::running::{Load, jobs};
+use crate::running::Load;
 use crate::settings::Capacity;
 
 /// The status of a worker. Clones share it. The worker keeps the one in its config up to date.
@@ -46,7 +47,7 @@ impl Vitals {
         let load = *self.load.borrow();
         let running = match load.shown_use(capacity) {
             same if same.is_empty() => format!("{} of {capacity} jobs running", load.jobs),
-            in_use => format!("{} running{in_use}", jobs(load.jobs)),
+            in_use => format!("{} running{in_use}", counted(load.jobs, "job")),
         };
         format!("{link}, {running}")
     }

@@ -43,4 +43,3 @@ pub use image_settings::{BadSetting, ImageSettings};
 pub use setup::{Setup, SetupError};
 pub use sink::Sink;
 pub use step_id::StepId;
-pub use visible::Elapsed;

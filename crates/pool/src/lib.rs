@@ -43,8 +43,8 @@ mod check;
 mod decision;
 mod effect;
 mod errors;
+mod hint;
 mod ids;
-mod names;
 mod questions;
 mod ready;
 mod reasons;
@@ -66,9 +66,9 @@ use assign::Waiting;
 pub use decision::Decision;
 pub use effect::Effect;
 pub use errors::{Disconnected, ForgetError, NameTaken, UnknownWorker};
+pub use hint::CacheHint;
 use ids::Slot;
 pub use ids::{PopId, TicketId, WorkerId};
-pub use names::{CacheHint, ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
 pub use questions::WorkerInfo;
 pub use reasons::{InactiveReason, InactiveReasons};
 use share::Clients;
@@ -79,6 +79,7 @@ pub use snapshot::{
 pub use stats::{ByPriority, ClientStats, Stats, WorkerStats};
 use ticket::{Location, Ticket};
 pub use time::Time;
+pub use visible::{ClientId, NameError, WorkerName};
 use worker::Workers;
 
 /// The configuration of a pool.

@@ -8,14 +8,22 @@
 extern crate alloc;
 
 mod causes;
+mod count;
+mod credentials;
 mod elapsed;
+mod name;
 mod natural;
+mod size;
 
 use core::fmt;
 
 pub use self::causes::with_causes;
-pub use self::elapsed::Elapsed;
+pub use self::count::counted;
+pub use self::credentials::without_credentials;
+pub use self::elapsed::{CompactElapsed, Elapsed};
+pub use self::name::{ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
 pub use self::natural::natural;
+pub use self::size::{BinarySize, Size};
 
 /// How many characters [`Shown`] shows.
 const SHOWN: usize = 200;

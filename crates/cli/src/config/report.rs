@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use cluster_api::without_credentials;
+use visible::without_credentials;
 
 use super::settings::{Configuration, Level, Setting, Settings, Source};
 use super::value::Value;

@@ -15,6 +15,7 @@ use cluster_api::Worker;
 use pool::{Disconnected, InactiveReason, Time, WorkerId};
 use tokio::sync::Notify;
 use vat::Peer;
+use visible::Elapsed;
 
 use super::{Reactor, State};
 use crate::roster::LivenessState;
@@ -56,7 +57,7 @@ impl State {
         if std::mem::take(&mut liveness.is_not_answering) {
             let seconds = silent_since.map_or(0.0, |since| now.secs_after(since));
             let name = registered.name.as_str();
-            tracing::info!(target: "scheduler", "Worker {name:?} answers again after {seconds:.0} s");
+            tracing::info!(target: "scheduler", "Worker {name:?} answers again after {}", Elapsed::from_seconds(seconds));
         }
     }
 

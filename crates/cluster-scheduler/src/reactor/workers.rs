@@ -5,7 +5,7 @@ use pool::{
     Capacity, Disconnected, InactiveReason, NameTaken, PopId, TicketId, WorkerId, WorkerName,
 };
 use vat::Peer;
-use visible::OneLine;
+use visible::{Elapsed, OneLine};
 
 use super::Reactor;
 use super::handover::PendingPop;
@@ -92,7 +92,7 @@ impl Reactor {
             tracing::info!(
                 target: "scheduler",
                 ticket = %self.full_name(ticket), worker = %worker,
-                "Job {end} after {time:.1} s"
+                "Job {end} after {}", Elapsed::from_seconds(time)
             );
         }
         self.perform();

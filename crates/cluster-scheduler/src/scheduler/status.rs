@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use visible::counted;
+
 /// A scheduler in a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -23,10 +25,9 @@ impl fmt::Display for Status {
             running,
             queued,
         } = *self;
-        let of =
-            |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let (pools, workers, running) =
-            (of(pools, "pool"), of(workers, "worker"), of(running, "job"));
+        let pools = counted(pools, "pool");
+        let workers = counted(workers, "worker");
+        let running = counted(running, "job");
         write!(f, "{pools}, {workers}, {running} running, {queued} queued")
     }
 }

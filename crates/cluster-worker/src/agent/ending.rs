@@ -5,10 +5,10 @@ use std::time::Duration;
 use cluster_api::PauseReason;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
+use visible::counted;
 
 use super::{Agent, Exit};
 use crate::activity::Activity;
-use crate::running::jobs;
 
 /// The grace period for running jobs to stop, and for their last output to be sent, when the worker ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
@@ -109,7 +109,7 @@ impl Agent {
             biased;
             () = empty => tracing::info!("No job is running any more"),
             () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!("{} still running after {} s; cancelling", jobs(self.running.load().jobs), within.as_secs());
+                tracing::warn!("{} still running after {} s; cancelling", counted(self.running.load().jobs, "job"), within.as_secs());
             }
             () = self.log_waiting_jobs(deadline) => {}
         }
@@ -125,7 +125,7 @@ impl Agent {
                 let left = deadline.saturating_duration_since(Instant::now());
                 tracing::info!(
                     "Waiting for {} to end, for up to {} s",
-                    jobs(running),
+                    counted(running, "job"),
                     left.as_secs_f64().ceil()
                 );
             }

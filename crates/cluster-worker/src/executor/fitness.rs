@@ -6,9 +6,7 @@ use std::time::Instant;
 
 use cluster_api::PauseReason;
 use tokio::sync::{Mutex, watch};
-use visible::OneLine;
-
-use crate::disk::Size;
+use visible::{BinarySize, OneLine};
 
 /// Why a worker should take no jobs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,8 +100,8 @@ impl fmt::Display for Unfit {
             Self::StoreFull { free, minimum } => write!(
                 f,
                 "OBuilder's store is full: {} free, at least {} needed, and nothing left to remove",
-                Size(*free),
-                Size(*minimum)
+                BinarySize(*free),
+                BinarySize(*minimum)
             ),
             Self::NoDocker(reason) => write!(f, "cannot run docker: {reason}"),
             Self::NoEngine(output) => {
@@ -121,8 +119,8 @@ impl fmt::Display for Unfit {
                 f,
                 "the disk of the state directory {} is full: {} free, at least {} needed",
                 directory.display(),
-                Size(*free),
-                Size(*minimum)
+                BinarySize(*free),
+                BinarySize(*minimum)
             ),
             Self::StateDirectory { directory, problem } => write!(
                 f,

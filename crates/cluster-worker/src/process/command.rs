@@ -6,7 +6,7 @@ use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use cluster_api::without_credentials;
+use visible::without_credentials;
 
 use super::Label;
 

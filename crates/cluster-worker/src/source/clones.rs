@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use obuilder::store::remove_tree;
 use tokio::sync::Mutex;
+use visible::Size;
 
 use super::clone_lock::CloneLock;
 use crate::leftovers::remove_leftover;
@@ -158,7 +159,7 @@ impl Clones {
         // Other jobs now wait until it is removed.
         let _fetching = lock.fetching.lock().await;
         let _content = lock.content.write().await;
-        tracing::info!("Removing the clone {path:?} ({size} bytes): {reason}");
+        tracing::info!("Removing the clone {path:?} ({}): {reason}", Size(*size));
         let removed = remove(path.clone()).await;
         self.sizes.borrow_mut().remove(path);
         removed

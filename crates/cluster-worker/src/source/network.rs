@@ -3,6 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use visible::Elapsed;
+
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
@@ -66,11 +68,7 @@ impl<'a> Network<'a> {
         match ended {
             Ok(()) => {
                 let size = progress.received().map(|size| format!("{size} in "));
-                Ok(format!(
-                    "{}{:.1} s",
-                    size.unwrap_or_default(),
-                    time.as_secs_f64()
-                ))
+                Ok(format!("{}{}", size.unwrap_or_default(), Elapsed(time)))
             }
             Err(ProcessError::Silent { .. }) => {
                 Err(NetworkError::Final(JobError::failed(format!(

@@ -6,11 +6,11 @@ use bstr::{BStr, ByteSlice as _};
 use oci_spec::distribution::Reference;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use visible::Elapsed;
+use visible::{Elapsed, Size};
 
 use super::address::Refused;
 use super::docker::{self, Docker};
-use super::log::{Log, amount};
+use super::log::Log;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
@@ -154,7 +154,7 @@ impl Search<'_> {
         let Some(opened) = opened.map_err(|error| FetchError::Failed(error.to_string()))? else {
             return Ok(None);
         };
-        let size = amount(opened.imported.size);
+        let size = Size(opened.imported.size);
         let (name, source) = (&opened.imported.name, &opened.imported.source);
         self.log.line(format_args!(
             "Using the image {name} ({size}) that was imported from {source:?}"

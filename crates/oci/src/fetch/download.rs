@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use visible::Size;
 
 use super::FetchError;
 use super::distribution::{Client, RegistryError};
-use super::log::{Log, amount};
+use super::log::Log;
 use crate::digest::Hashing;
 use crate::documents::Descriptor;
 
@@ -92,14 +93,14 @@ impl Downloads<'_> {
             source,
         };
         let file = tempfile::tempfile_in(directory).map_err(write)?;
-        let total = amount(descriptor.size);
+        let total = Size(descriptor.size);
         let mut last_logged = Instant::now();
         let progress = |length: u64| {
             if last_logged.elapsed() < INTERVAL {
                 return Ok(());
             }
             last_logged = Instant::now();
-            log.line(format_args!("{name}: {} of {total}", amount(length)))
+            log.line(format_args!("{name}: {} of {total}", Size(length)))
         };
         let file = self.to(descriptor, file, write, progress).await?;
         log.line(format_args!("{name}: {total}, downloaded"))
@@ -126,7 +127,7 @@ impl Downloads<'_> {
                     }
                     return Err(DownloadError::Wrong(format!(
                         "what the registry sent ({}) has the digest {digest} instead of {}",
-                        amount(length),
+                        Size(length),
                         blob.digest
                     )));
                 }
@@ -174,7 +175,7 @@ impl Downloads<'_> {
                 Err(error) => return (target, Err(DownloadError::Registry(error.into()))),
             };
             if target.length().saturating_add(bytes.len() as u64) > blob.size {
-                let size = amount(blob.size);
+                let size = Size(blob.size);
                 let text = format!("the registry sent more than the {size} that the manifest says");
                 return (target, Err(DownloadError::Wrong(text)));
             }
@@ -187,8 +188,8 @@ impl Downloads<'_> {
         if target.length() < blob.size {
             let cut_off = RegistryError::CutOff(format!(
                 "the connection ended after {} of {}",
-                amount(target.length()),
-                amount(blob.size)
+                Size(target.length()),
+                Size(blob.size)
             ));
             return (target, Err(DownloadError::Registry(cut_off)));
         }

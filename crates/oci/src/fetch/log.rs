@@ -28,30 +28,9 @@ pub(super) fn plain(text: &str) -> String {
         .collect()
 }
 
-/// Shows a number of bytes as people read it.
-pub(super) fn amount(bytes: u64) -> String {
-    // Exact up to petabytes, and rounded anyway.
-    let bytes_f = bytes as f64;
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes_f / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes_f / 1e6),
-        _ => format!("{:.1} GB", bytes_f / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{amount, plain};
-
-    #[test]
-    fn amounts_are_short() {
-        let shown = [0, 999, 12_345, 12_345_678, 40_100_000_000].map(amount);
-        assert_eq!(
-            shown,
-            ["0 bytes", "999 bytes", "12.3 kB", "12.3 MB", "40.1 GB"]
-        );
-    }
+    use super::plain;
 
     #[test]
     fn nothing_moves_the_cursor() {

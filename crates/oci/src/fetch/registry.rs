@@ -6,12 +6,13 @@ use std::time::Duration;
 use futures::{StreamExt as _, TryStreamExt as _};
 use oci_spec::distribution::Reference;
 use tokio_util::sync::CancellationToken;
+use visible::{Size, counted};
 
 use super::credentials::{Login, server_name};
 use super::distribution::{Auth, Client, RegistryError};
 use super::download::{Blob, DownloadError, Downloads};
 use super::http::Http;
-use super::log::{Log, amount};
+use super::log::Log;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, docker};
@@ -64,8 +65,8 @@ impl<'a> Registry<'a> {
         log.line(format_args!(
             "Image {}: {}, {} to download",
             digest,
-            layers(manifest.layers.len()),
-            amount(stored)
+            counted(manifest.layers.len(), "layer"),
+            Size(stored)
         ))?;
         let config = until(cancel, self.config(&manifest)).await?;
         let image = docker::image(&config.config, log)?;
@@ -134,7 +135,7 @@ impl<'a> Registry<'a> {
             .iter()
             .fold(0, |sum: u64, layer| sum.saturating_add(layer.size));
         if stored > limits.stored {
-            let (has, most) = (amount(stored), amount(limits.stored));
+            let (has, most) = (Size(stored), Size(limits.stored));
             return too_large(format!(
                 "the image has {has}, more than the limit of {most}"
             ));
@@ -255,14 +256,6 @@ impl<'a> Registry<'a> {
             ),
             _ => format!("it refused the log-in from {file:?}: log in again with `{login}`"),
         }
-    }
-}
-
-fn layers(count: usize) -> String {
-    if count == 1 {
-        "1 layer".to_owned()
-    } else {
-        format!("{count} layers")
     }
 }
 

@@ -7,9 +7,10 @@ use std::path::Path;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use visible::{Size, counted};
 
 use super::FetchError;
-use super::log::{Log, amount};
+use super::log::Log;
 use crate::compression::Decompressed;
 use crate::layer::Unpacker;
 use crate::{Digest, Limits, UnpackError};
@@ -78,10 +79,10 @@ impl Unpacking {
         for note in notes {
             log.line(format_args!("Left out: {note}"))?;
         }
-        let plural = if files == 1 { "" } else { "s" };
         log.line(format_args!(
-            "Unpacked {files} file{plural}, {}",
-            amount(bytes)
+            "Unpacked {}, {}",
+            counted(files, "file"),
+            Size(bytes)
         ))
     }
 

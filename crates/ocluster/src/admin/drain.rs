@@ -10,9 +10,9 @@ use super::pause::{new_pause, pause_worker_with_note};
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use cli::error::CommandError;
-use cli::human::counted;
 use cli::interrupt::Interrupt;
 use cli::output::Format;
+use visible::counted;
 
 /// Pause a worker, and wait until its running jobs have finished
 ///

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use serde::Serialize;
-use visible::natural;
+use visible::{CompactElapsed, natural};
 
 use super::known::{self, Known};
 use super::service::{About, Service};
@@ -14,7 +14,7 @@ use super::{Common, legend, queue, totals};
 use crate::json::pools::{InactiveReason, Job, OneWorker, Pool, Pools, Worker};
 use cli::appearance::is_dumb;
 use cli::error::CommandError;
-use cli::human::{self, table};
+use cli::human::table;
 use cli::output::{self, Format};
 use cli::print::{print, print_bytes};
 use cli::quote::printable;
@@ -427,7 +427,7 @@ pub(super) fn in_words(reason: InactiveReason) -> &'static str {
 }
 
 fn duration(seconds: f64) -> String {
-    human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+    CompactElapsed::from_seconds(seconds).to_string()
 }
 
 #[cfg(test)]

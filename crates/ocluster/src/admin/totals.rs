@@ -1,10 +1,9 @@
 //! The totals of a scheduler's pools, one line each.
 
-use std::time::Duration;
-
 use crate::json::pools::Totals;
-use cli::human::{self, table};
+use cli::human::table;
 use cli::quote::printable;
+use visible::CompactElapsed;
 
 /// Returns the table. A dash stands for what the scheduler cannot report.
 pub(super) fn text(pools: &[Totals]) -> String {
@@ -36,8 +35,7 @@ fn row(pool: &Totals) -> Vec<String> {
     let running = running
         .zip(*capacity)
         .map(|(running, capacity)| format!("{running} of {capacity}"));
-    let wait = oldest_wait_seconds
-        .map(|seconds| human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+    let wait = oldest_wait_seconds.map(|seconds| CompactElapsed::from_seconds(seconds).to_string());
     vec![
         printable(name),
         format!("{connected} of {workers}"),

@@ -12,12 +12,12 @@ use cluster_api::{Progress, ProgressStatus, RpcError, ServeProgress};
 
 use crate::json::admin::WaitEvent;
 use cli::error::CommandError;
-use cli::human;
 use cli::interrupt::Interrupt;
 use cli::output::{self, Format};
 use cli::print::print_line;
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
+use visible::CompactElapsed;
 
 /// How often the status line is redrawn: it shows seconds.
 const TICK: Duration = Duration::from_secs(1);
@@ -146,7 +146,7 @@ impl Watch {
             Task::Drain => "draining",
             Task::Update => "updating",
         };
-        let passed = human::duration(passed);
+        let passed = CompactElapsed(passed);
         let waiting = self.waiting.borrow();
         let mut each = waiting.iter().map(|(worker, status)| match status {
             None => worker.clone(),

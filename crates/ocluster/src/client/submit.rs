@@ -10,7 +10,7 @@ use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
 use tokio::io::AsyncWriteExt as _;
 use vat::Session;
-use visible::OneLine;
+use visible::{Elapsed, OneLine};
 
 use super::description::Request;
 use super::ending::kind_of;
@@ -21,7 +21,6 @@ use crate::connect::connect;
 use crate::json::client::JobEvent;
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
-use cli::human::spoken;
 use cli::output::Format;
 use cli::print::{complain, print_bytes, print_line};
 use cli::quote::{printable, quoted};
@@ -282,8 +281,8 @@ impl Watched {
         let why = why.map(|why| format!(": {}", OneLine(why)));
         format!(
             "Job {ended} {} (waited {}): {number}pool {}{}{}",
-            spoken(times.ran_seconds),
-            spoken(times.waited_seconds),
+            Elapsed::from_seconds(times.ran_seconds),
+            Elapsed::from_seconds(times.waited_seconds),
             printable(&self.pool),
             worker.unwrap_or_default(),
             why.unwrap_or_default(),

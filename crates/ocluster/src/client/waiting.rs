@@ -7,10 +7,10 @@ use std::time::Duration;
 use cluster_api::{Ticket, TicketStatus};
 use tokio::time::{Instant, sleep};
 
-use cli::human::spoken;
 use cli::print::complain;
 use cli::quote::printable;
 use cli::status_line::StatusLine;
+use visible::{Elapsed, counted};
 
 /// How often the scheduler is asked for a terminal, and how long a job may wait before anything is printed elsewhere.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
                 if let Some(text) = reports.next(&status, now) {
                     line.print_above(&text);
                 }
-                let waited = spoken(now.duration_since(begin).as_secs_f64().round());
+                let waited = Elapsed(now.duration_since(begin));
                 line.show(&format!("waiting for {waited}"));
             }
             Ok(status) => line.show(&describe(&status)),
@@ -114,8 +114,7 @@ fn describe(status: &TicketStatus) -> String {
 fn ahead_of_this(ahead: u32) -> String {
     match ahead {
         0 => "next in line".to_owned(),
-        1 => "1 job ahead of this one".to_owned(),
-        n => format!("{n} jobs ahead of this one"),
+        n => format!("{} ahead of this one", counted(n, "job")),
     }
 }
 

@@ -7,10 +7,10 @@ use cluster_api::{
     Admin, ConnectedWorker, InactiveReason, PoolDetails, Presence, RpcError, RpcErrorKind,
     WorkerDetails, WorkerInfo,
 };
+use visible::{CompactElapsed, counted};
 
 use super::cap_files::{dial, judge_connection, judge_file};
 use super::check::Check;
-use cli::human::{counted, duration};
 
 /// The time limit for an answer of the scheduler, which has it in memory.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,7 +142,7 @@ fn judge_pool(todo: &Advice<'_>, details: &PoolDetails) -> Vec<Check> {
     } else if *oldest_wait > LONG_WAIT {
         Check::warning(
             name,
-            format!("{found}, the oldest for {}", duration(*oldest_wait)),
+            format!("{found}, the oldest for {}", CompactElapsed(*oldest_wait)),
             format!(
                 "add workers, or see which client submits so much: {}",
                 todo.command("show", "")
@@ -192,7 +192,7 @@ fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
     };
     let connected = match &worker.presence {
         Presence::NeverSeen => return away("not seen since the scheduler started".to_owned()),
-        Presence::Left(ago) => return away(format!("left {} ago", duration(*ago))),
+        Presence::Left(ago) => return away(format!("left {} ago", CompactElapsed(*ago))),
         Presence::Connected(connected) => connected,
     };
     let mut checks: Vec<Check> = connected
@@ -217,7 +217,7 @@ fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
             format!(
                 "has registered {} times, last {} ago",
                 worker.registrations,
-                duration(connected.registered_for)
+                CompactElapsed(connected.registered_for)
             ),
             "see its log for why it reconnects: the network, or a supervisor that restarts it",
         ));
@@ -232,7 +232,7 @@ fn judge_worker(todo: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
             format!(
                 "has been running a job of {} for {}",
                 job.client,
-                duration(job.running_for)
+                CompactElapsed(job.running_for)
             ),
             "if it is stuck, let its client cancel it, or restart the worker",
         ));
@@ -253,7 +253,7 @@ fn judge_reason(
             name,
             format!(
                 "connected, but unresponsive for {}",
-                duration(connected.silent_for)
+                CompactElapsed(connected.silent_for)
             ),
             format!(
                 "check the machine at {}: it may be stopped, swapping, or out of disk space",

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cluster_worker::FreeThreshold;
 use obuilder::store::Space;
+use visible::BinarySize;
 
 use super::check::Check;
 use super::mounts;
@@ -60,7 +61,7 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
     let found = format!(
         "{path}: {:.0}% of the space{counted} free, {}",
         space.free_bytes_percent().floor(),
-        size(space.free)
+        BinarySize(space.free)
     );
     let Wanted { minimum, threshold } = wanted;
     if let Some((option, minimum)) = minimum
@@ -71,7 +72,7 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
             name,
             format!(
                 "{found}; with less than {} the worker takes no jobs",
-                size(minimum)
+                BinarySize(minimum)
             ),
             format!("free space, or lower {option}"),
         );
@@ -84,7 +85,7 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
                 Some((least, minimum)) => format!(
                     "free space, or lower {option}; with nothing left to prune, the worker takes jobs while {} are \
                      free ({least})",
-                    size(minimum)
+                    BinarySize(minimum)
                 ),
                 None => format!("free space, or lower {option}"),
             },
@@ -95,16 +96,6 @@ fn judge(name: String, path: &str, space: Space, wanted: Wanted) -> Check {
             "free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones",
         ),
         _ => Check::fit(name, found),
-    }
-}
-
-/// Returns a number of bytes for people.
-pub(super) fn size(bytes: u64) -> String {
-    const GIB: u64 = 1 << 30;
-    const MIB: u64 = 1 << 20;
-    match bytes {
-        GIB.. => format!("{} GiB", bytes / GIB),
-        _ => format!("{} MiB", bytes / MIB),
     }
 }
 
@@ -165,7 +156,7 @@ mod tests {
                      -> free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
             warning  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB
                      -> free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for clones
-            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 MiB; with less than 256 MiB the worker takes no jobs
+            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 bytes; with less than 256 MiB the worker takes no jobs
                      -> free space, or lower --state-min-free
 
             2 problems, 5 warnings.

@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use visible::BinarySize;
+
 use super::check::Check;
-use super::disk::size;
 use super::probe::{Answer, ask};
 
 /// With less memory than this, a build of any size will be killed.
@@ -90,7 +91,7 @@ fn judge_memory(meminfo: &str) -> Check {
     let (Some(all), Some(available)) = (value("MemTotal"), value("MemAvailable")) else {
         return Check::skipped("memory", "cannot read /proc/meminfo");
     };
-    let found = format!("{} of {} available", size(available), size(all));
+    let found = format!("{} of {} available", BinarySize(available), BinarySize(all));
     if available < LITTLE_MEMORY {
         Check::warning(
             "memory",

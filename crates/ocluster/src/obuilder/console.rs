@@ -8,11 +8,11 @@ use std::time::Duration;
 use bstr::{BStr, ByteSlice as _};
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use obuilder::Elapsed;
 use obuilder::builder::BuildLog;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use visible::Elapsed;
 
 use cli::appearance;
 use cli::error::CommandError;

@@ -1,10 +1,11 @@
 //! `obuilder df`.
 
-use super::output::{OutputArgs, size};
+use super::output::OutputArgs;
 use super::store_args::{Need, StoreArgs};
 use crate::json::obuilder::DiskUsage;
 use cli::error::CommandError;
 use cli::human::table;
+use visible::Size;
 
 /// Show the disk usage of the store
 #[derive(clap::Args, Debug)]
@@ -26,8 +27,8 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
             let row = [
                 root.clone(),
                 results.to_string(),
-                size(space.total),
-                size(space.free),
+                Size(space.total).to_string(),
+                Size(space.free).to_string(),
                 format!("{:.0}%", space.free_percent()),
             ];
             table(&[heading.map(str::to_owned).to_vec(), row.to_vec()])

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 use oci::{Import, Imported, Library, Platform};
 
-use super::output::{OutputArgs, size};
+use super::output::OutputArgs;
 use super::store_args::{StoreArgs, library};
 use crate::capability_args::require_file;
 use crate::json::obuilder::{Image, Images};
@@ -14,6 +14,7 @@ use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::quoted;
 use cli::status_line::StatusLine;
+use visible::Size;
 
 /// List, import or remove base images
 ///
@@ -81,7 +82,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
                 "Imported {} ({}, {})",
                 image.name,
                 image.kind,
-                size(image.size)
+                Size(image.size)
             ))
         }
         Command::Rm { name, store } => {
@@ -115,7 +116,7 @@ fn text(images: &[Imported]) -> String {
     for image in images {
         rows.push(vec![
             image.name.clone(),
-            size(image.size),
+            Size(image.size).to_string(),
             image.when.clone(),
             format!("{} ({})", image.source, image.kind),
         ]);

@@ -6,7 +6,7 @@ use std::io;
 use jiff::Timestamp;
 use obuilder::StepId;
 
-use super::output::{self, OutputArgs};
+use super::output::OutputArgs;
 use super::result_id::ResultId;
 use super::store_args::{Need, StoreArgs};
 use super::tree::{self, Line};
@@ -14,6 +14,7 @@ use crate::json;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::terminal::LogOutput;
+use visible::{Size, counted};
 
 /// How many digits of an id are shown to people: enough for stores of any size.
 const DIGITS: usize = 12;
@@ -115,7 +116,7 @@ fn text(rows: &[Row], now: Timestamp) -> String {
         let id: String = line.entry.id.to_string().chars().take(DIGITS).collect();
         lines.push(vec![
             format!("{}{id}", line.indent),
-            size.map_or_else(|| "-".to_owned(), output::size),
+            size.map_or_else(|| "-".to_owned(), |bytes| Size(bytes).to_string()),
             ago(line.entry.created, now),
             ago(line.entry.used, now),
             op.as_deref().map_or_else(|| "-".to_owned(), shortened),
@@ -153,8 +154,7 @@ fn ago(then: Timestamp, now: Timestamp) -> String {
         3600..86_400 => (seconds / 3600, "hour"),
         _ => (seconds / 86_400, "day"),
     };
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {unit}{plural} ago")
+    format!("{} ago", counted(number, unit))
 }
 
 #[cfg(test)]

@@ -306,7 +306,7 @@ fn in_the_workers_options() {
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=
-            2> ocluster-worker: invalid value '' for '--name <ID>': invalid worker name "": it must have 1 to 200 bytes and no control characters
+            2> ocluster-worker: invalid value '' for '--name <ID>': name is empty; use at least one character
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
         "#]],

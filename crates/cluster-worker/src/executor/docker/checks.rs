@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use cgroup::{MemoryKill, MemoryWatch};
 use cluster_api::DockerBuild;
-use obuilder::Elapsed;
 use tempfile::TempDir;
+use visible::Elapsed;
 
 use super::images::Images;
 use super::{BadBuild, DockerExecutor, PullPolicy, containers, dockerfile, no_tmp};

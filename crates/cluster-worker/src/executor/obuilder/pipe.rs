@@ -7,9 +7,9 @@ use std::time::Duration;
 use bstr::{BStr, BString};
 use futures::future::{FutureExt as _, LocalBoxFuture};
 use jiff::Timestamp;
-use obuilder::Elapsed;
 use obuilder::builder::BuildLog;
 use tokio::sync::{mpsc, watch};
+use visible::Elapsed;
 
 use super::decoration;
 

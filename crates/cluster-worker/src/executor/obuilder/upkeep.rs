@@ -6,9 +6,9 @@ use futures::future::LocalBoxFuture;
 use obuilder::store::Space;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
-use visible::Lines;
+use visible::{BinarySize, Lines};
 
-use crate::disk::{FreeThreshold, Size};
+use crate::disk::FreeThreshold;
 use crate::executor::Unfit;
 
 /// How often to measure the free room, as upstream; and how long to wait when nothing more can be removed.
@@ -287,7 +287,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
             min_free,
             ..
         } = self.upkeep;
-        let (free, minimum) = (Size(space.free), Size(min_free));
+        let (free, minimum) = (BinarySize(space.free), BinarySize(min_free));
         let (reported, shortage) = match is_enough {
             true => (Reported::GoingOn, None),
             false => (Reported::Full, Some(self.full(space))),
@@ -321,7 +321,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
         let results = self.builder.results().unwrap_or_default();
         tracing::info!(
             "OBuilder partition: {free:.0}% free ({}) of {wanted} wanted, {results} items",
-            Size(space.free)
+            BinarySize(space.free)
         );
     }
 

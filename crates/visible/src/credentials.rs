@@ -1,11 +1,13 @@
-//! Texts as they may be shown: without what they let their readers in by.
+//! Texts without the credentials in them.
+
+use alloc::string::String;
 
 /// What follows the scheme of a URL.
 const MARK: &str = "://";
 
 /// Returns a text without the users and passwords of the URLs in it, and without all of a sturdy ref but its scheme.
 ///
-/// It is for what people have given to us, and what may hold several URLs in any shape: rather too little is left than too much.
+/// It is for settings and descriptions, which may hold several URLs in any shape. In doubt it removes more.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
