@@ -16,6 +16,7 @@ mod places;
 mod single_caller;
 mod source;
 mod tree;
+mod walks;
 mod words;
 
 use std::fs;
@@ -93,6 +94,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
     found.extend(single_caller::check(sources.iter().copied()));
     found.extend(layers::check(&files));
     found.extend(map::check(root)?);
+    found.extend(walks::check(&files));
     found.extend(dependencies::check(root)?);
     Ok(found)
 }
