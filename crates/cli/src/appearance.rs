@@ -1,6 +1,7 @@
 //! Whether the output may have colours and other escape sequences: one answer for the whole process.
 //!
-//! Code that prints, deep inside of commands, needs it, so the option is kept for the whole process, like the environment.
+//! Code that prints, deep inside of commands, needs it, so the option is kept for the whole process, like the
+//! environment.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;

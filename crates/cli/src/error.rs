@@ -1,7 +1,7 @@
 //! How a command ends when it does not succeed: a kind, a message, hints, and the exit code they give.
 //!
-//! The libraries return an error enum per operation. Only here are these sorted into mistakes of the user, answers of the
-//! cluster, and bugs of ours, which scripts distinguish by exit code.
+//! The libraries return an error enum per operation. Only here are these sorted into mistakes of the user, answers of
+//! the cluster, and bugs of ours, which scripts distinguish by exit code.
 
 use std::fmt;
 

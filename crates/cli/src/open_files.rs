@@ -1,7 +1,7 @@
 //! How many files and connections a program may have open.
 //!
-//! The usual limit of 1024 is there for programs that use `select`, and the system lets others raise theirs. A scheduler
-//! has a connection for each worker and client; a builder copies deep trees.
+//! The usual limit of 1024 is there for programs that use `select`, and the system lets others raise theirs. A
+//! scheduler has a connection for each worker and client; a builder copies deep trees.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -23,8 +23,8 @@ pub fn allow_many() {
     }
 }
 
-/// How many files a worker has open itself, and for each job that it runs: pipes, logs, processes, and the directories that are being
-/// copied.
+/// How many files a worker has open itself, and for each job that it runs: pipes, logs, processes, and the directories
+/// that are being copied.
 const OF_WORKER: u64 = 64;
 const OF_JOB: u64 = 32;
 
@@ -40,8 +40,8 @@ fn too_few(limit: Option<u64>, jobs: u64) -> Option<String> {
     let wanted = OF_WORKER.saturating_add(OF_JOB.saturating_mul(jobs));
     let limit = limit.filter(|limit| *limit < wanted)?;
     Some(format!(
-        "The limit of open files is {limit}, but {jobs} jobs at once may need {wanted}: some will fail; raise the hard limit \
-         (\"ulimit -Hn\", or LimitNOFILE= of the service), or lower --capacity"
+        "The limit of open files is {limit}, but {jobs} jobs at once may need {wanted}: some will fail; raise the hard \
+         limit (\"ulimit -Hn\", or LimitNOFILE= of the service), or lower --capacity"
     ))
 }
 

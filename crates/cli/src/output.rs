@@ -36,6 +36,9 @@ pub struct OutputArgs {
 
 impl Format {
     /// Prints a whole answer.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
     pub fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,
@@ -52,6 +55,9 @@ impl Format {
 }
 
 /// Prints one event, on a line of its own.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
     let json = serde_json::to_string(event).map_err(CommandError::internal)?;
     print_line(terminal::plain_json(&json))

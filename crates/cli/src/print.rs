@@ -6,11 +6,17 @@ use crate::error::CommandError;
 use crate::terminal;
 
 /// Writes `text` on standard output, escaped for a terminal: a part of it may come from another machine.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub fn print(text: &str) -> Result<(), CommandError> {
     print_bytes(terminal::plain(text).as_bytes())
 }
 
 /// Writes `bytes` on standard output, as they are.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
     let mut out = std::io::stdout().lock();
     out.write_all(bytes)
@@ -19,6 +25,9 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), CommandError> {
 }
 
 /// Writes one line on standard output.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
     print(&format!("{line}\n"))
 }

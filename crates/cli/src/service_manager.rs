@@ -1,9 +1,9 @@
 //! Notifications to the service manager: systemd, or any other with its protocol.
 //!
-//! A unit of `Type=notify` counts as started once we report it, shows our status in one line, and with `WatchdogSec=` is
-//! restarted when our reports stop. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without that
-//! variable nothing happens. The existing library supports no abstract sockets, and blocks while the other end is busy,
-//! which the one thread must not do.
+//! A unit of `Type=notify` counts as started once we report it, shows our status in one line, and with `WatchdogSec=`
+//! is restarted when our reports stop. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without
+//! that variable nothing happens. The existing library supports no abstract sockets, and blocks while the other end is
+//! busy, which the one thread must not do.
 
 use std::cell::Cell;
 use std::convert::Infallible;

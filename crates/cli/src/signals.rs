@@ -17,6 +17,9 @@ pub struct Interrupts {
 
 impl Interrupts {
     /// Starts to listen.
+    ///
+    /// # Errors
+    /// If the system refuses to report signals.
     pub fn listen() -> Result<Self, CommandError> {
         let mut kinds = vec![
             (SignalKind::interrupt(), Interrupt::Interrupted),

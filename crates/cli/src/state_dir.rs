@@ -9,6 +9,9 @@ use rustix::io::Errno;
 use crate::error::CommandError;
 
 /// Checks that there is, or can be, a directory at `path` in which this process may write.
+///
+/// # Errors
+/// If there is no such directory and none can be created, or this process may not write in it.
 pub fn check(path: &Path) -> Result<(), CommandError> {
     check_by(path, |place| {
         let access = Access::WRITE_OK | Access::EXEC_OK;

@@ -4,8 +4,9 @@
 //! from two. All of this is derived from the definition of a command line, so a new option has its variable and its key
 //! at once.
 //!
-//! `settings` finds the value and the source of each option, and writes a command line with all of them. clap then parses
-//! that one, so that its rules (which options are required or exclude each other) hold wherever a value came from.
+//! `settings` finds the value and the source of each option, and writes a command line with all of them. clap then
+//! parses that one, so that its rules (which options are required or exclude each other) hold wherever a value came
+//! from.
 
 mod file;
 mod known;
@@ -24,7 +25,7 @@ pub use self::known::JOB_VARIABLES;
 pub use self::options::{ConfigOption, OptionKind};
 use self::options::{FILE_OPTION, PRINT_OPTION};
 pub use self::report::page;
-pub use self::settings::{Settings, Surroundings};
+pub use self::settings::{ConfigSources, Settings};
 pub use self::spelling::closest;
 
 /// Options that are one setting: the first source that has any of them decides all. `--quiet` overrides the file's
@@ -77,6 +78,9 @@ pub fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> 
 }
 
 /// Checks a file's text as the configuration of `program`; returns the message if it is invalid.
+///
+/// # Errors
+/// The message that a program would print.
 pub fn check_file(path: &std::path::Path, text: &str, program: &Command) -> Result<(), String> {
     file::File::parse(path, text, program)
         .map(drop)

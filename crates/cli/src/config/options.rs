@@ -16,8 +16,8 @@ pub(crate) const PRINT_OPTION: &str = "print-config";
 pub struct ConfigOption {
     /// The program that has it.
     pub program: String,
-    /// The command that has it, word by word, which is also the name of its table in the file. Empty for an option of the
-    /// program itself, which may be given before or after the command.
+    /// The command that has it, word by word, which is also the name of its table in the file. Empty for an option of
+    /// the program itself, which may be given before or after the command.
     pub command: Vec<String>,
     /// The flag: `--state-dir`.
     pub flag: String,

@@ -18,14 +18,14 @@ use crate::error::CommandError;
 const CONNECT: &str = "connect";
 
 /// The environment of a program, which tests replace.
-pub struct Surroundings {
+pub struct ConfigSources {
     /// The environment.
     pub variables: BTreeMap<OsString, OsString>,
     /// The directory of the files that are read by default.
     pub directory: PathBuf,
 }
 
-impl Surroundings {
+impl ConfigSources {
     /// Returns the environment of this process.
     pub fn of_this_process() -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Surroundings {
     }
 
     /// Returns an environment that sets no option.
-    pub fn nothing() -> Self {
+    pub fn empty() -> Self {
         Self {
             variables: BTreeMap::new(),
             directory: "/nowhere".into(),
@@ -111,12 +111,15 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// Finds the value of each option of `program`, whose command line was parsed as `matches`. The program must have been
-    /// built.
+    /// Finds the value of each option of `program`, whose command line was parsed as `matches`. The program must have
+    /// been built.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a value is invalid.
     pub fn gather(
         program: &'a Command,
         matches: &ArgMatches,
-        around: &Surroundings,
+        around: &ConfigSources,
     ) -> Result<Self, CommandError> {
         let configuration = configuration(program, matches, around)?;
         let reader = Reader {
@@ -190,7 +193,7 @@ impl<'a> Settings<'a> {
 
 /// Reads values from their sources.
 struct Reader<'r> {
-    around: &'r Surroundings,
+    around: &'r ConfigSources,
     file: Option<&'r File>,
 }
 
@@ -384,7 +387,7 @@ fn resolve_conflicts(level: &mut Level<'_>) {
 fn configuration(
     program: &Command,
     matches: &ArgMatches,
-    around: &Surroundings,
+    around: &ConfigSources,
 ) -> Result<Configuration, CommandError> {
     let variable = options::variable(FILE_OPTION);
     let flag = matches
@@ -429,7 +432,7 @@ fn configuration(
 ///
 /// Others with our prefix are ignored: Kubernetes sets some for a service called `ocluster`, and a worker sets some for
 /// a custom job, which may run us.
-fn unknown_variables(program: &Command, around: &Surroundings) -> Vec<String> {
+fn unknown_variables(program: &Command, around: &ConfigSources) -> Vec<String> {
     let ours = around.variables.keys().filter_map(|name| name.to_str());
     let ours: Vec<&str> = ours
         .filter(|name| name.starts_with(PREFIX) && !JOB_VARIABLES.contains(name))

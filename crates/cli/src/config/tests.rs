@@ -41,7 +41,7 @@ fn said(directory: &Path, variables: &[(&str, &str)], words: &str) -> Result<Str
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let around = Surroundings {
+    let around = ConfigSources {
         variables: variables.collect::<BTreeMap<_, _>>(),
         directory: directory.to_owned(),
     };

@@ -60,6 +60,9 @@ impl LogOutput {
     }
 
     /// Copies a whole log.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or `out` cannot be written.
     pub fn copy(mut self, log: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
         let mut piece = vec![0; 64 << 10];
         loop {

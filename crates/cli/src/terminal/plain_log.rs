@@ -3,10 +3,11 @@
 const ESCAPE: u8 = 0x1b;
 const BELL: u8 = 0x07;
 
-/// Removes colours and all other escape sequences from a log, piece by piece, and ends each line with a newline: `\r\r\n` of
-/// Docker's, and the `\r` and `\r ESC [ K` of progress bars.
+/// Removes colours and all other escape sequences from a log, piece by piece, and ends each line with a newline:
+/// `\r\r\n` of Docker's, and the `\r` and `\r ESC [ K` of progress bars.
 ///
-/// Everything else stays as it is, byte by byte. What does not end as a sequence should hides at most the rest of its line.
+/// Everything else stays as it is, byte by byte. What does not end as a sequence should hides at most the rest of its
+/// line.
 #[derive(Debug, Default)]
 pub(crate) struct PlainLog {
     state: State,

@@ -27,11 +27,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::capability_args::{CapFile, ConnectArgs, Positionals};
-use crate::program;
+use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::output::{Format, OutputArgs};
+use cli::program;
 
 const NAME: &str = "ocluster-admin";
 
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 /// The cap file (admin.cap) is the first argument of each command, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

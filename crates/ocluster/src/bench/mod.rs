@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 use self::report::Report;
 use self::rig::Rig;
-use crate::capability_args::CapFile;
+use cli::capability_args::CapFile;
 use cli::error::CommandError;
 use cli::output::Format;
 
@@ -31,7 +31,7 @@ const SETTLING: Duration = Duration::from_millis(500);
 ///
 /// The pool should have no other workers and no other jobs.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Scenarios to measure [default: all]
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,

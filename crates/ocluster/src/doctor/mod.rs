@@ -24,11 +24,12 @@ use cluster_worker::FreeThreshold;
 
 use self::check::Check;
 use self::disk::Wanted;
-use crate::sizes;
+use crate::worker::free_threshold::free_threshold;
 use cli::appearance;
 use cli::error::CommandError;
 use cli::output::{Format, OutputArgs};
 use cli::print::print_bytes;
+use cli::quantities::disk_bytes;
 
 /// Check a machine or a running cluster, and print what to do
 ///
@@ -61,16 +62,16 @@ pub(crate) struct Args {
 #[derive(clap::Args, Debug)]
 struct RoomArgs {
     /// Value of the worker's --state-min-free
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = disk_bytes)]
     state_min_free: u64,
     /// Value of the worker's --prune-threshold
-    #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", value_parser = free_threshold)]
     prune_threshold: Option<FreeThreshold>,
     /// Value of the worker's --obuilder-prune-threshold
-    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
     /// Value of the worker's --obuilder-min-free
-    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = disk_bytes)]
     obuilder_min_free: u64,
 }
 

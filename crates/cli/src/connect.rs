@@ -8,9 +8,9 @@ use std::time::Duration;
 use vat::{ConnectError, DialOptions, Dialer, Phase, Session};
 
 use crate::capability_args::CapFile;
-use cli::error::{CommandError, Kind};
-use cli::print::complain;
-use cli::status_line::StatusLine;
+use crate::error::{CommandError, Kind};
+use crate::print::complain;
+use crate::status_line::StatusLine;
 
 /// How long a connection takes before a terminal shows what it waits for.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -23,8 +23,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects to what `cap` refers to.
 ///
-/// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time. Both show
-/// what is waited for if it takes long.
+/// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time.
+/// Both show what is waited for if it takes long.
+///
+/// # Errors
+/// If the cap file cannot be used, or the scheduler cannot be reached.
 pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
     let target = cap.load()?;
     let address = target.address.to_string();

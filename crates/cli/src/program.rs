@@ -9,10 +9,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
 use crate::completion;
-use cli::config::{self, Settings, Surroundings, closest};
-use cli::error::{CommandError, Kind};
-use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
-use cli::{appearance, exit_codes, open_files, output, private_memory};
+use crate::config::{self, ConfigSources, Settings, closest};
+use crate::error::{CommandError, Kind};
+use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
+use crate::{appearance, exit_codes, open_files, output, private_memory};
 
 /// Help is wrapped to the terminal, but not wider than reads well.
 const HELP_WIDTH: usize = 100;
@@ -50,26 +50,27 @@ where
     }
     private_memory::keep();
     open_files::allow_many();
-    let around = Surroundings::of_this_process();
+    let around = ConfigSources::of_this_process();
     let (args, format) = match parse::<A>(name, std::env::args_os(), &around) {
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
-                NotParsed::Answered(text) => cli::print::print(&text),
+                NotParsed::Answered(text) => crate::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
             return finish(name, &ErrorFormat::guessed(), outcome);
         }
     };
     // A panic is a bug of ours. The default hook has printed where; only the exit code is left.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
-        .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
+    let outcome =
+        std::panic::catch_unwind(AssertUnwindSafe(|| crate::runtime::block_on(main(args))))
+            .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
     finish(name, &format, outcome)
 }
 
 /// Why there are no arguments to run with.
 #[derive(Debug)]
-pub(crate) enum NotParsed {
+pub enum NotParsed {
     /// The user asked for help or the version: print this on standard output and succeed.
     Answered(String),
     /// The command line is invalid.
@@ -88,12 +89,15 @@ pub fn command<A: CommandFactory>(name: &'static str) -> clap::Command {
     config::with_options(program)
 }
 
-/// Parses a command line by the rules of all programs: unambiguous prefixes of commands and long options are accepted, as
-/// in upstream; and options that are not on it may be in the environment or in a file.
-pub(crate) fn parse<A: Parser + CommandFactory>(
+/// Parses a command line by the rules of all programs: unambiguous prefixes of commands and long options are accepted,
+/// as in upstream; and options that are not on it may be in the environment or in a file.
+///
+/// # Errors
+/// If the command line is invalid, or only asks for help.
+pub fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
-    around: &Surroundings,
+    around: &ConfigSources,
 ) -> Result<(A, ErrorFormat), NotParsed> {
     let args: Vec<OsString> = args.into_iter().map(plain_help).collect();
     let mut program = command::<A>(name);
@@ -220,7 +224,7 @@ fn refusal(error: &clap::Error) -> CommandError {
 }
 
 /// The form in which a failure is reported.
-pub(crate) struct ErrorFormat {
+pub struct ErrorFormat {
     logging: LoggingArgs,
     /// Whether the output is JSON, for a program.
     json: bool,
@@ -244,7 +248,7 @@ fn finish(name: &'static str, format: &ErrorFormat, outcome: Result<(), CommandE
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
         match format.logging.log_format {
-            LogFormat::Text => cli::print::complain(&error.render(name)),
+            LogFormat::Text => crate::print::complain(&error.render(name)),
             // With JSON log lines, the error is one too.
             LogFormat::Json => format.logging.apart(|| log_failure(&error)),
         }

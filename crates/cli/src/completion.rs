@@ -1,5 +1,5 @@
-//! Completion of command lines, by the programs themselves: a shell runs the program that is being typed with the words so
-//! far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
+//! Completion of command lines, by the programs themselves: a shell runs the program that is being typed with the words
+//! so far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
 //!
 //! Errors are silent, as the user is typing.
 
@@ -13,7 +13,9 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use cluster_api::Admin;
 use vat::{DialOptions, Dialer};
 
-use crate::positionals::{self, CapFile, LIST};
+use crate::error::CommandError;
+use crate::positionals::{self, CapFileForm, LIST};
+use crate::runtime;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
 pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
@@ -39,8 +41,8 @@ pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
 /// Returns `command` with positional arguments that know their values.
 fn completed(command: Command, line: &Line) -> Command {
     let cap = match line.connected {
-        true => CapFile::Connected,
-        false => CapFile::First,
+        true => CapFileForm::Option,
+        false => CapFileForm::Argument,
     };
     with_values(positionals::spelled_out(command, cap), line)
 }
@@ -125,9 +127,9 @@ impl Line {
                 .await
                 .ok()
                 .flatten()
-                .ok_or_else(cli::error::CommandError::already_reported)
+                .ok_or_else(CommandError::already_reported)
         };
-        let mut candidates = cli::runtime::block_on(asked).unwrap_or_default();
+        let mut candidates = runtime::block_on(asked).unwrap_or_default();
         let typed = typed.as_encoded_bytes();
         candidates.retain(|candidate| candidate.get_value().as_encoded_bytes().starts_with(typed));
         candidates
@@ -163,12 +165,38 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::capability_args::ConnectArgs;
     use crate::program::command;
+
+    use super::*;
+
+    /// A program with commands such as those of `ocluster-admin`.
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(subcommand)]
+        command: Subcommand,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Subcommand {
+        Show(List),
+        Pause(List),
+        SetRate(List),
+    }
+
+    #[derive(clap::Args)]
+    struct List {
+        #[arg(long)]
+        all: bool,
+        #[arg(hide = true)]
+        positionals: Vec<OsString>,
+    }
 
     fn read(line: &str) -> (Option<&'static str>, bool, String) {
         let words = line.split_whitespace().map(OsString::from).collect();
-        let line = Line::of(command::<crate::admin::Args>("ocluster-admin"), words);
+        let line = Line::of(command::<Args>("ocluster-admin"), words);
         let cap = line.cap.map(|path| {
             assert_eq!(path, Path::new("admin.cap"));
             "admin.cap"
