@@ -1,8 +1,8 @@
 //! The two generations of command lines: how a command gets its cap file.
 //!
 //! The readme's commands take it as the first positional argument (`show admin.cap POOL`); later ones as `-c FILE`,
-//! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap is
-//! given one flat list and the commands take from it, in order, what they need.
+//! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap gets
+//! one flat list, from which the commands take their arguments in order.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ impl ConnectArgs {
     }
 }
 
-/// The path of a cap file that was there when the command line was read.
+/// The path of a cap file that existed when the command line was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapFile(PathBuf);
 
@@ -73,7 +73,7 @@ impl CapFile {
     }
 }
 
-/// Checks that a file named on the command line is there, naming the option it was `given` by.
+/// Checks that a file named on the command line exists, naming the option it was `given` by.
 ///
 /// # Errors
 /// If there is no such file.
@@ -95,7 +95,7 @@ pub fn require_file(path: &Path, given: &str) -> Result<(), CommandError> {
 pub struct Positionals(std::collections::VecDeque<OsString>);
 
 impl Positionals {
-    /// Takes the next argument, which must be there.
+    /// Takes the next argument, which is required.
     ///
     /// # Errors
     /// If none is left, or it is not UTF-8 text.
@@ -155,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns what is made of `--connect` and the positionals: the cap file, then `POOL [WORKER]`.
+    /// Splits `--connect` and the positionals into the cap file and `POOL [WORKER]`.
     fn split(connect: Option<&str>, positionals: &[&str]) -> String {
         let args = ConnectArgs {
             connect: connect.map(PathBuf::from),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn both_generations_mean_the_same() {
+    fn both_generations_have_the_same_meaning() {
         let dir = tempfile::tempdir().unwrap();
         let cap = dir.path().join("admin.cap");
         std::fs::write(&cap, "capnp://").unwrap();

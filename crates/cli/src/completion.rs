@@ -21,10 +21,10 @@ use crate::runtime;
 pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
 
 /// The time limit of a completion.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Completes a command line if a shell asks for it. Returns whether one did.
-pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
+pub(crate) fn answer(command: impl Fn() -> Command) -> bool {
     let shell = std::env::var_os(VARIABLE);
     if shell.is_none_or(|shell| shell.is_empty()) {
         return false;
@@ -38,7 +38,7 @@ pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
     true
 }
 
-/// Returns `command` with positional arguments that know their values.
+/// Returns `command` with positional arguments whose values the scheduler knows.
 fn completed(command: Command, line: &Line) -> Command {
     let cap = match line.connected {
         true => CapFileForm::Option,
@@ -76,7 +76,7 @@ enum Names {
     Clients,
 }
 
-/// What the words so far say.
+/// The typed words, parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Line {
     /// The cap file.
@@ -123,7 +123,7 @@ impl Line {
             return Vec::new();
         };
         let asked = async {
-            tokio::time::timeout(PATIENCE, self.ask(cap, names))
+            tokio::time::timeout(TIMEOUT, self.ask(cap, names))
                 .await
                 .ok()
                 .flatten()
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_complete_says_what_it_can() {
+    fn an_incomplete_line_is_parsed_as_far_as_possible() {
         let cap = Some("admin.cap");
         let nothing = String::new;
         for (line, expected) in [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Returns how long something took, in its two largest units: `45s`, `2m10s`, `1h05m`, `3d04h`.
+/// Returns a duration in its two largest units: `45s`, `2m10s`, `1h05m`, `3d04h`.
 pub fn duration(duration: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -20,9 +20,9 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
-/// Returns how long something took, for a sentence: `0.4 s`, `37 s`, `2 min 5 s`, `1 h 5 min`.
+/// Returns a duration for a sentence: `0.4 s`, `37 s`, `2 min 5 s`, `1 h 5 min`.
 pub fn spoken(seconds: f64) -> String {
-    // Fractions matter only where there is little else.
+    // Fractions matter only for short durations.
     if seconds < 9.95 {
         return format!("{seconds:.1} s");
     }
@@ -41,7 +41,7 @@ pub fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{plural}")
 }
 
-/// Returns rows as a table, its columns as wide as they have to be, the last one as it is.
+/// Returns rows as a table, whose columns are as wide as needed.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_time_are_spoken_in_words() {
+    fn durations_in_sentences() {
         for (seconds, text) in [
             (0.0, "0.0 s"),
             (2.04, "2.0 s"),
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_of_time_have_two_units() {
+    fn durations_have_two_units() {
         for (seconds, text) in [
             (0, "0s"),
             (59, "59s"),

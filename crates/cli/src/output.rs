@@ -66,7 +66,7 @@ pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
 /// Prints the failure of a command as JSON. Standard error has it as text.
 pub fn print_failure(error: &CommandError) {
     if let Some(failure) = Failure::of(error) {
-        // If this has no reader, the exit code is left.
+        // If standard output is closed, there is still the exit code.
         drop(print_event(&failure));
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_for_json_is_seen_wherever_it_stands() {
+    fn asking_for_json_is_recognised_anywhere() {
         for (line, asked) in [
             ("ocluster-admin --output json show", true),
             ("ocluster-admin show --output=json", true),

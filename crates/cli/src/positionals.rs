@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command, ValueHint};
 /// The list of those commands.
 pub const LIST: &str = "positionals";
 
-/// What the names in usage lines mean.
+/// The names in usage lines, and their help.
 const KNOWN: &[(&str, &str)] = &[
     ("CAP", "Cap file, unless --connect gives one"),
     ("POOL", "Name of a pool"),
@@ -19,6 +19,10 @@ const KNOWN: &[(&str, &str)] = &[
     ("CMD", "Command to run, with its arguments"),
     ("URL", "Git repository of the source"),
     ("HASH", "Full hash of a commit; several are merged"),
+    (
+        "NUMBER",
+        "Number of a job, as show and the scheduler's log print it",
+    ),
 ];
 
 /// How the cap file is given.
@@ -50,9 +54,9 @@ pub fn spelled_out(command: Command, cap: CapFileForm) -> Command {
 pub struct Positional {
     /// The name it has in usage lines.
     pub name: &'static str,
-    /// What it is.
+    /// Its help.
     pub help: &'static str,
-    /// Whether there may be more of it.
+    /// Whether it may be repeated.
     pub many: bool,
 }
 

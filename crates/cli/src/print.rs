@@ -32,12 +32,12 @@ pub fn print_line(line: impl std::fmt::Display) -> Result<(), CommandError> {
     print(&format!("{line}\n"))
 }
 
-/// Writes `text` on standard error, escaped for a terminal. An error is ignored, as it could not be reported.
-pub fn complain(text: &str) {
-    steer(&terminal::plain(text));
+/// Writes `text` on standard error, escaped for a terminal. A failure is ignored, as it could not be reported.
+pub fn print_error(text: &str) {
+    write_control(&terminal::plain(text));
 }
 
-/// Writes control sequences for the terminal on standard error. No unchecked foreign text may be among them.
-pub(crate) fn steer(text: &str) {
+/// Writes control sequences for the terminal on standard error. They must contain no unchecked text from outside.
+pub(crate) fn write_control(text: &str) {
     drop(std::io::stderr().lock().write_all(text.as_bytes()));
 }

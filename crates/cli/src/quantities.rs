@@ -45,7 +45,7 @@ pub fn bytes(text: &str) -> Result<usize, String> {
 }
 
 /// The longest time that is accepted: a year, which clocks can add without overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Parses a time in seconds.
 ///
@@ -56,10 +56,10 @@ pub fn seconds(value: &str) -> Result<Duration, String> {
     let time = seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or_else(|| format!("{value:?} is not a number of seconds"))?;
-    if time > LONGEST {
+    if time > MAX_TIME {
         return Err(format!(
             "{value} seconds is more than a year ({} seconds)",
-            LONGEST.as_secs()
+            MAX_TIME.as_secs()
         ));
     }
     Ok(time)
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_one_that_a_clock_can_wait_for() {
+    fn times_are_between_zero_and_a_year() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
         for bad in ["1e19", "31536001", "-1", "nan", "inf", "soon"] {
             assert!(seconds(bad).is_err(), "{bad}");

@@ -154,7 +154,7 @@ mod tests {
             ocluster-admin drain [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
             ocluster-admin cancel [OPTIONS] [CAP] <POOL> <NUMBER>...
-                CAP POOL
+                CAP POOL NUMBER...
             ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]
                 CAP POOL WORKER
             ocluster-admin add-client [OPTIONS] [CAP] <ID>

@@ -1,4 +1,4 @@
-//! Foreign text, made safe for a terminal.
+//! Text from outside, made safe for a terminal.
 //!
 //! Names, exceptions and logs come from other machines and from builds. A terminal obeys what it is sent: escape
 //! sequences move its cursor, change its title or answer in the user's name. So all text for people goes through
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_steers_nothing() {
+    fn a_log_does_not_control_the_terminal() {
         for (log, shown) in [
             (&b"\x1b]0;title\x07x\n"[..], "␛]0;title␇x\n"),
             (b"\x1b[2J\x1b[1;1Hx\n", "␛[2J␛[1;1Hx\n"),
@@ -269,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_for_people_is_plain() {
+    fn text_for_people_is_plain() {
         assert!(matches!(plain("w1: é\n\tok\n"), Cow::Borrowed(_)));
         assert_eq!(plain("a\x1b[2J\r\u{202e}\n"), "a\\u{1b}[2J\\r\\u{202e}\n");
     }
 
     #[test]
-    fn json_means_the_same() {
+    fn escaped_json_has_the_same_value() {
         let text = "a\u{202e}b\u{9b}\u{7f}é\n\u{e0001}";
         let json = serde_json::to_string(text).unwrap();
         let plain = plain_json(&json);

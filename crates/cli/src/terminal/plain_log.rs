@@ -64,7 +64,7 @@ impl PlainLog {
             (State::Escape, b'0'..=b'~') => State::Text,
             (State::Control, b' '..=b'?') => State::Control,
             (State::Control, b'@'..=b'~') => State::Text,
-            // It was none.
+            // It was no sequence.
             (State::Escape | State::Control, _) => {
                 self.print(out, byte);
                 State::Text

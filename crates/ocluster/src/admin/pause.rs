@@ -12,7 +12,7 @@ use super::{Common, drain, state};
 use crate::json::admin::Paused;
 use cli::error::CommandError;
 use cli::output::Format;
-use cli::print::{complain, print_line};
+use cli::print::{print_error, print_line};
 use cli::quote::quoted;
 
 /// Pause a worker until it is unpaused
@@ -172,7 +172,7 @@ async fn without_note(
             // The scheduler has only one kind of pause.
             Err(error) if error.kind == RpcErrorKind::Unimplemented => {
                 pool.set_active(worker, false, false).await?;
-                complain(&format!(
+                print_error(&format!(
                     "Note: if this scheduler remembers pauses, {} stays paused across reconnects until unpaused\n",
                     quoted(worker)
                 ));
@@ -183,7 +183,7 @@ async fn without_note(
         pool.set_active(worker, false, pause.auto_create).await?;
     }
     if !pause.note.is_empty() {
-        complain("Note: this scheduler stores no notes; --note has no effect\n");
+        print_error("Note: this scheduler stores no notes; --note has no effect\n");
     }
     Ok(())
 }
@@ -265,7 +265,7 @@ async fn print_still_inactive(target: &Target, unpaused: &Paused) -> Result<(), 
         let Some(left) = worker.connection.as_ref().and_then(state::why_inactive) else {
             continue;
         };
-        complain(&format!(
+        print_error(&format!(
             "Note: {} still takes no jobs: {left}\n",
             quoted(&worker.name)
         ));

@@ -144,7 +144,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     };
     let mut report = Report::default();
     for scenario in scenarios {
-        cli::print::complain(&format!("Measuring {scenario:?}…\n"));
+        cli::print::print_error(&format!("Measuring {scenario:?}…\n"));
         match scenario {
             Scenario::Jobs => jobs::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Latency => latency::measure(&rig, &args.sizes, &mut report).await?,

@@ -183,11 +183,11 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
     health.start();
-    memory::give_back();
+    memory::release_periodically();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
         () = &mut running => return Ok(()),
-        never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
+        never = manager.report_periodically(|| scheduler.status().to_string()) => match never {},
         first = interrupts.next() => first,
     };
     manager.stopping(patience + TIME_TO_SAVE, "shutting down");

@@ -293,7 +293,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
     args.health.clone().start();
-    memory::give_back();
+    memory::release_periodically();
     let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
@@ -303,7 +303,9 @@ async fn run(args: Args) -> Result<(), CommandError> {
         // The worker is ready even if the scheduler is unreachable: a restart would not help.
         vitals.started().await;
         manager.ready(&vitals.status(capacity));
-        manager.keep_informed(|| vitals.status(capacity)).await
+        manager
+            .report_periodically(|| vitals.status(capacity))
+            .await
     };
     let exit = tokio::select! {
         exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
