@@ -20,6 +20,11 @@ pub fn duration(duration: Duration) -> String {
     }
 }
 
+/// Returns a number of seconds as [`duration`] does.
+pub fn seconds(seconds: f64) -> String {
+    duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
 /// Returns a duration for a sentence: `0.4 s`, `37 s`, `2 min 5 s`, `1 h 5 min`.
 pub fn spoken(seconds: f64) -> String {
     // Fractions matter only for short durations.

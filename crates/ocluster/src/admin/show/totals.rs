@@ -1,9 +1,7 @@
 //! The totals of a scheduler's pools, one line each.
 
-use std::time::Duration;
-
 use crate::json::pools::Totals;
-use cli::human::{self, table};
+use cli::human::{seconds, table};
 use cli::quote::printable;
 
 /// Returns the table. A dash stands for what the scheduler cannot report.
@@ -36,8 +34,7 @@ fn row(pool: &Totals) -> Vec<String> {
     let running = running
         .zip(*capacity)
         .map(|(running, capacity)| format!("{running} of {capacity}"));
-    let wait = oldest_wait_seconds
-        .map(|seconds| human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default()));
+    let wait = oldest_wait_seconds.map(seconds);
     vec![
         printable(name),
         format!("{connected} of {workers}"),

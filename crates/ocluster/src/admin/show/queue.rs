@@ -1,13 +1,12 @@
 //! The sections below the state of a pool: its queued jobs, the pauses by operators, and the versions of its workers.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use visible::natural;
 
-use super::workers::filled;
+use crate::admin::workers::filled;
 use crate::json::pools::{Pause, Queue, QueuedJob, Worker};
-use cli::human::{self, table};
+use cli::human::{seconds, table};
 use cli::quote::printable;
 
 /// Returns the first queued jobs, and how many there are; nothing if there are none.
@@ -93,10 +92,6 @@ pub(super) fn versions(workers: &[&Worker]) -> String {
         true => lines,
         false => format!("versions of workers:\n{lines}"),
     }
-}
-
-fn seconds(seconds: f64) -> String {
-    human::duration(Duration::try_from_secs_f64(seconds).unwrap_or_default())
 }
 
 #[cfg(test)]
