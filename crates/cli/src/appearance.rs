@@ -1,6 +1,7 @@
 //! Whether the output may have colours and other escape sequences: one answer for the whole process.
 //!
-//! Code that prints, deep inside of commands, needs it, so the option is kept for the whole process, like the environment.
+//! Code that prints, deep inside of commands, needs it, so the option is kept for the whole process, like the
+//! environment.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
@@ -24,21 +25,21 @@ pub enum Colour {
 static COLOUR: OnceLock<Colour> = OnceLock::new();
 
 /// Stores the value of `--color` for the rest of the process.
-pub fn keep(colour: Colour) {
-    // It is read once.
+pub(crate) fn set_colour(colour: Colour) {
+    // The command line is parsed once.
     COLOUR.get_or_init(|| colour);
 }
 
 /// Returns whether colours are disabled for all output, including those of builds in their logs.
-pub(crate) fn is_colour_refused() -> bool {
+pub(crate) fn is_colour_disabled() -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
-    is_refused(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
+    is_disabled(colour, std::env::var_os("NO_COLOR").as_deref(), is_dumb())
 }
 
 /// Returns whether our own text may have colours on `stream`.
 pub fn has_colour(stream: &impl IsTerminal) -> bool {
     let colour = COLOUR.get().copied().unwrap_or_default();
-    colour == Colour::Always || (!is_colour_refused() && stream.is_terminal())
+    colour == Colour::Always || (!is_colour_disabled() && stream.is_terminal())
 }
 
 /// Returns whether the terminal can only print, so that no line on it can be replaced.
@@ -46,7 +47,7 @@ pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-fn is_refused(colour: Colour, no_color: Option<&OsStr>, is_dumb: bool) -> bool {
+fn is_disabled(colour: Colour, no_color: Option<&OsStr>, is_dumb: bool) -> bool {
     match colour {
         Colour::Always => false,
         Colour::Never => true,
@@ -59,9 +60,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_option_goes_before_the_environment() {
+    fn the_option_overrides_the_environment() {
         let set = Some(OsStr::new("1"));
-        for (colour, no_color, dumb, refused) in [
+        for (colour, no_color, dumb, disabled) in [
             (Colour::Auto, None, false, false),
             (Colour::Auto, Some(OsStr::new("")), false, false),
             (Colour::Auto, set, false, true),
@@ -69,7 +70,7 @@ mod tests {
             (Colour::Never, None, false, true),
             (Colour::Always, set, true, false),
         ] {
-            assert_eq!(is_refused(colour, no_color, dumb), refused, "{colour:?}");
+            assert_eq!(is_disabled(colour, no_color, dumb), disabled, "{colour:?}");
         }
     }
 }

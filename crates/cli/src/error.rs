@@ -1,7 +1,7 @@
 //! How a command ends when it does not succeed: a kind, a message, hints, and the exit code they give.
 //!
-//! The libraries return an error enum per operation. Only here are these sorted into mistakes of the user, answers of the
-//! cluster, and bugs of ours, which scripts distinguish by exit code.
+//! The libraries return an error enum per operation. Only here are these sorted into mistakes of the user, answers of
+//! the cluster, and bugs of ours, which scripts distinguish by exit code.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Kind {
     },
     /// The worker stopped the job, as it exceeded its time limit: exit code 1.
     TimedOut,
-    /// The job was cancelled by somebody else, such as an operator: exit code 130, as after Ctrl-C.
+    /// Another user, such as an operator, cancelled the job: exit code 130, as after Ctrl-C.
     Cancelled,
     /// The worker or the scheduler was lost, and the job with it: exit code 75.
     JobLost,
@@ -51,8 +51,8 @@ const TRY_AGAIN: u8 = 75;
 /// A service is unavailable: `EX_UNAVAILABLE` of sysexits.h.
 const UNAVAILABLE: u8 = 69;
 
-/// The user's mistake, as upstream's command lines have it.
-const MISTAKE: u8 = 124;
+/// The command line is invalid: the code of upstream's programs.
+const INVALID: u8 = 124;
 
 impl Kind {
     /// Returns the process's exit code.
@@ -61,7 +61,7 @@ impl Kind {
             Self::Failed | Self::OutputClosed | Self::BuildFailed { .. } | Self::TimedOut => 1,
             Self::Unreachable => UNAVAILABLE,
             Self::JobLost | Self::WorkerUnfit | Self::Overloaded => TRY_AGAIN,
-            Self::Usage | Self::NoSuchPool | Self::WrongCap => MISTAKE,
+            Self::Usage | Self::NoSuchPool | Self::WrongCap => INVALID,
             Self::Internal => 125,
             Self::Cancelled => Self::Interrupted(Interrupt::Interrupted.number()).exit_code(),
             Self::Interrupted(signal) => 128u8.saturating_add(signal),
@@ -84,7 +84,7 @@ pub struct CommandError {
 }
 
 impl CommandError {
-    /// The command was tried and did not work.
+    /// The command was tried, and did not work.
     pub fn failed(message: impl fmt::Display) -> Self {
         Self::new(Kind::Failed, message)
     }
@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_says_its_text_and_its_code() {
+    fn each_kind_has_its_text_and_its_code() {
         let errors = [
             CommandError::failed("PoolAdmin.show: Failed: No such pool"),
             CommandError::usage("option '-c': no 'x.cap' file or directory")
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_are_what_scripts_rely_on() {
+    fn exit_codes_that_scripts_rely_on() {
         for (kind, code) in [
             (Kind::BuildFailed { command: Some(3) }, 1),
             (Kind::TimedOut, 1),

@@ -17,7 +17,7 @@ pub struct Failure {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
     /// The kind of failure.
-    pub kind: Sort,
+    pub kind: FailureKind,
     /// What failed, on what, and why, as on standard error.
     pub message: String,
     /// What to try, one sentence each.
@@ -29,13 +29,13 @@ pub struct Reason {
     pub command_exit_code: Option<u8>,
 }
 
-// Apart from `Kind`, although they are alike: these names and comments are the JSON schema, on which scripts rely and
-// from which the reference is generated. `Kind` is internal: it decides the exit code, carries data, and has kinds that
-// are not reported.
-/// What sort of thing went wrong.
+// A type apart from `Kind`, although they are alike: these names and comments are the JSON schema, on which scripts
+// rely and from which the reference is generated. `Kind` is internal: it decides the exit code, carries data, and has
+// kinds that are not reported.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Sort {
+pub enum FailureKind {
     /// The command was understood and tried, and did not work.
     Failed,
     /// The command line is invalid.
@@ -48,7 +48,7 @@ pub enum Sort {
     BuildFailed,
     /// The worker stopped the job, as it exceeded its time limit.
     TimedOut,
-    /// The job was cancelled by somebody else, such as an operator.
+    /// Another user, such as an operator, cancelled the job.
     Cancelled,
     /// The worker or the scheduler was lost, and the job with it: submit it again.
     JobLost,
@@ -64,7 +64,7 @@ pub enum Sort {
     SchedulerUnreachable,
 }
 
-impl Sort {
+impl FailureKind {
     /// Returns the JSON kind; `None` for kinds that are not reported.
     fn of(kind: Kind) -> Option<Self> {
         Some(match kind {
@@ -87,7 +87,7 @@ impl Sort {
 }
 
 impl Reason {
-    /// Returns the report of `error`; `None` if everything was reported already.
+    /// Returns the report of `error`; `None` if it was already reported.
     pub fn of(error: &CommandError) -> Option<Self> {
         let CommandError {
             kind,
@@ -98,7 +98,7 @@ impl Reason {
             return None;
         }
         Some(Self {
-            kind: Sort::of(*kind)?,
+            kind: FailureKind::of(*kind)?,
             message: message.clone(),
             hints: hints.clone(),
             exit_code: kind.exit_code(),
@@ -111,7 +111,7 @@ impl Reason {
 }
 
 impl Failure {
-    /// Returns the report of `error`; `None` if everything was reported already.
+    /// Returns the report of `error`; `None` if it was already reported.
     pub fn of(error: &CommandError) -> Option<Self> {
         let error = Reason::of(error)?;
         Some(Self { error })

@@ -20,8 +20,8 @@ pub struct HealthArgs {
 }
 
 impl HealthArgs {
-    /// Starts to write the file, if there is one, on the thread that does all the work: the file ages while that thread is
-    /// stuck.
+    /// Starts to write the file, if there is one, on the thread that does all the work: the file ages while that thread
+    /// is stuck.
     ///
     /// Must be called within a `LocalSet`.
     pub fn start(self) {

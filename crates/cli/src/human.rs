@@ -1,6 +1,6 @@
 //! Tables for people.
 
-/// Returns rows as a table, its columns as wide as they have to be, the last one as it is.
+/// Returns rows as a table, whose columns are as wide as needed.
 pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {

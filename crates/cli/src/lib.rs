@@ -2,7 +2,8 @@
 //!
 //! Only this crate and the programs print, read the environment, or decide how a process ends.
 //!
-//! A command returns a [`CommandError`](error::CommandError), which decides what is printed on standard error and the exit code:
+//! A command returns a [`CommandError`](error::CommandError), which decides what is printed on standard error and the
+//! exit code:
 //!
 //! ```
 //! use cli::error::CommandError;
@@ -23,7 +24,10 @@
 //! ```
 
 pub mod appearance;
+pub mod capability_args;
+pub mod completion;
 pub mod config;
+pub mod connect;
 pub mod error;
 pub mod exit_codes;
 pub mod failure;
@@ -34,8 +38,11 @@ pub mod logging;
 pub mod memory;
 pub mod open_files;
 pub mod output;
+pub mod positionals;
 pub mod print;
-pub mod private_memory;
+mod private_memory;
+pub mod program;
+pub mod quantities;
 pub mod quote;
 pub mod runtime;
 pub mod service_manager;

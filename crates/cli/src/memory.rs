@@ -5,15 +5,15 @@
 
 use std::time::{Duration, Instant};
 
-/// The interval.
-const INTERVAL: Duration = Duration::from_secs(2);
+/// The shortest pause between two collections.
+const SHORTEST: Duration = Duration::from_secs(2);
 
 /// With less memory than this, in bytes, nothing is done.
-const QUIET: u64 = 32 << 20;
+const MIN_RESIDENT: u64 = 32 << 20;
 
 /// The pause is at least this many times as long as the collection took, so that large programs do not spend all their
 /// time on it.
-const SHARE: u32 = 50;
+const PAUSE_FACTOR: u32 = 50;
 
 /// The longest pause, however long the collection took: on a busy machine, that time means little.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -21,18 +21,18 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Returns free memory to the system from now on.
 ///
 /// Must be called within a `LocalSet`, on the thread that does everything else: free memory belongs to the thread that
-/// had it.
-pub fn give_back() {
+/// allocated it.
+pub fn release_periodically() {
     tokio::task::spawn_local(async {
-        let mut pause = INTERVAL;
+        let mut pause = SHORTEST;
         loop {
             tokio::time::sleep(pause).await;
             let start = Instant::now();
-            // How much of it is free cannot be seen: only the allocator knows.
-            if resident_bytes(std::process::id()).is_ok_and(|bytes| bytes > QUIET) {
+            // Only the allocator knows how much of it is free.
+            if resident_bytes(std::process::id()).is_ok_and(|bytes| bytes > MIN_RESIDENT) {
                 allocator::collect();
             }
-            pause = (start.elapsed() * SHARE).clamp(INTERVAL, LONGEST);
+            pause = (start.elapsed() * PAUSE_FACTOR).clamp(SHORTEST, LONGEST);
         }
     });
 }
@@ -66,9 +66,9 @@ mod allocator {
         fn mi_collect(force: bool);
     }
 
-    /// Has the allocator return free memory.
+    /// Makes the allocator return free memory.
     pub(super) fn collect() {
-        // SAFETY: it may be called at any time, from any thread, and only touches what is free.
+        // SAFETY: it may be called at any time, from any thread, and only touches free memory.
         unsafe { mi_collect(true) };
     }
 }
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_allocator_can_be_asked() {
+    fn the_allocator_collects() {
         allocator::collect();
         assert!(resident_bytes(std::process::id()).unwrap() > 1 << 20);
     }

@@ -36,6 +36,9 @@ pub struct OutputArgs {
 
 impl Format {
     /// Prints a whole answer.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
     pub fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,
@@ -52,6 +55,9 @@ impl Format {
 }
 
 /// Prints one event, on a line of its own.
+///
+/// # Errors
+/// If standard output cannot be written.
 pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
     let json = serde_json::to_string(event).map_err(CommandError::internal)?;
     print_line(terminal::plain_json(&json))
@@ -60,7 +66,7 @@ pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
 /// Prints the failure of a command as JSON. Standard error has it as text.
 pub fn print_failure(error: &CommandError) {
     if let Some(failure) = Failure::of(error) {
-        // If this has no reader, the exit code is left.
+        // If standard output is closed, there is still the exit code.
         drop(print_event(&failure));
     }
 }
@@ -86,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_for_json_is_seen_wherever_it_stands() {
+    fn asking_for_json_is_recognised_anywhere() {
         for (line, asked) in [
             ("ocluster-admin --output json show", true),
             ("ocluster-admin show --output=json", true),

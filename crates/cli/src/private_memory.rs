@@ -1,22 +1,25 @@
-//! Keeps what a program has in memory out of core files, and from other programs of its user.
+//! Keeps the memory of a program out of core files, and from other programs of the same user.
 //!
-//! All of them hold secrets: the scheduler's key, cap files, passwords and secrets of jobs.
+//! All programs hold secrets: the scheduler's key, cap files, passwords and secrets of jobs.
+//!
+//! A program runs on if the system refuses. The error is for its log, which starts later.
 
 use rustix::process::{DumpableBehavior, Resource, getrlimit, set_dumpable_behavior, setrlimit};
 
-/// Has the system write no core file of this process, and let no other process of its user read its memory.
+/// Forbids other processes of the same user to read the memory of this one.
 ///
-/// Not even for a crash handler that core files are piped to, whatever the limit is. Programs that this one starts are as they would
-/// be, but that their limit for core files is 0 until they raise it. Where the system refuses, the program runs all the same.
-pub fn keep() {
-    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-        tracing::debug!("Cannot make this process undumpable: {error}");
-    }
+/// It also forbids core files, even those that are piped to a crash handler whatever their limit is.
+pub(crate) fn forbid_reading() -> Result<(), String> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| format!("Cannot make this process undumpable: {error}"))
+}
+
+/// Sets the limit for core files to 0, here and in the programs that this one starts, which may raise it.
+pub(crate) fn forbid_core_files() -> Result<(), String> {
     let mut limit = getrlimit(Resource::Core);
-    if limit.current != Some(0) {
-        limit.current = Some(0);
-        if let Err(error) = setrlimit(Resource::Core, limit) {
-            tracing::debug!("Cannot forbid core files: {error}");
-        }
+    if limit.current == Some(0) {
+        return Ok(());
     }
+    limit.current = Some(0);
+    setrlimit(Resource::Core, limit).map_err(|error| format!("Cannot forbid core files: {error}"))
 }

@@ -21,7 +21,7 @@ pub fn quoted(bytes: impl AsRef<[u8]>) -> String {
     text
 }
 
-/// Returns `text` with U+FFFD in place of what a reader would not see, or a terminal obey.
+/// Returns `text` with U+FFFD in place of characters that are invisible, or that a terminal would obey.
 ///
 /// For texts that came from the network and go into one line, such as a worker's name.
 pub fn printable(text: &str) -> String {
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_steer_the_terminal() {
+    fn a_name_cannot_control_the_terminal() {
         assert_eq!(
             printable("w\u{1b}[2J1\n\u{202e}"),
             "w\u{fffd}[2J1\u{fffd}\u{fffd}"

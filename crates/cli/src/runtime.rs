@@ -5,6 +5,9 @@ use std::future::Future;
 use crate::error::CommandError;
 
 /// Runs `main` on the current thread, where everything that holds a capability stays.
+///
+/// # Errors
+/// The error of `main`, or an internal error if there can be no runtime.
 pub fn block_on<T>(main: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

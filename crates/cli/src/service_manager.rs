@@ -1,9 +1,9 @@
 //! Notifications to the service manager: systemd, or any other with its protocol.
 //!
-//! A unit of `Type=notify` counts as started once we report it, shows our status in one line, and with `WatchdogSec=` is
-//! restarted when our reports stop. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without that
-//! variable nothing happens. The existing library supports no abstract sockets, and blocks while the other end is busy,
-//! which the one thread must not do.
+//! A unit of `Type=notify` counts as started once we report it, shows our status in one line, and with `WatchdogSec=`
+//! is restarted when our reports stop. Each message is a datagram to the socket that `NOTIFY_SOCKET` names; without
+//! that variable nothing happens. The existing library supports no abstract sockets, and blocks while the other end is
+//! busy, which the one thread must not do.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -25,9 +25,9 @@ const STATUS_PERIOD: Duration = Duration::from_secs(10);
 pub struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
     /// The watchdog's limit for the time between reports; `None` for no limit.
-    patience: Option<Duration>,
-    /// A necessary message that is not sent yet, as the service manager was busy.
-    owed: Cell<Option<&'static str>>,
+    watchdog: Option<Duration>,
+    /// A necessary message that could not be sent, as the service manager was busy.
+    unsent: Cell<Option<&'static str>>,
 }
 
 impl ServiceManager {
@@ -36,17 +36,17 @@ impl ServiceManager {
         let var = std::env::var_os;
         let is_for_us = var("WATCHDOG_PID")
             .is_none_or(|pid| number(&pid) == Some(u64::from(std::process::id())));
-        let patience = var("WATCHDOG_USEC").filter(|_| is_for_us);
-        Self::at(var("NOTIFY_SOCKET").as_deref(), patience.as_deref())
+        let watchdog = var("WATCHDOG_USEC").filter(|_| is_for_us);
+        Self::at(var("NOTIFY_SOCKET").as_deref(), watchdog.as_deref())
     }
 
-    /// Returns that there is none.
+    /// Returns the absence of one.
     pub fn none() -> Self {
         Self::at(None, None)
     }
 
-    fn at(address: Option<&OsStr>, patience: Option<&OsStr>) -> Self {
-        let micros = patience.and_then(number).filter(|micros| *micros > 0);
+    fn at(address: Option<&OsStr>, watchdog: Option<&OsStr>) -> Self {
+        let micros = watchdog.and_then(number).filter(|micros| *micros > 0);
         Self {
             socket: address.and_then(|address| match open(address) {
                 Ok(socket) => Some(socket),
@@ -55,14 +55,14 @@ impl ServiceManager {
                     None
                 }
             }),
-            patience: micros.map(Duration::from_micros),
-            owed: Cell::new(None),
+            watchdog: micros.map(Duration::from_micros),
+            unsent: Cell::new(None),
         }
     }
 
     /// Reports that the service has started.
     pub fn ready(&self, status: &str) {
-        self.owed.set(Some("READY=1"));
+        self.unsent.set(Some("READY=1"));
         self.send(&[&status_line(status)]);
     }
 
@@ -75,11 +75,11 @@ impl ServiceManager {
     /// Reports periodically that the service is alive, and its status, for as long as it is awaited. Never ends.
     ///
     /// Must be awaited where the work is done, so that the reports stop when that stalls.
-    pub async fn keep_informed(&self, status: impl Fn() -> String) -> Infallible {
+    pub async fn report_periodically(&self, status: impl Fn() -> String) -> Infallible {
         if self.socket.is_none() {
             return future::pending().await;
         }
-        let half = self.patience.map(|patience| patience / 2);
+        let half = self.watchdog.map(|limit| limit / 2);
         let period = half.map_or(STATUS_PERIOD, |half| half.min(STATUS_PERIOD));
         let mut ticks = tokio::time::interval(period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -93,12 +93,12 @@ impl ServiceManager {
         let Some((socket, address)) = &self.socket else {
             return;
         };
-        let owed = self.owed.take();
-        let lines: Vec<&str> = owed.into_iter().chain(lines.iter().copied()).collect();
+        let unsent = self.unsent.take();
+        let lines: Vec<&str> = unsent.into_iter().chain(lines.iter().copied()).collect();
         let message = lines.join("\n");
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
             // The next message repeats the rest.
-            self.owed.set(owed);
+            self.unsent.set(unsent);
             tracing::warn!("Cannot send {message:?} to the service manager: {error}");
         }
     }
@@ -135,10 +135,10 @@ mod tests {
 
     use super::*;
 
-    /// A service manager's end.
-    struct Heard(UnixDatagram);
+    /// The receiving end.
+    struct Receiver(UnixDatagram);
 
-    impl Heard {
+    impl Receiver {
         fn next(&self) -> Option<String> {
             let mut bytes = [0; 4096];
             let size = self.0.recv(&mut bytes).ok()?;
@@ -146,59 +146,62 @@ mod tests {
         }
     }
 
-    /// Returns a service manager at an abstract address that nobody else has, and its end.
-    fn manager(patience: Option<&str>) -> (ServiceManager, Heard) {
+    /// Returns a service manager at an abstract address of its own, and its receiver.
+    fn manager(watchdog: Option<&str>) -> (ServiceManager, Receiver) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("ocluster-test-{}-{number}", std::process::id());
         let end = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         end.set_nonblocking(true).unwrap();
         let address = format!("@{name}");
-        let manager = ServiceManager::at(Some(OsStr::new(&address)), patience.map(OsStr::new));
-        (manager, Heard(end))
+        let manager = ServiceManager::at(Some(OsStr::new(&address)), watchdog.map(OsStr::new));
+        (manager, Receiver(end))
     }
 
     #[test]
-    fn it_hears_what_we_say() {
-        let (manager, heard) = manager(None);
+    fn it_receives_our_reports() {
+        let (manager, receiver) = manager(None);
         manager.ready("3 pools, 12 workers");
         manager.stopping(Duration::from_secs(15), "saving\nREADY=1");
-        assert_eq!(heard.next().unwrap(), "READY=1\nSTATUS=3 pools, 12 workers");
         assert_eq!(
-            heard.next().unwrap(),
+            receiver.next().unwrap(),
+            "READY=1\nSTATUS=3 pools, 12 workers"
+        );
+        assert_eq!(
+            receiver.next().unwrap(),
             "STOPPING=1\nEXTEND_TIMEOUT_USEC=15000000\nSTATUS=saving READY=1"
         );
-        assert_eq!(heard.next(), None);
+        assert_eq!(receiver.next(), None);
     }
 
     #[test]
-    fn that_we_are_ready_is_said_until_it_is_heard() {
+    fn readiness_is_reported_until_it_is_received() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let manager = ServiceManager::at(Some(path.as_os_str()), None);
         manager.ready("up");
-        let heard = Heard(UnixDatagram::bind(&path).unwrap());
+        let receiver = Receiver(UnixDatagram::bind(&path).unwrap());
         manager.send(&["WATCHDOG=1"]);
         manager.send(&["WATCHDOG=1"]);
-        assert_eq!(heard.next().unwrap(), "READY=1\nWATCHDOG=1");
-        assert_eq!(heard.next().unwrap(), "WATCHDOG=1");
+        assert_eq!(receiver.next().unwrap(), "READY=1\nWATCHDOG=1");
+        assert_eq!(receiver.next().unwrap(), "WATCHDOG=1");
     }
 
     #[test]
     fn it_may_have_a_path() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
-        let heard = Heard(UnixDatagram::bind(&path).unwrap());
+        let receiver = Receiver(UnixDatagram::bind(&path).unwrap());
         ServiceManager::at(Some(path.as_os_str()), None).ready("up");
-        assert_eq!(heard.next().unwrap(), "READY=1\nSTATUS=up");
+        assert_eq!(receiver.next().unwrap(), "READY=1\nSTATUS=up");
     }
 
     #[test]
-    fn one_that_is_not_there_or_does_not_listen_is_no_hindrance() {
-        let (deaf, _end) = manager(None);
+    fn a_missing_or_busy_service_manager_does_no_harm() {
+        let (busy, _receiver) = manager(None);
         // Its queue is full after a few hundred.
         for _ in 0..10_000 {
-            deaf.ready("");
+            busy.ready("");
         }
         for address in ["", "vsock:2:1", "/nonexistent/notify"] {
             ServiceManager::at(Some(OsStr::new(address)), None).ready("up");
@@ -206,29 +209,29 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_hears_of_us_twice_in_the_time_it_waits() {
-        let (manager, heard) = manager(Some("3000000"));
+    async fn reports_come_twice_in_the_watchdogs_time() {
+        let (manager, receiver) = manager(Some("3000000"));
         let counted = std::cell::Cell::new(0);
         let status = || {
             counted.set(counted.get() + 1);
-            format!("{} told", counted.get())
+            format!("{} reports", counted.get())
         };
         let some_time = tokio::time::sleep(Duration::from_millis(4_600));
         tokio::select! {
-            never = manager.keep_informed(status) => match never {},
+            never = manager.report_periodically(status) => match never {},
             () = some_time => {}
         }
-        let said: Vec<String> = std::iter::from_fn(|| heard.next()).collect();
-        let expected = ["1", "2", "3", "4"].map(|n| format!("WATCHDOG=1\nSTATUS={n} told"));
-        assert_eq!(said, expected);
+        let messages: Vec<String> = std::iter::from_fn(|| receiver.next()).collect();
+        let expected = ["1", "2", "3", "4"].map(|n| format!("WATCHDOG=1\nSTATUS={n} reports"));
+        assert_eq!(messages, expected);
     }
 
     #[test]
-    fn only_what_makes_sense_is_a_patience() {
-        let patience = |text| ServiceManager::at(None, Some(OsStr::new(text))).patience;
-        assert_eq!(patience("30000000"), Some(Duration::from_secs(30)));
+    fn only_a_positive_number_is_a_watchdog_limit() {
+        let watchdog = |text| ServiceManager::at(None, Some(OsStr::new(text))).watchdog;
+        assert_eq!(watchdog("30000000"), Some(Duration::from_secs(30)));
         for nonsense in ["", "0", "-1", "1s"] {
-            assert_eq!(patience(nonsense), None, "{nonsense:?}");
+            assert_eq!(watchdog(nonsense), None, "{nonsense:?}");
         }
     }
 }

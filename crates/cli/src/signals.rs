@@ -17,6 +17,9 @@ pub struct Interrupts {
 
 impl Interrupts {
     /// Starts to listen.
+    ///
+    /// # Errors
+    /// If the system refuses to report signals.
     pub fn listen() -> Result<Self, CommandError> {
         let mut kinds = vec![
             (SignalKind::interrupt(), Interrupt::Interrupted),
@@ -54,7 +57,7 @@ impl Interrupts {
     }
 }
 
-/// Returns whether our parent has set a signal to be ignored. If that is unknown, it has not.
+/// Returns whether our parent process has set a signal to be ignored; false if that is unknown.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignores(&status, kind)
@@ -77,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_nohup_does_is_seen() {
+    fn an_ignored_signal_is_recognised() {
         let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
         assert!(ignores(status, SignalKind::hangup()));
         assert!(ignores(status, SignalKind::pipe()));

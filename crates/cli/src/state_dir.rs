@@ -8,7 +8,10 @@ use rustix::io::Errno;
 
 use crate::error::CommandError;
 
-/// Checks that there is, or can be, a directory at `path` in which this process may write.
+/// Checks that there is a directory at `path` in which this process may write, or that it can be created.
+///
+/// # Errors
+/// If there is no such directory and none can be created, or this process may not write in it.
 pub fn check(path: &Path) -> Result<(), CommandError> {
     check_by(path, |place| {
         let access = Access::WRITE_OK | Access::EXEC_OK;
@@ -70,28 +73,28 @@ fn check_by(
 mod tests {
     use super::*;
 
-    fn said(path: &Path) -> String {
+    fn checked(path: &Path) -> String {
         check(path).map_or_else(|error| error.message, |()| "ok".to_owned())
     }
 
     #[test]
-    fn a_directory_is_there_or_can_be_made() {
+    fn a_directory_exists_or_can_be_created() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(said(dir.path()), "ok");
-        assert_eq!(said(&dir.path().join("a/b")), "ok");
-        assert_eq!(said(Path::new("a")), "ok");
+        assert_eq!(checked(dir.path()), "ok");
+        assert_eq!(checked(&dir.path().join("a/b")), "ok");
+        assert_eq!(checked(Path::new("a")), "ok");
         let shown = file.display();
         assert_eq!(
-            said(&file),
+            checked(&file),
             format!(
                 "cannot use the state directory \"{shown}\": \"{shown}\" is not a directory; name another with \
                  --state-dir"
             )
         );
         assert_eq!(
-            said(&file.join("state")),
+            checked(&file.join("state")),
             format!(
                 "cannot use the state directory \"{shown}/state\": \"{shown}\" is not a directory; name another with \
                  --state-dir"
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn one_in_which_nobody_may_write_is_refused() {
+    fn a_directory_without_write_access_is_refused() {
         let refused = |_: &Path| Err(Errno::ACCESS);
         let why = check_by(Path::new("/tmp/no/such"), refused).unwrap_err();
         let why = why.message;

@@ -6,23 +6,23 @@ use std::cell::Cell;
 use std::io::IsTerminal as _;
 
 use crate::appearance;
-use crate::print::{complain, steer};
+use crate::print::{print_error, write_control};
 use crate::quote::printable;
 
 /// The assumed width of a terminal that does not report it.
-const USUAL_WIDTH: usize = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 /// A line that is replaced by the next, and erased before anything else is printed.
 #[derive(Debug)]
 pub struct StatusLine {
-    /// False when standard error is not a terminal, or the line is retired: then nothing is shown any more.
+    /// False if standard error is not a terminal or the line is disabled: then nothing is shown.
     enabled: Cell<bool>,
     /// How many columns are taken; 0 when nothing is shown.
     shown: Cell<usize>,
 }
 
 impl StatusLine {
-    /// A line that is shown if standard error is a terminal.
+    /// Returns a line that is shown if standard error is a terminal.
     pub fn on_terminal() -> Self {
         Self {
             enabled: Cell::new(std::io::stderr().is_terminal() && !appearance::is_dumb()),
@@ -39,16 +39,16 @@ impl StatusLine {
     pub fn show(&self, text: &str) {
         if self.enabled.get() {
             let text = fitted(text, terminal_width());
-            let erased = erasing(self.shown.replace(text.chars().count()));
-            steer(&format!("{erased}{text}"));
+            let erased = erase_sequence(self.shown.replace(text.chars().count()));
+            write_control(&format!("{erased}{text}"));
         }
     }
 
-    /// Prints a line that stays above the passing one: it may be longer than the terminal is wide.
+    /// Prints a line that stays above the status line. It may be longer than the terminal is wide.
     pub fn print_above(&self, text: &str) {
         if self.enabled.get() {
             self.clear();
-            complain(&format!("{}\n", printable(text)));
+            print_error(&format!("{}\n", printable(text)));
         }
     }
 
@@ -56,12 +56,12 @@ impl StatusLine {
     pub fn clear(&self) {
         let columns = self.shown.replace(0);
         if columns > 0 {
-            steer(&erasing(columns));
+            write_control(&erase_sequence(columns));
         }
     }
 
-    /// Erases the line for good.
-    pub fn retire(&self) {
+    /// Erases the line, and shows nothing from now on.
+    pub fn disable(&self) {
         self.clear();
         self.enabled.set(false);
     }
@@ -74,8 +74,8 @@ impl Drop for StatusLine {
 }
 
 /// Returns the text that erases a line of so many columns: blanks if escape sequences are disabled.
-fn erasing(columns: usize) -> String {
-    if !appearance::is_colour_refused() {
+fn erase_sequence(columns: usize) -> String {
+    if !appearance::is_colour_disabled() {
         return "\r\x1b[K".to_owned();
     }
     format!("\r{}\r", " ".repeat(columns))
@@ -86,7 +86,7 @@ fn terminal_width() -> usize {
         .map(|size| usize::from(size.ws_col))
         .ok()
         .filter(|&columns| columns > 0)
-        .unwrap_or(USUAL_WIDTH)
+        .unwrap_or(DEFAULT_WIDTH)
 }
 
 /// Returns `text` cut so that it stays on one line of a terminal: a wrapped line could not be erased.

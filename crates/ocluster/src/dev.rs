@@ -11,10 +11,10 @@ use cluster_scheduler::{
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
 
-use crate::capability_args::CapFile;
-use crate::job_limits::JobLimitArgs;
-use crate::obuilder_args::OBuilderArgs;
+use crate::worker::job_limit_args::JobLimitArgs;
+use crate::worker::obuilder_args::OBuilderArgs;
 use crate::worker::{self, DockerArgs};
+use cli::capability_args::CapFile;
 use cli::error::CommandError;
 use cli::print::print;
 use cli::service_manager::ServiceManager;
@@ -24,7 +24,7 @@ use cli::signals::Interrupts;
 ///
 /// All files, cap files included, go in the state directory.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Directory for all files, created if missing
     #[arg(long, value_name = "DIR", default_value = "./ocluster-dev")]
     state_dir: PathBuf,
@@ -73,10 +73,17 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
         )
     };
     let mut serving = std::pin::pin!(scheduler.run());
-    let nobody = ServiceManager::none();
+    let no_manager = ServiceManager::none();
+    let working = worker::run_until_interrupted(
+        config,
+        pool_cap.load()?,
+        &mut interrupts,
+        Duration::ZERO,
+        &no_manager,
+    );
     let outcome = tokio::select! {
         () = &mut serving => return Err(CommandError::failed("the scheduler has exited")),
-        ended = worker::run_until_interrupted(config, pool_cap.load()?, &mut interrupts, Duration::ZERO, &nobody) => ended.map(drop),
+        ended = working => ended.map(drop),
     };
     scheduler.shutdown();
     serving.await;

@@ -1,30 +1,17 @@
-//! The OCluster command lines.
+//! The programs of OCluster.
 //!
-//! Each program is a module with a `main` and an `Args`; its binary does nothing else than call it. Only this crate and
-//! [`cli`] print, read the environment, or decide how a process ends.
+//! Each program is a module with a `main`, which its binary calls. What all of them share, such as options and logging,
+//! is in [`cli`]. Only `cli` and this crate print, read the environment, or decide how a process ends.
 
 pub mod admin;
-pub mod bench;
-pub mod capability_args;
+mod bench;
 pub mod client;
-pub mod completion;
-pub mod connect;
-pub mod connection_args;
-pub mod dev;
+mod dev;
 mod doctor;
-#[doc(hidden)]
-pub mod fuzzing;
-pub mod generate;
-pub mod git_args;
-mod job_limits;
-pub mod json;
-mod limit_args;
+mod generate;
+mod json;
 pub mod obuilder;
-pub mod obuilder_args;
 pub mod ocluster;
-pub mod positionals;
-pub mod program;
-pub mod programs;
+pub mod reference;
 pub mod scheduler;
-mod sizes;
 pub mod worker;

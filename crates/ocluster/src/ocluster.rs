@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, dev, doctor, generate, program};
+use crate::{bench, dev, doctor, generate};
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
+use cli::program;
 
 const NAME: &str = "ocluster";
 
@@ -25,7 +26,7 @@ pub fn main() -> ExitCode {
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

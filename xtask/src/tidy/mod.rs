@@ -13,6 +13,7 @@ mod layers;
 mod lines;
 mod map;
 mod places;
+mod programs;
 mod single_caller;
 mod source;
 mod tree;
@@ -91,6 +92,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>> {
         found.extend(words::check(file));
     }
     found.extend(circles::check(sources.iter().copied())?);
+    found.extend(programs::check(sources.iter().copied())?);
     found.extend(single_caller::check(sources.iter().copied()));
     found.extend(layers::check(&files));
     found.extend(map::check(root)?);

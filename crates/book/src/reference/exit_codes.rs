@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use cli::exit_codes::{self, ExitCode};
-use ocluster::programs;
+use ocluster::reference;
 
 use super::markdown::prose;
 
@@ -12,7 +12,7 @@ pub(super) fn page() -> String {
         "# Exit codes\n\n\
          What each program ends with. With `--output=json`, [the last line](json.md#failures-of-every-command) of a command that failed says more.\n",
     );
-    for program in programs::all() {
+    for program in reference::commands() {
         let name = program.get_name();
         // Writing to a String cannot fail.
         writeln!(page, "\n## {name}\n\n| Code | |\n|--|--|").unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use ocluster::json::{Output, Shape, schemas};
+use ocluster::reference::{Output, Shape, schemas};
 use serde_json::{Map, Value};
 
 use super::json_example::examples;

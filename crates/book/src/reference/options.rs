@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
 use cli::config::ConfigOption;
-use ocluster::programs;
+use ocluster::reference;
 
 use super::markdown::{code, prose};
 
@@ -17,8 +17,8 @@ pub(super) fn page() -> String {
          Every program and command. Any unambiguous beginning of a command or of a long option will do. \
          A variable or a key in a file does as well as a flag ([Configuration](../configuration.md)).\n",
     );
-    let options = programs::options();
-    for mut program in programs::all() {
+    let options = reference::options();
+    for mut program in reference::commands() {
         program.build();
         let name = program.get_name().to_owned();
         command(&mut page, &program, &name, 2, &options);

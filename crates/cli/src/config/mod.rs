@@ -4,15 +4,30 @@
 //! from two. All of this is derived from the definition of a command line, so a new option has its variable and its key
 //! at once.
 //!
-//! `settings` finds the value and the source of each option, and writes a command line with all of them. clap then parses
-//! that one, so that its rules (which options are required or exclude each other) hold wherever a value came from.
+//! A command line is parsed twice. First clap parses what is typed, whether options are missing or not. Then `settings`
+//! finds the value of each option, and writes a command line with all values, which clap parses again. There is no
+//! shorter way:
+//!
+//! - clap makes an [`ArgMatches`](clap::ArgMatches) from words only: no value can be added to one.
+//! - Its own support of variables knows neither files nor our order of precedence. A default of clap does not count as
+//!   given, neither for a required option nor for `requires` and `conflicts_with`.
+//! - Without the second parse, these rules, and the texts of their errors, would exist twice.
+//! - Which tables of the file apply is known only when the command is, so the first parse is needed too.
+//!
+//! The second parse is left out when every value is typed or a default.
 
+mod configuration;
 mod file;
 mod known;
+mod level;
 mod options;
+mod precedence;
+mod reader;
 mod report;
 mod settings;
+mod sources;
 mod spelling;
+mod unknown_variables;
 mod value;
 
 #[cfg(test)]
@@ -23,25 +38,19 @@ use clap::{Arg, ArgAction, Command};
 pub use self::known::JOB_VARIABLES;
 pub use self::options::{ConfigOption, OptionKind};
 use self::options::{FILE_OPTION, PRINT_OPTION};
-pub use self::report::page;
-pub use self::settings::{Settings, Surroundings};
+pub(crate) use self::report::page;
+pub(crate) use self::settings::Settings;
+pub use self::sources::ConfigSources;
 pub use self::spelling::closest;
 
-/// Options that are one setting: the first source that has any of them decides all. `--quiet` overrides the file's
-/// `verbosity`, for example. Options that exclude each other are treated this way without being listed.
-const ONE_SETTING: &[&[&str]] = &[
-    &["quiet", "verbose", "verbosity"],
-    &["local-dockerfile", "context-dockerfile"],
-];
-
 /// The paragraph about configuration in the help of each program.
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 Every option can also be set by an environment variable (OCLUSTER_STATE_DIR for --state-dir) or in a TOML file \
 (state-dir = \"…\"; the options of a command in the table of that name). Flags override variables, and variables \
 override the file.";
 
 /// Adds the options about configuration itself to a program.
-pub fn with_options(program: Command) -> Command {
+pub(crate) fn with_options(program: Command) -> Command {
     let file = Arg::new(FILE_OPTION)
         .long(FILE_OPTION)
         .value_name("FILE")
@@ -77,6 +86,9 @@ pub fn environment_of_others() -> Vec<(std::ffi::OsString, std::ffi::OsString)> 
 }
 
 /// Checks a file's text as the configuration of `program`; returns the message if it is invalid.
+///
+/// # Errors
+/// The message that a program would print.
 pub fn check_file(path: &std::path::Path, text: &str, program: &Command) -> Result<(), String> {
     file::File::parse(path, text, program)
         .map(drop)

@@ -11,13 +11,13 @@ pub(crate) const FILE_OPTION: &str = "config";
 /// The option that shows where each value came from.
 pub(crate) const PRINT_OPTION: &str = "print-config";
 
-/// An option, and the ways to give it.
+/// An option, and the ways to set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigOption {
     /// The program that has it.
     pub program: String,
-    /// The command that has it, word by word, which is also the name of its table in the file. Empty for an option of the
-    /// program itself, which may be given before or after the command.
+    /// The command that has it, word by word, which is also the name of its table in the file. Empty for an option of
+    /// the program itself, which may be given before or after the command.
     pub command: Vec<String>,
     /// The flag: `--state-dir`.
     pub flag: String,
@@ -44,7 +44,7 @@ pub struct ConfigOption {
 /// What an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OptionKind {
-    /// Nothing: it is there or not. `true` or `false` in the file.
+    /// Nothing: it is set or not. `true` or `false` in the file.
     Flag,
     /// Nothing, but it may be repeated. A number in the file.
     Count,
@@ -61,7 +61,7 @@ impl ConfigOption {
     /// Returns all options of a program.
     pub fn all_of(program: &Command) -> Vec<Self> {
         let mut program = program.clone();
-        // Has clap fill in the derived properties.
+        // clap fills in the derived properties.
         program.build();
         let mut options = Vec::new();
         collect(&program, program.get_name(), &[], &mut options);
@@ -120,12 +120,12 @@ pub(crate) fn own_options<'a>(
 ) -> impl Iterator<Item = &'a Arg> + use<'a> {
     let is_inner = !path.is_empty();
     command.get_arguments().filter(move |arg| {
-        let asks_for_help = matches!(
+        let is_help = matches!(
             arg.get_action(),
             ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
         );
-        let is_the_programs = is_inner && arg.is_global_set();
-        arg.get_long().is_some() && !asks_for_help && !is_the_programs
+        let is_global = is_inner && arg.is_global_set();
+        arg.get_long().is_some() && !is_help && !is_global
     })
 }
 

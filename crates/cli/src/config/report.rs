@@ -4,14 +4,17 @@ use std::ffi::OsString;
 
 use visible::without_credentials;
 
-use super::settings::{Configuration, Level, Setting, Settings, Source};
+use super::configuration::Configuration;
+use super::level::{Level, Setting};
+use super::settings::Settings;
+use super::sources::Source;
 use super::value::Value;
 
 /// The column at which comments begin, unless a value is longer.
 const COMMENTS: usize = 44;
 
-/// Returns the page.
-pub fn page(settings: &Settings<'_>) -> String {
+/// Returns the output.
+pub(crate) fn page(settings: &Settings<'_>) -> String {
     let mut page = header(settings);
     for level in &settings.levels {
         if level.settings.is_empty() {
@@ -48,8 +51,8 @@ fn header(settings: &Settings<'_>) -> String {
 
 fn table(level: &Level<'_>) -> String {
     let lines = level.settings.iter().map(|setting| {
-        let (said, comment) = line(setting);
-        format!("{said:COMMENTS$} # {comment}\n")
+        let (assignment, comment) = line(setting);
+        format!("{assignment:COMMENTS$} # {comment}\n")
     });
     lines.collect()
 }
@@ -77,13 +80,17 @@ fn line(setting: &Setting<'_>) -> (String, String) {
         Some(Value::Count(count)) => (format!("{name} = {count}"), source),
         Some(Value::Words(words)) => {
             let shown: Vec<Shown> = words.iter().map(shown).collect();
-            let hidden = shown.iter().any(|word| word.has_secret);
+            let is_hidden = shown.iter().any(|word| word.has_secret);
             let texts: Vec<&str> = shown.iter().map(|word| word.text.as_str()).collect();
             let text = match (texts.as_slice(), is_list(arg)) {
                 ([text], false) => (*text).to_owned(),
                 (texts, _) => format!("[{}]", texts.join(", ")),
             };
-            let note = if hidden { ", credentials hidden" } else { "" };
+            let note = if is_hidden {
+                ", credentials hidden"
+            } else {
+                ""
+            };
             (format!("{name} = {text}"), format!("{source}{note}"))
         }
     }
@@ -104,7 +111,7 @@ struct Shown {
 
 fn shown(word: &OsString) -> Shown {
     let word = word.to_string_lossy();
-    let harmless = without_credentials(&word);
+    let without_secret = without_credentials(&word);
     let is_number = word
         .parse::<i64>()
         .is_ok_and(|number| number.to_string() == word);
@@ -112,9 +119,9 @@ fn shown(word: &OsString) -> Shown {
         text: if is_number {
             word.to_string()
         } else {
-            text(&harmless)
+            text(&without_secret)
         },
-        has_secret: harmless != word,
+        has_secret: without_secret != word,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the real programs cannot show on a machine that has an `/etc` of its own, and options that they do not have.
+//! Configuration files in the default directory, and options of kinds that the real programs do not have.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -33,19 +33,23 @@ fn program() -> Command {
     program
 }
 
-/// Returns the command line that says everything, or what is wrong.
-fn said(directory: &Path, variables: &[(&str, &str)], words: &str) -> Result<String, CommandError> {
+/// Returns the command line with all values, or the error.
+fn full_line(
+    directory: &Path,
+    variables: &[(&str, &str)],
+    words: &str,
+) -> Result<String, CommandError> {
     let program = program();
     let words = std::iter::once("ocluster-worker").chain(words.split_whitespace());
     let matches = program.clone().ignore_errors(true).get_matches_from(words);
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let around = Surroundings {
+    let sources = ConfigSources {
         variables: variables.collect::<BTreeMap<_, _>>(),
         directory: directory.to_owned(),
     };
-    let settings = Settings::gather(&program, &matches, &around)?;
+    let settings = Settings::gather(&program, &matches, &sources)?;
     let line = settings.command_line();
     let words: Vec<_> = line.iter().map(|word| word.to_string_lossy()).collect();
     Ok(words.join(" "))
@@ -54,46 +58,47 @@ fn said(directory: &Path, variables: &[(&str, &str)], words: &str) -> Result<Str
 #[test]
 fn the_file_of_a_programs_name_is_read_if_it_exists() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(said(dir.path(), &[], "").unwrap(), "ocluster-worker");
+    assert_eq!(full_line(dir.path(), &[], "").unwrap(), "ocluster-worker");
     std::fs::write(dir.path().join("worker.toml"), "name = \"w1\"\n").unwrap();
     assert_eq!(
-        said(dir.path(), &[], "").unwrap(),
+        full_line(dir.path(), &[], "").unwrap(),
         "ocluster-worker --name=w1"
     );
     let none = [("OCLUSTER_CONFIG", "/dev/null")];
-    assert_eq!(said(dir.path(), &none, "").unwrap(), "ocluster-worker");
+    assert_eq!(full_line(dir.path(), &none, "").unwrap(), "ocluster-worker");
     assert_eq!(
-        said(dir.path(), &[], "--config=/dev/null").unwrap(),
+        full_line(dir.path(), &[], "--config=/dev/null").unwrap(),
         "ocluster-worker"
     );
-    // One that cannot be read is not passed over: what it says may matter.
+    // One that cannot be read is an error: its options may matter.
     std::fs::remove_file(dir.path().join("worker.toml")).unwrap();
     std::fs::create_dir(dir.path().join("worker.toml")).unwrap();
-    let error = said(dir.path(), &[], "").unwrap_err();
+    let error = full_line(dir.path(), &[], "").unwrap_err();
     assert!(error.message.contains("cannot read"), "{}", error.message);
 }
 
 #[test]
-fn the_command_line_that_says_everything() {
+fn the_full_command_line_has_values_of_all_sources() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(
         dir.path().join("worker.toml"),
-        "name = 7\nhere = true\nloud = 2\none-a-line = [\"a,b\", \"c\"]\n[sub]\ndeep = 1\n[sub.inner]\ndeep = 0x10\n",
+        "name = 7\nhere = true\nloud = 2\none-a-line = [\"a,b\", \"c\"]\n\
+         [sub]\ndeep = 1\n[sub.inner]\ndeep = 0x10\n",
     )
     .unwrap();
     let lines = [
-        said(dir.path(), &[], ""),
-        said(dir.path(), &[], "--there -- x --y"),
-        said(
+        full_line(dir.path(), &[], ""),
+        full_line(dir.path(), &[], "--there -- x --y"),
+        full_line(
             dir.path(),
             &[("OCLUSTER_ONE_A_LINE", "a\n\nb c"), ("OCLUSTER_HERE", "no")],
             "--name=-w --loud",
         ),
-        said(dir.path(), &[("OCLUSTER_THERE", "on")], "--here"),
-        said(dir.path(), &[], "sub --loud"),
-        said(dir.path(), &[("OCLUSTER_DEEP", "9")], "sub"),
-        said(dir.path(), &[], "sub inner --deep=3"),
-        said(dir.path(), &[], "sub inner"),
+        full_line(dir.path(), &[("OCLUSTER_THERE", "on")], "--here"),
+        full_line(dir.path(), &[], "sub --loud"),
+        full_line(dir.path(), &[("OCLUSTER_DEEP", "9")], "sub"),
+        full_line(dir.path(), &[], "sub inner --deep=3"),
+        full_line(dir.path(), &[], "sub inner"),
     ];
     let lines: Vec<String> = lines.into_iter().map(|line| line.unwrap()).collect();
     expect![[r#"
@@ -110,7 +115,7 @@ fn the_command_line_that_says_everything() {
 #[test]
 fn options_that_are_one_setting_exist() {
     let options = known::options();
-    for name in ONE_SETTING.iter().copied().flatten() {
+    for name in precedence::ONE_SETTING.iter().copied().flatten() {
         assert!(
             options.iter().any(|option| option.key() == Some(*name)),
             "{name}"

@@ -1,7 +1,7 @@
 //! Texts of a bounded length.
 //!
-//! What is logged may have come from another machine. It is cut while it is written, so that a name of 30 MiB costs no more than a
-//! long one.
+//! A text in the log may be from another machine. It is cut while it is written, so that a name of 30 MiB costs no
+//! more than a long one.
 
 use std::fmt;
 
@@ -19,7 +19,8 @@ pub(super) const LINE_BYTES: usize = 8 * 1024;
 /// Stands for what was cut.
 pub(super) const MARK: &str = "… (cut)";
 
-/// Returns what a character takes in a line. What cannot be seen is escaped there: `\u{202e}`, `\u001b`, `\udb40\udc01`.
+/// Returns the bytes that a character takes in a line. Invisible ones are escaped there: `\u{202e}`, `\u001b`,
+/// `\udb40\udc01`.
 fn size(c: char) -> usize {
     match c {
         c if is_visible(c) => c.len_utf8(),
@@ -28,7 +29,7 @@ fn size(c: char) -> usize {
     }
 }
 
-/// A text that takes so many bytes and no more.
+/// A text of at most so many bytes.
 #[derive(Debug)]
 pub(super) struct Bounded {
     text: String,

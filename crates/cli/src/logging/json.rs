@@ -1,11 +1,12 @@
 //! Lines for programs: one JSON object each.
 //!
 //! ```json
-//! {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker","message":"Job succeeded","job":{"hint":"tutorial","nth":1,"number":3}}
+//! {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker","message":"Job succeeded","job":{"nth":1}}
 //! ```
 //!
-//! A line's own fields are beside its message, and those of what it is about in an object of that name. `target` is the source
-//! that the other format shows. tracing-subscriber's own JSON would lose them in a list of spans, where no query finds them by name.
+//! A line's own fields are beside its message, and those of what it is about in an object of that name. `target` is the
+//! source that the other format shows. tracing-subscriber's own JSON would lose them in a list of spans, where no query
+//! finds them by name.
 
 use std::fmt::{self, Write as _};
 

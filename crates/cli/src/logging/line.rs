@@ -19,7 +19,7 @@ use super::{APPLICATION, source};
 const TEXT_COLUMN: usize = 42;
 
 thread_local! {
-    /// The last second that was logged, and how it is written. A busy scheduler logs thousands of lines in each.
+    /// The last second that was logged, and its text. A busy scheduler logs thousands of lines in each.
     static THIS_SECOND: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
 }
 
@@ -96,7 +96,7 @@ fn level_name(level: Level) -> (&'static str, &'static str) {
 /// The most lines that one message takes; further ends of lines are escaped. Each takes as much as a line of text.
 const LINES: usize = 40;
 
-/// Returns `text` with its further lines indented, and with nothing in it that could steer a terminal: names and
+/// Returns `text` with its further lines indented, and with nothing in it that could control a terminal: names and
 /// hints come from the network.
 fn indented(text: &str) -> String {
     let text = text.trim_end();

@@ -1,4 +1,4 @@
-//! What lines look like, and which are shown.
+//! The format of lines, and which are shown.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -28,7 +28,7 @@ impl Sink {
     }
 }
 
-/// Returns what is written for people while `work` runs.
+/// Returns the text lines of `work`.
 fn logged(verbosity: Verbosity, colour: bool, work: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
@@ -41,7 +41,7 @@ fn logged(verbosity: Verbosity, colour: bool, work: impl FnOnce()) -> String {
     sink.text()
 }
 
-/// Returns what is written for programs while `work` runs.
+/// Returns the JSON lines of `work`.
 fn logged_as_json(work: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
@@ -59,7 +59,7 @@ fn check(actual: &str, expected: Expect) {
 }
 
 #[test]
-fn lines_look_like_upstreams() {
+fn lines_have_upstreams_format() {
     let text = logged(Verbosity::Info, false, || {
         tracing::info!(target: "vat::identity", "Generating new private key...");
         tracing::info!(target: "application", "Wrote capability reference to {:?}", "./admin.cap");
@@ -152,7 +152,8 @@ fn options_name_a_level() {
 #[test]
 fn an_object_has_a_lines_fields_and_those_of_its_job() {
     let text = logged_as_json(|| {
-        tracing::info!(target: "cluster_scheduler::reactor", ticket = "linux-x86_64/17", urgent = false, "two\n\"lines\"\n");
+        let ticket = "linux-x86_64/17";
+        tracing::info!(target: "cluster_scheduler::reactor", ticket, urgent = false, "two\n\"lines\"\n");
         tracing::error!(target: "application", exit_code = 1, "it broke");
         tracing::debug!(target: "application", "not shown");
         let late = tracing::field::Empty;
@@ -177,7 +178,7 @@ fn an_object_has_a_lines_fields_and_those_of_its_job() {
 }
 
 #[test]
-fn a_line_is_bounded_and_steers_nothing() {
+fn a_line_is_bounded_and_has_no_control_characters() {
     let long = "x".repeat(16 << 20);
     let attack = |text: &str| {
         let job = tracing::info_span!(target: "cluster_worker", "job", hint = text, other = %text);
@@ -205,8 +206,8 @@ fn a_line_is_bounded_and_steers_nothing() {
                 "{} lines: {first}",
                 line.lines().count()
             );
-            let strange = |c: &char| !matches!(c, '\n') && !visible::is_visible(*c);
-            assert_eq!(line.chars().find(strange), None, "{first}");
+            let is_invisible = |c: &char| !matches!(c, '\n') && !visible::is_visible(*c);
+            assert_eq!(line.chars().find(is_invisible), None, "{first}");
         }
         let took = started.elapsed();
         assert!(took < std::time::Duration::from_secs(5), "{took:?}");
@@ -228,7 +229,7 @@ fn fields_that_become_known_later_are_added() {
 }
 
 #[test]
-fn the_time_is_as_rfc_3339_has_it() {
+fn the_time_is_in_the_format_of_rfc_3339() {
     let time = json::universal_time();
     let parsed: jiff::Timestamp = time.parse().unwrap();
     assert_eq!(parsed.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(), time);

@@ -18,18 +18,18 @@ pub struct LogOutput {
 }
 
 impl LogOutput {
-    /// For a log that goes to standard output.
+    /// Returns the filter for a log that goes to standard output.
     pub fn to_stdout() -> Self {
         Self {
             filter: io::stdout().is_terminal().then(LogFilter::default),
-            ..Self::to_programs()
+            ..Self::to_json()
         }
     }
 
-    /// For a log that goes into JSON.
-    pub fn to_programs() -> Self {
+    /// Returns the filter for a log that goes into JSON.
+    pub fn to_json() -> Self {
         Self {
-            plain: appearance::is_colour_refused().then(PlainLog::default),
+            plain: appearance::is_colour_disabled().then(PlainLog::default),
             filter: None,
         }
     }
@@ -60,6 +60,9 @@ impl LogOutput {
     }
 
     /// Copies a whole log.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or `out` cannot be written.
     pub fn copy(mut self, log: &mut impl Read, out: &mut impl Write) -> io::Result<()> {
         let mut piece = vec![0; 64 << 10];
         loop {

@@ -3,10 +3,11 @@
 const ESCAPE: u8 = 0x1b;
 const BELL: u8 = 0x07;
 
-/// Removes colours and all other escape sequences from a log, piece by piece, and ends each line with a newline: `\r\r\n` of
-/// Docker's, and the `\r` and `\r ESC [ K` of progress bars.
+/// Removes colours and all other escape sequences from a log, piece by piece, and ends each line with a newline:
+/// `\r\r\n` of Docker's, and the `\r` and `\r ESC [ K` of progress bars.
 ///
-/// Everything else stays as it is, byte by byte. What does not end as a sequence should hides at most the rest of its line.
+/// Everything else stays as it is, byte by byte. What does not end as a sequence should hides at most the rest of its
+/// line.
 #[derive(Debug, Default)]
 pub(crate) struct PlainLog {
     state: State,
@@ -63,7 +64,7 @@ impl PlainLog {
             (State::Escape, b'0'..=b'~') => State::Text,
             (State::Control, b' '..=b'?') => State::Control,
             (State::Control, b'@'..=b'~') => State::Text,
-            // It was none.
+            // It was no sequence.
             (State::Escape | State::Control, _) => {
                 self.print(out, byte);
                 State::Text

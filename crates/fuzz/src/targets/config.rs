@@ -1,10 +1,12 @@
 //! Configuration files: each is read or refused, with its line.
 
-use ocluster::fuzzing::read_config;
+use std::path::Path;
+
+use cli::config::check_file;
 
 thread_local! {
     /// Making them takes longer than reading a file.
-    static PROGRAMS: [clap::Command; 6] = ocluster::programs::all();
+    static PROGRAMS: [clap::Command; 6] = ocluster::reference::commands();
 }
 
 pub(super) fn run(bytes: &[u8]) {
@@ -12,8 +14,10 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     PROGRAMS.with(|programs| {
-        if let Err(message) = read_config(text, programs) {
-            assert!(message.starts_with("fuzz.toml:"), "{message}");
+        for program in programs {
+            if let Err(message) = check_file(Path::new("fuzz.toml"), text, program) {
+                assert!(message.starts_with("fuzz.toml:"), "{message}");
+            }
         }
     });
 }

@@ -6,7 +6,7 @@ use cluster_api::NewPause;
 
 use super::Common;
 use super::note::NoteArgs;
-use super::pause::{new_pause, pause_worker_with_note};
+use super::pause_request::{new_pause, pause_with_note};
 use super::watch::{Left, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use cli::error::CommandError;
@@ -72,7 +72,7 @@ pub(super) async fn drain(
     // Draining pauses too, but cannot create a worker, and stores no author.
     let pauses = workers
         .iter()
-        .map(|worker| pause_worker_with_note(target, worker, pause));
+        .map(|worker| pause_with_note(target, worker, pause));
     futures::future::try_join_all(pauses).await?;
     watch.print_text("Waiting for jobs to finish…")?;
     let drains = workers.iter().map(|worker| {

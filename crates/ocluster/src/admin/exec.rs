@@ -8,7 +8,7 @@ use super::service::{About, Service};
 use crate::json::admin::{Executed, Run};
 use cli::error::CommandError;
 use cli::output::Format;
-use cli::print::complain;
+use cli::print::print_error;
 use cli::quote::printable;
 
 /// Run a local command for each worker of a pool, in parallel
@@ -70,7 +70,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         }
         // The exit codes are in the answer.
         Format::Json => {
-            complain(&format!("{message}\n"));
+            print_error(&format!("{message}\n"));
             Err(CommandError::already_reported())
         }
     }

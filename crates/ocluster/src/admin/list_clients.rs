@@ -6,7 +6,7 @@ use super::Common;
 use super::service::{About, Service};
 use crate::json::admin::{Client, Clients};
 use cli::error::CommandError;
-use cli::print::complain;
+use cli::print::print_error;
 
 /// List the clients that may submit jobs
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         }
     };
     if clients.is_empty() {
-        complain("No clients.\n");
+        print_error("No clients.\n");
     }
     let line = |client: &String| format!("{client}\n");
     common.format().print(

@@ -5,19 +5,18 @@ mod cancel;
 mod drain;
 mod exec;
 mod forget;
+mod inactivity;
 mod known;
-mod legend;
 mod list_clients;
 mod note;
 mod pause;
-mod queue;
+mod pause_request;
 mod remove_client;
 mod secret_output;
 mod service;
 mod set_rate;
 mod show;
 mod state;
-mod totals;
 mod update;
 mod watch;
 mod workers;
@@ -27,11 +26,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::capability_args::{CapFile, ConnectArgs, Positionals};
-use crate::program;
+use cli::capability_args::{CapFile, ConnectArgs, Positionals};
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::output::{Format, OutputArgs};
+use cli::program;
 
 const NAME: &str = "ocluster-admin";
 
@@ -45,7 +44,7 @@ pub fn main() -> ExitCode {
 /// The cap file (admin.cap) is the first argument of each command, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

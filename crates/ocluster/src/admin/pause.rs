@@ -4,15 +4,17 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use cluster_api::{NewPause, PoolAdmin, RpcErrorKind, WorkerInfo};
+use cluster_api::{NewPause, PoolAdmin, WorkerInfo};
 
-use super::note::{NoteArgs, operator};
+use super::inactivity::why_inactive;
+use super::note::NoteArgs;
+use super::pause_request::{new_pause, pause_with_note};
 use super::workers::{Chosen, Target, filled};
 use super::{Common, drain, state};
 use crate::json::admin::Paused;
 use cli::error::CommandError;
 use cli::output::Format;
-use cli::print::{complain, print_line};
+use cli::print::{print_error, print_line};
 use cli::quote::quoted;
 
 /// Pause a worker until it is unpaused
@@ -124,7 +126,7 @@ impl Change {
 
     async fn apply(&self, target: &Target, worker: &str) -> Result<(), CommandError> {
         match self {
-            Self::Pause(pause) => pause_worker_with_note(target, worker, pause).await,
+            Self::Pause(pause) => pause_with_note(target, worker, pause).await,
             Self::Unpause { auto_create } => {
                 let changed = target.pool.set_active(worker, true, *auto_create).await;
                 match changed {
@@ -135,66 +137,6 @@ impl Change {
                 }
             }
         }
-    }
-}
-
-/// Pauses a worker, and stores author and reason if the scheduler can.
-pub(super) async fn pause_worker_with_note(
-    target: &Target,
-    worker: &str,
-    pause: &NewPause,
-) -> Result<(), CommandError> {
-    let pool = &target.pool;
-    let method = match pause.until_reconnect {
-        true => "TemporaryPause.pauseWorker",
-        false => "PoolAdmin.setActive",
-    };
-    let done = match pool.pause(worker, pause).await {
-        // The scheduler stores no notes.
-        Err(error) if error.kind == RpcErrorKind::Unimplemented => {
-            without_note(pool, worker, pause).await
-        }
-        done => done,
-    };
-    match done {
-        Ok(()) => Ok(()),
-        Err(error) => Err(target.failed(method, Some(worker), error).await),
-    }
-}
-
-async fn without_note(
-    pool: &PoolAdmin,
-    worker: &str,
-    pause: &NewPause,
-) -> Result<(), cluster_api::RpcError> {
-    if pause.until_reconnect {
-        match pool.pause_worker(worker, true).await {
-            // The scheduler has only one kind of pause.
-            Err(error) if error.kind == RpcErrorKind::Unimplemented => {
-                pool.set_active(worker, false, false).await?;
-                complain(&format!(
-                    "Note: if this scheduler remembers pauses, {} stays paused across reconnects until unpaused\n",
-                    quoted(worker)
-                ));
-            }
-            done => done?,
-        }
-    } else {
-        pool.set_active(worker, false, pause.auto_create).await?;
-    }
-    if !pause.note.is_empty() {
-        complain("Note: this scheduler stores no notes; --note has no effect\n");
-    }
-    Ok(())
-}
-
-/// Returns a pause by the current user.
-pub(super) fn new_pause(note: NoteArgs, auto_create: bool) -> NewPause {
-    NewPause {
-        by: operator(),
-        note: note.note.unwrap_or_default(),
-        auto_create,
-        until_reconnect: false,
     }
 }
 
@@ -262,10 +204,10 @@ async fn print_still_inactive(target: &Target, unpaused: &Paused) -> Result<(), 
         all.into_iter().any(|other| other == name)
     };
     for worker in workers.iter().filter(|worker| is_meant(&worker.name)) {
-        let Some(left) = worker.connection.as_ref().and_then(state::why_inactive) else {
+        let Some(left) = worker.connection.as_ref().and_then(why_inactive) else {
             continue;
         };
-        complain(&format!(
+        print_error(&format!(
             "Note: {} still takes no jobs: {left}\n",
             quoted(&worker.name)
         ));

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use cli::print::complain;
+use cli::print::print_error;
 
 /// Restricts the file that standard output goes to to its owner, if it is a new file of our own. Warns about any other
 /// file that others can read.
@@ -15,7 +15,7 @@ pub(super) fn protect() {
         return;
     };
     if let Some(warning) = protect_file(&file) {
-        complain(&format!("{warning}\n"));
+        print_error(&format!("{warning}\n"));
     }
 }
 

@@ -4,8 +4,8 @@ use cluster_api::{Admin, Pipelined, PoolAdmin, RpcError, RpcErrorKind, ServiceKi
 use vat::Session;
 
 use super::known::{self, Known};
-use crate::capability_args::CapFile;
-use crate::connect::connect;
+use cli::capability_args::CapFile;
+use cli::connect::connect;
 use cli::error::CommandError;
 
 /// A connection to a scheduler's admin service.

@@ -8,10 +8,8 @@ use cluster_api::{
 };
 use visible::natural;
 
-use super::show::in_words;
 use crate::json::pools as json;
 use cli::error::CommandError;
-use cli::quote::printable;
 
 /// The state of a pool.
 pub(super) struct State {
@@ -120,28 +118,6 @@ pub(super) async fn paused_for_good(
             "PoolDetails.details: {error}"
         ))),
     }
-}
-
-/// Returns why a connected worker takes no jobs, in one line; `None` if it takes jobs.
-pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
-    let mut reasons = Vec::new();
-    for reason in &worker.inactive {
-        match reason {
-            json::InactiveReason::WorkerPause if !worker.pause_reasons.is_empty() => {
-                reasons.extend(worker.pause_reasons.iter().map(|reason| {
-                    let json::PauseReason {
-                        problem, advice, ..
-                    } = reason;
-                    match advice.as_str() {
-                        "" => printable(problem),
-                        advice => printable(&format!("{problem}; {advice}")),
-                    }
-                }));
-            }
-            other => reasons.push(in_words(*other).to_owned()),
-        }
-    }
-    (!reasons.is_empty()).then(|| reasons.join(", "))
 }
 
 /// Returns the totals of a pool.
@@ -369,14 +345,25 @@ mod tests {
     }
 
     #[test]
-    fn a_scheduler_without_details_says_what_it_can() {
+    fn totals_of_a_scheduler_without_details() {
         let totals = cli::runtime::block_on(async {
             let pool = PoolAdmin::serve(Rc::new(Upstream));
             let totals = totals("linux-x86_64".to_owned(), &pool).await;
             totals
                 .map_err(|(method, error)| CommandError::failed(format_args!("{method}: {error}")))
         });
-        let totals = serde_json::to_string(&totals.unwrap()).unwrap();
-        expect_test::expect![[r#"{"name":"linux-x86_64","workers":4,"connected":3,"inactive":1,"capacity":null,"running":null,"queued":null,"oldest_wait_seconds":null}"#]].assert_eq(&totals);
+        let totals = serde_json::to_string_pretty(&totals.unwrap()).unwrap();
+        expect_test::expect![[r#"
+            {
+              "name": "linux-x86_64",
+              "workers": 4,
+              "connected": 3,
+              "inactive": 1,
+              "capacity": null,
+              "running": null,
+              "queued": null,
+              "oldest_wait_seconds": null
+            }"#]]
+        .assert_eq(&totals);
     }
 }

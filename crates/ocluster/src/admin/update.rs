@@ -11,7 +11,7 @@ use super::workers::{Chosen, Target, filled};
 use cli::error::CommandError;
 use cli::interrupt::Interrupt;
 use cli::output::Format;
-use cli::print::complain;
+use cli::print::print_error;
 use cli::quote::{printable, quoted};
 
 /// Restart workers with their newest version, after their running jobs have finished
@@ -82,7 +82,7 @@ impl Update<'_> {
             Err(error) => {
                 match self.format {
                     Format::Text => self.watch.print_text(&error)?,
-                    Format::Json => complain(&format!("{error}\n")),
+                    Format::Json => print_error(&format!("{error}\n")),
                 }
                 let failed = CommandError::already_reported();
                 Err(self.target.advise(Some(worker), &error, failed).await)
@@ -147,7 +147,7 @@ impl Update<'_> {
             Format::Text => Err(CommandError::failed(message)),
             // The events have reported it.
             Format::Json => {
-                complain(&format!("{message}\n"));
+                print_error(&format!("{message}\n"));
                 Err(CommandError::already_reported())
             }
         }

@@ -126,7 +126,7 @@ impl Watch {
             interrupt = interrupts.next() => Err(interrupt),
             never = self.keep_line() => match never {},
         };
-        self.line.retire();
+        self.line.disable();
         ended
     }
 

@@ -7,7 +7,7 @@ use visible::natural;
 
 use super::Common;
 use super::service::{About, Service};
-use crate::capability_args::CapFile;
+use cli::capability_args::CapFile;
 use cli::error::CommandError;
 use cli::quote::printable;
 

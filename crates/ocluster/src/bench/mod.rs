@@ -20,7 +20,7 @@ use clap::ValueEnum;
 
 use self::report::Report;
 use self::rig::Rig;
-use crate::capability_args::CapFile;
+use cli::capability_args::CapFile;
 use cli::error::CommandError;
 use cli::output::Format;
 
@@ -31,7 +31,7 @@ const SETTLING: Duration = Duration::from_millis(500);
 ///
 /// The pool should have no other workers and no other jobs.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     /// Scenarios to measure [default: all]
     #[arg(value_name = "SCENARIO")]
     scenarios: Vec<Scenario>,
@@ -144,7 +144,7 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     };
     let mut report = Report::default();
     for scenario in scenarios {
-        cli::print::complain(&format!("Measuring {scenario:?}…\n"));
+        cli::print::print_error(&format!("Measuring {scenario:?}…\n"));
         match scenario {
             Scenario::Jobs => jobs::measure(&rig, &args.sizes, &mut report).await?,
             Scenario::Latency => latency::measure(&rig, &args.sizes, &mut report).await?,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cluster_api::{Action, Description, Secret};
 
 use super::checks;
-use crate::capability_args::{CapFile, ConnectArgs, require_file};
+use cli::capability_args::{CapFile, ConnectArgs, require_file};
 use cli::error::CommandError;
 use cli::quote::quoted;
 

@@ -34,7 +34,7 @@ impl Events {
         observed: &Observed,
     ) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
-        let mut output = LogOutput::to_programs();
+        let mut output = LogOutput::to_json();
         let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
         let mut asked = false;
         while let Some(bytes) = next_piece(&mut log, result).await.map_err(ShowError::Log)? {

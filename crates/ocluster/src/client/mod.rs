@@ -16,11 +16,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::capability_args::ConnectArgs;
-use crate::program;
+use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::output::OutputArgs;
+use cli::program;
 
 const NAME: &str = "ocluster-client";
 
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
 /// The cap file (submission.cap, or one made for you) is the first argument of each command, or is given by --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

@@ -17,12 +17,12 @@ use super::ending::kind_of;
 use super::events::{self, Events};
 use super::observed::Observed;
 use super::waiting;
-use crate::connect::connect;
 use crate::json::client::JobEvent;
+use cli::connect::connect;
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
 use cli::output::Format;
-use cli::print::{complain, print_bytes, print_line};
+use cli::print::{print_bytes, print_error, print_line};
 use cli::quote::{printable, quoted};
 use cli::signals::Interrupts;
 use cli::status_line::StatusLine;
@@ -105,7 +105,7 @@ async fn watch(
         interrupt = interrupts.next() => interrupt,
     };
     watched.end_log();
-    complain("Cancelling the job (interrupt again to exit immediately)\n");
+    print_error("Cancelling the job (interrupt again to exit immediately)\n");
     let cancelling = watched.cancel(&mut watching);
     let ended = tokio::select! {
         said = cancelling => CommandError::interrupted(interrupt, said),
@@ -165,7 +165,7 @@ impl Watched {
             Format::Text => {
                 print_outcome(&result)?;
                 let verdict = self.verdict(failed.as_ref()).await;
-                complain(&format!("{verdict}\n"));
+                print_error(&format!("{verdict}\n"));
             }
             Format::Json => events::print(&self.event(&result, failed.as_ref())).await?,
         }
@@ -189,7 +189,7 @@ impl Watched {
     async fn announce_retry(&self, problem: &str) -> Result<(), CommandError> {
         match self.format {
             Format::Text => {
-                complain(&format!(
+                print_error(&format!(
                     "ocluster-client: the worker is unfit for the job ({}); submitting the job again\n",
                     OneLine(problem)
                 ));
@@ -246,7 +246,7 @@ impl Watched {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(ShowError::Log(error)),
             };
-            line.retire();
+            line.disable();
             self.observed.log(&bytes);
             let shown = self.output.borrow_mut().push(&bytes);
             stdout.write_all(&shown).await.map_err(unwritten)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cluster_api::{Action, CustomJob, CustomPayload, MAX_DESCRIPTION_BYTES};
 
 use super::description::{JobArgs, Request, read_file};
-use crate::capability_args::ConnectArgs;
+use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 
 /// Run a custom job

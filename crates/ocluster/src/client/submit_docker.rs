@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use cluster_api::{Action, DockerBuild, Dockerfile};
 
 use super::description::{JobArgs, Request, read_text};
-use crate::capability_args::ConnectArgs;
+use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 
 /// Build a Dockerfile on a worker

@@ -6,7 +6,7 @@ use cluster_api::{Action, OBuilderBuild};
 
 use super::checks;
 use super::description::{JobArgs, Request, read_text};
-use crate::capability_args::ConnectArgs;
+use cli::capability_args::ConnectArgs;
 use cli::error::CommandError;
 
 /// Build an OBuilder spec on a worker

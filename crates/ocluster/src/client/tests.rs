@@ -8,8 +8,8 @@ use expect_test::{Expect, expect};
 
 use super::description::Request;
 use super::*;
-use crate::program::{NotParsed, parse};
-use cli::config::Surroundings;
+use cli::config::ConfigSources;
+use cli::program::{NotParsed, parse};
 
 /// Two commits.
 const A: &str = "ac619d2083bb15e0c408e4cd0e3ef7135670cfd5";
@@ -48,7 +48,7 @@ impl Files {
         let args: Args = match parse(
             NAME,
             std::iter::once(NAME.into()).chain(words),
-            &Surroundings::nothing(),
+            &ConfigSources::empty(),
         ) {
             Ok((args, _)) => args,
             Err(NotParsed::Answered(text)) => panic!("an answer rather than a request: {text}"),

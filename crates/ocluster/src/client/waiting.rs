@@ -7,7 +7,7 @@ use std::time::Duration;
 use cluster_api::{Ticket, TicketStatus};
 use tokio::time::{Instant, sleep};
 
-use cli::print::complain;
+use cli::print::print_error;
 use cli::quote::printable;
 use cli::status_line::StatusLine;
 use visible::{Elapsed, counted};
@@ -32,7 +32,7 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
     while line.is_enabled() {
         sleep(INTERVAL).await;
         match ticket.status().await {
-            Ok(TicketStatus::Finished) | Err(_) => line.retire(),
+            Ok(TicketStatus::Finished) | Err(_) => line.disable(),
             // A reason may be longer than the terminal is wide, and its end is what to do about it.
             Ok(
                 status @ TicketStatus::Queued {
@@ -60,7 +60,7 @@ async fn report(ticket: &Ticket) {
         ticket.status().await
     {
         if let Some(text) = reports.next(&status, Instant::now()) {
-            complain(&format!("{}\n", printable(&text)));
+            print_error(&format!("{}\n", printable(&text)));
         }
         sleep(UNWATCHED_INTERVAL).await;
     }

@@ -154,8 +154,8 @@ pub(super) fn judge_connection(
 mod tests {
     use expect_test::expect;
 
-    use super::super::check::text;
     use super::*;
+    use crate::doctor::testing::folded_text;
 
     #[test]
     fn each_way_not_to_connect() {
@@ -203,15 +203,19 @@ mod tests {
         expect![[r#"
             ok       scheduler  answers at tcp:build.example.org:9000, and knows this secret
             warning  scheduler  its address tcp:0.0.0.0:9000 is only reachable on the scheduler's own machine
-                     -> start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file again
+                     -> start the scheduler with --capnp-public-address=tcp:HOST:PORT, and copy the cap file \
+                again
             problem  scheduler  tcp:build.example.org:9000 does not know the secret
                      -> access was removed, or the scheduler has another key.pem: get a new cap file
             problem  scheduler  nothing listens at tcp:build.example.org:9000
-                     -> start the scheduler there, or correct its --capnp-public-address and copy the cap file again
+                     -> start the scheduler there, or correct its --capnp-public-address and copy the cap file \
+                again
             problem  scheduler  no answer from tcp:build.example.org:9000 while connecting
-                     -> check the network and firewalls between here and there, and whether the scheduler is stopped
+                     -> check the network and firewalls between here and there, and whether the scheduler is \
+                stopped
             problem  scheduler  unknown host build.example.org: no such name
-                     -> check the name in the cap file (the scheduler's --capnp-public-address), and this machine's resolver
+                     -> check the name in the cap file (the scheduler's --capnp-public-address), and this \
+                machine's resolver
             problem  scheduler  the service at tcp:build.example.org:9000 does not use TLS
                      -> check the port; if the scheduler now has --capnp-disable-tls, copy its new cap file
             problem  scheduler  tcp:build.example.org:9000 uses TLS, but the cap file does not
@@ -220,6 +224,7 @@ mod tests {
                      -> check that an OCluster scheduler listens there, and see its log
 
             7 problems, 1 warning.
-        "#]].assert_eq(&text(&checks, false));
+        "#]]
+        .assert_eq(&folded_text(&checks));
     }
 }

@@ -7,17 +7,18 @@ use super::probe::{Answer, ask};
 
 const NAME: &str = "docker";
 
-/// What an engine is asked for, one item per line.
+/// The template of the information about an engine, one item per line.
 ///
 /// Docker 20.10, which Debian 12 has, succeeds without an engine, and reports the reason only in its answer.
-const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}\n{{range .ServerErrors}}{{println .}}{{end}}";
+const QUESTION: &str = "{{.ServerVersion}}\n{{.Driver}}\n{{.DockerRootDir}}\n\
+                        {{range .ServerErrors}}{{println .}}{{end}}";
 
 /// What was found of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Engine {
     /// There is no program to reach one.
     Absent,
-    /// It does not respond, or not to us: the reason.
+    /// It does not respond to this user: the reason.
     Unreachable(String),
     /// It responds.
     Running {
@@ -34,18 +35,18 @@ impl Engine {
         match ask("docker", &["info", "--format", QUESTION]).await {
             Answer::Absent => Self::Absent,
             Answer::TimedOut => Self::Unreachable("no answer within 10 s".to_owned()),
-            Answer::Failed(words) => Self::Unreachable(Self::why_not(words).await),
-            Answer::Printed(words) => Self::read(&words),
+            Answer::Failed(message) => Self::Unreachable(Self::reason_of_absence(message).await),
+            Answer::Printed(message) => Self::read(&message),
         }
     }
 
     /// Returns why there is no engine, given the answer to another question.
     ///
     /// Without an engine, Docker 20.10 fails to fill the template of that one, and reports nothing else.
-    async fn why_not(words: String) -> String {
+    async fn reason_of_absence(message: String) -> String {
         match ask("docker", &["version", "--format", "{{.Server.Version}}"]).await {
             Answer::Failed(reason) => reason,
-            Answer::Absent | Answer::TimedOut | Answer::Printed(_) => words,
+            Answer::Absent | Answer::TimedOut | Answer::Printed(_) => message,
         }
     }
 
@@ -98,10 +99,10 @@ fn judge(engine: &Engine, has_store: bool) -> Check {
             "there is no docker program and no --obuilder-store: this worker cannot run any job",
             "install an engine (on Debian: apt-get install docker.io), or give --obuilder-store",
         ),
-        Engine::Unreachable(words) => Check::problem(
+        Engine::Unreachable(message) => Check::problem(
             NAME,
-            format!("the engine cannot be reached: {words}"),
-            if words.contains("permission denied") {
+            format!("the engine cannot be reached: {message}"),
+            if message.contains("permission denied") {
                 "run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it \
                  again"
             } else {
@@ -145,11 +146,11 @@ fn judge_buildkit(answer: &Answer) -> Check {
 mod tests {
     use expect_test::expect;
 
-    use super::super::check::text;
     use super::*;
+    use crate::doctor::testing::folded_text;
 
     #[test]
-    fn each_way_to_be() {
+    fn each_finding_has_a_verdict() {
         let running = Engine::read("26.1.4\noverlay2\n/var/lib/docker");
         let refused = "permission denied while trying to connect to the Docker daemon socket";
         let checks = [
@@ -179,19 +180,25 @@ mod tests {
                      -> put Docker's files on a filesystem that can hold overlays, such as ext4 or xfs
             problem  docker         the engine cannot be reached: the engine reported no version
                      -> start it (systemctl start docker), and check why it stopped (journalctl -u docker)
-            problem  docker         the engine cannot be reached: permission denied while trying to connect to the Docker daemon socket
-                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
-            problem  docker         the engine cannot be reached: Got permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock
-                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) and start it again
+            problem  docker         the engine cannot be reached: permission denied while trying to connect to \
+                the Docker daemon socket
+                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) \
+                and start it again
+            problem  docker         the engine cannot be reached: Got permission denied while trying to connect \
+                to the Docker daemon socket at unix:///var/run/docker.sock
+                     -> run the worker as root, or add its user to the group docker (usermod -aG docker USER) \
+                and start it again
             warning  docker         there is no docker program: this worker can only run OBuilder jobs
                      -> to build Dockerfiles, install an engine (on Debian: apt-get install docker.io)
-            problem  docker         there is no docker program and no --obuilder-store: this worker cannot run any job
+            problem  docker         there is no docker program and no --obuilder-store: this worker cannot run \
+                any job
                      -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store
             ok       docker buildx  github.com/docker/buildx v0.14.1
             warning  docker buildx  not installed: jobs that ask for BuildKit may fail
                      -> install it (on Debian: docker-buildx-plugin of Docker's own packages, or docker-buildx)
 
             4 problems, 3 warnings.
-        "#]].assert_eq(&text(&checks, false));
+        "#]]
+        .assert_eq(&folded_text(&checks));
     }
 }

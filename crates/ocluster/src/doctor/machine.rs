@@ -9,10 +9,10 @@ use super::check::Check;
 use super::probe::{Answer, ask};
 
 /// With less memory than this, a build of any size will be killed.
-const LITTLE_MEMORY: u64 = 1 << 30;
+const MIN_MEMORY: u64 = 1 << 30;
 
 /// A worker needs a dozen files for each job and connection; the usual hard limit is far above.
-const FEW_FILES: u64 = 4096;
+const MIN_FILES: u64 = 4096;
 
 pub(super) async fn checks(runtime: &OsStr) -> Vec<Check> {
     let (git, clock) = futures::join!(
@@ -56,7 +56,9 @@ fn judge_git(answer: &Answer) -> Check {
             "git --version does not end",
             "check what it waits for",
         ),
-        Answer::Failed(words) => Check::problem("git", words.clone(), "make git --version work"),
+        Answer::Failed(message) => {
+            Check::problem("git", message.clone(), "make git --version work")
+        }
     }
 }
 
@@ -92,7 +94,7 @@ fn judge_memory(meminfo: &str) -> Check {
         return Check::skipped("memory", "cannot read /proc/meminfo");
     };
     let found = format!("{} of {} available", BinarySize(available), BinarySize(all));
-    if available < LITTLE_MEMORY {
+    if available < MIN_MEMORY {
         Check::warning(
             "memory",
             found,
@@ -106,7 +108,7 @@ fn judge_memory(meminfo: &str) -> Check {
 /// `limit` is how many files a process may have open; `None` for no limit.
 fn judge_open_files(limit: Option<u64>) -> Check {
     match limit {
-        Some(limit) if limit < FEW_FILES => Check::warning(
+        Some(limit) if limit < MIN_FILES => Check::warning(
             "open files",
             format!("limited to {limit} for a process"),
             "raise the hard limit (LimitNOFILE=65536 in the unit, or ulimit -Hn)",
@@ -164,11 +166,11 @@ fn judge_cgroups(cgroups: Cgroups, runtime: &OsStr) -> Check {
 mod tests {
     use expect_test::expect;
 
-    use super::super::check::text;
     use super::*;
+    use crate::doctor::testing::folded_text;
 
     #[test]
-    fn each_way_to_be() {
+    fn each_finding_has_a_verdict() {
         let printed = |text: &str| Answer::Printed(text.to_owned());
         let memory = |available: u64| {
             format!("MemTotal:  8388608 kB\nMemFree: 1 kB\nMemAvailable: {available} kB\n")
@@ -216,6 +218,7 @@ mod tests {
                      -> mount them (in a container: give it --cgroupns=host and /sys/fs/cgroup)
 
             1 problem, 5 warnings.
-        "#]].assert_eq(&text(&checks, false));
+        "#]]
+        .assert_eq(&folded_text(&checks));
     }
 }

@@ -13,6 +13,8 @@ mod machine;
 mod mounts;
 mod obuilder;
 mod probe;
+#[cfg(test)]
+mod testing;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,12 +25,13 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_worker::FreeThreshold;
 
 use self::check::Check;
-use self::disk::Wanted;
-use crate::sizes;
+use self::disk::SpaceLimits;
+use crate::worker::free_threshold::free_threshold;
 use cli::appearance;
 use cli::error::CommandError;
 use cli::output::{Format, OutputArgs};
 use cli::print::print_bytes;
+use cli::quantities::disk_bytes;
 
 /// Check a machine or a running cluster, and print what to do
 ///
@@ -52,38 +55,38 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     #[command(flatten)]
-    room: RoomArgs,
+    space: SpaceArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 /// The worker's limits of free space, in options of the same names.
 #[derive(clap::Args, Debug)]
-struct RoomArgs {
+struct SpaceArgs {
     /// Value of the worker's --state-min-free
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = disk_bytes)]
     state_min_free: u64,
     /// Value of the worker's --prune-threshold
-    #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", value_parser = free_threshold)]
     prune_threshold: Option<FreeThreshold>,
     /// Value of the worker's --obuilder-prune-threshold
-    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
     /// Value of the worker's --obuilder-min-free
-    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = disk_bytes)]
     obuilder_min_free: u64,
 }
 
-impl RoomArgs {
-    fn state(&self) -> Wanted {
-        Wanted {
+impl SpaceArgs {
+    fn state(&self) -> SpaceLimits {
+        SpaceLimits {
             minimum: Some(("--state-min-free", self.state_min_free)),
             threshold: None,
         }
     }
 
-    fn docker(&self) -> Wanted {
-        Wanted {
+    fn docker(&self) -> SpaceLimits {
+        SpaceLimits {
             minimum: None,
             threshold: self
                 .prune_threshold
@@ -91,8 +94,8 @@ impl RoomArgs {
         }
     }
 
-    fn obuilder(&self) -> Wanted {
-        Wanted {
+    fn obuilder(&self) -> SpaceLimits {
+        SpaceLimits {
             minimum: Some(("--obuilder-min-free", self.obuilder_min_free)),
             threshold: Some(("--obuilder-prune-threshold", self.obuilder_prune_threshold)),
         }
@@ -103,7 +106,7 @@ impl RoomArgs {
 pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     let checks = match &args.connect {
         Some(cap) => cluster::checks(cap).await,
-        None => of_this_machine(&args).await,
+        None => check_machine(&args).await,
     };
     let report = check::report(checks);
     match args.output.output {
@@ -122,14 +125,14 @@ pub(crate) async fn run(args: Args) -> Result<(), CommandError> {
     }
 }
 
-async fn of_this_machine(args: &Args) -> Vec<Check> {
+async fn check_machine(args: &Args) -> Vec<Check> {
     let store = args.obuilder_store.as_ref();
     let docker = async {
         let engine = docker::Engine::probe().await;
         let files = engine.files();
         let mut checks = docker::checks(&engine, store.is_some()).await;
         if let Some(files) = files {
-            checks.push(disk::check("Docker's files", files, args.room.docker()).await);
+            checks.push(disk::check("Docker's files", files, args.space.docker()).await);
         }
         checks
     };
@@ -139,8 +142,12 @@ async fn of_this_machine(args: &Args) -> Vec<Check> {
     };
     let (docker, obuilder, state, machine, caps) = futures::join!(
         docker,
-        obuilder::checks(store, &args.obuilder_runtime, args.room.obuilder()),
-        disk::check("state directory", args.state_dir.clone(), args.room.state()),
+        obuilder::checks(store, &args.obuilder_runtime, args.space.obuilder()),
+        disk::check(
+            "state directory",
+            args.state_dir.clone(),
+            args.space.state()
+        ),
         machine::checks(&args.obuilder_runtime),
         caps,
     );

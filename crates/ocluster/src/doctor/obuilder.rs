@@ -24,7 +24,7 @@ const RUNTIME: &str = "obuilder runtime";
 pub(super) async fn checks(
     store: Option<&StorePlace>,
     runtime: &OsStr,
-    wanted: disk::Wanted,
+    wanted: disk::SpaceLimits,
 ) -> Vec<Check> {
     let Some(store) = store else {
         return vec![Check::skipped(
@@ -222,11 +222,11 @@ fn judge_runtime(runtime: &OsStr, ran: Result<(), String>) -> Check {
 mod tests {
     use expect_test::expect;
 
-    use super::super::check::text;
     use super::*;
+    use crate::doctor::testing::folded_text;
 
     #[test]
-    fn each_way_to_be() {
+    fn each_finding_has_a_verdict() {
         let store = |place: &str, filesystem| judge_store(&place.parse().unwrap(), filesystem);
         let rsync = Answer::Printed("rsync  version 3.2.7".to_owned());
         assert_eq!(judge_rsync(StoreKind::Rsync, &rsync), None);
@@ -260,7 +260,8 @@ mod tests {
             ok       obuilder store    overlayfs: /var/cache/obuilder is on ext4
             problem  obuilder store    /var/cache/obuilder is on overlay, which cannot hold overlays
                      -> use a local filesystem such as ext4, xfs or btrfs
-            warning  obuilder store    /var/cache/obuilder is on tmpfs, which is in memory: its results are lost with it
+            warning  obuilder store    /var/cache/obuilder is on tmpfs, which is in memory: its results are \
+                lost with it
                      -> use a disk, unless this is intended
             ok       obuilder store    btrfs: /b is on btrfs
             problem  obuilder store    /b is on ext4, which has no subvolumes
@@ -273,16 +274,20 @@ mod tests {
             ok       obuilder store    zfs dataset tank
             problem  obuilder store    cannot open 'tank': dataset does not exist
                      -> create the dataset, or name another
-            problem  obuilder store    there is no rsync program, which this kind of store needs: every build would fail
-                     -> install it (on Debian: apt-get install rsync), or use another kind of store, such as overlayfs:/path
+            problem  obuilder store    there is no rsync program, which this kind of store needs: every build \
+                would fail
+                     -> install it (on Debian: apt-get install rsync), or use another kind of store, such as \
+                overlayfs:/path
             ok       obuilder runtime  builtin runs a container
             problem  obuilder runtime  there is no runc
-                     -> install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin
+                     -> install it (on Debian: apt-get install runc), or use the built-in one: \
+                --obuilder-runtime=builtin
             problem  obuilder runtime  runc cannot run a container: exit status 1
                                        no space left
                      -> try --obuilder-runtime=builtin; inside a container, the container must be privileged
 
             8 problems, 1 warning.
-        "#]].assert_eq(&text(&checks, false));
+        "#]]
+        .assert_eq(&folded_text(&checks));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 /// The time limit for an answer. All these programs answer from memory; one that takes longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,21 +29,21 @@ pub(super) async fn ask(program: &str, args: &[&str]) -> Answer {
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    match tokio::time::timeout(PATIENCE, command.output()).await {
+    match tokio::time::timeout(TIMEOUT, command.output()).await {
         Err(_) => Answer::TimedOut,
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => Answer::Absent,
         Ok(Err(error)) => Answer::Failed(error.to_string()),
         Ok(Ok(output)) if output.status.success() => {
             // Empty lines at the beginning are part of the answer.
-            let words = String::from_utf8_lossy(&output.stdout);
-            Answer::Printed(words.trim_end().to_owned())
+            let message = String::from_utf8_lossy(&output.stdout);
+            Answer::Printed(message.trim_end().to_owned())
         }
         Ok(Ok(output)) => {
-            let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-            Answer::Failed(if words.is_empty() {
+            let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            Answer::Failed(if message.is_empty() {
                 format!("it exited with {}", output.status)
             } else {
-                words
+                message
             })
         }
     }

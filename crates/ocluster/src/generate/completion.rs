@@ -5,8 +5,8 @@ use std::io::{self, Write as _};
 use clap::ValueEnum;
 use clap_complete::env::{EnvCompleter as _, Fish, Zsh};
 
-use crate::completion::VARIABLE;
-use crate::programs;
+use crate::reference;
+use cli::completion::VARIABLE;
 use cli::error::CommandError;
 use cli::print::print_bytes;
 
@@ -33,7 +33,7 @@ enum Shell {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let all = programs::all();
+    let all = reference::commands();
     let names: Vec<&str> = all.iter().map(clap::Command::get_name).collect();
     let chosen: Vec<&str> = match &args.program {
         None => names,

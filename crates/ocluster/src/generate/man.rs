@@ -9,10 +9,11 @@ use clap_mangen::roff::{Roff, bold, roman};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::{positionals, programs};
+use crate::reference;
 use cli::config;
 use cli::error::CommandError;
 use cli::exit_codes;
+use cli::positionals;
 
 /// Write the manual pages, one for each program and each command
 ///
@@ -29,7 +30,7 @@ const SECTION: &str = "1";
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let (dir, date) = (&args.dir, date());
     fs::create_dir_all(dir).map_err(|error| not_written(dir, &error))?;
-    for program in programs::all() {
+    for program in reference::commands() {
         let mut program = program.disable_help_subcommand(true);
         program.build();
         write(&program, None, &date, dir)?;

@@ -9,7 +9,7 @@ use cli::error::CommandError;
 
 /// Generate manual pages and shell completion, for packages
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
 }

@@ -37,21 +37,21 @@ pub(super) fn schemas() -> Vec<Output> {
 
 /// The workers that were paused or unpaused.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Paused {
+pub(crate) struct Paused {
     /// Their pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// Whether they are paused now.
-    pub paused: bool,
+    pub(crate) paused: bool,
     /// Those that were changed.
-    pub workers: Vec<String>,
+    pub(crate) workers: Vec<String>,
     /// With `--all`, those that needed no change.
-    pub already: Vec<String>,
+    pub(crate) already: Vec<String>,
 }
 
 /// The progress of a worker that is drained or updated.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum WaitEvent {
+pub(crate) enum WaitEvent {
     /// A worker is not done yet.
     Waiting {
         /// Its name.
@@ -82,88 +82,88 @@ pub enum WaitEvent {
 
 /// The jobs that were cancelled.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Cancelled {
+pub(crate) struct Cancelled {
     /// Their pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// One for each number that was given.
-    pub jobs: Vec<CancelledJob>,
+    pub(crate) jobs: Vec<CancelledJob>,
 }
 
 /// A job that was cancelled.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub struct CancelledJob {
+pub(crate) struct CancelledJob {
     /// The number of its ticket.
-    pub ticket: u64,
+    pub(crate) ticket: u64,
     /// The worker that ran it; null when it was queued.
-    pub worker: Option<String>,
+    pub(crate) worker: Option<String>,
 }
 
 /// The new client, and the secret that goes into its cap file.
 #[derive(Serialize, JsonSchema)]
-pub struct AddedClient {
+pub(crate) struct AddedClient {
     /// The name of the client.
-    pub client: String,
+    pub(crate) client: String,
     /// The contents of its cap file: a secret, with which anybody can submit jobs in its name.
-    pub sturdy_ref: String,
+    pub(crate) sturdy_ref: String,
 }
 
 /// The client that was removed.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct RemovedClient {
+pub(crate) struct RemovedClient {
     /// The name it had.
-    pub client: String,
+    pub(crate) client: String,
 }
 
 /// The new share of a client of a pool.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Rate {
+pub(crate) struct Rate {
     /// The pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// The name of the client.
-    pub client: String,
+    pub(crate) client: String,
     /// How many jobs it is expected to run at once.
-    pub rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// The workers that were forgotten.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Forgotten {
+pub(crate) struct Forgotten {
     /// Their pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// Their names.
-    pub workers: Vec<String>,
+    pub(crate) workers: Vec<String>,
 }
 
 /// How a command ended for each worker. The exit code of `exec` is 1 if one of these is not 0.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Executed {
+pub(crate) struct Executed {
     /// The pool.
-    pub pool: String,
+    pub(crate) pool: String,
     /// One for each worker.
-    pub runs: Vec<Run>,
+    pub(crate) runs: Vec<Run>,
 }
 
 /// How a command ended for one worker.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Run {
+pub(crate) struct Run {
     /// The worker's name.
-    pub worker: String,
+    pub(crate) worker: String,
     /// The command's exit code; null when a signal ended it.
-    pub exit_code: Option<i32>,
+    pub(crate) exit_code: Option<i32>,
     /// Its standard output. U+FFFD replaces invalid UTF-8.
-    pub output: String,
+    pub(crate) output: String,
 }
 
 /// The clients that may submit jobs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Clients {
+pub(crate) struct Clients {
     /// Sorted by id.
-    pub clients: Vec<Client>,
+    pub(crate) clients: Vec<Client>,
 }
 
 /// A client that may submit jobs.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Client {
+pub(crate) struct Client {
     /// The name it was added under.
-    pub id: String,
+    pub(crate) id: String,
 }

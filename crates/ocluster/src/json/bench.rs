@@ -13,19 +13,19 @@ pub(super) fn schemas() -> Vec<Output> {
 
 /// What was measured, in that order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
-pub struct Measurements(pub Vec<Measurement>);
+pub(crate) struct Measurements(pub(crate) Vec<Measurement>);
 
 /// One number.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
-pub struct Measurement {
+pub(crate) struct Measurement {
     /// The scenario, as it was named on the command line.
-    pub scenario: &'static str,
+    pub(crate) scenario: &'static str,
     /// How much of everything there was.
-    pub setup: String,
+    pub(crate) setup: String,
     /// What was measured.
-    pub metric: &'static str,
+    pub(crate) metric: &'static str,
     /// The number.
-    pub value: f64,
+    pub(crate) value: f64,
     /// Its unit.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
 }

@@ -19,7 +19,7 @@ pub(super) fn schemas() -> Vec<Output> {
 /// decides what to do.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum JobEvent {
+pub(crate) enum JobEvent {
     /// It is queued. Repeated when something changes. OCaml schedulers cannot report it, so it is never printed with
     /// them.
     Queued {
@@ -69,9 +69,9 @@ pub enum JobEvent {
 
 /// How long a job took, as its client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
-pub struct Times {
+pub(crate) struct Times {
     /// From the submission until a worker took it.
-    pub waited_seconds: f64,
+    pub(crate) waited_seconds: f64,
     /// From then until it ended.
-    pub ran_seconds: f64,
+    pub(crate) ran_seconds: f64,
 }

@@ -13,30 +13,30 @@ pub(super) fn schemas() -> Vec<Output> {
 
 /// The state of a machine or a cluster. The exit code is 1 if there is a problem.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Report {
+pub(crate) struct Report {
     /// Whether there is no problem.
-    pub fit: bool,
+    pub(crate) fit: bool,
     /// The checks, in the order in which people read them.
-    pub checks: Vec<Check>,
+    pub(crate) checks: Vec<Check>,
 }
 
 /// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct Check {
+pub(crate) struct Check {
     /// What was checked.
-    pub name: String,
+    pub(crate) name: String,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub(crate) outcome: Outcome,
     /// What was found, for people.
-    pub found: String,
+    pub(crate) found: String,
     /// What to do, for people. Null if there is nothing to do.
-    pub advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 /// The outcome of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As it should be.
     Ok,
     /// Not checked, as that is impossible or not needed.

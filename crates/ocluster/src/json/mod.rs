@@ -1,17 +1,17 @@
 //! The JSON of `--output=json`, as types: their comments are its documentation.
 //!
-//! Standard output then has only JSON; standard error is for people, as always. A command prints one object,
-//! or one a line while it waits for something ([`Shape`]). When it fails, its last line is a [`Failure`](cli::failure::Failure).
+//! Standard output then has only JSON; standard error is for people, as always. A command prints one object, or one a
+//! line while it waits for something ([`Shape`]). When it fails, its last line is a [`Failure`](cli::failure::Failure).
 //!
 //! The form only grows: fields may be added, and none is removed, renamed or given another meaning. Names are in snake
 //! case, times in UTC as RFC 3339 has them, lengths of time in seconds.
 
-pub mod admin;
-pub mod bench;
-pub mod client;
-pub mod doctor;
-pub mod obuilder;
-pub mod pools;
+pub(crate) mod admin;
+pub(crate) mod bench;
+pub(crate) mod client;
+pub(crate) mod doctor;
+pub(crate) mod obuilder;
+pub(crate) mod pools;
 
 use schemars::{JsonSchema, Schema, schema_for};
 
@@ -69,7 +69,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::programs;
+    use crate::reference;
 
     /// Collects the places in a schema that have no description.
     fn undescribed(value: &Value, place: &str, found: &mut Vec<String>) {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn each_command_that_prints_json_has_a_schema() {
         let mut commands = Vec::new();
-        for mut program in programs::all() {
+        for mut program in reference::commands() {
             program.build();
             with_option(&program, program.get_name(), &mut commands);
         }

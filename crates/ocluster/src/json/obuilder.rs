@@ -21,77 +21,77 @@ pub(super) fn schemas() -> Vec<Output> {
 
 /// The results in a store.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Results {
+pub(crate) struct Results {
     /// Each after its base.
-    pub results: Vec<Result>,
+    pub(crate) results: Vec<Result>,
 }
 
 /// The result of a step.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Result {
+pub(crate) struct Result {
     /// Its id.
-    pub id: String,
+    pub(crate) id: String,
     /// The id of its base; null for a base image.
-    pub base: Option<String>,
+    pub(crate) base: Option<String>,
     /// When it was made.
-    pub created: String,
+    pub(crate) created: String,
     /// When it was last used.
-    pub used: String,
+    pub(crate) used: String,
     /// How much its step added, in bytes: removing it would free that much. Null with `--no-sizes`, or if it was
     /// removed meanwhile.
-    pub size: Option<u64>,
+    pub(crate) size: Option<u64>,
     /// The op that made it: in one line, as in the spec, after the working directory. Null if that was not recorded, as
     /// by other programs.
-    pub step: Option<String>,
+    pub(crate) step: Option<String>,
 }
 
 /// The disk usage of a store, in bytes.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct DiskUsage {
+pub(crate) struct DiskUsage {
     /// The directory of the store. U+FFFD replaces invalid UTF-8.
-    pub store: String,
+    pub(crate) store: String,
     /// How many results there are.
-    pub results: u64,
+    pub(crate) results: u64,
     /// The size of the filesystem: the space in use, and the space free for us.
-    pub total: u64,
+    pub(crate) total: u64,
     /// How much of it is free for us.
-    pub free: u64,
+    pub(crate) free: u64,
 }
 
 /// The cache mounts in a store.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Caches {
+pub(crate) struct Caches {
     /// Sorted by name.
-    pub caches: Vec<Cache>,
+    pub(crate) caches: Vec<Cache>,
 }
 
 /// A directory that steps share.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Cache {
+pub(crate) struct Cache {
     /// The name, as in specs. U+FFFD replaces invalid UTF-8.
-    pub name: String,
+    pub(crate) name: String,
 }
 
 /// The base images that were imported by hand.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Images {
+pub(crate) struct Images {
     /// One for each name.
-    pub images: Vec<Image>,
+    pub(crate) images: Vec<Image>,
 }
 
 /// A base image.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Image {
+pub(crate) struct Image {
     /// The whole name: `docker.io/library/busybox:latest`.
-    pub name: String,
+    pub(crate) name: String,
     /// The file or directory it came from.
-    pub source: String,
+    pub(crate) source: String,
     /// The kind of that, for people.
-    pub kind: String,
+    pub(crate) kind: String,
     /// The digest of its manifest.
-    pub digest: String,
+    pub(crate) digest: String,
     /// The size of its layers, in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// When it was imported.
-    pub imported: String,
+    pub(crate) imported: String,
 }

@@ -9,8 +9,8 @@ use obuilder::builder::{BuildError, Context};
 use super::console::{Console, watch};
 use super::spec_file::{SpecArgs, read_file};
 use super::store_args::{Need, StoreArgs};
-use crate::obuilder_args::seconds;
 use cli::error::CommandError;
+use cli::quantities::seconds;
 use cli::signals::Interrupts;
 
 /// Build a spec

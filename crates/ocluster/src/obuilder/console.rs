@@ -74,7 +74,7 @@ impl Console {
     /// Resets the terminal after the output of a step, so that what follows is in the usual colour and on a line of its
     /// own.
     fn end(&self) {
-        self.status.retire();
+        self.status.disable();
         // An error means that there is no terminal any more.
         drop(print_bytes(self.output.borrow_mut().finish().as_bytes()));
     }

@@ -8,8 +8,8 @@ use oci::{Import, Imported, Library, Platform};
 
 use super::output::OutputArgs;
 use super::store_args::{StoreArgs, library};
-use crate::capability_args::require_file;
 use crate::json::obuilder::{Image, Images};
+use cli::capability_args::require_file;
 use cli::error::CommandError;
 use cli::human::table;
 use cli::quote::quoted;

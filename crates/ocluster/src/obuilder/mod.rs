@@ -22,9 +22,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::program;
 use cli::error::CommandError;
 use cli::logging::{LoggingArgs, Verbosity};
+use cli::program;
 
 const NAME: &str = "obuilder";
 
@@ -45,7 +45,7 @@ pub fn main() -> ExitCode {
 /// An ID may be shortened as long as it is unambiguous.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use obuilder_spec::Spec;
 
-use crate::capability_args::require_file;
+use cli::capability_args::require_file;
 use cli::error::CommandError;
 
 /// The option for the spec.

@@ -5,8 +5,8 @@ use expect_test::{Expect, expect};
 use crate::cluster::Cluster;
 use crate::harness::Place;
 
-/// Asks for completion as bash does when somebody presses the tabulator after each of the lines it reads, and prints what
-/// would be offered. Bash takes `=` and `:` for words of their own.
+/// Asks for completion as bash does when somebody presses the tabulator after each of the lines it reads, and prints
+/// what would be offered. Bash takes `=` and `:` for words of their own.
 const PRESS_TAB: &str = r#"
 eval "$(ocluster generate completion bash)"
 while IFS= read -r line; do

@@ -1,8 +1,9 @@
-//! What each command says when something usual is wrong; and that no command is without its help, its error and its JSON here.
+//! What each command says when something usual is wrong; and that no command is without its help, its error and its
+//! JSON here.
 
 use clap::Command;
 use expect_test::{ExpectFile, expect_file};
-use ocluster::programs;
+use ocluster::reference;
 
 use crate::cluster::Cluster;
 use crate::harness::Place;
@@ -184,7 +185,7 @@ fn covered(command: &Command, line: &str, missing: &mut Vec<String>) {
 #[test]
 fn nothing_is_missing() {
     let mut missing = Vec::new();
-    for mut program in programs::all() {
+    for mut program in reference::commands() {
         program.build();
         covered(&program, program.get_name(), &mut missing);
     }

@@ -414,8 +414,8 @@ fn without_ports(text: &str) -> String {
     out
 }
 
-/// Tells whether a line is about the connection, whose port differs from run to run, or about a wait, which there is on a
-/// slow machine.
+/// Tells whether a line is about the connection, whose port differs from run to run, or about a wait, which there is on
+/// a slow machine.
 fn is_progress(line: &str) -> bool {
     line.starts_with("queued")
         || line.starts_with("Connecting to tcp:127.0.0.1:") && line.ends_with("... OK")

@@ -2,14 +2,14 @@
 
 use clap::Command;
 use expect_test::expect_file;
-use ocluster::programs;
+use ocluster::reference;
 
 use crate::harness::Place;
 
 /// Checks the help of a program and of each of its commands, whatever commands there are.
 fn check(name: &str) {
     let place = Place::new();
-    let all = programs::all();
+    let all = reference::commands();
     let program = all.iter().find(|program| program.get_name() == name);
     let mut lines = Vec::new();
     lines_of(program.expect("a program"), name, &mut lines);
@@ -66,7 +66,7 @@ fn of_the_rest() {
 fn each_program_is_here() {
     let here = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/help.rs"));
     let here = here.expect("this file");
-    for program in programs::all() {
+    for program in reference::commands() {
         let line = format!("check(\"{}\");", program.get_name());
         assert!(here.contains(&line), "no test has {line}");
     }

@@ -20,8 +20,8 @@ impl Transcript {
         self.add(&cluster.admin(command, &format!("{args} --output json")));
     }
 
-    /// Adds what was told of a job, in the way in which it is told most often: the pieces of the log are as large as the
-    /// network makes them, and a quick job may have ended before anybody could ask where it was.
+    /// Adds what was told of a job, in the way in which it is told most often: the pieces of the log are as large as
+    /// the network makes them, and a quick job may have ended before anybody could ask where it was.
     fn add_job(&mut self, outcome: &Outcome) {
         let transcript = outcome.transcript();
         let mut lines: Vec<String> = Vec::new();

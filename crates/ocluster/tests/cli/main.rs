@@ -1,4 +1,5 @@
-//! The real programs, as a user runs them: with a cleared environment, real TLS on loopback, and every output looked at.
+//! The real programs, as a user runs them: with a cleared environment, real TLS on loopback, and every output looked
+//! at.
 
 mod admin;
 mod admin_clients;

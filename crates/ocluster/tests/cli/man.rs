@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use expect_test::expect_file;
-use ocluster::programs;
+use ocluster::reference;
 
 use crate::harness::Place;
 
@@ -20,7 +20,7 @@ fn there_is_one_for_each_command() {
     let place = Place::new();
     let _written = place.run("ocluster generate man man").success();
     let mut expected = Vec::new();
-    for program in programs::all() {
+    for program in reference::commands() {
         names(&program, program.get_name(), &mut expected);
     }
     let there = std::fs::read_dir(place.path().join("man")).expect("the directory");

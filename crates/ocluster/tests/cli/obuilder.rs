@@ -301,7 +301,8 @@ fn a_spec_as_a_dockerfile() {
     );
 }
 
-/// Makes a small root filesystem with a shell in `image/`, a spec, and what it copies. `None` where steps cannot be run.
+/// Makes a small root filesystem with a shell in `image/`, a spec, and what it copies. `None` where steps cannot be
+/// run.
 fn workshop(test: &str) -> Option<Place> {
     let busybox = Path::new("/bin/busybox");
     if !rustix::process::geteuid().is_root() || !busybox.exists() {

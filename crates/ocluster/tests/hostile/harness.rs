@@ -51,7 +51,8 @@ impl Bounds {
         waiting: Duration::from_millis(100),
     };
 
-    /// For whoever has a cap file: what they queue is theirs to use up, so each test says how much memory and log that is.
+    /// For whoever has a cap file: what they queue is theirs to use up, so each test says how much memory and log that
+    /// is.
     pub(crate) const fn friend(peak_mib: u64, logged: u64) -> Self {
         Self {
             peak: peak_mib * MIB,
@@ -69,7 +70,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts one with encryption and with these options besides. The bystander works in the pool `p`, attackers in `q`.
+    /// Starts one with encryption and with these options besides. The bystander works in the pool `p`, attackers in
+    /// `q`.
     pub(crate) fn start(options: &[&str]) -> Self {
         Self::launch("", options)
     }

@@ -12,7 +12,8 @@ use vat::Session;
 use crate::bystander::connect;
 use crate::harness::{Bounds, Target};
 
-/// How long a health check may take on a busy machine. It took up to 30 s behind slow readers, until they were given up.
+/// How long a health check may take on a busy machine. It took up to 30 s behind slow readers, until they were given
+/// up.
 const HEALTHY: Duration = Duration::from_secs(4);
 
 /// A worker whose program has 1 MiB to say, and whose machine fails with 5 MiB of newlines.

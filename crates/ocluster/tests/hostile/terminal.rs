@@ -51,7 +51,8 @@ impl ServeJob for Hostile {
     fn released(&self) {}
 }
 
-/// Runs a client, whose job is given to a worker that does `job`. Returns what it printed, and how often its log was asked for.
+/// Runs a client, whose job is given to a worker that does `job`. Returns what it printed, and how often its log was
+/// asked for.
 fn client(
     on_terminal: bool,
     log: Log,

@@ -1,5 +1,5 @@
-//! Completion of command lines, by the programs themselves: a shell runs the program that is being typed with the words so
-//! far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
+//! Completion of command lines, by the programs themselves: a shell runs the program that is being typed with the words
+//! so far, and the names of pools, workers and clients come from the scheduler whose cap file is among them.
 //!
 //! Errors are silent, as the user is typing.
 
@@ -13,16 +13,18 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use cluster_api::Admin;
 use vat::{DialOptions, Dialer};
 
-use crate::positionals::{self, CapFile, LIST};
+use crate::error::CommandError;
+use crate::positionals::{self, CapFileForm, LIST};
+use crate::runtime;
 
 /// The variable by which a shell asks a program to complete a command line. Its value is the name of the shell.
 pub const VARIABLE: &str = "OCLUSTER_COMPLETE";
 
 /// The time limit of a completion.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Completes a command line if a shell asks for it. Returns whether one did.
-pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
+pub(crate) fn answer(command: impl Fn() -> Command) -> bool {
     let shell = std::env::var_os(VARIABLE);
     if shell.is_none_or(|shell| shell.is_empty()) {
         return false;
@@ -36,11 +38,11 @@ pub(crate) fn answered(command: impl Fn() -> Command) -> bool {
     true
 }
 
-/// Returns `command` with positional arguments that know their values.
+/// Returns `command` with positional arguments whose values the scheduler knows.
 fn completed(command: Command, line: &Line) -> Command {
     let cap = match line.connected {
-        true => CapFile::Connected,
-        false => CapFile::First,
+        true => CapFileForm::Option,
+        false => CapFileForm::Argument,
     };
     with_values(positionals::spelled_out(command, cap), line)
 }
@@ -74,7 +76,7 @@ enum Names {
     Clients,
 }
 
-/// What the words so far say.
+/// The typed words, parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Line {
     /// The cap file.
@@ -121,13 +123,13 @@ impl Line {
             return Vec::new();
         };
         let asked = async {
-            tokio::time::timeout(PATIENCE, self.ask(cap, names))
+            tokio::time::timeout(TIMEOUT, self.ask(cap, names))
                 .await
                 .ok()
                 .flatten()
-                .ok_or_else(cli::error::CommandError::already_reported)
+                .ok_or_else(CommandError::already_reported)
         };
-        let mut candidates = cli::runtime::block_on(asked).unwrap_or_default();
+        let mut candidates = runtime::block_on(asked).unwrap_or_default();
         let typed = typed.as_encoded_bytes();
         candidates.retain(|candidate| candidate.get_value().as_encoded_bytes().starts_with(typed));
         candidates
@@ -163,12 +165,38 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::capability_args::ConnectArgs;
     use crate::program::command;
+
+    use super::*;
+
+    /// A program with commands such as those of `ocluster-admin`.
+    #[derive(clap::Parser)]
+    struct Args {
+        #[command(subcommand)]
+        command: Subcommand,
+        #[command(flatten)]
+        connect: ConnectArgs,
+    }
+
+    #[derive(clap::Subcommand)]
+    enum Subcommand {
+        Show(List),
+        Pause(List),
+        SetRate(List),
+    }
+
+    #[derive(clap::Args)]
+    struct List {
+        #[arg(long)]
+        all: bool,
+        #[arg(hide = true)]
+        positionals: Vec<OsString>,
+    }
 
     fn read(line: &str) -> (Option<&'static str>, bool, String) {
         let words = line.split_whitespace().map(OsString::from).collect();
-        let line = Line::of(command::<crate::admin::Args>("ocluster-admin"), words);
+        let line = Line::of(command::<Args>("ocluster-admin"), words);
         let cap = line.cap.map(|path| {
             assert_eq!(path, Path::new("admin.cap"));
             "admin.cap"
@@ -177,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_not_complete_says_what_it_can() {
+    fn an_incomplete_line_is_parsed_as_far_as_possible() {
         let cap = Some("admin.cap");
         let nothing = String::new;
         for (line, expected) in [

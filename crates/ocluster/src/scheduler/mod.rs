@@ -1,5 +1,8 @@
 //! `ocluster-scheduler`: a scheduler, from its options.
 
+mod connection_args;
+mod limit_args;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -11,15 +14,15 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use cluster_scheduler::{FileName, KeySource, Scheduler, SchedulerConfig, Transport};
 use vat::Address;
 
-use crate::connection_args::ConnectionArgs;
-use crate::limit_args::LimitArgs;
-use crate::obuilder_args::seconds;
-use crate::program;
+use self::connection_args::ConnectionArgs;
+use self::limit_args::LimitArgs;
 use cli::error::CommandError;
 use cli::health::HealthArgs;
 use cli::interrupt::Interrupt;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::memory;
+use cli::program;
+use cli::quantities::seconds;
 use cli::service_manager::ServiceManager;
 use cli::signals::Interrupts;
 use cli::state_dir;
@@ -40,7 +43,7 @@ pub fn main() -> ExitCode {
 /// pool, and admin.cap for ocluster-admin.
 #[derive(Debug, Parser)]
 #[command(version)]
-pub struct Args {
+pub(crate) struct Args {
     /// Private key file, created if missing; "" generates a new key at every start
     #[arg(long, value_name = "PATH", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     capnp_secret_key_file: PathBuf,
@@ -180,11 +183,11 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let manager = ServiceManager::from_env();
     manager.ready(&scheduler.status().to_string());
     health.start();
-    memory::give_back();
+    memory::release_periodically();
     let mut running = std::pin::pin!(scheduler.run());
     let first = tokio::select! {
         () = &mut running => return Ok(()),
-        never = manager.keep_informed(|| scheduler.status().to_string()) => match never {},
+        never = manager.report_periodically(|| scheduler.status().to_string()) => match never {},
         first = interrupts.next() => first,
     };
     manager.stopping(patience + TIME_TO_SAVE, "shutting down");

@@ -1,6 +1,6 @@
-//! Sizes on command lines.
+//! Sizes and times on command lines.
 
-use cluster_worker::{FreeThreshold, Percent};
+use std::time::Duration;
 
 /// The units that may follow a number, and their bytes.
 const UNITS: &[(&str, u64)] = &[
@@ -17,27 +17,19 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// Parses a number of bytes for a disk, such as `5GiB`.
-pub(crate) fn disk_bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// If it is not a size, with the reason.
+pub fn disk_bytes(text: &str) -> Result<u64, String> {
     let bytes = bytes(text)?;
     u64::try_from(bytes).map_err(|error| error.to_string())
 }
 
-/// Parses how much of a disk must be free: in percent, as `30` or `30%`, or in bytes with a unit, as `5GiB`.
-pub(crate) fn free_threshold(text: &str) -> Result<FreeThreshold, String> {
-    let number = text.strip_suffix('%').unwrap_or(text);
-    let is_size =
-        text.ends_with(|c: char| c.is_ascii_alphabetic()) && number.parse::<f64>().is_err();
-    if is_size {
-        return Ok(FreeThreshold::Bytes(disk_bytes(text)?));
-    }
-    match number.trim_end().parse::<Percent>() {
-        Ok(percent) => Ok(FreeThreshold::Percent(percent)),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// Parses a number of bytes, such as `8MiB`, `8M` or `8388608`.
-pub(crate) fn bytes(text: &str) -> Result<usize, String> {
+///
+/// # Errors
+/// If it is not a size, with the reason.
+pub fn bytes(text: &str) -> Result<usize, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit());
     let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
     let factor = UNITS.iter().find(|(name, _)| *name == unit.trim_start());
@@ -52,26 +44,30 @@ pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     })
 }
 
+/// The longest time that is accepted: a year, which clocks can add without overflow.
+const MAX_TIME: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Parses a time in seconds.
+///
+/// # Errors
+/// If it is not a time of at most a year, with the reason.
+pub fn seconds(value: &str) -> Result<Duration, String> {
+    let seconds = value.parse().ok();
+    let time = seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("{value:?} is not a number of seconds"))?;
+    if time > MAX_TIME {
+        return Err(format!(
+            "{value} seconds is more than a year ({} seconds)",
+            MAX_TIME.as_secs()
+        ));
+    }
+    Ok(time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_threshold_is_in_percent_unless_it_has_a_unit() {
-        let percent = |value| Percent::new(value).map(FreeThreshold::Percent);
-        for (text, threshold) in [
-            ("30", percent(30.0)),
-            ("2.5", percent(2.5)),
-            ("30%", percent(30.0)),
-            ("5GiB", Some(FreeThreshold::Bytes(5 << 30))),
-            ("500M", Some(FreeThreshold::Bytes(500 << 20))),
-        ] {
-            assert_eq!(free_threshold(text).ok(), threshold, "{text}");
-        }
-        for bad in ["", "101", "-1", "5GB", "NaN", "inf", "x", "%", "5GiB%"] {
-            assert!(free_threshold(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn sizes_are_powers_of_two() {
@@ -89,6 +85,14 @@ mod tests {
         assert_eq!(disk_bytes("5GiB"), Ok(5 << 30));
         for bad in ["", "MiB", "-1", "1.5G", "8MB", "8m", "99999999999T", "1e9"] {
             assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_are_between_zero_and_a_year() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for bad in ["1e19", "31536001", "-1", "nan", "inf", "soon"] {
+            assert!(seconds(bad).is_err(), "{bad}");
         }
     }
 }

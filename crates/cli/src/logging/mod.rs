@@ -1,4 +1,4 @@
-//! What the programs log, on standard error, in upstream's line format:
+//! The log of the programs, on standard error, in upstream's line format:
 //!
 //! ```text
 //! 2020-07-07 16:24.28      capnp-rpc [INFO] Waiting for (encrypted) connections on tcp:0.0.0.0:9000
@@ -7,7 +7,7 @@
 //!
 //! or, for programs that read them, as one JSON object a line (`json`).
 //!
-//! A line has a bounded length, whatever is logged: foreign text is cut, and escaped for a terminal.
+//! A line has a bounded length: long text is cut. Text from outside is escaped for a terminal.
 //!
 //! Local time; the source, right-aligned in 14 columns; the level; the text, its further lines indented to where the
 //! first began. Messages of the source `application` have no level and are shown unless all is quiet.
@@ -99,7 +99,7 @@ pub enum Verbosity {
 impl LoggingArgs {
     /// Returns the level asked for. `--verbosity` wins over `-q`, which wins over `-v`.
     ///
-    /// `-v` names a level rather than adding to `default`, as upstream's does, so that a unit file which says `-v`
+    /// `-v` names a level rather than adding to `default`, as upstream's does, so that a unit file with `-v`
     /// gets the same from a program that shows info anyway.
     fn verbosity(&self, default: Verbosity) -> Verbosity {
         match (self.verbosity, self.quiet, self.verbose) {
@@ -117,10 +117,10 @@ impl LoggingArgs {
         drop(self.dispatch(default, std::io::stderr).try_init());
     }
 
-    /// Runs `say` with logging, before it has started or after it has ended.
-    pub fn apart(&self, say: impl FnOnce()) {
+    /// Runs `work` with logging, for what is logged before it starts or after it ends.
+    pub(crate) fn scoped(&self, work: impl FnOnce()) {
         let dispatch = self.dispatch(Verbosity::Warning, std::io::stderr);
-        tracing::dispatcher::with_default(&dispatch, say);
+        tracing::dispatcher::with_default(&dispatch, work);
     }
 
     fn dispatch<W>(&self, default: Verbosity, writer: W) -> Dispatch

@@ -5,11 +5,11 @@ use std::time::Duration;
 use cgroup::{CpuLimit, Limits, MemoryLimit, PidLimit};
 use cluster_worker::JobLimits;
 
-use crate::obuilder_args::seconds;
+use cli::quantities::seconds;
 
 /// Options that limit what a job may use.
 #[derive(clap::Args, Clone, Debug)]
-pub struct JobLimitArgs {
+pub(crate) struct JobLimitArgs {
     /// Memory limit of a job's steps, such as 4GiB; what exceeds it is killed
     ///
     /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without

@@ -2,12 +2,12 @@
 
 use cluster_scheduler::Limits;
 
-use crate::sizes::bytes;
+use cli::quantities::bytes;
 
 /// What clients and workers may use. The defaults are those of [`Limits`], which a test checks.
 #[derive(clap::Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Limits")]
-pub struct LimitArgs {
+pub(crate) struct LimitArgs {
     /// Size limit of a job's description: what to build, with its secrets
     ///
     /// Values above 8MiB have no effect.

@@ -1,4 +1,4 @@
-//! The frame of all programs: they parse the command line, run on one thread, and exit with a code.
+//! The frame of all programs: parse the command line, run on one thread, and exit with a code.
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -9,12 +9,12 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches as _, Parser};
 
 use crate::completion;
-use cli::config::{self, Settings, Surroundings, closest};
-use cli::error::{CommandError, Kind};
-use cli::logging::{APPLICATION, LogFormat, LoggingArgs};
-use cli::{appearance, exit_codes, open_files, output, private_memory};
+use crate::config::{self, ConfigSources, Settings, closest};
+use crate::error::{CommandError, Kind};
+use crate::logging::{APPLICATION, LogFormat, LoggingArgs};
+use crate::{appearance, exit_codes, open_files, output, private_memory};
 
-/// Help is wrapped to the terminal, but not wider than reads well.
+/// The widest help, on wide terminals.
 const HELP_WIDTH: usize = 100;
 
 /// Options of upstream's programs that ours do not support yet, with the reason to print.
@@ -38,38 +38,50 @@ const QEMU_STORE: &str = "there are no qemu: stores";
 
 const HCS_STORE: &str = "there are no hcs: stores";
 
-/// Parses the command line, runs `main` on one thread, and reports how it ended.
+/// Parses the command line, runs `main` on one thread, and reports its error.
+///
+/// # Errors
+/// None: an error of `main` becomes the exit code.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
 where
     A: Parser + CommandFactory,
     M: FnOnce(A) -> F,
     F: Future<Output = Result<(), CommandError>>,
 {
-    if completion::answered(|| command::<A>(name)) {
+    if completion::answer(|| command::<A>(name)) {
         return ExitCode::SUCCESS;
     }
-    private_memory::keep();
-    open_files::allow_many();
-    let around = Surroundings::of_this_process();
-    let (args, format) = match parse::<A>(name, std::env::args_os(), &around) {
+    let preparations = [
+        private_memory::forbid_reading(),
+        private_memory::forbid_core_files(),
+        open_files::raise_limit(),
+    ];
+    let sources = ConfigSources::of_this_process();
+    let (args, format) = match parse::<A>(name, std::env::args_os(), &sources) {
         Ok(parsed) => parsed,
         Err(not_parsed) => {
             let outcome = match not_parsed {
-                NotParsed::Answered(text) => cli::print::print(&text),
+                NotParsed::Answered(text) => crate::print::print(&text),
                 NotParsed::Refused(error) => Err(error),
             };
-            return finish(name, &ErrorFormat::guessed(), outcome);
+            return finish(name, &ErrorFormat::unparsed(), outcome);
         }
     };
+    format.logging.scoped(|| {
+        for problem in preparations.into_iter().filter_map(Result::err) {
+            tracing::debug!("{problem}");
+        }
+    });
     // A panic is a bug of ours. The default hook has printed where; only the exit code is left.
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| cli::runtime::block_on(main(args))))
-        .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
+    let outcome =
+        std::panic::catch_unwind(AssertUnwindSafe(|| crate::runtime::block_on(main(args))))
+            .unwrap_or_else(|_| Err(CommandError::internal("this is a bug; please report it")));
     finish(name, &format, outcome)
 }
 
 /// Why there are no arguments to run with.
 #[derive(Debug)]
-pub(crate) enum NotParsed {
+pub enum NotParsed {
     /// The user asked for help or the version: print this on standard output and succeed.
     Answered(String),
     /// The command line is invalid.
@@ -88,12 +100,15 @@ pub fn command<A: CommandFactory>(name: &'static str) -> clap::Command {
     config::with_options(program)
 }
 
-/// Parses a command line by the rules of all programs: unambiguous prefixes of commands and long options are accepted, as
-/// in upstream; and options that are not on it may be in the environment or in a file.
-pub(crate) fn parse<A: Parser + CommandFactory>(
+/// Parses a command line by the rules of all programs: unambiguous prefixes of commands and long options are accepted,
+/// as in upstream; and options that are not on it may be in the environment or in a file.
+///
+/// # Errors
+/// If the command line is invalid, or only asks for help.
+pub fn parse<A: Parser + CommandFactory>(
     name: &'static str,
     args: impl IntoIterator<Item = OsString>,
-    around: &Surroundings,
+    sources: &ConfigSources,
 ) -> Result<(A, ErrorFormat), NotParsed> {
     let args: Vec<OsString> = args.into_iter().map(plain_help).collect();
     let mut program = command::<A>(name);
@@ -103,13 +118,13 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
         Ok(matches) => (matches, None),
         // Missing options may be given elsewhere. A command line with this error has no other.
         Err(error) if is_incomplete(&error) => {
-            let patient = command::<A>(name).ignore_errors(true);
-            let matches = patient.try_get_matches_from(&args);
+            let lenient = command::<A>(name).ignore_errors(true);
+            let matches = lenient.try_get_matches_from(&args);
             (matches.map_err(|error| refused(&error))?, Some(error))
         }
         Err(error) => return Err(refused(&error)),
     };
-    let settings = Settings::gather(&program, &matches, around).map_err(NotParsed::Refused)?;
+    let settings = Settings::gather(&program, &matches, sources).map_err(NotParsed::Refused)?;
     if settings.to_print {
         return Err(NotParsed::Answered(config::page(&settings)));
     }
@@ -123,8 +138,8 @@ pub(crate) fn parse<A: Parser + CommandFactory>(
     let mut matches = complete.map_err(|error| refused(&error))?;
     // Every program has these options, and some messages are printed before or after it runs.
     let logging = LoggingArgs::from_arg_matches(&matches).map_err(|error| refused(&error))?;
-    appearance::keep(logging.color);
-    logging.apart(|| {
+    appearance::set_colour(logging.color);
+    logging.scoped(|| {
         for warning in &settings.warnings {
             tracing::warn!(target: APPLICATION, "{warning}");
         }
@@ -141,7 +156,7 @@ fn is_incomplete(error: &clap::Error) -> bool {
     )
 }
 
-/// Returns the error that clap found, or the text that was asked for.
+/// Returns the error that clap found, or the requested text.
 fn not_parsed<A: CommandFactory>(error: &clap::Error) -> NotParsed {
     match error.kind() {
         ErrorKind::DisplayHelp
@@ -174,7 +189,7 @@ fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
         .map(|name| format!("'{name}'"))
         .collect();
     if names.is_empty() {
-        return misspelt(error, given);
+        return unknown_with_hint(error, given);
     }
     let names = names.join(" or ");
     CommandError::usage(format_args!(
@@ -183,7 +198,7 @@ fn unknown_command<A: CommandFactory>(error: &clap::Error) -> CommandError {
 }
 
 /// Returns the error for an unknown command, with the most similar one as a hint.
-fn misspelt(error: &clap::Error, given: &str) -> CommandError {
+fn unknown_with_hint(error: &clap::Error, given: &str) -> CommandError {
     let unknown = CommandError::usage(format_args!("unknown command '{given}'"));
     let alike = match error.get(ContextKind::SuggestedSubcommand) {
         Some(ContextValue::String(one)) => std::slice::from_ref(one),
@@ -220,15 +235,15 @@ fn refusal(error: &clap::Error) -> CommandError {
 }
 
 /// The form in which a failure is reported.
-pub(crate) struct ErrorFormat {
+pub struct ErrorFormat {
     logging: LoggingArgs,
     /// Whether the output is JSON, for a program.
     json: bool,
 }
 
 impl ErrorFormat {
-    /// Returns how to report an invalid command line.
-    fn guessed() -> Self {
+    /// Returns the form for an invalid command line.
+    fn unparsed() -> Self {
         Self {
             logging: LoggingArgs::default(),
             json: output::asks_for_json(std::env::args_os()),
@@ -244,9 +259,9 @@ fn finish(name: &'static str, format: &ErrorFormat, outcome: Result<(), CommandE
     let code = error.kind.exit_code();
     if error.kind != Kind::OutputClosed {
         match format.logging.log_format {
-            LogFormat::Text => cli::print::complain(&error.render(name)),
+            LogFormat::Text => crate::print::print_error(&error.render(name)),
             // With JSON log lines, the error is one too.
-            LogFormat::Json => format.logging.apart(|| log_failure(&error)),
+            LogFormat::Json => format.logging.scoped(|| log_failure(&error)),
         }
         if format.json {
             output::print_failure(&error);

@@ -5,11 +5,11 @@ use std::time::Duration;
 use clap::ValueEnum;
 use cluster_worker::{CloneLimits, FetchConfig, Gigabytes, LargeFiles};
 
-use crate::obuilder_args::seconds;
+use cli::quantities::seconds;
 
 /// Options about Git repositories.
 #[derive(clap::Args, Clone, Debug)]
-pub struct GitArgs {
+pub(crate) struct GitArgs {
     /// Remove clones of Git repositories that no job has used for this many days
     #[arg(long, value_name = "DAYS", default_value = "30")]
     git_cache_age: u16,
@@ -29,7 +29,7 @@ pub struct GitArgs {
 
 /// When files in Git LFS are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GitLfs {
+pub(crate) enum GitLfs {
     /// If git-lfs is installed.
     #[value(help = "if git-lfs is installed; otherwise jobs get the pointers")]
     Auto,

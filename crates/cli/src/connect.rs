@@ -8,23 +8,26 @@ use std::time::Duration;
 use vat::{ConnectError, DialOptions, Dialer, Phase, Session};
 
 use crate::capability_args::CapFile;
-use cli::error::{CommandError, Kind};
-use cli::print::complain;
-use cli::status_line::StatusLine;
+use crate::error::{CommandError, Kind};
+use crate::print::print_error;
+use crate::status_line::StatusLine;
 
 /// How long a connection takes before a terminal shows what it waits for.
-const PATIENCE: Duration = Duration::from_millis(500);
+const STATUS_LINE_DELAY: Duration = Duration::from_millis(500);
 
-/// How long it takes before its progress is shown everywhere.
-const LONG: Duration = Duration::from_secs(2);
+/// How long it takes before its phase is shown, on a terminal or not.
+const PHASE_DELAY: Duration = Duration::from_secs(2);
 
 /// The time limit for the scheduler's answer on a new connection. A worker has a longer one, as no user waits for it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connects to what `cap` refers to.
 ///
-/// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time. Both show
-/// what is waited for if it takes long.
+/// As in upstream, one line on standard error has the outcome. A terminal only shows a status line if it takes time.
+/// Both show what is waited for if it takes long.
+///
+/// # Errors
+/// If the cap file cannot be used, or the scheduler cannot be reached.
 pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
     let target = cap.load()?;
     let address = target.address.to_string();
@@ -35,23 +38,23 @@ pub async fn connect(cap: &CapFile) -> Result<Session, CommandError> {
     let phase = Cell::default();
     let dialled = dialer.connect_with_phase(&target, &phase);
     let outcome = if std::io::stderr().is_terminal() {
-        with_passing_note(&address, &phase, dialled).await
+        with_status_line(&address, &phase, dialled).await
     } else {
         let outcome = with_line(&address, &phase, dialled).await;
         let ended = if outcome.is_ok() { "OK" } else { "ERROR" };
-        complain(&format!("Connecting to {address}... {ended}\n"));
+        print_error(&format!("Connecting to {address}... {ended}\n"));
         outcome
     };
-    outcome.map_err(explained)
+    outcome.map_err(classified)
 }
 
 /// Distinguishes an unreachable scheduler from a cap file that is not for it.
-fn explained(error: ConnectError) -> CommandError {
+fn classified(error: ConnectError) -> CommandError {
     let kind = match &error {
         ConnectError::WrongFingerprint { .. }
         | ConnectError::UnknownService { .. }
         | ConnectError::SpeaksTls { .. } => Kind::WrongCap,
-        // A scheduler that is just exiting gives this error too.
+        // A scheduler that is exiting gives this error too.
         ConnectError::NotTls { .. }
         | ConnectError::ServiceFailed { .. }
         | ConnectError::Refused { .. }
@@ -68,33 +71,33 @@ fn explained(error: ConnectError) -> CommandError {
 /// Prints a line with what is waited for, if that takes long.
 async fn with_line<T>(address: &str, phase: &Cell<Phase>, work: impl Future<Output = T>) -> T {
     let mut work = std::pin::pin!(work);
-    if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
+    if let Ok(done) = tokio::time::timeout(PHASE_DELAY, &mut work).await {
         return done;
     }
-    complain(&format!("{}\n", waiting(address, phase.get())));
+    print_error(&format!("{}\n", waiting(address, phase.get())));
     work.await
 }
 
 /// Shows what is waited for in the status line.
-async fn with_passing_note<T>(
+async fn with_status_line<T>(
     address: &str,
     phase: &Cell<Phase>,
     work: impl Future<Output = T>,
 ) -> T {
     let mut work = std::pin::pin!(work);
-    if let Ok(done) = tokio::time::timeout(PATIENCE, &mut work).await {
+    if let Ok(done) = tokio::time::timeout(STATUS_LINE_DELAY, &mut work).await {
         return done;
     }
-    let note = StatusLine::on_terminal();
-    note.show(&format!("[ connecting to {address} ]"));
-    let done = match tokio::time::timeout(LONG, &mut work).await {
+    let line = StatusLine::on_terminal();
+    line.show(&format!("[ connecting to {address} ]"));
+    let done = match tokio::time::timeout(PHASE_DELAY, &mut work).await {
         Ok(done) => done,
         Err(_) => {
-            note.show(&format!("[ {} ]", waiting(address, phase.get())));
+            line.show(&format!("[ {} ]", waiting(address, phase.get())));
             work.await
         }
     };
-    note.clear();
+    line.clear();
     done
 }
 

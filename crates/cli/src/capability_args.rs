@@ -1,15 +1,15 @@
 //! The two generations of command lines: how a command gets its cap file.
 //!
 //! The readme's commands take it as the first positional argument (`show admin.cap POOL`); later ones as `-c FILE`,
-//! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap is
-//! given one flat list and the commands take from it, in order, what they need.
+//! before or after the command (`-c admin.cap show POOL`). With `-c` the other positionals move up by one, so clap gets
+//! one flat list, from which the commands take their arguments in order.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use vat::SturdyRef;
 
-use cli::error::CommandError;
+use crate::error::CommandError;
 
 /// The option by which later command lines name the cap file.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -21,6 +21,9 @@ pub struct ConnectArgs {
 
 impl ConnectArgs {
     /// Takes the cap file from `--connect`, or else from the first of `positionals`.
+    ///
+    /// # Errors
+    /// If there is no cap file.
     pub fn split(
         &self,
         positionals: Vec<OsString>,
@@ -40,12 +43,15 @@ impl ConnectArgs {
     }
 }
 
-/// The path of a cap file that was there when the command line was read.
+/// The path of a cap file that existed when the command line was parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CapFile(PathBuf);
 
 impl CapFile {
     /// Checks that there is a file at `path`, which was `given` by an option or argument.
+    ///
+    /// # Errors
+    /// If there is no such file.
     pub fn existing(path: PathBuf, given: &str) -> Result<Self, CommandError> {
         require_file(&path, given).map_err(|error| {
             error.hint("the scheduler writes cap files to its --secrets-dir when it starts")
@@ -54,6 +60,9 @@ impl CapFile {
     }
 
     /// Reads the sturdy ref in it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or has no sturdy ref.
     pub fn load(&self) -> Result<SturdyRef, CommandError> {
         vat::cap_file::load(&self.0).map_err(CommandError::caused)
     }
@@ -64,7 +73,10 @@ impl CapFile {
     }
 }
 
-/// Checks that a file named on the command line is there, naming the option it was `given` by.
+/// Checks that a file named on the command line exists, naming the option it was `given` by.
+///
+/// # Errors
+/// If there is no such file.
 pub fn require_file(path: &Path, given: &str) -> Result<(), CommandError> {
     match path.metadata() {
         Ok(_) => Ok(()),
@@ -83,18 +95,27 @@ pub fn require_file(path: &Path, given: &str) -> Result<(), CommandError> {
 pub struct Positionals(std::collections::VecDeque<OsString>);
 
 impl Positionals {
-    /// Takes the next argument, which must be there.
+    /// Takes the next argument, which is required.
+    ///
+    /// # Errors
+    /// If none is left, or it is not UTF-8 text.
     pub fn required(&mut self, name: &str) -> Result<String, CommandError> {
         self.optional(name)?
             .ok_or_else(|| CommandError::usage(format_args!("required argument {name} is missing")))
     }
 
     /// Takes the next argument, if there is one.
+    ///
+    /// # Errors
+    /// If it is not UTF-8 text.
     pub fn optional(&mut self, name: &str) -> Result<Option<String>, CommandError> {
         self.0.pop_front().map(|arg| text(name, arg)).transpose()
     }
 
     /// Takes all that are left.
+    ///
+    /// # Errors
+    /// If one of them is not UTF-8 text.
     pub fn rest(self, name: &str) -> Result<Vec<String>, CommandError> {
         self.0.into_iter().map(|arg| text(name, arg)).collect()
     }
@@ -105,6 +126,9 @@ impl Positionals {
     }
 
     /// Checks that none is left.
+    ///
+    /// # Errors
+    /// If an argument is left.
     pub fn finish(self) -> Result<(), CommandError> {
         match self.0.front() {
             None => Ok(()),
@@ -131,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// Returns what is made of `--connect` and the positionals: the cap file, then `POOL [WORKER]`.
+    /// Splits `--connect` and the positionals into the cap file and `POOL [WORKER]`.
     fn split(connect: Option<&str>, positionals: &[&str]) -> String {
         let args = ConnectArgs {
             connect: connect.map(PathBuf::from),
@@ -151,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn both_generations_mean_the_same() {
+    fn both_generations_have_the_same_meaning() {
         let dir = tempfile::tempdir().unwrap();
         let cap = dir.path().join("admin.cap");
         std::fs::write(&cap, "capnp://").unwrap();

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use vat::{Limits, ServeOptions};
 
-use crate::obuilder_args::seconds;
-use crate::sizes::bytes;
+use cli::quantities::{bytes, seconds};
 
 /// What peers may use.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Limits")]
-pub struct ConnectionArgs {
+pub(crate) struct ConnectionArgs {
     /// Limit of unauthenticated connections
     ///
-    /// A connection is authenticated once it has named a service by its secret. Above the limit, new connections wait, and
-    /// the oldest unauthenticated one makes room once it is a second old. Up to three quarters may come from one address.
+    /// A connection is authenticated once it has named a service by its secret. Above the limit, new connections wait,
+    /// and the oldest unauthenticated one makes room once it is a second old. Up to three quarters may come from one
+    /// address.
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_strangers: u32,
     /// Time limit for a connection to authenticate, in seconds

@@ -1,5 +1,10 @@
 //! `ocluster-worker`: a worker, from its options.
 
+pub(crate) mod free_threshold;
+mod git_args;
+pub(crate) mod job_limit_args;
+pub(crate) mod obuilder_args;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,18 +21,19 @@ use cluster_worker::{
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
-use crate::capability_args::{CapFile, ConnectArgs};
-use crate::git_args::GitArgs;
-use crate::job_limits::JobLimitArgs;
-use crate::obuilder_args::{OBuilderArgs, seconds};
-use crate::program;
-use crate::sizes;
+use self::free_threshold::free_threshold;
+use self::git_args::GitArgs;
+use self::job_limit_args::JobLimitArgs;
+use self::obuilder_args::OBuilderArgs;
+use cli::capability_args::{CapFile, ConnectArgs};
 use cli::error::CommandError;
 use cli::health::HealthArgs;
 use cli::interrupt::Interrupt;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::memory;
 use cli::open_files;
+use cli::program;
+use cli::quantities::{disk_bytes, seconds};
 use cli::service_manager::ServiceManager;
 use cli::signals::Interrupts;
 use cli::state_dir;
@@ -54,7 +60,7 @@ pub fn main() -> ExitCode {
     version,
     override_usage = "ocluster-worker [OPTIONS] [CAP] --name <ID> --state-dir <PATH>"
 )]
-pub struct Args {
+pub(crate) struct Args {
     #[arg(hide = true)]
     positionals: Vec<OsString>,
     #[command(flatten)]
@@ -69,7 +75,7 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     state_dir: PathBuf,
     /// Take no jobs while less than this is free on the state directory's disk
-    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = disk_bytes)]
     state_min_free: u64,
     /// Repositories that jobs may push images to
     #[arg(long, value_name = "REPO,...", value_delimiter = ',')]
@@ -156,9 +162,9 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
 
 /// Options about Docker, shared with `ocluster dev`.
 #[derive(clap::Args, Clone, Debug)]
-pub struct DockerArgs {
+pub(crate) struct DockerArgs {
     /// Prune Docker's files below this much free disk space: percent, or a size such as 20GiB
-    #[arg(long, value_name = "PERCENT|SIZE", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", value_parser = free_threshold)]
     prune_threshold: Option<FreeThreshold>,
     /// Prune Docker's files above this total size, in GB
     ///
@@ -189,7 +195,7 @@ impl From<DockerArgs> for DockerConfig {
 
 /// When `docker build` fetches the base image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Pull {
+pub(crate) enum Pull {
     /// Before each build, so that it is the newest.
     #[value(help = "before each build, so that it is the newest")]
     Always,
@@ -213,7 +219,7 @@ impl From<Pull> for PullPolicy {
 
 /// How a worker changes to a newer version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Update {
+pub(crate) enum Update {
     /// Through its Docker swarm, if there is one.
     #[value(
         help = "update a service of a Docker swarm to the newest image with the same tag; otherwise, as restart"
@@ -287,7 +293,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
     args.health.clone().start();
-    memory::give_back();
+    memory::release_periodically();
     let patience = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
@@ -297,7 +303,9 @@ async fn run(args: Args) -> Result<(), CommandError> {
         // The worker is ready even if the scheduler is unreachable: a restart would not help.
         vitals.started().await;
         manager.ready(&vitals.status(capacity));
-        manager.keep_informed(|| vitals.status(capacity)).await
+        manager
+            .report_periodically(|| vitals.status(capacity))
+            .await
     };
     let exit = tokio::select! {
         exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
@@ -353,6 +361,8 @@ pub(crate) async fn run_until_interrupted(
     let _ = stop.send(ending);
     tokio::select! {
         ended = running => ended.map_err(CommandError::caused),
-        second = interrupts.next() => Err(CommandError::interrupted(second, "Exiting without waiting for jobs to stop")),
+        second = interrupts.next() => {
+            Err(CommandError::interrupted(second, "Exiting without waiting for jobs to stop"))
+        }
     }
 }

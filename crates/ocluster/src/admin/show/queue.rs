@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use visible::{CompactElapsed, natural};
 
-use super::workers::filled;
+use crate::admin::workers::filled;
 use crate::json::pools::{Pause, Queue, QueuedJob, Worker};
 use cli::human::table;
 use cli::quote::printable;

@@ -10,13 +10,14 @@ use obuilder::sandbox::{Filter, Runtime, SandboxOptions, StepCapabilities, StepN
 use obuilder::store::{RsyncMode, StorePlace, StoreSpec};
 use oci::fetch::Listed;
 
-use crate::sizes;
+use super::free_threshold::free_threshold;
 use cli::config;
 use cli::error::CommandError;
+use cli::quantities::{disk_bytes, seconds};
 
 /// Options about OBuilder.
 #[derive(clap::Args, Clone, Debug)]
-pub struct OBuilderArgs {
+pub(crate) struct OBuilderArgs {
     /// OBuilder's store: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
     ///
     /// Without this option, OBuilder jobs are refused.
@@ -56,10 +57,10 @@ pub struct OBuilderArgs {
     #[arg(long)]
     fast_sync: bool,
     /// Prune OBuilder's results below this much free disk space: percent, or a size such as 20GiB
-    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = sizes::free_threshold)]
+    #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
     /// Take no jobs while less than this is free for OBuilder's results, even after pruning
-    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = sizes::disk_bytes)]
+    #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = disk_bytes)]
     obuilder_min_free: u64,
     /// Number of OBuilder's results to prune per batch
     #[arg(long, value_name = "N", default_value = "100")]
@@ -67,24 +68,6 @@ pub struct OBuilderArgs {
     /// Interval of OBuilder's health checks, in seconds (0: only at startup)
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = seconds)]
     obuilder_healthcheck: Duration,
-}
-
-/// The longest time that is accepted: a year, which clocks can add without overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// Parses a time in seconds.
-pub(crate) fn seconds(value: &str) -> Result<Duration, String> {
-    let seconds = value.parse().ok();
-    let time = seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{value:?} is not a number of seconds"))?;
-    if time > LONGEST {
-        return Err(format!(
-            "{value} seconds is more than a year ({} seconds)",
-            LONGEST.as_secs()
-        ));
-    }
-    Ok(time)
 }
 
 impl OBuilderArgs {
@@ -119,18 +102,5 @@ impl OBuilderArgs {
                 healthcheck,
             },
         }))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_one_that_a_clock_can_wait_for() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for bad in ["1e19", "31536001", "-1", "nan", "inf", "soon"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
     }
 }

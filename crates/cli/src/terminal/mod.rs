@@ -1,4 +1,4 @@
-//! Foreign text, made safe for a terminal.
+//! Text from outside, made safe for a terminal.
 //!
 //! Names, exceptions and logs come from other machines and from builds. A terminal obeys what it is sent: escape
 //! sequences move its cursor, change its title or answer in the user's name. So all text for people goes through
@@ -20,8 +20,8 @@ const ESCAPE: u8 = 0x1b;
 /// The longest escape sequence that is passed on: a colour with all its parts is half as long.
 const SEQUENCE_BYTES: usize = 40;
 
-/// Returns `text` without anything that a terminal would obey, or that a reader would not see as what it is: only ends of lines and
-/// tabs are left, other such characters are escaped.
+/// Returns `text` without anything that a terminal would obey, or that a reader would not see as what it is: only ends
+/// of lines and tabs are left, other such characters are escaped.
 pub fn plain(text: &str) -> Cow<'_, str> {
     let is_plain = |c: char| matches!(c, '\n' | '\t') || is_visible(c);
     if text.chars().all(is_plain) {
@@ -54,9 +54,9 @@ pub fn plain_json(json: &str) -> Cow<'_, str> {
 
 /// Makes a build's log fit for a terminal, piece by piece.
 ///
-/// Kept are text, colours, and what progress bars do on their own line (`\r`, and erasing the line). All else is shown instead of
-/// obeyed: other control characters as their pictures (`␛`, `␇`), what changes the order of characters escaped, and what is no
-/// UTF-8 as U+FFFD. So nothing that was printed before can be changed by what comes later.
+/// Kept are text, colours, and what progress bars do on their own line (`\r`, and erasing the line). All else is shown
+/// instead of obeyed: other control characters as their pictures (`␛`, `␇`), what changes the order of characters
+/// escaped, and what is no UTF-8 as U+FFFD. So nothing that was printed before can be changed by what comes later.
 #[derive(Debug)]
 pub(crate) struct LogFilter {
     /// The beginning of a character or sequence that the next piece may complete.
@@ -104,8 +104,8 @@ impl LogFilter {
         out
     }
 
-    /// Returns what is to be printed at the end of the log: what is left of it, the terminal's own colour, and the end of the line,
-    /// so that what follows is seen to be ours.
+    /// Returns what is to be printed at the end of the log: what is left of it, the terminal's own colour, and the end
+    /// of the line, so that what follows is seen to be ours.
     pub(crate) fn finish(&mut self) -> String {
         let mut out = String::new();
         for chunk in std::mem::take(&mut self.held).utf8_chunks() {
@@ -168,7 +168,8 @@ impl LogFilter {
     }
 }
 
-/// Returns what begins at an escape character: a colour (`ESC [ … m`), erasing in the line (`ESC [ … K`), or something else.
+/// Returns what begins at an escape character: a colour (`ESC [ … m`), erasing in the line (`ESC [ … K`), or something
+/// else.
 fn sequence(bytes: &[u8]) -> Sequence {
     match bytes.get(1) {
         None => return Sequence::Unfinished,
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_steers_nothing() {
+    fn a_log_does_not_control_the_terminal() {
         for (log, shown) in [
             (&b"\x1b]0;title\x07x\n"[..], "␛]0;title␇x\n"),
             (b"\x1b[2J\x1b[1;1Hx\n", "␛[2J␛[1;1Hx\n"),
@@ -268,13 +269,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_for_people_is_plain() {
+    fn text_for_people_is_plain() {
         assert!(matches!(plain("w1: é\n\tok\n"), Cow::Borrowed(_)));
         assert_eq!(plain("a\x1b[2J\r\u{202e}\n"), "a\\u{1b}[2J\\r\\u{202e}\n");
     }
 
     #[test]
-    fn json_means_the_same() {
+    fn escaped_json_has_the_same_value() {
         let text = "a\u{202e}b\u{9b}\u{7f}é\n\u{e0001}";
         let json = serde_json::to_string(text).unwrap();
         let plain = plain_json(&json);

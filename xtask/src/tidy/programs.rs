@@ -1,0 +1,172 @@
+//! What the modules of `ocluster`, each of which is a program, may use: a program for clients or operators carries
+//! neither builder nor worker, and only programs that build carry the helper process of containers.
+
+use anyhow::{Context as _, Result, anyhow};
+use proc_macro2::{TokenStream, TokenTree};
+
+use super::finding::{Finding, Rule};
+use super::tree::TextFile;
+
+const FOLDER: &str = "crates/ocluster/src/";
+
+/// Modules of `ocluster`, and the crates that they must not name.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    (
+        "admin",
+        &[
+            "cgroup",
+            "cluster_client",
+            "cluster_scheduler",
+            "cluster_worker",
+            "obuilder",
+            "obuilder_spec",
+            "oci",
+        ],
+    ),
+    (
+        "client",
+        &[
+            "cgroup",
+            "cluster_scheduler",
+            "cluster_worker",
+            "obuilder",
+            "oci",
+        ],
+    ),
+    (
+        "scheduler",
+        &[
+            "cgroup",
+            "cluster_client",
+            "cluster_worker",
+            "obuilder",
+            "obuilder_spec",
+            "oci",
+        ],
+    ),
+];
+
+/// The function by which a program becomes the helper process of a container.
+const HELPER: &str = "run_if_asked";
+/// The modules of programs that build.
+const BUILDING: &[&str] = &["obuilder", "ocluster", "worker"];
+
+/// Returns where a program names what it must not.
+///
+/// # Errors
+/// When a file is not Rust.
+pub(super) fn check<'a>(files: impl Iterator<Item = &'a TextFile>) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for file in files {
+        let Some(module) = module_of(&file.path) else {
+            continue;
+        };
+        let tokens: TokenStream = file
+            .text
+            .parse()
+            .map_err(|error| anyhow!("{error}"))
+            .with_context(|| format!("cannot read {}", file.path))?;
+        let mut names = Vec::new();
+        collect_names(tokens, &mut names);
+        found.extend(names.iter().filter_map(|name| judge(file, module, name)));
+    }
+    Ok(found)
+}
+
+/// Returns the module of `ocluster` that a file belongs to; `None` for other crates and for the binaries.
+fn module_of(path: &str) -> Option<&str> {
+    let inside = path.strip_prefix(FOLDER)?;
+    let first = inside.split('/').next()?;
+    Some(first.strip_suffix(".rs").unwrap_or(first))
+}
+
+/// A name in a file.
+struct Name {
+    text: String,
+    line: usize,
+    /// Whether `::` follows.
+    is_path: bool,
+}
+
+fn collect_names(tokens: TokenStream, names: &mut Vec<Name>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (index, token) in tokens.iter().enumerate() {
+        match token {
+            TokenTree::Group(group) => collect_names(group.stream(), names),
+            TokenTree::Ident(ident) => {
+                let next = tokens.get(index + 1);
+                names.push(Name {
+                    text: ident.to_string(),
+                    line: ident.span().start().line,
+                    is_path: matches!(next, Some(TokenTree::Punct(punct)) if punct.as_char() == ':'),
+                });
+            }
+            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+        }
+    }
+}
+
+fn judge(file: &TextFile, module: &str, name: &Name) -> Option<Finding> {
+    let Name {
+        text,
+        line,
+        is_path,
+    } = name;
+    let forbidden = FORBIDDEN.iter().find(|(known, _)| *known == module);
+    let is_forbidden = forbidden.is_some_and(|(_, crates)| crates.contains(&text.as_str()));
+    let message = if *is_path && is_forbidden {
+        format!(
+            "the module {module} of ocluster may not use {text}; move what it needs to a crate that it may use"
+        )
+    } else if text == HELPER && !BUILDING.contains(&module) {
+        format!(
+            "{module} builds nothing, and needs no helper process for containers; leave `{HELPER}` out"
+        )
+    } else {
+        return None;
+    };
+    Some(Finding {
+        rule: Rule::Program,
+        subject: text.clone(),
+        ..Finding::strict(&file.path, *line, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, text: &str) -> Vec<String> {
+        let file = TextFile::new(path, text);
+        let found = check(std::iter::once(&file)).unwrap();
+        found.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn a_client_names_neither_builder_nor_worker() {
+        let text = "//! May mention obuilder::Setup.\nuse cluster_api::Job;\nfn f() {\n    obuilder::build();\n}\n";
+        assert_eq!(
+            found("crates/ocluster/src/client/a.rs", text),
+            [
+                "crates/ocluster/src/client/a.rs:4: the module client of ocluster may not use obuilder; move what it \
+                 needs to a crate that it may use"
+            ]
+        );
+        assert_eq!(found("crates/ocluster/src/admin/mod.rs", text).len(), 1);
+        assert!(found("crates/ocluster/src/worker/mod.rs", text).is_empty());
+        assert!(found("crates/cluster-client/src/a.rs", text).is_empty());
+    }
+
+    #[test]
+    fn only_programs_that_build_carry_the_helper() {
+        let text = "//! A program.\nfn main() {\n    sandbox::builtin::run_if_asked();\n}\n";
+        assert_eq!(
+            found("crates/ocluster/src/scheduler/mod.rs", text),
+            [
+                "crates/ocluster/src/scheduler/mod.rs:3: scheduler builds nothing, and needs no helper process for \
+                 containers; leave `run_if_asked` out"
+            ]
+        );
+        assert!(found("crates/ocluster/src/ocluster.rs", text).is_empty());
+    }
+}
