@@ -1,13 +1,13 @@
 //! Reads a job's description, once. Nothing else matches the kind of job.
 
 use cluster_api::{Action, Description};
+use job_rules::{SourceError, SourceRequest};
 use redact::Redactor;
 use visible::OneLine;
 
 use crate::executor::{AnyBuild, Backend, Executor, Executors, JobKind};
 use crate::job_secrets::redactor;
 use crate::outcome::JobError;
-use crate::source::{SourceError, SourceRequest};
 
 /// What a worker has read from a job's description.
 pub(crate) struct Admission<'a> {
@@ -59,43 +59,6 @@ impl<'a> Admission<'a> {
             job: admit(),
         }
     }
-}
-
-/// Why no worker can run a job. Shown without the credentials in its URL.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
-    /// It names a repository that workers do not fetch from.
-    #[error("{0}")]
-    Repository(String),
-    /// It names something that is not the id of a commit.
-    #[error("{0}")]
-    Commit(String),
-    /// The build itself is wrong.
-    #[error("{0}")]
-    Build(String),
-}
-
-/// Checks a job as far as that is possible without its source and its worker, so that a client can refuse it before it
-/// is queued.
-///
-/// Workers apply the same rules, whatever the client has checked. The spec of an OBuilder job is not checked here: a
-/// client that has its file can say more about it.
-///
-/// # Errors
-/// What is wrong with the job.
-pub fn find_mistake(job: &Description) -> Result<(), Mistake> {
-    SourceRequest::of(job, false).map_err(|error| match &error {
-        SourceError::Url(url) => Mistake::Repository(url.to_string()),
-        SourceError::BadCommit(_) | SourceError::MixedFormats(..) => {
-            Mistake::Commit(error.to_string())
-        }
-    })?;
-    let kind: &dyn JobKind = match &job.action {
-        Action::Docker(build) => build,
-        Action::OBuilder(build) => build,
-        Action::Custom(build) => build,
-    };
-    kind.check(&job.secrets).map_err(Mistake::Build)
 }
 
 impl From<SourceError> for JobError {

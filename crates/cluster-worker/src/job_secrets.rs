@@ -1,14 +1,13 @@
 //! The secrets of a job, which its log must not show.
 
 use cluster_api::Description;
+use job_rules::url_secrets;
 use redact::{MIN_SECRET_BYTES, Redactor};
-
-use crate::git_url::secrets_in;
 
 /// Returns what keeps a job's secrets out of its log: their values, the `password` for pushing and what is secret in
 /// the URL of its source.
 pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
-    let url = secrets_in(&job.repository);
+    let url = url_secrets(&job.repository);
     let values = job.secrets.iter().map(|secret| secret.value.expose());
     let values = values.chain(url.iter().map(Vec::as_slice));
     Redactor::new(values.chain(password))

@@ -47,7 +47,6 @@ mod disk;
 mod executor;
 #[doc(hidden)]
 pub mod fuzzing;
-mod git_url;
 mod given;
 mod job;
 mod job_limits;
@@ -73,7 +72,6 @@ mod worker;
 #[cfg(test)]
 mod testing;
 
-pub use admission::{Mistake, find_mistake};
 pub use agent::{Ending, Exit};
 pub use cancel::Cancel;
 pub use config::{DEFAULT_LOG_LIMIT, DEFAULT_STATE_MIN_FREE, WorkerConfig};

@@ -21,6 +21,7 @@ const CRATES: &[(&str, &str)] = &[
     ("cluster-scheduler", "The scheduler"),
     ("pool", "Pools"),
     ("cluster-worker", "The worker"),
+    ("job-rules", "Mistakes in jobs"),
     ("obuilder", "OBuilder"),
     ("obuilder-spec", "OBuilder specs"),
 ];

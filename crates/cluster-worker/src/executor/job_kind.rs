@@ -1,7 +1,5 @@
 //! What is known of a job by its kind alone, whatever worker gets it.
 
-use cluster_api::Secret;
-
 /// The part of a description that depends on the kind of job.
 pub(crate) trait JobKind {
     /// Returns what the worker's log shows when such a job arrives, given its cache hint as the log shows it.
@@ -15,14 +13,5 @@ pub(crate) trait JobKind {
     /// Returns whether the job's source includes the `.git` directory.
     fn includes_git(&self) -> bool {
         false
-    }
-
-    /// Checks what can be checked without a worker.
-    ///
-    /// # Errors
-    /// What is wrong with the job.
-    fn check(&self, secrets: &[Secret]) -> Result<(), String> {
-        let _: &[Secret] = secrets;
-        Ok(())
     }
 }

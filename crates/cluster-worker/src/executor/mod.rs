@@ -5,7 +5,6 @@ mod docker;
 mod fitness;
 mod job_kind;
 mod obuilder;
-mod secret_id;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,7 +29,6 @@ pub(crate) use fitness::{Fitness, Unfit};
 pub(crate) use job_kind::JobKind;
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
-use secret_id::is_secret_id;
 
 /// What jobs of one kind run on, an engine or a store: whether it is fit for jobs, and how much room it has.
 pub(crate) trait Backend {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use job_rules::{CommitId, SourceRequest};
 use obuilder::store::remove_tree;
 use tokio::sync::{MutexGuard, RwLockReadGuard};
 
@@ -17,7 +18,6 @@ use super::clones;
 use super::fetch_config::LargeFiles;
 use super::git::Git;
 use super::network::Network;
-use super::{CommitId, SourceRequest};
 
 /// Git's answer if there was nothing to unset, or to get.
 const NO_SUCH_KEY: i32 = 5;

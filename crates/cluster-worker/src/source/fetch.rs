@@ -1,5 +1,7 @@
 //! A clone that is brought up to date.
 
+use job_rules::CommitId;
+
 use crate::outcome::JobError;
 use crate::process::{Answer, ProcessError};
 
@@ -8,7 +10,6 @@ use super::clones::{self, is_complete};
 use super::git::pull_request_refs;
 use super::network::NetworkError;
 use super::progress::Progress;
-use super::{CommitId, SourceRequest};
 
 impl Checkout<'_> {
     /// Makes sure that the clone has the job's commits. Nobody waits for one who fetches but those who must fetch too,
@@ -207,12 +208,5 @@ impl Checkout<'_> {
         }
         self.exec(&git.pack(dir)).await?;
         Ok(())
-    }
-}
-
-impl SourceRequest {
-    /// Returns all its commits.
-    fn commits(&self) -> impl Iterator<Item = &CommitId> {
-        [&self.commit].into_iter().chain(&self.merge)
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::CommitId;
+use job_rules::{CommitId, GitUrl};
+
 use super::git::{Git, clone_dir};
-use crate::git_url::GitUrl;
 use crate::process::Environment;
 use crate::process::fuzzing::CommandLine;
 

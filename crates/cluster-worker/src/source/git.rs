@@ -5,10 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::git_url::GitUrl;
-use crate::process::{Command, Environment};
+use job_rules::{CommitId, GitUrl};
 
-use super::CommitId;
+use crate::process::{Command, Environment};
 
 /// All the configuration that git gets, besides that of the clone.
 ///
@@ -375,11 +374,10 @@ mod tests {
     use std::path::Path;
 
     use expect_test::expect;
+    use job_rules::{CommitId, GitUrl};
 
     use super::Git;
-    use crate::git_url::GitUrl;
     use crate::process::Environment;
-    use crate::source::CommitId;
 
     fn git() -> Git {
         let base = [

@@ -13,11 +13,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use cluster_api::{Action, Description, DockerBuild};
-use expect_test::{Expect, expect};
+use job_rules::{CommitId, GitUrl, SourceRequest};
 
-use super::{CloneLimits, CommitId, Context, FetchConfig, SourceRequest, Sources, git};
+use super::{CloneLimits, Context, FetchConfig, Sources, git};
 use crate::cancel::Cancel;
-use crate::git_url::GitUrl;
 use crate::outcome::JobError;
 use crate::process::{Environment, Processes};
 use crate::testing::git::{GitServer, Server, UNAUTHORIZED, WebServer};
@@ -330,52 +329,4 @@ fn without_commits_the_source_is_empty() {
             (String::new(), String::new())
         );
     });
-}
-
-#[test]
-fn requests_that_make_no_sense() {
-    let check = |repository: &str, commits: &[&str], expected: Expect| {
-        let mut job = Description::new(Action::Docker(DockerBuild::default()));
-        job.repository = repository.to_owned();
-        job.commits = commits.iter().map(|&id| id.to_owned()).collect();
-        expected.assert_eq(&SourceRequest::of(&job, false).unwrap_err().to_string());
-    };
-    let url = "https://example.com/x";
-    let (short, long) = ("0".repeat(40), "0".repeat(64));
-    check(
-        url,
-        &["abc"],
-        expect![[r#"commit "abc" is not a full 40-digit hexadecimal id"#]],
-    );
-    check(
-        url,
-        &[&short, "--upload-pack=touch /tmp/x"],
-        expect![[r#"commit "--upload-pack=touch /tmp/x" is not a full 40-digit hexadecimal id"#]],
-    );
-    check(
-        url,
-        &[&"g".repeat(40)],
-        expect![[
-            r#"commit "gggggggggggggggggggggggggggggggggggggggg" is not a full 40-digit hexadecimal id"#
-        ]],
-    );
-    check(
-        url,
-        &[&short, &long],
-        expect![
-            "commits 0000000000000000000000000000000000000000 and 0000000000000000000000000000000000000000000000000000000000000000 cannot be of one repository, as their ids differ in length"
-        ],
-    );
-    check(
-        "",
-        &[&short],
-        expect!["Missing scheme in URL : the worker fetches from http, https and git URLs"],
-    );
-    check(
-        "file:///etc",
-        &[&short],
-        expect![[
-            r#"Unsupported scheme "file" in URL file:///etc: the worker fetches from http, https and git URLs"#
-        ]],
-    );
 }

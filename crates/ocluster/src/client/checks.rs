@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cluster_api::{Action, Description, Dockerfile};
-use cluster_worker::{Mistake, find_mistake};
+use job_rules::{Mistake, find_mistake};
 use obuilder_spec::Spec;
 
 use cli::error::CommandError;

@@ -9,11 +9,11 @@ use std::os::unix::fs::{
 use std::path::{Path, PathBuf};
 
 use cluster_api::Secret;
+use job_rules::is_secret_id;
 use sha1::{Digest as _, Sha1};
 use tempfile::TempDir;
 
 use super::CustomUser;
-use crate::executor::is_secret_id;
 use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 use crate::process::Environment;

@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use cluster_api::Dockerfile;
+use job_rules::{DockerfilePathError, check_dockerfile_path};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode};
 
 /// What a Dockerfile that the client sent is called in the source. Upstream puts it there too: `COPY . .` copies it, so
@@ -22,16 +23,8 @@ const MAX_SIZE: u64 = 4 << 20;
 /// Why there is no Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DockerfileError {
-    #[error("Path cannot be '-'!")]
-    Dash,
-    #[error("Empty path!")]
-    Empty,
-    #[error("{0} is an absolute path!")]
-    Absolute(String),
-    #[error("Empty segment in {0}!")]
-    EmptySegment(String),
-    #[error("Relative segment in {0}")]
-    Relative(String),
+    #[error(transparent)]
+    Path(#[from] DockerfilePathError),
     #[error("{segment:?} does not exist (in {path})")]
     Missing { segment: String, path: String },
     #[error("{segment:?} is not a directory (in {path})")]
@@ -54,28 +47,10 @@ pub(super) fn place(source: &Path, dockerfile: &Dockerfile) -> Result<PathBuf, D
     match dockerfile {
         Dockerfile::Contents(text) => write(source, text),
         Dockerfile::Path(path) => {
-            check_path(path)?;
+            check_dockerfile_path(path)?;
             find(source, path)
         }
     }
-}
-
-/// Returns what is wrong with a path to a Dockerfile, if that can be told without its source.
-pub(super) fn check_path(path: &str) -> Result<(), DockerfileError> {
-    match path {
-        "-" => return Err(DockerfileError::Dash),
-        "" => return Err(DockerfileError::Empty),
-        _ if path.starts_with('/') => return Err(DockerfileError::Absolute(path.to_owned())),
-        _ => {}
-    }
-    for segment in path.split('/') {
-        match segment {
-            "" => return Err(DockerfileError::EmptySegment(path.to_owned())),
-            ".." => return Err(DockerfileError::Relative(path.to_owned())),
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 /// Writes the client's Dockerfile into the source, in the place of one that is there.
@@ -136,7 +111,7 @@ pub(super) fn write_beside(file: &Path, text: &str, tmp: &Path) -> std::io::Resu
 fn find(source: &Path, path: &str) -> Result<PathBuf, DockerfileError> {
     let segments: Vec<&str> = path.split('/').filter(|segment| *segment != ".").collect();
     let Some((last, directories)) = segments.split_last() else {
-        return Err(DockerfileError::Empty);
+        return Err(DockerfilePathError::Empty.into());
     };
     let mut place = open(&CWD, source.as_os_str().as_encoded_bytes(), path)?.0;
     for segment in directories {

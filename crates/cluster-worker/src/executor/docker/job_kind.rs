@@ -1,9 +1,8 @@
 //! What is known of a Docker job without a worker.
 
-use cluster_api::{DockerBuild, Dockerfile, Secret};
+use cluster_api::{DockerBuild, Dockerfile};
 use visible::Lines;
 
-use super::check_build;
 use crate::executor::JobKind;
 
 impl JobKind for DockerBuild {
@@ -22,9 +21,5 @@ impl JobKind for DockerBuild {
 
     fn includes_git(&self) -> bool {
         self.include_git
-    }
-
-    fn check(&self, secrets: &[Secret]) -> Result<(), String> {
-        check_build(self, secrets).map_err(|error| error.to_string())
     }
 }

@@ -28,12 +28,13 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use cgroup::MemoryWatch;
-use cluster_api::{Description, DockerBuild, Dockerfile, Secret};
+use cluster_api::{Description, DockerBuild, Secret};
 use futures::future::{FutureExt as _, LocalBoxFuture};
+use job_rules::{DockerMistake, check_docker_build};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom, is_secret_id};
+use super::{AdmittedBuild, AnyBuild, Backend, Executor, Fitness, NoRoom};
 use crate::cancel::Cancel;
 use crate::disk::{FreeThreshold, Gigabytes};
 use crate::log::JobLog;
@@ -95,6 +96,8 @@ pub enum PullPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum BadBuild {
     #[error(transparent)]
+    Mistake(#[from] DockerMistake),
+    #[error(transparent)]
     Push(#[from] PushError),
     #[error(transparent)]
     Dockerfile(#[from] DockerfileError),
@@ -102,14 +105,6 @@ enum BadBuild {
     Frontend(#[from] FrontendError),
     #[error(transparent)]
     Image(#[from] BadImage),
-    #[error("secret id {0:?} is not allowed: use 1 to 64 letters, digits and _ . -")]
-    SecretId(String),
-    #[error("secrets need BuildKit: submit the job with --buildkit")]
-    SecretsNeedBuildKit,
-    #[error(
-        "build argument {0:?} has no value: write NAME=VALUE, as a build does not see the worker's environment"
-    )]
-    BuildArgWithoutValue(String),
 }
 
 impl From<BadBuild> for JobError {
@@ -211,7 +206,7 @@ impl DockerExecutor {
         build: &'a DockerBuild,
         secrets: &[Secret],
     ) -> Result<Option<PushRequest<'a>>, BadBuild> {
-        check_build(build, secrets)?;
+        check_docker_build(build, secrets)?;
         Ok(PushRequest::of(build, &self.allow_push)?)
     }
 
@@ -275,24 +270,6 @@ impl DockerExecutor {
             .push(image.trim(), &push, &config, log, cancel)
             .await
     }
-}
-
-/// Checks what can be checked of a build without a worker.
-fn check_build(build: &DockerBuild, secrets: &[Secret]) -> Result<(), BadBuild> {
-    if let Dockerfile::Path(path) = &build.dockerfile {
-        dockerfile::check_path(path)?;
-    }
-    if let Some(secret) = secrets.iter().find(|secret| !is_secret_id(&secret.id)) {
-        return Err(BadBuild::SecretId(secret.id.clone()));
-    }
-    if !secrets.is_empty() && !build.buildkit {
-        return Err(BadBuild::SecretsNeedBuildKit);
-    }
-    // `docker` would take the value from its environment, which has addresses and credentials of the worker's.
-    if let Some(arg) = build.build_args.iter().find(|arg| !arg.contains('=')) {
-        return Err(BadBuild::BuildArgWithoutValue(arg.clone()));
-    }
-    Ok(())
 }
 
 /// A Docker build that has been admitted.

@@ -1,5 +1,7 @@
 //! Clones that are damaged, or in which git was killed.
 
+use expect_test::{Expect, expect};
+
 use super::*;
 
 /// Has a job use a clone that something was done to.

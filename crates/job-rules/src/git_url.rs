@@ -1,8 +1,8 @@
 //! The URL of a git repository, kept apart from the credentials in it.
 //!
-//! Whoever submits a job may put a token into its URL. Git would write such a URL into the clone's configuration (which
-//! the job can see, with `include-git`) and into its messages. So git gets the URL without them, and the credentials
-//! when it asks for them, from an environment that no job sees.
+//! Clients may put a token into the URL of a job. Git would write such a URL into the clone's configuration (which the
+//! job can see, with `include-git`) and into its messages. So a worker runs git with the URL without credentials, and
+//! answers its request for them from an environment that no job sees.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ const MAX_NAME: usize = 100;
 
 /// The URL of a repository. `Display` and `Debug` show it without credentials.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct GitUrl {
+pub struct GitUrl {
     /// Without credentials.
     url: Url,
     clone_name: String,
@@ -23,33 +23,50 @@ pub(crate) struct GitUrl {
 
 /// Credentials for a server.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    /// The scheme, host and port of the server, as a URL. No other gets them, by whatever way git comes there.
-    pub(crate) origin: String,
-    /// How the paths of the repositories begin that they are for, decoded and without the first slash: those beside the
-    /// URL's, as submodules are often given relative to it.
-    pub(crate) group: String,
-    pub(crate) user: String,
-    /// Secret; and so is the user, if this is empty.
-    pub(crate) password: String,
+pub struct Credentials {
+    /// The scheme, host and port of the server, as a URL. They are sent to no other server, also after a redirection.
+    pub origin: String,
+    /// The common prefix of the paths of the repositories that they are for, decoded and without the first slash. It
+    /// includes the repositories beside the URL's own, as submodules often have relative URLs.
+    pub group: String,
+    /// Empty, if the URL has a password alone.
+    pub user: String,
+    /// Secret. If it is empty, the user is secret.
+    pub password: String,
 }
 
-/// Why a text is not the URL of a repository that we fetch from. Shown without credentials.
+/// Why workers do not fetch from a URL. Shown without credentials.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum GitUrlError {
+pub enum GitUrlError {
+    /// The scheme is not one of those that workers use.
     #[error(
         "Unsupported scheme {scheme:?} in URL {url}: the worker fetches from http, https and git URLs"
     )]
-    Scheme { scheme: String, url: String },
+    Scheme {
+        /// The scheme.
+        scheme: String,
+        /// The URL, without credentials.
+        url: String,
+    },
+    /// There is no scheme.
     #[error("Missing scheme in URL {0}: the worker fetches from http, https and git URLs")]
     NoScheme(String),
+    /// The text is not a URL, or not one of a repository.
     #[error("invalid repository URL {url}: {reason}")]
-    Invalid { url: String, reason: String },
+    Invalid {
+        /// The text, without credentials.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl GitUrl {
     /// Reads the URL of a repository.
-    pub(crate) fn parse(text: &str) -> Result<Self, GitUrlError> {
+    ///
+    /// # Errors
+    /// When workers do not fetch from it.
+    pub fn parse(text: &str) -> Result<Self, GitUrlError> {
         let shown = redacted_url(text);
         let Some((scheme, _)) = shown.split_once(':') else {
             return Err(GitUrlError::NoScheme(shown));
@@ -72,8 +89,8 @@ impl GitUrl {
             return Err(invalid("it names no host"));
         }
         let credentials = read_credentials(&url).map_err(invalid)?;
-        // Clones made with credentials are not shared with those who have none, nor with upstream's worker, which
-        // wrote them into its clones.
+        // Clones made with credentials are shared neither with jobs that have none, nor with upstream's worker, which
+        // wrote the credentials into its clones.
         let suffix = if credentials.is_some() {
             "-private"
         } else {
@@ -90,23 +107,23 @@ impl GitUrl {
         })
     }
 
-    /// Returns what to call the clone of this repository: upstream's name for it, so that its clones serve us too.
-    pub(crate) fn clone_name(&self) -> &str {
+    /// Returns the name of this repository's clone: the name that upstream gives it, so that its clones can be used.
+    pub fn clone_name(&self) -> &str {
         &self.clone_name
     }
 
     /// Returns the URL as git gets it, without credentials.
-    pub(crate) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
     /// Returns the credentials that were in it.
-    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+    pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }
 
     /// Returns whether the server offers pull requests as refs, as GitHub does.
-    pub(crate) fn is_github(&self) -> bool {
+    pub fn is_github(&self) -> bool {
         self.url.host_str() == Some("github.com")
     }
 }
@@ -123,7 +140,7 @@ impl fmt::Debug for GitUrl {
     }
 }
 
-/// Returns the last part of the path, with nothing in it that means something to a file system.
+/// Returns the last part of the path, without characters that have a meaning in a path of a file.
 fn name(url: &Url) -> String {
     let last = url
         .path()
@@ -158,7 +175,7 @@ fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
         )
     };
     let port = url.port().map(|port| format!(":{port}"));
-    // As git shows it to those whom it asks.
+    // As git passes it to a credential helper.
     let path = decoded(url.path())?;
     let group = path
         .trim_matches('/')
@@ -177,16 +194,16 @@ fn read_credentials(url: &Url) -> Result<Option<Credentials>, &'static str> {
     }))
 }
 
-/// Returns what is secret in a URL, as it is written there and as it is meant: the password, or else the user, which is
-/// a token then.
-pub(crate) fn secrets_in(text: &str) -> Vec<Vec<u8>> {
+/// Returns what is secret in a URL, encoded as it is there and decoded: the password, or if there is none, the user,
+/// which is a token then.
+pub fn url_secrets(text: &str) -> Vec<Vec<u8>> {
     let Ok(url) = Url::parse(text) else {
         return Vec::new();
     };
     let secret = match (url.username(), url.password()) {
         // The user of every ssh server for git is no secret.
         ("git", None | Some("")) => "",
-        // GitHub's way to say that there is no password.
+        // GitHub's placeholder for no password.
         (user, None | Some("" | "x-oauth-basic")) => user,
         (_, Some(password)) => password,
     };
@@ -231,7 +248,7 @@ fn redacted_url(text: &str) -> String {
         Some(end) => text.split_at(end + 3),
         None => ("", text.as_str()),
     };
-    // Up to the last `@` of all, though it may stand in the path: rather too little shown than too much.
+    // Everything up to the last `@` is removed, even if that is in the path: it is better to show too little.
     match rest.rsplit_once('@') {
         // The user of every ssh server for git is no secret.
         Some(("git", _)) | None => text,
@@ -245,20 +262,23 @@ mod tests {
 
     use super::GitUrl;
 
-    /// Shows what becomes of URLs.
+    /// How some errors end.
+    const SCHEMES: &str = "the worker fetches from http, https and git URLs";
+
+    /// Checks the parsed URLs with the names of their clones, or the errors.
     fn check(urls: &[&str], expected: Expect) {
         let mut shown = String::new();
         for text in urls {
             shown += &match GitUrl::parse(text) {
                 Ok(url) => format!("{url}\n  {}\n", url.clone_name()),
-                Err(error) => format!("{error}\n"),
+                Err(error) => format!("{error}\n").replace(SCHEMES, "SCHEMES"),
             };
         }
         expected.assert_eq(&shown);
     }
 
     #[test]
-    fn clones_are_called_as_upstream_calls_them() {
+    fn clones_have_the_names_that_upstream_gives_them() {
         check(
             &[
                 "git://127.0.0.1:9418/gitrepo",
@@ -298,13 +318,13 @@ mod tests {
                 "https://example.com/\u{1b}[2J",
             ],
             expect![[r#"
-                Unsupported scheme "file" in URL file:///x: the worker fetches from http, https and git URLs
-                Unsupported scheme "git@github.com" in URL git@github.com:x/y: the worker fetches from http, https and git URLs
-                Unsupported scheme "ext" in URL ext::sh -c touch% /tmp/x: the worker fetches from http, https and git URLs
-                Missing scheme in URL --upload-pack=x: the worker fetches from http, https and git URLs
-                Unsupported scheme "ssh" in URL ssh://git@github.com/x: the worker fetches from http, https and git URLs
-                Missing scheme in URL /srv/git/x: the worker fetches from http, https and git URLs
-                Missing scheme in URL : the worker fetches from http, https and git URLs
+                Unsupported scheme "file" in URL file:///x: SCHEMES
+                Unsupported scheme "git@github.com" in URL git@github.com:x/y: SCHEMES
+                Unsupported scheme "ext" in URL ext::sh -c touch% /tmp/x: SCHEMES
+                Missing scheme in URL --upload-pack=x: SCHEMES
+                Unsupported scheme "ssh" in URL ssh://git@github.com/x: SCHEMES
+                Missing scheme in URL /srv/git/x: SCHEMES
+                Missing scheme in URL : SCHEMES
                 https://x/
                   .-183cb1b0d300df5ecb12636e285610a334dc90fb
                 invalid repository URL http://a b/: it contains white space or control characters
