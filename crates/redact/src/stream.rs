@@ -69,7 +69,7 @@ impl Stream {
     }
 
     /// Returns whether anything is held back.
-    pub fn is_holding(&self) -> bool {
+    pub fn has_pending(&self) -> bool {
         self.0.as_ref().is_some_and(|state| !state.held.is_empty())
     }
 }

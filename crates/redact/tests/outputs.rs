@@ -109,9 +109,9 @@ fn line_breaks_without_end_are_not_held_back() {
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     // The first digit of its base64.
     stream.push(b"c", &mut out);
-    assert!(stream.is_holding());
+    assert!(stream.has_pending());
     stream.push(&[b'\n'; 1000], &mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
     assert_eq!(out.len(), 1001);
 }
 
@@ -130,7 +130,7 @@ fn large_secrets_are_found_in_bounded_memory() {
     let (mut stream, mut out) = (redactor.stream(), Vec::new());
     stream.push(&large[..10_000], &mut out);
     stream.push(b"\n", &mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn only_what_could_be_secret_waits() {
     stream.push(b"Password: ", &mut out);
     assert_eq!(out, b"Password: ");
     stream.push(b"s3c", &mut out);
-    assert!(stream.is_holding());
+    assert!(stream.has_pending());
     stream.pause(&mut out);
     assert_eq!(out, b"Password: s3c");
     // What it turns out to be is not shown further; and a longer beginning is not shown at all.

@@ -35,7 +35,7 @@ impl Output {
     pub(super) fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> bool {
         self.stream.push(bytes, shown);
         self.appended = self.appended.wrapping_add(1);
-        let begins = self.stream.is_holding() && !self.is_watched;
+        let begins = self.stream.has_pending() && !self.is_watched;
         self.is_watched |= begins;
         begins
     }

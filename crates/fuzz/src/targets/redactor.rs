@@ -47,7 +47,7 @@ fn redacted<'a>(redactor: &Redactor, pieces: impl IntoIterator<Item = &'a [u8]>)
         stream.push(piece, &mut out);
     }
     stream.finish(&mut out);
-    assert!(!stream.is_holding());
+    assert!(!stream.has_pending());
     out
 }
 
