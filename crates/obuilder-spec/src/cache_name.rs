@@ -2,14 +2,14 @@
 
 use bstr::BStr;
 
-/// Returns the name of the directory for the cache `name`: safe on any filesystem, and another one for another cache.
+/// Returns the name of the directory for the cache `name`: safe on any filesystem, and different for different caches.
 ///
-/// What is not a letter, digit, dot, underscore or hyphen of ASCII becomes `%` and two hexadecimal digits. The reference
-/// leaves a leading zero out, so that it gives a newline before a `b` the name of the byte `0xab`, and two specs can
-/// see each other's files. With both digits no two names meet; all others stay as they are in the reference's stores,
-/// and those with bytes below 16 are in nobody's.
+/// What is not a letter, digit, dot, underscore or hyphen of ASCII becomes `%` and two hexadecimal digits. The
+/// reference leaves out a leading zero, so that a newline before a `b` gets the same name as the byte `0xab`, and two
+/// specs can see each other's files. With both digits every name is unique. Names without bytes below 16 are the same
+/// as in the reference's stores.
 pub fn escape_cache_name(name: &BStr) -> String {
-    // Nothing becomes `.` or `..` with a prefix.
+    // With a prefix, no name becomes `.` or `..`.
     let mut escaped = String::from("c-");
     for &byte in name.iter() {
         if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {

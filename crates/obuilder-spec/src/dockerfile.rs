@@ -4,16 +4,16 @@ use bstr::{BStr, BString, ByteSlice as _};
 
 use crate::spec::{Copy, Op, Run, Source, Spec, User};
 
-/// What kind of Dockerfile is wanted.
+/// The kind of Dockerfile to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// For BuildKit, which has caches and secrets. Without it they are left out.
     pub buildkit: bool,
-    /// For which system's images.
+    /// The system that the images are for.
     pub style: Style,
 }
 
-/// For which system's images a Dockerfile is.
+/// The system that the images of a Dockerfile are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Style {
     /// Lines continue after a backslash, and root has the number 0.
@@ -25,10 +25,10 @@ pub enum Style {
 /// Why there is no Dockerfile for a spec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DockerfileError {
-    /// BuildKit wants to know to whom a cache or secret belongs, and only takes a number.
+    /// BuildKit needs the owner of a cache or secret, as a number.
     #[error(
-        "no Dockerfile for (run … (shell {command:?})): with BuildKit, caches and secrets need a user with a number, but \
-         its user is {user:?}; write (user (uid N) (gid N)) before it, or convert without BuildKit"
+        "cannot convert (run … (shell {command:?})): with BuildKit, caches and secrets need a numeric user, \
+         but its user is {user:?}; write (user (uid N) (gid N)) before it, or convert without BuildKit"
     )]
     NamedUser {
         /// The user.
@@ -36,10 +36,8 @@ pub enum DockerfileError {
         /// The command that has caches or secrets.
         command: BString,
     },
-    /// A newline would end the instruction, and start another one.
-    #[error(
-        "no Dockerfile for {instruction} with {word:?}: a Dockerfile cannot have a newline there"
-    )]
+    /// A newline would end the instruction and start another one.
+    #[error("cannot write {instruction} with {word:?}: a Dockerfile must not have a newline there")]
     Newline {
         /// The instruction.
         instruction: &'static str,
@@ -48,9 +46,13 @@ pub enum DockerfileError {
     },
 }
 
-/// Converts a spec to a Dockerfile. Networks and excluded files are left out: Docker has no such thing.
+/// Converts a spec to a Dockerfile. Networks and excluded files are left out: Docker has no equivalent.
 ///
-/// Words are not quoted where the reference does not: a Dockerfile has no way to do it that fits all of its instructions.
+/// Words are not quoted where the reference does not quote them: no way of quoting fits all instructions of a
+/// Dockerfile.
+///
+/// # Errors
+/// If Docker has no equivalent for a part of the spec that must not be left out.
 pub fn dockerfile(spec: &Spec, options: Options) -> Result<BString, DockerfileError> {
     let mut output = BString::default();
     if options.style == Style::Windows {
@@ -95,7 +97,7 @@ const WINDOWS_ROOT: &str = "ContainerAdministrator";
 struct Stage<'a> {
     output: &'a mut BString,
     options: Options,
-    /// The user of what follows.
+    /// The current user.
     user: User,
 }
 
@@ -173,7 +175,7 @@ impl Stage<'_> {
         push(self.output, "COPY", &[&bstr::join(" ", words)])
     }
 
-    /// Returns the number of the user to whom mounts of `run` belong.
+    /// Returns the number of the user that owns the mounts of `run`.
     fn uid_for(&self, run: &Run) -> Result<i64, DockerfileError> {
         match &self.user {
             User::Unix { uid, .. } => Ok(*uid),
@@ -205,7 +207,7 @@ impl Stage<'_> {
     }
 }
 
-/// Appends the parts of a line, unless one of them would make two of it.
+/// Appends the parts of a line. Refuses newlines, which would end it.
 fn push(
     output: &mut BString,
     instruction: &'static str,

@@ -1,7 +1,8 @@
 //! Where lines break: the reference's pretty-printer, as far as specs need it.
 //!
-//! Headings of logs and printed specs are compared byte for byte, so this follows the rules of OCaml's `Format` with its
-//! defaults, odd corners included: no group starts beyond [`MAX_INDENT`], no line is indented further than that.
+//! Headings of logs and printed specs are compared byte for byte, so this follows the rules of OCaml's
+//! `Format` with its defaults, including their special cases: no group starts beyond [`MAX_INDENT`], no line
+//! is indented further than that.
 
 use bstr::BString;
 

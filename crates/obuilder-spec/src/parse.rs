@@ -31,7 +31,10 @@ const SECRET: Record = Record {
 };
 
 impl Spec {
-    /// Reads a spec. `file` is what errors call it.
+    /// Reads a spec. `file` is its name in errors.
+    ///
+    /// # Errors
+    /// The first mistake in the text, with its position.
     pub fn parse(text: &[u8], file: &str) -> Result<Self, SpecError> {
         let error = |at, problem| SpecError::new(text, file, at, problem);
         let node = reader::read(text).map_err(|(at, problem)| error(at, problem.into()))?;

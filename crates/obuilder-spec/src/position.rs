@@ -14,7 +14,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Returns the place of the byte `at`. Offsets are what is kept while all is well; only an error is worth counting for.
+    /// Returns the position of the byte `at`. Parsing keeps offsets; lines and columns are counted for an error only.
     pub(crate) fn of(text: &[u8], at: usize) -> Self {
         let before = text.get(..at).unwrap_or(text);
         let line_start = before.rfind_byte(b'\n').map_or(0, |newline| newline + 1);

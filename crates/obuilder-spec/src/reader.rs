@@ -1,15 +1,15 @@
-//! Reads one S-expression, and remembers where each part of it stood.
+//! Reads one S-expression, with the position of each part.
 
 use bstr::BString;
 
 use crate::lexer::{Lexer, Located, TokenKind};
 use crate::syntax::SyntaxProblem;
 
-/// How deeply lists may be nested. A build within a build takes two levels. What walks a tree calls itself once for each
-/// level, and must not run out of stack on what a stranger sent.
+/// How deeply lists may be nested. A build within a build takes two levels. Functions that walk a tree recurse once for
+/// each level, and untrusted input must not exhaust the stack.
 const MAX_DEPTH: usize = 256;
 
-/// An S-expression and its place.
+/// An S-expression and its position.
 pub(crate) struct Node {
     /// The offset of its first byte.
     pub(crate) at: usize,

@@ -17,11 +17,11 @@ pub enum Sexp {
     List(Vec<Self>),
 }
 
-/// Why a text is not an S-expression, and where it stops to be one.
+/// Why a text is not an S-expression, and where the mistake is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{position}: {problem}")]
 pub struct SexpError {
-    /// Where.
+    /// Position of the mistake.
     pub position: Position,
     /// What is wrong there.
     pub problem: SyntaxProblem,
@@ -65,6 +65,9 @@ impl Sexp {
     }
 
     /// Reads exactly one S-expression. White space and comments may stand around it.
+    ///
+    /// # Errors
+    /// If the text is not one S-expression.
     pub fn parse(text: &[u8]) -> Result<Self, SexpError> {
         match reader::read(text) {
             Ok(node) => Ok(node.into()),

@@ -1,4 +1,4 @@
-//! Tests of S-expressions: the machine form against published ids, and what reads as what.
+//! Tests of S-expressions: the machine form against published ids, and the syntax of words.
 
 use bstr::BString;
 use sha2::{Digest as _, Sha256};
@@ -24,19 +24,38 @@ fn error(text: impl AsRef<[u8]>) -> String {
 /// same again.
 const PRE_IMAGES: [(&str, &str); 4] = [
     (
-        r#"((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)(user((name ContainerAdministrator)))(env())(cmd"echo hello > world")(shell(cmd /S /C))(network())(mount_secrets()))"#,
+        concat!(
+            "((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)",
+            "(user((name ContainerAdministrator)))(env())(cmd\"echo hello > world\")(shell(cmd /S /C))",
+            "(network())(mount_secrets()))"
+        ),
         "ac4488b2ca69de829c9a8bbcd9efa2ddff493a3b5888a53ec20a1343ea34b2bd",
     ),
     (
-        "((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)(user((uid 0)(gid 0)))(op(Copy_item((File(file 8e6537b695ff181bc341e32d8b8970485ac3513408e5eb1e8ba9fc5af1cd3f57))/dst))))",
+        concat!(
+            "((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)(user((uid 0)(gid 0)))",
+            "(op(Copy_item((File",
+            "(file 8e6537b695ff181bc341e32d8b8970485ac3513408e5eb1e8ba9fc5af1cd3f57))/dst))))"
+        ),
         "d261ed0f73ccdfeb85635f27e254bc5cd985b57eadf786d64060fa3cda72906c",
     ),
     (
-        r#"((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)(user((uid 1000)(gid 1000)))(op(Copy_items(((Dir(""((File(file 8e6537b695ff181bc341e32d8b8970485ac3513408e5eb1e8ba9fc5af1cd3f57))(Symlink(link /root))))))/src/))))"#,
+        concat!(
+            "((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)",
+            "(user((uid 1000)(gid 1000)))(op(Copy_items(((Dir(\"\"((File",
+            "(file 8e6537b695ff181bc341e32d8b8970485ac3513408e5eb1e8ba9fc5af1cd3f57))",
+            "(Symlink(link /root))))))/src/))))"
+        ),
         "a1f8fdd4c1c2d69f8a3bbb0020c69cce333e0c0d7853e1b03265944b6e572abc",
     ),
     (
-        r#"((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)(workdir /src)(user((uid 1000)(gid 1000)))(env((B 2)(A"")(PATH /bin:/usr/bin)))(cmd"echo \"hi\"\nls")(shell(/bin/sh -c))(network(host))(mount_secrets(((value"top secret")(target /b))((value x)(target /a)))))"#,
+        concat!(
+            "((base 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91)(workdir /src)",
+            "(user((uid 1000)(gid 1000)))(env((B 2)(A\"\")(PATH /bin:/usr/bin)))",
+            r#"(cmd"echo \"hi\"\nls")"#,
+            "(shell(/bin/sh -c))(network(host))",
+            "(mount_secrets(((value\"top secret\")(target /b))((value x)(target /a)))))"
+        ),
         "e2489d54a274c8236f01d8e1e7c537897f926b7e0081c98069ddf71545f33b3e",
     ),
 ];

@@ -16,7 +16,7 @@ pub struct Spec {
 /// One line of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// Says something to the reader.
+    /// A note for the reader of the log.
     Comment(BString),
     /// Changes the working directory of what follows.
     Workdir(BString),
@@ -62,7 +62,7 @@ pub struct CacheMount {
     pub buildkit_options: Vec<(BString, BString)>,
 }
 
-/// A secret, given to the build by another way and shown to one step.
+/// A secret, which the build gets separately and one step can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretMount {
     /// Its name. Not its value, which a spec never has.
@@ -95,7 +95,7 @@ pub enum Source {
     Build(BString),
 }
 
-/// Who runs a command, and owns what is copied.
+/// The user that runs a command, or owns copied files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
     /// By numbers.

@@ -1,4 +1,4 @@
-//! Finds the word that somebody probably meant.
+//! Finds the word that the author of a spec probably meant.
 
 /// The longest word that is worth comparing. Those that are known are shorter.
 const MAX_WORD: usize = 24;

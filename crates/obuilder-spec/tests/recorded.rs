@@ -101,8 +101,8 @@ fn the_canonical_text_prints_as_itself() {
     assert_eq!(spec.to_bytes(), small);
 }
 
-/// Beyond column 68 nothing starts that could break, and no line is indented further. These are what OCaml's `Format` gives
-/// for the same boxes.
+/// No box starts beyond column 68, and no line is indented further. OCaml's `Format` prints the same for the same
+/// boxes.
 #[test]
 fn corners_of_the_layout() {
     let run = Op::Run(Run {
@@ -154,16 +154,17 @@ fn corners_of_the_layout() {
     assert_eq!(format!("{spec}\n"), deep);
 }
 
-/// Whoever wrote a spec by hand wrote it in one of these ways.
+/// Users write specs by hand in any of these ways.
 #[test]
 fn the_same_spec_in_other_words() {
-    let canonical = "((from base)\n (workdir /x)\n (copy (src a) (dst b))\n (user (uid 1000) (gid 16))\n (env A \"b\\\\c\")\n)";
+    let canonical = "((from base)\n (workdir /x)\n (copy (src a) (dst b))\n (user (uid 1000) (gid 16))\n \
+                     (env A \"b\\\\c\")\n)";
     for text in [
         "((from base)(workdir /x)(copy(src a)(dst b))(user(uid 1000)(gid 16))(env A b\\c))",
         "; a comment\n((from base) ; another\r\n (Workdir /x) (copy (exclude) (dst b) (from context) (src a))\n\
          (user (uid 1_000) (gid 0x10)) (env \"A\" \"b\\c\"))\n\n",
-        "#| a #| comment |# |# ((from \"ba\\\n   se\") #; (from other) (workdir \"\\x2fx\") (copy (src a) (dst b) #;(exclude x))\
-         (user (uid +1000) (gid 0b10000)) (env A \"b\\\\c\"))",
+        "#| a #| comment |# |# ((from \"ba\\\n   se\") #; (from other) (workdir \"\\x2fx\")\
+         (copy (src a) (dst b) #;(exclude x)) (user (uid +1000) (gid 0b10000)) (env A \"b\\\\c\"))",
     ] {
         let spec = Spec::parse(text.as_bytes(), "variant.spec").unwrap();
         assert_eq!(spec.to_bytes(), canonical, "{text}");
@@ -177,7 +178,9 @@ fn builds_are_in_scope_after_their_declaration_and_inside_later_ones() {
                            (from base)
                            (copy (from (build a)) (src x) (dst y))
                            (copy (from (build c)) (src x) (dst y))))
-                 (build a ((from other) (copy (from (build b)) (src x) (dst y)) (copy (from (build a)) (src x) (dst y))))
+                 (build a ((from other)
+                           (copy (from (build b)) (src x) (dst y))
+                           (copy (from (build a)) (src x) (dst y))))
                  (from base)
                  (copy (from (build a)) (src x) (dst y))
                  (copy (from (build b)) (src x) (dst y)))";

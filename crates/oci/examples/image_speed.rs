@@ -1,7 +1,8 @@
 //! Measures how long an image of 500 MB takes to become a root filesystem, beside a Docker engine on the same disk.
 //!
-//! `cargo run --release -p oci --example image_speed`, as root: it starts an engine and a registry of its own, fills an image
-//! with files from this machine's `/usr`, and prints both times and their ratio for each way. Nothing is left behind.
+//! `cargo run --release -p oci --example image_speed`, as root: it starts an engine and a registry of its own,
+//! fills an image with files from this machine's `/usr`, and prints both times and their ratio for each way.
+//! Nothing is left behind.
 
 #![expect(clippy::print_stdout, reason = "a program")]
 

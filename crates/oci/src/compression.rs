@@ -6,10 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::digest::{Digest, Hashing};
 
-/// How much is read, and handed over, at a time.
+/// Size of a chunk, in bytes.
 const CHUNK: usize = 256 << 10;
 
-/// How many chunks may wait for the writer: what bounds memory.
+/// How many chunks may wait for the writer. This bounds memory.
 const CHUNKS_AHEAD: usize = 8;
 
 /// How a file is compressed, by its first bytes: names and media types are often wrong.
@@ -69,7 +69,7 @@ pub(crate) struct Decompressed {
 }
 
 impl Decompressed {
-    /// Starts to decompress a file. If its digest is `expected` to be something, reading to the end fails when it is not.
+    /// Starts to decompress a file. If it does not have the digest `expected`, reading fails at its end.
     pub(crate) fn of(mut file: File, expected: Option<Digest>) -> io::Result<Self> {
         let compression = Compression::of_file(&mut file)?;
         let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
@@ -93,7 +93,7 @@ impl Decompressed {
 impl Read for Decompressed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.read == self.chunk.len() && !self.ended {
-            let stopped = || io::Error::other("the thread that decompresses has stopped");
+            let stopped = || io::Error::other("the decompression thread has stopped");
             self.chunk = self.chunks.recv().map_err(|_| stopped())??;
             self.read = 0;
             self.ended = self.chunk.is_empty();
@@ -118,7 +118,7 @@ fn decompress(
             let (_, digest, _) = send_all(Hashing::new(file), compression, chunks)?.finish();
             if digest != expected {
                 let text =
-                    format!("it is damaged: its digest should be {expected}, and is {digest}");
+                    format!("it is damaged: its digest should be {expected}, but is {digest}");
                 return Err(io::Error::new(io::ErrorKind::InvalidData, text));
             }
         }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
+    fn unsupported_formats_are_named() {
         let error = read(b"\xfd7zXZ\0\0\0", None).unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,8 +1,8 @@
 //! Container images: what they are made of, where they come from, and how they become a root filesystem and back.
 //!
-//! [`fetch`] gets an image from wherever it is; the [`Library`] keeps those that were imported by hand; [`export`] writes a
-//! root filesystem as an image. Only [`fetch`] uses the network. Everything else takes as long as a disk does: call it on a
-//! thread that may block.
+//! [`fetch`] gets an image from wherever it is; the [`Library`] keeps those that were imported by hand; [`export`]
+//! writes a root filesystem as an image. Only [`fetch`] uses the network. Everything else takes as long as a disk does:
+//! call it on a thread that may block.
 //!
 //! An archive of a root filesystem is imported under a name, and unpacked again by that name, without a network:
 //!

@@ -1,7 +1,7 @@
 //! The images that were imported by hand: an OCI image layout under the state directory, which other programs can read.
 //!
-//! A blob appears under its digest as a whole, and an image exists when the index names it. Files that the index does not lead
-//! to are left over from interrupted imports, and are removed by the next import or removal.
+//! A blob appears under its digest as a whole, and an image exists when the index names it. Files that the index does
+//! not reach are left over from interrupted imports, and are removed by the next import or removal.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use crate::documents::{
     self, Config, Descriptor, IMPORTED, Index, KIND, MAX_DOCUMENT, Manifest, SIZE, SOURCE,
 };
 
-/// How much is read and written at a time.
+/// Size of a read or write, in bytes.
 const BUFFER: usize = 256 << 10;
 
 /// The images that were imported by hand.
@@ -54,17 +54,18 @@ pub enum LibraryError {
         /// What is wrong with it.
         reason: String,
     },
-    /// What was to be imported cannot be.
-    #[error("cannot import {path:?}: {reason}")]
+    /// A file or directory cannot be imported.
+    #[error("cannot import {}: {reason}", .path.display())]
     Import {
         /// What was given.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// A file of the library is not as it was written.
+    /// The content of a file of the library has changed.
     #[error(
-        "{path:?} is damaged: {reason}; remove the image with `obuilder image rm` and import it again"
+        "cannot use {}: it is damaged: {reason}; remove the image with `obuilder image rm` and import it again",
+        .path.display()
     )]
     Damaged {
         /// Which file.
@@ -72,12 +73,12 @@ pub enum LibraryError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The system refused something.
-    #[error("{doing} {path:?}: {source}")]
+    /// A system call failed.
+    #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was being done: "reading".
-        doing: &'static str,
-        /// With what.
+        /// What was attempted: "read".
+        action: &'static str,
+        /// The file or directory.
         path: PathBuf,
         /// Why not.
         source: io::Error,
@@ -107,10 +108,10 @@ pub(crate) fn whole_name(name: &str) -> Result<Reference, LibraryError> {
     })
 }
 
-pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LibraryError {
     let path = path.to_owned();
     move |source| LibraryError::Io {
-        doing,
+        action,
         path,
         source,
     }
@@ -146,7 +147,7 @@ impl Library {
     /// Removes an image, and what no other image needs of it. Returns whether there was one.
     ///
     /// # Errors
-    /// When the name is none, or the system refuses.
+    /// If the name is invalid, or the system refuses.
     pub fn remove(&self, name: &str) -> Result<bool, LibraryError> {
         let name = whole_name(name)?.whole();
         if !self.root.exists() {
@@ -180,7 +181,7 @@ impl Library {
         let manifest: Manifest = self.document(&image.digest)?;
         let open = |layer: &Descriptor| {
             let path = self.blob(&layer.digest);
-            let file = File::open(&path).map_err(failed("opening", &path))?;
+            let file = File::open(&path).map_err(failed("open", &path))?;
             Ok((layer.clone(), file))
         };
         Ok(Some(Opened {
@@ -201,12 +202,12 @@ impl Library {
     /// Creates the library if it is missing, and locks it for changes.
     pub(crate) fn lock(&self) -> Result<Locked<'_>, LibraryError> {
         for directory in [self.root.join("blobs/sha256"), self.incoming()] {
-            fs::create_dir_all(&directory).map_err(failed("making", &directory))?;
+            fs::create_dir_all(&directory).map_err(failed("create", &directory))?;
         }
         let layout = self.root.join("oci-layout");
         if !layout.exists() {
             let version = r#"{"imageLayoutVersion":"1.0.0"}"#;
-            fs::write(&layout, version).map_err(failed("writing", &layout))?;
+            fs::write(&layout, version).map_err(failed("write", &layout))?;
         }
         let lock = self.locked(FlockOperation::LockExclusive)?;
         let locked = Locked {
@@ -225,8 +226,8 @@ impl Library {
     fn locked(&self, operation: FlockOperation) -> Result<File, LibraryError> {
         let path = self.root.join("lock");
         let lock = File::options().create(true).append(true).open(&path);
-        let lock = lock.map_err(failed("opening", &path))?;
-        rustix::fs::flock(&lock, operation).map_err(|e| failed("locking", &path)(e.into()))?;
+        let lock = lock.map_err(failed("open", &path))?;
+        rustix::fs::flock(&lock, operation).map_err(|e| failed("lock", &path)(e.into()))?;
         Ok(lock)
     }
 
@@ -242,7 +243,7 @@ impl Library {
                 media_type: Some(documents::INDEX.to_owned()),
                 manifests: Vec::new(),
             }),
-            Err(error) => Err(failed("reading", &path)(error)),
+            Err(error) => Err(failed("read", &path)(error)),
         }
     }
 
@@ -259,10 +260,10 @@ impl Library {
     pub(crate) fn read(&self, digest: &Digest) -> Result<Vec<u8>, LibraryError> {
         let path = self.blob(digest);
         let mut bytes = Vec::new();
-        let file = File::open(&path).map_err(failed("opening", &path))?;
+        let file = File::open(&path).map_err(failed("open", &path))?;
         file.take(MAX_DOCUMENT + 1)
             .read_to_end(&mut bytes)
-            .map_err(failed("reading", &path))?;
+            .map_err(failed("read", &path))?;
         if bytes.len() as u64 > MAX_DOCUMENT {
             return Err(LibraryError::Damaged {
                 path,
@@ -274,7 +275,7 @@ impl Library {
 }
 
 impl Locked<'_> {
-    /// Keeps what `reader` gives, and returns what names it.
+    /// Stores the bytes of `reader` as a blob, and returns its descriptor.
     pub(crate) fn add(
         &self,
         media_type: &str,
@@ -282,13 +283,13 @@ impl Locked<'_> {
     ) -> Result<Descriptor, LibraryError> {
         let incoming = self.library.incoming();
         let file = tempfile::NamedTempFile::new_in(&incoming);
-        let file = file.map_err(failed("writing to", &incoming))?;
+        let file = file.map_err(failed("write to", &incoming))?;
         let mut file = Hashing::new(file);
-        copy(&mut reader, &mut file).map_err(failed("writing to", &incoming))?;
+        copy(&mut reader, &mut file).map_err(failed("write to", &incoming))?;
         let (file, digest, size) = file.finish();
         let path = self.library.blob(&digest);
         file.persist(&path)
-            .map_err(|error| failed("writing", &path)(error.error))?;
+            .map_err(|error| failed("write", &path)(error.error))?;
         Ok(Descriptor {
             digest,
             size,
@@ -296,7 +297,7 @@ impl Locked<'_> {
         })
     }
 
-    /// Names an image, and replaces an older one of that name.
+    /// Lists an image in the index, in the place of an older one of that name.
     pub(crate) fn name(&self, image: &Imported, manifest: Descriptor) -> Result<(), LibraryError> {
         let mut index = self.library.index()?;
         index
@@ -319,7 +320,7 @@ impl Locked<'_> {
         self.write_index(&index)
     }
 
-    /// Replaces the index, and removes what the new one does not lead to.
+    /// Replaces the index, and removes the blobs that the new one does not reach.
     fn write_index(&self, index: &Index) -> Result<(), LibraryError> {
         let path = self.library.root.join("index.json");
         let incoming = self.library.incoming().join("index.json");
@@ -330,7 +331,7 @@ impl Locked<'_> {
             file.sync_all()?;
             fs::rename(&incoming, &path)
         };
-        write().map_err(failed("writing", &path))?;
+        write().map_err(failed("write", &path))?;
         self.collect(index)
     }
 
@@ -345,14 +346,14 @@ impl Locked<'_> {
             needed.extend(manifest.layers.iter().map(|layer| layer.digest.hex()));
         }
         let blobs = self.library.root.join("blobs/sha256");
-        for entry in fs::read_dir(&blobs).map_err(failed("reading", &blobs))? {
-            let entry = entry.map_err(failed("reading", &blobs))?;
+        for entry in fs::read_dir(&blobs).map_err(failed("read", &blobs))? {
+            let entry = entry.map_err(failed("read", &blobs))?;
             let is_needed = entry
                 .file_name()
                 .to_str()
                 .is_some_and(|name| needed.contains(name));
             if !is_needed {
-                fs::remove_file(entry.path()).map_err(failed("removing", &entry.path()))?;
+                fs::remove_file(entry.path()).map_err(failed("remove", &entry.path()))?;
             }
         }
         Ok(())
@@ -360,15 +361,15 @@ impl Locked<'_> {
 
     fn clear_incoming(&self) -> Result<(), LibraryError> {
         let incoming = self.library.incoming();
-        for entry in fs::read_dir(&incoming).map_err(failed("reading", &incoming))? {
-            let path = entry.map_err(failed("reading", &incoming))?.path();
-            fs::remove_file(&path).map_err(failed("removing", &path))?;
+        for entry in fs::read_dir(&incoming).map_err(failed("read", &incoming))? {
+            let path = entry.map_err(failed("read", &incoming))?.path();
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
         }
         Ok(())
     }
 }
 
-/// Copies all there is, in pieces that are worth a system call each.
+/// Copies to the end, in pieces that are worth a system call each.
 fn copy(reader: &mut impl Read, writer: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {

@@ -1,4 +1,4 @@
-//! A step that is being done: from a draft to a result, or to nothing.
+//! One attempt at a step: from a draft to a result, or to a failure.
 
 use std::any::Any;
 use std::io;
@@ -15,7 +15,7 @@ use redact::Redactor;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::{Claim, Pin, Progress, StepFailure};
+use super::claims::{Claim, Pin, StepFailure, StepProgress};
 use super::core::Core;
 use super::env_file;
 use super::exit;
@@ -29,7 +29,7 @@ use crate::copy::{self, Manifest};
 use crate::sandbox::{Command, Exit, Mount, SandboxError};
 use crate::store::{CacheCopy, CacheName, Draft};
 
-/// A step that is being done.
+/// A step in progress.
 pub(super) struct Attempt {
     core: Rc<Core>,
     id: StepId,
@@ -37,21 +37,21 @@ pub(super) struct Attempt {
     variant: Option<Variant>,
     op: String,
     work: Work,
-    /// What keeps the secrets of the build out of the log.
+    /// Keeps the secrets of the build out of the log.
     redactor: Redactor,
     cancel: CancellationToken,
-    progress: watch::Sender<Progress>,
+    progress: watch::Sender<StepProgress>,
 }
 
 impl Attempt {
-    /// Prepares to do a step, whose result is to be called `id`.
+    /// Prepares a step whose result gets the id `id`.
     pub(super) fn new(
         core: &Rc<Core>,
         id: StepId,
         step: Step,
         redactor: Redactor,
         cancel: CancellationToken,
-        progress: watch::Sender<Progress>,
+        progress: watch::Sender<StepProgress>,
     ) -> Self {
         let Step {
             id: _,
@@ -73,10 +73,10 @@ impl Attempt {
         }
     }
 
-    /// Does the step, after removing what is in its way, and tells those who wait how it ended.
+    /// Runs the step, after removing results that are in its way, and reports the outcome to its watchers.
     ///
-    /// The only place where a step ends: its id is free, its result recorded and what it read let go before anybody hears
-    /// of it.
+    /// The only place where a step ends: its id is free, its result is recorded and its sources are released before its
+    /// watchers learn of the outcome.
     pub(super) async fn run(self, in_the_way: Vec<Claim>, claim: Claim, pins: Vec<Pin>) {
         let attempted = AssertUnwindSafe(self.attempt(in_the_way)).catch_unwind();
         let outcome = attempted
@@ -108,7 +108,7 @@ impl Attempt {
                 if let Err(error) = store.discard(draft).await {
                     tracing::warn!("Cannot remove the draft of step {}: {error}", self.id);
                 }
-                // Whatever it was that stopped it, nobody wanted it any more.
+                // Whatever the cause: the step was cancelled.
                 if self.cancel.is_cancelled() {
                     return Err(StepFailure::Cancelled);
                 }
@@ -135,7 +135,7 @@ impl Attempt {
     async fn make(&self, draft: &Draft) -> Result<(), StepFailure> {
         let path = draft.dir.join("log");
         let log = StepLog::create(&path, &self.redactor)
-            .map_err(|error| failed(format!("cannot make {path:?}: {error}")))?;
+            .map_err(|error| failed(format!("cannot create {}: {error}", path.display())))?;
         let log = Rc::new(log);
         self.progress
             .send_modify(|progress| progress.log = Some(Rc::clone(&log)));
@@ -157,7 +157,7 @@ impl Attempt {
                 manifest, owner, ..
             } => self.copy_files(manifest, owner, draft).await?,
         }
-        // First: the end of what was printed may have been held back until now.
+        // First, because the end of the output may have been held back until now.
         drop(finished);
         log.check().map_err(log_broken)
     }
@@ -170,7 +170,7 @@ impl Attempt {
     ) -> Result<(), StepFailure> {
         let name = image.to_str().map_err(|_| {
             failed(format!(
-                "the name of the base image {image:?} is not valid UTF-8"
+                "cannot fetch the base image {image:?}: its name is not valid UTF-8"
             ))
         })?;
         let fetcher = &self.core.parts.fetcher;
@@ -182,7 +182,7 @@ impl Attempt {
         write_env(draft, &image)
     }
 
-    /// Runs a command with its own copies of the caches, which are given back however it ends.
+    /// Runs a command with its own copies of the caches, which are released however it ends.
     async fn run_command(
         &self,
         command: &Command,
@@ -194,12 +194,12 @@ impl Attempt {
         let running = self.run_with_caches(command, caches, &mut copies, draft, log);
         let ended = AssertUnwindSafe(running).catch_unwind().await;
         let ended = ended.unwrap_or_else(|panic| Err(crashed(&*panic)));
-        // What fills the disk must not stay there, or every step after this one fails.
+        // Files that fill the disk must not stay, or every later step fails.
         let store = &*self.core.parts.store;
         let is_used_up = !copies.is_empty() && is_used_up(store, &draft.dir);
         while let Some(copy) = copies.pop() {
             let name = copy.name.clone();
-            let given_back = if is_used_up {
+            let released = if is_used_up {
                 tracing::warn!(
                     "Discarding a step's changes to the cache {:?}: the disk is full",
                     name.0
@@ -208,13 +208,14 @@ impl Attempt {
             } else {
                 store.release_cache(copy).await
             };
-            if let Err(error) = given_back {
+            if let Err(error) = released {
                 tracing::warn!("Cannot release the cache {:?}: {error}", name.0);
             }
         }
         match ended {
             Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
-                "{reason}: the disk of the store is full; the changes of this step to its cache mounts were discarded"
+                "{reason}: the disk of the store is full; the changes of this step to its cache mounts were \
+                 discarded"
             ))),
             ended => ended,
         }
@@ -302,7 +303,7 @@ fn crashed(panic: &(dyn Any + Send)) -> StepFailure {
     failed(format!("internal error: {text}"))
 }
 
-/// Lets the followers of a log go when the step's work ends, however it ends.
+/// Ends a log for its followers when the step's work ends, however it ends.
 struct FinishedLog<'a>(&'a StepLog);
 
 impl Drop for FinishedLog<'_> {

@@ -1,7 +1,7 @@
-//! Who is doing what with which result: steps in progress, results being removed, and results that must stay.
+//! Claims and pins of results: steps in progress, results being removed, and results that must stay.
 //!
-//! An id has one claim at a time, so a step runs once, and nobody uses a result that is half gone. A pin says that a build
-//! needs a result, or is about to make it: nobody removes that.
+//! An id has one claim at a time, so a step runs once, and no build uses a result that is partly removed. A pin means
+//! that a build needs a result, or is about to make it, so that it must not be removed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,27 +17,27 @@ use super::variant::Variant;
 use crate::StepId;
 use crate::sandbox::LimitReached;
 
-/// All claims and pins of a builder. Clones are the same.
+/// All claims and pins of a builder. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Claims(Rc<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    claimed: RefCell<HashMap<StepId, Doing>>,
+    claimed: RefCell<HashMap<StepId, Activity>>,
     pinned: RefCell<HashMap<StepId, usize>>,
 }
 
-/// What is being done with an id.
+/// The activity that has claimed an id.
 #[derive(Clone)]
-pub(super) enum Doing {
+pub(super) enum Activity {
     /// Its step is in progress.
     Running(Rc<Running>),
-    /// Its result is being removed. The token fires when it is gone.
+    /// Its result is being removed. The token fires at the end.
     Removing(CancellationToken),
 }
 
-impl Doing {
-    /// Returns what fires when it is over.
+impl Activity {
+    /// Returns the token that fires at its end.
     fn over(&self) -> CancellationToken {
         match self {
             Self::Running(running) => running.over(),
@@ -47,15 +47,15 @@ impl Doing {
 }
 
 impl Claims {
-    /// Returns what is being done with an id.
-    pub(super) fn doing(&self, id: &StepId) -> Option<Doing> {
+    /// Returns the activity that has claimed an id.
+    pub(super) fn activity(&self, id: &StepId) -> Option<Activity> {
         self.0.claimed.borrow().get(id).cloned()
     }
 
-    /// Waits until nothing is being done with any id.
+    /// Waits until no id is claimed.
     pub(super) async fn idle(&self) {
         loop {
-            let over = self.0.claimed.borrow().values().next().map(Doing::over);
+            let over = self.0.claimed.borrow().values().next().map(Activity::over);
             match over {
                 Some(over) => over.cancelled().await,
                 None => return,
@@ -63,17 +63,17 @@ impl Claims {
         }
     }
 
-    /// Returns whether a result may be removed: nobody needs it, and nothing is being done with it.
+    /// Returns whether a result may be removed: it has neither a claim nor a pin.
     pub(super) fn is_free(&self, id: &StepId) -> bool {
         !self.0.claimed.borrow().contains_key(id) && self.pins(id) == 0
     }
 
-    /// Returns how many need a result.
+    /// Returns the number of pins of a result.
     pub(super) fn pins(&self, id: &StepId) -> usize {
         self.0.pinned.borrow().get(id).copied().unwrap_or(0)
     }
 
-    /// Keeps a result from being removed for as long as the pin lives.
+    /// Prevents the removal of a result while the pin exists.
     pub(super) fn pin(&self, id: StepId) -> Pin {
         *self.0.pinned.borrow_mut().entry(id).or_default() += 1;
         Pin {
@@ -82,19 +82,19 @@ impl Claims {
         }
     }
 
-    /// Claims an id for its removal. The caller has seen that it is free.
+    /// Claims an id for its removal. The caller has checked that it is free.
     pub(super) fn removing(&self, id: StepId) -> Claim {
         let over = CancellationToken::new();
-        self.claim(id, Doing::Removing(over.clone()), over)
+        self.claim(id, Activity::Removing(over.clone()), over)
     }
 
-    /// Claims an id for its step, for which `watch` is the first to wait. The caller has seen that nobody else has a claim.
+    /// Claims an id for its step, and returns the first watcher too. The caller has checked that there is no claim.
     pub(super) fn running(
         &self,
         id: StepId,
         variant: Option<Variant>,
-    ) -> (Claim, Watch, watch::Sender<Progress>) {
-        let (sender, progress) = watch::channel(Progress::default());
+    ) -> (Claim, Watch, watch::Sender<StepProgress>) {
+        let (sender, progress) = watch::channel(StepProgress::default());
         let over = CancellationToken::new();
         let running = Rc::new(Running {
             watchers: Cell::new(0),
@@ -105,11 +105,15 @@ impl Claims {
             variant,
         });
         let watch = Watch::new(&running);
-        (self.claim(id, Doing::Running(running), over), watch, sender)
+        (
+            self.claim(id, Activity::Running(running), over),
+            watch,
+            sender,
+        )
     }
 
-    fn claim(&self, id: StepId, doing: Doing, over: CancellationToken) -> Claim {
-        let before = self.0.claimed.borrow_mut().insert(id, doing);
+    fn claim(&self, id: StepId, activity: Activity, over: CancellationToken) -> Claim {
+        let before = self.0.claimed.borrow_mut().insert(id, activity);
         debug_assert!(before.is_none(), "two claims of {id}");
         Claim {
             claims: self.clone(),
@@ -119,7 +123,7 @@ impl Claims {
     }
 }
 
-/// A claim of an id. Ends when it is dropped, however that comes about.
+/// A claim of an id. Ends when it is dropped, even by a panic.
 pub(super) struct Claim {
     claims: Claims,
     id: StepId,
@@ -127,7 +131,7 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Returns what is claimed.
+    /// Returns the claimed id.
     pub(super) fn id(&self) -> StepId {
         self.id
     }
@@ -140,7 +144,7 @@ impl Drop for Claim {
     }
 }
 
-/// Keeps a result from being removed for as long as it lives.
+/// Prevents the removal of a result while it exists.
 pub(super) struct Pin {
     claims: Claims,
     id: StepId,
@@ -158,57 +162,57 @@ impl Drop for Pin {
     }
 }
 
-/// A step in progress, as those see it who wait for it.
+/// A step in progress, as its watchers see it.
 pub(super) struct Running {
     watchers: Cell<usize>,
     since: Instant,
-    /// Fires when the last watcher has gone.
+    /// Fires when the last watcher leaves.
     cancel: CancellationToken,
     /// Fires when the claim ends.
     over: CancellationToken,
-    progress: watch::Receiver<Progress>,
-    /// What its id does not say. `None` for a base image.
+    progress: watch::Receiver<StepProgress>,
+    /// Inputs that its id does not include. `None` for a base image.
     variant: Option<Variant>,
 }
 
 impl Running {
-    /// Returns whether nobody waits for it any more, so that it is being stopped.
+    /// Returns whether it has no watcher left, so that it is being stopped.
     pub(super) fn is_abandoned(&self) -> bool {
         self.watchers.get() == 0
     }
 
-    /// Returns whether what it makes differs from what is wanted in something that its id does not say.
+    /// Returns whether its variant is another one than `wanted`.
     pub(super) fn differs(&self, wanted: Option<&Variant>) -> bool {
         wanted.is_some_and(|wanted| self.variant.as_ref() != Some(wanted))
     }
 
-    /// Returns what fires when its id is free again.
+    /// Returns the token that fires when its id is free again.
     pub(super) fn over(&self) -> CancellationToken {
         self.over.clone()
     }
 }
 
-/// How far a step is.
+/// The progress of a step.
 #[derive(Default)]
-pub(super) struct Progress {
-    /// What it prints, once it has begun.
+pub(super) struct StepProgress {
+    /// Its output, once it has begun.
     pub(super) log: Option<Rc<StepLog>>,
     /// How it ended.
     pub(super) outcome: Option<Result<(), StepFailure>>,
 }
 
-/// How a step ends that has no result.
+/// Why a step has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StepFailure {
-    /// For this reason.
+    /// It failed for this reason.
     Failed(String),
-    /// It had reached a limit.
+    /// It reached a limit.
     LimitReached(LimitReached),
-    /// Nobody wanted it any more.
+    /// It was cancelled: its last watcher left.
     Cancelled,
 }
 
-/// Somebody who waits for a step. When the last of them is dropped, the step is stopped.
+/// A watcher of a step. The step stops when its last watcher is dropped.
 pub(super) struct Watch(Rc<Running>);
 
 impl Watch {
@@ -218,19 +222,20 @@ impl Watch {
         Self(Rc::clone(running))
     }
 
-    /// Returns what fires when the step is no longer wanted.
+    /// Returns the token that fires when the step is cancelled.
     pub(super) fn cancel(&self) -> CancellationToken {
         self.0.cancel.clone()
     }
 
-    /// Loses interest. Returns what fires when the step has ended, if nobody else wants it: then it is being stopped.
+    /// Stops watching. If this was the last watcher, the step is being stopped: returns the token that fires at its
+    /// end.
     pub(super) fn leave(self) -> Option<CancellationToken> {
         let running = Rc::clone(&self.0);
         drop(self);
         running.is_abandoned().then(|| running.over())
     }
 
-    /// Returns how long it is in progress.
+    /// Returns for how long the step has been running.
     pub(super) fn elapsed(&self) -> Duration {
         self.0.since.elapsed()
     }

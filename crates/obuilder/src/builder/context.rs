@@ -1,4 +1,4 @@
-//! What a build starts from, and whom it tells.
+//! The inputs of a build, and its log.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use tokio_util::sync::CancellationToken;
 
-/// What a build starts from. Each stage of its spec, the nested ones too, starts from it afresh.
+/// The inputs of a build. Each stage of its spec, nested ones included, starts from them.
 #[derive(Clone)]
 pub struct Context {
-    /// The environment before the image's.
+    /// The environment, before the variables of the image.
     pub env: Vec<(BString, BString)>,
-    /// Who runs commands and owns what is copied.
+    /// The user that runs commands and owns copied files.
     pub user: User,
     /// The working directory.
     pub workdir: BString,
@@ -23,19 +23,19 @@ pub struct Context {
     pub shell: Option<Vec<BString>>,
     /// The directory that `copy` takes files from.
     pub source: PathBuf,
-    /// The values of the secrets that the spec may ask for, by id. Of two with one id the first counts.
+    /// The values of the secrets that the spec may use, by id. If an id occurs twice, the first counts.
     pub secrets: Vec<(BString, Vec<u8>)>,
-    /// Fires when the build is no longer wanted.
+    /// Cancels the build.
     pub cancel: CancellationToken,
-    /// How long to wait, when it is no longer wanted, for the step in progress to stop; not at all if zero. The build ends then in any
-    /// case, and the step when it does.
+    /// How long a cancelled build waits for its step to stop; zero not to wait. After that the build ends, and
+    /// the step stops later.
     pub stop_limit: Duration,
-    /// Who is told of its progress.
+    /// Receives its progress.
     pub log: Rc<dyn BuildLog>,
 }
 
 impl Context {
-    /// Returns the usual context: root, in `/`, with an empty environment, the sandbox's shell and no secrets.
+    /// Returns the default context: root, in `/`, with an empty environment, the sandbox's shell and no secrets.
     pub fn new(source: PathBuf, log: Rc<dyn BuildLog>) -> Self {
         Self {
             env: Vec::new(),
@@ -51,22 +51,34 @@ impl Context {
     }
 }
 
-/// Who watches a build. An error ends this watcher's build, and nobody else's.
+/// The log of a build. An error ends this build, and no other that waits for the same step.
 pub trait BuildLog {
-    /// A new op, as the spec has it; without a newline at its end.
+    /// Writes the heading of an op, as in the spec; without a newline at its end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     fn heading(&self, text: &BStr) -> io::Result<()>;
 
-    /// Something that the builder has to say; without a newline at its end.
+    /// Writes a line of the builder; without a newline at its end.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     fn note(&self, text: &str) -> io::Result<()>;
 
-    /// How long a step took that was not done yet, and has ended now: before the note that its result was saved, or its failure. Of one
-    /// that another build has begun, all of its time. Nothing is said of it unless this is implemented.
+    /// Receives the duration of a step that has ended now, before the note that its result was saved, or its failure.
+    /// For a step that another build has started, it counts from that start. Does nothing unless implemented.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     fn took(&self, time: Duration) -> io::Result<()> {
         let _: Duration = time;
         Ok(())
     }
 
-    /// Some of what a step printed. It may begin and end in the middle of a line, or of a character. A watcher that
-    /// takes its time keeps nobody waiting but itself.
+    /// Writes a part of a step's output. It may begin and end in the middle of a line, or of a character. A slow log
+    /// delays its own build only.
+    ///
+    /// # Errors
+    /// If it cannot be written.
     fn output<'a>(&'a self, bytes: &'a [u8]) -> LocalBoxFuture<'a, io::Result<()>>;
 }

@@ -1,4 +1,4 @@
-//! What the parts of the builder share.
+//! The state that the parts of the builder share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use crate::StepId;
 use crate::copy::Digests;
 use crate::store::Usage;
 
-/// What the parts of the builder share.
+/// The state that the parts of the builder share.
 pub(super) struct Core {
     pub(super) parts: Parts,
     pub(super) database: Database,
@@ -25,9 +25,9 @@ pub(super) struct Core {
     pub(super) misses: Cell<u64>,
     /// How many steps did not stop in time.
     pub(super) not_stopped: Cell<u64>,
-    /// How many copies of results things were tried in.
+    /// Number of shells that were started in copies of results.
     pub(super) shells: Cell<u64>,
-    /// What results take, as far as they were measured.
+    /// Disk usage of the results that were measured.
     pub(super) usages: RefCell<HashMap<StepId, Usage>>,
     pub(super) clock: Clock,
 }

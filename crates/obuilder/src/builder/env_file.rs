@@ -12,16 +12,16 @@ use super::inputs::pairs;
 /// Why there is no environment.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EnvError {
-    #[error("cannot use {path:?}: {source}")]
+    #[error("cannot use {}: {source}", .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path:?} is not an S-expression: {source}")]
+    #[error("cannot parse {}: it is not an S-expression: {source}", .path.display())]
     Syntax { path: PathBuf, source: SexpError },
-    #[error("{path:?} is not ((env ((NAME VALUE) …)))")]
+    #[error("cannot parse {}: it is not ((env ((NAME VALUE) …)))", .path.display())]
     Shape { path: PathBuf },
 }
 
 impl EnvError {
-    /// Returns whether there is none to be had, rather than none just now.
+    /// Returns whether the cause is permanent.
     pub(super) fn is_lasting(&self) -> bool {
         match self {
             Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,

@@ -1,4 +1,4 @@
-//! How a build ends without a result, and why there is no builder.
+//! Why a build has no result, and why a builder cannot be opened.
 
 use std::io;
 
@@ -7,19 +7,19 @@ use super::database::DatabaseError;
 use crate::sandbox::LimitReached;
 use crate::store::StoreError;
 
-/// How a build ends that has no result.
+/// Why a build has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// For this reason.
+    /// It failed for this reason.
     #[error("{0}")]
     Failed(String),
-    /// A step failed that had reached a limit.
+    /// A step reached a limit.
     #[error(transparent)]
     LimitReached(LimitReached),
-    /// It was no longer wanted.
+    /// It was cancelled.
     #[error("cancelled")]
     Cancelled,
-    /// Its log did not take what there was to say.
+    /// Its log could not be written.
     #[error("cannot write the log of the build: {0}")]
     Log(#[source] io::Error),
 }
@@ -41,13 +41,13 @@ impl From<StepFailure> for BuildError {
     }
 }
 
-/// Why there is no builder.
+/// Why a builder cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The store does not say what it has.
+    /// The store cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

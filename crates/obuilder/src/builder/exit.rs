@@ -1,11 +1,11 @@
-//! What is said of a command that failed: the reference's words.
+//! The error text for a failed command, in the reference's words.
 
 use bstr::{BStr, BString, ByteVec as _};
 
 use crate::excerpt::excerpt;
 use crate::sandbox::Exit;
 
-/// Returns what is said of a command that did not succeed.
+/// Returns the error text for a command that did not succeed.
 pub(super) fn text(argv: &[BString], exit: Exit) -> BString {
     let mut text = BString::default();
     for word in argv {
@@ -61,7 +61,7 @@ mod tests {
             text(&argv[..1], Exit::Signal(9)),
             r#""/usr/bin/env" failed with signal SIGKILL"#
         );
-        // A generated script is not repeated whole.
+        // A long generated script is shortened.
         let long = ["sh".into(), BString::from("x".repeat(100 << 10))];
         assert!(text(&long, Exit::Status(1)).len() < 3000);
     }

@@ -1,4 +1,4 @@
-//! Finds out whether steps can be run here: without a network, and without an image that somebody would have to bring.
+//! Checks whether steps can run here, without a network and without a base image.
 
 use std::cell::RefCell;
 use std::io;
@@ -19,7 +19,7 @@ use super::walk::Walk;
 use super::work::Work;
 use crate::StepId;
 
-/// Why no steps can be run here.
+/// Why steps cannot run here.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
     /// It took too long.
@@ -28,16 +28,16 @@ pub enum Unhealthy {
     /// It failed.
     #[error("{reason}{}{log}", if .log.is_empty() { "" } else { "\n" })]
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// What was printed.
+        /// The output of the step.
         log: BString,
     },
 }
 
 impl Core {
     pub(super) async fn healthcheck(self: &Rc<Self>, within: Duration) -> Result<(), Unhealthy> {
-        // Dropping the check is what stops it.
+        // Dropping the check stops it.
         let checked = tokio::time::timeout(within, self.check_health()).await;
         checked.unwrap_or(Err(Unhealthy::Timeout))
     }
@@ -47,7 +47,7 @@ impl Core {
             reason: error.to_string(),
             log: BString::default(),
         })?;
-        let log = Rc::new(Output::default());
+        let log = Rc::new(CapturedLog::default());
         let mut context = Context::new(PathBuf::from("/"), Rc::clone(&log) as Rc<dyn BuildLog>);
         context.shell = Some(program.shell.clone());
         let unhealthy = |reason: String| Unhealthy::Failed {
@@ -74,23 +74,23 @@ impl Core {
     ) -> Result<StepId, BuildError> {
         let walk = Walk::new(self, context);
         let id = program.base_id();
-        let mut position = walk.base(id, Work::Prepare(program)).await?;
+        let mut state = walk.base(id, Work::Prepare(program)).await?;
         let run = Op::Run(Run {
             cache: Vec::new(),
             network: Vec::new(),
             secrets: Vec::new(),
             shell: WORD.into(),
         });
-        walk.op(&run, &Vec::new(), &mut position).await?;
-        Ok(position.base)
+        walk.op(&run, &Vec::new(), &mut state).await?;
+        Ok(state.base)
     }
 }
 
-/// Keeps what was printed: little, since we know the program.
+/// Keeps the output in memory: the program prints little.
 #[derive(Default)]
-struct Output(RefCell<BString>);
+struct CapturedLog(RefCell<BString>);
 
-impl BuildLog for Output {
+impl BuildLog for CapturedLog {
     fn heading(&self, _: &BStr) -> io::Result<()> {
         Ok(())
     }

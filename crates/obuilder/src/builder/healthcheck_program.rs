@@ -1,6 +1,7 @@
-//! The program that a healthcheck runs: an ELF file with some forty bytes of code, so that it needs no image and no libc.
+//! The program of the healthcheck: an ELF file with some forty bytes of code, so that it needs neither an image nor a
+//! libc.
 //!
-//! It writes `healthcheck` and a newline to its standard output, and exits with 0, or with 1 if that did not work.
+//! It writes `healthcheck` and a newline to its standard output, and exits with 0, or with 1 if that fails.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -17,9 +18,9 @@ pub(super) const WORD: &str = "healthcheck";
 /// A program that prints [`WORD`], and how to call it.
 #[derive(Debug, Clone)]
 pub(super) struct Program {
-    /// Where it is in the image.
+    /// Its path in the image.
     path: &'static str,
-    /// What stands before the command [`WORD`].
+    /// The words before the command [`WORD`].
     pub(super) shell: Vec<BString>,
     content: Vec<u8>,
 }

@@ -1,4 +1,4 @@
-//! What a result depends on: the text whose digest is a step's id.
+//! The inputs of a step: the text whose digest is its id.
 
 use bstr::{BStr, BString};
 use obuilder_spec::{Sexp, User};
@@ -6,29 +6,29 @@ use obuilder_spec::{Sexp, User};
 use crate::StepId;
 use crate::sandbox::{Command, SecretFile};
 
-/// Everything that the result of a step depends on, as far as its id says.
+/// The inputs of a step that its id includes.
 ///
-/// The text is the reference's, byte for byte, so that ids are. It says nothing of caches, nor of permission bits of copied
-/// files: those are kept beside the result, as its variant. Nor does it say what a secret is called, when a copied file was
-/// changed, and what the sandbox and the machine are like: results that differ only in those are taken for the same.
+/// The text is the reference's, byte for byte, so that ids are the same. It does not include caches and permission bits
+/// of copied files, which are kept beside the result, as its variant. It does not include names of secrets, times of
+/// copied files, the sandbox and the machine either: results that differ only in those count as the same.
 #[derive(Debug, Clone, Copy)]
 pub enum StepInputs<'a> {
-    /// A base image: its name as the spec has it. Two names of one image are two images.
+    /// A base image: its name as in the spec. Two names of one image are two images.
     Base(&'a BStr),
-    /// A command: exactly what is run, so that nothing can be run that is not in the id.
+    /// A command: exactly the one that runs, so that nothing can run that is not in the id.
     Run {
-        /// The result that it starts from.
+        /// The result on which it is based.
         base: StepId,
         /// The command. Its mounts are not in the id: they are its caches, which the variant has.
         command: &'a Command,
     },
     /// A copy.
     Copy {
-        /// What it copies into.
+        /// The result on which it is based.
         base: StepId,
-        /// Who owns the copies.
+        /// The owner of the copies.
         user: &'a User,
-        /// What is copied, and where to: the field `op` ([`Manifest::sexp`](crate::copy::Manifest::sexp)).
+        /// The files with their destinations: the field `op` ([`Manifest::sexp`](crate::copy::Manifest::sexp)).
         manifest: &'a Sexp,
     },
 }
@@ -39,7 +39,7 @@ impl StepInputs<'_> {
         StepId::of(&self.text())
     }
 
-    /// Returns what is digested. The values of secrets are in it: do not show it.
+    /// Returns the text whose digest is the id. It includes the values of secrets: do not show it.
     pub fn text(self) -> Vec<u8> {
         let sexp = match self {
             Self::Base(name) => return name.to_vec(),
@@ -59,7 +59,7 @@ impl StepInputs<'_> {
 }
 
 impl Command {
-    /// Returns what the result of this command depends on when it runs in the result `base`.
+    /// Returns the inputs of this command when it runs in the result `base`.
     pub fn inputs(&self, base: StepId) -> StepInputs<'_> {
         StepInputs::Run {
             base,
@@ -68,7 +68,7 @@ impl Command {
     }
 }
 
-/// Returns what is digested of a command. Every field of it is named here, so that a new one does not compile until it is
+/// Returns the inputs of a command. All of its fields are named here, so that a new one does not compile until it is
 /// decided whether results depend on it.
 fn run_sexp(base: StepId, command: &Command) -> Sexp {
     let Command {

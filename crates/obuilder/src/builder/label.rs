@@ -1,4 +1,4 @@
-//! What a result is of, for people: the op as the spec has it, kept beside the result.
+//! The op that made a result, as in the spec, kept beside the result for users.
 
 use std::fs;
 use std::io;
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use crate::StepId;
 
-/// The file in the directory of a result. Its first line is the id: the reference's btrfs stores start a step with a copy of all that
-/// its base has.
+/// The file in the directory of a result. Its first line is the id, because in the reference's btrfs stores a step
+/// starts with a copy of all files of its base.
 const FILE: &str = "op";
 
 /// How much of an op is kept, in bytes: a command may be very long.
 const MOST: usize = 4096;
 
-/// Writes what the result `id` is of into the directory of its draft: all in one line.
+/// Writes the op of the result `id` into the directory of its draft, in one line.
 pub(super) fn write(dir: &Path, id: StepId, op: &str) -> io::Result<()> {
     let mut words: Vec<&str> = op.split_whitespace().collect();
     let mut length = 0;
@@ -24,7 +24,7 @@ pub(super) fn write(dir: &Path, id: StepId, op: &str) -> io::Result<()> {
     fs::write(dir.join(FILE), format!("{id}\n{}\n", words.join(" ")))
 }
 
-/// Returns what the result `id` in `dir` is of. `None` if that was not kept, as by other programs.
+/// Returns the op of the result `id` in `dir`. `None` if another program made the result, which keeps no ops.
 pub(super) fn read(dir: &Path, id: StepId) -> Option<String> {
     let text = fs::read_to_string(dir.join(FILE)).ok()?;
     let (first, op) = text.split_once('\n')?;

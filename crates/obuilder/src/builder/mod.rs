@@ -1,10 +1,12 @@
-//! Builds specs: computes what each step would be called, does what has not been done, and shows it to those who wait.
+//! Builds specs: computes the id of each step, runs the steps that have no result yet, and shows their output to the
+//! builds that wait for it.
 //!
-//! A step that several builds want at once is done once, as a task of its own, and watched by all of them. It stops when
-//! the last of them has lost interest, and what it did is kept only if it succeeded. `docs/design/0008-steps-and-sharing.md`
-//! says why it is like this.
+//! If several builds need a step at once, it runs once, as a task of its own, and all of them watch it. It stops
+//! when the last watcher leaves, and its result is kept only if it succeeded.
+//! `docs/design/0008-steps-and-sharing.md` gives the reasons.
 //!
-//! `walk` follows a spec, `step` finds, joins or starts a step, `attempt` does it, `claims` says who is doing what.
+//! `walk` follows a spec, `step` finds, joins or starts a step, `attempt` runs it, and `claims` has the steps and
+//! removals in progress.
 
 mod attempt;
 mod claims;
@@ -56,14 +58,14 @@ use crate::{Fetcher, ImageSettings, StepId};
 
 /// Builds specs. Clones are the same builder.
 ///
-/// Its futures must be polled within a `LocalSet` of a current-thread runtime, because steps are tasks of their own there.
-/// Any of them may be dropped at any time: nothing is left half done.
+/// Poll its futures within a `LocalSet` of a current-thread runtime, because steps are local tasks. You may drop any of
+/// them at any time: nothing is left half done.
 #[derive(Clone)]
 pub struct Builder {
     core: Rc<Core>,
 }
 
-/// What a builder works with.
+/// The parts of a builder.
 #[derive(Clone)]
 pub struct Parts {
     /// Where results are kept.
@@ -74,28 +76,34 @@ pub struct Parts {
     pub fetcher: Rc<dyn Fetcher>,
 }
 
-/// Tells the time.
+/// Returns the current time.
 pub type Clock = Box<dyn Fn() -> Timestamp>;
 
-/// How often steps were found done.
+/// How many steps had a result already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// How many were done already.
+    /// Steps that had a result.
     pub hits: u64,
-    /// How many had to be started. Joining one that others have started is neither.
+    /// Steps that were started. Joining one that another build has started counts as neither.
     pub misses: u64,
-    /// How many were no longer wanted, and did not stop in the time that builds wait for that.
+    /// Cancelled steps that did not stop in the time that builds wait for it.
     pub not_stopped: u64,
 }
 
 impl Builder {
     /// Opens a store for building. There may be only one builder of a store at a time.
+    ///
+    /// # Errors
+    /// If the database or the store cannot be read.
     pub fn open(parts: Parts) -> Result<Self, OpenError> {
         Self::with_clock(parts, Box::new(Timestamp::now))
     }
 
-    /// Opens a store for reading that was opened for that ([`open_for_reading`](crate::store::open_for_reading)), with a copy of
-    /// its database.
+    /// Opens a store for reading, with a copy of its database. The store comes from
+    /// [`store::open_for_reading`](crate::store::open_for_reading).
+    ///
+    /// # Errors
+    /// If the database cannot be copied or read, or the store cannot be read.
     pub fn open_for_reading(parts: Parts) -> Result<Self, OpenError> {
         let store = &parts.store;
         let (from, to) = (store.root().join("state/db"), store.state_dir().join("db"));
@@ -105,7 +113,10 @@ impl Builder {
         Self::open(parts)
     }
 
-    /// Opens a store for building, with a clock that says when results were made and used.
+    /// Opens a store for building, with a clock for the times at which results were made and used.
+    ///
+    /// # Errors
+    /// If the database or the store cannot be read.
     pub fn with_clock(parts: Parts, clock: Clock) -> Result<Self, OpenError> {
         let state_dir = parts.store.state_dir();
         let results = || parts.store.results().map_err(OpenError::from);
@@ -129,26 +140,29 @@ impl Builder {
     }
 
     /// Builds a spec, and returns the id of its result.
+    ///
+    /// # Errors
+    /// If a step fails, the log cannot be written, or the build is cancelled.
     pub async fn build(&self, context: &Context, spec: &Spec) -> Result<StepId, BuildError> {
         Walk::new(&self.core, context).stage(spec, Vec::new()).await
     }
 
-    /// Waits until no step is in progress, and none is being removed: a build that was cancelled ends before its step has.
+    /// Waits until no step is in progress, and no result is being removed. A cancelled build may end before its step.
     pub async fn idle(&self) {
         self.core.claims.idle().await;
     }
 
-    /// Waits until the machine can be switched off without losing a result. To be called when nothing more is built.
+    /// Waits until all results are on the disk, so that a power cut loses none. Call it after the last build.
     pub async fn settled(&self) {
         self.idle().await;
         self.core.parts.store.sync().await;
     }
 
-    /// Removes a result, after all that is based on it. `removed` is told of each before it goes. It is no error if there is
-    /// no such result.
+    /// Removes a result, after all results that are based on it. Calls `removed` for each before its removal. It is no
+    /// error if there is no such result.
     ///
     /// # Errors
-    /// [`RemoveError::InUse`] if a running build needs any of them; then all are still there.
+    /// [`RemoveError::InUse`] if a running build needs any of them: then none is removed.
     pub async fn delete(
         &self,
         id: &StepId,
@@ -157,11 +171,11 @@ impl Builder {
         self.core.delete(id, removed).await
     }
 
-    /// Removes up to `limit` results that were last used before `before`, the oldest first, and returns how many.
-    /// `removed` is told of each before it goes.
+    /// Removes up to `limit` results that were last used before `before`, the oldest first, and returns how many. Calls
+    /// `removed` for each before its removal.
     ///
-    /// Those on which others are based stay until these have gone, and those that a running build needs stay. One that
-    /// cannot be removed is left behind with a warning.
+    /// Results on which others are based stay until those are removed, and results that a running build needs stay. One
+    /// that cannot be removed stays, with a warning.
     ///
     /// # Errors
     /// If nothing could be removed though there was something to remove.
@@ -174,11 +188,11 @@ impl Builder {
         self.core.prune(before, limit, removed).await
     }
 
-    /// Makes room until `is_enough`: removes at most `limit` results that were last used before `before`, and caches when no result
-    /// is left that may go. `removed` is told of each before it goes.
+    /// Makes room until `is_enough`: removes at most `limit` results that were last used before `before`, and caches
+    /// once no such result is left. Calls `removed` for each before its removal.
     ///
-    /// The least recently used go first, and of these the cheapest to make again; caches by age and size, one at a time. If not
-    /// even all of that would be enough, nothing is removed.
+    /// The least recently used results are removed first, and of these the cheapest to rebuild; caches by age and size,
+    /// one at a time. If even all of that would not be enough, nothing is removed.
     ///
     /// # Errors
     /// If nothing could be removed though there was something to remove.
@@ -193,31 +207,40 @@ impl Builder {
         core.make_room(before, limit, is_enough, removed).await
     }
 
-    /// Returns what each of these results takes of the disk that no other shares with it. `None` for one that is not there, or
-    /// cannot be measured.
+    /// Returns the disk usage of each of these results that no other shares. `None` for a result that does not exist
+    /// or cannot be measured.
     ///
     /// # Errors
-    /// If the store does not say.
+    /// If the store cannot be read.
     pub async fn usages(&self, ids: &[StepId]) -> Result<Vec<Option<Usage>>, StoreError> {
         self.core.usages(ids).await
     }
 
-    /// Returns how many results there are.
+    /// Returns the number of results.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
     pub fn count(&self) -> Result<u64, DatabaseError> {
         self.core.database.count()
     }
 
-    /// Returns what is known of every result, in the order in which they were made.
+    /// Returns the entries of all results, in the order in which they were made.
+    ///
+    /// # Errors
+    /// If the database cannot be read.
     pub fn entries(&self) -> Result<Vec<Entry>, DatabaseError> {
         self.core.database.entries()
     }
 
-    /// Returns how much room there is.
+    /// Returns the free space of the store's disk.
+    ///
+    /// # Errors
+    /// If the filesystem does not report it.
     pub fn space(&self) -> Result<Space, StoreError> {
         self.core.parts.store.space()
     }
 
-    /// Returns how often steps were found done since the store was opened.
+    /// Returns the counts of steps since the store was opened.
     pub fn stats(&self) -> Stats {
         Stats {
             hits: self.core.hits.get(),
@@ -226,28 +249,39 @@ impl Builder {
         }
     }
 
-    /// Returns the file with what the step of a result printed. `None` if there is no such result.
+    /// Returns the log file of the step that made a result. `None` if there is no such result.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     pub fn log_file(&self, id: &StepId) -> Result<Option<PathBuf>, StoreError> {
         let finished = self.core.parts.store.result(id)?;
         Ok(finished.map(|finished| finished.dir.join("log")))
     }
 
-    /// Returns what a result is of: the op as its spec has it, in one line. `None` if there is no such result, or if that was not
-    /// kept, as by other programs.
+    /// Returns the op that made a result, as in its spec, in one line. `None` if there is no such result, or if another
+    /// program made it, which keeps no ops.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     pub fn op(&self, id: &StepId) -> Result<Option<String>, StoreError> {
         let finished = self.core.parts.store.result(id)?;
         Ok(finished.and_then(|finished| label::read(&finished.dir, *id)))
     }
 
-    /// Returns the environment that the base image of a result gives to those who run in it. Empty if it gives none.
+    /// Returns the environment that the base image of a result sets for its processes. It may be empty.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     pub fn image_env(&self, id: &StepId) -> Result<Vec<(BString, BString)>, StoreError> {
         let finished = self.core.parts.store.result(id)?;
         let env = finished.and_then(|finished| env_file::read(&finished.dir).ok());
         Ok(env.unwrap_or_default())
     }
 
-    /// Returns what those get who run in an image of a result. Of one that was last used before this was kept, only the environment is
-    /// known.
+    /// Returns the settings for an image of a result. For a result of an older version, only the environment is known.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     pub fn image_settings(&self, id: &StepId) -> Result<ImageSettings, StoreError> {
         match self.core.settings.read(id) {
             Some(settings) => Ok(settings),
@@ -255,19 +289,25 @@ impl Builder {
         }
     }
 
-    /// Returns the store, for what the builder has no part in: views of results, and the caches.
+    /// Returns the store, for views of results and for the caches.
     pub fn store(&self) -> &Rc<dyn Store> {
         &self.core.parts.store
     }
 
-    /// Runs a step whose program we bring ourselves, to see whether steps can be run here.
+    /// Checks that steps can run here, by running one whose program is part of this crate.
+    ///
+    /// # Errors
+    /// If the step fails, or takes longer than `within`.
     pub async fn healthcheck(&self, within: Duration) -> Result<(), Unhealthy> {
         self.core.healthcheck(within).await
     }
 
-    /// Runs a command, or a shell, on the terminal of this process in a copy of a result, which is then thrown away.
+    /// Runs a command, or a shell, on the terminal of this process in a copy of a result, and removes the copy.
     ///
     /// It runs as root in `/`, with the environment of the base image and the machine's network.
+    ///
+    /// # Errors
+    /// If there is no such result, or the command cannot be started.
     pub async fn shell(&self, id: &StepId, argv: Option<Vec<BString>>) -> Result<Exit, ShellError> {
         self.core.shell(*id, argv).await
     }

@@ -1,10 +1,11 @@
-//! Makes room on the disk of a store: as little as is enough, and nothing where that cannot be had.
+//! Makes room on the disk of a store: removes as little as is enough, and nothing if that cannot be reached.
 //!
-//! Results go before caches, which take longest to be warm again. Of the results that nothing is based on, those go that nobody
-//! has used for long, and of these the one that is made again the soonest.
+//! Results are removed before caches, which take longest to fill again. Of the results that no other is based on, the
+//! ones unused for long are removed, and of these first the one that is rebuilt the fastest.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -14,26 +15,26 @@ use super::remove::RemoveError;
 use crate::StepId;
 use crate::store::{CacheName, CacheUsage, Space, StoreError, Usage};
 
-/// What is being removed to make room.
+/// A removal that makes room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removed<'a> {
-    /// This result.
+    /// Of this result.
     Result(&'a StepId),
-    /// This cache: no result was left that could go.
+    /// Of this cache: no result was left that could be removed.
     Cache(&'a CacheName),
 }
 
-/// What an attempt to make room came to.
+/// The outcome of an attempt to make room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoomMade {
-    /// There is enough now.
+    /// There is enough room now.
     Enough,
-    /// So many results and caches were removed, and there are more: try again.
+    /// This many results and caches were removed, and more are left: try again.
     Freed(usize),
-    /// Nothing was removed. All that may go takes this, and without it there would still be too little: something else fills the
-    /// disk, and an empty store would only make every build slow.
+    /// Nothing was removed, because removing everything would not be enough. Other files fill the disk, and an empty
+    /// store would only make every build slow.
     OutOfReach {
-        /// What all that may go takes.
+        /// Disk usage of everything that could be removed.
         reclaimable: Usage,
     },
 }
@@ -66,7 +67,7 @@ impl Core {
         while count < limit && !is_enough(expected) {
             let gone: Result<Usage, RemoveError> =
                 if let Some((id, usage)) = results.take(self.now()) {
-                    // The builds that go on meanwhile use results.
+                    // Builds that run meanwhile use results.
                     if !self.claims.is_free(&id) {
                         continue;
                     }
@@ -85,7 +86,7 @@ impl Core {
                     expected = expected.without(usage);
                     count += 1;
                 }
-                // It goes once whoever reads it has done so.
+                // It can be removed once its reader has finished.
                 Err(error @ RemoveError::Store(StoreError::BeingRead(_))) => {
                     tracing::debug!("Cannot make room: {error}");
                     first_error.get_or_insert(error);
@@ -107,12 +108,12 @@ impl Core {
         }
     }
 
-    /// Returns the results that may go, with what they take.
+    /// Returns the results that may be removed, with their disk usage.
     async fn removable(&self, before: Timestamp) -> Result<Removable, RemoveError> {
         let entries = self.database.entries()?;
         let bases: HashMap<StepId, Option<StepId>> =
             entries.iter().map(|entry| (entry.id, entry.base)).collect();
-        // What has to stay, and with it what it is based on.
+        // Results that must stay, and the ones that they are based on.
         let mut kept = HashSet::new();
         for entry in &entries {
             if entry.used < before && self.claims.is_free(&entry.id) {
@@ -134,16 +135,17 @@ impl Core {
             if let Some(base) = entry.base {
                 *removable.children.entry(base).or_default() += 1;
             }
-            let cost = self.cost(&entry);
-            let usage = usage.unwrap_or_default();
-            removable
-                .results
-                .insert(entry.id, Candidate { entry, usage, cost });
+            let candidate = Candidate {
+                rebuild_time: self.rebuild_time(&entry),
+                usage: usage.unwrap_or_default(),
+                entry,
+            };
+            removable.results.insert(candidate.entry.id, candidate);
         }
         Ok(removable)
     }
 
-    /// Returns what results take that no other shares with them. Each is measured once: a result never changes.
+    /// Returns the disk usage of results that no other shares. Each is measured once: a result never changes.
     pub(super) async fn usages(&self, ids: &[StepId]) -> Result<Vec<Option<Usage>>, StoreError> {
         let is_new = |id: &&StepId| !self.usages.borrow().contains_key(id);
         let new: Vec<StepId> = ids.iter().filter(is_new).copied().collect();
@@ -157,18 +159,12 @@ impl Core {
         Ok(ids.iter().map(|id| known.get(id).copied()).collect())
     }
 
-    /// Returns how many seconds it took to make a result, as far as can be told: its log was made when its step began.
-    fn cost(&self, entry: &Entry) -> i64 {
+    /// Returns how long it took to make a result, or zero if unknown. Its log was created when its step began.
+    fn rebuild_time(&self, entry: &Entry) -> Duration {
         let finished = self.parts.store.result(&entry.id).ok().flatten();
         let log = finished.and_then(|finished| finished.dir.join("log").metadata().ok());
         let begun = log.and_then(|log| Timestamp::try_from(log.created().ok()?).ok());
-        begun.map_or(0, |begun| {
-            entry
-                .created
-                .as_second()
-                .saturating_sub(begun.as_second())
-                .max(0)
-        })
+        begun.map_or(Duration::ZERO, |begun| between(begun, entry.created))
     }
 
     async fn caches(&self) -> Result<Vec<(CacheName, CacheUsage)>, StoreError> {
@@ -183,15 +179,14 @@ impl Core {
     }
 }
 
-/// A result that may go.
+/// A result that may be removed.
 struct Candidate {
     entry: Entry,
     usage: Usage,
-    /// How many seconds it takes to make it again.
-    cost: i64,
+    rebuild_time: Duration,
 }
 
-/// The results that may go, of which those go first that nothing is based on.
+/// The results that may be removed. The ones that no other is based on are removed first.
 #[derive(Default)]
 struct Removable {
     results: HashMap<StepId, Candidate>,
@@ -203,7 +198,7 @@ impl Removable {
         self.results.values().map(|candidate| candidate.usage).sum()
     }
 
-    /// Takes the result that is to go next.
+    /// Takes the result to remove next.
     fn take(&mut self, now: Timestamp) -> Option<(StepId, Usage)> {
         let is_leaf = |id: &StepId| self.children.get(id).is_none_or(|count| *count == 0);
         let leaves = || {
@@ -211,9 +206,9 @@ impl Removable {
                 .values()
                 .filter(|candidate| is_leaf(&candidate.entry.id))
         };
-        let longest = leaves().map(|leaf| idle(leaf.entry.used, now)).max()?;
-        let unused = leaves().filter(|leaf| idle(leaf.entry.used, now) >= longest / 2);
-        let next = unused.min_by_key(|leaf| (leaf.cost, leaf.entry.used, leaf.entry.id))?;
+        let longest = leaves().map(|leaf| between(leaf.entry.used, now)).max()?;
+        let unused = leaves().filter(|leaf| between(leaf.entry.used, now) >= longest / 2);
+        let next = unused.min_by_key(|leaf| (leaf.rebuild_time, leaf.entry.used, leaf.entry.id))?;
         let (id, usage, base) = (next.entry.id, next.usage, next.entry.base);
         self.results.remove(&id);
         if let Some(count) = base.and_then(|base| self.children.get_mut(&base)) {
@@ -223,24 +218,25 @@ impl Removable {
     }
 }
 
-/// Takes the cache that is to go next: of those that were not used for long, the largest.
+/// Takes the cache to remove next: of the ones unused for long, the largest.
 fn take_cache(
     caches: &mut Vec<(CacheName, CacheUsage)>,
     now: Timestamp,
 ) -> Option<(CacheName, CacheUsage)> {
     let longest = caches
         .iter()
-        .map(|(_, cache)| idle(cache.used, now))
+        .map(|(_, cache)| between(cache.used, now))
         .max()?;
     let unused = caches
         .iter()
         .enumerate()
-        .filter(|(_, (_, cache))| idle(cache.used, now) >= longest / 2);
+        .filter(|(_, (_, cache))| between(cache.used, now) >= longest / 2);
     let (next, _) = unused.max_by_key(|(_, (_, cache))| cache.usage.bytes)?;
     Some(caches.swap_remove(next))
 }
 
-/// Returns for how many seconds something was not used.
-fn idle(used: Timestamp, now: Timestamp) -> i64 {
-    now.as_second().saturating_sub(used.as_second()).max(0)
+/// Returns the time from one timestamp to a later one, in whole seconds. Zero if it is not later.
+fn between(from: Timestamp, to: Timestamp) -> Duration {
+    let seconds = to.as_second().saturating_sub(from.as_second());
+    Duration::from_secs(u64::try_from(seconds).unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! Removes results: one with all that is based on it, or those that nobody has used for long.
+//! Removes results: one with all results based on it, or those that were not used for long.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -6,27 +6,27 @@ use std::rc::Rc;
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-use super::claims::{Claim, Doing};
+use super::claims::{Activity, Claim};
 use super::core::Core;
 use super::database::DatabaseError;
 use crate::StepId;
 use crate::store::StoreError;
 
-/// How many results may fail to be removed before it is for a reason that is not theirs: a disk that is read-only, say.
+/// How many removals may fail before the cause must be a common one, such as a read-only disk.
 const MOST_FAILURES: usize = 100;
 
 /// Why results were not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    /// A build that is running needs it.
+    /// A running build needs it.
     #[error(
         "cannot remove the result \"{0}\": a running build uses it; retry once that has finished"
     )]
     InUse(StepId),
-    /// The store did not remove it.
+    /// The store could not remove it.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What is based on it is not known.
+    /// The results that are based on it are not known.
     #[error(transparent)]
     Database(#[from] DatabaseError),
     /// The store's code panicked.
@@ -34,30 +34,34 @@ pub enum RemoveError {
     Crashed(#[from] tokio::task::JoinError),
 }
 
-/// What keeps results from being claimed.
-pub(super) enum Obstacle {
-    /// Somebody needs this one.
+/// Why results cannot be claimed for their removal.
+pub(super) enum RemovalConflict {
+    /// A build needs this one.
     InUse(StepId),
-    /// One of them is being removed by somebody else, until this fires.
+    /// One of them is being removed already, until this fires.
     Removing(CancellationToken),
     Database(DatabaseError),
 }
 
 impl Core {
-    /// Claims everything that is based on a result, to remove it in the order of the answer.
-    pub(super) fn claim_descendants(&self, id: &StepId) -> Result<Vec<Claim>, Obstacle> {
+    /// Claims all results that are based on a result, in the order of their removal.
+    pub(super) fn claim_descendants(&self, id: &StepId) -> Result<Vec<Claim>, RemovalConflict> {
         let mut order = Vec::new();
         let mut seen = HashSet::from([*id]);
         let mut ahead = vec![*id];
         while let Some(next) = ahead.pop() {
-            for child in self.database.children(&next).map_err(Obstacle::Database)? {
+            for child in self
+                .database
+                .children(&next)
+                .map_err(RemovalConflict::Database)?
+            {
                 if seen.insert(child) {
                     order.push(child);
                     ahead.push(child);
                 }
             }
         }
-        // A result comes after what it is based on. Removed is what comes last.
+        // A result comes after its base, and is removed before it.
         order.reverse();
         for id in &order {
             self.check_free(id)?;
@@ -68,15 +72,15 @@ impl Core {
             .collect())
     }
 
-    fn check_free(&self, id: &StepId) -> Result<(), Obstacle> {
-        match self.claims.doing(id) {
-            Some(Doing::Removing(over)) => Err(Obstacle::Removing(over)),
+    fn check_free(&self, id: &StepId) -> Result<(), RemovalConflict> {
+        match self.claims.activity(id) {
+            Some(Activity::Removing(over)) => Err(RemovalConflict::Removing(over)),
             _ if self.claims.is_free(id) => Ok(()),
-            _ => Err(Obstacle::InUse(*id)),
+            _ => Err(RemovalConflict::InUse(*id)),
         }
     }
 
-    /// Removes a result that is claimed. Once begun this comes to its end, even if nobody waits for it.
+    /// Removes a claimed result. Once begun it completes, even if the future is dropped.
     pub(super) async fn remove(self: &Rc<Self>, claim: Claim) -> Result<(), RemoveError> {
         let core = Rc::clone(self);
         let removal = tokio::task::spawn_local(async move {
@@ -106,9 +110,9 @@ impl Core {
                     claims.push(self.claims.removing(*id));
                     break claims;
                 }
-                Err(Obstacle::Removing(over)) => over.cancelled().await,
-                Err(Obstacle::InUse(id)) => return Err(RemoveError::InUse(id)),
-                Err(Obstacle::Database(error)) => return Err(error.into()),
+                Err(RemovalConflict::Removing(over)) => over.cancelled().await,
+                Err(RemovalConflict::InUse(id)) => return Err(RemoveError::InUse(id)),
+                Err(RemovalConflict::Database(error)) => return Err(error.into()),
             }
         };
         for claim in claims {
@@ -124,24 +128,24 @@ impl Core {
         limit: usize,
         removed: &mut dyn FnMut(&StepId),
     ) -> Result<usize, RemoveError> {
-        self.database.mend_counts();
-        // Those that the caller was told of, whatever came of it.
-        let mut told = HashSet::new();
+        self.database.correct_counts();
+        // Results that were reported to the caller, removed or not.
+        let mut reported = HashSet::new();
         let mut first_error = None;
         let mut count = 0;
-        while count < limit && told.len() - count < MOST_FAILURES {
-            // Asked again each time: the builds that go on meanwhile use and make results.
-            let may_go = |id: &StepId| self.claims.is_free(id) && !told.contains(id);
+        while count < limit && reported.len() - count < MOST_FAILURES {
+            // Queried again each time: builds that run meanwhile use and make results.
+            let may_go = |id: &StepId| self.claims.is_free(id) && !reported.contains(id);
             let Some(id) = self.database.oldest_leaf(before, may_go)? else {
                 break;
             };
             if self.parts.store.result(&id)?.is_none() {
-                // A row that outlived its result, on a disk that was full, say.
+                // A row that outlived its result, for instance on a full disk.
                 self.database.removed(id);
                 continue;
             }
             removed(&id);
-            told.insert(id);
+            reported.insert(id);
             match self.remove(self.claims.removing(id)).await {
                 Ok(()) => count += 1,
                 // As when a build uses it.

@@ -1,4 +1,4 @@
-//! Whether there is room left on the disk of a store.
+//! Checks whether there is room left on the disk of a store.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -8,12 +8,12 @@ use rustix::io::Errno;
 
 use crate::store::Store;
 
-/// What a step that goes on needs at the least, in bytes.
+/// The least room that a step needs to continue, in bytes.
 const LEAST: u64 = 64 << 10;
 
-/// Returns whether a step that works in `dir`, in the store, has no room left: neither for bytes nor for files.
+/// Returns whether the disk has no room left for a step that works in `dir`, in the store: no bytes or no files.
 ///
-/// Not only what the filesystem says is free counts: on some there is room that no file can have.
+/// The free space that the filesystem reports is not enough: some have free space that no file can use.
 pub(super) fn is_used_up(store: &dyn Store, dir: &Path) -> bool {
     let is_low = store.space().is_ok_and(|space| space.is_used_up());
     is_low || !has_room_for_a_file(dir)
@@ -32,7 +32,7 @@ fn has_room_for_a_file(dir: &Path) -> bool {
         matches!(error.kind(), StorageFull | QuotaExceeded)
     };
     if let Err(error) = fs::remove_file(&path) {
-        tracing::debug!("Cannot remove {path:?}: {error}");
+        tracing::debug!("Cannot remove {}: {error}", path.display());
     }
     !tried.is_err_and(|error| full(&error))
 }

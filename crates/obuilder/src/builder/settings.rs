@@ -1,7 +1,8 @@
-//! How the next command would run in each result: for images of results, which say so to those who run them.
+//! How the next command would run in each result: the settings of images that are made of results.
 //!
-//! A result's id and directory say nothing of the ops after its step that make no result, such as the last `env` or `workdir` of a spec, and a
-//! result never changes. So this is kept beside, in a file for each: that of the build which used the result last counts.
+//! A result's id and directory do not include the ops after its step that make no result, such as the last `env` or
+//! `workdir` of a spec, and a result never changes. So each result has a file with these settings beside it, from the
+//! build that used the result last.
 
 use std::fs;
 use std::io;
@@ -22,18 +23,18 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Returns those of the store that lies in `root`.
+    /// Returns those of the store in `root`.
     pub(super) fn of(root: &Path) -> Self {
         Self {
             dir: root.join("state").join("settings"),
         }
     }
 
-    /// Keeps the settings of a result. Without them, an image of it has less to say: no reason to fail.
+    /// Keeps the settings of a result. A failure is only logged: images of the result then lack settings.
     pub(super) fn keep(&self, id: &StepId, settings: &ImageSettings) {
         let text = text(settings);
         let path = self.file(id);
-        // Mostly it is there, as it was the last time.
+        // Mostly the file exists and is the same.
         if fs::read(&path).is_ok_and(|known| *known == *text) {
             return;
         }
@@ -53,7 +54,7 @@ impl Settings {
         parse(&Sexp::parse(&text).ok()?)
     }
 
-    /// Forgets those of a result that is removed.
+    /// Removes those of a removed result.
     pub(super) fn forget(&self, id: &StepId) {
         match fs::remove_file(self.file(id)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -114,7 +115,7 @@ fn parse(sexp: &Sexp) -> Option<ImageSettings> {
     })
 }
 
-/// Returns the value of a field that is called so.
+/// Returns the value of a field with this name.
 fn value<'a>(field: &'a Sexp, name: &str) -> Option<&'a Sexp> {
     match field.as_list()? {
         [found, value] if found.as_atom()? == name => Some(value),
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_found_until_it_is_forgotten() {
+    fn settings_are_kept_until_they_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings::of(dir.path());
         let id = StepId::of(b"x");

@@ -1,4 +1,4 @@
-//! Trying things in a copy of a result.
+//! Runs a shell in a copy of a result.
 
 use std::rc::Rc;
 
@@ -11,23 +11,23 @@ use crate::StepId;
 use crate::sandbox::{Command, Exit, Network, SandboxError};
 use crate::store::StoreError;
 
-/// What is run if nothing is asked for: the better shell, if the image has it.
+/// The default command: bash if the image has it, and else sh.
 const DEFAULT: [&str; 3] = [
     "/bin/sh",
     "-c",
     "if command -v bash > /dev/null 2>&1; then exec bash; else exec sh; fi",
 ];
 
-/// Why things could not be tried in a copy of a result.
+/// Why no shell could run in a copy of a result.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    /// There is no copy.
+    /// The result could not be copied.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing could be run in it.
+    /// The command could not be run.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// Our own code panicked.
+    /// The builder panicked.
     #[error("internal error: {0}")]
     Crashed(#[from] tokio::task::JoinError),
 }
@@ -40,16 +40,16 @@ impl Core {
     ) -> Result<Exit, ShellError> {
         let argv = argv.unwrap_or_else(|| DEFAULT.map(BString::from).into());
         let (core, pin) = (Rc::clone(self), self.claims.pin(id));
-        // A task of its own, so that the copy goes even if nobody waits.
-        let trying = tokio::task::spawn_local(async move {
-            let ended = core.try_in_copy(&id, argv).await;
+        // A task of its own, so that the copy is removed even if the future is dropped.
+        let shell = tokio::task::spawn_local(async move {
+            let ended = core.run_in_copy(&id, argv).await;
             drop(pin);
             ended
         });
-        trying.await?
+        shell.await?
     }
 
-    async fn try_in_copy(&self, id: &StepId, argv: Vec<BString>) -> Result<Exit, ShellError> {
+    async fn run_in_copy(&self, id: &StepId, argv: Vec<BString>) -> Result<Exit, ShellError> {
         let store = &self.parts.store;
         let number = self.shells.get();
         self.shells.set(number.wrapping_add(1));
@@ -60,7 +60,7 @@ impl Core {
             cwd: "/".into(),
             user: User::ROOT,
             env: env_file::read(&draft.dir).unwrap_or_default(),
-            // Whoever sits at the terminal may use the network anyway.
+            // The user at the terminal may use the network anyway.
             network: Network::Host,
             secrets: Vec::new(),
             mounts: Vec::new(),

@@ -1,4 +1,4 @@
-//! How a step is found, joined or started, and shown to those who want it.
+//! Finds, joins or starts a step, and shows its log to the builds that need it.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -8,45 +8,45 @@ use redact::Redactor;
 use tokio_util::sync::CancellationToken;
 
 use super::attempt::Attempt;
-use super::claims::{Claim, Doing, Pin, Watch};
+use super::claims::{Activity, Claim, Pin, Watch};
 use super::context::BuildLog;
 use super::core::Core;
 use super::env_file;
 use super::error::BuildError;
-use super::remove::Obstacle;
+use super::remove::RemovalConflict;
 use super::step_log::{self, ReplayError};
 use super::variant::{Recorded, Variant};
 use super::work::Step;
 use crate::StepId;
 use crate::store::Finished;
 
-/// Who wants it.
+/// A build that waits for a step.
 #[derive(Clone, Copy)]
 pub(super) struct Watcher<'a> {
     pub(super) cancel: &'a CancellationToken,
     pub(super) log: &'a dyn BuildLog,
-    /// What keeps the build's secrets out of the logs of the steps that it starts.
+    /// Keeps the build's secrets out of the logs of the steps that it starts.
     pub(super) redactor: &'a Redactor,
-    /// How long to wait for a step to stop that is no longer wanted.
+    /// How long to wait for a cancelled step to stop.
     pub(super) stop_limit: Duration,
 }
 
-/// How a step was found.
+/// The state in which a step was found.
 enum Found {
-    /// It is done.
+    /// It has a result.
     Done(Finished),
-    /// It is in progress, for others.
+    /// It is in progress, for other builds.
     InProgress(Watch),
-    /// It is being stopped, because nobody wanted it any more.
+    /// It is being stopped, because its last watcher left.
     Stopping(CancellationToken),
-    /// Its result, or one that has to go before it can be made again, is being removed.
+    /// Its result, or one that must be removed before it can be made again, is being removed.
     Removing(CancellationToken),
-    /// It has to be done, after the removal of what is claimed here.
+    /// It must run, after the removal of the results with these claims.
     Missing(Vec<Claim>),
 }
 
 impl Watcher<'_> {
-    /// Waits for something, or for the watcher to lose interest.
+    /// Waits for a future, or until the watcher is cancelled.
     pub(super) async fn wait<T>(self, what: impl Future<Output = T>) -> Result<T, BuildError> {
         let waited = self.cancel.run_until_cancelled(what).await;
         waited.ok_or(BuildError::Cancelled)
@@ -58,10 +58,10 @@ impl Watcher<'_> {
 }
 
 impl Core {
-    /// Makes sure that there is a result of a step, by whatever it takes, while showing the step's log to a watcher.
+    /// Makes sure that a step has a result, while showing the step's log to a watcher.
     ///
-    /// Nothing is left behind when the future is dropped: that counts as a watcher who lost interest. The caller holds
-    /// a pin on the step's id, and one on its base.
+    /// Dropping the future is safe: it counts as a watcher that leaves. The caller holds a pin on the step's id,
+    /// and one on its base.
     pub(super) async fn step(
         self: &Rc<Self>,
         step: Step,
@@ -74,12 +74,12 @@ impl Core {
             let (id, found) = self.find(&step)?;
             match found {
                 Found::Done(finished) => {
-                    // What is said of a base image is about fetching it, which is not done now.
+                    // The log of a base image is about fetching it, which does not happen now.
                     let is_shown = !step.work.is_import();
                     return self.show_saved(finished, is_shown, watcher).await;
                 }
                 Found::InProgress(watch) => match self.show(id, watch, watcher).await {
-                    // It copied from the source of another build, which takes that away when it is cancelled.
+                    // It copied from the source of another build, which removes its source when it is cancelled.
                     Err(BuildError::Failed(reason)) if step.work.is_copy() => {
                         tracing::debug!(
                             "Copying again: the build that copied first failed: {reason}"
@@ -100,10 +100,9 @@ impl Core {
         }
     }
 
-    /// Finds a step, and returns the id that its result has, or is to get: the reference's, unless that is taken by another
-    /// variant.
+    /// Finds a step, and returns the id of its result: the reference's, unless another variant has that.
     fn find(&self, step: &Step) -> Result<(StepId, Found), BuildError> {
-        let first = self.look(step.id, step, step.variant.as_ref())?;
+        let first = self.lookup(step.id, step, step.variant.as_ref())?;
         let first = match (first, &step.variant) {
             (Some(Found::Missing(claims)), Some(_)) => Some(claims),
             (Some(found), _) => return Ok((step.id, found)),
@@ -113,7 +112,7 @@ impl Core {
             .variant
             .as_ref()
             .map_or(step.id, |variant| variant.id(step.id));
-        match (self.look(other_id, step, None)?, first) {
+        match (self.lookup(other_id, step, None)?, first) {
             (Some(Found::Missing(_)), Some(claims)) => Ok((step.id, Found::Missing(claims))),
             (Some(found), _) => Ok((other_id, found)),
             // Nothing was compared.
@@ -123,20 +122,20 @@ impl Core {
         }
     }
 
-    /// Looks what there is under an id. `None` if that is of another variant than `wanted`.
-    fn look(
+    /// Returns the state of an id. `None` if it is of another variant than `wanted`.
+    fn lookup(
         &self,
         id: StepId,
         step: &Step,
         wanted: Option<&Variant>,
     ) -> Result<Option<Found>, BuildError> {
-        match self.claims.doing(&id) {
-            Some(Doing::Removing(over)) => return Ok(Some(Found::Removing(over))),
-            Some(Doing::Running(running)) if running.differs(wanted) => return Ok(None),
-            Some(Doing::Running(running)) if running.is_abandoned() => {
+        match self.claims.activity(&id) {
+            Some(Activity::Removing(over)) => return Ok(Some(Found::Removing(over))),
+            Some(Activity::Running(running)) if running.differs(wanted) => return Ok(None),
+            Some(Activity::Running(running)) if running.is_abandoned() => {
                 return Ok(Some(Found::Stopping(running.over())));
             }
-            Some(Doing::Running(running)) => {
+            Some(Activity::Running(running)) => {
                 return Ok(Some(Found::InProgress(Watch::new(&running))));
             }
             None => {}
@@ -152,8 +151,8 @@ impl Core {
             {
                 Recorded::Other => return Ok(None),
                 Recorded::Unknown if wanted.is_newer_than(&finished.dir) => return Ok(None),
-                // Everybody with this id has used it so far. To refuse it now would mean to build everything again in a
-                // store of the reference's, and it can no longer become anything else.
+                // All builds with this id have used it so far. Refusing it now would rebuild everything in a store of
+                // the reference, and the result can no longer change.
                 Recorded::Same | Recorded::Unknown => {}
             }
         }
@@ -163,35 +162,36 @@ impl Core {
         match env_file::read(&finished.dir) {
             Ok(_) => Ok(Some(Found::Done(finished))),
             Err(error) if error.is_lasting() => self.import_again(&id, &error).map(Some),
-            // Too many files are open, say. That is no reason to remove what took hours to build.
+            // For instance, too many files are open. That is no reason to remove a result that took hours to build.
             Err(error) => Err(BuildError::failed(error)),
         }
     }
 
-    /// Prepares to replace a base image that is of no use, and with it all that was made from it.
+    /// Prepares the replacement of a base image that cannot be used, and of all results based on it.
     fn import_again(&self, id: &StepId, reason: &env_file::EnvError) -> Result<Found, BuildError> {
         // One of the pins is our caller's.
-        let obstacle = if self.claims.pins(id) > 1 {
-            Obstacle::InUse(*id)
+        let conflict = if self.claims.pins(id) > 1 {
+            RemovalConflict::InUse(*id)
         } else {
             match self.claim_descendants(id) {
                 Ok(claims) => {
                     tracing::warn!("Importing the base image {id} again: {reason}");
                     return Ok(Found::Missing(claims));
                 }
-                Err(obstacle) => obstacle,
+                Err(conflict) => conflict,
             }
         };
-        match obstacle {
-            Obstacle::Removing(over) => Ok(Found::Removing(over)),
-            Obstacle::InUse(used) => Err(BuildError::Failed(format!(
-                "cannot import the base image again ({reason}): it must be replaced, but {used:?} is in use; retry once no other build is running"
+        match conflict {
+            RemovalConflict::Removing(over) => Ok(Found::Removing(over)),
+            RemovalConflict::InUse(used) => Err(BuildError::Failed(format!(
+                "cannot import the base image again ({reason}): it must be replaced, but {used:?} is in use; \
+                 retry once no other build is running"
             ))),
-            Obstacle::Database(error) => Err(BuildError::failed(error)),
+            RemovalConflict::Database(error) => Err(BuildError::failed(error)),
         }
     }
 
-    /// Starts a step as a task of its own, whose result is to be called `id`.
+    /// Starts a step as a task of its own. Its result gets the id `id`.
     fn start(
         self: &Rc<Self>,
         id: StepId,
@@ -212,7 +212,7 @@ impl Core {
         watch
     }
 
-    /// Shows a saved result's log to a watcher, if it is to be shown.
+    /// Shows a saved result's log to a watcher if `is_shown`.
     async fn show_saved(
         &self,
         finished: Finished,
@@ -232,7 +232,7 @@ impl Core {
         Ok(finished)
     }
 
-    /// Waits until a step that a watcher has lost interest in has stopped, unless others want it, and says if it does not.
+    /// Waits until a step that its last watcher has left stops, and reports if it does not.
     async fn wait_for_stop(&self, id: StepId, watch: Watch, watcher: Watcher<'_>) {
         let Some(over) = watch.leave() else { return };
         let limit = watcher.stop_limit;

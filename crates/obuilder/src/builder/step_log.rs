@@ -1,7 +1,7 @@
-//! The log of one step: a file that one writes while any number follow.
+//! The log of one step: a file with one writer and any number of readers.
 //!
-//! Whatever a step prints passes here, and the secrets of the build that runs it are left out before anything is written: the log
-//! stays in the store, and is shown to all who build the same.
+//! All output of a step passes here, and the secrets of its build are redacted before it is written: the log stays in
+//! the store, and is shown to every build of the same step.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -16,10 +16,10 @@ use tokio::sync::watch;
 use super::context::BuildLog;
 use crate::Sink;
 
-/// How much a watcher is handed at a time, in bytes.
+/// How much a watcher gets at a time, in bytes.
 const CHUNK: usize = 64 << 10;
 
-/// How long to wait for more before an end of the output that could be the beginning of a secret is shown after all.
+/// How long to wait for more output before showing an end that could be the beginning of a secret.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The log of a step in progress.
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// directory when the step ends.
 pub(super) struct StepLog {
     file: File,
-    /// What is printed, on its way into the file.
+    /// Redacts the output, on its way into the file.
     output: RefCell<Stream>,
     state: watch::Sender<State>,
 }
@@ -37,10 +37,10 @@ pub(super) struct StepLog {
 struct State {
     /// How much has been written, in bytes.
     len: u64,
-    /// How often something was printed, though it may not be shown yet.
+    /// Number of writes, even if their output is not shown yet.
     writes: u64,
     finished: bool,
-    /// Why the log lacks something that the step printed.
+    /// Why the log lacks a part of the output.
     broken: Option<Broken>,
 }
 
@@ -60,7 +60,7 @@ impl Broken {
 }
 
 impl StepLog {
-    /// Makes an empty log, which leaves out what `redactor` knows. There must be no such file.
+    /// Creates an empty log, with the secrets of `redactor` redacted. There must be no such file.
     pub(super) fn create(path: &Path, redactor: &Redactor) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -79,18 +79,18 @@ impl StepLog {
         })
     }
 
-    /// Lets the followers go. Nothing is written after this.
+    /// Ends the log for its followers. Nothing is written after this.
     pub(super) fn finish(&self) {
         let mut shown = Vec::new();
         self.output.borrow_mut().finish(&mut shown);
-        // That it could not be kept is found by `check`.
+        // `check` finds the failure.
         if let Err(error) = self.keep(&shown) {
             tracing::debug!("Cannot write the end of a step's output to its log: {error}");
         }
         self.state.send_modify(|state| state.finished = true);
     }
 
-    /// Fails if something that was printed could not be kept.
+    /// Fails if a part of the output could not be written.
     pub(super) fn check(&self) -> io::Result<()> {
         match self.state.borrow().broken {
             Some(broken) => Err(broken.error()),
@@ -98,7 +98,7 @@ impl StepLog {
         }
     }
 
-    /// Hands everything to a watcher, from the beginning, until the log is finished.
+    /// Passes the whole log to a watcher, from the beginning, until it is finished.
     pub(super) async fn follow(&self, watcher: &dyn BuildLog) -> Result<(), ReplayError> {
         let mut state = self.state.subscribe();
         let mut buffer = vec![0; CHUNK];
@@ -142,7 +142,7 @@ impl StepLog {
 }
 
 impl StepLog {
-    /// Shows what was held back, if nothing has been printed since there were so many writes.
+    /// Shows held-back output, if there were no writes since there were `writes`.
     fn pause(&self, writes: u64) {
         if self.state.borrow().writes != writes {
             return;
@@ -154,7 +154,7 @@ impl StepLog {
         }
     }
 
-    /// Adds to the file.
+    /// Appends to the file.
     fn keep(&self, bytes: &[u8]) -> io::Result<()> {
         let len = self.state.borrow().len;
         let written = self.file.write_all_at(bytes, len);
@@ -177,7 +177,7 @@ impl Sink for StepLog {
     }
 }
 
-/// Hands the log of a finished step to a watcher. There may be none.
+/// Passes the log of a finished step to a watcher. There may be none.
 pub(super) async fn replay(path: &Path, watcher: &dyn BuildLog) -> Result<(), ReplayError> {
     let mut file = match File::open(path) {
         Ok(file) => file,
@@ -198,12 +198,12 @@ pub(super) async fn replay(path: &Path, watcher: &dyn BuildLog) -> Result<(), Re
     }
 }
 
-/// Why a watcher did not see a whole log.
+/// Why a watcher did not get the whole log.
 #[derive(Debug)]
 pub(super) enum ReplayError {
     /// The file cannot be read.
     Saved(io::Error),
-    /// The watcher did not take it.
+    /// The watcher failed.
     Watcher(io::Error),
 }
 

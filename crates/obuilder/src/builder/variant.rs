@@ -1,9 +1,9 @@
-//! What a result depends on and its id does not say: the record that is kept beside each result.
+//! Inputs of a result that its id does not include: the record that is kept beside each result.
 //!
-//! Ids are the reference's, and leave out which caches a command had where, and which copied files are executable. Somebody
-//! who runs another's command word for word with a cache of his own over `/bin` would give it a result of his making. So
-//! each result has a file `variant`, and a step that differs in it does not get that result: its own is kept under an id
-//! that the variant is part of, and so are the ids of all that is based on it.
+//! Ids are the reference's. They do not include the caches of a command with their targets, nor which copied files are
+//! executable. An attacker who runs another user's command word for word, with a prepared cache over `/bin`, would give
+//! that user a manipulated result. So each result has a file `variant`, and a step that differs in it does not get that
+//! result: its own result gets an id that includes the variant, and so do all results based on it.
 
 use std::fs;
 use std::io;
@@ -21,14 +21,15 @@ use crate::store::CacheName;
 /// The name of the record in the directory of a result.
 const FILE: &str = "variant";
 
-/// What a result depends on, as far as its id does not say. Base images have none, unless they were imported by hand: then it is
-/// which import.
+/// The inputs of a result that its id does not include. Base images have none, unless they were imported by hand:
+/// then it is the import.
 ///
-/// The times of copied files are in neither: they differ with every checkout, and nothing would ever be found done.
+/// The times of copied files are in neither: they differ with every checkout, and no step would ever be found in the
+/// store.
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
     record: Sexp,
-    /// Since when results may be of it. `None` if since ever.
+    /// Results that are older are not of it. `None` if their age does not matter.
     since: Option<Timestamp>,
 }
 
@@ -38,27 +39,27 @@ impl PartialEq for Variant {
     }
 }
 
-/// What the record beside a result says.
+/// The comparison with the record beside a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Recorded {
-    /// It is of this variant.
+    /// The result is of this variant.
     Same,
-    /// It is of another.
+    /// The result is of another variant.
     Other,
-    /// There is none: the result is of a program that kept no records.
+    /// There is no record: another program made the result.
     Unknown,
 }
 
-/// A record could not be read or written.
+/// A record that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use {path:?}: {source}")]
+#[error("cannot use {}: {source}", .path.display())]
 pub(super) struct VariantError {
     path: PathBuf,
     source: io::Error,
 }
 
 impl Variant {
-    /// Returns the variant of a command with these caches at these places, in the order in which they are mounted.
+    /// Returns the variant of a command with these caches at these paths, in the order in which they are mounted.
     pub(super) fn of_run(caches: &[(CacheName, BString)]) -> Self {
         let cache =
             |(name, target): &(CacheName, BString)| Sexp::atoms([name.0.clone(), target.clone()]);
@@ -87,7 +88,7 @@ impl Variant {
         }
     }
 
-    /// Returns whether a result, which has no record, is older than this is, and so must be of another.
+    /// Returns whether a result without a record is older than this variant, and so must be of another.
     pub(super) fn is_newer_than(&self, dir: &Path) -> bool {
         let Some(since) = self.since else {
             return false;
@@ -97,7 +98,7 @@ impl Variant {
             .is_some_and(|made| made < since)
     }
 
-    /// Returns the id that the result of the step `id` has in this variant, when another has its own.
+    /// Returns the id of the step `id` in this variant, for when another variant has `id` itself.
     pub(super) fn id(&self, id: StepId) -> StepId {
         StepId::of(&self.record(id))
     }
@@ -121,7 +122,7 @@ impl Variant {
         } else if record.starts_with(&beginning(id)) {
             Recorded::Other
         } else {
-            // Of the base: the reference's btrfs stores start a step with a copy of all that its base has.
+            // Of the base: in the reference's btrfs stores a step starts with a copy of all files of its base.
             Recorded::Unknown
         })
     }

@@ -1,4 +1,4 @@
-//! Walks a spec: what each op means where it stands.
+//! Walks a spec, op by op.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -30,17 +30,17 @@ pub(super) struct Walk<'a> {
     core: &'a Rc<Core>,
     context: &'a Context,
     redactor: Redactor,
-    /// Every result that the build has met. They stay until it ends: it may still start from any of them.
+    /// All results of the build so far. They stay until it ends: a later step may be based on any of them.
     pins: RefCell<Vec<Pin>>,
-    /// What the spec says that is being done.
+    /// The current op, as in the spec.
     op: RefCell<String>,
 }
 
 /// The nested builds that may be copied from, by name. A later one hides an earlier one.
 type Scope = Vec<(BString, StepId)>;
 
-/// Where a stage has come to.
-pub(super) struct Position {
+/// The state of a stage between two ops.
+pub(super) struct StageState {
     /// The last result.
     pub(super) base: StepId,
     pub(super) env: Vec<(BString, BString)>,
@@ -78,23 +78,23 @@ impl<'a> Walk<'a> {
             self.heading(from_heading(spec.from.as_ref()).as_ref())?;
             let id = StepInputs::Base(spec.from.as_ref()).id();
             let import = Work::Import(spec.from.clone());
-            let mut position = self.base(id, import).await?;
+            let mut state = self.base(id, import).await?;
             for op in &spec.ops {
-                self.heading(op.heading(position.workdir.as_ref()).as_ref())?;
+                self.heading(op.heading(state.workdir.as_ref()).as_ref())?;
                 if matches!(op, Op::Run(_) | Op::Copy(_)) {
-                    self.keep_settings(&position);
+                    self.keep_settings(&state);
                 }
-                self.op(op, &scope, &mut position).await?;
+                self.op(op, &scope, &mut state).await?;
             }
-            self.keep_settings(&position);
-            Ok(position.base)
+            self.keep_settings(&state);
+            Ok(state.base)
         }
         .boxed_local()
     }
 
-    /// Makes sure that there is a base image, and returns the position of a stage that starts from it.
-    pub(super) async fn base(&self, id: StepId, import: Work) -> Result<Position, BuildError> {
-        // A name means the newest import. What was made from an earlier one stays, under its own ids.
+    /// Makes sure that there is a base image, and returns the state of a stage that starts from it.
+    pub(super) async fn base(&self, id: StepId, import: Work) -> Result<StageState, BuildError> {
+        // A name means the newest import. Results of an earlier one stay, under their own ids.
         let imported = match &import {
             Work::Import(name) => self.core.parts.fetcher.imported(name.as_ref()),
             _ => None,
@@ -111,7 +111,7 @@ impl<'a> Walk<'a> {
             ..
         } = self.context;
         let default_shell = || self.core.parts.sandbox.default_shell();
-        Ok(Position {
+        Ok(StageState {
             base: id,
             env: env.iter().cloned().chain(image_env).collect(),
             user: user.clone(),
@@ -124,51 +124,51 @@ impl<'a> Walk<'a> {
         &self,
         op: &Op,
         scope: &Scope,
-        position: &mut Position,
+        state: &mut StageState,
     ) -> Result<(), BuildError> {
         match op {
             Op::Comment(_) => {}
-            Op::Workdir(dir) if is_absolute(dir) => position.workdir = dir.clone(),
-            Op::Workdir(dir) => position.workdir = join(&position.workdir, dir),
-            Op::Shell(words) => position.shell = words.clone(),
-            Op::User(user) => position.user = user.clone(),
+            Op::Workdir(dir) if is_absolute(dir) => state.workdir = dir.clone(),
+            Op::Workdir(dir) => state.workdir = join(&state.workdir, dir),
+            Op::Shell(words) => state.shell = words.clone(),
+            Op::User(user) => state.user = user.clone(),
             Op::Env(name, value) => {
-                if let Some(old) = position.env.iter().position(|(known, _)| known == name) {
-                    position.env.remove(old);
+                if let Some(old) = state.env.iter().position(|(known, _)| known == name) {
+                    state.env.remove(old);
                 }
-                position.env.insert(0, (name.clone(), value.clone()));
+                state.env.insert(0, (name.clone(), value.clone()));
             }
-            Op::Run(run) => position.base = self.run(run, position).await?,
-            Op::Copy(copy) => position.base = self.copy(copy, scope, position).await?,
+            Op::Run(run) => state.base = self.run(run, state).await?,
+            Op::Copy(copy) => state.base = self.copy(copy, scope, state).await?,
         }
         Ok(())
     }
 
-    async fn run(&self, run: &Run, position: &Position) -> Result<StepId, BuildError> {
+    async fn run(&self, run: &Run, state: &StageState) -> Result<StepId, BuildError> {
         let secrets = self.secrets(run)?;
-        let mut argv = position.shell.clone();
+        let mut argv = state.shell.clone();
         argv.push(run.shell.clone());
         let command = Command {
             argv,
-            cwd: position.workdir.clone(),
-            user: position.user.clone(),
-            env: position.env.clone(),
+            cwd: state.workdir.clone(),
+            user: state.user.clone(),
+            env: state.env.clone(),
             network: network(&run.network)?,
             secrets,
             mounts: Vec::new(),
         };
-        let id = command.inputs(position.base).id();
+        let id = command.inputs(state.base).id();
         let caches = run.cache.iter();
         let caches: Vec<_> = caches
             .map(|cache| (CacheName(cache.id.clone()), cache.target.clone()))
             .collect();
         let variant = Variant::of_run(&caches);
         let work = Work::Run(Box::new(command), caches);
-        let made = self.step(id, Some(position.base), Some(variant), work);
+        let made = self.step(id, Some(state.base), Some(variant), work);
         made.await.map(|finished| finished.id)
     }
 
-    /// Finds the secrets that a command is shown, in the order of the spec.
+    /// Returns the secrets of a command, in the order of the spec.
     fn secrets(&self, run: &Run) -> Result<Vec<SecretFile>, BuildError> {
         let find = |id: &BString| self.context.secrets.iter().find(|(known, _)| known == id);
         run.secrets
@@ -190,7 +190,7 @@ impl<'a> Walk<'a> {
         &self,
         copy: &Copy,
         scope: &Scope,
-        position: &Position,
+        state: &StageState,
     ) -> Result<StepId, BuildError> {
         let nested = match &copy.from {
             Source::Context => None,
@@ -202,7 +202,7 @@ impl<'a> Walk<'a> {
         };
         let dst = match copy.dst.first() {
             Some(b'/') => copy.dst.clone(),
-            _ => join(&position.workdir, &copy.dst),
+            _ => join(&state.workdir, &copy.dst),
         };
         let request = Request {
             root,
@@ -212,22 +212,22 @@ impl<'a> Walk<'a> {
         };
         let manifest = self.read(request, nested.clone()).await?;
         let id = StepInputs::Copy {
-            base: position.base,
-            user: &position.user,
+            base: state.base,
+            user: &state.user,
             manifest: &manifest.sexp(),
         }
         .id();
         let variant = Variant::of_copy(&manifest);
         let work = Work::Copy {
             manifest: Arc::new(manifest),
-            owner: position.user.clone(),
+            owner: state.user.clone(),
             _source: nested,
         };
-        let made = self.step(id, Some(position.base), Some(variant), work);
+        let made = self.step(id, Some(state.base), Some(variant), work);
         made.await.map(|finished| finished.id)
     }
 
-    /// Shows the result of a nested build.
+    /// Mounts the result of a nested build.
     async fn nested(&self, name: &BString, scope: &Scope) -> Result<Rc<Nested>, BuildError> {
         let found = scope.iter().rev().find(|(known, _)| known == name);
         let (_, id) =
@@ -245,7 +245,7 @@ impl<'a> Walk<'a> {
             .map_err(BuildError::failed)
     }
 
-    /// Reads what is to be copied.
+    /// Reads the files to copy.
     async fn read(
         &self,
         request: Request,
@@ -253,12 +253,12 @@ impl<'a> Walk<'a> {
     ) -> Result<Manifest, BuildError> {
         let digests = Arc::clone(&self.core.digests);
         let cancel = CancellationToken::new();
-        // However the wait ends.
+        // Cancels the thread however the wait ends.
         let _stop = cancel.clone().drop_guard();
         let reading = tokio::task::spawn_local(async move {
             let read = tokio::task::spawn_blocking(move || copy::read(&request, &digests, &cancel));
             let read = read.await;
-            // The thread may outlive the build that wanted this, and needs it for as long.
+            // The thread may outlive the build, and needs the view until it ends.
             drop(nested);
             read
         });
@@ -275,7 +275,7 @@ impl<'a> Walk<'a> {
         variant: Option<Variant>,
         work: Work,
     ) -> Result<Finished, BuildError> {
-        // The result may come to have either id.
+        // The result may get either id.
         let ids = [Some(id), variant.as_ref().map(|variant| variant.id(id))];
         let pins = ids.into_iter().flatten().map(|id| self.core.claims.pin(id));
         self.pins.borrow_mut().extend(pins);
@@ -289,15 +289,15 @@ impl<'a> Walk<'a> {
         self.core.step(step, self.watcher()).await
     }
 
-    /// Keeps how the next command would run in the last result.
-    fn keep_settings(&self, position: &Position) {
-        let Position {
+    /// Keeps the settings with which the next command would run in the last result.
+    fn keep_settings(&self, state: &StageState) {
+        let StageState {
             base,
             env,
             user,
             workdir,
             shell,
-        } = position;
+        } = state;
         let settings = ImageSettings {
             env: env.clone(),
             user: user.clone(),
@@ -343,7 +343,7 @@ fn network(wanted: &[BString]) -> Result<Network, BuildError> {
     }
 }
 
-/// Returns whether a working directory says where it is by itself, on Unix or Windows.
+/// Returns whether a working directory is absolute, on Unix or Windows.
 fn is_absolute(dir: &BString) -> bool {
     match dir.as_bytes() {
         [b'/', ..] => true,
@@ -352,7 +352,7 @@ fn is_absolute(dir: &BString) -> bool {
     }
 }
 
-/// Joins paths as they are: what comes out is part of ids.
+/// Joins paths without normalizing them: the result is part of ids.
 fn join(dir: &BString, path: &BString) -> BString {
     let mut joined = dir.clone();
     if !dir.is_empty() && dir.last() != Some(&b'/') {

@@ -1,4 +1,4 @@
-//! A step that a build wants, and what has to be done for it.
+//! A step that a build needs, and the work for it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,28 +14,28 @@ use crate::copy::Manifest;
 use crate::sandbox::{Command, Network};
 use crate::store::{CacheName, View};
 
-/// A step that a build wants.
+/// A step that a build needs.
 pub(super) struct Step {
-    /// The id that the reference gives it. Its result has another if this one is taken by another variant.
+    /// The id that the reference gives it. Its result gets another id if another variant has this one.
     pub(super) id: StepId,
     pub(super) base: Option<StepId>,
-    /// What the id does not say. `None` for a base image that was not imported by hand.
+    /// Inputs that the id does not include. `None` for a base image that was not imported by hand.
     pub(super) variant: Option<Variant>,
-    /// What it is, as the spec has it. Empty if that does not matter.
+    /// Its op, as in the spec. Empty if that does not matter.
     pub(super) op: String,
-    /// What to do if there is no result yet.
+    /// The work if there is no result yet.
     pub(super) work: Work,
 }
 
-/// What a step does to its draft.
+/// The work of a step on its draft.
 pub(super) enum Work {
-    /// Brings a base image.
+    /// Fetches a base image.
     Import(BString),
     /// Makes the base image of the healthcheck.
     Prepare(Program),
-    /// Runs a command, with these caches at these places.
+    /// Runs a command, with these caches at these paths.
     Run(Box<Command>, Vec<(CacheName, BString)>),
-    /// Copies files, which stay where they are for as long as `_source` lives.
+    /// Copies files, which stay mounted while `_source` exists.
     Copy {
         manifest: Arc<Manifest>,
         owner: User,
@@ -43,7 +43,7 @@ pub(super) enum Work {
     },
 }
 
-/// The files of a nested build, which stay where they are for as long as this lives.
+/// The files of a nested build, which stay mounted while this exists.
 pub(super) struct Nested {
     pub(super) view: View,
     pub(super) _pin: Pin,
@@ -55,7 +55,8 @@ impl Work {
         matches!(self, Self::Import(_) | Self::Prepare(_))
     }
 
-    /// Returns whether others may come by descriptors of the root filesystem: it shares a network with them.
+    /// Returns whether other processes may get descriptors of the root filesystem: the step shares a network with
+    /// them.
     pub(super) fn is_exposed(&self) -> bool {
         matches!(self, Self::Run(command, _) if command.network != Network::None)
     }

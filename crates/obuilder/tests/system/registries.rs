@@ -40,7 +40,10 @@ async fn story(site: Site, registry: Registry) {
     // A password that is wrong, and then put right.
     fs::write(&config, registry.access().docker_config_with("wrong")).unwrap();
     let (why, log) = site.refused(&builder, &spec).await;
-    let refused = format!("it refused the log-in from {config:?}: log in again with `docker login");
+    let refused = format!(
+        "it refused the credentials from {}; log in again with `docker login",
+        config.display()
+    );
     assert!(why.contains(&refused), "{why}");
     assert_eq!(builder.count().unwrap(), 0);
     fs::write(&config, registry.access().docker_config()).unwrap();

@@ -1,4 +1,5 @@
-//! The records of extended headers: `LENGTH KEY=VALUE` and a line feed, for what a tar archive's own headers have no room for.
+//! The records of extended headers: `LENGTH KEY=VALUE` and a line feed. They have the attributes that do
+//! not fit into a header.
 
 use std::io;
 

@@ -17,7 +17,7 @@ use tree::TreeWriter;
 
 const BLOCK: u64 = 512;
 
-/// What is written as an image.
+/// An image to write.
 #[derive(Debug, Clone)]
 pub struct Export<'a> {
     /// The root filesystem. It must not change during the export.
@@ -36,7 +36,7 @@ pub struct Export<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// A file cannot be read.
-    #[error("cannot read {path:?}: {source}")]
+    #[error("cannot read {}: {source}", .path.display())]
     Read {
         /// Which file.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum ExportError {
     #[error("cannot write the archive: {0}")]
     Write(#[source] io::Error),
     /// It changed while it was being read.
-    #[error("{0:?} changed while it was being read")]
+    #[error("cannot export {}: it changed during the export; retry once nothing writes to it", .0.display())]
     Changed(PathBuf),
     /// The name is not a valid name of an image.
     #[error("{0:?} is not the name of an image")]
@@ -57,7 +57,7 @@ pub enum ExportError {
 /// Writes the files of a root filesystem as a plain tar archive.
 ///
 /// # Errors
-/// When a file cannot be read, or `out` not written to.
+/// If a file cannot be read, or `out` cannot be written.
 pub fn write_tar(rootfs: &Path, out: &mut dyn Write) -> Result<(), ExportError> {
     let mut writer = TreeWriter {
         out,

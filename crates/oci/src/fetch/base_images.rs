@@ -14,14 +14,14 @@ use super::log::Log;
 use super::registry::Registry;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
-use super::{FetchError, ImportedImage, Output};
+use super::{FetchError, ImportedImage, LogFunction};
 use crate::rootfs::empty;
 use crate::{Image, Library};
 
 /// Fetches images from several sources.
 ///
-/// In this order: what was imported by hand; what the local Docker engine has already, as with `docker run`; the registry;
-/// and what the engine can pull, which may have mirrors and credentials of its own.
+/// It tries the imported images; then the images that the local Docker engine has, as `docker run` does; then the
+/// registry; at last `docker pull`, as the engine may have mirrors and credentials of its own.
 #[derive(Debug)]
 pub struct BaseImages {
     settings: Settings,
@@ -42,30 +42,30 @@ impl BaseImages {
         &self.library
     }
 
-    /// Writes the files of `image`, a name as people write it, into the empty directory `rootfs`, and logs its progress to
-    /// `output`. Stops when `cancel` fires.
+    /// Writes the files of `image`, a short or a whole name, into the empty directory `rootfs`, and logs its progress
+    /// to `log`. Stops when `cancel` fires.
     ///
     /// # Errors
-    /// When no source has the image, the filesystem refuses, or it was cancelled.
+    /// If no source has the image, a file cannot be written, or `cancel` fired.
     pub async fn fetch(
         &self,
         image: &str,
         rootfs: &Path,
-        output: Output<'_>,
+        log: LogFunction<'_>,
         cancel: &CancellationToken,
     ) -> Result<Image, FetchError> {
         let search = Search {
             images: self,
             name: image,
             rootfs,
-            log: Log(output),
+            log: Log(log),
             cancel,
         };
         search.run().await
     }
 
-    /// Returns the newest image that was imported under a name. `None` if there is none, or if that is not known: fetching it
-    /// then fails with the reason.
+    /// Returns the newest image that was imported under a name. `None` if there is none, or if the library cannot be
+    /// read: fetching the image then fails with the reason.
     pub fn imported(&self, image: &BStr) -> Option<ImportedImage> {
         let name: Reference = image.to_str().ok()?.parse().ok()?;
         let found = self.library.find(&name).ok().flatten()?;
@@ -116,16 +116,15 @@ impl Search<'_> {
                 return Ok(image);
             }
         } else {
-            tried.push("there is no `docker` program to ask".to_owned());
+            tried.push("no `docker` program is installed".to_owned());
         }
         Err(FetchError::Failed(format!(
-            "cannot get the image {name:?}: {}. If this machine cannot reach it, bring it as a file and \
-             run `obuilder image import {name} FILE`",
+            "cannot get the image {name:?}: {}; to use a file instead, run `obuilder image import {name} FILE`",
             tried.join("; ")
         )))
     }
 
-    /// Logs a failed attempt, and clears what it has left, for the next source.
+    /// Logs a failed attempt, and removes its files, for the next source.
     fn judge(
         &self,
         place: &str,
@@ -135,7 +134,8 @@ impl Search<'_> {
         match there {
             Ok(image) => Ok(Some(image)),
             Err(FetchError::Failed(reason)) => {
-                self.log.line(format_args!("Not from {place}: {reason}"))?;
+                self.log
+                    .line(format_args!("Cannot get the image from {place}: {reason}"))?;
                 tried.push(format!("{place}: {reason}"));
                 empty(self.rootfs)
                     .map(|()| None)
@@ -157,7 +157,7 @@ impl Search<'_> {
         let size = Size(opened.imported.size);
         let (name, source) = (&opened.imported.name, &opened.imported.source);
         self.log.line(format_args!(
-            "Using the image {name} ({size}) that was imported from {source:?}"
+            "Using the image {name} ({size}) that was imported from {source}"
         ))?;
         let image = docker::image(&opened.config.config, self.log)?;
         let limits = &self.images.settings.limits;
@@ -172,13 +172,13 @@ impl Search<'_> {
         unpacking.finish(self.log).await.map(|()| Some(image))
     }
 
-    /// Takes what the engine has, as it is: like `docker run`, this does not ask whether there is a newer one.
+    /// Uses the engine's image as it is: like `docker run`, this does not check for a newer one.
     async fn engines_copy(
         &self,
         docker: &Docker,
         reference: &Reference,
     ) -> Result<Image, FetchError> {
-        // By its whole name: the engine takes a short one for the beginning of an id, too, which may be anybody's image.
+        // By its whole name: the engine also takes a short one as the beginning of an id, which may be any other image.
         let name = reference.whole();
         let found = docker.find(&name, self.cancel).await?;
         let (here, there) = (&self.images.settings.platform, found.platform());
@@ -222,12 +222,12 @@ impl Search<'_> {
         docker.get(&reference.whole(), self.cancel).await?;
         let took = Elapsed(started.elapsed());
         self.log
-            .line(format_args!("The Docker engine pulled it in {took}"))?;
+            .line(format_args!("The Docker engine pulled the image in {took}"))?;
         self.engines_copy(docker, reference).await
     }
 
-    /// Checks whether the engine may be sent to a registry. Only what its name resolves to here is known: a name that does not resolve
-    /// here may be known to a proxy of the engine's.
+    /// Checks whether the engine may contact a registry. A name that does not resolve on this machine is permitted: a
+    /// proxy of the engine may resolve it.
     async fn check_registry(&self, reference: &Reference) -> Result<(), FetchError> {
         let settings = &self.images.settings;
         let registry = reference.resolve_registry();

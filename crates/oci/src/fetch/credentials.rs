@@ -17,10 +17,10 @@ use super::tool::{Tool, reason};
 /// How long a credential helper may take. Some ask a cloud's servers.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What Docker's own registry is called in `config.json`.
+/// The name of Docker's own registry in `config.json`.
 const DOCKER_HUB: &str = "https://index.docker.io/v1/";
 
-/// What a credential helper prints when it has no credentials, by convention.
+/// The text that a credential helper prints if it has no credentials, by convention.
 const NOT_FOUND: &str = "credentials not found";
 
 /// The user that stands for "the secret is a token to get others with".
@@ -29,7 +29,7 @@ const TOKEN_USER: &str = "<token>";
 /// How to log in to a registry.
 pub(super) struct Login {
     pub(super) auth: Auth,
-    /// Why there is none, when there could be one.
+    /// Why the credentials cannot be used, if there are any.
     pub(super) problem: Option<String>,
 }
 
@@ -133,7 +133,9 @@ impl ConfigFile {
         if let Some(auth) = entry.auth.as_ref().filter(|auth| !auth.is_empty()) {
             return match decoded(auth) {
                 Some((user, password)) => Login::with(Auth::Basic(user, password)),
-                None => Login::none(Some(format!("the log-in for {registry} is not readable"))),
+                None => Login::none(Some(format!(
+                    "the credentials for {registry} are not valid base64"
+                ))),
             };
         }
         match (&entry.username, &entry.password) {
@@ -147,7 +149,8 @@ impl ConfigFile {
 
 fn identity_token(registry: &str) -> String {
     format!(
-        "the log-in for {registry} is an identity token, which is not supported: log in with a password or an access token"
+        "the credentials for {registry} are an identity token, which is not supported: use a password or an access \
+         token"
     )
 }
 
@@ -161,14 +164,16 @@ fn decoded(auth: &str) -> Option<(String, String)> {
 fn read(path: &Path) -> Result<ConfigFile, String> {
     match std::fs::read(path) {
         // Its text is not shown: it is full of passwords.
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map_err(|error| format!("{path:?} is not readable as JSON, in line {}", error.line())),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            let (path, line) = (path.display(), error.line());
+            format!("cannot read {path}: line {line} is not valid JSON")
+        }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ConfigFile::default()),
-        Err(error) => Err(format!("cannot read {path:?}: {error}")),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
 }
 
-/// Returns whether what is under `key` is for a registry. Old programs wrote whole URLs.
+/// Returns whether the entry `key` is for a registry. Old programs wrote whole URLs.
 fn is_key_of(key: &str, registry: &str) -> bool {
     let host = key.split_once("://").map_or(key, |(_, rest)| rest);
     let host = host.split('/').next().unwrap_or_default();
@@ -189,7 +194,7 @@ async fn ask(settings: &Settings, helper: &str, registry: &str) -> Result<Option
     let name = format!("docker-credential-{helper}");
     // It is the name of a program to look for, not a path.
     let found = program(&settings.env, &name).filter(|_| !helper.contains('/'));
-    let program = found.ok_or_else(|| format!("there is no program {name:?} in PATH"))?;
+    let program = found.ok_or_else(|| format!("cannot find the program {name:?} in PATH"))?;
     let tool = Tool {
         program,
         args: vec!["get".into()],
@@ -205,7 +210,7 @@ async fn ask(settings: &Settings, helper: &str, registry: &str) -> Result<Option
         return Err(format!("{name} failed: {}", reason(&output)));
     }
     let helped: Helped = serde_json::from_slice(&answer.stdout)
-        .map_err(|_| format!("{name} answered something that is no log-in"))?;
+        .map_err(|_| format!("cannot read the output of {name}: it is not credentials"))?;
     if helped.username == TOKEN_USER {
         return Err(identity_token(registry));
     }
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_in_is_found_by_any_name_of_its_registry() {
+    fn credentials_are_found_by_any_name_of_their_registry() {
         // "me:pass:word"
         let config = r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6cGFzczp3b3Jk"},
                          "lab:5000":{"username":"u","password":"p"}}}"#;
@@ -258,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_is_told_the_registry_and_believed() {
+    fn a_helper_gets_the_registry_and_returns_credentials() {
         let helper = r#"[ "$1" = get ] && printf '{"Username":"me","Secret":"%s"}' "$(cat)""#;
         let config = r#"{"credHelpers":{"lab":"test"}}"#;
         assert_eq!(login(config, helper, "lab").auth, basic("me", "lab"));
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_without_a_log_in_is_no_problem_and_one_that_fails_is() {
+    fn a_helper_may_have_no_credentials_but_must_not_fail() {
         let config = r#"{"credsStore":"test"}"#;
         let found = login(
             config,
@@ -287,17 +292,17 @@ mod tests {
         let found = login(r#"{"credsStore":"other"}"#, "", "lab");
         assert_eq!(
             found.problem.as_deref(),
-            Some("there is no program \"docker-credential-other\" in PATH")
+            Some("cannot find the program \"docker-credential-other\" in PATH")
         );
     }
 
     #[test]
-    fn a_file_that_is_not_readable_is_not_shown() {
+    fn the_text_of_an_invalid_file_is_not_shown() {
         let problem = login(r#"{"auths":{"lab":{"auth":"hush}}}"#, "", "lab")
             .problem
             .unwrap();
         assert!(
-            problem.contains("is not readable as JSON") && !problem.contains("hush"),
+            problem.contains("line 1 is not valid JSON") && !problem.contains("hush"),
             "{problem}"
         );
     }

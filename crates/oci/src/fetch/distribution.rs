@@ -1,7 +1,7 @@
 //! The protocol of registries (OCI distribution), as far as it takes to fetch an image.
 //!
-//! Of a response, only its status number is shown: the service may not be a registry, and the author of a job must not see
-//! its responses.
+//! Of a response, only its status number is shown: the service may not be a registry, and the author of a job must
+//! not see its responses.
 
 use std::cell::RefCell;
 
@@ -15,7 +15,7 @@ use super::http::{Http, HttpError, body};
 use crate::Digest;
 use crate::documents::{self, MAX_DOCUMENT};
 
-/// The most bytes of an answer with a token.
+/// The largest response with a token, in bytes.
 const MAX_TOKEN: u64 = 1 << 20;
 
 const ACCEPTED: [&str; 4] = [
@@ -79,7 +79,7 @@ impl From<reqwest::Error> for RegistryError {
 }
 
 impl RegistryError {
-    /// Returns whether asking again may help.
+    /// Returns whether a retry may help.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Http(error) => error.is_temporary(),
@@ -106,7 +106,7 @@ pub(super) struct Client<'a> {
 #[derive(Debug)]
 pub(super) struct Download {
     pub(super) answer: Response,
-    /// Whether it begins where it was asked to, and not at the beginning.
+    /// Whether it starts at the requested offset, and not at the beginning.
     pub(super) is_rest: bool,
 }
 
@@ -124,7 +124,7 @@ struct Challenge {
 }
 
 impl<'a> Client<'a> {
-    /// Prepares to ask, with TLS unless it `is_insecure`.
+    /// Prepares requests, with TLS unless the registry `is_insecure`.
     pub(super) fn new(http: Http, image: &'a Reference, is_insecure: bool, auth: Auth) -> Self {
         let scheme = if is_insecure { "http" } else { "https" };
         Self {
@@ -136,7 +136,7 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Logs in, if the registry wants that. Done apart, so that a wrong password is known as such.
+    /// Logs in, if the registry requires it. A separate request, so that a wrong password is reported as such.
     pub(super) async fn log_in(&self) -> Result<(), RegistryError> {
         let authorization = match &self.auth {
             Auth::Bearer(token) => Some(bearer(token)?),
@@ -165,7 +165,7 @@ impl<'a> Client<'a> {
         let bytes = body(accepted(asked.send().await?)?, MAX_DOCUMENT).await?;
         match of.digest() {
             Some(digest) if digest != Digest::of(&bytes).to_string() => Err(RegistryError::Wrong(
-                "its manifest has another digest than was asked for",
+                "its manifest does not have the requested digest",
             )),
             _ => Ok(bytes),
         }
@@ -178,7 +178,7 @@ impl<'a> Client<'a> {
         offset: u64,
     ) -> Result<Download, RegistryError> {
         let answer = match self.ask_for_blob(digest, offset).await {
-            // Tokens are for minutes, and a download may have taken longer.
+            // Tokens are valid for minutes, and a download may take longer.
             Err(RegistryError::Login) if self.authorization.borrow().is_some() => {
                 self.log_in().await?;
                 self.ask_for_blob(digest, offset).await?
@@ -203,7 +203,7 @@ impl<'a> Client<'a> {
     fn get(&self, path: &str) -> Result<RequestBuilder, RegistryError> {
         let asked = self.http.get(&format!("{}/v2/{path}", self.base))?;
         Ok(match &*self.authorization.borrow() {
-            // It is not passed on to another host that the registry sends us to.
+            // It is not sent to another host that the registry redirects to.
             Some(authorization) => asked.header(AUTHORIZATION, authorization.clone()),
             None => asked,
         })
@@ -214,7 +214,7 @@ impl<'a> Client<'a> {
         let mut url = Url::parse(realm).map_err(|_| HttpError::BadUrl)?;
         if url.scheme() != "https" && !self.base.starts_with("http:") {
             return Err(RegistryError::Wrong(
-                "it wants the log-in to be sent without TLS",
+                "it asks for credentials to be sent without TLS",
             ));
         }
         let scope = format!("repository:{}:pull", self.image.repository());
@@ -233,7 +233,7 @@ impl<'a> Client<'a> {
             status if status.is_server_error() => return Err(RegistryError::Status(status)),
             _ => return Err(RegistryError::Login),
         }
-        let no_token = RegistryError::Wrong("its answer to the log-in has no token");
+        let no_token = RegistryError::Wrong("its response to the login has no token");
         let token = serde_json::from_slice::<Token>(&body(answer, MAX_TOKEN).await?)
             .ok()
             .and_then(|answer| answer.token.or(answer.access_token));
@@ -241,7 +241,7 @@ impl<'a> Client<'a> {
     }
 }
 
-/// Returns an answer that has what was asked for.
+/// Returns a successful response.
 fn accepted(answer: Response) -> Result<Response, RegistryError> {
     match answer.status() {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
@@ -252,7 +252,7 @@ fn accepted(answer: Response) -> Result<Response, RegistryError> {
     }
 }
 
-/// Returns where to get a token, if a registry wants one.
+/// Returns where to get a token, if a registry requires one.
 fn challenge(answer: &Response) -> Option<Challenge> {
     let headers = answer.headers().get_all(WWW_AUTHENTICATE).iter();
     let challenge = headers
@@ -285,7 +285,7 @@ fn basic(user: &str, password: &str) -> Result<HeaderValue, RegistryError> {
 
 fn secret(text: String) -> Result<HeaderValue, RegistryError> {
     let mut value = HeaderValue::try_from(text)
-        .map_err(|_| RegistryError::Wrong("the token for it has characters that none can have"))?;
+        .map_err(|_| RegistryError::Wrong("the credentials for it contain invalid characters"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -1,4 +1,4 @@
-//! Images that a local Docker engine has, or can get.
+//! Images of a local Docker engine.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use super::unpack::{Source, Unpacking};
 use crate::documents::RunConfig;
 use crate::{Image, Limits, Platform};
 
-/// How long an engine may take to answer a question. Creating and removing containers can be slow on a busy disk.
+/// How long an engine may take to answer. Creating and removing containers can be slow on a busy disk.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A local Docker engine.
@@ -97,10 +97,10 @@ impl Docker {
             return Err(FetchError::Failed(answer.reason()));
         }
         serde_json::from_slice(&answer.stdout)
-            .map_err(|error| FetchError::Failed(format!("its answer is not understood: {error}")))
+            .map_err(|error| FetchError::Failed(format!("cannot read its answer: {error}")))
     }
 
-    /// Has the engine pull an image.
+    /// Makes the engine pull an image.
     pub(super) async fn get(
         &self,
         image: &str,
@@ -140,7 +140,7 @@ impl Docker {
             Err(why) => Some(why),
         } {
             // The files are there all the same.
-            tracing::warn!("cannot remove the container {container}: {why}");
+            tracing::warn!("Cannot remove the container {container}: {why}");
         }
         extracted
     }
@@ -171,17 +171,17 @@ impl Docker {
     }
 }
 
-/// Returns why an engine did not pull an image. The engine's own text is not shown: it may contain the response of a service
-/// that is not a registry, which the author of a job must not see.
+/// Returns why an engine did not pull an image. The engine's own text is not shown: it may contain the response of a
+/// service that is not a registry, which the author of a job must not see.
 fn pull_failure(stderr: &[u8]) -> String {
     const REASONS: [(&[&str], &str); 4] = [
         (
             &["toomanyrequests", "Too Many Requests"],
-            "the registry allows no more pulls for now",
+            "the registry's rate limit for pulls is exceeded",
         ),
         (
             &["denied", "unauthorized", "authentication required"],
-            "the registry asks for a log-in, or has no such image",
+            "the registry requires authentication, or has no such image",
         ),
         (
             &["manifest unknown", "not found", "no matching manifest"],
@@ -203,7 +203,7 @@ fn pull_failure(stderr: &[u8]) -> String {
     let stderr = String::from_utf8_lossy(stderr);
     let known = |(words, _): &&(&[&str], &str)| words.iter().any(|word| stderr.contains(word));
     let reason = REASONS.iter().find(known);
-    let reason = reason.map_or("the engine's own log says why", |(_, reason)| reason);
+    let reason = reason.map_or("see the log of the engine", |(_, reason)| reason);
     format!("it failed: {reason}")
 }
 

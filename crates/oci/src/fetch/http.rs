@@ -1,4 +1,4 @@
-//! Requests over HTTP to hosts that a job names: only to addresses that may be asked, and no more of the answer than is wanted.
+//! HTTP requests to hosts that a job names: only to permitted addresses, and with a limit to the size of a response.
 
 use std::error::Error;
 use std::net::IpAddr;
@@ -15,10 +15,10 @@ use super::settings::Proxies;
 /// How long a host may take to accept a connection.
 const LIMIT_TO_CONNECT: Duration = Duration::from_secs(20);
 
-/// How long a host may be silent in the middle of an answer.
+/// How long a host may pause in the middle of a response.
 const LIMIT_TO_READ: Duration = Duration::from_secs(60);
 
-/// How often a request may be sent elsewhere.
+/// How many redirects a request may have.
 const MOST_REDIRECTS: usize = 10;
 
 /// An HTTP client for hosts that jobs name.
@@ -37,16 +37,16 @@ pub(super) enum HttpError {
     /// The request failed.
     #[error("{}", causes(.0))]
     Failed(reqwest::Error),
-    /// It was to be asked at something that is no URL of a host. Not shown, since a service may have named it.
-    #[error("what is to be asked is not the URL of a host")]
+    /// The URL has no host. It is not shown, because it may come from a service.
+    #[error("the URL to request has no host")]
     BadUrl,
     /// The response is too large.
-    #[error("its answer has more than the limit of {0} bytes")]
+    #[error("its response is too large: more than {0} bytes")]
     TooLarge(u64),
 }
 
 impl HttpError {
-    /// Returns whether asking again may help.
+    /// Returns whether a retry may help.
     pub(super) fn is_temporary(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
@@ -80,7 +80,7 @@ impl Http {
             .read_timeout(LIMIT_TO_READ)
             .redirect(Policy::custom(move |attempt| follow(&redirected, attempt)))
             .dns_resolver(guard.clone())
-            // Those of the environment are not for a library to read.
+            // A library does not read the proxies of the environment.
             .no_proxy();
         // No proxy reaches this machine's own hosts.
         let except = proxies.except.as_deref().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Http {
     }
 }
 
-/// Reads an answer to its end, which must not be more than `limit` bytes away.
+/// Reads a response of at most `limit` bytes to its end.
 pub(super) async fn body(mut answer: Response, limit: u64) -> Result<Vec<u8>, HttpError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
@@ -124,7 +124,7 @@ fn follow(guard: &Guard, attempt: Attempt<'_>) -> reqwest::redirect::Action {
     match guard.check(attempt.url()) {
         Ok(()) => attempt.follow(),
         Err(HttpError::Refused(refused)) => attempt.error(refused),
-        Err(_) => attempt.error("it sends us to something that is no host"),
+        Err(_) => attempt.error("it redirects to a URL without a host"),
     }
 }
 
@@ -132,7 +132,7 @@ fn follow(guard: &Guard, attempt: Attempt<'_>) -> reqwest::redirect::Action {
 #[derive(Debug, Clone)]
 struct Guard {
     rule: Arc<AddressRule>,
-    /// The names of the operator's proxies, which may be anywhere.
+    /// The names of the operator's proxies, which may have any address.
     proxies: Arc<[String]>,
 }
 
@@ -185,7 +185,7 @@ fn host(proxy: &str) -> Option<String> {
     name.parse::<IpAddr>().is_err().then(|| name.to_owned())
 }
 
-/// Returns why a host was not asked, if that is what an error is about.
+/// Returns why a host was refused, if that is the cause of an error.
 fn refusal(error: &(dyn Error + 'static)) -> Option<Refused> {
     let mut error = Some(error);
     while let Some(cause) = error {
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_not_asked_for_anything_else() {
+    fn a_proxy_is_used_as_a_proxy_only() {
         let proxies = Proxies {
             https: Some("http://proxy.lab:3128".to_owned()),
             ..Proxies::default()

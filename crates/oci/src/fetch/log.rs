@@ -4,11 +4,11 @@ use std::fmt;
 
 use visible::is_text;
 
-use super::{FetchError, Output};
+use super::{FetchError, LogFunction};
 
 /// Writes the log of a fetch.
 #[derive(Clone, Copy)]
-pub(super) struct Log<'a>(pub(super) Output<'a>);
+pub(super) struct Log<'a>(pub(super) LogFunction<'a>);
 
 impl Log<'_> {
     /// Writes a line.
@@ -19,8 +19,8 @@ impl Log<'_> {
     }
 }
 
-/// Replaces what steers a terminal or changes the order of characters, which texts from outside must not do. Ends of
-/// lines and tabs stay.
+/// Replaces characters that control a terminal or change the order of the text: a registry could send them. Line
+/// feeds and tabs stay.
 pub(super) fn plain(text: &str) -> String {
     let is_plain = |c: char| matches!(c, '\n' | '\t') || is_text(c);
     text.chars()

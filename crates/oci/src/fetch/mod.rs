@@ -1,6 +1,7 @@
 //! Fetches images by name.
 //!
-//! [`BaseImages`] tries several sources in order: the library of imported images, the local Docker engine, the registry.
+//! [`BaseImages`] tries several sources in order: the library of imported images, the local Docker engine, the
+//! registry.
 
 mod address;
 mod base_images;
@@ -22,7 +23,7 @@ pub use base_images::BaseImages;
 pub use settings::{Proxies, Settings};
 
 /// Takes the lines that are logged while an image is fetched, as bytes.
-pub type Output<'a> = &'a dyn Fn(&[u8]) -> std::io::Result<()>;
+pub type LogFunction<'a> = &'a dyn Fn(&[u8]) -> std::io::Result<()>;
 
 /// An image that was imported by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,7 @@ pub enum FetchError {
     #[error("{0}")]
     Failed(String),
     /// The root filesystem could not be written.
-    #[error("cannot write {path:?}: {source}")]
+    #[error("cannot write {}: {source}", .path.display())]
     Write {
         /// What could not be written.
         path: std::path::PathBuf,

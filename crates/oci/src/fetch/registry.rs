@@ -16,17 +16,16 @@ use super::log::Log;
 use super::settings::Settings;
 use super::unpack::{Source, Unpacking};
 use super::{FetchError, docker};
-use crate::documents::{self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest};
-use crate::platform::listed;
+use crate::documents::{self, Config, Descriptor, Document, Index, MAX_DOCUMENT, Manifest, choice};
 use crate::{Digest, Image, Platform};
 
-/// How long a manifest may take. It is small.
+/// How long the transfer of a manifest may take. It is small.
 const LIMIT_FOR_MANIFEST: Duration = Duration::from_secs(30);
 
-/// How many layers are downloaded at once: what `docker pull` does.
+/// How many layers are downloaded at once, as `docker pull` does.
 const LAYERS_AT_ONCE: usize = 3;
 
-/// A registry, for one image of it.
+/// A registry, for one of its images.
 pub(super) struct Registry<'a> {
     settings: &'a Settings,
     image: &'a Reference,
@@ -35,13 +34,13 @@ pub(super) struct Registry<'a> {
 }
 
 impl<'a> Registry<'a> {
-    /// Prepares to ask for an image.
+    /// Prepares a request for an image.
     pub(super) async fn of(
         settings: &'a Settings,
         image: &'a Reference,
     ) -> Result<Self, FetchError> {
         let http = Http::new(&settings.registries, &settings.proxies).map_err(|error| {
-            FetchError::Failed(format!("cannot prepare to speak to it: {error}"))
+            FetchError::Failed(format!("cannot create an HTTP client: {error}"))
         })?;
         let login = Login::find(settings, image.registry()).await;
         let is_insecure = settings.is_insecure(image.resolve_registry());
@@ -97,7 +96,7 @@ impl<'a> Registry<'a> {
         match self.document(&image).await? {
             (digest, Document::Manifest(manifest)) => Ok((digest, manifest)),
             (_, Document::Index(_)) => Err(FetchError::Failed(
-                "its index leads to another index".to_owned(),
+                "its index refers to another index".to_owned(),
             )),
         }
     }
@@ -111,20 +110,20 @@ impl<'a> Registry<'a> {
 
     fn choose<'i>(&self, index: &'i Index) -> Result<&'i Descriptor, FetchError> {
         let here = &self.settings.platform;
-        here.best(&index.manifests).ok_or_else(|| {
-            let there = listed(&index.manifests);
+        choice::best(here, &index.manifests).ok_or_else(|| {
+            let there = choice::listed(&index.manifests);
             FetchError::Failed(format!("it has no image for {here}, but for: {there}"))
         })
     }
 
-    /// Returns how much there is to download.
+    /// Returns the size of the download, in bytes.
     fn check_limits(&self, manifest: &Manifest) -> Result<u64, FetchError> {
         let limits = &self.settings.limits;
         let too_large = |what: String| Err(FetchError::Failed(what));
         if manifest.layers.len() > limits.layers {
             let (has, most) = (manifest.layers.len(), limits.layers);
             return too_large(format!(
-                "the image has {has} layers, more than the limit of {most}"
+                "the image has too many layers: {has}, and the limit is {most}"
             ));
         }
         if manifest.config.size > MAX_DOCUMENT {
@@ -137,7 +136,7 @@ impl<'a> Registry<'a> {
         if stored > limits.stored {
             let (has, most) = (Size(stored), Size(limits.stored));
             return too_large(format!(
-                "the image has {has}, more than the limit of {most}"
+                "the image is too large: {has}, and the limit is {most}"
             ));
         }
         Ok(stored)
@@ -226,7 +225,7 @@ impl<'a> Registry<'a> {
             RegistryError::Http(error) => error.to_string(),
             RegistryError::Login => self.login_needed(),
             RegistryError::Missing => "it has no such image".to_owned(),
-            RegistryError::TooMany => "it allows no more pulls for now".to_owned(),
+            RegistryError::TooMany => "its rate limit for pulls is exceeded".to_owned(),
             RegistryError::Status(status) => {
                 format!("it answered with status {}", status.as_u16())
             }
@@ -244,17 +243,19 @@ impl<'a> Registry<'a> {
             "docker login".to_owned()
         };
         if let Some(problem) = &self.login.problem {
-            return format!("it asks for a log-in, and {problem}; log in with `{login}`");
+            return format!("it requires authentication, and {problem}; log in with `{login}`");
         }
         let Some(file) = &self.settings.registry_config else {
-            return "it asks for a log-in, and no file with log-ins was given".to_owned();
+            return "it requires authentication, and no file with credentials is configured"
+                .to_owned();
         };
+        let file = file.display();
         match self.login.auth {
             Auth::Anonymous => format!(
-                "it asks for a log-in (or has no such image), and {file:?} has none for it: log in \
-                 with `{login}`"
+                "it requires authentication, or has no such image; to log in, run `{login}`, as {file} has no \
+                 credentials for it"
             ),
-            _ => format!("it refused the log-in from {file:?}: log in again with `{login}`"),
+            _ => format!("it refused the credentials from {file}; log in again with `{login}`"),
         }
     }
 }
@@ -274,7 +275,7 @@ async fn until<T>(
 async fn within<T>(what: impl Future<Output = T>) -> Result<T, FetchError> {
     let late = |_| {
         FetchError::Failed(format!(
-            "it had no answer within {} s",
+            "it did not answer within {} s",
             LIMIT_FOR_MANIFEST.as_secs()
         ))
     };

@@ -18,32 +18,32 @@ pub struct Settings {
     pub env: Vec<(OsString, OsString)>,
     /// The `config.json` with the credentials for registries. It need not exist.
     pub registry_config: Option<PathBuf>,
-    /// Registries that are spoken to without TLS, as `HOST` or `HOST:PORT`, besides those on this machine.
+    /// Registries that are contacted without TLS, as `HOST` or `HOST:PORT`, besides those on this machine.
     pub insecure_registries: Vec<String>,
-    /// Which registries may be asked that have an address of their own network, besides all those of the internet.
+    /// Registries with a private address that may be contacted, besides all those on the internet.
     pub registries: AddressRule,
-    /// How registries are reached.
+    /// The proxies for registries.
     pub proxies: Proxies,
-    /// The machine that images are for.
+    /// The platform that images are for.
     pub platform: Platform,
-    /// How large an image may be.
+    /// Limits to the size of an image.
     pub limits: Limits,
 }
 
-/// The proxies by which registries are reached.
+/// The proxies for registries.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     /// For registries without TLS.
     pub http: Option<String>,
     /// For the others.
     pub https: Option<String>,
-    /// Hosts that are reached without, with commas between them.
+    /// Hosts that are contacted directly, separated by commas.
     pub except: Option<String>,
 }
 
 impl Settings {
-    /// Returns the usual settings for a program with the environment `vars` (`std::env::vars_os()`): what `docker pull` would
-    /// use.
+    /// Returns the default settings for a program with the environment `vars` (`std::env::vars_os()`):
+    /// those of `docker pull`.
     pub fn from_vars(
         state_dir: &Path,
         vars: impl IntoIterator<Item = (OsString, OsString)>,
@@ -65,7 +65,7 @@ impl Settings {
         }
     }
 
-    /// Returns whether a registry is spoken to without TLS.
+    /// Returns whether a registry is contacted without TLS.
     pub(super) fn is_insecure(&self, registry: &str) -> bool {
         let host = host(registry);
         let named = |named: &String| named == registry || named == host;
@@ -102,7 +102,7 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// Shows no more than whether there are any: an address may have a password in it.
+/// Shows only whether there are any: an address may have a password in it.
 impl std::fmt::Debug for Proxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn log_ins_are_where_docker_keeps_them() {
+    fn credentials_are_where_docker_keeps_them() {
         let config = |vars| settings(vars).registry_config;
         assert_eq!(
             config(&[("HOME", "/root")]),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_and_what_was_named_go_without_tls() {
+    fn only_this_machine_and_listed_registries_go_without_tls() {
         let mut settings = settings(&[]);
         settings.insecure_registries = vec!["lab:5000".to_owned(), "old".to_owned()];
         for registry in [
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_shown() {
+    fn secrets_are_not_shown() {
         let settings = settings(&[("TOKEN", "hush"), ("https_proxy", "http://me:hush@proxy")]);
         assert_eq!(
             settings.proxies.https.as_deref(),

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::FetchError;
 use super::log::plain;
 
-/// The most of a program's answer that is kept, in bytes.
+/// The most of a program's output that is kept, in bytes.
 const MAX_ANSWER: u64 = 4 << 20;
 
 /// The longest reason that is taken from a program's output, in characters.
@@ -43,7 +43,11 @@ impl Answer {
 
 pub(super) fn reason(output: &[u8]) -> String {
     let output = String::from_utf8_lossy(output);
-    let line = output.trim().lines().last().unwrap_or("it did not say why");
+    let line = output
+        .trim()
+        .lines()
+        .last()
+        .unwrap_or("it printed no reason");
     plain(line).chars().take(MAX_REASON).collect()
 }
 
@@ -54,17 +58,17 @@ impl Tool {
             .args(&self.args)
             .env_clear()
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            // A group of its own, so that Ctrl-C does not reach it: it is stopped in order.
+            // A process group of its own, so that Ctrl-C does not reach it: it is stopped in order.
             .process_group(0)
             .kill_on_drop(true);
         command
     }
 
     fn not_started(&self, error: &std::io::Error) -> String {
-        format!("cannot run {:?}: {error}", self.program)
+        format!("cannot run {}: {error}", self.program.display())
     }
 
-    /// Runs it with `input` to read, and returns what it wrote.
+    /// Runs it with `input` on its standard input, and returns its output.
     ///
     /// # Errors
     /// When it cannot be started, or has not ended within `limit`; it is then killed.
@@ -94,15 +98,15 @@ impl Tool {
         };
         let late = || {
             format!(
-                "{:?} had no answer within {} s",
-                self.program,
+                "{} did not answer within {} s",
+                self.program.display(),
                 limit.as_secs()
             )
         };
         tokio::time::timeout(limit, all).await.map_err(|_| late())?
     }
 
-    /// Runs it for as long as it takes, and returns what it wrote.
+    /// Runs it without a time limit, and returns its output.
     ///
     /// # Errors
     /// When it cannot be started, or `cancel` fires; it is then killed.

@@ -18,9 +18,9 @@ use crate::{Digest, Limits, UnpackError};
 /// A layer to unpack.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// A file, compressed or not, with the digest it must have if that is not known to be so.
+    /// A file, compressed or not, with its expected digest unless that was checked already.
     File(File, Option<Digest>),
-    /// What a program writes.
+    /// The output of a program.
     Pipe(PipeReader),
 }
 
@@ -43,7 +43,7 @@ struct Summary {
 impl Unpacking {
     /// Starts to unpack into the empty directory `rootfs`, until `cancel` fires.
     pub(super) fn start(rootfs: &Path, limits: &Limits, cancel: &CancellationToken) -> Self {
-        // As many as an image has layers, which has a limit: no need for another.
+        // Unbounded, because the number of layers has a limit.
         let (layers, received) = mpsc::unbounded_channel();
         let stop = cancel.child_token();
         let (rootfs, limits, stopped) = (rootfs.to_owned(), limits.clone(), stop.clone());
@@ -57,7 +57,7 @@ impl Unpacking {
         }
     }
 
-    /// Queues the next layer. Returns `false` if unpacking has stopped; [`finish`](Self::finish) then returns the reason.
+    /// Queues the next layer. Returns `false` if unpacking has stopped: [`finish`](Self::finish) returns the reason.
     pub(super) fn add(&self, name: String, layer: Source) -> bool {
         self.layers.send((name, layer)).is_ok()
     }
@@ -77,7 +77,7 @@ impl Unpacking {
             notes,
         } = thread.await.map_err(broken)??;
         for note in notes {
-            log.line(format_args!("Left out: {note}"))?;
+            log.line(format_args!("Skipped {note}"))?;
         }
         log.line(format_args!(
             "Unpacked {}, {}",
@@ -86,7 +86,7 @@ impl Unpacking {
         ))
     }
 
-    /// Stops, and waits until nothing is written any more.
+    /// Stops, and waits until the thread no longer writes.
     pub(super) async fn abandon(self) {
         self.stop.cancel();
         drop(self.layers);

@@ -1,4 +1,4 @@
-//! Archives of images: what is in them, and which image is meant.
+//! Archives of images: finds their files, and the image to import.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::documents::{self, Config, Descriptor};
 use crate::library::{LibraryError, failed};
 use crate::rootfs::names;
 
-/// What is at the top of a root filesystem, and never of an archive of images.
+/// Directories at the top of a root filesystem, and never of an archive of images.
 const ROOT_DIRECTORIES: [&str; 19] = [
     "bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "proc", "root",
     "run", "sbin", "srv", "sys", "tmp", "usr", "var",
@@ -42,7 +42,7 @@ struct SavedImage {
 #[derive(Debug, Deserialize)]
 struct SavedImages(#[serde(deserialize_with = "documents::few")] Vec<SavedImage>);
 
-/// What was in an archive that may be one of images.
+/// The files of an archive that may be one of images.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     files: BTreeMap<BString, Descriptor>,
@@ -51,7 +51,7 @@ pub(super) struct Members {
 }
 
 impl Source<'_> {
-    /// Reads an archive to its end as one of images. `None` as soon as it is seen to be a root filesystem.
+    /// Reads an archive of images to its end. Returns `None` as soon as it turns out to be a root filesystem.
     pub(super) fn members(&self, contents: impl Read) -> Result<Option<Members>, LibraryError> {
         let mut archive = Archive::new(contents);
         let mut members = Members::default();
@@ -61,8 +61,8 @@ impl Source<'_> {
                 Ok(None) => return Ok(Some(members)),
                 Err(error) if members.is_empty() => {
                     return Err(self.refused(format!(
-                        "it is no image: an OCI layout, an archive of `docker save`, an archive of a \
-                         root filesystem or a directory is expected ({error})"
+                        "it is not an image: expected an OCI layout, an archive of `docker save`, an archive of \
+                         a root filesystem or a directory ({error})"
                     )));
                 }
                 Err(error) => return Err(self.unreadable(error)),
@@ -113,7 +113,7 @@ impl Source<'_> {
                 let blob = members.get(BStr::new(&path));
                 blob.cloned()
                     .filter(|blob| blob.digest == *digest)
-                    .ok_or_else(|| self.refused(format!("{digest} is missing in it, or damaged")))
+                    .ok_or_else(|| self.refused(format!("{digest} is missing or damaged")))
             };
             return Ok(Some(("OCI layout", self.image_in_index(&index, &find)?)));
         }
@@ -141,14 +141,14 @@ impl Source<'_> {
                     .map(String::as_str)
                     .collect();
                 self.refused(format!(
-                    "it has {} images, and none is called so: {}",
+                    "it has {} images, none of this name: {}",
                     saved.len(),
                     names.join(", ").chars().take(MAX_NAMES).collect::<String>()
                 ))
             })?,
         };
         let get = |path: &String| {
-            let missing = || self.refused(format!("{path:?} is missing in it"));
+            let missing = || self.refused(format!("{path:?} is missing"));
             members.get(BStr::new(path)).cloned().ok_or_else(missing)
         };
         let config = Descriptor {
@@ -174,12 +174,12 @@ impl Source<'_> {
     /// Checks a layer against its digest in the config if it is not compressed, as with `docker save`.
     fn check_layer(&self, layer: &Descriptor, expected: &str) -> Result<(), LibraryError> {
         let path = self.library.library.blob(&layer.digest);
-        let mut file = File::open(&path).map_err(failed("opening", &path))?;
+        let mut file = File::open(&path).map_err(failed("open", &path))?;
         let compression =
             Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
         if compression == Compression::None && layer.digest.to_string() != expected {
             return Err(self.refused(format!(
-                "a layer is damaged: its digest should be {expected}, and is {}",
+                "a layer is damaged: its digest should be {expected}, but is {}",
                 layer.digest
             )));
         }
@@ -196,7 +196,7 @@ impl Members {
         self.len() == 0
     }
 
-    /// Finds a file, by a link perhaps.
+    /// Finds a file, possibly through a link.
     fn get(&self, path: &BStr) -> Option<&Descriptor> {
         let path: BString = bstr::join("/", names(path)).into();
         self.files

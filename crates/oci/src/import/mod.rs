@@ -11,16 +11,16 @@ use crate::archive::Archive;
 use crate::compression::{Compression, Decompressed};
 use crate::digest::{Digest, Hashing};
 use crate::documents::{
-    self, Config, Descriptor, Document, Index, Layers, MAX_DOCUMENT, Manifest, REF_NAME,
+    self, Config, Descriptor, Document, Index, Layers, MAX_DOCUMENT, Manifest, REF_NAME, choice,
 };
 use crate::export;
 use crate::library::{Imported, Library, LibraryError, Locked, failed, whole_name};
-use crate::platform::{Platform, listed};
+use crate::platform::Platform;
 
-/// How often an index may lead to another one.
+/// How deep indexes may be nested.
 const MAX_INDEXES: usize = 4;
 
-/// What an image is to be imported as.
+/// An image to import.
 #[derive(Debug, Clone)]
 pub struct Import<'a> {
     /// The name that a spec will use.
@@ -34,17 +34,17 @@ pub struct Import<'a> {
 }
 
 impl Library {
-    /// Imports an image, in the place of any of that name. May take as long as reading it does.
+    /// Imports an image, in the place of any of that name. It takes as long as reading the image.
     ///
     /// # Errors
-    /// When there is none at the path, or it is not for the platform, or the system refuses.
+    /// If there is no image at the path, it is for another platform, or the system refuses.
     pub fn import(&self, import: &Import<'_>) -> Result<Imported, LibraryError> {
         let reference = whole_name(import.name)?;
         let library = self.lock()?;
         let metadata = import
             .path
             .metadata()
-            .map_err(failed("reading", import.path))?;
+            .map_err(failed("read", import.path))?;
         let source = Source {
             import,
             library: &library,
@@ -64,7 +64,7 @@ impl Library {
             )));
         }
         let document: Manifest = self.document(&manifest.digest)?;
-        let absolute = std::path::absolute(import.path).map_err(failed("finding", import.path))?;
+        let absolute = std::path::absolute(import.path).map_err(failed("find", import.path))?;
         let image = Imported {
             name: reference.whole(),
             source: absolute.display().to_string(),
@@ -110,18 +110,18 @@ impl Source<'_> {
     fn directory(&self) -> Result<(&'static str, Descriptor), LibraryError> {
         let index = self.import.path.join("index.json");
         if self.import.path.join("oci-layout").exists() && index.exists() {
-            let index = read_small(&index).map_err(failed("reading", &index))?;
+            let index = read_small(&index).map_err(failed("read", &index))?;
             let find = |digest: &Digest| self.add_from_layout(digest);
             return Ok(("OCI layout", self.image_in_index(&index, &find)?));
         }
         let mut files =
-            std::fs::read_dir(self.import.path).map_err(failed("reading", self.import.path))?;
+            std::fs::read_dir(self.import.path).map_err(failed("read", self.import.path))?;
         if files.next().is_none() {
             return Err(self.refused("the directory is empty"));
         }
-        // Written to a pipe that is read on this side, so that nothing is kept twice.
+        // Through a pipe, so that the archive is written to the disk once only.
         let (reader, mut writer) =
-            io::pipe().map_err(failed("making a pipe for", self.import.path))?;
+            io::pipe().map_err(failed("create a pipe for", self.import.path))?;
         let path = self.import.path.to_owned();
         let packing = std::thread::spawn(move || export::write_tar(&path, &mut writer));
         let layer = self.add(documents::LAYER, reader)?;
@@ -139,11 +139,12 @@ impl Source<'_> {
     /// Copies a blob from an OCI layout, and checks its digest.
     fn add_from_layout(&self, digest: &Digest) -> Result<Descriptor, LibraryError> {
         let path = self.import.path.join("blobs/sha256").join(digest.hex());
-        let file = File::open(&path).map_err(failed("opening", &path))?;
+        let file = File::open(&path).map_err(failed("open", &path))?;
         let added = self.add("", file)?;
         if added.digest != *digest {
             return Err(self.refused(format!(
-                "{path:?} is damaged: its digest is {}",
+                "{} is damaged: its digest is {}",
+                path.display(),
                 added.digest
             )));
         }
@@ -152,10 +153,10 @@ impl Source<'_> {
 
     fn file(&self) -> Result<(&'static str, Descriptor), LibraryError> {
         let path = self.import.path;
-        let mut file = File::open(path).map_err(failed("opening", path))?;
+        let mut file = File::open(path).map_err(failed("open", path))?;
         Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
-        let again = file.try_clone().map_err(failed("opening", path))?;
-        let contents = Decompressed::of(again, None).map_err(failed("reading", path))?;
+        let again = file.try_clone().map_err(failed("open", path))?;
+        let contents = Decompressed::of(again, None).map_err(failed("read", path))?;
         if let Some(members) = self.members(contents)?
             && let Some(image) = self.image_in_archive(&members)?
         {
@@ -166,7 +167,7 @@ impl Source<'_> {
             .map(|image| ("root filesystem archive", image))
     }
 
-    /// Finds the image in an index, and brings its parts.
+    /// Finds the image in an index, and adds its parts to the library.
     fn image_in_index(
         &self,
         index: &[u8],
@@ -193,7 +194,7 @@ impl Source<'_> {
                 });
             }
         }
-        Err(self.refused("its index leads to no image"))
+        Err(self.refused("its index has no image"))
     }
 
     fn choose(&self, index: &Index, is_outermost: bool) -> Result<Descriptor, LibraryError> {
@@ -213,7 +214,7 @@ impl Source<'_> {
         if let [image] = all.as_slice() {
             return Ok(image.clone());
         }
-        if let Some(image) = self.import.platform.best(all) {
+        if let Some(image) = choice::best(self.import.platform, all) {
             return Ok(image.clone());
         }
         let names: Vec<&str> = all
@@ -222,11 +223,11 @@ impl Source<'_> {
             .collect();
         Err(self.refused(if is_outermost && !names.is_empty() {
             format!(
-                "it has several images, and none is called so: {}",
+                "it has several images, none of this name: {}",
                 names.join(", ")
             )
         } else {
-            self.no_platform(&listed(all))
+            self.no_platform(&choice::listed(all))
         }))
     }
 
@@ -252,16 +253,16 @@ impl Source<'_> {
         )
     }
 
-    /// Keeps the file as it is: it is a layer, compressed or not. Returns the digest of what is in it, too.
+    /// Adds the file as it is: it is a layer, compressed or not. Also returns the digest of its decompressed content.
     fn root_archive(&self) -> Result<(Descriptor, Digest), LibraryError> {
         let path = self.import.path;
-        let file = File::open(path).map_err(failed("opening", path))?;
+        let file = File::open(path).map_err(failed("open", path))?;
         let layer = self.add(documents::LAYER, file)?;
         let path = self.library.library.blob(&layer.digest);
-        let mut file = File::open(&path).map_err(failed("opening", &path))?;
+        let mut file = File::open(&path).map_err(failed("open", &path))?;
         let compression =
             Compression::of_file(&mut file).map_err(|error| self.unreadable(error))?;
-        let contents = Decompressed::of(file, None).map_err(failed("reading", &path))?;
+        let contents = Decompressed::of(file, None).map_err(failed("read", &path))?;
         if compression == Compression::None {
             self.check_root_archive(contents)?;
             let digest = layer.digest;

@@ -78,7 +78,9 @@ impl Unpacker {
                 Ok(()) => {}
                 // Labels of another machine's security module, or a filesystem that has no such attributes.
                 Err(Errno::NOTSUP | Errno::PERM) => {
-                    self.note(format!("attribute {name:?} is not possible here"));
+                    self.note(format!(
+                        "the attribute {name:?}: not supported by the filesystem"
+                    ));
                 }
                 Err(errno) => return Err(self.failed(path, errno)),
             }

@@ -1,4 +1,4 @@
-//! How large an image may be, and why one is not unpacked.
+//! Limits to the size of an image, and why one is not unpacked.
 
 use std::io::{self, Read};
 use std::path::PathBuf;
@@ -33,30 +33,30 @@ impl Default for Limits {
 /// Why a layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
-    /// It is no longer wanted.
+    /// The fetch was cancelled.
     #[error("cancelled")]
     Cancelled,
     /// The layer cannot be read.
     #[error("{0}")]
     Read(io::Error),
-    /// The layer holds what cannot be done.
+    /// An entry of the layer cannot be created.
     #[error("{entry:?}: {problem}")]
     Entry {
-        /// The name of a file in it.
+        /// Its name in the layer.
         entry: BString,
-        /// Why it cannot be made.
+        /// Why it cannot be created.
         problem: &'static str,
     },
     /// The image is larger than is allowed.
-    #[error("the image has more than {limit} {what}, which is the limit here")]
+    #[error("the image is too large: more than {limit} {what}")]
     TooLarge {
-        /// What of it there is too much.
+        /// The unit of the limit.
         what: &'static str,
-        /// How much there may be.
+        /// The limit.
         limit: u64,
     },
-    /// The system refused something.
-    #[error("cannot write {path:?}: {source}")]
+    /// A system call failed.
+    #[error("cannot write {}: {source}", .path.display())]
     Write {
         /// What could not be written.
         path: PathBuf,
@@ -74,7 +74,7 @@ pub(super) fn is_too_large(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooLarge>())
 }
 
-/// Reads no more than is allowed, and no longer than it is wanted.
+/// Reads up to a limit, until it is cancelled.
 pub(super) struct Bounded<R> {
     pub(super) inner: R,
     pub(super) left: u64,

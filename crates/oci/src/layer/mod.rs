@@ -1,48 +1,45 @@
 //! Unpacks the layers of an image into a root filesystem, one over the other.
 
 mod attributes;
+mod files;
 mod limits;
 mod place;
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::io::Read;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
-use rustix::fs::{AtFlags, FileType, Mode, Timestamps};
+use rustix::fs::{AtFlags, Mode, Timestamps};
 use rustix::io::Errno;
 use tokio_util::sync::CancellationToken;
 
 use limits::{Bounded, is_too_large};
 pub use limits::{Limits, UnpackError};
-use place::{
-    cleaned, create, is_whiteout_device, make_directory, make_node, replacing, split, timespec,
-    timestamps,
-};
+use place::{cleaned, is_whiteout_device, split, timespec, timestamps};
 
-use crate::archive::{Archive, Entry, Kind};
+use crate::archive::{Archive, Entry};
 use crate::rootfs::{self, Rootfs};
 
-/// How much is written at a time.
+/// Size of a write, in bytes.
 const BUFFER: usize = 256 << 10;
 
 /// The most notes about omitted entries.
 const MAX_NOTES: usize = 10;
 
-/// How much of a note is kept, in characters: there are paths in them.
+/// Longest note, in characters: notes contain paths.
 const MAX_NOTE: usize = 300;
 
-/// How many entries of a layer are remembered for an opaque directory, which hides what the layers below have and nothing of
-/// its own. 20 times as many as the largest layers have; together they take some 40 MB.
+/// How many entries of a layer are remembered for opaque directories, which hide files of the layers below but none of
+/// their own layer. 20 times as many as the largest layers have; they take some 40 MB together.
 const MAX_MADE: usize = 2_000_000;
 
 /// Prefix of a whiteout: the file with the rest of the name is removed from the layers below.
 const WHITEOUT: &[u8] = b".wh.";
 
-/// Names that begin so are the business of the filesystem that invented whiteouts.
+/// Prefix of names that only the filesystem which invented whiteouts uses.
 const WHITEOUT_META: &[u8] = b".wh..wh.";
 
 /// Name of the entry that hides the whole content of a directory in the layers below.
@@ -60,7 +57,7 @@ pub(crate) struct Unpacker {
     buffer: Vec<u8>,
 }
 
-/// What is known of the layer that is being put on.
+/// The state of the layer in progress.
 #[derive(Default)]
 struct Layer {
     parent: Option<Parent>,
@@ -183,9 +180,7 @@ impl Unpacker {
             return done.map_err(failed);
         }
         if is_whiteout_device(&entry.kind) {
-            self.note(format!(
-                "{path:?}: a device 0:0 would hide files in an overlay"
-            ));
+            self.note(format!("{path:?}: a device 0:0 hides files in an overlay"));
             return Ok(());
         }
         let mut parent = self.parent(layer, directory, entry.mtime).map_err(failed)?;
@@ -206,63 +201,6 @@ impl Unpacker {
             layer.parent = Some(parent);
         }
         Ok(())
-    }
-
-    /// Creates the file of an entry, with its attributes. Returns whether an existing file was replaced.
-    fn make(
-        &mut self,
-        archive: &mut Archive<impl Read>,
-        entry: &mut Entry,
-        path: &BString,
-        parent: BorrowedFd<'_>,
-        name: &BStr,
-    ) -> Result<bool, UnpackError> {
-        let replaced = match &entry.kind {
-            Kind::File {
-                size,
-                parts: Some(_),
-            } if *size > self.limits.unpacked => {
-                // Of holes, mostly: what is stored is counted as it is read.
-                let limit = self.limits.unpacked;
-                return Err(UnpackError::TooLarge {
-                    what: "bytes in one file",
-                    limit,
-                });
-            }
-            Kind::File { size, parts } => {
-                let (size, parts) = (*size, parts.clone());
-                let created = create(parent, name);
-                let (file, replaced) =
-                    created.map_err(|errno| self.failed(path.as_ref(), errno))?;
-                self.fill(archive, entry, path.as_ref(), &file, size, parts)?;
-                self.set_attributes_of_file(&file, path.as_ref(), entry)?;
-                return Ok(replaced);
-            }
-            Kind::HardLink(target) => self.link(target.as_ref(), path, parent, name)?,
-            Kind::Directory => make_directory(parent, name),
-            Kind::Symlink(target) => replacing(parent, name, || {
-                rustix::fs::symlinkat(target.as_bytes(), parent, name.as_bytes())
-            }),
-            Kind::Fifo => make_node(parent, name, FileType::Fifo, 0),
-            Kind::Device {
-                block,
-                major,
-                minor,
-            } => {
-                let kind = if *block {
-                    FileType::BlockDevice
-                } else {
-                    FileType::CharacterDevice
-                };
-                make_node(parent, name, kind, rustix::fs::makedev(*major, *minor))
-            }
-        };
-        let replaced = replaced.map_err(|errno| self.failed(path.as_ref(), errno))?;
-        // A second name has what the first one has.
-        if !matches!(entry.kind, Kind::HardLink(_)) {
-            self.set_attributes(parent, name, path.as_ref(), entry)?;
-        }
-        Ok(replaced)
     }
 
     /// Opens the directory of an entry, made if need be. It is to be left with the time that it has now.
@@ -323,73 +261,6 @@ impl Unpacker {
         parent.leave()
     }
 
-    fn link(
-        &self,
-        target: &BStr,
-        path: &BString,
-        parent: BorrowedFd<'_>,
-        name: &BStr,
-    ) -> Result<Result<bool, Errno>, UnpackError> {
-        let problem = |problem| UnpackError::Entry {
-            entry: path.clone(),
-            problem,
-        };
-        let target = cleaned(target)
-            .ok_or_else(|| problem("it is a link to something outside of the root filesystem"))?;
-        if target == *path {
-            return Err(problem("it is a hard link to itself"));
-        }
-        let (directory, target) = split(target.as_ref());
-        let linked = self.rootfs.directory(directory).and_then(|from| {
-            replacing(parent, name, || {
-                let (target, name) = (target.as_bytes(), name.as_bytes());
-                rustix::fs::linkat(&from, target, parent, name, AtFlags::empty())
-            })
-        });
-        match linked {
-            Err(Errno::NOENT) => Err(problem("it is a hard link to a file that is not there")),
-            linked => Ok(linked),
-        }
-    }
-
-    /// Writes the contents of a file.
-    fn fill(
-        &mut self,
-        archive: &mut Archive<impl Read>,
-        entry: &mut Entry,
-        path: &BStr,
-        mut file: &File,
-        size: u64,
-        parts: Option<Vec<(u64, u64)>>,
-    ) -> Result<(), UnpackError> {
-        let shown = self.rootfs.shown(path);
-        let failed = |source| UnpackError::Write {
-            path: shown.clone(),
-            source,
-        };
-        let is_sparse = parts.is_some();
-        for (offset, mut left) in parts.unwrap_or_else(|| vec![(0, size)]) {
-            if is_sparse {
-                file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-            }
-            while left > 0 {
-                let most = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
-                let buffer = self.buffer.get_mut(..most).unwrap_or_default();
-                let read = archive.read(entry, buffer).map_err(UnpackError::Read)?;
-                if read == 0 {
-                    return Err(UnpackError::Read(io::ErrorKind::UnexpectedEof.into()));
-                }
-                let bytes = buffer.get(..read).unwrap_or_default();
-                file.write_all(bytes).map_err(failed)?;
-                left = left.saturating_sub(read as u64);
-            }
-        }
-        if is_sparse {
-            file.set_len(size).map_err(failed)?;
-        }
-        Ok(())
-    }
-
     fn note(&mut self, note: String) {
         if self.notes.len() < MAX_NOTES {
             self.notes.insert(note.chars().take(MAX_NOTE).collect());
@@ -402,7 +273,7 @@ impl Unpacker {
             Errno::LOOP => "too many links lead to it",
             Errno::NAMETOOLONG => "its name is too long",
             Errno::OVERFLOW => {
-                "it hides what is in a directory, after too many other files of its layer"
+                "it hides the content of a directory, after too many other files of its layer"
             }
             Errno::INVAL => "the filesystem cannot hold it",
             _ => {

@@ -26,8 +26,8 @@ fn machine(registries: &str) -> Machine {
     machine
 }
 
-/// Fails to fetch an image, and returns everything that is said about it.
-fn said(machine: &Machine, image: &str) -> String {
+/// Fails to fetch an image, and returns the error and the log.
+fn reported(machine: &Machine, image: &str) -> String {
     let error = block_on(machine.fetch(image)).unwrap_err().to_string();
     format!("{}{error}", machine.log.text())
 }
@@ -47,27 +47,27 @@ fn services_of_this_machine_are_not_asked_for_a_job() {
     for registry in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
         for listed in ["", "lab.example:5000,10.0.0.0/8", "127.0.0.1:1,localhost:1"] {
             let machine = machine(listed);
-            let said = said(&machine, &format!("{registry}/image"));
-            assert!(said.contains("--obuilder-registries"), "{said}");
-            assert!(!said.contains("hush"), "{said}");
-            assert_eq!(pulls(&machine), 0, "{said}");
+            let reported = reported(&machine, &format!("{registry}/image"));
+            assert!(reported.contains("--obuilder-registries"), "{reported}");
+            assert!(!reported.contains("hush"), "{reported}");
+            assert_eq!(pulls(&machine), 0, "{reported}");
         }
     }
     // Of a cloud, and of neighbours: nothing waits for them to answer.
     for registry in ["169.254.169.254", "10.0.0.1:5000", "192.168.1.1"] {
-        let said = said(&machine(""), &format!("{registry}/image"));
-        assert!(said.contains("--obuilder-registries"), "{said}");
+        let reported = reported(&machine(""), &format!("{registry}/image"));
+        assert!(reported.contains("--obuilder-registries"), "{reported}");
     }
     assert_eq!(service.asked(), [""; 0]);
 
     let listed = machine(&format!("localhost:{port}"));
-    said(&listed, &format!("localhost:{port}/image"));
+    reported(&listed, &format!("localhost:{port}/image"));
     assert!(!service.asked().is_empty(), "what is listed is asked");
     assert_eq!(pulls(&listed), 1);
 }
 
 #[test]
-fn nobody_is_sent_on_to_a_service_that_is_not_listed() {
+fn redirects_to_unlisted_services_are_refused() {
     let hidden = Service::saying("200 OK", String::new(), HUSH);
     let elsewhere = format!("http://{}/latest/meta-data", hidden.address);
     for (status, header) in [
@@ -82,15 +82,15 @@ fn nobody_is_sent_on_to_a_service_that_is_not_listed() {
     ] {
         let registry = Service::saying(status, header, "");
         let machine = machine(&registry.address.to_string());
-        let said = said(&machine, &registry.image());
-        assert_eq!(registry.asked(), ["/v2/"], "{said}");
-        assert!(said.contains("--obuilder-registries"), "{said}");
+        let reported = reported(&machine, &registry.image());
+        assert_eq!(registry.asked(), ["/v2/"], "{reported}");
+        assert!(reported.contains("--obuilder-registries"), "{reported}");
     }
     assert_eq!(hidden.asked(), [""; 0]);
 }
 
 #[test]
-fn what_a_service_answers_is_not_shown() {
+fn responses_of_a_service_are_not_shown() {
     for (status, body) in [
         ("200 OK", HUSH),
         ("403 Forbidden", HUSH),
@@ -118,8 +118,8 @@ fn what_a_service_answers_is_not_shown() {
     ] {
         let service = Service::saying(status, "X-Hush: hush\r\n".to_owned(), body);
         let machine = machine("127.0.0.0/8");
-        let said = said(&machine, &service.image());
+        let reported = reported(&machine, &service.image());
         assert!(!service.asked().is_empty());
-        assert!(!said.contains("hush"), "{said}");
+        assert!(!reported.contains("hush"), "{reported}");
     }
 }

@@ -40,7 +40,7 @@ const HAS_IT: &str = "image) echo 'INSPECTED';; create) echo c0;; export) cat ex
 const NOWHERE: &str = "127.0.0.1:9/image:v1";
 
 #[test]
-fn what_the_engine_has_is_copied_and_the_container_removed() {
+fn an_image_of_the_engine_is_copied_and_the_container_removed() {
     let machine = machine_with(HAS_IT);
     let image = block_on(machine.fetch("image:v1")).unwrap();
     assert_eq!(image.env, [("A".into(), "1".into())]);
@@ -60,7 +60,7 @@ fn what_the_engine_has_is_copied_and_the_container_removed() {
 }
 
 #[test]
-fn what_nobody_else_has_the_engine_pulls() {
+fn the_engine_pulls_an_image_that_no_other_source_has() {
     let machine = machine_with(
         "image) [ -e pulled ] || { echo 'Error: No such image: x' >&2; exit 1; }; echo 'INSPECTED';;\n\
          pull) echo 'Status: \u{1b}[1mDownloaded' >&2; touch pulled;;\n\
@@ -70,16 +70,22 @@ fn what_nobody_else_has_the_engine_pulls() {
     assert_eq!(machine.names(), ["file"]);
     let log = machine.log.text();
     assert!(
-        log.contains("Not from the Docker engine: Error: No such image: x\n"),
+        log.contains("Cannot get the image from the Docker engine: Error: No such image: x\n"),
         "{log}"
     );
 }
 
 #[test]
-fn what_nobody_has_is_a_failure_that_says_who_was_asked() {
+fn an_image_that_no_source_has_is_an_error_with_all_sources() {
     let machine = machine_with("*) echo \"no $1\" >&2; exit 1;;");
     let error = block_on(machine.fetch(NOWHERE)).unwrap_err().to_string();
-    expect_test::expect![[r#"cannot get the image "127.0.0.1:9/image:v1": it was not imported; the Docker engine: no image; the registry 127.0.0.1:9: error sending request: client error (Connect): tcp connect error: Connection refused (os error 111); `docker pull`: it failed: the engine's own log says why. If this machine cannot reach it, bring it as a file and run `obuilder image import 127.0.0.1:9/image:v1 FILE`"#]].assert_eq(&error);
+    assert_eq!(
+        error,
+        "cannot get the image \"127.0.0.1:9/image:v1\": it was not imported; the Docker engine: no image; \
+         the registry 127.0.0.1:9: error sending request: client error (Connect): tcp connect error: \
+         Connection refused (os error 111); `docker pull`: it failed: see the log of the engine; to use a file \
+         instead, run `obuilder image import 127.0.0.1:9/image:v1 FILE`"
+    );
 }
 
 #[test]
@@ -127,7 +133,7 @@ fn an_image_for_another_machine_is_not_copied() {
 }
 
 #[test]
-fn a_real_engine_gives_what_it_has() {
+fn images_of_a_real_engine_are_copied() {
     let Some(rig) = Rig::or_not_run("a_real_engine_gives_what_it_has") else {
         return;
     };

@@ -219,7 +219,7 @@ fn docker_loads_an_exported_image() {
 }
 
 #[test]
-fn what_no_image_can_hold_is_refused() {
+fn names_that_no_image_can_have_are_refused() {
     let machine = Machine::new();
     let platform = Platform::here();
     let rootfs = machine.rootfs();

@@ -99,7 +99,7 @@ fn saved(machine: &Machine, name: &str) -> PathBuf {
 }
 
 #[test]
-fn what_docker_save_writes_is_an_image() {
+fn archives_of_docker_save_are_images() {
     if !has("what_docker_save_writes_is_an_image", &["skopeo"]) {
         return;
     }
@@ -137,7 +137,7 @@ fn a_saved_layer_that_was_changed_is_noticed() {
 }
 
 #[test]
-fn what_is_no_image_is_refused_with_what_to_do() {
+fn files_that_are_not_images_are_refused_with_a_remedy() {
     let machine = Machine::new();
     std::fs::create_dir(machine.path("empty")).unwrap();
     let mut cut_off = tar(&FILES).unwrap();
@@ -151,7 +151,7 @@ fn what_is_no_image_is_refused_with_what_to_do() {
     ] {
         machine.write(name, contents);
     }
-    let mut said = String::new();
+    let mut errors = String::new();
     for name in [
         "text",
         "none",
@@ -165,18 +165,21 @@ fn what_is_no_image_is_refused_with_what_to_do() {
             .import("test", &machine.path(name))
             .unwrap_err()
             .to_string();
-        said += &error.replace(machine.folder.path().to_str().unwrap(), "");
-        said += "\n";
+        errors += &error.replace(machine.folder.path().to_str().unwrap(), "");
+        errors += "\n";
     }
+    // In the place of a list that is too long for a line here.
+    let kinds = "an OCI layout, an archive of `docker save`, an archive of a root filesystem or a directory";
     expect![[r#"
-        cannot import "/text": it is no image: an OCI layout, an archive of `docker save`, an archive of a root filesystem or a directory is expected (it ends in the middle of a file)
-        cannot import "/none": the archive is empty
-        cannot import "/root.tar.xz": it is xz: decompress it with `xz -d` first
-        cannot import "/cut-off.tar": it ends in the middle of a file
-        cannot import "/cut-off.tar.gz": it is no image: an OCI layout, an archive of `docker save`, an archive of a root filesystem or a directory is expected (incomplete deflate stream)
-        cannot import "/empty": the directory is empty
-        reading "/absent": No such file or directory (os error 2)
-    "#]].assert_eq(&said);
+        cannot import /text: it is not an image: expected KINDS (it ends in the middle of a file)
+        cannot import /none: the archive is empty
+        cannot import /root.tar.xz: it is xz: decompress it with `xz -d` first
+        cannot import /cut-off.tar: it ends in the middle of a file
+        cannot import /cut-off.tar.gz: it is not an image: expected KINDS (incomplete deflate stream)
+        cannot import /empty: the directory is empty
+        cannot read /absent: No such file or directory (os error 2)
+    "#]]
+    .assert_eq(&errors.replace(kinds, "KINDS"));
     let error = machine
         .import("Not A Name", &machine.path("text"))
         .unwrap_err();
@@ -295,7 +298,7 @@ fn images_come_are_listed_and_go() {
 }
 
 #[test]
-fn what_a_killed_import_left_is_removed_by_the_next() {
+fn the_next_import_removes_the_files_of_a_killed_one() {
     let machine = Machine::new();
     let path = machine.write("root.tar", tar(&FILES).unwrap());
     machine.import("one", &path).unwrap();
@@ -330,7 +333,7 @@ fn an_imported_image_that_was_damaged_is_not_used() {
 }
 
 #[test]
-fn other_programs_can_read_what_was_imported() {
+fn other_programs_can_read_imported_images() {
     if !has("other_programs_can_read_what_was_imported", &["skopeo"]) {
         return;
     }

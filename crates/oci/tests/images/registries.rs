@@ -27,8 +27,8 @@ fn registry(test: &str) -> Option<Registry> {
         .ok()
 }
 
-/// Returns what was said, without what differs from run to run, or with the program that compresses layers.
-fn said(text: &str, machine: &Machine, registry: &Registry) -> String {
+/// Returns what was reported, without what differs from run to run, or with the program that compresses layers.
+fn reported(text: &str, machine: &Machine, registry: &Registry) -> String {
     let folder = machine.folder.path().to_str().unwrap();
     let text = text
         .replace(&registry.access().address, "REGISTRY")
@@ -81,7 +81,7 @@ fn an_image_for_two_machines_behind_a_password() {
         layer 1/2 sha256:DIGEST: N bytes, downloaded
         layer 2/2 sha256:DIGEST: N bytes, downloaded
         Unpacked 2 files, 4.1 kB
-    "#]].assert_eq(&layers_in_order(&said(&machine.log.text(), &machine, &registry)));
+    "#]].assert_eq(&layers_in_order(&reported(&machine.log.text(), &machine, &registry)));
 
     // By digest, which is verified.
     let index = std::fs::read_to_string(layout.folder().join("index.json")).unwrap();
@@ -91,8 +91,8 @@ fn an_image_for_two_machines_behind_a_password() {
 }
 
 #[test]
-fn what_a_registry_refuses_is_said_with_what_to_do() {
-    let Some(registry) = registry("what_a_registry_refuses_is_said_with_what_to_do") else {
+fn errors_of_a_registry_name_a_remedy() {
+    let Some(registry) = registry("errors_of_a_registry_name_a_remedy") else {
         return;
     };
     let machine = Machine::new();
@@ -105,11 +105,12 @@ fn what_a_registry_refuses_is_said_with_what_to_do() {
     let mut all = String::new();
     let mut note = |machine: &Machine, name: &str| {
         let error = block_on(machine.fetch(name)).unwrap_err();
-        all += &said(&format!("{error}\n\n"), machine, &registry);
+        // A line for each source is easier to read.
+        all += &reported(&format!("{error}\n"), machine, &registry).replace("; ", ";\n  ");
         assert!(!error.to_string().contains(&registry.access().password));
         assert!(!machine.log.text().contains(&registry.access().password));
     };
-    // No log-in; a wrong one; a good one, but no such image, and none for this machine.
+    // No credentials; wrong ones; right ones, but no such image, and none for this machine.
     note(&machine, &name);
     machine.write("config.json", registry.access().docker_config_with("wrong"));
     note(&machine, &name);
@@ -117,17 +118,27 @@ fn what_a_registry_refuses_is_said_with_what_to_do() {
     note(&machine, &registry.access().image("nothing:v1"));
     note(&machine, &name);
     expect_test::expect![[r#"
-        cannot get the image "REGISTRY/others": it was not imported; the registry REGISTRY: it asks for a log-in (or has no such image), and "FOLDER/config.json" has none for it: log in with `docker login REGISTRY`; there is no `docker` program to ask. If this machine cannot reach it, bring it as a file and run `obuilder image import REGISTRY/others FILE`
-
-        cannot get the image "REGISTRY/others": it was not imported; the registry REGISTRY: it refused the log-in from "FOLDER/config.json": log in again with `docker login REGISTRY`; there is no `docker` program to ask. If this machine cannot reach it, bring it as a file and run `obuilder image import REGISTRY/others FILE`
-
-        cannot get the image "REGISTRY/nothing:v1": it was not imported; the registry REGISTRY: it has no such image; there is no `docker` program to ask. If this machine cannot reach it, bring it as a file and run `obuilder image import REGISTRY/nothing:v1 FILE`
-
-        cannot get the image "REGISTRY/others": it was not imported; the registry REGISTRY: it has no image for linux/ARCHITECTURE, but for: linux/m68k, linux/vax; there is no `docker` program to ask. If this machine cannot reach it, bring it as a file and run `obuilder image import REGISTRY/others FILE`
-
+        cannot get the image "REGISTRY/others": it was not imported;
+          the registry REGISTRY: it requires authentication, or has no such image;
+          to log in, run `docker login REGISTRY`, as FOLDER/config.json has no credentials for it;
+          no `docker` program is installed;
+          to use a file instead, run `obuilder image import REGISTRY/others FILE`
+        cannot get the image "REGISTRY/others": it was not imported;
+          the registry REGISTRY: it refused the credentials from FOLDER/config.json;
+          log in again with `docker login REGISTRY`;
+          no `docker` program is installed;
+          to use a file instead, run `obuilder image import REGISTRY/others FILE`
+        cannot get the image "REGISTRY/nothing:v1": it was not imported;
+          the registry REGISTRY: it has no such image;
+          no `docker` program is installed;
+          to use a file instead, run `obuilder image import REGISTRY/nothing:v1 FILE`
+        cannot get the image "REGISTRY/others": it was not imported;
+          the registry REGISTRY: it has no image for linux/ARCHITECTURE, but for: linux/m68k, linux/vax;
+          no `docker` program is installed;
+          to use a file instead, run `obuilder image import REGISTRY/others FILE`
     "#]].assert_eq(&all);
 
-    // And nobody there.
+    // The registry has stopped.
     let address = registry.access().address.clone();
     drop(registry);
     let error = block_on(machine.fetch(&name)).unwrap_err().to_string();
@@ -157,7 +168,7 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_download_that_is_cut_off_goes_on_where_it_was() {
+fn an_interrupted_download_is_resumed() {
     // Of the large layer, every answer breaks after 100 000 bytes.
     let (machine, fetched, asked) = from_fake(|body, _| match body.len() > 100_000 {
         true => Then::Cut(100_000),
@@ -180,7 +191,7 @@ fn a_registry_in_trouble_is_asked_again() {
 }
 
 #[test]
-fn what_is_not_as_its_digest_says_never_reaches_the_root_filesystem() {
+fn content_with_a_wrong_digest_never_reaches_the_root_filesystem() {
     let (machine, fetched, _) = from_fake(|body, _| {
         if body.len() > 100_000 {
             body[50_000] ^= 1;
@@ -240,7 +251,7 @@ fn an_image_with_too_much_in_it_is_not_downloaded() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("the image has 2 layers, more than the limit of 1"),
+        error.contains("the image has too many layers: 2, and the limit is 1"),
         "{error}"
     );
     machine.settings.limits.layers = 2;
@@ -248,6 +259,6 @@ fn an_image_with_too_much_in_it_is_not_downloaded() {
     let error = block_on(machine.fetch(&fake.image))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("more than the limit of 10 bytes"), "{error}");
+    assert!(error.contains(", and the limit is 10 bytes"), "{error}");
     assert_eq!(fake.asked.load(Ordering::SeqCst), 0);
 }

@@ -1,10 +1,10 @@
-//! Images and answers that are made to fill the memory of whoever reads them. Each is read by a process of its own, which says
-//! how much it took.
+//! Images and responses that are made to fill the memory of the process that reads them. Each is read in a process of
+//! its own, which prints how much memory it used.
 
 #![expect(
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a child of the test is told by variables what to do, and prints how it went"
+    reason = "a child of the test gets its task by variables, and prints the result"
 )]
 
 use std::io;
@@ -20,52 +20,61 @@ const STATE: &str = "OBUILDER_TEST_STATE";
 /// An image of no interest.
 const SMALL: &str = "small";
 
-/// How much an endless answer has in truth, so that a defect fills no machine.
+/// The size of an "endless" response, so that a bug does not fill the machine's memory.
 const ENDLESS: usize = 64 << 20;
 
-/// Not a test but what others run: fetches an image, and says what it took.
+/// Not a test, but a child process of others: fetches an image, and prints how much memory it used.
 #[test]
-fn fetches_what_it_is_told() {
+fn fetches_the_image_of_the_environment() {
     let (Ok(image), Some(state)) = (std::env::var(IMAGE), std::env::var_os(STATE)) else {
         return;
     };
     let mut machine = Machine::new();
     machine.settings.state_dir = state.into();
-    // What fetching anything takes: buffers, and the program itself.
+    // The memory that every fetch uses: buffers, and the program itself.
     block_on(machine.fetch(SMALL)).unwrap();
     // Starts the count of the most that was ever used anew.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
-    let before = memory("VmRSS:");
+    let before = memory_kib("VmRSS:");
     let fetched = block_on(machine.fetch(&image));
     println!("fetched: {:?}", fetched.map_err(|error| error.to_string()));
-    println!("took: {}", memory("VmHWM:").saturating_sub(before));
+    println!("took: {}", memory_kib("VmHWM:").saturating_sub(before));
 }
 
-/// Returns a number of KiB that the system says of this process.
-fn memory(key: &str) -> u64 {
+/// Returns a number of KiB from the status of this process.
+fn memory_kib(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(key)).unwrap();
     let number = line.split_whitespace().nth(1).unwrap();
     number.parse().unwrap()
 }
 
-/// Fetches an image in a process of its own, which may take so many MiB for that, and returns what it says of how that went.
-fn fetched(machine: &Machine, image: &str, most: u64) -> String {
+/// Fetches an image in a process of its own, which may use `most_mib` MiB more, and returns its output.
+fn fetched(machine: &Machine, image: &str, most_mib: u64) -> String {
     let small = Archive::default().file("usr/file", b"").finish();
     let small = machine.write("small.tar", small);
     machine.import(SMALL, &small).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "sizes::fetches_what_it_is_told", "--nocapture"])
+        .args([
+            "--exact",
+            "sizes::fetches_the_image_of_the_environment",
+            "--nocapture",
+        ])
         .env(IMAGE, image)
         .env(STATE, &machine.settings.state_dir)
         .output()
         .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let took = said.lines().find_map(|line| line.strip_prefix("took: "));
-    let took: u64 = took.unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+    let output_text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let took = output_text
+        .lines()
+        .find_map(|line| line.strip_prefix("took: "));
+    let took: u64 = took
+        .unwrap_or_else(|| panic!("{output_text}"))
+        .parse()
+        .unwrap();
     println!("{image}: {took} KiB");
-    assert!(took < most << 10, "it took {took} KiB: {said}");
-    said
+    assert!(took < most_mib << 10, "it took {took} KiB: {output_text}");
+    output_text
 }
 
 #[test]
@@ -82,17 +91,17 @@ fn a_layer_of_many_directories_with_long_names() {
     }
     let path = machine.write("image.tar", archive.finish());
     machine.import("test", &path).unwrap();
-    let said = fetched(&machine, "test", 8);
-    assert!(said.contains("fetched: Ok("), "{said}");
+    let output_text = fetched(&machine, "test", 8);
+    assert!(output_text.contains("fetched: Ok("), "{output_text}");
 }
 
 #[test]
 fn a_manifest_without_end() {
     let service = Service::start(endless(|path| path.contains("/manifests/")));
-    let said = fetched(&Machine::new(), &service.image(), 24);
+    let output_text = fetched(&Machine::new(), &service.image(), 24);
     assert!(
-        said.contains("more than the limit of 4194304 bytes"),
-        "{said}"
+        output_text.contains("too large: more than 4194304 bytes"),
+        "{output_text}"
     );
 }
 
@@ -102,10 +111,10 @@ fn a_token_without_end() {
     let realm = format!("http://{}/token", tokens.address);
     let header = format!("WWW-Authenticate: Bearer realm=\"{realm}\"\r\n");
     let service = Service::saying("401 Unauthorized", header, "");
-    let said = fetched(&Machine::new(), &service.image(), 24);
+    let output_text = fetched(&Machine::new(), &service.image(), 24);
     assert!(
-        said.contains("more than the limit of 1048576 bytes"),
-        "{said}"
+        output_text.contains("too large: more than 1048576 bytes"),
+        "{output_text}"
     );
 }
 

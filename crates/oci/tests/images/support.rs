@@ -35,7 +35,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// A machine without Docker and without log-ins.
+    /// A machine without Docker and without credentials.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("rootfs")).unwrap();

@@ -10,7 +10,7 @@ use crate::fake_registry::file;
 use crate::service::Service;
 use crate::support::{Machine, block_on};
 
-/// The log-in `me:hush`, as it is written down and sent.
+/// The credentials `me:hush`, as they are stored and sent.
 const PAIR: &str = "bWU6aHVzaA==";
 
 /// Gives tokens to those who log in so, each another: 0, 1 and so on.
@@ -41,7 +41,7 @@ fn storage(folder: &Path) -> Service {
     }))
 }
 
-/// Shows manifests to those with any token, and says where blobs are to those with the second: the first is too old by then.
+/// Serves manifests for any token, and redirects to blobs for the second token: the first has expired by then.
 fn registry(folder: &Path, tokens: &Service, storage: &Service) -> Service {
     let folder = folder.to_owned();
     let challenge = format!(
@@ -76,7 +76,7 @@ fn say(to: &mut dyn Write, status: &str, headers: &str, body: &[u8]) -> std::io:
 }
 
 #[test]
-fn tokens_are_had_where_the_registry_says() {
+fn tokens_come_from_the_address_that_the_registry_names() {
     for login in [None, Some(format!("Basic {PAIR}"))] {
         let machine = Machine::new();
         let folder = machine.path("layout");
@@ -107,7 +107,7 @@ fn a_log_in_that_gives_no_token_is_refused() {
     let registry = registry(&folder, &tokens, &storage(&folder));
     let error = block_on(machine.fetch(&registry.image())).unwrap_err();
     assert!(
-        error.to_string().contains("it asks for a log-in"),
+        error.to_string().contains("it requires authentication"),
         "{error}"
     );
 }

@@ -1,10 +1,10 @@
-//! When each result was made and used, and which are based on it: what decides about pruning.
+//! The times at which results were made and used, and their bases: the input of pruning.
 //!
-//! The file and its table are the reference's, so an existing store keeps its history. It knows nothing that a build
-//! needs: whether there *is* a result only the store says, and from the store the file can be made again.
+//! The file and its table are the reference's, so an existing store keeps its history. No build depends on it: only the
+//! store knows whether a result *exists*, and the file can be rebuilt from the store.
 //!
-//! Uses are remembered and written together at the end of a build. What could not be written, because the disk is full,
-//! say, is kept and tried again.
+//! Uses are written together at the end of a build. Changes that cannot be written, for instance because the disk is
+//! full, are kept and written later.
 
 mod copy;
 mod rows;
@@ -30,29 +30,29 @@ use crate::store::Finished;
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
     /// SQLite could not read or write it.
-    #[error("cannot use the database {path:?}: {source}")]
+    #[error("cannot use the database {}: {source}", .path.display())]
     Sqlite {
         /// Its file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// Its directory could not be made, or a file beside it.
-    #[error("cannot make {path:?}: {source}")]
+    /// Its directory, or a file beside it, could not be created.
+    #[error("cannot create {}: {source}", .path.display())]
     Directory {
-        /// What could not be made.
+        /// The file or directory.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
 }
 
-/// What is known of a result.
+/// The entry of a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Which one it is.
+    /// Its id.
     pub id: StepId,
-    /// What it was made from. `None` for a base image.
+    /// The result on which it is based. `None` for a base image.
     pub base: Option<StepId>,
     /// When it was made.
     pub created: Timestamp,
@@ -65,28 +65,28 @@ pub struct Entry {
 pub(super) struct Database {
     path: PathBuf,
     connection: Connection,
-    /// What is not written yet, in order.
+    /// Changes that are not written yet, in order.
     unwritten: RefCell<Unwritten>,
-    /// How many results are being published whose rows are not here yet.
+    /// Number of results in publication, whose rows are not written yet.
     publishing: Cell<usize>,
-    /// Whether the file [`behind`] is there, by our doing.
+    /// Whether this process created the file [`behind`].
     marked: Cell<bool>,
 }
 
 impl Database {
-    /// Opens the database in the directory `dir`, making it if need be.
+    /// Opens the database in the directory `dir`, and creates it if it is missing.
     ///
-    /// `results` says what the store has. It is only asked if the file is new or damaged, or if the last process was
-    /// killed after it may have published something.
+    /// `results` returns the results of the store. It is called only if the file is new or damaged, or if the last
+    /// process was killed after it may have published a result.
     pub(super) fn open<E: From<DatabaseError>>(
         dir: &Path,
         results: impl FnOnce() -> Result<Vec<Finished>, E>,
     ) -> Result<Self, E> {
-        let cannot_make = |path: &Path, source| DatabaseError::Directory {
+        let cannot_create = |path: &Path, source| DatabaseError::Directory {
             path: path.to_owned(),
             source,
         };
-        fs::create_dir_all(dir).map_err(|error| cannot_make(dir, error))?;
+        fs::create_dir_all(dir).map_err(|error| cannot_create(dir, error))?;
         let path = dir.join("db.sqlite");
         let mark = behind(&path);
         if path.exists()
@@ -95,18 +95,19 @@ impl Database {
         {
             return Ok(database);
         }
-        // If opening failed, the reason is met again below.
-        File::create(&mark).map_err(|error| cannot_make(&mark, error))?;
+        // If opening failed, the cause is reported below.
+        File::create(&mark).map_err(|error| cannot_create(&mark, error))?;
         let results = results()?;
         let mut opened = Self::make(&path, &results);
         if let Err(source) = &opened
             && schema::is_damage(source)
         {
             tracing::warn!(
-                "The database {} is damaged ({source}): rebuilding it from the store; the times of last use are lost",
+                "The database {} is damaged ({source}): rebuilding it from the store; the times of last use are \
+                 lost",
                 path.display()
             );
-            schema::put_aside(&path).map_err(|error| cannot_make(&path, error))?;
+            schema::put_aside(&path).map_err(|error| cannot_create(&path, error))?;
             opened = Self::make(&path, &results);
         }
         let database = opened.map_err(|source| DatabaseError::Sqlite { path, source })?;
@@ -124,14 +125,14 @@ impl Database {
         })
     }
 
-    /// Opens the file, and makes its rows agree with what the store has.
+    /// Opens the file, and makes its rows agree with the results of the store.
     fn make(path: &Path, results: &[Finished]) -> rusqlite::Result<Self> {
         let database = Self::open_file(path)?;
         rows::reconcile(&database.connection, results)?;
         Ok(database)
     }
 
-    /// Says that a result is about to be published. From now on, until [`published`](Self::published) or
+    /// Records that a result is about to be published. Until [`published`](Self::published) or
     /// [`not_published`](Self::not_published), a process that is killed leaves a mark.
     pub(super) fn publishing(&self) {
         self.publishing.set(self.publishing.get().saturating_add(1));
@@ -140,8 +141,8 @@ impl Database {
         }
         let mark = behind(&self.path);
         if let Err(error) = File::create(&mark) {
-            // The disk is full: then publishing is about to fail as well.
-            tracing::warn!("Cannot make {}: {error}", mark.display());
+            // The disk is full: publishing is about to fail as well.
+            tracing::warn!("Cannot create {}: {error}", mark.display());
             self.marked.set(false);
         }
     }
@@ -153,18 +154,17 @@ impl Database {
         self.not_published();
     }
 
-    /// Says that the result was not published after all.
+    /// Records that the result was not published after all.
     pub(super) fn not_published(&self) {
         self.publishing.set(self.publishing.get().saturating_sub(1));
     }
 
-    /// Remembers that a result was used, and adds its row should it be missing. It is written by the next
-    /// [`flush`](Self::flush).
+    /// Records that a result was used, and adds its row if it is missing. The next [`flush`](Self::flush) writes it.
     pub(super) fn used(&self, id: StepId, base: Option<StepId>, at: Timestamp) {
         self.remember(Change::Use { id, base, at });
     }
 
-    /// Removes the row of a result that is gone.
+    /// Removes the row of a removed result.
     pub(super) fn removed(&self, id: StepId) {
         self.remember(Change::Remove { id });
         self.flush();
@@ -174,7 +174,7 @@ impl Database {
         self.unwritten.borrow_mut().push(change);
     }
 
-    /// Writes what is not written yet.
+    /// Writes all changes that are not written yet.
     pub(super) fn flush(&self) {
         let mut unwritten = self.unwritten.borrow_mut();
         if unwritten.is_empty() {
@@ -183,7 +183,7 @@ impl Database {
         match rows::write(&self.connection, unwritten.changes()) {
             Ok(()) => unwritten.clear(),
             Err(error) => {
-                // Once, until it works again: on a disk that is full this fails with every result that is removed.
+                // Once, until it works again: on a full disk this fails with every removed result.
                 if unwritten.fails() {
                     tracing::warn!(
                         "Cannot write to the database {}: {error}; retrying with the next change",
@@ -194,13 +194,13 @@ impl Database {
                     self.keep_mark();
                     unwritten.clear();
                 }
-                // A use may be forgotten. A result may not, or nobody would ever prune it.
+                // A use may be lost. A result must not, or it would never be pruned.
                 unwritten.forget_uses();
             }
         }
     }
 
-    /// Lets the file be made again when it is opened the next time: nothing ever takes this back.
+    /// Makes the next process rebuild the file when it opens it. This cannot be undone.
     fn keep_mark(&self) {
         self.publishing();
     }
@@ -230,17 +230,18 @@ impl Database {
         })
     }
 
-    /// Makes the counts of children right, which an older program may have got wrong. If it cannot be done, because the
-    /// disk is full, say, then results stay that could go.
-    pub(super) fn mend_counts(&self) {
-        if let Err(error) = self.read(|connection, _| connection.execute_batch(schema::MEND_COUNTS))
+    /// Corrects the counts of children, which an older program may have got wrong. If it fails, for instance because
+    /// the disk is full, some results stay that could be removed.
+    pub(super) fn correct_counts(&self) {
+        if let Err(error) =
+            self.read(|connection, _| connection.execute_batch(schema::CORRECT_COUNTS))
         {
             tracing::warn!("Cannot recount the children of results: {error}");
         }
     }
 
-    /// Returns the result that was used the longest ago, before `before`, of those that nothing is based on and that
-    /// may go.
+    /// Returns the least recently used result that was last used before `before`, that no other is based on, and
+    /// that may be removed.
     pub(super) fn oldest_leaf(
         &self,
         before: Timestamp,
@@ -263,7 +264,7 @@ impl Database {
         })
     }
 
-    /// Returns how many results there are.
+    /// Returns the number of results.
     pub(super) fn count(&self) -> Result<u64, DatabaseError> {
         self.read(|connection, unwritten| {
             if !unwritten.is_empty() {
@@ -275,7 +276,7 @@ impl Database {
         })
     }
 
-    /// Returns what is known of every result, the oldest first.
+    /// Returns the entries of all results, the oldest first.
     pub(super) fn entries(&self) -> Result<Vec<Entry>, DatabaseError> {
         self.read(|connection, unwritten| Ok(unwritten.apply(entries(connection)?)))
     }
@@ -318,7 +319,7 @@ fn entries(connection: &Connection) -> rusqlite::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Returns the one that was used the longest ago, of those that nothing is based on.
+/// Returns the least recently used one that no other is based on.
 fn oldest_of(
     entries: Vec<Entry>,
     before: Timestamp,
@@ -331,7 +332,7 @@ fn oldest_of(
     leaves.min_by_key(|entry| entry.used).map(|entry| entry.id)
 }
 
-/// Returns the file that is there while the rows may be behind the store.
+/// Returns the file that marks that the rows may be behind the store.
 fn behind(path: &Path) -> PathBuf {
     path.with_file_name("behind")
 }
@@ -339,7 +340,7 @@ fn behind(path: &Path) -> PathBuf {
 fn remove_mark(mark: &Path) {
     match fs::remove_file(mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            // Then the store is searched once more than needed.
+            // The next process then reads the store without need.
             tracing::warn!("Cannot remove {}: {error}", mark.display());
         }
         _ => {}

@@ -1,4 +1,4 @@
-//! How rows change.
+//! Changes of rows.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::schema;
 use crate::StepId;
 use crate::store::Finished;
 
-/// Something that happened to a result.
+/// A change of a result.
 #[derive(Debug, Clone)]
 pub(super) enum Change {
     /// It was made.
@@ -38,7 +38,7 @@ impl Change {
     }
 }
 
-/// Writes what happened, in order: all of it, or nothing.
+/// Writes changes, in order: all of them, or none.
 pub(super) fn write(connection: &Connection, changes: &[Change]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     for change in changes {
@@ -68,7 +68,7 @@ fn add(
     at: &str,
 ) -> rusqlite::Result<()> {
     let (id, base) = (id.to_string(), base.map(StepId::to_string));
-    // A row may be there whose result had gone. Its children are counted, and it is counted, as they are.
+    // A row may exist whose result was removed. Its counts are right already.
     let known = connection
         .prepare_cached("UPDATE builds SET created = ?2, used = ?2 WHERE id = ?1")?
         .execute(params![id, at])?;
@@ -98,7 +98,7 @@ fn remove(connection: &Connection, id: &StepId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Makes the rows agree with what the store has.
+/// Makes the rows agree with the results of the store.
 pub(super) fn reconcile(connection: &Connection, results: &[Finished]) -> rusqlite::Result<()> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch("CREATE TEMP TABLE present (id TEXT PRIMARY KEY)")?;
@@ -117,11 +117,11 @@ pub(super) fn reconcile(connection: &Connection, results: &[Finished]) -> rusqli
     transaction.execute_batch(
         "DELETE FROM builds WHERE id NOT IN (SELECT id FROM present); DROP TABLE present;",
     )?;
-    transaction.execute_batch(schema::MEND_COUNTS)?;
+    transaction.execute_batch(schema::CORRECT_COUNTS)?;
     transaction.commit()
 }
 
-/// Returns when a result was made, as far as its directory tells.
+/// Returns when a result was made: the time of its directory, or 1970 if unknown.
 fn made(dir: &Path) -> String {
     let modified = fs::metadata(dir).and_then(|dir| dir.modified()).ok();
     let at = modified.and_then(|at| Timestamp::try_from(at).ok());

@@ -1,4 +1,4 @@
-//! The database's file: its table, and what is in a row.
+//! The database's file: its table, and the content of rows.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,18 +13,18 @@ use rusqlite::{Connection, ErrorCode, Row};
 use super::Entry;
 use crate::StepId;
 
-/// How long opening waits for another process that has the file locked (an operator's `sqlite3`, say).
-const PATIENCE_TO_OPEN: Duration = Duration::from_millis(1000);
+/// How long opening waits for another process that has the file locked, such as an operator's `sqlite3`.
+const OPEN_TIMEOUT: Duration = Duration::from_millis(1000);
 
-/// How long a write waits. It keeps every build waiting, and what was not written is written later.
-const PATIENCE_TO_WRITE: Duration = Duration::from_millis(100);
+/// How long a write waits. It delays all builds, and a failed write is retried later.
+const WRITE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// After how many pages of 4 KiB the write-ahead log goes into the file. It is read when the file is opened, which costs
-/// a millisecond for every four megabytes.
+/// After how many pages of 4 KiB the write-ahead log is moved into the file. Opening the file reads the log, which
+/// takes a millisecond for every four megabytes.
 const CHECKPOINT_PAGES: u32 = 256;
 
-/// The reference's table and index, and an index of ours, which does not disturb it. Nobody has ever checked the foreign
-/// key.
+/// The reference's table and index, and an index of ours, which the reference ignores. The foreign key was never
+/// checked.
 const CREATE: &str = "
     CREATE TABLE IF NOT EXISTS builds (
         id      TEXT PRIMARY KEY,
@@ -38,46 +38,47 @@ const CREATE: &str = "
 ";
 
 /// Counts the children of every result.
-pub(super) const MEND_COUNTS: &str = "
+pub(super) const CORRECT_COUNTS: &str = "
     UPDATE builds AS b
     SET rc = (SELECT count(*) FROM builds AS c WHERE c.parent = b.id)
     WHERE rc <> (SELECT count(*) FROM builds AS c WHERE c.parent = b.id)";
 
-/// Finds the results that nothing is based on. The count is for the index; it is not believed.
+/// Finds the results that no other is based on. The count is only for the index: it may be wrong.
 pub(super) const LEAVES: &str = "
     SELECT id FROM builds AS b
     WHERE rc = 0 AND used < ?1 AND NOT EXISTS (SELECT 1 FROM builds AS c WHERE c.parent = b.id)
     ORDER BY used, rowid";
 
-/// How the reference writes a time: to the second, in UTC.
+/// The reference's format of times: to the second, in UTC.
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
 
-/// Opens a file, and creates what it lacks.
+/// Opens a file, and creates it or its tables if they are missing.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(PATIENCE_TO_OPEN)?;
-    // Nobody else reads it, so what would be shared with them need not be in a file: one that is mapped into memory, and ends
-    // the process by SIGBUS when btrfs has no room for a change to it.
+    connection.busy_timeout(OPEN_TIMEOUT)?;
+    // No other process reads it, so no shared-memory file is needed: that is mapped into memory, and ends the process
+    // by SIGBUS when btrfs has no room for a change to it.
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.execute_batch(&format!(
-        "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+        "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = OFF; \
+         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
     ))?;
-    // Or the end of every process waits for the disk twice.
+    // Otherwise every process waits for the disk twice at its end.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute_batch(CREATE)?;
-    // A table of that name which is not ours is found out here rather than in the middle of a build.
+    // A foreign table of that name is detected here, and not in the middle of a build.
     connection.prepare("SELECT id, created, used, rc, parent FROM builds")?;
-    connection.busy_timeout(PATIENCE_TO_WRITE)?;
+    connection.busy_timeout(WRITE_TIMEOUT)?;
     Ok(connection)
 }
 
-/// Returns whether an error means that the file is of no use.
+/// Returns whether an error means that the file is damaged.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{InvalidColumnType, SqlInputError};
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => true,
-        // What we ask does not fit the tables it has.
+        // Our queries do not fit its tables.
         _ => matches!(error, SqlInputError { .. } | InvalidColumnType(..)),
     }
 }
@@ -101,14 +102,14 @@ pub(super) fn time(at: Timestamp) -> String {
     at.strftime(TIME).to_string()
 }
 
-/// Returns the id in a row, or `None` (with a warning) if it is none.
+/// Returns the id in a row, or `None` (with a warning) if it is invalid.
 pub(super) fn id(text: &str) -> Option<StepId> {
     text.parse()
         .inspect_err(|error| tracing::warn!("Ignoring a row of the database: {error}"))
         .ok()
 }
 
-/// Returns a row of `id, parent, created, used`, or `None` (with a warning) if it makes no sense.
+/// Returns a row of `id, parent, created, used`, or `None` (with a warning) if it is invalid.
 pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Option<Entry>> {
     let text = |column| row.get::<_, String>(column);
     let base: Option<String> = row.get(1)?;

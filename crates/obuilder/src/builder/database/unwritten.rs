@@ -1,5 +1,5 @@
-//! What happened to results and could not be written: on a full disk that is all of it, and whoever makes room there must see
-//! it all the same.
+//! Changes to results that could not be written. On a full disk that is all of them, and the code that makes room there
+//! must see them all the same.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ pub(super) struct Unwritten {
 impl Unwritten {
     pub(super) fn push(&mut self, change: Change) {
         if let Change::Remove { id } = &change {
-            // Whatever happened to it before, this is how it ended.
+            // It replaces all earlier changes of the result.
             self.changes.retain(|earlier| earlier.id() != id);
         }
         self.changes.push(change);
@@ -32,23 +32,23 @@ impl Unwritten {
         self.changes.is_empty()
     }
 
-    /// Notes that all is written.
+    /// Records that all changes are written.
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Notes that writing failed, and returns whether this is news.
+    /// Records that writing failed, and returns whether it succeeded the last time.
     pub(super) fn fails(&mut self) -> bool {
         !std::mem::replace(&mut self.has_failed, true)
     }
 
-    /// Forgets what only says when a result was used. That it is there, or gone, may not be forgotten: nobody would ever prune it.
+    /// Drops the changes of times of use. Additions and removals must be kept, or these results would never be pruned.
     pub(super) fn forget_uses(&mut self) {
         self.changes
             .retain(|change| !matches!(change, Change::Use { .. }));
     }
 
-    /// Returns whether the result is there. `None` if nothing has happened to it.
+    /// Returns whether the result exists. `None` if no change is about it.
     pub(super) fn has(&self, id: &StepId) -> Option<bool> {
         let mut newest_first = self.changes.iter().rev();
         newest_first.find_map(|change| match change {

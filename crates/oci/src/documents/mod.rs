@@ -2,16 +2,19 @@
 //!
 //! Only the fields in use are read, and no others are checked: images outlive the rules by which they were made.
 
+pub(crate) mod choice;
+mod lists;
+
 use std::collections::BTreeMap;
-use std::fmt;
-use std::marker::PhantomData;
 
 use bstr::BString;
-use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::platform::Platform;
+pub(crate) use lists::few;
+use lists::{annotations, or_null};
 
 /// The most bytes of an index, a manifest or a config.
 pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
@@ -23,8 +26,8 @@ pub(crate) const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) const DOCKER_INDEX: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 pub(crate) const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
-/// The most elements of any list in a document. They take more memory than the text that they are written in: an empty string
-/// ten times as much.
+/// The most elements of any list in a document. They take more memory than their text: an empty string ten times as
+/// much.
 pub(crate) const MAX_ELEMENTS: usize = 10_000;
 
 /// Where the name of an image is, in an index that is kept on a disk.
@@ -108,8 +111,8 @@ struct Shape {
     manifests: Option<IgnoredAny>,
 }
 
-/// Returns what is wrong with a document, without any of its content: the author of a job must not see the responses of other
-/// services.
+/// Returns what is wrong with a document, without any of its content: the author of a job must not see the
+/// responses of other services.
 pub(crate) fn place(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Data => "it has another form",
@@ -160,80 +163,6 @@ pub(crate) struct Layers {
     pub(crate) kind: String,
     #[serde(default, deserialize_with = "few")]
     pub(crate) diff_ids: Vec<String>,
-}
-
-/// Reads something that some programs write as `null`.
-fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// Reads a list, which may be `null`, of at most [`MAX_ELEMENTS`].
-pub(crate) fn few<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    deserializer.deserialize_any(Few(PhantomData))
-}
-
-struct Few<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for Few<T> {
-    type Value = Vec<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_ELEMENTS} elements")
-    }
-
-    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<T>, A::Error> {
-        let mut few = Vec::new();
-        while let Some(element) = elements.next_element()? {
-            if few.len() == MAX_ELEMENTS {
-                return Err(A::Error::invalid_length(MAX_ELEMENTS + 1, &self));
-            }
-            few.push(element);
-        }
-        Ok(few)
-    }
-}
-
-/// Reads the annotations that are in use, and skips all others.
-fn annotations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Annotations, D::Error> {
-    deserializer.deserialize_any(Known)
-}
-
-struct Known;
-
-impl<'de> Visitor<'de> for Known {
-    type Value = Annotations;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("annotations")
-    }
-
-    fn visit_unit<E>(self) -> Result<Annotations, E> {
-        Ok(Annotations::new())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Annotations, A::Error> {
-        let mut known = Annotations::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if key == REF_NAME || OURS.contains(&key.as_str()) {
-                known.insert(key, entries.next_value()?);
-            } else {
-                let IgnoredAny = entries.next_value()?;
-            }
-        }
-        Ok(known)
-    }
 }
 
 impl Descriptor {
