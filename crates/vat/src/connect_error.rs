@@ -42,7 +42,7 @@ pub enum ConnectError {
     },
     /// Nothing listens at the address.
     #[error(
-        "cannot connect to {address}: connection refused; check that the server is running and listens there"
+        "cannot connect to {address}: connection refused; check that the server runs and listens there"
     )]
     Refused {
         /// The server's address.

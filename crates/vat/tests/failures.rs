@@ -69,13 +69,11 @@ fn a_refused_connection() {
         };
         let uri = format!("capnp://insecure@127.0.0.1:{port}/AA");
         let error = refusal(&uri.parse().unwrap()).await;
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "cannot connect to tcp:127.0.0.1:{port}: connection refused; check that the server is running and \
-                 listens there"
-            )
+        let expected = format!(
+            "cannot connect to tcp:127.0.0.1:{port}: connection refused; \
+             check that the server runs and listens there"
         );
+        assert_eq!(error.to_string(), expected);
         let error = refusal(&"capnp://insecure@/nonexistent/s.sock/AA".parse().unwrap()).await;
         assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
     });

@@ -367,7 +367,7 @@ fn in_cap_files() {
 
             $ ocluster-admin show absent.cap
             2> Connecting to unix:$DIR/absent.sock... ERROR
-            2> cannot connect to unix:$DIR/absent.sock: connection refused; check that the server is running and listens there
+            2> cannot connect to unix:$DIR/absent.sock: connection refused; check that the server runs and listens there
             [exit code 69]
 
             $ ocluster-admin show capnp-secrets
@@ -536,7 +536,7 @@ fn of_a_worker_before_there_is_a_scheduler() {
         &format!("capnp://insecure@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA"),
     );
     let mut worker = place.start("ocluster-worker pool.cap --name=w1 --state-dir=w1");
-    worker.wait_for("Cannot connect to scheduler (connection to ");
+    worker.wait_for("Cannot connect to scheduler (cannot connect to ");
     assert!(!worker.stderr().contains("Lost"), "{}", worker.stderr());
 }
 
