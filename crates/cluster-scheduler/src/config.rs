@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pool::ClientId;
 use vat::{Address, ServeOptions};
-use visible::{NameError, check_name};
+use visible::{Name, NameError};
 
 use crate::limits::Limits;
 
@@ -63,9 +64,9 @@ pub enum Transport {
     Plaintext,
 }
 
-/// The name of a pool or a default client: one that [`check_name`] accepts, and that can be part of a cap file's name.
+/// The name of a pool or a default client: a [`Name`] that can be part of a cap file's name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileName(String);
+pub struct FileName(Name);
 
 /// The name of a pool.
 pub type PoolName = FileName;
@@ -98,7 +99,7 @@ impl FileName {
     ///
     /// # Errors
     ///
-    /// [`FileNameError`] if [`check_name`] refuses it, or a file's name cannot contain it.
+    /// [`FileNameError`] if it is no [`Name`], or a file's name cannot contain it.
     pub fn new(name: impl Into<String>) -> Result<Self, FileNameError> {
         let name = name.into();
         if name.contains('/') {
@@ -106,8 +107,8 @@ impl FileName {
         } else if name.len() > Self::MAX_BYTES {
             Err(FileNameError::TooLong(name))
         } else {
-            match check_name(&name) {
-                Ok(()) => Ok(Self(name)),
+            match Name::new(&name) {
+                Ok(name) => Ok(Self(name)),
                 Err(reason) => Err(FileNameError::BadName { name, reason }),
             }
         }
@@ -115,20 +116,27 @@ impl FileName {
 
     /// Returns the name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        self.0.as_str()
+    }
+}
+
+/// The id of the default client of this name.
+impl From<&FileName> for ClientId {
+    fn from(name: &FileName) -> Self {
+        Self::from(name.0.clone())
     }
 }
 
 /// Finds a pool by any text.
 impl Borrow<str> for FileName {
     fn borrow(&self) -> &str {
-        &self.0
+        self.as_str()
     }
 }
 
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        self.0.fmt(f)
     }
 }
 

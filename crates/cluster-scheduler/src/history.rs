@@ -3,60 +3,16 @@
 use std::fmt;
 
 use cluster_api::{Outcome, RpcError};
+use prometheus_text::Histogram;
 
 /// Seconds that tell apart what a person would: at once, a moment, a coffee, a day.
 const JOB_SECONDS: &[f64] = &[
     1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 10_800.0, 43_200.0, 86_400.0,
 ];
 
-/// How many of some durations were at most how long.
-#[derive(Clone, Debug)]
-pub(crate) struct Histogram {
-    /// The upper bounds of the buckets, in seconds, rising.
-    bounds: &'static [f64],
-    /// How many fell into each bucket.
-    counts: Vec<u64>,
-    /// How many there were, including those beyond all buckets.
-    pub(crate) count: u64,
-    /// Their sum in seconds.
-    pub(crate) sum: f64,
-}
-
-impl Histogram {
-    pub(crate) fn new(bounds: &'static [f64]) -> Self {
-        Self {
-            bounds,
-            counts: vec![0; bounds.len()],
-            count: 0,
-            sum: 0.0,
-        }
-    }
-
-    pub(crate) fn add(&mut self, seconds: f64) {
-        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        if let Some(count) = self.counts.get_mut(bucket) {
-            *count += 1;
-        }
-        self.count += 1;
-        self.sum += seconds;
-    }
-
-    /// Returns each bound, and how many were not above it.
-    pub(crate) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        let mut below = 0;
-        self.bounds
-            .iter()
-            .zip(&self.counts)
-            .map(move |(bound, count)| {
-                below += count;
-                (*bound, below)
-            })
-    }
-}
-
 /// How a job ended that a worker had taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobOutcome {
+pub(crate) enum JobResult {
     Succeeded,
     Failed,
     /// A client or an operator cancelled it.
@@ -65,7 +21,7 @@ pub(crate) enum JobOutcome {
     Lost,
 }
 
-impl fmt::Display for JobOutcome {
+impl fmt::Display for JobResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Succeeded => "succeeded",
@@ -76,7 +32,7 @@ impl fmt::Display for JobOutcome {
     }
 }
 
-impl JobOutcome {
+impl JobResult {
     pub(crate) fn of(outcome: &Result<String, RpcError>) -> Self {
         let Err(error) = outcome else {
             return Self::Succeeded;
@@ -125,13 +81,13 @@ impl Default for History {
 }
 
 impl History {
-    pub(crate) fn job_ended(&mut self, end: JobOutcome, seconds: f64) {
+    pub(crate) fn job_ended(&mut self, end: JobResult, seconds: f64) {
         self.ran.add(seconds);
         match end {
-            JobOutcome::Succeeded => self.succeeded += 1,
-            JobOutcome::Failed => self.failed += 1,
-            JobOutcome::Cancelled => self.cancelled += 1,
-            JobOutcome::Lost => self.lost += 1,
+            JobResult::Succeeded => self.succeeded += 1,
+            JobResult::Failed => self.failed += 1,
+            JobResult::Cancelled => self.cancelled += 1,
+            JobResult::Lost => self.lost += 1,
         }
     }
 
@@ -145,18 +101,7 @@ impl History {
 mod tests {
     use cluster_api::RpcError;
 
-    use super::{Histogram, JobOutcome};
-
-    #[test]
-    fn a_bucket_holds_its_bound() {
-        let mut histogram = Histogram::new(&[1.0, 5.0]);
-        for seconds in [0.0, 1.0, 1.5, 5.0, 7.0] {
-            histogram.add(seconds);
-        }
-        let cumulative: Vec<_> = histogram.cumulative().collect();
-        assert_eq!(cumulative, [(1.0, 2), (5.0, 4)]);
-        assert_eq!((histogram.count, histogram.sum), (5, 14.5));
-    }
+    use super::JobResult;
 
     #[test]
     fn ends_are_told_apart() {
@@ -169,14 +114,14 @@ mod tests {
             Err(RpcError::failed("Internal error")),
         ];
         assert_eq!(
-            ends.map(|end| JobOutcome::of(&end)),
+            ends.map(|end| JobResult::of(&end)),
             [
-                JobOutcome::Succeeded,
-                JobOutcome::Failed,
-                JobOutcome::Cancelled,
-                JobOutcome::Lost,
-                JobOutcome::Lost,
-                JobOutcome::Failed
+                JobResult::Succeeded,
+                JobResult::Failed,
+                JobResult::Cancelled,
+                JobResult::Lost,
+                JobResult::Lost,
+                JobResult::Failed
             ]
         );
     }

@@ -85,5 +85,4 @@ pub use derived::DerivedService;
 pub use limits::Limits;
 pub use metrics::example_metrics;
 pub use scheduler::{Scheduler, StartError, Status};
-pub use service::restore::ServiceError;
 pub use state_dir::StateDirError;

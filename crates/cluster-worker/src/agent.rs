@@ -500,7 +500,7 @@ impl ServeWorker for WorkerObject {
                     builder: agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
                     unfit: agent.runner.unfit().iter().map(Unfit::kind).collect(),
                     machine,
-                    cpu: metrics::cpu_time(),
+                    cpu: prometheus_text::cpu_time(),
                 };
                 Ok(Metric {
                     content_type: metrics::CONTENT_TYPE.to_owned(),

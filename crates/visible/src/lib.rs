@@ -1,8 +1,9 @@
-//! Texts from outside, as a reader may see them: which characters show what they are, and how the others are shown.
+//! Texts from outside, as a reader may see them.
 //!
-//! Names, hints, exceptions and logs come from other machines. Printed as they are, they could steer a terminal, forge lines or
-//! look like something else. This is the one home of the rule by which all programs tell,
-//! and of what else they show alike: times, the order of names, errors with their causes.
+//! Names, hints, exceptions and logs come from other machines. Printed as they are, they could control a terminal, forge
+//! lines or look like something else. This crate has the one rule for which characters are printed as they are, and the
+//! other rules that all programs share for what they show: names and their order, times, sizes, plurals, errors with
+//! their causes, URLs without credentials.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -21,19 +22,19 @@ pub use self::causes::with_causes;
 pub use self::count::counted;
 pub use self::credentials::without_credentials;
 pub use self::elapsed::{CompactElapsed, Elapsed};
-pub use self::name::{ClientId, MAX_NAME_BYTES, NameError, WorkerName, check_name};
+pub use self::name::{ClientId, MAX_NAME_BYTES, Name, NameError, WorkerName, check_name};
 pub use self::natural::natural;
 pub use self::size::{BinarySize, Size};
 
 /// How many characters [`Shown`] shows.
 const SHOWN: usize = 200;
 
-/// Tells whether a reader sees `c` as what it is.
+/// Returns whether a reader sees `c` as what it is.
 ///
-/// Not seen are control characters (they steer terminals and forge lines), line and paragraph separators, all spaces but the usual
-/// one, and characters without a shape or that change the order of others (U+202E, U+200B, U+FEFF): with them, two names look
-/// like one. What std's own `Debug` escapes is the base (the Unicode categories C and Z); Unicode's default-ignorable characters
-/// complete it.
+/// Not visible are control characters (they control terminals and forge lines), line and paragraph separators, all
+/// spaces but the usual one, and characters without a shape or that change the order of others (U+202E, U+200B, U+FEFF):
+/// they make two names look alike. The rule is that of std's `Debug` (the Unicode categories C and Z are not visible),
+/// with Unicode's default-ignorable characters added.
 pub fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, ' '..='~');
@@ -41,7 +42,7 @@ pub fn is_visible(c: char) -> bool {
     !is_ignorable(c) && is_printable(c)
 }
 
-/// Tells whether std prints `c` as it is. A combining mark is escaped only where there is nothing to combine it with.
+/// Returns whether std prints `c` as it is. A combining mark is escaped only where there is nothing to combine it with.
 fn is_printable(c: char) -> bool {
     let mut bytes = [b'a'; 5];
     let (_, rest) = bytes.split_at_mut(1);
@@ -50,7 +51,7 @@ fn is_printable(c: char) -> bool {
     matches!(text, Some(Ok(text)) if text.escape_debug().count() == 2)
 }
 
-/// Tells whether `c` is one of those that show nothing, though they count as letters, marks or symbols.
+/// Returns whether `c` shows nothing, though it counts as a letter, mark or symbol.
 fn is_ignorable(c: char) -> bool {
     matches!(
         c,
@@ -66,8 +67,10 @@ fn is_ignorable(c: char) -> bool {
     )
 }
 
-/// Tells whether `c` may be in a running text, such as a build's log: besides what is seen, the spaces, joiners, variants and private
-/// characters that people's programs print. It steers nothing and changes no order.
+/// Returns whether `c` may be in a running text, such as a build's log.
+///
+/// Besides visible characters these are the spaces, joiners, variants and private characters that programs print. None
+/// controls a terminal or changes the order of others.
 pub fn is_text(c: char) -> bool {
     is_visible(c)
         || matches!(
@@ -85,15 +88,15 @@ pub fn is_text(c: char) -> bool {
         )
 }
 
-/// A text as one line shows it, with what cannot be seen escaped: `\n`, `\u{202e}`.
+/// A text in one line, with what is not visible escaped: `\n`, `\u{202e}`.
 #[derive(Clone, Copy, Debug)]
 pub struct OneLine<'a>(pub &'a str);
 
-/// As [`OneLine`], but of a longer text only the first 200 characters, and `…`.
+/// As [`OneLine`], but at most the first 200 characters of the text, and then `…`.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a>(pub &'a str);
 
-/// A text of any number of lines, with what cannot be seen escaped, except the ends of lines and tabs.
+/// A text of any number of lines, with what is not visible escaped, except the ends of lines and tabs.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines<'a>(pub &'a str);
 
@@ -143,16 +146,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_of_all_scripts_and_their_marks_are_seen() {
+    fn letters_of_all_scripts_and_their_marks_are_visible() {
         for c in "aZ09-_.:@/ ~\"'\\éüñßЖ中文日本한עא\u{301}\u{94d}👍€".chars() {
             assert!(is_visible(c) && is_text(c), "{c:?}");
         }
     }
 
     #[test]
-    fn what_deceives_is_not() {
-        for c in "\0\n\t\r\u{1b}\u{7f}\u{85}\u{9b}\u{34f}\u{61c}\u{115f}\u{200b}\u{200e}\u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\
-                  \u{2066}\u{2069}\u{3164}\u{feff}\u{e0001}"
+    fn deceptive_characters_are_not_visible() {
+        for c in "\0\n\t\r\u{1b}\u{7f}\u{85}\u{9b}\u{34f}\u{61c}\u{115f}\u{200b}\u{200e}\
+                  \u{2028}\u{2029}\u{202a}\u{202e}\u{2060}\u{2066}\u{2069}\u{3164}\u{feff}\u{e0001}"
             .chars()
         {
             assert!(!is_visible(c) && !is_text(c), "{c:?}");
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strange_text_is_shown_escaped() {
+    fn what_is_not_visible_is_escaped() {
         let text = "a\n\u{202e}b\t\u{1b}[2J";
         assert_eq!(OneLine(text).to_string(), r"a\n\u{202e}b\t\u{1b}[2J");
         assert_eq!(Lines(text).to_string(), "a\n\\u{202e}b\t\\u{1b}[2J");

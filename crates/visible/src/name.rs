@@ -102,8 +102,6 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        ///
-        /// Clones share the text, also between threads: names go to the thread that writes the database.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(Arc<str>);
 
@@ -153,6 +151,13 @@ macro_rules! name {
 }
 
 name! {
+    /// A text that [`check_name`] accepts.
+    ///
+    /// Clones share the text, also between threads: names go to the thread that writes the database.
+    Name
+}
+
+name! {
     /// The name under which a worker registers.
     WorkerName
 }
@@ -160,6 +165,12 @@ name! {
 name! {
     /// The id of a client.
     ClientId
+}
+
+impl From<Name> for ClientId {
+    fn from(name: Name) -> Self {
+        Self(name.0)
+    }
 }
 
 #[cfg(test)]

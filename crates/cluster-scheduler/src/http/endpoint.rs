@@ -14,7 +14,7 @@ use vat::Counters;
 use super::body::Text;
 use super::route::Route;
 use crate::cluster::Cluster;
-use crate::metrics::{PAGE_TYPE, Report, Scrapes, Source, Stalls, targets};
+use crate::metrics::{Report, Scrapes, Source, Stalls, targets};
 
 /// How long the scheduler's own page is shown again instead of being made anew. No scraper needs ten a second, and
 /// making one delays other tasks.
@@ -52,7 +52,10 @@ impl Endpoint {
         match route {
             Some(Route::Scheduler) => {
                 let text = self.own_page();
-                found(HeaderValue::from_static(PAGE_TYPE), text)
+                found(
+                    HeaderValue::from_static(prometheus_text::CONTENT_TYPE),
+                    text,
+                )
             }
             Some(Route::Worker {
                 pool,

@@ -2,8 +2,6 @@
 
 use hyper::header::HeaderValue;
 
-use super::page;
-
 /// The newer of the two formats that Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -15,7 +13,7 @@ const PARAMETERS: &[&str] = &["version", "charset", "escaping"];
 /// The page is served from the scheduler's address. If a worker could declare it to be HTML, a browser that
 /// opens it would run the worker's scripts.
 pub(super) fn of_page(declared: &str) -> HeaderValue {
-    known(declared).unwrap_or(HeaderValue::from_static(page::CONTENT_TYPE))
+    known(declared).unwrap_or(HeaderValue::from_static(prometheus_text::CONTENT_TYPE))
 }
 
 fn known(declared: &str) -> Option<HeaderValue> {

@@ -7,7 +7,6 @@
 mod content_type;
 mod discovery;
 mod example;
-mod page;
 mod report;
 mod scrape;
 mod source;
@@ -15,7 +14,6 @@ mod stalls;
 
 pub(crate) use self::discovery::targets;
 pub use self::example::example_metrics;
-pub(crate) use self::page::CONTENT_TYPE as PAGE_TYPE;
 pub(crate) use self::report::Report;
 pub(crate) use self::scrape::Scrapes;
 pub(crate) use self::source::Source;

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pool::{ByPriority, Stats};
+use prometheus_text::{Family, Histogram, Kind, Page, cpu_time};
 use vat::{Counters, Traffic};
 
-use super::page::{Family, Kind, Page};
 use super::stalls::Stalls;
 use crate::cluster::Cluster;
 use crate::db::WriterStats;
-use crate::history::Histogram;
 use crate::reactor::PoolReport;
 
 /// What upstream calls the backlog among the queues. A worker may be called so, too.
@@ -259,21 +258,13 @@ impl Report {
             commit_time,
         } = self.database;
         let help = "Number of writes waiting for the disk";
-        page.family("ocluster_database_queued_writes", Kind::Gauge, help)
-            .sample(&[], queued);
+        page.gauge("ocluster_database_queued_writes", help, queued);
         let help = "Number of failed writes that will be retried";
-        page.family("ocluster_database_unsaved_writes", Kind::Gauge, help)
-            .sample(&[], unsaved);
+        page.gauge("ocluster_database_unsaved_writes", help, unsaved);
         let help = "Whether the last write to the database failed";
-        page.family("ocluster_database_failing", Kind::Gauge, help)
-            .sample(&[], u8::from(is_failing));
+        page.gauge("ocluster_database_failing", help, u8::from(is_failing));
         let help = "Number of commits that failed";
-        page.family(
-            "ocluster_database_commits_failed_total",
-            Kind::Counter,
-            help,
-        )
-        .sample(&[], failures);
+        page.counter("ocluster_database_commits_failed_total", help, failures);
         let help = "Time spent committing to the database";
         page.family("ocluster_database_commit_seconds", Kind::Summary, help)
             .summary(&[], commits, commit_time.as_secs_f64());
@@ -286,12 +277,7 @@ impl Report {
         let help = "Always 1; the version is in the label";
         page.family("ocluster_build_info", Kind::Gauge, help)
             .sample(&[("version", self.version)], 1);
-        let help = "Total user and system CPU time spent in seconds";
-        page.family("process_cpu_seconds_total", Kind::Counter, help)
-            .sample(&[], self.cpu.as_secs_f64());
-        let help = "Start time of the process since unix epoch in seconds";
-        page.family("process_start_time_seconds", Kind::Gauge, help)
-            .sample(&[], self.started);
+        page.process(self.cpu, self.started);
     }
 
     /// Writes one sample for each pool.
@@ -316,12 +302,6 @@ fn queues(stats: &Stats) -> BTreeMap<&str, ByPriority> {
         queue.low += worker.queued.low;
     }
     queues
-}
-
-fn cpu_time() -> Duration {
-    let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let seconds = u64::try_from(usage.tv_sec).unwrap_or(0);
-    Duration::new(seconds, u32::try_from(usage.tv_nsec).unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use prometheus_text::Histogram;
 use tokio::time::{Instant, MissedTickBehavior};
-
-use crate::history::Histogram;
 
 /// How often it is measured. Ten wake-ups a second have no measurable cost.
 const PERIOD: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use futures::channel::oneshot;
 use pool::{TicketId, WorkerName};
 
 use super::Reactor;
-use crate::history::JobOutcome;
+use crate::history::JobResult;
 use crate::tickets::Request;
 
 /// Answers a worker's call for a job. Dropping it fails the call.
@@ -86,7 +86,7 @@ impl PromisedJob {
         let (reactor, ticket) = (Rc::clone(&self.reactor), self.ticket);
         tokio::task::spawn_local(async move {
             // The result itself goes from the worker to the client.
-            let end = JobOutcome::of(&ended.await);
+            let end = JobResult::of(&ended.await);
             reactor.job_finished(ticket, end);
         });
     }
@@ -99,7 +99,7 @@ impl Drop for PromisedJob {
             resolver.fail(RpcError::disconnected(format!(
                 "worker {worker:?} disconnected before it could start this job"
             )));
-            self.reactor.job_finished(self.ticket, JobOutcome::Lost);
+            self.reactor.job_finished(self.ticket, JobResult::Lost);
         }
     }
 }

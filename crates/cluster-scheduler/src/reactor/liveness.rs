@@ -57,7 +57,8 @@ impl State {
         if std::mem::take(&mut liveness.is_not_answering) {
             let seconds = silent_since.map_or(0.0, |since| now.secs_after(since));
             let name = registered.name.as_str();
-            tracing::info!(target: "scheduler", "Worker {name:?} answers again after {}", Elapsed::from_seconds(seconds));
+            let silence = Elapsed::from_seconds(seconds);
+            tracing::info!(target: "scheduler", "Worker {name:?} answers again after {silence}");
         }
     }
 

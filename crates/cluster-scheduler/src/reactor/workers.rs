@@ -9,7 +9,7 @@ use visible::{Elapsed, OneLine};
 
 use super::Reactor;
 use super::handover::PendingPop;
-use crate::history::JobOutcome;
+use crate::history::JobResult;
 
 impl Reactor {
     /// A worker connected. It is active, unless an admin paused it.
@@ -76,7 +76,7 @@ impl Reactor {
         });
     }
 
-    pub(crate) fn job_finished(&self, ticket: TicketId, end: JobOutcome) {
+    pub(crate) fn job_finished(&self, ticket: TicketId, end: JobResult) {
         let ended = self.change(|state, now| {
             let running = state.tickets.finish(ticket);
             let ended = running.map(|running| {

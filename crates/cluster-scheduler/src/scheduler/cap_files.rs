@@ -6,7 +6,7 @@ use pool::ClientId;
 use vat::{Identity, ServiceId, cap_file};
 
 use super::error::StartError;
-use crate::cluster::{AddClientError, Cluster};
+use crate::cluster::Cluster;
 use crate::config::{FileName, SchedulerConfig};
 use crate::db::WriteError;
 use crate::derived::DerivedService;
@@ -49,13 +49,13 @@ impl CapFiles<'_> {
             client: name.clone(),
             source,
         };
-        let bad_name = |error| failed(AddClientError::BadName(error));
-        let client = ClientId::new(name.as_str()).map_err(bad_name)?;
+        let client = ClientId::from(name);
         let id = if self.cluster.clients().contains(&client) {
             let id = self.cluster.reissue(&client).await;
             tracing::warn!(
                 target: "scheduler",
-                "Client {:?} exists, but its cap file {} does not: writing it with a new secret; the old secret is revoked",
+                "Client {:?} exists, but its cap file {} does not: writing it with a new secret; the old secret is \
+                 revoked",
                 name.as_str(), self.directory.join(&file).display()
             );
             id.map_err(|error: WriteError| failed(error.into()))?

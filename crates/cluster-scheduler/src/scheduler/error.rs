@@ -9,7 +9,6 @@ use vat::{CapFileError, IdentityError, ListenError};
 use crate::cluster::AddClientError;
 use crate::config::FileName;
 use crate::db;
-use crate::service::restore::ServiceError;
 use crate::state_dir::StateDirError;
 
 /// Why a scheduler cannot be started.
@@ -54,9 +53,6 @@ pub enum StartError {
         #[source]
         source: AddClientError,
     },
-    /// Cannot make a service.
-    #[error(transparent)]
-    Service(#[from] ServiceError),
     /// Cannot write a cap file.
     #[error(transparent)]
     CapFile(#[from] CapFileError),

@@ -71,7 +71,7 @@ impl Scheduler {
             opened.clock,
             &opened.identity,
         );
-        let services = Services::new(Rc::clone(&cluster), &opened.identity)?;
+        let services = Services::new(Rc::clone(&cluster), &opened.identity);
         let cap_files = cap_files::write(&config, &cluster, &opened.identity).await?;
 
         let mut reactors = JoinSet::new();

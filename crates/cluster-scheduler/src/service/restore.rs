@@ -9,7 +9,7 @@ use std::rc::Rc;
 use capnp::capability::Client;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
-use pool::{ClientId, NameError};
+use pool::ClientId;
 use vat::{Identity, Peer, Restore, RestoreError, ServiceId};
 
 use super::admin::AdminService;
@@ -31,62 +31,25 @@ pub(crate) struct Services {
 enum Derived {
     Admin,
     Registration(Rc<Reactor>),
-    SharedSubmission(ClientId),
-}
-
-/// Why a derived service cannot be made.
-#[derive(Debug, thiserror::Error)]
-pub enum ServiceError {
-    /// The client in whose name shared jobs run cannot have its name.
-    #[error("cannot serve \"{service}\": its client's {reason}")]
-    ClientName {
-        /// The service.
-        service: DerivedService,
-        /// What is wrong with the name.
-        #[source]
-        reason: NameError,
-    },
-    /// Its pool does not exist.
-    #[error("cannot serve \"{0}\": there is no such pool")]
-    NoPool(DerivedService),
-    /// Two services would have the same id.
-    #[error("cannot serve \"{0}\": another service has the same id")]
-    SameId(DerivedService),
-}
-
-impl Derived {
-    fn new(cluster: &Cluster, service: &DerivedService) -> Result<Self, ServiceError> {
-        match service {
-            DerivedService::Admin => Ok(Self::Admin),
-            DerivedService::SharedSubmission => {
-                let client = ClientId::new(SHARED);
-                let client = client.map_err(|reason| ServiceError::ClientName {
-                    service: service.clone(),
-                    reason,
-                })?;
-                Ok(Self::SharedSubmission(client))
-            }
-            DerivedService::Registration(pool) => {
-                let reactor = cluster.pool(pool.as_str());
-                let reactor = reactor.ok_or_else(|| ServiceError::NoPool(service.clone()))?;
-                Ok(Self::Registration(Rc::clone(reactor)))
-            }
-        }
-    }
+    SharedSubmission,
 }
 
 impl Services {
-    /// Serves all derived services, or says which of them cannot be served.
-    pub(crate) fn new(cluster: Rc<Cluster>, identity: &Identity) -> Result<Self, ServiceError> {
-        let mut derived = HashMap::new();
-        for service in DerivedService::all(cluster.pools().keys()) {
-            let served = Derived::new(&cluster, &service)?;
-            let same = derived.insert(service.id(identity).digest(), served);
-            if same.is_some() {
-                return Err(ServiceError::SameId(service));
-            }
-        }
-        Ok(Self { cluster, derived })
+    /// Serves all derived services of `cluster`.
+    pub(crate) fn new(cluster: Rc<Cluster>, identity: &Identity) -> Self {
+        let registrations = cluster.pools().iter().map(|(pool, reactor)| {
+            let service = DerivedService::Registration(pool.clone());
+            (service, Derived::Registration(Rc::clone(reactor)))
+        });
+        let derived = [
+            (DerivedService::Admin, Derived::Admin),
+            (DerivedService::SharedSubmission, Derived::SharedSubmission),
+        ]
+        .into_iter()
+        .chain(registrations)
+        .map(|(service, served)| (service.id(identity).digest(), served))
+        .collect();
+        Self { cluster, derived }
     }
 
     fn find(&self, id: &ServiceId, peer: &Peer) -> Result<Client, RestoreError> {
@@ -99,8 +62,11 @@ impl Services {
                     RegistrationService::serve(cluster(), Rc::clone(reactor), peer.clone())
                         .into_client()
                 }
-                Derived::SharedSubmission(client) => {
-                    SubmissionService::shared(cluster(), client.clone(), id.clone()).into_client()
+                Derived::SharedSubmission => {
+                    let client = ClientId::new(SHARED).map_err(|error| {
+                        RestoreError::Failed(format!("cannot use client {SHARED:?}: its {error}"))
+                    })?;
+                    SubmissionService::shared(cluster(), client, id.clone()).into_client()
                 }
             });
         }

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use expect_test::expect_file;
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
+use prometheus_text::Histogram;
 use vat::Traffic;
 
 use super::{PoolReport, Report};
 use crate::db::WriterStats;
-use crate::history::{Histogram, History, JobOutcome};
+use crate::history::{History, JobResult};
 
 /// Returns two pools, of which one has seen everything, with unusual names.
 fn report() -> Report {
@@ -42,8 +43,8 @@ fn report() -> Report {
     history.registered(true);
     history.waited.add(0.25);
     history.waited.add(200_000.0);
-    history.job_ended(JobOutcome::Succeeded, 30.5);
-    history.job_ended(JobOutcome::Failed, 5.0);
+    history.job_ended(JobResult::Succeeded, 30.5);
+    history.job_ended(JobResult::Failed, 5.0);
     let mut stalls = Histogram::new(&[0.01, 1.0]);
     stalls.add(0.5);
     Report {
