@@ -64,7 +64,7 @@ const CLIENT: &[ExitCode] = &[
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job; 130 also if somebody else did",
+        "a signal (SIGHUP, SIGINT, SIGTERM) cancelled the job; 130 also if another user did",
     ),
 ];
 
@@ -79,7 +79,7 @@ const ADMIN: &[ExitCode] = &[
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) ended the wait; a message says what stays in force",
+        "a signal (SIGHUP, SIGINT, SIGTERM) ended the wait; the message has what remains in effect",
     ),
 ];
 
