@@ -1,7 +1,7 @@
-//! From the pages to a site.
+//! Makes a site of the pages.
 //!
-//! Pages keep their places relative to the project's folder, so that a link works on the site as it does for somebody
-//! who reads the files on a forge, and pages outside `docs/` can be part of the book.
+//! Pages keep their paths relative to the project's folder, so that the same links work on the site and on a forge, and
+//! pages outside `docs/` can be part of the book.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use mdbook_driver::MDBook;
 
 use crate::summary::{Summary, plain};
 
-/// Makes the site in `folder`, in place of what was there, and returns where its `index.html` is.
+/// Makes the site in `folder`, whose previous contents are removed, and returns the folder of its `index.html`.
 ///
 /// # Errors
-/// When a page is missing, or mdBook cannot make sense of one.
+/// When a page is missing, or mdBook cannot read one.
 pub fn build(root: &Path, folder: &Path) -> Result<PathBuf> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| folder.display().to_string())?;

@@ -1,8 +1,8 @@
 //! The book in `docs/`: built as HTML, its links checked, its reference pages generated from the code.
 //!
 //! [`html::build`] lays out the pages that `docs/SUMMARY.md` names and has mdBook make a site of them;
-//! [`links::broken`] reads that site as a browser would. [`reference::pages`] writes what is better not written by
-//! hand.
+//! [`links::broken`] checks that site as a browser would follow it. [`reference::pages`] generates the pages that state
+//! facts of the code.
 
 pub mod html;
 pub mod links;

@@ -1,4 +1,4 @@
-//! Whether every link of a site leads somewhere in it.
+//! Checks that every link of a site has a target in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,11 +8,11 @@ use anyhow::Result;
 
 use crate::summary::plain;
 
-/// Pages that mdBook makes of the others, with links of their own kind.
+/// Pages that mdBook makes from the others, with other links.
 const MADE_OF_OTHERS: &[&str] = &["print.html", "404.html"];
 
-/// Returns the links of the site in `folder` that lead nowhere, and those that lead to no place on the page they name.
-/// Links to other sites are not followed.
+/// Returns the links of the site in `folder` whose page or whose place on that page does not exist. Links to other sites
+/// are not followed.
 ///
 /// # Errors
 /// When the site cannot be read.

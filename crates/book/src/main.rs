@@ -11,7 +11,7 @@ const USAGE: &str = "\
 usage: cargo run -p book -- COMMAND
 
   build      Make the book as HTML in target/book/html
-  reference  Write the pages of docs/reference anew, from the code
+  reference  Generate the pages of docs/reference from the code
 ";
 
 fn main() -> ExitCode {

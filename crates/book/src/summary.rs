@@ -1,4 +1,4 @@
-//! `docs/SUMMARY.md`, which says what is in the book and in which order.
+//! `docs/SUMMARY.md`, the book's table of contents.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -15,10 +15,10 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads it.
+    /// Reads the table of contents.
     ///
     /// # Errors
-    /// When there is none.
+    /// When it cannot be read.
     pub fn read(root: &Path) -> Result<Self> {
         let path = root.join("docs/SUMMARY.md");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -40,7 +40,7 @@ impl Summary {
         Self { text, pages }
     }
 
-    /// Returns the pages in `docs/` that it does not name, which no reader would find.
+    /// Returns the pages in `docs/` that it does not link to, which no reader would find.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_are_counted_from_the_project() {
+    fn links_are_relative_to_the_project() {
         let summary = Summary::parse("# Summary\n\n[A](../A.md)\n\n- [B](b.md)\n  - [C](d/c.md)\n");
         assert_eq!(
             summary.text,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_nobody_would_find_is_named() {
+    fn pages_that_are_not_linked_are_found() {
         let root = tempfile::tempdir().unwrap();
         let docs = root.path().join("docs");
         fs::create_dir_all(docs.join("d")).unwrap();

@@ -1,4 +1,4 @@
-//! The book as its readers get it: it builds, its links lead somewhere, and its generated pages say what the code says.
+//! The book as its readers get it: it builds, its links work, and its generated pages match the code.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use book::summary::Summary;
 use book::{html, links, reference, root};
 
 #[test]
-fn every_link_of_the_book_leads_somewhere() {
+fn every_link_of_the_book_works() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("book");
     let site = html::build(&root(), &folder).unwrap();
     let broken = links::broken(&site).unwrap();
@@ -35,11 +35,11 @@ fn every_page_is_in_the_table_of_contents() {
 }
 
 #[test]
-fn generated_pages_say_what_the_code_says() {
+fn generated_pages_match_the_code() {
     let stale = reference::stale(&root()).unwrap();
     assert!(
         stale.is_empty(),
-        "{stale:?} are not what the code says: run `{}`",
+        "{stale:?} do not match the code: run `{}`",
         reference::COMMAND
     );
 }

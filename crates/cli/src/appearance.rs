@@ -12,12 +12,12 @@ use clap::ValueEnum;
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set or it is a dumb one.
+    /// On a terminal, unless `NO_COLOR` is set or `TERM` is dumb.
     #[default]
     Auto,
     /// Always.
     Always,
-    /// Never, not even that of a build's log.
+    /// Never, not even in the log of a build.
     Never,
 }
 

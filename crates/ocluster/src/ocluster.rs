@@ -21,7 +21,7 @@ pub fn main() -> ExitCode {
     program::run(NAME, run)
 }
 
-/// Try OCluster out, check it, measure it, or package it
+/// Try, check, measure or package OCluster
 ///
 /// The programs for daily use are ocluster-scheduler, ocluster-worker, ocluster-client and ocluster-admin.
 #[derive(Debug, Parser)]

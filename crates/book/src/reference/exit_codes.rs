@@ -1,4 +1,4 @@
-//! How the programs end.
+//! The exit codes of all programs.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,8 @@ use super::markdown::prose;
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Exit codes\n\n\
-         What each program ends with. With `--output=json`, [the last line](json.md#failures-of-every-command) of a command that failed says more.\n",
+         With `--output=json`, [the last line](json.md#failures-of-every-command) of a command that failed has the \
+         details.\n",
     );
     for program in reference::commands() {
         let name = program.get_name();

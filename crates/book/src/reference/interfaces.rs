@@ -1,4 +1,4 @@
-//! The interfaces of `api/*.capnp`, with their methods and what the comments there say.
+//! The interfaces of `api/*.capnp`, with their methods and the comments there.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,8 +11,8 @@ use super::markdown::{code, prose};
 pub(super) fn page(root: &Path) -> Result<String> {
     let mut page = String::from(
         "# Interfaces\n\n\
-         What travels between the programs, from the schemas in `api/`. \
-         [The wire contract](../../api/README.md) explains it to somebody who writes a client.\n",
+         The interfaces between the programs, from the schemas in `api/`. \
+         [The wire contract](../../api/README.md) explains them to authors of clients.\n",
     );
     for (title, schema) in [
         ("Upstream's", "api/schema.capnp"),
@@ -61,7 +61,7 @@ struct Method {
 /// Reads the interfaces of a schema. Comments come after what they are about; structs inside interfaces are left out.
 fn interfaces(schema: &str) -> Vec<Interface> {
     let mut found: Vec<Interface> = Vec::new();
-    // How many braces deep we are: 1 is in an interface itself.
+    // The number of open braces: 1 is in an interface itself.
     let mut depth = 0;
     let mut is_open = false;
     let mut lines = schema.lines().peekable();
@@ -118,8 +118,10 @@ mod tests {
 
     #[test]
     fn a_comment_belongs_to_what_is_above_it() {
-        let schema = "# File.\nstruct S {\n  a @0 :Text;\n  # Field.\n}\ninterface Job {\n  # A job.\n  #\n  # More.\n\n  \
-                      log @0 (start :Int64) -> (log :Data);\n  # Reads\n  # on.\n\n  struct T {\n    # Inner.\n    b @0 :Void;\n  }\n}\n\
+        let schema = "# File.\nstruct S {\n  a @0 :Text;\n  # Field.\n}\n\
+                      interface Job {\n  # A job.\n  #\n  # More.\n\n  \
+                      log @0 (start :Int64) -> (log :Data);\n  # Reads\n  # on.\n\n  \
+                      struct T {\n    # Inner.\n    b @0 :Void;\n  }\n}\n\
                       interface Both extends(A, B) {}\n# Both.\n";
         let about = |words: &[&str]| {
             words

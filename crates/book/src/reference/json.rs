@@ -8,14 +8,16 @@ use serde_json::{Map, Value};
 
 use super::json_example::examples;
 use super::markdown::{code, prose};
+use super::schema::{reference, variants};
 
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# JSON\n\n\
-         With `--output=json` a command prints this on standard output, and nothing else. The form only grows: fields may be added, and \
-         none is removed, renamed or given another meaning. Times are in UTC as RFC 3339 has them, with a fraction of a second or without; \
-         lengths of time are in seconds, sizes in bytes, ids whole. U+FFFD stands for what is not UTF-8. [Exit codes](exit-codes.md) \
-         are the same as without JSON.\n",
+         With `--output=json`, a command prints this on standard output, and nothing else. Future versions may add \
+         fields. They will not remove or rename a field, or change its meaning. Times are in UTC, in the format of \
+         RFC 3339, with or without a fraction of a second. Durations are in seconds, sizes in bytes, and ids are not \
+         abbreviated. U+FFFD replaces bytes that are not UTF-8. [Exit codes](exit-codes.md) are the same as without \
+         JSON.\n",
     );
     for output in schemas() {
         section(&mut page, &output);
@@ -38,7 +40,7 @@ fn section(page: &mut String, output: &Output) {
     let is_one_value = *shape == Shape::Object;
     let shape = match shape {
         Shape::Object => "One value.",
-        Shape::Lines => "A value a line, as things happen.",
+        Shape::Lines => "One value per line, as events happen.",
     };
     // Writing to a String cannot fail.
     writeln!(page, "\n## {title}\n\n{} {shape}\n", prose(description)).unwrap_or_default();
@@ -63,12 +65,12 @@ fn section(page: &mut String, output: &Output) {
 /// The definitions that a schema refers to by name.
 struct Known {
     definitions: Map<String, Value>,
-    /// Those that are being described, which might contain themselves.
+    /// Those whose description has begun: one might contain itself.
     open: BTreeSet<String>,
 }
 
 impl Known {
-    /// Writes what is in a value, as a list: a field a line, its own fields below it.
+    /// Writes a value's fields as a list: one field per line, with its own fields below it.
     fn describe(&mut self, page: &mut String, schema: &Value, depth: usize) {
         let indent = "  ".repeat(depth);
         if let Some(name) = reference(schema) {
@@ -121,7 +123,7 @@ impl Known {
         }
     }
 
-    /// Returns what sort of value it is, in words.
+    /// Returns the type of a value in words.
     fn kind(&self, schema: &Value) -> String {
         if let Some(name) = reference(schema) {
             return self
@@ -156,19 +158,7 @@ impl Known {
     }
 }
 
-pub(super) fn reference(schema: &Value) -> Option<String> {
-    let path = schema.get("$ref")?.as_str()?;
-    Some(path.trim_start_matches("#/$defs/").to_owned())
-}
-
-pub(super) fn variants(schema: &Value) -> impl Iterator<Item = &Value> {
-    ["oneOf", "anyOf"]
-        .into_iter()
-        .filter_map(|key| schema.get(key)?.as_array())
-        .flatten()
-}
-
-/// Returns the field by which a variant is told from others, and its value.
+/// Returns the field that distinguishes a variant from the others, and its value.
 fn tag(variant: &Value) -> Option<(&str, &Value)> {
     let fields = variant.get("properties")?.as_object()?;
     fields

@@ -1,20 +1,23 @@
-//! What a schema allows, as somebody would see it. The values mean nothing.
+//! Examples of the values that a JSON schema allows. The values themselves have no meaning.
 
 use serde_json::{Map, Value, json};
 
-use super::json::{reference, variants};
+use super::schema::{reference, variants};
 
-/// Returns a value of a schema, or one for each way in which it may look.
+/// Returns a value of a schema, or one for each of its alternatives.
 pub(super) fn examples(schema: &Value, definitions: &Map<String, Value>) -> Vec<Value> {
-    let ways: Vec<&Value> = variants(schema).collect();
-    if ways.iter().any(|way| way.get("properties").is_some()) {
-        let each = ways.iter().map(|way| example(way, definitions, 0));
+    let alternatives: Vec<&Value> = variants(schema).collect();
+    if alternatives
+        .iter()
+        .any(|one| one.get("properties").is_some())
+    {
+        let each = alternatives.iter().map(|one| example(one, definitions, 0));
         return each.collect();
     }
     vec![example(schema, definitions, 0)]
 }
 
-/// No type here is deeper than this: only one that contained itself would be.
+/// The limit of nesting, which only a type that contains itself would reach.
 const DEEPEST: usize = 12;
 
 fn example(schema: &Value, definitions: &Map<String, Value>, depth: usize) -> Value {
@@ -31,9 +34,9 @@ fn example(schema: &Value, definitions: &Map<String, Value>, depth: usize) -> Va
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         return values.first().cloned().unwrap_or_default();
     }
-    let is_null = |way: &Value| way.get("type") == Some(&Value::from("null"));
-    if let Some(way) = variants(schema).find(|way| !is_null(way)) {
-        return inside(way);
+    let is_null = |one: &Value| one.get("type") == Some(&Value::from("null"));
+    if let Some(one) = variants(schema).find(|one| !is_null(one)) {
+        return inside(one);
     }
     let kind = match schema.get("type") {
         Some(Value::Array(kinds)) => kinds.first().and_then(Value::as_str),
@@ -66,14 +69,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_to_look_has_an_example() {
+    fn each_alternative_has_an_example() {
         let schema = json!({
             "oneOf": [
                 {"properties": {"event": {"const": "done"}, "worker": {"type": "string"}}, "type": "object"},
                 {"properties": {"jobs": {"type": "array", "items": {"$ref": "#/$defs/Job"}}}, "type": "object"},
             ],
         });
-        let job = json!({"type": "object", "properties": {"for": {"type": ["number", "null"]}, "why": {"anyOf": [{"type": "null"}, {"enum": ["full"]}]}}});
+        let job = json!({
+            "type": "object",
+            "properties": {
+                "for": {"type": ["number", "null"]},
+                "why": {"anyOf": [{"type": "null"}, {"enum": ["full"]}]},
+            },
+        });
         let definitions = Map::from_iter([("Job".to_owned(), job)]);
         assert_eq!(
             examples(&schema, &definitions),

@@ -1,6 +1,6 @@
-//! Texts of the code in Markdown, without meaning more than they do.
+//! Escapes texts of the code for Markdown.
 
-/// Returns prose in which nothing is taken for markup but what is between backticks.
+/// Returns prose in which everything is escaped but text between backticks.
 pub(super) fn prose(text: &str) -> String {
     let mut out = String::new();
     let mut is_code = false;
@@ -15,7 +15,7 @@ pub(super) fn prose(text: &str) -> String {
     out
 }
 
-/// Returns `text` as code in a line. A line's end in it is shown as `\n`.
+/// Returns `text` as inline code. A line break in it is shown as `\n`.
 pub(super) fn code(text: &str) -> String {
     let text = text.replace('\n', "\\n");
     // The fence must be longer than any run of backticks inside.
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_taken_for_markup() {
+    fn markup_is_escaped() {
         assert_eq!(prose("<N> of `a<b>`, or *"), "\\<N\\> of `a<b>`, or \\*");
         assert_eq!(code("a\nb"), "`a\\nb`");
         assert_eq!(code("run `x`"), "`` run `x` ``");

@@ -1,5 +1,4 @@
-//! What the programs say when something goes wrong, and what they log: read from the sources, for those who search
-//! for a text that they have before them.
+//! The errors and log lines of all programs, read from the sources, for readers who search for a text that they see.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +10,7 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::markdown::code;
 
-/// The crates whose messages users see, with what they do.
+/// The crates whose messages users see, with their titles.
 const CRATES: &[(&str, &str)] = &[
     ("vat", "Keys, cap files and connections"),
     ("cli", "All programs"),
@@ -29,9 +28,9 @@ const CRATES: &[(&str, &str)] = &[
 pub(super) fn page(root: &Path) -> Result<String> {
     let mut page = String::from(
         "# Messages\n\n\
-         What the programs fail with and what they log, as the sources have it; search for a few words of what you see. \
-         Words in braces stand for what differs: `{address}`. What to do about the common ones is in \
-         [Troubleshooting](../troubleshooting.md).\n",
+         All errors and log lines of the programs, as they are in the sources. Search for a few words of what you see. \
+         Words in braces are placeholders: `{address}`. [Troubleshooting](../troubleshooting.md) has what to do about \
+         the common ones.\n",
     );
     for (name, title) in CRATES {
         let mut messages = BTreeSet::new();
@@ -57,7 +56,7 @@ pub(super) fn page(root: &Path) -> Result<String> {
     Ok(page)
 }
 
-/// Returns the Rust files of a crate that are not tests by their name.
+/// Returns the Rust files of a crate without those whose name is that of tests.
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
@@ -112,7 +111,7 @@ impl Kind {
         }
     }
 
-    /// Returns what a call of this name says to whom, if it is one that we look for.
+    /// Returns the kind of the message that a call of this name makes, if it makes one.
     fn of_call(name: &str) -> Option<Self> {
         match name {
             "failed" | "usage" | "internal" | "interrupted" => Some(Self::Failure),
@@ -162,7 +161,7 @@ fn collect(tokens: TokenStream, messages: &mut BTreeSet<Message>) {
     }
 }
 
-/// Returns what is said by the call or attribute whose arguments are in `group`, after the tokens `before` it.
+/// Returns the kind of message of the call or attribute whose arguments are `group`, after the tokens `before` it.
 fn kind_of(before: &[TokenTree], group: &Group) -> Option<Kind> {
     if group.delimiter() != Delimiter::Parenthesis {
         return None;
@@ -188,14 +187,14 @@ fn kind_of(before: &[TokenTree], group: &Group) -> Option<Kind> {
     }
 }
 
-/// Tells whether `before` ends with `SomeError::`.
+/// Returns whether `before` ends with `SomeError::`.
 fn is_error_type(before: &[TokenTree]) -> bool {
     let name = before.len().checked_sub(3).and_then(|at| before.get(at));
     let name = name.map(ToString::to_string).unwrap_or_default();
     ends_with(before, &[":", ":"]) && (name == "Self" || name.ends_with("Error"))
 }
 
-/// Tells whether there is anything to search for in a text besides what differs.
+/// Returns whether a text has anything to search for besides placeholders.
 fn has_words(text: &str) -> bool {
     let mut depth = 0;
     text.chars().any(|c| {
@@ -218,7 +217,7 @@ fn ends_with(tokens: &[TokenTree], words: &[&str]) -> bool {
             .all(|(token, word)| token.to_string() == *word)
 }
 
-/// Returns the first argument that is a text: of itself, or by `format_args!`. Others are fields, targets and values.
+/// Returns the first argument that is a text, or a `format_args!`. Others are fields, targets and values.
 fn first_text(arguments: TokenStream) -> Option<String> {
     let tokens: Vec<TokenTree> = arguments.into_iter().collect();
     let is_comma =

@@ -1,4 +1,4 @@
-//! Every metric, read off pages that the scheduler's and the worker's code writes.
+//! Every metric, read from example pages of the scheduler and the worker.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -8,7 +8,7 @@ use super::markdown::{code, prose};
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Metrics\n\n\
-         How to have them scraped is in [Metrics and alerts](../metrics.md). A histogram `x` has the series `x_bucket` \
+         [Metrics and alerts](../metrics.md) explains how to scrape them. A histogram `x` has the series `x_bucket` \
          with the label `le`, `x_sum` and `x_count`; a summary `x` has `x_sum` and `x_count`. Times are in seconds.\n",
     );
     let scheduler = cluster_scheduler::example_metrics();
@@ -18,7 +18,8 @@ pub(super) fn page() -> String {
         "`/metrics` of the scheduler.",
         &scheduler,
     );
-    let about = "`/pool/POOL/worker/NAME/metrics` of the scheduler, which asks the worker over its connection.";
+    let about =
+        "`/pool/POOL/worker/NAME/metrics` of the scheduler, which requests it from the worker.";
     section(
         &mut page,
         "A worker",
@@ -99,9 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_family_is_what_its_lines_say() {
+    fn a_family_is_read_from_its_lines() {
         let page = "# HELP a_total Number of\n# TYPE a_total counter\na_total 1\n\
-                    # HELP b How long\n# TYPE b histogram\nb_bucket{pool=\"p\",le=\"1\"} 0\nb_sum{pool=\"p\",x=\"y\"} 0\n";
+                    # HELP b How long\n# TYPE b histogram\n\
+                    b_bucket{pool=\"p\",le=\"1\"} 0\nb_sum{pool=\"p\",x=\"y\"} 0\n";
         assert_eq!(
             families(page),
             [

@@ -1,4 +1,4 @@
-//! Pages written from the code, so that they are true.
+//! Pages that are generated from the code.
 
 mod exit_codes;
 mod interfaces;
@@ -8,13 +8,14 @@ mod markdown;
 mod messages;
 mod metrics;
 mod options;
+mod schema;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
-/// How to refresh the pages, for whoever finds one stale.
+/// The command that refreshes the pages.
 pub const COMMAND: &str = "cargo run -p book -- reference";
 
 /// A generated page.
@@ -22,11 +23,11 @@ pub const COMMAND: &str = "cargo run -p book -- reference";
 pub struct Page {
     /// Its path from the project's folder.
     pub path: &'static str,
-    /// What it says now.
+    /// Its contents.
     pub text: String,
 }
 
-/// Returns all generated pages as they should be.
+/// Returns all generated pages, with the contents that they should have.
 ///
 /// # Errors
 /// When the project's sources or schemas cannot be read.
@@ -45,7 +46,7 @@ pub fn pages(root: &Path) -> Result<Vec<Page>> {
     ])
 }
 
-/// Writes them.
+/// Writes all generated pages.
 ///
 /// # Errors
 /// As [`pages`], and when a file cannot be written.
@@ -56,7 +57,7 @@ pub fn write(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns the pages that are not what they should be.
+/// Returns the paths of the pages with other contents.
 ///
 /// # Errors
 /// As [`pages`].

@@ -8,14 +8,14 @@ use ocluster::reference;
 
 use super::markdown::{code, prose};
 
-/// Options that every command has, and whose meaning nobody looks up.
-const OF_EVERYBODY: &[&str] = &["help", "version"];
+/// Options that every command has, and that need no explanation.
+const WELL_KNOWN: &[&str] = &["help", "version"];
 
 pub(super) fn page() -> String {
     let mut page = String::from(
         "# Options\n\n\
-         Every program and command. Any unambiguous beginning of a command or of a long option will do. \
-         A variable or a key in a file does as well as a flag ([Configuration](../configuration.md)).\n",
+         Every program and command. You can abbreviate commands and long options to any unambiguous prefix. \
+         Instead of a flag, you can use a variable or a key in a file ([Configuration](../configuration.md)).\n",
     );
     let options = reference::options();
     for mut program in reference::commands() {
@@ -45,9 +45,9 @@ fn command(
     line(format!("\n```text\n{usage}\n```"));
     let is_inner = level > 2;
     let arguments = command.get_arguments().filter(|arg| {
-        let is_everybodys = OF_EVERYBODY.contains(&arg.get_id().as_str());
-        let is_said_above = is_inner && arg.is_global_set();
-        !(arg.is_hide_set() || is_everybodys || is_said_above)
+        let is_well_known = WELL_KNOWN.contains(&arg.get_id().as_str());
+        let is_listed_above = is_inner && arg.is_global_set();
+        !(arg.is_hide_set() || is_well_known || is_listed_above)
     });
     for arg in arguments {
         let other_ways = other_ways(options, name, arg);
@@ -66,7 +66,7 @@ fn command(
     }
 }
 
-/// Returns the variable and the key that do as well as an option of the command `name`.
+/// Returns the variable and the key of an option of the command `name`.
 fn other_ways(options: &[ConfigOption], name: &str, arg: &Arg) -> String {
     let Some(long) = arg.get_long() else {
         return String::new();
@@ -109,7 +109,7 @@ fn meaning(arg: &Arg) -> String {
     let help = help.map(ToString::to_string).unwrap_or_default();
     // The first paragraph of a help is a phrase without a full stop.
     let help = help.replace("\n\n", ". ");
-    // A list's paragraph goes on in the lines that are indented.
+    // The paragraph of a list item continues in indented lines.
     let mut text = prose(&help).replace('\n', "\n  ");
     if !text.is_empty() && !text.ends_with(['.', ']']) {
         text.push('.');

@@ -41,8 +41,8 @@ pub const APPLICATION: &str = "application";
 pub struct LoggingArgs {
     /// When to use colour: auto, always or never
     ///
-    /// With auto, only terminals get colours, unless NO_COLOR is set. With never, logs of builds lose their own
-    /// colours, too.
+    /// With auto, only terminals get colours, unless NO_COLOR is set. With never, colours are also removed from the
+    /// logs of builds.
     #[arg(
         long,
         global = true,
@@ -77,7 +77,7 @@ pub enum LogFormat {
     /// For people.
     #[default]
     Text,
-    /// For programs: one object a line.
+    /// For programs: one object per line.
     Json,
 }
 

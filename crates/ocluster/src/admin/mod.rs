@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 
 /// Manage an OCluster scheduler
 ///
-/// The cap file (admin.cap) is the first argument of each command, or is given by --connect.
+/// Give the cap file, admin.cap, as the first argument of a command or with --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

@@ -34,7 +34,7 @@ pub(super) struct PauseArgs {
 
 /// Unpause a worker
 ///
-/// It gets jobs again, whichever command paused it.
+/// This ends the pauses of pause, drain and pause-worker.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin unpause [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct UnpauseArgs {

@@ -7,7 +7,7 @@ use super::service::{About, Service};
 use crate::json::admin::RemovedClient;
 use cli::error::CommandError;
 
-/// Remove a client, so that it can submit no more jobs
+/// Remove a client, and cancel its queued jobs
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin remove-client [OPTIONS] [CAP] <ID>")]
 pub(super) struct Args {

@@ -16,9 +16,9 @@ use cli::quote::{printable, quoted};
 
 /// Restart workers with their newest version, after their running jobs have finished
 ///
-/// Without WORKER, one worker is updated first. If it comes back, the others follow in parallel.
+/// Without WORKER, one worker is updated first. If it reconnects, the others follow in parallel.
 ///
-/// Ctrl-C stops the updates that have not begun: a worker that has not been told to restart takes jobs again.
+/// Ctrl-C cancels the updates of workers that have not begun to restart. They take jobs again.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin update [OPTIONS] [CAP] <POOL> [WORKER]")]
 pub(super) struct Args {

@@ -68,10 +68,10 @@ struct Sizes {
     /// jobs: number of workers
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     workers: u32,
-    /// jobs: number of jobs per client at once
+    /// jobs: number of jobs that each client has in flight
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     in_flight: u32,
-    /// jobs: number of jobs per worker at once
+    /// jobs: number of jobs that each worker runs at once
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
     capacity: u32,
     /// jobs: number of jobs to run
@@ -86,7 +86,7 @@ struct Sizes {
     /// log: size of the log, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     log_size: u32,
-    /// log: size of the pieces, in KiB [default: 256, and upstream's 10 with one call in flight]
+    /// log: size of the pieces, in KiB [default: 256; then 10 with one call in flight, as upstream]
     #[arg(long, value_name = "KIB", value_parser = clap::value_parser!(u32).range(1..=8192))]
     chunk: Option<u32>,
     /// log: number of calls that the client has in flight

@@ -31,7 +31,7 @@ pub fn main() -> ExitCode {
 
 /// Submit jobs to an OCluster scheduler
 ///
-/// The cap file (submission.cap, or one made for you) is the first argument of each command, or is given by --connect.
+/// Give your cap file, such as submission.cap, as the first argument of a command or with --connect.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

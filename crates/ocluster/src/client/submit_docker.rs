@@ -28,13 +28,13 @@ pub(super) struct Args {
     /// Repository and tag to push the image to
     #[arg(long, value_name = "REPO:TAG", value_parser = parse_target)]
     push_to: Option<String>,
-    /// Registry account for --push-to
+    /// User name in the registry of --push-to
     #[arg(long, value_name = "USER")]
     push_user: Option<String>,
-    /// File with the password of --push-user in its first line
+    /// File with the password of --push-user on its first line
     #[arg(long, value_name = "PATH")]
     push_password: Option<PathBuf>,
-    /// Build argument; may be repeated
+    /// Build argument NAME=VALUE; may be repeated
     #[arg(long = "build-arg", value_name = "ARG")]
     build_args: Vec<String>,
     /// Squash the new layers into one

@@ -35,11 +35,11 @@ use cli::quantities::disk_bytes;
 
 /// Check a machine or a running cluster, and print what to do
 ///
-/// Checks this machine as a worker, with the worker's cap files and store. With --connect, checks a running cluster
-/// instead. Changes nothing. The exit code is 1 if there is a problem.
+/// Checks whether this machine can run a worker with these cap files and this store. With --connect, checks a running
+/// cluster instead. Changes nothing. The exit code is 1 if there is a problem.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Cap files to check, along with their schedulers
+    /// Cap files to check; their schedulers are checked too
     #[arg(value_name = "CAP")]
     caps: Vec<PathBuf>,
     /// Check a running cluster instead, with its admin.cap
@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// OBuilder's store: overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
-    /// Container runtime of OBuilder steps: builtin, or a program used like runc (slower)
+    /// Container runtime of OBuilder steps: builtin, or a runc-compatible program (slower)
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     #[command(flatten)]

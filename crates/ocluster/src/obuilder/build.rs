@@ -18,7 +18,7 @@ use cli::signals::Interrupts;
 pub(super) struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    /// Directory from which the spec copies files
+    /// Directory that the spec copies files from
     #[arg(value_name = "DIR")]
     source: PathBuf,
     /// Secret for the build, read from PATH; may be repeated

@@ -47,7 +47,7 @@ enum Command {
         #[command(flatten)]
         store: StoreArgs,
     },
-    /// Remove an imported image; results built from it stay
+    /// Remove an imported image, but keep the results built from it
     Rm {
         /// Name of the image
         #[arg(value_name = "NAME")]

@@ -39,10 +39,10 @@ pub fn main() -> ExitCode {
 
 /// Build specs step by step, with every step cached
 ///
-/// Results are kept in a store, in which one process at a time may build. A worker has its store for as long as it
-/// runs; its results can be listed, exported and tried meanwhile.
+/// Results are kept in a store. Only one process at a time can build in a store or remove results. A worker uses its
+/// store for as long as it runs; meanwhile, obuilder can still list, export and run its results.
 ///
-/// An ID may be shortened as long as it is unambiguous.
+/// An ID may be abbreviated to an unambiguous prefix.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {

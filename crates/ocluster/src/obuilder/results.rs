@@ -24,8 +24,8 @@ const SHOWN: usize = 60;
 
 /// List the results as a tree, each below its base
 ///
-/// The size of a result is what its step added: removing it would free that much. In an rsync store of copies, it is
-/// the whole size.
+/// The size of a result is what its step added, so removing the result frees that much. In an rsync store with
+/// --rsync-mode=copy, it is the whole size.
 #[derive(clap::Args, Debug)]
 pub(super) struct ListArgs {
     /// Id of a result: list only this one and those based on it

@@ -23,11 +23,14 @@ pub(super) struct StoreArgs {
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     store: Option<StorePlace>,
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
+    ///
+    /// "copy" copies all files: the fastest, with the highest disk usage. "hardlink" shares files that have the same
+    /// contents. "hardlink_unsafe" compares only size and time; it is for tests.
     #[arg(long, value_name = "MODE")]
     rsync_mode: Option<RsyncMode>,
-    /// Registries with private addresses to allow: HOST, HOST:PORT or ADDRESS/BITS
+    /// Registries to allow despite a private address: HOST, HOST:PORT or ADDRESS/BITS
     ///
-    /// Base images come from these registries, or from any with a public address.
+    /// Registries with a public address are always allowed.
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
     registries: Vec<Listed>,
     #[command(flatten)]
@@ -38,20 +41,20 @@ pub(super) struct StoreArgs {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Sandbox")]
 struct SandboxArgs {
-    /// Container runtime of steps: builtin, or a program used like runc (slower)
+    /// Container runtime of steps: builtin, or a runc-compatible program (slower)
     #[arg(long, value_name = "NAME", default_value = Runtime::DEFAULT)]
     runtime: OsString,
     /// System calls allowed in steps: default, native, none, or a file
     ///
-    /// default is the built-in profile; native is the same without the system calls of 32-bit programs; none disables
+    /// "default" is the built-in profile. "native" also forbids the system calls of 32-bit programs. "none" disables
     /// the filter. A file is a profile in Docker's format.
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     seccomp: Filter,
     /// Capabilities of steps that run as root: default, docker or upstream
     ///
-    /// docker has all of Docker's; default has NET_RAW and NET_BIND_SERVICE only without a network; upstream never has
-    /// these two.
+    /// "docker" allows the capabilities that Docker allows. "default" allows NET_RAW and NET_BIND_SERVICE only in steps
+    /// without a network. "upstream" never allows these two.
     #[arg(long, value_name = "SET", default_value = "default")]
     sandbox_caps: StepCapabilities,
     /// Ignore fsync in steps
@@ -59,14 +62,14 @@ struct SandboxArgs {
     fast_sync: bool,
     /// Network of steps with "(network host)": host, outbound or forbid
     ///
-    /// host is the network of the machine. outbound is a separate network that reaches public IPv4 addresses only, and
-    /// needs slirp4netns. forbid refuses such steps.
+    /// "host" is the machine's network. "outbound" is a separate network that reaches only public IPv4 addresses; it
+    /// needs slirp4netns. "forbid" refuses such steps.
     #[arg(long, value_name = "NETWORK", default_value = "host")]
     step_network: StepNetwork,
-    /// Memory limit of each step, such as 4GiB; what exceeds it is killed
+    /// Memory limit of each step, such as 4GiB; processes that exceed it are killed
     #[arg(long, value_name = "SIZE")]
     job_memory: Option<MemoryLimit>,
-    /// Limit of processes and threads of each step; no more can be started
+    /// Limit of processes and threads of each step; starting more fails
     #[arg(long, value_name = "N")]
     job_pids: Option<PidLimit>,
     /// Limit of CPUs of each step, such as 2 or 1.5

@@ -12,9 +12,9 @@ use cli::quantities::{bytes, seconds};
 pub(crate) struct ConnectionArgs {
     /// Limit of unauthenticated connections
     ///
-    /// A connection is authenticated once it has named a service by its secret. Above the limit, new connections wait,
-    /// and the oldest unauthenticated one makes room once it is a second old. Up to three quarters may come from one
-    /// address.
+    /// A connection is authenticated once it has presented the secret of a service. Above the limit, new connections
+    /// wait, and the oldest unauthenticated one is closed when it is a second old. At most three quarters of the limit
+    /// may come from one address.
     #[arg(long, value_name = "N", default_value = "512", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_strangers: u32,
     /// Time limit for a connection to authenticate, in seconds
@@ -25,9 +25,9 @@ pub(crate) struct ConnectionArgs {
     /// Above the limit, the connection with the most unsent data is closed.
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
     max_unsent: usize,
-    /// Limit of incompletely received messages, over all connections
+    /// Limit of partially received messages, over all connections
     ///
-    /// Above the limit, the connection with the most such data is closed.
+    /// Above the limit, the connection with the most data in such messages is closed.
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = bytes)]
     max_incomplete: usize,
     /// Limit of unfinished calls per connection; a connection that exceeds it is closed

@@ -13,7 +13,7 @@ pub(crate) struct LimitArgs {
     /// Values above 8MiB have no effect.
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = bytes)]
     max_description_size: usize,
-    /// Limit of one client's queued jobs, in all pools together
+    /// Limit of one client's queued jobs, over all pools
     #[arg(long, value_name = "N", default_value = "200000")]
     max_queued_jobs: usize,
     /// Memory limit for the descriptions of one client's queued jobs
@@ -22,7 +22,7 @@ pub(crate) struct LimitArgs {
     /// Memory limit for the descriptions of all queued jobs
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bytes)]
     max_queue_size: usize,
-    /// Limit of workers that a pool remembers, connected or not
+    /// Limit of workers known to a pool, connected or not
     #[arg(long, value_name = "N", default_value = "10000")]
     max_pool_workers: usize,
     /// Limit of workers registered through one connection

@@ -73,7 +73,7 @@ pub(crate) struct Args {
     /// A PORT alone is 127.0.0.1:PORT. The OCaml scheduler listens on all IPv4 addresses (0.0.0.0:PORT).
     #[arg(long, value_name = "PORT", value_parser = parse_metrics_address)]
     listen_prometheus: Option<SocketAddr>,
-    /// Time limit for a worker to come back from an update, in seconds
+    /// Time limit for a worker to reconnect after an update, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     update_timeout: u32,
     /// Grace period for running jobs after SIGTERM, in seconds

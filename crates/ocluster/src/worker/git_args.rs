@@ -16,13 +16,13 @@ pub(crate) struct GitArgs {
     /// Remove the least recently used clones above this total size, in GB
     #[arg(long, value_name = "GB", default_value = "50")]
     git_cache_size: Gigabytes,
-    /// Time limit without data while fetching a job's source, in seconds (0: no limit)
+    /// Longest time without data while fetching a job's source, in seconds (0: no limit)
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = seconds)]
     git_silence_timeout: Duration,
     /// Time limit for fetching a job's source with submodules, in seconds (0: no limit)
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
     git_timeout: Duration,
-    /// When to fetch the files that repositories keep in Git LFS
+    /// When to fetch files from Git LFS
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     git_lfs: GitLfs,
 }
@@ -31,10 +31,10 @@ pub(crate) struct GitArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum GitLfs {
     /// If git-lfs is installed.
-    #[value(help = "if git-lfs is installed; otherwise jobs get the pointers")]
+    #[value(help = "if git-lfs is installed; otherwise jobs get the pointer files")]
     Auto,
     /// Never.
-    #[value(help = "jobs get the pointers")]
+    #[value(help = "do not fetch; jobs get the pointer files")]
     Never,
 }
 

@@ -10,26 +10,26 @@ use cli::quantities::seconds;
 /// Options that limit what a job may use.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct JobLimitArgs {
-    /// Memory limit of a job's steps, such as 4GiB; what exceeds it is killed
+    /// Memory limit, such as 4GiB; processes that exceed it are killed
     ///
-    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// The limit applies to each step of an OBuilder job, each custom job, and each command of a Docker job without
     /// BuildKit.
     #[arg(long, value_name = "SIZE")]
     job_memory: Option<MemoryLimit>,
-    /// Limit of processes and threads of a job's steps; no more can be started
+    /// Limit of processes and threads; starting more fails
     ///
-    /// The limit is for each step of an OBuilder job and each custom job.
+    /// The limit applies to each step of an OBuilder job and each custom job.
     #[arg(long, value_name = "N", default_value_t)]
     job_pids: PidLimit,
-    /// Limit of CPUs of a job's steps, such as 2 or 1.5
+    /// Limit of CPUs, such as 2 or 1.5
     ///
-    /// The limit is for each step of an OBuilder job, each custom job, and each command of a Docker job without
+    /// The limit applies to each step of an OBuilder job, each custom job, and each command of a Docker job without
     /// BuildKit.
     #[arg(long, value_name = "N")]
     job_cpus: Option<CpuLimit>,
     /// Time limit of a job, in seconds (0: no limit)
     ///
-    /// Waiting for its turn does not count.
+    /// The time that the job waits to run does not count.
     #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = seconds)]
     job_timeout: Duration,
 }

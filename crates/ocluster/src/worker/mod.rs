@@ -54,7 +54,7 @@ pub fn main() -> ExitCode {
 
 /// Run build jobs from an OCluster scheduler
 ///
-/// The pool's cap file is the argument CAP, or is given by --connect.
+/// Give the pool's cap file as the argument CAP or with --connect.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -74,7 +74,7 @@ pub(crate) struct Args {
     /// Directory for sources and logs, created if missing
     #[arg(long, value_name = "PATH")]
     state_dir: PathBuf,
-    /// Take no jobs while less than this is free on the state directory's disk
+    /// Take no jobs while the state directory's disk has less free space than this
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = disk_bytes)]
     state_min_free: u64,
     /// Repositories that jobs may push images to
@@ -88,8 +88,8 @@ pub(crate) struct Args {
     job_limits: JobLimitArgs,
     /// Program that runs custom jobs of KIND; may be repeated
     ///
-    /// The program reads the payload from standard input, starts in the job's source, and prints the job's log. COMMAND
-    /// is split into words as by a shell, but no shell runs.
+    /// The program reads the payload from standard input, and its output is the job's log. Its working directory is the
+    /// job's source. COMMAND is split into words as by a shell, but no shell runs.
     #[arg(long, value_name = "KIND=COMMAND")]
     custom: Vec<CustomCommand>,
     /// User that runs the programs of custom jobs
@@ -168,10 +168,10 @@ pub(crate) struct DockerArgs {
     prune_threshold: Option<FreeThreshold>,
     /// Prune Docker's files above this total size, in GB
     ///
-    /// Images, containers and the build cache count.
+    /// This includes images, containers and the build cache.
     #[arg(long, value_name = "GB")]
     docker_max_df_size: Option<Gigabytes>,
-    /// When docker build fetches the base image
+    /// When docker build pulls the base image
     #[arg(long, value_name = "WHEN", default_value = "always")]
     docker_pull: Pull,
     /// BuildKit frontends that jobs may name in a syntax directive: REPO or REPO:TAG
@@ -197,13 +197,13 @@ impl From<DockerArgs> for DockerConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Pull {
     /// Before each build, so that it is the newest.
-    #[value(help = "before each build, so that it is the newest")]
+    #[value(help = "before each build, to get its newest version")]
     Always,
     /// When it is missing.
     #[value(help = "only if it is not present")]
     Missing,
-    /// Never: for machines without a registry.
-    #[value(help = "for machines without a registry")]
+    /// Never: never; the image must be present.
+    #[value(help = "do not pull; the image must be present")]
     Never,
 }
 
@@ -222,7 +222,7 @@ impl From<Pull> for PullPolicy {
 pub(crate) enum Update {
     /// Through its Docker swarm, if there is one.
     #[value(
-        help = "update a service of a Docker swarm to the newest image with the same tag; otherwise, as restart"
+        help = "update the worker's service in a Docker swarm to the newest image of its tag; without one, as restart"
     )]
     Auto,
     /// By exiting.

@@ -24,33 +24,36 @@ pub(crate) struct OBuilderArgs {
     #[arg(long, value_name = "KIND:PATH", value_parser = OsStringValueParser::new().try_map(StorePlace::try_from))]
     obuilder_store: Option<StorePlace>,
     /// How an rsync store keeps results: copy, hardlink or hardlink_unsafe
+    ///
+    /// "copy" copies all files: the fastest, with the highest disk usage. "hardlink" shares files that have the same
+    /// contents. "hardlink_unsafe" compares only size and time; it is for tests.
     #[arg(long, value_name = "MODE", requires = "obuilder_store")]
     rsync_mode: Option<RsyncMode>,
-    /// Container runtime of OBuilder steps: builtin, or a program used like runc (slower)
+    /// Container runtime of OBuilder steps: builtin, or a runc-compatible program (slower)
     #[arg(long, value_name = "PROGRAM", default_value = Runtime::DEFAULT)]
     obuilder_runtime: OsString,
     /// System calls allowed in OBuilder steps: default, native, none, or a file
     ///
-    /// default is the built-in profile; native is the same without the system calls of 32-bit programs; none disables
+    /// "default" is the built-in profile. "native" also forbids the system calls of 32-bit programs. "none" disables
     /// the filter. A file is a profile in Docker's format.
     #[arg(long, value_name = "PROFILE", default_value = Filter::DEFAULT,
         value_parser = OsStringValueParser::new().try_map(|name| Filter::named(&name)))]
     obuilder_seccomp: Filter,
     /// Capabilities of OBuilder steps that run as root: default, docker or upstream
     ///
-    /// docker has all of Docker's; default has NET_RAW and NET_BIND_SERVICE only without a network; upstream never has
-    /// these two.
+    /// "docker" allows the capabilities that Docker allows. "default" allows NET_RAW and NET_BIND_SERVICE only in steps
+    /// without a network. "upstream" never allows these two.
     #[arg(long, value_name = "SET", default_value = "default")]
     sandbox_caps: StepCapabilities,
-    /// Registries with private addresses to allow: HOST, HOST:PORT or ADDRESS/BITS
+    /// Registries to allow despite a private address: HOST, HOST:PORT or ADDRESS/BITS
     ///
-    /// Base images come from these registries, or from any with a public address.
+    /// Registries with a public address are always allowed.
     #[arg(long, value_name = "HOST,...", value_delimiter = ',')]
     obuilder_registries: Vec<Listed>,
     /// Network of OBuilder steps with "(network host)": host, outbound or forbid
     ///
-    /// host is the network of the machine. outbound is a separate network that reaches public IPv4 addresses only,
-    /// and needs slirp4netns. forbid refuses such steps.
+    /// "host" is the machine's network. "outbound" is a separate network that reaches only public IPv4 addresses; it
+    /// needs slirp4netns. "forbid" refuses such steps.
     #[arg(long, value_name = "NETWORK", default_value = "host")]
     step_network: StepNetwork,
     /// Ignore fsync in OBuilder steps
@@ -59,7 +62,7 @@ pub(crate) struct OBuilderArgs {
     /// Prune OBuilder's results below this much free disk space: percent, or a size such as 20GiB
     #[arg(long, value_name = "PERCENT|SIZE", default_value = "30", value_parser = free_threshold)]
     obuilder_prune_threshold: FreeThreshold,
-    /// Take no jobs while less than this is free for OBuilder's results, even after pruning
+    /// Take no jobs while OBuilder's store has less free space than this, even after pruning
     #[arg(long, value_name = "SIZE", default_value = "5GiB", value_parser = disk_bytes)]
     obuilder_min_free: u64,
     /// Number of OBuilder's results to prune per batch

@@ -361,7 +361,7 @@ fn show_says_what_workers_run() {
             versions of workers:
               0.1.0: w1
             legend:
-              WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+              WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
               CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
                                        +TIME: it has used more than its share, and its next job would start in TIME
         "#]],

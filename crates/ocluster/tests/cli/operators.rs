@@ -96,7 +96,7 @@ fn a_pause_says_who_and_why() {
         versions of workers:
           0.1.0: w1, w2
         legend:
-          WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+          WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
     "#]],
     );
     let _unpaused = cluster.admin("unpause", "linux-x86_64 --all").success();
@@ -150,7 +150,7 @@ fn of_many_jobs_few_are_shown_unless_all_are_wanted() {
     );
     assert!(few.contains("[(3 more) "), "{few}");
     assert!(
-        few.contains("@TIME: when it would start if shares were exact"),
+        few.contains("@TIME: its start if each client got exactly its share"),
         "{few}"
     );
     let (ninth, tenth) = (few.find("  w9 (0)"), few.find("  w10 (0)"));

@@ -39,7 +39,7 @@ fn from_the_scheduler_to_the_update() {
         versions of workers:
           0.1.0: my-host
         legend:
-          WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+          WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
           CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
                                    +TIME: it has used more than its share, and its next job would start in TIME
     "#]]

@@ -17,15 +17,15 @@ pub(super) fn text(workers: &[&Worker], queue: &Queue) -> String {
             "CLIENT:HINT@TIME(COST)",
             &[
                 "a queued job; the rightmost is the next",
-                "@TIME: when it would start if shares were exact (s: seconds, m: minutes; negative: overdue)",
-                "COST: its expected length in seconds; +urgent: goes before jobs that are not urgent",
+                "@TIME: its start if each client got exactly its share (s: seconds, m: minutes; negative: overdue)",
+                "COST: its expected length in seconds; +urgent: is scheduled before non-urgent jobs",
             ],
         );
     }
     if workers.iter().any(|worker| worker.connected) {
         explain(
             "WORKER (SECONDS): [...]",
-            &["SECONDS: expected length of the jobs in its queue"],
+            &["SECONDS: total expected length of the jobs in its queue"],
         );
     }
     if !queue.clients.is_empty() {

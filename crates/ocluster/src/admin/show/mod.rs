@@ -39,19 +39,19 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
 
 /// Show all pools, one pool or one worker
 ///
-/// Without POOL, lists the pools: with totals on a terminal or with --all, otherwise only their names, as the OCaml
-/// program does.
+/// Without POOL, lists the pools. On a terminal or with --all, the list has totals; otherwise it has only names, like
+/// the list of the OCaml program.
 ///
-/// The state of a pool begins as the OCaml scheduler's, with the first 10 jobs of each queue. The running jobs follow,
-/// with their workers, clients and times.
+/// The state of a pool begins in the format of the OCaml scheduler, with the first 10 jobs of each queue. The running
+/// jobs follow, with their workers, clients and times.
 ///
-/// CLIENT:HINT@TIME(COST) is a queued job; the rightmost is the next. TIME is when it would start if shares were exact
-/// (s: seconds, m: minutes; negative: overdue), and COST its expected length in seconds.
+/// CLIENT:HINT@TIME(COST) is a queued job; the rightmost is the next. TIME is when it would start if each client got
+/// exactly its share (s: seconds, m: minutes; negative: overdue). COST is its expected length in seconds.
 ///
-/// WORKER (SECONDS) is a worker, with the expected length of the jobs in its queue.
+/// WORKER (SECONDS) is a worker, with the total expected length of the jobs in its queue.
 ///
-/// CLIENT(RATE)+TIME is a client with its share, in jobs at once. With +TIME, it has used more than its share, and its
-/// next job would start in TIME.
+/// CLIENT(RATE)+TIME is a client. RATE is its share of the pool, in jobs at once. With +TIME, it has used more than its
+/// share, and its next job would start in TIME.
 #[derive(Debug, clap::Args)]
 #[command(override_usage = "ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]")]
 pub(super) struct Args {
