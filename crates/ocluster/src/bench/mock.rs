@@ -1,4 +1,4 @@
-//! Workers and jobs that do nothing but what a measurement needs.
+//! Workers and jobs for the measurements.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -27,10 +27,9 @@ impl MockWorker {
     ) -> Result<Self, CommandError> {
         let connected = rig.worker().await?;
         let capacity = i32::try_from(capacity).unwrap_or(i32::MAX);
-        let queue =
-            connected
-                .service
-                .register(name, Worker::serve(Rc::new(NothingToReport)), capacity);
+        let queue = connected
+            .service
+            .register(name, Worker::serve(Rc::new(NoMetrics)), capacity);
         let queue = queue
             .await
             .map_err(broken("cannot register a mock worker"))?;
@@ -40,7 +39,7 @@ impl MockWorker {
         })
     }
 
-    /// Takes one job, and returns it with what its client wrote in its description.
+    /// Takes one job, and returns it with the label in its description.
     pub(super) async fn pop(&self, log: MockLog) -> Result<(Rc<MockJob>, String), CommandError> {
         let job = Rc::new(MockJob {
             log,
@@ -62,9 +61,9 @@ impl MockWorker {
     }
 }
 
-struct NothingToReport;
+struct NoMetrics;
 
-impl ServeWorker for NothingToReport {
+impl ServeWorker for NoMetrics {
     async fn metrics(self: Rc<Self>, _source: MetricsSource) -> Result<Metric, RpcError> {
         Err(RpcError::failed("a mock worker has no metrics"))
     }
@@ -88,7 +87,7 @@ pub(super) struct MockLog {
     pub(super) piece: u64,
 }
 
-/// A job that succeeds when it is told to.
+/// A job that succeeds on request.
 pub(super) struct MockJob {
     log: MockLog,
     done: watch::Sender<bool>,
@@ -100,9 +99,9 @@ impl MockJob {
         self.done.send_replace(true);
     }
 
-    /// Waits for its end, which a cancelled job comes to as well.
+    /// Waits for its end, by success or cancellation.
     async fn finished(&self) {
-        // It cannot fail: we hold the sender.
+        // It cannot fail: the sender is in `self`.
         drop(self.done.subscribe().wait_for(|done| *done).await);
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Prints one of the two.
+    /// Prints the answer in the chosen format.
     pub(super) fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,
@@ -29,7 +29,7 @@ impl OutputArgs {
     }
 }
 
-/// Returns a size as people read it, and as the logs of builds have it.
+/// Returns a size in the units of build logs.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
     if bytes < 1000 {
@@ -40,7 +40,7 @@ pub(super) fn size(bytes: u64) -> String {
     let mut units = UNITS.into_iter();
     let mut unit = units.next().unwrap_or_default();
     for larger in units {
-        // What would be shown as 1000.0 is one of the next.
+        // 1000.0 of a unit is 1.0 of the next.
         if value < 999.95 {
             break;
         }

@@ -66,15 +66,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_is_as_the_library_has_it() {
+    fn the_defaults_are_the_librarys() {
         let program = Program::parse_from(["program"]);
-        let (given, usual) = (
+        let (args, library) = (
             ServeOptions::from(program.connections),
             ServeOptions::default(),
         );
-        assert_eq!(given.limits, usual.limits);
-        assert_eq!(given.strangers, usual.strangers);
-        assert_eq!(given.strangers_per_host, usual.strangers_per_host);
-        assert_eq!(given.stranger_time, usual.stranger_time);
+        assert_eq!(args.limits, library.limits);
+        assert_eq!(args.strangers, library.strangers);
+        assert_eq!(args.strangers_per_host, library.strangers_per_host);
+        assert_eq!(args.stranger_time, library.stranger_time);
     }
 }
