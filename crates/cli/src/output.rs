@@ -64,7 +64,7 @@ pub fn print_event<T: Serialize>(event: &T) -> Result<(), CommandError> {
 }
 
 /// Prints the failure of a command as JSON. Standard error has it as text.
-pub fn print_failure(error: &CommandError) {
+pub(crate) fn print_failure(error: &CommandError) {
     if let Some(failure) = Failure::of(error) {
         // If standard output is closed, there is still the exit code.
         drop(print_event(&failure));
@@ -72,7 +72,7 @@ pub fn print_failure(error: &CommandError) {
 }
 
 /// Returns whether a command line asks for JSON, even if it is invalid otherwise.
-pub fn asks_for_json<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
+pub(crate) fn asks_for_json<S: AsRef<std::ffi::OsStr>>(words: impl IntoIterator<Item = S>) -> bool {
     let mut before_is_option = false;
     for word in words {
         let word = word.as_ref();

@@ -7,7 +7,7 @@
 use clap::{Arg, ArgAction, Command, ValueHint};
 
 /// The list of those commands.
-pub const LIST: &str = "positionals";
+pub(crate) const LIST: &str = "positionals";
 
 /// The names in usage lines, and their help.
 const KNOWN: &[(&str, &str)] = &[

@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn no_option_takes_its_value_from_the_custom_job_that_we_are_run_by() {
+    fn no_variable_of_custom_jobs_sets_an_option() {
         for option in options() {
             assert!(
                 !cluster_worker::CUSTOM_VARIABLES.contains(&option.env.as_str()),
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_has_three_names_that_no_other_has() {
+    fn every_option_has_three_unique_names() {
         let options = options();
         let mut names = BTreeSet::new();
         for option in &options {
@@ -91,7 +91,7 @@ mod tests {
             assert!(key.as_deref() == Some(name) || name == "config", "{flag}");
             assert!(
                 !option.help.is_empty(),
-                "{program} {command:?} {flag} says nothing"
+                "{program} {command:?} {flag} has no help"
             );
         }
         let of_worker = |flag: &str| {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_lines_say_what_there_is() {
+    fn usage_lines_have_the_positional_arguments() {
         let mut lines = Vec::new();
         for program in commands() {
             listed(&program, &mut lines);

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
 use cli::config::ConfigOption;
+use cli::positionals::{self, Positional};
 use ocluster::reference;
 
 use super::markdown::{code, prose};
@@ -43,6 +44,11 @@ fn command(
     let usage = command.clone().render_usage().to_string();
     let usage = usage.trim_start_matches("Usage: ").trim_end();
     line(format!("\n```text\n{usage}\n```"));
+    for Positional { name, help, many } in positionals::of(command) {
+        let dots = if many { "..." } else { "" };
+        let name = format!("<{name}>{dots}");
+        line(format!("\n{}\n: {}.", code(&name), prose(help)));
+    }
     let is_inner = level > 2;
     let arguments = command.get_arguments().filter(|arg| {
         let is_well_known = WELL_KNOWN.contains(&arg.get_id().as_str());

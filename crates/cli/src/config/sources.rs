@@ -16,7 +16,7 @@ pub struct ConfigSources {
 
 impl ConfigSources {
     /// Returns those of this process.
-    pub fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         Self {
             variables: std::env::vars_os().collect(),
             directory: DIRECTORY.into(),

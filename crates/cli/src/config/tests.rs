@@ -109,7 +109,8 @@ fn the_full_command_line_has_values_of_all_sources() {
         ocluster-worker --name=7 --here --loud --one-a-line=a,b --one-a-line=c sub --deep=1
         ocluster-worker --name=7 --here --loud --loud --one-a-line=a,b --one-a-line=c sub --deep=9
         ocluster-worker --name=7 --here --loud --loud --one-a-line=a,b --one-a-line=c sub --deep=1 inner --deep=3
-        ocluster-worker --name=7 --here --loud --loud --one-a-line=a,b --one-a-line=c sub --deep=1 inner --deep=16"#]].assert_eq(&lines.join("\n"));
+        ocluster-worker --name=7 --here --loud --loud --one-a-line=a,b --one-a-line=c sub --deep=1 inner --deep=16"#]]
+    .assert_eq(&lines.join("\n"));
 }
 
 #[test]

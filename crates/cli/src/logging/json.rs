@@ -1,7 +1,7 @@
 //! Lines for programs: one JSON object each.
 //!
 //! ```json
-//! {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker","message":"Job succeeded","job":{"nth":1}}
+//! {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker","message":"Exec(git)","job":{"nth":1}}
 //! ```
 //!
 //! A line's own fields are beside its message, and those of what it is about in an object of that name. `target` is the

@@ -167,12 +167,16 @@ fn an_object_has_a_lines_fields_and_those_of_its_job() {
         assert!(object.is_object(), "{line}");
     }
     check(
-        &text,
+        &text.replace(",\"message\"", ",\n  \"message\""),
         expect![[r#"
-        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"scheduler","message":"two\n\"lines\"","ticket":"linux-x86_64/17","urgent":false}
-        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"error","target":"application","message":"it broke","exit_code":1}
-        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"warning","target":"worker","message":"slow","job":{"hint":"a\u001b","number":3}}
-        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker","message":"Job succeeded","job":{"hint":"a\u001b","late":1.5,"number":3}}
+        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"scheduler",
+          "message":"two\n\"lines\"","ticket":"linux-x86_64/17","urgent":false}
+        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"error","target":"application",
+          "message":"it broke","exit_code":1}
+        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"warning","target":"worker",
+          "message":"slow","job":{"hint":"a\u001b","number":3}}
+        {"timestamp":"2020-07-07T16:24:28.000000Z","level":"info","target":"worker",
+          "message":"Job succeeded","job":{"hint":"a\u001b","late":1.5,"number":3}}
     "#]],
     );
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let (cap, mut positionals) = common.split(args.positionals)?;
     let id = positionals.required("ID")?;
     positionals.finish()?;
-    // Before the secret is written: nobody can have the file open by then.
+    // Before the secret is written, as a process that has the file open could read it later.
     secret_output::protect();
     let service = Service::connect(&cap).await?;
     let submission = service.admin().add_client(&id);

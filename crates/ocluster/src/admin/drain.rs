@@ -7,7 +7,7 @@ use cluster_api::NewPause;
 use super::Common;
 use super::note::NoteArgs;
 use super::pause_request::{new_pause, pause_with_note};
-use super::watch::{Left, Task, Watch};
+use super::watch::{RemainingWorker, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use cli::error::CommandError;
 use cli::interrupt::Interrupt;
@@ -87,7 +87,7 @@ pub(super) async fn drain(
     });
     match watch.until(futures::future::try_join_all(drains)).await {
         Ok(drained) => drained?,
-        Err(interrupt) => return Err(interrupted(interrupt, target, &workers, &watch.left())),
+        Err(interrupt) => return Err(interrupted(interrupt, target, &workers, &watch.remaining())),
     };
     watch.print_text("Success.")
 }
@@ -97,9 +97,9 @@ fn interrupted(
     interrupt: Interrupt,
     target: &Target,
     workers: &[String],
-    left: &[Left],
+    remaining: &[RemainingWorker],
 ) -> CommandError {
-    let running: Vec<String> = left
+    let running: Vec<String> = remaining
         .iter()
         .filter_map(|left| {
             let jobs = usize::try_from(left.running.filter(|&jobs| jobs > 0)?).ok()?;

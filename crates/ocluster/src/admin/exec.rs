@@ -46,12 +46,12 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
         .iter()
         .map(|worker| run_for(&command, &worker.name, output()));
     let ended = futures::future::join_all(runs).await;
-    let ended: Vec<Ended> = ended.into_iter().collect::<Result<_, _>>()?;
+    let ended: Vec<RunOutcome> = ended.into_iter().collect::<Result<_, _>>()?;
     common.format().print(String::new, || Executed {
         pool,
-        runs: ended.iter().map(Ended::run).collect(),
+        runs: ended.iter().map(RunOutcome::run).collect(),
     })?;
-    let failed: Vec<&Ended> = ended
+    let failed: Vec<&RunOutcome> = ended
         .iter()
         .filter(|ended| !ended.status.success())
         .collect();
@@ -76,15 +76,15 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     }
 }
 
-/// How the command ended for one worker.
-struct Ended {
+/// The outcome of the command for one worker.
+struct RunOutcome {
     worker: String,
     status: ExitStatus,
     /// What it printed, if that was captured.
     output: Vec<u8>,
 }
 
-impl Ended {
+impl RunOutcome {
     fn run(&self) -> Run {
         Run {
             worker: self.worker.clone(),
@@ -94,7 +94,11 @@ impl Ended {
     }
 }
 
-async fn run_for(command: &[OsString], worker: &str, output: Stdio) -> Result<Ended, CommandError> {
+async fn run_for(
+    command: &[OsString],
+    worker: &str,
+    output: Stdio,
+) -> Result<RunOutcome, CommandError> {
     let mut words = command.iter().map(|word| for_worker(word, worker));
     let program = words.next().unwrap_or_default();
     let cannot_run =
@@ -107,7 +111,7 @@ async fn run_for(command: &[OsString], worker: &str, output: Stdio) -> Result<En
         .spawn()
         .map_err(cannot_run)?;
     let ended = child.wait_with_output().await.map_err(cannot_run)?;
-    Ok(Ended {
+    Ok(RunOutcome {
         worker: worker.to_owned(),
         status: ended.status,
         output: ended.stdout,

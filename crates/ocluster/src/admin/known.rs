@@ -45,8 +45,8 @@ impl Known {
 }
 
 /// Returns a hint with the known names, and the one that `given` is most similar to.
-pub(super) fn hint(sort: Known, given: &str, mut names: Vec<String>) -> String {
-    let things = sort.plural();
+pub(super) fn hint(kind: Known, given: &str, mut names: Vec<String>) -> String {
+    let things = kind.plural();
     if names.is_empty() {
         return format!("there are no {things}");
     }
@@ -60,7 +60,7 @@ pub(super) fn hint(sort: Known, given: &str, mut names: Vec<String>) -> String {
         .collect();
     let more = match names.len().saturating_sub(LISTED) {
         0 => String::new(),
-        more => format!(" and {more} more ({} lists them)", sort.command()),
+        more => format!(" and {more} more ({} lists them)", kind.command()),
     };
     format!(
         "{}the {things} are: {}{more}",
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_and_what_was_meant() {
+    fn hints_name_the_known_and_the_closest() {
         let names = |count: u32| (1..=count).rev().map(|i| format!("worker-{i}")).collect();
         assert_eq!(
             hint(Known::Clients, "bob", Vec::new()),

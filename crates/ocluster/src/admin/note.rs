@@ -8,7 +8,7 @@ pub(super) struct NoteArgs {
     pub(super) note: Option<String>,
 }
 
-/// Returns the current user as `USER@HOST`. It is not verified: everybody who has admin.cap may do everything.
+/// Returns the current user as `USER@HOST`. It is not verified: all holders of admin.cap have all rights.
 pub(super) fn operator() -> String {
     let variables = ["SUDO_USER", "USER", "LOGNAME"];
     let user = variables

@@ -1,5 +1,4 @@
-//! Secrets on standard output: the shell creates the file of `add-client CAP alice > alice.cap`, readable for
-//! everybody.
+//! Secrets on standard output: the shell creates the file of `add-client CAP alice > alice.cap`, readable by all users.
 
 use std::fs::File;
 use std::io;
@@ -26,11 +25,11 @@ fn protect_file(file: &File) -> Option<String> {
     if !found.is_file() || mode & 0o077 == 0 {
         return None;
     }
-    let tightened = match found.len() {
+    let restricted = match found.len() {
         0 => file.set_permissions(std::fs::Permissions::from_mode(0o600)),
         _ => Err(io::Error::other("it has other contents")),
     };
-    let error = tightened.err()?;
+    let error = restricted.err()?;
     Some(format!(
         "WARNING: the secret goes to a file that others can read; cannot change its mode {mode:04o}: {error}; run \
          chmod 600 on it"
@@ -50,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_file_is_tightened_and_another_is_told_of() {
+    fn a_new_file_is_restricted_and_another_is_a_warning() {
         let new = file("");
         assert_eq!(protect_file(&new), None);
         assert_eq!(new.metadata().unwrap().mode() & 0o777, 0o600);

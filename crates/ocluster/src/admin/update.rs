@@ -6,7 +6,7 @@ use std::rc::Rc;
 use cluster_api::{RpcError, WorkerInfo};
 
 use super::Common;
-use super::watch::{Left, Task, Watch};
+use super::watch::{RemainingWorker, Task, Watch};
 use super::workers::{Chosen, Target, filled};
 use cli::error::CommandError;
 use cli::interrupt::Interrupt;
@@ -51,7 +51,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     };
     match update.watch.until(work).await {
         Ok(updated) => updated,
-        Err(interrupt) => Err(interrupted(interrupt, &update.watch.left())),
+        Err(interrupt) => Err(interrupted(interrupt, &update.watch.remaining())),
     }
 }
 
@@ -155,9 +155,11 @@ impl Update<'_> {
 }
 
 /// Returns the error for an interrupt: which workers are restarting, and which take jobs again.
-fn interrupted(interrupt: Interrupt, left: &[Left]) -> CommandError {
+fn interrupted(interrupt: Interrupt, remaining: &[RemainingWorker]) -> CommandError {
     let names = |restarting: bool| {
-        let names = left.iter().filter(|left| left.restarting == restarting);
+        let names = remaining
+            .iter()
+            .filter(|left| left.restarting == restarting);
         let names: Vec<&str> = names.map(|left| left.worker.as_str()).collect();
         names.join(", ")
     };

@@ -36,7 +36,7 @@ pub(super) struct Watch {
     started: Instant,
     /// How many there were at the start.
     total: Cell<usize>,
-    /// Those that are left, each with the last status that the scheduler reported; `None` before the first.
+    /// Those that are not done, each with the last status that the scheduler reported; `None` before the first.
     waiting: RefCell<BTreeMap<String, Option<ProgressStatus>>>,
     line: StatusLine,
     /// Whether there is a status line beside the lines, so that changes in the number of jobs need no lines.
@@ -162,10 +162,10 @@ impl Watch {
         }
     }
 
-    /// Returns the workers that are left, each with its last report.
-    pub(super) fn left(&self) -> Vec<Left> {
+    /// Returns the workers that are not done, each with its last report.
+    pub(super) fn remaining(&self) -> Vec<RemainingWorker> {
         let waiting = self.waiting.borrow();
-        let left = waiting.iter().map(|(worker, status)| Left {
+        let left = waiting.iter().map(|(worker, status)| RemainingWorker {
             worker: worker.clone(),
             running: status.as_ref().and_then(running_jobs),
             restarting: status.as_ref() == Some(&ProgressStatus::Restarting),
@@ -191,13 +191,13 @@ impl Watch {
     }
 }
 
-/// A worker that was still waited for.
+/// A worker that is not done.
 #[derive(Debug)]
-pub(super) struct Left {
+pub(super) struct RemainingWorker {
     pub(super) worker: String,
     /// How many jobs it ran, if reported.
     pub(super) running: Option<u32>,
-    /// Whether it has been told to restart.
+    /// Whether it is restarting.
     pub(super) restarting: bool,
 }
 
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_line_says_what_is_left() {
+    fn the_status_line_has_the_remaining_workers() {
         let watch = Watch::new(Task::Drain, Format::Text);
         let status = |seconds| watch.status(Duration::from_secs(seconds));
         let reported = |worker: &str, report: &str| {

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn candidates_say_what_state_they_are_in() {
+    fn candidates_have_their_state() {
         let worker = |name: &str, active, connected| WorkerInfo {
             name: name.into(),
             active,

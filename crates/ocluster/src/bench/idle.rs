@@ -1,4 +1,4 @@
-//! How fast workers connect and register, and how much of the scheduler's memory one takes that waits for a job.
+//! The rate at which workers connect and register, and the scheduler's memory per waiting worker.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! How many jobs that do nothing are completed in a second: submitted, taken by a worker, ended, and their result seen.
+//! The rate of jobs that do nothing: submitted, taken by a worker, ended, and their result received.
 
 use std::time::Instant;
 

@@ -37,7 +37,7 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// Takes jobs, telling when each came.
+/// Takes jobs, and sends the time of each.
 async fn take_jobs(
     rig: Rig,
     popped: mpsc::UnboundedSender<Instant>,
@@ -59,9 +59,9 @@ async fn submit_jobs(
 ) -> Result<Vec<Duration>, CommandError> {
     let client = rig.client().await?;
     let mut latencies = Vec::new();
-    // The first finds connections cold and the worker perhaps not registered yet.
+    // The first is not counted: connections are new, and the worker may not be registered yet.
     for sample in 0..=samples {
-        // So that the worker waits again.
+        // The worker must wait again.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let submitted = Instant::now();
         let ticket = client.service.submit(&rig.pool, &labelled(sample), false);
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_were_seen() {
+    fn percentiles_are_measured_values() {
         let sorted: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
         assert_eq!(at_permille(&sorted, 500), Duration::from_millis(51));
         assert_eq!(at_permille(&sorted, 990), Duration::from_millis(100));

@@ -45,15 +45,15 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// Reads one log, and returns how many MiB came in a second.
+/// Reads one log, and returns the MiB per second.
 async fn read_log(rig: &Rig, log: UniformLog, window: u32) -> Result<f64, CommandError> {
     let mut worker = Side::start({
         let rig = rig.clone();
-        move || give_log(rig, log)
+        move || serve_log(rig, log)
     });
     let mut client = Side::start({
         let rig = rig.clone();
-        move || take_log(rig, window)
+        move || receive_log(rig, window)
     });
     tokio::select! {
         per_second = client.outcome() => per_second,
@@ -61,7 +61,7 @@ async fn read_log(rig: &Rig, log: UniformLog, window: u32) -> Result<f64, Comman
     }
 }
 
-async fn give_log(rig: Rig, log: UniformLog) -> Result<std::convert::Infallible, CommandError> {
+async fn serve_log(rig: Rig, log: UniformLog) -> Result<std::convert::Infallible, CommandError> {
     let worker = BenchWorker::register(&rig, "bench-log", 1).await?;
     let (job, _) = worker.pop(log).await?;
     job.finish();
@@ -69,7 +69,7 @@ async fn give_log(rig: Rig, log: UniformLog) -> Result<std::convert::Infallible,
     std::future::pending().await
 }
 
-async fn take_log(rig: Rig, window: u32) -> Result<f64, CommandError> {
+async fn receive_log(rig: Rig, window: u32) -> Result<f64, CommandError> {
     let client = rig.client().await?;
     let ticket = client.service.submit(&rig.pool, &labelled(""), false);
     let job = ticket.job();

@@ -1,4 +1,4 @@
-//! How much of the scheduler's memory a queued job takes, with a client that waits for its result.
+//! The scheduler's memory per queued job, with a client that waits for its result.
 
 use cluster_api::{Answer, Job, Pipelined, Submission, Ticket};
 use futures::future::try_join_all;
@@ -9,8 +9,8 @@ use super::rig::{Connected, Rig, broken};
 use super::worker::labelled;
 use cli::error::CommandError;
 
-/// How many jobs one client queues: a scheduler may limit how many questions one connection has open.
-const JOBS_OF_ONE: u32 = 10_000;
+/// The jobs that one client queues: a scheduler may limit the unfinished calls of a connection.
+const JOBS_PER_CLIENT: u32 = 10_000;
 
 pub(super) async fn measure(
     rig: &Rig,
@@ -19,7 +19,7 @@ pub(super) async fn measure(
 ) -> Result<(), CommandError> {
     let shares = shares(sizes.queued);
     let clients = try_join_all(shares.iter().map(|_| rig.client())).await?;
-    // One job of each first, so that what is there once for all jobs is not counted.
+    // One job of each first, so that memory shared by all jobs is not counted.
     let _first = queue_each(rig, &clients, &vec![1; shares.len()]).await?;
     let Some(before) = rig.memory()? else {
         return Err(CommandError::usage(
@@ -41,11 +41,11 @@ pub(super) async fn measure(
     Ok(())
 }
 
-/// Returns how many of the jobs each client queues.
+/// Returns the number of jobs for each client.
 fn shares(jobs: u32) -> Vec<u32> {
     (0..jobs)
-        .step_by(JOBS_OF_ONE as usize)
-        .map(|first| JOBS_OF_ONE.min(jobs - first))
+        .step_by(JOBS_PER_CLIENT as usize)
+        .map(|first| JOBS_PER_CLIENT.min(jobs - first))
         .collect()
 }
 
@@ -62,7 +62,7 @@ async fn queue_each(
     Ok(queued)
 }
 
-/// What a client that waits for a job holds of it.
+/// The capabilities of a client that waits for a job.
 struct Waiting {
     _ticket: Ticket,
     _job: Pipelined<Job>,

@@ -44,7 +44,7 @@ impl BenchWorker {
         })
     }
 
-    /// Takes one job, and returns it with its label.
+    /// Takes one job, and returns it with the label in its description.
     pub(super) async fn pop(
         &self,
         log: UniformLog,
@@ -108,9 +108,9 @@ impl BenchJob {
         self.done.send_replace(true);
     }
 
-    /// Waits for its end. A cancelled job ends, too.
+    /// Waits for its end, by success or cancellation.
     async fn finished(&self) {
-        // It cannot fail: this job has the sender.
+        // It cannot fail: the sender is in `self`.
         drop(self.done.subscribe().wait_for(|done| *done).await);
     }
 }

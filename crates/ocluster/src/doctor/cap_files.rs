@@ -27,7 +27,7 @@ pub(super) async fn checks(path: &Path) -> Vec<Check> {
         Err(CapFileError::Missing(_)) => vec![file],
         Err(error) => vec![Check::problem(
             name,
-            why(&error),
+            described(&error),
             "copy it again from the scheduler's secrets directory",
         )],
     }
@@ -43,7 +43,7 @@ pub(super) async fn dial(target: &SturdyRef) -> Result<Session, ConnectError> {
     Dialer::new(options).connect(target).await
 }
 
-fn why(error: &CapFileError) -> String {
+fn described(error: &CapFileError) -> String {
     match error {
         CapFileError::Malformed { source, .. } => format!("not a cap file: {source}"),
         CapFileError::Read { source, .. } => format!("cannot be read: {source}"),
@@ -73,7 +73,7 @@ pub(super) fn judge_file(name: &str, path: &Path, metadata: io::Result<Metadata>
                     name,
                     format!("mode {mode:04o}: others on this machine can read the secret"),
                     format!(
-                        "chmod 600 {}; if somebody may have read it, replace it",
+                        "chmod 600 {}; if others may have read it, replace it",
                         path.display()
                     ),
                 )
@@ -158,7 +158,7 @@ mod tests {
     use crate::doctor::testing::folded_text;
 
     #[test]
-    fn each_way_not_to_connect() {
+    fn each_connection_error_has_advice() {
         let target: SturdyRef = "capnp://insecure@build.example.org:9000/c2VjcmV0"
             .parse()
             .unwrap();

@@ -1,6 +1,7 @@
 //! The findings, as a page for people or for programs.
 
 pub(super) use crate::json::doctor::{Check, Outcome, Report};
+use cli::human::counted;
 use cli::quote::printable;
 use cli::terminal;
 
@@ -104,16 +105,12 @@ fn summary(checks: &[Check]) -> String {
             .filter(|check| check.outcome == outcome)
             .count()
     };
-    let number = |n: usize, what: &str| match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    };
     match (count(Outcome::Problem), count(Outcome::Warning)) {
         (0, 0) => "No problems found.".to_owned(),
         (problems, warnings) => format!(
             "{}, {}.",
-            number(problems, "problem"),
-            number(warnings, "warning")
+            counted(problems, "problem"),
+            counted(warnings, "warning")
         ),
     }
 }
@@ -139,7 +136,7 @@ mod tests {
             Check::warning("disk", "12% of the space is free", "prune"),
             Check::problem(
                 "docker",
-                "it says:\nno\x1b[2J",
+                "it reports:\nno\x1b[2J",
                 "start it: systemctl start docker",
             ),
         ]
@@ -152,7 +149,7 @@ mod tests {
             skipped  clock   not known: no timedatectl here
             warning  disk    12% of the space is free
                      -> prune
-            problem  docker  it says:
+            problem  docker  it reports:
                              no�[2J
                      -> start it: systemctl start docker
 

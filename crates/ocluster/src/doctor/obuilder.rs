@@ -14,8 +14,8 @@ use super::check::Check;
 use super::probe::{Answer, ask};
 use super::{disk, mounts};
 
-/// How long one container may take. It takes a tenth of a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of one container, which takes a tenth of a second.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const STORE: &str = "obuilder store";
 const RUNTIME: &str = "obuilder runtime";
@@ -24,7 +24,7 @@ const RUNTIME: &str = "obuilder runtime";
 pub(super) async fn checks(
     store: Option<&StorePlace>,
     runtime: &OsStr,
-    wanted: disk::SpaceLimits,
+    limits: disk::SpaceLimits,
 ) -> Vec<Check> {
     let Some(store) = store else {
         return vec![Check::skipped(
@@ -34,7 +34,7 @@ pub(super) async fn checks(
     };
     let mut checks = vec![check_store(store).await];
     if store.kind() != StoreKind::Zfs {
-        checks.push(disk::check("the obuilder store", store.path().to_owned(), wanted).await);
+        checks.push(disk::check("the obuilder store", store.path().to_owned(), limits).await);
     }
     let rsync = ask("rsync", &["--version"]).await;
     checks.extend(judge_rsync(store.kind(), &rsync));
@@ -52,7 +52,7 @@ async fn check_store(store: &StorePlace) -> Check {
     }
     let found = mounts::existing(store.path()).and_then(|path| mounts::filesystem(&path));
     match found {
-        Ok(filesystem) => match open_to_others(store.path()) {
+        Ok(filesystem) => match check_access(store.path()) {
             Some(check) => check,
             None => judge_store(store, &filesystem),
         },
@@ -65,7 +65,7 @@ async fn check_store(store: &StorePlace) -> Check {
 }
 
 /// Checks whether other users can access an existing store, which has set-user-id programs in it.
-fn open_to_others(path: &Path) -> Option<Check> {
+fn check_access(path: &Path) -> Option<Check> {
     let found = path.metadata().ok()?;
     let (owner, mode) = (found.uid(), found.mode() & 0o7777);
     if owner != 0 {
@@ -100,9 +100,11 @@ fn judge_zfs(pool: &str, answer: &Answer) -> Check {
             "zfs does not respond",
             "check the pool: zpool status",
         ),
-        Answer::Failed(words) => {
-            Check::problem(STORE, words.clone(), "create the dataset, or name another")
-        }
+        Answer::Failed(message) => Check::problem(
+            STORE,
+            message.clone(),
+            "create the dataset, or name another",
+        ),
     }
 }
 
@@ -196,7 +198,7 @@ async fn run_container(
     };
     let builder = setup.open().map_err(|error| error.to_string())?;
     builder
-        .healthcheck(PATIENCE)
+        .healthcheck(TIMEOUT)
         .await
         .map_err(|error| error.to_string())
 }

@@ -103,7 +103,7 @@ pub(crate) struct CancelledJob {
 pub(crate) struct AddedClient {
     /// The name of the client.
     pub(crate) client: String,
-    /// The contents of its cap file: a secret, with which anybody can submit jobs in its name.
+    /// The contents of its cap file: a secret, whose holder can submit jobs as this client.
     pub(crate) sturdy_ref: String,
 }
 

@@ -32,9 +32,9 @@ pub(crate) enum JobEvent {
     },
     /// A worker has taken it.
     Running {
-        /// The name of the worker; null if the scheduler cannot tell.
+        /// The name of the worker; null if the scheduler does not report it.
         worker: Option<String>,
-        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler cannot tell.
+        /// The number of its ticket, which is also in the scheduler's log; null if the scheduler does not report it.
         ticket: Option<u64>,
     },
     /// A piece of its log. The pieces joined are the log.

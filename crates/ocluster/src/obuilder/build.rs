@@ -8,7 +8,7 @@ use obuilder::builder::{BuildError, Context};
 
 use super::console::{Console, watch};
 use super::spec_file::{SpecArgs, read_file};
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use cli::error::CommandError;
 use cli::quantities::seconds;
 use cli::signals::Interrupts;
@@ -51,7 +51,7 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     }
     let spec = args.spec.read()?;
     let mut interrupts = Interrupts::listen()?;
-    let builder = args.store.open(Need::Commands)?;
+    let builder = args.store.open(Purpose::Commands)?;
     let console = Rc::new(Console::new());
     let mut context = Context::new(args.source, Rc::clone(&console) as Rc<_>);
     context.secrets = secrets;

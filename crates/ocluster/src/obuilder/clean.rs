@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use obuilder::StepId;
 
 use super::result_id::ResultId;
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use cli::error::CommandError;
 
 /// Remove a result, and all results based on it
@@ -25,7 +25,7 @@ pub(super) struct CleanArgs {
 }
 
 pub(super) async fn delete(args: DeleteArgs) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.open(Purpose::Results)?;
     let id = args.id.find_or_whole(&builder)?;
     let mut printed = Ok(());
     let outcome = builder
@@ -35,7 +35,7 @@ pub(super) async fn delete(args: DeleteArgs) -> Result<(), CommandError> {
 }
 
 pub(super) async fn clean(args: CleanArgs) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Results)?;
+    let builder = args.store.open(Purpose::Results)?;
     let mut printed = Ok(());
     let outcome = builder
         .prune(Timestamp::MAX, usize::MAX, &mut |id| {

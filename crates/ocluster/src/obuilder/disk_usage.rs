@@ -1,7 +1,7 @@
 //! `obuilder df`.
 
 use super::output::OutputArgs;
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use crate::json::obuilder::DiskUsage;
 use cli::error::CommandError;
 use cli::human::table;
@@ -17,7 +17,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let builder = args.store.read(Need::Results)?;
+    let builder = args.store.read(Purpose::Results)?;
     let results = builder.count().map_err(CommandError::caused)?;
     let space = builder.space().map_err(CommandError::caused)?;
     let root = builder.store().root().display().to_string();

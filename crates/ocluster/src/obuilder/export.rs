@@ -8,9 +8,9 @@ use clap::ValueEnum;
 use oci::export::{Export, ExportError, write_image, write_tar};
 use oci::{Platform, RunConfig};
 
-use super::holes::WithHoles;
 use super::result_id::ResultId;
-use super::store_args::{Need, StoreArgs};
+use super::sparse_file::SparseFile;
+use super::store_args::{Purpose, StoreArgs};
 use cli::error::CommandError;
 
 /// Write the files of a result as an archive
@@ -54,11 +54,11 @@ pub(super) async fn run(args: Args) -> Result<(), CommandError> {
             "cannot write an archive to a terminal; give a file with -o, or redirect standard output",
         ));
     }
-    let builder = args.store.read(Need::Results)?;
+    let builder = args.store.read(Purpose::Results)?;
     let id = args.id.find(&builder)?;
     let settings = builder.image_settings(&id).map_err(CommandError::caused)?;
     let config = match args.format {
-        // Its settings are not written, whatever they are.
+        // An archive has no settings.
         Format::Tar => RunConfig::default(),
         Format::Oci => settings.config().map_err(CommandError::caused)?,
     };
@@ -88,7 +88,7 @@ struct Content {
 }
 
 impl Content {
-    /// Writes a file that gets its name when it is complete: an incomplete archive must not look like a complete one.
+    /// Writes a file that gets its name when it is complete, so that no archive is incomplete.
     fn write_file(&self, path: &Path) -> Result<(), CommandError> {
         let cannot_write =
             |error: io::Error| CommandError::failed(format_args!("cannot write {path:?}: {error}"));
@@ -101,7 +101,7 @@ impl Content {
         }
         let mut part = path.as_os_str().to_owned();
         part.push(".part");
-        let mut file = WithHoles::new(File::create(&part).map_err(cannot_write)?);
+        let mut file = SparseFile::new(File::create(&part).map_err(cannot_write)?);
         let written = self
             .write(&mut file)
             .map_err(failed)

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use cli::error::CommandError;
 
 /// The time limit of the step, as in upstream.
-const WITHIN: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// Run a test step, to check that builds work on this machine
 ///
@@ -18,8 +18,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
-    let builder = args.store.open(Need::Commands)?;
-    match builder.healthcheck(WITHIN).await {
+    let builder = args.store.open(Purpose::Commands)?;
+    match builder.healthcheck(TIME_LIMIT).await {
         Ok(()) => cli::print::print_line("Healthcheck passed"),
         Err(error) => Err(CommandError::failed(format_args!(
             "Healthcheck failed: {error}"

@@ -19,7 +19,7 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Prints one of the two.
+    /// Prints the answer in the chosen format.
     pub(super) fn print<T: Serialize>(
         self,
         text: impl FnOnce() -> String,

@@ -33,7 +33,7 @@ impl ResultId {
         self.pick(results.into_iter().map(|result| result.id))
     }
 
-    /// Returns the only result with this id or prefix, or a full id without a result: there may be traces of it to
+    /// Returns the only result with this id or prefix, or a full id without a result, of which something may be left to
     /// remove.
     pub(super) fn find_or_whole(&self, builder: &Builder) -> Result<StepId, CommandError> {
         self.0.parse().or_else(|_| self.find(builder))
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_may_be_shortened_while_it_is_clear_which_is_meant() {
+    fn an_id_may_be_shortened_to_an_unambiguous_prefix() {
         let ids: Vec<StepId> = (0..40u8).map(|n| StepId::of(&[n])).collect();
         let pick = |text: &str| {
             let id: ResultId = text.parse().unwrap();
@@ -83,7 +83,17 @@ mod tests {
         assert_eq!(pick(&first.to_string()[..6].to_uppercase()), Ok(first));
         expect!["there is no result whose id begins with 0123"]
             .assert_eq(&pick("0123").unwrap_err());
-        expect!["3 results have an id that begins with 6: 67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6 68aa2e2ee5dff96e3355e6c7ee373e3d6a4e17f75f9518d843709c0c9bc3e3d4 6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"].assert_eq(&pick("6").unwrap_err());
+        let several = pick("6")
+            .unwrap_err()
+            .replace(": ", ":\n")
+            .replace(" 6", "\n6");
+        expect![[r#"
+            3 results have an id that begins with
+            6:
+            67586e98fad27da0b9968bc039a1ef34c939b9b8e523a8bef89d478608c5ecf6
+            68aa2e2ee5dff96e3355e6c7ee373e3d6a4e17f75f9518d843709c0c9bc3e3d4
+            6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"#]]
+        .assert_eq(&several);
         for text in ["", "xyz", &"0".repeat(65), "../x"] {
             assert!(text.parse::<ResultId>().is_err(), "{text}");
         }

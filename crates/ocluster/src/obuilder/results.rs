@@ -8,7 +8,7 @@ use obuilder::StepId;
 
 use super::output::OutputArgs;
 use super::result_id::ResultId;
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use super::tree::{self, Line};
 use crate::json;
 use cli::error::CommandError;
@@ -51,7 +51,7 @@ pub(super) struct LogArgs {
 }
 
 pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
-    let builder = args.store.read(Need::Results)?;
+    let builder = args.store.read(Purpose::Results)?;
     let root = args.id.map(|id| id.find(&builder)).transpose()?;
     let entries = builder.entries().map_err(CommandError::caused)?;
     let lines = tree::lines(entries, root.as_ref());
@@ -76,7 +76,7 @@ pub(super) async fn list(args: ListArgs) -> Result<(), CommandError> {
 }
 
 pub(super) async fn log(args: LogArgs) -> Result<(), CommandError> {
-    let builder = args.store.read(Need::Results)?;
+    let builder = args.store.read(Purpose::Results)?;
     let id = args.id.find(&builder)?;
     let path = builder.log_file(&id).map_err(CommandError::caused)?;
     let Some(path) = path else {
@@ -100,7 +100,7 @@ fn print_log(log: &mut fs::File) -> io::Result<()> {
     LogOutput::to_stdout().copy(log, &mut out)
 }
 
-/// A result, with what is known of it.
+/// A result, with its size and op.
 struct Row {
     line: Line,
     /// Its size in bytes. `None` if sizes are omitted, or the result was removed meanwhile.
@@ -181,7 +181,7 @@ mod tests {
             entry(StepId::of(b"a"), Some(base)),
             entry(StepId::of(b"b"), Some(base)),
         ];
-        let long = format!("/: (run (shell \"{}\"))", "make ".repeat(20));
+        let long = format!("/: (run (shell \"{}\"))", "make ".repeat(10));
         let known = [
             (Some(4_400_000), Some("(from busybox)".to_owned())),
             (Some(8192), Some(long)),
@@ -194,18 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn people_see_a_tree() {
-        expect![[r#"
-            RESULT           SIZE    MADE         LAST USED     STEP
-            9d75f0d7c398     4.4 MB  24 days ago  1 minute ago  (from busybox)
-            ├─ ca978112ca1b  8.2 kB  24 days ago  1 minute ago  /: (run (shell "make make make make make make make make make…
-            └─ 3e23e8160039  -       24 days ago  1 minute ago  -
-        "#]]
+    fn the_text_is_a_tree() {
+        expect![r#"RESULT           SIZE    MADE         LAST USED     STEP
+9d75f0d7c398     4.4 MB  24 days ago  1 minute ago  (from busybox)
+├─ ca978112ca1b  8.2 kB  24 days ago  1 minute ago  /: (run (shell "make make make make make make make make make…
+└─ 3e23e8160039  -       24 days ago  1 minute ago  -
+"#]
         .assert_eq(&text(&example(), time("2026-11-25T12:00:00Z")));
     }
 
     #[test]
-    fn programs_see_every_field() {
+    fn the_json_has_every_field() {
         let results = example().iter().map(result_json).collect();
         let results = json::obuilder::Results { results };
         expect![[r#"
@@ -225,7 +224,7 @@ mod tests {
                   "created": "2026-11-01T10:00:00Z",
                   "used": "2026-11-25T11:58:30Z",
                   "size": 8192,
-                  "step": "/: (run (shell \"make make make make make make make make make make make make make make make make make make make make \"))"
+                  "step": "/: (run (shell \"make make make make make make make make make make \"))"
                 },
                 {
                   "id": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
@@ -241,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_told_in_their_largest_unit() {
+    fn times_have_their_largest_unit() {
         let now = time("2026-11-25T12:00:00Z");
         for (then, text) in [
             ("2026-11-25T12:00:05Z", "just now"),

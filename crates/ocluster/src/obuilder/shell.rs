@@ -3,7 +3,7 @@
 use obuilder::sandbox::Exit;
 
 use super::result_id::ResultId;
-use super::store_args::{Need, StoreArgs};
+use super::store_args::{Purpose, StoreArgs};
 use cli::error::CommandError;
 use cli::signals::Interrupts;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), CommandError> {
     // Input goes to the command, Ctrl-C included, and the copy must be removed in the end.
     let _interrupts = Interrupts::listen()?;
-    let builder = args.store.read(Need::Commands)?;
+    let builder = args.store.read(Purpose::Commands)?;
     let id = args.id.find(&builder)?;
     let argv = match args.command.as_slice() {
         [] => None,

@@ -77,17 +77,17 @@ struct SandboxArgs {
     job_cpus: Option<CpuLimit>,
 }
 
-/// Whether steps will run.
+/// What a store is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    /// Yes, so there must be a runtime.
+pub(super) enum Purpose {
+    /// Running commands, so there must be a runtime.
     Commands,
-    /// No.
+    /// Reading or removing results.
     Results,
 }
 
 impl StoreArgs {
-    /// Opens only the store, for reading, even while a worker has it.
+    /// Opens only the store, for reading, even while a worker uses it.
     pub(super) fn read_store(&self) -> Result<Rc<dyn Store>, CommandError> {
         let spec = self.spec()?;
         match store::open_for_reading(&spec).map_err(CommandError::caused)? {
@@ -102,17 +102,17 @@ impl StoreArgs {
     }
 
     /// Opens the store, and what is needed to build in it.
-    pub(super) fn open(&self, need: Need) -> Result<Builder, CommandError> {
-        self.setup(need)?.open().map_err(CommandError::caused)
+    pub(super) fn open(&self, purpose: Purpose) -> Result<Builder, CommandError> {
+        self.setup(purpose)?.open().map_err(CommandError::caused)
     }
 
-    /// Opens the store for reading results and running commands in copies of them, even while a worker has it.
-    pub(super) fn read(&self, need: Need) -> Result<Builder, CommandError> {
-        let setup = self.setup(need)?;
+    /// Opens the store for reading results and running commands in copies of them, even while a worker uses it.
+    pub(super) fn read(&self, purpose: Purpose) -> Result<Builder, CommandError> {
+        let setup = self.setup(purpose)?;
         setup.open_for_reading().map_err(CommandError::caused)
     }
 
-    fn setup(&self, need: Need) -> Result<Setup, CommandError> {
+    fn setup(&self, purpose: Purpose) -> Result<Setup, CommandError> {
         let SandboxArgs {
             runtime,
             seccomp,
@@ -128,10 +128,10 @@ impl StoreArgs {
             pids: *job_pids,
             cpus: *job_cpus,
         };
-        let (runtime, limits) = match need {
-            Need::Commands => (runtime.clone(), limits),
+        let (runtime, limits) = match purpose {
+            Purpose::Commands => (runtime.clone(), limits),
             // The one that is always available.
-            Need::Results => (Runtime::BUILTIN.into(), Limits::default()),
+            Purpose::Results => (Runtime::BUILTIN.into(), Limits::default()),
         };
         Ok(Setup {
             store: self.spec()?,
@@ -141,9 +141,9 @@ impl StoreArgs {
                 filter: seccomp.clone(),
                 capabilities: *sandbox_caps,
                 limits,
-                network: match need {
-                    Need::Commands => *step_network,
-                    Need::Results => StepNetwork::Forbid,
+                network: match purpose {
+                    Purpose::Commands => *step_network,
+                    Purpose::Results => StepNetwork::Forbid,
                 },
             },
             registries: self.registries.iter().cloned().collect(),

@@ -8,7 +8,7 @@ use obuilder::builder::Entry;
 /// A line of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
-    /// The lines of the tree before the id.
+    /// The branches of the tree before the id.
     pub(super) indent: String,
     pub(super) entry: Entry,
 }
@@ -18,23 +18,23 @@ pub(super) struct Line {
 ///
 /// With `root`, only that result and what is based on it.
 pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
-    let there: HashSet<StepId> = entries.iter().map(|entry| entry.id).collect();
+    let known: HashSet<StepId> = entries.iter().map(|entry| entry.id).collect();
     let mut tree: BTreeMap<Option<StepId>, Vec<Entry>> = BTreeMap::new();
     for entry in entries {
-        let base = entry.base.filter(|base| there.contains(base));
+        let base = entry.base.filter(|base| known.contains(base));
         let place = if root == Some(&entry.id) { None } else { base };
         tree.entry(place).or_default().push(entry);
     }
     let mut tops = tree.remove(&None).unwrap_or_default();
     tops.retain(|top| root.is_none_or(|root| *root == top.id));
     // The results still to be shown, the next one last; without recursion, as a chain of steps may be long.
-    let mut ahead: Vec<(String, String, Entry)> = Vec::new();
+    let mut pending: Vec<(String, String, Entry)> = Vec::new();
     let mut lines = Vec::new();
-    push(&mut ahead, "", tops, false);
-    while let Some((indent, below, entry)) = ahead.pop() {
+    push(&mut pending, "", tops, false);
+    while let Some((indent, below, entry)) = pending.pop() {
         let children = tree.remove(&Some(entry.id)).unwrap_or_default();
         let branches = children.len() > 1;
-        push(&mut ahead, &below, children, branches);
+        push(&mut pending, &below, children, branches);
         lines.push(Line { indent, entry });
     }
     lines
@@ -42,7 +42,7 @@ pub(super) fn lines(entries: Vec<Entry>, root: Option<&StepId>) -> Vec<Line> {
 
 /// Puts siblings before the results still to be shown.
 fn push(
-    ahead: &mut Vec<(String, String, Entry)>,
+    pending: &mut Vec<(String, String, Entry)>,
     indent: &str,
     siblings: Vec<Entry>,
     branches: bool,
@@ -54,7 +54,7 @@ fn push(
             (true, false) => ("├─ ", "│  "),
             (true, true) => ("└─ ", "   "),
         };
-        ahead.push((format!("{indent}{own}"), format!("{indent}{below}"), entry));
+        pending.push((format!("{indent}{own}"), format!("{indent}{below}"), entry));
     }
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_whose_base_is_not_known_is_shown_all_the_same() {
+    fn a_result_with_an_unknown_base_is_shown() {
         check(
             &[Some(7), Some(0)],
             None,

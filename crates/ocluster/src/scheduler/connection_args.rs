@@ -66,18 +66,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_given_is_as_the_library_has_it() {
+    fn the_defaults_are_the_librarys() {
         let program = Program::parse_from(["program"]);
-        let (given, usual) = (
+        let (args, library) = (
             ServeOptions::from(program.connections),
             ServeOptions::default(),
         );
-        assert_eq!(given.limits, usual.limits);
-        assert_eq!(given.max_unauthenticated, usual.max_unauthenticated);
+        assert_eq!(args.limits, library.limits);
+        assert_eq!(args.max_unauthenticated, library.max_unauthenticated);
         assert_eq!(
-            given.max_unauthenticated_per_host,
-            usual.max_unauthenticated_per_host
+            args.max_unauthenticated_per_host,
+            library.max_unauthenticated_per_host
         );
-        assert_eq!(given.authentication_timeout, usual.authentication_timeout);
+        assert_eq!(args.authentication_timeout, library.authentication_timeout);
     }
 }

@@ -30,7 +30,7 @@ use cli::state_dir;
 const NAME: &str = "ocluster-scheduler";
 
 /// The time limit for saving the state, long enough for a slow disk.
-const TIME_TO_SAVE: Duration = Duration::from_secs(60);
+const SAVE_TIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs `ocluster-scheduler`.
 pub fn main() -> ExitCode {
@@ -174,7 +174,7 @@ fn names(option: &str, names: Vec<String>) -> Result<Vec<FileName>, CommandError
 async fn run(args: Args) -> Result<(), CommandError> {
     args.logging.start(Verbosity::Info);
     let mut interrupts = Interrupts::listen()?;
-    let patience = args.shutdown_timeout;
+    let grace_period = args.shutdown_timeout;
     let health = args.health.clone();
     let config = SchedulerConfig::try_from(args)?;
     let scheduler = Scheduler::start(config)
@@ -190,27 +190,27 @@ async fn run(args: Args) -> Result<(), CommandError> {
         never = manager.report_periodically(|| scheduler.status().to_string()) => match never {},
         first = interrupts.next() => first,
     };
-    manager.stopping(patience + TIME_TO_SAVE, "shutting down");
+    manager.stopping(grace_period + SAVE_TIME_LIMIT, "shutting down");
     // It serves until the shutdown is complete.
-    let ending = futures::future::join(shut_down(&scheduler, first, patience), running);
+    let ending = futures::future::join(shut_down(&scheduler, first, grace_period), running);
     tokio::select! {
         ((), ()) = ending => Ok(()),
         again = interrupts.next() => Err(CommandError::interrupted(again, "Exiting without saving everything")),
     }
 }
 
-/// Shuts a scheduler down. After SIGTERM, which service managers send, running jobs get `patience` to end.
-async fn shut_down(scheduler: &Scheduler, why: Interrupt, patience: Duration) {
+/// Shuts a scheduler down. After SIGTERM, which service managers send, running jobs get `grace_period` to end.
+async fn shut_down(scheduler: &Scheduler, why: Interrupt, grace_period: Duration) {
     let signal = why.name();
     match why {
-        Interrupt::Terminated if !patience.is_zero() => {
+        Interrupt::Terminated if !grace_period.is_zero() => {
             tracing::info!(
                 target: "scheduler",
                 "{signal}: draining; waiting up to {} s for running jobs. Another signal ends this scheduler \
                  immediately",
-                patience.as_secs_f64()
+                grace_period.as_secs_f64()
             );
-            scheduler.drain(patience).await;
+            scheduler.drain(grace_period).await;
         }
         Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
             tracing::info!(target: "scheduler", "{signal}: shutting down");

@@ -284,7 +284,7 @@ fn custom_executors(
     Ok(kinds)
 }
 
-/// Returns the part of our environment that the programs run by a worker may see.
+/// Returns the variables of our environment that the programs run by a worker may see.
 pub(crate) fn environment() -> Environment {
     Environment::from_vars(std::env::vars_os())
 }
@@ -294,7 +294,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     args.health.clone().start();
     memory::release_periodically();
-    let patience = args.shutdown_timeout;
+    let grace_period = args.shutdown_timeout;
     let (config, cap) = args.config()?;
     let scheduler = cap.load()?;
     let manager = ServiceManager::from_env();
@@ -308,7 +308,7 @@ async fn run(args: Args) -> Result<(), CommandError> {
             .await
     };
     let exit = tokio::select! {
-        exit = run_until_interrupted(config, scheduler, &mut interrupts, patience, &manager) => exit?,
+        exit = run_until_interrupted(config, scheduler, &mut interrupts, grace_period, &manager) => exit?,
         never = informed => match never {},
     };
     match exit {
@@ -320,12 +320,12 @@ async fn run(args: Args) -> Result<(), CommandError> {
 
 /// Runs a worker until it ends by itself, or has shut down after the first interrupt. The second ends it immediately.
 ///
-/// Service managers send SIGTERM: jobs get `patience` to end. Ctrl-C cancels them.
+/// Service managers send SIGTERM: jobs get `grace_period` to end. Ctrl-C cancels them.
 pub(crate) async fn run_until_interrupted(
     config: WorkerConfig,
     scheduler: SturdyRef,
     interrupts: &mut Interrupts,
-    patience: Duration,
+    grace_period: Duration,
     manager: &ServiceManager,
 ) -> Result<Exit, CommandError> {
     open_files::warn_if_few(config.capacity.value().unsigned_abs().into());
@@ -341,15 +341,17 @@ pub(crate) async fn run_until_interrupted(
     };
     let signal = first.name();
     let ending = match first {
-        Interrupt::Terminated if !patience.is_zero() => {
+        Interrupt::Terminated if !grace_period.is_zero() => {
             tracing::info!(
                 target: "worker",
                 "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker \
                  immediately",
-                patience.as_secs_f64()
+                grace_period.as_secs_f64()
             );
-            manager.stopping(patience + SHUTDOWN_MARGIN, "waiting for running jobs");
-            Ending::Drain { within: patience }
+            manager.stopping(grace_period + SHUTDOWN_MARGIN, "waiting for running jobs");
+            Ending::Drain {
+                within: grace_period,
+            }
         }
         Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
             tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");

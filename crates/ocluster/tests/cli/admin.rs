@@ -5,11 +5,12 @@ use expect_test::{Expect, expect};
 use rustix::process::Signal;
 
 use crate::cluster::{Cluster, POOL};
-use crate::harness::without_times;
+use crate::harness::{folded, without_times};
 
-/// Checks what a command of the admin says.
+/// Checks the output of a command of the admin.
 pub(crate) fn check(cluster: &Cluster, command: &str, args: &str, expected: Expect) {
-    expected.assert_eq(&without_times(&cluster.admin(command, args).transcript()));
+    let transcript = cluster.admin(command, args).raw_transcript();
+    expected.assert_eq(&folded(&without_times(&transcript)));
 }
 
 #[test]
@@ -45,14 +46,10 @@ fn a_pool_without_workers_has_nothing_to_do() {
     );
 }
 
-#[test]
-fn one_worker_is_paused() {
-    let mut cluster = Cluster::start();
-    let _w1 = cluster.worker("w1");
-    let _w2 = cluster.worker("w2");
-    // Which one?
+/// Checks that pausing asks for one of two workers.
+fn check_candidates(cluster: &Cluster) {
     check(
-        &cluster,
+        cluster,
         "pause",
         POOL,
         expect![[r#"
@@ -65,7 +62,7 @@ fn one_worker_is_paused() {
     "#]],
     );
     check(
-        &cluster,
+        cluster,
         "pause-worker",
         POOL,
         expect![[r#"
@@ -77,6 +74,14 @@ fn one_worker_is_paused() {
             [exit code 1]
         "#]],
     );
+}
+
+#[test]
+fn one_worker_is_paused() {
+    let mut cluster = Cluster::start();
+    let _w1 = cluster.worker("w1");
+    let _w2 = cluster.worker("w2");
+    check_candidates(&cluster);
     check(
         &cluster,
         "pause",
@@ -244,7 +249,7 @@ fn all_workers_are_paused() {
 fn a_pause_for_all_outlasts_one_that_ends_when_a_worker_reconnects() {
     let mut cluster = Cluster::start();
     let w1 = cluster.worker("w1");
-    let _resting = cluster
+    let _paused_for_now = cluster
         .admin("pause-worker", &format!("{POOL} w1"))
         .success();
     let _paused = cluster.admin("pause", &format!("{POOL} --all")).success();
@@ -256,7 +261,7 @@ fn a_pause_for_all_outlasts_one_that_ends_when_a_worker_reconnects() {
 }
 
 #[test]
-fn a_worker_that_has_gone_can_be_forgotten() {
+fn a_disconnected_worker_can_be_forgotten() {
     let mut cluster = Cluster::start();
     let w1 = cluster.worker("w1");
     let _w2 = cluster.worker("w2");
@@ -338,7 +343,7 @@ fn pause_and_wait_shows_the_jobs_end() {
 }
 
 #[test]
-fn show_says_what_workers_run() {
+fn show_has_the_running_jobs() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
@@ -363,7 +368,8 @@ fn show_says_what_workers_run() {
             legend:
               WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
               CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
-                                       +TIME: it has used more than its share, and its next job would start in TIME
+                                       +TIME: it has used more than its share, and its next job would start in \
+                TIME
         "#]],
     );
     check(
@@ -385,6 +391,43 @@ fn show_says_what_workers_run() {
     );
     cluster.release_builds();
     let _job = client.wait().success();
+}
+
+/// Checks that workers without a connection are drained at once: w2, and w9, which does not exist yet.
+fn check_drains_without_connection(cluster: &Cluster) {
+    check(
+        cluster,
+        "drain",
+        "linux-x86_64 w2 --wait",
+        expect![[r#"
+        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w2 --wait
+        Waiting for jobs to finish…
+        w2: Disconnected (nothing to drain)
+        Success.
+    "#]],
+    );
+    check(
+        cluster,
+        "drain",
+        "linux-x86_64 w9",
+        expect![[r#"
+            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9
+            2> PoolAdmin.setActive: Failed: Unknown worker
+            2> Hint: the workers are: w1, w2
+            [exit code 1]
+        "#]],
+    );
+    check(
+        cluster,
+        "drain",
+        "linux-x86_64 w9 --auto-create",
+        expect![[r#"
+            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9 --auto-create
+            Waiting for jobs to finish…
+            w9: Disconnected (nothing to drain)
+            Success.
+        "#]],
+    );
 }
 
 #[test]
@@ -429,39 +472,7 @@ fn draining_is_pausing_and_waiting() {
     "#]],
     );
     cluster.shows("w1 (0): (inactive: admin pause) (0 running)");
-    check(
-        &cluster,
-        "drain",
-        "linux-x86_64 w2 --wait",
-        expect![[r#"
-        $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w2 --wait
-        Waiting for jobs to finish…
-        w2: Disconnected (nothing to drain)
-        Success.
-    "#]],
-    );
-    check(
-        &cluster,
-        "drain",
-        "linux-x86_64 w9",
-        expect![[r#"
-            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9
-            2> PoolAdmin.setActive: Failed: Unknown worker
-            2> Hint: the workers are: w1, w2
-            [exit code 1]
-        "#]],
-    );
-    check(
-        &cluster,
-        "drain",
-        "linux-x86_64 w9 --auto-create",
-        expect![[r#"
-            $ ocluster-admin drain ./capnp-secrets/admin.cap linux-x86_64 w9 --auto-create
-            Waiting for jobs to finish…
-            w9: Disconnected (nothing to drain)
-            Success.
-        "#]],
-    );
+    check_drains_without_connection(&cluster);
     check(
         &cluster,
         "unpause",
@@ -481,7 +492,7 @@ fn draining_is_pausing_and_waiting() {
 }
 
 #[test]
-fn interrupting_a_drain_leaves_the_worker_paused_and_says_so() {
+fn interrupting_a_drain_leaves_the_worker_paused_and_prints_it() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
@@ -531,7 +542,7 @@ fn interrupting_an_update_gives_the_worker_jobs_again() {
 }
 
 #[test]
-fn a_terminal_is_told_what_a_drain_waits_for() {
+fn a_terminal_shows_what_a_drain_waits_for() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
@@ -651,7 +662,8 @@ fn a_first_worker_that_does_not_come_back_ends_the_update() {
         Testing update on first worker in pool: "w1"
         w1: Restarting
         Failed: Timeout waiting for worker to reconnect!
-        2> Hint: no other worker was updated; find out why "w1" does not come back with its new version, then run update again
+        2> Hint: no other worker was updated; find out why "w1" does not come back with its new version, \
+            then run update again
         [exit code 1]
     "#]].assert_eq(&update.wait().transcript());
     cluster.shows("w2 (0): [] (0 running)");

@@ -3,9 +3,9 @@
 use expect_test::{Expect, expect};
 
 use crate::cluster::Cluster;
-use crate::harness::Place;
+use crate::harness::{Place, folded};
 
-/// Asks for completion as bash does when somebody presses the tabulator after each of the lines it reads, and prints
+/// Asks for completion as bash does when the user presses the tabulator after each of the lines it reads, and prints
 /// what would be offered. Bash takes `=` and `:` for words of their own.
 const PRESS_TAB: &str = r#"
 eval "$(ocluster generate completion bash)"
@@ -24,7 +24,7 @@ done
 fn check(place: &Place, lines: &[&str], expected: Expect) {
     let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let script = format!("{{ {PRESS_TAB} }} 2>&1 <<'LINES'\n{lines}LINES\n");
-    expected.assert_eq(&place.bash(&script).success().stdout);
+    expected.assert_eq(&folded(&place.bash(&script).success().stdout));
 }
 
 #[test]
@@ -82,7 +82,8 @@ fn of_commands_options_values_and_files() {
             "obuilder image ",
         ],
         expect![[r#"
-            ocluster-admin | show pause unpause pause-worker unpause-worker drain cancel update add-client remove-client list-clients set-rate forget exec help
+            ocluster-admin | show pause unpause pause-worker unpause-worker drain cancel update add-client \
+                remove-client list-clients set-rate forget exec help
             ocluster-admin pa| pause pause-worker
             ocluster-admin show --te| --terse
             ocluster-admin show --output | text json
@@ -99,9 +100,9 @@ fn of_commands_options_values_and_files() {
 }
 
 #[test]
-fn without_a_scheduler_nothing_is_offered_and_nothing_said() {
+fn without_a_scheduler_nothing_is_offered_or_printed() {
     let place = Place::new();
-    // Somebody who takes connections and never answers.
+    // A peer that accepts connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("its address").port();
     let fingerprint = "A".repeat(43);
@@ -118,9 +119,12 @@ fn without_a_scheduler_nothing_is_offered_and_nothing_said() {
             "ocluster-admin show nowhere.cap ",
         ],
         expect![[r#"
-            ocluster-admin show silent.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nonsense.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
-            ocluster-admin show nowhere.cap | --terse --all --watch --connect --output --help --color --quiet --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show silent.cap | --terse --all --watch --connect --output --help --color --quiet \
+                --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nonsense.cap | --terse --all --watch --connect --output --help --color --quiet \
+                --verbose --verbosity --log-format --config --print-config
+            ocluster-admin show nowhere.cap | --terse --all --watch --connect --output --help --color --quiet \
+                --verbose --verbosity --log-format --config --print-config
         "#]],
     );
 }

@@ -1,9 +1,9 @@
-//! Options as flags, variables and keys of a file: which of them counts, and what is said about mistakes.
+//! Options as flags, variables and keys of a file: which of them applies, and errors.
 
 use expect_test::{Expect, expect};
 
 use crate::cluster::Cluster;
-use crate::harness::{Outcome, Place};
+use crate::harness::{Outcome, Place, folded};
 
 const STATE: (&str, &str) = ("OCLUSTER_STATE_DIR", "/var/lib/w");
 
@@ -28,9 +28,10 @@ fn check(outcome: Outcome, names: &[&str], expected: Expect) {
 }
 
 #[test]
-fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {
+fn flags_override_variables_and_variables_override_the_file() {
     let place = Place::new();
-    let file = "# A worker.\nname = \"file\"\ncapacity = 3\nlog-limit = 5\nfast-sync = true\nallow-push = [\"a\", \"b\"]\n";
+    let file = "# A worker.\nname = \"file\"\ncapacity = 3\nlog-limit = 5\nfast-sync = true\n\
+                allow-push = [\"a\", \"b\"]\n";
     let variables = [
         STATE,
         ("OCLUSTER_CAPACITY", "4"),
@@ -65,7 +66,7 @@ fn a_flag_goes_before_a_variable_and_a_variable_before_the_file() {
 }
 
 #[test]
-fn the_page_is_a_file_that_says_the_same() {
+fn the_page_is_a_file_with_the_same_options() {
     let place = Place::new();
     let flags = "pool.cap --name=it's\"w1\" --state-dir=s --allow-push=a,b -vv --fast-sync --docker-max-df-size=1.5 \
                  --additional-metrics=x:http://127.0.0.1:9100/metrics";
@@ -147,7 +148,7 @@ fn the_page_shows_no_credentials() {
 }
 
 #[test]
-fn the_words_about_how_much_to_log_are_one_setting() {
+fn the_options_about_verbosity_are_one_setting() {
     let place = Place::new();
     let names = ["quiet", "verbose", "verbosity"];
     check(
@@ -175,7 +176,8 @@ fn options_of_a_command_are_in_its_table_or_before_all_tables() {
     let place = Place::new();
     place.write(
         "client.toml",
-        "connect = \"submission.cap\"\npool = \"linux-x86_64\"\n\n[submit-docker]\ncache-hint = \"docker\"\nbuild-arg = [\"A=1,2\", \"B=3\"]\n\n\
+        "connect = \"submission.cap\"\npool = \"linux-x86_64\"\n\n[submit-docker]\n\
+         cache-hint = \"docker\"\nbuild-arg = [\"A=1,2\", \"B=3\"]\n\n\
          [submit-obuilder]\npool = \"linux-arm64\"\n",
     );
     let page = |line: &str, variables: &[(&str, &str)]| {
@@ -257,12 +259,11 @@ fn mistakes_in_a_file_are_named_by_line() {
         "[show]\nterse = true\n",
         "print-config = true\n",
     ];
-    let said = files.map(|file| {
+    let errors = files.map(|file| {
         let ended = shown(&place, file, &[], "");
         assert_eq!((ended.code(), ended.stdout.as_str()), (124, ""));
-        ended
-            .stderr
-            .replace("Try 'ocluster-worker --help' for more information.\n", "")
+        let hint = "Try 'ocluster-worker --help' for more information.\n";
+        folded(&ended.stderr.replace(hint, ""))
     });
     expect![[r#"
         ocluster-worker: worker.toml:2: unknown key 'capasity'
@@ -277,9 +278,11 @@ fn mistakes_in_a_file_are_named_by_line() {
         ocluster-worker: worker.toml:1: unknown key 'nonsense'
         Hint: 'ocluster-worker --print-config' lists all keys
 
-        ocluster-worker: worker.toml:3: invalid value '0' for 'capacity': invalid capacity "0": it must be a number of at least 1
+        ocluster-worker: worker.toml:3: invalid value '0' for 'capacity': invalid capacity "0": it must be a \
+            number of at least 1
 
-        ocluster-worker: worker.toml:1: invalid value 'sometimes' for 'docker-pull': possible values: always, missing, never
+        ocluster-worker: worker.toml:1: invalid value 'sometimes' for 'docker-pull': possible values: \
+            always, missing, never
 
         ocluster-worker: worker.toml:1: fast-sync is a text, but must be true or false
 
@@ -300,13 +303,14 @@ fn mistakes_in_a_file_are_named_by_line() {
 
         ocluster-worker: worker.toml:1: unknown key 'print-config'
         Hint: 'ocluster-worker --print-config' lists all keys
-    "#]].assert_eq(&said.join("\n"));
+    "#]]
+    .assert_eq(&errors.join("\n"));
 }
 
 #[test]
 fn mistakes_in_a_commands_table() {
     let place = Place::new();
-    let said = [
+    let errors = [
         "[submit-dockr]\nsquash = true\n",
         "squash = true\n[submit-obuilder]\nsquash = true\n",
         "[submit-docker]\nverbosity = \"info\"\n",
@@ -331,14 +335,14 @@ fn mistakes_in_a_commands_table() {
         Hint: 'verbosity' applies to the whole program; put it before the first table
 
         ocluster-client: client.toml:2: invalid value 'repo' for 'push-to': Missing ':TAG' in target "repo"
-    "#]].assert_eq(&said.join("\n"));
+    "#]]
+    .assert_eq(&errors.join("\n"));
 }
 
-#[test]
-fn mistakes_elsewhere() {
-    let place = Place::new();
+/// Runs workers with mistakes in variables and in the choice of a file.
+fn runs_with_mistakes(place: &Place) -> [Outcome; 8] {
     place.write("worker.toml", "rsync-mode = \"copy\"\n");
-    let said = [
+    [
         place.run("ocluster-worker --config=nowhere.toml"),
         place.run_with(&[("OCLUSTER_CONFIG", "nowhere.toml")], "ocluster-worker"),
         place.run_with(&[("OCLUSTER_CAPACITY", "many")], "ocluster-worker"),
@@ -362,23 +366,31 @@ fn mistakes_elsewhere() {
             "ocluster-worker --name=w",
         ),
     ]
-    .map(|ended| ended.transcript());
-    let said = said.map(|text| crate::logs::without_times(&text));
+}
+
+#[test]
+fn mistakes_elsewhere() {
+    let place = Place::new();
+    let errors = runs_with_mistakes(&place)
+        .map(|ended| folded(&crate::logs::without_times(&ended.raw_transcript())));
     expect![[r#"
         $ ocluster-worker --config=nowhere.toml
-        2> ocluster-worker: option '--config': cannot read 'nowhere.toml': No such file or directory (os error 2)
+        2> ocluster-worker: option '--config': cannot read 'nowhere.toml': No such file or directory (os \
+            error 2)
         2> Hint: to use no file, give --config=/dev/null
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
         $ ocluster-worker
-        2> ocluster-worker: variable OCLUSTER_CONFIG: cannot read 'nowhere.toml': No such file or directory (os error 2)
+        2> ocluster-worker: variable OCLUSTER_CONFIG: cannot read 'nowhere.toml': No such file or directory \
+            (os error 2)
         2> Hint: to use no file, give --config=/dev/null
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
         $ ocluster-worker
-        2> ocluster-worker: variable OCLUSTER_CAPACITY: invalid value 'many': invalid capacity "many": it must be a number of at least 1
+        2> ocluster-worker: variable OCLUSTER_CAPACITY: invalid value 'many': invalid capacity "many": it \
+            must be a number of at least 1
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
 
@@ -411,16 +423,18 @@ fn mistakes_elsewhere() {
         [exit code 124]
 
         $ ocluster-worker --name=w
-        2> application [WARNING] Ignoring variable OCLUSTER_CAPACTIY, as no program has such an option; did you mean OCLUSTER_CAPACITY?
+        2> application [WARNING] Ignoring variable OCLUSTER_CAPACTIY, as no program has such an option; did \
+            you mean OCLUSTER_CAPACITY?
         2> ocluster-worker: required argument CAP is missing
         2> Hint: give the cap file as the first argument, or with --connect=FILE
         2> Try 'ocluster-worker --help' for more information.
         [exit code 124]
-    "#]].assert_eq(&said.join("\n"));
+    "#]]
+    .assert_eq(&errors.join("\n"));
 }
 
 #[test]
-fn a_cap_file_as_argument_goes_before_one_in_the_file() {
+fn a_cap_file_as_argument_overrides_one_in_the_file() {
     let cluster = Cluster::start();
     let place = &cluster.place;
     place.write("admin.toml", "connect = \"nowhere.cap\"\n");
@@ -438,7 +452,7 @@ fn a_cap_file_as_argument_goes_before_one_in_the_file() {
 }
 
 #[test]
-fn a_worker_can_be_set_up_by_file_and_variables_alone_and_builds_see_none_of_that() {
+fn a_worker_needs_only_file_and_variables_which_builds_do_not_see() {
     let mut cluster = Cluster::start();
     let place = &cluster.place;
     place.write(

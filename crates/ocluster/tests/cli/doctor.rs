@@ -9,9 +9,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, POOL};
-use crate::harness::Place;
+use crate::harness::{Place, folded};
 
-/// Returns what the doctor says about the check called `name`.
+/// Returns the findings of the check called `name`.
 fn check(report: &Value, name: &str) -> String {
     let checks = report["checks"].as_array().expect("a list of checks");
     let found = checks.iter().filter(|check| check["name"] == name);
@@ -45,7 +45,7 @@ fn without_port(text: &str) -> String {
     format!("{before}127.0.0.1:PORT{after}")
 }
 
-/// Asks again until the check called `name` says `words`, and returns the exit code and the report.
+/// Repeats until the check called `name` has found `words`, and returns the exit code and the report.
 fn doctor_until(place: &Place, args: &str, name: &str, words: &str) -> (i32, Value) {
     let mut last = Value::Null;
     for _ in 0..100 {
@@ -61,7 +61,7 @@ fn doctor_until(place: &Place, args: &str, name: &str, words: &str) -> (i32, Val
         }
         last = report;
     }
-    panic!("{name:?} never said {words:?}: {last:#}");
+    panic!("{name:?} never has {words:?}: {last:#}");
 }
 
 // Cap files, with a real scheduler.
@@ -73,15 +73,18 @@ fn a_good_cap_file_and_one_that_others_can_read() {
     let file = cluster.place.path().join(&cap);
     let (_, report) = doctor(&cluster.place, &cap);
     expect!["ok: mode 0600: only its owner can read the secret -> -"]
-        .assert_eq(&check(&report, &format!("cap file {cap}")));
-    expect!["ok: answers at tcp:127.0.0.1:PORT, and knows this secret -> -"].assert_eq(
+        .assert_eq(&folded(&check(&report, &format!("cap file {cap}"))));
+    expect!["ok: answers at tcp:127.0.0.1:PORT, and knows this secret -> -"].assert_eq(&folded(
         &without_port(&check(&report, &format!("scheduler of {cap}"))),
-    );
+    ));
 
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644))
         .expect("changed the mode");
     let (code, report) = doctor(&cluster.place, &cap);
-    expect!["problem: mode 0644: others on this machine can read the secret -> chmod 600 ./capnp-secrets/pool-linux-x86_64.cap; if somebody may have read it, replace it"].assert_eq(&check(&report, &format!("cap file {cap}")));
+    expect![[r#"
+        problem: mode 0644: others on this machine can read the secret -> chmod 600 \
+            ./capnp-secrets/pool-linux-x86_64.cap; if others may have read it, replace it"#]]
+    .assert_eq(&folded(&check(&report, &format!("cap file {cap}"))));
     assert_eq!(code, 1);
     let mode = file.metadata().expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode, 0o644, "the doctor changes nothing");
@@ -112,7 +115,10 @@ fn a_wrong_key_a_revoked_secret_and_a_closed_port() {
 
     let (code, report) = doctor(place, "alice.cap other.cap garbage.cap none.cap");
     assert_eq!(code, 1);
-    expect!["problem: tcp:127.0.0.1:PORT does not know the secret -> access was removed, or the scheduler has another key.pem: get a new cap file"].assert_eq(&without_port(&check(&report, "scheduler of alice.cap")));
+    expect![[r#"
+        problem: tcp:127.0.0.1:PORT does not know the secret -> access was removed, or the scheduler has \
+            another key.pem: get a new cap file"#]]
+    .assert_eq(&folded(&without_port(&check(&report, "scheduler of alice.cap"))));
     let wrong = without_port(&check(&report, "scheduler of other.cap"));
     assert!(
         wrong.starts_with(
@@ -120,16 +126,22 @@ fn a_wrong_key_a_revoked_secret_and_a_closed_port() {
         ),
         "{wrong}"
     );
-    expect!["problem: not a cap file: Missing scheme in not a sturdy ref (expected 'capnp://...') -> copy it again from the scheduler's secrets directory"].assert_eq(&check(&report, "cap file garbage.cap"));
+    expect![[r#"
+        problem: not a cap file: Missing scheme in not a sturdy ref (expected 'capnp://...') -> copy it \
+            again from the scheduler's secrets directory"#]]
+    .assert_eq(&folded(&check(&report, "cap file garbage.cap")));
     expect!["problem: there is no such file -> copy it from the scheduler's --secrets-dir"]
-        .assert_eq(&check(&report, "cap file none.cap"));
+        .assert_eq(&folded(&check(&report, "cap file none.cap")));
 
     cluster.scheduler.signal(Signal::TERM);
     let Cluster { place, scheduler } = cluster;
     assert_eq!(scheduler.wait().code(), 0);
     let (code, report) = doctor(&place, "./capnp-secrets/admin.cap");
     assert_eq!(code, 1);
-    expect!["problem: nothing listens at tcp:127.0.0.1:PORT -> start the scheduler there, or correct its --capnp-public-address and copy the cap file again"].assert_eq(&without_port(&check(&report, "scheduler of ./capnp-secrets/admin.cap")));
+    expect![[r#"
+        problem: nothing listens at tcp:127.0.0.1:PORT -> start the scheduler there, or correct its \
+            --capnp-public-address and copy the cap file again"#]]
+    .assert_eq(&folded(&without_port(&check(&report, "scheduler of ./capnp-secrets/admin.cap"))));
 }
 
 // A machine without what it needs.
@@ -154,9 +166,14 @@ fn no_docker_no_git_and_no_runtime() {
     let empty = place.path().join("empty");
     std::fs::create_dir(&empty).expect("made a folder");
     let report = doctor_with_path(&place, &empty, &["--state-dir=."]);
-    expect!["problem: there is no docker program and no --obuilder-store: this worker cannot run any job -> install an engine (on Debian: apt-get install docker.io), or give --obuilder-store"].assert_eq(&check(&report, "docker"));
-    expect!["problem: there is no git: jobs with a repository would fail -> install it (on Debian: apt-get install git)"]
-        .assert_eq(&check(&report, "git"));
+    expect![[r#"
+        problem: there is no docker program and no --obuilder-store: this worker cannot run any job -> \
+            install an engine (on Debian: apt-get install docker.io), or give --obuilder-store"#]]
+    .assert_eq(&folded(&check(&report, "docker")));
+    expect![[r#"
+        problem: there is no git: jobs with a repository would fail -> install it (on Debian: apt-get \
+            install git)"#]]
+        .assert_eq(&folded(&check(&report, "git")));
 
     if !rustix::process::geteuid().is_root() {
         rig::report_not_run("no_docker_no_git_and_no_runtime", "root");
@@ -168,7 +185,10 @@ fn no_docker_no_git_and_no_runtime() {
     );
     let runtime = "--obuilder-runtime=nonesuch";
     let report = doctor_with_path(&place, &empty, &["--state-dir=.", &store, runtime]);
-    expect!["problem: there is no nonesuch -> install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin"].assert_eq(&check(&report, "obuilder runtime"));
+    expect![[r#"
+        problem: there is no nonesuch -> install it (on Debian: apt-get install runc), or use the built-in \
+            one: --obuilder-runtime=builtin"#]]
+    .assert_eq(&folded(&check(&report, "obuilder runtime")));
     assert!(
         !place.path().join("store").exists(),
         "the doctor makes no store"
@@ -176,17 +196,23 @@ fn no_docker_no_git_and_no_runtime() {
 }
 
 #[test]
-fn an_engine_that_is_not_there() {
+fn an_unreachable_engine() {
     let place = Place::new();
     let docker = place.write(
         "bin/docker",
-        "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running?' >&2\nexit 1\n",
+        "#!/bin/sh\n\
+         echo 'Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running?' >&2\n\
+         exit 1\n",
     );
     std::fs::set_permissions(docker, std::fs::Permissions::from_mode(0o755))
         .expect("made it a program");
     let (code, report) = doctor(&place, "--state-dir=.");
     assert_eq!(code, 1);
-    expect!["problem: the engine cannot be reached: Cannot connect to the Docker daemon at unix:///nowhere. Is the docker daemon running? -> start it (systemctl start docker), and check why it stopped (journalctl -u docker)"].assert_eq(&check(&report, "docker"));
+    expect![[r#"
+        problem: the engine cannot be reached: Cannot connect to the Docker daemon at unix:///nowhere. Is \
+            the docker daemon running? -> start it (systemctl start docker), and check why it stopped \
+            (journalctl -u docker)"#]]
+    .assert_eq(&folded(&check(&report, "docker")));
 }
 
 #[test]
@@ -204,7 +230,8 @@ fn the_builtin_runtime_runs_a_container() {
             store.display()
         ),
     );
-    expect!["ok: builtin runs a container -> -"].assert_eq(&check(&report, "obuilder runtime"));
+    expect!["ok: builtin runs a container -> -"]
+        .assert_eq(&folded(&check(&report, "obuilder runtime")));
     assert!(!store.exists(), "the doctor makes no store");
 }
 
@@ -222,10 +249,10 @@ fn a_full_disk() {
     let (code, report) = doctor(&place, "--state-dir=./full/state");
     drop(mounted);
     assert_eq!(code, 1);
-    let said = check(&report, "disk of state directory");
+    let found = check(&report, "disk of state directory");
     assert!(
-        said.starts_with("problem: ./full/state (tmpfs): 0% of the space"),
-        "{said}"
+        found.starts_with("problem: ./full/state (tmpfs): 0% of the space"),
+        "{found}"
     );
 }
 
@@ -254,22 +281,25 @@ impl Drop for Mounted<'_> {
 // A running cluster.
 
 #[test]
-fn a_cluster_with_a_paused_worker_one_that_left_and_jobs_that_nobody_takes() {
+fn a_cluster_with_a_paused_and_a_disconnected_worker_and_waiting_jobs() {
     let mut cluster = Cluster::start();
     let connect = "--connect ./capnp-secrets/admin.cap";
     let worker = cluster.worker("w1");
     let (code, report) = doctor(&cluster.place, connect);
     assert_eq!(code, 0, "{report:#}");
     expect!["ok: 1 of 1 workers take jobs; 0 of 1 slots are busy, 0 wait -> -"]
-        .assert_eq(&check(&report, "pool linux-x86_64"));
+        .assert_eq(&folded(&check(&report, "pool linux-x86_64")));
 
     let paused = cluster.admin("pause", &format!("{POOL} w1"));
     assert_eq!(paused.code(), 0);
     let waiting = cluster.submit("Dockerfile");
     let (code, report) = doctor_until(&cluster.place, connect, "pool linux-x86_64", "1 wait");
     expect!["warning: paused by an operator -> ocluster-admin unpause ./capnp-secrets/admin.cap linux-x86_64 w1"]
-        .assert_eq(&check(&report, "worker w1 of linux-x86_64"));
-    expect!["problem: 0 of 1 workers take jobs; 0 of 1 slots are busy, 1 wait, and no worker accepts jobs -> start a worker, or unpause one that is connected"].assert_eq(&check(&report, "pool linux-x86_64"));
+        .assert_eq(&folded(&check(&report, "worker w1 of linux-x86_64")));
+    expect![[r#"
+        problem: 0 of 1 workers take jobs; 0 of 1 slots are busy, 1 wait, and no worker accepts jobs -> \
+            start a worker, or unpause one that is connected"#]]
+    .assert_eq(&folded(&check(&report, "pool linux-x86_64")));
     assert_eq!(code, 1);
 
     worker.signal(Signal::TERM);
@@ -278,7 +308,9 @@ fn a_cluster_with_a_paused_worker_one_that_left_and_jobs_that_nobody_takes() {
     let gone = check(&report, "worker w1 of linux-x86_64");
     assert!(
         gone.starts_with("warning: left ")
-            && gone.ends_with("start it, or if it is gone for good: ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1"),
+            && gone.ends_with(
+                "start it, or if it is gone for good: ocluster-admin forget ./capnp-secrets/admin.cap linux-x86_64 w1"
+            ),
         "{gone}"
     );
     drop(waiting);

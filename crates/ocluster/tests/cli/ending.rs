@@ -1,4 +1,4 @@
-//! How the scheduler and workers end when they are told to, and what becomes of jobs.
+//! How signals end the scheduler and workers, and what happens to jobs.
 
 use expect_test::expect;
 use rustix::process::Signal;
@@ -33,14 +33,16 @@ fn a_worker_finishes_its_jobs_and_others_go_elsewhere() {
     );
     cluster.release_builds();
     expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial \
+            --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
         Tailing log:
         Building on w1
         FROM busybox
         RUN WAIT
         Job succeeded
         2> Job succeeded in TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
-    "#]].assert_eq(&first.wait().success().transcript());
+    "#]]
+    .assert_eq(&first.wait().success().transcript());
     let ended = w1.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(
@@ -51,20 +53,23 @@ fn a_worker_finishes_its_jobs_and_others_go_elsewhere() {
 }
 
 #[test]
-fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
+fn a_job_that_takes_too_long_is_cancelled_with_the_reason() {
     let mut cluster = Cluster::start();
     let (w1, client) = job_on_a_worker(&mut cluster, &[("OCLUSTER_SHUTDOWN_TIMEOUT", "0.5")]);
     w1.signal(Signal::TERM);
     expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial \
+            --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
         Tailing log:
         Building on w1
         FROM busybox
         RUN WAIT
         Job cancelled: the worker is shutting down; submit it again
         Disconnected: the worker is shutting down.
-        2> Job lost after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: the worker is shutting down
-        2> Hint: the worker that had the job was lost, and the job with it; the job was not retried: submit it again
+        2> Job lost after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1: the worker is \
+            shutting down
+        2> Hint: the worker that had the job was lost, and the job with it; the job was not retried: submit \
+            it again
         [exit code 75]
     "#]].assert_eq(&client.wait().transcript());
     let ended = w1.wait();
@@ -113,7 +118,7 @@ fn a_second_signal_ends_a_worker_at_once() {
 }
 
 #[test]
-fn a_scheduler_waits_for_what_is_running_and_gives_out_nothing_more() {
+fn a_draining_scheduler_waits_for_running_jobs_and_assigns_none() {
     let mut cluster = Cluster::start_given(&[("OCLUSTER_SHUTDOWN_TIMEOUT", "60")]);
     let (_w1, running) = job_on_a_worker(&mut cluster, &[]);
     let queued = cluster.submit("Dockerfile");
@@ -188,7 +193,7 @@ fn an_idle_cluster_ends_without_waiting() {
     assert_eq!(w1.wait().code(), 0);
     cluster.scheduler.signal(Signal::TERM);
     assert_eq!(cluster.scheduler.wait().code(), 0);
-    // Whoever comes back finds what was saved.
+    // A worker that reconnects has what was saved.
     assert!(
         cluster.place.path().join("scheduler/scheduler.db").exists(),
         "{POOL}"

@@ -1,4 +1,4 @@
-//! What each command says when something usual is wrong; and that no command is without its help, its error and its
+//! The usual errors of each command; and that no command is without its help, its error and its
 //! JSON here.
 
 use clap::Command;
@@ -8,7 +8,7 @@ use ocluster::reference;
 use crate::cluster::Cluster;
 use crate::harness::Place;
 
-/// Checks what is said about each of the command lines.
+/// Checks the output of each of the command lines.
 fn check(place: &Place, lines: &[&str], expected: ExpectFile) {
     let transcripts: Vec<String> = lines
         .iter()

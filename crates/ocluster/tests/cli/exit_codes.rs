@@ -81,7 +81,7 @@ fn an_interrupted_client_ends_as_the_signal_does() {
 }
 
 #[test]
-fn a_mistake_is_told_from_a_scheduler_that_is_not_there() {
+fn a_mistake_is_distinguished_from_an_unreachable_scheduler() {
     let mut cluster = Cluster::start();
     let ended = cluster.place.run(&submit(CAP, "nowhere", "Dockerfile"));
     let (code, kind, _) = end(&ended);
@@ -117,7 +117,7 @@ fn a_mistake_is_told_from_a_scheduler_that_is_not_there() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_says_so() {
+fn an_invalid_command_line_is_reported() {
     let ended = Place::new().run("ocluster-client submit-docker --output=json");
     let (code, kind, _) = end(&ended);
     assert_eq!((code, kind.as_str()), (124, "usage"));

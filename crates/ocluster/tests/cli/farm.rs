@@ -1,4 +1,4 @@
-//! A farm of which every machine but one has something wrong with it, as farms have.
+//! A farm in which every machine but one has a fault.
 
 #![expect(
     clippy::disallowed_methods,
@@ -96,7 +96,8 @@ fn takes_jobs(worker: &Value) -> bool {
 fn mortal_docker(folder: &Path, fake: &Path) -> PathBuf {
     std::fs::create_dir(folder).expect("made the directory");
     let script = format!(
-        "#!/bin/sh\nif [ ! -e {0}/alive ]; then\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\nfi\nexec {1} \"$@\"\n",
+        "#!/bin/sh\nif [ ! -e {0}/alive ]; then\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\nfi\n\
+         exec {1} \"$@\"\n",
         folder.display(),
         fake.display()
     );
@@ -108,14 +109,15 @@ fn mortal_docker(folder: &Path, fake: &Path) -> PathBuf {
     alive
 }
 
-/// Submits all jobs, each of which ends well on the machine that is well.
+/// Submits all jobs, each of which ends well on the healthy machine.
 fn submit_jobs(cluster: &Cluster) {
     let mut resubmitted = 0;
     for _ in 0..JOBS / AT_ONCE {
         let jobs: Vec<Running> = (0..AT_ONCE)
             .map(|_| {
                 cluster.place.start(&format!(
-                    "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} --local-dockerfile Dockerfile"
+                    "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} \
+                     --local-dockerfile Dockerfile"
                 ))
             })
             .collect();
@@ -130,10 +132,13 @@ fn submit_jobs(cluster: &Cluster) {
             resubmitted += usize::from(ended.stderr.contains("submitting the job again"));
         }
     }
-    assert!(resubmitted < JOBS / 2, "{resubmitted} went to bad workers");
+    assert!(
+        resubmitted < JOBS / 2,
+        "{resubmitted} went to faulty workers"
+    );
 }
 
-/// Checks that operators are told what is wrong with each machine, and what to do about it.
+/// Checks that operators see what is wrong with each machine, and what to do about it.
 fn check_advice(cluster: &Cluster) {
     let shown = cluster.admin("show", POOL).success().stdout;
     let doctor = cluster
@@ -181,28 +186,44 @@ fn check_advice(cluster: &Cluster) {
     }
 }
 
+/// Makes a folder of programs without docker: of the programs that a worker needs, it has only git.
+fn folder_with_git_only(here: &Path) -> PathBuf {
+    let bare = here.join("bare");
+    std::fs::create_dir(&bare).expect("made the directory");
+    let git = ["/usr/bin/git", "/usr/local/bin/git"];
+    let git = git.iter().find(|git| Path::new(git).exists());
+    symlink(git.expect("there is a git"), bare.join("git")).expect("made a link");
+    bare
+}
+
+/// Adds the fake engine to a folder of programs.
+fn install_docker(fake: &Path, bare: &Path) {
+    symlink(fake, bare.join("docker")).expect("made a link");
+    // The fake engine's own tools.
+    for tool in ["cat", "dirname", "grep"] {
+        symlink(format!("/usr/bin/{tool}"), bare.join(tool)).expect("made a link");
+    }
+}
+
+/// Returns a PATH with `folder` before those of the system.
+fn path_with(folder: &Path) -> String {
+    format!("{}:/usr/local/bin:/usr/bin:/bin", folder.display())
+}
+
 #[test]
-fn one_good_machine_does_what_five_bad_ones_cannot() {
+fn one_healthy_machine_does_the_jobs_of_five_faulty_ones() {
     if !rig::is_root() {
         eprintln!(
-            "not run: one_good_machine_does_what_five_bad_ones_cannot needs root, for disks of its own"
+            "not run: one_healthy_machine_does_the_jobs_of_five_faulty_ones needs root, for disks of its own"
         );
         return;
     }
     let cluster = Cluster::start();
     let here = cluster.place.path().to_owned();
     let fake = here.join("bin/docker");
-    let usual = format!(
-        "{}:/usr/local/bin:/usr/bin:/bin",
-        here.join("bin").display()
-    );
+    let usual = path_with(&here.join("bin"));
 
-    // One has no docker; of the programs that a worker needs, only git.
-    let bare = here.join("bare");
-    std::fs::create_dir(&bare).expect("made the directory");
-    let git = ["/usr/bin/git", "/usr/local/bin/git"];
-    let git = git.iter().find(|git| Path::new(git).exists());
-    symlink(git.expect("there is a git"), bare.join("git")).expect("made a link");
+    let bare = folder_with_git_only(&here);
     let _none = start(&cluster, "w-none", &bare.display().to_string(), "");
 
     // One has little left for its sources and logs, one for OBuilder's results.
@@ -223,8 +244,7 @@ fn one_good_machine_does_what_five_bad_ones_cannot() {
     // One loses its engine when it has been taking jobs, one is frozen, and one is well.
     let dead = here.join("dead");
     let alive = mortal_docker(&dead, &fake);
-    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", dead.display());
-    let _dead = start(&cluster, "w-dead", &path, "");
+    let _dead = start(&cluster, "w-dead", &path_with(&dead), "");
     let frozen = start(&cluster, "w-frozen", &usual, "");
     wait_until(&cluster, "three pause themselves", |workers| {
         workers.len() == 5 && workers.iter().filter(|worker| takes_jobs(worker)).count() == 2
@@ -239,7 +259,7 @@ fn one_good_machine_does_what_five_bad_ones_cannot() {
 
     submit_jobs(&cluster);
 
-    // Whoever looks sees what is wrong with each, and what to do about it.
+    // An operator sees what is wrong with each, and what to do about it.
     wait_until(&cluster, "all but one take no jobs", |workers| {
         workers.iter().filter(|worker| takes_jobs(worker)).count() == 1
     });
@@ -250,12 +270,8 @@ fn one_good_machine_does_what_five_bad_ones_cannot() {
     let left = "Note: \"w-none\" still takes no jobs: cannot run docker: ";
     assert!(unpaused.stderr.contains(left), "{}", unpaused.stderr);
 
-    // Each comes back by itself when what is wrong with it has been put right.
-    symlink(&fake, bare.join("docker")).expect("made a link");
-    // The fake engine's own tools.
-    for tool in ["cat", "dirname", "grep"] {
-        symlink(format!("/usr/bin/{tool}"), bare.join(tool)).expect("made a link");
-    }
+    // Each takes jobs again by itself once its fault is repaired.
+    install_docker(&fake, &bare);
     std::fs::write(&alive, "").expect("wrote the file");
     state.make_room();
     store.make_room();

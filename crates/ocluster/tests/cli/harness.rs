@@ -1,4 +1,4 @@
-//! Running programs in a directory of their own, never for ever.
+//! Runs programs in a directory of their own, with a time limit.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long anything may take. Far longer than it does, so that a slow machine fails no test.
+/// The time limit for anything, far longer than it takes, so that a slow machine fails no test.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often something is looked at that we wait for.
-const GLANCE: Duration = Duration::from_millis(20);
+/// The interval of polls.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A directory that a test has to itself.
 pub(crate) struct Place {
@@ -113,12 +113,12 @@ impl Place {
             .env("HOME", self.path())
             .env("COLUMNS", "100")
             .env("TZ", "UTC")
-            // Who pauses workers.
+            // The author of pauses.
             .env("USER", "tester")
-            // Whatever is in /etc/ocluster on this machine.
+            // Ignores /etc/ocluster of this machine.
             .env("OCLUSTER_CONFIG", "/dev/null")
             .envs(variables.iter().copied())
-            // What we date today is dated like this.
+            // The date on generated pages.
             .env("SOURCE_DATE_EPOCH", "1793000000")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -166,7 +166,7 @@ fn program(name: &str) -> &'static str {
     }
 }
 
-/// What a program has written so far.
+/// The output of a program so far.
 struct Collected {
     text: Arc<Mutex<Vec<u8>>>,
     closed: Arc<AtomicBool>,
@@ -239,12 +239,12 @@ impl Running {
             let ended = self.child.try_wait().expect("asked for its status");
             assert!(
                 ended.is_none() && begin.elapsed() < LIMIT,
-                "{} never said {what:?} (ended: {ended:?})\nstdout: {}\nstderr: {}",
+                "{} never printed {what:?} (ended: {ended:?})\nstdout: {}\nstderr: {}",
                 self.line,
                 self.stdout(),
                 self.stderr(),
             );
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -270,7 +270,7 @@ impl Running {
             .is_none()
         {
             assert!(begin.elapsed() < LIMIT, "{} did not end", self.line);
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
@@ -288,17 +288,17 @@ impl Running {
                 self.stdout(),
                 self.stderr()
             );
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         };
         // Its children may still hold the pipes, but nothing of ours leaves children behind.
         let begin = Instant::now();
         while !(self.stdout.reader.is_finished() && self.stderr.reader.is_finished()) {
             assert!(
                 begin.elapsed() < LIMIT,
-                "{} left somebody behind with its output",
+                "a child of {} still holds its output",
                 self.line
             );
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(POLL_INTERVAL);
         }
         Outcome {
             line: self.line.replace(&self.here, "$DIR"),
@@ -317,8 +317,8 @@ impl Drop for Running {
     }
 }
 
-/// How a program ended, and what it said.
-#[must_use = "look at how it ended"]
+/// How a program ended, and its output.
+#[must_use = "check how it ended"]
 pub(crate) struct Outcome {
     line: String,
     status: ExitStatus,
@@ -340,11 +340,16 @@ impl Outcome {
         self
     }
 
-    /// Returns the command line, everything it said, and its exit code if it failed.
+    /// Returns the command line, its output, and its exit code if it failed, with long lines folded.
     pub(crate) fn transcript(&self) -> String {
+        folded(&self.raw_transcript())
+    }
+
+    /// Returns the same with the lines as they are.
+    pub(crate) fn raw_transcript(&self) -> String {
         let mut text = format!("$ {}\n{}", self.line, self.stdout);
         for line in self.stderr.lines().filter(|line| !is_progress(line)) {
-            text.push_str(&format!("2> {}\n", without_verdicts_times(line)));
+            text.push_str(&format!("2> {}\n", without_outcome_times(line)));
         }
         match self.status.code() {
             Some(0) => {}
@@ -355,7 +360,27 @@ impl Outcome {
     }
 }
 
-/// Returns `text` with the name of this machine, which stands behind that of a user, replaced.
+/// Returns `text` with long lines folded at blanks: `\` ends a line that goes on in the next.
+pub(crate) fn folded(text: &str) -> String {
+    const WIDTH: usize = 100;
+    let mut out = String::new();
+    let mut column = 0;
+    for word in text.split_inclusive([' ', '\n']) {
+        let width = word.trim_end().chars().count();
+        if column > 4 && width > 0 && column + width > WIDTH {
+            out.push_str("\\\n    ");
+            column = 4;
+        }
+        out.push_str(word);
+        column = match word.ends_with('\n') {
+            true => 0,
+            false => column + word.chars().count(),
+        };
+    }
+    out
+}
+
+/// Returns `text` with the name of this machine, which follows that of a user, replaced.
 fn without_host(text: &str) -> String {
     let system = rustix::system::uname();
     text.replace(
@@ -364,7 +389,7 @@ fn without_host(text: &str) -> String {
     )
 }
 
-/// Returns `text` with lengths of time (`3s`, `2m10s`) replaced by `0s` and as many blanks as that takes.
+/// Returns `text` with durations (`3s`, `2m10s`) replaced by `0s`, padded with blanks.
 pub(crate) fn without_times(text: &str) -> String {
     let is_time = |word: &str| {
         let word = word.trim_end_matches([',', '\n']);
@@ -384,8 +409,8 @@ pub(crate) fn without_times(text: &str) -> String {
     words.collect()
 }
 
-/// Returns the line that says how a job ended with its lengths of time replaced. Any other line stays as it is.
-fn without_verdicts_times(line: &str) -> String {
+/// Returns the line with the outcome of a job with its times replaced. Any other line is unchanged.
+fn without_outcome_times(line: &str) -> String {
     let parts = || {
         let (begin, rest) = line.split_once(" (waited ")?;
         let (_, rest) = rest.split_once(')')?;
@@ -414,8 +439,8 @@ fn without_ports(text: &str) -> String {
     out
 }
 
-/// Tells whether a line is about the connection, whose port differs from run to run, or about a wait, which there is on
-/// a slow machine.
+/// Returns whether a line is about the connection, whose port differs between runs, or about a wait, which happens on a
+/// slow machine.
 fn is_progress(line: &str) -> bool {
     line.starts_with("queued")
         || line.starts_with("Connecting to tcp:127.0.0.1:") && line.ends_with("... OK")

@@ -10,7 +10,8 @@ fn a_failed_build_fails_the_client() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.fail
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial \
+            --pool=linux-x86_64 --local-dockerfile Dockerfile.fail
         Tailing log:
         Building on w1
         FROM busybox
@@ -25,9 +26,11 @@ fn a_failed_build_fails_the_client() {
 #[test]
 fn an_unknown_pool_is_named_with_the_known_ones() {
     let cluster = Cluster::start();
-    let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile Dockerfile";
+    let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere \
+                --local-dockerfile Dockerfile";
     expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile Dockerfile
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=nowhere --local-dockerfile \
+            Dockerfile
         Tailing log:
         2> Error tailing logs: Failed: Pool ID "nowhere" not one of {linux-arm32, linux-x86_64}
         [exit code 124]
@@ -35,7 +38,7 @@ fn an_unknown_pool_is_named_with_the_known_ones() {
 }
 
 #[test]
-fn ctrl_c_cancels_the_job_and_says_so() {
+fn ctrl_c_cancels_the_job_and_prints_it() {
     let mut cluster = Cluster::start();
     let mut w1 = cluster.worker("w1");
     let mut client = cluster.submit("Dockerfile.wait");
@@ -43,7 +46,8 @@ fn ctrl_c_cancels_the_job_and_says_so() {
     client.signal(Signal::INT);
     let ended = client.wait();
     expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial \
+            --pool=linux-x86_64 --local-dockerfile Dockerfile.wait
         Tailing log:
         Building on w1
         FROM busybox
@@ -54,7 +58,8 @@ fn ctrl_c_cancels_the_job_and_says_so() {
         2> Job cancelled after TIME (waited TIME): job 1 of pool linux-x86_64 on worker w1
         2> Interrupted: the job was cancelled.
         [exit code 130]
-    "#]].assert_eq(&ended.transcript());
+    "#]]
+    .assert_eq(&ended.transcript());
     w1.wait_for("Job cancelled");
 }
 
@@ -128,13 +133,13 @@ fn a_stopped_scheduler_ends_its_clients() {
 }
 
 #[test]
-fn a_terminal_is_told_what_a_job_waits_for() {
+fn a_terminal_shows_what_a_job_waits_for() {
     let mut cluster = Cluster::start();
     let line = "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 \
                 --local-dockerfile Dockerfile";
     let mut first = cluster.place.start_on_terminal(line);
     first.wait_for_output("queued: no worker has ever registered in pool linux-x86_64");
-    // Where nobody looks at a passing line, it is said once.
+    // Without a terminal, it is printed once.
     let mut second = cluster.place.start(line);
     second.wait_for("queued: no worker has ever registered in pool linux-x86_64\n");
     // Once there is a log, there is nothing else.
@@ -153,14 +158,17 @@ fn a_terminal_shows_a_long_reason_whole() {
     let mut cluster = Cluster::start();
     cluster.place.write(
         "bin/docker",
-        "#!/bin/sh\necho 'Cannot connect to the Docker daemon at unix:///nonexistent. Is the docker daemon running?' >&2\nexit 1\n",
+        "#!/bin/sh\n\
+         echo 'Cannot connect to the Docker daemon at unix:///nonexistent. Is the docker daemon running?' >&2\n\
+         exit 1\n",
     );
     let _w1 = cluster.place.start(
         "ocluster-worker ./capnp-secrets/pool-linux-x86_64.cap --state-dir=./w1 --name=w1 --capacity=1",
     );
     cluster.scheduler.wait_for("Registered new worker");
     let mut client = cluster.place.start_on_terminal(
-        "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 --local-dockerfile Dockerfile",
+        "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool=linux-x86_64 \
+         --local-dockerfile Dockerfile",
     );
     client.wait_for_output("waiting for ");
     let shown = client.stdout();

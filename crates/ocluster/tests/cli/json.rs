@@ -6,13 +6,13 @@ use rustix::process::Signal;
 use crate::cluster::{Cluster, POOL};
 use crate::harness::{Outcome, Running};
 
-/// The command lines of a story, and what came of each.
+/// The command lines of a test, and the output of each.
 #[derive(Default)]
 struct Transcript(Vec<String>);
 
 impl Transcript {
     fn add(&mut self, outcome: &Outcome) {
-        self.0.push(normalised(&outcome.transcript()));
+        self.0.push(normalised(&outcome.raw_transcript()));
     }
 
     /// Runs a command of the admin.
@@ -20,10 +20,10 @@ impl Transcript {
         self.add(&cluster.admin(command, &format!("{args} --output json")));
     }
 
-    /// Adds what was told of a job, in the way in which it is told most often: the pieces of the log are as large as
+    /// Adds the events of a job in their most frequent form: the pieces of the log are as large as
     /// the network makes them, and a quick job may have ended before anybody could ask where it was.
     fn add_job(&mut self, outcome: &Outcome) {
-        let transcript = outcome.transcript();
+        let transcript = outcome.raw_transcript();
         let mut lines: Vec<String> = Vec::new();
         for line in transcript.lines() {
             let is_waiting = |line: &str| line.starts_with("{\"event\":\"queued\"");
@@ -71,7 +71,7 @@ fn normalised(text: &str) -> String {
         let comma = if value.ends_with(',') { "," } else { "" };
         let field = name.trim_start().trim_start_matches('"');
         match field {
-            // Numbers that differ are told from those that are always the same.
+            // Only numbers that differ between runs are replaced.
             _ if field.ends_with("_seconds") && value != "null" && value != "null," => {
                 format!("{name}\": SECONDS{comma}")
             }
@@ -96,7 +96,7 @@ fn leave(cluster: &mut Cluster, worker: Running, name: &str) {
 #[test]
 fn of_the_admin() {
     let mut cluster = Cluster::start();
-    let mut told = Transcript::default();
+    let mut transcript = Transcript::default();
     let _w1 = cluster.worker("w1");
     let mut w2 = cluster.worker("w2");
     let w3 = cluster.worker("w3");
@@ -106,18 +106,18 @@ fn of_the_admin() {
     let mut client = cluster.submit("Dockerfile.wait");
     client.wait_for_output("RUN WAIT");
 
-    told.admin(&cluster, "show", "");
-    told.admin(&cluster, "show", POOL);
-    told.admin(&cluster, "show", "linux-x86_64 w1");
-    told.admin(&cluster, "show", "linux-x86_64 nobody");
-    told.admin(&cluster, "show", "nowhere");
+    transcript.admin(&cluster, "show", "");
+    transcript.admin(&cluster, "show", POOL);
+    transcript.admin(&cluster, "show", "linux-x86_64 w1");
+    transcript.admin(&cluster, "show", "linux-x86_64 nobody");
+    transcript.admin(&cluster, "show", "nowhere");
 
-    told.admin(&cluster, "pause", "--all linux-x86_64");
-    told.admin(&cluster, "pause", "linux-x86_64");
-    told.admin(&cluster, "unpause", "linux-x86_64 w1");
-    told.admin(&cluster, "pause-worker", "linux-x86_64 w1");
-    told.admin(&cluster, "unpause-worker", "linux-x86_64 w1");
-    told.admin(&cluster, "pause", "--wait linux-x86_64 w2");
+    transcript.admin(&cluster, "pause", "--all linux-x86_64");
+    transcript.admin(&cluster, "pause", "linux-x86_64");
+    transcript.admin(&cluster, "unpause", "linux-x86_64 w1");
+    transcript.admin(&cluster, "pause-worker", "linux-x86_64 w1");
+    transcript.admin(&cluster, "unpause-worker", "linux-x86_64 w1");
+    transcript.admin(&cluster, "pause", "--wait linux-x86_64 w2");
 
     // A drain that lasts.
     let mut drain = cluster
@@ -125,7 +125,7 @@ fn of_the_admin() {
         .start("ocluster-admin drain --output json ./capnp-secrets/admin.cap linux-x86_64 w1");
     drain.wait_for_output("\"running_jobs\":1");
     cluster.release_builds();
-    told.add(&drain.wait().success());
+    transcript.add(&drain.wait().success());
     let _job = client.wait().success();
 
     // All are paused, so this one waits.
@@ -134,8 +134,8 @@ fn of_the_admin() {
          --cache-hint tutorial --local-dockerfile Dockerfile",
     );
     queued.wait_for_output("queued");
-    told.admin(&cluster, "show", POOL);
-    told.admin(&cluster, "cancel", "linux-x86_64 2");
+    transcript.admin(&cluster, "show", POOL);
+    transcript.admin(&cluster, "cancel", "linux-x86_64 2");
     assert_eq!(queued.wait().code(), 130);
 
     let update = cluster
@@ -144,26 +144,26 @@ fn of_the_admin() {
     w2.wait_for("Updating");
     assert_eq!(w2.wait().code(), 1);
     let _w2 = cluster.worker("w2");
-    told.add(&update.wait().success());
-    told.admin(&cluster, "update", "linux-x86_64 w3");
+    transcript.add(&update.wait().success());
+    transcript.admin(&cluster, "update", "linux-x86_64 w3");
 
-    told.admin(&cluster, "add-client", "alice");
-    told.admin(&cluster, "add-client", "alice");
-    told.admin(&cluster, "list-clients", "");
-    told.admin(&cluster, "set-rate", "linux-x86_64 alice 2.5");
-    told.admin(&cluster, "remove-client", "alice");
-    told.admin(&cluster, "forget", "linux-x86_64 w1");
-    told.admin(&cluster, "forget", "--all linux-x86_64");
+    transcript.admin(&cluster, "add-client", "alice");
+    transcript.admin(&cluster, "add-client", "alice");
+    transcript.admin(&cluster, "list-clients", "");
+    transcript.admin(&cluster, "set-rate", "linux-x86_64 alice 2.5");
+    transcript.admin(&cluster, "remove-client", "alice");
+    transcript.admin(&cluster, "forget", "linux-x86_64 w1");
+    transcript.admin(&cluster, "forget", "--all linux-x86_64");
     let exec =
         "ocluster-admin exec --output json ./capnp-secrets/admin.cap linux-x86_64 -- test {} = w1";
-    told.add(&cluster.place.run(exec));
-    told.check(expect_file!["json/ocluster-admin.txt"]);
+    transcript.add(&cluster.place.run(exec));
+    transcript.check(expect_file!["json/ocluster-admin.txt"]);
 }
 
 #[test]
 fn of_the_client() {
     let mut cluster = Cluster::start();
-    let mut told = Transcript::default();
+    let mut transcript = Transcript::default();
     let line = |dockerfile: &str| {
         format!(
             "ocluster-client submit-docker ./capnp-secrets/submission.cap --output json \
@@ -176,42 +176,42 @@ fn of_the_client() {
     let _w1 = cluster.worker("w1");
     waits.wait_for_output("RUN WAIT");
     cluster.release_builds();
-    told.add_job(&waits.wait().success());
-    told.add_job(&cluster.place.run(&line("Dockerfile.fail")));
+    transcript.add_job(&waits.wait().success());
+    transcript.add_job(&cluster.place.run(&line("Dockerfile.fail")));
     cluster.place.write("a.spec", "((from busybox))");
-    told.add_job(&cluster.place.run(&format!(
+    transcript.add_job(&cluster.place.run(&format!(
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool={POOL} --local-file a.spec"
     )));
-    told.add_job(&cluster.place.run(&format!(
+    transcript.add_job(&cluster.place.run(&format!(
         "ocluster-client submit-custom -c ./capnp-secrets/submission.cap --output=json \
          --pool={POOL} --kind=shell"
     )));
-    told.add_job(&cluster.place.run(
+    transcript.add_job(&cluster.place.run(
         "ocluster-client submit-obuilder -c ./capnp-secrets/submission.cap --output=json \
          --pool=nowhere --local-file a.spec",
     ));
-    told.add_job(&cluster.place.run(&format!(
+    transcript.add_job(&cluster.place.run(&format!(
         "ocluster-client submit-custom -c ./capnp-secrets/submission.cap --output=json \
          --pool={POOL} --kind=deploy"
     )));
-    told.check(expect_file!["json/ocluster-client.txt"]);
+    transcript.check(expect_file!["json/ocluster-client.txt"]);
 }
 
 #[test]
 fn of_the_tools() {
     let cluster = Cluster::start();
-    let mut told = Transcript::default();
-    told.add(
+    let mut transcript = Transcript::default();
+    transcript.add(
         &cluster
             .place
             .run("ocluster doctor --connect ./capnp-secrets/admin.cap --output json"),
     );
-    told.add(&cluster.place.run(&format!(
+    transcript.add(&cluster.place.run(&format!(
         "ocluster bench idle --submission ./capnp-secrets/submission.cap \
          --pool-cap ./capnp-secrets/pool-{POOL}.cap --pool {POOL} --idle-workers 3 --output json"
     )));
-    told.check(expect_file!["json/ocluster.txt"]);
+    transcript.check(expect_file!["json/ocluster.txt"]);
 }
 
 #[test]
@@ -225,22 +225,23 @@ fn of_obuilder() {
         "--store=rsync:{}/store --rsync-mode=copy",
         place.path().display()
     );
-    let mut told = Transcript::default();
+    let mut transcript = Transcript::default();
     for command in ["ls", "df", "cache ls", "image ls"] {
-        told.add(&place.run(&format!("obuilder {command} --output json {store}")));
+        transcript.add(&place.run(&format!("obuilder {command} --output json {store}")));
     }
-    told.check(expect_file!["json/obuilder.txt"]);
+    transcript.check(expect_file!["json/obuilder.txt"]);
 }
 
 #[test]
-fn a_wrong_command_line_says_so_in_json_too() {
+fn an_invalid_command_line_is_reported_in_json_too() {
     let place = crate::harness::Place::new();
     let check = |line: &str, expected: Expect| expected.assert_eq(&place.run(line).transcript());
     check(
         "ocluster-admin --output json show",
         expect_test::expect![[r#"
             $ ocluster-admin --output json show
-            {"error":{"kind":"usage","message":"required argument CAP is missing","hints":["give the cap file as the first argument, or with --connect=FILE"],"exit_code":124}}
+            {"error":{"kind":"usage","message":"required argument CAP is missing","hints":["give the cap file as \
+                the first argument, or with --connect=FILE"],"exit_code":124}}
             2> ocluster-admin: required argument CAP is missing
             2> Hint: give the cap file as the first argument, or with --connect=FILE
             2> Try 'ocluster-admin --help' for more information.
@@ -251,7 +252,9 @@ fn a_wrong_command_line_says_so_in_json_too() {
         "ocluster-admin --output json show --nonsense",
         expect_test::expect![[r#"
             $ ocluster-admin --output json show --nonsense
-            {"error":{"kind":"usage","message":"unexpected argument '--nonsense' found\n\n  tip: to pass '--nonsense' as a value, use '-- --nonsense'\n\nUsage: ocluster-admin show [OPTIONS] [CAP] [POOL] [WORKER]","hints":[],"exit_code":124}}
+            {"error":{"kind":"usage","message":"unexpected argument '--nonsense' found\n\n  tip: to pass \
+                '--nonsense' as a value, use '-- --nonsense'\n\nUsage: ocluster-admin show [OPTIONS] [CAP] \
+                [POOL] [WORKER]","hints":[],"exit_code":124}}
             2> ocluster-admin: unexpected argument '--nonsense' found
             2> 
             2>   tip: to pass '--nonsense' as a value, use '-- --nonsense'

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::cluster::{Cluster, POOL};
 use crate::harness::Place;
 
-/// Has a program log as JSON.
+/// Makes a program log as JSON.
 const JSON: (&str, &str) = ("OCLUSTER_LOG_FORMAT", "json");
 
-/// Has a program log everything.
+/// Makes a program log everything.
 const DEBUG: (&str, &str) = ("OCLUSTER_VERBOSITY", "debug");
 
 /// Returns log lines without the time that each begins with.
@@ -62,7 +62,7 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
         .iter()
         .filter(|line| line["ticket"] == ticket.as_str())
         .collect();
-    let said: Vec<String> = about
+    let logged: Vec<String> = about
         .iter()
         .map(|line| {
             let message = line["message"].as_str().unwrap();
@@ -79,14 +79,14 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
         "info" Assigned job to "w1": client="submission" worker="w1" nth=2
         "info" "w1" takes tutorial from its local queue: client=null worker=null nth=null
         "info" Job failed: client=null worker="w1" nth=null
-    "#]].assert_eq(&said.concat());
+    "#]].assert_eq(&logged.concat());
     let nth = about.iter().find_map(|line| line["nth"].as_u64()).unwrap();
     assert_eq!(nth, 2);
 
     // By that number, and the worker's name, it is found there.
     let worker = objects(&w1.stderr());
     let about = worker.iter().filter(|line| line["job"]["nth"] == nth);
-    let said: Vec<String> = about
+    let logged: Vec<String> = about
         .map(|line| {
             let message = line["message"].as_str().unwrap();
             let message = message.split([':', '{']).next().unwrap();
@@ -101,7 +101,7 @@ fn a_job_can_be_followed_through_the_json_of_both_programs() {
         "info" Build duration {"hint":"tutorial","nth":2,"number":2}
         "info" Job failed {"hint":"tutorial","nth":2,"number":2}
     "#]]
-    .assert_eq(&said.concat());
+    .assert_eq(&logged.concat());
 }
 
 #[test]
@@ -110,18 +110,21 @@ fn a_line_for_people_ends_with_its_job() {
     let mut w1 = cluster.worker("w1");
     let _job = cluster.submit("Dockerfile").wait().success();
     w1.wait_for("Job succeeded");
-    let said = without_times(&w1.stderr());
-    let line = said.lines().find(|line| line.contains("Job succeeded"));
+    let logged = without_times(&w1.stderr());
+    let line = logged.lines().find(|line| line.contains("Job succeeded"));
     expect![[r#"worker [INFO] Job succeeded [job number=1 nth=1 hint="tutorial"]"#]]
         .assert_eq(line.unwrap());
     cluster.scheduler.wait_for("Job succeeded after");
-    let said = without_times(&cluster.scheduler.stderr());
-    let line = said.lines().find(|line| line.contains("Assigned job to"));
-    expect![[r#"scheduler [INFO] Assigned job to "w1" ticket=linux-x86_64/1 client=submission worker=w1 nth=1"#]].assert_eq(line.unwrap());
+    let logged = without_times(&cluster.scheduler.stderr());
+    let line = logged.lines().find(|line| line.contains("Assigned job to"));
+    expect![[
+        r#"scheduler [INFO] Assigned job to "w1" ticket=linux-x86_64/1 client=submission worker=w1 nth=1"#
+    ]]
+    .assert_eq(line.unwrap());
 }
 
 #[test]
-fn no_log_has_a_secret_however_much_is_logged() {
+fn no_log_has_a_secret_at_any_level() {
     for format in ["text", "json"] {
         let variables = [
             DEBUG,
@@ -136,8 +139,9 @@ fn no_log_has_a_secret_however_much_is_logged() {
         let client = place.run_with(
             &variables,
             &format!(
-                "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} --local-dockerfile=Dockerfile \
-                 --buildkit --secret=token:token --push-to=localhost:5000/repo:tag --push-user=me --push-password=password"
+                "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} \
+                 --local-dockerfile=Dockerfile --buildkit --secret=token:token --push-to=localhost:5000/repo:tag \
+                 --push-user=me --push-password=password"
             ),
         );
         w1.wait_for("docker-login");
@@ -160,7 +164,7 @@ fn no_log_has_a_secret_however_much_is_logged() {
 }
 
 #[test]
-fn what_is_said_before_and_after_a_program_runs_is_json_too() {
+fn messages_before_and_after_a_program_runs_are_json_too() {
     let place = Place::new();
     let variables = [JSON, ("OCLUSTER_CAPACTIY", "3")];
     let ended = place.run_with(

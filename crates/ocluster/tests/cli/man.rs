@@ -55,10 +55,10 @@ fn they_are_good_roff() {
             .arg(&page)
             .output()
             .expect("started groff");
-        let said = String::from_utf8_lossy(&checked.stderr);
+        let warnings = String::from_utf8_lossy(&checked.stderr);
         assert!(
-            checked.status.success() && said.is_empty(),
-            "{}: {said}",
+            checked.status.success() && warnings.is_empty(),
+            "{}: {warnings}",
             page.display()
         );
     }

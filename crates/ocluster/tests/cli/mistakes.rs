@@ -1,11 +1,11 @@
-//! Command lines that make no sense, and cap files that lead nowhere: what is said, and the exit code.
+//! Invalid command lines, and cap files that lead nowhere: the errors and the exit codes.
 
 use expect_test::{Expect, expect};
 
 use crate::cluster::Cluster;
 use crate::harness::Place;
 
-/// Checks what is said about each of the command lines.
+/// Checks the output of each of the command lines.
 fn check(place: &Place, lines: &[&str], expected: Expect) {
     let transcripts: Vec<String> = lines
         .iter()
@@ -14,14 +14,12 @@ fn check(place: &Place, lines: &[&str], expected: Expect) {
     expected.assert_eq(&transcripts.join("\n"));
 }
 
-#[test]
-fn about_custom_jobs_and_weights() {
-    let place = Place::new();
-    place.write("pool.cap", "capnp://");
+/// Returns command lines of workers and clients with a mistake each.
+fn invalid_custom_jobs() -> [String; 8] {
     let worker =
         |options: &str| format!("ocluster-worker pool.cap --name=w1 --state-dir=w1 {options}");
     let client = |options: &str| format!("ocluster-client submit-custom pool.cap {options}");
-    let lines = [
+    [
         worker("--custom=try"),
         worker("--custom=try=nosuch-program"),
         worker("--custom=try='true"),
@@ -30,60 +28,84 @@ fn about_custom_jobs_and_weights() {
         worker("--job-weight=(=2"),
         client("--pool=linux"),
         client("--pool=linux --kind=try --payload=nosuch"),
-    ];
+    ]
+}
+
+#[test]
+fn in_custom_jobs_and_weights() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    let lines = invalid_custom_jobs();
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     check(
         &place,
         &lines,
         expect![[r#"
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try
-        2> ocluster-worker: invalid value 'try' for '--custom <KIND=COMMAND>': invalid value "try": it must be KIND=COMMAND
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try
+            2> ocluster-worker: invalid value 'try' for '--custom <KIND=COMMAND>': invalid value "try": it must \
+                be KIND=COMMAND
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=nosuch-program
-        2> ocluster-worker: option '--custom': the kind of job "try" cannot run "nosuch-program": no such program in PATH
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=nosuch-program
+            2> ocluster-worker: option '--custom': the kind of job "try" cannot run "nosuch-program": no such \
+                program in PATH
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try='true
-        2> ocluster-worker: invalid value 'try='true' for '--custom <KIND=COMMAND>': a quote is not closed in the command "'true"
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try='true
+            2> ocluster-worker: invalid value 'try='true' for '--custom <KIND=COMMAND>': a quote is not closed \
+                in the command "'true"
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=true --custom=try=false
-        2> ocluster-worker: option '--custom': the kind of job "try" is given twice; give each kind once
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --custom=try=true --custom=try=false
+            2> ocluster-worker: option '--custom': the kind of job "try" is given twice; give each kind once
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=heavy
-        2> ocluster-worker: invalid value 'heavy' for '--job-weight <REGEX=N>': invalid weight "heavy": it must be REGEX=N, with a number N of at least 1
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=heavy
+            2> ocluster-worker: invalid value 'heavy' for '--job-weight <REGEX=N>': invalid weight "heavy": it \
+                must be REGEX=N, with a number N of at least 1
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=(=2
-        2> ocluster-worker: invalid value '(=2' for '--job-weight <REGEX=N>': regex parse error:
-        2>     (
-        2>     ^
-        2> error: unclosed group
-        2> Try 'ocluster-worker --help' for more information.
-        [exit code 124]
+            $ ocluster-worker pool.cap --name=w1 --state-dir=w1 --job-weight=(=2
+            2> ocluster-worker: invalid value '(=2' for '--job-weight <REGEX=N>': regex parse error:
+            2>     (
+            2>     ^
+            2> error: unclosed group
+            2> Try 'ocluster-worker --help' for more information.
+            [exit code 124]
 
-        $ ocluster-client submit-custom pool.cap --pool=linux
-        2> ocluster-client: the following required arguments were not provided:
-        2>   --kind <KIND>
-        2> 
-        2> Usage: ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]
-        2> Try 'ocluster-client --help' for more information.
-        [exit code 124]
+            $ ocluster-client submit-custom pool.cap --pool=linux
+            2> ocluster-client: the following required arguments were not provided:
+            2>   --kind <KIND>
+            2> 
+            2> Usage: ocluster-client submit-custom [OPTIONS] [CAP] --pool <ID> --kind <KIND> [URL HASH...]
+            2> Try 'ocluster-client --help' for more information.
+            [exit code 124]
 
-        $ ocluster-client submit-custom pool.cap --pool=linux --kind=try --payload=nosuch
-        2> ocluster-client: option '--payload': no 'nosuch' file or directory
-        2> Try 'ocluster-client --help' for more information.
-        [exit code 124]
-    "#]],
+            $ ocluster-client submit-custom pool.cap --pool=linux --kind=try --payload=nosuch
+            2> ocluster-client: option '--payload': no 'nosuch' file or directory
+            2> Try 'ocluster-client --help' for more information.
+            [exit code 124]
+        "#]],
     );
 }
+
+/// Command lines of clients and operators that are incomplete or have too much.
+const INVALID_LINES: &[&str] = &[
+    "ocluster-admin show",
+    "ocluster-admin show nowhere.cap",
+    "ocluster-admin -c nowhere.cap show",
+    "ocluster-admin pause admin.cap",
+    "ocluster-admin u admin.cap",
+    "ocluster-admin show admin.cap a b c",
+    "ocluster-admin set-rate admin.cap pool alice fast",
+    "ocluster-admin exec admin.cap pool",
+    "ocluster-client submit-docker admin.cap",
+];
 
 #[test]
 fn on_the_command_line() {
@@ -91,17 +113,7 @@ fn on_the_command_line() {
     place.write("admin.cap", "capnp://");
     check(
         &place,
-        &[
-            "ocluster-admin show",
-            "ocluster-admin show nowhere.cap",
-            "ocluster-admin -c nowhere.cap show",
-            "ocluster-admin pause admin.cap",
-            "ocluster-admin u admin.cap",
-            "ocluster-admin show admin.cap a b c",
-            "ocluster-admin set-rate admin.cap pool alice fast",
-            "ocluster-admin exec admin.cap pool",
-            "ocluster-client submit-docker admin.cap",
-        ],
+        INVALID_LINES,
         expect![[r#"
             $ ocluster-admin show
             2> ocluster-admin: required argument CAP is missing
@@ -127,7 +139,8 @@ fn on_the_command_line() {
             [exit code 124]
 
             $ ocluster-admin u admin.cap
-            2> ocluster-admin: command 'u' ambiguous and could be either 'unpause' or 'unpause-worker' or 'update'
+            2> ocluster-admin: command 'u' ambiguous and could be either 'unpause' or 'unpause-worker' or \
+                'update'
             2> Try 'ocluster-admin --help' for more information.
             [exit code 124]
 
@@ -157,21 +170,28 @@ fn on_the_command_line() {
     );
 }
 
+/// Returns command lines of schedulers with a mistake each.
+fn invalid_schedulers() -> Vec<String> {
+    let begin = "ocluster-scheduler --capnp-secret-key-file= --state-dir=s";
+    vec![
+        "ocluster-scheduler --pools=a".to_owned(),
+        format!("{begin} --capnp-listen-address=tcp:localhost --pools=a"),
+        format!("{begin} --capnp-listen-address=tcp:localhost:x --pools=a"),
+        format!("{begin} --capnp-listen-address=ftp:x --pools=a"),
+        format!("{begin} --capnp-listen-address=unix:s --pools=,"),
+        format!("{begin} --capnp-listen-address=unix:s --pools=a/b"),
+        format!("{begin} --capnp-listen-address=unix:s --pools=a"),
+        "ocluster-scheduler --listen-prometheus=localhost:9090".to_owned(),
+    ]
+}
+
 #[test]
 fn in_the_schedulers_options() {
-    let begin = "ocluster-scheduler --capnp-secret-key-file= --state-dir=s";
+    let lines = invalid_schedulers();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     check(
         &Place::new(),
-        &[
-            "ocluster-scheduler --pools=a",
-            &format!("{begin} --capnp-listen-address=tcp:localhost --pools=a"),
-            &format!("{begin} --capnp-listen-address=tcp:localhost:x --pools=a"),
-            &format!("{begin} --capnp-listen-address=ftp:x --pools=a"),
-            &format!("{begin} --capnp-listen-address=unix:s --pools=,"),
-            &format!("{begin} --capnp-listen-address=unix:s --pools=a/b"),
-            &format!("{begin} --capnp-listen-address=unix:s --pools=a"),
-            "ocluster-scheduler --listen-prometheus=localhost:9090",
-        ],
+        &lines,
         expect![[r#"
             $ ocluster-scheduler --pools=a
             2> ocluster-scheduler: the following required arguments were not provided:
@@ -179,22 +199,29 @@ fn in_the_schedulers_options() {
             2>   --capnp-listen-address <ADDR>
             2>   --state-dir <DIR>
             2> 
-            2> Usage: ocluster-scheduler --capnp-secret-key-file <PATH> --capnp-listen-address <ADDR> --state-dir <DIR> --pools <NAMES>
+            2> Usage: ocluster-scheduler --capnp-secret-key-file <PATH> --capnp-listen-address <ADDR> \
+                --state-dir <DIR> --pools <NAMES>
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost --pools=a
-            2> ocluster-scheduler: invalid value 'tcp:localhost' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost \
+                --pools=a
+            2> ocluster-scheduler: invalid value 'tcp:localhost' for '--capnp-listen-address <ADDR>': invalid \
+                address "tcp:localhost": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost:x --pools=a
-            2> ocluster-scheduler: invalid value 'tcp:localhost:x' for '--capnp-listen-address <ADDR>': invalid address "tcp:localhost:x": expected tcp:HOST:PORT or unix:PATH (the port is a number up to 65535)
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=tcp:localhost:x \
+                --pools=a
+            2> ocluster-scheduler: invalid value 'tcp:localhost:x' for '--capnp-listen-address <ADDR>': invalid \
+                address "tcp:localhost:x": expected tcp:HOST:PORT or unix:PATH (the port is a number up to \
+                65535)
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
             $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=ftp:x --pools=a
-            2> ocluster-scheduler: invalid value 'ftp:x' for '--capnp-listen-address <ADDR>': invalid address "ftp:x": expected tcp:HOST:PORT or unix:PATH
+            2> ocluster-scheduler: invalid value 'ftp:x' for '--capnp-listen-address <ADDR>': invalid address \
+                "ftp:x": expected tcp:HOST:PORT or unix:PATH
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
@@ -203,8 +230,10 @@ fn in_the_schedulers_options() {
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s --pools=a/b
-            2> ocluster-scheduler: option '--pools': the name "a/b" may not contain "/", as it is used in a file name; choose another
+            $ ocluster-scheduler --capnp-secret-key-file= --state-dir=s --capnp-listen-address=unix:s \
+                --pools=a/b
+            2> ocluster-scheduler: option '--pools': the name "a/b" may not contain "/", as it is used in a file \
+                name; choose another
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
 
@@ -215,7 +244,8 @@ fn in_the_schedulers_options() {
             [exit code 124]
 
             $ ocluster-scheduler --listen-prometheus=localhost:9090
-            2> ocluster-scheduler: invalid value 'localhost:9090' for '--listen-prometheus <PORT>': expected a port up to 65535, or an address and a port as in 127.0.0.1:PORT or [::]:9090
+            2> ocluster-scheduler: invalid value 'localhost:9090' for '--listen-prometheus <PORT>': expected a \
+                port up to 65535, or an address and a port as in 127.0.0.1:PORT or [::]:9090
             2> Try 'ocluster-scheduler --help' for more information.
             [exit code 124]
         "#]],
@@ -232,11 +262,11 @@ fn a_port_for_metrics_that_is_taken() {
         "ocluster-scheduler --capnp-secret-key-file= --state-dir=s --pools=a \
          --capnp-listen-address=unix:s.sock --listen-prometheus={port}"
     ));
-    // Where it says PORT, it said the number.
-    let said = "2> cannot serve metrics at 127.0.0.1:PORT: Address already in use (os error 98); \
+    // PORT stands for the number.
+    let error = "2> cannot serve metrics at 127.0.0.1:PORT: Address already in use (os error 98); \
                 choose another port, or an address of this machine\n[exit code 1]";
-    let transcript = ended.transcript();
-    assert!(transcript.contains(said), "{transcript}");
+    let transcript = ended.raw_transcript();
+    assert!(transcript.contains(error), "{transcript}");
 }
 
 #[test]
@@ -251,13 +281,6 @@ fn in_the_workers_options() {
             &format!("{begin} --name=w --prune-threshold=101"),
             &format!("{begin} --name=w --capacity=0"),
             &format!("{begin} --name=w --docker-pull=sometimes"),
-            &format!("{begin} --name=w --additional-metrics=foo"),
-            &format!(
-                "{begin} --name=w --additional-metrics=a:http://127.0.0.1:1/,a:http://127.0.0.1:2/"
-            ),
-            &format!("{begin} --name=w extra"),
-            &format!("{begin} --name=w --docker-cpus=2"),
-            &format!("{begin} --name= "),
         ],
         expect![[r#"
             $ ocluster-worker pool.cap --state-dir=s
@@ -269,12 +292,14 @@ fn in_the_workers_options() {
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=w --prune-threshold=101
-            2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT|SIZE>': prune_threshold must be in the range 0 to 100, not "101"
+            2> ocluster-worker: invalid value '101' for '--prune-threshold <PERCENT|SIZE>': prune_threshold must \
+                be in the range 0 to 100, not "101"
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=w --capacity=0
-            2> ocluster-worker: invalid value '0' for '--capacity <N>': invalid capacity "0": it must be a number of at least 1
+            2> ocluster-worker: invalid value '0' for '--capacity <N>': invalid capacity "0": it must be a \
+                number of at least 1
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
@@ -283,13 +308,35 @@ fn in_the_workers_options() {
             2>   [possible values: always, missing, never]
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
+        "#]],
+    );
+}
 
+#[test]
+fn in_more_of_the_workers_options() {
+    let place = Place::new();
+    place.write("pool.cap", "capnp://");
+    let begin = "ocluster-worker pool.cap --state-dir=s";
+    check(
+        &place,
+        &[
+            &format!("{begin} --name=w --additional-metrics=foo"),
+            &format!(
+                "{begin} --name=w --additional-metrics=a:http://127.0.0.1:1/,a:http://127.0.0.1:2/"
+            ),
+            &format!("{begin} --name=w extra"),
+            &format!("{begin} --name=w --docker-cpus=2"),
+            &format!("{begin} --name= "),
+        ],
+        expect![[r#"
             $ ocluster-worker pool.cap --state-dir=s --name=w --additional-metrics=foo
-            2> ocluster-worker: invalid value 'foo' for '--additional-metrics <NAME:URI,...>': Malformed additional metric foo
+            2> ocluster-worker: invalid value 'foo' for '--additional-metrics <NAME:URI,...>': Malformed \
+                additional metric foo
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
 
-            $ ocluster-worker pool.cap --state-dir=s --name=w --additional-metrics=a:http://127.0.0.1:PORT/,a:http://127.0.0.1:PORT/
+            $ ocluster-worker pool.cap --state-dir=s --name=w \
+                --additional-metrics=a:http://127.0.0.1:PORT/,a:http://127.0.0.1:PORT/
             2> ocluster-worker: Duplicate additional metrics name: a
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
@@ -306,7 +353,8 @@ fn in_the_workers_options() {
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=
-            2> ocluster-worker: invalid value '' for '--name <ID>': name is empty; use at least one character
+            2> ocluster-worker: invalid value '' for '--name <ID>': invalid worker name "": it must have 1 to \
+                200 bytes and no control characters
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
         "#]],
@@ -357,12 +405,14 @@ fn in_cap_files() {
 
             $ ocluster-admin show secret.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref; check that the cap file is current and its access has not been removed
+            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref: \
+                check that the cap file is current and its access has not been removed
             [exit code 124]
 
             $ ocluster-admin -q show insecure.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> cannot connect to tcp:127.0.0.1:PORT: it speaks TLS, but the sturdy ref says "insecure"; use the server's current cap file (it starts with capnp://sha-256:)
+            2> tcp:127.0.0.1:PORT speaks TLS, but the sturdy ref says "insecure": use the server's current cap \
+                file (it starts with capnp://sha-256:)
             [exit code 124]
 
             $ ocluster-admin show absent.cap
@@ -371,11 +421,13 @@ fn in_cap_files() {
             [exit code 69]
 
             $ ocluster-admin show capnp-secrets
-            2> cannot read cap file capnp-secrets: it is a directory; name a cap file in it, such as capnp-secrets/admin.cap
+            2> cannot read cap file "capnp-secrets": it is a directory; name a cap file in it, such as \
+                "capnp-secrets/admin.cap"
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap
-            2> cannot use cap file "capnp-secrets/submission.cap" for administration: it is for submitting jobs (submission.cap, or a client's); use the scheduler's admin.cap
+            2> cannot use cap file "capnp-secrets/submission.cap" for administration: it is for submitting jobs \
+                (submission.cap, or a client's); use the scheduler's admin.cap
             [exit code 1]
         "#]],
     );
@@ -457,8 +509,10 @@ fn in_state_directories() {
             2> cannot use the state directory "file": "file" is not a directory; name another with --state-dir
             [exit code 1]
 
-            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:127.0.0.1:PORT --pools=a --state-dir=file/state
-            2> cannot use the state directory "file/state": "file" is not a directory; name another with --state-dir
+            $ ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:127.0.0.1:PORT --pools=a \
+                --state-dir=file/state
+            2> cannot use the state directory "file/state": "file" is not a directory; name another with \
+                --state-dir
             [exit code 1]
         "#]],
     );
@@ -472,7 +526,7 @@ fn of_what_answers_at_the_address() {
     let insecure = |port| format!("capnp://insecure@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA");
     let key = "A".repeat(43);
     let secure = |port| format!("capnp://sha-256:{key}@127.0.0.1:{port}/AAAAAAAAAAAAAAAAAAAAAAAA");
-    // It accepts, and says nothing.
+    // It accepts connections, and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("its address").port();
     place.write("insecure.cap", &insecure(port));
@@ -489,10 +543,10 @@ fn of_what_answers_at_the_address() {
     for client in clients {
         let ended = client.wait();
         assert_eq!(ended.code(), 69);
-        let said = ended.stdout + &ended.stderr;
+        let output = ended.stdout + &ended.stderr;
         assert!(
-            said.contains("it accepts connections, but does not respond: no answer to the "),
-            "{said}"
+            output.contains("it accepts connections, but does not respond: no answer to the "),
+            "{output}"
         );
     }
 }
@@ -511,14 +565,20 @@ fn in_which_cap_file_a_client_uses() {
         &cluster.place,
         &lines,
         expect![[r#"
-            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/admin.cap
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect \
+                ./capnp-secrets/admin.cap
             Tailing log:
-            2> cannot submit the job: "./capnp-secrets/admin.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            2> cannot submit the job: "./capnp-secrets/admin.cap" is not a client's cap file, but an operator's \
+                or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: \
+                Unknown interface 17647539207975631938UL)
             [exit code 124]
 
-            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect ./capnp-secrets/pool-linux-x86_64.cap
+            $ ocluster-client submit-docker --pool=linux-x86_64 --local-dockerfile Dockerfile --connect \
+                ./capnp-secrets/pool-linux-x86_64.cap
             Tailing log:
-            2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not a client's cap file, but an operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" (Unimplemented: Unknown interface 17647539207975631938UL)
+            2> cannot submit the job: "./capnp-secrets/pool-linux-x86_64.cap" is not a client's cap file, but an \
+                operator's or a pool's; use submission.cap or a file made by "ocluster-admin add-client" \
+                (Unimplemented: Unknown interface 17647539207975631938UL)
             [exit code 124]
         "#]],
     );
@@ -546,17 +606,18 @@ fn in_the_address_that_goes_into_cap_files() {
     std::fs::create_dir(place.path().join("capnp-secrets")).unwrap();
     let start = |options: &str| {
         let mut scheduler = place.start(&format!(
-            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:0.0.0.0:0 --state-dir=s --pools=a {options}"
+            "ocluster-scheduler --capnp-secret-key-file= --capnp-listen-address=tcp:0.0.0.0:0 --state-dir=s \
+             --pools=a {options}"
         ));
         scheduler.wait_for("pool-a.cap");
         scheduler.stderr()
     };
-    let told = start("");
+    let log = start("");
     assert!(
-        told.contains("Cap files name tcp:0.0.0.0:")
-            && told.contains("which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:"),
-        "{told}"
+        log.contains("Cap files name tcp:0.0.0.0:")
+            && log.contains("which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:"),
+        "{log}"
     );
-    let told = start("--capnp-public-address=tcp:localhost:9000");
-    assert!(!told.contains("Cap files name"), "{told}");
+    let log = start("--capnp-public-address=tcp:localhost:9000");
+    assert!(!log.contains("Cap files name"), "{log}");
 }

@@ -1,5 +1,6 @@
 //! `obuilder`, as a user runs it.
 
+mod mistakes;
 mod reading;
 
 use std::os::unix::fs::symlink;
@@ -8,243 +9,15 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 use rustix::process::Signal;
 
-use crate::harness::Place;
+use crate::harness::{Place, folded};
 
-/// Checks what is said about each of the command lines.
+/// Checks the output of each of the command lines.
 fn check(place: &Place, lines: &[&str], expected: &Expect) {
     let transcripts: Vec<String> = lines
         .iter()
         .map(|line| place.run(line).transcript())
         .collect();
     expected.assert_eq(&transcripts.join("\n"));
-}
-
-#[test]
-fn builds_that_make_no_sense() {
-    let place = Place::new();
-    place.write("ok.spec", "((from busybox))");
-    place.write("src/file", "");
-    check(
-        &place,
-        &[
-            "obuilder build src",
-            "obuilder build -f no.spec src",
-            "obuilder build -f ok.spec nowhere",
-            "obuilder build -f ok.spec src/file",
-            "obuilder build -f ok.spec src --secret token",
-            "obuilder build -f ok.spec src --secret token:nowhere",
-            "obuilder build -f ok.spec src --docker-cpus=2",
-            "obuilder build -f ok.spec src --qemu-memory=2",
-        ],
-        &expect![[r#"
-            $ obuilder build src
-            2> obuilder: the following required arguments were not provided:
-            2>   -f <FILE>
-            2> 
-            2> Usage: obuilder build -f <FILE> <DIR>
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f no.spec src
-            2> obuilder: option '-f': no 'no.spec' file or directory
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec nowhere
-            2> obuilder: argument DIR: no 'nowhere' directory
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src/file
-            2> obuilder: argument DIR: no 'src/file' directory
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --secret token
-            2> obuilder: invalid value 'token' for '--secret <ID:PATH>': invalid value 'token', missing a ':' separator
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --secret token:nowhere
-            2> obuilder: option '--secret': no 'nowhere' file or directory
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --docker-cpus=2
-            2> obuilder: option '--docker-cpus' is not supported yet: there are no docker: stores
-            2> Hint: start it without this option
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder build -f ok.spec src --qemu-memory=2
-            2> obuilder: option '--qemu-memory' is not supported yet: there are no qemu: stores
-            2> Hint: start it without this option
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-        "#]],
-    );
-}
-
-#[test]
-fn stores_that_make_no_sense() {
-    let place = Place::new();
-    check(
-        &place,
-        &[
-            "obuilder df",
-            "obuilder df --store=ext4:/x",
-            "obuilder df --store=overlayfs:relative",
-            "obuilder df --store=rsync:/x",
-            "obuilder df --store=btrfs:/x --rsync-mode=copy",
-            "obuilder df --store=rsync:/x --rsync-mode=symlink",
-        ],
-        &expect![[r#"
-            $ obuilder df
-            2> obuilder: required option '--store' is missing: name the store with --store=overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder df --store=ext4:/x
-            2> obuilder: invalid value 'ext4:/x' for '--store <KIND:PATH>': Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder df --store=overlayfs:relative
-            2> obuilder: invalid value 'overlayfs:relative' for '--store <KIND:PATH>': Store must start with overlayfs:/, btrfs:/, xfs:/, rsync:/ or zfs:
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder df --store=rsync:/x
-            2> obuilder: Store rsync:/ must supply an rsync-mode: --rsync-mode=copy or hardlink
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder df --store=btrfs:/x --rsync-mode=copy
-            2> obuilder: the option '--rsync-mode' is for rsync:/path only, and this is a store of kind btrfs; leave it out
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder df --store=rsync:/x --rsync-mode=symlink
-            2> obuilder: invalid value 'symlink' for '--rsync-mode <MODE>': unknown rsync mode "symlink": use copy, hardlink or hardlink_unsafe
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-        "#]],
-    );
-}
-
-#[test]
-fn other_command_lines_that_make_no_sense() {
-    let place = Place::new();
-    check(
-        &place,
-        &[
-            "obuilder delete zzz",
-            "obuilder export 1234 --name=x",
-            "obuilder ls --output=xml",
-            "obuilder c",
-            "obuilder cache gc",
-        ],
-        &expect![[r#"
-            $ obuilder delete zzz
-            2> obuilder: invalid value 'zzz' for '<ID>': an id has up to 64 hexadecimal digits
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder export 1234 --name=x
-            2> obuilder: option '--name' requires --format=oci
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder ls --output=xml
-            2> obuilder: invalid value 'xml' for '--output <FORMAT>'
-            2>   [possible values: text, json]
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder c
-            2> obuilder: command 'c' ambiguous and could be either 'clean' or 'cache'
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-
-            $ obuilder cache gc
-            2> obuilder: unknown command 'gc'
-            2> Try 'obuilder --help' for more information.
-            [exit code 124]
-        "#]],
-    );
-}
-
-#[test]
-fn stores_that_cannot_be_opened() {
-    let place = Place::new();
-    let here = place.path().display();
-    check(
-        &place,
-        &[
-            "obuilder ls --store=docker:state",
-            "obuilder ls --store=qemu:state",
-            &format!("obuilder ls --store=btrfs:{here}/store"),
-            &format!(
-                "obuilder healthcheck --store=overlayfs:{here}/store --runtime=no-such-runtime"
-            ),
-        ],
-        &expect![[r#"
-            $ obuilder ls --store=docker:state
-            2> no docker stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
-            [exit code 1]
-
-            $ obuilder ls --store=qemu:state
-            2> no qemu stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
-            [exit code 1]
-
-            $ obuilder ls --store=btrfs:$DIR/store
-            2> "$DIR/store" is on ext4 (or ext2, ext3), which has no subvolumes: put the store on btrfs, or use overlayfs:/path
-            [exit code 1]
-
-            $ obuilder healthcheck --store=overlayfs:$DIR/store --runtime=no-such-runtime
-            2> there is no runtime "no-such-runtime": install it (on Debian: apt-get install runc), or name another with --runtime
-            [exit code 1]
-        "#]],
-    );
-}
-
-#[test]
-fn specs_that_make_no_sense() {
-    let place = Place::new();
-    place.write("open.spec", "((from busybox)\n (run (shell \"make\"))");
-    place.write("unknown.spec", "((from busybox)\n (ran (shell make)))");
-    place.write(
-        "scope.spec",
-        "((from a)\n (copy (from (build b)) (src x) (dst y)))",
-    );
-    place.write("src/file", "");
-    check(
-        &place,
-        &[
-            "obuilder build -f open.spec src",
-            "obuilder build -f unknown.spec src",
-            "obuilder dockerfile -f scope.spec",
-        ],
-        &expect![[r#"
-            $ obuilder build -f open.spec src
-            2> open.spec:1:1: unclosed list: expected a `)` for this `(`, found the end of the text
-            2>  1 | ((from busybox)
-            2>    | ^
-            [exit code 1]
-
-            $ obuilder build -f unknown.spec src
-            2> unknown.spec:2:3: unknown op "ran": expected comment, workdir, shell, run, copy, user or env; did you mean "run"?
-            2>  2 |  (ran (shell make)))
-            2>    |   ^
-            [exit code 1]
-
-            $ obuilder dockerfile -f scope.spec
-            2> scope.spec:2:14: Unknown build "b" in (copy (from (build b)) (src x) (dst y)).
-            2>  2 |  (copy (from (build b)) (src x) (dst y)))
-            2>    |              ^
-            [exit code 1]
-        "#]],
-    );
 }
 
 #[test]
@@ -303,7 +76,7 @@ fn a_spec_as_a_dockerfile() {
 
 /// Makes a small root filesystem with a shell in `image/`, a spec, and what it copies. `None` where steps cannot be
 /// run.
-fn workshop(test: &str) -> Option<Place> {
+fn builder_place(test: &str) -> Option<Place> {
     let busybox = Path::new("/bin/busybox");
     if !rustix::process::geteuid().is_root() || !busybox.exists() {
         rig::report_not_run(test, "root, and a busybox that is linked statically");
@@ -342,14 +115,16 @@ fn story(place: &Place, lines: &[&str], expected: &Expect) {
         .iter()
         .map(|line| {
             let store = store.replace(&place.path().display().to_string(), "$DIR");
-            let text = place.run(line).transcript();
-            without_times(&without_sizes(&text.replace(&store, "$STORE")))
+            let text = place.run(line).raw_transcript();
+            folded(&without_times(&without_sizes(
+                &text.replace(&store, "$STORE"),
+            )))
         })
         .collect();
     expected.assert_eq(&transcripts.join("\n"));
 }
 
-/// Returns `text` without how long steps took.
+/// Returns `text` with the times of steps replaced.
 fn without_times(text: &str) -> String {
     let mut pieces = text.split("The step took ");
     let mut shown = pieces.next().unwrap_or_default().to_owned();
@@ -381,13 +156,10 @@ fn store(place: &Place) -> String {
     )
 }
 
-#[test]
-fn a_build_and_what_is_left_of_it() {
-    let Some(place) = workshop("a_build_and_what_is_left_of_it") else {
-        return;
-    };
+/// Checks a build that fails in its last step.
+fn check_failing_build(place: &Place) {
     story(
-        &place,
+        place,
         &[
             "obuilder image import busybox image $STORE",
             "obuilder build -f a.spec src --secret token:token $STORE",
@@ -420,6 +192,14 @@ fn a_build_and_what_is_left_of_it() {
             [exit code 1]
         "#]],
     );
+}
+
+#[test]
+fn a_build_and_its_results() {
+    let Some(place) = builder_place("a_build_and_its_results") else {
+        return;
+    };
+    check_failing_build(&place);
     let spec = std::fs::read_to_string(place.path().join("a.spec")).unwrap();
     place.write("a.spec", &spec.replace("; exit 3", ""));
     story(
@@ -453,7 +233,8 @@ fn a_build_and_what_is_left_of_it() {
             RESULT        SIZE  MADE      LAST USED  STEP
             9d75f0d7c398  -     just now  just now   (from busybox)
             497b16d4f3e2  -     just now  just now   /: (copy (src .) (dst /src/))
-            d40846235b24  -     just now  just now   /: (run (cache (c (target /cache))) (secrets (token (target …
+            d40846235b24  -     just now  just now   /: (run (cache (c (target /cache))) (secrets (token (target \
+                …
             babc600b2ce0  -     just now  just now   /: (run (shell "cat /out"))
 
             $ obuilder cache ls $STORE
@@ -471,21 +252,10 @@ fn a_build_and_what_is_left_of_it() {
     );
 }
 
-#[test]
-fn a_result_can_be_tried_out_and_given_to_others() {
-    let Some(place) = workshop("a_result_can_be_tried_out_and_given_to_others") else {
-        return;
-    };
-    place.write(
-        "a.spec",
-        "((from busybox) (shell /bin/sh -c) (run (shell \"echo made; echo made > /made\")))",
-    );
-    place.write(
-        "b.spec",
-        "((from localhost:1/copy) (shell /bin/sh -c) (run (shell \"cat /made\")))",
-    );
+/// Checks a build of one step.
+fn check_first_build(place: &Place) {
     story(
-        &place,
+        place,
         &[
             "obuilder image import busybox image $STORE",
             "obuilder build -f a.spec src $STORE",
@@ -508,6 +278,22 @@ fn a_result_can_be_tried_out_and_given_to_others() {
             Got: "5dc089a7588a3dd34dbed0df33f30f6d4d8c0c892c640bf9ca792d178cc4998a"
         "#]],
     );
+}
+
+#[test]
+fn a_result_can_be_run_and_exported() {
+    let Some(place) = builder_place("a_result_can_be_run_and_exported") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c) (run (shell \"echo made; echo made > /made\")))",
+    );
+    place.write(
+        "b.spec",
+        "((from localhost:1/copy) (shell /bin/sh -c) (run (shell \"cat /made\")))",
+    );
+    check_first_build(&place);
     story(
         &place,
         &[
@@ -555,26 +341,11 @@ fn a_result_can_be_tried_out_and_given_to_others() {
     );
 }
 
-#[test]
-fn what_is_not_wanted_any_more_is_removed() {
-    let Some(place) = workshop("what_is_not_wanted_any_more_is_removed") else {
-        return;
-    };
-    place.write(
-        "a.spec",
-        "((from busybox) (shell /bin/sh -c)
-          (run (cache (c (target /cache))) (shell \"echo 1\")) (run (shell \"echo 2\")))",
-    );
-    let store = store(&place);
-    for line in ["image import busybox image", "build -f a.spec src"] {
-        drop(place.run(&format!("obuilder {line} {store}")).success());
-    }
+/// Checks the commands that remove all results, a cache mount and an image.
+fn check_removal(place: &Place) {
     story(
-        &place,
+        place,
         &[
-            "obuilder delete 9d $STORE",
-            "obuilder delete 9d $STORE",
-            "obuilder build -f a.spec src $STORE",
             "obuilder clean $STORE",
             "obuilder ls $STORE",
             "obuilder cache rm c $STORE",
@@ -584,34 +355,6 @@ fn what_is_not_wanted_any_more_is_removed() {
             "obuilder healthcheck $STORE",
         ],
         &expect![[r#"
-            $ obuilder delete 9d $STORE
-            Removing 98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978
-            Removing 80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe
-            Removing 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91
-
-            $ obuilder delete 9d $STORE
-            2> there is no result whose id begins with 9d
-            2> Hint: run `obuilder ls` for a list
-            [exit code 1]
-
-            $ obuilder build -f a.spec src $STORE
-            (from busybox)
-            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
-            Unpacked 5 files, SIZE
-            The step took TIME
-            ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
-            /: (shell /bin/sh -c)
-            /: (run (cache (c (target /cache)))
-                    (shell "echo 1"))
-            1
-            The step took TIME
-            ---> saved as "80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe"
-            /: (run (shell "echo 2"))
-            2
-            The step took TIME
-            ---> saved as "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
-            Got: "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
-
             $ obuilder clean $STORE
             Removing 98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978
             Removing 80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe
@@ -642,8 +385,62 @@ fn what_is_not_wanted_any_more_is_removed() {
 }
 
 #[test]
+fn results_caches_and_images_are_removed() {
+    let Some(place) = builder_place("results_caches_and_images_are_removed") else {
+        return;
+    };
+    place.write(
+        "a.spec",
+        "((from busybox) (shell /bin/sh -c)
+          (run (cache (c (target /cache))) (shell \"echo 1\")) (run (shell \"echo 2\")))",
+    );
+    let store = store(&place);
+    for line in ["image import busybox image", "build -f a.spec src"] {
+        drop(place.run(&format!("obuilder {line} {store}")).success());
+    }
+    story(
+        &place,
+        &[
+            "obuilder delete 9d $STORE",
+            "obuilder delete 9d $STORE",
+            "obuilder build -f a.spec src $STORE",
+        ],
+        &expect![[r#"
+            $ obuilder delete 9d $STORE
+            Removing 98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978
+            Removing 80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe
+            Removing 9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91
+
+            $ obuilder delete 9d $STORE
+            2> there is no result whose id begins with 9d
+            2> Hint: run `obuilder ls` for a list
+            [exit code 1]
+
+            $ obuilder build -f a.spec src $STORE
+            (from busybox)
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Unpacked 5 files, SIZE
+            The step took TIME
+            ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
+            /: (shell /bin/sh -c)
+            /: (run (cache (c (target /cache)))
+                    (shell "echo 1"))
+            1
+            The step took TIME
+            ---> saved as "80c44b2afa9061129874ebdc58b9f7deb69c09dc30e3c8134592624b512b1afe"
+            /: (run (shell "echo 2"))
+            2
+            The step took TIME
+            ---> saved as "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
+            Got: "98f5d05df49b4e2d5e49bdd72e4e86f02610005a8c665ff3c63d76b2cb887978"
+        "#]],
+    );
+    check_removal(&place);
+}
+
+#[test]
 fn ctrl_c_cancels_a_build_and_cleans_up() {
-    let Some(place) = workshop("ctrl_c_cancels_a_build_and_cleans_up") else {
+    let Some(place) = builder_place("ctrl_c_cancels_a_build_and_cleans_up") else {
         return;
     };
     place.write(
@@ -674,7 +471,7 @@ fn ctrl_c_cancels_a_build_and_cleans_up() {
 
 #[test]
 fn on_a_terminal_a_long_step_shows_its_time() {
-    let Some(place) = workshop("on_a_terminal_a_long_step_shows_its_time") else {
+    let Some(place) = builder_place("on_a_terminal_a_long_step_shows_its_time") else {
         return;
     };
     place.write(
@@ -688,7 +485,7 @@ fn on_a_terminal_a_long_step_shows_its_time() {
     let outcome = place.start_on_terminal(&build).wait().success();
     let shown = outcome.stdout;
     assert!(shown.contains("s] /: (run (shell "), "{shown}");
-    // It waits until a line is whole, and is gone before the next one.
+    // It appears after a whole line, and is erased before the next one.
     assert!(shown.contains("part\r\n"), "{shown}");
     assert!(
         shown.contains("\r\u{1b}[K\u{1b}[33mThe step took"),

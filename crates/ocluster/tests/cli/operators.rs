@@ -1,4 +1,4 @@
-//! What operators see and do beyond upstream's commands, and what they are told when they mix something up.
+//! The operators' commands beyond upstream's, and the errors for mixed up arguments.
 
 use expect_test::expect;
 use rustix::process::Signal;
@@ -7,7 +7,7 @@ use crate::admin::check;
 use crate::cluster::{Cluster, POOL};
 use crate::harness::{Running, without_times};
 
-/// Starts a job of which every event is told.
+/// Starts a job that prints every event.
 fn watched(cluster: &Cluster, dockerfile: &str) -> Running {
     cluster.place.start(&format!(
         "ocluster-client submit-docker ./capnp-secrets/submission.cap --output json --pool={POOL} \
@@ -66,7 +66,7 @@ fn jobs_are_cancelled_by_the_numbers_that_show_has() {
 }
 
 #[test]
-fn a_pause_says_who_and_why() {
+fn a_pause_has_its_author_and_reason() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     let _w2 = cluster.worker("w2");
@@ -82,22 +82,22 @@ fn a_pause_says_who_and_why() {
         "show",
         POOL,
         expect![[r#"
-        $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
-        capacity: 2
-        queue: (ready) []
-        registered:
-          w1 (0): (inactive: admin pause) (0 running)
-          w2 (0): (inactive: admin pause) (0 running)
-        disconnected:
-        clients:
-        paused by operators:
-          w1  by tester@HOST for 0s: new disk
-          w2  by tester@HOST for 0s: fan
-        versions of workers:
-          0.1.0: w1, w2
-        legend:
-          WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
-    "#]],
+            $ ocluster-admin show ./capnp-secrets/admin.cap linux-x86_64
+            capacity: 2
+            queue: (ready) []
+            registered:
+              w1 (0): (inactive: admin pause) (0 running)
+              w2 (0): (inactive: admin pause) (0 running)
+            disconnected:
+            clients:
+            paused by operators:
+              w1  by tester@HOST for 1s: new disk
+              w2  by tester@HOST for 0s: fan
+            versions of workers:
+              0.1.0: w1, w2
+            legend:
+              WORKER (SECONDS): [...]  SECONDS: expected length of the jobs in its queue
+        "#]],
     );
     let _unpaused = cluster.admin("unpause", "linux-x86_64 --all").success();
     let _resting = cluster
@@ -132,7 +132,7 @@ fn a_pause_says_who_and_why() {
 }
 
 #[test]
-fn of_many_jobs_few_are_shown_unless_all_are_wanted() {
+fn few_of_many_jobs_are_shown_without_all() {
     let mut cluster = Cluster::start();
     let mut workers = Vec::new();
     for name in ["w10", "w9"] {
@@ -192,7 +192,7 @@ fn of_many_jobs_few_are_shown_unless_all_are_wanted() {
 }
 
 #[test]
-fn what_is_watched_is_shown_again_until_somebody_ends_it() {
+fn watching_repeats_the_view_until_interrupted() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker("w1");
     let mut watching = cluster
@@ -215,7 +215,7 @@ fn a_new_clients_cap_file_is_for_its_owner_only() {
 }
 
 #[test]
-fn a_worker_with_the_wrong_cap_file_or_name_is_told() {
+fn a_worker_with_the_wrong_cap_file_or_name_gets_an_error() {
     let mut cluster = Cluster::start();
     let start = |cluster: &Cluster, cap: &str| {
         cluster.place.start(&format!(
@@ -231,7 +231,8 @@ fn a_worker_with_the_wrong_cap_file_or_name_is_told() {
     ] {
         let mut wrong = start(&cluster, cap);
         wrong.wait_for(&format!(
-            "cannot register worker \"w1\": the cap file is {what}; start this worker with the pool-NAME.cap of its pool"
+            "cannot register worker \"w1\": the cap file is {what}; start this worker with the pool-NAME.cap of its \
+             pool"
         ));
     }
     let _w1 = cluster.worker("w1");

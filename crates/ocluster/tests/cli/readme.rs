@@ -3,25 +3,31 @@
 use expect_test::expect;
 
 use crate::cluster::{Cluster, POOL};
+use crate::harness::Running;
 
-#[test]
-fn from_the_scheduler_to_the_update() {
-    let mut cluster = Cluster::start();
-    let mut worker = cluster.worker("my-host");
+/// Checks that a worker that reconnects is unpaused, unless its pause is the one that persists. Returns the worker.
+fn check_pauses_across_reconnects(cluster: &mut Cluster, mut worker: Running) -> Running {
+    for (pause, paused, afterwards) in [
+        ("pause-worker", "(inactive: temporary pause)", "[]"),
+        (
+            "pause",
+            "(inactive: admin pause)",
+            "(inactive: admin pause)",
+        ),
+    ] {
+        let _paused = cluster.admin(pause, "linux-x86_64 my-host").success();
+        cluster.shows(&format!("my-host (0): {paused} (0 running)"));
+        worker.signal(rustix::process::Signal::TERM);
+        assert_eq!(worker.wait().code(), 0);
+        worker = cluster.worker("my-host");
+        cluster.shows(&format!("my-host (0): {afterwards} (0 running)"));
+    }
+    let _unpaused = cluster.admin("unpause", "linux-x86_64 my-host").success();
+    worker
+}
 
-    // Clients.
-    let job = cluster.submit("Dockerfile").wait().success();
-    expect![[r#"
-        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial --pool=linux-x86_64 --local-dockerfile Dockerfile
-        Tailing log:
-        Building on my-host
-        FROM busybox
-        RUN date
-        Job succeeded
-        2> Job succeeded in TIME (waited TIME): job 1 of pool linux-x86_64 on worker my-host
-    "#]].assert_eq(&job.transcript());
-
-    // Admin.
+/// Checks the commands of the admin that show the pools, and pause and unpause a worker.
+fn check_admin(cluster: &Cluster) {
     expect![[r#"
         $ ocluster-admin show ./capnp-secrets/admin.cap
         linux-arm32
@@ -41,7 +47,8 @@ fn from_the_scheduler_to_the_update() {
         legend:
           WORKER (SECONDS): [...]  SECONDS: total expected length of the jobs in its queue
           CLIENT(RATE)+TIME        RATE: its share of the pool, in jobs at once
-                                   +TIME: it has used more than its share, and its next job would start in TIME
+                                   +TIME: it has used more than its share, and its next job would start in \
+            TIME
     "#]]
     .assert_eq(&cluster.admin("show", POOL).success().transcript());
     let paused = cluster
@@ -59,26 +66,31 @@ fn from_the_scheduler_to_the_update() {
         $ ocluster-admin unpause-worker ./capnp-secrets/admin.cap linux-x86_64 my-host
     "#]]
     .assert_eq(&unpaused.transcript());
+}
 
-    // A worker that reconnects is unpaused, unless its pause is the one that sticks.
-    for (pause, paused, afterwards) in [
-        ("pause-worker", "(inactive: temporary pause)", "[]"),
-        (
-            "pause",
-            "(inactive: admin pause)",
-            "(inactive: admin pause)",
-        ),
-    ] {
-        let _paused = cluster.admin(pause, "linux-x86_64 my-host").success();
-        cluster.shows(&format!("my-host (0): {paused} (0 running)"));
-        worker.signal(rustix::process::Signal::TERM);
-        assert_eq!(worker.wait().code(), 0);
-        worker = cluster.worker("my-host");
-        cluster.shows(&format!("my-host (0): {afterwards} (0 running)"));
-    }
-    let _unpaused = cluster.admin("unpause", "linux-x86_64 my-host").success();
+#[test]
+fn from_the_scheduler_to_the_update() {
+    let mut cluster = Cluster::start();
+    let mut worker = cluster.worker("my-host");
 
-    // Updating: the worker ends with code 1, and whoever supervises it starts the new version.
+    // Clients.
+    let job = cluster.submit("Dockerfile").wait().success();
+    expect![[r#"
+        $ ocluster-client submit-docker ./capnp-secrets/submission.cap --cache-hint tutorial \
+            --pool=linux-x86_64 --local-dockerfile Dockerfile
+        Tailing log:
+        Building on my-host
+        FROM busybox
+        RUN date
+        Job succeeded
+        2> Job succeeded in TIME (waited TIME): job 1 of pool linux-x86_64 on worker my-host
+    "#]]
+    .assert_eq(&job.transcript());
+
+    check_admin(&cluster);
+    worker = check_pauses_across_reconnects(&mut cluster, worker);
+
+    // Updating: the worker ends with code 1, and its supervisor starts the new version.
     let update = cluster
         .place
         .start("ocluster-admin update ./capnp-secrets/admin.cap linux-x86_64 my-host");

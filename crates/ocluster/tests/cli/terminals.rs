@@ -1,4 +1,4 @@
-//! What a terminal shows, and that whoever wants no colours gets none, on a terminal, in a pipe and in JSON.
+//! The output on a terminal, and that there are no colours if they are disabled: on a terminal, in a pipe and in JSON.
 
 use crate::cluster::{Cluster, POOL};
 use crate::harness::{Outcome, Place, Running};
@@ -33,7 +33,7 @@ const COLOURS: &str =
 const NO_COLOURS: &str = "blue\nSending context  2kB\n 10 %\n 20 %\n";
 
 #[test]
-fn a_log_has_no_colours_for_those_who_want_none() {
+fn a_log_has_no_colours_if_disabled() {
     let mut cluster = Cluster::start();
     colourful(&cluster);
     let _w1 = cluster.worker("w1");
@@ -44,7 +44,7 @@ fn a_log_has_no_colours_for_those_who_want_none() {
             .success();
         ended.stdout
     };
-    // As it is, unless somebody says so.
+    // Unchanged without an option.
     let shown = piped(TERM, "");
     assert!(shown.contains(COLOURS), "{shown:?}");
     for (variables, option) in PLAIN {
@@ -70,7 +70,7 @@ fn a_log_has_no_colours_for_those_who_want_none() {
 }
 
 #[test]
-fn a_line_that_passes_needs_no_escape_sequences() {
+fn a_status_line_needs_no_escape_sequences() {
     let mut cluster = Cluster::start();
     let line = format!(
         "ocluster-client submit-docker ./capnp-secrets/submission.cap --pool={POOL} --local-dockerfile Dockerfile"
@@ -109,7 +109,7 @@ fn a_workers_log_is_readable_once_a_job_runs() {
 }
 
 #[test]
-fn so_is_that_of_dev() {
+fn the_log_of_dev_is_readable_too() {
     for (variables, option) in [(TERM, ""), PLAIN[0]] {
         let place = Place::new();
         crate::cluster::install_fake_docker(&place);
@@ -119,7 +119,8 @@ fn so_is_that_of_dev() {
             &format!("ocluster dev --pool=mine {option}"),
         );
         dev.wait_for_output("Requesting a new job...");
-        let job = "ocluster-client submit-docker ./ocluster-dev/submission.cap --pool=mine --local-dockerfile Dockerfile";
+        let job = "ocluster-client submit-docker ./ocluster-dev/submission.cap --pool=mine \
+                   --local-dockerfile Dockerfile";
         let _ended: Outcome = place.run(job).success();
         dev.wait_for_output("Job succeeded");
         check(&dev.stdout(), variables, option);

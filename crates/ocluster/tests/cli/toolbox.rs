@@ -86,7 +86,8 @@ fn bench_needs_the_schedulers_process_to_see_its_memory() {
          --pool-cap ./capnp-secrets/pool-{POOL}.cap"
     ));
     expect![[r#"
-        $ ocluster bench queued --submission ./capnp-secrets/submission.cap --pool linux-x86_64 --pool-cap ./capnp-secrets/pool-linux-x86_64.cap
+        $ ocluster bench queued --submission ./capnp-secrets/submission.cap --pool linux-x86_64 --pool-cap \
+            ./capnp-secrets/pool-linux-x86_64.cap
         2> Measuring Queued…
         2> ocluster: scenario 'queued' requires the option --pid
         2> Try 'ocluster --help' for more information.

@@ -47,7 +47,7 @@ impl Bystander {
                 let peers = Peers::connect(caps).await;
                 // The first round is not counted: connections are new, and so is the database.
                 peers.round(&mut Waiting::default()).await;
-                ready.send(()).expect("somebody waits");
+                ready.send(()).expect("the test waits");
                 let mut waiting = Waiting::default();
                 while !stopped.load(Ordering::Relaxed) {
                     peers.round(&mut waiting).await;

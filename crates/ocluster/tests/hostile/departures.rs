@@ -10,11 +10,11 @@ use crate::harness::{Bounds, Target};
 use crate::raw::{RawPeer, answer_to, finish, first_of, pop, register, submit};
 use crate::unread::Talking;
 
-/// How long the bystander goes on after a peer has left.
+/// How long the bystander runs after a peer has left.
 const AFTERMATH: Duration = Duration::from_secs(3);
 
 #[test]
-fn a_client_that_leaves_many_jobs_behind_is_cleared_away_in_pieces() {
+fn the_jobs_of_a_disconnected_client_are_removed_in_batches() {
     const JOBS: u32 = 20_000;
     let mut target = Target::start(&[]);
     // Each of them is logged when it comes.
@@ -29,7 +29,7 @@ fn a_client_that_leaves_many_jobs_behind_is_cleared_away_in_pieces() {
 }
 
 #[test]
-fn a_worker_that_lets_go_of_many_capabilities_at_once_holds_nobody_up() {
+fn a_worker_that_releases_many_capabilities_at_once_delays_no_others() {
     const POPS: u32 = 10_000;
     let mut target = Target::start(&[]);
     target.suffers(Bounds::friend(192, 64 * 1024), async |target| {
@@ -54,7 +54,7 @@ fn a_worker_that_lets_go_of_many_capabilities_at_once_holds_nobody_up() {
 }
 
 #[test]
-fn a_connection_with_many_workers_breaks_with_short_words() {
+fn a_connection_with_many_workers_breaks_with_a_short_message() {
     const WORKERS: u32 = 1500;
     let mut target = Target::start(&[]);
     target.suffers(

@@ -43,7 +43,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// For whoever knows no secret.
+    /// For a peer that knows no secret.
     pub(crate) const STRANGER: Self = Self {
         peak: 64 * MIB,
         kept: 32 * MIB,
@@ -51,8 +51,7 @@ impl Bounds {
         waiting: Duration::from_millis(100),
     };
 
-    /// For whoever has a cap file: what they queue is theirs to use up, so each test says how much memory and log that
-    /// is.
+    /// For a peer with a cap file: it may use up what it may queue, so each test has its own limits of memory and log.
     pub(crate) const fn friend(peak_mib: u64, logged: u64) -> Self {
         Self {
             peak: peak_mib * MIB,
@@ -113,7 +112,7 @@ impl Target {
         self.dir.path().join("secrets").join(format!("{name}.cap"))
     }
 
-    /// Returns what a cap file says: `submission`, `admin`, `pool-p` or `pool-q`.
+    /// Returns the sturdy ref in a cap file: `submission`, `admin`, `pool-p` or `pool-q`.
     pub(crate) fn cap(&self, name: &str) -> SturdyRef {
         cap_file::load(self.cap_path(name)).expect("a cap file")
     }
@@ -124,7 +123,7 @@ impl Target {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Returns where it serves metrics and says how it is.
+    /// Returns the address of its metrics and health endpoint.
     pub(crate) fn metrics_address(&self) -> String {
         let log = self.log();
         let (_, rest) = log

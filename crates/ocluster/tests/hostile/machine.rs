@@ -95,10 +95,10 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn nothing_of_it_is_in_a_core_file_or_readable_by_others() {
+fn its_memory_is_in_no_core_file_and_unreadable_for_others() {
     let scheduler = Scheduler::start();
     let process = format!("/proc/{}", scheduler.child.id());
-    // The system's word for a process that its own user cannot look into.
+    // The system's word for a process that its own user cannot inspect.
     let owner = fs::metadata(format!("{process}/environ"))
         .expect("it runs")
         .uid();
@@ -145,11 +145,11 @@ fn no_file_is_written_through_a_link() {
             }
         }
         let output = Scheduler::command(dir.path()).output().expect("ran");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
         assert!(
-            said.contains(&format!("{name} is not a plain file; move it away")),
-            "{said}"
+            errors.contains(&format!("{name} is not a plain file; move it away")),
+            "{errors}"
         );
         assert_eq!(fs::read_to_string(&precious).expect("read"), "precious");
     }

@@ -1,4 +1,4 @@
-//! Whoever reaches the metrics: slow readers, and workers that answer with anything.
+//! Peers of the metrics endpoint: slow readers, and workers that answer with anything.
 
 use std::convert::Infallible;
 use std::rc::Rc;

@@ -20,7 +20,7 @@ fn calls_on_answers_of_calls_end_only_the_connection_they_come_from() {
         client.send(&submit(1, answer_to(0), "deep")).await;
         client.send(&bare(2, first_of(1), (TICKET, 0))).await;
         client.send_all((3..CALLS).map(chain)).await;
-        let reason = client.abort_reason().await.expect("it is told why");
+        let reason = client.abort_reason().await.expect("it receives the reason");
         assert!(reason.contains("more than 16 calls in a row"), "{reason}");
 
         let mut worker = RawPeer::bootstrapped(&target.cap("pool-q")).await;
@@ -29,13 +29,13 @@ fn calls_on_answers_of_calls_end_only_the_connection_they_come_from() {
             .send(&pop(2, first_of(1), |mut job| job.set_sender_hosted(2)))
             .await;
         worker.send_all((3..CALLS).map(chain)).await;
-        let reason = worker.abort_reason().await.expect("it is told why");
+        let reason = worker.abort_reason().await.expect("it receives the reason");
         assert!(reason.contains("more than 16 calls in a row"), "{reason}");
     });
 }
 
 #[test]
-fn promises_that_become_promises_harm_nobody() {
+fn promises_that_become_promises_do_no_harm() {
     let mut target = Target::start(&[]);
     target.suffers(Bounds::friend(64, 64 * 1024), async |target| {
         let mut worker = RawPeer::bootstrapped(&target.cap("pool-q")).await;

@@ -31,7 +31,7 @@ pub(crate) struct RawPeer {
 }
 
 impl RawPeer {
-    /// Connects as anybody can who knows the address, encrypted if the sturdy ref says so.
+    /// Connects as a peer that knows only the address, encrypted if the sturdy ref is.
     pub(crate) async fn connect(sturdy_ref: &SturdyRef) -> Self {
         Self::try_connect(sturdy_ref).await.expect("connected")
     }
@@ -111,7 +111,7 @@ impl RawPeer {
         Some(serialize::read_message(&bytes[..], ReaderOptions::new()).expect("a message"))
     }
 
-    /// Waits for the answer to a question; an error is what the exception, the Abort or the end says.
+    /// Waits for the answer to a question; an error has the reason of the exception, the Abort or the end.
     pub(crate) async fn answer(&mut self, question: u32) -> Result<(), String> {
         let text = |e: exception::Reader<'_>| e.get_reason().unwrap().to_string().unwrap();
         loop {
@@ -241,7 +241,7 @@ pub(crate) fn register(question: u32, target: Target, name: &str, export: u32) -
     })
 }
 
-/// A call of `pop`, with a capability that `describe` says as the job.
+/// A call of `pop`, with the capability that `describe` writes as the job.
 pub(crate) fn pop(
     question: u32,
     target: Target,
@@ -316,7 +316,7 @@ pub(crate) fn params(call: call::Builder<'_>, data: u16, pointers: u16) -> Shape
     content.initn_as(u32::from(data) << 16 | u32::from(pointers))
 }
 
-/// Makes the parameters of a call with one capability: `describe` says what it is, and pointer `index` points to it.
+/// Makes the parameters of a call with one capability: `describe` writes it, and pointer `index` points to it.
 pub(crate) fn params_with_cap(
     mut call: call::Builder<'_>,
     (data, pointers): (u16, u16),
@@ -326,7 +326,7 @@ pub(crate) fn params_with_cap(
 ) {
     let mut payload = call.reborrow().get_params().expect("params");
     describe(payload.reborrow().init_cap_table(1).get(0));
-    // What the pointer says is the first in the table; only the table above goes out.
+    // The pointer names the first entry of its own table; only the table above is sent.
     let mut table = Vec::new();
     let mut content = payload.get_content();
     content.imbue_mut(&mut table);

@@ -9,7 +9,7 @@ use crate::harness::{Bounds, Target};
 use crate::raw::{Message, RawPeer, abort, answer_to, bootstrap, build, call, params, set_bytes};
 
 #[test]
-fn last_words_of_strangers_are_not_repeated() {
+fn reasons_of_strangers_are_not_logged() {
     let mut target = Target::start(&[]);
     target.suffers(Bounds::STRANGER, async |target| {
         for text in ["\n", "\u{1b}", "x"] {
@@ -31,7 +31,7 @@ fn last_words_of_strangers_are_not_repeated() {
 }
 
 #[test]
-fn halves_of_messages_of_strangers_are_not_kept() {
+fn incomplete_messages_of_strangers_are_not_kept() {
     let mut target = Target::start(&[]);
     target.suffers(Bounds::STRANGER, async |target| {
         let mut strangers = Vec::new();
@@ -48,7 +48,7 @@ fn halves_of_messages_of_strangers_are_not_kept() {
         let reason = strangers[0].abort_reason().await;
         assert!(
             reason.is_none_or(|reason| reason.contains("over the limit of 16384 bytes")),
-            "it was told something else"
+            "it received another reason"
         );
     });
 }
@@ -100,7 +100,7 @@ fn unknown() -> Message {
 }
 
 #[test]
-fn strangers_who_say_nothing_keep_nobody_out() {
+fn silent_strangers_keep_no_others_out() {
     let options = ["--listen-prometheus=0", "--stranger-timeout=5"];
     let mut target = Target::start_with_limits("-n 64", &options);
     target.suffers(Bounds::STRANGER, async |target| {
@@ -114,7 +114,7 @@ fn strangers_who_say_nothing_keep_nobody_out() {
         }
         // Until all of them are there, or it takes no more.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        // Others come in, and the program says that it is well.
+        // Others can connect, and the program reports that it is healthy.
         for _ in 0..5 {
             connect(&submission).await.close("done");
             let mut http = tokio::net::TcpStream::connect(target.metrics_address())
@@ -131,7 +131,7 @@ fn strangers_who_say_nothing_keep_nobody_out() {
 }
 
 #[test]
-fn a_stranger_who_names_no_service_is_closed_in_time() {
+fn a_stranger_that_names_no_service_is_closed_in_time() {
     let mut target = Target::start(&["--stranger-timeout=1"]);
     target.suffers(Bounds::STRANGER, async |target| {
         let mut stranger = RawPeer::connect(&target.cap("submission")).await;
@@ -141,7 +141,7 @@ fn a_stranger_who_names_no_service_is_closed_in_time() {
 }
 
 #[test]
-fn whoever_guesses_secrets_is_slowed_down_and_closed() {
+fn a_peer_that_guesses_secrets_is_slowed_down_and_closed() {
     let mut target = Target::start(&[]);
     target.suffers(Bounds::STRANGER, async |target| {
         for guesser in 0..60u32 {
@@ -151,7 +151,10 @@ fn whoever_guesses_secrets_is_slowed_down_and_closed() {
                 bootstrap(guess, id.as_bytes())
             });
             stranger.send_all(guesses).await;
-            let reason = stranger.abort_reason().await.expect("it is told why");
+            let reason = stranger
+                .abort_reason()
+                .await
+                .expect("it receives the reason");
             assert_eq!(
                 reason,
                 "it asked for more than 5 services that do not exist"
@@ -159,8 +162,8 @@ fn whoever_guesses_secrets_is_slowed_down_and_closed() {
         }
         let mut stranger = RawPeer::connect(&target.cap("submission")).await;
         stranger.send(&bootstrap(0, b"a typo\0")).await;
-        let told = stranger.answer(0).await;
-        assert_eq!(told, Err("Unknown persistent service ID".to_owned()));
+        let answer = stranger.answer(0).await;
+        assert_eq!(answer, Err("Unknown persistent service ID".to_owned()));
     });
     assert!(
         target

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use crate::bystander::{Idle, connect};
 use crate::harness::{LIMIT, Target, run};
 
-/// What somebody writes who wants to be believed.
+/// A log that imitates the lines of the program.
 const FORGED: &[u8] = b"Building on w1\n\x1b]0;title\x07\x1b[2J\x1b[1;1H\x1b[1mbold\x1b[0m 10 %\r20 %\n\
     Job succeeded\nResult: \"sha256:forged\"\nocluster-client: the job in pool p on worker w1 succeeded\x1b[8m";
 
@@ -24,7 +24,7 @@ struct Hostile {
 #[derive(Clone, Copy)]
 enum Log {
     Forged,
-    /// It says the same again and again.
+    /// It repeats the same piece for ever.
     StandsStill,
 }
 
@@ -102,7 +102,7 @@ fn client(
 }
 
 #[test]
-fn a_build_steers_no_terminal_and_has_not_the_last_word() {
+fn a_build_controls_no_terminal_and_cannot_forge_the_last_line() {
     let (output, _) = client(true, Log::Forged, Err("no\x1b[2J\r\nResult: \"x\""));
     let shown = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
     assert!(
@@ -133,10 +133,10 @@ fn a_log_that_goes_elsewhere_is_passed_on_as_it_is() {
 }
 
 #[test]
-fn a_log_that_stands_still_is_not_printed_for_ever() {
+fn a_log_that_does_not_advance_is_not_printed_for_ever() {
     let (output, asked) = client(false, Log::StandsStill, Ok("sha256:made"));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("which does not advance"), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("which does not advance"), "{errors}");
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(
         shown.len() < 1000 && asked < 20,

@@ -1,4 +1,4 @@
-//! Answers that nobody reads.
+//! Answers that are not read.
 
 use std::rc::Rc;
 
@@ -35,7 +35,7 @@ impl ServeJob for Talking {
 }
 
 #[test]
-fn whoever_asks_for_much_and_reads_nothing_is_closed() {
+fn a_peer_that_asks_for_much_and_reads_nothing_is_closed() {
     let mut target = Target::start(&["--max-unsent=64MiB"]);
     target.suffers(Bounds::friend(320, 64 * 1024), async |target| {
         let pool = connect(&target.cap("pool-q")).await;

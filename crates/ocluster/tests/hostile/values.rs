@@ -24,7 +24,7 @@ fn reason<T>(outcome: Result<T, RpcError>) -> String {
 }
 
 #[test]
-fn names_that_are_long_or_deceive_are_refused() {
+fn long_and_misleading_names_are_refused() {
     let mut target = Target::start(&[]);
     // What the messages themselves take, three times over.
     target.suffers(Bounds::friend(200, 16 << 10), async |target| {
@@ -75,8 +75,8 @@ fn long_hints_are_neither_logged_nor_shown() {
 }
 
 #[test]
-fn a_client_queues_so_many_bytes_and_no_more() {
-    // In a pool where nobody takes jobs.
+fn the_bytes_of_queued_jobs_of_a_client_are_limited() {
+    // In a pool without workers.
     let options = ["--max-client-queue-size=32MiB", "--pools=q"];
     let mut target = Target::start(&options);
     target.suffers(Bounds::friend(160, 32 << 10), async |target| {

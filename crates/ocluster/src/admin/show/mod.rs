@@ -29,7 +29,7 @@ use cli::quote::printable;
 use cli::signals::Interrupts;
 
 /// How many jobs of each queue are shown without `--all`.
-const FIRST: u32 = 10;
+const FIRST_JOBS: u32 = 10;
 
 /// The interval of `--watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
@@ -73,7 +73,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
     let pool = positionals.optional("POOL")?;
     let worker = positionals.optional("WORKER")?;
     positionals.finish()?;
-    let show = Show {
+    let show = Query {
         service: Service::connect(&cap).await?,
         pool,
         worker,
@@ -89,7 +89,7 @@ pub(super) async fn run(common: &Common, args: Args) -> Result<(), CommandError>
 
 /// Prints the view repeatedly: on a terminal in place, elsewhere as blocks with an empty line between them, and as JSON
 /// with one object per line.
-async fn watch(show: &Show) -> Result<(), CommandError> {
+async fn watch(show: &Query) -> Result<(), CommandError> {
     let mut interrupts = Interrupts::listen()?;
     let on_terminal = std::io::stdout().is_terminal() && !is_dumb();
     let mut is_first = true;
@@ -115,8 +115,8 @@ async fn watch(show: &Show) -> Result<(), CommandError> {
     }
 }
 
-/// What an operator asked for.
-struct Show {
+/// The operator's query.
+struct Query {
     service: Service,
     pool: Option<String>,
     worker: Option<String>,
@@ -148,7 +148,7 @@ impl View {
     }
 }
 
-impl Show {
+impl Query {
     async fn view(&self) -> Result<View, CommandError> {
         match (&self.pool, &self.worker) {
             (None, _) => self.pools().await,
@@ -204,7 +204,7 @@ impl Show {
 
     async fn whole_pool(&self, name: &str) -> Result<View, CommandError> {
         let pool = self.service.pool(name);
-        let most = if self.all { u32::MAX } else { FIRST };
+        let most = if self.all { u32::MAX } else { FIRST_JOBS };
         let State {
             workers,
             queue,

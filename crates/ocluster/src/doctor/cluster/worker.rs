@@ -11,7 +11,7 @@ use visible::CompactElapsed;
 /// A job that has run this long is likely to be stuck.
 const LONG_RUN: Duration = Duration::from_secs(6 * 3600);
 
-/// This many registrations, the last of them fresh, look like a connection that does not last.
+/// With this many registrations, the last of them recent, the connection is unstable.
 const MANY_REGISTRATIONS: u64 = 5;
 const FRESH: Duration = Duration::from_secs(600);
 

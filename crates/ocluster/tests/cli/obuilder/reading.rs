@@ -1,14 +1,15 @@
-//! What can be seen of a store while somebody builds in it, and which image a name means.
+//! Reading a store while a build uses it, and which image a name means.
 
 use super::*;
 
-/// As beside a worker, which has its store for as long as it runs.
+/// As beside a worker, which keeps its store open.
 #[test]
 fn a_store_is_read_while_a_build_has_it() {
-    let Some(place) = workshop("a_store_is_read_while_a_build_has_it") else {
+    let Some(place) = builder_place("a_store_is_read_while_a_build_has_it") else {
         return;
     };
-    let made = "(from busybox) (shell /bin/sh -c) (run (cache (c (target /c))) (shell \"echo said; echo made > /made\"))";
+    let made = "(from busybox) (shell /bin/sh -c)
+                (run (cache (c (target /c))) (shell \"echo said; echo made > /made\"))";
     place.write("a.spec", &format!("({made})"));
     place.write(
         "b.spec",
@@ -35,7 +36,7 @@ fn a_store_is_read_while_a_build_has_it() {
     let run = |line: &str| place.run(&format!("obuilder {line} {store}"));
     let command = |line: &str, rest: &str| place.run(&format!("obuilder {line} {store} -- {rest}"));
 
-    // It is the list as it was, and says what each is.
+    // The list is unchanged, and has the op of each.
     let shown = run("ls").success().stdout;
     assert_eq!(shown.lines().count(), 3, "{shown}");
     assert!(
@@ -58,7 +59,7 @@ fn a_store_is_read_while_a_build_has_it() {
     );
     assert_eq!(run("cache ls").success().stdout, "c\n");
     drop(run("image ls").success());
-    // What changes the store has to wait, and is told what does not.
+    // Commands that change the store have to wait, and their error names those that need not.
     for line in ["clean", "cache rm c", "build -f a.spec src"] {
         let refused = run(line);
         assert_eq!(refused.code(), 1, "{line}");
@@ -76,7 +77,7 @@ fn a_store_is_read_while_a_build_has_it() {
 
 #[test]
 fn a_name_means_the_newest_import() {
-    let Some(place) = workshop("a_name_means_the_newest_import") else {
+    let Some(place) = builder_place("a_name_means_the_newest_import") else {
         return;
     };
     let spec = "((from busybox) (shell /bin/sh -c) (run (shell \"cat /marker\")))";

@@ -6,17 +6,17 @@ use std::io::{self, Seek as _, SeekFrom, Write};
 /// The size of a hole: a block of most filesystems. A gigabyte of zeros then takes almost no space.
 const BLOCK: usize = 4096;
 
-/// A new file, with holes.
+/// A new sparse file.
 #[derive(Debug)]
-pub(super) struct WithHoles {
+pub(super) struct SparseFile {
     file: File,
     /// Its length so far.
     length: u64,
-    /// Whether the end of it was skipped.
+    /// Whether it ends with a hole.
     ends_with_hole: bool,
 }
 
-impl WithHoles {
+impl SparseFile {
     /// Writes to `file`, which is empty.
     pub(super) fn new(file: File) -> Self {
         Self {
@@ -45,7 +45,7 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
-impl Write for WithHoles {
+impl Write for SparseFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // Up to the next block of the file, and then in runs of whole blocks that are all zeros, or all not.
         let begun = usize::try_from(self.length % BLOCK as u64).unwrap_or_default();
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_what_is_read_and_zeros_take_nothing() {
+    fn a_file_reads_as_written_and_its_zeros_take_no_space() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let mut all = Vec::new();
@@ -92,7 +92,7 @@ mod tests {
             all.extend(std::iter::repeat_n(b'x', bytes));
         }
         for piece in [100, BLOCK, 70_000, all.len()] {
-            let mut file = WithHoles::new(File::create(&path).unwrap());
+            let mut file = SparseFile::new(File::create(&path).unwrap());
             for bytes in all.chunks(piece) {
                 file.write_all(bytes).unwrap();
             }
