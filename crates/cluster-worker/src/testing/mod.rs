@@ -2,10 +2,13 @@
 
 pub(crate) mod cluster;
 pub(crate) mod git;
+mod wrapping;
 
 use std::time::Duration;
 
 use crate::log::{JobLog, LogDir};
+
+pub(crate) use wrapping::wrapped;
 
 /// No test takes longer than this, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(120);
