@@ -1,14 +1,14 @@
-//! Values of settings, which are checked when they are parsed.
+//! Values of settings, checked when they are parsed.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
 
-/// The longest name of a worker, in bytes: it becomes a line of each job's log, and a label of each metric.
+/// The longest name of a worker, in bytes. It is in each job's log, and a label of each metric.
 const MAX_NAME: usize = 200;
 
-/// Why a setting cannot be used.
+/// Why a setting is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not a name of a worker.
@@ -59,17 +59,17 @@ impl fmt::Display for WorkerName {
     }
 }
 
-/// How much a worker runs at once: with jobs that all weigh 1, how many.
+/// The total weight of the jobs that a worker runs at once. Most jobs weigh 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capacity(i32);
 
 impl Capacity {
-    /// Returns a capacity, if there is room for a job.
+    /// Returns a capacity, if it is enough for a job.
     pub fn new(jobs: i32) -> Option<Self> {
         (jobs >= 1).then_some(Self(jobs))
     }
 
-    /// Returns it as it is sent to the scheduler.
+    /// Returns the number to send to the scheduler.
     pub fn value(self) -> i32 {
         self.0
     }
