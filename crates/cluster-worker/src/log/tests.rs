@@ -215,7 +215,7 @@ fn a_failed_write_is_an_error_for_the_writer_and_in_the_last_line() {
 fn a_possible_beginning_of_a_secret_is_held_back() {
     local_with_paused_time(async {
         let TestLog { log, dir: _dir } = TestLog::new();
-        log.line("hunter22 was printed before").unwrap();
+        log.line("hunter22 was seen before").unwrap();
         log.redact(Redactor::new([&b"hunter22"[..]])).unwrap();
         let shown = || String::from_utf8(log.recent(25)).unwrap();
         log.append(b"user: hun").unwrap();

@@ -90,8 +90,8 @@ fn waiting_for_a_submodules_server_that_never_answers_ends() {
         assert_eq!(
             source.unwrap_err().to_string(),
             format!(
-                "cannot fetch the submodules of {}: nothing arrived for --git-silence-timeout=2 seconds; check that its \
-                 server answers, and submit the job again",
+                "cannot fetch the submodules of {}: nothing arrived for --git-silence-timeout=2 seconds; check that \
+                 its server answers, and submit the job again",
                 test.projects.url("project")
             ),
             "{log}"
