@@ -15,7 +15,7 @@ pub(crate) struct Activity<'a> {
     is_paused: &'a watch::Sender<bool>,
 }
 
-/// A pause that has begun, of those that there are.
+/// Identifies one of the current pauses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PauseId(u64);
 
@@ -31,13 +31,13 @@ impl<'a> Activity<'a> {
         }
     }
 
-    /// Asks for no more jobs, until all pauses have been ended by [`Activity::resume`]. What was sent before the answer
-    /// has arrived then.
+    /// Pauses the worker until all pauses have been ended by [`Activity::resume`]. When this returns, all jobs that the
+    /// scheduler sent before the pause have arrived.
     pub(crate) async fn pause(&self, reason: PauseReason) -> Result<PauseId, RpcError> {
         let id = PauseId(self.next.get());
         self.next.set(id.0 + 1);
         self.reasons.borrow_mut().insert(id, reason);
-        // Also if it has been asked before, as there may be no answer to that yet.
+        // Also for a second pause: the scheduler may not have answered to the first yet.
         self.report().await?;
         self.is_paused.send_replace(true);
         Ok(id)
@@ -59,12 +59,12 @@ impl<'a> Activity<'a> {
 
     async fn report(&self) -> Result<(), RpcError> {
         let reasons: Vec<PauseReason> = self.reasons.borrow().values().cloned().collect();
-        // Both leave now, in this order. An OCaml scheduler does not know the first.
+        // Both are sent now, in this order. An OCaml scheduler does not implement the first.
         let explained = self.queue.set_pause_reasons(&reasons);
         let set = self.queue.set_active(reasons.is_empty());
         let (explained, set) = futures::join!(explained, set);
         if let Err(error) = explained {
-            tracing::debug!("The scheduler does not take the reasons of a pause: {error}");
+            tracing::debug!("The scheduler does not accept pause reasons: {error}");
         }
         set
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
     use crate::testing::local;
 
-    /// The scheduler's side, which answers when it is told to.
+    /// The scheduler's side, which answers when the test allows it.
     #[derive(Default)]
     struct SlowQueue {
         answers: watch::Sender<bool>,
@@ -106,7 +106,7 @@ mod tests {
             reasons: Vec<PauseReason>,
         ) -> Result<(), RpcError> {
             *self.kinds.borrow_mut() = reasons.into_iter().map(|reason| reason.kind).collect();
-            // As an OCaml scheduler does: it is no reason to give up.
+            // As an OCaml scheduler does. The worker continues.
             Err(RpcError::unimplemented("Unknown interface"))
         }
 

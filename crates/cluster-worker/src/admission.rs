@@ -1,4 +1,4 @@
-//! Reads a job's description, once. Nothing else matches the kind of job.
+//! Reads a job's description, once. The worker matches the kind of job nowhere else.
 
 use cluster_api::{Action, Description};
 use job_rules::{SourceError, SourceRequest};

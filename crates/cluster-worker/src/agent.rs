@@ -1,4 +1,5 @@
-//! The worker's loop: is there room? take a job, run it, again; and all of that anew when the connection is lost.
+//! The worker's loop: it waits for room, requests a job, starts it, and repeats that; when the connection is lost, it
+//! reconnects.
 
 mod ending;
 
@@ -25,8 +26,8 @@ use visible::Lines;
 use crate::activity::Activity;
 use crate::admission::shown_hint;
 use crate::config::WorkerConfig;
+use crate::connection_jobs::ConnectionJobs;
 use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
-use crate::given::Given;
 use crate::job::{JobRunner, ServedJob};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
@@ -52,7 +53,7 @@ const EXAMINATION_INTERVAL: Duration = Duration::from_secs(30);
 /// replaced.
 const UPDATE_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a scheduler refuses a worker whose name another has, in upstream's words.
+/// The scheduler's error for a worker whose name is taken: upstream's text.
 const ALREADY_REGISTERED: &str = "Worker already registered!";
 
 pub use self::ending::Ending;
@@ -63,7 +64,7 @@ pub(crate) use self::ending::Intake;
 pub enum Exit {
     /// Its operator has stopped it.
     Shutdown,
-    /// Its supervisor must start it again, in its latest version.
+    /// Its supervisor must restart it, in its latest version.
     Updated,
 }
 
@@ -88,12 +89,12 @@ pub(crate) struct Agent {
     pub(crate) updater: Updater,
     pub(crate) running: Running,
     pub(crate) intake: Intake,
-    /// Set when the worker is to end.
+    /// Set when the worker must end.
     pub(crate) exit: watch::Sender<Option<Exit>>,
     /// The shortest time between two attempts to connect.
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
-    /// Keeps other workers out of our directory.
+    /// Prevents other workers from using this worker's directory.
     pub(crate) _lock: std::fs::File,
 }
 
@@ -101,13 +102,13 @@ pub(crate) struct Agent {
 pub(crate) struct AgentOptions {
     pub(crate) reconnect_interval: Duration,
     pub(crate) update_pause: Duration,
-    /// The id of the container that this is, if it is one.
+    /// The id of the container that the worker runs in, if it does.
     pub(crate) container: Option<String>,
 }
 
 impl Default for AgentOptions {
     fn default() -> Self {
-        // Where this cannot be read there are no containers.
+        // Systems without this file have no containers.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         Self {
             reconnect_interval: Backoff::INTERVAL,
@@ -133,7 +134,7 @@ impl Agent {
             std::future::pending().await
         };
         let working = async {
-            // So that one that is not fit gets no job at all.
+            // Before it connects, so that an unfit worker gets no job at all.
             self.runner.examine().await;
             self.stay_connected(uplink).await
         };
@@ -195,7 +196,7 @@ impl Agent {
         }
     }
 
-    /// Connects, and takes jobs for as long as that lasts.
+    /// Connects, and takes jobs until the connection ends.
     async fn work(self: &Rc<Self>, uplink: &dyn Uplink) -> Ended {
         let connection = tokio::select! {
             biased;
@@ -210,14 +211,14 @@ impl Agent {
             Ok(connection) => connection,
             Err(reason) => return Ended::NotConnected(reason),
         };
-        let given = Given::default();
+        let jobs = ConnectionJobs::default();
         let worker = Worker::serve(Rc::new(WorkerObject {
             agent: Rc::clone(self),
-            given: given.clone(),
+            jobs: jobs.clone(),
         }));
         let capacity = self.config.capacity.value();
         let service = registration.clone();
-        // Held to the end, as it is what keeps us registered while the last jobs end.
+        // Held to the end, as the worker is registered only while it holds this.
         let queue = registration.register(self.config.name.as_str(), worker, capacity);
         let (queue, answer) = (Queue::clone(&queue), queue.into_future());
         let taking = async {
@@ -231,7 +232,7 @@ impl Agent {
             tokio::select! {
                 // First, so that a job that has arrived is started before the intake closes.
                 biased;
-                reason = self.take_jobs(&activity, &given) => reason,
+                reason = self.take_jobs(&activity, &jobs) => reason,
                 reason = self.watch_fitness(&activity) => reason,
                 reason = self.close_intake(&activity) => reason,
             }
@@ -244,7 +245,10 @@ impl Agent {
             }
             reason = lost => Ended::Lost(reason),
             reason = taking => {
-                tracing::warn!("Worker loop failed (probably because queue connection failed): {}", Lines(&reason));
+                tracing::warn!(
+                    "Worker loop failed (probably because queue connection failed): {}",
+                    Lines(&reason)
+                );
                 Ended::Lost(reason)
             }
         }
@@ -271,9 +275,9 @@ impl Agent {
     }
 
     /// Takes jobs until that fails. Returns the reason.
-    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>, given: &Given) -> String {
+    async fn take_jobs(self: &Rc<Self>, activity: &Activity<'_>, jobs: &ConnectionJobs) -> String {
         let capacity = self.capacity();
-        // The scheduler counts as we do, so that a job is found in both logs.
+        // The scheduler counts in the same way, so that a job has the same number in both logs.
         let mut nth = 0;
         loop {
             if self.intake.is_closing() {
@@ -297,7 +301,7 @@ impl Agent {
                 load.jobs,
                 load.shown_use(capacity)
             );
-            // Its client may use it before its description arrives.
+            // The client may use the job before the description arrives.
             let job = Rc::new(ServedJob::new(JobLog::new(
                 &self.log_dir,
                 self.config.log_limit,
@@ -310,7 +314,7 @@ impl Agent {
                 Err(PopError::NoJob(error)) => return error.to_string(),
             };
             nth += 1;
-            self.start(given, nth, job, description);
+            self.start(jobs, nth, job, description);
         }
     }
 
@@ -321,7 +325,7 @@ impl Agent {
     /// Starts a job in a task of its own.
     fn start(
         self: &Rc<Self>,
-        given: &Given,
+        jobs: &ConnectionJobs,
         nth: u64,
         job: Rc<ServedJob>,
         description: Result<Description, JobError>,
@@ -338,7 +342,7 @@ impl Agent {
         });
         self.stats.jobs_accepted.set(number);
         let cancel = job.cancel_token().clone();
-        let entry = given.enter(nth, cancel.clone());
+        let entry = jobs.insert(nth, cancel.clone());
         let mut slot = self.running.add(weight, self.capacity(), cancel);
         let agent = Rc::clone(self);
         let running = async move {
@@ -375,12 +379,14 @@ impl Agent {
             return Ok(());
         }
         tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
-        let low = "Docker's disk is low; it will be pruned when the running jobs have ended";
+        let low =
+            "Docker's disk is nearly full; it will be pruned when the running jobs have ended";
         let pause = activity.pause(docker_disk(low, "")).await?;
         self.running.idle().await;
         while !self.make_room().await {
-            let full = "Docker's disk is still low after pruning";
-            let advice = "make room on the disk of Docker's files, or lower --prune-threshold or raise --docker-max-df-size";
+            let full = "Docker's disk is nearly full, even after pruning";
+            let advice = "make room on the disk of Docker's files, or lower --prune-threshold or raise \
+                          --docker-max-df-size";
             activity.change(pause, docker_disk(full, advice)).await?;
             if self.room_within(PRUNE_INTERVAL).await {
                 break;
@@ -414,7 +420,7 @@ impl Agent {
         true
     }
 
-    /// Waits at most `time` until there is room for another reason. Returns whether there is.
+    /// Waits at most `time` until there is room without pruning. Returns whether there is.
     async fn room_within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         while Instant::now() < until {
@@ -442,7 +448,7 @@ impl Agent {
             .and_then(|exit| *exit);
         match wanted {
             Some(exit) => exit,
-            // The sender is ours, so the wait cannot end without one.
+            // The agent holds the sender, so the wait cannot end without one.
             None => std::future::pending().await,
         }
     }
@@ -457,7 +463,7 @@ async fn pause_while_unfit(
     log_unfit(&reason);
     let pause = activity.pause(reason.pause_reason()).await?;
     while let Some(next) = other_than(fitness, &reason).await {
-        // How much is free changes all the time.
+        // A new amount of free space is not worth a line.
         if std::mem::discriminant(&next) != std::mem::discriminant(&reason) {
             log_unfit(&next);
         }
@@ -484,8 +490,8 @@ fn docker_disk(problem: &str, advice: &str) -> PauseReason {
 /// The worker as its scheduler sees it.
 struct WorkerObject {
     agent: Rc<Agent>,
-    /// The jobs that came over this connection.
-    given: Given,
+    /// The jobs of this connection.
+    jobs: ConnectionJobs,
 }
 
 impl ServeWorker for WorkerObject {
@@ -526,7 +532,7 @@ impl ServeWorker for WorkerObject {
         agent.updater.apply(&update).await.map_err(failed)?;
         tokio::time::sleep(agent.update_pause).await;
         agent.end(Exit::Updated);
-        // The end of the connection is the answer.
+        // There is no answer: the scheduler sees the connection end.
         std::future::pending().await
     }
 
@@ -547,7 +553,7 @@ impl ServeWorker for WorkerObject {
     }
 
     async fn cancel_job(self: Rc<Self>, nth: u64) -> Result<(), RpcError> {
-        match self.given.cancel(nth) {
+        match self.jobs.cancel(nth) {
             true => Ok(()),
             false => Err(RpcError::failed(format!(
                 "job {nth} of this connection is not running"

@@ -8,20 +8,20 @@ use tokio::sync::watch;
 
 /// A request to stop a job. Clones share it.
 ///
-/// What works on the job awaits it, stops what it has started, and returns when that has ended.
+/// Code that works for the job awaits it, stops what it has started, and returns when that has ended.
 #[derive(Clone)]
 pub struct Cancel(Rc<watch::Sender<Option<Reason>>>);
 
-/// Why something should stop.
+/// Why a job must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Its client has cancelled or left it.
-    Unwanted,
+    /// Its client has cancelled or released it.
+    Client,
     /// An operator cancelled it.
     Operator,
-    /// The worker ends, and does not wait for it any longer.
-    WorkerEnds,
-    /// It has taken longer than this, which is the limit.
+    /// The worker is shutting down, and no longer waits for it.
+    Shutdown,
+    /// It has taken longer than this limit.
     TimedOut(Duration),
 }
 
@@ -33,7 +33,7 @@ impl Cancel {
 
     /// Requests a stop on behalf of the client. Repeating this has no effect.
     pub fn cancel(&self) {
-        self.cancel_because(Reason::Unwanted);
+        self.cancel_because(Reason::Client);
     }
 
     /// Requests a stop. The first reason is kept.
@@ -56,7 +56,7 @@ impl Cancel {
     /// Waits until a stop is requested. This may never end.
     pub async fn cancelled(&self) {
         let mut reason = self.0.subscribe();
-        // The sender is ours, so the channel cannot close while we wait.
+        // `self` holds the sender, so the channel cannot close meanwhile.
         if reason.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }

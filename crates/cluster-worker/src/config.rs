@@ -18,7 +18,7 @@ use crate::weights::JobWeights;
 /// The default size limit of a job's log, in bytes.
 pub const DEFAULT_LOG_LIMIT: u64 = 1 << 30;
 
-/// The default for the bytes of the state directory's disk that must be free: room for a checkout and its log.
+/// The default for the free bytes that the state directory's disk must have: room for a checkout and its log.
 pub const DEFAULT_STATE_MIN_FREE: u64 = 256 << 20;
 
 /// The configuration of a worker.
@@ -26,7 +26,7 @@ pub const DEFAULT_STATE_MIN_FREE: u64 = 256 << 20;
 pub struct WorkerConfig {
     /// The worker's name, unique in its pool.
     pub name: WorkerName,
-    /// How much it runs at once.
+    /// How many jobs it runs at once, by weight.
     pub capacity: Capacity,
     /// The directory of clones, logs and temporary files. Created if missing.
     pub state_dir: PathBuf,
@@ -36,27 +36,27 @@ pub struct WorkerConfig {
     pub docker: DockerConfig,
     /// How it builds OBuilder specs, if at all.
     pub obuilder: Option<OBuilderConfig>,
-    /// How many bytes of the state directory's disk must be free: with less, it takes no jobs.
+    /// How many bytes must be free on the state directory's disk. With less, the worker takes no jobs.
     pub state_min_free: u64,
     /// How long it keeps clones of git repositories.
     pub clones: CloneLimits,
     /// How jobs' sources are fetched, and how long that may take.
     pub fetching: FetchConfig,
-    /// What a job may use, and how long. OBuilder's steps have those of [`obuilder`](Self::obuilder)'s setup.
+    /// The limits of a job. The limits of OBuilder's steps are in the setup in [`obuilder`](Self::obuilder).
     pub job_limits: JobLimits,
-    /// The largest log of a job, in bytes. A job that prints more fails.
+    /// The size limit of a job's log, in bytes. A job that prints more fails.
     pub log_limit: u64,
-    /// How it changes to its latest version on an update.
+    /// How it updates itself.
     pub update: UpdateMethod,
-    /// Metrics that it passes on, by name.
+    /// Metrics of other programs that it forwards, by name.
     pub additional_metrics: BTreeMap<String, MetricsUrl>,
-    /// The environment for the programs it runs. See [`Environment::from_vars`].
+    /// The environment of the programs that it runs. See [`Environment::from_vars`].
     pub environment: Environment,
     /// The kinds of custom jobs that it runs.
     pub custom: CustomExecutors,
     /// The user of custom jobs' programs. `None`: the worker's own user.
     pub custom_user: Option<CustomUser>,
-    /// How much of the capacity a job takes.
+    /// How much of the capacity each job takes.
     pub job_weights: JobWeights,
     /// Where the worker reports its status.
     pub vitals: Vitals,

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use obuilder::store::Space;
 use visible::BinarySize;
 
-/// A part of a whole, from 0 to 100.
+/// A percentage, from 0 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Percent(f64);
 
@@ -24,12 +24,12 @@ impl fmt::Display for Percent {
     }
 }
 
-/// How much of a file system must be free: a part of it, or an amount.
+/// How much of a file system must be free: a share of it, or an amount.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub enum FreeThreshold {
-    /// This part, of its bytes and of its files.
+    /// This share of its bytes, and of its files.
     Percent(Percent),
-    /// So many bytes.
+    /// This number of bytes.
     Bytes(u64),
 }
 
@@ -37,7 +37,7 @@ impl FreeThreshold {
     /// The default for stores, as upstream.
     pub(crate) const THIRTY_PERCENT: Self = Self::Percent(Percent(30.0));
 
-    /// Returns whether so much is free. A file system that is full never has enough.
+    /// Returns whether enough is free. A full file system never has enough.
     pub fn is_met(self, space: Space) -> bool {
         let is_enough = match self {
             Self::Percent(Percent(percent)) => space.free_percent() >= percent,
@@ -68,7 +68,7 @@ impl Gigabytes {
 
     /// Returns it in bytes.
     pub fn bytes(self) -> u64 {
-        // Such a conversion goes to the nearest number that there is.
+        // The conversion saturates.
         (self.0 * 1e9) as u64
     }
 
@@ -85,7 +85,7 @@ impl fmt::Display for Gigabytes {
 
 /// Measures the file system that `path` is on.
 pub(crate) async fn free_space(path: PathBuf) -> io::Result<Space> {
-    // On a network file system this may take long.
+    // This may take long on a network file system.
     let space = tokio::task::spawn_blocking(move || Space::of(&path)).await;
     space.map_err(io::Error::other)?
 }
@@ -98,7 +98,7 @@ mod tests {
     use crate::testing::local;
 
     #[test]
-    fn a_threshold_is_a_part_or_an_amount() {
+    fn a_threshold_is_a_share_or_an_amount() {
         let space = |free: u64, free_files| Space {
             total: 100 << 30,
             free: free << 30,

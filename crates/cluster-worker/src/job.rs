@@ -44,7 +44,7 @@ impl ServedJob {
         &self.cancel
     }
 
-    /// Ends the job: the only place where one does.
+    /// Ends the job. Jobs end nowhere else.
     fn finish(&self, outcome: Outcome) {
         match &outcome {
             Outcome::Succeeded(_) => {
@@ -70,14 +70,13 @@ impl ServedJob {
             }
             Outcome::Unfit { .. } => {
                 let reason = reason_of(outcome.clone());
-                tracing::warn!("Job not done: {}", Lines(&reason));
+                tracing::warn!("Job not completed: {}", Lines(&reason));
                 self.log.close(&format!("{reason}; submit the job again"));
             }
             Outcome::Crashed => {
                 tracing::error!("Job failed: internal error (a bug in the worker)");
-                self.log.close(
-                    "Internal error: this is a defect of the worker, whose own log says more",
-                );
+                self.log
+                    .close("Internal error: this is a bug in the worker; see the worker's log");
             }
         }
         self.outcome.send_replace(Some(outcome));
@@ -87,7 +86,7 @@ impl ServedJob {
     async fn ended(&self) -> Outcome {
         let mut outcome = self.outcome.subscribe();
         let ended = outcome.wait_for(Option::is_some).await;
-        // The sender is ours, so the wait cannot end without an outcome.
+        // `self` holds the sender, so the wait cannot end without an outcome.
         ended
             .ok()
             .and_then(|outcome| outcome.clone())
@@ -121,7 +120,7 @@ impl ServeJob for ServedJob {
     }
 }
 
-/// Returns what clients are told of an outcome that is an error.
+/// Returns the error that clients get for an outcome that is one.
 fn reason_of(outcome: Outcome) -> String {
     match outcome.reported().into_result() {
         Ok(output) => output,
@@ -131,12 +130,12 @@ fn reason_of(outcome: Outcome) -> String {
 
 /// Runs jobs.
 pub(crate) struct JobRunner {
-    /// What the worker is called.
+    /// The worker's name.
     pub(crate) name: String,
     pub(crate) sources: Sources,
     pub(crate) executors: Executors,
     pub(crate) stats: Rc<Stats>,
-    /// How long a job may take.
+    /// The time limit of a job.
     pub(crate) timeout: Option<Duration>,
     pub(crate) state_disk: StateDisk,
     /// Whether the scheduler knows that this worker is paused.
@@ -160,7 +159,7 @@ impl JobRunner {
         tracing::info!("Build duration: {:.6}s", time.as_secs_f64());
         self.stats.job_ended(&outcome, time);
         if let Outcome::Unfit { .. } = outcome {
-            // Or the scheduler could assign the resubmitted job to this worker again.
+            // Otherwise the scheduler could assign the resubmitted job to this worker again.
             let mut paused = self.is_paused.subscribe();
             drop(timeout(PAUSE_LIMIT, paused.wait_for(|paused| *paused)).await);
         }
@@ -188,8 +187,8 @@ impl JobRunner {
                 Some(Reason::TimedOut(limit)) => {
                     Outcome::LimitReached(LimitReached::Timeout(limit))
                 }
-                Some(Reason::WorkerEnds) => Outcome::Abandoned,
-                Some(Reason::Unwanted) => Outcome::Cancelled(CancelledBy::Client),
+                Some(Reason::Shutdown) => Outcome::Abandoned,
+                Some(Reason::Client) => Outcome::Cancelled(CancelledBy::Client),
                 Some(Reason::Operator) => Outcome::Cancelled(CancelledBy::Operator),
                 None => Outcome::Cancelled(CancelledBy::Unknown),
             },

@@ -1,4 +1,4 @@
-//! What a job may use, and how long.
+//! The limits of jobs: memory, processors, processes and time.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use cgroup::{GroupError, Hits, Limits, MemoryKill, MemoryWatch, Parent, PidLimit
 
 use crate::outcome::LimitReached;
 
-/// What each job may use, and how long. Without any, as much as the worker.
+/// The limits of each job. By default there are none but those of the worker itself.
 ///
-/// The limits of a group hold for each step of an OBuilder job, since others may be waiting for the same step; for a
-/// custom job as a whole; and those of memory and processors for each command of a Docker job that the engine's classic
-/// builder does.
+/// The limits in `groups` apply to each step of an OBuilder job (several jobs may be waiting for the same step), and to
+/// a custom job as a whole. Those of memory and processors also apply to each command that the engine's classic builder
+/// runs for a Docker job.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct JobLimits {
-    /// What may be used at a time.
+    /// What a job may use at a time.
     pub groups: Limits,
-    /// How long a job may take from when it has got its place among the running ones.
+    /// How long a job may take, from the moment when it has its part of the worker's capacity.
     pub timeout: Option<Duration>,
 }
 
-/// Makes a control group for each job that runs programs of the operator's.
+/// Makes a control group for each custom job.
 #[derive(Debug, Clone)]
 pub(crate) struct JobGroups {
     parent: Parent,
@@ -27,8 +27,8 @@ pub(crate) struct JobGroups {
 }
 
 impl JobGroups {
-    /// Returns what makes groups with these limits. `None` where there can be none: a worker that is not root's, for
-    /// one.
+    /// Returns a maker of groups with these limits. `None` where groups cannot be made, for example because the worker
+    /// does not run as root, and no limits were asked for.
     ///
     /// # Errors
     /// When a limit was asked for that cannot be enforced.
@@ -43,7 +43,7 @@ impl JobGroups {
         };
         let limits = parent.prepare(limits).map_err(|error| error.to_string())?;
         let groups = Self { parent, limits };
-        // Whether we may make groups has not been tried yet.
+        // Shows whether this process may make groups.
         match groups.make("ocluster-probe") {
             Ok(group) => {
                 group.end();
@@ -60,7 +60,7 @@ impl JobGroups {
     /// Makes a group, whose name begins with `what`.
     pub(crate) fn make(&self, what: &str) -> Result<JobGroup, GroupError> {
         use std::hash::BuildHasher as _;
-        // Whatever ran here before may have left some.
+        // Earlier workers may have left groups.
         let unique = std::hash::RandomState::new().hash_one(std::process::id());
         let group = self
             .parent
@@ -69,11 +69,11 @@ impl JobGroups {
     }
 }
 
-/// The control group of one job. Dropping it kills what is in it.
+/// The control group of one job. Dropping it kills the processes in it.
 #[derive(Debug)]
 pub(crate) struct JobGroup(cgroup::Group);
 
-/// How long to wait for the end of what was killed.
+/// How long to wait for killed processes to end.
 const KILL_GRACE: Duration = Duration::from_secs(10);
 
 impl JobGroup {
@@ -96,10 +96,13 @@ impl JobGroup {
         watch.found(Some(&self.0), was_killed)
     }
 
-    /// Kills what is in it, waits for its end, and removes it. Blocks the thread.
+    /// Kills the processes in it, waits for their end, and removes it. Blocks the thread.
     pub(crate) fn end(self) {
         if !self.0.end(KILL_GRACE) {
-            tracing::warn!("Some processes of a job do not end: {:?}", self.0.members());
+            tracing::warn!(
+                "Cannot stop some processes of a job: {:?}",
+                self.0.members()
+            );
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The secrets of a job, which its log must not show.
+//! The secrets of a job, which must not be in its log.
 
 use cluster_api::Description;
 use job_rules::url_secrets;
 use redact::{MIN_SECRET_BYTES, Redactor};
 
-/// Returns what keeps a job's secrets out of its log: their values, the `password` for pushing and what is secret in
-/// the URL of its source.
+/// Returns the redactor for a job's log. It replaces the values of the job's secrets, the `password` for pushing and
+/// the credentials in the URL of its source.
 pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
     let url = url_secrets(&job.repository);
     let values = job.secrets.iter().map(|secret| secret.value.expose());
@@ -13,7 +13,7 @@ pub(crate) fn redactor(job: &Description, password: Option<&[u8]>) -> Redactor {
     Redactor::new(values.chain(password))
 }
 
-/// Returns warnings for the job's log: which of its secrets may show nevertheless.
+/// Returns warnings for the job's log about secrets that it may show in spite of the redactor.
 pub(crate) fn unredacted(redactor: &Redactor) -> Vec<String> {
     let coverage = redactor.coverage();
     let mut remarks = Vec::new();
@@ -40,7 +40,7 @@ mod tests {
     use crate::executor::JobKind as _;
 
     #[test]
-    fn all_that_is_secret_of_a_job() {
+    fn all_secrets_of_a_job_are_redacted() {
         let build = DockerBuild {
             push_user: "pusher".into(),
             push_password: "push-s3cret".to_owned().into(),

@@ -1,10 +1,10 @@
-//! What jobs, or a worker that was killed, have left in the state directory.
+//! Files that jobs or a killed worker have left in the state directory.
 
 use std::path::Path;
 
 use obuilder::store::remove_tree;
 
-/// Removes a file or a tree. Failing is only logged: leftovers take room, but do no other harm.
+/// Removes a file or a tree. An error is only logged: leftovers take space, but do no other harm.
 pub(crate) fn remove_leftover(path: &Path) {
     if let Err(error) = remove_tree(path) {
         tracing::warn!(

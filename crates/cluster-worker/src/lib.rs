@@ -35,19 +35,19 @@
 //! ```
 //!
 //! Inside, `agent` is the loop (wait for room, request a job, start it), `job` is one job from its first log line to
-//! its last, `admission` reads its description, `source` fetches what it builds, and an `Executor` builds it, by way
-//! of `process`.
+//! its last, `admission` reads its description, `source` fetches its source, and an `Executor` builds it. Programs are
+//! run by `process`.
 
 mod activity;
 mod admission;
 mod agent;
 mod cancel;
 mod config;
+mod connection_jobs;
 mod disk;
 mod executor;
 #[doc(hidden)]
 pub mod fuzzing;
-mod given;
 mod job;
 mod job_limits;
 mod job_secrets;

@@ -1,7 +1,7 @@
-//! The machine that a worker is on, as its metrics show it: what is free of its disks and memory, and how busy it is.
+//! The worker's machine, as its metrics show it: free disk space and memory, and load.
 //!
-//! Everything is read on request. A file system on a server that is down never answers, and the thread that asks it
-//! cannot be stopped. So each is measured by a thread of its own, and a scrape gives up after a second.
+//! Everything is read on request. A file system on a server that is down never answers, and a thread that reads it
+//! cannot be stopped. So a thread of its own measures each, and a scrape waits at most a second for it.
 
 use std::cell::RefCell;
 use std::fs;
@@ -16,19 +16,19 @@ use tokio::sync::watch;
 
 use crate::executor::Executors;
 
-/// How long a scrape waits for a file system, and for an engine to report where its files are: together, half of what
-/// the scheduler waits for the worker.
+/// How long a scrape waits for a file system, and for an engine to report its directory: together, half of the time
+/// that the scheduler waits for the worker.
 const LIMIT: Duration = Duration::from_secs(1);
 
 /// Measures the machine.
 pub(crate) struct Machine {
     state_dir: PathBuf,
-    /// One for each directory that was asked for.
+    /// The running measurements.
     probes: RefCell<Vec<Probe>>,
     measure: Measure,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct MachineStats {
     pub(crate) filesystems: Vec<Filesystem>,
@@ -72,7 +72,7 @@ pub(crate) struct Filesystem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Memory {
     pub(crate) total: u64,
-    /// What programs could still get without swapping.
+    /// How much programs could get without swapping.
     pub(crate) available: u64,
 }
 
@@ -98,7 +98,7 @@ impl Machine {
         }
         let measured = directories.into_iter().map(async |(of, path)| {
             let space = match self.probe(&path?).await {
-                // The engine may be on another machine, or outside of our container.
+                // The engine may be on another machine, or outside of the worker's container.
                 Answer::Missing => return None,
                 Answer::Space(space) => Some(space),
                 Answer::None => None,
@@ -116,7 +116,7 @@ impl Machine {
     /// Measures a file system. Joins a measurement that is still running.
     fn probe(&self, path: &Path) -> impl Future<Output = Answer> + use<> {
         let mut probes = self.probes.borrow_mut();
-        // Those that have answered are of no use any more, nor are those without a thread, which never will.
+        // Finished ones are not needed any more, nor those whose thread has died, which will not answer.
         probes
             .retain(|probe| probe.answer.borrow().is_none() && probe.answer.has_changed().is_ok());
         let known = probes.iter().find(|probe| probe.path == path);
@@ -135,7 +135,7 @@ impl Machine {
             let answered = tokio::time::timeout(LIMIT, answer.wait_for(Option::is_some)).await;
             match answered {
                 Ok(Ok(answer)) => (*answer).unwrap_or(Answer::None),
-                // It hangs, or there was no thread for it.
+                // It hangs, or no thread could be started.
                 Err(_) | Ok(Err(_)) => Answer::None,
             }
         }
@@ -157,10 +157,10 @@ enum Answer {
     None,
 }
 
-/// How a file system is measured; different in tests.
+/// Measures a file system. Tests replace it.
 type Measure = fn(&Path) -> io::Result<Space>;
 
-/// Measures a file system on a thread of its own, which ends with that.
+/// Measures a file system on a thread of its own.
 fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
     let (sender, answer) = watch::channel(None);
     let measuring = move || {
@@ -177,7 +177,7 @@ fn start(path: PathBuf, measure: Measure) -> watch::Receiver<Option<Answer>> {
         };
         sender.send_replace(Some(answer));
     };
-    // Not one of the runtime's: it would wait for its threads when the worker ends.
+    // Not on a thread of the runtime, which waits for its threads when the worker ends.
     let started = std::thread::Builder::new()
         .name("disk probe".into())
         .spawn(measuring);
@@ -248,7 +248,7 @@ mod tests {
         });
     }
 
-    /// Whether the file system answers again, and who waits for that.
+    /// Whether the file system answers again, and the threads that wait for that.
     static ANSWERS: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
 
     fn when_it_answers_again(_: &Path) -> io::Result<Space> {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_system_that_hangs_holds_up_nobody_and_is_asked_once() {
+    fn a_file_system_that_hangs_does_not_block_and_is_read_once() {
         local(async {
             let machine = Machine::measuring("/".into(), when_it_answers_again);
             let executors = no_executors();
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_measured_once_is_tried_again() {
+    fn a_failed_measurement_is_repeated() {
         local(async {
             let mut machine = Machine::measuring("/".into(), |_| panic!("no thread"));
             let executors = no_executors();
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn files_of_the_kernel() {
+    fn files_of_the_kernel_are_parsed() {
         assert_eq!(
             parse_load("0.52 1.10 2.00 3/423 12345\n"),
             Some([0.52, 1.1, 2.0])

@@ -7,18 +7,18 @@ use url::Url;
 
 use crate::settings::ConfigError;
 
-/// Where metrics are found: `http://HOST:PORT/PATH`.
+/// The URL of metrics: `http://HOST:PORT/PATH`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MetricsUrl {
-    /// An IPv6 address has its brackets.
+    /// An IPv6 address is in brackets.
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// With the query.
+    /// Includes the query.
     pub(crate) path: String,
 }
 
 impl MetricsUrl {
-    /// Returns where the machine's own metrics usually are.
+    /// Returns the default URL of Prometheus' node exporter.
     pub(crate) fn node_exporter() -> Self {
         Self {
             host: "127.0.0.1".into(),

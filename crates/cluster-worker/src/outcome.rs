@@ -59,7 +59,7 @@ impl Outcome {
     }
 }
 
-/// Why a step of a job did not succeed, and so neither does the job.
+/// Why a step of a job, and so the job, did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
     /// With the reason, for its client.
@@ -76,7 +76,7 @@ pub enum JobError {
     WorkerUnfit(String),
 }
 
-/// A limit of the worker's that a job has reached. The texts name its option.
+/// A limit of the worker that a job has reached. The texts name its option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitReached {
     /// The kernel killed some of its processes.
@@ -87,7 +87,7 @@ pub enum LimitReached {
         "the job failed: it reached --job-pids={0}, the most processes and threads that a job may have"
     )]
     Pids(PidLimit),
-    /// The worker has stopped it.
+    /// The worker stopped it.
     #[error("{}--job-timeout={}", cluster_api::Outcome::TIMED_OUT, .0.as_secs_f64())]
     Timeout(Duration),
 }

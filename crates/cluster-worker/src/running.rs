@@ -1,4 +1,4 @@
-//! The jobs that are running, and how much room is left for more.
+//! The running jobs, and the capacity that is left for more.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -19,14 +19,14 @@ struct Inner {
     next_id: Cell<u64>,
 }
 
-/// How much a worker has to do.
+/// The load of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Load {
     /// How many jobs there are.
     pub(crate) jobs: u32,
-    /// How many of them wait for room, or have not got so far yet.
+    /// How many of them wait for capacity, or have not been admitted yet.
     pub(crate) waiting: u32,
-    /// What the others weigh together.
+    /// The total weight of the others.
     pub(crate) in_use: u32,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Slot {
     id: u64,
     weight: u32,
     capacity: u32,
-    /// Whether the weight has been added to what is in use.
+    /// Whether the weight has been added to [`Load::in_use`].
     taken: bool,
 }
 
@@ -50,7 +50,7 @@ impl Running {
         }))
     }
 
-    /// Counts a job that has come, and takes its `weight` from the `capacity` by and by: see [`Slot::take`].
+    /// Counts a new job. Its `weight` is taken from the `capacity` later: see [`Slot::take`].
     pub(crate) fn add(&self, weight: u32, capacity: u32, cancel: Cancel) -> Slot {
         let id = self.0.next_id.get();
         self.0.next_id.set(id + 1);
@@ -68,17 +68,17 @@ impl Running {
         }
     }
 
-    /// Returns how much there is to do.
+    /// Returns the present load.
     pub(crate) fn load(&self) -> Load {
         *self.0.load.borrow()
     }
 
-    /// Returns what the running jobs weigh.
+    /// Returns the total weight of the running jobs.
     pub(crate) fn in_use(&self) -> u32 {
         self.load().in_use
     }
 
-    /// Waits until there is room for another job, and no job waits that came before it.
+    /// Waits until there is room for another job, and no earlier job waits for it.
     pub(crate) async fn room(&self, capacity: u32) {
         self.wait_for(|load| load.has_room(capacity)).await;
     }
@@ -94,14 +94,14 @@ impl Running {
     }
 
     async fn wait_for(&self, done: impl FnMut(&Load) -> bool) {
-        // The sender is ours, so the wait ends only when it should.
+        // `self` holds the sender, so the wait cannot end early.
         drop(self.0.load.subscribe().wait_for(done).await);
     }
 
-    /// Asks all jobs to stop, because the worker ends.
+    /// Asks all jobs to stop, because the worker is shutting down.
     pub(crate) fn cancel_all(&self) {
         for job in self.0.jobs.borrow().values() {
-            job.cancel_because(Reason::WorkerEnds);
+            job.cancel_because(Reason::Shutdown);
         }
     }
 }
@@ -111,7 +111,7 @@ impl Load {
         self.waiting == 0 && self.in_use < capacity
     }
 
-    /// Returns how much of the capacity is in use, to follow the number of jobs. Empty if both numbers are equal.
+    /// Returns how much of the capacity is in use, as a suffix to the number of jobs. Empty if both are equal.
     pub(crate) fn shown_use(&self, capacity: u32) -> String {
         if self.in_use == self.jobs {
             String::new()
@@ -122,18 +122,19 @@ impl Load {
 }
 
 impl Slot {
-    /// Returns why the job has to wait, if it has to.
+    /// Returns why the job must wait, if it must.
     pub(crate) fn obstacle(&self) -> Option<String> {
         let in_use = self.running.in_use();
         (in_use + self.weight > self.capacity).then(|| {
             format!(
-                "Waiting for other jobs on this worker: they take {in_use} of its capacity of {}, and this one takes {}",
+                "Waiting for other jobs on this worker: they take {in_use} of its capacity of {}, and this one \
+                 takes {}",
                 self.capacity, self.weight
             )
         })
     }
 
-    /// Waits until the job fits, and takes the room for it.
+    /// Waits until the job fits, and takes its part of the capacity.
     pub(crate) async fn take(&mut self) {
         let Self {
             running,

@@ -1,4 +1,4 @@
-//! Fetches metrics from other programs on this machine, to pass them on.
+//! Fetches metrics from other programs on this machine, to forward them.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,13 +14,13 @@ use tokio::net::TcpStream;
 
 use crate::metrics_url::MetricsUrl;
 
-/// How long everything together may take.
+/// The time limit of a request.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The largest answer, in bytes: the exporter of a large machine sends about 1 MiB.
 const MAX_ANSWER: u64 = 4 << 20;
 
-/// Why there are no metrics. Each names their source.
+/// Why metrics cannot be fetched. All texts name the source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ScrapeError {
     #[error("Failed to connect to {0}")]
@@ -83,7 +83,7 @@ async fn get(source: &str, url: &MetricsUrl) -> Result<Metric, ScrapeError> {
             data,
         })
     };
-    // The connection does its work while it is awaited; its errors are those of the exchange.
+    // Awaiting the connection drives it; the exchange returns its errors.
     let mut exchange = std::pin::pin!(exchange);
     tokio::select! {
         biased;
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_too_many_bytes_is_refused() {
+    fn answers_that_are_too_large_or_not_text_are_refused() {
         let mut answer = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\n".to_vec();
         answer.resize(answer.len() + MAX_ANSWER as usize + 1, b'x');
         assert_eq!(
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_server_and_none() {
+    fn a_server_is_scraped_until_it_is_gone() {
         local(async {
             let server = Server::start(|mut connection| {
                 let size = connection.read(&mut [0; 1000]).unwrap();

@@ -1,10 +1,10 @@
-//! Values of settings, which are checked when they are parsed.
+//! Values of settings, checked when they are parsed.
 
 use std::str::FromStr;
 
 use crate::disk::{Gigabytes, Percent};
 
-/// Why a setting cannot be used.
+/// Why a setting is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// Not a capacity.
@@ -21,17 +21,17 @@ pub enum ConfigError {
     MetricsUrl(String),
 }
 
-/// How much a worker runs at once: with jobs that all weigh 1, how many.
+/// The total weight of the jobs that a worker runs at once. Most jobs weigh 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Capacity(i32);
 
 impl Capacity {
-    /// Returns a capacity, if there is room for a job.
+    /// Returns a capacity, if it is enough for a job.
     pub fn new(jobs: i32) -> Option<Self> {
         (jobs >= 1).then_some(Self(jobs))
     }
 
-    /// Returns it as it is sent to the scheduler.
+    /// Returns the number to send to the scheduler.
     pub fn value(self) -> i32 {
         self.0
     }

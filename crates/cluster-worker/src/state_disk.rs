@@ -1,4 +1,4 @@
-//! Whether the state directory can be worked in: clones, sources, logs and temporary files of all jobs are there.
+//! The fitness of the state directory, which has the clones, sources, logs and temporary files of all jobs.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::executor::{Examined, Fitness, Unfit};
 /// The time limit of an examination. A busy disk takes a second.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// How many files must be possible, where they are counted: a checkout has thousands.
+/// How many inodes must be free, if the file system has a limit: a checkout has thousands of files.
 const MIN_FILES: u64 = 1000;
 
-/// How many bytes are written as a test.
+/// The size of the file that is written as a test, in bytes.
 const TRIAL: usize = 4096;
 
 /// The disk of the state directory.
@@ -78,7 +78,7 @@ fn check(directory: &Path, minimum: u64) -> io::Result<Option<Unfit>> {
             problem,
         }));
     }
-    // A disk may be read-only, or a quota used up, with room for all to see.
+    // In spite of free space, the disk may be read-only or a quota exceeded.
     let mut trial = tempfile::tempfile_in(directory())?;
     trial.write_all(&[0; TRIAL])?;
     Ok(None)
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_fit_while_it_has_room_and_takes_what_is_written() {
+    fn a_disk_is_fit_if_it_has_space_and_is_writable() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(found(dir.path(), 1), None);
         let full = found(dir.path(), 1 << 60).unwrap();

@@ -1,30 +1,30 @@
-//! Replaces this worker by its latest version, if it is a container of a Docker swarm's service; else it only ends, for
-//! whoever started it to start it again.
+//! Updates the worker. As a container of a Docker swarm's service, it updates the service. Otherwise it exits, and its
+//! supervisor starts the latest version.
 
 use std::ffi::OsString;
 
 use crate::cancel::Cancel;
 use crate::process::{Command, Environment, ProcessError, Processes};
 
-/// What an engine writes on containers of a swarm's service.
+/// Formats for `docker`: the label of a swarm's service on its containers, and the names of images.
 const SERVICE_LABEL: &str = "{{ .Label \"com.docker.swarm.service.name\" }}";
 const SERVICE_IMAGE: &str = "{{ .Spec.TaskTemplate.ContainerSpec.Image }}";
 const IMAGE_DIGESTS: &str = "{{ range index .RepoDigests }}{{ . }} {{ end }}";
 
-/// Upstream's image, whose tag a service no longer has once upstream's worker has updated it.
+/// Upstream's image. After an update by upstream's worker, the service's image has no tag.
 const UPSTREAM: TaggedImage<'static> = TaggedImage {
     repository: "ocurrent/ocluster-worker",
     tag: "live",
 };
 
-/// How a worker changes to its latest version on an update.
+/// How a worker updates itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UpdateMethod {
-    /// In a container of a swarm's service, the service is given the newest image with the same tag. Anywhere else, the
-    /// worker ends, and whoever started it starts it again.
+    /// In a container of a swarm's service, the worker updates the service to the newest image with the same tag.
+    /// Anywhere else, it exits, and its supervisor restarts it.
     #[default]
     Auto,
-    /// It ends, and Docker is not asked anything.
+    /// It exits without using Docker, and its supervisor restarts it.
     Restart,
 }
 
@@ -33,30 +33,31 @@ pub(crate) struct Updater {
     docker: OsString,
     environment: Environment,
     processes: Processes,
-    /// The id of the container that we may be replaced in.
+    /// The id of the container that may be replaced.
     container: Option<String>,
 }
 
-/// A version to change to, of which everything is here already.
+/// An update that has been fetched.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Update {
-    /// Nothing to change: starting again is enough.
+    /// A restart is enough.
     Restart,
-    /// This image, by its tag and digest, for this service.
+    /// The service gets this image, named by tag and digest.
     Service { service: String, image: String },
 }
 
-/// Why a worker goes on as it is.
+/// Why a worker cannot update itself.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum UpdateError {
     #[error(
-        "{0}, but only Docker knows how to update a container: give the worker its socket, or the option --update=restart"
+        "cannot update this container by way of Docker: {0}; mount Docker's socket in the container, or use \
+         --update=restart"
     )]
     NoAnswer(ProcessError),
     #[error(transparent)]
     Docker(ProcessError),
     #[error(
-        "the service {service:?} runs the image {image:?}, which has no tag that a newer one could have: give it one with \
+        "cannot update service {service:?}: its image {image:?} has no tag; set one with \
          docker service update --image REPOSITORY:TAG {service}"
     )]
     NoTag { service: String, image: String },
@@ -65,7 +66,7 @@ pub(crate) enum UpdateError {
 }
 
 impl Updater {
-    /// `container` is the id of the container that this is, if it is one and may be replaced.
+    /// `container` is the id of the container that the worker runs in, if it may be replaced.
     pub(crate) fn new(
         docker: OsString,
         environment: Environment,
@@ -80,7 +81,7 @@ impl Updater {
         }
     }
 
-    /// Fetches the latest version, while jobs go on.
+    /// Fetches the latest version, while jobs are running.
     pub(crate) async fn fetch(&self) -> Result<Update, UpdateError> {
         let Some(container) = &self.container else {
             return Ok(Update::Restart);
@@ -106,13 +107,13 @@ impl Updater {
             .split_whitespace()
             .find_map(|digest| digest.strip_prefix(repository)?.strip_prefix('@'));
         let digest = digest.ok_or_else(|| UpdateError::NoDigest(format!("{repository}@")))?;
-        // With its tag, so that the next update knows where to look.
+        // With its tag, which the next update needs.
         let image = format!("{name}@{digest}");
         tracing::info!("Latest service version is {image}");
         Ok(Update::Service { service, image })
     }
 
-    /// Changes to it, once there are no jobs.
+    /// Applies an update. No job may be running.
     pub(crate) async fn apply(&self, update: &Update) -> Result<(), UpdateError> {
         match update {
             Update::Restart => Ok(()),
@@ -123,7 +124,7 @@ impl Updater {
         }
     }
 
-    /// Returns the service that a container belongs to: "" for one that belongs to none, or is not known to our engine.
+    /// Returns the service that a container belongs to. Empty if it belongs to none, or if the engine does not know it.
     async fn service_of(&self, container: &str) -> Result<String, UpdateError> {
         let of_id = format!("id={container}");
         let args = ["ps", "--all", "--filter", &of_id, "--format", SERVICE_LABEL];
@@ -142,7 +143,7 @@ impl Updater {
     }
 }
 
-/// An image as people name it.
+/// An image, named by a tag.
 #[derive(Debug, PartialEq, Eq)]
 struct TaggedImage<'a> {
     repository: &'a str,
@@ -150,11 +151,11 @@ struct TaggedImage<'a> {
 }
 
 impl<'a> TaggedImage<'a> {
-    /// Reads what a service says about its image: `HOST:PORT/NAME:TAG@DIGEST`, of which much may be missing.
+    /// Reads the image of a service: `HOST:PORT/NAME:TAG@DIGEST`, where only the name is required.
     fn parse(image: &'a str) -> Option<Self> {
         let name = image.split_once('@').map_or(image, |(name, _)| name);
         match name.rsplit_once(':') {
-            // A colon before a slash is that of a port.
+            // A colon before a slash precedes a port.
             Some((repository, tag)) if !tag.contains('/') => Some(Self { repository, tag }),
             _ if name == UPSTREAM.repository => Some(UPSTREAM),
             _ => None,
@@ -162,11 +163,10 @@ impl<'a> TaggedImage<'a> {
     }
 }
 
-/// Returns the id of the container that has these mounts, as `/proc/self/mountinfo` tells them.
+/// Returns the id of the container with these mounts, from `/proc/self/mountinfo`.
 ///
-/// An engine mounts a few files of its own into every container, from a directory that is called like the container.
-/// That is so with either version of cgroups, on any network and whatever the container's host name is; none of these
-/// tell.
+/// An engine mounts a few files into every container, from a directory that is named by the container's id. This works
+/// with both versions of cgroups, on any network and with any host name, from which the id cannot be read reliably.
 pub(crate) fn container_id(mountinfo: &str) -> Option<&str> {
     mountinfo.lines().find_map(|line| {
         // `126 106 254:0 /var/lib/docker/containers/ID/hostname /etc/hostname rw …`
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_service_only_starts_again() {
+    fn without_a_service_a_restart_is_enough() {
         local(async {
             assert_eq!(update("", None).await, Ok(Update::Restart));
             let none = format!("'ps --all --filter id={ID} --format '*) ;;");
@@ -238,7 +238,8 @@ mod tests {
                 + "'service inspect -f '*' -- agent') echo 127.0.0.1:5000/w:live@sha256:1 ;;\n";
             let pull = inspect.clone() + "'pull 127.0.0.1:5000/w:live') echo pulled ;;\n";
             let image = pull.clone()
-                + "'image inspect -f '*' -- 127.0.0.1:5000/w:live') echo x@sha256:1 127.0.0.1:5000/w@sha256:2 ;;\n";
+                + "'image inspect -f '*' -- 127.0.0.1:5000/w:live') \
+                   echo x@sha256:1 127.0.0.1:5000/w@sha256:2 ;;\n";
             let done = image.clone()
                 + "'service update --image 127.0.0.1:5000/w:live@sha256:2 agent') ;;\n";
             assert_eq!(
@@ -263,21 +264,21 @@ mod tests {
             let untagged = service + "'service inspect -f '*) echo some/image@sha256:1 ;;\n";
             assert_eq!(
                 update(&untagged, Some(ID)).await.unwrap_err().to_string(),
-                "the service \"agent\" runs the image \"some/image@sha256:1\", which has no tag that a newer one could \
-                 have: give it one with docker service update --image REPOSITORY:TAG agent"
+                "cannot update service \"agent\": its image \"some/image@sha256:1\" has no tag; set one with \
+                 docker service update --image REPOSITORY:TAG agent"
             );
         });
     }
 
     #[test]
-    fn the_tag_of_a_services_image() {
+    fn the_tag_of_a_services_image_is_parsed() {
         let parsed = |image| TaggedImage::parse(image).map(|image| (image.repository, image.tag));
         assert_eq!(parsed("w:live"), Some(("w", "live")));
         assert_eq!(parsed("a/w:1.2@sha256:0"), Some(("a/w", "1.2")));
         assert_eq!(parsed("h:5000/w:x"), Some(("h:5000/w", "x")));
         assert_eq!(parsed("h:5000/w@sha256:0"), None);
         assert_eq!(parsed("w@sha256:0"), None);
-        // What upstream's worker leaves of `ocurrent/ocluster-worker:live`.
+        // `ocurrent/ocluster-worker:live` after an update by upstream's worker.
         assert_eq!(
             TaggedImage::parse("ocurrent/ocluster-worker@sha256:0"),
             Some(UPSTREAM)
@@ -285,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_knows_which_it_is() {
+    fn the_containers_id_is_in_its_mounts() {
         let line = |source: &str, target: &str| {
             format!("126 106 254:0 {source} {target} rw,relatime - ext4 /dev/vda rw\n")
         };
@@ -293,9 +294,9 @@ mod tests {
         let hostname = format!("/var/lib/docker/containers/{ID}/hostname");
         let container = root.to_owned() + &line(&hostname, "/etc/hostname");
         assert_eq!(container_id(&container), Some(ID));
-        // Not by a file of another container that somebody has mounted.
+        // A mounted file of another container does not count.
         assert_eq!(container_id(&line(&hostname, "/mnt/hostname")), None);
-        // Podman's have directories of other names, and other machines none at all.
+        // Podman's directories have other names, and other machines have none.
         let podman = format!("/containers/storage/overlay-containers/{ID}/userdata/hostname");
         assert_eq!(container_id(&line(&podman, "/etc/hostname")), None);
         assert_eq!(container_id(root), None);

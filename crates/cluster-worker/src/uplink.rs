@@ -13,17 +13,17 @@ pub(crate) trait Uplink {
     fn connect(&self) -> LocalBoxFuture<'_, Result<Connection, String>>;
 }
 
-/// A connection to a scheduler. Dropping it, and what came through it, closes it.
+/// A connection to a scheduler. It closes when this and all capabilities from it are dropped.
 pub(crate) struct Connection {
-    /// Where to register.
+    /// The service to register with.
     pub(crate) registration: Registration,
-    /// Ends when the connection has, with the reason.
+    /// Ends when the connection ends, with the reason.
     pub(crate) lost: LocalBoxFuture<'static, String>,
     /// Ends when all data for the scheduler has been sent, or the connection has ended.
     pub(crate) flushed: LocalBoxFuture<'static, ()>,
 }
 
-/// The way over a network, by a sturdy ref.
+/// An uplink over the network, by a sturdy ref.
 pub(crate) struct Network {
     dialer: Dialer,
     sturdy_ref: SturdyRef,

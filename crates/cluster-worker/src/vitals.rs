@@ -8,11 +8,11 @@ use visible::counted;
 use crate::running::Load;
 use crate::settings::Capacity;
 
-/// The status of a worker. Clones share it. The worker keeps the one in its config up to date.
+/// The status of a worker. Clones share it. The worker updates the one in its config.
 #[derive(Clone, Debug, Default)]
 pub struct Vitals {
     link: watch::Sender<Link>,
-    /// Its load.
+    /// The worker's load.
     pub(crate) load: watch::Sender<Load>,
 }
 
@@ -36,7 +36,7 @@ impl Vitals {
     /// Waits until the worker is ready for jobs, whether or not it is connected.
     pub async fn started(&self) {
         let mut link = self.link.subscribe();
-        // The sender is ours, so the wait ends only when it should.
+        // `self` holds the sender, so the wait cannot end early.
         drop(link.wait_for(|link| *link != Link::Starting).await);
     }
 
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn jobs_and_what_they_weigh_are_told_apart() {
+    fn jobs_and_their_weights_are_shown_apart() {
         let status = |jobs, waiting, in_use| {
             let vitals = Vitals::default();
             vitals.load.send_replace(Load {

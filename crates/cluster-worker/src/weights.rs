@@ -1,14 +1,13 @@
-//! How much of a worker's capacity a job takes.
+//! The weights of jobs: how much of a worker's capacity each takes.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use regex::Regex;
 
-/// What jobs weigh, by their cache hints: the first pattern that is found in the hint decides, and without one it is 1.
+/// The weights of jobs, by their cache hints: that of the first pattern that matches the hint, or 1.
 ///
-/// Upstream knows the hints of two projects whose jobs are heavy; here, there are no weights but those that were asked
-/// for.
+/// Upstream has built-in weights for two projects. Here, all weights are configured.
 #[derive(Debug, Clone, Default)]
 pub struct JobWeights(Vec<JobWeight>);
 
@@ -19,10 +18,10 @@ pub struct JobWeight {
     weight: NonZeroU32,
 }
 
-/// Why a text gives no weight.
+/// Why a text is not a weight.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobWeightError {
-    /// It has not the form.
+    /// It does not have the right form.
     #[error("invalid weight {0:?}: it must be REGEX=N, with a number N of at least 1")]
     Malformed(String),
     /// The pattern is not a regular expression.
@@ -33,7 +32,7 @@ pub enum JobWeightError {
 impl FromStr for JobWeight {
     type Err = JobWeightError;
 
-    /// Reads `REGEX=N`, where the last `=` is the one that counts.
+    /// Reads `REGEX=N`. The last `=` separates them.
     fn from_str(text: &str) -> Result<Self, JobWeightError> {
         let malformed = || JobWeightError::Malformed(text.to_owned());
         let (pattern, weight) = text.rsplit_once('=').ok_or_else(malformed)?;
@@ -47,7 +46,8 @@ impl FromStr for JobWeight {
 impl JobWeights {
     /// Returns the weight of a job with this hint, for a worker with this capacity.
     ///
-    /// A job that weighs more than the whole capacity takes all of it: workers of different sizes may be set up alike.
+    /// A job that weighs more than the capacity takes all of it, so that workers of different sizes can have the same
+    /// configuration.
     pub(crate) fn of(&self, cache_hint: &str, capacity: u32) -> u32 {
         let heavy = self
             .0
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_weight_is_said() {
+    fn invalid_weights_are_refused() {
         for text in ["", "x", "x=", "x=0", "x=-1", "x=1.5", "x=99999999999"] {
             let error = text.parse::<JobWeight>().unwrap_err();
             assert_eq!(error, JobWeightError::Malformed(text.into()));

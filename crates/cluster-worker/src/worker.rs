@@ -30,7 +30,7 @@ use crate::state_disk::StateDisk;
 use crate::update::{UpdateMethod, Updater};
 use crate::uplink::Network;
 
-/// Why a worker could not start.
+/// Why a worker cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
     /// Its state directory cannot be used.
@@ -41,7 +41,7 @@ pub enum WorkerError {
         /// Why not.
         source: io::Error,
     },
-    /// Its directory is another's. Two workers would work in the same clones, and delete each other's files.
+    /// Another worker uses its directory. Both would use the same clones, and delete each other's files.
     #[error("the state directory {0:?} is in use by another worker; give each worker its own")]
     InUse(PathBuf),
     /// The name of its directory cannot be passed to `docker`.
@@ -58,9 +58,9 @@ pub enum WorkerError {
     OBuilder(String),
 }
 
-/// Runs a worker for the scheduler that `scheduler` leads to, until `shutdown` ends or it is updated.
+/// Runs a worker for the scheduler at `scheduler`, until `shutdown` ends or the worker is updated.
 ///
-/// While the scheduler is away, it reconnects at most every 10 s. `shutdown` ends with the way to end (`()` cancels the
+/// When the connection is lost, it reconnects at most every 10 s. `shutdown` ends with an [`Ending`] (`()` cancels the
 /// running jobs at once), and this returns when no job is running any more.
 ///
 /// Call it within a `LocalSet`, on a thread that outlives it.
@@ -72,9 +72,9 @@ pub async fn run(
     scheduler: SturdyRef,
     shutdown: impl Future<Output: Into<Ending>>,
 ) -> Result<Exit, WorkerError> {
-    // A program of a custom job that runs as our user can read our environment in /proc, and our memory, unless the
-    // kernel refuses. (To root it never does: that is what a user of their own is for.) Programs of ours have asked for
-    // that already; those of others that use this library may not have.
+    // A custom job's program that runs as the worker's user can read the worker's environment and memory in /proc,
+    // unless the kernel refuses it. (It does not refuse root; use another user for custom jobs then.) The programs of
+    // this project have set this already, other programs that use this library may not have.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!("Cannot hide this worker's memory from its jobs: {error}");
     }
@@ -106,9 +106,9 @@ pub async fn run(
     let end = async {
         tokio::select! {
             ending = shutdown => ending,
-            // Every job would fail now. The supervisor starts the worker again.
+            // All OBuilder jobs would fail now. The supervisor restarts the worker.
             () = crashed => {
-                tracing::error!("The builder has crashed; ending this worker");
+                tracing::error!("The builder has crashed; shutting down");
                 Ending::AtOnce
             }
         }
@@ -123,16 +123,16 @@ pub async fn run(
     Ok(exit)
 }
 
-/// What a worker is made of.
+/// The parts of a worker.
 pub(crate) struct Parts {
     config: WorkerConfig,
     processes: Processes,
-    /// `None` where there can be none.
+    /// `None` where groups cannot be made.
     job_groups: Option<JobGroups>,
     stats: Rc<Stats>,
     log_dir: LogDir,
     sources: Sources,
-    /// Held for as long as the worker lives.
+    /// Held while the worker runs.
     lock: File,
 }
 
@@ -144,7 +144,7 @@ impl Parts {
             source,
         };
         config.state_dir = std::path::absolute(&config.state_dir).map_err(unusable)?;
-        // It becomes part of a list with commas, of which `docker` reads where secrets are.
+        // It becomes part of a list with commas, in which `docker` finds the files of secrets.
         if config
             .state_dir
             .to_string_lossy()
@@ -154,7 +154,7 @@ impl Parts {
         }
         let lock = lock(&config.state_dir).map_err(unusable)?;
         let lock = lock.ok_or_else(|| WorkerError::InUse(path.clone()))?;
-        // OBuilder makes its own, and Docker's engine is asked.
+        // OBuilder makes its own groups, and Docker's engine gets options.
         let job_groups = match config.custom.is_empty() {
             true => None,
             false => JobGroups::new(&config.job_limits.groups).map_err(WorkerError::JobLimits)?,
@@ -296,7 +296,7 @@ fn lock(state_dir: &Path) -> io::Result<Option<File>> {
             .mode(0o700)
             .create(state_dir)?;
     }
-    // Not through a symbolic link: its target may belong to another user.
+    // Symbolic links are not followed: the target may belong to another user.
     let no_follow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let file = File::options()
         .create(true)

@@ -97,10 +97,12 @@ mod tests {
             (0, "0s"),
             (59, "59s"),
             (60, "1m00s"),
+            (127, "2m07s"),
             (130, "2m10s"),
             (3600, "1h00m"),
             (3900, "1h05m"),
             (86_399, "23h59m"),
+            (100_000, "1d03h"),
             (3 * 86_400 + 4 * 3600, "3d04h"),
         ] {
             let elapsed = CompactElapsed(Duration::from_secs(seconds));

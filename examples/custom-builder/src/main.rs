@@ -1,4 +1,4 @@
-//! A worker with two kinds of jobs of its own: `custom-builder CAP NAME STATE_DIR`.
+//! A worker with two custom kinds of jobs: `custom-builder CAP NAME STATE_DIR`.
 
 use cluster_worker::{CustomExecutor, Ending, Environment, JobError, RunningJob, WorkerConfig};
 
@@ -13,7 +13,7 @@ impl CustomExecutor for Factor {
         let (mut factors, mut factor) = (Vec::new(), 2);
         while factor <= rest / factor {
             if factor % 10_000 == 0 {
-                tokio::task::yield_now().await; // other jobs want to go on, too
+                tokio::task::yield_now().await; // lets other jobs run
                 if job.cancel.is_cancelled() {
                     return Err(JobError::Cancelled);
                 }

@@ -1,4 +1,4 @@
-//! The example at work: as a worker of a real scheduler, with jobs from the usual client.
+//! The example as a worker of a real scheduler, with jobs from the usual client.
 
 use std::process::Command;
 
@@ -33,9 +33,9 @@ fn a_job_has_a_log_and_a_result_or_fails() -> Result<()> {
     let Some((site, worker)) = cluster("a_job_has_a_log_and_a_result_or_fails")? else {
         return Ok(());
     };
-    let said = site.custom("factor", "1001\n")?.run()?;
+    let client = site.custom("factor", "1001\n")?.run()?;
     assert_eq!(
-        said.check(0, &[]).stdout,
+        client.check(0, &[]).stdout,
         "Tailing log:\nBuilding on w1\n7 divides 1001\n11 divides 143\nJob succeeded\n\
          Result: \"7 11 13\"\n"
     );
@@ -52,8 +52,8 @@ fn a_job_has_a_log_and_a_result_or_fails() -> Result<()> {
 }
 
 #[test]
-fn jobs_go_on_side_by_side_until_they_are_cancelled() -> Result<()> {
-    let name = "jobs_go_on_side_by_side_until_they_are_cancelled";
+fn jobs_run_side_by_side_until_they_are_cancelled() -> Result<()> {
+    let name = "jobs_run_side_by_side_until_they_are_cancelled";
     let Some((site, worker)) = cluster(name)? else {
         return Ok(());
     };
@@ -68,8 +68,8 @@ fn jobs_go_on_side_by_side_until_they_are_cancelled() -> Result<()> {
 }
 
 #[test]
-fn a_script_works_in_the_source_and_is_stopped_with_all_it_started() -> Result<()> {
-    let name = "a_script_works_in_the_source_and_is_stopped_with_all_it_started";
+fn a_script_runs_in_the_source_and_is_stopped_with_its_descendants() -> Result<()> {
+    let name = "a_script_runs_in_the_source_and_is_stopped_with_its_descendants";
     let Some((site, worker)) = cluster(name)? else {
         return Ok(());
     };

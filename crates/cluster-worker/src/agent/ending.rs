@@ -13,20 +13,20 @@ use crate::activity::Activity;
 /// The grace period for running jobs to stop, and for their last output to be sent, when the worker ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(15);
 
-/// How long a connection is kept after that, so that the last data arrives and clients can read the ends of logs.
+/// How long the connection stays open after that, so that the last data arrives and clients can read the ends of logs.
 const CLOSE_DELAY: Duration = Duration::from_millis(200);
 
 /// The interval of log lines about running jobs, if their number does not change.
 const REMINDER: Duration = Duration::from_secs(30);
 
-/// How a worker is to end.
+/// How a worker ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// The jobs that are running are cancelled.
+    /// It cancels the running jobs.
     AtOnce,
-    /// No more jobs are taken, and those that are running may end by themselves.
+    /// It takes no more jobs, and waits for the running ones.
     Drain {
-        /// Those that have not ended after this time are cancelled.
+        /// It cancels those that have not ended after this time.
         within: Duration,
     },
 }
@@ -40,7 +40,7 @@ impl From<()> for Ending {
 /// Whether jobs may arrive.
 #[derive(Default)]
 pub(crate) struct Intake {
-    /// Set when the worker wants no more.
+    /// Set when the worker takes no more.
     closing: watch::Sender<bool>,
     /// Whether the scheduler may still assign one.
     is_open: watch::Sender<bool>,
@@ -64,9 +64,9 @@ impl Intake {
         self.closing.send_replace(true);
     }
 
-    /// Waits until the worker wants no more jobs.
+    /// Waits until the worker takes no more jobs.
     async fn closing(&self) {
-        // The senders are ours, so waits end only when they should.
+        // `self` holds the senders, so a wait cannot end early.
         drop(self.closing.subscribe().wait_for(|closing| *closing).await);
     }
 
@@ -91,7 +91,7 @@ impl Agent {
         if let Err(error) = activity.pause(reason).await {
             return error.to_string();
         }
-        // A job that was sent before the answer has arrived before it, and must be started before the intake closes.
+        // A job that was sent before the answer has arrived by now, and must be started before the intake closes.
         tokio::task::yield_now().await;
         self.intake.is_open.send_replace(false);
         std::future::pending().await
@@ -109,14 +109,15 @@ impl Agent {
             biased;
             () = empty => tracing::info!("No job is running any more"),
             () = tokio::time::sleep_until(deadline) => {
-                tracing::warn!("{} still running after {} s; cancelling", counted(self.running.load().jobs, "job"), within.as_secs());
+                let running = counted(self.running.load().jobs, "job");
+                tracing::warn!("{running} still running after {} s; cancelling", within.as_secs());
             }
             () = self.log_waiting_jobs(deadline) => {}
         }
     }
 
-    /// Logs how many jobs are running and for how long they may: at once, when the number changes, and regularly. Never
-    /// ends.
+    /// Logs how many jobs are running and how much time they have left: at once, when the number changes, and
+    /// regularly. Never ends.
     async fn log_waiting_jobs(&self, deadline: Instant) {
         let mut changes = self.running.changes();
         loop {
@@ -136,11 +137,11 @@ impl Agent {
         }
     }
 
-    /// Stops the running jobs, and waits until their clients can know: `flushed` ends when all data for them has been
-    /// sent.
+    /// Stops the running jobs, and waits until their clients have been informed: `flushed` ends when all data for them
+    /// has been sent.
     pub(super) async fn wind_down(&self, exit: Exit, flushed: impl Future<Output = ()>) {
         tracing::info!(
-            "Ending ({exit:?}); jobs running: {}",
+            "Shutting down ({exit:?}); jobs running: {}",
             self.running.load().jobs
         );
         let deadline = Instant::now() + SHUTDOWN_GRACE;
@@ -148,7 +149,7 @@ impl Agent {
         if timeout_at(deadline, self.running.idle()).await.is_err() {
             tracing::warn!("Some jobs did not stop in time; exiting anyway");
         }
-        // A result waits behind all of the log that its client has asked for.
+        // A job's result is sent after all of the log that its client has asked for.
         if timeout_at(deadline, flushed).await.is_err() {
             tracing::warn!("The scheduler had not received all data in time; exiting anyway");
         }

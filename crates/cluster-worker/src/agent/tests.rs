@@ -1,4 +1,4 @@
-//! A worker's life, with a scheduler and an executor that do as the test says.
+//! A whole worker, with a mock scheduler and a mock executor.
 
 mod ending;
 mod fitness;
@@ -33,7 +33,7 @@ use crate::testing::local;
 use crate::uplink::{Network, Uplink};
 use crate::worker::{Parts, WorkerError};
 
-/// What is around a worker that does not wait long for anything.
+/// Returns options with short waits.
 fn fast() -> AgentOptions {
     AgentOptions {
         reconnect_interval: Duration::from_millis(10),
@@ -42,7 +42,7 @@ fn fast() -> AgentOptions {
     }
 }
 
-/// A worker at work.
+/// A running worker with its mocks.
 struct Cluster {
     scheduler: Rc<MockScheduler>,
     builder: Rc<MockBuilder>,
@@ -77,10 +77,10 @@ impl Cluster {
             custom: Rc::new(parts.custom_jobs()),
         };
         let agent = parts.agent(executors, None, fast());
-        let (shutdown, told) = oneshot::channel();
+        let (shutdown, requested) = oneshot::channel();
         let worker = tokio::task::spawn_local(async move {
             agent
-                .run(&uplink, async { told.await.unwrap_or(Ending::AtOnce) })
+                .run(&uplink, async { requested.await.unwrap_or(Ending::AtOnce) })
                 .await
         });
         Self {
@@ -102,21 +102,21 @@ impl Cluster {
             .unwrap();
     }
 
-    /// Ends the worker, and checks that it leaves nothing behind.
+    /// Stops the worker, and checks that it leaves nothing behind.
     async fn finish(self) -> Vec<String> {
         self.end(Ending::AtOnce).await
     }
 
-    /// Tells the worker to end.
-    fn tell(&mut self, ending: Ending) {
-        let shutdown = self.shutdown.take().expect("it is told once");
-        shutdown.send(ending).expect("the worker listens");
+    /// Asks the worker to end.
+    fn shut_down(&mut self, ending: Ending) {
+        let shutdown = self.shutdown.take().expect("one request to end");
+        shutdown.send(ending).expect("the worker is running");
     }
 
-    /// Has the worker end like this if it was not told already, and checks that it leaves nothing behind.
+    /// Ends the worker like this, unless it is ending already, and checks that it leaves nothing behind.
     async fn end(mut self, ending: Ending) -> Vec<String> {
         if self.shutdown.is_some() {
-            self.tell(ending);
+            self.shut_down(ending);
         }
         assert_eq!(self.worker.await.unwrap(), Exit::Shutdown);
         assert_eq!(*self.builder.building.borrow(), 0);
@@ -136,7 +136,7 @@ fn config(state_dir: &std::path::Path) -> WorkerConfig {
 }
 
 #[test]
-fn simple() {
+fn a_job_succeeds() {
     local(async {
         let cluster = Cluster::new();
         cluster
@@ -166,7 +166,7 @@ fn simple() {
 }
 
 #[test]
-fn fails() {
+fn a_job_fails() {
     local(async {
         let cluster = Cluster::new();
         cluster
@@ -189,7 +189,7 @@ fn fails() {
 }
 
 #[test]
-fn cancel() {
+fn a_job_is_cancelled_by_its_client() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
@@ -213,7 +213,7 @@ fn cancel() {
 }
 
 #[test]
-fn a_job_is_cancelled_by_its_number_and_the_others_go_on() {
+fn a_job_is_cancelled_by_its_number_without_the_others() {
     local(async {
         let cluster = Cluster::with(|config| config.capacity = "2".parse().unwrap());
         let one = cluster.scheduler.submit(&build("1")).await;
@@ -243,12 +243,12 @@ fn a_job_is_cancelled_by_its_number_and_the_others_go_on() {
 }
 
 #[test]
-fn a_job_that_nobody_wants_any_more_is_cancelled() {
+fn a_released_job_is_cancelled() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
-        // The scheduler waits for its end, without wanting it.
+        // The scheduler waits for its result, but holds no reference to it.
         let ended = futures::future::join(job.result(), job.outcome());
         drop(job);
         let (result, outcome) = ended.await;
@@ -260,7 +260,7 @@ fn a_job_that_nobody_wants_any_more_is_cancelled() {
 }
 
 #[test]
-fn builder_capacity() {
+fn a_worker_runs_as_many_jobs_as_its_capacity() {
     local(async {
         let cluster = Cluster::with(|config| config.capacity = "2".parse().unwrap());
         let one = cluster.scheduler.submit(&build("1")).await;
@@ -296,7 +296,7 @@ fn builder_capacity() {
 }
 
 #[test]
-fn already_registered() {
+fn a_refused_registration_is_retried() {
     local(async {
         let scheduler = Rc::new(MockScheduler::default());
         scheduler.refusals.set(2);
@@ -314,7 +314,7 @@ fn already_registered() {
 }
 
 #[test]
-fn worker_disconnects() {
+fn a_lost_connection_cancels_the_jobs() {
     local(async {
         let cluster = Cluster::with(|config| config.capacity = "1".parse().unwrap());
         cluster.builder.finish("example", Ok(String::new()));
@@ -323,7 +323,7 @@ fn worker_disconnects() {
         cluster.scheduler.disconnect();
         drop(running);
         cluster.scheduler.event("left").await;
-        // It is back, and has given up what nobody waits for.
+        // It is connected again, and has cancelled the job that has lost its client.
         let job = cluster.scheduler.submit(&build("example")).await;
         job.result().await.unwrap();
         cluster.building(0).await;
@@ -378,7 +378,7 @@ fn the_log_can_be_read_before_the_job_is_known() {
 }
 
 #[test]
-fn jobs_that_cannot_be_done() {
+fn jobs_that_cannot_be_run_fail() {
     local(async {
         let cluster = Cluster::new();
         let custom = Action::Custom(CustomJob::default());
@@ -421,7 +421,7 @@ fn jobs_that_cannot_be_done() {
 }
 
 #[test]
-fn a_defect_ends_one_job_and_not_the_others() {
+fn a_bug_ends_one_job_and_not_the_others() {
     local(async {
         let cluster = Cluster::new();
         let good = cluster.scheduler.submit(&build("good")).await;
@@ -438,7 +438,7 @@ fn a_defect_ends_one_job_and_not_the_others() {
         let bad = cluster.scheduler.submit(&job).await;
         expect![[r#"
             Building on worker-1
-            Internal error: this is a defect of the worker, whose own log says more
+            Internal error: this is a bug in the worker; see the worker's log
         "#]]
         .assert_eq(&read_log(&bad).await);
         assert_eq!(
@@ -473,13 +473,13 @@ fn a_job_that_prints_too_much_fails() {
 }
 
 #[test]
-fn low_disk_space() {
+fn low_disk_space_pauses_and_prunes() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("1")).await;
-        // The disk is looked at before each request. One is out already.
+        // The disk is checked before each request. One has been sent already.
         cluster.scheduler.until_popping().await;
-        cluster.builder.is_full.set(true);
+        cluster.builder.full.set(true);
         let second = cluster.scheduler.submit(&build("2")).await;
         cluster.scheduler.event("active: false").await;
         cluster.builder.finish("1", Ok(String::new()));
@@ -495,7 +495,7 @@ fn low_disk_space() {
             [
                 "pop",
                 "pop",
-                "docker-disk: Docker's disk is low; it will be pruned when the running jobs have ended",
+                "docker-disk: Docker's disk is nearly full; it will be pruned when the running jobs have ended",
                 "active: false",
                 "active: true",
                 "pop",
@@ -507,7 +507,7 @@ fn low_disk_space() {
 }
 
 #[test]
-fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
+fn a_disk_that_stays_full_does_not_make_the_worker_unresponsive() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("1")).await;
@@ -526,17 +526,17 @@ fn a_disk_that_stays_full_does_not_keep_the_worker_from_answering() {
 }
 
 #[test]
-fn self_update() {
+fn an_update_waits_for_the_jobs() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
         let worker = cluster.scheduler.worker().await;
         let update = tokio::task::spawn_local(worker.self_update());
-        // Time enough for an update that would not wait.
+        // Enough time for an update that does not wait.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let building = *cluster.builder.building.borrow();
-        assert_eq!(building, 1, "the job goes on");
+        assert_eq!(building, 1, "the job continues");
         cluster.builder.finish("example", Ok(String::new()));
         job.result().await.unwrap();
         assert_eq!(cluster.worker.await.unwrap(), Exit::Updated);
@@ -549,7 +549,7 @@ fn self_update() {
 }
 
 #[test]
-fn shutdown_cancels_what_is_running() {
+fn shutdown_cancels_the_running_jobs() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
@@ -566,7 +566,7 @@ fn shutdown_cancels_what_is_running() {
 }
 
 #[test]
-fn other_metrics() {
+fn metrics_of_other_programs_are_forwarded() {
     local(async {
         let server = WebServer::new();
         let url = format!("http://{}/metrics", server.address());
@@ -585,7 +585,7 @@ fn other_metrics() {
 }
 
 #[test]
-fn a_state_directory_has_one_worker() {
+fn a_state_directory_has_only_one_worker() {
     let dir = tempfile::tempdir().unwrap();
     let first = Parts::open(config(dir.path())).unwrap();
     assert!(matches!(
@@ -605,7 +605,7 @@ fn a_state_directory_has_one_worker() {
     ));
 }
 
-/// Gives out a scheduler's registration.
+/// Serves a scheduler's registration.
 struct Service(Rc<MockScheduler>);
 
 impl Restore for Service {
@@ -620,7 +620,7 @@ impl Restore for Service {
 }
 
 #[test]
-fn network() {
+fn a_worker_works_over_the_network() {
     local(async {
         let scheduler = Rc::new(MockScheduler::default());
         let any = Address::Tcp {
@@ -649,7 +649,7 @@ fn network() {
         );
         drop(job);
 
-        // The scheduler goes away while something is being built, and comes back.
+        // The scheduler restarts while a job is running.
         let job = scheduler.submit(&build("long")).await;
         cluster.building(1).await;
         server.abort();

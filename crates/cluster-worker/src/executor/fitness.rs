@@ -8,31 +8,31 @@ use cluster_api::PauseReason;
 use tokio::sync::{Mutex, watch};
 use visible::{BinarySize, OneLine};
 
-/// Why a worker should take no jobs now.
+/// Why a worker takes no jobs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// OBuilder's health check has failed, with this error.
     Unhealthy(String),
-    /// There is too little room for OBuilder's results, and some is being made.
+    /// There is too little space for OBuilder's results, and the store is being pruned.
     MakingRoom,
-    /// There is too little room for OBuilder's results, and nothing is left to remove.
+    /// There is too little space for OBuilder's results, and nothing is left to prune.
     StoreFull {
         /// How many bytes are free.
         free: u64,
-        /// How many must be.
+        /// How many bytes must be free.
         minimum: u64,
     },
-    /// There is no `docker` to reach an engine with, for the reason given.
+    /// `docker` cannot be run, for the reason given.
     NoDocker(String),
-    /// The Docker engine cannot be reached. This is the error output of `docker`.
+    /// The Docker engine cannot be reached. This is the output of `docker`.
     NoEngine(String),
-    /// Little is free of the disk of the state directory.
+    /// There is too little space on the disk of the state directory.
     StateDiskFull {
         /// The directory.
         directory: PathBuf,
         /// How many bytes are free.
         free: u64,
-        /// How many must be.
+        /// How many bytes must be free.
         minimum: u64,
     },
     /// The state directory cannot be used, for the reason given.
@@ -45,7 +45,7 @@ pub(crate) enum Unfit {
 }
 
 impl Unfit {
-    /// Returns a word for metrics and other programs.
+    /// Returns an identifier for metrics and other programs.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unhealthy(_) => "obuilder",
@@ -64,13 +64,14 @@ impl Unfit {
                 "make room on the disk of OBuilder's store, or lower --obuilder-min-free"
             }
             Self::NoDocker(_) => {
-                "install it (on Debian: apt-get install docker.io), or configure the worker for other jobs only: --obuilder-store, --custom"
+                "install it (on Debian: apt-get install docker.io), or configure the worker for other jobs only: \
+                 --obuilder-store, --custom"
             }
             Self::NoEngine(output) if output.contains("permission denied") => {
                 "run the worker as root, or add its user to the group docker"
             }
             Self::NoEngine(_) => {
-                "start it (systemctl start docker), and read its log for why it stopped (journalctl -u docker)"
+                "start it (systemctl start docker), and check why it stopped (journalctl -u docker)"
             }
             Self::StateDiskFull { .. } => {
                 "make room on that disk, or lower --state-min-free or --git-cache-size"
@@ -81,12 +82,12 @@ impl Unfit {
         }
     }
 
-    /// Returns whether jobs that have been taken fail because of it, rather than wait.
+    /// Returns whether it makes running jobs fail. Otherwise they wait.
     pub(crate) fn fails_jobs(&self) -> bool {
         *self != Self::MakingRoom
     }
 
-    /// Returns it as it is sent to the scheduler.
+    /// Returns the pause reason to send to the scheduler.
     pub(crate) fn pause_reason(&self) -> PauseReason {
         PauseReason::new(self.kind(), &self.to_string(), self.advice())
     }
@@ -137,12 +138,12 @@ fn one_line(output: &str) -> String {
     OneLine(lines.join(" ").trim()).to_string()
 }
 
-/// Why a worker should take no jobs, to watch. `None` while it is fit.
+/// Publishes why a worker takes no jobs. `None` while it is fit.
 pub(crate) type Fitness = watch::Receiver<Option<Unfit>>;
 
 /// Waits until it is fit.
 pub(crate) async fn fit(fitness: &mut Fitness) {
-    // If the sender is gone, it counts as fit.
+    // If the sender has been dropped, it counts as fit.
     drop(fitness.wait_for(Option::is_none).await);
 }
 
@@ -155,13 +156,13 @@ pub(crate) async fn unfit(fitness: &mut Fitness) -> Unfit {
     }
 }
 
-/// Waits until the reason is another than `known`, and returns that. `None` if it is fit.
+/// Waits until the reason is not `known` any more, and returns the new one. `None` if it is fit.
 pub(crate) async fn other_than(fitness: &mut Fitness, known: &Unfit) -> Option<Unfit> {
     let changed = fitness.wait_for(|now| now.as_ref() != Some(known)).await;
     changed.ok().and_then(|now| now.clone())
 }
 
-/// Something that is examined regularly, and when a job has failed.
+/// The fitness of something that is examined regularly and after failed jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Examined {
     fitness: watch::Sender<Option<Unfit>>,
@@ -174,7 +175,7 @@ impl Examined {
         self.fitness.subscribe()
     }
 
-    /// Examines it, unless another examination begins after this call.
+    /// Examines it, unless another examination begins after this call, whose finding then counts.
     pub(crate) async fn examine(&self, examination: impl Future<Output = Option<Unfit>>) {
         let asked = Instant::now();
         let mut last = self.last.lock().await;
@@ -198,7 +199,7 @@ mod tests {
     use crate::testing::local;
 
     #[test]
-    fn those_who_ask_at_once_share_an_answer() {
+    fn simultaneous_examinations_share_a_finding() {
         local(async {
             let (examined, examinations) = (Examined::default(), std::cell::Cell::new(0));
             let examine = || {
@@ -208,7 +209,7 @@ mod tests {
                     Some(Unfit::MakingRoom)
                 })
             };
-            // The first may have begun before the others failed; one more examination is enough for all of them.
+            // The first may have begun before the others were asked for; one more is enough for all of them.
             futures::future::join_all((0..10).map(|_| examine())).await;
             assert!(examinations.get() <= 2, "{}", examinations.get());
             assert_eq!(*examined.fitness().borrow(), Some(Unfit::MakingRoom));
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_program_said_is_one_line() {
+    fn the_output_of_docker_is_shown_on_one_line() {
         let output = "Cannot connect to the Docker daemon.\nIs it\u{1b} running?\n".to_owned();
         assert_eq!(
             Unfit::NoEngine(output).to_string(),

@@ -1,11 +1,11 @@
-//! What is known of a job by its kind alone, whatever worker gets it.
+//! What follows from a job's kind, whichever worker gets it.
 
 /// The part of a description that depends on the kind of job.
 pub(crate) trait JobKind {
-    /// Returns what the worker's log shows when such a job arrives, given its cache hint as the log shows it.
+    /// Returns the text for the worker's log when such a job arrives. `hint` is its cache hint as the log shows it.
     fn announcement(&self, hint: &str) -> String;
 
-    /// Returns a password that is not among the job's secrets.
+    /// Returns a password that must be redacted besides the job's secrets.
     fn password(&self) -> Option<&[u8]> {
         None
     }

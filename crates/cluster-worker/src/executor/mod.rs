@@ -1,4 +1,4 @@
-//! What runs jobs, one executor for each kind.
+//! Runs jobs: one executor for each kind.
 
 mod custom;
 mod docker;
@@ -30,14 +30,14 @@ pub(crate) use job_kind::JobKind;
 pub(crate) use obuilder::{BuilderThread, OBuilderExecutor, OBuilderRefusal};
 pub use obuilder::{OBuilderConfig, Upkeep};
 
-/// What jobs of one kind run on, an engine or a store: whether it is fit for jobs, and how much room it has.
+/// What jobs of one kind run on, such as an engine or a store: whether it is fit for jobs, and how much room it has.
 pub(crate) trait Backend {
-    /// Returns whether there is enough room on the disk for another job. If that cannot be measured, there is.
+    /// Returns whether there is enough space on the disk for another job. If it cannot be measured, this is true.
     fn has_room(&self) -> LocalBoxFuture<'_, bool> {
         ready(true).boxed_local()
     }
 
-    /// Returns the directory that jobs of this kind fill up. `None` if there is none, or it is not known.
+    /// Returns the directory that jobs of this kind fill. `None` if there is none, or it is unknown.
     fn directory(&self) -> LocalBoxFuture<'_, Option<PathBuf>> {
         ready(None).boxed_local()
     }
@@ -54,7 +54,7 @@ pub(crate) trait Backend {
         ready(()).boxed_local()
     }
 
-    /// Makes room. Called while no job runs. Dropping the future stops it.
+    /// Frees space on the disk. Called while no job runs. Dropping the future stops it.
     fn make_room(&self) -> LocalBoxFuture<'_, Result<(), NoRoom>> {
         ready(Ok(())).boxed_local()
     }
@@ -62,7 +62,7 @@ pub(crate) trait Backend {
 
 /// Runs jobs of one kind, whose descriptions hold a `Build`.
 pub(crate) trait Executor<Build>: Backend {
-    /// Parses and checks a job, without its source. The result is all that is needed to run it.
+    /// Parses and checks a job, without its source. The result can be run.
     ///
     /// # Errors
     /// Why the job cannot succeed on this worker.
@@ -75,10 +75,10 @@ pub(crate) trait Executor<Build>: Backend {
 
 /// A build that has been admitted.
 pub(crate) trait AdmittedBuild {
-    /// Runs it with its source in `source`. All that it prints goes to `log`.
+    /// Runs it with its source in `source` and its output in `log`.
     ///
-    /// Returns the job's output (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops what it
-    /// has started before it returns. It may change the files in `source`.
+    /// Returns the job's result (the RepoId of a pushed image; usually empty). When `cancel` fires, it stops its
+    /// programs before it returns. It may change the files in `source`.
     ///
     /// # Errors
     /// How the job failed, or that it was cancelled.
@@ -90,7 +90,7 @@ pub(crate) trait AdmittedBuild {
     ) -> impl Future<Output = Result<String, JobError>>;
 }
 
-/// The same with its future in a box, so that builds of all kinds are of one type.
+/// An [`AdmittedBuild`] with its future in a box, so that builds of all kinds have one type.
 pub(crate) trait AnyBuild {
     fn run<'a>(
         self: Box<Self>,

@@ -1,4 +1,4 @@
-//! The files that logs are in. Everything here that touches the disk does so on a blocking thread.
+//! The files of logs. All access to the disk is on blocking threads.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,12 +14,12 @@ use crate::leftovers::remove_leftover;
 const PREFIX: &str = "job-";
 const SUFFIX: &str = ".log";
 
-/// The directory that a worker keeps its logs in.
+/// The directory of a worker's logs.
 #[derive(Debug, Clone)]
 pub(crate) struct LogDir(Rc<Path>);
 
 impl LogDir {
-    /// Makes `path` if need be, and removes what a worker that was killed has left there.
+    /// Makes the directory if it is missing, and removes the logs of a killed worker.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         fs::create_dir_all(path)?;
         for entry in fs::read_dir(path)? {
@@ -53,7 +53,7 @@ fn in_dir(dir: &Path, error: &io::Error) -> String {
     format!("{}: {error}", dir.display())
 }
 
-/// A log's file. It is removed when the last reference goes.
+/// A log's file. It is removed when the last reference is dropped.
 #[derive(Debug)]
 pub(super) struct LogFile {
     file: File,
@@ -71,7 +71,7 @@ impl LogFile {
         .await
     }
 
-    /// Reads `length` bytes at `offset`, all of which have been written.
+    /// Reads `length` bytes at `offset`. All of them must have been written.
     pub(super) async fn read(
         self: Arc<Self>,
         offset: u64,

@@ -1,14 +1,13 @@
 //! A job's log: it only grows, is addressed by offset, and any number of readers can wait for more of it.
 //!
-//! The log is a file, so that it can be far larger than memory; its most recent part is also kept in memory, so that
-//! somebody who follows a build is answered without touching the disk. Appending puts bytes into that tail at once, and
-//! a task of the log's own moves them to the file from a blocking thread: a slow disk slows down the build that writes
-//! (see [`JobLog::room`]), and nobody else.
+//! The log is a file, so that it can be much larger than memory. Its most recent part, the tail, is also in memory, so
+//! that clients that follow a build are answered without the disk. New bytes are put into the tail at once, and a task
+//! moves them to the file on a blocking thread. So a slow disk slows down only the build that writes (see
+//! [`JobLog::room`]).
 //!
-//! What is appended passes a redactor first, so that no secret of the job's reaches the file or a reader.
+//! New bytes pass a redactor first, so that no secret of the job reaches the file or a reader.
 //!
-//! The file lives as long as the log is held, which is the job and the answers that are being read. Logs that
-//! outlive their jobs are for another day.
+//! The file is removed when the job and all answers from it are dropped. No log outlives its job.
 
 mod file;
 mod output;
@@ -29,17 +28,16 @@ pub(crate) use file::LogDir;
 use file::LogFile;
 use output::Output;
 
-/// The most that one answer holds, in bytes. Upstream's programs send up to 10 KiB and accept any size.
+/// The largest answer, in bytes. Upstream's programs send up to 10 KiB and accept any size.
 pub(crate) const MAX_CHUNK: usize = 256 << 10;
 
-/// How much of the log is kept in memory once it is on disk, in bytes: a few chunks, so that those who follow it find
-/// it there.
+/// How much of the log is kept in memory after it is on disk, in bytes: a few chunks, for clients that follow it.
 const TAIL: usize = 1 << 20;
 
 /// How many bytes may wait to be written to disk before writers have to wait.
 const MAX_UNWRITTEN: usize = 4 << 20;
 
-/// How much goes to the disk at a time, in bytes.
+/// The size of a write to the disk, in bytes.
 const WRITE_SIZE: usize = 1 << 20;
 
 /// A log. Clones are the same log.
@@ -48,33 +46,33 @@ pub struct JobLog(Rc<Inner>);
 
 struct Inner {
     dir: LogDir,
-    /// The largest size in bytes, without the job's last line.
+    /// The size limit in bytes, without the job's last line.
     limit: u64,
     state: RefCell<State>,
     output: RefCell<Output>,
-    /// Told when something was appended or written, and when the log was closed.
+    /// Notified when bytes were appended or written, and when the log was closed.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The end of the log, and at least all that is not on disk yet.
+    /// The end of the log: at least everything that is not on disk yet.
     tail: VecDeque<u8>,
     /// The offset of the first byte of `tail`.
     tail_start: u64,
-    /// How many bytes are on disk. Never before `tail_start`.
+    /// How many bytes are on disk: at least `tail_start`.
     written: u64,
     /// Whether the task that writes is running.
     writing: bool,
     /// Made when there is something to write.
     file: Option<Arc<LogFile>>,
-    /// Why the log cannot be written, if so.
+    /// Why the log cannot be written. `None`: it can.
     broken: Option<String>,
     /// Whether the last line has been appended.
     closed: bool,
 }
 
-/// Why something could not be added to a log.
+/// Why a log cannot be appended to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LogError {
     /// The log has reached its limit.
@@ -83,23 +81,23 @@ pub enum LogError {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The disk did not take it.
+    /// Writing to the disk failed.
     #[error("cannot write the job's log: {0}")]
     Broken(String),
 }
 
-/// Why a log could not be read.
+/// Why a log cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// The log is finished, and shorter than that.
+    /// The log is finished, and shorter than the offset.
     #[error("log offset {start} is beyond the end ({length} bytes)")]
     BeyondEnd {
-        /// Where it was to be read.
+        /// The offset.
         start: u64,
-        /// How long the log is.
+        /// The length of the log.
         length: u64,
     },
-    /// The disk did not give it.
+    /// Reading from the disk failed.
     #[error("cannot read the job's log: {0}")]
     Disk(String),
 }
@@ -126,7 +124,7 @@ impl State {
         [front_part, back_part].concat()
     }
 
-    /// Forgets the part of the tail that is on disk and not recent.
+    /// Removes the part of the tail that is on disk and not recent.
     fn trim(&mut self) {
         let old = self.tail.len().saturating_sub(TAIL) as u64;
         let forget = old.min(self.written - self.tail_start);
@@ -136,9 +134,9 @@ impl State {
 }
 
 impl JobLog {
-    /// Returns an empty log, to be kept in `dir`.
+    /// Returns an empty log with its file in `dir`.
     ///
-    /// It must be used on a thread with a local task set, where its writing task runs.
+    /// Use it on a thread with a local task set, which runs its writing task.
     pub(crate) fn new(dir: &LogDir, limit: u64) -> Self {
         Self(Rc::new(Inner {
             dir: dir.clone(),
@@ -149,22 +147,22 @@ impl JobLog {
         }))
     }
 
-    /// Leaves these secrets out of all that is appended from now on.
+    /// Redacts these secrets in everything that is appended from now on.
     pub(crate) fn redact(&self, redactor: Redactor) -> Result<(), LogError> {
         self.flush()?;
         self.0.output.replace(Output::new(redactor));
         Ok(())
     }
 
-    /// Returns a text without the secrets that are left out of the log.
+    /// Returns a text without the job's secrets.
     pub(crate) fn redacted(&self, text: &str) -> String {
         self.0.output.borrow().redacted(text)
     }
 
     /// Adds to the log.
     ///
-    /// What is beyond the limit is cut off. Await [`JobLog::room`] between large pieces. An end that could be the
-    /// beginning of a secret is shown when it is known whether it is one.
+    /// Bytes beyond the limit are cut off. Await [`JobLog::room`] between large pieces. If the end could be the
+    /// beginning of a secret, readers see it only when more bytes or a pause show whether it is one.
     ///
     /// # Errors
     /// When the log has reached its limit, or cannot be written.
@@ -177,7 +175,7 @@ impl JobLog {
         self.show(&shown)
     }
 
-    /// Adds a line to the log, after ending the last line if a program has not.
+    /// Adds a line to the log. If the last line has no end, it is ended first.
     ///
     /// # Errors
     /// As [`append`](Self::append).
@@ -187,14 +185,14 @@ impl JobLog {
         self.show(format!("{}{line}", self.missing_line_end()).as_bytes())
     }
 
-    /// Shows all that was appended: nothing that belongs to it will come.
+    /// Shows everything that was appended: no more bytes belong to it.
     pub(crate) fn flush(&self) -> Result<(), LogError> {
         let mut shown = Vec::new();
         self.0.output.borrow_mut().finish(&mut shown);
         self.show(&shown)
     }
 
-    /// Adds to what readers see.
+    /// Adds bytes that readers see.
     fn show(&self, bytes: &[u8]) -> Result<(), LogError> {
         let limit = self.0.limit;
         let left = limit.saturating_sub(self.0.state.borrow().length());
@@ -207,26 +205,27 @@ impl JobLog {
         }
     }
 
-    /// Adds the last line, for which there is always room, and ends the log for its readers.
+    /// Adds the last line, which the limit does not apply to, and ends the log for its readers.
     pub(crate) fn close(&self, last_line: &str) {
         if let Err(error) = self.flush() {
-            tracing::debug!("The end of the job's output is not in its log: {error}");
+            tracing::debug!("Cannot write the end of the job's output to its log: {error}");
         }
         if self.0.state.borrow().closed {
             return;
         }
-        // A full log, or a broken one, may have been cut in the middle of a line too.
+        // A log that is full or broken may end in the middle of a line.
         let line = format!("{}{}\n", self.missing_line_end(), self.redacted(last_line));
         if let Err(error) = self.push(line.as_bytes()) {
             tracing::warn!("{error}");
-            // All that is not on disk is still in the tail, so this can follow it: readers must learn the outcome.
+            // Everything that is not on disk is still in the tail, so the line can be added there: readers need the
+            // outcome.
             self.0.state.borrow_mut().tail.extend(line.as_bytes());
         }
         self.0.state.borrow_mut().closed = true;
         self.0.changed.notify_waiters();
     }
 
-    /// Returns what is missing at the end of the log for the next byte to begin a line.
+    /// Returns a line end if the log does not end in one.
     fn missing_line_end(&self) -> &'static str {
         match self.0.state.borrow().tail.back() {
             None | Some(b'\n') => "",
@@ -245,7 +244,7 @@ impl JobLog {
         state.tail.extend(bytes);
         if !state.writing {
             state.writing = true;
-            // What it says is about the job whose log this is.
+            // The task's log lines are about this job.
             tokio::task::spawn_local(self.clone().write_out().in_current_span());
         }
         drop(state);
@@ -253,7 +252,7 @@ impl JobLog {
         Ok(())
     }
 
-    /// Waits until not too much of the log waits for the disk.
+    /// Waits while too much of the log waits for the disk.
     pub async fn room(&self) {
         loop {
             let changed = self.0.changed.notified();
@@ -272,46 +271,46 @@ impl JobLog {
         self.0.state.borrow().length()
     }
 
-    /// Returns what was appended since the log was `start` bytes long, or the last part of that.
+    /// Returns the log from the offset `start` on, as far as it is in memory.
     pub(crate) fn recent(&self, start: u64) -> Vec<u8> {
         let state = self.0.state.borrow();
         state.copy(start.max(state.tail_start), usize::MAX)
     }
 
-    /// Reads from the offset `start`, waiting until there is something to read. An empty chunk is the end.
+    /// Reads from the offset `start`, and waits until there is something to read. An empty chunk is the end.
     ///
-    /// A negative `start` counts from the present end.
+    /// A negative `start` counts from the current end.
     pub(crate) async fn read(&self, start: i64) -> Result<LogChunk, ReadError> {
         let start = match u64::try_from(start) {
             Ok(start) => start,
             Err(_) => self.length().saturating_sub(start.unsigned_abs()),
         };
         let bytes = match self.locate(start).await? {
-            Place::End => Vec::new(),
-            Place::Tail => self.0.state.borrow().copy(start, MAX_CHUNK),
-            Place::Disk { file, length } => {
+            Location::End => Vec::new(),
+            Location::Tail => self.0.state.borrow().copy(start, MAX_CHUNK),
+            Location::Disk { file, length } => {
                 file.read(start, length).await.map_err(ReadError::Disk)?
             }
         };
-        // Both are within i64: a log has a limit, and `start` is either inside the log or came as one.
+        // Both fit into an i64: a log has a limit, and `start` is inside the log or was an i64.
         let next = i64::try_from(start + bytes.len() as u64).unwrap_or(i64::MAX);
         Ok(LogChunk { bytes, next })
     }
 
-    /// Waits until there is something at `start`, and returns where it is.
-    async fn locate(&self, start: u64) -> Result<Place, ReadError> {
+    /// Waits until there are bytes at `start`, and returns their location.
+    async fn locate(&self, start: u64) -> Result<Location, ReadError> {
         loop {
             let changed = self.0.changed.notified();
             {
                 let state = self.0.state.borrow();
                 let length = state.length();
                 if start < length {
-                    return Ok(state.place(start));
+                    return Ok(state.location(start));
                 }
                 if state.closed {
                     let end = start == length;
                     return if end {
-                        Ok(Place::End)
+                        Ok(Location::End)
                     } else {
                         Err(ReadError::BeyondEnd { start, length })
                     };
@@ -321,7 +320,7 @@ impl JobLog {
         }
     }
 
-    /// Moves what was appended to the file, until there is nothing more to move.
+    /// Writes the tail to the file until all of it is written.
     async fn write_out(self) {
         let failed = loop {
             let (file, offset, bytes) = {
@@ -362,23 +361,23 @@ impl JobLog {
 }
 
 impl State {
-    /// Says where to read `start`, which is within the log.
-    fn place(&self, start: u64) -> Place {
+    /// Returns the location of `start`, which is within the log.
+    fn location(&self, start: u64) -> Location {
         match &self.file {
-            Some(file) if start < self.tail_start => Place::Disk {
+            Some(file) if start < self.tail_start => Location::Disk {
                 file: Arc::clone(file),
                 length: usize::try_from(self.tail_start - start)
                     .unwrap_or(MAX_CHUNK)
                     .min(MAX_CHUNK),
             },
-            _ => Place::Tail,
+            _ => Location::Tail,
         }
     }
 }
 
-/// Where a part of a log is.
-enum Place {
-    /// Nowhere: the log ends there.
+/// The location of a part of a log.
+enum Location {
+    /// The log ends there.
     End,
     Tail,
     Disk {

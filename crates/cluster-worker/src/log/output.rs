@@ -1,4 +1,4 @@
-//! What programs print, on its way into a log: without secrets.
+//! Redacts the output of programs before it is logged.
 
 use std::rc::Weak;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use redact::{Redactor, Stream};
 
 use super::{Inner, JobLog};
 
-/// How long to wait for more before an end of the output that could be the beginning of a secret is shown after all.
+/// How long to wait for more output, if the end could be the beginning of a secret, before the end is shown.
 pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is appended, on its way into the log.
+/// Redacts appended bytes.
 pub(super) struct Output {
     redactor: Redactor,
     stream: Stream,
@@ -30,8 +30,8 @@ impl Output {
         }
     }
 
-    /// Takes in some of the output, and adds to `shown` what can be shown now. Returns whether somebody must begin to
-    /// wait for a pause: see [`watch_for_pause`].
+    /// Redacts some output, and adds the part that can be shown now to `shown`. Returns whether the caller must start
+    /// [`watch_for_pause`].
     pub(super) fn push(&mut self, bytes: &[u8], shown: &mut Vec<u8>) -> bool {
         self.stream.push(bytes, shown);
         self.appended = self.appended.wrapping_add(1);
@@ -40,18 +40,18 @@ impl Output {
         begins
     }
 
-    /// Adds what is held back to `shown`: nothing that belongs to it will come.
+    /// Adds the output that is held back to `shown`: no more bytes belong to it.
     pub(super) fn finish(&mut self, shown: &mut Vec<u8>) {
         self.stream.finish(shown);
     }
 
-    /// Returns a text of ours without the secrets.
+    /// Returns a text of the worker without the secrets.
     pub(super) fn redacted(&self, text: &str) -> String {
         self.redactor.text(text)
     }
 }
 
-/// Waits until nothing more is appended to a log for a while, and shows what was held back of it.
+/// Waits until nothing is appended to a log for a while, and shows the output that was held back.
 pub(super) async fn watch_for_pause(log: Weak<Inner>) {
     loop {
         let Some(inner) = log.upgrade() else { return };
@@ -70,7 +70,7 @@ pub(super) async fn watch_for_pause(log: Weak<Inner>) {
         }
         // If the log is full or broken, the next append fails.
         if let Err(error) = JobLog(inner).show(&shown) {
-            tracing::debug!("The end of the job's output is not in its log: {error}");
+            tracing::debug!("Cannot write the end of the job's output to its log: {error}");
         }
         return;
     }

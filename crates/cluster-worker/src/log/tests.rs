@@ -1,4 +1,4 @@
-//! Logs as their readers see them: near the end and far behind it, while they grow and afterwards.
+//! Logs as their readers see them: near the end and far before it, while they grow and afterwards.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use super::output::PAUSE;
 use super::{JobLog, LogDir, LogError, MAX_CHUNK, ReadError, TAIL};
 use crate::testing::{TestLog, local, local_with_paused_time};
 
-/// Reads on from `start` to the end.
+/// Reads from `start` to the end.
 async fn read_all(log: &JobLog, mut start: i64) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
@@ -24,7 +24,7 @@ async fn read_all(log: &JobLog, mut start: i64) -> Vec<u8> {
     }
 }
 
-/// Bytes of which no part looks like another.
+/// Bytes of which all parts differ.
 fn numbers(count: usize) -> Vec<u8> {
     (0..count / 8)
         .flat_map(|i| (i as u64).to_le_bytes())
@@ -32,7 +32,7 @@ fn numbers(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn one_who_follows_gets_what_is_written() {
+fn a_follower_gets_new_bytes() {
     local(async {
         let TestLog { log, dir: _dir } = TestLog::new();
         let follower = tokio::task::spawn_local({
@@ -50,7 +50,7 @@ fn one_who_follows_gets_what_is_written() {
 }
 
 #[test]
-fn a_last_line_without_an_end_stays_a_line_of_its_own() {
+fn a_line_without_an_end_is_ended() {
     local(async {
         let test = TestLog::new();
         test.log.append(b"end").unwrap();
@@ -61,7 +61,7 @@ fn a_last_line_without_an_end_stays_a_line_of_its_own() {
             test.text(),
             "end\nHEAD is now at 1234567\nthe end\nJob succeeded\n"
         );
-        // Nor is there an empty line where none is missing.
+        // And no empty line is added.
         let test = TestLog::new();
         test.log.append(b"the end\n").unwrap();
         test.log.close("Job succeeded");
@@ -80,10 +80,10 @@ fn a_log_larger_than_memory_is_read_back_from_disk() {
         }
         log.close("");
         let (one, two) = tokio::join!(read_all(&log, 0), read_all(&log, 5_000_001));
-        // The line that it was cut in has an end, and there is the empty last line.
+        // The cut line is ended, and the last line is empty.
         assert!(one[..one.len() - 2] == written);
         assert!(two[..two.len() - 2] == written[5_000_001..]);
-        // What waits for the disk is bounded, and so is what stays in memory.
+        // The bytes that wait for the disk are limited, and so is the tail.
         while log.0.state.borrow().writing {
             tokio::task::yield_now().await;
         }
@@ -155,7 +155,7 @@ fn a_log_has_a_limit_but_always_a_last_line() {
 }
 
 #[test]
-fn the_file_goes_with_the_log() {
+fn the_file_is_removed_with_the_log() {
     local(async {
         let TestLog { log, dir } = TestLog::new();
         let reader = log.clone();
@@ -172,14 +172,14 @@ fn the_file_goes_with_the_log() {
         assert_eq!(fs::read_to_string(&file).unwrap(), "hello\n");
         drop(log);
         tokio::task::yield_now().await;
-        assert!(file.exists(), "somebody can still read it");
+        assert!(file.exists(), "a reader still holds it");
         drop(reader);
         assert!(!file.exists());
     });
 }
 
 #[test]
-fn what_a_killed_worker_left_is_removed() {
+fn logs_of_a_killed_worker_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("job-x.log"), "old").unwrap();
     fs::write(dir.path().join("notes.txt"), "mine").unwrap();
@@ -189,7 +189,7 @@ fn what_a_killed_worker_left_is_removed() {
 }
 
 #[test]
-fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_and_the_last_line() {
+fn a_failed_write_is_an_error_for_the_writer_and_in_the_last_line() {
     local(async {
         let TestLog { log, dir } = TestLog::new();
         fs::remove_dir(dir.path()).unwrap();
@@ -212,23 +212,23 @@ fn a_disk_that_does_not_take_it_is_an_error_for_the_writer_and_the_last_line() {
 }
 
 #[test]
-fn what_could_be_the_beginning_of_a_secret_waits_for_the_rest() {
+fn a_possible_beginning_of_a_secret_is_held_back() {
     local_with_paused_time(async {
         let TestLog { log, dir: _dir } = TestLog::new();
-        log.line("hunter22 was said before").unwrap();
+        log.line("hunter22 was seen before").unwrap();
         log.redact(Redactor::new([&b"hunter22"[..]])).unwrap();
         let shown = || String::from_utf8(log.recent(25)).unwrap();
         log.append(b"user: hun").unwrap();
         assert_eq!(shown(), "user: ");
         log.append(b"ter22; Password: hun").unwrap();
         assert_eq!(shown(), "user: ***; Password: ");
-        // Somebody waits to read it; but not a longer beginning.
+        // After a pause it is shown, but not a longer beginning.
         tokio::time::sleep(PAUSE * 2).await;
         assert_eq!(shown(), "user: ***; Password: hun");
         log.append(b" hunter2").unwrap();
         tokio::time::sleep(PAUSE * 2).await;
         assert_eq!(shown(), "user: ***; Password: hun ");
-        // The worker's own words are not the rest of it.
+        // The worker's own lines do not continue it.
         log.line("2 jobs; hunter22").unwrap();
         assert_eq!(shown(), "user: ***; Password: hun hunter2\n2 jobs; ***\n");
         log.append(b"hunter").unwrap();

@@ -1,4 +1,4 @@
-//! One program in its process group, from its start to the end of the last of its descendants.
+//! One program in its process group, from its start to the end of its last descendant.
 
 use std::io::PipeReader;
 use std::os::fd::OwnedFd;
@@ -15,22 +15,23 @@ use super::survivors;
 use super::watchdog::Watchdog;
 use super::{Cancel, Command, DRAIN_GRACE, Label, LogError, ProcessError, STOP_LIMIT, TERM_GRACE};
 
-/// Waits for a line on its standard input, and only then becomes the program.
+/// Waits for a line on its standard input, and then becomes the program.
 ///
-/// By then the watchdog knows the group; and should the worker die before that, the line never comes. So there is no
-/// moment in which a program could outlive the worker.
+/// When the line comes, the watchdog knows the group; if the worker dies before that, the line never comes. So at no
+/// moment can a program outlive the worker.
 ///
-/// The first word is the program's umask, or nothing. Those before `--` are the files that put a process into its
-/// control groups, for those that have their own.
-const GATE: &str = r#"read -r go || exit; [ -z "$1" ] || umask "$1"; shift; while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
+/// The first argument is the program's umask, or empty. Those up to `--` are the files that put a process into its
+/// control groups, if it has some.
+const GATE: &str = r#"read -r go || exit; [ -z "$1" ] || umask "$1"; shift
+while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
-/// How much a pipe holds, in bytes: more than the usual 64 KiB, for builds that print a lot.
+/// The capacity of a pipe, in bytes: more than the usual 64 KiB, for builds that print a lot.
 const PIPE_SIZE: usize = 256 << 10;
 
-/// What to do with the two outputs of a program.
+/// The pipes for the two outputs of a program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outputs {
-    /// Through one pipe, so that their order is kept.
+    /// One pipe for both, so that their order is kept.
     Merged,
     Separate,
 }
@@ -42,12 +43,12 @@ pub(super) struct Output {
     pub(super) err: Option<pipe::Receiver>,
 }
 
-/// A program that was started, and its descendants. Dropping this kills them.
+/// A started program and its descendants. Dropping this kills them.
 pub(super) struct Group {
     child: Child,
     id: Pid,
     watchdog: Rc<Watchdog>,
-    /// The program's standard input, and what it is to read there.
+    /// The program's standard input, and the data for it.
     input: Option<(ChildStdin, Vec<u8>)>,
 }
 
@@ -70,7 +71,7 @@ pub(super) fn start(
             (Some(reader), writer)
         }
     };
-    // The builder holds our copies of the writing ends, so it has to be gone before the pipes can end.
+    // The command holds copies of the writing ends, and must be dropped before the pipes can end.
     let mut gate = tokio::process::Command::new("/bin/sh");
     if let Some(dir) = command.dir() {
         gate.current_dir(dir);
@@ -121,7 +122,7 @@ pub(super) fn start(
 fn receiver(pipe: PipeReader) -> std::io::Result<pipe::Receiver> {
     // Best effort: an unprivileged user may have used up what the system grants.
     if let Err(error) = rustix::pipe::fcntl_setpipe_size(&pipe, PIPE_SIZE) {
-        tracing::debug!("cannot enlarge a pipe: {error}");
+        tracing::debug!("Cannot enlarge a pipe: {error}");
     }
     pipe::Receiver::from_owned_fd(OwnedFd::from(pipe))
 }
@@ -132,9 +133,9 @@ impl Group {
         self.id
     }
 
-    /// Lets the program go, and waits for its end, or stops it when `cancel` fires.
+    /// Opens the gate for the program and waits for its end, or stops it when `cancel` fires.
     ///
-    /// `reading` takes in its output, and is polled until the program and the pipe have ended.
+    /// `reading` reads its output, and is polled until the program and the pipe have ended.
     pub(super) async fn finish(
         mut self,
         label: &Label,
@@ -144,7 +145,7 @@ impl Group {
         let input = self.input.take();
         let feeding = async move {
             if let Some((mut stdin, text)) = input {
-                // A program need not read its input. If it cannot be let through the gate, it ends by itself.
+                // A program need not read its input. If the gate cannot be opened, the program ends by itself.
                 if let Err(error) = stdin.write_all(&text).await {
                     tracing::debug!("{label} did not read its input: {error}");
                 }
@@ -162,7 +163,7 @@ impl Group {
                 }
                 result = working.as_mut(), if read.is_none() => match result {
                     Ok(()) => read = Some(()),
-                    // Its output is not read any more, so it need not go on.
+                    // Its output is not read any more, so it is stopped.
                     Err(error) => {
                         self.stop(std::future::pending(), true).await;
                         return Err(error.into());
@@ -171,13 +172,13 @@ impl Group {
                 status = self.child.wait() => break status,
             }
         };
-        // What it left behind in its group would write into a log that is about to be closed.
+        // Processes that are left in the group would write to a log that is about to be closed.
         self.signal(Signal::KILL);
         if read.is_none() {
             match tokio::time::timeout(DRAIN_GRACE, working).await {
                 Ok(result) => result?,
                 Err(_) => tracing::warn!(
-                    "{label} has ended, but something it started holds on to its output"
+                    "{label} has ended, but a descendant still holds its output open"
                 ),
             }
         }
@@ -187,16 +188,16 @@ impl Group {
         )
     }
 
-    /// Stops the program: politely, then not. Takes in its last words meanwhile.
+    /// Stops the program: with SIGTERM, then with SIGKILL. Reads its last output meanwhile.
     async fn stop(&mut self, working: impl Future<Output = Result<(), LogError>>, read: bool) {
         self.signal(Signal::TERM);
-        let last_words = async {
+        let last_output = async {
             if !read {
                 // Errors do not matter any more: the job has been cancelled.
                 drop(working.await);
             }
         };
-        let ended = async { tokio::join!(self.child.wait(), last_words).0 };
+        let ended = async { tokio::join!(self.child.wait(), last_output).0 };
         let ended = tokio::time::timeout(TERM_GRACE, ended).await;
         self.signal(Signal::KILL);
         if ended.is_err() {
@@ -205,7 +206,7 @@ impl Group {
                 Ok(Err(error)) => tracing::warn!("Cannot wait for process {:?}: {error}", self.id),
             }
         }
-        // Callers rely on it having stopped.
+        // When this returns, the program has stopped.
         let id = self.id;
         let left = survivors::end(move || survivors::in_group(id), STOP_LIMIT).await;
         if !left.is_empty() {
@@ -257,7 +258,7 @@ fn outcome(label: &Label, status: ExitStatus) -> Result<(), ProcessError> {
     }
 }
 
-/// Returns the name of a signal, for those that builds die of.
+/// Returns the name of a signal that can end a build.
 fn signal_name(number: i32) -> String {
     let named = [
         (Signal::HUP, "SIGHUP"),

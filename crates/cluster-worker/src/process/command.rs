@@ -1,4 +1,4 @@
-//! Command lines as values, so that they can be read and tested without being run.
+//! Command lines as values, so that they can be tested without running them.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,8 +10,7 @@ use visible::without_credentials;
 
 use super::Label;
 
-/// The variables of the worker's own environment that the programs it runs may see, besides those with the prefixes
-/// below.
+/// The variables of the worker's environment that its programs get, besides those with the prefixes below.
 const PASSED_ON: [&str; 20] = [
     "PATH",
     "HOME",
@@ -35,18 +34,18 @@ const PASSED_ON: [&str; 20] = [
     "all_proxy",
 ];
 
-/// Families of such variables: the locale, and what tells `docker` and `git` how to reach their servers.
+/// The prefixes of more such variables: the locale, and how `docker` and `git` connect to their servers.
 const PASSED_ON_PREFIXES: [&str; 5] = ["LC_", "DOCKER_", "BUILDKIT_", "BUILDX_", "GIT_SSL_"];
 
-/// The environment of a program: all of it, for nothing is inherited.
+/// The whole environment of a program: nothing is inherited.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// Returns what of the worker's own variables (`std::env::vars_os()`) its programs may see.
+    /// Returns the part of the worker's variables (`std::env::vars_os()`) that its programs get.
     ///
-    /// That is what they need to find programs, servers and certificates. The rest may hold what was meant for the
-    /// worker alone.
+    /// They get what they need to find programs, servers and certificates. Other variables may be secrets of the
+    /// worker.
     pub fn from_vars(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let passed_on = |name: &OsStr| {
             name.to_str().is_some_and(|name| {
@@ -105,27 +104,28 @@ impl fmt::Debug for Environment {
     }
 }
 
-/// A program to run, with all that it gets. See [`RunningJob::command`](crate::RunningJob::command).
+/// A program to run, with its arguments, environment and input. See
+/// [`RunningJob::command`](crate::RunningJob::command).
 #[derive(Clone)]
 pub struct Command {
     label: Label,
     program: OsString,
     args: Vec<OsString>,
     environment: Environment,
-    /// Where it runs; in the worker's own directory if `None`.
+    /// The directory to run in. `None`: the worker's own.
     dir: Option<PathBuf>,
-    /// What it reads on its standard input, which is then closed. May be a password.
+    /// Its standard input, which is closed after that. May be a password.
     input: Vec<u8>,
-    /// What starts the program as another user, if it is to run as one: a program with its arguments.
+    /// The command line that runs the program as another user. Empty for the worker's own user.
     user_change: Vec<OsString>,
-    /// The files that put it into its control groups, if it has its own.
+    /// The files that put it into its control groups. Empty if it has none of its own.
     entrances: Vec<PathBuf>,
-    /// The permissions that its files do not get, in octal; if `None`, those that the worker's do not get.
+    /// Its umask in octal. `None`: the worker's own.
     umask: Option<&'static str>,
 }
 
 impl Command {
-    /// `label` is what its failures are called by.
+    /// `label` is its name in errors.
     pub(crate) fn new(
         label: impl Into<Label>,
         program: impl Into<OsString>,
@@ -146,8 +146,7 @@ impl Command {
         }
     }
 
-    /// Returns this command with something to read on its standard input, which need not be read. Without, there is
-    /// nothing.
+    /// Returns this command with data for its standard input, which it need not read. The default is none.
     #[must_use]
     pub fn reading(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
@@ -168,7 +167,7 @@ impl Command {
         self
     }
 
-    /// Returns this command run by a program that becomes another user first.
+    /// Returns this command, run as another user by the command line `by`.
     #[must_use]
     pub(crate) fn changing_user(mut self, by: Vec<OsString>) -> Self {
         self.user_change = by;
@@ -190,7 +189,7 @@ impl Command {
         &self.entrances
     }
 
-    /// Returns this command with another umask than the worker's.
+    /// Returns this command with a umask of its own.
     #[must_use]
     pub(crate) fn with_umask(mut self, umask: &'static str) -> Self {
         self.umask = Some(umask);
@@ -236,8 +235,8 @@ pub(crate) fn is_executable(path: &Path) -> bool {
         .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
 }
 
-/// Shows the command line as a shell would take it, more or less. The input, the environment and the credentials of
-/// URLs are not shown.
+/// Shows the command line roughly in a shell's syntax. The input, the environment and the credentials in URLs are not
+/// shown.
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.program)?;

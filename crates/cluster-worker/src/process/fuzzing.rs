@@ -4,14 +4,14 @@ use std::ffi::OsString;
 
 use super::Command;
 
-/// A command line as the system gets it.
+/// A command line as it is passed to the system.
 #[derive(Debug)]
 pub struct CommandLine {
     /// The program's arguments.
     pub args: Vec<OsString>,
     /// Its variables.
     pub environment: Vec<(OsString, OsString)>,
-    /// How it is shown in a job's log.
+    /// Its text in logs.
     pub shown: String,
 }
 

@@ -1,18 +1,18 @@
-//! Runs other programs: into a job's log or for their answer, always so that they can be stopped.
+//! Runs other programs, for a job's log or for their output, so that they can always be stopped.
 //!
-//! Every program gets a process group of its own, an environment that was made for it, one pipe for what it prints (so
-//! that the order of its two outputs is kept), and no file of the worker's: above all not the connection to the
-//! scheduler, or a worker that was killed would look alive until its build ends. That groups end with the worker, even
-//! with one that was killed, is seen to by a [`Watchdog`](watchdog::Watchdog).
+//! Every program gets its own process group, an environment that was made for it, one pipe for both outputs (so that
+//! their order is kept), and none of the worker's open files. In particular it does not inherit the connection to the
+//! scheduler, which would keep a killed worker registered until its build ends. A [`Watchdog`](watchdog::Watchdog) ends
+//! the groups with the worker, even if that is killed.
 
 mod child;
 mod command;
 mod descriptors;
 pub(crate) mod fuzzing;
-mod patience;
 mod survivors;
 #[cfg(test)]
 mod tests;
+mod time_limits;
 mod watchdog;
 
 use std::borrow::Cow;
@@ -30,28 +30,28 @@ use crate::log::{JobLog, LogError};
 use child::Group;
 pub(crate) use command::is_executable;
 pub use command::{Command, Environment};
-use patience::Exhausted;
-pub(crate) use patience::Patience;
+use time_limits::Exceeded;
+pub(crate) use time_limits::TimeLimits;
 use watchdog::Watchdog;
 
-/// How long a program that was asked to stop may take: time for `git` to remove its lock files and for `docker` to
-/// notify its engine, and short enough for a user who waits for "Job cancelled".
+/// How long a program may take to stop after SIGTERM. `git` removes its lock files and `docker` notifies its engine in
+/// that time, and it is short enough for a user who waits for "Job cancelled".
 const TERM_GRACE: Duration = Duration::from_secs(5);
 
-/// How long to read on after a program has ended, for what is still in the pipe. Something that left its process group
-/// may keep the pipe open for ever.
+/// How long to read the rest of the output after a program has ended. A process that has left its process group may
+/// keep the pipe open forever.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
-/// How long to wait for what was killed to be gone. What takes longer hangs in the kernel, and can only be told of.
+/// How long to wait for killed processes to end. If they take longer, they hang in the kernel, which is only reported.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// The most of a program's answer that is kept, in bytes.
+/// The largest part of a program's output that is kept, in bytes.
 const MAX_ANSWER: usize = 1 << 20;
 
-/// How much is read from a program at a time, in bytes.
+/// The size of a read from a program, in bytes.
 const READ_SIZE: usize = 128 << 10;
 
-/// What the failures of a program are called by.
+/// The name of a program in errors.
 type Label = Cow<'static, str>;
 
 /// Why a program did not succeed.
@@ -67,7 +67,7 @@ pub(crate) enum ProcessError {
         program: String,
         reason: String,
     },
-    #[error("{label} was stopped: nothing happened for too long")]
+    #[error("{label} was stopped: it made no progress for too long")]
     Silent { label: Label },
     #[error("{label} was stopped: it took too long")]
     TooLong { label: Label },
@@ -78,18 +78,18 @@ pub(crate) enum ProcessError {
 }
 
 impl ProcessError {
-    /// Returns whether a program, or the program that a shell ran, was killed.
+    /// Returns whether the program was killed, or a program that a shell ran for it.
     pub(crate) fn is_killed(&self) -> bool {
         match self {
             Self::Exit { code, .. } => cgroup::is_killed_status(*code),
             Self::Signal { signal, .. } => signal == "SIGKILL",
-            // These were stopped by us.
+            // The worker stopped these.
             Self::Silent { .. } | Self::TooLong { .. } | Self::Cancelled => false,
             Self::NotStarted { .. } | Self::Log(_) => false,
         }
     }
 
-    /// Returns whether a program ran to an end that was no success.
+    /// Returns whether a program ran, and ended with an error.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self, Self::Exit { .. } | Self::Signal { .. })
     }
@@ -108,9 +108,9 @@ impl Processes {
         }
     }
 
-    /// Runs a program, with all that it prints going to `log`.
+    /// Runs a program, with its output in `log`.
     ///
-    /// When `cancel` fires, it and all its descendants are stopped before this returns.
+    /// When `cancel` fires, the program and all its descendants are stopped before this returns.
     pub(crate) async fn run(
         &self,
         command: &Command,
@@ -126,20 +126,20 @@ impl Processes {
         ended.and(log.flush().map_err(ProcessError::from))
     }
 
-    /// Runs a program that waits for others, as [`run`](Self::run) does, but no longer than `patience` lasts. What it
-    /// prints goes through `filter`.
-    pub(crate) async fn run_patiently(
+    /// Runs a program that waits for servers, as [`run`](Self::run) does, within `limits`. Its output goes through
+    /// `filter`.
+    pub(crate) async fn run_limited(
         &self,
         command: &Command,
         log: &JobLog,
         cancel: &Cancel,
-        patience: Patience,
+        limits: TimeLimits,
         filter: &mut dyn Filter,
     ) -> Result<(), ProcessError> {
         tracing::info!("Exec({}): {command}", command.label());
         let (group, output) = self.start(command, child::Outputs::Merged)?;
         let (label, printed, stop) = (command.label(), Cell::new(0), Cancel::new());
-        let exhausted = patience.exhausted(group.id(), &printed);
+        let exceeded = limits.exceeded(group.id(), &printed);
         let ended = {
             let mut sink = Sink::Filtered {
                 log,
@@ -152,9 +152,9 @@ impl Processes {
                 biased;
                 ended = running.as_mut() => Err(ended),
                 () = cancel.cancelled() => Ok(ProcessError::Cancelled),
-                exhausted = exhausted => Ok(match exhausted {
-                    Exhausted::Silence => ProcessError::Silent { label: label.clone() },
-                    Exhausted::Total => ProcessError::TooLong { label: label.clone() },
+                exceeded = exceeded => Ok(match exceeded {
+                    Exceeded::Silence => ProcessError::Silent { label: label.clone() },
+                    Exceeded::Total => ProcessError::TooLong { label: label.clone() },
                 }),
             };
             match reason {
@@ -174,7 +174,7 @@ impl Processes {
         ended.and(logged.map_err(ProcessError::from))
     }
 
-    /// Runs a program and returns what it prints. Its standard error goes to the worker's own log.
+    /// Runs a program and returns its standard output. Its standard error goes to the worker's log.
     pub(crate) async fn ask(
         &self,
         command: &Command,
@@ -184,25 +184,26 @@ impl Processes {
         Ok(answer.text)
     }
 
-    /// Runs a program and returns what it prints, also on its standard error, which goes to the worker's own log too.
+    /// Runs a program and returns its standard output and its standard error, which also goes to the worker's log.
     pub(crate) async fn ask_all(
         &self,
         command: &Command,
         cancel: &Cancel,
     ) -> Result<Answer, ProcessError> {
-        let (result, complaint) = self.probe(command, cancel).await;
-        if !complaint.trim().is_empty() {
-            let level = if result.is_ok() {
-                "said"
+        let (result, errors) = self.probe(command, cancel).await;
+        if !errors.trim().is_empty() {
+            let ended = if result.is_ok() {
+                "succeeded"
             } else {
-                "failed, saying"
+                "failed"
             };
-            tracing::warn!("{} {level}: {}", command.label(), Lines(complaint.trim()));
+            let (label, errors) = (command.label(), Lines(errors.trim()));
+            tracing::warn!("{label} {ended}, with errors: {errors}");
         }
-        result.map(|text| Answer { text, complaint })
+        result.map(|text| Answer { text, errors })
     }
 
-    /// Runs a program and returns what it prints, and its standard error apart.
+    /// Runs a program and returns its standard output and its standard error.
     pub(crate) async fn probe(
         &self,
         command: &Command,
@@ -213,24 +214,24 @@ impl Processes {
             Ok(started) => started,
             Err(error) => return (Err(error), String::new()),
         };
-        let (mut answer, mut complaint) = (Vec::new(), Vec::new());
-        let (mut out, mut err) = (Sink::Memory(&mut answer), Sink::Memory(&mut complaint));
+        let (mut answer, mut errors) = (Vec::new(), Vec::new());
+        let (mut out, mut err) = (Sink::Memory(&mut answer), Sink::Memory(&mut errors));
         let reading = async {
-            let errors = async {
+            let reading_errors = async {
                 match output.err {
                     Some(pipe) => copy(pipe, &mut err).await,
                     None => Ok(()),
                 }
             };
-            tokio::try_join!(copy(output.out, &mut out), errors).map(|((), ())| ())
+            tokio::try_join!(copy(output.out, &mut out), reading_errors).map(|((), ())| ())
         };
         let result = group.finish(command.label(), cancel, reading).await;
         let answer = result.map(|()| String::from_utf8_lossy(&answer).into_owned());
-        (answer, String::from_utf8_lossy(&complaint).into_owned())
+        (answer, String::from_utf8_lossy(&errors).into_owned())
     }
 
-    /// Ends all that has a variable with this value in its environment: what a program has left behind that was started
-    /// with it. Returns how many processes could not be ended.
+    /// Kills all processes with this value of a variable in their environment, which a program that was started with it
+    /// has left behind. Returns how many could not be killed.
     pub(crate) async fn end_marked(&self, name: &'static str, value: &str) -> usize {
         let value = value.to_owned();
         let left = survivors::end(move || survivors::marked(name, &value), STOP_LIMIT).await;
@@ -242,7 +243,7 @@ impl Processes {
         command: &Command,
         outputs: child::Outputs,
     ) -> Result<(Group, child::Output), ProcessError> {
-        descriptors::keep();
+        descriptors::close_on_exec();
         child::start(command, outputs, &self.watchdog).map_err(|reason| ProcessError::NotStarted {
             label: command.label().clone(),
             program: command.program().to_string_lossy().into_owned(),
@@ -251,19 +252,20 @@ impl Processes {
     }
 }
 
-/// What a program has printed.
+/// The output of a program.
 pub(crate) struct Answer {
+    /// Its standard output.
     pub(crate) text: String,
-    /// On its standard error.
-    pub(crate) complaint: String,
+    /// Its standard error.
+    pub(crate) errors: String,
 }
 
-/// What a program prints, on its way to a log.
+/// Filters the output of a program before it is logged.
 pub(crate) trait Filter {
-    /// Takes in some of it, and adds to `shown` what is to be logged.
+    /// Reads some output, and adds the part to log to `shown`.
     fn pass(&mut self, bytes: &[u8], shown: &mut Vec<u8>);
 
-    /// Adds what is left at the end.
+    /// Adds the rest at the end.
     fn finish(&mut self, shown: &mut Vec<u8>);
 }
 

@@ -1,18 +1,17 @@
-//! Finds and ends the processes that a program has left behind, by their entries in /proc.
+//! Finds and kills the processes that a program has left behind, by their entries in /proc.
 //!
-//! A program that starts a session of its own leaves its process group, and may give up its output too; but it inherits
-//! its environment, in which there is a mark. One that removes the mark as well is found only where jobs have control
-//! groups.
+//! A process that starts a session leaves its process group, and may close its output. But it inherits its environment,
+//! which contains a mark. If it removes the mark too, it is found only where jobs have control groups.
 
 use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long to wait between two searches for processes that have not ended.
+/// The interval between two searches for processes that have not ended.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Kills what `find` finds until it finds nothing more. Returns what is still there after the limit.
+/// Kills the processes that `find` finds, until it finds none. Returns those that are left after the limit.
 pub(super) async fn end(
     find: impl Fn() -> Vec<Pid> + Clone + Send + 'static,
     limit: Duration,
@@ -20,7 +19,7 @@ pub(super) async fn end(
     let started = Instant::now();
     loop {
         let search = find.clone();
-        // Without a thread to search with, nothing can be done.
+        // If no thread can be started, nothing can be done.
         let found = tokio::task::spawn_blocking(search)
             .await
             .unwrap_or_default();
@@ -42,17 +41,17 @@ pub(super) fn in_group(group: Pid) -> Vec<Pid> {
     find(|_, stat| stat.group == group.as_raw_pid())
 }
 
-/// What the processes of a group have done so far. Each that has ended takes its own away.
+/// The resources that the processes of a group have used so far. Ended processes do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Work {
-    /// The bytes that they have read and written as far as the kernel counts them: by way of pipes, files and some
-    /// sockets, and from the disk where files are mapped.
+    /// The bytes that they have read and written, as far as the kernel counts them: pipes, files, some sockets, and
+    /// disk reads of mapped files.
     pub(super) bytes: u64,
-    /// The processor time that they have used, in the kernel's ticks.
+    /// Their processor time, in the kernel's ticks.
     pub(super) ticks: u64,
 }
 
-/// Returns what the processes of a group have done so far.
+/// Returns the resources that the processes of a group have used so far.
 pub(super) fn work(group: Pid) -> Work {
     let mut ticks: u64 = 0;
     let processes = find(|_, stat| {
@@ -76,7 +75,7 @@ pub(super) fn work(group: Pid) -> Work {
     }
 }
 
-/// Returns the processes that have a variable with this value in their environment.
+/// Returns the processes with this value of a variable in their environment.
 pub(super) fn marked(name: &str, value: &str) -> Vec<Pid> {
     let mark = format!("{name}={value}");
     find(|process, _| {
@@ -87,23 +86,23 @@ pub(super) fn marked(name: &str, value: &str) -> Vec<Pid> {
     })
 }
 
-/// What there is in `/proc/PID/stat`.
+/// The contents of `/proc/PID/stat`.
 struct Stat {
     group: i32,
-    /// The processor time that it has used.
+    /// Its processor time.
     ticks: u64,
 }
 
 impl Stat {
-    /// Reads it. `None` for a process that has ended.
+    /// Reads the file. `None` for a process that has ended.
     fn read(process: i32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-        // The name before it may have spaces and brackets.
+        // The name before this may have spaces and brackets.
         let (_, rest) = text.rsplit_once(") ")?;
         let mut fields = rest.split(' ');
         let state = fields.next()?;
         let group = fields.nth(1)?.parse().ok()?;
-        // After eight others: in user mode, and in the kernel.
+        // After eight other fields: user time and system time.
         let user: u64 = fields.nth(8)?.parse().ok()?;
         let kernel: u64 = fields.next()?.parse().ok()?;
         let ticks = user.wrapping_add(kernel);

@@ -1,8 +1,8 @@
-//! Real programs: what they print, how they end, and that they do.
+//! Real programs: their output, and how they end or are stopped.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a child of the test is told by variables what to do"
+    reason = "a child of the test is configured by variables"
 )]
 
 use std::fs;
@@ -24,7 +24,7 @@ fn environment() -> Environment {
     Environment::default().with("PATH", "/usr/bin:/bin")
 }
 
-/// Runs it and compares its log, with how it ended as the last line.
+/// Runs a command and compares its log, with its result as the last line.
 fn check(command: &Command, expected: Expect) {
     local(async {
         let test = TestLog::new();
@@ -40,7 +40,7 @@ fn check(command: &Command, expected: Expect) {
     });
 }
 
-/// Waits until a file has some text, which a script writes there.
+/// Waits until a script has written to a file, and returns the text.
 async fn read_when_written(path: &Path) -> String {
     loop {
         match fs::read_to_string(path) {
@@ -50,8 +50,8 @@ async fn read_when_written(path: &Path) -> String {
     }
 }
 
-/// Waits until a process has ended, though perhaps nobody has waited for it.
-async fn gone(pid: &str) {
+/// Waits until a process has ended. Zombies count as ended.
+async fn wait_until_ended(pid: &str) {
     let stat = format!("/proc/{pid}/stat");
     while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -72,7 +72,7 @@ fn both_outputs_are_merged_in_order() {
 }
 
 #[test]
-fn its_input_is_what_it_was_given_and_then_ends() {
+fn the_input_is_passed_and_closed() {
     check(
         &script("cat; echo; echo end"),
         expect![
@@ -94,7 +94,7 @@ fn its_input_is_what_it_was_given_and_then_ends() {
 }
 
 #[test]
-fn its_environment_is_what_it_was_given() {
+fn nothing_is_inherited_in_the_environment() {
     let command = Command::new("env", "env", [""; 0], environment().with("A", "b c"));
     local(async {
         let answer = Processes::new()
@@ -106,7 +106,7 @@ fn its_environment_is_what_it_was_given() {
             .filter(|line| !line.starts_with("PWD="))
             .collect();
         lines.sort_unstable();
-        // Some shells add variables of their own; ours must be there, and none of the test's.
+        // Some shells add variables. The given ones must be there, and none of the test's.
         assert!(
             lines.contains(&"A=b c") && lines.contains(&"PATH=/usr/bin:/bin"),
             "{lines:?}"
@@ -116,7 +116,7 @@ fn its_environment_is_what_it_was_given() {
 }
 
 #[test]
-fn the_ways_to_fail() {
+fn failures_are_distinguished() {
     check(
         &script("kill -KILL $$"),
         expect![
@@ -142,13 +142,13 @@ fn the_ways_to_fail() {
 }
 
 #[test]
-fn it_is_shown_without_credentials() {
+fn commands_are_shown_without_credentials() {
     let command = Command::new("ours", "curl", ["http://u:pw@h/x y"], environment());
     assert_eq!(command.to_string(), r#""curl" "http://…@h/x y""#);
 }
 
 #[test]
-fn only_what_programs_need_is_passed_on() {
+fn only_needed_variables_are_passed_on() {
     let vars = [
         ("PATH", "/bin"),
         ("DOCKER_HOST", "tcp://x"),
@@ -162,7 +162,7 @@ fn only_what_programs_need_is_passed_on() {
 }
 
 #[test]
-fn an_answer_is_its_output_alone() {
+fn an_answer_is_the_standard_output() {
     local(async {
         let ask = async |text| Processes::new().ask(&script(text), &Cancel::new()).await;
         assert_eq!(
@@ -174,7 +174,7 @@ fn an_answer_is_its_output_alone() {
             code: 9,
         };
         assert_eq!(ask("echo no; exit 9").await, Err(failed));
-        // A program that says too much is cut short, but not held up.
+        // Too much output is cut, but does not block the program.
         assert_eq!(
             ask("yes | head -c 3000000").await.unwrap().len(),
             super::MAX_ANSWER
@@ -202,12 +202,12 @@ fn cancelling_stops_the_whole_group() {
         let (result, pid) = tokio::join!(processes.run(&command, &test.log, &cancel), cancelled);
         assert_eq!(result, Err(ProcessError::Cancelled));
         assert_eq!(test.text(), "stopping\n");
-        gone(&pid).await;
+        wait_until_ended(&pid).await;
     });
 }
 
 #[test]
-fn dropping_it_stops_the_whole_group() {
+fn dropping_the_future_stops_the_whole_group() {
     local(async {
         let test = TestLog::new();
         let note = test.dir.path().join("pids");
@@ -217,12 +217,12 @@ fn dropping_it_stops_the_whole_group() {
             _ = processes.run(&command, &test.log, &cancel) => panic!("it should sleep"),
             pid = read_when_written(&note) => pid,
         };
-        gone(&pid).await;
+        wait_until_ended(&pid).await;
     });
 }
 
 #[test]
-fn what_a_program_leaves_behind_does_not_hold_up_its_end() {
+fn a_remaining_descendant_does_not_delay_the_end() {
     local(async {
         let test = TestLog::new();
         let note = test.dir.path().join("pids");
@@ -235,7 +235,7 @@ fn what_a_program_leaves_behind_does_not_hold_up_its_end() {
             .await;
         assert_eq!(result, Ok(()));
         assert_eq!(test.text(), "");
-        gone(&read_when_written(&note).await).await;
+        wait_until_ended(&read_when_written(&note).await).await;
     });
 }
 
@@ -270,7 +270,7 @@ fn a_program_inherits_no_connection() {
             .await
             .unwrap();
         drop((client, server));
-        // Its three pipes, and what the shell itself has open to list them.
+        // Its three pipes, and the directory that the shell lists.
         assert!(answer.contains("pipe:"), "{answer}");
         assert!(
             !answer.contains("socket:") && !answer.contains("eventpoll"),
@@ -280,10 +280,10 @@ fn a_program_inherits_no_connection() {
 }
 
 #[test]
-fn a_killed_worker_takes_its_programs_with_it() {
+fn the_programs_of_a_killed_worker_end() {
     let dir = tempfile::tempdir().unwrap();
     let note = dir.path().join("pids");
-    // This test again, as the worker that is going to be killed.
+    // Another process of this test program, as the worker that is killed.
     let mut worker = std::process::Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
@@ -299,11 +299,11 @@ fn a_killed_worker_takes_its_programs_with_it() {
         let pid = read_when_written(&note).await;
         worker.kill().unwrap();
         worker.wait().unwrap();
-        gone(&pid).await;
+        wait_until_ended(&pid).await;
     });
 }
 
-/// Not a test by itself: see [`a_killed_worker_takes_its_programs_with_it`].
+/// Not a test by itself: see [`the_programs_of_a_killed_worker_end`].
 #[test]
 fn the_worker_to_be_killed() {
     let Some(note) = std::env::var_os("PIDS") else {

@@ -1,10 +1,10 @@
-//! Ends what a worker was running when the worker itself is killed.
+//! Ends a worker's programs when the worker itself is killed.
 //!
-//! Nothing of a worker runs any more after `kill -9`, so something else has to notice: a shell at the other end of a
-//! pipe. It is told which process groups are running, and when the pipe ends, it ends them. Asking the kernel instead
-//! (`PR_SET_PDEATHSIG`) would need unsafe code, works on Linux alone, and reaches only the direct child: the
-//! clone that `git submodule` has started would go on. Builds in an engine need no more than this, for the engine ends
-//! them when their `docker` command goes.
+//! After `kill -9` no code of the worker runs, so another process must notice: a shell at the other end of a pipe. The
+//! worker sends it the running process groups, and when the pipe closes, the shell ends them. A request to the kernel
+//! (`PR_SET_PDEATHSIG`) would need unsafe code, works only on Linux, and reaches only the direct child: a clone that
+//! `git submodule` has started would continue. This is enough for builds in an engine, too, as the engine ends them
+//! when their `docker` command ends.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -14,9 +14,9 @@ use std::process::Stdio;
 use rustix::process::Pid;
 use tokio::process::{Child, Command};
 
-/// Remembers `+ID` until `-ID`. When its input ends, stops what is left: politely, then not.
+/// Remembers `+ID` until `-ID`. When its input ends, stops the remembered groups: with SIGTERM, then with SIGKILL.
 ///
-/// It ignores the signals of the terminal, which are for the worker to act on.
+/// It ignores the signals of the terminal, which the worker handles.
 const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 groups=
@@ -35,7 +35,7 @@ done
 for id in $groups; do kill -KILL "-$id"; done
 "#;
 
-/// The worker's end of it. Started when there is something to watch.
+/// The worker's end of the pipe. The shell is started when there is something to watch.
 pub(super) struct Watchdog(RefCell<State>);
 
 #[derive(Default)]
@@ -45,7 +45,7 @@ struct State {
 }
 
 struct Shell {
-    /// Never full: the shell only reads, and each line is a dozen bytes.
+    /// Never full: the shell reads at once, and each line has a dozen bytes.
     pipe: PipeWriter,
     /// Held so that it is waited for when it has ended.
     _child: Child,
@@ -56,14 +56,14 @@ impl Watchdog {
         Self(RefCell::default())
     }
 
-    /// From now on, `group` ends with the worker.
+    /// Makes `group` end with the worker.
     pub(super) fn guard(&self, group: Pid) {
         let mut state = self.0.borrow_mut();
         state.groups.insert(group.as_raw_pid());
         state.send(&format!("+{}\n", group.as_raw_pid()));
     }
 
-    /// `group` has ended, and its id may come to mean another.
+    /// Forgets `group`, which has ended. Its id may be reused.
     pub(super) fn release(&self, group: Pid) {
         let mut state = self.0.borrow_mut();
         state.groups.remove(&group.as_raw_pid());
@@ -81,7 +81,7 @@ impl State {
         {
             Some(Ok(())) => return,
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => {
-                // Replacing it would close the pipe, and so end what is running.
+                // Replacing the shell would close the pipe, and so end the running programs.
                 tracing::error!("The watchdog has stopped; builds may outlive this worker");
                 return;
             }
@@ -100,7 +100,7 @@ impl State {
 
     fn start(&self) -> std::io::Result<Shell> {
         let (reader, mut pipe) = std::io::pipe()?;
-        // The reactor must not wait for a shell that does not read.
+        // A shell that does not read must not block the reactor.
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let child = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "ocluster-watchdog"])

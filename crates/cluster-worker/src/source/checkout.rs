@@ -1,5 +1,5 @@
-//! One checkout: in a repository of the job's own that reads the clone's commits, so that no two jobs are in each
-//! other's way.
+//! One checkout, in a repository of the job's own that reads the clone's commits, so that jobs do not disturb each
+//! other.
 
 use std::fs;
 use std::io;
@@ -19,26 +19,26 @@ use super::fetch_config::LargeFiles;
 use super::git::Git;
 use super::network::Network;
 
-/// Git's answer if there was nothing to unset, or to get.
+/// Git's exit code if there is nothing to unset or to get.
 const NO_SUCH_KEY: i32 = 5;
 
-/// Git's answer to a merge with conflicts.
+/// Git's exit code for a merge with conflicts.
 const CONFLICT: i32 = 1;
 
-/// What a checkout had to get from the server.
+/// Whether a checkout fetched anything from the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fetched {
-    /// All that its clone lacked.
+    /// The clone lacked some of it.
     Something,
-    /// The clone had the commits already.
+    /// The clone had all of it.
     Nothing,
 }
 
 /// Why a checkout failed.
 pub(super) enum Fault {
-    /// The job's own failure: there is no such commit, it does not merge, the server is not there.
+    /// The job failed: there is no such commit, it does not merge, or the server cannot be reached.
     Job(JobError),
-    /// Git cannot read the clone. A new one may work.
+    /// Git cannot read the clone. A new clone may work.
     Clone(JobError),
 }
 
@@ -54,10 +54,10 @@ impl From<LogError> for Fault {
     }
 }
 
-/// The clone is there, with the commits, for as long as this is.
+/// A clone that has the commits, and keeps them until this is dropped.
 pub(super) struct Ready<'a> {
     pub(super) fetched: Fetched,
-    /// Held if no other job may fetch into it meanwhile.
+    /// Held if no other job may fetch into the clone meanwhile.
     pub(super) _fetching: Option<MutexGuard<'a, ()>>,
     pub(super) _content: RwLockReadGuard<'a, ()>,
 }
@@ -66,17 +66,17 @@ pub(super) struct Ready<'a> {
 pub(super) struct Checkout<'a> {
     pub(super) git: &'a Git,
     pub(super) network: Network<'a>,
-    /// Where the clone is, or will be.
+    /// The directory of the clone, which may not exist yet.
     pub(super) dir: &'a Path,
     pub(super) lock: &'a CloneLock,
     pub(super) request: &'a SourceRequest,
     pub(super) large_files: LargeFiles,
-    /// Where to check out: an empty directory.
+    /// The empty directory to check out in.
     pub(super) context: &'a Path,
 }
 
 impl Checkout<'_> {
-    /// Checks out, if need be with a new clone.
+    /// Checks out. If the clone is damaged, it is replaced.
     pub(super) async fn run(&self) -> Result<Fetched, JobError> {
         let removals = self.lock.removals();
         let error = match self.attempt().await {
@@ -101,7 +101,7 @@ impl Checkout<'_> {
         let ready = self.make_ready().await?;
         let mut fetched = ready.fetched;
         self.check_out_commits().await?;
-        // What follows may take the servers of submodules long.
+        // The servers of submodules may be slow.
         drop(ready);
         self.check_out_submodules().await?;
         let has_large_files = self.fetch_large_files().await?;
@@ -117,7 +117,7 @@ impl Checkout<'_> {
         Ok(fetched)
     }
 
-    /// Removes a clone that is damaged, unless another job has since the number was `removals`.
+    /// Removes a damaged clone, unless another job has removed it since the number of removals was `removals`.
     async fn remove_clone(&self, removals: u64) -> Result<(), JobError> {
         let _fetching = self.wait(self.lock.fetching.lock()).await?;
         let _content = self.wait(self.lock.content.write()).await?;
@@ -154,7 +154,7 @@ impl Checkout<'_> {
             self.borrow_commits().await?;
         }
         if let Err(error) = self.exec(&git.reset_to(context, commit)).await {
-            return Err(self.blame(error, &[commit]).await?);
+            return Err(self.diagnose(error, &[commit]).await?);
         }
         for other in merge {
             let merged = self
@@ -171,13 +171,13 @@ impl Checkout<'_> {
                 Err(error @ ProcessError::Exit { code: CONFLICT, .. }) => {
                     return Err(JobError::from(error).into());
                 }
-                Err(error) => return Err(self.blame(error.into(), &[commit, other]).await?),
+                Err(error) => return Err(self.diagnose(error.into(), &[commit, other]).await?),
             }
         }
         Ok(())
     }
 
-    /// Makes a repository that finds the clone's commits.
+    /// Makes a repository that reads the clone's commits.
     async fn borrow_commits(&self) -> Result<(), JobError> {
         let Self {
             git,
@@ -201,9 +201,8 @@ impl Checkout<'_> {
         .await
     }
 
-    /// Says whose fault it is that these commits could not be checked out: the clone's, if git cannot read what they
-    /// consist of.
-    async fn blame(&self, error: JobError, commits: &[&CommitId]) -> Result<Fault, JobError> {
+    /// Determines why these commits could not be checked out: the clone is damaged if git cannot read their files.
+    async fn diagnose(&self, error: JobError, commits: &[&CommitId]) -> Result<Fault, JobError> {
         if error == JobError::Cancelled {
             return Ok(Fault::Job(error));
         }
@@ -215,7 +214,7 @@ impl Checkout<'_> {
         Ok(Fault::Job(error))
     }
 
-    /// Returns whether a command fails, one that has no other answer.
+    /// Returns whether a command fails.
     pub(super) async fn fails(&self, command: &Command) -> Result<bool, JobError> {
         match self
             .network
@@ -229,7 +228,7 @@ impl Checkout<'_> {
         }
     }
 
-    /// Leaves of git what the job is to see.
+    /// Removes git's files that the job does not get.
     async fn finish(&self) -> Result<(), JobError> {
         if self.request.include_git {
             let forget = self.git.forget_pull_requests(self.context);
@@ -244,8 +243,10 @@ impl Checkout<'_> {
             };
         }
         let git = self.context.join(".git");
-        self.on_disk("leave git out of the source", move || remove_tree(&git))
-            .await
+        self.on_disk("remove git's files from the source", move || {
+            remove_tree(&git)
+        })
+        .await
     }
 
     pub(super) async fn exec(&self, command: &Command) -> Result<(), JobError> {
@@ -267,7 +268,7 @@ impl Checkout<'_> {
         }
     }
 
-    /// Does something that may take the disk a while.
+    /// Runs slow operations on files, on another thread.
     pub(super) async fn on_disk<T: Send + 'static>(
         &self,
         what: &str,
@@ -281,8 +282,7 @@ impl Checkout<'_> {
     }
 }
 
-/// Gives files the permissions that git gives under the usual umask: a clone may have been made under another, by an
-/// older worker.
+/// Sets the permissions that git sets with the usual umask. An older worker may have made the clone with another one.
 fn share(top: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mut pending = vec![top.to_owned()];
@@ -306,7 +306,7 @@ fn share(top: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes all that is in a directory.
+/// Removes everything in a directory.
 fn empty(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         remove_tree(&entry?.path())?;

@@ -1,28 +1,27 @@
-//! Who may do what with a clone at the same time.
+//! The locks of a clone.
 //!
-//! A job checks out in a repository of its own, which reads the clone's commits. So a job whose commits are there never
-//! waits: not for one that fetches from a slow server, nor for one that waits for the server of a submodule.
+//! A job checks out in a repository of its own, which reads the clone's commits. So a job whose commits are present
+//! never waits for a job that fetches from a slow server, or for one that waits for the server of a submodule.
 
 use std::cell::Cell;
 
 use tokio::sync::{Mutex, RwLock};
 
-/// The locks of one clone. Whoever needs several takes them in the order of the fields.
+/// The locks of one clone. To hold several, take them in the order of the fields.
 #[derive(Default)]
 pub(super) struct CloneLock {
-    /// Held by the one who fetches, copies all of the clone, or removes it.
+    /// Held to fetch, to copy the whole clone, and to remove it.
     pub(super) fetching: Mutex<()>,
-    /// Shared by those who read commits; held alone to remove the clone.
+    /// Shared to read commits; exclusive to remove the clone.
     pub(super) content: RwLock<()>,
-    /// Held while its clones of submodules are taken or replaced, which is quick.
+    /// Held while the kept clones of submodules are copied or replaced, which is quick.
     pub(super) modules: Mutex<()>,
-    /// How often the clone was removed because it was damaged.
+    /// The number of times that the clone was removed because it was damaged.
     removals: Cell<u64>,
 }
 
 impl CloneLock {
-    /// Returns a number that is another one once the clone has been removed as damaged, so that what several jobs have
-    /// noticed is mended once.
+    /// Returns the number of removals of the damaged clone, so that a damage that several jobs notice is repaired once.
     pub(super) fn removals(&self) -> u64 {
         self.removals.get()
     }

@@ -1,4 +1,4 @@
-//! The clones that are kept, and none longer than it is of use.
+//! The clones that are kept, within limits.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -15,18 +15,18 @@ use visible::Size;
 use super::clone_lock::CloneLock;
 use crate::leftovers::remove_leftover;
 
-/// A file in the `.git` of a clone whose time says when it was last used. Older clones have none.
+/// A file in the `.git` of a clone. Its modification time is when the clone was last used. Older clones have none.
 const LAST_USE: &str = "ocluster-last-use";
 
-/// How clones are called that are being removed.
+/// The prefix of clones that are being removed.
 const REMOVING: &str = ".removing-";
 
 /// How long clones are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CloneLimits {
-    /// How long after it was last used.
+    /// How long a clone is kept after its last use.
     pub age: Duration,
-    /// How many bytes all of them may take. Those that were not used for longest go first.
+    /// How many bytes all clones may take. The least recently used ones are removed first.
     pub size: u64,
 }
 
@@ -44,11 +44,11 @@ impl Default for CloneLimits {
 pub(super) struct Clones {
     dir: PathBuf,
     limits: CloneLimits,
-    /// One for each clone in use.
+    /// The locks of the clones in use.
     locks: RefCell<BTreeMap<PathBuf, Weak<CloneLock>>>,
-    /// What they take in bytes, as far as it was measured.
+    /// The sizes of the clones in bytes, as far as they are measured.
     sizes: RefCell<BTreeMap<PathBuf, u64>>,
-    /// Held while some are removed.
+    /// Held while clones are removed.
     pruning: Mutex<()>,
 }
 
@@ -60,7 +60,7 @@ struct Kept {
 }
 
 impl Clones {
-    /// Makes the directory if need be, and removes what a worker that was killed has left unfinished there.
+    /// Makes the directory if it is missing, and removes unfinished clones of a killed worker.
     pub(super) fn open(dir: PathBuf, limits: CloneLimits) -> io::Result<Rc<Self>> {
         fs::create_dir_all(&dir)?;
         for entry in fs::read_dir(&dir)? {
@@ -88,7 +88,7 @@ impl Clones {
         &self.dir
     }
 
-    /// Returns the locks of a clone, which is in use for as long as they are held.
+    /// Returns the locks of a clone, which counts as in use until they are dropped.
     pub(super) fn lock(&self, clone: &Path) -> Rc<CloneLock> {
         let mut locks = self.locks.borrow_mut();
         locks.retain(|_, lock| lock.strong_count() > 0);
@@ -106,7 +106,7 @@ impl Clones {
         self.locks.borrow().len()
     }
 
-    /// Records the use of a clone, whose locks the caller holds. What it takes may be another amount now if `changed`.
+    /// Records the use of a clone, whose locks the caller holds. If `changed`, its size is measured again.
     pub(super) fn used(&self, clone: &Path, changed: bool) {
         if changed {
             self.sizes.borrow_mut().remove(clone);
@@ -117,7 +117,8 @@ impl Clones {
         }
     }
 
-    /// Removes what is too old, and then the oldest until the rest is small enough; but none that is in use.
+    /// Removes clones that are too old, and then the least recently used ones until the rest is small enough. Clones in
+    /// use are kept.
     pub(super) async fn prune(self: Rc<Self>) {
         let Ok(_turn) = self.pruning.try_lock() else {
             return;
@@ -156,7 +157,7 @@ impl Clones {
         if Rc::strong_count(&lock) > 1 {
             return false;
         }
-        // Other jobs now wait until it is removed.
+        // Other jobs now wait until the clone is removed.
         let _fetching = lock.fetching.lock().await;
         let _content = lock.content.write().await;
         tracing::info!("Removing the clone {path:?} ({}): {reason}", Size(*size));
@@ -168,19 +169,18 @@ impl Clones {
     }
 }
 
-/// Returns whether a clone was set up to its end.
+/// Returns whether a clone was set up completely.
 pub(super) fn is_complete(clone: &Path) -> bool {
     let config = fs::read_to_string(clone.join(".git/config")).unwrap_or_default();
-    // What is configured last.
+    // These are configured last.
     clone.join(".git/HEAD").exists()
         && ["refs/pull/*", "refs/merge-requests/*"]
             .iter()
             .any(|refs| config.contains(refs))
 }
 
-/// Removes the files that a git which was killed has left behind where it changes refs and lists of objects, as nobody
-/// else changes a clone that the caller holds. They would keep it from being fetched into for ever; all else is as good
-/// as before.
+/// Removes lock files of a killed git, which would make all later fetches fail. No other process changes the clone, as
+/// the caller holds its locks.
 pub(super) fn remove_stale_locks(clone: &Path) -> io::Result<()> {
     let git = clone.join(".git");
     let mut pending = vec![git.join("refs"), git.join("objects/info"), git];
@@ -202,13 +202,14 @@ pub(super) fn remove_stale_locks(clone: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns whether a directory is called as clones are: with the digest of a URL. Others are not ours to remove.
+/// Returns whether a directory has the name of a clone, which contains the digest of a URL. Others must not be removed.
 fn is_clone_name(name: &str) -> bool {
     let is_digest = |part: &str| part.len() == 40 && part.bytes().all(|b| b.is_ascii_hexdigit());
     name.split('-').any(is_digest)
 }
 
-/// Removes a clone that the caller holds. If that is interrupted, the rest is not taken for a clone.
+/// Removes a clone whose locks the caller holds. It is renamed first, so that no part of it is mistaken for a clone if
+/// this is interrupted.
 pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
     let removing = tokio::task::spawn_blocking(move || {
         let name = clone.file_name().unwrap_or_default().to_string_lossy();
@@ -222,7 +223,7 @@ pub(super) async fn remove(clone: PathBuf) -> io::Result<()> {
     removing.await.map_err(io::Error::other)?
 }
 
-/// Lists the clones in a directory. `sizes` are those that are known.
+/// Lists the clones in a directory. `sizes` are the known sizes.
 fn list(dir: &Path, sizes: BTreeMap<PathBuf, u64>) -> io::Result<Vec<Kept>> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -247,7 +248,7 @@ fn list(dir: &Path, sizes: BTreeMap<PathBuf, u64>) -> io::Result<Vec<Kept>> {
     Ok(kept)
 }
 
-/// Returns what a directory takes on the disk, in bytes. What cannot be read counts nothing.
+/// Returns the size of a directory on the disk, in bytes. Files that cannot be read do not count.
 fn disk_usage(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt as _;
     let Ok(entries) = fs::read_dir(dir) else {

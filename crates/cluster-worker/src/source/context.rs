@@ -9,11 +9,10 @@ use tempfile::TempDir;
 use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 
-/// The prefix of jobs' temporary files, by which leftovers are recognized.
+/// The prefixes of jobs' temporary files, by which leftovers are recognized.
 const PREFIXES: [&str; 2] = ["build-context-", "build-worker-"];
 
-/// Makes the directory for temporary things, closed to others, and removes what a worker that was killed has left
-/// there.
+/// Makes the directory for temporary files, which other users cannot access, and removes files of a killed worker.
 pub(super) fn prepare(tmp: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     if !tmp.is_dir() {
@@ -33,9 +32,9 @@ pub(super) fn prepare(tmp: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A job's source, as a directory. Nobody but the job's executor has anything to do in it.
+/// The directory with a job's source. Only the job's executor uses it.
 ///
-/// [`Context::remove`] it; being dropped, it is removed too, but on the reactor's thread.
+/// Call [`Context::remove`]. Dropping it removes the directory too, but blocks the reactor's thread.
 #[derive(Debug)]
 pub(crate) struct Context(TempDir);
 
@@ -49,17 +48,17 @@ impl Context {
         Ok(Self(dir))
     }
 
-    /// Returns where it is.
+    /// Returns its path.
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Removes it, in the background of everything else.
+    /// Removes it, on another thread.
     pub(crate) async fn remove(self) {
         let removed = tokio::task::spawn_blocking(move || {
-            // The job may have taken permissions away, or nested directories deeper than the library removes.
+            // The job may have removed permissions, or nested directories deeper than `tempfile` removes.
             remove_leftover(self.path());
-            // Gone already, as a rule.
+            // Usually it is removed by now.
             drop(self.0.close());
         });
         if let Err(error) = removed.await {

@@ -1,4 +1,4 @@
-//! A clone that is brought up to date.
+//! Updates a clone.
 
 use job_rules::CommitId;
 
@@ -12,8 +12,8 @@ use super::network::NetworkError;
 use super::progress::Progress;
 
 impl Checkout<'_> {
-    /// Makes sure that the clone has the job's commits. Nobody waits for one who fetches but those who must fetch too,
-    /// or who copy all of the clone.
+    /// Makes sure that the clone has the job's commits. Only jobs that must fetch too, or copy the whole clone, wait
+    /// for a job that fetches.
     pub(super) async fn make_ready(&self) -> Result<Ready<'_>, Fault> {
         let lock = self.lock;
         if !self.request.include_git {
@@ -29,7 +29,7 @@ impl Checkout<'_> {
             return self.found(Some(fetching), content);
         }
         drop(content);
-        self.bring_up_to_date().await?;
+        self.update().await?;
         let include_git = self.request.include_git;
         Ok(Ready {
             fetched: Fetched::Something,
@@ -55,11 +55,11 @@ impl Checkout<'_> {
         Ok(is_complete(self.dir) && self.missing().await?.is_empty())
     }
 
-    /// Returns those of the job's commits that the clone lacks.
+    /// Returns the job's commits that are not in the clone.
     async fn missing(&self) -> Result<Vec<&CommitId>, Fault> {
         let commits: Vec<_> = self.request.commits().collect();
         let names: Vec<_> = commits.iter().map(|commit| commit.to_string()).collect();
-        let Some(Answer { text, complaint }) = self.kinds(&names).await? else {
+        let Some(Answer { text, errors }) = self.kinds(&names).await? else {
             // The fetch will report what is wrong with it.
             return Ok(commits);
         };
@@ -76,20 +76,21 @@ impl Checkout<'_> {
                     };
                     let url = &self.request.repository;
                     return Err(Fault::Job(JobError::failed(format!(
-                        "cannot check out {commit} of {url}: it is the id of a {kind}, not of a commit; name a commit"
+                        "cannot check out {commit} of {url}: it is the id of a {kind}, not of a commit; use the id of \
+                         a commit"
                     ))));
                 }
                 _ => missing.push(commit),
             }
         }
-        // What is not there is no reason to complain; what cannot be read is.
-        if !missing.is_empty() && !complaint.trim().is_empty() {
+        // Git prints errors only about objects that it cannot read, not about missing ones.
+        if !missing.is_empty() && !errors.trim().is_empty() {
             self.check().await?;
         }
         Ok(missing)
     }
 
-    /// Returns git's answer about these names, if it can read the clone at all.
+    /// Returns git's output about these names, if it can read the clone at all.
     async fn kinds(&self, names: &[String]) -> Result<Option<Answer>, JobError> {
         let command = self.git.kinds(self.dir, names);
         let network = &self.network;
@@ -113,14 +114,14 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Fetches, as the only one who does.
-    async fn bring_up_to_date(&self) -> Result<(), Fault> {
+    /// Fetches. The caller holds the lock for that.
+    async fn update(&self) -> Result<(), Fault> {
         if is_complete(self.dir) {
             return self.fetch(false).await;
         }
         let content = self.wait(self.lock.content.write()).await?;
         if self.dir.exists() {
-            // Left by a worker in the middle of making it.
+            // A worker was killed while it made the clone.
             self.remove_held_clone().await?;
         }
         drop(content);
@@ -129,7 +130,7 @@ impl Checkout<'_> {
             self.fetch(true).await
         };
         let made = made.await;
-        // There may be no such repository. If only the commit is not there, the next job has use for the rest.
+        // There may be no such repository. But if only the commit is missing, the next job can use the clone.
         let fetched = std::fs::metadata(self.dir.join(".git/FETCH_HEAD"));
         if made.is_err() && fetched.map_or(0, |file| file.len()) == 0 {
             let _content = self.lock.content.write().await;
@@ -174,7 +175,7 @@ impl Checkout<'_> {
         {
             Ok(summary) => log.line(format_args!("Fetched {shown}: {summary}"))?,
             Err(NetworkError::Refused(error)) => {
-                // A check of a large clone takes long, and most often it is the server that is not well.
+                // Checking a large clone takes long, and usually the server is the cause.
                 let may_be_clone =
                     !is_new && self.network.succeeds(&git.ask_server(dir, url)).await?;
                 if may_be_clone && self.fails(&git.check(dir)).await? {
@@ -201,8 +202,8 @@ impl Checkout<'_> {
         }
         if let Some(commit) = self.missing().await?.first() {
             return Err(JobError::failed(format!(
-                "cannot find commit {commit} in {shown}: no branch or pull request leads to it, and the server does not give it by its \
-                 id; check the id and the URL, and that it was pushed"
+                "cannot find commit {commit} in {shown}: no branch or pull request contains it, and the server does \
+                 not serve it by its id; check the id and the URL, and that the commit was pushed"
             ))
             .into());
         }

@@ -1,21 +1,20 @@
-//! The settings of fetching jobs' sources.
+//! The settings for fetching jobs' sources.
 
 use std::time::Duration;
 
-/// How the sources of jobs are fetched, and how long that may take: from git servers, whatever the protocol, with
-/// submodules and large files. `None` is any time.
+/// How the sources of jobs are fetched, with submodules and large files, and the time limits. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FetchConfig {
-    /// While nothing arrives.
+    /// How long nothing may arrive.
     pub silence: Option<Duration>,
-    /// In all. Waiting for another job that fetches the same does not count.
+    /// How long all fetches of a job may take. Waiting for another job that fetches the same does not count.
     pub total: Option<Duration>,
-    /// Whether what repositories keep in Git LFS is fetched.
+    /// Whether files in Git LFS are fetched.
     pub large_files: LargeFiles,
 }
 
 impl Default for FetchConfig {
-    /// Returns limits that a large repository on a slow line does not meet: two minutes, and an hour.
+    /// Returns limits that are enough for a large repository on a slow line: two minutes, and an hour.
     fn default() -> Self {
         Self {
             silence: Some(Duration::from_secs(120)),

@@ -8,18 +8,18 @@ use super::git::{Git, clone_dir};
 use crate::process::Environment;
 use crate::process::fuzzing::CommandLine;
 
-/// What a worker makes of the URL of a repository.
+/// How a worker uses the URL of a repository.
 #[derive(Debug)]
 pub struct GitUse {
     /// The URL as git gets it.
     pub url: String,
     /// The URL as it is shown.
     pub shown: String,
-    /// Where the clone is kept.
+    /// The directory of the clone.
     pub clone: PathBuf,
-    /// Whether there were credentials in it.
+    /// Whether the URL has credentials.
     pub is_private: bool,
-    /// The commands that have to do with the URL.
+    /// The commands that depend on the URL.
     pub commands: Vec<CommandLine>,
 }
 

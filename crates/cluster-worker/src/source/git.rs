@@ -1,5 +1,5 @@
-//! The git commands, in an environment on which a repository's contents and the worker's own settings have no
-//! influence.
+//! The git commands. Neither the contents of a repository nor the settings of the worker's user influence their
+//! environment.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -9,10 +9,10 @@ use job_rules::{CommitId, GitUrl};
 
 use crate::process::{Command, Environment};
 
-/// All the configuration that git gets, besides that of the clone.
+/// Git's whole configuration, besides that of the clone.
 ///
-/// - No hooks, and nothing that goes on after git has returned.
-/// - What is fetched is checked, but for three old mistakes that many repositories contain and that do no harm.
+/// - No hooks, and no background processes.
+/// - Fetched objects are checked, except for three old and harmless mistakes that many repositories contain.
 const CONFIG: &str = "\
 [core]
 \thooksPath = /dev/null
@@ -37,19 +37,20 @@ const CONFIG: &str = "\
 \tdefaultBranch = master
 ";
 
-/// What files are made with, whatever the worker's own is: as in anybody's checkout, so that a build that has another
-/// user can read them, and that layers do not differ between workers.
+/// The umask of all git commands, independent of the worker's. It is the usual one, so that builds with another user
+/// can read the files, and that layers do not differ between workers.
 const UMASK: &str = "022";
 
-/// Tells git the credentials of a job, for repositories of their group alone.
+/// Git's credential helper. It gives the job's credentials only for repositories of their group.
 const CREDENTIALS: &str = r#"!answer() {
   [ "$1" = get ] || return 0
   path=
   while read -r line && [ -n "$line" ]; do case $line in path=*) path=${line#path=} ;; esac; done
-  case $path in "$OCLUSTER_GIT_GROUP"*) printf 'username=%s\npassword=%s\n' "$OCLUSTER_GIT_USER" "$OCLUSTER_GIT_PASSWORD" ;; esac
+  case $path in "$OCLUSTER_GIT_GROUP"*) ;; *) return 0 ;; esac
+  printf 'username=%s\npassword=%s\n' "$OCLUSTER_GIT_USER" "$OCLUSTER_GIT_PASSWORD"
 }; answer"#;
 
-/// How whatever is fetched is fetched: packing it is a command of its own, as that takes no server.
+/// The arguments of all fetches. Packing is a command of its own, as it needs no server.
 const FETCH: [&str; 4] = [
     "fetch",
     "--progress",
@@ -64,7 +65,7 @@ pub(super) struct Git {
 }
 
 impl Git {
-    /// `home` is a directory for the configuration; in `places` are the repositories that git works on.
+    /// `home` is a directory for the configuration. The repositories are in `places`.
     pub(super) fn set_up(base: &Environment, home: &Path, places: [&Path; 2]) -> io::Result<Self> {
         std::fs::create_dir_all(home)?;
         // Old versions read this and ignore `GIT_CONFIG_GLOBAL`.
@@ -86,10 +87,10 @@ impl Git {
             .with("GIT_CONFIG_NOSYSTEM", "1")
             .with("GIT_ALLOW_PROTOCOL", "http:https:git")
             .with("GIT_TERMINAL_PROMPT", "0")
-            // We parse some of git's output, and jobs' logs are read elsewhere.
+            // The worker parses some of git's output.
             .with("LC_ALL", "C.UTF-8")
             .with("GIT_MERGE_AUTOEDIT", "no")
-            // A repository that has lost its `.git` must not make us work on one around it.
+            // If a repository has lost its `.git`, git must not use one of a parent directory.
             .with("GIT_CEILING_DIRECTORIES", places);
         Self { environment }
     }
@@ -120,7 +121,7 @@ impl Git {
         self.run("git-init", "git", args.chain([dir.as_os_str().to_owned()]))
     }
 
-    /// Makes a job's own repository, without a word.
+    /// Makes a job's own repository, and prints nothing.
     pub(super) fn init_own(&self, dir: &Path, commit: &CommitId) -> Command {
         let format = commit.is_sha256().then_some("--object-format=sha256");
         let args = ["init", "-q", "--template="].into_iter().chain(format);
@@ -144,13 +145,13 @@ impl Git {
         self.command("git-config", dir, args)
     }
 
-    /// Prints a line for each of these names: an id, what it is and its size, or that it is missing.
+    /// Prints a line for each of these names: an id, its type and its size, or that it is missing.
     pub(super) fn kinds(&self, dir: &Path, names: &[String]) -> Command {
         self.command("git-cat-file", dir, ["cat-file", "--batch-check"])
             .reading(names.join("\n") + "\n")
     }
 
-    /// Fetches what the clone follows, and forgets branches that have gone: one may be in the way of another.
+    /// Fetches the configured refs, and removes deleted branches: a branch `a` would prevent a branch `a/b`.
     pub(super) fn fetch(&self, dir: &Path, url: &GitUrl) -> Command {
         self.authorized(url).command(
             "git-fetch",
@@ -161,7 +162,7 @@ impl Git {
         )
     }
 
-    /// Fetches a commit by its id, as far as the server allows that, and keeps it.
+    /// Fetches a commit by its id, if the server allows that, and keeps it.
     pub(super) fn fetch_commit(&self, dir: &Path, url: &GitUrl, commit: &CommitId) -> Command {
         let refs = format!("+{commit}:refs/ocluster/{commit}");
         let args = FETCH.into_iter().chain(["--no-tags", "origin"]);
@@ -175,12 +176,12 @@ impl Git {
             .command("git-ls-remote", dir, ["ls-remote", "--heads", "origin"])
     }
 
-    /// Packs what was fetched, if there is much of it.
+    /// Packs fetched objects, if there are many.
     pub(super) fn pack(&self, dir: &Path) -> Command {
         self.command("git-gc", dir, ["gc", "--auto", "--quiet"])
     }
 
-    /// Fails if the clone lacks anything that its refs lead to, or if it cannot be read.
+    /// Fails if the clone lacks objects that its refs lead to, or cannot be read.
     pub(super) fn check(&self, dir: &Path) -> Command {
         let args = [
             "fsck",
@@ -191,7 +192,7 @@ impl Git {
         self.command("git-fsck", dir, args)
     }
 
-    /// Fails if the clone lacks anything that the checkout of a commit takes, or if it cannot be read.
+    /// Fails if the clone lacks objects that the checkout of a commit needs, or cannot be read.
     pub(super) fn check_commit(&self, dir: &Path, commit: &CommitId) -> Command {
         let args = [
             "archive",
@@ -216,7 +217,7 @@ impl Git {
         Self { environment }.command("git-merge", dir, ["merge", commit.as_str()])
     }
 
-    /// Notes in a job's repository which submodules it has.
+    /// Registers the submodules in a job's repository.
     pub(super) fn submodule_init(&self, dir: &Path) -> Command {
         self.command("git-submodule-init", dir, ["submodule", "init"])
     }
@@ -225,8 +226,8 @@ impl Git {
         self.command("git-submodule-sync", dir, ["submodule", "--quiet", "sync"])
     }
 
-    /// Prints the names and URLs of the submodules that a job's repository has: `submodule.NAME.url`, a line break, the
-    /// URL and a zero byte for each.
+    /// Prints the names and URLs of a job's submodules: for each, `submodule.NAME.url`, a line break, the URL and a
+    /// zero byte.
     pub(super) fn submodule_urls(&self, dir: &Path) -> Command {
         let args = [
             "config",
@@ -253,19 +254,19 @@ impl Git {
         )
     }
 
-    /// Prints the paths of the submodules that are checked out, with a zero byte after each.
+    /// Prints the paths of the submodules that are checked out, each with a zero byte after it.
     pub(super) fn submodule_paths(&self, dir: &Path) -> Command {
         let print = r#"printf '%s\0' "$displaypath""#;
         let args = ["submodule", "--quiet", "foreach", "--recursive", print];
         self.command("git-submodule-foreach", dir, args)
     }
 
-    /// Returns whether there is a program for large files.
+    /// Returns whether `git-lfs` is installed.
     pub(super) fn has_lfs(&self) -> bool {
         self.environment.find_program("git-lfs".as_ref()).is_some()
     }
 
-    /// Prints the paths of large files, with a zero byte after each.
+    /// Prints the paths of large files, each with a zero byte after it.
     pub(super) fn large_files(&self, dir: &Path) -> Command {
         self.command(
             "git-ls-files",
@@ -274,7 +275,7 @@ impl Git {
         )
     }
 
-    /// Prints the servers for large files that a commit names: a key, a line break, a URL and a zero byte for each.
+    /// Prints the servers for large files that a commit names: for each, a key, a line break, a URL and a zero byte.
     pub(super) fn lfs_urls(&self, dir: &Path) -> Command {
         let args = [
             "config",
@@ -287,12 +288,12 @@ impl Git {
         self.command("git-config", dir, args)
     }
 
-    /// Fetches large files into `storage`, and puts them in the place of their pointers.
+    /// Fetches large files into `storage`, and replaces their pointers.
     pub(super) fn lfs_pull(&self, dir: &Path, url: &GitUrl, storage: &Path) -> Command {
         let mut setting = OsString::from("lfs.storage=");
         setting.push(storage);
         let mut args = vec![OsString::from("-c"), setting];
-        // Without, it puts nothing into place; and in the configuration of the repository, they would be the job's too.
+        // `git-lfs` replaces pointers only with filters. In the repository's configuration the job would get them, too.
         for filter in ["clean", "smudge"] {
             let setting = format!("filter.lfs.{filter}=git-lfs {filter} -- %f");
             args.extend(["-c".into(), setting.into()]);
@@ -303,7 +304,7 @@ impl Git {
         git.command("git-lfs-pull", dir, args)
     }
 
-    /// Has git take files for unchanged, whose paths have a zero byte between each two.
+    /// Marks files as unchanged for git. Zero bytes separate their paths.
     pub(super) fn assume_unchanged(&self, dir: &Path, paths: &str) -> Command {
         let args = ["update-index", "--assume-unchanged", "-z", "--stdin"];
         self.command("git-update-index", dir, args).reading(paths)
@@ -321,7 +322,7 @@ impl Git {
         self.run("cp .git", "cp", args)
     }
 
-    /// Has a job's own copy fetch branches alone, and not every pull request too.
+    /// Makes a job's own copy fetch only branches, without pull requests.
     pub(super) fn forget_pull_requests(&self, context: &Path) -> Command {
         let args = [
             "config",
@@ -332,8 +333,8 @@ impl Git {
         self.command("git-config", context, args)
     }
 
-    /// Returns git with the credentials of a URL, which it asks for when it meets the server that they are for: a
-    /// header would go along to wherever that server redirects it.
+    /// Returns git with the credentials of a URL. Git asks for them when their server wants them. (A header with them
+    /// would also be sent to other servers after a redirection.)
     fn authorized(&self, url: &GitUrl) -> Self {
         let Some(credentials) = url.credentials() else {
             return self.clone();
@@ -354,7 +355,7 @@ impl Git {
     }
 }
 
-/// The refs that a clone follows besides branches, so that commits of pull requests are found.
+/// Returns the refs that a clone fetches besides branches, so that it has the commits of pull requests.
 pub(super) fn pull_request_refs(url: &GitUrl) -> &'static str {
     if url.is_github() {
         "+refs/pull/*:refs/remotes/pull/*"
@@ -363,7 +364,7 @@ pub(super) fn pull_request_refs(url: &GitUrl) -> &'static str {
     }
 }
 
-/// Where a clone is kept.
+/// Returns the directory of a clone.
 pub(super) fn clone_dir(clones: &Path, url: &GitUrl, commit: &CommitId) -> PathBuf {
     let suffix = if commit.is_sha256() { "-sha256" } else { "" };
     clones.join(format!("{}{suffix}", url.clone_name()))
@@ -377,7 +378,8 @@ mod tests {
     use job_rules::{CommitId, GitUrl};
 
     use super::Git;
-    use crate::process::Environment;
+    use crate::process::{Command, Environment};
+    use crate::testing::wrapped;
 
     fn git() -> Git {
         let base = [
@@ -402,14 +404,19 @@ mod tests {
         CommitId::parse(&"0123456789".repeat(4)).unwrap()
     }
 
+    fn show(commands: impl IntoIterator<Item = Command>) -> String {
+        let commands = commands.into_iter();
+        commands
+            .map(|command| wrapped(&format!("{}: {command}\n", command.label())))
+            .collect()
+    }
+
     #[test]
-    fn the_commands() {
+    fn commands_in_clones() {
         let (git, url, commit) = (git(), url(), commit());
         let long = CommitId::parse(&"a".repeat(64)).unwrap();
         let dir = Path::new("/s/git/project-1234");
-        let own = Path::new("/s/tmp/context");
-        let mut shown = String::new();
-        for command in [
+        let commands = [
             git.init(dir, &commit),
             git.init(dir, &long),
             git.config_add(dir, "remote.origin.url", url.as_str()),
@@ -420,6 +427,34 @@ mod tests {
             git.pack(dir),
             git.check(dir),
             git.check_commit(dir, &commit),
+        ];
+        expect![[r#"
+            git-init: "git" "init" "/s/git/project-1234"
+            git-init: "git" "init" "--object-format=sha256" "/s/git/project-1234"
+            git-config: "git" "-C" "/s/git/project-1234" "config" "--add" "remote.origin.url"
+                "https://example.com/group/project"
+            git-cat-file: "git" "-C" "/s/git/project-1234" "cat-file" "--batch-check"
+            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc"
+                "--recurse-submodules=no" "--prune" "--update-head-ok" "origin"
+            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc"
+                "--recurse-submodules=no" "--no-tags" "origin"
+                "+0123456789012345678901234567890123456789:refs/ocluster/0123456789012345678901234567890123456789"
+            git-ls-remote: "git" "-C" "/s/git/project-1234" "ls-remote" "--heads" "origin"
+            git-gc: "git" "-C" "/s/git/project-1234" "gc" "--auto" "--quiet"
+            git-fsck: "git" "-C" "/s/git/project-1234" "fsck" "--connectivity-only" "--no-dangling"
+                "--no-progress"
+            git-archive: "git" "-C" "/s/git/project-1234" "archive" "--format=tar" "--output=/dev/null"
+                "0123456789012345678901234567890123456789"
+        "#]]
+        .assert_eq(&show(commands));
+    }
+
+    #[test]
+    fn commands_in_a_jobs_repository() {
+        let (git, url, commit) = (git(), url(), commit());
+        let dir = Path::new("/s/git/project-1234");
+        let own = Path::new("/s/tmp/context");
+        let commands = [
             git.init_own(own, &commit),
             git.reset_to(own, &commit),
             git.merge(own, &commit),
@@ -436,40 +471,39 @@ mod tests {
             git.assume_unchanged(own, "x"),
             git.copy_git(dir, own),
             git.forget_pull_requests(own),
-        ] {
-            shown += &format!("{}: {command}\n", command.label());
-        }
+        ];
         expect![[r#"
-            git-init: "git" "init" "/s/git/project-1234"
-            git-init: "git" "init" "--object-format=sha256" "/s/git/project-1234"
-            git-config: "git" "-C" "/s/git/project-1234" "config" "--add" "remote.origin.url" "https://example.com/group/project"
-            git-cat-file: "git" "-C" "/s/git/project-1234" "cat-file" "--batch-check"
-            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--prune" "--update-head-ok" "origin"
-            git-fetch: "git" "-C" "/s/git/project-1234" "fetch" "--progress" "--no-auto-gc" "--recurse-submodules=no" "--no-tags" "origin" "+0123456789012345678901234567890123456789:refs/ocluster/0123456789012345678901234567890123456789"
-            git-ls-remote: "git" "-C" "/s/git/project-1234" "ls-remote" "--heads" "origin"
-            git-gc: "git" "-C" "/s/git/project-1234" "gc" "--auto" "--quiet"
-            git-fsck: "git" "-C" "/s/git/project-1234" "fsck" "--connectivity-only" "--no-dangling" "--no-progress"
-            git-archive: "git" "-C" "/s/git/project-1234" "archive" "--format=tar" "--output=/dev/null" "0123456789012345678901234567890123456789"
             git-init: "git" "init" "-q" "--template=" "/s/tmp/context"
-            git-reset: "git" "-C" "/s/tmp/context" "reset" "--hard" "0123456789012345678901234567890123456789"
+            git-reset: "git" "-C" "/s/tmp/context" "reset" "--hard"
+                "0123456789012345678901234567890123456789"
             git-merge: "git" "-C" "/s/tmp/context" "merge" "0123456789012345678901234567890123456789"
             git-submodule-init: "git" "-C" "/s/tmp/context" "submodule" "init"
             git-submodule-sync: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "sync"
-            git-config: "git" "-C" "/s/tmp/context" "config" "--local" "-z" "--get-regexp" "^submodule\\..*\\.url$"
-            git-config: "git" "-C" "/s/tmp/context" "config" "--file" "file" "remote.origin.url" "https://example.com/group/project"
-            git-submodule-update: "git" "-C" "/s/tmp/context" "submodule" "update" "--init" "--recursive" "--progress"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--local" "-z" "--get-regexp"
+                "^submodule\\..*\\.url$"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--file" "file" "remote.origin.url"
+                "https://example.com/group/project"
+            git-submodule-update: "git" "-C" "/s/tmp/context" "submodule" "update" "--init" "--recursive"
+                "--progress"
             git-submodule-deinit: "git" "-C" "/s/tmp/context" "submodule" "deinit" "--all" "-f"
-            git-submodule-foreach: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "foreach" "--recursive" "printf '%s\\0' \"$displaypath\""
+            git-submodule-foreach: "git" "-C" "/s/tmp/context" "submodule" "--quiet" "foreach"
+                "--recursive" "printf '%s\\0' \"$displaypath\""
             git-ls-files: "git" "-C" "/s/tmp/context" "ls-files" "-z" ":(attr:filter=lfs)"
-            git-config: "git" "-C" "/s/tmp/context" "config" "--file" ".lfsconfig" "-z" "--get-regexp" "^(lfs\\.(push)?url|remote\\..*\\.lfs(push)?url)$"
-            git-lfs-pull: "git" "-C" "/s/tmp/context" "-c" "lfs.storage=/s/git/project-1234/lfs" "-c" "filter.lfs.clean=git-lfs clean -- %f" "-c" "filter.lfs.smudge=git-lfs smudge -- %f" "lfs" "pull"
-            git-update-index: "git" "-C" "/s/tmp/context" "update-index" "--assume-unchanged" "-z" "--stdin"
+            git-config: "git" "-C" "/s/tmp/context" "config" "--file" ".lfsconfig" "-z" "--get-regexp"
+                "^(lfs\\.(push)?url|remote\\..*\\.lfs(push)?url)$"
+            git-lfs-pull: "git" "-C" "/s/tmp/context" "-c" "lfs.storage=/s/git/project-1234/lfs" "-c"
+                "filter.lfs.clean=git-lfs clean -- %f" "-c" "filter.lfs.smudge=git-lfs smudge -- %f" "lfs"
+                "pull"
+            git-update-index: "git" "-C" "/s/tmp/context" "update-index" "--assume-unchanged" "-z"
+                "--stdin"
             cp .git: "cp" "-a" "--" "/s/git/project-1234/.git" "/s/tmp/context/.git"
-            git-config: "git" "-C" "/s/tmp/context" "config" "--unset-all" "remote.origin.fetch" "/(pull|merge-requests)/"
-        "#]].assert_eq(&shown);
+            git-config: "git" "-C" "/s/tmp/context" "config" "--unset-all" "remote.origin.fetch"
+                "/(pull|merge-requests)/"
+        "#]]
+        .assert_eq(&show(commands));
     }
 
-    /// The credentials go with the commands that reach the server, and nowhere else.
+    /// Only commands that connect to the server get the credentials.
     #[test]
     fn the_environment() {
         let (git, url, commit) = (git(), url(), commit());

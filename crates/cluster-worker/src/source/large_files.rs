@@ -1,4 +1,4 @@
-//! Files that a repository keeps in Git LFS: a commit has pointers to them only.
+//! Files that a repository keeps in Git LFS: its commits only have pointers to them.
 
 use std::path::{Path, PathBuf};
 
@@ -72,17 +72,19 @@ impl Checkout<'_> {
         let servers: Vec<_> = servers.map(|(_, server)| server).collect();
         if servers.is_empty() && !is_http(url.as_str()) {
             self.network.log.line(
-                "Git's own protocol has no large files, and there is no .lfsconfig that names their server, so the job gets the pointers",
+                "The git protocol does not serve Git LFS files, and no .lfsconfig names their server, so the job gets \
+                 the pointers",
             )?;
             return Ok(false);
         }
-        // Of others, there are some that are on this machine.
+        // Other URLs may lead to files on this machine.
         if let Some(server) = servers.into_iter().find(|server| !is_http(server)) {
             return Err(JobError::failed(format!(
-                "cannot fetch the Git LFS files of {url}: .lfsconfig names the server {server:?}; name one with an http or https URL"
+                "cannot fetch the Git LFS files of {url}: .lfsconfig names the server {server:?}; name one with an \
+                 http or https URL"
             )));
         }
-        // Beside git's own files, which a job may get a copy of. What is there is not changed, so all jobs share it.
+        // Outside of `.git`, which jobs may get a copy of. All jobs share these files, which never change.
         let storage = self.dir.join("lfs");
         let command = self.git.lfs_pull(dir, url, &storage);
         let what = format!("the Git LFS files of {url}");
@@ -93,14 +95,13 @@ impl Checkout<'_> {
         Ok(true)
     }
 
-    /// Has git take large files for unchanged, as it cannot compare them with their pointers where there is no
-    /// `git-lfs`.
+    /// Marks large files as unchanged for git, which cannot compare them with their pointers without `git-lfs`.
     async fn hide_large_files(&self, paths: &str) -> Result<(), JobError> {
         let command = self.git.assume_unchanged(self.context, paths);
         self.exec(&command).await
     }
 
-    /// Returns what git answers: nothing, if it fails.
+    /// Returns git's output. Empty if it fails.
     async fn answer(&self, command: &crate::process::Command) -> Result<String, JobError> {
         let network = &self.network;
         match network.processes.ask(command, network.cancel).await {

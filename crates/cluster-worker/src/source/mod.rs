@@ -1,7 +1,7 @@
 //! The source of a job: commits of a git repository, checked out in a directory of the job's own.
 //!
-//! Clones are kept, one for each URL, and shared by all jobs. A job checks out in a repository of its own, which reads
-//! the clone's commits, and of which nothing is left when the job begins, unless it is to have git's files.
+//! There is a clone for each URL, which all jobs share. A job checks out in a repository of its own, which reads the
+//! clone's commits. Its `.git` is removed before the job begins, unless the job includes it.
 
 mod checkout;
 mod clone_lock;
@@ -46,8 +46,8 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`: on one file system, for clones of
-    /// submodules are moved.
+    /// Keeps clones in `<state_dir>/git` and makes contexts in `<state_dir>/tmp`. Both must be on one file system, as
+    /// clones of submodules are moved between them.
     pub(crate) fn open(
         state_dir: &Path,
         clone_limits: CloneLimits,
@@ -68,7 +68,7 @@ impl Sources {
         })
     }
 
-    /// Removes the clones that are not worth keeping.
+    /// Removes clones that are beyond the limits.
     pub(crate) async fn prune(&self) {
         Rc::clone(&self.clones).prune().await;
     }
@@ -99,7 +99,7 @@ impl Sources {
         self.clones.used(&dir, fetched == Fetched::Something);
         drop(lock);
         if fetched == Fetched::Something {
-            // It may have become too much now.
+            // The clones may be beyond their limits now.
             tokio::task::spawn_local(Rc::clone(&self.clones).prune());
         }
         Ok(context)

@@ -8,7 +8,7 @@ use visible::Elapsed;
 use crate::cancel::Cancel;
 use crate::log::JobLog;
 use crate::outcome::JobError;
-use crate::process::{Command, Filter, Patience, ProcessError, Processes};
+use crate::process::{Command, Filter, ProcessError, Processes, TimeLimits};
 
 use super::fetch_config::FetchConfig;
 use super::progress::Progress;
@@ -19,15 +19,15 @@ pub(super) struct Network<'a> {
     pub(super) log: &'a JobLog,
     pub(super) cancel: &'a Cancel,
     config: FetchConfig,
-    /// How long the commands so far have taken.
+    /// How long the commands have taken so far.
     spent: Cell<Duration>,
 }
 
-/// Why something did not come.
+/// Why a fetch failed.
 pub(super) enum NetworkError {
-    /// Git has failed, and its own words are in the log.
+    /// Git failed. Its output is in the log.
     Refused(JobError),
-    /// Anything else: trying again would be no use.
+    /// Any other error. A retry would not help.
     Final(JobError),
 }
 
@@ -72,13 +72,15 @@ impl<'a> Network<'a> {
             }
             Err(ProcessError::Silent { .. }) => {
                 Err(NetworkError::Final(JobError::failed(format!(
-                    "cannot fetch {what}: nothing arrived for --git-silence-timeout={} seconds; check that its server answers, and submit the job again",
+                    "cannot fetch {what}: nothing arrived for --git-silence-timeout={} seconds; check that its server \
+                     answers, and submit the job again",
                     seconds(silence)
                 ))))
             }
             Err(ProcessError::TooLong { .. }) => {
                 Err(NetworkError::Final(JobError::failed(format!(
-                    "cannot fetch {what}: it took longer than --git-timeout={} seconds; submit the job again, or have the worker's operator raise the limit",
+                    "cannot fetch {what}: it took longer than --git-timeout={} seconds; submit the job again, or ask \
+                     the worker's operator to raise the limit",
                     seconds(total)
                 ))))
             }
@@ -89,7 +91,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Returns whether a command succeeds within the limits. What it prints is not for the log.
+    /// Returns whether a command succeeds within the limits. Its output is not logged.
     pub(super) async fn succeeds(&self, command: &Command) -> Result<bool, JobError> {
         match self.run(command, &mut Nothing).await.0 {
             Ok(()) => Ok(true),
@@ -103,7 +105,7 @@ impl<'a> Network<'a> {
         command: &Command,
         filter: &mut dyn Filter,
     ) -> (Result<(), ProcessError>, Duration) {
-        let patience = Patience {
+        let limits = TimeLimits {
             silence: self.config.silence,
             total: self
                 .config
@@ -113,7 +115,7 @@ impl<'a> Network<'a> {
         let started = Instant::now();
         let ended = self
             .processes
-            .run_patiently(command, self.log, self.cancel, patience, filter)
+            .run_limited(command, self.log, self.cancel, limits, filter)
             .await;
         let time = started.elapsed();
         self.spent.set(self.spent.get() + time);
@@ -121,7 +123,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// Passes on nothing of what a program prints.
+/// Removes all output of a program.
 struct Nothing;
 
 impl Filter for Nothing {

@@ -1,23 +1,23 @@
-//! Git's progress, as a log can show it: a line now and then.
+//! Git's progress in a log: a line every few seconds.
 
 use std::time::{Duration, Instant};
 
 use crate::process::Filter;
 
-/// How often a log shows how far git is: a fetch that is quick shows nothing.
+/// The interval of progress lines in a log. A quick fetch shows none.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// The longest line that may be one about progress, in bytes.
+/// The longest progress line, in bytes.
 const LONGEST: usize = 300;
 
-/// Passes on what git prints, but of its progress only a line now and then.
+/// Forwards git's output, but only some lines of its progress.
 pub(super) struct Progress {
     /// The line that has not ended yet.
     line: Vec<u8>,
     shown: Instant,
-    /// How much has been received, as git last reported.
+    /// How much has been received, by git's last report.
     received: Option<String>,
-    /// Whether to leave out which refs have changed: there may be one for each pull request.
+    /// Whether to hide changed refs: there may be one for each pull request.
     hides_refs: bool,
 }
 
@@ -31,7 +31,7 @@ impl Progress {
         }
     }
 
-    /// For git's fetch, which reports each ref that has changed.
+    /// Also hides the refs that `git fetch` has changed.
     pub(super) fn without_refs() -> Self {
         Self {
             hides_refs: true,
@@ -69,7 +69,7 @@ impl Filter for Progress {
             } else {
                 self.line.push(byte);
                 if self.line.len() > LONGEST {
-                    // No progress, so nothing to wait for; what follows begins anew.
+                    // It is not progress. The rest of the line is handled as another line.
                     shown.append(&mut self.line);
                 }
             }
@@ -81,7 +81,7 @@ impl Filter for Progress {
     }
 }
 
-/// Returns whether a line is about progress: `Receiving objects:  12% (3/25), 1.20 MiB | 3.00 MiB/s`, also with
+/// Returns whether a line shows progress, such as `Receiving objects:  12% (3/25), 1.20 MiB | 3.00 MiB/s`, also with
 /// `remote: ` before it.
 fn is_progress(line: &str) -> bool {
     let line = line.strip_prefix("remote: ").unwrap_or(line);
@@ -101,14 +101,14 @@ fn is_progress(line: &str) -> bool {
     counts && what.chars().all(|c| c.is_ascii_alphabetic() || c == ' ')
 }
 
-/// Returns whether a line says that a ref has changed, ` * [new branch]      main       -> origin/main`, or from where:
-/// but not that one could not be changed.
+/// Returns whether a line reports a changed ref, such as ` * [new branch]      main       -> origin/main`, or the
+/// server. A line about a rejected ref does not count.
 fn is_ref(line: &str) -> bool {
     line.starts_with("From ")
         || (line.starts_with(' ') && !line.starts_with(" !") && line.contains(" -> "))
 }
 
-/// Returns the size in such a line.
+/// Returns the size in a progress line.
 fn received(line: &str) -> Option<String> {
     let (before, _) = line.split_once(" | ")?;
     let (_, size) = before.rsplit_once(", ")?;
@@ -129,20 +129,23 @@ mod tests {
     }
 
     const FETCH: [&str; 3] = [
-        "remote: Enumerating objects: 6, done.        \nremote: Counting objects:  16% (1/6)        \rremote: Counting",
-        " objects: 100% (6/6), done.        \nremote: Total 6 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)        \n",
-        "Receiving objects:  50% (3/6), 1.20 MiB | 3.00 MiB/s\rReceiving objects: 100% (6/6), 2.40 MiB | 3.00 MiB/s, done.\n",
+        "remote: Enumerating objects: 6, done.        \n\
+         remote: Counting objects:  16% (1/6)        \rremote: Counting",
+        " objects: 100% (6/6), done.        \n\
+         remote: Total 6 (delta 0), reused 0 (delta 0), pack-reused 0 (from 0)        \n",
+        "Receiving objects:  50% (3/6), 1.20 MiB | 3.00 MiB/s\r\
+         Receiving objects: 100% (6/6), 2.40 MiB | 3.00 MiB/s, done.\n",
     ];
 
     #[test]
-    fn a_quick_fetch_shows_nothing_and_tells_the_size() {
+    fn a_quick_fetch_shows_no_progress_and_has_a_size() {
         let mut progress = Progress::new();
         assert_eq!(filtered(&mut progress, &FETCH), "");
         assert_eq!(progress.received(), Some("2.40 MiB"));
     }
 
     #[test]
-    fn a_slow_fetch_shows_a_line_now_and_then() {
+    fn a_slow_fetch_shows_some_progress() {
         let mut progress = Progress::new();
         progress.shown = Instant::now().checked_sub(INTERVAL).unwrap();
         assert_eq!(
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn refs_that_have_changed_are_nothing_to_tell() {
+    fn changed_refs_can_be_hidden() {
         let refs = [
             "From git://example.com/x\n * [new branch]      main       -> origin/main\n",
             "   0ecc688..7081553  w -> origin/w\n - [deleted]         (none)     -> origin/x\n",
@@ -163,10 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn what_else_git_says_is_there() {
+    fn all_other_output_is_shown() {
         let long = "x".repeat(2 * LONGEST) + ": 100% (1/1)\n";
         let text = format!(
-            "remote: Welcome to example.com: 3 mirrors\nfatal: couldn't find remote ref x\nSubmodule path 'sub': checked out '12'\n{long}fatal: end"
+            "remote: Welcome to example.com: 3 mirrors\nfatal: couldn't find remote ref x\n\
+             Submodule path 'sub': checked out '12'\n{long}fatal: end"
         );
         assert_eq!(filtered(&mut Progress::new(), &[&text]), text);
     }

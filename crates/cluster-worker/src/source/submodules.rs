@@ -1,7 +1,7 @@
-//! The submodules of a job, whose clones are kept in that of its repository.
+//! The submodules of a job. Their clones are kept in the clone of its repository.
 //!
-//! A job works on clones of its own, which are those that are kept as long as it adds nothing (hard links). So however
-//! long a server takes, no other job waits; and what a job leaves is there wholly or not at all.
+//! A job works on copies of the kept clones (their objects are hard links), and replaces the kept ones if it has
+//! fetched something. So no other job waits for a slow server, and kept clones are always complete.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ use super::checkout::Checkout;
 use super::network::NetworkError;
 use super::progress::Progress;
 
-/// How clones of submodules are called that are being removed.
+/// The name of kept clones that are being removed.
 const OLD: &str = "modules.old";
 
 impl Checkout<'_> {
@@ -25,7 +25,7 @@ impl Checkout<'_> {
     pub(super) async fn check_out_submodules(&self) -> Result<(), JobError> {
         let (git, context) = (self.git, self.context);
         let own = context.join(".git/modules");
-        self.take_modules(&own).await?;
+        self.copy_kept_modules(&own).await?;
         let had_kept = own.exists();
         if had_kept {
             self.follow_urls(&own).await?;
@@ -35,7 +35,7 @@ impl Checkout<'_> {
         let what = format!("the submodules of {url}");
         match self.network.fetch(&what, &command, Progress::new()).await {
             Ok(_) => {}
-            // What is left of earlier jobs' submodules may be in the way.
+            // The kept clones may be the cause.
             Err(NetworkError::Refused(error)) if had_kept => {
                 self.network.log.line(format_args!(
                     "{error}: trying again with new clones of the submodules"
@@ -51,30 +51,30 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Takes the clones that are kept. With git in the job's source, all of it has been copied already.
-    async fn take_modules(&self, own: &Path) -> Result<(), JobError> {
+    /// Copies the kept clones. If the job includes `.git`, they have been copied already.
+    async fn copy_kept_modules(&self, own: &Path) -> Result<(), JobError> {
         let kept = self.dir.join(".git/modules");
         if self.request.include_git || !kept.exists() {
             return Ok(());
         }
         let _modules = self.wait(self.lock.modules.lock()).await?;
         let own = own.to_owned();
-        self.on_disk("take the clones of submodules", move || {
-            // The clone may have been removed; then there is nothing to take.
+        self.on_disk("copy the clones of submodules", move || {
+            // The clone may have been removed meanwhile.
             link(&kept, &own).or_else(|error| {
-                tracing::debug!("Cannot take {kept:?}: {error}");
+                tracing::debug!("Cannot copy {kept:?}: {error}");
                 remove_tree(&own)
             })
         })
         .await
     }
 
-    /// Has kept clones fetch from the URL in the job's commit, which may have changed.
+    /// Sets the URLs of kept clones to those in the job's commit, which may have changed.
     async fn follow_urls(&self, own: &Path) -> Result<(), JobError> {
         let (git, context) = (self.git, self.context);
         for command in [git.submodule_init(context), git.submodule_sync(context)] {
             match self.exec(&command).await {
-                // The update that follows reports what is wrong.
+                // The update that follows reports the error.
                 Ok(()) | Err(JobError::Failed(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -99,8 +99,8 @@ impl Checkout<'_> {
         Ok(())
     }
 
-    /// Keeps the clones of a job that has fetched something, for those that come; and leaves none of git's files in the
-    /// source. Returns whether there is something new to keep.
+    /// Keeps the job's clones if it has fetched something, and removes git's files from the source. Returns whether
+    /// there is something new to keep.
     pub(super) async fn keep_submodules(&self) -> Result<bool, JobError> {
         let own = self.context.join(".git/modules");
         if !own.exists() {
@@ -110,13 +110,13 @@ impl Checkout<'_> {
         let _modules = self.wait(self.lock.modules.lock()).await?;
         let context = self.context.to_owned();
         let include_git = self.request.include_git;
-        self.on_disk("leave git out of the submodules", move || {
+        self.on_disk("remove git's files from the submodules", move || {
             if !include_git {
                 remove_git_files(&context)?;
             }
             let kept = git.join("modules");
             let adds = !objects(&kept)?.is_superset(&objects(&own)?);
-            // Whether it is kept is nothing to the job.
+            // The job does not depend on whether this succeeds.
             if adds && let Err(error) = replace(&kept, &git.join(OLD), &own, include_git) {
                 tracing::debug!("Cannot keep {own:?}: {error}");
             }
@@ -126,7 +126,7 @@ impl Checkout<'_> {
     }
 }
 
-/// Returns the name of a submodule as a path, if it is one that stays below where it is used.
+/// Returns the name of a submodule as a path, if it does not lead out of the directory where it is used.
 fn plain(name: &str) -> Option<&Path> {
     let path = Path::new(name);
     let is_plain = path
@@ -148,7 +148,7 @@ fn replace(kept: &Path, old: &Path, own: &Path, copy: bool) -> io::Result<()> {
     remove_tree(old)
 }
 
-/// Copies clones, with links to what git never changes.
+/// Copies clones, with hard links to files that git never changes.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     copy_tree(from, to, &|from, to| {
         if is_object(from) {
@@ -159,7 +159,7 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     })
 }
 
-/// Copies directories and files, and nothing else, as git has nothing else there.
+/// Copies directories and files. Git's directories have nothing else.
 fn copy_tree(
     from: &Path,
     to: &Path,
@@ -211,7 +211,7 @@ fn objects(top: &Path) -> io::Result<BTreeSet<PathBuf>> {
     Ok(found)
 }
 
-/// Removes the files by which submodules find their clones: no commit contains a file of that name.
+/// Removes the files by which submodules find their clones. A commit cannot contain files of that name.
 fn remove_git_files(context: &Path) -> io::Result<()> {
     let mut pending = vec![context.to_owned()];
     while let Some(dir) = pending.pop() {

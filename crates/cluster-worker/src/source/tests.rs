@@ -1,4 +1,4 @@
-//! Sources from real repositories: what is in them, what the log says, and that nothing stays broken.
+//! Sources from real repositories: their files, the log, and recovery from damage.
 
 mod clones;
 mod credentials;
@@ -33,7 +33,7 @@ impl Worker {
         Self::open(tempfile::tempdir().unwrap(), CloneLimits::default())
     }
 
-    /// With a way to fetch.
+    /// Returns a worker that fetches like this.
     fn with(fetching: FetchConfig) -> Self {
         let mut worker = Self::new();
         worker.sources.fetching = fetching;
@@ -53,14 +53,14 @@ impl Worker {
         Self { state_dir, sources }
     }
 
-    /// Starts it again, with other limits.
+    /// Restarts it with other limits.
     fn restart(self, limits: CloneLimits) -> Self {
         let Self { state_dir, sources } = self;
         drop(sources);
         Self::open(state_dir, limits)
     }
 
-    /// The names of the repositories that there are clones of.
+    /// Returns the names of the repositories with clones.
     fn clones(&self) -> Vec<String> {
         let entries = fs::read_dir(self.state_dir.path().join("git")).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -71,7 +71,7 @@ impl Worker {
         names
     }
 
-    /// Makes it look as if a repository's clone was not used for so long.
+    /// Sets the last use of a repository's clone to some days ago.
     fn age(&self, name: &str, days: u64) {
         let entries = fs::read_dir(self.state_dir.path().join("git")).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -98,7 +98,7 @@ impl Worker {
         (result, test.text().replace(state_dir, "STATE"))
     }
 
-    /// Where the only clone is.
+    /// Returns the directory of the only clone.
     fn clone_dir(&self) -> std::path::PathBuf {
         fs::read_dir(self.state_dir.path().join("git"))
             .unwrap()
@@ -116,7 +116,7 @@ fn request(url: &str, commits: &[&str]) -> SourceRequest {
     SourceRequest::of(&job, false).unwrap().unwrap()
 }
 
-/// The files of a source with their contents, one to a line.
+/// Returns the files of a source with their contents, one per line.
 fn files(context: &Context) -> String {
     let mut lines: Vec<_> = fs::read_dir(context.path())
         .unwrap()
@@ -155,7 +155,7 @@ fn a_commit_is_fetched_once() {
             "{log}"
         );
 
-        // The second finds everything there, and does not disturb the first.
+        // The second finds everything in the clone, and does not disturb the first.
         let (other, log) = worker
             .check_out(&request(&server.url("project"), &[&two]))
             .await;
@@ -209,14 +209,14 @@ fn several_commits_are_merged() {
             "{log}"
         );
 
-        // A conflict is nothing that the next job would notice.
+        // A conflict does not affect the next job.
         let (source, _) = worker.check_out(&request(&url, &[&rival])).await;
         assert_eq!(files(&source.unwrap()), "a: rival\nbase: 0\n");
     });
 }
 
 #[test]
-fn a_commit_that_is_not_there() {
+fn a_missing_commit_is_an_error() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let commit = server.repository("project").commit("hello", "one");
@@ -230,8 +230,8 @@ fn a_commit_that_is_not_there() {
         assert_eq!(
             source.unwrap_err().to_string(),
             format!(
-                "cannot find commit {} in {}: no branch or pull request leads to it, and the server does not give it by its id; check the \
-                 id and the URL, and that it was pushed",
+                "cannot find commit {} in {}: no branch or pull request contains it, and the server does not serve it \
+                 by its id; check the id and the URL, and that the commit was pushed",
                 "ab".repeat(20),
                 server.url("project")
             )
@@ -244,7 +244,7 @@ fn a_commit_that_is_not_there() {
 }
 
 #[test]
-fn a_server_that_is_not_there_does_not_cost_the_clone() {
+fn a_server_that_is_down_does_not_invalidate_the_clone() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -268,7 +268,7 @@ fn a_server_that_is_not_there_does_not_cost_the_clone() {
 fn cancelling_interrupts_git() {
     local(async {
         let worker = Worker::new();
-        // A server that never says anything.
+        // A server that never answers.
         let mut held = Vec::new();
         let server = Server::start(move |connection| held.push(connection));
         let job = request(&format!("git://{}/x", server.address), &[&"ab".repeat(20)]);
@@ -278,7 +278,7 @@ fn cancelling_interrupts_git() {
             while test.log.length() == 0 {
                 tokio::task::yield_now().await;
             }
-            // One that waits for the same clone is not stuck either.
+            // A job that waits for the same clone can be cancelled, too.
             let own = Cancel::new();
             let queued = worker.sources.check_out(Some(&job), &test.log, &own);
             let (queued, ()) = tokio::join!(queued, async { own.cancel() });

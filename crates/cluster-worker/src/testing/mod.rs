@@ -2,8 +2,10 @@
 
 pub(crate) mod cluster;
 pub(crate) mod git;
+mod wrapping;
 
 pub(crate) use testkit::{story as local, story_with_paused_time as local_with_paused_time};
+pub(crate) use wrapping::wrapped;
 
 use crate::log::{JobLog, LogDir};
 

@@ -1,23 +1,23 @@
-//! How a worker ends while jobs are running.
+//! Shutdown of a worker while jobs are running.
 
 use tokio::time::Instant;
 
 use super::*;
 use crate::testing::local_with_paused_time;
 
-/// Long enough for anything but a job.
+/// Longer than everything but a job.
 const MINUTE: Ending = Ending::Drain {
     within: Duration::from_secs(60),
 };
 
 #[test]
-fn draining_waits_for_what_is_running_and_asks_for_no_more() {
+fn draining_waits_for_the_running_jobs_and_requests_no_more() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
         cluster.scheduler.until_popping().await;
-        cluster.tell(MINUTE);
+        cluster.shut_down(MINUTE);
         cluster.scheduler.event("active: false").await;
         cluster.builder.finish("example", Ok(String::new()));
         assert!(read_log(&job).await.ends_with("Job succeeded\n"));
@@ -39,13 +39,13 @@ fn draining_waits_for_what_is_running_and_asks_for_no_more() {
 }
 
 #[test]
-fn a_job_that_was_on_its_way_is_still_done() {
+fn a_job_that_was_sent_before_the_pause_is_run() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
-        // Sent before the scheduler hears that none is wanted any more.
+        // Sent before the scheduler receives the pause.
         *cluster.scheduler.late_job.borrow_mut() = Some(build("example"));
-        cluster.tell(MINUTE);
+        cluster.shut_down(MINUTE);
         cluster.building(1).await;
         cluster.builder.finish("example", Ok(String::new()));
         let job = cluster.scheduler.sent_late_job.take().expect("it was sent");
@@ -56,16 +56,16 @@ fn a_job_that_was_on_its_way_is_still_done() {
 }
 
 #[test]
-fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
+fn a_job_that_takes_too_long_is_cancelled_with_the_reason() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
-        let told = Instant::now();
-        cluster.tell(MINUTE);
+        let requested = Instant::now();
+        cluster.shut_down(MINUTE);
         let client = async move {
             let result = job.result().await;
-            (read_log(&job).await, result, told.elapsed())
+            (read_log(&job).await, result, requested.elapsed())
         };
         let ((log, result, time), _events) = tokio::join!(client, cluster.end(MINUTE));
         expect![[r#"
@@ -78,7 +78,7 @@ fn a_job_that_takes_too_long_is_cancelled_and_told_why() {
             result.unwrap_err().to_string(),
             "Disconnected: the worker is shutting down"
         );
-        // No real time has passed.
+        // The time is simulated.
         assert_eq!(time.as_secs(), 60);
     });
 }
@@ -88,19 +88,19 @@ fn a_worker_without_jobs_ends_at_once() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
-        let told = Instant::now();
+        let requested = Instant::now();
         cluster.end(MINUTE).await;
-        assert_eq!(told.elapsed().as_secs(), 0);
+        assert_eq!(requested.elapsed().as_secs(), 0);
     });
 }
 
 #[test]
-fn a_worker_that_loses_its_scheduler_while_it_drains_does_not_come_back() {
+fn a_draining_worker_that_loses_its_scheduler_does_not_reconnect() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
         cluster.building(1).await;
-        cluster.tell(MINUTE);
+        cluster.shut_down(MINUTE);
         cluster.scheduler.event("active: false").await;
         cluster.scheduler.disconnect();
         drop(job);
@@ -113,13 +113,13 @@ fn a_worker_that_loses_its_scheduler_while_it_drains_does_not_come_back() {
 }
 
 #[test]
-fn what_was_said_is_sent_before_the_connection_is_closed() {
+fn all_data_is_sent_before_the_connection_is_closed() {
     local_with_paused_time(async {
         let mut cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
         cluster.scheduler.stalls.send_replace(true);
-        let told = Instant::now();
-        cluster.tell(MINUTE);
+        let requested = Instant::now();
+        cluster.shut_down(MINUTE);
         let scheduler = Rc::clone(&cluster.scheduler);
         let slow = async {
             scheduler.event("stalling").await;
@@ -128,7 +128,7 @@ fn what_was_said_is_sent_before_the_connection_is_closed() {
         };
         let ended = async {
             cluster.end(MINUTE).await;
-            told.elapsed()
+            requested.elapsed()
         };
         let ((), time) = tokio::join!(slow, ended);
         assert_eq!(time.as_secs(), 5);
@@ -136,13 +136,13 @@ fn what_was_said_is_sent_before_the_connection_is_closed() {
 }
 
 #[test]
-fn a_scheduler_that_takes_nothing_does_not_keep_the_worker() {
+fn a_scheduler_that_receives_nothing_does_not_delay_the_end() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
         cluster.scheduler.stalls.send_replace(true);
-        let told = Instant::now();
+        let requested = Instant::now();
         cluster.end(MINUTE).await;
-        assert_eq!(told.elapsed().as_secs(), 15);
+        assert_eq!(requested.elapsed().as_secs(), 15);
     });
 }

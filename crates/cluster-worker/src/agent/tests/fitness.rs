@@ -1,16 +1,16 @@
-//! Workers that are not fit for jobs, and jobs that they have taken meanwhile.
+//! Unfit workers, and the jobs that they have taken.
 
 use cluster_api::Outcome;
 
 use super::*;
-use crate::testing::local_with_paused_time;
+use crate::testing::{local_with_paused_time, wrapped};
 
 fn dead_engine() -> Unfit {
     Unfit::NoEngine("is it running?".to_owned())
 }
 
 #[test]
-fn a_job_that_fails_on_a_worker_found_unfit_is_not_at_fault() {
+fn a_job_that_fails_on_an_unfit_worker_can_be_resubmitted() {
     local(async {
         let cluster = Cluster::new();
         let job = cluster.scheduler.submit(&build("example")).await;
@@ -26,15 +26,16 @@ fn a_job_that_fails_on_a_worker_found_unfit_is_not_at_fault() {
         };
         assert_eq!(Outcome::of_error(&error), unfit, "{error}");
         assert_eq!(job.outcome().await, Ok(unfit));
-        // It is not given the same job again.
+        // The worker does not get the same job again.
         let events = cluster.scheduler.events.borrow().clone();
         assert!(events.contains(&"active: false".to_owned()), "{events:?}");
         expect![[r#"
             Building on worker-1
             Building example
-            worker became unfit during the job: the Docker engine cannot be reached: is it running?; submit the job again
+            worker became unfit during the job: the Docker engine cannot be reached: is it running?; submit
+                the job again
         "#]]
-        .assert_eq(&read_log(&job).await);
+        .assert_eq(&wrapped(&read_log(&job).await));
         let worker = cluster.scheduler.worker().await;
         let metrics = worker.metrics(MetricsSource::Agent).await.unwrap();
         let line = "ocluster_worker_unfit{reason=\"docker\"} 1\n";
@@ -60,7 +61,7 @@ fn a_job_that_fails_on_a_fit_worker_has_failed() {
 }
 
 #[test]
-fn a_job_that_was_on_its_way_to_an_unfit_worker_does_not_begin() {
+fn a_job_that_arrives_at_an_unfit_worker_does_not_begin() {
     local(async {
         let cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
@@ -91,7 +92,7 @@ fn a_worker_whose_state_directory_is_full_takes_no_jobs() {
 }
 
 #[test]
-fn a_worker_whose_state_directory_goes_comes_back_with_it() {
+fn a_worker_is_fit_again_when_its_state_directory_is_back() {
     local_with_paused_time(async {
         let cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
@@ -110,7 +111,7 @@ fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
     local(async {
         let cluster = Cluster::new();
         cluster.scheduler.until_popping().await;
-        // It has asked for a job already, so it has to say that it wants none.
+        // It has requested a job already, so it must pause itself.
         let reason = Unfit::Unhealthy("no runtime".into());
         cluster.builder.unfit.send_replace(Some(reason));
         cluster.scheduler.event("active: false").await;
@@ -133,7 +134,7 @@ fn an_unfit_worker_takes_no_jobs_until_it_is_fit_again() {
 }
 
 #[test]
-fn a_worker_that_is_unfit_when_it_registers_does_not_ask() {
+fn a_worker_that_is_unfit_when_it_registers_requests_no_job() {
     local(async {
         let scheduler = Rc::new(MockScheduler::default());
         scheduler.refusals.set(1);

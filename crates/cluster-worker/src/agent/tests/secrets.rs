@@ -1,8 +1,8 @@
-//! What a job's log shows of its secrets.
+//! Secrets and jobs' logs.
 
 use super::*;
 
-/// A job that prints this, with this secret.
+/// Returns a job that prints this, with this secret.
 fn job(text: &str, value: &str) -> Description {
     let mut job = build(text);
     job.secrets = vec![Secret {

@@ -1,4 +1,4 @@
-//! Jobs that take longer than they may.
+//! Jobs that exceed their time limit.
 
 use tokio::time::Instant;
 
@@ -15,7 +15,7 @@ fn a_job_that_takes_longer_than_allowed_is_stopped() {
         let slow = cluster.scheduler.submit(&build("slow")).await;
         let quick = cluster.scheduler.submit(&build("quick")).await;
         cluster.building(2).await;
-        // The other one has ended in time.
+        // The other job has ended in time.
         cluster.builder.finish("quick", Ok(String::new()));
         quick.result().await.unwrap();
         let error = slow.result().await.unwrap_err();

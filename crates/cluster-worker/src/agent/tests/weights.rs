@@ -1,4 +1,4 @@
-//! Jobs that take more than one part of a worker's capacity.
+//! Jobs with a weight of more than 1.
 
 use cluster_api::{Action, CustomJob, Description, Job, MetricsSource};
 use expect_test::expect;
@@ -7,7 +7,7 @@ use super::Cluster;
 use crate::testing::cluster::{build, read_log};
 use crate::testing::local;
 
-/// A worker on which jobs with `heavy` in their hint take 2 of its capacity.
+/// Returns a worker on which jobs with `heavy` in their hint weigh 2.
 fn cluster(capacity: &str) -> Cluster {
     Cluster::with(|config| {
         config.capacity = capacity.parse().unwrap();
@@ -25,7 +25,7 @@ fn with_hint(hint: &str, job: Description) -> Description {
     }
 }
 
-/// Lets everything happen that needs nothing from outside.
+/// Waits until all tasks wait for something outside of the worker.
 async fn settle() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -45,7 +45,7 @@ async fn log_until(job: &Job, text: &str) -> String {
 }
 
 #[test]
-fn a_job_that_does_not_fit_waits_and_none_is_asked_for_meanwhile() {
+fn a_job_that_does_not_fit_waits_and_no_other_is_requested() {
     local(async {
         let cluster = cluster("3");
         let one = cluster
@@ -85,7 +85,7 @@ fn a_job_that_does_not_fit_waits_and_none_is_asked_for_meanwhile() {
 }
 
 #[test]
-fn a_job_that_is_cancelled_while_it_waits_gives_up_its_place() {
+fn a_job_that_is_cancelled_while_it_waits_frees_its_slot() {
     local(async {
         let cluster = cluster("2");
         let one = cluster.scheduler.submit(&build("1")).await;
@@ -106,7 +106,7 @@ fn a_job_that_is_cancelled_while_it_waits_gives_up_its_place() {
 }
 
 #[test]
-fn a_job_heavier_than_the_worker_takes_all_of_it() {
+fn a_job_heavier_than_the_capacity_takes_all_of_it() {
     local(async {
         let cluster = cluster("2");
         let huge = cluster

@@ -1,7 +1,7 @@
-//! Kinds of jobs that are programs: for those who do not write Rust.
+//! Kinds of jobs that are run by programs, in any language.
 //!
-//! The program reads the payload, works in the job's source, and prints the job's log. The variables that it gets, and
-//! the file for its result, are part of what users rely on: `docs/design/0017-custom-jobs.md` has the list.
+//! The program reads the payload, works in the job's source, and prints the job's log. Its variables and the file for
+//! its result are an interface that users rely on: `docs/design/0017-custom-jobs.md` describes it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,16 +27,15 @@ const COMMITS: &str = "OCLUSTER_CUSTOM_COMMITS";
 const RESULT: &str = "OCLUSTER_CUSTOM_RESULT";
 const SECRETS: &str = "OCLUSTER_CUSTOM_SECRETS";
 
-/// The variables that a program of a custom job gets and others do not.
+/// The variables that only programs of custom jobs get.
 ///
-/// No option has a variable with such a name, or a program that submits a job itself would hand its own on by accident.
+/// No option may have a variable of such a name: a program that submits a job would pass its own value on by accident.
 pub const CUSTOM_VARIABLES: [&str; 7] = [KIND, PAYLOAD, CACHE_HINT, COMMITS, RESULT, SECRETS, MARK];
 
-/// The largest result of a job, in bytes: it is for an id or a few lines, and the scheduler passes it on as one
-/// message.
+/// The largest result of a job, in bytes. It is for an id or a few lines, and the scheduler forwards it in one message.
 const MAX_RESULT: u64 = 64 << 10;
 
-/// A kind of custom job, and the program that does it.
+/// A kind of custom job, and the program that runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomCommand {
     kind: String,
@@ -65,9 +64,9 @@ impl FromStr for CustomCommand {
 }
 
 impl CustomCommand {
-    /// Returns what runs such jobs, if the program is there.
+    /// Returns the executor of such jobs, if the program is there.
     ///
-    /// It is looked up now and kept as a whole path: what a relative one means must not depend on a job's source.
+    /// The program is looked up at once and kept as an absolute path, so that it does not depend on a job's source.
     pub(super) fn find(self, environment: &Environment) -> Result<Program, CustomError> {
         let Self { kind, words } = self;
         let mut words = words.into_iter();
@@ -130,12 +129,12 @@ impl CustomExecutor for Program {
         let command = command.in_dir(job.source).reading(payload);
         job.run(&command).await?;
         result.read(tools.user.as_ref()).map_err(|reason| {
-            JobError::failed(format!("cannot take the result of {}: {reason}", self.kind))
+            JobError::failed(format!("cannot read the result of {}: {reason}", self.kind))
         })
     }
 }
 
-/// A place for the program to leave its result. Dropping removes it.
+/// The file for a program's result, in a directory of its own. Dropping it removes both.
 struct ResultFile {
     dir: TempDir,
 }
@@ -155,9 +154,9 @@ impl ResultFile {
         self.dir.path().join("result")
     }
 
-    /// Returns what was left there, without line breaks at its end: nothing if there is no file.
+    /// Returns the file's text without line breaks at its end. Empty if there is no file.
     ///
-    /// Whatever the program has put there, this neither waits nor follows it elsewhere.
+    /// This follows no link, and does not wait if the file is a pipe.
     fn read(&self, user: Option<&CustomUser>) -> Result<String, String> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::open(self.path(), flags, Mode::empty()) {
@@ -169,7 +168,7 @@ impl ResultFile {
         if !data.is_file() {
             return Err("it is not a regular file".to_owned());
         }
-        // It may be another name of a file that only we can read.
+        // It may be a hard link to a file that only the worker can read.
         if user.is_some_and(|user| !user.owns(data.uid())) {
             return Err("it belongs to another user".to_owned());
         }

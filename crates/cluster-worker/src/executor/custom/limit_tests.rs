@@ -1,4 +1,4 @@
-//! Programs that take more than is theirs, beside others; and that stay when their job has ended.
+//! Programs that exceed their limits, and programs that outlive their job.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn groups(test: &str, limits: Limits) -> Option<JobGroups> {
     JobGroups::new(&limits).unwrap()
 }
 
-/// Runs a script beside another one that only wants to go on.
+/// Runs a script beside another one, which must not be disturbed.
 fn run_beside_bystander(groups: &JobGroups, script: &str) -> Result<String, JobError> {
     let hostile = Bench::script_in_groups(script, groups.clone());
     let well = "for n in 1 2 3 4 5 6 7 8 9; do /bin/true || exit 1; done; head -c 20M /dev/zero | tail -c 1 >/dev/null";
@@ -38,7 +38,7 @@ fn a_memory_hog_ends_alone() {
     let Some(groups) = groups("a_memory_hog_ends_alone", limits) else {
         return;
     };
-    // In a session of its own, where no process group would find it.
+    // In a session of its own, so that it is not in the process group.
     let ended = run_beside_bystander(
         &groups,
         "setsid sh -c \"head -c 400M /dev/zero | tail\" || exit 1",
@@ -49,16 +49,16 @@ fn a_memory_hog_ends_alone() {
     );
 }
 
-/// It is not the worker that sets this limit: a service manager has, or whoever started the container.
+/// This limit is not set by the worker, but by a service manager or by the container's supervisor.
 #[test]
-fn it_is_said_that_a_program_was_killed_for_memory() {
+fn the_error_says_that_a_program_was_killed_for_memory() {
     let Some(groups) = groups(
-        "it_is_said_that_a_program_was_killed_for_memory",
+        "the_error_says_that_a_program_was_killed_for_memory",
         Limits::default(),
     ) else {
         return;
     };
-    // Limits the group that it is in itself, in whichever version there is.
+    // Limits the script's own group, with either version of cgroups.
     let limit = "set -- /sys/fs/cgroup/memory$(sed -n s/^[0-9]*:memory://p /proc/self/cgroup)/memory.limit_in_bytes \
         /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/memory.max
         for file; do [ -e $file ] && echo 64M > $file && limited=yes; done
@@ -71,7 +71,7 @@ fn it_is_said_that_a_program_was_killed_for_memory() {
         let bench = Bench::script_in_groups(&format!("{limit}{hog}"), groups.clone());
         let ended = local(async { bench.run(&text("")).await });
         if bench.log.text().contains("unlimited") {
-            eprintln!("it_is_said_that_a_program_was_killed_for_memory is not run: no limits");
+            eprintln!("the_error_says_that_a_program_was_killed_for_memory is not run: no limits");
             return;
         }
         let Err(JobError::Failed(reason)) = ended else {
@@ -107,13 +107,14 @@ fn nothing_outlives_its_job() {
     let kept = tempfile::tempdir().unwrap();
     let file = kept.path().join("pid");
     let script = format!(
-        "setsid sh -c \"echo \\$\\$ > {0}; exec sleep 1000 </dev/null >/dev/null 2>&1\" & while [ ! -s {0} ]; do :; done",
+        "setsid sh -c \"echo \\$\\$ > {0}; exec sleep 1000 </dev/null >/dev/null 2>&1\" & \
+         while [ ! -s {0} ]; do :; done",
         file.display()
     );
     let bench = Bench::script_in_groups(&script, groups);
     local(async { bench.run(&text("")).await }).unwrap();
     let pid = fs::read_to_string(file).unwrap();
-    // One that has ended has no command line, even if nobody has noticed its end yet.
+    // A zombie has no command line.
     let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.trim())).unwrap_or_default();
     assert!(line.is_empty(), "process {pid} is still there: {line}");
 }

@@ -1,6 +1,6 @@
-//! Custom jobs: agreements between clients and workers, identified by their kind.
+//! Custom jobs: their kinds are names that clients and workers agree on.
 //!
-//! Each kind has a [`CustomExecutor`]: the author's own, or a [`CustomCommand`], which is a program.
+//! Each kind has a [`CustomExecutor`]: one written in Rust, or a [`CustomCommand`], which runs a program.
 
 mod command;
 #[cfg(test)]
@@ -36,7 +36,7 @@ const MAX_KIND: usize = 100;
 
 /// Runs the custom jobs of one kind.
 ///
-/// All jobs of a worker run on one thread. Await what takes long, or do it on another thread.
+/// All jobs of a worker run on one thread. Await slow operations, or run them on another thread.
 pub trait CustomExecutor {
     /// Checks a job before its source is fetched.
     ///
@@ -47,16 +47,16 @@ pub trait CustomExecutor {
         Ok(())
     }
 
-    /// Runs a job, and returns its output (a few lines; may be empty).
+    /// Runs a job, and returns its result (a few lines; may be empty).
     ///
-    /// When the job's `cancel` fires, it stops what it has started before it returns [`JobError::Cancelled`].
+    /// When the job's `cancel` fires, it stops its programs before it returns [`JobError::Cancelled`].
     ///
     /// # Errors
     /// How the job failed, or that it was cancelled.
     fn run(&self, job: RunningJob<'_>) -> impl Future<Output = Result<String, JobError>>;
 }
 
-/// The same with its futures in boxes, so that different ones go into one map.
+/// A [`CustomExecutor`] with its futures in boxes, so that different ones go into one map.
 trait AnyExecutor {
     fn admit(&self, job: &CustomJob, description: &Description) -> Result<(), JobError>;
 
@@ -77,12 +77,13 @@ impl<E: CustomExecutor> AnyExecutor for E {
 #[derive(Clone, Default)]
 pub struct CustomExecutors(BTreeMap<String, Rc<dyn AnyExecutor>>);
 
-/// Why a worker cannot have a kind of job.
+/// Why a kind of job cannot be added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustomError {
-    /// Not a name of a kind.
+    /// The name is invalid.
     #[error(
-        "invalid kind of job {0:?}: it must have 1 to 100 bytes, no spaces at its ends, and no control characters or '='"
+        "invalid kind of job {0:?}: it must have 1 to 100 bytes, no spaces at its ends, and no control characters or \
+         '='"
     )]
     InvalidKind(String),
     /// The kind has been added already.
@@ -94,15 +95,15 @@ pub enum CustomError {
     /// The command ends in the middle of a quoted word.
     #[error("a quote is not closed in the command {0:?}")]
     OpenQuote(String),
-    /// There is a kind without a command.
+    /// The command of the kind is empty.
     #[error("the kind of job {0:?} has no command")]
     NoCommand(String),
-    /// There is no such program.
+    /// The program cannot be run.
     #[error("the kind of job {kind:?} cannot run {program:?}: {reason}")]
     NoProgram {
         /// The kind of job.
         kind: String,
-        /// What was asked for.
+        /// The program.
         program: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -127,7 +128,7 @@ impl CustomExecutors {
         Ok(())
     }
 
-    /// Adds a kind, whose jobs are run by a program. It is looked up now, in the `PATH` of this environment.
+    /// Adds a kind, whose jobs are run by a program. It is looked up at once, in the `PATH` of this environment.
     ///
     /// # Errors
     /// When there is no such program, the name is invalid, or has been added already.
@@ -146,11 +147,11 @@ impl CustomExecutors {
         self.0.is_empty()
     }
 
-    /// Returns what runs jobs of a kind, or the refusal of such a job.
+    /// Returns the executor of a kind, or why such a job is refused.
     fn of(&self, kind: &str) -> Result<&dyn AnyExecutor, JobError> {
         let Self(kinds) = self;
         if kinds.is_empty() {
-            // Upstream's words for all kinds.
+            // Upstream's error for all kinds.
             return Err(JobError::failed("Unsupported custom job"));
         }
         kinds.get(kind).map(|executor| &**executor).ok_or_else(|| {
@@ -181,16 +182,16 @@ fn check_kind(kind: &str) -> Result<(), CustomError> {
     }
 }
 
-/// What custom jobs are run with.
+/// What custom jobs need to run.
 pub(crate) struct Tools {
     processes: Processes,
     environment: Environment,
-    /// For what must not be in a job's source.
+    /// The directory for files that must not be in a job's source.
     tmp: PathBuf,
     secrets: SecretsHome,
-    /// The user of the programs, if it is not the worker's own.
+    /// The user of the programs. `None`: the worker's own.
     user: Option<CustomUser>,
-    /// `None` where there can be none.
+    /// `None` where groups cannot be made.
     groups: Option<JobGroups>,
 }
 
@@ -217,7 +218,7 @@ impl Tools {
         }
     }
 
-    /// Gives a directory of a job's to the user that its programs run as.
+    /// Makes the user of the programs the owner of one of a job's directories.
     async fn give(&self, dir: &Path) -> Result<(), JobError> {
         let Some(user) = self.user.clone() else {
             return Ok(());
@@ -233,7 +234,7 @@ impl Tools {
         })
     }
 
-    /// Has a command run as the user of custom jobs.
+    /// Returns a command that runs as the user of custom jobs.
     fn as_user(&self, command: Command) -> Command {
         match &self.user {
             Some(user) => command.changing_user(user.change(&self.environment)),
@@ -242,7 +243,7 @@ impl Tools {
     }
 }
 
-/// Runs custom jobs of all kinds that there are.
+/// Runs custom jobs of all kinds.
 pub(crate) struct CustomJobs {
     kinds: CustomExecutors,
     tools: Tools,
@@ -289,7 +290,7 @@ impl AdmittedBuild for AdmittedCustomJob<'_> {
             return result;
         };
         let reached = group.reached();
-        // Whatever has left the job's process group ends with the job all the same.
+        // Processes that have left the job's process group end with the job, too.
         let ended = tokio::task::spawn_blocking(|| group.end()).await;
         ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
         match (result, reached) {

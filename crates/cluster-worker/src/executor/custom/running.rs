@@ -1,4 +1,4 @@
-//! A custom job at work, as its executor sees it.
+//! A running custom job, as its executor sees it.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,27 +15,27 @@ use crate::log::JobLog;
 use crate::outcome::JobError;
 use crate::process::{Command, ProcessError};
 
-/// The variable with the mark of a program's descendants.
+/// The variable that marks the descendants of a program.
 pub(super) const MARK: &str = "OCLUSTER_CUSTOM_PROGRAM";
 
-/// A custom job at work: what was asked for, and what there is to do it with.
+/// A running custom job: its description, and the means to run it.
 #[derive(Clone, Copy)]
 pub struct RunningJob<'a> {
-    /// The name of the agreement.
+    /// The kind of job.
     pub kind: &'a str,
-    /// What the job is about.
+    /// The job's data.
     pub payload: &'a CustomPayload,
-    /// All that was submitted, with the cache hint and the secrets.
+    /// The whole description, with the cache hint and the secrets.
     pub description: &'a Description,
-    /// The directory with the job's source, which is empty if it names no commits. The job may change it; it is removed
-    /// when the job has ended.
+    /// The directory with the job's source. It is empty if the job names no commits. The job may change it; it is
+    /// removed when the job has ended.
     pub source: &'a Path,
-    /// What the client reads. It gets a last line about the outcome by itself.
+    /// The log that the client reads. The worker adds the last line, which states the outcome.
     pub log: &'a JobLog,
-    /// Fires when the job is to stop.
+    /// Fires when the job must stop.
     pub cancel: &'a Cancel,
     pub(super) tools: &'a Tools,
-    /// Where its programs run. `None` where there can be none.
+    /// The control group of its programs. `None` where groups cannot be made.
     pub(super) group: Option<&'a JobGroup>,
 }
 
@@ -55,10 +55,10 @@ impl RunningJob<'_> {
         Command::new(label, program, args, environment).in_dir(self.source)
     }
 
-    /// Runs a command, with all that it prints going to the job's log.
+    /// Runs a command. Its output goes to the job's log.
     ///
     /// When the job is cancelled, the program and all its descendants are stopped before this returns. They also end
-    /// with the worker, even if that is killed.
+    /// with the worker, even if it is killed.
     ///
     /// # Errors
     /// When the program fails, with its exit code or signal; when the job is cancelled; or when the log cannot be
@@ -79,8 +79,8 @@ impl RunningJob<'_> {
         result
     }
 
-    /// Runs a command and returns what it prints, up to a megabyte. Its standard error goes to the worker's own log. It
-    /// is cancelled as with [`run`](Self::run).
+    /// Runs a command and returns its standard output, up to a megabyte. Its standard error goes to the worker's log.
+    /// It is cancelled as with [`run`](Self::run).
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -94,7 +94,7 @@ impl RunningJob<'_> {
         result
     }
 
-    /// Adds to the error of a program that it has failed for lack of memory, if so.
+    /// Adds to the error of a program whether the cause was lack of memory.
     fn with_reason(&self, error: ProcessError, memory: &MemoryWatch) -> JobError {
         if !error.has_failed() {
             return error.into();
@@ -117,11 +117,11 @@ impl RunningJob<'_> {
     }
 }
 
-/// What all descendants of a program have in their environment, so that none outlives it.
+/// A value in the environment of all descendants of a program, by which they are found and stopped.
 struct Mark(String);
 
 impl Mark {
-    /// Returns a mark that no other program has had.
+    /// Returns a unique mark.
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -134,7 +134,7 @@ impl Mark {
         tools.as_user(command.clone().with_var(MARK, &self.0))
     }
 
-    /// Ends what the program has left behind.
+    /// Stops the processes that the program has left behind.
     async fn end_all(&self, job: &RunningJob<'_>) -> Result<(), JobError> {
         let left = job.tools.processes.end_marked(MARK, &self.0).await;
         if left > 0 {

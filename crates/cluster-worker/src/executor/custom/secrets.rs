@@ -1,4 +1,4 @@
-//! Files with secrets, for as long as a job runs: in memory, so that none is ever written to a disk.
+//! Files with a job's secrets, while it runs. They are in memory, so that no secret is written to a disk.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -18,23 +18,23 @@ use crate::leftovers::remove_leftover;
 use crate::outcome::JobError;
 use crate::process::Environment;
 
-/// The file systems that are in memory, by the kernel's numbers for them: tmpfs and ramfs.
+/// The file systems that are in memory, by their magic numbers: tmpfs and ramfs.
 const IN_MEMORY: [i128; 2] = [0x0102_1994, 0x8584_58f6];
 
-/// Where a system has one that everybody can write to.
+/// The usual mount point of a tmpfs that all users can write to.
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// The directory of a worker's secrets.
 #[derive(Debug)]
 pub(super) struct SecretsHome {
-    /// Unlike that of any other worker. `None` if there is no file system in memory.
+    /// Unique to this worker. `None` if there is no tmpfs.
     dir: Option<PathBuf>,
-    /// Who reads them, if it is not our own user.
+    /// The user that reads them. `None`: the worker's own.
     user: Option<CustomUser>,
 }
 
 impl SecretsHome {
-    /// Finds a place, and removes what a killed worker with the same state directory has left there.
+    /// Chooses the directory, and removes files of a killed worker with the same state directory.
     pub(super) fn open(
         state_dir: &Path,
         environment: &Environment,
@@ -42,7 +42,7 @@ impl SecretsHome {
     ) -> Self {
         let own = environment
             .iter()
-            // Another user cannot get there.
+            // Another user has no access to it.
             .find(|(name, _)| *name == "XDG_RUNTIME_DIR" && user.is_none());
         let own = own.map(|(_, path)| PathBuf::from(path));
         let places = own.into_iter().chain([PathBuf::from(SHARED_MEMORY)]);
@@ -71,7 +71,7 @@ impl SecretsHome {
         }
         let dir = self.dir.as_ref().ok_or_else(|| {
             JobError::failed(format!(
-                "this worker has no place for secrets: {SHARED_MEMORY} is not a file system in memory"
+                "no tmpfs is available for secrets on this worker: mount one at {SHARED_MEMORY}"
             ))
         })?;
         let user = self.user.as_ref();
@@ -105,15 +105,15 @@ impl SecretsHome {
 
 impl Drop for SecretsHome {
     fn drop(&mut self) {
-        // It is there only if a job has had secrets; and empty, for those have ended.
+        // It exists only if a job has had secrets, and is empty, as all jobs have ended.
         if let Some(dir) = &self.dir {
             drop(fs::remove_dir(dir));
         }
     }
 }
 
-/// Makes a directory that is ours alone, or checks that it is. Others can write to the one around it, and could have
-/// been there before. `user` may pass through it.
+/// Makes a directory that only this user and root can access, or checks that it is one. Other users can write to its
+/// parent, and may have made it. `user` may pass through it.
 fn own_dir(dir: &Path, user: Option<&CustomUser>) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -134,7 +134,7 @@ fn is_in_memory(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|stat| IN_MEMORY.contains(&i128::from(stat.f_type)))
 }
 
-/// Returns what is wrong with the ids of a job's secrets, which become names of files.
+/// Checks the ids of a job's secrets, which become names of files.
 pub(super) fn check_secrets(secrets: &[Secret]) -> Result<(), String> {
     let mut ids = BTreeSet::new();
     for Secret { id, value: _ } in secrets {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_worker_left_is_removed() {
+    fn files_of_a_killed_worker_are_removed() {
         let state_dir = tempfile::tempdir().unwrap();
         let open = || SecretsHome::in_one_of([SHARED_MEMORY.into()], state_dir.path());
         let killed = open();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_others_can_see_into_is_not_used() {
+    fn a_directory_that_others_can_list_is_not_used() {
         let state_dir = tempfile::tempdir().unwrap();
         let home = SecretsHome::in_one_of([SHARED_MEMORY.into()], state_dir.path());
         let dir = home.dir.clone().unwrap();
@@ -197,18 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_is_no_place_for_secrets() {
+    fn secrets_are_not_written_to_a_disk() {
         let state_dir = tempfile::tempdir().unwrap();
         let home = SecretsHome::in_one_of(["/proc".into(), "/nosuch".into()], state_dir.path());
         assert_eq!(home.place(&[]).unwrap().map(|dir| dir.keep()), None);
         let error = home.place(&[secret("id")]).unwrap_err().to_string();
-        let expected =
-            "this worker has no place for secrets: /dev/shm is not a file system in memory";
+        let expected = "no tmpfs is available for secrets on this worker: mount one at /dev/shm";
         assert_eq!(error, expected);
     }
 
     #[test]
-    fn ids_are_names_of_files() {
+    fn ids_must_be_names_of_files() {
         assert_eq!(check_secrets(&[secret("a"), secret("B.1_-")]), Ok(()));
         for id in ["", ".", "..", ".hidden", "a/b", "a\nb", &"x".repeat(65)] {
             let error = check_secrets(&[secret(id)]).unwrap_err();

@@ -1,4 +1,4 @@
-//! Custom jobs with real programs: what these get, and what becomes of what they leave.
+//! Custom jobs with real programs: their input, environment and result, and their descendants.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,7 @@ fn environment() -> Environment {
     Environment::default().with("PATH", "/usr/bin:/bin")
 }
 
-/// A worker's custom jobs, the log and the source of one, and where it keeps things.
+/// A worker's custom jobs, with the log and the source of one, and a state directory.
 pub(super) struct Bench {
     jobs: CustomJobs,
     pub(super) log: TestLog,
@@ -31,7 +31,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Jobs of the kind `try` are done by this script.
+    /// This script runs jobs of the kind `try`.
     pub(super) fn script(script: &str) -> Self {
         let quoted = script.replace('\'', r"'\''");
         Self::command(&format!("try=sh -c '{quoted}'"))
@@ -53,7 +53,7 @@ impl Bench {
         Self::with(kinds, Some(user), None)
     }
 
-    /// Jobs of the kind `try` are done by this script, in groups of their own.
+    /// This script runs jobs of the kind `try`, each in a group of its own.
     pub(super) fn script_in_groups(script: &str, groups: JobGroups) -> Self {
         let mut kinds = CustomExecutors::default();
         let quoted = script.replace('\'', r"'\''");
@@ -120,7 +120,7 @@ pub(super) fn text(text: &str) -> Description {
     job(CustomPayload::from_text(text).unwrap())
 }
 
-/// Runs a script with a payload, and compares the log, and how it ended.
+/// Runs a script with a payload, and compares the log and the result.
 fn check(script: &str, job: &Description, expected: Expect) {
     local(async {
         let bench = Bench::script(script);
@@ -137,7 +137,8 @@ fn check(script: &str, job: &Description, expected: Expect) {
 #[test]
 fn a_program_reads_the_payload_and_works_in_the_source() {
     check(
-        "cat; echo; pwd; echo problem >&2; echo $OCLUSTER_CUSTOM_KIND, $OCLUSTER_CUSTOM_PAYLOAD, $OCLUSTER_CUSTOM_CACHE_HINT, $OCLUSTER_CUSTOM_COMMITS.",
+        "cat; echo; pwd; echo problem >&2; \
+         echo $OCLUSTER_CUSTOM_KIND, $OCLUSTER_CUSTOM_PAYLOAD, $OCLUSTER_CUSTOM_CACHE_HINT, $OCLUSTER_CUSTOM_COMMITS.",
         &Description {
             cache_hint: "a hint".into(),
             commits: vec!["c1".into(), "c2".into()],
@@ -179,7 +180,7 @@ fn a_payload_of_another_type_is_a_message() {
 }
 
 #[test]
-fn a_result_is_what_it_leaves_in_a_file() {
+fn the_result_is_read_from_a_file() {
     let job = text("");
     let left = |script: &str, expected: Expect| check(script, &job, expected);
     left(
@@ -191,41 +192,41 @@ fn a_result_is_what_it_leaves_in_a_file() {
     left(
         "ln -s /etc/passwd $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
-            error: cannot take the result of try: Too many levels of symbolic links (os error 40)
+            error: cannot read the result of try: Too many levels of symbolic links (os error 40)
         "#]],
     );
     left(
         "mkfifo $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
-            error: cannot take the result of try: it is not a regular file
+            error: cannot read the result of try: it is not a regular file
         "#]],
     );
     left(
         "head -c 65537 /dev/zero > $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
-            error: cannot take the result of try: it has more than 65536 bytes
+            error: cannot read the result of try: it has more than 65536 bytes
         "#]],
     );
     left(
         r"printf '\377' > $OCLUSTER_CUSTOM_RESULT",
         expect![[r#"
-            error: cannot take the result of try: it is not UTF-8
+            error: cannot read the result of try: it is not UTF-8
         "#]],
     );
 }
 
 #[test]
-fn how_a_program_fails_is_said() {
+fn the_log_shows_how_a_program_failed() {
     let job = text("");
-    let said = |script: &str, expected: Expect| check(script, &job, expected);
-    said(
+    let check_failure = |script: &str, expected: Expect| check(script, &job, expected);
+    check_failure(
         "echo v1 > $OCLUSTER_CUSTOM_RESULT; echo no; exit 3",
         expect![[r#"
             no
             error: try failed with exit-code 3
         "#]],
     );
-    said(
+    check_failure(
         "kill -KILL $$",
         expect![[r#"
             error: try failed with signal SIGKILL
@@ -234,7 +235,7 @@ fn how_a_program_fails_is_said() {
 }
 
 #[test]
-fn a_large_payload_arrives_or_is_not_read() {
+fn a_large_payload_need_not_be_read() {
     let large = CustomPayload::from_data(&vec![b'x'; 7 << 20]).unwrap();
     let job = job(large);
     check(
@@ -310,7 +311,7 @@ fn secrets_are_files_in_memory_while_it_runs() {
 }
 
 #[test]
-fn what_no_variable_can_hold_fails_the_job_alone() {
+fn a_value_that_no_variable_can_hold_fails_only_the_job() {
     let job = Description {
         cache_hint: "a\0b".into(),
         ..text("")
@@ -334,7 +335,7 @@ fn the_program_does_not_depend_on_the_source() {
         let bench = Bench::command(&format!("try='{}' 'a  b' \"c\"", program.display()));
         bench.run(&text("")).await.unwrap();
         assert_eq!(bench.log.text(), "ours: a  b c\n");
-        // A relative path is one from where the worker was started, which is not the source.
+        // A relative path is relative to the worker's directory, not to the source.
         let parsed: CustomCommand = "try=./nosuch".parse().unwrap();
         let mut kinds = CustomExecutors::default();
         let error = kinds.add_command(parsed, &environment()).unwrap_err();
@@ -349,8 +350,8 @@ fn the_program_does_not_depend_on_the_source() {
 }
 
 #[test]
-fn what_is_no_kind_or_no_command_is_said() {
-    let mut said = String::new();
+fn invalid_kinds_and_commands_are_refused() {
+    let mut shown = String::new();
     let mut kinds = CustomExecutors::default();
     for text in [
         "try",
@@ -368,8 +369,8 @@ fn what_is_no_kind_or_no_command_is_said() {
             .parse()
             .and_then(|command: CustomCommand| kinds.add_command(command, &environment()));
         match added {
-            Ok(()) => said += "ok\n",
-            Err(error) => said += &format!("{error}\n"),
+            Ok(()) => shown += "ok\n",
+            Err(error) => shown += &format!("{error}\n"),
         }
     }
     expect![[r#"
@@ -384,10 +385,10 @@ fn what_is_no_kind_or_no_command_is_said() {
         ok
         the kind of job "try" is given twice; give each kind once
     "#]]
-    .assert_eq(&said);
+    .assert_eq(&shown);
 }
 
-/// Takes the payload as its script, in the ways that an author has.
+/// Runs the payload as a script, with the methods for executors.
 struct Script;
 
 impl CustomExecutor for Script {
@@ -416,7 +417,7 @@ fn scripts() -> Bench {
 }
 
 #[test]
-fn an_executor_of_an_authors_own_runs_programs() {
+fn executors_in_rust_can_run_programs() {
     local(async {
         let bench = scripts();
         let result = bench.run(&text("echo $WAY; pwd")).await.unwrap();
@@ -432,7 +433,7 @@ fn an_executor_of_an_authors_own_runs_programs() {
 }
 
 #[test]
-fn a_kind_that_nobody_knows_is_refused_with_those_that_are() {
+fn an_unknown_kind_is_refused_with_the_known_ones() {
     local(async {
         let mut job = text("");
         let Action::Custom(custom) = &mut job.action else {
@@ -466,8 +467,9 @@ fn is_running(process: &str) -> bool {
 
 #[test]
 fn nothing_that_a_program_starts_outlives_it() {
-    // In a session of its own, deaf, and without the job's output.
-    let survivor = "setsid sh -c 'trap \"\" HUP INT TERM; echo $$ > survivor; while :; do sleep 1000; done' > /dev/null 2>&1 < /dev/null &";
+    // In a session of its own; it ignores signals and closes the job's output.
+    let survivor = "setsid sh -c 'trap \"\" HUP INT TERM; echo $$ > survivor; while :; do sleep 1000; done' \
+                    > /dev/null 2>&1 < /dev/null &";
     local(async {
         let bench = Bench::script(&format!(
             "{survivor} while ! [ -s survivor ]; do sleep 0.01; done; $(cat)"
@@ -494,9 +496,9 @@ fn nothing_that_a_program_starts_outlives_it() {
 }
 
 #[test]
-fn a_program_gets_nothing_that_the_worker_has_open() {
+fn a_program_inherits_no_open_files() {
     let file = tempfile::tempfile().unwrap();
-    // As a shell or a library may have left it.
+    // As a shell or a library may leave it open.
     let open = nix::unistd::dup(std::os::fd::AsRawFd::as_raw_fd(&file)).unwrap();
     check(
         "ls -l /proc/self/fd | grep -c deleted; true",
@@ -510,14 +512,15 @@ fn a_program_gets_nothing_that_the_worker_has_open() {
 }
 
 #[test]
-fn a_user_of_their_own() {
+fn programs_can_run_as_another_user() {
     if !rustix::process::geteuid().is_root() {
-        println!("not run: a_user_of_their_own: needs root");
+        println!("not run: programs_can_run_as_another_user: needs root");
         return;
     }
-    let script = "id -un; echo $HOME; cat $OCLUSTER_CUSTOM_SECRETS/token | wc -c; cat given; echo new > new && mkdir dir; \
-                  cat /proc/$PPID/environ /proc/$PPID/maps 2>&1 | grep -c denied; ls .. 2>&1 | grep -c denied; \
-                  ls ../../git 2>&1 | grep -c denied; echo done > $OCLUSTER_CUSTOM_RESULT";
+    let script = "id -un; echo $HOME; cat $OCLUSTER_CUSTOM_SECRETS/token | wc -c; cat given; \
+                  echo new > new && mkdir dir; \
+                  cat /proc/$PPID/environ /proc/$PPID/maps 2>&1 | grep -c denied; \
+                  ls .. 2>&1 | grep -c denied; ls ../../git 2>&1 | grep -c denied; echo done > $OCLUSTER_CUSTOM_RESULT";
     let mut kinds = CustomExecutors::default();
     let quoted = script.replace('\'', r"'\''");
     let command = format!("try=sh -c '{quoted}'");

@@ -1,7 +1,7 @@
 //! The user that custom jobs run as, if it is not the worker's own.
 //!
-//! A program that runs as the worker's user can read what the worker can: its memory, the sources and secrets of other
-//! jobs, and Docker's socket. As another user it can do none of that, and each job owns nothing but what it was given.
+//! A program that runs as the worker's user can read everything that the worker can read: its memory, the sources and
+//! secrets of other jobs, and Docker's socket. As another user it cannot, and has access only to its job's files.
 
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
@@ -15,10 +15,10 @@ use nix::unistd::User;
 
 use crate::process::Environment;
 
-/// The program that becomes another user. Debian and others have it in the package util-linux, which every system has.
+/// The program that changes the user. It is in the package util-linux, which every system has.
 const SETPRIV: &str = "setpriv";
 
-/// The variables of the worker's user that another must not have.
+/// The variables of the worker's user that the other user must not get.
 const PRIVATE: [&str; 2] = ["XDG_RUNTIME_DIR", "SSH_AUTH_SOCK"];
 
 /// The directories beside `tmp` with the sources and the logs of all jobs.
@@ -36,32 +36,33 @@ pub struct CustomUser {
 /// Why custom jobs cannot run as a user.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CustomUserError {
-    /// There is none of that name.
+    /// There is no user of that name.
     #[error("cannot find user {0:?}: create it, or name another")]
     Unknown(String),
-    /// It is no restriction.
+    /// Running as root would restrict nothing.
     #[error("custom jobs cannot run as root: name another user, or leave the option out")]
     Root,
-    /// Only root can become another user.
+    /// Only root can change the user.
     #[error("cannot run custom jobs as user {0:?}: the worker must run as root for that")]
     NotRoot(String),
-    /// There is no program that becomes another user.
+    /// There is no program that changes the user.
     #[error("cannot run custom jobs as user {0:?}: install setpriv (package util-linux)")]
     NoSetpriv(String),
-    /// Its programs would find no files.
+    /// The user has no access to the jobs' files.
     #[error(
-        "cannot run custom jobs as user {user:?}: it cannot enter {path:?}; make the directories above it searchable (chmod o+x)"
+        "cannot run custom jobs as user {user:?}: it cannot enter {path:?}; make the directories above it searchable \
+         (chmod o+x)"
     )]
     NoAccess {
-        /// Its name.
+        /// The user's name.
         user: String,
         /// The directory.
         path: PathBuf,
     },
-    /// A directory could not be given to it.
+    /// A directory could not be prepared for it.
     #[error("cannot run custom jobs as user {user:?}: {path:?}: {reason}")]
     Directory {
-        /// Its name.
+        /// The user's name.
         user: String,
         /// The directory.
         path: PathBuf,
@@ -90,8 +91,8 @@ impl FromStr for CustomUser {
 }
 
 impl CustomUser {
-    /// Makes sure that programs can run as this user, with files in `<state_dir>/tmp`: its group may pass through these
-    /// directories, and see nothing in them.
+    /// Makes sure that programs can run as this user with files in `<state_dir>/tmp`: its group may pass through these
+    /// directories, but not list them.
     pub(crate) fn prepare(
         &self,
         state_dir: &Path,
@@ -139,14 +140,14 @@ impl CustomUser {
         }
     }
 
-    /// Lets this user pass through a directory of the worker's.
+    /// Lets this user pass through one of the worker's directories.
     pub(super) fn let_pass(&self, dir: &Path) -> io::Result<()> {
         chown(dir, None, Some(self.gid))?;
         fs::set_permissions(dir, Permissions::from_mode(0o710))
     }
 
-    /// Gives this user a directory with all that is in it, and follows no link: a directory comes after what is in it,
-    /// so that no program of the user's can put a link there meanwhile.
+    /// Makes this user the owner of a directory and everything in it, and follows no link. A directory is changed after
+    /// its contents, so that no program of the user can put a link there meanwhile.
     pub(super) fn give(&self, path: &Path) -> io::Result<()> {
         if fs::symlink_metadata(path)?.is_dir() {
             for entry in fs::read_dir(path)? {
@@ -156,12 +157,12 @@ impl CustomUser {
         lchown(path, Some(self.uid), Some(self.gid))
     }
 
-    /// Returns whether a file is this user's.
+    /// Returns whether this user owns files with this user id.
     pub(super) fn owns(&self, uid: u32) -> bool {
         self.uid == uid
     }
 
-    /// Returns the program that becomes this user, with its arguments. Nothing if there is none.
+    /// Returns the command line that changes to this user. Empty if there is no program for that.
     pub(super) fn change(&self, environment: &Environment) -> Vec<OsString> {
         let Some(program) = environment.find_program(SETPRIV.as_ref()) else {
             return Vec::new();

@@ -1,4 +1,4 @@
-//! What is checked of a build beyond its description: its Dockerfile, its base images, and that it has ended.
+//! Checks of a build beyond its description: its Dockerfile, its base images, and its end.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,15 +16,15 @@ use crate::outcome::{JobError, LimitReached};
 use crate::process::ProcessError;
 
 /// How many bytes of a log's end are read for BuildKit's report of a failure.
-const LAST_WORDS: u64 = 4096;
+const REPORT_SIZE: u64 = 4096;
 
 /// Returns whether BuildKit reports at the end of a log that a command was killed.
-fn says_killed(log: &JobLog) -> bool {
-    let end = log.recent(log.length().saturating_sub(LAST_WORDS));
+fn reports_kill(log: &JobLog) -> bool {
+    let end = log.recent(log.length().saturating_sub(REPORT_SIZE));
     String::from_utf8_lossy(&end).contains("exit code: 137")
 }
 
-/// A Dockerfile that may be built here.
+/// A Dockerfile that this worker may build.
 pub(super) struct CheckedDockerfile {
     pub(super) path: PathBuf,
     pub(super) text: String,
@@ -32,7 +32,7 @@ pub(super) struct CheckedDockerfile {
 }
 
 impl DockerExecutor {
-    /// Puts the Dockerfile in its place, and makes it and the build arguments name no frontend that is not allowed.
+    /// Puts the Dockerfile in its place, and removes frontends that are not allowed from it and the build arguments.
     pub(super) fn checked_dockerfile(
         &self,
         build: &DockerBuild,
@@ -45,7 +45,8 @@ impl DockerExecutor {
         let checked = self.frontends.check(&text, &build.build_args);
         let checked = checked.map_err(BadBuild::from)?;
         if !build.buildkit {
-            // The classic builder reads all Dockerfiles by itself. A newer `docker` may use BuildKit all the same.
+            // The classic builder uses no frontends. A newer `docker` may use BuildKit nevertheless, so they were
+            // checked.
             return Ok(CheckedDockerfile {
                 path,
                 text,
@@ -54,7 +55,8 @@ impl DockerExecutor {
         }
         for ignored in &checked.ignored {
             log.line(format_args!(
-                "Ignoring {ignored:?}: this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends"
+                "Ignoring {ignored:?}: this worker builds with the engine's own BuildKit frontend, and those of \
+                 --buildkit-frontends"
             ))?;
         }
         let (path, text) = match checked.dockerfile {
@@ -71,8 +73,8 @@ impl DockerExecutor {
         })
     }
 
-    /// Fails if the build would have to fetch an image where it must not, or use one of another job's by way of a
-    /// trigger.
+    /// Fails if the build would have to fetch an image that it must not fetch, or if a trigger uses another job's
+    /// image.
     pub(super) async fn check_base_images(
         &self,
         images: &Images,
@@ -82,16 +84,16 @@ impl DockerExecutor {
     ) -> Result<(), JobError> {
         for image in &images.bases {
             if self.pull == PullPolicy::Never {
-                self.check_is_here(image, cancel).await?;
+                self.check_is_present(image, cancel).await?;
             }
-            // BuildKit knows no image by its id.
+            // BuildKit does not accept ids of images.
             if buildkit {
                 continue;
             }
             let triggers = self.docker.triggers(image);
             let triggers = match self.processes.ask(&triggers, cancel).await {
                 Err(ProcessError::Exit { .. }) => {
-                    // The build would fetch it too, but it could not be checked first.
+                    // The build would fetch it too, but then its triggers could not be checked first.
                     log.line(format_args!("Pulling the base image {image:?}"))?;
                     let started = Instant::now();
                     self.processes
@@ -109,7 +111,7 @@ impl DockerExecutor {
         Ok(())
     }
 
-    /// Waits until a build that was stopped has ended, and logs if it has not.
+    /// Waits until a stopped build has ended, and logs if it has not.
     pub(super) async fn stop_build(&self, host: &str, log: &JobLog) {
         let Err(error) = containers::stop(&self.docker, &self.processes, host).await else {
             return;
@@ -121,7 +123,7 @@ impl DockerExecutor {
         }
     }
 
-    /// Removes what a build that did not succeed has left, and returns why it did not.
+    /// Removes the containers of a failed build, and returns why it failed.
     pub(super) async fn after_failure(
         &self,
         error: ProcessError,
@@ -134,7 +136,7 @@ impl DockerExecutor {
             Some(host) => {
                 let cleaned = containers::clean_up(&self.docker, &self.processes, host).await;
                 cleaned.unwrap_or_else(|error| {
-                    tracing::warn!("Cannot remove what a failed build has left: {error}");
+                    tracing::warn!("Cannot remove the containers of a failed build: {error}");
                     false
                 })
             }
@@ -145,8 +147,8 @@ impl DockerExecutor {
         if let (true, Some(limit)) = (killed_in_container, self.limits.memory) {
             return LimitReached::Memory(limit).into();
         }
-        // BuildKit's containers are not the engine's, and its command ends with 1 whatever its builds did.
-        let was_killed = error.is_killed() || (host.is_none() && says_killed(log));
+        // The engine does not list BuildKit's containers, and the exit code of a failed build is always 1.
+        let was_killed = error.is_killed() || (host.is_none() && reports_kill(log));
         let kill = match killed_in_container {
             true => Some(MemoryKill::Counted),
             false => memory.found(None, was_killed),
@@ -157,7 +159,7 @@ impl DockerExecutor {
         }
     }
 
-    async fn check_is_here(&self, image: &str, cancel: &Cancel) -> Result<(), JobError> {
+    async fn check_is_present(&self, image: &str, cancel: &Cancel) -> Result<(), JobError> {
         match self
             .processes
             .ask(&self.docker.image_id(image), cancel)
@@ -165,10 +167,10 @@ impl DockerExecutor {
         {
             Ok(_) => Ok(()),
             Err(ProcessError::Exit { .. }) => {
-                // If the engine does not answer at all, the build will report why.
+                // If the engine does not answer at all, this fails with the reason.
                 self.processes.ask(&self.docker.root_dir(), cancel).await?;
                 Err(JobError::failed(format!(
-                    "image {image:?} is not on this worker, which does not fetch images (--docker-pull=never)"
+                    "image {image:?} is not present on this worker, which has --docker-pull=never"
                 )))
             }
             Err(error) => Err(error.into()),

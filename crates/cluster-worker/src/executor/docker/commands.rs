@@ -1,4 +1,4 @@
-//! The `docker` command lines, in upstream's order: there may be scripts in the place of `docker`.
+//! The `docker` command lines. Their arguments have upstream's order, as some users replace `docker` by a script.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -19,18 +19,18 @@ pub(super) struct Docker {
 pub(super) struct Build<'a> {
     pub(super) build_args: &'a [String],
     pub(super) squash: bool,
-    /// Ids, and the files that hold the secrets.
+    /// The ids of the secrets and their files.
     pub(super) secrets: &'a [(&'a str, PathBuf)],
-    /// Whether base images are looked for in their registry even if they are here.
+    /// Whether base images are pulled even if they are present.
     pub(super) pull: bool,
-    /// Where the image's id is to be written.
+    /// The file for the image's id.
     pub(super) iid_file: &'a Path,
     pub(super) dockerfile: &'a Path,
     pub(super) context: &'a Path,
     pub(super) buildkit: bool,
-    /// What its containers are known by, if they can be.
+    /// The host entry that identifies its containers, if they can be identified.
     pub(super) host: Option<&'a str>,
-    /// What each command of the build may use. BuildKit takes no such limits.
+    /// The limits of each command of the build. BuildKit does not support them.
     pub(super) limits: &'a cgroup::Limits,
 }
 
@@ -74,7 +74,7 @@ impl Docker {
         docker.command("docker-build", args)
     }
 
-    /// Logs in to the target's registry, for the commands with this configuration directory.
+    /// Logs in to the target's registry, for commands with this configuration directory.
     pub(super) fn login(
         &self,
         config: &Path,
@@ -82,7 +82,7 @@ impl Docker {
         target: &PushTarget<'_>,
     ) -> Command {
         let args = ["login", "--password-stdin", "--username", login.user].into_iter();
-        // Without one, it is the public registry.
+        // Without a name, this is the public registry.
         let registry = target
             .registry()
             .into_iter()
@@ -105,7 +105,7 @@ impl Docker {
         )
     }
 
-    /// Asks for the digests of an image.
+    /// Prints the digests of an image.
     pub(super) fn digests(&self, target: &PushTarget<'_>) -> Command {
         let format = "{{ range index .RepoDigests }}{{ . }} {{ end }}";
         self.command(
@@ -114,7 +114,7 @@ impl Docker {
         )
     }
 
-    /// Asks for an image, and fails if it is not on this machine.
+    /// Prints the id of an image. Fails if it is not present.
     pub(super) fn image_id(&self, image: &str) -> Command {
         self.command(
             "docker-inspect",
@@ -122,7 +122,7 @@ impl Docker {
         )
     }
 
-    /// Asks for what the builds on an image do first, one instruction to a line. Fails if it is not on this machine.
+    /// Prints the triggers of an image, one instruction per line. Fails if it is not present.
     pub(super) fn triggers(&self, image: &str) -> Command {
         let format = "{{ range .Config.OnBuild }}{{ println . }}{{ end }}";
         self.command(
@@ -131,18 +131,18 @@ impl Docker {
         )
     }
 
-    /// Asks for the ids of the containers that run.
+    /// Prints the ids of the running containers.
     pub(super) fn running(&self) -> Command {
         self.command("docker-ps", ["ps", "-q", "--no-trunc"])
     }
 
-    /// Asks for the hosts that a container was given.
+    /// Prints the extra hosts of a container.
     pub(super) fn hosts(&self, container: &str) -> Command {
         let format = "{{ range .HostConfig.ExtraHosts }}{{ println . }}{{ end }}";
         self.command("docker-inspect", ["inspect", "-f", format, "--", container])
     }
 
-    /// Asks for the ids of the containers that have ended, or were never started.
+    /// Prints the ids of the containers that have ended or were never started.
     pub(super) fn ended(&self) -> Command {
         let args = ["ps", "-aq", "--no-trunc"].into_iter();
         let filters = ["created", "exited", "dead"];
@@ -150,8 +150,8 @@ impl Docker {
         self.command("docker-ps", args.map(str::to_owned).chain(filters))
     }
 
-    /// Asks for the id of each container, whether the kernel has killed something in it for lack of memory, and its
-    /// hosts: a line each.
+    /// Prints a line for each container: its id, whether the kernel killed a process in it for lack of memory, and its
+    /// extra hosts.
     pub(super) fn fates<'a>(&self, containers: impl IntoIterator<Item = &'a str>) -> Command {
         let format =
             "{{ .Id }} {{ .State.OOMKilled }}{{ range .HostConfig.ExtraHosts }} {{ . }}{{ end }}";
@@ -159,7 +159,7 @@ impl Docker {
         self.command("docker-inspect", args.chain(containers))
     }
 
-    /// Removes containers, and the volumes that only they have.
+    /// Removes containers and their anonymous volumes.
     pub(super) fn remove<'a>(&self, containers: impl IntoIterator<Item = &'a str>) -> Command {
         let args = ["rm", "--force", "--volumes", "--"].into_iter();
         self.command("docker-rm", args.chain(containers))
@@ -173,7 +173,7 @@ impl Docker {
         self.command("docker-pull", ["pull", "--", image])
     }
 
-    /// Asks for the engine's version, which only an engine can say.
+    /// Prints the engine's version. Fails if the engine does not answer.
     pub(super) fn version(&self) -> Command {
         self.command(
             "docker-version",
@@ -181,12 +181,12 @@ impl Docker {
         )
     }
 
-    /// Asks where images are kept.
+    /// Prints the directory of the engine's files.
     pub(super) fn root_dir(&self) -> Command {
         self.command("docker-info", ["info", "-f", "{{.DockerRootDir}}"])
     }
 
-    /// Asks how much space images, containers, volumes and caches take.
+    /// Prints how much space images, containers, volumes and caches take.
     pub(super) fn disk_usage(&self) -> Command {
         self.command(
             "docker-system-df",
@@ -194,7 +194,7 @@ impl Docker {
         )
     }
 
-    /// Removes what no container uses.
+    /// Removes everything that no container uses.
     pub(super) fn prune(&self) -> [Command; 2] {
         [
             self.command("docker-system-prune", ["system", "prune", "-af"]),
@@ -203,12 +203,12 @@ impl Docker {
     }
 }
 
-/// Returns the options that limit what the classic builder runs.
+/// Returns the options that limit the commands of the classic builder.
 fn limit_args(limits: &cgroup::Limits) -> Vec<OsString> {
     let mut args = Vec::new();
     if let Some(memory) = limits.memory {
         let bytes = memory.bytes();
-        // The second is both together: without it, as much swap as memory is added.
+        // The second is for memory and swap together. By default it is twice the memory.
         args.push(format!("--memory={bytes}").into());
         args.push(format!("--memory-swap={bytes}").into());
     }
@@ -235,6 +235,7 @@ mod tests {
 
     use super::{Build, Docker, Login, PushTarget};
     use crate::process::{Command, Environment};
+    use crate::testing::wrapped;
 
     fn docker() -> Docker {
         Docker {
@@ -246,7 +247,7 @@ mod tests {
     fn show(commands: impl IntoIterator<Item = Command>) -> String {
         commands
             .into_iter()
-            .map(|command| format!("{}: {command}\n", command.label()))
+            .map(|command| wrapped(&format!("{}: {command}\n", command.label())))
             .collect()
     }
 
@@ -288,8 +289,12 @@ mod tests {
             &Environment::default().with("DOCKER_BUILDKIT", "1")
         );
         expect![[r#"
-            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1" "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
-            docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash" "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--pull" "--add-host" "build-1.invalid:127.0.0.1"
+                "--memory=4294967296" "--memory-swap=4294967296" "--cpu-period=100000" "--cpu-quota=150000"
+                "--iidfile" "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
+            docker-build: "docker" "build" "--build-arg" "A=1" "--build-arg" "B=--squash x" "--squash"
+                "--secret" "id=token,src=/tmp/secret-0" "--secret" "id=key,src=/tmp/secret-1" "--iidfile"
+                "/tmp/iid" "-f" "/ctx/Dockerfile" "/ctx"
         "#]].assert_eq(&show(commands));
     }
 
@@ -312,10 +317,12 @@ mod tests {
         assert_eq!(commands[0].input(), b"s3cret");
         expect![[r#"
             docker-login: "docker" "--config" "/tmp/config" "login" "--password-stdin" "--username" "bob"
-            docker-login: "docker" "--config" "/tmp/config" "login" "--password-stdin" "--username" "bob" "--" "localhost:5000"
+            docker-login: "docker" "--config" "/tmp/config" "login" "--password-stdin" "--username" "bob"
+                "--" "localhost:5000"
             docker-tag: "docker" "--config" "/tmp/config" "tag" "--" "sha256:1234" "localhost:5000/x:v1"
             docker-push: "docker" "--config" "/tmp/config" "push" "--" "localhost:5000/x:v1"
-            docker-inspect: "docker" "image" "inspect" "-f" "{{ range index .RepoDigests }}{{ . }} {{ end }}" "--" "localhost:5000/x:v1"
+            docker-inspect: "docker" "image" "inspect" "-f" "{{ range index .RepoDigests }}{{ . }} {{ end
+                }}" "--" "localhost:5000/x:v1"
         "#]].assert_eq(&show(commands));
     }
 
@@ -333,8 +340,10 @@ mod tests {
             docker-version: "docker" "version" "--format" "{{.Server.Version}}"
             docker-info: "docker" "info" "-f" "{{.DockerRootDir}}"
             docker-system-df: "docker" "system" "df" "--format" "{{.Size}}"
-            docker-ps: "docker" "ps" "-aq" "--no-trunc" "--filter=status=created" "--filter=status=exited" "--filter=status=dead"
-            docker-inspect: "docker" "inspect" "-f" "{{ .Id }} {{ .State.OOMKilled }}{{ range .HostConfig.ExtraHosts }} {{ . }}{{ end }}" "--" "1" "2"
+            docker-ps: "docker" "ps" "-aq" "--no-trunc" "--filter=status=created" "--filter=status=exited"
+                "--filter=status=dead"
+            docker-inspect: "docker" "inspect" "-f" "{{ .Id }} {{ .State.OOMKilled }}{{ range
+                .HostConfig.ExtraHosts }} {{ . }}{{ end }}" "--" "1" "2"
             docker-rm: "docker" "rm" "--force" "--volumes" "--" "1" "2"
             docker-system-prune: "docker" "system" "prune" "-af"
             docker-builder-prune: "docker" "builder" "prune" "-af"

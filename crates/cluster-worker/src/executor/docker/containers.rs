@@ -1,11 +1,11 @@
-//! The containers of a build that was stopped, or has failed: cancelled means gone, and what has failed leaves nothing.
+//! The containers of stopped and failed builds: none of them is left.
 //!
-//! The classic builder leaves the container of an instruction that failed, with all that it wrote, for ever. It also is
-//! the only one who knows whether something in it was killed for lack of memory, so we check before we remove it.
+//! The classic builder never removes the container of a failed instruction. Only that container shows whether a process
+//! was killed for lack of memory, so this is checked before it is removed.
 //!
-//! When the command of a build goes, the engine ends a build, but some time after that. So we find the containers in
-//! which the classic builder runs a build's instructions, by a line for `/etc/hosts` that no other build has, and see
-//! to their end. BuildKit's are not among the engine's containers; it kills what they run at once.
+//! When the command of a build ends, the engine ends the build, but with a delay. So the worker finds the containers in
+//! which the classic builder runs a build's instructions, by an entry for `/etc/hosts` that no other build has, and
+//! makes sure that they end. The engine does not list BuildKit's containers; BuildKit kills their processes at once.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait between two checks.
 const POLL: Duration = Duration::from_millis(200);
 
-/// How often in a row there must be no container: between two instructions there is none for a moment.
+/// How many checks in a row must find no container: there is none for a moment between two instructions.
 const QUIET: u32 = 4;
 
 /// Why a build may not have ended.
@@ -31,12 +31,12 @@ pub(super) enum NotStopped {
     Unknown(String),
 }
 
-/// Returns a name for a build, for the engine's `--add-host`. `unique` is unlike that of any other build.
+/// Returns a host entry for a build, for the engine's `--add-host`. `unique` must differ between builds.
 pub(super) fn host(unique: &str) -> String {
     format!("{unique}.invalid:127.0.0.1")
 }
 
-/// Sees to the end of the containers of the build that has this host.
+/// Stops the containers of the build with this host entry.
 pub(super) async fn stop(
     docker: &Docker,
     processes: &Processes,
@@ -65,14 +65,14 @@ pub(super) async fn stop(
     Ok(())
 }
 
-/// How often to list containers at most, if others disappear meanwhile.
+/// How many times to list containers, if others disappear meanwhile.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// Removes what a build has left that has this host. Returns whether the kernel has killed something in it for lack of
-/// memory.
+/// Removes the containers of the build with this host entry. Returns whether the kernel killed a process in one of them
+/// for lack of memory.
 ///
 /// # Errors
-/// Text for the worker's log: that something is left makes no build fail that did not.
+/// Text for the worker's log: containers that are left do not fail a build.
 pub(super) async fn clean_up(
     docker: &Docker,
     processes: &Processes,
@@ -117,7 +117,7 @@ async fn find(
 ) -> Result<Option<String>, NotStopped> {
     let running = ask(processes, &docker.running()).await?;
     for id in running.split_whitespace() {
-        // One that has ended meanwhile has no hosts.
+        // For one that has ended meanwhile, this fails.
         let hosts = ask(processes, &docker.hosts(id)).await.unwrap_or_default();
         if hosts.split_whitespace().any(|known| known == host) {
             return Ok(Some(id.to_owned()));

@@ -1,8 +1,8 @@
-//! The Dockerfile of a build: the client's own, or one of the source.
+//! The Dockerfile of a build: sent by the client, or a file of the source.
 //!
-//! The source is what the job's author has committed, symbolic links included, and whatever we write or `docker`
-//! reads is written and read with the worker's rights. So nothing here follows a link. Between the check of a path and
-//! its use the source cannot change, as nothing of the job is running yet.
+//! The source is what the job's author has committed, including symbolic links, and it is read and written with the
+//! worker's permissions. So nothing here follows a link. The source cannot change between the check of a path and its
+//! use, as nothing of the job is running yet.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -13,14 +13,14 @@ use cluster_api::Dockerfile;
 use job_rules::{DockerfilePathError, check_dockerfile_path};
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode};
 
-/// What a Dockerfile that the client sent is called in the source. Upstream puts it there too: `COPY . .` copies it, so
-/// another place would be another image, built without the cache.
+/// The name in the source of a Dockerfile that the client sent. It is upstream's: `COPY . .` copies the file, so
+/// another name would make another image, built without the cache.
 const NAME: &str = "Dockerfile";
 
-/// The largest Dockerfile that is read, in bytes: many times that of the largest which people write.
+/// The largest Dockerfile that is read, in bytes: many times larger than real ones.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// Why there is no Dockerfile.
+/// Why a Dockerfile cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DockerfileError {
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub(super) enum DockerfileError {
     LinkedIgnore,
 }
 
-/// Returns where the Dockerfile of a build is, putting it there if need be.
+/// Returns the path of a build's Dockerfile. One that the client sent is written there.
 pub(super) fn place(source: &Path, dockerfile: &Dockerfile) -> Result<PathBuf, DockerfileError> {
     check_ignore_file(source)?;
     match dockerfile {
@@ -53,12 +53,12 @@ pub(super) fn place(source: &Path, dockerfile: &Dockerfile) -> Result<PathBuf, D
     }
 }
 
-/// Writes the client's Dockerfile into the source, in the place of one that is there.
+/// Writes the client's Dockerfile into the source. It replaces a file of the same name.
 fn write(source: &Path, text: &str) -> Result<PathBuf, DockerfileError> {
     let file = source.join(NAME);
     let written = match fs::remove_file(&file) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        // Being new, it is no link to anywhere.
+        // A new file is not a link.
         _ => OpenOptions::new()
             .write(true)
             .create_new(true)
@@ -74,7 +74,7 @@ fn write(source: &Path, text: &str) -> Result<PathBuf, DockerfileError> {
     }
 }
 
-/// Reads a Dockerfile. What is no UTF-8 in it, no instruction or name contains.
+/// Reads a Dockerfile. Bytes that are not UTF-8 are replaced: instructions and names contain none.
 pub(super) fn read(file: &Path) -> Result<String, DockerfileError> {
     let unreadable = |error: std::io::Error| DockerfileError::Read {
         path: file.display().to_string(),
@@ -88,8 +88,8 @@ pub(super) fn read(file: &Path) -> Result<String, DockerfileError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Writes another text for a Dockerfile into a directory outside of the source, whose files are the image's, and
-/// returns where it is. The ignore file that belongs to it goes with it.
+/// Writes a changed Dockerfile into a directory outside of the source, as the source may be copied into the image.
+/// Returns its path. Its ignore file is copied there too.
 pub(super) fn write_beside(file: &Path, text: &str, tmp: &Path) -> std::io::Result<PathBuf> {
     let dir = tmp.join("dockerfile");
     fs::create_dir(&dir)?;
@@ -107,7 +107,7 @@ pub(super) fn write_beside(file: &Path, text: &str, tmp: &Path) -> std::io::Resu
     Ok(other)
 }
 
-/// Returns where the file at `path` in the source is, having made sure that the way there leads through no link.
+/// Returns the file at `path` in the source. Fails if the path contains a link.
 fn find(source: &Path, path: &str) -> Result<PathBuf, DockerfileError> {
     let segments: Vec<&str> = path.split('/').filter(|segment| *segment != ".").collect();
     let Some((last, directories)) = segments.split_last() else {
@@ -135,7 +135,7 @@ fn find(source: &Path, path: &str) -> Result<PathBuf, DockerfileError> {
     }
 }
 
-/// Opens one segment of a path, without following it if it is a link, and says what it is.
+/// Opens one segment of a path without following links, and returns its type.
 fn open(
     dir: &impl std::os::fd::AsFd,
     segment: &[u8],
@@ -160,7 +160,7 @@ fn open(
 
 /// Refuses an ignore file that is a link.
 ///
-/// `docker` would read what it points to, and which files then are missing from the build tells what that says.
+/// `docker` would read its target, and the files that are then missing from the build reveal its content.
 fn check_ignore_file(source: &Path) -> Result<(), DockerfileError> {
     let data = fs::symlink_metadata(source.join(".dockerignore"));
     if data.is_ok_and(|data| data.is_symlink()) {
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_dockerfile_is_written_through_no_link() {
+    fn the_clients_dockerfile_is_not_written_through_links() {
         let dir = tempfile::tempdir().unwrap();
         let (source, outside) = (dir.path().join("source"), dir.path().join("outside"));
         fs::create_dir(&source).unwrap();
@@ -257,7 +257,7 @@ mod tests {
             fs::remove_file(file).unwrap();
         }
         assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
-        // One in the commit gives way, as with upstream; a directory does not.
+        // It replaces a file of the commit, as upstream, but not a directory.
         fs::write(source.join("Dockerfile"), "FROM a much longer name\n").unwrap();
         assert_eq!(
             fs::read_to_string(place(&source, &text).unwrap()).unwrap(),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignore_file_is_no_link() {
+    fn a_link_as_ignore_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         symlink("/root/.netrc", dir.path().join(".dockerignore")).unwrap();
         let error = place(dir.path(), &Dockerfile::Contents(String::new())).unwrap_err();

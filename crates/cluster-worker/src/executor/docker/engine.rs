@@ -1,4 +1,4 @@
-//! Whether there is an engine that answers.
+//! Whether the Docker engine is there and answers.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,16 +8,15 @@ use crate::cancel::Cancel;
 use crate::executor::{Examined, Fitness, Unfit};
 use crate::process::{ProcessError, Processes};
 
-/// How long an engine may take to report its version. It has it in memory; one on a machine that is out of breath may
-/// need a few seconds.
+/// The time limit for an engine to report its version. On an overloaded machine this takes a few seconds.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// The engine, as far as a worker cares whether it is there.
+/// The engine, and whether it is there.
 pub(super) struct Engine {
     docker: Docker,
     processes: Processes,
     examined: Examined,
-    /// Whether jobs of other kinds are run here, too, so that this machine may well be without Docker.
+    /// Whether this worker also runs jobs of other kinds, so that the machine may be without Docker.
     is_optional: bool,
     /// Whether it has ever answered.
     has_answered: Cell<bool>,
@@ -37,7 +36,7 @@ impl Engine {
         }
     }
 
-    /// Takes a machine without Docker for one that is set up so, until the engine has answered for the first time.
+    /// With `is_optional`, the worker may be on a machine without Docker, until an engine has answered once.
     pub(super) fn optional(mut self, is_optional: bool) -> Self {
         self.is_optional = is_optional;
         self
@@ -47,12 +46,12 @@ impl Engine {
         self.examined.fitness()
     }
 
-    /// Returns whether this worker is one without Docker.
+    /// Returns whether this worker's machine is without Docker.
     pub(super) fn is_absent(&self) -> bool {
         self.is_known_absent.get() && !self.has_answered.get()
     }
 
-    /// Looks whether it answers.
+    /// Checks whether it answers.
     pub(super) async fn examine(&self) {
         self.examined.examine(self.probe()).await;
     }

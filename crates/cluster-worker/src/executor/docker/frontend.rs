@@ -1,19 +1,20 @@
-//! Which program reads a Dockerfile: the engine's own, or an image that the Dockerfile or a build argument names.
+//! BuildKit frontends: the program that reads a Dockerfile. It is built into the engine, or an image that the
+//! Dockerfile or a build argument names.
 //!
-//! Such a frontend is fetched by the engine and drives BuildKit, past most of what this worker checks. So a worker uses
-//! the engine's own, and others only if its operator lists them. What most Dockerfiles name is the engine's own in
-//! another version: those are built as if they did not name it.
+//! The engine pulls such an image, and it drives BuildKit, which bypasses most checks of the worker. So a worker uses
+//! the engine's own frontend, and others only if its operator lists them. Most Dockerfiles name the engine's own in
+//! another version; the worker ignores that.
 
 use std::ops::Range;
 
 /// The build argument that names a frontend.
 const BUILD_ARG: &str = "BUILDKIT_SYNTAX";
 
-/// The repositories of the frontend that engines have inside.
+/// The repositories of the frontend that is built into engines.
 const BUILT_IN: [&str; 2] = ["docker/dockerfile", "docker/dockerfile-upstream"];
 
 /// The byte order mark that some editors put at the beginning of a file.
-pub(super) const MARK: &str = "\u{feff}";
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// The frontends that jobs may use, besides the engine's own.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,29 +24,30 @@ pub(super) struct Frontends(Vec<String>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FrontendError {
     #[error(
-        "the BuildKit frontend {0:?} is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends"
+        "the BuildKit frontend {0:?} is not allowed on this worker: do without it, or ask the worker's operator to add \
+         it to --buildkit-frontends"
     )]
     NotAllowed(String),
     #[error(
-        "a Dockerfile that is a JSON document needs a BuildKit frontend of its own, which this worker does not allow"
+        "a Dockerfile that is a JSON document needs a special BuildKit frontend, which is not allowed on this worker"
     )]
     Json,
 }
 
-/// What is to be done about the frontend that something names.
+/// What the worker does about a frontend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Verdict {
-    /// It is used.
+    /// The worker uses it.
     Allowed,
-    /// The engine has one like it.
+    /// The worker ignores it, as it is built into the engine.
     BuiltIn,
     Refused(FrontendError),
 }
 
-/// A Dockerfile and build arguments that name no frontend but those that are allowed.
+/// A Dockerfile and build arguments that name only allowed frontends.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Checked {
-    /// The Dockerfile, if it has to be another than was given.
+    /// The Dockerfile, if it had to be changed.
     pub(super) dockerfile: Option<String>,
     pub(super) build_args: Vec<String>,
     /// The frontends that were ignored.
@@ -64,7 +66,10 @@ impl Frontends {
         )
     }
 
-    /// Makes a build use no frontend that is not allowed.
+    /// Removes the engine's own frontend from a build.
+    ///
+    /// # Errors
+    /// When the build names a frontend that is not allowed.
     pub(super) fn check(
         &self,
         dockerfile: &str,
@@ -95,7 +100,9 @@ impl Frontends {
                 Verdict::Allowed => {}
                 Verdict::Refused(error) => return Err(error),
                 Verdict::BuiltIn => {
-                    let shown = dockerfile[line.clone()].trim_start_matches(MARK).trim();
+                    let shown = dockerfile[line.clone()]
+                        .trim_start_matches(BYTE_ORDER_MARK)
+                        .trim();
                     checked.ignored.push(shown.to_owned());
                     text.push_str(&dockerfile[copied..line.start]);
                     copied = line.end;
@@ -127,7 +134,7 @@ impl Frontends {
     }
 }
 
-/// Returns the name of an image without that of the public registry.
+/// Returns the name of an image without the name of the public registry.
 fn normalized(image: &str) -> &str {
     let image = image.trim();
     ["docker.io/", "index.docker.io/", "registry-1.docker.io/"]
@@ -150,17 +157,17 @@ struct Directive {
     value: String,
 }
 
-/// Finds the lines `# syntax=VALUE`, or `// syntax=VALUE`, among the comments that a file begins with.
+/// Finds the lines `# syntax=VALUE` or `// syntax=VALUE` among the comments at the beginning of a file.
 ///
-/// BuildKit reads a mark of the byte order and a line `#!` before it, and no other comment. Versions differ in such
-/// details, so this finds more than any of them does.
+/// BuildKit allows a byte order mark and a line `#!` before it, and no other comment. Its versions differ in such
+/// details, so this finds more lines than any of them.
 fn directives(text: &str) -> Vec<Directive> {
     let mut found = Vec::new();
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         let range = start..start + line.len();
         start = range.end;
-        let line = line.trim_start_matches(MARK).trim();
+        let line = line.trim_start_matches(BYTE_ORDER_MARK).trim();
         if line.is_empty() {
             continue;
         }
@@ -179,7 +186,7 @@ fn directives(text: &str) -> Vec<Directive> {
 }
 
 fn is_json(text: &str) -> bool {
-    let text = text.trim_start_matches(MARK);
+    let text = text.trim_start_matches(BYTE_ORDER_MARK);
     let text = match text.strip_prefix("#!") {
         Some(rest) => rest.split_once('\n').map_or("", |(_, rest)| rest),
         None => text,
@@ -192,14 +199,17 @@ mod tests {
     use expect_test::expect;
 
     use super::Frontends;
+    use crate::testing::wrapped;
+
+    fn allowed() -> Frontends {
+        Frontends::new(&[
+            "ghcr.io/x/front".to_owned(),
+            "docker/dockerfile:1.7".to_owned(),
+        ])
+    }
 
     #[test]
     fn frontends_are_allowed_ignored_or_refused() {
-        let allowed = [
-            "ghcr.io/x/front".to_owned(),
-            "docker/dockerfile:1.7".to_owned(),
-        ];
-        let allowed = Frontends::new(&allowed);
         let mut shown = String::new();
         for text in [
             "FROM x\n# syntax=evil/front",
@@ -218,7 +228,7 @@ mod tests {
             "{\"syntax\": \"evil/front\"}",
             "#!x\n {\"a\": 1}",
         ] {
-            let checked = allowed.check(text, &[]);
+            let checked = allowed().check(text, &[]);
             shown += &match checked {
                 Err(error) => format!("{text:?}: {error}\n"),
                 Ok(checked) => {
@@ -229,20 +239,40 @@ mod tests {
         expect![[r##"
             "FROM x\n# syntax=evil/front": [] None
             "# syntax=docker/dockerfile:1\nFROM x": ["# syntax=docker/dockerfile:1"] Some("FROM x")
-            "#Syntax = docker.io/docker/dockerfile:1-labs \r\n# escape=`\nFROM x": ["#Syntax = docker.io/docker/dockerfile:1-labs"] Some("# escape=`\nFROM x")
-            "# escape=`\n// syntax=docker/dockerfile\nFROM x": ["// syntax=docker/dockerfile"] Some("# escape=`\nFROM x")
+            "#Syntax = docker.io/docker/dockerfile:1-labs \r\n# escape=`\nFROM x": ["#Syntax =
+                docker.io/docker/dockerfile:1-labs"] Some("# escape=`\nFROM x")
+            "# escape=`\n// syntax=docker/dockerfile\nFROM x": ["// syntax=docker/dockerfile"] Some("#
+                escape=`\nFROM x")
             "# syntax=docker/dockerfile:1.7\nFROM x": [] None
             "# syntax=ghcr.io/x/front@sha256:1234 with arguments\nFROM x": [] None
-            "# syntax=docker/dockerfile:1\n# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
-            "// syntax=ghcr.io/x/front\n# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
-            "\u{feff}# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
-            "#!/usr/bin/env x\n\n#syntax=evil/front:1\nFROM x": the BuildKit frontend "evil/front:1" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
-            "//SYNTAX=evil/docker/dockerfile:1\nFROM x": the BuildKit frontend "evil/docker/dockerfile:1" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
-            " # syntax = 419a\nFROM x": the BuildKit frontend "419a" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
+            "# syntax=docker/dockerfile:1\n# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front"
+                is not allowed on this worker: do without it, or ask the worker's operator to add it to
+                --buildkit-frontends
+            "// syntax=ghcr.io/x/front\n# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front" is
+                not allowed on this worker: do without it, or ask the worker's operator to add it to
+                --buildkit-frontends
+            "\u{feff}# syntax=evil/front\nFROM x": the BuildKit frontend "evil/front" is not allowed on
+                this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends
+            "#!/usr/bin/env x\n\n#syntax=evil/front:1\nFROM x": the BuildKit frontend "evil/front:1" is not
+                allowed on this worker: do without it, or ask the worker's operator to add it to
+                --buildkit-frontends
+            "//SYNTAX=evil/docker/dockerfile:1\nFROM x": the BuildKit frontend "evil/docker/dockerfile:1"
+                is not allowed on this worker: do without it, or ask the worker's operator to add it to
+                --buildkit-frontends
+            " # syntax = 419a\nFROM x": the BuildKit frontend "419a" is not allowed on this worker: do
+                without it, or ask the worker's operator to add it to --buildkit-frontends
             "# syntax=\nFROM x": [] None
-            "{\"syntax\": \"evil/front\"}": a Dockerfile that is a JSON document needs a BuildKit frontend of its own, which this worker does not allow
-            "#!x\n {\"a\": 1}": a Dockerfile that is a JSON document needs a BuildKit frontend of its own, which this worker does not allow
-        "##]].assert_eq(&shown);
+            "{\"syntax\": \"evil/front\"}": a Dockerfile that is a JSON document needs a special BuildKit
+                frontend, which is not allowed on this worker
+            "#!x\n {\"a\": 1}": a Dockerfile that is a JSON document needs a special BuildKit frontend,
+                which is not allowed on this worker
+        "##]]
+        .assert_eq(&wrapped(&shown));
+    }
+
+    #[test]
+    fn build_arguments_name_frontends_too() {
+        let allowed = allowed();
         let check = |arg: &str| allowed.check("FROM x", &["A=1".to_owned(), arg.to_owned()]);
         assert!(check("BUILDKIT_SYNTAX=evil/front").is_err());
         assert_eq!(check("BUILDKIT_SYNTAX=").unwrap().build_args, ["A=1"]);

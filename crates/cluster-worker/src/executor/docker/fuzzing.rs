@@ -1,4 +1,4 @@
-//! What is read out of a Dockerfile and put into `docker`'s command lines, for a fuzzer to check.
+//! The parts of a Dockerfile that become parts of `docker`'s command lines, for a fuzzer to check.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use super::images::Images;
 use crate::process::Environment;
 use crate::process::fuzzing::CommandLine;
 
-/// What a worker makes of a Dockerfile.
+/// How a worker uses a Dockerfile.
 #[derive(Debug)]
 pub struct DockerfileUse {
     /// The Dockerfile as `docker` gets it.
     pub dockerfile: String,
     /// The build arguments as `docker` gets them.
     pub build_args: Vec<String>,
-    /// What was left out of both.
+    /// The parts that were left out of both.
     pub ignored: Vec<String>,
-    /// The images that it begins with.
+    /// The images that its stages begin with.
     pub bases: Vec<String>,
     /// The command of the build.
     pub command: CommandLine,

@@ -1,16 +1,16 @@
-//! Which images a Dockerfile names: for a worker that uses those which are there already.
+//! The images that a Dockerfile names, for a worker that uses images that are already present.
 //!
-//! Such a worker has the images of all jobs in its engine, most of them without a name. A few digits of an image's id
-//! are enough to build on it, and to read all that is in it; ids are short, and can be tried. So jobs must name images.
+//! The engine of such a worker has the images of all jobs, most of them without a name. With a few digits of an image's
+//! id, which can be guessed, a job could build on it and read its files. So jobs must refer to images by name.
 //!
-//! And `docker build` has no option to fetch nothing. On a machine without a registry it could take minutes until it
-//! reports that an image is missing; so we check first.
+//! Also, `docker build` has no option to pull nothing. On a machine without a registry it could take minutes to report
+//! that an image is missing, so the worker checks this first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::instructions::{LONGEST_WORD, UNREADABLE, ambiguous_line, expand, instructions, words};
 
-/// What BuildKit sets by itself, if a build does not.
+/// The variables that BuildKit sets, unless a build sets them.
 const PREDEFINED: [&str; 8] = [
     "TARGETPLATFORM",
     "TARGETOS",
@@ -22,19 +22,19 @@ const PREDEFINED: [&str; 8] = [
     "BUILDVARIANT",
 ];
 
-/// Stands for a value that BuildKit sets: which image that makes, it alone knows, but none by its id.
+/// Stands for a value that BuildKit sets. Only BuildKit knows the resulting image, but it does not accept ids.
 const PLATFORM: &str = "{platform}";
 
 /// The images that a Dockerfile names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Images {
-    /// Those that its stages begin with, in order, without those that are made on the way.
+    /// The images that its stages begin with, in order, without earlier stages.
     pub(super) bases: Vec<String>,
-    /// Those that files are copied from, or that are mounted.
+    /// The images that files are copied from or that are mounted.
     others: Vec<String>,
-    /// Names that we cannot read.
+    /// Names that cannot be determined.
     unclear: Vec<String>,
-    /// A line that may hide any of them.
+    /// A line that versions of the engine read differently, which may hide names.
     ambiguous: Option<String>,
 }
 
@@ -42,7 +42,8 @@ pub(super) struct Images {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadImage {
     #[error(
-        "image {0:?} is named by its id, and may be another job's: use NAME:TAG or NAME@DIGEST (this worker has --docker-pull=missing or never)"
+        "image {0:?} is named by its id, and may be another job's: use NAME:TAG or NAME@DIGEST (this worker has \
+         --docker-pull=missing or never)"
     )]
     Id(String),
     #[error(
@@ -50,7 +51,9 @@ pub(super) enum BadImage {
     )]
     Unclear(String),
     #[error(
-        "cannot determine which images are used: versions of Docker read the line {0:?} differently; end no line in two escapes or in white space after one, and set escape on the first line or not at all (this worker has --docker-pull=missing or never)"
+        "cannot determine which images are used: versions of Docker read the line {0:?} differently; end no line in \
+         two escapes or in white space after one, and set escape on the first line or not at all (this worker has \
+         --docker-pull=missing or never)"
     )]
     Ambiguous(String),
 }
@@ -68,19 +71,18 @@ impl Images {
         for instruction in instructions(dockerfile, buildkit) {
             reader.read(&instruction);
         }
-        // BuildKit knows no image by its id, whatever is hidden.
+        // BuildKit does not accept ids, so nothing dangerous can be hidden from it.
         if !buildkit {
             reader.images.ambiguous = ambiguous_line(dockerfile).map(str::to_owned);
         }
         reader.images
     }
 
-    /// Returns the images that the triggers of a base image name, one trigger to a line.
+    /// Returns the images that the triggers of a base image name. Each line is a trigger.
     pub(super) fn of_triggers(triggers: &str) -> Self {
         let mut reader = Reader::default();
         for line in triggers.lines().map(str::trim) {
-            // The engine reads each as a Dockerfile of one instruction, which whoever made the image may have put on
-            // several lines.
+            // The engine reads each as a Dockerfile with one instruction, which may have several lines.
             let is_whole =
                 line.starts_with(|c: char| c.is_ascii_alphabetic()) && !line.ends_with(['\\', '`']);
             if is_whole {
@@ -92,7 +94,7 @@ impl Images {
         reader.images
     }
 
-    /// Fails if any of them may be another job's.
+    /// Fails if any of them may belong to another job.
     pub(super) fn check(&self) -> Result<(), BadImage> {
         let Self {
             bases,
@@ -113,7 +115,7 @@ impl Images {
     }
 }
 
-/// Returns a value as it may be used: one that is too long for any image is not copied again and again.
+/// Returns a value, or a placeholder if it is too long for an image's name, so that it is not copied repeatedly.
 fn readable(value: &str) -> String {
     if value.len() > LONGEST_WORD {
         UNREADABLE.to_owned()
@@ -122,8 +124,8 @@ fn readable(value: &str) -> String {
     }
 }
 
-/// Returns an instruction without any further `ONBUILD` before it. Docker refuses more than one, and a Dockerfile may
-/// have a million.
+/// Returns an instruction without further `ONBUILD`s before it. Docker refuses more than one, but a Dockerfile may have
+/// a million.
 fn without_onbuild(instruction: &str) -> &str {
     let mut rest = instruction.trim();
     while let Some((keyword, after)) = rest.split_once(char::is_whitespace)
@@ -134,32 +136,32 @@ fn without_onbuild(instruction: &str) -> &str {
     rest
 }
 
-/// Returns whether an engine may take this for the id of an image, or its beginning.
+/// Returns whether an engine may read this as the id of an image, or the beginning of one.
 fn is_id(image: &str) -> bool {
     let is_hex = |text: &str| text.bytes().all(|digit| digit.is_ascii_hexdigit());
     !image.is_empty() && is_hex(image.strip_prefix("sha256:").unwrap_or(image))
 }
 
-/// Returns whether an image may be called this.
+/// Returns whether this can be the name of an image.
 fn is_name(image: &str) -> bool {
     image
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "._-/:@".contains(c))
 }
 
-/// Reads instructions, one after the other.
+/// Collects images from instructions, one after the other.
 #[derive(Default)]
 struct Reader<'a> {
     given: BTreeMap<&'a str, &'a str>,
     buildkit: bool,
-    /// What `ARG` has set before the first stage.
+    /// The variables that `ARG` has set before the first stage.
     args: BTreeMap<String, String>,
     stages: usize,
-    /// Those of the stages before this one.
+    /// The names of earlier stages.
     names: BTreeSet<String>,
-    /// That of this stage, which is none that it could copy from.
+    /// The name of this stage, which it cannot copy from.
     name: Option<String>,
-    /// The base images, to be found quickly among many.
+    /// The base images, for a quick search among many.
     seen: BTreeSet<String>,
     images: Images,
 }
@@ -170,7 +172,7 @@ impl Reader<'_> {
             .split_once(char::is_whitespace)
             .unwrap_or((instruction, ""));
         match keyword.to_ascii_lowercase().as_str() {
-            // It is for whoever builds on this, where stages are others.
+            // It runs in builds on this image, which have other stages.
             "onbuild" => {
                 let mut triggered = Reader::default();
                 triggered.read(without_onbuild(rest));
@@ -200,7 +202,7 @@ impl Reader<'_> {
     }
 
     fn arg(&mut self, rest: &str) {
-        // An escape may be one of a quote, or of white space.
+        // An escape may precede a quote or white space.
         if !self.buildkit && rest.contains(['\\', '`']) {
             self.images.unclear.push(rest.to_owned());
         }
@@ -211,7 +213,7 @@ impl Reader<'_> {
             };
             let value = match (self.given.get(name), default) {
                 (Some(given), _) => Some(readable(given)),
-                // What we cannot read, we shall not be able to read where it is used.
+                // A value that cannot be read here cannot be read where it is used.
                 (None, Some(default)) => expand(default, &|name| self.value(name))
                     .or_else(|| Some(UNREADABLE.to_owned())),
                 (None, None) => None,
@@ -230,7 +232,7 @@ impl Reader<'_> {
             [] => return,
             [word] => (word, None),
             [word, keyword, name] if keyword.eq_ignore_ascii_case("as") => (word, Some(name)),
-            // An error for the engine; or it splits this into other words, such as a flag with quotes.
+            // An error, or the engine splits this into other words, such as a flag with quotes.
             _ => return self.images.unclear.push(rest.to_owned()),
         };
         self.names.extend(self.name.take());
@@ -251,7 +253,7 @@ impl Reader<'_> {
         self.name = name.map(str::to_lowercase);
     }
 
-    /// Reads `--from=`, wherever it is: a flag before it may have white space in quotes.
+    /// Reads `--from=` at any position: a flag before it may have white space in quotes.
     fn copy(&mut self, rest: &str) {
         let rest = rest.replace(['"', '\'', '\\'], "");
         for after in rest.split("--from=").skip(1) {
@@ -294,7 +296,7 @@ mod tests {
     use super::Images;
 
     #[test]
-    fn images_are_found_and_stages_are_not() {
+    fn images_are_found_without_stages() {
         let dockerfile = "# FROM comment\n\
             ARG version=3\n\
             FROM --platform=linux/amd64 debian:12 AS Build\n\
@@ -311,9 +313,9 @@ mod tests {
         assert_eq!(Images::of("", &[], false), Images::default());
     }
 
-    /// A Dockerfile may have megabytes, and a worker has other jobs.
+    /// A malicious Dockerfile may have megabytes, and must not delay other jobs.
     #[test]
-    fn what_is_made_to_hurt_is_read_at_once() {
+    fn malicious_dockerfiles_are_read_quickly() {
         let check = |dockerfile: &str| Images::of(dockerfile, &[], true).check();
         let chained = format!("FROM x\n{}COPY --from=419a / /", "ONBUILD ".repeat(200_000));
         assert!(check(&chained).is_err());
@@ -327,14 +329,14 @@ mod tests {
     fn an_image_must_be_named_by_its_name() {
         let mut shown = String::new();
         for dockerfile in [
-            // What must go on.
+            // Allowed.
             "FROM x AS b\nFROM B",
             "FROM x AS a\nFROM a\nCOPY --from=a / /\nCOPY --from=0 / /\nCOPY --from=1 / /",
             "FROM busybox@sha256:419a",
             "FROM 419a:latest",
             "ARG BASE\nFROM ${BASE:-debian}-$TARGETARCH",
             "FROM x\nRUN <<EOF\nFROM 419a\nEOF",
-            // What is an id, or can be.
+            // An id, or possibly one.
             "FROM 419a",
             "from --platform=x 419a as x",
             "FROM sha256:419a",
@@ -357,9 +359,9 @@ mod tests {
         ] {
             let given = ["GIVEN=419a".to_owned()];
             let checked = Images::of(dockerfile, &given, true).check();
-            let said = checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
-            let said = said.split([',', '(']).next().unwrap_or_default().trim();
-            shown += &format!("{dockerfile:?}: {said}\n");
+            let result = checked.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+            let result = result.split([',', '(']).next().unwrap_or_default().trim();
+            shown += &format!("{dockerfile:?}: {result}\n");
         }
         expect![[r##"
             "FROM x AS b\nFROM B": ok
@@ -392,7 +394,7 @@ mod tests {
         assert!(triggers.check().is_err());
     }
 
-    /// What the classic builder takes for an id, in a way that looks like something else.
+    /// The classic builder reads these as ids, though they look like something else.
     #[test]
     fn an_id_cannot_be_hidden() {
         for dockerfile in [
@@ -423,8 +425,9 @@ mod tests {
     }
 
     #[test]
-    fn what_buildkit_alone_knows_is_left_to_it() {
-        let dockerfile = "FROM x AS base-amd64\nFROM base-$TARGETARCH AS b\nFROM b\nRUN --mount=from=b,target=/b true";
+    fn names_that_only_buildkit_knows_are_allowed() {
+        let dockerfile = "FROM x AS base-amd64\nFROM base-$TARGETARCH AS b\nFROM b\n\
+                          RUN --mount=from=b,target=/b true";
         let images = Images::of(dockerfile, &[], true);
         assert_eq!(images.bases, ["x"]);
         images.check().unwrap();

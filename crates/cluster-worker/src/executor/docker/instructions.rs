@@ -1,11 +1,11 @@
-//! The instructions of a Dockerfile, as both of the engine's builders split it into them.
+//! The instructions of a Dockerfile, as the engine's two builders read them.
 
-use super::frontend::MARK;
+use super::frontend::BYTE_ORDER_MARK;
 
 /// Splits a Dockerfile into its instructions, each on one line, without comments.
 ///
-/// `heredocs`: whether lines after `<<NAME` are text up to the line NAME, as they are for BuildKit and not for the
-/// classic builder.
+/// `heredocs`: whether the lines after `<<NAME` up to the line NAME are text. BuildKit supports this, the classic
+/// builder does not.
 pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     let escape = escape(dockerfile);
     let mut instructions = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
                             };
                             line == name
                         };
-                        // Without its end, the rest is text.
+                        // Without an end, the rest is text.
                         lines.by_ref().find(ends);
                     }
                 }
@@ -43,12 +43,11 @@ pub(super) fn instructions(dockerfile: &str, heredocs: bool) -> Vec<String> {
     instructions
 }
 
-/// Returns a line that engines of different versions read differently, if there is one: what continues another line for
-/// one of them is an instruction for the next.
+/// Returns a line that versions of the engine read differently, if there is one: a continuation for one version is an
+/// instruction for another.
 ///
-/// Older ones take every escape at the end of a line for its continuation, newer ones not that after another escape.
-/// They also differ in which white space may follow, and in where and how `escape` may be set; on the first line, they
-/// agree.
+/// For older versions, every escape at the end of a line continues it; for newer ones, not an escape after another.
+/// They also differ in the white space that may follow, and in how `escape` may be set, except on the first line.
 pub(super) fn ambiguous_line(dockerfile: &str) -> Option<&str> {
     let escape = escape(dockerfile);
     let comments = lines(dockerfile).take_while(|line| is_comment(line));
@@ -70,14 +69,17 @@ pub(super) fn ambiguous_line(dockerfile: &str) -> Option<&str> {
 
 /// Returns the lines of a Dockerfile.
 fn lines(dockerfile: &str) -> std::str::Lines<'_> {
-    dockerfile.strip_prefix(MARK).unwrap_or(dockerfile).lines()
+    dockerfile
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(dockerfile)
+        .lines()
 }
 
 fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
 
-/// Returns whether a line sets the escape in a way that every version understands.
+/// Returns whether a line sets the escape in a form that every version understands.
 fn is_plain_directive(line: &str) -> bool {
     let parts = line.strip_prefix('#').and_then(|line| line.split_once('='));
     parts.is_some_and(|(name, value)| {
@@ -118,7 +120,7 @@ fn heredoc_names(instruction: &str) -> Vec<(String, bool)> {
         let name = part.split_whitespace().next().unwrap_or_default();
         let name = name.trim_matches(['"', '\'']);
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        // `<<<` and `<< x` are the shell's.
+        // `<<<` and `<< x` belong to the shell.
         if !name.is_empty() && name.chars().all(is_name) && !part.starts_with(char::is_whitespace) {
             names.push((name.to_owned(), is_indented));
         }
@@ -126,14 +128,14 @@ fn heredoc_names(instruction: &str) -> Vec<(String, bool)> {
     names
 }
 
-/// The longest word that variables may make, in bytes: no image's name comes near. Without a limit, a few lines that
-/// each double a variable would make one that no memory holds.
+/// The longest word that variables may expand to, in bytes: much longer than names of images. Without a limit, a few
+/// lines that each double a variable would use up all memory.
 pub(super) const LONGEST_WORD: usize = 4096;
 
-/// Stands for a value that we cannot read: no image's name can have it in it.
+/// Stands for a value that cannot be read. It cannot be a part of an image's name.
 pub(super) const UNREADABLE: &str = "${?}";
 
-/// Splits a text into words, which have white space in them only within quotes.
+/// Splits a text into words. White space within quotes does not separate words.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut quote = None;
     let is_between = move |c: char| {
@@ -148,8 +150,8 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(is_between).filter(|word| !word.is_empty())
 }
 
-/// Returns a word with its quotes removed and its variables replaced. `None` if that is beyond us, or longer than
-/// [`LONGEST_WORD`].
+/// Returns a word with its quotes removed and its variables replaced. `None` if this is not supported, or if the result
+/// is longer than [`LONGEST_WORD`].
 pub(super) fn expand(word: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let mut expanded = String::new();
     let mut rest = word.chars().peekable();
@@ -181,7 +183,7 @@ pub(super) fn expand(word: &str, value: &dyn Fn(&str) -> Option<String>) -> Opti
     Some(expanded)
 }
 
-/// Returns what `${inner}` means.
+/// Returns the value of `${inner}`.
 fn braced(inner: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let Some(end) = end else {
@@ -189,7 +191,7 @@ fn braced(inner: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String>
     };
     let (name, operator) = inner.split_at(end);
     let known = value(name);
-    // It may be empty, or not.
+    // The value may be empty or not.
     if known.as_ref().is_some_and(|value| value == UNREADABLE) {
         return None;
     }
@@ -201,7 +203,7 @@ fn braced(inner: &str, value: &dyn Fn(&str) -> Option<String>) -> Option<String>
     let mut operator = operator.chars();
     let kind = operator.next();
     let word = operator.as_str();
-    // What is nested is beyond us.
+    // Nested variables are not supported.
     if word.contains('$') {
         return None;
     }
@@ -220,8 +222,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_put_together() {
-        let text = "# escape=\\\nFROM a \\\n # comment\n\n AS b\n\nRUN x <<A <<-'B'\nFROM c\nA\nFROM d\n\tB\nCOPY e /\\";
+    fn continued_lines_are_joined() {
+        let text = "# escape=\\\nFROM a \\\n # comment\n\n AS b\n\n\
+                    RUN x <<A <<-'B'\nFROM c\nA\nFROM d\n\tB\nCOPY e /\\";
         assert_eq!(
             instructions(text, true),
             ["FROM a  AS b", "RUN x <<A <<-'B'", "COPY e /"]
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_versions_read_differently_is_found() {
+    fn lines_that_versions_read_differently_are_found() {
         for (text, expected) in [
             ("\u{feff}# escape=`\nFROM `\r\n x\\\\\n# \\\\\n", None),
             ("FROM \\ \t\n x", None),

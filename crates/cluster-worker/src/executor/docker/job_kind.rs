@@ -1,4 +1,4 @@
-//! What is known of a Docker job without a worker.
+//! What follows from the kind of a Docker job.
 
 use cluster_api::{DockerBuild, Dockerfile};
 use visible::Lines;

@@ -1,8 +1,8 @@
-//! Docker builds, done by the `docker` command.
+//! Docker builds, run by the `docker` command.
 //!
-//! A build belongs to its command: when that goes, because the job was cancelled or the worker has died, the engine
-//! notices that its connection is closed, and ends the build. So stopping the command is all there is to cancelling,
-//! but for seeing to it that the build has ended: see `containers`.
+//! A build ends with its command: if the job is cancelled or the worker dies, the engine notices that the connection is
+//! closed, and stops the build. So to cancel a build, the worker stops the command, and then makes sure that the build
+//! has ended: see `containers`.
 
 mod checks;
 mod commands;
@@ -58,10 +58,9 @@ pub struct DockerConfig {
     pub command: OsString,
     /// When to pull newer base images.
     pub pull: PullPolicy,
-    /// How much of the engine's file system must be free. `None`: that is not checked.
+    /// How much of the engine's file system must be free. `None`: not checked.
     pub prune_threshold: Option<FreeThreshold>,
-    /// How much space images, containers and the build cache may take, together. Only checked without
-    /// `prune_threshold`.
+    /// How much space images, containers and the build cache may take together. Only checked without `prune_threshold`.
     pub max_df_size: Option<Gigabytes>,
     /// The BuildKit frontends that jobs may use besides the engine's own: repositories, or images.
     pub frontends: Vec<String>,
@@ -82,12 +81,12 @@ impl Default for DockerConfig {
 /// When a build pulls its base images from their registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PullPolicy {
-    /// For every build, so that it is built on the newest.
+    /// For every build, so that it uses the newest.
     #[default]
     Always,
     /// Only if they are missing.
     Missing,
-    /// Never: a build on an image that is not present fails at once, as far as its Dockerfile shows which images it
+    /// Never. A build that needs an image that is not present fails at once, if its Dockerfile shows which images it
     /// needs.
     Never,
 }
@@ -120,11 +119,11 @@ pub(crate) struct DockerExecutor {
     processes: Processes,
     pull: PullPolicy,
     frontends: Frontends,
-    /// What each command of a build may use, as far as the engine can see to it.
+    /// The limits of each command of a build, as far as the engine can enforce them.
     limits: cgroup::Limits,
     /// Repositories that images may be pushed to.
     allow_push: Vec<String>,
-    /// For what must not be in a job's source.
+    /// The directory for files that must not be in a job's source.
     tmp: PathBuf,
     pusher: Pusher,
     room: Room,
@@ -179,28 +178,28 @@ impl DockerExecutor {
         }
     }
 
-    /// Returns this executor with limits for what builds run, and warns of those that the engine cannot enforce.
+    /// Returns this executor with limits for the commands of builds, and logs which ones the engine cannot enforce.
     pub(crate) fn with_limits(mut self, limits: &cgroup::Limits) -> Self {
         let is_usual = limits
             .pids
             .is_none_or(|pids| pids == cgroup::PidLimit::DEFAULT);
         if limits.memory.is_some() || limits.cpus.is_some() || !is_usual {
             tracing::warn!(
-                "--job-memory and --job-cpus do not apply to Docker jobs that use BuildKit, and --job-pids applies to no Docker jobs; \
-                 limit the engine's own service for these"
+                "--job-memory and --job-cpus do not apply to Docker jobs that use BuildKit, and --job-pids applies to \
+                 no Docker jobs; limit the engine's own service for these"
             );
         }
         self.limits = *limits;
         self
     }
 
-    /// Returns this executor for a worker that may have no engine, because it also runs jobs of other kinds.
+    /// Returns this executor for a worker that may lack an engine if `is_optional`: one that runs jobs of other kinds.
     pub(crate) fn optional(mut self, is_optional: bool) -> Self {
         self.engine = self.engine.optional(is_optional);
         self
     }
 
-    /// Returns what to push, if the build is valid.
+    /// Checks a build, and returns what to push.
     fn check<'a>(
         &self,
         build: &'a DockerBuild,
@@ -338,7 +337,7 @@ impl Backend for DockerExecutor {
     }
 }
 
-/// Writes each secret into a file that only we can read, and returns which is where.
+/// Writes each secret into a file that only the worker's user can read. Returns the ids with their files.
 fn write_secrets<'a>(tmp: &TempDir, secrets: &'a [Secret]) -> io::Result<Vec<(&'a str, PathBuf)>> {
     let write = |(index, secret): (usize, &'a Secret)| {
         let path = tmp.path().join(format!("{index}.secret"));

@@ -1,4 +1,4 @@
-//! Where an image is pushed to, and as whom: read from a job and checked, before anything is built.
+//! The target and the login of a push, read from a job and checked before anything is built.
 
 use std::fmt;
 
@@ -41,7 +41,7 @@ pub(super) enum PushError {
 }
 
 impl<'a> PushTarget<'a> {
-    /// Reads `REPO:TAG`. What follows the last colon is no tag if it is the port of a registry and a path.
+    /// Reads `REPO:TAG`. If the part after the last colon contains a slash, it is a registry's port and not a tag.
     pub(super) fn parse(text: &'a str) -> Result<Self, PushError> {
         match text.rsplit_once(':') {
             None => Err(PushError::NoTag(text.to_owned())),
@@ -51,13 +51,13 @@ impl<'a> PushTarget<'a> {
         }
     }
 
-    /// Returns the registry that is named in it. `None` if it is the public one, which needs no name.
+    /// Returns the registry. `None` for the public one, which needs no name.
     pub(super) fn registry(&self) -> Option<&'a str> {
         let (first, _) = self.repository.split_once('/')?;
         (first.contains(['.', ':']) || first == "localhost").then_some(first)
     }
 
-    /// Returns the repository as `docker` shows it: short, if it is in the public registry.
+    /// Returns the repository as `docker` shows it: the short name, if it is in the public registry.
     pub(super) fn familiar(&self) -> &'a str {
         let name = self.repository;
         let public = name
@@ -75,7 +75,7 @@ impl fmt::Display for PushTarget<'_> {
 }
 
 impl<'a> PushRequest<'a> {
-    /// Returns the push that a job asks for, if it does.
+    /// Returns the push that a job asks for. `None` if it asks for none.
     pub(super) fn of(
         build: &'a DockerBuild,
         allowed: &[String],
@@ -107,6 +107,7 @@ mod tests {
     use expect_test::expect;
 
     use super::PushRequest;
+    use crate::testing::wrapped;
 
     #[test]
     fn requests() {
@@ -163,8 +164,11 @@ mod tests {
             "" "bob": push-user and push-password must be given with push-target
             "org/staging:v1" "bob": push-user and push-password must be given (or not given) together
             "org/staging:v1" "": push-user and push-password must be given (or not given) together
-            "org/staging-2:v1" "": To allow pushing to this repository, start the worker with --allow-push "org/staging-2"
-            "org/stag:v1" "": To allow pushing to this repository, start the worker with --allow-push "org/stag"
-        "#]].assert_eq(&shown);
+            "org/staging-2:v1" "": To allow pushing to this repository, start the worker with --allow-push
+                "org/staging-2"
+            "org/stag:v1" "": To allow pushing to this repository, start the worker with --allow-push
+                "org/stag"
+        "#]]
+        .assert_eq(&wrapped(&shown));
     }
 }

@@ -1,4 +1,4 @@
-//! Pushes images, one at a time, trying again when that may help.
+//! Pushes images, one at a time, with retries.
 
 use std::path::Path;
 use std::rc::Rc;
@@ -14,10 +14,10 @@ use crate::metrics::Stats;
 use crate::outcome::JobError;
 use crate::process::{ProcessError, Processes};
 
-/// How often a push is tried again.
+/// The number of retries of a push.
 const RETRIES: u32 = 5;
 
-/// Answers of registries after which a retry would not help.
+/// Parts of output after which a retry does not help.
 const FINAL_ANSWERS: [&str; 7] = [
     "denied: ",
     "unauthorized: ",
@@ -46,7 +46,7 @@ pub(super) struct Pusher {
 impl Pusher {
     /// Pushes `image`, and returns its RepoId: the repository and the digest that it has there.
     ///
-    /// `tmp` is a directory for the login, which is not the worker's own.
+    /// `tmp` is a directory for the login, so that the worker's own login is not used.
     pub(super) async fn push(
         &self,
         image: &str,
@@ -84,7 +84,7 @@ impl Pusher {
         self.repo_id(target, cancel).await
     }
 
-    /// Pushes once. The inner error is one that may pass.
+    /// Pushes once. The inner error is retryable.
     async fn try_push(
         &self,
         target: &PushTarget<'_>,
@@ -167,7 +167,7 @@ impl Pusher {
     }
 }
 
-/// Returns whether a push has failed for good, by its output.
+/// Returns whether a push has failed permanently, judged by its output.
 fn is_final(output: &str) -> bool {
     FINAL_ANSWERS.iter().any(|answer| output.contains(answer))
 }

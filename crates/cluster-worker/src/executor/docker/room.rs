@@ -1,4 +1,4 @@
-//! The disk space that images and caches take, and getting some of it back.
+//! The disk space of images and caches, and pruning them.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -13,16 +13,16 @@ use crate::executor::NoRoom;
 use crate::metrics::Stats;
 use crate::process::{Command, ProcessError, Processes};
 
-/// How long an answer about the disk serves: finding out how much images take is hard work for the engine.
+/// How long a measurement is valid. Measuring the size of images is expensive for the engine.
 const FRESH: Duration = Duration::from_secs(10);
 
-/// How long to wait before asking an engine again where its files are, for the metrics. There may be no engine.
+/// How long to wait before the engine is asked for its directory again, for the metrics. There may be no engine.
 const ASK_AGAIN: Duration = Duration::from_secs(60);
 
-/// How long to wait for an answer of the engine's.
+/// The time limit of the engine's answers.
 const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// When there is too little room, if ever.
+/// When there is too little space. Without limits, never.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Limits {
     /// How much of the engine's file system must be free.
@@ -37,9 +37,9 @@ pub(super) struct Room {
     processes: Processes,
     stats: Rc<Stats>,
     limits: Limits,
-    /// Where images are kept, once the engine has reported it.
+    /// The directory of the engine's files, once the engine has reported it.
     root_dir: RefCell<Option<PathBuf>>,
-    /// When it was last asked for that only to be shown.
+    /// When the engine was last asked for it for metrics.
     asked: Cell<Option<Instant>>,
     last_answer: Cell<Option<(Instant, bool)>>,
 }
@@ -84,7 +84,7 @@ impl Room {
         }
     }
 
-    /// Returns whether there is room. If that cannot be measured, there is: builds will fail otherwise.
+    /// Returns whether there is enough space. If it cannot be measured, this is true: builds fail on a full disk.
     pub(super) async fn is_enough(&self) -> bool {
         if let Some((when, answer)) = self.last_answer.get()
             && when.elapsed() < FRESH
@@ -130,7 +130,7 @@ impl Room {
         }
     }
 
-    /// Returns where images are kept, if the engine reports it.
+    /// Returns the directory of the engine's files, if the engine reports it.
     pub(super) async fn directory(&self) -> Option<PathBuf> {
         let known = self.root_dir.borrow().clone();
         let asked = self.asked.get();
@@ -140,7 +140,9 @@ impl Room {
         self.asked.set(Some(Instant::now()));
         let answer = self.root_dir().await;
         answer
-            .inspect_err(|reason| tracing::debug!("where Docker keeps its files: {reason}"))
+            .inspect_err(|reason| {
+                tracing::debug!("Cannot determine the directory of Docker's files: {reason}");
+            })
             .ok()
     }
 
@@ -192,10 +194,11 @@ impl Room {
     }
 }
 
-/// Returns how much of what `docker system df` counts is made by builds, in gigabytes: images, containers and the build
-/// cache.
+/// Returns how much space images, containers and the build cache take, in gigabytes, from the output of
+/// `docker system df`.
 ///
-/// Its third line is about volumes, which no build makes and pruning leaves. Other engines may have fewer lines.
+/// Its third line is about volumes, which builds do not make and pruning does not remove. Other engines may print fewer
+/// lines.
 fn used(answer: &str) -> Result<f64, String> {
     let mut lines = answer.lines();
     let (images, containers, _volumes, cache) =
@@ -227,7 +230,7 @@ mod tests {
     use super::{parse_size, used};
 
     #[test]
-    fn what_builds_make_counts_and_volumes_do_not() {
+    fn volumes_are_not_counted() {
         assert_eq!(used("1.5GB\n500MB\n9TB\n2GB\n"), Ok(4.0));
         assert_eq!(used("1.5GB\n"), Ok(1.5));
         assert!(used("").is_err() && used("1GB\nmuch\n").is_err());

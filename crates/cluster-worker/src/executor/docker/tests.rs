@@ -1,5 +1,5 @@
-//! Docker jobs with a `docker` that is a script: it plays the engine's part, its failures included, and complains about
-//! commands that nobody expected. What a real engine does is tested elsewhere.
+//! Docker jobs with a script for `docker`: it mocks the engine with its failures, and reports unexpected commands.
+//! Other tests use a real engine.
 
 mod engine;
 mod leftovers;
@@ -20,7 +20,7 @@ use crate::executor::{Backend as _, Executor as _, NoRoom};
 use crate::metrics::Stats;
 use crate::outcome::{JobError, LimitReached};
 use crate::process::{Environment, Processes};
-use crate::testing::{TestLog, local};
+use crate::testing::{TestLog, local, wrapped};
 
 fn docker_build(job: &Description) -> &DockerBuild {
     match &job.action {
@@ -29,7 +29,7 @@ fn docker_build(job: &Description) -> &DockerBuild {
     }
 }
 
-/// A worker with a script for an engine.
+/// A worker with a script as engine.
 struct Worker {
     dir: tempfile::TempDir,
     executor: DockerExecutor,
@@ -37,7 +37,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// `engine` is a list of cases, of which each command must match one.
+    /// `engine` is a list of shell cases. Each command must match one of them.
     fn new(engine: &str) -> Self {
         Self::with_config(engine, DockerConfig::default())
     }
@@ -92,7 +92,7 @@ impl Worker {
         build.run(&self.source(), &test.log, cancel).await
     }
 
-    /// Cancels a job when its log says `Started`, and returns its result and its log.
+    /// Cancels a job when its log has `Started`, and returns its result and its log.
     async fn cancel_started(&self, job: &Description) -> (Result<String, JobError>, String) {
         let (test, cancel) = (TestLog::new(), Cancel::new());
         let cancelling = async {
@@ -105,26 +105,26 @@ impl Worker {
         (ended, test.text())
     }
 
-    /// Compares the log and, as its last line, the result.
+    /// Runs a job, and compares the log and, as its last line, the result.
     async fn check(&self, job: &Description, expected: Expect) {
         let test = TestLog::new();
         let result = self.run(job, &test, &Cancel::new()).await;
         test.log.line(format_args!("=> {result:?}")).unwrap();
         let dir = self.dir.path().to_str().unwrap();
-        expected.assert_eq(&without_time(&test.text()).replace(dir, "DIR"));
+        expected.assert_eq(&wrapped(&without_time(&test.text()).replace(dir, "DIR")));
         let left: Vec<_> = fs::read_dir(self.dir.path().join("tmp")).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
 
-    fn runs(&self, what: &str) -> usize {
-        fs::read_to_string(self.dir.path().join(what))
+    fn lines(&self, file: &str) -> usize {
+        fs::read_to_string(self.dir.path().join(file))
             .unwrap_or_default()
             .lines()
             .count()
     }
 }
 
-/// Returns a log without how long pulling took.
+/// Returns a log without the time that pulling took.
 fn without_time(log: &str) -> String {
     let line = |line: &str| match line.split_once("\" in ") {
         Some((start, _)) if start.starts_with("Pulled ") => format!("{start}\" in TIME\n"),
@@ -150,14 +150,16 @@ fn push(target: &str) -> DockerBuild {
 const BUILD: &str = "build*) echo sha256:1234 > $iid ;;";
 
 #[test]
-fn a_build_that_may_fetch_nothing() {
+fn a_build_that_must_not_pull() {
     let config = || DockerConfig {
         pull: PullPolicy::Never,
         ..DockerConfig::default()
     };
     local(async {
         let worker = Worker::with_config(
-            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n'image inspect -f {{ range'*) ;;\n'build --add-host '*) echo Step 1 ;;",
+            "'image inspect -f {{.Id}} -- x') echo sha256:1 ;;\n\
+             'image inspect -f {{ range'*) ;;\n\
+             'build --add-host '*) echo Step 1 ;;",
             config(),
         );
         worker
@@ -177,7 +179,7 @@ fn a_build_that_may_fetch_nothing() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    => Err(Failed("image \"x\" is not on this worker, which does not fetch images (--docker-pull=never)"))
+                    => Err(Failed("image \"x\" is not present on this worker, which has --docker-pull=never"))
                 "#]],
             )
             .await;
@@ -245,10 +247,11 @@ fn a_machine_without_a_registry_does_not_pull() {
 }
 
 #[test]
-fn secrets_are_in_files_for_the_time_of_the_build() {
+fn secrets_are_in_files_during_the_build() {
     local(async {
         let worker = Worker::new(
-            "'build --secret id=token,src='*) file=${args#*src=}; file=${file%% *}; stat -c %a $file; sha1sum < $file; env | grep BUILDKIT ;;",
+            "'build --secret id=token,src='*) file=${args#*src=}; file=${file%% *}\n\
+             stat -c %a $file; sha1sum < $file; env | grep BUILDKIT ;;",
         );
         let mut job = job(DockerBuild {
             buildkit: true,
@@ -273,7 +276,7 @@ fn secrets_are_in_files_for_the_time_of_the_build() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn invalid_jobs_are_refused() {
     local(async {
         let worker = Worker::new("");
         let with_secret = |id: &str, buildkit| {
@@ -297,7 +300,8 @@ fn what_makes_no_sense_is_refused() {
             .await;
         worker
             .check(&with_secret("a,src=/etc/shadow", true), expect![[r#"
-                => Err(Failed("secret id \"a,src=/etc/shadow\" is not allowed: use 1 to 64 letters, digits and _ . -"))
+                => Err(Failed("secret id \"a,src=/etc/shadow\" is not allowed: use 1 to 64 letters, digits and
+                    _ . -"))
             "#]])
             .await;
         worker
@@ -313,7 +317,8 @@ fn what_makes_no_sense_is_refused() {
             ..DockerBuild::default()
         };
         worker.check(&job(build), expect![[r#"
-            => Err(Failed("build argument \"DOCKER_AUTH_CONFIG\" has no value: write NAME=VALUE, as a build does not see the worker's environment"))
+            => Err(Failed("build argument \"DOCKER_AUTH_CONFIG\" has no value: write NAME=VALUE, as a build
+                does not see the worker's environment"))
         "#]]).await;
         let path = Dockerfile::Path("../Dockerfile".into());
         let build = DockerBuild {
@@ -330,7 +335,8 @@ fn what_makes_no_sense_is_refused() {
             .await;
         worker
             .check(&job(push("org/production:v1")), expect![[r#"
-                => Err(Failed("To allow pushing to this repository, start the worker with --allow-push \"org/production\""))
+                => Err(Failed("To allow pushing to this repository, start the worker with --allow-push
+                    \"org/production\""))
             "#]])
             .await;
     });
@@ -341,7 +347,8 @@ fn a_push() {
     local(async {
         let worker = Worker::new(&format!(
             "{BUILD}\n\
-             '--config '*' login --password-stdin --username bob -- localhost:5000') echo Login with $(sha1sum); touch $config/login ;;\n\
+             '--config '*' login --password-stdin --username bob -- localhost:5000')\n\
+             echo Login with $(sha1sum); touch $config/login ;;\n\
              '--config '*' tag -- sha256:1234 localhost:5000/x:v1') ;;\n\
              '--config '*' push -- localhost:5000/x:v1') ls $config; echo pushed; echo >> pushes ;;\n\
              'image inspect -f '*' -- localhost:5000/x:v1') echo org/y@sha256:1 localhost:5000/x@sha256:2 ;;"
@@ -363,7 +370,7 @@ fn a_push() {
         "#]],
             )
             .await;
-        assert_eq!(worker.runs("pushes"), 1, "once is enough");
+        assert_eq!(worker.lines("pushes"), 1, "once is enough");
         assert!(
             worker
                 .stats
@@ -373,85 +380,90 @@ fn a_push() {
     });
 }
 
-#[test]
-fn pushes_that_fail() {
+/// Runs a job that pushes to `org/staging:v1`, with this engine, and returns how often it pushed.
+fn failed_push(engine: &str, login: Option<(&str, &str)>, expected: Expect) -> usize {
+    let (user, password) = login.unwrap_or_default();
+    let build = DockerBuild {
+        push_user: user.into(),
+        push_password: password.to_owned().into(),
+        ..push("org/staging:v1")
+    };
     local(async {
-        let build = DockerBuild {
-            push_user: "bob".into(),
-            push_password: "s3cret".to_owned().into(),
-            ..push("org/staging:v1")
-        };
-        let worker = Worker::new(&format!(
-            "{BUILD}\n*' login '*) echo unauthorized; exit 1 ;;"
-        ));
-        worker
-            .check(
-                &job(build),
-                expect![[r#"
+        let worker = Worker::new(&format!("{BUILD}\n{engine}"));
+        worker.check(&job(build), expected).await;
+        worker.lines("pushes")
+    })
+}
+
+#[test]
+fn pushes_that_fail_permanently_are_not_retried() {
+    failed_push(
+        "*' login '*) echo unauthorized; exit 1 ;;",
+        Some(("bob", "s3cret")),
+        expect![[r#"
             Pushing "sha256:1234" to "org/staging:v1" as user "bob"
             unauthorized
             => Err(Failed("Failed to docker-login as \"bob\""))
         "#]],
-            )
-            .await;
-
-        let build = push("org/staging:v1");
-        let worker = Worker::new(&format!(
-            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; echo 'denied: no access'; exit 1 ;;"
-        ));
-        worker
-            .check(
-                &job(build.clone()),
-                expect![[r#"
+    );
+    let pushes = failed_push(
+        "*' tag '*) ;;\n*' push '*) echo >> pushes; echo 'denied: no access'; exit 1 ;;",
+        None,
+        expect![[r#"
             Pushing "sha256:1234" to "org/staging:v1"
             denied: no access
             => Err(Failed("docker-push failed with exit-code 1"))
         "#]],
-            )
-            .await;
-        assert_eq!(worker.runs("pushes"), 1, "trying again would not help");
-
-        let worker = Worker::new(&format!(
-            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; exit 1 ;;"
-        ));
-        worker.check(&job(build.clone()), expect![[r#"
-            Pushing "sha256:1234" to "org/staging:v1"
-            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            Push attempt 3/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            Push attempt 4/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            Push attempt 5/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            => Err(Failed("Push exhausted retries after 6 attempts: docker-push failed with exit-code 1"))
-        "#]]).await;
-        assert_eq!(worker.runs("pushes"), 6);
-
-        let worker = Worker::new(&format!(
-            "{BUILD}\n*' tag '*) ;;\n*' push '*) echo >> pushes; [ $(wc -l < pushes) = 3 ] ;;\n*inspect*) echo other/x@sha256:1 ;;"
-        ));
-        worker.check(&job(build.clone()), expect![[r#"
-            Pushing "sha256:1234" to "org/staging:v1"
-            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in 0 seconds...
-            => Err(Failed("Can't find target repository 'org/staging@…' in list \"other/x@sha256:1\"!"))
-        "#]]).await;
-
-        let worker = Worker::new(&format!(
-            "{BUILD}\n*' tag '*) ;;\n*' push '*) ;;\n*inspect*) exit 1 ;;"
-        ));
-        worker
-            .check(
-                &job(build),
-                expect![[r#"
+    );
+    assert_eq!(pushes, 1, "trying again would not help");
+    failed_push(
+        "*' tag '*) ;;\n*' push '*) ;;\n*inspect*) exit 1 ;;",
+        None,
+        expect![[r#"
             Pushing "sha256:1234" to "org/staging:v1"
             => Err(Failed("Failed to read RepoDigests for newly-pushed image!"))
         "#]],
-            )
-            .await;
-    });
+    );
 }
 
 #[test]
-fn cancelling_ends_the_wait_for_another_try() {
+fn other_failed_pushes_are_retried() {
+    let pushes = failed_push(
+        "*' tag '*) ;;\n*' push '*) echo >> pushes; exit 1 ;;",
+        None,
+        expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            Push attempt 3/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            Push attempt 4/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            Push attempt 5/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            => Err(Failed("Push exhausted retries after 6 attempts: docker-push failed with exit-code 1"))
+        "#]],
+    );
+    assert_eq!(pushes, 6);
+    failed_push(
+        "*' tag '*) ;;\n*' push '*) echo >> pushes; [ $(wc -l < pushes) = 3 ] ;;\n\
+         *inspect*) echo other/x@sha256:1 ;;",
+        None,
+        expect![[r#"
+            Pushing "sha256:1234" to "org/staging:v1"
+            Push attempt 1/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            Push attempt 2/6 failed with retryable error "docker-push failed with exit-code 1". Retrying in
+                0 seconds...
+            => Err(Failed("Can't find target repository 'org/staging@…' in list \"other/x@sha256:1\"!"))
+        "#]],
+    );
+}
+
+#[test]
+fn cancelling_ends_the_wait_for_a_retry() {
     local(async {
         let mut worker = Worker::new(&format!("{BUILD}\n*' tag '*) ;;\n*' push '*) exit 1 ;;"));
         worker.executor.pusher.backoff = |_| Duration::from_secs(100_000);
@@ -469,7 +481,7 @@ fn cancelling_ends_the_wait_for_another_try() {
 }
 
 #[test]
-fn the_waits_between_pushes() {
+fn retries_of_pushes_are_delayed_as_upstream() {
     let seconds: Vec<_> = (1..=5)
         .map(|n| super::pusher::backoff(n).as_secs())
         .collect();
@@ -477,7 +489,7 @@ fn the_waits_between_pushes() {
 }
 
 #[test]
-fn low_disk_space_is_seen_and_pruned() {
+fn low_disk_space_is_noticed_and_pruned() {
     local(async {
         let engine = "'system df'*) cat size; echo 9GB; echo 0.5GB; echo >> asked ;;\n\
                       'system prune -af') printf '1MB\\\\n0B\\\\n' > size; echo >> pruned ;;\n\
@@ -488,16 +500,16 @@ fn low_disk_space_is_seen_and_pruned() {
         };
         let worker = Worker::with_config(engine, config.clone());
         let size = worker.dir.path().join("size");
-        // None of them is too much by itself.
+        // Each of them is within the limit.
         fs::write(&size, "0.5GB\n1.2GB\n").unwrap();
         assert!(!worker.executor.has_room().await);
         assert!(!worker.executor.has_room().await);
-        assert_eq!(worker.runs("asked"), 1, "an answer serves for a while");
+        assert_eq!(worker.lines("asked"), 1, "an answer serves for a while");
         assert_eq!(worker.executor.make_room().await, Ok(()));
-        assert_eq!(worker.runs("pruned"), 2);
+        assert_eq!(worker.lines("pruned"), 2);
         assert!(worker.executor.has_room().await);
 
-        // If that was not enough, or there is no engine, it says so.
+        // If that was not enough, or if there is no engine, this is an error.
         let worker = Worker::with_config("'system df'*) echo 3GB ;;\n*prune*) ;;", config.clone());
         assert_eq!(worker.executor.make_room().await, Err(NoRoom::StillLow));
         let worker = Worker::with_config("", config);
@@ -510,7 +522,7 @@ fn low_disk_space_is_seen_and_pruned() {
 }
 
 #[test]
-fn free_space_is_that_of_the_engines_disk() {
+fn free_space_is_measured_on_the_engines_disk() {
     local(async {
         let threshold = |percent| DockerConfig {
             prune_threshold: Percent::new(percent).map(FreeThreshold::Percent),
@@ -518,19 +530,19 @@ fn free_space_is_that_of_the_engines_disk() {
         };
         let worker = Worker::with_config("'info -f {{.DockerRootDir}}') pwd ;;", threshold(0.0));
         assert!(worker.executor.has_room().await);
-        // No disk is quite empty.
+        // No disk is completely empty.
         let worker = Worker::with_config("'info -f {{.DockerRootDir}}') pwd ;;", threshold(100.0));
         assert!(!worker.executor.has_room().await);
         let worker = Worker::with_config("", DockerConfig::default());
         assert!(
             worker.executor.has_room().await,
-            "without limits, nobody is asked"
+            "without limits, the engine is not asked"
         );
     });
 }
 
 #[test]
-fn an_image_is_named_by_its_name_where_images_are_shared() {
+fn images_must_be_named_by_name_if_jobs_share_them() {
     local(async {
         let config = |pull| DockerConfig {
             pull,
@@ -559,7 +571,7 @@ fn an_image_is_named_by_its_name_where_images_are_shared() {
                 assert_eq!(test.text(), "", "{dockerfile}");
             }
         }
-        // Fetched anew for each build, it is what a registry has under this name.
+        // If each build pulls, it is the name of an image in a registry.
         let worker = Worker::with_config(engine, config(PullPolicy::Always));
         worker
             .check(
@@ -570,7 +582,7 @@ fn an_image_is_named_by_its_name_where_images_are_shared() {
                 "#]],
             )
             .await;
-        // What nobody has seen yet is fetched first.
+        // An image that is not present is pulled first.
         let worker = Worker::with_config(engine, config(PullPolicy::Missing));
         worker
             .check(
@@ -587,35 +599,43 @@ fn an_image_is_named_by_its_name_where_images_are_shared() {
     });
 }
 
+/// An engine that prints the Dockerfile that it gets, and the first line of the one in the source.
+const SHOWS_DOCKERFILES: &str =
+    "build*) cat $(echo $args | sed 's/.* -f \\([^ ]*\\) .*/\\1/'); head -1 source/Dockerfile ;;";
+
+/// A Dockerfile that names a frontend of its own.
+const OTHER_FRONTEND: &str = "# syntax=evil/front\nFROM x\n";
+
+fn with_dockerfile(dockerfile: &str, args: &[&str], buildkit: bool) -> Description {
+    Description::new(Action::Docker(DockerBuild {
+        dockerfile: Dockerfile::Contents(dockerfile.into()),
+        build_args: args.iter().map(|&arg| arg.to_owned()).collect(),
+        buildkit,
+        ..DockerBuild::default()
+    }))
+}
+
 #[test]
-fn a_frontend_is_the_engines_own_or_one_that_is_allowed() {
+fn only_allowed_frontends_are_used() {
     local(async {
-        let engine = "build*) cat $(echo $args | sed 's/.* -f \\([^ ]*\\) .*/\\1/'); head -1 source/Dockerfile ;;";
-        let with = |dockerfile: &str, arg: &[&str], buildkit| {
-            Description::new(Action::Docker(DockerBuild {
-                dockerfile: Dockerfile::Contents(dockerfile.into()),
-                build_args: arg.iter().map(|&arg| arg.to_owned()).collect(),
-                buildkit,
-                ..DockerBuild::default()
-            }))
-        };
         let usual = "# syntax=docker/dockerfile:1\nFROM x\n";
-        let worker = Worker::new(engine);
+        let worker = Worker::new(SHOWS_DOCKERFILES);
         worker
             .check(
-                &with(usual, &[], true),
+                &with_dockerfile(usual, &[], true),
                 expect![[r##"
-                    Ignoring "# syntax=docker/dockerfile:1": this worker builds with the engine's own BuildKit frontend, and those of --buildkit-frontends
+                    Ignoring "# syntax=docker/dockerfile:1": this worker builds with the engine's own BuildKit
+                        frontend, and those of --buildkit-frontends
                     FROM x
                     # syntax=docker/dockerfile:1
                     => Ok("")
                 "##]],
             )
             .await;
-        // The classic builder takes it for a comment.
+        // For the classic builder it is a comment.
         worker
             .check(
-                &with(usual, &[], false),
+                &with_dockerfile(usual, &[], false),
                 expect![[r##"
                     # syntax=docker/dockerfile:1
                     FROM x
@@ -624,29 +644,36 @@ fn a_frontend_is_the_engines_own_or_one_that_is_allowed() {
                 "##]],
             )
             .await;
-        let other = "# syntax=evil/front\nFROM x\n";
         worker
             .check(
-                &with(other, &[], true),
+                &with_dockerfile(OTHER_FRONTEND, &[], true),
                 expect![[r#"
-                    => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends"))
+                    => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without
+                        it, or ask the worker's operator to add it to --buildkit-frontends"))
                 "#]],
             )
             .await;
         let arg = ["BUILDKIT_SYNTAX=evil/front"];
         worker
-            .check(&with("FROM x\n", &arg, true), expect![[r#"
-                => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without it, or ask the worker's operator to add it to --buildkit-frontends"))
+            .check(&with_dockerfile("FROM x\n", &arg, true), expect![[r#"
+                => Err(Failed("the BuildKit frontend \"evil/front\" is not allowed on this worker: do without
+                    it, or ask the worker's operator to add it to --buildkit-frontends"))
             "#]])
             .await;
+    });
+}
+
+#[test]
+fn operators_can_allow_frontends() {
+    local(async {
         let config = DockerConfig {
             frontends: vec!["evil/front".into()],
             ..DockerConfig::default()
         };
-        let worker = Worker::with_config(engine, config);
+        let worker = Worker::with_config(SHOWS_DOCKERFILES, config);
         worker
             .check(
-                &with(other, &[], true),
+                &with_dockerfile(OTHER_FRONTEND, &[], true),
                 expect![[r##"
                     # syntax=evil/front
                     FROM x

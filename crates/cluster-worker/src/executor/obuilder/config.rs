@@ -7,8 +7,8 @@ use super::upkeep::Upkeep;
 /// How a worker builds OBuilder specs.
 #[derive(Clone)]
 pub struct OBuilderConfig {
-    /// What the builder works with.
+    /// The parts of the builder.
     pub setup: Setup,
-    /// When to make room, and when to check that all is well.
+    /// When to prune the store, and when to check the builder's health.
     pub upkeep: Upkeep,
 }

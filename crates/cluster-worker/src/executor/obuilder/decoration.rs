@@ -23,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_upstreams_to_the_byte() {
+    fn lines_are_upstreams_byte_for_byte() {
         assert_eq!(
             heading("(from busybox)".into()),
             "\n\x1b[01;34m(from busybox)\x1b[0m\n"

@@ -64,7 +64,7 @@ impl AdmittedBuild for AdmittedSpec<'_> {
         let (writer, reader) = pipe();
         let (done, answer) = oneshot::channel();
         let stop = CancellationToken::new();
-        // If this future is dropped, so is the build.
+        // Dropping this future cancels the build.
         let _stop = stop.clone().drop_guard();
         builder.request(BuildRequest {
             spec,
@@ -82,7 +82,7 @@ impl AdmittedBuild for AdmittedSpec<'_> {
             Ok(Err(BuildError::LimitReached(limit))) => Err(JobError::LimitReached(limit.into())),
             Ok(Err(error)) => Err(JobError::failed(error.to_string())),
             Err(_) => Err(JobError::failed(
-                "this worker's builder has crashed; its log says why",
+                "the worker's builder has crashed; see the worker's log",
             )),
         }
     }
@@ -130,7 +130,7 @@ fn exposed(secrets: &[Secret]) -> Vec<(BString, Vec<u8>)> {
         .collect()
 }
 
-/// Copies the build's output to the job's log, to its end, and passes on a cancellation.
+/// Copies the build's output to the job's log until it ends, and forwards a cancellation.
 async fn follow(
     mut reader: LogReader,
     log: &JobLog,

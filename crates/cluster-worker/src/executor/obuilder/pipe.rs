@@ -13,7 +13,7 @@ use visible::Elapsed;
 
 use super::decoration;
 
-/// How much may be on its way before what a build prints has to wait, in bytes.
+/// How many bytes may be in the pipe before the build has to wait.
 const MAX_UNREAD: usize = 1 << 20;
 
 /// Returns both ends of a log.
@@ -46,7 +46,7 @@ impl LogWriter {
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Says something about the build, in upstream's way.
+    /// Writes a remark about the build, in upstream's format.
     pub(super) fn remark(&self, text: &str) -> io::Result<()> {
         self.send(decoration::note(text, Timestamp::now()))
     }
@@ -70,7 +70,7 @@ impl BuildLog for LogWriter {
             self.send(bytes.into())?;
             let mut unread = self.unread.subscribe();
             tokio::select! {
-                // The sender is ours, so this ends only when there is less.
+                // `self` holds the sender, so this ends only when the reader has caught up.
                 _ = unread.wait_for(|unread| *unread <= MAX_UNREAD) => Ok(()),
                 () = self.sender.closed() => Err(io::ErrorKind::BrokenPipe.into()),
             }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_hears_that_nobody_reads() {
+    fn writes_fail_when_the_reader_is_dropped() {
         local(async {
             let (writer, reader) = pipe();
             let much = vec![b'x'; MAX_UNREAD + 1];

@@ -1,4 +1,4 @@
-//! The builder's thread. A builder may block on a disk, which the connection to the scheduler must not.
+//! The builder's thread. A builder may block on a disk, and the connection to the scheduler must not.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(300);
 /// How long a cancelled job waits for its processes to stop, before it is reported as ended anyway.
 const CANCEL_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long what was cancelled may take to stop when the worker is to end.
+/// How long cancelled steps may take to stop when the worker shuts down.
 const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 /// A build, as a job requests it.
@@ -42,14 +42,14 @@ pub(super) struct BuildRequest {
     pub(super) secrets: Vec<(BString, Vec<u8>)>,
     pub(super) cancel: CancellationToken,
     pub(super) log: LogWriter,
-    /// What its lines in the worker's log are about.
+    /// The span of its lines in the worker's log.
     pub(super) span: tracing::Span,
     pub(super) done: oneshot::Sender<Result<StepId, BuildError>>,
 }
 
-/// A builder at work on a thread of its own.
+/// A builder on a thread of its own.
 pub(crate) struct BuilderThread {
-    /// `None` when it is to end.
+    /// `None` when it must end.
     requests: RefCell<Option<mpsc::UnboundedSender<BuildRequest>>>,
     fitness: Fitness,
     stats: watch::Receiver<BuilderStats>,
@@ -57,8 +57,8 @@ pub(crate) struct BuilderThread {
 }
 
 impl BuilderThread {
-    /// Starts a builder, and waits until it has shown that it works. `None` if it is not wanted any more by then, as
-    /// `shutdown` says. Fails with what is wrong.
+    /// Starts a builder, and waits until it has passed its self-test. `None` if `shutdown` ends first. The error says
+    /// what is wrong.
     pub(crate) async fn start(
         open: impl FnOnce() -> Result<Builder, String> + Send + 'static,
         upkeep: Upkeep,
@@ -87,14 +87,14 @@ impl BuilderThread {
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let ready = tokio::select! {
             ready = ready => ready,
-            // That closes the channel, so that the thread stops.
+            // This closes the channel, so that the thread stops.
             () = shutdown => return join(thread).await.map(|()| None),
         };
         let ended_early = || Err("the builder ended while it was starting".to_owned());
         let (fitness, stats) = match ready.unwrap_or_else(|_| ended_early()) {
             Ok(started) => started,
             Err(reason) => {
-                // It closes its store first, which unmounts what is mounted there.
+                // It closes its store first, which unmounts file systems there.
                 join(thread).await?;
                 return Err(reason);
             }
@@ -123,13 +123,13 @@ impl BuilderThread {
         self.stats.clone()
     }
 
-    /// Waits until the builder has ended: by itself, which it never should.
+    /// Waits until the builder has ended by itself, which happens only if it crashes.
     pub(crate) async fn ended(&self) {
         let mut fitness = self.fitness.clone();
         while fitness.changed().await.is_ok() {}
     }
 
-    /// Ends the builder, when it has ended what it was doing. Fails if it had crashed.
+    /// Waits for the builds to end, and ends the builder. Fails if it has crashed.
     pub(crate) async fn finish(&self) -> Result<(), String> {
         drop(self.requests.take());
         match self.thread.take() {
@@ -142,14 +142,14 @@ impl BuilderThread {
 async fn join(thread: JoinHandle<()>) -> Result<(), String> {
     match tokio::task::spawn_blocking(|| thread.join()).await {
         Ok(Ok(())) => Ok(()),
-        _ => Err("this worker's builder has crashed; its log says why".to_owned()),
+        _ => Err("the worker's builder has crashed; see the worker's log".to_owned()),
     }
 }
 
-/// Reports that the builder has started, or why not.
+/// Reports whether the builder has started, or why it has not.
 type Started = oneshot::Sender<Result<(Fitness, watch::Receiver<BuilderStats>), String>>;
 
-/// The builder and what it publishes, on its thread.
+/// The builder on its thread, and what it publishes.
 struct BuilderLoop {
     builder: Builder,
     condition: watch::Sender<Condition>,
@@ -185,7 +185,7 @@ impl BuilderLoop {
         }
         if let Some(reason) = self.condition.borrow().health_error.clone() {
             let text = format!("Initial OBuilder healthcheck failed: {reason}");
-            // On a full disk it would: then this worker waits for room, and reports that.
+            // On a full disk the self-test fails. The worker then waits for space, and reports that.
             if !self
                 .builder
                 .space()
@@ -218,8 +218,8 @@ impl BuilderLoop {
         self.stop().await;
     }
 
-    /// Waits until cancelled steps have stopped, and the results are safe from a loss of power: often the machine is
-    /// being switched off.
+    /// Waits until cancelled steps have stopped and the results are on the disk: often the machine is about to be
+    /// switched off.
     async fn stop(&self) {
         if tokio::time::timeout(STOP_LIMIT, self.builder.settled())
             .await
@@ -252,11 +252,11 @@ impl BuilderLoop {
             Err(error) => Err(error),
         };
         self.publish();
-        // The job may have ended.
+        // If the job has ended, there is no receiver.
         drop(done.send(result));
     }
 
-    /// Waits while room is being made: what is built then is what fills the disk.
+    /// Waits while the store is being pruned: a build would fill the disk again.
     async fn wait_for_room(
         &self,
         log: &LogWriter,
@@ -270,10 +270,10 @@ impl BuilderLoop {
             }
             now.free_percent()
         };
-        let text = format!("Waiting for room on this worker's disk ({free:.0}% free)");
+        let text = format!("Waiting for free space on this worker's disk ({free:.0}% free)");
         log.remark(&text).map_err(BuildError::Log)?;
         tokio::select! {
-            // The sender is ours, so this ends only when there is room.
+            // `self` holds the sender, so this ends only when there is space.
             _ = condition.wait_for(|condition| !condition.is_making_room()) => Ok(()),
             () = cancel.cancelled() => Err(BuildError::Cancelled),
         }
@@ -282,9 +282,9 @@ impl BuilderLoop {
     async fn keep_publishing(&self) {
         let mut condition = self.condition.subscribe();
         loop {
-            // First of all what was found before we listened.
+            // The first time, this publishes what was found before the subscription.
             self.publish();
-            // The sender is ours, so there is always more to come.
+            // `self` holds the sender, so this cannot fail.
             drop(condition.changed().await);
         }
     }
@@ -328,13 +328,13 @@ impl Maintained for Builder {
         is_enough: IsEnough<'a>,
     ) -> LocalBoxFuture<'a, Result<RoomResult, String>> {
         async move {
-            // What was used this second is fair game, too: what a build uses is safe in any case.
+            // Results that were used within this second may go, too. Those that a build uses are kept in any case.
             let before = Timestamp::now() + SignedDuration::from_secs(1);
             let mut removed = |removed: Removed<'_>| match removed {
                 Removed::Result(id) => tracing::debug!("Removing {id}"),
                 Removed::Cache(name) => {
                     tracing::warn!(
-                        "Removing the cache {:?}: no result was left to remove",
+                        "Removing the cache {:?}: no results are left to remove",
                         name.0
                     );
                 }
@@ -364,7 +364,7 @@ mod tests {
     use crate::testing::local;
 
     #[test]
-    fn it_is_heard_that_a_builder_has_crashed() {
+    fn a_crash_of_the_builder_is_noticed() {
         local(async {
             let (fitness, stats) = (watch::Sender::default(), watch::Sender::default());
             let (crash, crashing) = std::sync::mpsc::channel::<()>();
@@ -374,7 +374,7 @@ mod tests {
                 stats: stats.subscribe(),
                 thread: RefCell::new(Some(std::thread::spawn(move || {
                     fitness.send_replace(Some(Unfit::MakingRoom));
-                    crashing.recv().expect("a defect");
+                    crashing.recv().expect("a bug");
                 }))),
             };
             let mut ended = std::pin::pin!(builder.ended());
@@ -382,7 +382,10 @@ mod tests {
             drop(crash);
             ended.await;
             let error = builder.finish().await.unwrap_err();
-            assert_eq!(error, "this worker's builder has crashed; its log says why");
+            assert_eq!(
+                error,
+                "the worker's builder has crashed; see the worker's log"
+            );
         });
     }
 }

@@ -1,4 +1,4 @@
-//! Maintains a builder: makes room on its disk, and checks regularly that it is healthy.
+//! Maintains a builder: prunes its store when the disk fills up, and checks its health regularly.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use visible::{BinarySize, Lines};
 use crate::disk::FreeThreshold;
 use crate::executor::Unfit;
 
-/// How often to measure the free room, as upstream; and how long to wait when nothing more can be removed.
+/// How often to measure the free space, as upstream; also the wait when nothing more can be removed.
 const ROOM_INTERVAL: Duration = Duration::from_secs(30);
 
-/// How much should be free for the self-test, in percent.
+/// How much should be free before the self-test, in percent.
 const FIRST_ROOM: f64 = 5.0;
 
-/// How many bytes are enough for it.
+/// How many free bytes are enough for the self-test.
 const TEST_ROOM: u64 = 64 << 20;
 
-/// How long to wait at most before checking again what was not healthy, as upstream.
+/// The longest interval between health checks while the builder is unhealthy, as upstream.
 const RECOVERY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// When to do what.
+/// When to prune a store, and when to check a builder's health.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Upkeep {
-    /// How much of the store's filesystem should be free: with less, results are removed until there is more again, if
-    /// there are enough of them.
+    /// How much of the store's file system should be free. With less, results are removed until this is reached, if
+    /// removing all of them would reach it.
     pub prune_threshold: FreeThreshold,
-    /// How many bytes must be free where that cannot be reached: with less, no jobs are taken.
+    /// How many bytes must be free if that cannot be reached. With less, the worker takes no jobs.
     pub min_free: u64,
     /// How many results to remove before measuring again.
     pub prune_limit: usize,
@@ -38,7 +38,7 @@ pub struct Upkeep {
 }
 
 impl Default for Upkeep {
-    /// Returns upstream's defaults, and a minimum with which most steps succeed.
+    /// Returns upstream's defaults, and a minimum that is enough for most steps.
     fn default() -> Self {
         Self {
             prune_threshold: FreeThreshold::THIRTY_PERCENT,
@@ -49,18 +49,18 @@ impl Default for Upkeep {
     }
 }
 
-/// Decides whether there is enough room.
+/// Decides whether there is enough free space.
 pub(super) type IsEnough<'a> = &'a dyn Fn(Space) -> bool;
 
-/// What is maintained: a builder.
+/// A builder, as it is maintained.
 pub(super) trait Maintained {
-    /// Returns how much room there is.
+    /// Measures the free space.
     fn space(&self) -> Result<Space, String>;
 
-    /// Returns how many results there are.
+    /// Returns the number of results.
     fn results(&self) -> Result<u64, String>;
 
-    /// Removes what is needed least, in small steps, and at most `limit` things, until there is enough room.
+    /// Removes the least recently used items, one by one and at most `limit`, until there is enough space.
     fn make_room<'a>(
         &'a self,
         limit: usize,
@@ -74,45 +74,45 @@ pub(super) trait Maintained {
 /// The result of making room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RoomResult {
-    /// There is enough now.
+    /// There is enough free space now.
     Enough,
-    /// So many things were removed, and there may be more to remove.
+    /// This many items were removed, and there may be more to remove.
     Removed(usize),
-    /// There would not be enough if everything was removed, so nothing was.
+    /// Removing everything would not be enough, so nothing was removed.
     OutOfReach,
 }
 
-/// What is known of a builder's condition.
+/// The condition of a builder.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Condition {
-    /// How much room there was at the last measurement.
+    /// The last measurement of the free space.
     pub(super) space: Option<Space>,
-    /// Whether room is being made, or there is none to make.
+    /// Whether there is too little free space, and what is done about it.
     pub(super) shortage: Option<Shortage>,
     /// The error of the last health check, if it failed.
     pub(super) health_error: Option<String>,
-    /// How long it took.
+    /// How long the last health check took.
     pub(super) check_time: Duration,
 }
 
-/// Too little room.
+/// Too little free space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shortage {
-    /// Some is being made.
+    /// The store is being pruned.
     MakingRoom,
-    /// There is nothing to remove that would help, and less is free than must be.
+    /// Removing everything would not reach the minimum.
     Full {
         /// How many bytes are free.
         free: u64,
-        /// How many must be.
+        /// How many bytes must be free.
         minimum: u64,
     },
 }
 
 impl Condition {
-    /// Returns why the worker should take no jobs.
+    /// Returns why the worker takes no jobs.
     pub(super) fn unfit(&self) -> Option<Unfit> {
-        // A store that is full is not healthy either, and what to do about it is clear.
+        // A full store also fails the health check, and has the more useful advice.
         match (&self.health_error, self.shortage) {
             (_, Some(Shortage::Full { free, minimum })) => Some(Unfit::StoreFull { free, minimum }),
             (Some(reason), _) => Some(Unfit::Unhealthy(reason.clone())),
@@ -131,7 +131,7 @@ impl Condition {
     }
 }
 
-/// Maintains `builder` for ever, and publishes its condition.
+/// Maintains `builder`, and publishes its condition. Never ends.
 pub(super) async fn maintain(
     builder: &impl Maintained,
     upkeep: Upkeep,
@@ -143,8 +143,8 @@ pub(super) async fn maintain(
     );
 }
 
-/// Makes room for the self-test at the start: on a full disk it would fail, and the worker would never make room. The
-/// rest is made while the worker runs.
+/// Frees space for the self-test at start. On a full disk it would fail, and the worker would end before it prunes.
+/// More is freed while the worker runs.
 pub(super) async fn make_first_room(builder: &impl Maintained, upkeep: Upkeep) {
     let good =
         |space: Space| space.free_percent() >= FIRST_ROOM || upkeep.prune_threshold.is_met(space);
@@ -163,7 +163,7 @@ pub(super) async fn make_first_room(builder: &impl Maintained, upkeep: Upkeep) {
     }
 }
 
-/// Returns whether `space` is so little that a self-test may fail for it.
+/// Returns whether `space` is so little that the self-test may fail because of it.
 pub(super) fn is_short(space: Space, upkeep: Upkeep) -> bool {
     !upkeep.prune_threshold.is_met(space) && space.free < upkeep.min_free
 }
@@ -185,16 +185,16 @@ async fn keep_room(
     }
 }
 
-/// What has been logged about too little room, so that it is logged once.
+/// What has been logged about too little free space, so that it is logged once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reported {
-    /// The threshold cannot be reached, and the minimum is there.
-    GoingOn,
-    /// Nor is the minimum.
+    /// The threshold cannot be reached, but the minimum is free.
+    Continuing,
+    /// The minimum is not free either.
     Full,
 }
 
-/// Sees to it that there is room.
+/// Keeps enough space free.
 struct RoomKeeper<'a, B> {
     builder: &'a B,
     upkeep: Upkeep,
@@ -203,7 +203,7 @@ struct RoomKeeper<'a, B> {
 }
 
 impl<B: Maintained> RoomKeeper<'_, B> {
-    /// Makes room until there is enough, or as much as there can be.
+    /// Prunes until there is enough free space, or nothing more to remove.
     async fn keep(&mut self) {
         let (threshold, minimum) = (self.upkeep.prune_threshold, self.upkeep.min_free);
         let mut removed = 0;
@@ -218,7 +218,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
                 self.reported = None;
                 return self.set_shortage(None);
             }
-            // Where it is known that nothing can be made, jobs need not wait for the attempt.
+            // If it is known that pruning does not help, jobs need not wait for the attempt.
             if self.reported.is_none() {
                 if !self.condition.borrow().is_making_room() {
                     self.log_low(space);
@@ -258,7 +258,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
         self.builder.make_room(limit, is_enough).await
     }
 
-    /// Measures the free room. If that fails, builds go on, and fail if there is none.
+    /// Measures the free space. If that fails, builds continue, and fail on a full disk.
     fn measure(&self) -> Option<Space> {
         match self.builder.space() {
             Ok(space) => {
@@ -277,7 +277,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
         }
     }
 
-    /// Nothing more can be removed that would help.
+    /// Records that nothing more can be removed that would help.
     fn give_up(&mut self, removed: usize, is_enough: bool) {
         let Some(space) = self.condition.borrow().space else {
             return;
@@ -289,7 +289,7 @@ impl<B: Maintained> RoomKeeper<'_, B> {
         } = self.upkeep;
         let (free, minimum) = (BinarySize(space.free), BinarySize(min_free));
         let (reported, shortage) = match is_enough {
-            true => (Reported::GoingOn, None),
+            true => (Reported::Continuing, None),
             false => (Reported::Full, Some(self.full(space))),
         };
         if self.reported.replace(reported) != Some(reported) {
@@ -297,12 +297,13 @@ impl<B: Maintained> RoomKeeper<'_, B> {
                 tracing::info!("Pruned {removed} items");
             }
             match reported {
-                Reported::GoingOn => tracing::warn!(
+                Reported::Continuing => tracing::warn!(
                     "OBuilder partition: {free} free; removing all of the store would not reach {prune_threshold} \
-                     (--obuilder-prune-threshold). Going on while {minimum} are free (--obuilder-min-free)"
+                     (--obuilder-prune-threshold). Continuing while {minimum} are free (--obuilder-min-free)"
                 ),
                 Reported::Full => tracing::warn!(
-                    "OBuilder partition: {free} free; removing all of the store would not reach {minimum} (--obuilder-min-free)"
+                    "OBuilder partition: {free} free; removing all of the store would not reach {minimum} \
+                     (--obuilder-min-free)"
                 ),
             }
         }
@@ -427,7 +428,7 @@ mod tests {
         }
     }
 
-    /// How much room there is on a disk of 100 GiB.
+    /// Returns a disk of 100 GiB of which this percentage is free.
     fn of_percent(free: f64) -> Space {
         Space {
             total: 100 << 30,
@@ -437,8 +438,8 @@ mod tests {
         }
     }
 
-    /// Runs the upkeep of `store` while `story` goes on, in a time that passes when all wait.
-    fn while_kept_up<T>(
+    /// Maintains `store` while `story` runs. The time is simulated: it passes when both wait.
+    fn while_maintained<T>(
         store: &Store,
         upkeep: Upkeep,
         story: impl AsyncFnOnce(watch::Receiver<Condition>) -> T,
@@ -453,10 +454,10 @@ mod tests {
         runtime.block_on(async {
             let story = tokio::time::timeout(Duration::from_secs(86_400), story(watched));
             tokio::select! {
-                // First, so that it sees each condition, however short.
+                // First, so that it sees each condition, however short it lasts.
                 biased;
-                done = story => done.expect("it comes to an end within a day"),
-                () = maintain(store, upkeep, &condition) => panic!("upkeep has ended"),
+                done = story => done.expect("the story ends within a day"),
+                () = maintain(store, upkeep, &condition) => panic!("maintenance has ended"),
             }
         })
     }
@@ -469,9 +470,9 @@ mod tests {
     };
 
     #[test]
-    fn room_is_made_a_few_results_at_a_time_and_no_more_than_needed() {
+    fn results_are_removed_in_batches_and_no_more_than_needed() {
         let store = Store::new(25.0, 100);
-        while_kept_up(&store, UPKEEP, async |mut condition| {
+        while_maintained(&store, UPKEEP, async |mut condition| {
             condition.wait_for(Condition::is_making_room).await.unwrap();
             condition.wait_for(|c| c.shortage.is_none()).await.unwrap();
         });
@@ -479,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn before_the_first_check_there_is_room_for_it() {
+    fn space_is_freed_before_the_self_test() {
         let started_with = |free, results| {
             let store = Store::new(free, results);
             let runtime = tokio::runtime::Builder::new_current_thread().build();
@@ -487,25 +488,25 @@ mod tests {
             (store.free.get(), store.results.get())
         };
         assert_eq!(started_with(0.0, 100), (5.0, 95));
-        // Less than would be good, but enough for the check.
+        // Less than there should be, but enough for the self-test.
         assert_eq!(started_with(0.0, 2), (1.0, 1));
         assert_eq!(started_with(10.0, 100), (10.0, 100));
         assert_eq!(started_with(4.0, 0), (4.0, 0));
     }
 
     #[test]
-    fn a_threshold_out_of_reach_costs_no_result_while_the_minimum_is_there() {
+    fn a_threshold_out_of_reach_removes_nothing_while_the_minimum_is_free() {
         let store = Store::new(20.0, 5);
-        while_kept_up(&store, UPKEEP, async |mut condition| {
+        while_maintained(&store, UPKEEP, async |mut condition| {
             condition.wait_for(Condition::is_making_room).await.unwrap();
             condition.wait_for(|c| c.shortage.is_none()).await.unwrap();
-            // It is not reported that room is being made when it is known that none can be made.
+            // Pruning is not reported while it is known that it does not help.
             let making = condition.wait_for(Condition::is_making_room);
             let waited = tokio::time::timeout(Duration::from_secs(3600), making).await;
             assert!(waited.is_err());
             drop(waited);
             assert_eq!((store.free.get(), store.results.get()), (20.0, 5));
-            // It comes into reach.
+            // The threshold comes into reach.
             store.free.set(26.0);
             condition
                 .wait_for(|c| c.free_percent() >= 30.0)
@@ -516,9 +517,9 @@ mod tests {
     }
 
     #[test]
-    fn a_store_below_the_minimum_is_pruned_as_far_as_that() {
+    fn a_store_below_the_minimum_is_pruned_to_the_minimum() {
         let store = Store::new(2.0, 5);
-        while_kept_up(&store, UPKEEP, async |mut condition| {
+        while_maintained(&store, UPKEEP, async |mut condition| {
             let done = |c: &Condition| c.space.is_some() && c.shortage.is_none();
             condition.wait_for(done).await.unwrap();
         });
@@ -526,9 +527,9 @@ mod tests {
     }
 
     #[test]
-    fn a_full_store_with_nothing_to_remove_is_unfit_until_somebody_makes_room() {
+    fn a_full_store_with_nothing_to_remove_is_unfit_until_space_is_freed() {
         let store = Store::new(4.0, 0);
-        while_kept_up(&store, UPKEEP, async |mut condition| {
+        while_maintained(&store, UPKEEP, async |mut condition| {
             let is_full = |c: &Condition| matches!(c.unfit(), Some(Unfit::StoreFull { .. }));
             condition.wait_for(is_full).await.unwrap();
             sleep(Duration::from_secs(3600)).await;
@@ -540,14 +541,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sick_is_looked_at_more_often() {
+    fn an_unhealthy_builder_is_checked_more_often() {
         let store = Store::new(90.0, 0);
         let failed = || Err("no runtime".to_owned());
         store
             .checks
             .borrow_mut()
             .extend([Ok(()), failed(), failed()]);
-        while_kept_up(&store, UPKEEP, async |mut condition| {
+        while_maintained(&store, UPKEEP, async |mut condition| {
             let started = Instant::now();
             let unfit = condition.wait_for(|c| c.health_error.is_some()).await;
             let unfit = unfit.unwrap().unfit();
@@ -560,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn health_is_checked_only_where_that_is_wanted() {
+    fn health_checks_can_be_disabled() {
         let store = Store::new(90.0, 0);
         store
             .checks
@@ -570,7 +571,7 @@ mod tests {
             healthcheck: None,
             ..UPKEEP
         };
-        while_kept_up(&store, never, async |condition| {
+        while_maintained(&store, never, async |condition| {
             sleep(Duration::from_secs(36_000)).await;
             assert_eq!(condition.borrow().unfit(), None);
         });

@@ -1,9 +1,9 @@
-//! Which clones are kept.
+//! The clones that are kept.
 
 use super::*;
 
 #[test]
-fn nothing_is_kept_of_a_repository_that_cannot_be_fetched() {
+fn no_clone_is_kept_of_a_repository_that_cannot_be_fetched() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let job = request(&server.url("nosuch"), &[&"ab".repeat(20)]);
@@ -17,7 +17,7 @@ fn nothing_is_kept_of_a_repository_that_cannot_be_fetched() {
 }
 
 #[test]
-fn clones_are_kept_while_they_are_of_use() {
+fn clones_are_kept_within_limits() {
     local(async {
         let (server, mut worker) = (GitServer::new(), Worker::new());
         for name in ["old", "older", "new"] {
@@ -32,7 +32,7 @@ fn clones_are_kept_while_they_are_of_use() {
         worker.sources.prune().await;
         assert_eq!(worker.clones(), ["new", "old"]);
 
-        // Each takes some 100 KB.
+        // Each takes about 100 KB.
         worker = worker.restart(CloneLimits {
             size: 1000,
             ..CloneLimits::default()
@@ -52,7 +52,7 @@ fn clones_are_kept_while_they_are_of_use() {
 }
 
 #[test]
-fn what_a_killed_worker_left_of_clones_is_removed() {
+fn unfinished_clones_of_a_killed_worker_are_removed() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let commit = server.repository("project").commit("hello", "one");
@@ -97,7 +97,7 @@ fn leftovers_that_cannot_be_removed_do_not_prevent_a_start() {
         fs::create_dir(dir).unwrap();
         fs::write(dir.join("file"), "").unwrap();
         if immutable(dir, true).is_err() {
-            // Not root, or not on this file system.
+            // This needs root, and not all file systems support it.
             return;
         }
     }

@@ -1,9 +1,9 @@
-//! Whom the credentials of a URL reach.
+//! Which servers get the credentials of a URL.
 
 use super::*;
 
 #[test]
-fn credentials_reach_the_server_and_nothing_else() {
+fn only_the_server_gets_credentials() {
     local(async {
         let (server, worker) = (WebServer::closed(), Worker::new());
         let job = request(
@@ -14,7 +14,7 @@ fn credentials_reach_the_server_and_nothing_else() {
         let cancel = Cancel::new();
         let checking_out = worker.sources.check_out(Some(&job), &test.log, &cancel);
         let mut checking_out = std::pin::pin!(checking_out);
-        // The clone, while there is one.
+        // In the clone, while it exists.
         let mut config = String::new();
         let result = loop {
             let polled = tokio::time::timeout(Duration::from_millis(1), &mut checking_out).await;
@@ -47,14 +47,14 @@ fn credentials_reach_the_server_and_nothing_else() {
 }
 
 #[test]
-fn credentials_do_not_follow_a_redirect_to_another_server() {
+fn credentials_are_not_sent_to_another_server_after_a_redirect() {
     local(async {
         let other = WebServer::closed();
         let elsewhere = format!(
             "HTTP/1.1 302 Found\r\nLocation: http://{}/group/project/info/refs?service=git-upload-pack\r\n",
             other.address()
         );
-        // At once, or when it has got the password.
+        // At once, or after the password.
         let (at_once, later) = (elsewhere.clone(), elsewhere);
         let servers = [
             WebServer::answering(move |_| at_once.clone()),
@@ -96,7 +96,7 @@ fn credentials_are_for_the_repositories_of_one_group() {
             "{}",
             own.requests()
         );
-        // In its own, a repository may have another name now.
+        // A renamed repository in the same group gets them.
         let job = format!("http://bob:s3cret@{}/group/project", server.address());
         worker
             .check_out(&request(&job, &[&"ab".repeat(20)]))

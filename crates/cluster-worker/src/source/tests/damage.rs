@@ -1,10 +1,10 @@
-//! Clones that are damaged, or in which git was killed.
+//! Damaged clones, and clones in which git was killed.
 
 use expect_test::{Expect, expect};
 
 use super::*;
 
-/// Has a job use a clone that something was done to.
+/// Checks that a job can use a clone after some damage.
 fn after_damage(damage: impl FnOnce(&Path), expected: Expect) {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
@@ -62,7 +62,7 @@ fn a_worker_was_killed_while_making_a_clone() {
 fn a_clone_has_lost_files() {
     after_damage(
         |git_dir| {
-            // All but the commit itself, so that it looks cached.
+            // All objects except the commit, so that it seems to be cached.
             let clone = crate::testing::git::Repository {
                 path: git_dir.to_owned(),
             };
@@ -83,7 +83,7 @@ fn a_clone_has_lost_files() {
     );
 }
 
-/// As after a power failure on some file systems.
+/// On some file systems, a power failure empties files.
 #[test]
 fn a_clone_has_empty_files() {
     after_damage(
@@ -111,7 +111,7 @@ fn a_clone_has_empty_files() {
 }
 
 #[test]
-fn a_branch_in_the_way_of_another() {
+fn a_deleted_branch_does_not_prevent_another() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -143,7 +143,7 @@ fn a_branch_in_the_way_of_another() {
 }
 
 #[test]
-fn locks_that_a_killed_git_left_are_in_nobodys_way() {
+fn lock_files_of_a_killed_git_are_removed() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -165,9 +165,9 @@ fn locks_that_a_killed_git_left_are_in_nobodys_way() {
     });
 }
 
-/// Others have their commits cached; they must not have to fetch all again for one that is wrong.
+/// The clone must be kept for other jobs, although a fetch of this one fails.
 #[test]
-fn what_the_server_has_wrong_is_not_the_clones_fault() {
+fn an_error_on_the_server_does_not_invalidate_the_clone() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");

@@ -1,4 +1,4 @@
-//! Files in Git LFS, from a server that is made up, with the real program.
+//! Files in Git LFS, from a mock server, with the real `git-lfs`.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 
 use super::*;
 
-const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:9bfce334a37bd1bc1d36b0370195b31fe9a9389dd43d0873891a3544ef1140a1\nsize 6\n";
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\n\
+                       oid sha256:9bfce334a37bd1bc1d36b0370195b31fe9a9389dd43d0873891a3544ef1140a1\n\
+                       size 6\n";
 const CONTENT: &str = "large\n";
 
 /// A server that has one large file.
@@ -31,7 +33,7 @@ impl LfsServer {
         format!("http://{}/lfs", self.server.address)
     }
 
-    /// How often the file itself was fetched.
+    /// Returns how often the file's contents were fetched.
     fn downloads(&self) -> usize {
         let requests = self.requests.lock().unwrap();
         requests
@@ -70,14 +72,15 @@ fn answer(mut connection: TcpStream) -> String {
         .unwrap();
     let body = if request.starts_with("POST /lfs/objects/batch ") {
         format!(
-            r#"{{"transfer":"basic","objects":[{{"oid":"{oid}","size":6,"actions":{{"download":{{"href":"http://{address}/content"}}}}}}]}}"#
+            r#"{{"transfer":"basic","objects":[{{"oid":"{oid}","size":6,
+                "actions":{{"download":{{"href":"http://{address}/content"}}}}}}]}}"#
         )
     } else {
         CONTENT.to_owned()
     };
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: application/vnd.git-lfs+json\r\nConnection: close\r\n";
-    // Whoever asked may have gone.
+    // The client may have closed the connection.
     drop(write!(
         connection,
         "{head}Content-Length: {}\r\n\r\n{body}",
@@ -97,7 +100,7 @@ fn has_lfs(test: &str) -> bool {
     there
 }
 
-/// Commits two files that are one in Git LFS, which its server has.
+/// Commits two files with the same contents, which the server has in Git LFS.
 fn commit(project: &crate::testing::git::Repository, server: &str) -> String {
     let write = |name: &str, text: &str| fs::write(project.path.join(name), text).unwrap();
     write(
@@ -114,7 +117,7 @@ fn read(source: &Context, file: &str) -> String {
 }
 
 #[test]
-fn large_files_are_fetched_once_also_those_of_submodules() {
+fn large_files_are_fetched_once_also_for_submodules() {
     if !has_lfs("large_files_are_fetched_once_also_those_of_submodules") {
         return;
     }
@@ -150,7 +153,7 @@ fn large_files_are_fetched_once_also_those_of_submodules() {
         assert!(!source.path().join("sub/.git").exists());
         assert_eq!(lfs.downloads(), 1);
 
-        // With git's files, a git that knows nothing of large files sees no changes.
+        // With `.git`, a git without `git-lfs` sees no changes.
         let mut job = request(&url, &[&plain]);
         job.include_git = true;
         let (source, log) = worker.check_out(&job).await;
@@ -164,7 +167,7 @@ fn large_files_are_fetched_once_also_those_of_submodules() {
 }
 
 #[test]
-fn large_files_that_are_not_fetched_are_told_of() {
+fn large_files_that_are_not_fetched_are_logged() {
     local(async {
         let (server, mut worker) = (GitServer::new(), Worker::new());
         let commit = commit(&server.repository("project"), "http://127.0.0.1:1/lfs");
@@ -210,8 +213,8 @@ fn large_files_that_are_not_fetched_are_told_of() {
 }
 
 #[test]
-fn large_files_whose_server_nobody_names_stay_pointers() {
-    if !has_lfs("large_files_whose_server_nobody_names_stay_pointers") {
+fn large_files_without_a_known_server_stay_pointers() {
+    if !has_lfs("large_files_without_a_known_server_stay_pointers") {
         return;
     }
     local(async {
@@ -241,7 +244,8 @@ fn large_files_from_the_workers_own_disk_are_refused() {
         assert_eq!(
             source.unwrap_err().to_string(),
             format!(
-                "cannot fetch the Git LFS files of {url}: .lfsconfig names the server \"file:///srv/private\"; name one with an http or https URL"
+                "cannot fetch the Git LFS files of {url}: .lfsconfig names the server \"file:///srv/private\"; \
+                 name one with an http or https URL"
             ),
             "{log}"
         );

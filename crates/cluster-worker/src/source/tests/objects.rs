@@ -1,11 +1,11 @@
-//! What a job may name instead of a commit that a branch leads to, and with which permissions it is checked out.
+//! Jobs with ids that are not commits of a branch, and the permissions of checked out files.
 
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 
 #[test]
-fn a_commit_that_no_branch_leads_to_is_fetched_by_its_id() {
+fn a_commit_on_no_branch_is_fetched_by_its_id() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -29,7 +29,7 @@ fn a_commit_that_no_branch_leads_to_is_fetched_by_its_id() {
             let source = source.unwrap_or_else(|error| panic!("{text}: {error}: {log}"));
             assert_eq!(files(&source), format!("hello: {text}\n"));
         }
-        // It is kept, also when what was fetched is packed.
+        // It is kept, also when objects are packed.
         let clone = crate::testing::git::Repository {
             path: worker.clone_dir(),
         };
@@ -45,7 +45,7 @@ fn a_commit_that_no_branch_leads_to_is_fetched_by_its_id() {
 }
 
 #[test]
-fn what_is_no_commit_is_the_jobs_fault_and_touches_nothing() {
+fn an_id_that_is_not_a_commit_fails_the_job_and_keeps_the_clone() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -68,13 +68,13 @@ fn what_is_no_commit_is_the_jobs_fault_and_touches_nothing() {
             assert_eq!(
                 source.unwrap_err().to_string(),
                 format!(
-                    "cannot check out {id} of {url}: it is the id of a {kind}, not of a commit; name a commit"
+                    "cannot check out {id} of {url}: it is the id of a {kind}, not of a commit; use the id of a commit"
                 ),
                 "{log}"
             );
             assert!(!log.contains("Removing"), "{name}: {log}");
         }
-        // A tag of a commit is as good as the commit.
+        // The id of a commit's tag is accepted.
         let tag = project.git(&["rev-parse", "v1^{tag}"]);
         assert_ne!(tag, commit);
         let (source, log) = worker.check_out(&request(&url, &[&tag])).await;
@@ -82,11 +82,11 @@ fn what_is_no_commit_is_the_jobs_fault_and_touches_nothing() {
     });
 }
 
-/// Or a job that has another user could not read it, and the layers of a build would differ between workers.
+/// Otherwise a job with another user could not read it, and the layers of a build would differ between workers.
 #[test]
-fn sources_have_gits_permissions_whatever_the_workers_are() {
+fn sources_have_gits_usual_permissions() {
     let testing = std::thread::spawn(|| {
-        // This thread's own, which what it starts inherits.
+        // The umask of this thread, which its programs inherit.
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         local(async {
@@ -107,7 +107,7 @@ fn sources_have_gits_permissions_whatever_the_workers_are() {
             for include_git in [false, true] {
                 job.include_git = include_git;
                 if include_git {
-                    // As an older worker made it.
+                    // As made by an older worker.
                     let config = worker.clone_dir().join(".git/config");
                     fs::set_permissions(config, fs::Permissions::from_mode(0o600)).unwrap();
                 }

@@ -1,4 +1,4 @@
-//! Servers that take their time, and what a job's log says of fetching.
+//! Slow servers, and log lines about fetches.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn silent_servers() -> Vec<(Server, String)> {
 }
 
 #[test]
-fn a_server_that_never_answers_is_not_waited_for_for_ever() {
+fn waiting_for_a_server_that_never_answers_ends() {
     local(async {
         for (limits, expected) in [
             (
@@ -24,7 +24,8 @@ fn a_server_that_never_answers_is_not_waited_for_for_ever() {
                     total: None,
                     ..FetchConfig::default()
                 },
-                "nothing arrived for --git-silence-timeout=0.5 seconds; check that its server answers, and submit the job again",
+                "nothing arrived for --git-silence-timeout=0.5 seconds; check that its server answers, and submit the \
+                 job again",
             ),
             (
                 FetchConfig {
@@ -32,7 +33,8 @@ fn a_server_that_never_answers_is_not_waited_for_for_ever() {
                     total: Some(Duration::from_millis(500)),
                     ..FetchConfig::default()
                 },
-                "it took longer than --git-timeout=0.5 seconds; submit the job again, or have the worker's operator raise the limit",
+                "it took longer than --git-timeout=0.5 seconds; submit the job again, or ask the worker's operator to \
+                 raise the limit",
             ),
         ] {
             for (_server, url) in silent_servers() {
@@ -48,9 +50,9 @@ fn a_server_that_never_answers_is_not_waited_for_for_ever() {
     });
 }
 
-/// Other jobs of the repository wait for what they need, and no more.
+/// Other jobs of the repository wait only if they must fetch.
 #[test]
-fn a_job_whose_commits_are_there_does_not_wait_for_one_that_fetches() {
+fn a_job_with_cached_commits_does_not_wait_for_one_that_fetches() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let commit = server.repository("project").commit("hello", "one");
@@ -74,7 +76,7 @@ fn a_job_whose_commits_are_there_does_not_wait_for_one_that_fetches() {
 }
 
 #[test]
-fn the_log_says_what_was_fetched_and_how_long_it_took() {
+fn the_log_shows_the_size_and_the_time_of_a_fetch() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let project = server.repository("project");
@@ -101,7 +103,7 @@ fn the_log_says_what_was_fetched_and_how_long_it_took() {
             summary.contains(" MiB in ") && summary.ends_with(" s"),
             "{log}"
         );
-        // A quick one shows no progress.
+        // A quick fetch shows no progress.
         assert!(!log.contains('%'), "{log}");
     });
 }

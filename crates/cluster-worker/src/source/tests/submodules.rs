@@ -1,17 +1,17 @@
-//! Submodules, and the clones of them that are kept.
+//! Submodules, and their kept clones.
 
 use super::*;
 
-/// A project with a submodule that another server has, and what a worker has of both.
+/// A project with a submodule on another server, and a worker with clones of both.
 struct Submodule {
     projects: GitServer,
     libraries: GitServer,
     worker: Worker,
     /// A commit without the submodule.
     plain: String,
-    /// With it. The worker has built these two.
+    /// A commit with the submodule. The worker has built these two.
     old: String,
-    /// One that needs a commit of the submodule that the worker does not have.
+    /// A commit that needs a commit of the submodule that the worker does not have.
     new: String,
 }
 
@@ -50,9 +50,9 @@ fn library(source: &Context) -> String {
     fs::read_to_string(source.path().join("sub/lib")).unwrap()
 }
 
-/// Nor does clearing up after a job that waits for it, or did.
+/// Neither does cleaning up after a job that has waited for it.
 #[test]
-fn a_submodules_server_that_never_answers_is_in_nobody_elses_way() {
+fn a_submodules_server_that_never_answers_does_not_block_other_jobs() {
     local(async {
         let test = Submodule::new(FetchConfig::default()).await;
         test.libraries.freeze();
@@ -77,7 +77,7 @@ fn a_submodules_server_that_never_answers_is_in_nobody_elses_way() {
 }
 
 #[test]
-fn a_submodules_server_that_never_answers_is_not_waited_for_for_ever() {
+fn waiting_for_a_submodules_server_that_never_answers_ends() {
     local(async {
         let limits = FetchConfig {
             silence: Some(Duration::from_secs(2)),
@@ -90,8 +90,8 @@ fn a_submodules_server_that_never_answers_is_not_waited_for_for_ever() {
         assert_eq!(
             source.unwrap_err().to_string(),
             format!(
-                "cannot fetch the submodules of {}: nothing arrived for --git-silence-timeout=2 seconds; check that its server answers, \
-                 and submit the job again",
+                "cannot fetch the submodules of {}: nothing arrived for --git-silence-timeout=2 seconds; check that \
+                 its server answers, and submit the job again",
                 test.projects.url("project")
             ),
             "{log}"
@@ -99,9 +99,9 @@ fn a_submodules_server_that_never_answers_is_not_waited_for_for_ever() {
     });
 }
 
-/// A job whose commit says where the library has gone finds it there, not where it was.
+/// If a commit changes the library's URL, the job uses the new one.
 #[test]
-fn a_submodule_that_has_moved_is_fetched_from_where_it_is_now() {
+fn a_submodule_that_has_moved_is_fetched_from_its_new_url() {
     local(async {
         let test = Submodule::new(FetchConfig::default()).await;
         let moved = GitServer::new();
@@ -124,7 +124,7 @@ fn a_submodule_that_has_moved_is_fetched_from_where_it_is_now() {
         let commit = project.commit_all();
         let (source, log) = test.worker.check_out(&test.request(&commit)).await;
         assert_eq!(library(&source.unwrap()), "v2", "{log}");
-        // It was kept.
+        // The clone was kept.
         moved.freeze();
         let (source, log) = test.worker.check_out(&test.request(&commit)).await;
         assert_eq!(library(&source.unwrap()), "v2", "{log}");
@@ -132,7 +132,7 @@ fn a_submodule_that_has_moved_is_fetched_from_where_it_is_now() {
 }
 
 #[test]
-fn submodules_and_git_go_with_the_source() {
+fn the_source_includes_submodules_and_git() {
     local(async {
         let (server, worker) = (GitServer::new(), Worker::new());
         let library = server.repository("library");
@@ -174,7 +174,7 @@ fn submodules_and_git_go_with_the_source() {
             fs::read_to_string(source.path().join("sub/lib")).unwrap(),
             "v2"
         );
-        // Nor does a submodule have a file that leads nowhere.
+        // And no submodule has a `.git` file that leads nowhere.
         for git in [".git", "sub/.git"] {
             assert!(!source.path().join(git).exists(), "{git}");
         }

@@ -1,8 +1,8 @@
-//! Engines that are not there, or go.
+//! Missing engines, and engines that go down.
 
 use super::*;
 
-/// Returns what a worker says after it has looked for its engine.
+/// Examines the engine, and returns why the worker is unfit.
 async fn examined(executor: &DockerExecutor) -> Option<String> {
     executor.examine().await;
     let unfit = executor.fitness().unwrap().borrow().clone();
@@ -10,7 +10,7 @@ async fn examined(executor: &DockerExecutor) -> Option<String> {
 }
 
 #[test]
-fn an_engine_that_goes_makes_the_worker_unfit_until_it_is_back() {
+fn an_engine_that_goes_down_makes_the_worker_unfit_until_it_is_back() {
     local(async {
         let worker = Worker::new(
             "version*) [ -e up ] && echo 26.1 && exit 0; echo 'Cannot connect to the daemon.' >&2; exit 1 ;;",
@@ -34,7 +34,7 @@ fn admit(worker: &Worker) -> Result<(), JobError> {
 }
 
 #[test]
-fn a_worker_with_other_kinds_of_jobs_may_have_no_engine_but_not_lose_it() {
+fn a_worker_with_other_kinds_of_jobs_may_lack_an_engine_but_not_lose_it() {
     local(async {
         let mut worker = Worker::new("version*) [ -e up ] && exit 0; exit 1 ;;\nbuild*) exit 1 ;;");
         worker.executor = worker.executor.optional(true);

@@ -1,11 +1,11 @@
-//! What a build leaves on the engine.
+//! Containers of builds that have ended.
 
 use super::*;
 
 #[test]
 fn a_build_that_was_cancelled_has_ended() {
     local(async {
-        // The engine goes on for a while, in one container after the other, beside that of another build.
+        // The engine continues for a while, in several containers, beside that of another build.
         let worker = Worker::new(
             "build*) echo ${args#*--add-host } | cut -d ' ' -f 1 > host; echo Started; sleep 1000 ;;\n\
              'ps -q --no-trunc') echo other; cat one two 2> /dev/null; true ;;\n\
@@ -20,9 +20,9 @@ fn a_build_that_was_cancelled_has_ended() {
         let job = job(DockerBuild::default());
         let (ended, log) = worker.cancel_started(&job).await;
         assert_eq!(ended, Err(JobError::Cancelled));
-        assert_eq!(worker.runs("killed"), 2);
+        assert_eq!(worker.lines("killed"), 2);
         assert_eq!(log, "Started\n");
-        // An engine that does not answer keeps nobody.
+        // An engine that does not answer does not delay the job.
         let worker =
             Worker::new("build*) echo Started; sleep 1000 ;;\n'ps -q --no-trunc') exit 1 ;;");
         let (ended, log) = worker.cancel_started(&job).await;
@@ -43,7 +43,8 @@ fn a_build_that_failed_leaves_no_container() {
             format!(
                 "build*) echo ${{args#*--add-host }} | cut -d ' ' -f 1 > host; exit {code} ;;\n\
                  'ps -aq --no-trunc'*) echo ours; echo another ;;\n\
-                 inspect*' -- ours another') echo ours {killed} $(cat host); echo another true x.invalid:127.0.0.1 ;;\n\
+                 inspect*' -- ours another')\n\
+                 echo ours {killed} $(cat host); echo another true x.invalid:127.0.0.1 ;;\n\
                  'rm --force --volumes -- ours') echo >> removed ;;"
             )
         };
@@ -56,14 +57,16 @@ fn a_build_that_failed_leaves_no_container() {
                 "#]],
             )
             .await;
-        assert_eq!(worker.runs("removed"), 1);
-        // Whatever its own end looked like.
+        assert_eq!(worker.lines("removed"), 1);
+        // The exit code does not matter.
         let worker = Worker::new(&engine("2", "true"));
         worker
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack of memory; give this machine or the worker's service more memory, or run fewer jobs at a time"))
+                    => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack
+                        of memory; give this machine or the worker's service more memory, or run fewer jobs at a
+                        time"))
                 "#]],
             )
             .await;
@@ -78,6 +81,6 @@ fn a_build_that_failed_leaves_no_container() {
             ended,
             Err(JobError::LimitReached(LimitReached::Memory(memory)))
         );
-        assert_eq!(worker.runs("removed"), 1);
+        assert_eq!(worker.lines("removed"), 1);
     });
 }

@@ -1,5 +1,5 @@
-//! The jobs of one connection by their numbers: the scheduler and the worker count alike, so that a number names a job
-//! to both.
+//! The jobs of one connection, by number. The scheduler and the worker count in the same way, so that a number
+//! identifies a job on both sides.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,23 +7,23 @@ use std::rc::Rc;
 
 use crate::cancel::{Cancel, Reason};
 
-/// The jobs that were given over one connection and have not ended. Clones are the same jobs.
+/// The jobs that have arrived over one connection and not ended. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Given(Rc<RefCell<HashMap<u64, Cancel>>>);
+pub(crate) struct ConnectionJobs(Rc<RefCell<HashMap<u64, Cancel>>>);
 
 /// A job's entry, until dropped.
 #[must_use = "the job is found by its number until this is dropped"]
 pub(crate) struct Entry {
-    given: Given,
+    jobs: ConnectionJobs,
     nth: u64,
 }
 
-impl Given {
-    /// Enters the `nth` job that was given.
-    pub(crate) fn enter(&self, nth: u64, cancel: Cancel) -> Entry {
+impl ConnectionJobs {
+    /// Adds the `nth` job.
+    pub(crate) fn insert(&self, nth: u64, cancel: Cancel) -> Entry {
         self.0.borrow_mut().insert(nth, cancel);
         Entry {
-            given: self.clone(),
+            jobs: self.clone(),
             nth,
         }
     }
@@ -43,6 +43,6 @@ impl Given {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.given.0.borrow_mut().remove(&self.nth);
+        self.jobs.0.borrow_mut().remove(&self.nth);
     }
 }

@@ -1,4 +1,4 @@
-//! How long to wait for a program that waits for others.
+//! The time limits of a program that waits for servers.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -8,39 +8,39 @@ use tokio::time::Instant;
 
 use super::survivors::{self, Work};
 
-/// How often to check for progress, at most and at least.
-const TICKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(5)];
+/// The shortest and the longest interval between two checks for progress.
+const CHECK_INTERVALS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(5)];
 
-/// The kernel's ticks, as it shows them to programs on all architectures that we run on.
+/// The unit of processor times that the kernel shows to programs, on all supported architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How much of a processor a program may use that only waits. Git asks every 50 ms whether something has come, which
-/// takes a thousandth.
+/// The share of a processor that a waiting program may use. Git polls every 50 ms, which takes a thousandth.
 const IDLE_SHARE: f64 = 0.05;
 
-/// How long to wait for a program. `None` is for ever.
+/// The time limits of a program. `None` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Patience {
-    /// While it prints nothing, neither reads nor writes anything, and hardly computes: what it waits for is not its
-    /// own.
+pub(crate) struct TimeLimits {
+    /// How long it may print nothing, read and write nothing, and use almost no processor time: then it waits for
+    /// something that does not come.
     pub(crate) silence: Option<Duration>,
-    /// In all.
+    /// How long it may run.
     pub(crate) total: Option<Duration>,
 }
 
-/// Which of them was too long.
+/// Which limit was exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exhausted {
+pub(super) enum Exceeded {
     Silence,
     Total,
 }
 
-impl Patience {
-    /// Waits until a process group has taken too long, which may be never. `printed` counts what it has printed.
-    pub(super) async fn exhausted(self, group: Pid, printed: &Cell<u64>) -> Exhausted {
+impl TimeLimits {
+    /// Waits until a process group exceeds a limit. This may never end. `printed` is the number of bytes that it has
+    /// printed.
+    pub(super) async fn exceeded(self, group: Pid, printed: &Cell<u64>) -> Exceeded {
         tokio::select! {
-            () = silence(self.silence, group, printed) => Exhausted::Silence,
-            () = passed(self.total) => Exhausted::Total,
+            () = silence(self.silence, group, printed) => Exceeded::Silence,
+            () = passed(self.total) => Exceeded::Total,
         }
     }
 }
@@ -49,13 +49,13 @@ async fn silence(limit: Option<Duration>, group: Pid, printed: &Cell<u64>) {
     let Some(limit) = limit else {
         return std::future::pending().await;
     };
-    let [least, most] = TICKS;
-    let tick = (limit / 10).clamp(least, most);
+    let [shortest, longest] = CHECK_INTERVALS;
+    let interval = (limit / 10).clamp(shortest, longest);
     let mut last = (0, Work::default());
     let (mut checked, mut since) = (Instant::now(), Instant::now());
     loop {
-        tokio::time::sleep(tick).await;
-        // Without a thread to check with, only the output counts.
+        tokio::time::sleep(interval).await;
+        // If no thread can be started, only the output counts.
         let work = tokio::task::spawn_blocking(move || survivors::work(group)).await;
         let now = (printed.get(), work.unwrap_or_default());
         let elapsed = std::mem::replace(&mut checked, Instant::now()).elapsed();
@@ -68,7 +68,7 @@ async fn silence(limit: Option<Duration>, group: Pid, printed: &Cell<u64>) {
     }
 }
 
-/// Returns whether there was progress between two checks: more than a program's own polling.
+/// Returns whether there was progress between two checks, and not only polling.
 fn is_busy(before: (u64, Work), now: (u64, Work), elapsed: Duration) -> bool {
     let bytes = |(printed, work): (u64, Work)| (printed, work.bytes);
     let ticks = now.1.ticks.abs_diff(before.1.ticks);
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_computes_or_reads_does_not_wait() {
+    fn a_program_that_computes_or_reads_is_busy() {
         let second = Duration::from_secs(1);
         let work = |bytes, ticks| (0, Work { bytes, ticks });
         assert!(!is_busy(work(7, 100), work(7, 101), second));
