@@ -142,9 +142,23 @@ impl TicketEnd {
         }
     }
 
+    const ALL: [Self; 4] = [
+        Self::Cancelled,
+        Self::CancelledByOperator,
+        Self::Released,
+        Self::ClientRemoved,
+    ];
+
     /// Returns the error with which the promise of the job breaks.
     pub fn into_error(self) -> RpcError {
         RpcError::failed(self.reason())
+    }
+
+    /// Reads from the error of a job how its ticket ended. `None` for any other error.
+    pub fn of(error: &RpcError) -> Option<Self> {
+        let is_this =
+            |end: &Self| error.kind == RpcErrorKind::Failed && error.reason == end.reason();
+        Self::ALL.into_iter().find(is_this)
     }
 }
 
@@ -300,6 +314,7 @@ mod tests {
         ] {
             let error = end.into_error();
             assert_eq!(error, RpcError::failed(reason));
+            assert_eq!(TicketEnd::of(&error), Some(end));
             assert_eq!(
                 Outcome::of_error(&error),
                 Outcome::Cancelled(by),
