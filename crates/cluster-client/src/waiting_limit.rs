@@ -1,4 +1,4 @@
-//! How many jobs wait at the scheduler.
+//! The limit for jobs that wait at the scheduler.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -6,36 +6,36 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Places at the scheduler, so many for each pool and urgency.
-pub(crate) struct Places {
-    each: usize,
-    free: RefCell<HashMap<(String, bool), Arc<Semaphore>>>,
+/// Limits how many jobs of each pool and urgency wait at the scheduler.
+pub(crate) struct WaitingLimit {
+    limit: usize,
+    semaphores: RefCell<HashMap<(String, bool), Arc<Semaphore>>>,
 }
 
-/// The right to have a job wait at the scheduler. Dropping it lets another one in.
-pub(crate) struct Place {
+/// Permits a job to wait at the scheduler. When it is dropped, another job gets it.
+pub(crate) struct WaitingPermit {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
-impl Places {
-    pub(crate) fn new(each: usize) -> Self {
+impl WaitingLimit {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
-            each: each.clamp(1, Semaphore::MAX_PERMITS),
-            free: RefCell::default(),
+            limit: limit.clamp(1, Semaphore::MAX_PERMITS),
+            semaphores: RefCell::default(),
         }
     }
 
-    /// Waits for a place. Who has waited longest is next.
-    pub(crate) async fn take(&self, pool: &str, urgent: bool) -> Place {
-        let free = self
-            .free
+    /// Waits for a permit. They are granted in the order of the requests.
+    pub(crate) async fn permit(&self, pool: &str, urgent: bool) -> WaitingPermit {
+        let semaphore = self
+            .semaphores
             .borrow_mut()
             .entry((pool.to_owned(), urgent))
-            .or_insert_with(|| Arc::new(Semaphore::new(self.each)))
+            .or_insert_with(|| Arc::new(Semaphore::new(self.limit)))
             .clone();
-        Place {
-            // It fails only when the semaphore is closed, which nobody does.
-            _permit: free.acquire_owned().await.ok(),
+        WaitingPermit {
+            // It fails only for a semaphore that was closed, and this one never is.
+            _permit: semaphore.acquire_owned().await.ok(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Jobs on a cluster where nothing is lost.
 
-use cluster_api::Presence;
+use cluster_api::{Presence, TicketStatus};
 use cluster_client::{Cluster, JobError, Log, LogEvent, LogReader, Options, Urgency};
 use futures::future::join_all;
 
@@ -22,7 +22,7 @@ fn a_job_gives_its_log_and_its_output() {
 }
 
 #[test]
-fn a_build_that_fails_is_not_tried_again() {
+fn a_build_that_fails_is_not_retried() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -80,7 +80,7 @@ fn a_client_that_is_removed_is_refused() {
             "the scheduler refused the job: Access has been revoked"
         );
 
-        // A program that starts now is told at once, and so is one that waits for the scheduler.
+        // A program that starts now gets the error at once, and so does one that waits for the scheduler.
         let refused = Cluster::connect(cap.parse().unwrap(), Options::default()).await;
         let reason = refused.unwrap_err().to_string();
         assert!(
@@ -94,7 +94,7 @@ fn a_client_that_is_removed_is_refused() {
 }
 
 #[test]
-fn so_many_wait_at_the_scheduler_and_the_others_here() {
+fn a_limited_number_of_jobs_waits_at_the_scheduler() {
     story(async {
         let site = Site::start().await;
         let cluster = site
@@ -108,7 +108,7 @@ fn so_many_wait_at_the_scheduler_and_the_others_here() {
             .collect();
         site.until_waiting(3).await;
 
-        // Urgent ones have places of their own.
+        // Urgent ones have a limit of their own.
         let urgent = cluster.with_urgency(Urgency::Always);
         let urgent = urgent.submit("pool", &build("urgent"));
         site.until_waiting(4).await;
@@ -193,7 +193,7 @@ fn dropping_a_job_cancels_it_wherever_it_is() {
 }
 
 #[test]
-fn a_cancelled_job_says_so_when_it_has_ended() {
+fn a_cancelled_job_is_reported_when_it_has_ended() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -210,7 +210,7 @@ fn a_cancelled_job_says_so_when_it_has_ended() {
 }
 
 #[test]
-fn a_job_that_an_operator_cancels_is_not_tried_again() {
+fn a_job_that_an_operator_cancels_is_not_retried() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -237,7 +237,54 @@ fn a_job_that_an_operator_cancels_is_not_tried_again() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_nothing_up() {
+fn a_queued_job_that_an_operator_cancels_ends_in_the_same_way() {
+    story(async {
+        let site = Site::start().await;
+        let cluster = site.cluster().await;
+        let job = cluster.submit("pool", &build("image"));
+        let log = job.log();
+        site.until_waiting(1).await;
+        let number = job.attempt().expect("it is queued").number().await;
+        let cancelled = site
+            .as_admin(async |admin| admin.pool("pool").cancel(number.unwrap(), "ada").await)
+            .await;
+        assert_eq!(cancelled, Ok(None));
+        let error = job.await.unwrap_err();
+        assert!(matches!(error, JobError::CancelledByOperator), "{error:?}");
+        assert_eq!(read(log).await, "");
+    });
+}
+
+#[test]
+fn a_job_reports_its_state() {
+    story(async {
+        let site = Site::start().await;
+        let cluster = site.cluster().await;
+        let job = cluster.submit("pool", &build("image"));
+        assert!(job.attempt().is_none(), "it is not submitted yet");
+        site.until_waiting(1).await;
+        let status = job.attempt().unwrap().status().await.unwrap();
+        let queued = TicketStatus::Queued {
+            ahead: 0,
+            obstacle: Some("no worker has ever registered in pool pool".to_owned()),
+        };
+        assert_eq!(status, queued);
+
+        let builds = Builds::new();
+        let _worker = site.worker("w1", 1, &builds).await;
+        builds.starts("w1 image").await;
+        let status = job.attempt().unwrap().status().await.unwrap();
+        let worker = "w1".to_owned();
+        assert_eq!(status, TicketStatus::Running { worker });
+        builds.end("image", Outcome::Output("done"));
+        let attempt = job.attempt().unwrap();
+        assert_eq!(job.await.unwrap(), "done");
+        assert_eq!(attempt.output(), Some("done"));
+    });
+}
+
+#[test]
+fn an_unread_log_delays_nothing() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -250,7 +297,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
         let mut slow = job.log();
         builds.starts("w1 image").await;
 
-        // Somebody reads a little, and then no more.
+        // One reader reads a little, and then no more.
         let mut taken = 0;
         for _ in 0..2 {
             let Some(LogEvent::Bytes(bytes)) = slow.next().await else {
@@ -276,7 +323,7 @@ fn a_log_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
-fn a_thousand_jobs_come_to_their_ends() {
+fn a_thousand_jobs_succeed() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
