@@ -4,7 +4,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cluster_api::{Ticket, TicketStatus};
+use cluster_api::TicketStatus;
+use cluster_client::Attempt;
 use tokio::time::{Instant, sleep};
 
 use cli::human::spoken;
@@ -21,17 +22,17 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 /// How often normal lines repeat why the job waits, if that does not change.
 const REMINDER: Duration = Duration::from_secs(5 * 60);
 
-/// Shows the position of `ticket`, until the future is dropped.
+/// Shows what the job of `attempt` waits for, until the future is dropped.
 ///
 /// Stops asking once the job runs or the line is retired, or if the scheduler cannot answer (upstream's cannot).
-pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
+pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
     if !line.is_enabled() {
-        report(ticket).await;
+        report(attempt).await;
     }
     let (mut reports, begin) = (Reports::default(), Instant::now());
     while line.is_enabled() {
         sleep(INTERVAL).await;
-        match ticket.status().await {
+        match attempt.status().await {
             Ok(TicketStatus::Finished) | Err(_) => line.retire(),
             // A reason may be longer than the terminal is wide, and its end is what to do about it.
             Ok(
@@ -53,11 +54,11 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
 }
 
 /// Prints in normal lines why the job waits: at first, when that changes, and from time to time.
-async fn report(ticket: &Ticket) {
+async fn report(attempt: &Attempt) {
     let mut reports = Reports::default();
     sleep(INTERVAL).await;
     while let Ok(status @ (TicketStatus::Queued { .. } | TicketStatus::Assigned { .. })) =
-        ticket.status().await
+        attempt.status().await
     {
         if let Some(text) = reports.next(&status, Instant::now()) {
             complain(&format!("{}\n", printable(&text)));
