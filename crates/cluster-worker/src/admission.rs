@@ -100,7 +100,7 @@ pub fn find_mistake(job: &Description) -> Result<(), Mistake> {
 
 impl From<SourceError> for JobError {
     fn from(error: SourceError) -> Self {
-        Self::Failed(error.to_string())
+        Self::failed(error.to_string())
     }
 }
 

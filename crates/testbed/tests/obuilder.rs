@@ -137,6 +137,12 @@ fn a_job_that_fails_says_where() -> Result<()> {
             "\"/bin/sh\" \"-c\" \"echo out; exit 4\" failed with exit status 4\n",
         ],
     )?;
+    // The worker reports the exit code, also where the log hides it.
+    site.write("note", "failed with exit status")?;
+    site.spec(&spec(r#"(run (shell "exit 4"))"#)?)?
+        .args(&["--output=json", "--secret=note:note"])
+        .run()?
+        .check(1, &["\"exit 4\\\" *** 4\\n\"", "\"command_exit_code\":4"]);
     failed(
         &spec("(run (secrets (foo (target /foo))) (shell true))")?,
         &["Couldn't find value for requested secret 'foo'\n"],

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::step_log::StepLog;
 use super::variant::Variant;
 use crate::StepId;
-use crate::sandbox::LimitReached;
+use crate::sandbox::{Exit, LimitReached};
 
 /// All claims and pins of a builder. Clones are the same.
 #[derive(Clone, Default)]
@@ -202,6 +202,8 @@ pub(super) struct Progress {
 pub(super) enum StepFailure {
     /// For this reason.
     Failed(String),
+    /// Its command failed.
+    CommandFailed { reason: String, exit: Exit },
     /// It had reached a limit.
     LimitReached(LimitReached),
     /// Nobody wanted it any more.

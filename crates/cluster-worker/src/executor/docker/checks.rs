@@ -147,13 +147,15 @@ impl DockerExecutor {
         }
         // BuildKit's containers are not the engine's, and its command ends with 1 whatever its builds did.
         let was_killed = error.is_killed() || (host.is_none() && says_killed(log));
+        // The classic builder exits as the command did; BuildKit only logs that.
+        let exit_code = host.and_then(|_| error.exit_code());
         let kill = match killed_in_container {
             true => Some(MemoryKill::Counted),
             false => memory.found(None, was_killed),
         };
         match kill {
-            Some(kill) => JobError::failed(format!("{error}: {kill}")),
-            None => error.into(),
+            Some(kill) => JobError::command_failed(format!("{error}: {kill}"), exit_code),
+            None => JobError::command_failed(error.to_string(), exit_code),
         }
     }
 

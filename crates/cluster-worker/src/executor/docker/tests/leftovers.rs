@@ -52,7 +52,7 @@ fn a_build_that_failed_leaves_no_container() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    => Err(Failed("docker-build failed with exit-code 2"))
+                    => Err(Failed("docker-build failed with exit-code 2", exit code 2))
                 "#]],
             )
             .await;
@@ -63,7 +63,7 @@ fn a_build_that_failed_leaves_no_container() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack of memory; give this machine or the worker's service more memory, or run fewer jobs at a time"))
+                    => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack of memory; give this machine or the worker's service more memory, or run fewer jobs at a time", exit code 2))
                 "#]],
             )
             .await;
