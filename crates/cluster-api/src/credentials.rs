@@ -5,7 +5,8 @@ const MARK: &str = "://";
 
 /// Returns a text without the users and passwords of the URLs in it, and without all of a sturdy ref but its scheme.
 ///
-/// It is for what people have given to us, and what may hold several URLs in any shape: rather too little is left than too much.
+/// It is for what people have given to us, and what may hold several URLs in any shape: rather too little is left
+/// than too much.
 pub fn without_credentials(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
