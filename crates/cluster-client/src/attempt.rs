@@ -53,7 +53,7 @@ impl From<RpcError> for AttemptError {
     }
 }
 
-/// What came of the request to cancel a job.
+/// The result of the request to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancellation {
     /// The request was accepted, and the job has ended. It may have ended by itself just before: see

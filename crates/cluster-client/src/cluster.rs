@@ -68,8 +68,8 @@ impl Cluster {
 
     /// Submits a job to a pool.
     ///
-    /// Returns at once. The job needs no polling, and is cancelled when it is dropped. Whatever is wrong with it, such as
-    /// an unknown pool, is the error in which it ends. Must be called within a `LocalSet`.
+    /// Returns at once. The job needs no polling, and is cancelled when it is dropped. Whatever is wrong with it,
+    /// such as an unknown pool, is the error in which it ends. Must be called within a `LocalSet`.
     pub fn submit(&self, pool: &str, description: &Description) -> Job {
         let urgent = self.urgency.is_urgent(pool, description);
         Job::start(Rc::clone(&self.shared), pool, description, urgent)

@@ -52,8 +52,8 @@ impl Job {
 
     /// Returns the job's log as a stream, from the beginning of the present attempt. Each call returns a new reader.
     ///
-    /// Reading is optional and may be slow: the job does not wait for it, and the worker keeps what is not read. The log
-    /// can be read to its end after the job has ended.
+    /// Reading is optional and may be slow: the job does not wait for it, and the worker keeps what is not read. The
+    /// log can be read to its end after the job has ended.
     pub fn log(&self) -> Log {
         Log::new(self.state.clone())
     }

@@ -29,8 +29,8 @@
 //! - **A limit for the queue**: of each pool and urgency, [`Options::max_waiting`] jobs wait at the scheduler, and the
 //!   others here. The scheduler keeps all jobs that it knows in memory.
 //! - **Retries** after failures that are not the job's fault: a lost worker, one that is shutting down, a restarted
-//!   scheduler, a broken connection. A build that failed is never retried. A retried job starts from the beginning, which
-//!   its log shows as [`LogEvent::Retrying`].
+//!   scheduler, a broken connection. A build that failed is never retried. A retried job starts from the beginning,
+//!   which its log shows as [`LogEvent::Retrying`].
 //! - **Cancellation on drop**: a [`Job`] that is dropped is removed from the queue, or stopped on its worker.
 //! - **Its state**: [`Job::attempt`] gives its place in the queue, the reason why it waits, and its worker.
 //!
@@ -38,8 +38,8 @@
 //!
 //! # One thread
 //!
-//! Capabilities stay on the thread where they were created, and so does everything here. It needs a current-thread Tokio
-//! runtime with a `LocalSet`. A program with many threads starts a thread for it, and sends the jobs to that.
+//! Capabilities stay on the thread where they were created, and so does everything here. It needs a current-thread
+//! Tokio runtime with a `LocalSet`. A program with many threads starts a thread for it, and sends the jobs to that.
 
 mod attempt;
 mod cluster;

@@ -375,7 +375,8 @@ mod tests {
             reader.job_ended();
             reader.next().await
         });
-        let expected = "cannot read the job's log: the job has ended, but its worker has not ended the log within 180 s";
+        let expected = "cannot read the job's log: the job has ended, but its worker has not ended the log within \
+                        180 s";
         assert_eq!(read.unwrap_err().reason, expected);
         let read = tokio::task::LocalSet::new().block_on(&runtime, async {
             let reader = LogReader::new(Job::serve(Rc::new(Silent)), 1);

@@ -12,7 +12,7 @@ pub(crate) struct JobState {
     pub(crate) number: u32,
     /// How the attempt before this one was lost. Empty in the first.
     pub(crate) lost: String,
-    /// The job of this attempt, so that its log can be read for as long as somebody may. `None` until it is submitted.
+    /// The job of this attempt, so that its log can be read after the end. `None` until it is submitted.
     pub(crate) job: Option<Job>,
     /// The attempt itself, which lasts until it has ended.
     pub(crate) attempt: Weak<Attempt>,

@@ -4,7 +4,7 @@ use cluster_api::{Presence, TicketStatus};
 use cluster_client::{Cluster, JobError, Log, LogEvent, LogReader, Options, Urgency};
 use futures::future::join_all;
 
-use crate::harness::{Builds, Outcome, PIECE, Site, build, hasty, read, story, until};
+use crate::harness::{Builds, Outcome, PIECE, Site, build, read, reconnecting_soon, story, until};
 
 #[test]
 fn a_job_gives_its_log_and_its_output() {
@@ -87,7 +87,7 @@ fn a_client_that_is_removed_is_refused() {
             reason.starts_with("Unknown persistent service ID"),
             "{reason}"
         );
-        let cluster = Cluster::new(cap.parse().unwrap(), hasty(Options::default()));
+        let cluster = Cluster::new(cap.parse().unwrap(), reconnecting_soon(Options::default()));
         let error = cluster.submit("pool", &build("image")).await.unwrap_err();
         assert!(matches!(error, JobError::NoConnection(_)), "{error:?}");
     });

@@ -5,10 +5,10 @@ use std::time::Duration;
 use cluster_client::{Cluster, JobError, LogEvent, Options};
 use futures::future::join_all;
 
-use crate::harness::{Builds, Outcome, PIECE, Site, build, hasty, read, story, until};
+use crate::harness::{Builds, Outcome, PIECE, Site, build, read, reconnecting_soon, story, until};
 
 #[test]
-fn a_job_whose_worker_burns_down_begins_again_on_another() {
+fn a_job_whose_worker_is_lost_is_retried_on_another() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -28,14 +28,15 @@ fn a_job_whose_worker_burns_down_begins_again_on_another() {
         assert_eq!(
             followed.await.unwrap(),
             "Building on w1\n\
-             [lost: worker \"w1\" disconnected (aborted by the other side: fire); attempt 2 starts from the beginning]\n\
+             [lost: worker \"w1\" disconnected (aborted by the other side: fire); attempt 2 starts from the \
+             beginning]\n\
              Building on w2\nJob succeeded\n"
         );
     });
 }
 
 #[test]
-fn a_job_that_its_worker_stops_begins_again_on_another() {
+fn a_job_that_its_worker_stops_is_retried_on_another() {
     story(async {
         let site = Site::start().await;
         let (stopping, builds) = (Builds::new(), Builds::new());
@@ -63,7 +64,7 @@ fn a_job_that_its_worker_stops_begins_again_on_another() {
 }
 
 #[test]
-fn a_job_that_takes_its_workers_down_is_given_up() {
+fn a_job_that_crashes_its_workers_is_given_up() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();
@@ -77,7 +78,7 @@ fn a_job_that_takes_its_workers_down_is_given_up() {
         for name in ["w1", "w2"] {
             let worker = site.worker(name, 1, &builds).await;
             builds.starts(&format!("{name} bomb")).await;
-            // Some of its log is there, so the job has been heard of.
+            // Some of its log was received, so the client knows that a worker has the job.
             until("its log is there", async || {
                 let mut log = job.log();
                 matches!(log.next().await, Some(LogEvent::Bytes(_)))
@@ -92,19 +93,19 @@ fn a_job_that_takes_its_workers_down_is_given_up() {
         );
         assert_eq!(
             error.to_string(),
-            "given up after 2 lost workers that had the job, the last one with: worker \"w2\" disconnected (aborted by the \
-             other side: fire); the job may be crashing its workers"
+            "given up after 2 lost workers that had the job, the last one with: worker \"w2\" disconnected (aborted \
+             by the other side: fire); the job may be crashing its workers"
         );
     });
 }
 
 #[test]
-fn a_scheduler_that_is_started_again_gets_all_jobs_again() {
+fn all_jobs_are_submitted_to_a_restarted_scheduler_again() {
     story(async {
         let mut site = Site::start().await;
         let builds = Builds::new();
         let first = site.worker("w1", 1, &builds).await;
-        // However often: what only waits is not to blame.
+        // However often: a job that only waits is not to blame.
         let cluster = site
             .cluster_with(Options {
                 max_lost: 2,
@@ -142,19 +143,20 @@ fn a_scheduler_that_is_started_again_gets_all_jobs_again() {
 }
 
 #[test]
-fn a_scheduler_that_is_not_there_yet_is_waited_for() {
+fn a_scheduler_that_starts_later_is_waited_for() {
     story(async {
         let mut site = Site::start().await;
         site.stop().await;
         let sturdy_ref = site.cap("submission.cap");
-        let failed = Cluster::connect(sturdy_ref.clone(), hasty(Options::default())).await;
+        let failed =
+            Cluster::connect(sturdy_ref.clone(), reconnecting_soon(Options::default())).await;
         let reason = failed.unwrap_err().to_string();
         assert!(
             reason.contains("check that the server is running"),
             "{reason}"
         );
 
-        let cluster = Cluster::new(sturdy_ref, hasty(Options::default()));
+        let cluster = Cluster::new(sturdy_ref, reconnecting_soon(Options::default()));
         let job = cluster.submit("pool", &build("image"));
         site.start_again().await;
         let builds = Builds::new();
@@ -165,7 +167,7 @@ fn a_scheduler_that_is_not_there_yet_is_waited_for() {
 }
 
 #[test]
-fn a_scheduler_that_never_comes_is_given_up() {
+fn a_scheduler_that_never_starts_is_given_up() {
     story(async {
         let mut site = Site::start().await;
         site.stop().await;
@@ -182,7 +184,7 @@ fn a_scheduler_that_never_comes_is_given_up() {
             let error = outcome.unwrap_err();
             assert!(matches!(error, JobError::NoConnection(_)), "{error:?}");
         }
-        // All together, although not all of them had a place.
+        // All together, although not all of them had a permit.
         let waited = start.elapsed();
         assert!(waited >= options.reconnect_timeout, "{waited:?}");
         assert!(
@@ -193,7 +195,7 @@ fn a_scheduler_that_never_comes_is_given_up() {
 }
 
 #[test]
-fn a_log_that_is_lost_after_the_end_says_so() {
+fn a_log_that_is_lost_after_the_end_is_cut_off() {
     story(async {
         let site = Site::start().await;
         let builds = Builds::new();

@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_says_what_it_waits_for() {
+    fn the_text_for_each_status() {
         let worker = || "w1".to_owned();
         let text = |status| describe(&status);
         assert_eq!(text(queued(3, None)), "queued: 3 jobs ahead of this one");
         assert_eq!(text(queued(1, None)), "queued: 1 job ahead of this one");
-        let nobody = "no worker has ever registered in pool linux";
+        let obstacle = "no worker has ever registered in pool linux";
         assert_eq!(
-            text(queued(0, Some(nobody))),
+            text(queued(0, Some(obstacle))),
             "queued: no worker has ever registered in pool linux"
         );
         assert_eq!(
@@ -156,25 +156,25 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_stay_tell_what_is_new_and_repeat_it_now_and_then() {
+    fn normal_lines_show_news_and_repeat_them_after_five_minutes() {
         let mut reports = Reports::default();
         let start = Instant::now();
-        let mut told = |seconds, status| {
+        let mut line = |seconds, status| {
             let now = start + Duration::from_secs(seconds);
             reports.next(&status, now).unwrap_or_default()
         };
-        assert_eq!(told(1, queued(3, None)), "queued: 3 jobs ahead of this one");
-        assert_eq!(told(11, queued(2, None)), "", "the queue moves on");
+        assert_eq!(line(1, queued(3, None)), "queued: 3 jobs ahead of this one");
+        assert_eq!(line(11, queued(2, None)), "", "the queue moves on");
         let silent = |time: &str| format!("all 2 workers are paused: w1: silent for {time}");
-        assert_ne!(told(21, queued(0, Some(&silent("9s")))), "");
-        assert_eq!(told(31, queued(0, Some(&silent("19s")))), "");
+        assert_ne!(line(21, queued(0, Some(&silent("9s")))), "");
+        assert_eq!(line(31, queued(0, Some(&silent("19s")))), "");
         assert_eq!(
-            told(41, queued(0, Some("w1: no docker"))),
+            line(41, queued(0, Some("w1: no docker"))),
             "queued: w1: no docker"
         );
-        assert_eq!(told(340, queued(0, Some("w1: no docker"))), "");
+        assert_eq!(line(340, queued(0, Some("w1: no docker"))), "");
         assert_eq!(
-            told(341, queued(0, Some("w1: no docker"))),
+            line(341, queued(0, Some("w1: no docker"))),
             "queued: w1: no docker"
         );
     }

@@ -228,7 +228,8 @@ impl Watched {
         }
     }
 
-    /// Returns the job's failure as that of the command, with a hint: what it means for the job, or what to do about it.
+    /// Returns the job's failure as that of the command, with a hint: what it means for the job, or what to do about
+    /// it.
     async fn failed(&self, error: &AttemptError, message: &str) -> CommandError {
         let code = self.observed.command_exit_code();
         let failed = CommandError::new(kind_of(&error.outcome, code), message);
@@ -264,7 +265,7 @@ impl Watched {
         format!("{lost}, and the job with it; the job was not retried: submit it again")
     }
 
-    /// Finishes after the job has ended, or after the reader of its log has gone away.
+    /// Finishes after the job has ended, or after the reader of its log has closed the output.
     pub(super) async fn leave(
         &self,
         ended: Result<Ended, CommandError>,

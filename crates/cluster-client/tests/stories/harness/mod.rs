@@ -19,14 +19,14 @@ use vat::{DialOptions, Dialer, ServeOptions, SturdyRef, cap_file};
 
 pub(crate) use self::worker::{Builds, MockWorker, Outcome, PIECE};
 
-/// How long a story may take before it counts as stuck.
+/// How long a test may take before it counts as stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
 /// Runs a test with everything on one thread.
 pub(crate) fn story(test: impl Future<Output = ()>) {
     let (_finished, running) = std::sync::mpsc::channel::<()>();
     let (give_up, stuck) = tokio::sync::oneshot::channel();
-    // By the wall's clock: a story may stop the runtime's.
+    // By the wall clock: a test may stop the runtime's.
     std::thread::spawn(move || {
         if running.recv_timeout(STUCK) == Err(RecvTimeoutError::Timeout) {
             give_up.send(()).ok();
@@ -44,7 +44,7 @@ pub(crate) fn story(test: impl Future<Output = ()>) {
     });
 }
 
-/// Lets everything that can happen happen, over real sockets: until `done` holds.
+/// Waits until `done` holds.
 pub(crate) async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
     for _ in 0..2_000 {
         if done().await {
@@ -100,7 +100,7 @@ impl Site {
 
     pub(crate) async fn stop(&mut self) {
         let (scheduler, serving) = self.running.take().expect("it is stopped already");
-        // As when it is told to end by a signal.
+        // As after a signal.
         scheduler.drain(Duration::ZERO).await;
         scheduler.shutdown();
         serving.await.unwrap();
@@ -111,14 +111,16 @@ impl Site {
         cap_file::load(self.config.secrets_dir.join(name)).unwrap()
     }
 
-    /// Connects the client under test as most programs would, but that it tries again soon.
+    /// Connects the client under test with default options, except that it reconnects soon.
     pub(crate) async fn cluster(&self) -> Cluster {
         self.cluster_with(Options::default()).await
     }
 
     pub(crate) async fn cluster_with(&self, options: Options) -> Cluster {
         let sturdy_ref = self.cap("submission.cap");
-        Cluster::connect(sturdy_ref, hasty(options)).await.unwrap()
+        Cluster::connect(sturdy_ref, reconnecting_soon(options))
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn worker(
@@ -130,7 +132,7 @@ impl Site {
         MockWorker::start(&self.cap("pool-pool.cap"), name, capacity, builds).await
     }
 
-    /// Calls `ask` with what an operator has.
+    /// Calls `ask` with the capability of an operator.
     pub(crate) async fn as_admin<T>(&self, ask: impl AsyncFnOnce(Admin) -> T) -> T {
         let session = Dialer::new(DialOptions::default())
             .connect(&self.cap("admin.cap"))
@@ -139,7 +141,7 @@ impl Site {
         ask(Admin::from_client(session.bootstrap())).await
     }
 
-    /// What an operator sees of the pool.
+    /// Returns the state of the pool, as an operator sees it.
     pub(crate) async fn show(&self) -> String {
         self.as_admin(async |admin| admin.pool("pool").show().await.unwrap())
             .await
@@ -148,7 +150,7 @@ impl Site {
     /// Returns how many jobs wait at the scheduler.
     pub(crate) async fn waiting(&self) -> usize {
         let show = self.show().await;
-        // Behind the clients are the jobs that run.
+        // The running jobs come after the clients.
         let queues = show.split("\nclients:").next().unwrap_or_default();
         queues.matches("submission:").count()
     }
@@ -161,15 +163,15 @@ impl Site {
     }
 }
 
-/// Returns the options of somebody who connects again soon: a story does not wait for ten seconds.
-pub(crate) fn hasty(options: Options) -> Options {
+/// Returns the options with a short delay before reconnecting: a test does not wait for ten seconds.
+pub(crate) fn reconnecting_soon(options: Options) -> Options {
     Options {
         reconnect_interval: Duration::from_millis(10),
         ..options
     }
 }
 
-/// Describes a job that "builds" `name`.
+/// Returns the description of a job that "builds" `name`.
 pub(crate) fn build(name: &str) -> Description {
     Description::new(Action::Docker(DockerBuild {
         dockerfile: Dockerfile::Contents(name.to_owned()),

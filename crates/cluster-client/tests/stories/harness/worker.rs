@@ -1,4 +1,4 @@
-//! Workers whose builds do as the story says.
+//! Mock workers, whose builds end as the test decides.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,16 +26,16 @@ pub(crate) enum Outcome {
     Stopped,
 }
 
-/// Decides how builds end, by name, and takes note of them.
+/// Decides how builds end, by name, and records them.
 #[derive(Default)]
 pub(crate) struct Builds {
     outcomes: RefCell<HashMap<String, Outcome>>,
-    /// What has been started, in order, as "worker name".
+    /// The builds that were started, in order, as "worker name".
     started: RefCell<Vec<String>>,
     cancelled: RefCell<Vec<String>>,
-    /// How many bytes each log has before its last line.
+    /// The number of bytes of each log before its last line.
     pub(crate) log_size: Cell<usize>,
-    /// How many pieces of logs were asked for.
+    /// The number of pieces of logs that were requested.
     pub(crate) pieces: Cell<usize>,
     changed: Notify,
 }
@@ -45,7 +45,7 @@ impl Builds {
         Rc::default()
     }
 
-    /// Lets each build of `name` end, now or when it comes.
+    /// Ends each build of `name`, now or when it starts.
     pub(crate) fn end(&self, name: &str, outcome: Outcome) {
         self.outcomes.borrow_mut().insert(name.to_owned(), outcome);
         self.changed.notify_waiters();
@@ -114,7 +114,7 @@ impl MockWorker {
         Self { session, agent }
     }
 
-    /// Asks for no more jobs, as when it is told to end.
+    /// Requests no more jobs, as when it is shutting down.
     pub(crate) fn take_no_more(&self) {
         self.agent.abort();
     }
