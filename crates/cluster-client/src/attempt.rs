@@ -28,6 +28,29 @@ const LOSS_SETTLES: Duration = Duration::from_millis(200);
 ///
 /// The job is cancelled when the last reference to it is dropped. [`cancel`](Self::cancel) is faster, and reports
 /// whether it came in time.
+///
+/// ```no_run
+/// use cluster_client::Attempt;
+/// # use cluster_api::{Action, Description, DockerBuild};
+///
+/// # async fn build() -> Result<(), Box<dyn std::error::Error>> {
+/// let sturdy_ref = vat::cap_file::load("submission.cap")?;
+/// let session = vat::Dialer::new(vat::DialOptions::default()).connect(&sturdy_ref).await?;
+///
+/// let description = Description::new(Action::Docker(DockerBuild::default()));
+/// let attempt = Attempt::submit(session, "linux-x86_64", &description, false);
+/// println!("{:?}", attempt.status().await?);
+/// let mut log = attempt.log();
+/// while let Some(piece) = log.next().await? {
+///     print!("{}", String::from_utf8_lossy(&piece));
+/// }
+/// match attempt.ended().await {
+///     Ok(output) => println!("built: {output}"),
+///     Err(error) => println!("{}: {error}", error.outcome),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Attempt {
     session: Session,
     ticket: Pipelined<Ticket>,
