@@ -1,6 +1,6 @@
 """Submits a Dockerfile to a cluster and shows the log: client.py CAP-FILE POOL DOCKERFILE
 
-Shows how little a client in another language needs; README.md explains what it does and why. It needs pycapnp 2, the
+An example of a client in another language; README.md explains what it does and why. It needs pycapnp 2, the
 `openssl` program, and schema.capnp beside this file.
 """
 
@@ -23,7 +23,7 @@ cluster = capnp.load(str(HERE / "schema.capnp"))
 
 
 def own_certificate(context):
-    """Makes a key for this run: servers want one, and take any."""
+    """Creates a key for this run: servers require one, and accept any."""
     with tempfile.NamedTemporaryFile() as key, tempfile.NamedTemporaryFile() as certificate:
         openssl = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=capnp -keyout"
         subprocess.run([*openssl.split(), key.name, "-out", certificate.name], check=True, capture_output=True)
@@ -43,12 +43,12 @@ def unpad(text):
 
 
 def bootstrap(question, service):
-    """Returns the message that asks for a service: a Message of one pointer, a Bootstrap with two, and the id."""
+    """Returns the message that requests a service: a Message of one pointer, a Bootstrap with two, and the id."""
     text = service + b"\0"
     text_words = (len(text) + 7) // 8
     words = struct.pack("<IHH", 0, 1, 1)                       # the root: one word of data, one pointer
-    words += struct.pack("<HHI", 8, 0, 0)                      # Message: its union says bootstrap
-    words += struct.pack("<IHH", 0, 1, 1)                      # … which follows at once
+    words += struct.pack("<HHI", 8, 0, 0)                      # Message: the union member bootstrap
+    words += struct.pack("<IHH", 0, 1, 1)                      # … which follows
     words += struct.pack("<II", question, 0)                   # Bootstrap: its question
     words += struct.pack("<II", 1, 2 | len(text) << 3)         # … and the id, a list of bytes
     words += text.ljust(8 * text_words, b"\0")
@@ -56,7 +56,7 @@ def bootstrap(question, service):
 
 
 async def relay(reader, writer, rewrite=lambda first: first):
-    """Passes on what arrives; the first message as `rewrite` wants it."""
+    """Forwards all messages, the first one as `rewrite` returns it."""
     head = await reader.readexactly(8)
     segments, size = struct.unpack("<II", head)
     assert segments == 0, "the first message is small"
@@ -76,9 +76,9 @@ async def connect(line):
     outer_reader, outer_writer = await asyncio.open_connection(host, int(port), ssl=context)
     shown = outer_writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     if fingerprint(shown) != unpad(wanted):
-        sys.exit("somebody else answers at that address")
+        sys.exit("the server at that address has another key")
 
-    # pycapnp cannot say which service it wants. So it talks to us, and we say it.
+    # pycapnp cannot name a service. So it connects to this program, which adds the name.
     def name_service(first):
         question = struct.unpack_from("<I", first, 32)[0]
         return bootstrap(question, unpad(service))
@@ -97,7 +97,7 @@ async def main(cap_file, pool, dockerfile):
     submission = (await connect(pathlib.Path(cap_file).read_text())).cast_as(cluster.Submission)
     description = cluster.JobDescr.new_message()
     description.action.init("dockerBuild").dockerfile.contents = pathlib.Path(dockerfile).read_text()
-    # All in one burst. The ticket and the job are held to the end.
+    # All calls are sent at once. The ticket and the job are held to the end.
     ticket = submission.submit(pool, description, False).ticket
     job = ticket.job().job
     result = job.result()
@@ -117,5 +117,5 @@ async def main(cap_file, pool, dockerfile):
 try:
     asyncio.run(capnp.run(main(*sys.argv[1:])))
 except capnp.KjException as error:
-    # As Python writes it: the text comes from another machine, and could steer the terminal.
+    # Escaped, as the text comes from another machine and could contain control characters.
     sys.exit(f"{error.type.lower()}: {error.description!r}")

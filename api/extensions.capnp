@@ -1,27 +1,27 @@
 @0xe227d4dabadb2f0c;
 # What our programs offer beyond upstream's schema.
 #
-# A peer that does not know these interfaces answers calls to them with an `unimplemented` exception, so a caller
-# asks and does without. They are called on a capability that the caller already has, by interface id: nothing of
-# upstream's schema had to change for them.
+# A peer that does not know these interfaces answers calls to them with an `unimplemented` exception, and the caller
+# works without them. They are called by interface id on a capability that the caller has already, so upstream's schema
+# did not have to change.
 
 using Cluster = import "schema.capnp";
 
 interface TicketStatus {
-  # What a client may want to show while it waits. Every ticket of our scheduler implements this.
+  # The status of a ticket, for clients that show it. Every ticket of our scheduler implements this.
 
   status @0 () -> Status;
-  # Returns at once how far the ticket has come.
+  # Returns the status of the ticket at once.
 
   struct Status {
-    # How far a ticket has come.
+    # The status of a ticket.
 
     union {
       queued :group {
         # In the pool's backlog: no worker has been chosen for it yet.
 
         ahead @0 :UInt32;
-        # How many tickets are before it in the backlog.
+        # The number of tickets before it in the backlog.
 
         obstacle @5 :Text;
         # Why no worker takes jobs, if none does; absent when some do.
@@ -34,7 +34,7 @@ interface TicketStatus {
         # The name of that worker.
 
         ahead @2 :UInt32;
-        # How many tickets are before it in that queue.
+        # The number of tickets before it in that queue.
       }
 
       running :group {
@@ -45,29 +45,29 @@ interface TicketStatus {
       }
 
       finished @4 :Void;
-      # The job has ended, one way or another.
+      # The job has ended, successfully or not.
     }
   }
 }
 
 interface TemporaryPause {
-  # Pausing a worker for as long as it stays connected. `PoolAdmin.setActive` is remembered while the worker is away;
-  # this is not. Every pool of our scheduler implements this, on the same object as `PoolAdmin`.
+  # Pauses that end when the worker reconnects, unlike those by `PoolAdmin.setActive`. Every pool of our scheduler
+  # implements this, on the same object as `PoolAdmin`.
 
   pauseWorker @0 (worker :Text, paused :Bool) -> ();
-  # Pauses a connected worker, or ends such a pause. It finishes what it runs, and is given nothing more until this
-  # is called again, `PoolAdmin.setActive` makes it active, or it reconnects. Fails with "Unknown worker" when it is not connected.
+  # Pauses a connected worker, or ends such a pause. It finishes its jobs, and gets no more until this is called again,
+  # `PoolAdmin.setActive` makes it active, or it reconnects. Fails with "Unknown worker" when it is not connected.
 }
 
 interface PoolDetails {
-  # What an operator wants to know of a pool beyond `PoolAdmin.show` and `PoolAdmin.workers`, as data. Every pool of our
-  # scheduler implements this, on the same object as `PoolAdmin`. All times are in milliseconds, and end now.
+  # The details of a pool for operators, as data. Every pool of our scheduler implements this, on the same object as
+  # `PoolAdmin`. All times are durations until now, in milliseconds.
 
   details @0 () -> (details :Details);
-  # Returns what is known about the pool and all its workers.
+  # Returns the details of the pool and all its workers.
 
   workerDetails @1 (worker :Text) -> (details :Worker);
-  # Returns what is known about one worker. Fails with "Unknown worker" when there is none of that name.
+  # Returns the details of one worker. Fails with "Unknown worker" when there is none of that name.
 
   struct Details {
     # A pool at one moment.
@@ -76,33 +76,33 @@ interface PoolDetails {
     # The known workers, connected or not, in the order of their names.
 
     backlog @1 :UInt32;
-    # How many tickets wait for any worker.
+    # The number of tickets that wait for any worker.
 
     oldestWait @2 :UInt64;
-    # How long the oldest ticket has waited that no worker has taken. 0 when there is none.
+    # How long the oldest of the tickets that no worker has taken has waited. 0 when there is none.
 
     clients @3 :List(Client);
-    # The clients that have submitted something since the scheduler started, in the order of their names.
+    # The clients that have submitted a job since the scheduler started, in the order of their names.
   }
 
   struct Worker {
-    # A worker that has registered once, and has not been forgotten.
+    # A known worker: one that has registered, and was not forgotten.
 
     name @0 :Text;
     # The name it registers with.
 
     paused @1 :Bool;
-    # Whether an operator has paused it, in the way that is remembered while it is away.
+    # Whether an operator has paused it across reconnects.
 
     registrations @2 :UInt64;
-    # How many times it has registered since the scheduler started.
+    # The number of its registrations since the scheduler started.
 
     union {
       neverSeen @3 :Void;
       # It has not been connected since the scheduler started.
 
       left @4 :UInt64;
-      # It is not connected, and this is how long ago it left.
+      # It is not connected. It disconnected this long ago.
 
       connected @5 :Connected;
       # It is registered now.
@@ -116,32 +116,32 @@ interface PoolDetails {
     # How long it has been registered.
 
     address @1 :Text;
-    # Where it connects from.
+    # Its address.
 
     capacity @2 :UInt32;
-    # How many jobs it runs at once, as it said.
+    # The number of jobs that it runs at once, as it reported.
 
     inactive @3 :List(InactiveReason);
-    # Why it is given no jobs. It is given some when this is empty.
+    # Why it gets no jobs. It gets jobs when this is empty.
 
     silentFor @4 :UInt64;
-    # How long it has owed an answer to the scheduler's ping without a sign of life. 0 when it owes none; a moment, often,
-    # when all is well.
+    # How long the scheduler has waited for an answer to its probe, and received nothing else from the worker. 0 when it
+    # does not wait for one. Short times are normal.
 
     queued @5 :UInt32;
-    # How many tickets are in its queue.
+    # The number of tickets in its queue.
 
     workload @6 :UInt64;
     # The sum of their expected costs.
 
     finished @7 :UInt64;
-    # How many jobs it has ended, in whatever way, since it registered.
+    # The number of jobs that have ended on it since it registered, successfully or not.
 
     running @8 :List(Job);
-    # The jobs that it has taken and not ended, the oldest first.
+    # The jobs that it runs, the oldest first.
 
     pauseReasons @9 :List(PauseReason);
-    # Why it pauses itself, as it said; empty when it does not, or did not say.
+    # Why it pauses itself, as it reported. Empty when it does not, or did not report it.
   }
 
   enum InactiveReason {
@@ -158,7 +158,7 @@ interface PoolDetails {
     # It is about to be updated.
 
     notAnswering @4;
-    # It keeps its connection, and does not answer. This ends when it does.
+    # It is connected, but unresponsive. This ends when it answers.
   }
 
   struct Job {
@@ -168,10 +168,10 @@ interface PoolDetails {
     # The number of its ticket, which is also in the scheduler's log.
 
     client @1 :Text;
-    # Who submitted it.
+    # The client that submitted it.
 
     cacheHint @2 :Text;
-    # Its cache hint, any text at all. Empty when it has none.
+    # Its cache hint, which may be any text. Empty when it has none.
 
     urgent @3 :Bool;
     # Whether it was urgent.
@@ -190,19 +190,19 @@ interface PoolDetails {
     # Its share of the pool.
 
     queued @2 :UInt32;
-    # How many of its tickets no worker has taken, urgent or not.
+    # The number of its tickets that no worker has taken, urgent or not.
 
     urgent @3 :UInt32;
-    # How many of those are urgent.
+    # The number of urgent ones among them.
   }
 }
 
 interface Persistent @0xc8cb212fcd9f5691 {
-  # A capability that can be kept across connections. This is Cap'n Proto's standard interface, with the type of
-  # its parameters left open. Submissions of clients that are on file implement it.
+  # A capability that can be used again after reconnecting. This is Cap'n Proto's standard interface, with parameters of
+  # any type. The submissions of clients in the scheduler's database implement it.
 
   save @0 (sealFor :AnyPointer) -> (sturdyRef :AnyPointer);
-  # Returns a sturdy ref: a Text with a "capnp://" URI by which the same capability can be had again. It is a
+  # Returns a sturdy ref: a Text with a "capnp://" URI that leads to the same capability. It is a
   # secret. `sealFor` is ignored.
 }
 
@@ -210,25 +210,25 @@ interface ExtendedTicket extends(Cluster.Ticket, TicketStatus, TicketNumber) {}
 # A ticket as our scheduler serves it. Only for the server's use: clients call the interfaces apart.
 
 interface PauseReasons {
-  # Why a worker pauses itself; `Queue.setActive` says only that it does. Every queue of our scheduler implements this, on
-  # the same object as `Queue`.
+  # The reasons why a worker pauses itself, which `Queue.setActive` does not have. Every queue of our scheduler
+  # implements this, on the same object as `Queue`.
 
   setPauseReasons @0 (reasons :List(PauseReason)) -> ();
-  # Replaces the reasons why this worker takes no jobs. Called just before the `setActive` that it explains; an empty list
-  # goes with a worker that takes jobs.
+  # Replaces the reasons why this worker takes no jobs. It is called just before the `setActive` that it explains,
+  # with an empty list for a worker that takes jobs.
 }
 
 struct PauseReason {
   # A reason why a worker pauses itself. All texts are short: a worker with longer ones is refused.
 
   kind @0 :Text;
-  # A word for programs, such as "docker" or "state-disk". The same reason always has the same.
+  # A word for programs, such as "docker" or "state-disk". A reason always has the same word.
 
   problem @1 :Text;
-  # What is wrong, for people.
+  # The problem, for people.
 
   advice @2 :Text;
-  # What an operator can do about it. Empty when it ends by itself.
+  # What an operator can do about it. Empty when the problem goes away by itself.
 }
 
 interface ExtendedPoolAdmin extends(Cluster.PoolAdmin, TemporaryPause, PoolDetails, PoolControl) {}
@@ -238,58 +238,59 @@ interface PersistentSubmission extends(Cluster.Submission, Persistent) {}
 # A submission as the scheduler serves it. Only for the server's use: clients call the two interfaces apart.
 
 interface TicketNumber @0xb4d1c9e07a3f5286 {
-  # What a ticket is called in the scheduler's log, in `PoolDetails.Job`, and where an operator names a job. Every ticket of our
-  # scheduler implements this.
+  # The number of a ticket, as it is in the scheduler's log and in `PoolDetails.Job`, and by which operators name a job.
+  # Every ticket of our scheduler implements this.
 
   number @0 () -> (number :UInt64);
-  # Returns at once the number of the ticket, which no other of its pool has had since the scheduler started.
+  # Returns the number of the ticket at once. It is unique in its pool since the scheduler started.
 }
 
 interface ExtendedQueue extends(Cluster.Queue, PauseReasons) {}
 # A queue as our scheduler serves it. Only for the server's use: workers call the two interfaces apart.
 
 interface PoolControl @0xfa531e7cec24d80a {
-  # What an operator sees and does beyond upstream's `PoolAdmin`: who paused a worker and why, and jobs by their numbers.
-  # Every pool of our scheduler implements this, on the same object as `PoolAdmin`. All times are in milliseconds, and end now.
+  # Additions to upstream's `PoolAdmin`: who paused a worker and why, and jobs by number. Every pool of our scheduler
+  # implements this, on the same object as `PoolAdmin`. All times are durations until now, in milliseconds.
 
   overview @0 (most :UInt32) -> (overview :Overview);
-  # Returns the state of the pool as text for people, with at most `most` jobs of each queue, and what goes with it.
+  # Returns an overview of the pool, with at most `most` jobs of each queue.
 
   pause @1 (worker :Text, by :Text, note :Text, autoCreate :Bool, untilReconnect :Bool) -> ();
-  # Pauses a worker as `PoolAdmin.setActive` does, or with `untilReconnect` as `TemporaryPause.pauseWorker` does, and keeps
-  # who did it and why. Paused again, it has the new note; an empty one leaves what is known. With `autoCreate` a worker that has never been seen will do.
+  # Pauses a worker as `PoolAdmin.setActive` does, or with `untilReconnect` as `TemporaryPause.pauseWorker` does, and
+  # stores who paused it and why. If it is paused already, a note that is not empty replaces the old one. With
+  # `autoCreate`, the worker may be one that has never registered.
 
   cancel @2 (ticket :UInt64, by :Text) -> (worker :Text);
-  # Cancels a job, and returns the name of the worker that ran it; empty if it was queued. Fails if no such job is queued or
-  # running.
+  # Cancels a job, and returns the name of the worker that ran it; empty if it was queued. Fails if no such job is
+  # queued or running.
 
   struct Overview {
     # A pool at one moment.
 
     state @0 :Text;
-    # As `PoolAdmin.show`, but with workers in natural order (w2 before w10).
+    # The text of `PoolAdmin.show`, but with workers in natural order (w2 before w10).
 
     workers @1 :List(WorkerNote);
     # The known workers, connected or not, in natural order.
 
     queued @2 :List(QueuedJob);
-    # The first jobs that wait: those of the backlog, the next one first, then those in the queues of workers.
+    # The first queued jobs: those of the backlog, the next one first, then those in the queues of workers.
 
     more @3 :UInt32;
-    # How many more jobs wait than are listed.
+    # The number of queued jobs that are not listed.
   }
 
   struct WorkerNote {
-    # What is kept about a worker for operators.
+    # A worker, and who paused it.
 
     name @0 :Text;
     # Its name.
 
     version @1 :Text;
-    # The version of its program, as it says. Empty when it is not connected, or cannot say.
+    # The version of its program. Empty when it is not connected, or does not report it.
 
     pause @2 :Pause;
-    # Who paused it, and why. Null when nobody has.
+    # The pause by an operator. Null when there is none.
   }
 
   struct Pause {
@@ -299,10 +300,10 @@ interface PoolControl @0xfa531e7cec24d80a {
     # How long it has lasted.
 
     by @1 :Text;
-    # Who paused it, as their program says. Empty when it did not say.
+    # Who paused it, as the operator's program reported. Empty when it did not.
 
     note @2 :Text;
-    # Why. Empty when nothing was given.
+    # The reason. Empty when none was given.
   }
 
   struct QueuedJob {
@@ -312,7 +313,7 @@ interface PoolControl @0xfa531e7cec24d80a {
     # Its number.
 
     client @1 :Text;
-    # Who submitted it.
+    # The client that submitted it.
 
     cacheHint @2 :Text;
     # Its cache hint. Empty when it has none.
@@ -329,26 +330,25 @@ interface PoolControl @0xfa531e7cec24d80a {
 }
 
 interface WorkerControl @0xda98782be4730cdd {
-  # What our scheduler asks of a worker beyond upstream's `Worker`. Every worker of ours implements this, on the same object.
+  # Additions to upstream's `Worker`. Every worker of ours implements this, on the same object.
 
   version @0 () -> (version :Text);
   # Returns the version of its program.
 
   cancelJob @1 (nth :UInt64) -> ();
-  # Cancels a job: the nth that it was given over the connection that this is called on, counted from 1. Fails if it does not
-  # run that job now.
+  # Cancels the nth job that it got over this connection, counted from 1. Fails if it does not run that job now.
 }
 
 interface ExtendedWorker extends(Cluster.Worker, WorkerControl) {}
 # A worker as ours serve it. Only for the server's use: schedulers call the two interfaces apart.
 
 interface JobOutcome @0x9f3b6c1d5a8e2047 {
-  # How a job ended, as data. `Job.result` gives it as the text of an exception. Every job of our workers implements this, on the
-  # same object as `Job`.
+  # How a job ended, as data. `Job.result` has it as the text of an exception. Every job of our workers implements this,
+  # on the same object as `Job`.
 
   outcome @0 () -> (outcome :Outcome);
-  # Waits for the job to end, and returns how it did. It can be called any number of times, also after the end. It fails only if
-  # the job was never given to a worker, or is lost with its worker: that is the outcome then.
+  # Waits for the job to end, and returns how it ended. It can be called any number of times, also after the end. It
+  # fails only if no worker has taken the job, or if the job is lost with its worker.
 
   struct Outcome {
     # How a job ended. A program that does not know the member that is set reads the text of `Job.result`.
@@ -407,8 +407,8 @@ interface ExtendedJob extends(Cluster.Job, JobOutcome) {}
 # A job as our workers serve it. Only for the server's use: clients call the two interfaces apart.
 
 interface ProgressStatus @0xb7e2408c6d91f35b {
-  # The progress of a long request, as data. `Progress.report` has it as text. Our programs that offer a `Progress` implement
-  # this on the same object. Our scheduler calls this first, and `Progress.report` if the answer is `unimplemented`.
+  # The progress of a long request, as data. `Progress.report` has it as text. Our programs implement this on the same
+  # object as `Progress`. Our scheduler calls this first, and `Progress.report` if the answer is `unimplemented`.
 
   report @0 (status :Status) -> ();
   # Shows the status. The scheduler waits for the answer before it reports again.
@@ -418,7 +418,7 @@ interface ProgressStatus @0xb7e2408c6d91f35b {
 
     union {
       runningJobs @0 :UInt32;
-      # It runs so many jobs, for which the request waits.
+      # The number of running jobs for which the request waits.
 
       restarting @1 :Void;
       # It was asked to restart.
@@ -427,7 +427,7 @@ interface ProgressStatus @0xb7e2408c6d91f35b {
       # It is not connected, so there is nothing to wait for.
 
       other @3 :Text;
-      # Anything else, for people.
+      # Another status, as text for people.
     }
   }
 }

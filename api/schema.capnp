@@ -3,21 +3,20 @@
 #
 # Same file id, names, ordinals and types as upstream's OCluster, so each program can be swapped for its
 # counterpart. Change it only by adding: new methods, fields and union members get the next free number, and
-# peers that do not know them go on working. What upstream does not know goes into extensions.capnp instead.
+# peers that do not know them continue to work. Additions of ours go into extensions.capnp instead.
 #
-# Two habits of the protocol matter to whoever writes a client in another language:
+# Two properties of the protocol matter for clients in other languages:
 #
-# Pipelining. A method that answers with a capability can be followed at once by calls on that capability,
-# before the answer has arrived. A client sends `submit`, `Ticket.job`, `Job.result` and `Job.log(0)` in one
-# burst; a worker sends `register` and `pop` likewise. An error in an early call is then the answer to all the
-# later ones.
+# Pipelining. If a method returns a capability, calls on that capability can be sent before the answer has arrived. A
+# client sends `submit`, `Ticket.job`, `Job.result` and `Job.log(0)` at once; a worker sends `register` and `pop` at
+# once. If an early call fails, all later ones fail with the same error.
 #
-# Liveness. Holding a capability keeps something going, and letting go of the last reference ends it: a ticket
-# keeps its place in the backlog, a job keeps running, a queue keeps its worker registered. When a connection
-# ends, every reference that crossed it is let go. So keep the ticket and the job until you have what you want.
+# Liveness. An object lives as long as there is a reference to it: a ticket keeps its place in the backlog, a job runs,
+# a worker stays registered. When a connection ends, all references through it are released. So keep the ticket and
+# the job until the job has ended.
 #
-# Results that a method does not mention may be a null pointer, and so may the parameters of a call: a null
-# pointer reads as a struct whose fields all have their default values. Text is UTF-8.
+# The results of a method without results may be a null pointer, and so may the parameters of a call: a null pointer
+# is read as a struct whose fields all have their default values. Text is UTF-8.
 
 struct DockerBuild {
   # Builds an image from a Dockerfile, with the commits of the description as its context.
@@ -63,28 +62,27 @@ struct OBuilder {
 }
 
 struct Custom {
-  # A kind of job that this schema does not describe: an agreement between a client and its workers.
+  # A job of a kind that this schema does not describe: client and workers have agreed on it.
 
   kind @0 :Text;
-  # Names the agreement, so that a worker can tell whether it knows it.
+  # The name of the kind, by which a worker recognises it.
 
   payload @1 :AnyPointer;
-  # Whatever that kind needs. The scheduler does not look inside. Keep it to data: capabilities do not survive
-  # the wait in the backlog.
+  # The data of the job. The scheduler does not read it. It must not contain capabilities.
 }
 
 struct Secret {
-  # A value that a build may use, but that must show up neither in its log nor in its result.
+  # A value that a build may use, but that must not appear in its log or its result.
 
   id @0 :Text;
-  # The name by which the build asks for it.
+  # The name by which the build requests it.
 
   value @1 :Text;
   # The secret itself. It may be any bytes, and need not be UTF-8.
 }
 
 struct JobDescr {
-  # What to run. The scheduler hands it from the client to the worker without looking at more than `cacheHint`.
+  # What to run. The scheduler passes it from the client to the worker, and reads only `cacheHint`.
 
   action :union {
     # What kind of job it is.
@@ -95,8 +93,8 @@ struct JobDescr {
   }
 
   cacheHint @1 :Text;
-  # Jobs with the same hint benefit from running on the same worker. Any text will do; two branches of one
-  # project should use the same.
+  # Jobs with the same hint benefit from running on the same worker. It may be any text; two branches of one project
+  # should use the same.
 
   repository @2 :Text;
   # The URL of the git repository that holds `commits`. Empty for a job without a source.
@@ -119,7 +117,7 @@ struct Metric {
 }
 
 struct AdditionalMetric {
-  # The answer to a question for one more source of metrics.
+  # The metrics of an additional source.
 
   union {
     metric @0 :Metric;
@@ -140,14 +138,14 @@ struct WorkerInfo {
   # Whether it is ready to take jobs: false while it is paused.
 
   connected @2 :Bool;
-  # Whether it is registered now. A worker that has left is remembered until it is forgotten.
+  # Whether it is registered now. A worker that has disconnected is listed until it is forgotten.
 }
 
 interface Job {
   # A job, which a worker implements and a client watches.
   #
   # A client gets one from its ticket while the job may still be queued. It can call all methods at once: the
-  # calls wait until a worker has taken the job. When the last reference goes, the job is cancelled.
+  # calls wait until a worker has taken the job. When the last reference is released, the job is cancelled.
 
   log @0 (start :Int64) -> (log :Data, next :Int64);
   # Reads the log from the offset `start`, in bytes.
@@ -160,29 +158,30 @@ interface Job {
   result @1 () -> (output :Text);
   # Waits for the job to end, and returns its output: for an image that was pushed its identifier, for OBuilder
   # the id of the snapshot, and often nothing. A job that failed or was cancelled ends in an exception with a
-  # short reason; the log says more. It can be called any number of times.
+  # short reason; the log has the details. It can be called any number of times.
 
   cancel @2 () -> ();
   # Asks the worker to stop the job. Returns at once; `result` then fails.
 }
 
 interface Queue {
-  # A worker's registration: where it gets jobs from. When the last reference goes, the worker is unregistered.
+  # A worker's registration, through which it gets jobs. When the last reference is released, the worker is
+  # unregistered.
 
   pop @0 (job :Job) -> (descr :JobDescr);
   # Waits until there is a job for this worker, and takes it.
   #
-  # `job` is the worker's own, new object for the job that it will get. It must work before it is known what the
-  # job is, since the scheduler connects the waiting client to it at once: calls on it can arrive before the answer
-  # to `pop`. A worker with room for several jobs calls `pop` that many times.
+  # `job` is the worker's new object for that job. It must work before the worker knows its description, as the
+  # scheduler connects the waiting client to it at once: calls on it can arrive before the answer to `pop`. A worker
+  # with room for several jobs calls `pop` that many times.
 
   setActive @1 (active :Bool) -> ();
-  # Pauses the worker, or ends the pause, on its own wish. While it is paused, its calls to `pop` wait. An operator's
-  # pause is apart from this one, and a worker takes jobs only when nobody has paused it.
+  # Pauses the calling worker, or ends its pause. While it is paused, its calls to `pop` wait. An operator's pause is
+  # separate from this one, and a worker gets jobs only when it has neither.
 }
 
 interface Worker {
-  # What a worker implements to be administered.
+  # A worker, as it is administered.
 
   metrics @0 (source :MetricsSource) -> (contentType :Text, data :Text);
   # Returns the metrics of the worker's program or of its machine.
@@ -195,52 +194,51 @@ interface Worker {
   selfUpdate @1 () -> ();
   # Finishes the running jobs and restarts the program in its latest version.
   #
-  # Success shows in the connection being lost, and the worker registering again. So this never returns
-  # successfully.
+  # It never returns successfully: the connection is lost, and the worker registers again.
 
   additionalMetric @2 (source :Text) -> (metric :AdditionalMetric);
   # Returns the metrics of another source, if the worker was set up with one of that name.
 }
 
 interface Registration {
-  # Where workers of one pool come in.
+  # The right to register workers in one pool.
 
   register @0 (name :Text, worker :Worker, capacity :Int32) -> (queue :Queue);
   # Registers a worker, which stays registered while it holds the queue. A name can be registered only once at a
-  # time. `capacity` is how many jobs it means to run at once, for information only.
+  # time. `capacity` is the number of jobs that it runs at once, for information only.
 }
 
 interface Ticket {
-  # A place in a pool's backlog. When the last reference goes while the job is still waiting, it is dropped from
-  # the backlog. Once a worker has taken the job, the ticket counts as one reference to it.
+  # A queued request for a job. When the last reference is released before a worker has taken the job, the job is
+  # removed from the queue. After that, the ticket counts as one reference to the job.
 
   job @0 () -> (job :Job);
   # Returns the job at once, as a promise that resolves when a worker takes it. The promise breaks if the ticket
   # is cancelled first.
 
   cancel @1 () -> ();
-  # Takes the job out of the backlog, or cancels it if it has been taken by a worker.
+  # Removes the job from the queue, or cancels it if a worker has taken it.
 }
 
 interface Submission {
-  # What one client of the cluster holds.
+  # The right to submit jobs as one client.
 
   submit @0 (pool :Text, descr :JobDescr, urgent :Bool) -> (ticket :Ticket);
-  # Adds a job to a pool's backlog. Never waits for a worker. Urgent jobs go before all that are not.
+  # Adds a job to a pool's backlog. It never waits for a worker. Urgent jobs are scheduled before all that are not.
   #
-  # If the pool does not exist, or access has been revoked, the ticket is a promise that breaks: the error comes
-  # as the answer to whatever is called on it.
+  # If the pool does not exist, or access has been revoked, the ticket is a promise that breaks: all calls on it fail
+  # with the error.
 }
 
 interface Progress {
-  # Where an operator's program learns how a long request is coming along.
+  # Receives the status of a long request, for an operator's program.
 
   report @0 (status :Text) -> ();
   # Shows a line of status. The scheduler waits for the answer before it reports again.
 }
 
 interface PoolAdmin {
-  # One pool, as an operator sees it. It holds no state of its own, so it can be let go of at any time.
+  # One pool, as an operator sees it. It has no state, so it can be released at any time.
 
   show @0 () -> (state :Text);
   # Returns the state of the pool as text for people.
@@ -249,8 +247,8 @@ interface PoolAdmin {
   # Returns the pool's workers, including those that are known but not connected.
 
   setActive @2 (worker :Text, active :Bool, autoCreate :Bool) -> ();
-  # Pauses a worker, or ends the pause, on an operator's wish. It is remembered while the worker is away. With
-  # `autoCreate` it works for workers that have never been seen too.
+  # Pauses a worker, or ends its pause. The pause lasts across reconnects. With `autoCreate`, the worker may be one that
+  # has never registered.
 
   worker @3 (worker :Text) -> (worker :Worker);
   # Returns a connected worker's own object.
@@ -259,7 +257,7 @@ interface PoolAdmin {
   # Drains a connected worker, asks it to update itself, and waits until it is back. `progress` may be null.
 
   setRate @5 (id :Text, rate :Float64) -> ();
-  # Sets a client's share of this pool: how many jobs' worth it gets while one with a rate of 1.0 gets one.
+  # Sets a client's share of this pool, relative to a client with a rate of 1.0.
 
   forget @6 (worker :Text) -> ();
   # Forgets a worker that is not connected.
@@ -278,10 +276,10 @@ interface Admin {
   # Returns a pool by its name. For an unknown name it is a promise that breaks.
 
   addClient @2 (id :Text) -> (cap :Submission);
-  # Adds a client and returns its submission, which can be saved to get a URI for it.
+  # Adds a client, and returns its submission. `Persistent.save` returns the URI for it.
 
   removeClient @3 (id :Text) -> (cap :Submission);
-  # Removes a client: what it holds stops working at once. `cap` is always null.
+  # Removes a client. Its access is revoked at once. `cap` is always null.
 
   listClients @4 () -> (clients :List(Text));
   # Returns the ids of the clients, sorted.

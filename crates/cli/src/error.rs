@@ -24,7 +24,7 @@ pub enum Kind {
     Ended(u8),
     /// The job ran, and its build did not succeed: exit code 1.
     BuildFailed {
-        /// The exit code of the build's own command, if its log has it.
+        /// The exit code of the build's own command, if it is known.
         command: Option<u8>,
     },
     /// The worker stopped the job, as it exceeded its time limit: exit code 1.

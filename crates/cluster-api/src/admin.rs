@@ -1,4 +1,4 @@
-//! Admin: the whole cluster, as an operator sees it.
+//! Admin: a cluster's administration.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ impl Admin {
         )
     }
 
-    /// Returns a pool. That there is none of this name may show only in the calls on it.
+    /// Returns a pool. If it does not exist, the error may come only from calls on it.
     pub fn pool(&self, name: &str) -> Pipelined<PoolAdmin> {
         let mut request = self.client.pool_request();
         request.get().set_name(name);
@@ -42,7 +42,7 @@ impl Admin {
         Pipelined::new(pool, answer)
     }
 
-    /// Adds a client, and returns its submission. [`Submission::save`] gives the URI to hand to it.
+    /// Adds a client, and returns its submission. [`Submission::save`] returns the URI for the client.
     pub fn add_client(&self, id: &str) -> Pipelined<Submission> {
         let mut request = self.client.add_client_request();
         request.get().set_id(id);
@@ -57,7 +57,7 @@ impl Admin {
         Pipelined::new(submission, answer)
     }
 
-    /// Removes a client: what it holds stops working at once.
+    /// Removes a client. Its access is revoked at once.
     pub fn remove_client(&self, id: &str) -> Answer<()> {
         let mut request = self.client.remove_client_request();
         request.get().set_id(id);
@@ -79,22 +79,37 @@ impl Admin {
     }
 }
 
-/// A cluster's administration as a scheduler implements it.
+/// A cluster's administration, as a scheduler implements it.
 pub trait ServeAdmin: 'static {
     /// See [`Admin::pools`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn pools(self: Rc<Self>) -> impl Future<Output = Result<Vec<String>, RpcError>>;
 
     /// See [`Admin::pool`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn pool(self: Rc<Self>, name: String) -> impl Future<Output = Result<PoolAdmin, RpcError>>;
 
     /// See [`Admin::add_client`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn add_client(self: Rc<Self>, id: String)
     -> impl Future<Output = Result<Submission, RpcError>>;
 
     /// See [`Admin::remove_client`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn remove_client(self: Rc<Self>, id: String) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`Admin::list_clients`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn list_clients(self: Rc<Self>) -> impl Future<Output = Result<Vec<String>, RpcError>>;
 }
 

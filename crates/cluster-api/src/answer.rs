@@ -1,4 +1,4 @@
-//! What a call returns: something to await, or a handle that works already.
+//! The answers to calls: futures, and handles that can be called at once.
 
 use std::fmt;
 use std::future::Future;
@@ -14,14 +14,13 @@ use crate::RpcError;
 
 /// The answer to a call that has been sent.
 ///
-/// The call is on its way whether or not this is polled. It needs neither the handle nor the
-/// arguments any more, so holding an answer keeps no object alive. Dropping it cancels the call,
-/// which the server may or may not notice.
+/// The call is sent whether or not this is polled. An answer holds neither the handle nor the arguments, so it keeps no
+/// object alive. Dropping it cancels the call, which the server may not notice in time.
 #[must_use = "dropping an answer cancels its call"]
 pub struct Answer<T, E = RpcError>(LocalBoxFuture<'static, Result<T, E>>);
 
 impl<T: 'static, E: From<RpcError> + 'static> Answer<T, E> {
-    /// Decodes the results of a call once they are there.
+    /// Decodes the results of a call when they arrive.
     pub(crate) fn new<R>(
         results: Promise<Response<R>, capnp::Error>,
         decode: impl FnOnce(R::Reader<'_>) -> Result<T, E> + 'static,
@@ -54,16 +53,14 @@ impl<T, E> fmt::Debug for Answer<T, E> {
     }
 }
 
-/// A handle to an object that a call is going to return, usable before the answer has arrived.
+/// A handle to an object that a call will return, usable before the answer arrives.
 ///
-/// It derefs to the handle. Calls on it leave at once, behind the call that it comes from; should
-/// that fail, they fail with the same error. Await it to see that error by itself, or to get the
-/// plain handle.
+/// It derefs to the handle. Calls on it are sent at once, after the call that returns the object. If that fails, they
+/// fail with the same error. Await it to get that error, or the plain handle.
 ///
-/// While it is held, so is the object. Dropping it without a clone of the handle lets go of the
-/// object, for a ticket before it has even been granted.
+/// It holds the object. Dropping it without a clone of the handle releases the object: a ticket even before it exists.
 #[derive(Debug)]
-#[must_use = "dropping it lets go of the object it stands for"]
+#[must_use = "dropping it releases the object"]
 pub struct Pipelined<T> {
     handle: T,
     answer: Answer<T>,

@@ -1,4 +1,4 @@
-//! Jobs of a kind that the schema does not describe.
+//! Custom jobs: of a kind that the schema does not describe.
 
 use std::fmt;
 
@@ -10,26 +10,29 @@ use crate::raw::schema_capnp::custom;
 use crate::text::{malformed, text};
 use crate::{RpcError, words};
 
-/// A job that is an agreement between a client and its workers.
+/// A job of a kind on which a client and its workers have agreed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CustomJob {
-    /// Names the agreement, so that a worker can tell whether it knows it.
+    /// The name of the kind, by which a worker recognises it.
     pub kind: String,
-    /// Whatever that kind needs.
+    /// The data of the job.
     pub payload: CustomPayload,
 }
 
 /// A Cap'n Proto value of any type: a struct, a list, a text or nothing.
 ///
-/// A worker that knows the type of a struct reads it with [`read`](Self::read), and whatever other
-/// languages send most easily, a Text or Data, with [`to_text`](Self::to_text) and
-/// [`to_data`](Self::to_data). It is plain data. A payload that holds capabilities is refused: the backlog is no place for them
-/// to wait in, and whoever they point to may be gone when a worker takes the job.
+/// A worker that knows the type of a struct reads it with [`read`](Self::read). A Text or a Data, which are easier to
+/// send from other languages, is read with [`to_text`](Self::to_text) or [`to_data`](Self::to_data).
+///
+/// A payload is plain data. One with capabilities is refused: while the job is queued, their objects may go away.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CustomPayload(Box<[Word]>);
 
 impl CustomPayload {
     /// Returns a payload that is a text.
+    ///
+    /// # Errors
+    /// When it is larger than a description may be.
     pub fn from_text(text: &str) -> Result<Self, RpcError> {
         let words = text.len() / size_of::<Word>() + 1;
         let size = capnp::MessageSize {
@@ -40,6 +43,9 @@ impl CustomPayload {
     }
 
     /// Returns a payload that is a Data.
+    ///
+    /// # Errors
+    /// When it is larger than a description may be.
     pub fn from_data(data: &[u8]) -> Result<Self, RpcError> {
         let size = capnp::MessageSize {
             word_count: data.len().div_ceil(size_of::<Word>()) as u64,
@@ -50,8 +56,10 @@ impl CustomPayload {
 
     /// Returns a payload that is a Text if `bytes` can be one, and else a Data.
     ///
-    /// It gives the same bytes to [`to_data`](Self::to_data), with the exception that is
-    /// described there.
+    /// [`to_data`](Self::to_data) returns the same bytes, with the exception that is described there.
+    ///
+    /// # Errors
+    /// When it is larger than a description may be.
     pub fn from_text_or_data(bytes: &[u8]) -> Result<Self, RpcError> {
         match str::from_utf8(bytes) {
             Ok(text) if !bytes.contains(&0) => Self::from_text(text),
@@ -60,6 +68,9 @@ impl CustomPayload {
     }
 
     /// Returns a copy of a value whose type the caller knows.
+    ///
+    /// # Errors
+    /// When it is larger than a description may be, or holds capabilities.
     pub fn from_value<T: Owned>(
         value: impl capnp::traits::SetterInput<T>,
     ) -> Result<Self, RpcError> {
@@ -68,8 +79,10 @@ impl CustomPayload {
         Self::from_reader(message.get_root_as_reader()?)
     }
 
-    /// Returns a payload from the bytes of an unpacked message of one segment, without the segment
-    /// table.
+    /// Returns a payload from the bytes of an unpacked message of one segment, without the segment table.
+    ///
+    /// # Errors
+    /// When the message is malformed, or holds capabilities.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RpcError> {
         let segment = words::from_bytes(bytes);
         if segment.is_empty() {
@@ -79,8 +92,7 @@ impl CustomPayload {
         Self::from_reader(message.get_root()?)
     }
 
-    /// Returns the payload as the bytes of an unpacked message of one segment, without the segment
-    /// table.
+    /// Returns the payload as the bytes of an unpacked message of one segment, without the segment table.
     ///
     /// Empty if the payload is null.
     pub fn as_bytes(&self) -> &[u8] {
@@ -97,11 +109,11 @@ impl CustomPayload {
         text.to_string().ok()
     }
 
-    /// Returns the bytes, if the payload is a Text or a Data; of a null payload, none.
+    /// Returns the bytes, if the payload is a Text or a Data; for a null payload, no bytes.
     ///
-    /// On the wire both are a list of bytes, and a Text ends in a zero that does not belong to it.
-    /// What could be a Text (UTF-8 with no other zero) is taken for one. So a Data is returned as it
-    /// was sent, unless it looks like that: then it loses its last byte.
+    /// On the wire both are a list of bytes, and a Text has an additional zero at its end. A payload that could be a
+    /// Text (UTF-8 with no other zero) is read as one. So a Data is returned as it was sent, unless it could be a
+    /// Text: then it loses its last byte.
     pub fn to_data(&self) -> Option<Vec<u8>> {
         if self.0.is_empty() {
             return Some(Vec::new());
@@ -113,11 +125,11 @@ impl CustomPayload {
         Some(text.unwrap_or(data).to_vec())
     }
 
-    /// Calls `read` with the payload as a value of the type `T`, such as a struct of the caller's own
-    /// schema (compiled for the release of `capnp` that this crate uses). A null payload is that
-    /// type's default.
+    /// Calls `read` with the payload as a value of the type `T`, such as a struct of the caller's own schema,
+    /// compiled for the release of `capnp` that this crate uses. A null payload is the default of that type.
     ///
-    /// Fails if it is no such value, or if `read` does.
+    /// # Errors
+    /// When the payload is not such a value, or `read` fails.
     pub fn read<T: Owned, R>(
         &self,
         read: impl FnOnce(T::Reader<'_>) -> capnp::Result<R>,
@@ -129,8 +141,7 @@ impl CustomPayload {
         read.map_err(|error| malformed(&error, "the payload"))
     }
 
-    /// Returns the payload as a message of its own, with the segment table: what `capnp decode`
-    /// reads.
+    /// Returns the payload as a message of its own, with the segment table, as `capnp decode` reads it.
     pub fn to_message(&self) -> Vec<u8> {
         let null = Word::allocate_zeroed_vec(1);
         let words = if self.0.is_empty() { &null } else { &*self.0 };

@@ -1,4 +1,4 @@
-//! What a job is to run, as a Rust value.
+//! The description of a job: what to run.
 
 use std::fmt;
 
@@ -11,14 +11,13 @@ use crate::{CustomJob, DockerBuild, EncodedDescription, OBuilderBuild, RpcError,
 
 /// What to run: `JobDescr` on the wire.
 ///
-/// Nothing is checked but its form: whether a commit is a hash or a URL is a URL is for the worker
-/// to say, in the job's log. `Debug` shows no secrets, passwords or credentials in the repository's
-/// URL.
+/// Only its form is checked. A worker checks the rest, such as commits and URLs, and reports mistakes in the job's log.
+/// `Debug` hides secrets, passwords and credentials in the repository's URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Description {
-    /// The kind of job, and what that kind needs.
+    /// The kind of job, and its parameters.
     pub action: Action,
-    /// Jobs with the same hint like the same worker. Empty: no preference.
+    /// Jobs with the same hint prefer the same worker. Empty: no preference.
     pub cache_hint: String,
     /// The URL of the git repository that holds `commits`. Empty: the job has no source.
     pub repository: String,
@@ -35,7 +34,7 @@ pub enum Action {
     Docker(DockerBuild),
     /// Build an OBuilder spec.
     OBuilder(OBuilderBuild),
-    /// Do something that client and workers have agreed on.
+    /// Run a kind of job on which client and workers have agreed.
     Custom(CustomJob),
 }
 
@@ -53,7 +52,8 @@ impl Description {
 
     /// Returns the description as it is sent.
     ///
-    /// Fails if it is larger than [`MAX_DESCRIPTION_BYTES`].
+    /// # Errors
+    /// When it is larger than [`MAX_DESCRIPTION_BYTES`].
     pub fn encode(&self) -> Result<EncodedDescription, RpcError> {
         EncodedDescription::build(|builder| self.write(builder))
     }
@@ -103,8 +103,7 @@ impl Description {
         Ok(())
     }
 
-    /// Returns how many bytes of text there are in it: a lower bound of its size, known before
-    /// anything is allocated.
+    /// Returns the number of bytes in its texts: a lower bound of its size, known before anything is allocated.
     fn text_bytes(&self) -> usize {
         let action = match &self.action {
             Action::Docker(build) => build.text_bytes(),

@@ -1,4 +1,4 @@
-//! What a scheduler tells operators about a pool and its workers, as data.
+//! The details of a pool and its workers for operators, as data.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -10,39 +10,38 @@ use crate::raw::extensions_capnp::pool_details::{
 use crate::text::{check_length, list_length, malformed, text};
 use crate::{PauseReason, RpcError};
 
-/// A pool at one moment. See [`PoolAdmin::details`](crate::PoolAdmin::details).
+/// The state of a pool at one moment. See [`PoolAdmin::details`](crate::PoolAdmin::details).
 #[derive(Debug, Clone, PartialEq)]
 pub struct PoolDetails {
     /// The known workers, connected or not, in the order of their names.
     pub workers: Vec<WorkerDetails>,
-    /// How many tickets wait for any worker.
+    /// The number of tickets that wait for any worker.
     pub backlog: u32,
-    /// How long the oldest ticket has waited that no worker has taken; zero when there is none.
+    /// How long the oldest of the tickets that no worker has taken has waited; zero when there is none.
     pub oldest_wait: Duration,
-    /// The clients that have submitted something since the scheduler started, in the order of their
-    /// ids.
+    /// The clients that have submitted a job since the scheduler started, in the order of their ids.
     pub clients: Vec<ClientDetails>,
 }
 
-/// A worker that has registered once, and has not been forgotten.
+/// A known worker: one that has registered, and was not forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerDetails {
     /// The name it registers with.
     pub name: String,
-    /// Whether an operator has paused it, in the way that is remembered while it is away.
+    /// Whether an operator has paused it across reconnects.
     pub paused: bool,
-    /// How many times it has registered since the scheduler started.
+    /// The number of its registrations since the scheduler started.
     pub registrations: u64,
-    /// Whether it is there.
+    /// Whether it is connected.
     pub presence: Presence,
 }
 
-/// Whether a worker is there.
+/// Whether a worker is connected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Presence {
     /// It has not been connected since the scheduler started.
     NeverSeen,
-    /// It left this long ago.
+    /// It disconnected this long ago.
     Left(Duration),
     /// It is registered now.
     Connected(ConnectedWorker),
@@ -53,28 +52,28 @@ pub enum Presence {
 pub struct ConnectedWorker {
     /// How long it has been registered.
     pub registered_for: Duration,
-    /// Where it connects from.
+    /// Its address.
     pub address: String,
-    /// How many jobs it runs at once, as it said.
+    /// The number of jobs that it runs at once, as it reported.
     pub capacity: u32,
-    /// Why it is given no jobs; it is given some when there is no reason.
+    /// Why it gets no jobs. It gets jobs when this is empty.
     pub inactive: Vec<InactiveReason>,
-    /// How long it has owed an answer to the scheduler's ping without a sign of life; zero when it
-    /// owes none.
+    /// How long the scheduler has waited for an answer to its probe, and received nothing else from it; zero when it
+    /// does not wait for one.
     pub silent_for: Duration,
-    /// How many tickets are in its queue.
+    /// The number of tickets in its queue.
     pub queued: u32,
     /// The sum of their expected costs.
     pub workload: Duration,
-    /// How many jobs it has ended, in whatever way, since it registered.
+    /// The number of jobs that have ended on it since it registered, successfully or not.
     pub finished: u64,
-    /// The jobs that it has taken and not ended, the oldest first.
+    /// The jobs that it runs, the oldest first.
     pub running: Vec<RunningJob>,
-    /// Why it pauses itself, as it said; empty when it does not, or did not say.
+    /// Why it pauses itself, as it reported; empty when it does not, or did not report it.
     pub pause_reasons: Vec<PauseReason>,
 }
 
-/// Why a worker is given no jobs.
+/// Why a worker gets no jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InactiveReason {
     /// It paused itself, to make room for example.
@@ -85,9 +84,9 @@ pub enum InactiveReason {
     TemporaryPause,
     /// It is about to be updated.
     ShuttingDown,
-    /// It keeps its connection, and does not answer.
+    /// It is connected, but unresponsive.
     NotAnswering,
-    /// A reason that this program is too old to know.
+    /// A reason unknown to this version.
     Other,
 }
 
@@ -96,9 +95,9 @@ pub enum InactiveReason {
 pub struct RunningJob {
     /// The number of its ticket, which is also in the scheduler's log.
     pub ticket: u64,
-    /// Who submitted it.
+    /// The client that submitted it.
     pub client: String,
-    /// Its cache hint: any text at all, and empty when it has none.
+    /// Its cache hint, which may be any text; empty when it has none.
     pub cache_hint: String,
     /// Whether it was urgent.
     pub urgent: bool,
@@ -113,9 +112,9 @@ pub struct ClientDetails {
     pub id: String,
     /// Its share of the pool.
     pub rate: f64,
-    /// How many of its tickets no worker has taken, urgent or not.
+    /// The number of its tickets that no worker has taken, urgent or not.
     pub queued: u32,
-    /// How many of those are urgent.
+    /// The number of urgent ones among them.
     pub urgent: u32,
 }
 
@@ -255,7 +254,7 @@ impl ConnectedWorker {
         builder.set_queued(*queued);
         builder.set_workload(millis(*workload));
         builder.set_finished(*finished);
-        let known = || inactive.iter().filter_map(|reason| reason.on_the_wire());
+        let known = || inactive.iter().filter_map(|reason| reason.to_raw());
         let length = list_length(&known().collect::<Vec<_>>(), "inactive")?;
         let mut list = builder.reborrow().init_inactive(length);
         for (index, reason) in (0..).zip(known()) {
@@ -283,7 +282,7 @@ impl InactiveReason {
         }
     }
 
-    fn on_the_wire(self) -> Option<raw::InactiveReason> {
+    fn to_raw(self) -> Option<raw::InactiveReason> {
         match self {
             Self::WorkerPause => Some(raw::InactiveReason::WorkerPause),
             Self::AdminPause => Some(raw::InactiveReason::AdminPause),
@@ -346,7 +345,7 @@ impl ClientDetails {
     }
 }
 
-/// Returns a duration as the wire has it.
+/// Returns a duration as it is on the wire.
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,7 +1,7 @@
-//! Calls of methods that an object does not have, answered in upstream's words.
+//! Answers calls of methods that an object does not have with the texts of upstream.
 //!
-//! The generated code says `Method not implemented.` to all of them. Operators and scripts know upstream's text, which
-//! tells an object of another kind (the wrong cap file) from one that is only older.
+//! The generated code answers `Method not implemented.` to all of them. Operators and scripts know upstream's texts,
+//! which distinguish an object of another kind (the wrong cap file) from one that is only older.
 
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -11,19 +11,19 @@ use capnp::any_pointer;
 use capnp::capability::{
     DispatchCallResult, FromClientHook, FromServer, Params, Promise, Results, Server,
 };
-// Named like that, and yet part of a public trait: generated code uses it, too.
+// In spite of its name, part of a public trait: generated code uses it, too.
 use capnp::private::capability::ClientHook;
 use capnp::traits::HasTypeId;
 
 use crate::raw::extensions_capnp as extensions;
 use crate::raw::schema_capnp as schema;
 
-/// Serves `object` as what `C` is a client of.
+/// Serves `object` to clients of the type `C`.
 pub(crate) fn new_client<C: FromServer<S> + Methods + 'static, S>(object: S) -> C {
     capnp_rpc::new_client::<Strict<C>, S>(object).0
 }
 
-/// What can be called on an object.
+/// The methods of an object.
 pub(crate) trait Methods {
     /// The ids of its interfaces, each with the number of its methods.
     const METHODS: &[(u64, u16)];
@@ -52,7 +52,7 @@ methods! {
     extensions::persistent_submission::Client: schema::submission::Client = 1, extensions::persistent::Client = 1;
 }
 
-/// Returns why there is no such method, if there is none.
+/// Returns the error for a method that does not exist; `None` if it does.
 fn missing(methods: &[(u64, u16)], interface: u64, method: u16) -> Option<capnp::Error> {
     let text = match methods.iter().find(|(id, _)| *id == interface) {
         Some((_, count)) if method < *count => return None,
@@ -93,7 +93,7 @@ impl<C: FromServer<S> + Methods + 'static, S> FromServer<S> for Strict<C> {
     }
 }
 
-/// The generated dispatch, after a look at what is called.
+/// The generated dispatch, after a check of the method.
 struct StrictDispatch<C, D> {
     generated: D,
     client: PhantomData<C>,

@@ -10,13 +10,13 @@ use crate::text::{list_length, long_text, long_texts, set_texts, text};
 /// A Docker build, with the commits of the description as its context.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DockerBuild {
-    /// Where the Dockerfile is.
+    /// The Dockerfile.
     pub dockerfile: Dockerfile,
-    /// The repository and tag to push the image to if it builds. Empty: it is not pushed.
+    /// The repository and tag to push the image to after a successful build. Empty: it is not pushed.
     pub push_target: String,
-    /// The user to log in as before pushing. Empty: no login.
+    /// The user for the login before the push. Empty: no login.
     pub push_user: String,
-    /// The password to log in with.
+    /// The password for the login.
     pub push_password: Password,
     /// Options for `--build-arg`, each `NAME=VALUE`.
     pub build_args: Vec<String>,
@@ -28,17 +28,17 @@ pub struct DockerBuild {
     pub include_git: bool,
 }
 
-/// Where the Dockerfile of a build is.
+/// The Dockerfile of a build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dockerfile {
-    /// The text of the Dockerfile itself.
+    /// Its text.
     Contents(String),
     /// Its path, relative to the root of the context.
     Path(String),
 }
 
 impl Default for Dockerfile {
-    /// Returns what an absent Dockerfile is on the wire: one without text.
+    /// Returns one without text, which an absent Dockerfile is on the wire.
     fn default() -> Self {
         Self::Contents(String::new())
     }
@@ -103,12 +103,12 @@ impl DockerBuild {
             buildkit,
             include_git,
         } = self;
-        let mut place = builder.reborrow().get_dockerfile();
+        let mut target = builder.reborrow().get_dockerfile();
         match dockerfile {
-            Dockerfile::Contents(contents) => place.set_contents(contents),
-            Dockerfile::Path(path) => place.set_path(path),
+            Dockerfile::Contents(contents) => target.set_contents(contents),
+            Dockerfile::Path(path) => target.set_path(path),
         }
-        // Empty means "not given", for which the wire has the null pointer.
+        // An empty text means that there is none, which is a null pointer on the wire.
         if !push_target.is_empty() {
             builder.set_push_target(push_target);
         }
@@ -126,7 +126,7 @@ impl DockerBuild {
         Ok(())
     }
 
-    /// Returns how many bytes of text there are in it.
+    /// Returns the number of bytes in its texts.
     pub(crate) fn text_bytes(&self) -> usize {
         let (Dockerfile::Contents(dockerfile) | Dockerfile::Path(dockerfile)) = &self.dockerfile;
         dockerfile.len()

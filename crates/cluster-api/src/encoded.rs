@@ -1,4 +1,4 @@
-//! A description as it is on the wire, for whoever passes it on without reading it.
+//! A description in its encoded form, for programs that pass it on without reading it.
 
 use std::fmt;
 
@@ -9,21 +9,19 @@ use crate::raw::schema_capnp::job_descr;
 use crate::text::{long_text, malformed};
 use crate::{Description, RpcError, words};
 
-/// The largest description, in bytes: far more than any Dockerfile or spec, and little enough to
-/// hold a few of.
+/// The limit for a description, in bytes: far more than any Dockerfile or spec needs, and small enough to keep several.
 pub const MAX_DESCRIPTION_BYTES: usize = 8 << 20;
 
-/// A description in its encoded form: what the scheduler keeps of a queued job.
+/// A description in its encoded form, as the scheduler keeps it for a queued job.
 ///
-/// It holds every field, including those that this program does not know, so that clients and
-/// workers can be newer than their scheduler. It takes a few hundred bytes: one allocation of the
-/// exact size, and the cache hint. What comes from the network is copied, so that the message it
-/// came in, with its spare space, can go.
+/// It has all fields, including those that this program does not know, so clients and workers can be newer than their
+/// scheduler. It takes a few hundred bytes: one allocation of the exact size, and the cache hint. It is a copy, so that
+/// the message in which it came, with its unused space, can be freed.
 ///
-/// Descriptions are plain data: one that holds capabilities (in a custom payload) is refused.
+/// A description is plain data: one that holds capabilities (in a custom payload) is refused.
 #[derive(Clone)]
 pub struct EncodedDescription {
-    /// A message of one segment: a pointer to the `JobDescr`, then that.
+    /// A message of one segment: a pointer to the `JobDescr`, and the `JobDescr`.
     pub(crate) words: Box<[Word]>,
     cache_hint: Box<str>,
 }
@@ -47,10 +45,10 @@ impl EncodedDescription {
         Ok(encoded)
     }
 
-    /// Copies it as whoever passes it on will.
+    /// Checks that the description can be sent to a worker, by copying it once more.
     ///
-    /// A list of elements that take no space may claim any number of them, and be too much to read. Better refused here than when a
-    /// worker is to get it: that worker would take it for an error of the scheduler, and connect anew.
+    /// A list of elements that take no space can claim any number of them, and be too much to read. It is refused here,
+    /// as a worker would take that for an error of the scheduler, and reconnect.
     fn check_passing_on(&self) -> Result<(), RpcError> {
         let words = u32::try_from(self.words.len()).unwrap_or(u32::MAX);
         let mut message = Builder::new(HeapAllocator::new().first_segment_words(words));
@@ -60,7 +58,7 @@ impl EncodedDescription {
         })
     }
 
-    /// Encodes what `write` writes.
+    /// Encodes the description that `write` writes.
     pub(crate) fn build(
         write: impl FnOnce(job_descr::Builder<'_>) -> Result<(), RpcError>,
     ) -> Result<Self, RpcError> {
@@ -78,22 +76,25 @@ impl EncodedDescription {
         pass(message.get_root()?)
     }
 
-    /// Returns the description as a Rust value, or what is wrong with it.
+    /// Returns the description as a Rust value.
+    ///
+    /// # Errors
+    /// When it is malformed, or has an action that this program does not know.
     pub fn decode(&self) -> Result<Description, RpcError> {
         self.with_reader(Description::read)
     }
 
-    /// Returns the cache hint, which is all that a scheduler needs to know.
+    /// Returns the cache hint, the only field that a scheduler uses.
     pub fn cache_hint(&self) -> &str {
         &self.cache_hint
     }
 
-    /// Returns how many bytes it has as a message.
+    /// Returns its length as a message, in bytes.
     pub fn length(&self) -> usize {
         size_of_val(&*self.words)
     }
 
-    /// Returns how many bytes this holds.
+    /// Returns the memory that this takes, in bytes.
     pub fn size(&self) -> usize {
         size_of::<Self>() + size_of_val(&*self.words) + self.cache_hint.len()
     }

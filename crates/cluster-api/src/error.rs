@@ -1,32 +1,31 @@
-//! Why a call failed: Cap'n Proto's four kinds of exception, and a reason for people.
+//! The errors of calls: Cap'n Proto's four kinds of exception, each with a reason for people.
 
 use std::fmt;
 
 use visible::OneLine;
 
-/// What the transport puts before the reason of an exception each time it crosses a connection.
+/// The prefix that the transport adds to the reason of an exception for each connection.
 const REMOTE_PREFIX: &str = "remote exception: ";
 
-/// The error that a call ended with.
+/// The error of a call.
 ///
-/// It means the same on both sides of a connection: what a served method returns is what the caller
-/// gets, however many vats the answer went through. Shown as `Failed: Build failed`, on one line: the reason comes from another
-/// machine, and what cannot be seen in it is escaped.
+/// The caller gets the error that the served method returned, however many vats are between them. It is shown on one
+/// line, as `Failed: Build failed`. The reason comes from another machine, so invisible characters in it are escaped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {}", OneLine(.reason.trim_end()))]
 pub struct RpcError {
-    /// What the caller can do about it.
+    /// The kind of error, which decides what the caller can do.
     pub kind: RpcErrorKind,
-    /// What went wrong, for people.
+    /// The reason, for people.
     pub reason: String,
 }
 
-/// What sort of error it is, which is all that a program should decide by.
+/// The kind of an error. A program should decide by the kind alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RpcErrorKind {
-    /// Something went wrong, and would again.
+    /// The call failed, and would fail again.
     Failed,
-    /// There was too much to do; the same call may work later.
+    /// The object is overloaded. The same call may work later.
     Overloaded,
     /// The connection to the object was lost.
     Disconnected,
@@ -86,8 +85,7 @@ impl From<capnp::Error> for RpcError {
             capnp::ErrorKind::Overloaded => RpcErrorKind::Overloaded,
             capnp::ErrorKind::Disconnected => RpcErrorKind::Disconnected,
             capnp::ErrorKind::Unimplemented => RpcErrorKind::Unimplemented,
-            // A malformed message. The kind says what is wrong with it, so it belongs in the
-            // reason.
+            // A malformed message. The kind describes the problem, so it is part of the reason.
             _ => return Self::failed(error.to_string()),
         };
         let mut reason = error.extra.as_str();

@@ -1,18 +1,18 @@
-//! What a fuzzer needs of the inside: no part of the interface, and free to change.
+//! Access for fuzzers. It is not part of the interface, and may change.
 
 use capnp::message::{Reader, ReaderOptions};
 
 use crate::words::{OneSegment, from_bytes};
 use crate::{EncodedDescription, RpcError};
 
-/// Takes a description out of a message of one segment, as a scheduler does with a submitted one.
+/// Copies a description from a message of one segment, as a scheduler does with a submitted one.
 ///
 /// # Errors
-/// When it is none, or too large.
+/// When it is malformed or too large.
 pub fn description(segment: &[u8]) -> Result<EncodedDescription, RpcError> {
     let words = from_bytes(segment);
     let mut options = ReaderOptions::new();
-    // As a connection allows a message to be read.
+    // The limit of a connection.
     options.traversal_limit_in_words(Some(4 * words.len() + 128 * 1024));
     let message = Reader::new(OneSegment(&words), options);
     EncodedDescription::copy(message.get_root()?)

@@ -1,4 +1,4 @@
-//! What all handles and all served objects have in common.
+//! The common parts of all handles and served objects.
 
 use std::rc::Rc;
 
@@ -12,9 +12,9 @@ macro_rules! handle {
         }
 
         impl $name {
-            /// Takes an untyped capability for one of this interface.
+            /// Returns the handle of an untyped capability.
             ///
-            /// Nothing is checked: if it is something else, calls end in `Unimplemented`.
+            /// It is not checked: if it has another interface, calls fail with `Unimplemented`.
             pub fn from_client(client: capnp::capability::Client) -> Self {
                 Self::from_raw(crate::raw::schema_capnp::$interface::Client { client })
             }
@@ -24,7 +24,7 @@ macro_rules! handle {
                 self.into_raw().client
             }
 
-            /// Returns a handle to nothing: every call on it ends in `error`, and a peer that is sent it is told so.
+            /// Returns a broken handle: every call on it fails with `error`, also when it is sent to a peer.
             pub fn broken(error: crate::RpcError) -> Self {
                 Self::from_client(crate::promised::Promised::broken(error.into()))
             }
@@ -48,25 +48,23 @@ macro_rules! handle {
 
 pub(crate) use handle;
 
-/// What the RPC system holds of a served object.
+/// The RPC system's reference to a served object.
 ///
-/// It exists to tell two ends apart. A call in progress holds the object itself, so that it can
-/// finish; only references hold this. So when the last reference goes, this is dropped, even if
-/// somebody still waits for an answer. That is the normal case for a job: its scheduler waits for
-/// `result` without holding the job.
+/// It separates references from calls. A call in progress holds the object itself, so that it can finish; only
+/// references hold this. So it is dropped with the last reference, even while a call waits for its answer. That is
+/// the normal case for a job: the scheduler waits for `result` without a reference to the job.
 pub(crate) struct Served<S> {
     object: Rc<S>,
     released: fn(&S),
 }
 
 impl<S> Served<S> {
-    /// `released` is called once, when the last reference has gone.
+    /// `released` is called once, when the last reference is dropped.
     pub(crate) fn new(object: Rc<S>, released: fn(&S)) -> Self {
         Self { object, released }
     }
 
-    /// Returns the object for the length of a call, and lets go of the reference by which the call
-    /// came in.
+    /// Returns the object for a call, and drops the reference through which the call came in.
     pub(crate) fn object(self: Rc<Self>) -> Rc<S> {
         Rc::clone(&self.object)
     }
@@ -78,5 +76,5 @@ impl<S> Drop for Served<S> {
     }
 }
 
-/// For interfaces whose objects have nothing to do when they are released.
+/// Does nothing: for objects that do not react to their release.
 pub(crate) fn nothing<S>(_object: &S) {}

@@ -1,4 +1,4 @@
-//! Jobs: what a worker implements, a client watches, and a scheduler only introduces to each other.
+//! Jobs: implemented by a worker, watched by a client. A scheduler only connects the two.
 
 use std::fmt;
 use std::future::Future;
@@ -19,16 +19,16 @@ use crate::text::{long_text, malformed};
 use crate::{Outcome, RpcError, RpcErrorKind};
 
 handle! {
-    /// A reference to a job, queued or running. When the last one goes, the job is cancelled.
+    /// A reference to a job, queued or running. When the last one is dropped, the job is cancelled.
     Job, job
 }
 
 /// A piece of a job's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogChunk {
-    /// What was logged. Empty at the end of the log, and only there.
+    /// The bytes. Empty at the end of the log, and only there.
     pub bytes: Vec<u8>,
-    /// The offset in bytes to read on from.
+    /// The offset of the next chunk, in bytes.
     pub next: i64,
 }
 
@@ -41,11 +41,10 @@ impl Job {
         Self::from_raw(client.cast_to())
     }
 
-    /// Returns a job that is not known yet, and what makes it known.
+    /// Returns the promise of a job, and its resolver.
     ///
-    /// Calls on it wait, and are forwarded in order once it is resolved. It holds the job that it
-    /// resolved to, and the resolver holds nothing: so the job lives as long as somebody has a
-    /// reference to the promise or to itself.
+    /// Calls on the promise wait, and are forwarded in order once it is resolved. The promise holds the job, and the
+    /// resolver does not: so the job lives as long as there is a reference to the promise or to the job itself.
     pub fn promise() -> (JobResolver, JobPromise) {
         let (sender, receiver) = oneshot::channel::<Result<Self, RpcError>>();
         let resolved = async move {
@@ -53,14 +52,14 @@ impl Job {
                 Ok(Ok(job)) => Ok(Self::into_client(job)),
                 Ok(Err(error)) => Err(error.into()),
                 Err(oneshot::Canceled) => Err(capnp::Error::failed(
-                    "the job was given up before it started".into(),
+                    "the job was dropped before it started".into(),
                 )),
             }
         };
         (JobResolver(sender), JobPromise(Promised::new(resolved)))
     }
 
-    /// Reads the log from the offset `start`, waiting until there is something to read.
+    /// Reads the log from the offset `start`, and waits until there are bytes.
     ///
     /// An empty chunk is the end of the log. A negative `start` counts from the present end.
     pub fn log(&self, start: i64) -> Answer<LogChunk> {
@@ -83,7 +82,7 @@ impl Job {
 
     /// Waits for the job to end, and returns its output.
     ///
-    /// A job that failed or was cancelled ends in an error with a short reason; its log says more.
+    /// The error of a job that failed or was cancelled is short; its log has the details.
     pub fn result(&self) -> Answer<String> {
         let request = self.client.result_request();
         Answer::new(
@@ -96,7 +95,7 @@ impl Job {
 
     /// Waits for the job to end, and returns how it ended, as data.
     ///
-    /// This is an extension of ours: upstream's worker answers `Unimplemented`. [`Job::explain`] does without it if need be.
+    /// This is an extension of ours: upstream's worker answers `Unimplemented`. [`Job::explain`] works without it.
     pub fn outcome(&self) -> Answer<Outcome> {
         let client: job_outcome::Client = self.client.clone().cast_to();
         Answer::new(
@@ -110,10 +109,10 @@ impl Job {
 
     /// Returns the outcome of a job whose `result` is `error`.
     ///
-    /// It asks the worker. If that cannot answer, because it is lost or of another make, it reads the text of `error`. The
-    /// future holds the job, and may wait for as long as the worker does not answer.
+    /// It asks the worker. If that cannot answer, because it is lost or upstream's, the outcome is read from the text
+    /// of `error`. The future holds the job, and waits for as long as the worker does not answer.
     pub fn explain(&self, error: RpcError) -> impl Future<Output = Outcome> + 'static {
-        // Workers end a job in no other kind of error.
+        // A worker's jobs end in no other kind of error.
         let may_know = matches!(
             error.kind,
             RpcErrorKind::Failed | RpcErrorKind::Disconnected
@@ -125,16 +124,17 @@ impl Job {
                 None => None,
             };
             match reported {
-                // It was too late to stop it, and too early to know: the error is what counts.
+                // The job succeeded while it was being stopped. The error counts.
                 None | Some(Outcome::Succeeded(_)) => Outcome::of_error(&error),
                 Some(outcome) => outcome,
             }
         }
     }
 
-    /// Waits until a worker has taken the job. It fails, as all calls on the job, if none does.
+    /// Waits until a worker has taken the job, by reading the last byte of the log, which any worker answers at once.
     ///
-    /// It reads the last byte of the log, which any worker answers at once.
+    /// # Errors
+    /// When no worker takes the job: then all calls on the job fail with this error.
     pub fn taken(&self) -> impl Future<Output = Result<(), RpcError>> + Unpin + 'static {
         self.log(-1).map_ok(drop)
     }
@@ -149,12 +149,11 @@ impl Job {
     }
 }
 
-/// A job that is not known yet. It keeps the job that it resolves to.
+/// The promise of a job. It holds the job to which it resolves.
 pub struct JobPromise(Promised);
 
 impl JobPromise {
-    /// Returns the job. A peer that is sent it is told once it is known, or that it will never be: by the exception with
-    /// which the promise breaks.
+    /// Returns the job. A peer that gets it is informed when the promise is resolved or breaks.
     pub fn job(&self) -> Job {
         Job::from_client(self.0.client())
     }
@@ -166,46 +165,56 @@ impl fmt::Debug for JobPromise {
     }
 }
 
-/// Makes a promised job known. Dropping it breaks the promise.
+/// Resolves the promise of a job. Dropping it breaks the promise.
 #[derive(Debug)]
 #[must_use = "dropping a resolver breaks its promise"]
 pub struct JobResolver(oneshot::Sender<Result<Job, RpcError>>);
 
 impl JobResolver {
-    /// Hands over the job. If nobody holds the promise any more, this lets go of it at once.
+    /// Resolves the promise to `job`. If the promise was dropped, `job` is dropped, too.
     pub fn resolve(self, job: Job) {
-        // An error means that nobody holds the promise, and gives back the job for us to drop.
+        // An error means that the promise was dropped. It contains the job, which is dropped here.
         drop(self.0.send(Ok(job)));
     }
 
-    /// Breaks the promise: all calls on it, past and future, end in `error`.
+    /// Breaks the promise: all calls on it, past and future, fail with `error`.
     pub fn fail(self, error: RpcError) {
         drop(self.0.send(Err(error)));
     }
 }
 
-/// A job as its worker implements it.
+/// A job, as its worker implements it.
 pub trait ServeJob: 'static {
     /// See [`Job::log`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn log(self: Rc<Self>, start: i64) -> impl Future<Output = Result<LogChunk, RpcError>>;
 
     /// See [`Job::result`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn result(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
-    /// See [`Job::outcome`]. A job that has no more to report than its result leaves this out.
+    /// See [`Job::outcome`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn outcome(self: Rc<Self>) -> impl Future<Output = Result<Outcome, RpcError>> {
         futures::future::ready(Err(RpcError::unimplemented("this job reports no outcome")))
     }
 
     /// See [`Job::cancel`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// The last reference has gone: nobody wants the job any more, though calls may still be
-    /// waiting for answers.
+    /// The last reference was dropped: the job is not wanted any more, though calls may still wait for answers.
     ///
-    /// `Drop` comes later, or not at all while the job runs: the scheduler waits for `result`
-    /// without holding the job. This is called from inside the RPC system, so it may only take note
-    /// and wake somebody up. It must not make calls.
+    /// `Drop` comes later, or not at all while the job runs, as the scheduler waits for `result`. This is called from
+    /// inside the RPC system: it may record the event and wake a task, but must not make calls.
     fn released(&self);
 }
 

@@ -1,18 +1,66 @@
-//! The wire types of OCluster, as typed handles and traits to serve them.
+//! The wire types of OCluster: typed handles, and traits to serve them.
 //!
-//! Each interface of `api/schema.capnp` has a file of its own, with a *handle* by which to call it
-//! ([`Job`], [`Ticket`], …) and a *trait* to serve it ([`ServeJob`], [`ServeTicket`], …).
-//! `JobDescr` is the plain value [`Description`], or an [`EncodedDescription`] for whoever only
-//! passes it on.
+//! Each interface of `api/schema.capnp` has its own file, with a *handle* to call it ([`Job`], [`Ticket`], …) and a
+//! *trait* to serve it ([`ServeJob`], [`ServeTicket`], …). `JobDescr` is the plain value [`Description`], or an
+//! [`EncodedDescription`] for programs that only pass it on.
 //!
-//! - A method of a handle sends its call before it returns. The [`Answer`] it returns can be awaited
-//!   or kept; dropping it cancels the call.
-//! - Where the answer is another capability, the method returns a [`Pipelined`] handle, which can be
-//!   called at once.
-//! - Holding a handle keeps the object behind it going. Letting go of the last one is how a job is
-//!   cancelled, a ticket given up, a worker unregistered.
+//! - A method of a handle sends its call before it returns. It returns an [`Answer`], which can be awaited or kept;
+//!   dropping it cancels the call.
+//! - If the answer is another capability, the method returns a [`Pipelined`] handle, which can be called at once.
+//! - An object lives as long as there is a handle to it. Dropping the last handle cancels a job, releases a ticket,
+//!   unregisters a worker.
 //!
-//! No generated type leaves this crate, and there are no sockets or files in it.
+//! No generated type leaves this crate, and it uses no sockets or files.
+//!
+//! # Example
+//!
+//! A submission, as a scheduler serves it and a client uses it. Here both are in one process; `vat` connects them over
+//! a network.
+//!
+//! ```
+//! use std::rc::Rc;
+//!
+//! use cluster_api::{
+//!     Action, CustomJob, CustomPayload, Description, EncodedDescription, Refusal, RpcError, ServeSubmission,
+//!     Submission, Ticket,
+//! };
+//!
+//! /// A scheduler without pools.
+//! struct Scheduler;
+//!
+//! impl ServeSubmission for Scheduler {
+//!     async fn submit(
+//!         self: Rc<Self>,
+//!         pool: String,
+//!         description: EncodedDescription,
+//!         _urgent: bool,
+//!     ) -> Result<Ticket, RpcError> {
+//!         assert_eq!(description.cache_hint(), "project");
+//!         Err(Refusal::no_such_pool(pool, &[]))
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), RpcError> {
+//! let job = CustomJob {
+//!     kind: "deploy".to_owned(),
+//!     payload: CustomPayload::from_text("production")?,
+//! };
+//! let mut description = Description::new(Action::Custom(job));
+//! description.cache_hint = "project".to_owned();
+//! assert_eq!(description.encode()?.decode()?, description);
+//!
+//! let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+//! tokio::task::LocalSet::new().block_on(&runtime, async {
+//!     let submission = Submission::serve(Rc::new(Scheduler));
+//!     // All calls are sent before the first answer.
+//!     let ticket = submission.submit("linux", &description, false);
+//!     let result = ticket.job().result();
+//!     let error = result.await.unwrap_err();
+//!     assert_eq!(Refusal::of(&error), Some(Refusal::NoSuchPool));
+//! });
+//! # Ok(())
+//! # }
+//! ```
 
 mod admin;
 mod answer;

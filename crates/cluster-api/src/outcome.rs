@@ -6,13 +6,13 @@ use crate::RpcError;
 use crate::raw::extensions_capnp::job_outcome::{CancelledBy as RawCancelledBy, outcome as raw};
 use crate::text::{long_text, text};
 
-/// The longest output of a job, in bytes. Outputs are short: the name of an image, or the id of a result.
+/// The limit for the output of a job, in bytes. Outputs are short: the name of an image, or the id of a result.
 pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
 
 /// How a job ended.
 ///
-/// [`Outcome::of_error`] reads it from the text of an exception, and [`Outcome::into_result`] writes that text, for peers that
-/// do not know [`Job::outcome`](crate::Job::outcome).
+/// [`Outcome::of_error`] reads it from the text of an exception, and [`Outcome::into_result`] writes that text, for
+/// peers that do not know [`Job::outcome`](crate::Job::outcome).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
@@ -105,7 +105,7 @@ impl Outcome {
         }
     }
 
-    /// Writes the outcome. Fails with the error that stands for it when no worker can report it.
+    /// Writes the outcome. An outcome that no worker can report is returned as its error.
     pub(crate) fn write(self, mut builder: raw::Builder<'_>) -> Result<(), RpcError> {
         match self {
             Self::Succeeded(output) => builder.set_succeeded(&output),
@@ -114,7 +114,7 @@ impl Outcome {
                 failed.set_detail(&detail);
                 failed.set_exit_code(exit_code.unwrap_or(0));
             }
-            Self::Cancelled(by) => builder.set_cancelled(by.on_the_wire()),
+            Self::Cancelled(by) => builder.set_cancelled(by.to_raw()),
             Self::TimedOut { detail } => builder.set_timed_out(&detail),
             Self::WorkerUnfit { problem, had_begun } => {
                 let mut unfit = builder.init_worker_unfit();
@@ -139,7 +139,7 @@ impl CancelledBy {
         }
     }
 
-    fn on_the_wire(self) -> RawCancelledBy {
+    fn to_raw(self) -> RawCancelledBy {
         match self {
             Self::Unknown => RawCancelledBy::Unknown,
             Self::Client => RawCancelledBy::Client,

@@ -1,4 +1,4 @@
-//! What operators see of a pool beyond its details: who paused a worker and why, and which jobs wait, by their numbers.
+//! An overview of a pool for operators: who paused a worker and why, and the queued jobs by number.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use crate::details::millis;
 use crate::raw::extensions_capnp::pool_control::{overview, pause, queued_job, worker_note};
 use crate::text::{check_length, list_length, long_text, malformed, text};
 
-/// The longest text about a pool, in bytes: as long as a whole message may be.
+/// The limit for the text about a pool, in bytes: that of a whole message.
 pub(crate) const MAX_STATE_BYTES: usize = 64 << 20;
 
-/// A pool as an operator reads it. See [`PoolAdmin::overview`](crate::PoolAdmin::overview).
+/// An overview of a pool. See [`PoolAdmin::overview`](crate::PoolAdmin::overview).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolOverview {
     /// The state as text, with workers in natural order (`w2` before `w10`).
     pub state: String,
     /// The known workers, connected or not, in natural order.
     pub workers: Vec<WorkerNote>,
-    /// The first jobs that wait: those of the backlog, the next one first, then those in the queues of workers.
+    /// The first queued jobs: those of the backlog, the next one first, then those in the queues of workers.
     pub queued: Vec<QueuedJob>,
-    /// How many more jobs wait than are listed.
+    /// The number of queued jobs that are not listed.
     pub more: u32,
 }
 
-/// What is kept about a worker for operators.
+/// A worker, and who paused it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerNote {
     /// Its name.
     pub name: String,
-    /// The version of its program; `None` when it is not connected, or cannot say.
+    /// The version of its program; `None` when it is not connected, or does not report it.
     pub version: Option<String>,
-    /// Who paused it, and why; `None` when no operator has.
+    /// The pause by an operator; `None` when there is none.
     pub pause: Option<Pause>,
 }
 
@@ -39,9 +39,9 @@ pub struct WorkerNote {
 pub struct Pause {
     /// How long it has lasted.
     pub lasting: Duration,
-    /// Who paused it, as their program says; empty when it did not say.
+    /// Who paused it, as the operator's program reported; empty when it did not.
     pub by: String,
-    /// Why; empty when nothing was given.
+    /// The reason; empty when none was given.
     pub note: String,
 }
 
@@ -50,9 +50,9 @@ pub struct Pause {
 pub struct QueuedJob {
     /// The number of its ticket, by which it can be cancelled.
     pub ticket: u64,
-    /// Who submitted it.
+    /// The client that submitted it.
     pub client: String,
-    /// Its cache hint: any text at all, and empty when it has none.
+    /// Its cache hint, which may be any text; empty when it has none.
     pub cache_hint: String,
     /// Whether it is urgent.
     pub urgent: bool,
@@ -121,7 +121,7 @@ impl WorkerNote {
         };
         Ok(Self {
             name: text(reader.get_name(), "workers.name")?,
-            version: some(text(reader.get_version(), "workers.version")?),
+            version: non_empty(text(reader.get_version(), "workers.version")?),
             pause,
         })
     }
@@ -165,7 +165,7 @@ impl QueuedJob {
             cache_hint: text(reader.get_cache_hint(), "queued.cacheHint")?,
             urgent: reader.get_urgent(),
             waiting: Duration::from_millis(reader.get_waiting()),
-            worker: some(text(reader.get_worker(), "queued.worker")?),
+            worker: non_empty(text(reader.get_worker(), "queued.worker")?),
         })
     }
 
@@ -187,7 +187,7 @@ impl QueuedJob {
     }
 }
 
-/// Returns a text that stands for nothing when it is empty.
-fn some(text: String) -> Option<String> {
+/// Returns the text, unless it is empty.
+fn non_empty(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }

@@ -1,4 +1,4 @@
-//! Why a worker pauses itself, as it tells its scheduler and the scheduler tells operators.
+//! The reasons why a worker pauses itself, as it reports them to the scheduler and the scheduler to operators.
 
 use std::fmt::Display;
 
@@ -8,10 +8,11 @@ use crate::RpcError;
 use crate::raw::extensions_capnp::pause_reason;
 use crate::text::{check_length, long_text, malformed};
 
-/// How many reasons a worker may give at once. Ours have five.
+/// The limit for the reasons of a worker. Ours have five.
 const MAX_REASONS: u32 = 16;
 
-/// The longest text of a reason, in bytes: a scheduler keeps those of all workers, and shows them to whoever waits.
+/// The limit for each text of a reason, in bytes. A scheduler stores those of all workers, and sends them to waiting
+/// clients.
 const MAX_TEXT: usize = 1 << 10;
 
 /// A reason why a worker pauses itself.
@@ -19,19 +20,19 @@ const MAX_TEXT: usize = 1 << 10;
 pub struct PauseReason {
     /// A word for programs, such as `docker`.
     pub kind: String,
-    /// What is wrong, for people.
+    /// The problem, for people.
     pub problem: String,
-    /// What an operator can do about it. Empty when it ends by itself.
+    /// What an operator can do about it. Empty when the problem goes away by itself.
     pub advice: String,
 }
 
 impl PauseReason {
-    /// Returns a reason whose texts are cut to what a scheduler takes: they may come from another program.
+    /// Returns a reason whose texts are truncated to the limit: they may come from another program.
     pub fn new(kind: &str, problem: &str, advice: &str) -> Self {
         Self {
-            kind: cut(kind),
-            problem: cut(problem),
-            advice: cut(advice),
+            kind: truncated(kind),
+            problem: truncated(problem),
+            advice: truncated(advice),
         }
     }
 
@@ -56,8 +57,8 @@ impl PauseReason {
     }
 }
 
-/// Returns as much of a text as may be sent, ending between two characters.
-fn cut(text: &str) -> String {
+/// Truncates a text to the limit, between two characters.
+fn truncated(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_TEXT);
     text.get(..end).unwrap_or_default().to_owned()
 }

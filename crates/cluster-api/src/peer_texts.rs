@@ -1,7 +1,7 @@
-//! The texts by which peers tell apart what they have no types for: upstream's programs, and ours that are older.
+//! The texts by which peers distinguish what they have no types for: upstream's programs, and older ones of ours.
 //!
-//! They are part of the protocol, so they never change. They are read here alone, and written here, but for those of
-//! unknown names, which the scheduler writes.
+//! They are part of the protocol, so they never change. They are read only here. They are written only here, except
+//! those for unknown names, which the scheduler writes.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ const FAILED: &str = "Build failed";
 const CANCELLED: &str = "Build cancelled";
 
 /// The disconnection that is the result of a job whose worker is shutting down.
-const WORKER_ENDS: &str = "the worker is shutting down";
+const SHUTTING_DOWN: &str = "the worker is shutting down";
 
-/// What begins the disconnection that is the result of a job whose worker is unfit. To other peers the job is lost,
+/// The prefix of the disconnection that is the result of a job whose worker is unfit. To other peers the job is lost,
 /// so that they submit it again.
 const UNFIT: &str = "worker unfit: ";
 
@@ -29,19 +29,19 @@ const BECAME_UNFIT: &str = "worker became unfit during the job: ";
 /// The result of a job whose worker has a bug.
 const CRASHED: &str = "Internal error";
 
-/// What begins the error of a queued job that was cancelled.
+/// The prefix of the error of a queued job that was cancelled.
 const TICKET_CANCELLED: &str = "Ticket cancelled";
 
-/// What ends the error of a queued job that was released with its ticket or its client.
+/// The suffix of the error of a queued job that was released with its ticket or its client.
 const RELEASED: &str = "(cancelled)";
 
-/// How the scheduler refuses a pool that it does not have: the name is between the two.
+/// The error for a pool that does not exist: the texts before and after its name.
 const NO_SUCH_POOL: (&str, &str) = ("Pool ID \"", "\" not one of ");
 
-/// How it refuses a client that was removed.
+/// The error for a client that was removed.
 const REVOKED: &str = "Access has been revoked";
 
-/// What begins the progress of a worker that runs jobs, before their number.
+/// The prefix of the progress of a worker that runs jobs, before their number.
 const RUNNING_JOBS: &str = "Running jobs: ";
 
 /// The progress of a worker that was asked to restart.
@@ -51,8 +51,8 @@ const RESTARTING: &str = "Restarting";
 const NOT_CONNECTED: &str = "Disconnected (nothing to drain)";
 
 impl Outcome {
-    /// What begins the detail of [`Outcome::TimedOut`], before the limit. Without it, peers that are older take the
-    /// job for failed.
+    /// The prefix of the detail of [`Outcome::TimedOut`], before the limit. Without it, older peers take the job for
+    /// failed.
     pub const TIMED_OUT: &str = "the job was stopped: it took longer than ";
 
     /// Reads the outcome of a job from the error that its [`result`](crate::Job::result) is.
@@ -72,7 +72,7 @@ impl Outcome {
             let problem = reason.strip_prefix(prefix)?.to_owned();
             Some(Self::WorkerUnfit { problem, had_begun })
         };
-        if reason == WORKER_ENDS {
+        if reason == SHUTTING_DOWN {
             return Self::Abandoned;
         }
         let reported = unfit(UNFIT, false).or_else(|| unfit(BECAME_UNFIT, true));
@@ -124,7 +124,7 @@ impl Outcome {
                 let prefix = if had_begun { BECAME_UNFIT } else { UNFIT };
                 RpcError::disconnected(format!("{prefix}{problem}"))
             }
-            Self::Abandoned => RpcError::disconnected(WORKER_ENDS),
+            Self::Abandoned => RpcError::disconnected(SHUTTING_DOWN),
             Self::Lost { reason } => RpcError::disconnected(reason),
             Self::Crashed => RpcError::failed(CRASHED),
             Self::Other(error) => error,
@@ -142,14 +142,28 @@ impl TicketEnd {
         }
     }
 
+    const ALL: [Self; 4] = [
+        Self::Cancelled,
+        Self::CancelledByOperator,
+        Self::Released,
+        Self::ClientRemoved,
+    ];
+
     /// Returns the error with which the promise of the job breaks.
     pub fn into_error(self) -> RpcError {
         RpcError::failed(self.reason())
     }
+
+    /// Reads from the error of a job how its ticket ended. `None` for any other error.
+    pub fn of(error: &RpcError) -> Option<Self> {
+        let is_this =
+            |end: &Self| error.kind == RpcErrorKind::Failed && error.reason == end.reason();
+        Self::ALL.into_iter().find(is_this)
+    }
 }
 
 impl Refusal {
-    /// Returns the error of a scheduler that has these pools, and not `pool`.
+    /// Returns the error of a scheduler that has these pools, but not `pool`.
     pub fn no_such_pool(pool: impl fmt::Display, pools: &[&str]) -> RpcError {
         let (begin, middle) = NO_SUCH_POOL;
         RpcError::failed(format!("{begin}{pool}{middle}{{{}}}", pools.join(", ")))
@@ -300,6 +314,7 @@ mod tests {
         ] {
             let error = end.into_error();
             assert_eq!(error, RpcError::failed(reason));
+            assert_eq!(TicketEnd::of(&error), Some(end));
             assert_eq!(
                 Outcome::of_error(&error),
                 Outcome::Cancelled(by),

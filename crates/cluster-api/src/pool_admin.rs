@@ -1,4 +1,4 @@
-//! Pool admin: one pool, as an operator sees it.
+//! Pool admin: a pool's administration.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -35,13 +35,13 @@ pub struct WorkerInfo {
 /// How an operator pauses a worker. See [`PoolAdmin::pause`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewPause {
-    /// Who it is, as their program says. Any text at all: nobody checks it.
+    /// The operator, as their program reports. It may be any text, and is not checked.
     pub by: String,
-    /// Why; empty for no reason.
+    /// The reason; empty if there is none.
     pub note: String,
-    /// Whether a worker that has never been seen will do.
+    /// Whether a worker that has never registered may be paused.
     pub auto_create: bool,
-    /// Whether it ends when the worker reconnects.
+    /// Whether the pause ends when the worker reconnects.
     pub until_reconnect: bool,
 }
 
@@ -69,10 +69,9 @@ impl PoolAdmin {
         Answer::new(request.send().promise, read_workers)
     }
 
-    /// Pauses a worker, or ends its pause, on an operator's wish; it is remembered while the worker
-    /// is away.
+    /// Pauses a worker, or ends its pause. The pause lasts across reconnects.
     ///
-    /// With `auto_create`, a worker that has never been seen will do.
+    /// With `auto_create`, the worker may be one that has never registered.
     pub fn set_active(&self, worker: &str, active: bool, auto_create: bool) -> Answer<()> {
         let mut request = self.client.set_active_request();
         let mut params = request.get();
@@ -100,7 +99,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Returns what is known about the pool and all its workers.
+    /// Returns the details of the pool and all its workers.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn details(&self) -> Answer<PoolDetails> {
@@ -115,7 +114,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Returns what is known about one worker, connected or not.
+    /// Returns the details of one worker, connected or not.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn worker_details(&self, worker: &str) -> Answer<WorkerDetails> {
@@ -134,7 +133,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Returns the pool as an operator reads it, with at most `most` jobs of each queue.
+    /// Returns an overview of the pool, with at most `most` jobs of each queue.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn overview(&self, most: u32) -> Answer<PoolOverview> {
@@ -150,7 +149,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Pauses a worker, and keeps who did it and why.
+    /// Pauses a worker, and stores who paused it and why.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn pause(&self, worker: &str, pause: &NewPause) -> Answer<()> {
@@ -192,7 +191,7 @@ impl PoolAdmin {
         )
     }
 
-    /// Returns a connected worker's own object.
+    /// Returns the object of a connected worker.
     pub fn worker(&self, name: &str) -> Pipelined<Worker> {
         let mut request = self.client.worker_request();
         request.get().set_worker(name);
@@ -294,18 +293,26 @@ impl WorkerInfo {
     }
 }
 
-/// A pool's administration as a scheduler implements it.
+/// A pool's administration, as a scheduler implements it.
 ///
-/// `progress` is `None` for clients that do not want it, and for those that are too old to know of
-/// it.
+/// `progress` is `None` for programs that do not show it, and for older ones.
 pub trait ServePoolAdmin: 'static {
     /// See [`PoolAdmin::show`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn show(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
     /// See [`PoolAdmin::workers`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn workers(self: Rc<Self>) -> impl Future<Output = Result<Vec<WorkerInfo>, RpcError>>;
 
     /// See [`PoolAdmin::set_active`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn set_active(
         self: Rc<Self>,
         worker: String,
@@ -314,6 +321,9 @@ pub trait ServePoolAdmin: 'static {
     ) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`PoolAdmin::pause_worker`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn pause_worker(
         self: Rc<Self>,
         worker: String,
@@ -321,52 +331,75 @@ pub trait ServePoolAdmin: 'static {
     ) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`PoolAdmin::details`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn details(self: Rc<Self>) -> impl Future<Output = Result<PoolDetails, RpcError>>;
 
     /// See [`PoolAdmin::worker_details`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn worker_details(
         self: Rc<Self>,
         worker: String,
     ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
 
-    /// See [`PoolAdmin::overview`]. A pool that has no more to tell than upstream's leaves this out.
+    /// See [`PoolAdmin::overview`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn overview(self: Rc<Self>, most: u32) -> impl Future<Output = Result<PoolOverview, RpcError>> {
         let _: u32 = most;
-        futures::future::ready(Err(RpcError::unimplemented("no overview here")))
+        futures::future::ready(Err(RpcError::unimplemented("this pool has no overview")))
     }
 
-    /// See [`PoolAdmin::pause`]. A pool that keeps no notes leaves this out.
+    /// See [`PoolAdmin::pause`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn pause(
         self: Rc<Self>,
         _worker: String,
         _pause: NewPause,
     ) -> impl Future<Output = Result<(), RpcError>> {
-        futures::future::ready(Err(RpcError::unimplemented("no notes are kept here")))
+        futures::future::ready(Err(RpcError::unimplemented(
+            "this pool does not store who paused a worker",
+        )))
     }
 
-    /// See [`PoolAdmin::cancel`]. A pool whose jobs only their clients can cancel leaves this out.
+    /// See [`PoolAdmin::cancel`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn cancel(
         self: Rc<Self>,
         _ticket: u64,
         _by: String,
     ) -> impl Future<Output = Result<Option<String>, RpcError>> {
-        futures::future::ready(Err(RpcError::unimplemented(
-            "jobs cannot be cancelled here",
-        )))
+        futures::future::ready(Err(RpcError::unimplemented("this pool cannot cancel jobs")))
     }
 
     /// See [`PoolAdmin::worker`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn worker(self: Rc<Self>, name: String) -> impl Future<Output = Result<Worker, RpcError>>;
 
     /// See [`PoolAdmin::update`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn update(
         self: Rc<Self>,
         worker: String,
         progress: Option<Progress>,
     ) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`PoolAdmin::set_rate`]. The rate is as the caller gave it: perhaps not positive, or not
-    /// a number.
+    /// See [`PoolAdmin::set_rate`]. The rate is not checked: it may be negative, or not a number.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn set_rate(
         self: Rc<Self>,
         client: String,
@@ -374,9 +407,15 @@ pub trait ServePoolAdmin: 'static {
     ) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`PoolAdmin::forget`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn forget(self: Rc<Self>, worker: String) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`PoolAdmin::drain`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn drain(
         self: Rc<Self>,
         worker: String,

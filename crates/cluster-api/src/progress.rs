@@ -1,4 +1,4 @@
-//! Progress: how an operator's program follows a long request.
+//! Progress: the status of a long request, for an operator's program.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::text::{malformed, text};
 use crate::{ProgressStatus, RpcError, RpcErrorKind};
 
 handle! {
-    /// A reference to a program that shows the progress of a request.
+    /// A reference to a program that shows the status of a request.
     Progress, progress
 }
 
@@ -28,7 +28,10 @@ impl Progress {
 
     /// Reports a status: as data, or as text to a program that does not know this extension of ours.
     ///
-    /// Await it before the next, to go no faster than the reader.
+    /// Await it before the next report, so that a slow reader is not flooded.
+    ///
+    /// # Errors
+    /// When the program cannot show it, or is gone.
     pub fn report_status(
         &self,
         status: ProgressStatus,
@@ -51,7 +54,7 @@ impl Progress {
         }
     }
 
-    /// Reports a status as a line of text. Await it before the next, to go no faster than the reader.
+    /// Reports a status as a line of text. Await it before the next report, so that a slow reader is not flooded.
     pub fn report(&self, status: &str) -> Answer<()> {
         let mut request = self.client.report_request();
         request.get().set_status(status);
@@ -62,12 +65,18 @@ impl Progress {
     }
 }
 
-/// Progress as an operator's program implements it.
+/// Progress, as an operator's program implements it.
 pub trait ServeProgress: 'static {
     /// See [`Progress::report`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn report(self: Rc<Self>, status: String) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`Progress::report_status`]. A program that only shows text leaves this out.
+    /// See [`Progress::report_status`]. Optional: the default shows the text.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn report_status(
         self: Rc<Self>,
         status: ProgressStatus,

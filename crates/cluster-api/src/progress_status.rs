@@ -4,18 +4,18 @@ use crate::RpcError;
 use crate::raw::extensions_capnp::progress_status::status as raw;
 use crate::text::text;
 
-/// What a scheduler reports about a worker that it drains or updates.
+/// The status of a worker that is being drained or updated.
 ///
-/// `Display` gives upstream's text, and `From<String>` reads it.
+/// `Display` writes upstream's text, and `From<String>` reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProgressStatus {
-    /// The worker runs so many jobs, for which the request waits.
+    /// The number of running jobs for which the request waits.
     RunningJobs(u32),
     /// The worker was asked to restart.
     Restarting,
     /// The worker is not connected, so there is nothing to wait for.
     NotConnected,
-    /// Anything else, as text for people.
+    /// Another status, as text for people.
     Other(String),
 }
 
@@ -26,7 +26,7 @@ impl ProgressStatus {
             Ok(raw::Restarting(())) => Ok(Self::Restarting),
             Ok(raw::NotConnected(())) => Ok(Self::NotConnected),
             Ok(raw::Other(other)) => Ok(Self::Other(text(other, "status")?)),
-            // The scheduler then reports it as text.
+            // Then the scheduler reports it as text.
             Err(capnp::NotInSchema(tag)) => Err(RpcError::unimplemented(format!(
                 "Unknown progress status {tag}"
             ))),

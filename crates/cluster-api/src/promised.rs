@@ -1,4 +1,4 @@
-//! Capabilities that are promised, and may break: the peer is told so by an exception.
+//! Promises of capabilities that may break, and that report this to the peer as an exception.
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -6,23 +6,23 @@ use std::rc::Rc;
 
 use capnp::any_pointer;
 use capnp::capability::{Client, FromClientHook, Promise, Request};
-// Named like that, and yet part of public traits: generated code uses it, too.
+// In spite of its name, part of public traits: generated code uses it, too.
 use capnp::private::capability::{ClientHook, ParamsHook, ResultsHook};
 use capnp::{Error, MessageSize};
 
 /// A promise of a capability.
 ///
-/// The RPC crate's own promise does not break: it becomes a live capability on which all calls fail. The peer is then sent
-/// `Resolve` with that capability, where upstream sends the exception. A client that waits for its job to start, as
-/// OCurrent's plugin does, would take one that was cancelled in the queue for one that has started.
+/// The RPC crate's own promise does not break: it resolves to a capability on which all calls fail, and the peer gets a
+/// `Resolve` with that, where upstream sends the exception. OCurrent's plugin waits for its job to start in this way:
+/// it would take a job that was cancelled in the queue for one that has started.
 pub(crate) struct Promised {
-    /// The crate's promise, which has the calls that wait.
+    /// The crate's promise, with the waiting calls.
     queued: Box<dyn ClientHook>,
     broken: Rc<OnceCell<Error>>,
 }
 
 impl Promised {
-    /// Promises what `resolved` becomes.
+    /// Returns the promise of the capability that `resolved` returns.
     pub(crate) fn new<T: FromClientHook + 'static>(
         resolved: impl Future<Output = Result<T, Error>> + 'static,
     ) -> Self {
@@ -44,7 +44,7 @@ impl Promised {
         }
     }
 
-    /// Returns a capability that is broken already.
+    /// Returns a broken capability.
     pub(crate) fn broken(error: Error) -> Client {
         let queued: Client = capnp_rpc::new_broken_cap(error.clone());
         let broken = Self {
@@ -54,9 +54,9 @@ impl Promised {
         broken.client()
     }
 
-    /// Returns what was promised, as a capability of its own.
+    /// Returns the promised capability.
     ///
-    /// Each has an export of its own: the RPC crate calls a promise settled when it is exported for the second time.
+    /// Each has its own export: the RPC crate takes a promise that is exported for the second time for settled.
     pub(crate) fn client(&self) -> Client {
         let Self { queued, broken } = self;
         Client::new(Box::new(Hook(Rc::new(Self {
@@ -66,7 +66,7 @@ impl Promised {
     }
 }
 
-/// What the RPC system has of it.
+/// The RPC system's reference to a promise.
 struct Hook(Rc<Promised>);
 
 impl ClientHook for Hook {
@@ -101,7 +101,7 @@ impl ClientHook for Hook {
         Rc::as_ptr(&self.0).addr()
     }
 
-    /// A promise that is broken has become nothing.
+    /// A broken promise is never resolved.
     fn get_resolved(&self) -> Option<Box<dyn ClientHook>> {
         match self.0.broken.get() {
             Some(_) => None,

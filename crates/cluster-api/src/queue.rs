@@ -1,4 +1,4 @@
-//! Queues: where a registered worker gets its jobs from.
+//! Queues: how a registered worker gets its jobs.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -15,28 +15,27 @@ use crate::text::{capability, malformed};
 use crate::{Description, EncodedDescription, Job, PauseReason, RpcError};
 
 handle! {
-    /// A worker's registration. When the last reference goes, the worker is unregistered.
+    /// A worker's registration. When the last reference is dropped, the worker is unregistered.
     Queue, queue
 }
 
-/// Why a worker did not get a description from [`Queue::pop`].
+/// Why [`Queue::pop`] returned no description.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PopError {
-    /// There is no job: the call failed.
+    /// The call failed: there is no job.
     #[error("{0}")]
     NoJob(#[from] RpcError),
-    /// The job is the worker's, and its client waits for it; but what came with it cannot be
-    /// understood.
+    /// The worker has taken the job, and its client waits for it, but its description cannot be decoded.
     ///
-    /// That is the client's fault, so it belongs in the job's log. The worker should go on to its
-    /// next job.
+    /// That is the client's fault, so the worker should report it in the job's log, and continue with its next job.
     #[error("bad job description: {0}")]
     BadDescription(RpcError),
 }
 
 impl Queue {
-    /// Serves `queue`, together with the extension [`Queue::set_pause_reasons`]. It is told by [`ServeQueue::released`] when
-    /// the returned handle and all its clones are gone.
+    /// Serves `queue`, together with the extension [`Queue::set_pause_reasons`].
+    ///
+    /// [`ServeQueue::released`] is called when the returned handle and all its clones are dropped.
     pub fn serve<S: ServeQueue>(queue: Rc<S>) -> Self {
         let client: extended_queue::Client = dispatch::new_client(Served::new(queue, S::released));
         Self::from_raw(client.cast_to())
@@ -44,8 +43,7 @@ impl Queue {
 
     /// Waits until there is a job for this worker, and takes it.
     ///
-    /// `job` stands for the job that it will be. Calls on it may come in before the answer to this
-    /// does.
+    /// `job` will be that job. Calls on it may arrive before the answer to this call.
     pub fn pop(&self, job: Job) -> Answer<Description, PopError> {
         let mut request = self.client.pop_request();
         request.get().set_job(job.into_raw());
@@ -61,7 +59,7 @@ impl Queue {
         )
     }
 
-    /// Pauses the worker, or ends its pause, on its own wish.
+    /// Pauses the calling worker, or ends its pause.
     pub fn set_active(&self, active: bool) -> Answer<()> {
         let mut request = self.client.set_active_request();
         request.get().set_active(active);
@@ -71,7 +69,7 @@ impl Queue {
         )
     }
 
-    /// Says why the worker pauses itself, in place of what it said before; for the [`Queue::set_active`] that comes next.
+    /// Reports why the worker pauses itself, and replaces earlier reasons. Call it before [`Queue::set_active`].
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn set_pause_reasons(&self, reasons: &[PauseReason]) -> Answer<()> {
@@ -87,17 +85,26 @@ impl Queue {
     }
 }
 
-/// A queue as a scheduler implements it.
+/// A queue, as a scheduler implements it.
 pub trait ServeQueue: 'static {
     /// See [`Queue::pop`].
     ///
-    /// Dropping the returned future means that the worker has taken back its request.
+    /// The returned future is dropped when the worker cancels its request.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn pop(self: Rc<Self>, job: Job) -> impl Future<Output = Result<EncodedDescription, RpcError>>;
 
     /// See [`Queue::set_active`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn set_active(self: Rc<Self>, active: bool) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`Queue::set_pause_reasons`]. A scheduler that keeps none says so.
+    /// See [`Queue::set_pause_reasons`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn set_pause_reasons(
         self: Rc<Self>,
         reasons: Vec<PauseReason>,
@@ -105,16 +112,14 @@ pub trait ServeQueue: 'static {
         drop(reasons);
         async {
             Err(RpcError::unimplemented(
-                "this scheduler keeps no reasons of pauses",
+                "this scheduler does not store pause reasons",
             ))
         }
     }
 
-    /// The last reference has gone: the worker has left, though a `pop` of its may still be
-    /// waiting.
+    /// The last reference was dropped: the worker has left, though its `pop` may still be waiting.
     ///
-    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It
-    /// must not make calls.
+    /// This is called from inside the RPC system: it may record the event and wake a task, but must not make calls.
     fn released(&self);
 }
 

@@ -1,4 +1,4 @@
-//! Jobs that no worker gets: refused, or ended while they were queued; and names that a scheduler does not have.
+//! Jobs that no worker takes, because they are refused or end in the queue; and unknown names.
 
 /// Why a scheduler did not accept a job. [`Refusal::of`] reads it from an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -9,11 +9,11 @@ pub enum Refusal {
     Revoked,
     /// The capability is not a submission, but that of an operator or of a pool, perhaps.
     NotASubmission,
-    /// It has too much to do, or is shutting down. It may accept the job later.
+    /// It is overloaded or shutting down. It may accept the job later.
     Overloaded,
 }
 
-/// How the job of a ticket ended that no worker took.
+/// How a ticket ended that no worker had taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TicketEnd {
     /// Its client cancelled the ticket.
@@ -26,7 +26,7 @@ pub enum TicketEnd {
     ClientRemoved,
 }
 
-/// What a request named that the scheduler does not know. [`UnknownName::of_reason`] reads it from an error.
+/// An unknown name in a request. [`UnknownName::of_reason`] reads it from an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnknownName {
     /// A pool.

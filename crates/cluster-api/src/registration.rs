@@ -1,4 +1,4 @@
-//! Registrations: where the workers of a pool come in.
+//! Registrations: how workers join a pool.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -21,15 +21,17 @@ impl Registration {
         Self::from_raw(dispatch::new_client(Served::new(registration, nothing)))
     }
 
-    /// Asks the service what it really is: cap files are easily mixed up.
+    /// Asks the service which kind it really is: cap files are easily mixed up.
+    ///
+    /// # Errors
+    /// When the service does not answer.
     pub async fn kind(&self) -> Result<ServiceKind, RpcError> {
         ServiceKind::of(self.clone().into_client()).await
     }
 
-    /// Registers a worker, for as long as the queue is held.
+    /// Registers a worker until the returned queue is dropped.
     ///
-    /// [`Queue::pop`] can be called at once. `capacity` is how many jobs the worker means to run at
-    /// a time.
+    /// [`Queue::pop`] can be called at once. `capacity` is the number of jobs that the worker runs at once.
     pub fn register(&self, name: &str, worker: Worker, capacity: i32) -> Pipelined<Queue> {
         let mut request = self.client.register_request();
         let mut params = request.get();
@@ -48,10 +50,12 @@ impl Registration {
     }
 }
 
-/// A registration as a scheduler implements it.
+/// A registration, as a scheduler implements it.
 pub trait ServeRegistration: 'static {
-    /// See [`Registration::register`]. The capacity is as the worker gave it: perhaps 0, or
-    /// negative.
+    /// See [`Registration::register`]. The capacity is not checked: it may be 0 or negative.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn register(
         self: Rc<Self>,
         name: String,

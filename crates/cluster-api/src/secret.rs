@@ -6,10 +6,10 @@ use crate::RpcError;
 use crate::raw::schema_capnp::secret;
 use crate::text::{malformed, text};
 
-/// A value that a build may use, but that must show up neither in its log nor in its result.
+/// A value that a build may use, but that must not appear in its log or its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Secret {
-    /// The name by which the build asks for it.
+    /// The name by which the build requests it.
     pub id: String,
     /// The secret itself.
     pub value: SecretValue,
@@ -68,7 +68,7 @@ impl Secret {
 
     pub(crate) fn write(&self, mut builder: secret::Builder<'_>) {
         builder.set_id(&self.id);
-        // The schema calls it Text, but the bytes of a key file are welcome too.
+        // The schema calls it Text, but a key file may have any bytes.
         builder.set_value(capnp::text::Reader(&self.value.0));
     }
 }

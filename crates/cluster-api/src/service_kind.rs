@@ -1,4 +1,4 @@
-//! What a service is for that a cap file leads to: the files look alike, and are easily mixed up.
+//! The kind of service for which a cap file is: cap files are easily mixed up.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use capnp::capability::Client;
 use crate::raw::schema_capnp::submission;
 use crate::{Admin, RpcError, RpcErrorKind};
 
-/// What a scheduler's service is for.
+/// The kind of a scheduler's service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceKind {
     /// Administration: `admin.cap`.
@@ -19,10 +19,10 @@ pub enum ServiceKind {
 }
 
 impl ServiceKind {
-    /// Asks `service` for what it is, with calls that change nothing; works with upstream's schedulers too.
+    /// Asks `service` for its kind, with calls that change nothing. It works with upstream's schedulers, too.
     ///
     /// # Errors
-    /// Whatever keeps the service from answering.
+    /// When the service does not answer.
     pub async fn of(service: Client) -> Result<Self, RpcError> {
         match Admin::from_client(service.clone()).pools().await {
             Ok(_) => return Ok(Self::Admin),
@@ -37,7 +37,7 @@ impl ServiceKind {
             Err(error) if error.kind == capnp::ErrorKind::Disconnected => return Err(error.into()),
             Err(_) => return Ok(Self::Submission),
         }
-        // To register is the only way to know, and would do so. It is what is left.
+        // The only other kind. To make sure, a worker would have to be registered.
         Ok(Self::Registration)
     }
 }

@@ -1,4 +1,4 @@
-//! Submissions: what a client of the cluster holds.
+//! Submissions: the right to submit jobs as a client.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -26,11 +26,11 @@ impl Submission {
         Self::from_raw(client.cast_to())
     }
 
-    /// Adds a job to a pool's backlog. Urgent jobs go before all that are not.
+    /// Adds a job to a pool's backlog. Urgent jobs are scheduled before all that are not.
     ///
-    /// Call [`Ticket::job`] on it, and [`Job::log`](crate::Job::log) and so on, without waiting:
-    /// all of it leaves in one burst. Keep the ticket while the job is wanted. An unknown pool may
-    /// show only in the calls on the ticket.
+    /// Call [`Ticket::job`] on the ticket, then [`Job::log`](crate::Job::log) and so on, without waiting: all calls
+    /// are sent at once. Keep the ticket for as long as the job is wanted. The error for an unknown pool may come
+    /// only from calls on the ticket.
     pub fn submit(&self, pool: &str, description: &Description, urgent: bool) -> Pipelined<Ticket> {
         match description.encode() {
             Ok(encoded) => self.submit_encoded(pool, &encoded, urgent),
@@ -63,7 +63,7 @@ impl Submission {
         Pipelined::new(ticket, answer)
     }
 
-    /// Returns the `capnp://` URI by which the same submission can be had again. It is a secret.
+    /// Returns the `capnp://` URI of this submission. It is a secret.
     pub fn save(&self) -> Answer<String> {
         let client: persistent::Client = self.client.clone().cast_to();
         let sent = client.save_request().send();
@@ -76,14 +76,17 @@ impl Submission {
     }
 }
 
-/// Returns the ticket of a job that is not worth sending.
+/// Returns the ticket of a job that cannot be sent.
 fn refused(error: RpcError) -> Pipelined<Ticket> {
     Pipelined::new(Ticket::broken(error.clone()), Answer::failed(error))
 }
 
-/// A submission as a scheduler implements it.
+/// A submission, as a scheduler implements it.
 pub trait ServeSubmission: 'static {
     /// See [`Submission::submit`]. Must not wait for a worker.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn submit(
         self: Rc<Self>,
         pool: String,
@@ -91,7 +94,10 @@ pub trait ServeSubmission: 'static {
         urgent: bool,
     ) -> impl Future<Output = Result<Ticket, RpcError>>;
 
-    /// See [`Submission::save`]. A submission that is not on file leaves this out.
+    /// See [`Submission::save`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn save(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>> {
         futures::future::ready(Err(RpcError::unimplemented(
             "this capability cannot be saved",

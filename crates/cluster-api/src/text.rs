@@ -6,8 +6,7 @@ use capnp::{MessageSize, text, text_list};
 
 use crate::RpcError;
 
-/// The longest text of those that name or describe something, in bytes: a URL, a name, a line of progress. What it may be
-/// besides is for its reader to say.
+/// The limit for names, URLs, lines of progress and other short texts, in bytes. Receivers may set lower limits.
 const TEXT_BYTES: usize = 64 << 10;
 
 /// Reads a Text field of at most 64 KiB, which must be UTF-8.
@@ -67,7 +66,7 @@ pub(crate) fn set_texts(mut list: text_list::Builder<'_>, values: &[String]) {
     }
 }
 
-/// Returns the length of a list as the wire has it.
+/// Returns the length of a list as it is on the wire.
 pub(crate) fn list_length<T>(values: &[T], field: impl Display) -> Result<u32, RpcError> {
     // A list pointer has 29 bits for the length.
     u32::try_from(values.len())
@@ -87,7 +86,7 @@ pub(crate) fn check_length(
     let words = size.map_err(|error| malformed(&error, &field))?.word_count;
     if u64::from(length) > words {
         return Err(RpcError::failed(format!(
-            "{field} has more elements than it has room for"
+            "{field} has more elements than fit into its message"
         )));
     }
     Ok(())
@@ -103,8 +102,7 @@ pub(crate) fn capability<C>(
     };
     match value {
         Ok(client) => Ok(Some(client)),
-        // Invalid is what a pointer to an entry `none` of the capability table gives: null by
-        // another name.
+        // A pointer to an empty entry of the capability table is an invalid one. It means null.
         Err(error)
             if matches!(
                 error.kind,
@@ -119,11 +117,10 @@ pub(crate) fn capability<C>(
 
 /// Reads a capability that a method promised to return.
 pub(crate) fn returned<C>(value: capnp::Result<C>, field: &str) -> Result<C, RpcError> {
-    capability(value, field)?
-        .ok_or_else(|| RpcError::failed(format!("the answer has no {field} in it")))
+    capability(value, field)?.ok_or_else(|| RpcError::failed(format!("the answer has no {field}")))
 }
 
-/// Says which field of a message is malformed.
+/// Returns the error for a malformed field of a message.
 pub(crate) fn malformed(error: &capnp::Error, field: impl Display) -> RpcError {
     RpcError::failed(format!("{field} is malformed: {error}"))
 }

@@ -1,4 +1,4 @@
-//! Tickets: places in a pool's backlog.
+//! Tickets: queued requests for jobs.
 
 use std::future::Future;
 use std::rc::Rc;
@@ -13,29 +13,29 @@ use crate::raw::schema_capnp::ticket;
 use crate::text::{long_text, returned, text};
 use crate::{Job, RpcError};
 
-/// The longest text about why a ticket waits, in bytes: a few lines, as it is asked for every second.
+/// The limit for the text about why a ticket waits, in bytes: a few lines, as clients request it every second.
 const MAX_OBSTACLE_BYTES: usize = 64 << 10;
 
 handle! {
-    /// A reference to a queued request for a job. When the last one goes, the request is given up.
+    /// A reference to a queued request for a job. When the last one is dropped, the request is cancelled.
     Ticket, ticket
 }
 
-/// How far a ticket has come.
+/// The status of a ticket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TicketStatus {
     /// In the pool's backlog: no worker has been chosen for it yet.
     Queued {
-        /// How many tickets are before it in the backlog.
+        /// The number of tickets before it in the backlog.
         ahead: u32,
-        /// Why no worker takes jobs; `None` when some do, or the scheduler does not say.
+        /// Why no worker takes jobs; `None` when some do, or the scheduler does not report it.
         obstacle: Option<String>,
     },
     /// In the local queue of a worker, which has not taken it yet.
     Assigned {
         /// The worker's name.
         worker: String,
-        /// How many tickets are before it in that queue.
+        /// The number of tickets before it in that queue.
         ahead: u32,
     },
     /// Taken by a worker.
@@ -43,7 +43,7 @@ pub enum TicketStatus {
         /// The worker's name.
         worker: String,
     },
-    /// The job has ended, one way or another.
+    /// The job has ended, successfully or not.
     Finished,
 }
 
@@ -65,7 +65,7 @@ impl Ticket {
         Pipelined::new(job, answer)
     }
 
-    /// Takes the job out of the backlog, or cancels it if a worker has taken it.
+    /// Removes the job from the queue, or cancels it if a worker has taken it.
     pub fn cancel(&self) -> Answer<()> {
         let request = self.client.cancel_request();
         Answer::new(
@@ -74,7 +74,7 @@ impl Ticket {
         )
     }
 
-    /// Returns how far the ticket has come.
+    /// Returns the status of the ticket.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn status(&self) -> Answer<TicketStatus> {
@@ -85,7 +85,7 @@ impl Ticket {
         })
     }
 
-    /// Returns the number by which operators know the ticket: it is in the scheduler's log, and no other of its pool has it.
+    /// Returns the number by which operators know the ticket. It is unique in its pool, and in the scheduler's log.
     ///
     /// This is an extension of ours: upstream's scheduler answers `Unimplemented`.
     pub fn number(&self) -> Answer<u64> {
@@ -98,25 +98,32 @@ impl Ticket {
     }
 }
 
-/// A ticket as a scheduler implements it.
+/// A ticket, as a scheduler implements it.
 pub trait ServeTicket: 'static {
-    /// See [`Ticket::job`]. Should answer at once, with a [`Job::promise`] if need be.
+    /// See [`Ticket::job`]. It should answer at once, with a [`Job::promise`] if necessary.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn job(self: Rc<Self>) -> impl Future<Output = Result<Job, RpcError>>;
 
     /// See [`Ticket::cancel`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn cancel(self: Rc<Self>) -> impl Future<Output = Result<(), RpcError>>;
 
     /// See [`Ticket::status`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn status(self: Rc<Self>) -> impl Future<Output = Result<TicketStatus, RpcError>>;
 
     /// See [`Ticket::number`].
     fn number(&self) -> u64;
 
-    /// The last reference has gone: the client does not want the job any more, unless a worker has
-    /// it already.
+    /// The last reference was dropped: the client does not want the job any more, unless a worker has taken it.
     ///
-    /// This is called from inside the RPC system, so it may only take note and wake somebody up. It
-    /// must not make calls.
+    /// This is called from inside the RPC system: it may record the event and wake a task, but must not make calls.
     fn released(&self);
 }
 

@@ -1,5 +1,4 @@
-//! Compact copies of Cap'n Proto values: one segment of exactly the right size, and nothing around
-//! it.
+//! Compact copies of Cap'n Proto values: one segment of exactly the right size.
 
 use capnp::message::{Builder, HeapAllocator, Reader, ReaderOptions, ReaderSegments};
 use capnp::traits::{Owned, SetterInput};
@@ -7,11 +6,10 @@ use capnp::{MessageSize, Word};
 
 use crate::RpcError;
 
-/// Copies a value, with all fields that this program does not know, into a segment of its own.
+/// Copies a value, including fields that this program does not know, into a segment of its own.
 ///
-/// `size` is the value's own account of its size, which follows every pointer; so a small message
-/// whose pointers share their targets is seen for the large tree it would be copied into. A value
-/// that is larger than `limit` bytes is refused, and so is one that holds capabilities: the copy is
+/// `size` counts the target of every pointer, so it is the size of the copy even if pointers of a small message share
+/// their targets. A value larger than `limit` bytes is refused, and so is one that holds capabilities: the copy is
 /// plain data.
 pub(crate) fn copy<T: Owned>(
     size: MessageSize,
@@ -38,13 +36,13 @@ fn single_segment(message: &Builder<HeapAllocator>) -> Result<Box<[Word]>, RpcEr
     match *message.get_segments_for_output() {
         [segment] => Ok(from_bytes(segment)),
         ref segments => Err(RpcError::failed(format!(
-            "a copy took {} segments",
+            "the copy has {} segments instead of one",
             segments.len()
         ))),
     }
 }
 
-/// Returns `bytes` as words; a last incomplete word is filled up with zeros.
+/// Returns `bytes` as words; an incomplete last word is padded with zeros.
 pub(crate) fn from_bytes(bytes: &[u8]) -> Box<[Word]> {
     let mut words = Word::allocate_zeroed_vec(bytes.len().div_ceil(size_of::<Word>()));
     if let Some(copy) = Word::words_to_bytes_mut(&mut words).get_mut(..bytes.len()) {
@@ -53,7 +51,7 @@ pub(crate) fn from_bytes(bytes: &[u8]) -> Box<[Word]> {
     words.into_boxed_slice()
 }
 
-/// A message of one segment that somebody else owns.
+/// A borrowed message of one segment.
 pub(crate) struct OneSegment<'a>(pub(crate) &'a [Word]);
 
 impl ReaderSegments for OneSegment<'_> {
@@ -68,13 +66,13 @@ impl ReaderSegments for OneSegment<'_> {
 
 /// Reads words that [`copy`] made.
 ///
-/// No more may be read than is there, twice over (asking for a size is a reading too): a list whose
+/// The limit for reading is twice the size of the words (computing a size also counts as reading): a list whose
 /// elements take no space could otherwise claim millions of them.
 pub(crate) fn read(words: &[Word]) -> Reader<OneSegment<'_>> {
     read_times(words, 2)
 }
 
-/// As [`read`], for somebody who may look at a field again and again.
+/// As [`read`], for code that may read a field many times.
 pub(crate) fn read_often(words: &[Word]) -> Reader<OneSegment<'_>> {
     read_times(words, 100)
 }

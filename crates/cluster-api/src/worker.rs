@@ -1,4 +1,4 @@
-//! Workers: what each of them implements to be administered.
+//! Workers: the object through which each is administered.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,7 +14,8 @@ use crate::raw::extensions_capnp::{extended_worker, worker_control};
 use crate::raw::schema_capnp::{additional_metric, metric, worker};
 use crate::text::{long_text, malformed, text};
 
-/// The largest page of a worker's metrics, in bytes. A machine with hundreds of disks and interfaces has less than one MiB.
+/// The limit for a page of a worker's metrics, in bytes. A machine with hundreds of disks and interfaces has less
+/// than 1 MiB.
 pub const MAX_METRICS_BYTES: usize = 16 << 20;
 
 handle! {
@@ -22,7 +23,7 @@ handle! {
     Worker, worker
 }
 
-/// Which of the two standard sources of metrics is meant.
+/// One of the two standard sources of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MetricsSource {
     /// The worker's program.
@@ -60,7 +61,7 @@ impl Worker {
         )
     }
 
-    /// Cancels the `nth` job that the worker was given in this registration, counted from 1.
+    /// Cancels the `nth` job of this registration, counted from 1.
     ///
     /// This is an extension of ours: upstream's worker answers `Unimplemented`.
     pub fn cancel_job(&self, nth: u64) -> Answer<()> {
@@ -93,8 +94,8 @@ impl Worker {
 
     /// Asks the worker to finish its jobs and restart in its latest version.
     ///
-    /// Success shows as an error of kind `Disconnected`, and the worker registering again. If the
-    /// call returns normally, the worker has misunderstood.
+    /// If it succeeds, the call fails with the kind `Disconnected`, and the worker registers again. A call that returns
+    /// normally is an error of the worker.
     pub fn self_update(&self) -> Answer<()> {
         let request = self.client.self_update_request();
         Answer::new(
@@ -138,33 +139,49 @@ impl Metric {
     }
 }
 
-/// A worker as its own program implements it.
+/// A worker, as its program implements it.
 pub trait ServeWorker: 'static {
     /// See [`Worker::metrics`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn metrics(
         self: Rc<Self>,
         source: MetricsSource,
     ) -> impl Future<Output = Result<Metric, RpcError>>;
 
-    /// See [`Worker::self_update`]. It cannot return successfully: the program that would is to be
-    /// replaced.
+    /// See [`Worker::self_update`]. It cannot return successfully, as its program is replaced.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn self_update(self: Rc<Self>) -> impl Future<Output = Result<Infallible, RpcError>>;
 
     /// See [`Worker::additional_metric`].
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn additional_metric(
         self: Rc<Self>,
         source: String,
     ) -> impl Future<Output = Result<Option<Metric>, RpcError>>;
 
-    /// See [`Worker::version`]. A worker without one leaves this out.
+    /// See [`Worker::version`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn version(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>> {
-        futures::future::ready(Err(RpcError::unimplemented("this worker has no version")))
+        futures::future::ready(Err(RpcError::unimplemented(
+            "this worker does not report its version",
+        )))
     }
 
-    /// See [`Worker::cancel_job`]. A worker whose jobs only their clients can cancel leaves this out.
+    /// See [`Worker::cancel_job`]. Optional: the default is not implemented.
+    ///
+    /// # Errors
+    /// The caller gets the error.
     fn cancel_job(self: Rc<Self>, _nth: u64) -> impl Future<Output = Result<(), RpcError>> {
         futures::future::ready(Err(RpcError::unimplemented(
-            "jobs cannot be cancelled here",
+            "this worker cannot cancel single jobs",
         )))
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptions survive their encoding, and do not tell their secrets.
+//! Descriptions survive their encoding, and do not show their secrets.
 
 use cluster_api::{
     Action, CustomJob, CustomPayload, Description, DockerBuild, Dockerfile, MAX_DESCRIPTION_BYTES,

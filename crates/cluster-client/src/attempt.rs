@@ -1,243 +1,237 @@
-//! One attempt at a job: from the submit to its end, or to the loss of whoever had it.
+//! One attempt at a job: it is submitted once, over one connection, and watched until it ends.
 
+use std::fmt;
 use std::time::Duration;
 
-use cluster_api::{Answer, CancelledBy, Job, Outcome, Pipelined, RpcError, RpcErrorKind, Ticket};
-use futures::future::{Either, select};
+use cluster_api::{
+    Answer, Description, EncodedDescription, Job, Outcome, Pipelined, RpcError, Submission, Ticket,
+    TicketStatus,
+};
+use futures::FutureExt as _;
+use futures::future::{LocalBoxFuture, Shared, ready};
 use tokio::time::timeout;
+use vat::{Address, Session};
 
-use crate::JobError;
-use crate::places::Place;
+use crate::LogReader;
 
-/// How long a cancelled job has to end before it is left to the scheduler.
+/// How long a cancelled job may take to end. After that it is left to the scheduler.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a worker may take to report the outcome of a job that has ended.
 const OUTCOME_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A submitted job.
-pub(crate) struct Attempt {
+/// How long to wait, after the loss of a job, for the loss of the scheduler to show: it may take a moment longer.
+const LOSS_SETTLES: Duration = Duration::from_millis(200);
+
+/// One attempt at a job, without retries: for a program that decides about them itself, or that shows its user each
+/// state of the job. Others use [`Cluster`](crate::Cluster), whose jobs consist of attempts.
+///
+/// The job is cancelled when the last reference to it is dropped. [`cancel`](Self::cancel) is faster, and reports
+/// whether it came in time.
+///
+/// ```no_run
+/// use cluster_client::Attempt;
+/// # use cluster_api::{Action, Description, DockerBuild};
+///
+/// # async fn build() -> Result<(), Box<dyn std::error::Error>> {
+/// let sturdy_ref = vat::cap_file::load("submission.cap")?;
+/// let session = vat::Dialer::new(vat::DialOptions::default()).connect(&sturdy_ref).await?;
+///
+/// let description = Description::new(Action::Docker(DockerBuild::default()));
+/// let attempt = Attempt::submit(session, "linux-x86_64", &description, false);
+/// println!("{:?}", attempt.status().await?);
+/// let mut log = attempt.log();
+/// while let Some(piece) = log.next().await? {
+///     print!("{}", String::from_utf8_lossy(&piece));
+/// }
+/// match attempt.ended().await {
+///     Ok(output) => println!("built: {output}"),
+///     Err(error) => println!("{}: {error}", error.outcome),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct Attempt {
+    session: Session,
     ticket: Pipelined<Ticket>,
     job: Pipelined<Job>,
-    result: Answer<String>,
+    result: Shared<LocalBoxFuture<'static, Result<String, RpcError>>>,
 }
 
-/// How an attempt ended.
-pub(crate) enum End {
-    /// The job has ended.
-    Over(Result<String, JobError>),
-    /// It is to be tried again, as it was not the job that failed.
-    Lost {
-        reason: String,
-        /// Whether a worker was lost with the job, so that it may be the job that took it down.
-        suspect: bool,
-    },
+/// Why an attempt has no output.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{error}")]
+pub struct AttemptError {
+    /// How the job ended. Never [`Outcome::Succeeded`].
+    pub outcome: Outcome,
+    /// The error that the worker or the scheduler sent, or that the loss of the connection is.
+    pub error: RpcError,
+}
+
+impl From<RpcError> for AttemptError {
+    /// Reads the outcome from the text of the error.
+    fn from(error: RpcError) -> Self {
+        let outcome = Outcome::of_error(&error);
+        Self { outcome, error }
+    }
+}
+
+/// The result of the request to cancel a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancellation {
+    /// The request was accepted, and the job has ended. It may have ended by itself just before: see
+    /// [`Attempt::ended`].
+    Done,
+    /// The request was rejected: there was nothing to cancel any more, or the connection is lost.
+    TooLate,
+    /// The request was sent, but the job has not ended within 10 seconds.
+    Unconfirmed,
+}
+
+/// Which part of the cluster was lost, and with it the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostPart {
+    /// The connection to the scheduler at this address.
+    Scheduler(Address),
+    /// The worker that had the job, or its connection to the scheduler.
+    Worker,
 }
 
 impl Attempt {
-    /// Watches a job that has just been submitted.
-    pub(crate) fn new(ticket: Pipelined<Ticket>) -> Self {
+    /// Submits a job to a pool, as the client whose submission is at the other end of `session`.
+    ///
+    /// Returns at once. Whatever is wrong with the job, such as an unknown pool, is an error of the calls below.
+    pub fn submit(session: Session, pool: &str, description: &Description, urgent: bool) -> Self {
+        let submission = Submission::from_client(session.bootstrap());
+        let ticket = submission.submit(pool, description, urgent);
+        Self::of_ticket(session, ticket)
+    }
+
+    /// Submits a job that is encoded already.
+    pub(crate) fn submit_encoded(
+        session: Session,
+        pool: &str,
+        description: &EncodedDescription,
+        urgent: bool,
+    ) -> Self {
+        let submission = Submission::from_client(session.bootstrap());
+        let ticket = submission.submit_encoded(pool, description, urgent);
+        Self::of_ticket(session, ticket)
+    }
+
+    fn of_ticket(session: Session, ticket: Pipelined<Ticket>) -> Self {
         let job = ticket.job();
         Self {
-            result: job.result(),
+            // Requested at once, so that it is here when the job ends.
+            result: job.result().boxed_local().shared(),
             job,
             ticket,
+            session,
         }
     }
 
-    pub(crate) fn job(&self) -> Job {
+    /// Returns the job.
+    pub fn job(&self) -> Job {
         Job::clone(&self.job)
     }
 
-    /// Waits for the end, and gives the place back when the job waits no more.
-    pub(crate) async fn end(&mut self, place: Place) -> End {
-        let taken = self.job.taken();
-        let (result, taken) = match select(taken, &mut self.result).await {
-            Either::Left((taken, result)) => {
-                drop(place);
-                (result.await, taken)
-            }
-            Either::Right((Ok(output), _)) => return End::Over(Ok(output)),
-            Either::Right((Err(error), taken)) => (Err(error), taken.await),
-        };
-        match result {
-            Ok(output) => End::Over(Ok(output)),
-            Err(error) => judge(self.outcome(&error, &taken).await, error, &taken),
+    /// Returns where the job is: queued, and why; assigned to a worker; running; finished.
+    ///
+    /// # Errors
+    /// When the connection is lost, or the scheduler is upstream's, which does not report it.
+    pub fn status(&self) -> Answer<TicketStatus> {
+        self.ticket.status()
+    }
+
+    /// Returns the number of the job's ticket, by which operators know it.
+    ///
+    /// # Errors
+    /// When the connection is lost, or the scheduler is upstream's, which does not report it.
+    pub fn number(&self) -> Answer<u64> {
+        self.ticket.number()
+    }
+
+    /// Returns a reader of the job's log, at its beginning. It knows when the job has ended, as
+    /// [`LogReader::job_ended`] explains.
+    pub fn log(&self) -> LogReader {
+        LogReader::new(self.job(), LogReader::WINDOW).until(self.result.clone().map(drop))
+    }
+
+    /// Waits until a worker has taken the job.
+    ///
+    /// # Errors
+    /// When no worker has, and none will: the error is that of [`ended`](Self::ended).
+    pub fn taken(&self) -> impl Future<Output = Result<(), RpcError>> + Unpin + 'static {
+        self.job.taken()
+    }
+
+    /// Waits for the job to end, and returns its output: a pushed image's RepoId, OBuilder's result id, or nothing.
+    ///
+    /// # Errors
+    /// When the job failed, was refused, cancelled, or lost.
+    pub async fn ended(&self) -> Result<String, AttemptError> {
+        match self.result().await {
+            Ok(output) => Ok(output),
+            Err(error) => Err(self.explain(error).await),
         }
     }
 
-    /// Returns the outcome of the job that ended with `error`.
-    async fn outcome(&self, error: &RpcError, taken: &Result<(), RpcError>) -> Outcome {
-        if taken.as_ref() == Err(error) {
-            return Outcome::of_error(error);
-        }
-        let reported = timeout(OUTCOME_TIMEOUT, self.job.explain(error.clone()));
-        reported.await.unwrap_or_else(|_| Outcome::of_error(error))
+    /// Returns the output of a job that is known to have succeeded.
+    pub fn output(&self) -> Option<&str> {
+        self.result.peek()?.as_deref().ok()
     }
 
-    /// Takes the job out of the backlog or stops it, and waits until it has ended.
-    pub(crate) async fn cancel(self) -> Result<String, JobError> {
-        let stopped = async {
-            // It fails if the job has ended already, or is lost. Either way, there is an end.
-            drop(self.ticket.cancel().await);
-            self.result.await
-        };
-        match timeout(CANCEL_TIMEOUT, stopped).await {
-            Ok(Ok(output)) => Ok(output),
-            Ok(Err(_)) | Err(_) => Err(JobError::Cancelled),
+    /// Waits for the job to end. The error is only known as a text: see [`explain`](Self::explain).
+    pub(crate) fn result(
+        &self,
+    ) -> impl Future<Output = Result<String, RpcError>> + Unpin + use<> + 'static {
+        self.result.clone()
+    }
+
+    /// Asks the worker for the outcome of the job that ended with `error`. Without an answer, the text has to do.
+    pub(crate) async fn explain(&self, error: RpcError) -> AttemptError {
+        match timeout(OUTCOME_TIMEOUT, self.job.explain(error.clone())).await {
+            Ok(outcome) => AttemptError { outcome, error },
+            Err(_) => AttemptError::from(error),
+        }
+    }
+
+    /// Removes the job from the queue or stops it, and waits until it has ended, for at most 10 seconds.
+    pub async fn cancel(&self) -> Cancellation {
+        self.cancel_and_wait(self.result()).await
+    }
+
+    /// Requests that the job be cancelled, and waits until the request has arrived, for at most 10 seconds.
+    pub async fn request_cancel(&self) -> Cancellation {
+        self.cancel_and_wait(ready(())).await
+    }
+
+    /// Removes the job from the queue or stops it, and waits until `watching` has seen the end of it, for at most 10
+    /// seconds: until the rest of the log is shown, perhaps.
+    pub async fn cancel_and_wait(&self, watching: impl Future) -> Cancellation {
+        let ended = futures::future::join(self.ticket.cancel(), watching);
+        match timeout(CANCEL_TIMEOUT, ended).await {
+            Ok((Ok(()), _)) => Cancellation::Done,
+            Ok((Err(_), _)) => Cancellation::TooLate,
+            Err(_) => Cancellation::Unconfirmed,
+        }
+    }
+
+    /// Returns which part of the cluster was lost with the job, if the outcome is [`Outcome::Lost`] or
+    /// [`Outcome::Abandoned`].
+    pub async fn lost_part(&self) -> LostPart {
+        match timeout(LOSS_SETTLES, self.session.closed()).await {
+            Ok(_) => LostPart::Scheduler(self.session.address()),
+            Err(_) => LostPart::Worker,
         }
     }
 }
 
-/// Decides whether the job, its worker or its scheduler is to blame. `taken` is an error if no worker had the job.
-fn judge(outcome: Outcome, error: RpcError, taken: &Result<(), RpcError>) -> End {
-    // A broken promise gives one error to all that is asked of it.
-    let never_taken = taken.as_ref() == Err(&error);
-    let reason = error.reason;
-    match outcome {
-        Outcome::Succeeded(output) => End::Over(Ok(output)),
-        Outcome::WorkerUnfit { had_begun, .. } => End::Lost {
-            reason,
-            // It may have filled the disk itself.
-            suspect: had_begun,
-        },
-        Outcome::Abandoned => End::Lost {
-            reason,
-            suspect: false,
-        },
-        Outcome::Lost { .. } => End::Lost {
-            reason,
-            suspect: taken.is_ok(),
-        },
-        // The scheduler would accept it another time.
-        Outcome::Other(_) if never_taken && error.kind == RpcErrorKind::Overloaded => End::Lost {
-            reason,
-            suspect: false,
-        },
-        _ if never_taken => End::Over(Err(JobError::Refused(reason))),
-        Outcome::Cancelled(CancelledBy::Operator) => End::Over(Err(JobError::CancelledByOperator)),
-        // We did not cancel it. An upstream worker also reports this when it shuts down.
-        Outcome::Cancelled(CancelledBy::Unknown | CancelledBy::Client) => End::Lost {
-            reason: "the worker stopped the job, as it does when it is told to end".to_owned(),
-            suspect: false,
-        },
-        Outcome::Failed { .. }
-        | Outcome::TimedOut { .. }
-        | Outcome::Crashed
-        | Outcome::Other(_) => End::Over(Err(JobError::Failed(reason))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(error: RpcError, taken: Result<(), RpcError>) -> String {
-        shown(judge(Outcome::of_error(&error), error, &taken))
-    }
-
-    fn shown(end: End) -> String {
-        match end {
-            End::Over(Ok(output)) => output,
-            End::Over(Err(error)) => error.to_string(),
-            End::Lost { reason, suspect } => format!("lost (suspect: {suspect}): {reason}"),
-        }
-    }
-
-    #[test]
-    fn a_build_that_failed_is_the_jobs_fault() {
-        for failure in [
-            RpcError::failed("Build failed"),
-            RpcError::failed("Internal error"),
-            RpcError::overloaded("no room on this worker"),
-        ] {
-            assert_eq!(judged(failure.clone(), Ok(())), failure.reason);
-        }
-    }
-
-    #[test]
-    fn what_no_worker_had_was_refused() {
-        for refusal in [
-            RpcError::failed("Access has been revoked"),
-            RpcError::unimplemented("Unknown interface 1UL"),
-        ] {
-            let judged = judged(refusal.clone(), Err(refusal.clone()));
-            assert_eq!(
-                judged,
-                format!("the scheduler refused the job: {}", refusal.reason)
-            );
-        }
-    }
-
-    #[test]
-    fn a_log_that_cannot_be_read_is_no_refusal() {
-        let unreadable = Err(RpcError::failed("cannot read the job's log: disk"));
-        assert_eq!(
-            judged(RpcError::failed("Build failed"), unreadable),
-            "Build failed"
-        );
-    }
-
-    #[test]
-    fn a_lost_connection_is_nobodys_fault() {
-        let lost = RpcError::disconnected("worker \"w1\" disconnected");
-        assert_eq!(
-            judged(lost.clone(), Ok(())),
-            "lost (suspect: true): worker \"w1\" disconnected"
-        );
-        assert_eq!(
-            judged(lost.clone(), Err(lost)),
-            "lost (suspect: false): worker \"w1\" disconnected"
-        );
-    }
-
-    #[test]
-    fn a_worker_that_ends_has_not_failed() {
-        assert_eq!(
-            judged(RpcError::failed("Build cancelled"), Ok(())),
-            "lost (suspect: false): the worker stopped the job, as it does when it is told to end"
-        );
-        assert_eq!(
-            judged(
-                RpcError::disconnected("the worker is shutting down"),
-                Ok(())
-            ),
-            "lost (suspect: false): the worker is shutting down"
-        );
-    }
-
-    #[test]
-    fn a_job_that_an_operator_cancelled_is_not_tried_again() {
-        let cancelled = Outcome::Cancelled(CancelledBy::Operator);
-        let end = judge(cancelled, RpcError::failed("Build cancelled"), &Ok(()));
-        assert_eq!(shown(end), "cancelled by an operator");
-    }
-
-    #[test]
-    fn a_job_that_has_begun_may_have_made_its_worker_unfit() {
-        let unfit = |had_begun| {
-            let unfit = Outcome::WorkerUnfit {
-                problem: "disk full".to_owned(),
-                had_begun,
-            };
-            unfit.into_result().unwrap_err()
-        };
-        assert_eq!(
-            judged(unfit(false), Ok(())),
-            "lost (suspect: false): worker unfit: disk full"
-        );
-        assert_eq!(
-            judged(unfit(true), Ok(())),
-            "lost (suspect: true): worker became unfit during the job: disk full"
-        );
-    }
-
-    #[test]
-    fn a_scheduler_that_has_no_room_now_is_asked_again() {
-        let full = RpcError::overloaded("the scheduler is shutting down");
-        assert_eq!(
-            judged(full.clone(), Err(full)),
-            "lost (suspect: false): the scheduler is shutting down"
-        );
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("scheduler", &self.session.address())
+            .field("result", &self.result.peek())
+            .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! A cluster as a program sees it that submits jobs.
+//! A client's access to a cluster.
 
 use std::fmt;
 use std::rc::Rc;
@@ -8,45 +8,46 @@ use cluster_api::Description;
 use vat::{ConnectError, SturdyRef};
 
 use crate::connection::Connection;
-use crate::places::Places;
+use crate::waiting_limit::WaitingLimit;
 use crate::{Job, Options, Urgency};
 
-/// One client's access to a cluster; a clone is the same.
+/// One client's access to a cluster. Clones share the connection.
 ///
-/// The connection is closed when the last clone has gone, and the last job.
+/// The connection is closed when the last clone and the last job are dropped.
 #[derive(Clone)]
 pub struct Cluster {
     shared: Rc<Shared>,
     urgency: Urgency,
 }
 
-/// What all jobs have in common.
+/// What all jobs share.
 pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) connection: Connection,
-    pub(crate) places: Places,
+    pub(crate) waiting: WaitingLimit,
 }
 
 impl Cluster {
-    /// Returns the cluster that `sturdy_ref` gives access to. The connection is on its way.
+    /// Returns the cluster that `sturdy_ref` gives access to, and begins to connect to it.
     ///
-    /// For a program that may be there before the scheduler is. Must be called within a `LocalSet`.
+    /// For a program that may start before the scheduler does. Must be called within a `LocalSet`.
     pub fn new(sturdy_ref: SturdyRef, options: Options) -> Self {
         let connection =
-            Connection::keep(sturdy_ref, options.dial.clone(), options.reconnect_interval);
+            Connection::open(sturdy_ref, options.dial.clone(), options.reconnect_interval);
         Self {
             urgency: options.urgency.clone(),
             shared: Rc::new(Shared {
-                places: Places::new(options.max_waiting),
+                waiting: WaitingLimit::new(options.max_waiting),
                 connection,
                 options,
             }),
         }
     }
 
-    /// As [`new`](Self::new), and waits until the connection is there.
+    /// Returns the cluster that `sturdy_ref` gives access to, once it is connected.
     ///
-    /// Fails if the first attempt does, so that a wrong sturdy ref shows at once.
+    /// # Errors
+    /// When the first attempt to connect fails, so that a wrong sturdy ref shows at once.
     pub async fn connect(
         sturdy_ref: SturdyRef,
         options: Options,
@@ -56,7 +57,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Returns the same cluster, on the same connection, with another idea of what is urgent.
+    /// Returns the same cluster, on the same connection, with another rule for urgent jobs.
     #[must_use]
     pub fn with_urgency(&self, urgency: Urgency) -> Self {
         Self {
@@ -67,8 +68,8 @@ impl Cluster {
 
     /// Submits a job to a pool.
     ///
-    /// Returns at once; the job goes on by itself from here, and is cancelled when it is dropped. What is wrong with
-    /// it, such as an unknown pool, is how it ends. Must be called within a `LocalSet`.
+    /// Returns at once. The job needs no polling, and is cancelled when it is dropped. Whatever is wrong with it,
+    /// such as an unknown pool, is the error in which it ends. Must be called within a `LocalSet`.
     pub fn submit(&self, pool: &str, description: &Description) -> Job {
         let urgent = self.urgency.is_urgent(pool, description);
         Job::start(Rc::clone(&self.shared), pool, description, urgent)

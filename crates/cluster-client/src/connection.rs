@@ -1,29 +1,28 @@
-//! The one connection of a [`Cluster`](crate::Cluster), made again whenever it is lost.
+//! The one connection of a [`Cluster`](crate::Cluster), which reconnects whenever it is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cluster_api::Submission;
 use futures::FutureExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use vat::{Backoff, ConnectError, DialOptions, Dialer, Session, SturdyRef};
 
-/// Whether there is a connection.
+/// The state of the connection.
 enum State {
-    /// There is none yet, or not again.
+    /// Not connected yet, or not again.
     Down {
-        /// Why the last attempt failed; `None` if none has since the connection was lost.
+        /// Why the last attempt failed; `None` if there was none since the connection was lost.
         why: Option<Arc<ConnectError>>,
     },
     Up(Session),
 }
 
-/// What a job needs to know of the state.
-enum Seen {
-    Submission(Submission),
-    /// Trying again will not help: only another sturdy ref, or another scheduler at its address.
+/// The state of the connection, as a job needs it.
+enum Availability {
+    Connected(Session),
+    /// Retrying does not help: it takes another sturdy ref, or another scheduler at its address.
     Hopeless(Arc<ConnectError>),
     Down(Option<Arc<ConnectError>>),
 }
@@ -31,15 +30,15 @@ enum Seen {
 /// The connection, for as long as this lives.
 pub(crate) struct Connection {
     state: watch::Receiver<State>,
-    /// Where it leads to, for errors.
+    /// Its target, for errors.
     sturdy_ref: SturdyRef,
-    /// Ends with this.
+    /// Aborted when this is dropped.
     _keeper: JoinSet<()>,
 }
 
 impl Connection {
-    /// Begins to connect. Must be called within a `LocalSet`.
-    pub(crate) fn keep(sturdy_ref: SturdyRef, dial: DialOptions, interval: Duration) -> Self {
+    /// Begins to connect, and reconnects. Must be called within a `LocalSet`.
+    pub(crate) fn open(sturdy_ref: SturdyRef, dial: DialOptions, interval: Duration) -> Self {
         let (sender, state) = watch::channel(State::Down { why: None });
         let mut keeper = JoinSet::new();
         let target = sturdy_ref.clone();
@@ -51,74 +50,76 @@ impl Connection {
         }
     }
 
-    /// Waits until there is a connection, or the first attempt to make one has failed.
+    /// Waits for the first attempt to connect.
+    ///
+    /// # Errors
+    /// When it fails.
     pub(crate) async fn first(&self) -> Result<(), Arc<ConnectError>> {
         let mut state = self.state.clone();
         loop {
-            match see(&mut state) {
-                Seen::Submission(_) => return Ok(()),
-                Seen::Hopeless(why) | Seen::Down(Some(why)) => return Err(why),
-                Seen::Down(None) => changed(&mut state).await,
+            match availability(&mut state) {
+                Availability::Connected(_) => return Ok(()),
+                Availability::Hopeless(why) | Availability::Down(Some(why)) => return Err(why),
+                Availability::Down(None) => changed(&mut state).await,
             }
         }
     }
 
-    /// Waits until there is a connection, for so long.
-    pub(crate) async fn submission(
-        &self,
-        patience: Duration,
-    ) -> Result<Submission, Arc<ConnectError>> {
+    /// Waits until it is connected, for at most `limit`.
+    pub(crate) async fn session(&self, limit: Duration) -> Result<Session, Arc<ConnectError>> {
         let mut state = self.state.clone();
         let found = async {
             loop {
-                match see(&mut state) {
-                    Seen::Submission(submission) => return Ok(submission),
-                    Seen::Hopeless(why) => return Err(why),
-                    Seen::Down(_) => changed(&mut state).await,
+                match availability(&mut state) {
+                    Availability::Connected(session) => return Ok(session),
+                    Availability::Hopeless(why) => return Err(why),
+                    Availability::Down(_) => changed(&mut state).await,
                 }
             }
         };
-        match timeout(patience, found).await {
+        match timeout(limit, found).await {
             Ok(found) => found,
-            Err(_) => Err(self.why_down(patience)),
+            Err(_) => Err(self.timed_out(limit)),
         }
     }
 
-    fn why_down(&self, patience: Duration) -> Arc<ConnectError> {
+    fn timed_out(&self, limit: Duration) -> Arc<ConnectError> {
         match &*self.state.borrow() {
             State::Down { why: Some(why) } => Arc::clone(why),
             State::Down { why: None } | State::Up(_) => Arc::new(ConnectError::TimedOut {
                 address: self.sturdy_ref.address.clone(),
-                seconds: patience.as_secs_f32(),
+                seconds: limit.as_secs_f32(),
             }),
         }
     }
 }
 
-fn see(state: &mut watch::Receiver<State>) -> Seen {
+fn availability(state: &mut watch::Receiver<State>) -> Availability {
     match &*state.borrow_and_update() {
-        // What has ended a moment ago is not known to the keeper yet.
-        State::Up(session) if session.closed().now_or_never().is_some() => Seen::Down(None),
-        State::Up(session) => Seen::Submission(Submission::from_client(session.bootstrap())),
-        State::Down { why: Some(why) } if is_hopeless(why) => Seen::Hopeless(Arc::clone(why)),
-        State::Down { why } => Seen::Down(why.clone()),
+        // The keeper may not know yet that the connection has just been closed.
+        State::Up(session) if session.closed().now_or_never().is_some() => Availability::Down(None),
+        State::Up(session) => Availability::Connected(session.clone()),
+        State::Down { why: Some(why) } if is_hopeless(why) => {
+            Availability::Hopeless(Arc::clone(why))
+        }
+        State::Down { why } => Availability::Down(why.clone()),
     }
 }
 
 async fn changed(state: &mut watch::Receiver<State>) {
     if state.changed().await.is_err() {
-        // The keeper lives as long as the connection, which somebody is asking.
+        // The keeper lives as long as the connection, so this is not reached.
         std::future::pending::<()>().await;
     }
 }
 
-/// Says whether it is the sturdy ref that is wrong. The others pass when a machine or a program is back.
+/// Returns whether the sturdy ref is wrong. Other problems pass when a machine or a program is back.
 fn is_hopeless(error: &ConnectError) -> bool {
     match error {
         ConnectError::WrongFingerprint { .. }
         | ConnectError::UnknownService { .. }
         | ConnectError::SpeaksTls { .. } => true,
-        // This one is also what a scheduler looks like that ends just now.
+        // A scheduler that is just exiting gives this error too.
         ConnectError::NotTls { .. }
         | ConnectError::ServiceFailed { .. }
         | ConnectError::Refused { .. }
@@ -131,8 +132,8 @@ fn is_hopeless(error: &ConnectError) -> bool {
     }
 }
 
-/// Connects, and again when that is lost. It never gives up, even where a job would: a scheduler that was started with
-/// the wrong key may be started anew with the right one.
+/// Connects, and reconnects. It never gives up, even where a job would: a scheduler that was started with the wrong key
+/// may be restarted with the right one.
 async fn keep_connected(
     target: SturdyRef,
     dial: DialOptions,
@@ -142,17 +143,18 @@ async fn keep_connected(
     let mut backoff = Backoff::new(interval);
     loop {
         sleep(backoff.next_attempt(Instant::now().into_std())).await;
-        // Another key each time: an OCaml scheduler keeps one connection for each, perhaps the one that is broken.
+        // A new key each time: an OCaml scheduler keeps one connection per key, perhaps the broken one.
         let why = match Dialer::new(dial.clone()).connect(&target).await {
             Ok(session) => {
                 tracing::info!("Connected to the scheduler at {}", target.address);
                 state.send_replace(State::Up(session.clone()));
                 let lost = session.closed().await;
-                tracing::warn!("{}; connecting again", lost.extra);
+                // It names the connection.
+                tracing::warn!("{}; reconnecting", lost.extra);
                 None
             }
             Err(error) => {
-                tracing::warn!("Cannot connect to the scheduler: {error}; trying again");
+                tracing::warn!("Cannot connect to the scheduler: {error}; retrying");
                 Some(Arc::new(error))
             }
         };

@@ -1,5 +1,5 @@
-//! Submits jobs to a cluster from Rust, and sees them through: a connection that comes back, jobs as futures, their
-//! logs as streams.
+//! Submits jobs to a cluster from Rust and follows them: a connection that reconnects, jobs as futures, logs as
+//! streams.
 //!
 //! ```no_run
 //! use cluster_client::{Cluster, LogEvent, Options};
@@ -23,32 +23,39 @@
 //! # }
 //! ```
 //!
-//! # What it does for you
+//! # Features
 //!
-//! - **One connection** for everything, made again when it is lost.
-//! - **Not too many at once**: of each pool and urgency, [`Options::max_waiting`] jobs wait at the scheduler, and the
-//!   others here. The scheduler keeps the jobs that it knows in memory.
-//! - **Retries** what is not the job's fault: a worker that is lost or told to end, a restarted scheduler, a broken connection. A build that
-//!   failed is never tried again. Such a job begins again from nothing, and [`LogEvent::Retrying`] says so in its log.
-//! - **Cancels on drop**: a [`Job`] that is dropped is taken out of the backlog, or stopped on its worker.
+//! - **One connection** for all jobs, which reconnects.
+//! - **A limit for the queue**: of each pool and urgency, [`Options::max_waiting`] jobs wait at the scheduler, and the
+//!   others here. The scheduler keeps all jobs that it knows in memory.
+//! - **Retries** after failures that are not the job's fault: a lost worker, one that is shutting down, a restarted
+//!   scheduler, a broken connection. A build that failed is never retried. A retried job starts from the beginning,
+//!   which its log shows as [`LogEvent::Retrying`].
+//! - **Cancellation on drop**: a [`Job`] that is dropped is removed from the queue, or stopped on its worker.
+//! - **Its state**: [`Job::attempt`] gives its place in the queue, the reason why it waits, and its worker.
+//!
+//! A program that needs none of this submits an [`Attempt`] over its own connection: one job, one try.
 //!
 //! # One thread
 //!
-//! Capabilities stay on the thread where they were made, and so does everything here. It needs a current-thread Tokio
-//! runtime and a `LocalSet` around it. A program with many threads gives this one of its own, and sends it what to
-//! submit.
+//! Capabilities stay on the thread where they were created, and so does everything here. It needs a current-thread
+//! Tokio runtime with a `LocalSet`. A program with many threads starts a thread for it, and sends the jobs to that.
 
 mod attempt;
 mod cluster;
 mod connection;
+mod decision;
+mod driver;
 mod error;
 mod job;
 mod log;
 mod log_reader;
 mod options;
-mod places;
 mod read_ahead;
+mod state;
+mod waiting_limit;
 
+pub use attempt::{Attempt, AttemptError, Cancellation, LostPart};
 pub use cluster::Cluster;
 pub use error::JobError;
 pub use job::Job;

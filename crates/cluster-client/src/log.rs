@@ -10,21 +10,21 @@ use tokio::sync::watch;
 use visible::OneLine;
 
 use crate::LogReader;
-use crate::job::{Progress, Stage};
+use crate::state::{JobState, Stage};
 
-/// The next thing in a job's log. Shown, it is what a person should read in its place.
+/// The next event in a job's log. Its text is what a person should read in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogEvent {
-    /// The next bytes. They end anywhere, also inside a line or a character.
+    /// The next bytes. They may end inside a line or a character.
     Bytes(Vec<u8>),
-    /// The worker or the connection was lost, and the job begins again: what follows is a new log, from its beginning.
+    /// The worker or the connection was lost, and the job is retried: a new log follows, from its beginning.
     Retrying {
-        /// Which attempt begins. The first, which is not announced, was 1.
+        /// The number of the attempt that begins. The first, which is not announced, was 1.
         attempt: u32,
-        /// How the one before was lost.
+        /// How the attempt before was lost.
         reason: String,
     },
-    /// The job has ended, but the rest of its log cannot be had, for this reason. Nothing follows.
+    /// The job has ended, but the rest of its log cannot be read, for this reason. Nothing follows.
     CutOff(String),
 }
 
@@ -34,10 +34,13 @@ impl fmt::Display for LogEvent {
             Self::Bytes(bytes) => f.write_str(&String::from_utf8_lossy(bytes)),
             Self::Retrying { attempt, reason } => {
                 let reason = OneLine(reason);
-                write!(f, "lost: {reason}; attempt {attempt} begins from nothing")
+                write!(
+                    f,
+                    "lost: {reason}; attempt {attempt} starts from the beginning"
+                )
             }
             Self::CutOff(reason) => {
-                write!(f, "the rest of the log cannot be had: {}", OneLine(reason))
+                write!(f, "cannot read the rest of the log: {}", OneLine(reason))
             }
         }
     }
@@ -47,17 +50,17 @@ impl fmt::Display for LogEvent {
 pub struct Log(LocalBoxStream<'static, LogEvent>);
 
 impl Log {
-    pub(crate) fn new(progress: watch::Receiver<Progress>) -> Self {
-        let attempt = progress.borrow().attempt;
+    pub(crate) fn new(state: watch::Receiver<JobState>) -> Self {
+        let attempt = state.borrow().number;
         let tail = Tail {
             attempt,
-            at: At::Beginning,
-            progress,
+            position: Position::Beginning,
+            state,
         };
         Self(unfold(tail, next).boxed_local())
     }
 
-    /// Waits for the next event; `None` at the end. Nothing is lost if the wait is given up.
+    /// Waits for the next event; `None` at the end. It is cancel safe: nothing is lost if the future is dropped.
     pub async fn next(&mut self) -> Option<LogEvent> {
         self.0.next().await
     }
@@ -79,21 +82,21 @@ impl fmt::Debug for Log {
 
 /// A reader of a job's log.
 struct Tail {
-    progress: watch::Receiver<Progress>,
-    /// Which attempt's log is read.
+    state: watch::Receiver<JobState>,
+    /// The number of the attempt whose log is read.
     attempt: u32,
-    at: At,
+    position: Position,
 }
 
-/// Where in an attempt's log a reader is.
-enum At {
+/// A position in the log of an attempt.
+enum Position {
     /// The attempt may not have been submitted yet.
     Beginning,
     Reading(LogReader),
-    /// Its end, or where it broke off with this error. Whether there is another attempt is not known yet.
+    /// The end, or an error at which reading stopped. Another attempt may follow.
     End(Option<String>),
-    /// Everything has been said.
-    Silence,
+    /// The last event was returned.
+    Done,
 }
 
 async fn next(mut tail: Tail) -> Option<(LogEvent, Tail)> {
@@ -105,17 +108,17 @@ async fn next(mut tail: Tail) -> Option<(LogEvent, Tail)> {
     }
 }
 
-/// Returns the next piece of a log, or an error; `None` when something has changed meanwhile.
+/// Returns the next piece of a log, or an error; `None` if the job's state has changed first.
 async fn piece(
     reader: &mut LogReader,
     stage: Stage,
-    progress: &mut watch::Receiver<Progress>,
+    state: &mut watch::Receiver<JobState>,
 ) -> Option<Result<Option<Vec<u8>>, RpcError>> {
-    if stage == Stage::GoesOn {
+    if stage == Stage::Active {
         tokio::select! {
             piece = reader.next() => return Some(piece),
-            // An error means that nobody sees the job through any more.
-            changed = progress.changed() => if changed.is_ok() {
+            // An error means that the job's driver is gone.
+            changed = state.changed() => if changed.is_ok() {
                 return None;
             }
         }
@@ -125,40 +128,41 @@ async fn piece(
 }
 
 impl Tail {
-    /// Goes one step, and returns the event that it came upon, if any. `None` is the end.
+    /// Takes one step, and returns its event, if any. `None` is the end.
     async fn step(&mut self) -> Option<Option<LogEvent>> {
         let stage = {
-            let progress = self.progress.borrow_and_update();
-            if progress.attempt != self.attempt {
-                self.attempt = progress.attempt;
-                self.at = At::Beginning;
+            let state = self.state.borrow_and_update();
+            if state.number != self.attempt {
+                self.attempt = state.number;
+                self.position = Position::Beginning;
                 return Some(Some(LogEvent::Retrying {
-                    attempt: progress.attempt,
-                    reason: progress.lost.clone(),
+                    attempt: state.number,
+                    reason: state.lost.clone(),
                 }));
             }
-            if let (At::Beginning, Some(job)) = (&self.at, &progress.job) {
-                self.at = At::Reading(LogReader::new(job.clone(), LogReader::WINDOW));
+            if let (Position::Beginning, Some(job)) = (&self.position, &state.job) {
+                self.position = Position::Reading(LogReader::new(job.clone(), LogReader::WINDOW));
             }
-            progress.stage
+            state.stage
         };
-        match (&mut self.at, stage) {
-            (At::Reading(reader), stage) => match piece(reader, stage, &mut self.progress).await {
+        match (&mut self.position, stage) {
+            (Position::Reading(reader), stage) => match piece(reader, stage, &mut self.state).await
+            {
                 None => {}
                 Some(Ok(Some(bytes))) => return Some(Some(LogEvent::Bytes(bytes))),
-                Some(Ok(None)) => self.at = At::End(None),
-                Some(Err(error)) => self.at = At::End(Some(error.reason)),
+                Some(Ok(None)) => self.position = Position::End(None),
+                Some(Err(error)) => self.position = Position::End(Some(error.reason)),
             },
-            (At::End(Some(reason)), Stage::Built) => {
+            (Position::End(Some(reason)), Stage::RanToEnd) => {
                 let reason = std::mem::take(reason);
-                self.at = At::Silence;
+                self.position = Position::Done;
                 return Some(Some(LogEvent::CutOff(reason)));
             }
-            (At::Beginning | At::End(_), Stage::GoesOn) => {
-                // It fails when nobody is left to change anything, which is an end too.
-                self.progress.changed().await.ok()?;
+            (Position::Beginning | Position::End(_), Stage::Active) => {
+                // It fails when the driver is gone, which is an end too.
+                self.state.changed().await.ok()?;
             }
-            (At::Beginning | At::End(_) | At::Silence, _) => return None,
+            (Position::Beginning | Position::End(_) | Position::Done, _) => return None,
         }
         Some(None)
     }

@@ -1,4 +1,4 @@
-//! Reads a job's log as fast as both ends allow.
+//! Reads a job's log as fast as the worker and the reader allow.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,11 +12,18 @@ use crate::read_ahead::{Answer, Call, ReadAhead};
 
 /// Reads the log of one wire job, from its beginning to its end.
 ///
-/// Calls in flight go on while nobody reads, but no new ones are made: a slow reader slows the worker's answers down
-/// rather than filling our memory, as the worker keeps the log.
+/// No new calls are made while [`next`](Self::next) is not polled: the worker keeps the log, so a slow reader does not
+/// fill this program's memory.
 pub struct LogReader {
+    pieces: Pieces,
+    /// Resolves when the job has ended. `None` once it has, or if the reader's owner watches the job.
+    ended: Option<LocalBoxFuture<'static, ()>>,
+}
+
+/// The pieces of a log.
+struct Pieces {
     job: Job,
-    /// How many more bytes are read, once it is known that the job has ended.
+    /// How many more bytes may follow, once the job is known to have ended.
     left: Option<usize>,
     reading: ReadAhead,
     in_flight: FuturesOrdered<LocalBoxFuture<'static, Answered>>,
@@ -25,41 +32,75 @@ pub struct LogReader {
 /// A call, and its answer.
 type Answered = (Call, Result<LogChunk, RpcError>);
 
-/// How many bytes of a log are read after its job has ended: more than a slow reader has ever been behind by.
+/// The limit for the bytes of a log that are read after its job has ended: more than a slow reader ever lags behind.
 const REST_BYTES: usize = 1 << 30;
 
-/// How long a worker may take for a piece of the log of a job that has ended: it is all there. A network that fails
-/// meanwhile must not cut the log, so this is longer than connections wait for a peer that is silent.
+/// The time limit for each piece of the log of a job that has ended. All of it exists, so the worker has no reason to
+/// wait. A network failure must not truncate the log, so this is longer than a connection's own timeout.
 const REST_TIME: Duration = KeepAlive::DEFAULT
     .unacknowledged
     .saturating_add(Duration::from_secs(30));
 
 impl LogReader {
-    /// How many calls for a log may be in flight. With pieces of 256 KiB that is 2 MiB, enough for a gigabit at 16 ms.
+    /// The usual limit for calls in flight. With pieces of 256 KiB that is 2 MiB, enough for 1 Gbit/s at 16 ms.
     pub const WINDOW: usize = 8;
 
-    /// Returns a reader that stands at the log's beginning, with up to `window` calls in flight.
+    /// Returns a reader at the log's beginning, with up to `window` calls in flight.
     pub fn new(job: Job, window: usize) -> Self {
-        Self {
+        let pieces = Pieces {
             job,
             left: None,
             reading: ReadAhead::new(window),
             in_flight: FuturesOrdered::new(),
+        };
+        Self {
+            pieces,
+            ended: None,
         }
     }
 
-    /// Tells that the job has ended, so that its log must end, too: the rest may have 1 GiB, and each piece take three minutes.
-    ///
-    /// A worker that is no friend could else keep its reader for ever.
-    pub fn job_ended(&mut self) {
-        self.left.get_or_insert(REST_BYTES);
+    /// Returns this reader for a job that has ended when `ended` resolves. Then it behaves as after
+    /// [`job_ended`](Self::job_ended).
+    #[must_use]
+    pub fn until(mut self, ended: impl Future<Output = ()> + 'static) -> Self {
+        self.ended = Some(ended.boxed_local());
+        self
     }
 
-    /// Returns the next piece, waiting until there is one; `None` at the end.
+    /// Limits the rest of the log, because the job has ended: to 1 GiB, and to three minutes for each piece.
     ///
-    /// Nothing is lost if the wait is given up. Fails when the worker, or the scheduler between us, does not give it, or when
-    /// the log has no end.
+    /// Otherwise a malicious worker could keep its reader forever.
+    pub fn job_ended(&mut self) {
+        self.pieces.left.get_or_insert(REST_BYTES);
+    }
+
+    /// Waits for the next piece; `None` at the end. It is cancel safe: nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// When the worker or the connection is lost, when the worker cannot read the log, or when the log has no end.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, RpcError> {
+        if let Some(ended) = &mut self.ended {
+            tokio::select! {
+                piece = self.pieces.next() => return piece,
+                () = ended => {}
+            }
+            self.ended = None;
+            self.job_ended();
+        }
+        self.pieces.next().await
+    }
+}
+
+impl fmt::Debug for LogReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogReader")
+            .field("reading", &self.pieces.reading)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Pieces {
+    async fn next(&mut self) -> Result<Option<Vec<u8>>, RpcError> {
         loop {
             while let Some(call) = self.reading.ask() {
                 let answer = self.job.log(call.start);
@@ -84,8 +125,8 @@ impl LogReader {
                 Answer::Stuck => {
                     let (start, length, next) = (call.start, chunk.bytes.len(), chunk.next);
                     return Err(RpcError::failed(format!(
-                        "cannot read the job's log: its worker gave {length} bytes at offset {start} and says to go on at {next}, \
-                         which does not advance"
+                        "cannot read the job's log: its worker sent {length} bytes at offset {start} and {next} as the \
+                         next offset, which does not advance"
                     )));
                 }
                 Answer::Restart => self.in_flight.clear(),
@@ -94,7 +135,7 @@ impl LogReader {
                         self.in_flight.clear();
                     }
                     chunk.bytes.drain(..skip);
-                    self.take_from_rest(chunk.bytes.len())?;
+                    self.count(chunk.bytes.len())?;
                     return Ok(Some(chunk.bytes));
                 }
             }
@@ -116,24 +157,16 @@ impl LogReader {
         })
     }
 
-    fn take_from_rest(&mut self, bytes: usize) -> Result<(), RpcError> {
+    fn count(&mut self, bytes: usize) -> Result<(), RpcError> {
         let Some(left) = &mut self.left else {
             return Ok(());
         };
         *left = left.checked_sub(bytes).ok_or_else(|| {
             RpcError::failed(format!(
-                "cannot read the job's log: the job has ended, but {REST_BYTES} bytes later its log goes on"
+                "cannot read the job's log: the job has ended, but its log continues for more than {REST_BYTES} bytes"
             ))
         })?;
         Ok(())
-    }
-}
-
-impl fmt::Debug for LogReader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LogReader")
-            .field("reading", &self.reading)
-            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +183,7 @@ mod tests {
     struct Finished {
         length: usize,
         piece: usize,
-        /// Breaks the connection, so to speak, at this offset.
+        /// The offset at which the connection is lost.
         lost_at: Option<i64>,
         in_flight: Cell<usize>,
         most_in_flight: Cell<usize>,
@@ -206,7 +239,7 @@ mod tests {
         fn released(&self) {}
     }
 
-    /// Reads a job's log, and returns what came of it and the most calls that were in flight.
+    /// Reads a job's log, and returns it, the result of reading, and the highest number of calls in flight.
     fn read(job: Finished) -> (Vec<u8>, Result<(), RpcError>, usize) {
         let job = Rc::new(job);
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -224,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_large_pieces_comes_with_several_calls_in_flight() {
+    fn large_pieces_are_read_with_several_calls_in_flight() {
         let length = 5_000_000;
         let (out, outcome, most) = read(Finished::new(length, 256 * 1024));
         outcome.unwrap();
@@ -233,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_small_pieces_comes_with_one_call_in_flight() {
+    fn small_pieces_are_read_with_one_call_in_flight() {
         let length = 100_000;
         let (out, outcome, most) = read(Finished::new(length, 10 * 1024));
         outcome.unwrap();
@@ -241,7 +274,7 @@ mod tests {
         assert_eq!(most, 1);
     }
 
-    /// A job that has ended, and whose log says the same again and again: it stands still, or has no end.
+    /// A job that has ended, but whose log has no end: it does not advance, or repeats itself.
     struct Endless {
         advances: bool,
         asked: Cell<usize>,
@@ -270,7 +303,7 @@ mod tests {
         fn released(&self) {}
     }
 
-    /// Reads until there is an error, and returns it and how many pieces were asked for.
+    /// Reads until there is an error, and returns it and how many pieces were requested.
     fn read_endless(advances: bool) -> (String, usize) {
         let job = Rc::new(Endless {
             advances,
@@ -293,22 +326,22 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_stands_still_or_has_no_end_is_an_error() {
+    fn a_log_without_an_end_is_an_error() {
         let (error, asked) = read_endless(false);
         assert!(
-            error.ends_with("says to go on at 0, which does not advance"),
+            error.ends_with("and 0 as the next offset, which does not advance"),
             "{error}"
         );
         assert_eq!(asked, 1);
         let (error, asked) = read_endless(true);
         assert!(
-            error.ends_with("but 1073741824 bytes later its log goes on"),
+            error.ends_with("but its log continues for more than 1073741824 bytes"),
             "{error}"
         );
         assert!(asked < 300, "{asked}");
     }
 
-    /// A job that has ended, and whose log says nothing more.
+    /// A job that has ended, but whose log has neither bytes nor an end.
     struct Silent;
 
     impl ServeJob for Silent {
@@ -328,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_log_is_not_waited_for_when_the_job_has_ended() {
+    fn an_ended_job_has_three_minutes_to_end_its_log() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -342,14 +375,19 @@ mod tests {
             reader.job_ended();
             reader.next().await
         });
-        assert_eq!(
-            read.unwrap_err().reason,
-            "cannot read the job's log: the job has ended, but its worker has not ended the log within 180 s"
-        );
+        let expected = "cannot read the job's log: the job has ended, but its worker has not ended the log within \
+                        180 s";
+        assert_eq!(read.unwrap_err().reason, expected);
+        let read = tokio::task::LocalSet::new().block_on(&runtime, async {
+            let reader = LogReader::new(Job::serve(Rc::new(Silent)), 1);
+            let mut reader = reader.until(tokio::time::sleep(Duration::from_secs(60)));
+            reader.next().await
+        });
+        assert_eq!(read.unwrap_err().reason, expected);
     }
 
     #[test]
-    fn a_lost_worker_ends_it_after_what_came_before() {
+    fn the_log_of_a_lost_worker_is_read_up_to_the_loss() {
         let lost_at = 3 * 256 * 1024;
         let job = Finished {
             lost_at: Some(i64::try_from(lost_at).unwrap()),

@@ -1,4 +1,4 @@
-//! What a program may want otherwise.
+//! The options of a cluster.
 
 use std::fmt;
 use std::rc::Rc;
@@ -11,13 +11,13 @@ use vat::{Backoff, DialOptions};
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How many jobs of one pool and urgency may wait at the scheduler at once; further ones wait here. A job waits
-    /// until a worker has taken it: those that run do not count. At least 1. 200 by default, as in OCurrent's plugin.
+    /// until a worker has taken it: running jobs do not count. At least 1. 200 by default, as in OCurrent's plugin.
     pub max_waiting: usize,
-    /// How many workers may be lost with a job before it is given up, in case it is the job that takes them down. One
-    /// that was told to end, and stops the job, is not lost. At least 1. 5 by default.
+    /// How many workers may be lost with a job before it is given up, in case the job crashes them. A worker that stops
+    /// the job because it is shutting down does not count. At least 1. 5 by default.
     pub max_lost: u32,
     /// How long a job waits for a scheduler that cannot be reached before it is given up. 10 minutes by default.
-    pub patience: Duration,
+    pub reconnect_timeout: Duration,
     /// The shortest time between two attempts to connect. 10 s by default, as for workers.
     pub reconnect_interval: Duration,
     /// Which jobs are urgent. None by default.
@@ -31,7 +31,7 @@ impl Default for Options {
         Self {
             max_waiting: 200,
             max_lost: 5,
-            patience: Duration::from_secs(10 * 60),
+            reconnect_timeout: Duration::from_secs(10 * 60),
             reconnect_interval: Backoff::INTERVAL,
             urgency: Urgency::Never,
             dial: DialOptions::default(),
@@ -39,7 +39,7 @@ impl Default for Options {
     }
 }
 
-/// Which jobs go before all that are not urgent.
+/// Which jobs are scheduled before all that are not urgent.
 #[derive(Clone, Default)]
 pub enum Urgency {
     /// None.
@@ -47,15 +47,15 @@ pub enum Urgency {
     Never,
     /// All.
     Always,
-    /// Those for which the function says so, given the pool and what is to be done.
+    /// Those for which the function returns `true`, given the pool and the description.
     Of(Rc<IsUrgent>),
 }
 
-/// Says whether a job is urgent.
+/// Returns whether a job is urgent.
 type IsUrgent = dyn Fn(&str, &Description) -> bool;
 
 impl Urgency {
-    /// Makes those jobs urgent for which `is_urgent` says so, given the pool and what is to be done.
+    /// Makes those jobs urgent for which `is_urgent` returns `true`, given the pool and the description.
     pub fn of(is_urgent: impl Fn(&str, &Description) -> bool + 'static) -> Self {
         Self::Of(Rc::new(is_urgent))
     }

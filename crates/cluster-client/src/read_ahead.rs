@@ -1,26 +1,26 @@
-//! How to read a log fast: several calls in flight when the worker gives large pieces, one when it does not.
+//! Reads ahead in a log: several calls in flight if the worker sends large pieces, one if it does not.
 //!
-//! A log is read by asking for what begins at an offset. With one call in flight, a round trip passes between two
-//! pieces. A worker of ours gives up to 256 KiB a call, and when it does, the next pieces very likely begin 256 KiB
-//! further on each, so they can be asked for before the first is here. A guess that proves wrong (the log ended, or
-//! a piece was short) costs nothing but the call: its answer is thrown away and the reading goes on at the right place.
+//! Each call requests the piece that begins at an offset. With one call in flight, there is a round trip between two
+//! pieces. Our workers send up to 256 KiB per call. When they do, the next pieces very likely begin at multiples of
+//! 256 KiB, so they can be requested before the first one arrives. A wrong guess (the log ended, or a piece was short)
+//! only costs the call: its answer is discarded, and reading continues at the right offset.
 //!
-//! Upstream's workers give at most 10 KiB, and answer an offset beyond the end of their log with an error, so with
-//! them nothing is ever guessed.
+//! Upstream's workers send at most 10 KiB, and answer an offset beyond the end of the log with an error, so with them
+//! nothing is guessed.
 //!
 //! [`ReadAhead`] only does the arithmetic. It sends nothing, so every case can be tested.
 
-/// The smallest piece that shows a worker to be one that is read ahead of. More than the 10 KiB of upstream's.
+/// The smallest piece that starts reading ahead. More than the 10 KiB of upstream's workers.
 const LARGE: i64 = 64 * 1024;
 
-/// Decides which offsets of a log to ask for.
+/// Decides which offsets of a log to request.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
     /// Everything before this offset has been received.
     received: i64,
-    /// Where the next guess would ask.
+    /// The offset of the next guess.
     next: i64,
-    /// The largest piece the worker has given; `None` while nothing may be guessed.
+    /// The largest piece that the worker has sent; `None` while nothing may be guessed.
     piece: Option<i64>,
     in_flight: usize,
     /// How many calls may be in flight at once.
@@ -30,9 +30,9 @@ pub(crate) struct ReadAhead {
 /// One call to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
-    /// The offset to ask for.
+    /// The offset to request.
     pub(crate) start: i64,
-    /// Whether it was asked for before it was known that the log goes on there. Then its failure means nothing.
+    /// Whether the log may end before this offset. Then a failure of the call means nothing.
     pub(crate) guess: bool,
 }
 
@@ -40,19 +40,19 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Answer {
-    /// Use the bytes after the first `skip`, which came before. Then, if `restart`, forget all other calls in
-    /// flight: they ask for the wrong offsets.
+    /// Use the bytes after the first `skip`, which are known. Then, if `restart`, drop all other calls in flight: they
+    /// request the wrong offsets.
     Take {
-        /// How many bytes at the beginning were received before.
+        /// How many bytes at the beginning are known.
         skip: usize,
-        /// Whether the other calls in flight are of no use.
+        /// Whether to drop the other calls in flight.
         restart: bool,
     },
-    /// The answer is of no use, and neither are the other calls in flight.
+    /// Drop the answer, and the other calls in flight.
     Restart,
     /// The log has ended.
     End,
-    /// The log is to be read on from where it was read before, which would have no end.
+    /// The next offset does not advance, so the log would have no end.
     Stuck,
 }
 
@@ -86,10 +86,10 @@ impl ReadAhead {
         Some(call)
     }
 
-    /// Tells that the oldest call was answered with `length` bytes, after which the log goes on at `next`.
+    /// Records that the oldest call was answered with `length` bytes, after which the log continues at `next`.
     pub(crate) fn answered(&mut self, call: Call, length: usize, next: i64) -> Answer {
         self.in_flight = self.in_flight.saturating_sub(1);
-        // How much of the answer is known already; none of it may begin after what is known.
+        // How much of the answer is known. It must not begin after the known bytes.
         let skip = self
             .received
             .checked_sub(call.start)
@@ -97,7 +97,7 @@ impl ReadAhead {
         match skip {
             Some(0) if length == 0 => Answer::End,
             Some(skip) if skip < length => {
-                // Wherever the worker says, it must be further on.
+                // Whichever offset the worker sends, it must advance.
                 if next <= self.received {
                     return Answer::Stuck;
                 }
@@ -111,13 +111,13 @@ impl ReadAhead {
         }
     }
 
-    /// Tells that the oldest call failed. Returns `None` if that ends the reading, because it was no guess.
+    /// Records that the oldest call failed. Returns `None` if that ends the reading, because it was no guess.
     pub(crate) fn failed(&mut self, call: Call) -> Option<Answer> {
         self.in_flight = self.in_flight.saturating_sub(1);
         call.guess.then(|| self.restart())
     }
 
-    /// Learns from the length of a piece. Returns whether the calls in flight ask for the wrong offsets.
+    /// Adapts to the length of a piece. Returns whether the calls in flight request the wrong offsets.
     fn restart_after(&mut self, length: usize) -> bool {
         let length = i64::try_from(length).unwrap_or(i64::MAX);
         let as_guessed = self.piece == Some(length);
@@ -145,7 +145,7 @@ mod tests {
 
     const KIB: i64 = 1024;
 
-    /// A worker with a finished log, which counts what it is asked.
+    /// A worker with a complete log, which counts the calls.
     struct Worker {
         length: i64,
         piece: i64,
@@ -193,7 +193,7 @@ mod tests {
                     }
                     Answer::Restart => in_flight.clear(),
                     Answer::End => return (used, most),
-                    Answer::Stuck => panic!("this worker's log goes on"),
+                    Answer::Stuck => panic!("this worker's log advances"),
                 }
             }
         }
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn upstreams_workers_are_asked_one_thing_at_a_time_and_never_beyond_the_end() {
+    fn upstreams_workers_get_one_call_at_a_time_and_none_beyond_the_end() {
         for length in [0, 1, 10_240, 10_241, 1_000_000] {
             let mut worker = worker(length, 10_240);
             assert_eq!(worker.read(8), (length, 1));
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_does_not_advance_is_seen() {
+    fn a_log_that_does_not_advance_is_stuck() {
         for next in [5, 4, 0, -1, i64::MIN] {
             let mut reading = ReadAhead::new(2);
             let first = reading.ask().unwrap();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_guess_is_asked_again_and_a_failed_call_ends_the_reading() {
+    fn a_failed_guess_is_repeated_and_another_failed_call_ends_the_reading() {
         let mut reading = ReadAhead::new(2);
         let first = reading.ask().unwrap();
         let _ = reading.answered(first, 65_536, 65_536);

@@ -63,7 +63,7 @@ impl<'a> Admission<'a> {
 
 impl From<SourceError> for JobError {
     fn from(error: SourceError) -> Self {
-        Self::Failed(error.to_string())
+        Self::failed(error.to_string())
     }
 }
 

@@ -51,7 +51,7 @@ impl ServedJob {
                 tracing::info!("Job succeeded");
                 self.log.close("Job succeeded");
             }
-            Outcome::Failed(reason) => {
+            Outcome::Failed { reason, .. } => {
                 tracing::info!("Job failed: {}", Lines(&self.log.redacted(reason)));
                 self.log.close(reason);
             }
@@ -177,9 +177,10 @@ impl JobRunner {
         let AttemptState { backend, had_begun } = state;
         match result {
             Ok(output) => Outcome::Succeeded(output),
-            Err(JobError::Failed(reason)) => match self.worker_problem(backend).await {
+            Err(JobError::Failed { reason, exit_code }) => match self.worker_problem(backend).await
+            {
                 Some(problem) => Outcome::Unfit { problem, had_begun },
-                None => Outcome::Failed(reason),
+                None => Outcome::Failed { reason, exit_code },
             },
             Err(JobError::WorkerUnfit(problem)) => Outcome::Unfit { problem, had_begun },
             Err(JobError::LimitReached(limit)) => Outcome::LimitReached(limit),

@@ -86,7 +86,7 @@ impl Stats {
         let [ok, fail, cancelled, error] = &self.job_time;
         let summary = match outcome {
             Outcome::Succeeded(_) => ok,
-            Outcome::Failed(_) | Outcome::LimitReached(_) => fail,
+            Outcome::Failed { .. } | Outcome::LimitReached(_) => fail,
             Outcome::Cancelled(_) | Outcome::Abandoned => cancelled,
             Outcome::Unfit { .. } | Outcome::Crashed => error,
         };

@@ -14,8 +14,13 @@ use crate::process::ProcessError;
 pub(crate) enum Outcome {
     /// It was done. This is its output: a pushed image's RepoId, or nothing.
     Succeeded(String),
-    /// It could not be done, for this reason: the last line of its log.
-    Failed(String),
+    /// It failed.
+    Failed {
+        /// Why: the last line of its log.
+        reason: String,
+        /// The exit code of the command that failed, if it is known.
+        exit_code: Option<u8>,
+    },
     /// It was stopped by a limit, or failed after it had reached one.
     LimitReached(LimitReached),
     /// It was cancelled.
@@ -36,19 +41,16 @@ pub(crate) enum Outcome {
 impl Outcome {
     /// Returns the outcome as clients get it. Why a job failed is in its log.
     pub(crate) fn reported(self) -> cluster_api::Outcome {
-        let failed = |detail| cluster_api::Outcome::Failed {
-            detail,
-            exit_code: None,
-        };
+        let failed = |detail, exit_code| cluster_api::Outcome::Failed { detail, exit_code };
         match self {
             Self::Succeeded(output) => cluster_api::Outcome::Succeeded(output),
-            Self::Failed(_) => failed(String::new()),
+            Self::Failed { exit_code, .. } => failed(String::new(), exit_code),
             Self::LimitReached(limit @ LimitReached::Timeout(_)) => {
                 cluster_api::Outcome::TimedOut {
                     detail: limit.to_string(),
                 }
             }
-            Self::LimitReached(limit) => failed(limit.to_string()),
+            Self::LimitReached(limit) => failed(limit.to_string(), None),
             Self::Cancelled(by) => cluster_api::Outcome::Cancelled(by),
             Self::Abandoned => cluster_api::Outcome::Abandoned,
             Self::Unfit { problem, had_begun } => {
@@ -62,9 +64,14 @@ impl Outcome {
 /// Why a step of a job, and so the job, did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// With the reason, for its client.
-    #[error("{0}")]
-    Failed(String),
+    /// It failed.
+    #[error("{reason}")]
+    Failed {
+        /// The reason, for its client.
+        reason: String,
+        /// The exit code of the job's command, if that is what failed and it is known.
+        exit_code: Option<u8>,
+    },
     /// It had reached a limit.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
@@ -104,7 +111,18 @@ impl From<obuilder::sandbox::LimitReached> for LimitReached {
 impl JobError {
     /// Returns a failure with this reason.
     pub fn failed(reason: impl Into<String>) -> Self {
-        Self::Failed(reason.into())
+        Self::Failed {
+            reason: reason.into(),
+            exit_code: None,
+        }
+    }
+
+    /// Returns the failure of the job's command, with this reason.
+    pub fn command_failed(reason: impl Into<String>, exit_code: Option<u8>) -> Self {
+        Self::Failed {
+            reason: reason.into(),
+            exit_code,
+        }
     }
 }
 
@@ -112,13 +130,13 @@ impl From<ProcessError> for JobError {
     fn from(error: ProcessError) -> Self {
         match error {
             ProcessError::Cancelled => Self::Cancelled,
-            other => Self::Failed(other.to_string()),
+            other => Self::failed(other.to_string()),
         }
     }
 }
 
 impl From<LogError> for JobError {
     fn from(error: LogError) -> Self {
-        Self::Failed(error.to_string())
+        Self::failed(error.to_string())
     }
 }

@@ -141,6 +141,12 @@ fn the_log_of_a_failed_job_has_the_reason() -> Result<()> {
             "\"/bin/sh\" \"-c\" \"echo out; exit 4\" failed with exit status 4\n",
         ],
     )?;
+    // The worker reports the exit code, also where the log hides it.
+    site.write("note", "failed with exit status")?;
+    site.spec(&spec(r#"(run (shell "exit 4"))"#)?)?
+        .args(&["--output=json", "--secret=note:note"])
+        .run()?
+        .check(1, &["\"exit 4\\\" *** 4\\n\"", "\"command_exit_code\":4"]);
     failed(
         &spec("(run (secrets (foo (target /foo))) (shell true))")?,
         &["Couldn't find value for requested secret 'foo'\n"],

@@ -1,15 +1,15 @@
-//! Builds the Dockerfile of a commit on several pools at once, and says how to make one image of what came out.
+//! Builds the Dockerfile of a commit on several pools at once, and prints the commands that combine the images.
 //!
 //! ```text
 //! pipeline --cap=submission.cap --push-to=registry.example.org/project \
 //!   https://git.example.org/project.git 2c6f1e0a… linux-x86_64 linux-arm64
 //! ```
 //!
-//! The logs go to standard error, each line under the name of its pool. If all pools have built it, the commands that
-//! combine their images go to standard output, so that `pipeline … | sh` does it.
+//! The logs go to standard error, each line with the name of its pool. If all builds succeed, the commands that combine
+//! their images go to standard output, so that `pipeline … | sh` runs them.
 //!
-//! Exit codes: 0 when all have built it, 1 when one has not, 2 when nothing could be submitted. Ctrl-C ends the
-//! program, and with its connection all of its jobs.
+//! Exit codes: 0 when all builds succeed, 1 when one fails, 2 when no job could be submitted. Ctrl-C ends the program,
+//! and with its connection all of its jobs.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -23,26 +23,26 @@ use cluster_api::{Action, Description, DockerBuild, Dockerfile};
 use cluster_client::{Cluster, JobError, LogEvent, Options};
 use futures::future::join_all;
 
-/// Build the Dockerfile of a commit on several pools, push the images, and say how to combine them
+/// Build the Dockerfile of a commit on several pools, push the images, and print how to combine them
 #[derive(Debug, Parser)]
 struct Args {
-    /// The cap file that gives access to the cluster
+    /// Cap file of a client
     #[arg(long, value_name = "FILE")]
     cap: PathBuf,
-    /// Where the images go, without a tag; the workers must allow it
+    /// Repository for the images, without a tag; the workers must allow it
     #[arg(long, value_name = "REPO")]
     push_to: String,
-    /// The user to log in as before pushing
+    /// User for the login before the push
     #[arg(long, value_name = "USER", requires = "push_password")]
     push_user: Option<String>,
-    /// A file whose first line is that user's password
+    /// File whose first line is the password for the login
     #[arg(long, value_name = "FILE", requires = "push_user")]
     push_password: Option<PathBuf>,
-    /// The repository with a Dockerfile at its root
+    /// URL of a repository with a Dockerfile at its root
     url: String,
-    /// The commit, as a full hash
+    /// Commit, as a full hash
     commit: String,
-    /// The pools to build it on
+    /// Pools to build on
     #[arg(required = true)]
     pools: Vec<String>,
 }
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> Result<ExitCode> {
-    // Capabilities stay on one thread, so one thread runs everything.
+    // Capabilities stay on one thread, so this thread runs everything.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -70,7 +70,7 @@ async fn pipeline(args: &Args) -> Result<ExitCode> {
     let password = args.push_password.as_deref().map(first_line).transpose()?;
     let cluster = Cluster::connect(sturdy_ref, Options::default()).await?;
 
-    // All pools at once. A pool without a free worker makes its own job wait, and nobody else's.
+    // All pools at once. A pool without a free worker delays only its own job.
     let builds = args.pools.iter().map(|pool| {
         let description = describe(args, pool, password.as_deref());
         build(&cluster, pool, description)
@@ -96,7 +96,7 @@ async fn pipeline(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what one pool is to do.
+/// Returns the description of the job for one pool.
 fn describe(args: &Args, pool: &str, password: Option<&str>) -> Description {
     let mut description = Description::new(Action::Docker(DockerBuild {
         dockerfile: Dockerfile::Path("Dockerfile".to_owned()),
@@ -107,12 +107,12 @@ fn describe(args: &Args, pool: &str, password: Option<&str>) -> Description {
     }));
     description.repository = args.url.clone();
     description.commits = vec![args.commit.clone()];
-    // The next commit of this repository likes the worker that has built this one.
+    // The next commit of this repository prefers the worker that has built this one.
     description.cache_hint = args.url.clone();
     description
 }
 
-/// Builds on one pool, and shows the log as it grows. Returns the pushed image, by digest.
+/// Builds on one pool, and shows the log as it arrives. Returns the pushed image, by digest.
 async fn build(
     cluster: &Cluster,
     pool: &str,
@@ -124,7 +124,7 @@ async fn build(
     while let Some(event) = log.next().await {
         match event {
             LogEvent::Bytes(bytes) => lines.add(&bytes),
-            // A lost worker: what was shown so far is void, and the next one begins from nothing.
+            // The worker was lost, and the log starts again; or the rest of the log cannot be read.
             notice => lines.add(format!("\n[{notice}]\n").as_bytes()),
         }
     }
@@ -132,7 +132,7 @@ async fn build(
     job.await
 }
 
-/// Shows a log line by line, each with the pool that it is of. Its pieces end anywhere.
+/// Shows a log line by line, each with the name of its pool. Its pieces may end inside a line.
 struct Lines<'a> {
     pool: &'a str,
     begun: Vec<u8>,
@@ -156,7 +156,7 @@ impl<'a> Lines<'a> {
                 shown += &format!("{} | {line}\n", self.pool);
             }
         }
-        // Nobody may be there to see it; the build goes on.
+        // If standard error is closed, the build continues.
         drop(std::io::stderr().write_all(shown.as_bytes()));
     }
 }

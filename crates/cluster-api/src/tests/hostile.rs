@@ -158,7 +158,7 @@ impl ServeQueue for BadQueue {
     fn released(&self) {}
 }
 
-/// The worker has the job all the same, and must be able to tell its client.
+/// The worker has the job all the same, and must be able to report this to its client.
 #[tokio::test]
 async fn a_worker_can_tell_a_bad_description_from_no_job() {
     let queue = Queue::serve(Rc::new(BadQueue));
@@ -176,7 +176,7 @@ impl ServeQueue for QueueOfNothing {
     async fn pop(self: Rc<Self>, _job: Job) -> Result<EncodedDescription, RpcError> {
         let secrets = to_list(0, STRUCTS, 0);
         let message = description(1, [0, 0, 0, 0, secrets], &[self.0 << 2]);
-        // What the scheduler refuses, nobody gets.
+        // No worker gets a job that the scheduler refuses.
         copy(&words(&message)).or_else(|_| copy(&words(&description(1, [0; 5], &[]))))
     }
 
@@ -187,8 +187,8 @@ impl ServeQueue for QueueOfNothing {
     fn released(&self) {}
 }
 
-/// A description that is accepted can be passed on: an error in place of a job would have the worker connect anew, and end
-/// the jobs of others.
+/// A description that is accepted can be passed on: an error in place of a job would have the worker connect anew,
+/// and end the jobs of others.
 #[tokio::test]
 async fn what_is_accepted_can_be_passed_on() {
     for elements in [0, 1, 10, 20, 50, 100, 1000, 100_000, 4_000_000, 500_000_000] {

@@ -1,4 +1,4 @@
-//! Tests that need the generated types, which nobody outside can see.
+//! Tests that need the generated types, which are private to this crate.
 
 mod hostile;
 mod ids;

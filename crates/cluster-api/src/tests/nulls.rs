@@ -118,7 +118,7 @@ async fn a_missing_capability_is_an_error() {
     let description = Strict::any_description();
     let submitted = submission.submit_encoded("pool", &description, false);
     let error = submitted.await.unwrap_err();
-    assert_eq!(error, RpcError::failed("the answer has no ticket in it"));
+    assert_eq!(error, RpcError::failed("the answer has no ticket"));
 }
 
 impl Strict {

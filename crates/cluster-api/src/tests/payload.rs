@@ -27,9 +27,9 @@ fn what_is_no_such_struct_is_an_error_and_nothing_is_its_default() {
     };
     assert_eq!(hint(&CustomPayload::default()).unwrap(), "");
     let error = hint(&CustomPayload::from_text("hi").unwrap()).unwrap_err();
-    let said = error.to_string();
+    let text = error.to_string();
     assert!(
-        said.starts_with("Failed: the payload is malformed: "),
-        "{said}"
+        text.starts_with("Failed: the payload is malformed: "),
+        "{text}"
     );
 }

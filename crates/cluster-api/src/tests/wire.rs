@@ -106,6 +106,12 @@ macro_rules! method {
 
 /// The methods that occur in the conversations.
 fn methods() -> Vec<Method> {
+    let mut methods = job_methods();
+    methods.extend(admin_methods());
+    methods
+}
+
+fn job_methods() -> Vec<Method> {
     let job_log = method!(job, 0, "Job.log", log_params, log_results);
     let pop = method!(queue, 0, "Queue.pop", pop_params, pop_results);
     let submit = method!(
@@ -138,6 +144,11 @@ fn methods() -> Vec<Method> {
             register_params,
             register_results
         ),
+    ]
+}
+
+fn admin_methods() -> Vec<Method> {
+    vec![
         method!(admin, 0, "Admin.pools", pools_params, pools_results),
         method!(admin, 1, "Admin.pool", pool_params, pool_results),
         method!(
@@ -211,7 +222,7 @@ fn read_stream(file: &Path) -> Vec<Message> {
         .collect()
 }
 
-/// What was asked, by question id, with `None` for a bootstrap.
+/// The called methods by question id, with `None` for a bootstrap.
 ///
 /// Ids are used again, but each question gets one return: so the first return with an id belongs to
 /// the first question with it, and it does not matter that the two go different ways.
@@ -260,7 +271,7 @@ fn show_cap(cap: cap_descriptor::Reader<'_>) -> String {
         cap_descriptor::ReceiverAnswer(answer) => {
             format!("receiverAnswer {}", show_promised(answer.unwrap()))
         }
-        cap_descriptor::ThirdPartyHosted(_) => panic!("nobody sends this"),
+        cap_descriptor::ThirdPartyHosted(_) => panic!("no peer sends this"),
     }
 }
 
@@ -339,7 +350,7 @@ fn show_message(
             }
         }
         message::Abort(abort) => format!("abort {:?}", abort.unwrap().get_reason().unwrap()),
-        _ => panic!("nobody sends this"),
+        _ => panic!("no peer sends this"),
     }
 }
 
@@ -367,7 +378,7 @@ fn show_return(ret: return_::Reader<'_>, questions: &mut Questions<'_>) -> Strin
             )
         }
         return_::Canceled(()) => format!("return {id} of {name} canceled"),
-        _ => panic!("nobody sends this"),
+        _ => panic!("no peer sends this"),
     }
 }
 

@@ -296,8 +296,8 @@ fn a_pool_is_administered() {
         assert_eq!(pool.workers().await.unwrap(), workers());
         assert_eq!(pool.details().await.unwrap(), details());
         for worker in details().workers {
-            let told = pool.worker_details(&worker.name).await.unwrap();
-            assert_eq!(told, worker);
+            let details = pool.worker_details(&worker.name).await.unwrap();
+            assert_eq!(details, worker);
         }
         assert_eq!(
             pool.worker_details("w4").await,

@@ -1,4 +1,4 @@
-//! A job that is promised: what is asked of it early, who keeps it, and what a peer is told of it.
+//! Promised jobs: early calls on them, references to them, and the messages that a peer gets.
 
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ fn early_calls_are_forwarded_in_order() {
                 "job: cancel"
             ]
         );
-        // It goes on working.
+        // It continues to work.
         assert_eq!(job.log(7).await.unwrap().bytes, b"job");
     });
 }
@@ -63,13 +63,13 @@ fn a_dropped_resolver_breaks_its_promise() {
         let (resolver, job) = Job::promise();
         let early = job.job().result();
         drop(resolver);
-        let error = RpcError::failed("the job was given up before it started");
+        let error = RpcError::failed("the job was dropped before it started");
         assert_eq!(early.await, Err(error));
     });
 }
 
 #[test]
-fn a_job_is_released_if_nobody_holds_its_promise() {
+fn a_job_is_released_if_its_promise_was_dropped() {
     run(async {
         let events = Events::default();
         let (resolver, promise) = Job::promise();
@@ -80,7 +80,7 @@ fn a_job_is_released_if_nobody_holds_its_promise() {
 }
 
 /// Worker, scheduler and client, each in a vat of its own: the calls that a client made early reach
-/// the worker, and the job ends as soon as the client and its ticket are gone, although the
+/// the worker, and the job ends as soon as the client and its ticket are released, although the
 /// scheduler still waits for its result.
 #[test]
 fn the_client_and_its_ticket_alone_keep_the_job() {
@@ -125,7 +125,7 @@ fn the_client_and_its_ticket_alone_keep_the_job() {
 }
 
 #[test]
-fn a_lost_client_lets_go_of_its_job() {
+fn a_lost_client_releases_its_job() {
     run(async {
         let scheduler = Rc::new(FakeScheduler::default());
         let events = &scheduler.events;
@@ -149,7 +149,7 @@ fn a_lost_client_lets_go_of_its_job() {
 }
 
 /// Shows which capabilities a peer was sent as what, and what its promises have become, in order.
-fn told(connection: &Connection) -> Vec<String> {
+fn sent(connection: &Connection) -> Vec<String> {
     let stream = connection.to_client.everything_sent();
     let mut stream = stream.as_slice();
     std::iter::from_fn(|| serialize::try_read_message(&mut stream, ReaderOptions::new()).unwrap())
@@ -199,7 +199,7 @@ fn a_peer_is_told_by_an_exception_that_its_job_will_never_start() {
         let ticket = submission.submit("pool", &description("hint"), false);
         let job = ticket.job();
         settle().await;
-        let before = told(&connection);
+        let before = sent(&connection);
         assert_eq!(
             before,
             ["0: capability 0", "1: capability 1", "2: promise 2"]
@@ -207,19 +207,19 @@ fn a_peer_is_told_by_an_exception_that_its_job_will_never_start() {
         scheduler.refuse(RpcError::failed("Ticket cancelled"));
         settle().await;
         assert_eq!(
-            told(&connection).get(before.len()..).unwrap(),
+            sent(&connection).get(before.len()..).unwrap(),
             ["promise 2 is exception: Ticket cancelled"]
         );
         let error = job.result().await.unwrap_err();
         assert_eq!(error, RpcError::failed("Ticket cancelled"));
 
-        // Whoever asks now is told the same.
+        // A call that is made now gets the same answer.
         let late = ticket.job();
         let error = late.result().await.unwrap_err();
         assert_eq!(error, RpcError::failed("Ticket cancelled"));
         settle().await;
         assert_eq!(
-            told(&connection).get(before.len() + 1..).unwrap(),
+            sent(&connection).get(before.len() + 1..).unwrap(),
             ["3: promise 0", "promise 0 is exception: Ticket cancelled"]
         );
     });
@@ -234,14 +234,14 @@ fn a_peer_is_told_when_its_job_starts() {
         // It has not started, however often one asks.
         let _jobs = [ticket.job(), ticket.job()];
         settle().await;
-        let before = told(&connection);
+        let before = sent(&connection);
         assert_eq!(before.get(2..).unwrap(), ["2: promise 2", "3: promise 3"]);
         let (registration, _to_worker) = scheduler.connect_worker();
         let queue = registration.register("w1", no_worker(), 1);
         let job = FakeJob::new("job", &scheduler.events);
         queue.pop(Job::serve(job)).await.unwrap();
         settle().await;
-        let mut after = told(&connection).split_off(before.len());
+        let mut after = sent(&connection).split_off(before.len());
         after.sort();
         assert_eq!(
             after,
@@ -260,13 +260,13 @@ fn a_refused_ticket_breaks_as_with_the_reference() {
         let reason = "Pool ID \"nosuch\" not one of {pool}";
         assert_eq!(error, RpcError::failed(reason));
         settle().await;
-        let told = told(&connection);
-        let promised = told.iter().position(|line| line == "1: promise 1");
-        let broken = told
+        let sent = sent(&connection);
+        let promised = sent.iter().position(|line| line == "1: promise 1");
+        let broken = sent
             .iter()
             .position(|line| *line == format!("promise 1 is exception: {reason}"));
-        assert!(promised.is_some() && promised < broken, "{told:?}");
-        assert!(!told.iter().any(|line| line.starts_with("2: ")), "{told:?}");
+        assert!(promised.is_some() && promised < broken, "{sent:?}");
+        assert!(!sent.iter().any(|line| line.starts_with("2: ")), "{sent:?}");
     });
 }
 
@@ -279,10 +279,10 @@ fn an_unknown_pool_of_an_operator_breaks_as_with_the_reference() {
         let error = admin.pool("nosuch").show().await.unwrap_err();
         assert_eq!(error, RpcError::failed("No such pool"));
         settle().await;
-        let told = told(&connection);
-        let broken = told
+        let sent = sent(&connection);
+        let broken = sent
             .iter()
             .any(|line| line.ends_with("is exception: No such pool"));
-        assert!(broken, "{told:?}");
+        assert!(broken, "{sent:?}");
     });
 }

@@ -75,7 +75,7 @@ fn a_dropped_answer_cancels_its_call() {
         assert_eq!(scheduler.events.take(), ["pop"]);
         drop(popped);
         settle().await;
-        // The scheduler's side of the call is gone, and with it the reference to the job.
+        // The scheduler's side of the call is dropped, and with it the reference to the job.
         assert_eq!(scheduler.events.take(), ["job: released", "job: dropped"]);
     });
 }

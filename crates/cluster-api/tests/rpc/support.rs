@@ -90,7 +90,7 @@ impl Events {
     }
 }
 
-/// A job that answers at once, but for `result`, which waits to be told.
+/// A job that answers at once, except for `result`, which waits until the test ends the job.
 pub(crate) struct FakeJob {
     pub(crate) name: &'static str,
     pub(crate) events: Events,
@@ -298,14 +298,14 @@ pub(crate) fn description(hint: &str) -> Description {
     }
 }
 
-/// Returns a capability that a worker can register with, if nobody calls it.
+/// Returns a capability with which a worker can register, if it is not called.
 pub(crate) fn no_worker() -> Worker {
     Worker::from_client(capnp_rpc::new_broken_cap(capnp::Error::failed(
         "no worker".to_owned(),
     )))
 }
 
-/// Returns the same capability as it is seen through a connection.
+/// Returns the same capability through a connection.
 pub(crate) fn through_connection(client: Client) -> Client {
     connect(client).client.cast_to()
 }

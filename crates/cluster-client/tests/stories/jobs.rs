@@ -1,6 +1,6 @@
 //! Jobs on a cluster where nothing is lost.
 
-use cluster_api::Presence;
+use cluster_api::{Presence, TicketStatus};
 use cluster_client::{Cluster, JobError, Log, LogEvent, LogReader, Options, Urgency};
 use futures::future::join_all;
 
@@ -119,7 +119,7 @@ fn jobs_beyond_the_limit_wait_in_the_client() {
             .collect();
         site.until_queued(3).await;
 
-        // Urgent ones have places of their own.
+        // Urgent ones have a limit of their own.
         let urgent = cluster.with_urgency(Urgency::Always);
         let urgent = urgent.submit("pool", &docker("urgent"));
         site.until_queued(4).await;
@@ -254,6 +254,52 @@ fn a_job_cancelled_by_an_operator_is_not_retried() {
             "Building on w1\nBuilding image\nJob cancelled\n"
         );
         assert_eq!(builder.started(), ["w1 image"]);
+    });
+}
+
+#[test]
+fn a_queued_job_that_an_operator_cancels_ends_in_the_same_way() {
+    story(async {
+        let site = Site::start_at_socket().await;
+        let cluster = cluster(&site).await;
+        let job = cluster.submit("pool", &docker("image"));
+        let log = job.log();
+        site.until_queued(1).await;
+        let number = job.attempt().expect("it is queued").number().await;
+        let (pool, _connected) = site.pool_admin().await;
+        let cancelled = pool.cancel(number.unwrap(), "ada").await;
+        assert_eq!(cancelled, Ok(None));
+        let error = job.await.unwrap_err();
+        assert!(matches!(error, JobError::CancelledByOperator), "{error:?}");
+        assert_eq!(read(log).await, "");
+    });
+}
+
+#[test]
+fn a_job_reports_its_state() {
+    story(async {
+        let site = Site::start_at_socket().await;
+        let cluster = cluster(&site).await;
+        let job = cluster.submit("pool", &docker("image"));
+        assert!(job.attempt().is_none(), "it is not submitted yet");
+        site.until_queued(1).await;
+        let status = job.attempt().unwrap().status().await.unwrap();
+        let queued = TicketStatus::Queued {
+            ahead: 0,
+            obstacle: Some("no worker has ever registered in pool pool".to_owned()),
+        };
+        assert_eq!(status, queued);
+
+        let builder = MockBuilder::allowing_repeats();
+        let _worker = worker(&site, "w1", 1, &builder).await;
+        builder.starts("w1 image").await;
+        let status = job.attempt().unwrap().status().await.unwrap();
+        let worker = "w1".to_owned();
+        assert_eq!(status, TicketStatus::Running { worker });
+        builder.end("image", BuildOutcome::Succeeded("done"));
+        let attempt = job.attempt().unwrap();
+        assert_eq!(job.await.unwrap(), "done");
+        assert_eq!(attempt.output(), Some("done"));
     });
 }
 

@@ -89,6 +89,14 @@ impl ProcessError {
         }
     }
 
+    /// Returns the exit code of a program that ran and failed.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        match self {
+            Self::Exit { code, .. } => u8::try_from(*code).ok(),
+            _ => None,
+        }
+    }
+
     /// Returns whether a program ran, and ended with an error.
     pub(crate) fn has_failed(&self) -> bool {
         matches!(self, Self::Exit { .. } | Self::Signal { .. })

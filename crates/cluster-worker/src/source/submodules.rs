@@ -75,7 +75,7 @@ impl Checkout<'_> {
         for command in [git.submodule_init(context), git.submodule_sync(context)] {
             match self.exec(&command).await {
                 // The update that follows reports the error.
-                Ok(()) | Err(JobError::Failed(_)) => {}
+                Ok(()) | Err(JobError::Failed { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

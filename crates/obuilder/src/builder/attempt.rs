@@ -213,10 +213,14 @@ impl Attempt {
             }
         }
         match ended {
-            Err(StepFailure::Failed(reason)) if is_used_up => Err(failed(format!(
-                "{reason}: the disk of the store is full; the changes of this step to its cache mounts were \
-                 discarded"
-            ))),
+            Err(StepFailure::Failed(reason) | StepFailure::CommandFailed { reason, .. })
+                if is_used_up =>
+            {
+                Err(failed(format!(
+                    "{reason}: the disk of the store is full; the changes of this step to its cache mounts were \
+                     discarded"
+                )))
+            }
             ended => ended,
         }
     }
@@ -253,11 +257,14 @@ impl Attempt {
             .await;
         match exit {
             Ok(Exit::Status(0)) => Ok(()),
-            Ok(exit) => Err(failed(exit::text(&command.argv, exit))),
-            Err(SandboxError::OutOfMemory { exit, kill }) => Err(failed(format_args!(
-                "{}: {kill}",
-                exit::text(&command.argv, exit)
-            ))),
+            Ok(exit) => Err(StepFailure::CommandFailed {
+                reason: exit::text(&command.argv, exit).to_string(),
+                exit,
+            }),
+            Err(SandboxError::OutOfMemory { exit, kill }) => Err(StepFailure::CommandFailed {
+                reason: format!("{}: {kill}", exit::text(&command.argv, exit)),
+                exit,
+            }),
             Err(SandboxError::Cancelled) => Err(StepFailure::Cancelled),
             Err(SandboxError::LimitReached(limit)) => Err(StepFailure::LimitReached(limit)),
             Err(error) => Err(failed(error)),

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::step_log::StepLog;
 use super::variant::Variant;
 use crate::StepId;
-use crate::sandbox::LimitReached;
+use crate::sandbox::{Exit, LimitReached};
 
 /// All claims and pins of a builder. Clones share them.
 #[derive(Clone, Default)]
@@ -206,6 +206,8 @@ pub(super) struct StepProgress {
 pub(super) enum StepFailure {
     /// It failed for this reason.
     Failed(String),
+    /// Its command failed.
+    CommandFailed { reason: String, exit: Exit },
     /// It reached a limit.
     LimitReached(LimitReached),
     /// It was cancelled: its last watcher left.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::claims::StepFailure;
 use super::database::DatabaseError;
-use crate::sandbox::LimitReached;
+use crate::sandbox::{Exit, LimitReached};
 use crate::store::StoreError;
 
 /// Why a build has no result.
@@ -13,6 +13,14 @@ pub enum BuildError {
     /// It failed for this reason.
     #[error("{0}")]
     Failed(String),
+    /// The command of a step failed.
+    #[error("{reason}")]
+    CommandFailed {
+        /// The command, and how it ended.
+        reason: String,
+        /// How it ended.
+        exit: Exit,
+    },
     /// A step reached a limit.
     #[error(transparent)]
     LimitReached(LimitReached),
@@ -35,6 +43,7 @@ impl From<StepFailure> for BuildError {
     fn from(failure: StepFailure) -> Self {
         match failure {
             StepFailure::Failed(reason) => Self::Failed(reason),
+            StepFailure::CommandFailed { reason, exit } => Self::CommandFailed { reason, exit },
             StepFailure::LimitReached(limit) => Self::LimitReached(limit),
             StepFailure::Cancelled => Self::Cancelled,
         }

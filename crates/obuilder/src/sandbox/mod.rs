@@ -142,6 +142,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Returns the exit code; `None` if a signal killed the command.
+    pub fn code(self) -> Option<u8> {
+        match self {
+            Self::Status(status) => u8::try_from(status).ok(),
+            Self::Signal(_) => None,
+        }
+    }
+
     /// Returns whether this is how a program ends that somebody has killed, or a shell whose program was.
     pub(crate) fn is_killed(self) -> bool {
         match self {

@@ -189,7 +189,7 @@ pub(crate) fn run_with(command: &str, caches: &[(&str, &str)], secrets: &[(&str,
 pub(crate) fn reason(result: Result<StepId, BuildError>) -> String {
     match result {
         Ok(id) => panic!("it has a result: {id}"),
-        Err(BuildError::Failed(reason)) => reason,
+        Err(BuildError::Failed(reason) | BuildError::CommandFailed { reason, .. }) => reason,
         Err(BuildError::LimitReached(limit)) => limit.to_string(),
         Err(BuildError::Cancelled) => "Cancelled".to_owned(),
         Err(BuildError::Log(error)) => format!("log: {error}"),

@@ -8,10 +8,10 @@ use obuilder_spec::Spec;
 
 use cli::error::CommandError;
 
-/// The longest hint that the scheduler keeps as it is. Of longer ones it keeps a digest, which nobody can read.
+/// The longest hint that the scheduler keeps in full. Of longer ones it keeps a digest, which people cannot read.
 const MAX_HINT_BYTES: usize = 1024;
 
-/// The hint for workers of another version or implementation, which may accept what ours refuse.
+/// The hint for workers of another version or implementation, which may accept jobs that ours refuse.
 const UNCHECKED: &str = "to submit the job anyway, add --unchecked";
 
 /// Checks a job, as far as that is possible without its source and its worker.

@@ -4,7 +4,7 @@ use cluster_api::{Outcome, Refusal};
 
 use cli::error::Kind;
 
-/// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log shows one.
+/// Returns the kind of `outcome`. `command` is the exit code of the build's own command, if its log has one.
 pub(super) fn kind_of(outcome: &Outcome, command: Option<u8>) -> Kind {
     match outcome {
         Outcome::Failed { exit_code, .. } => Kind::BuildFailed {
@@ -41,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_kind() {
+    fn each_outcome_has_its_kind() {
         for (error, kind) in [
             (
                 RpcError::failed("Build failed"),

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cluster_api::{Job, Ticket, TicketStatus};
-use cluster_client::LogReader;
+use cluster_api::TicketStatus;
+use cluster_client::Attempt;
 use tokio::io::AsyncWriteExt as _;
 
 use super::observed::Observed;
-use super::submit::{JobResult, ShowError, next_piece};
+use super::show_error::ShowError;
 use crate::json::client::JobEvent;
 use cli::error::CommandError;
 use cli::terminal::{self, LogOutput};
@@ -28,20 +28,18 @@ impl Events {
     /// Prints the job's log to its end.
     pub(super) async fn log(
         &self,
-        job: &Job,
-        ticket: &Ticket,
-        result: &JobResult,
+        attempt: &Attempt,
         observed: &Observed,
     ) -> Result<(), ShowError> {
         let mut decoder = Decoder::default();
         let mut output = LogOutput::to_json();
-        let mut log = LogReader::new(job.clone(), LogReader::WINDOW);
+        let mut log = attempt.log();
         let mut asked = false;
-        while let Some(bytes) = next_piece(&mut log, result).await.map_err(ShowError::Log)? {
+        while let Some(bytes) = log.next().await.map_err(ShowError::Log)? {
             observed.log(&bytes);
             // A job with a log is running, or was.
             if !std::mem::replace(&mut asked, true) {
-                let running = match ticket.status().await {
+                let running = match attempt.status().await {
                     Ok(status @ TicketStatus::Running { .. }) => {
                         progress(status, observed.ticket().await)
                     }
@@ -61,8 +59,8 @@ impl Events {
     }
 
     /// Prints the progress of the job while it waits and the scheduler can report it, until the future is dropped.
-    pub(super) async fn follow(&self, ticket: &Ticket, observed: &Observed) -> Infallible {
-        while let Ok(status) = ticket.status().await
+    pub(super) async fn follow(&self, attempt: &Attempt, observed: &Observed) -> Infallible {
+        while let Ok(status) = attempt.status().await
             && let Some(event) = progress(status, observed.ticket().await)
             && self.changed(event).await.is_ok()
         {

@@ -85,12 +85,13 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_says_how_the_command_ended() {
+    fn the_last_line_has_the_exit_code_of_the_command() {
         for (end, code) in [
             ("docker-build failed with exit-code 3\n", Some(3)),
             (
                 "#6 ERROR: process \"/bin/sh -c exit 7\" did not complete successfully: exit code: 7\n\
-                 ERROR: failed to build: failed to solve: process \"/bin/sh -c exit 7\" did not complete successfully: exit code: 7\n\
+                 ERROR: failed to build: failed to solve: process \"/bin/sh -c exit 7\" did not complete successfully: \
+                 exit code: 7\n\
                  \nView build details: x\n\
                  docker-build failed with exit-code 1\n",
                 Some(7),

@@ -6,11 +6,13 @@ mod ending;
 mod events;
 mod log_tail;
 mod observed;
+mod show_error;
 mod submit;
 mod submit_custom;
 mod submit_docker;
 mod submit_obuilder;
 mod waiting;
+mod watched;
 
 use std::process::ExitCode;
 

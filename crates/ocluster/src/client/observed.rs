@@ -4,7 +4,8 @@ use std::cell::{OnceCell, RefCell};
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use cluster_api::{Ticket, TicketStatus};
+use cluster_api::TicketStatus;
+use cluster_client::Attempt;
 use futures::FutureExt as _;
 use futures::future::{LocalBoxFuture, Shared};
 use tokio::sync::Notify;
@@ -30,10 +31,10 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// Begins to watch a job that is submitted now. Must be called within a `LocalSet`.
-    pub(super) fn new(ticket: &Ticket) -> Self {
+    /// Begins to watch a job that was just submitted. Must be called within a `LocalSet`.
+    pub(super) fn new(attempt: &Attempt) -> Self {
         // Asked for at once, so that it is here when the job begins.
-        let number = tokio::time::timeout(STATUS_TIMEOUT, ticket.number());
+        let number = tokio::time::timeout(STATUS_TIMEOUT, attempt.number());
         Self {
             submitted: Instant::now(),
             begun: OnceCell::new(),
@@ -53,9 +54,9 @@ impl Observed {
     }
 
     /// Asks the scheduler for what only it knows, until the future is dropped. Upstream's does not answer.
-    pub(super) async fn learn(&self, ticket: &Ticket) -> Infallible {
+    pub(super) async fn learn(&self, attempt: &Attempt) -> Infallible {
         self.has_begun.notified().await;
-        let status = tokio::time::timeout(STATUS_TIMEOUT, ticket.status()).await;
+        let status = tokio::time::timeout(STATUS_TIMEOUT, attempt.status()).await;
         if let Ok(Ok(TicketStatus::Running { worker })) = status {
             self.worker.replace(Some(worker));
         }

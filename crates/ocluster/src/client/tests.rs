@@ -61,7 +61,7 @@ impl Files {
         }
     }
 
-    /// Checks what is made of a command line, as text.
+    /// Checks the request or the error of a command line, as text.
     fn check(&self, line: &str, expected: Expect) {
         let text = match self.request(line) {
             Ok(Request {
@@ -81,7 +81,7 @@ impl Files {
 }
 
 #[test]
-fn the_two_generations_ask_for_the_same() {
+fn old_and_new_command_lines_make_the_same_request() {
     let files = Files::new();
     let options = "--cache-hint tutorial --pool=linux --local-dockerfile @Dockerfile";
     let first = files.request(&format!(
@@ -198,7 +198,10 @@ fn an_obuilder_job_sends_its_spec() {
 #[test]
 fn the_first_line_of_the_password_file_is_the_password() {
     let request = Files::new()
-        .request("submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --push-to a:b --push-user u --push-password @password")
+        .request(
+            "submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --push-to a:b --push-user u \
+             --push-password @password",
+        )
         .unwrap();
     let cluster_api::Action::Docker(build) = request.description.action else {
         panic!("not a docker build");
@@ -293,19 +296,27 @@ fn a_file_that_is_not_there_is_named_with_its_option() {
             Try 'ocluster-client --help' for more information.
         "#]],
     );
-    files.check("submit-docker @submission.cap --pool p --push-to a:b --push-user u --push-password @nowhere", expect![[r#"
+    let push = "submit-docker @submission.cap --pool p --push-to a:b --push-user u --push-password @nowhere";
+    files.check(
+        push,
+        expect![[r#"
         ocluster-client: option '--push-password': no '$DIR/nowhere' file or directory
         Try 'ocluster-client --help' for more information.
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
-fn options_that_make_no_sense_together_are_refused() {
+fn contradictory_options_are_refused() {
     let files = Files::new();
-    files.check("submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --context-dockerfile x", expect![[r#"
+    let both = "submit-docker @submission.cap --pool p --local-dockerfile @Dockerfile --context-dockerfile x";
+    files.check(
+        both,
+        expect![[r#"
         ocluster-client: Can't use --local-dockerfile and --context-dockerfile together!
         Try 'ocluster-client --help' for more information.
-    "#]]);
+    "#]],
+    );
     files.check(
         "submit-docker @submission.cap --pool p --push-user u",
         expect![[r#"
@@ -323,7 +334,7 @@ fn options_that_make_no_sense_together_are_refused() {
 }
 
 #[test]
-fn values_and_words_that_make_no_sense_are_refused() {
+fn invalid_values_and_words_are_refused() {
     let files = Files::new();
     files.check(
         "submit-docker @submission.cap --pool p --push-to nope",
@@ -333,9 +344,9 @@ fn values_and_words_that_make_no_sense_are_refused() {
         "#]],
     );
     files.check(
-        "submit-docker @submission.cap --pool p --push-to host:5000/nope",
+        "submit-docker @submission.cap --pool p --push-to h:1/nope",
         expect![[r#"
-            ocluster-client: invalid value 'host:5000/nope' for '--push-to <REPO:TAG>': Missing ':TAG' in target "host:5000/nope"
+            ocluster-client: invalid value 'h:1/nope' for '--push-to <REPO:TAG>': Missing ':TAG' in target "h:1/nope"
             Try 'ocluster-client --help' for more information.
         "#]],
     );
@@ -364,10 +375,11 @@ fn values_and_words_that_make_no_sense_are_refused() {
             Try 'ocluster-client --help' for more information.
         "#]],
     );
-    files.check("submit @submission.cap", expect![[r#"
-        ocluster-client: command 'submit' ambiguous and could be either 'submit-docker' or 'submit-obuilder' or 'submit-custom'
-        Try 'ocluster-client --help' for more information.
-    "#]]);
+    let ambiguous = expect![[
+        "ocluster-client: command 'submit' ambiguous and could be either 'submit-docker' or 'submit-obuilder' or \
+         'submit-custom'\nTry 'ocluster-client --help' for more information.\n"
+    ]];
+    files.check("submit @submission.cap", ambiguous);
     files.check(
         "frobnicate",
         expect![[r#"

@@ -4,7 +4,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cluster_api::{Ticket, TicketStatus};
+use cluster_api::TicketStatus;
+use cluster_client::Attempt;
 use tokio::time::{Instant, sleep};
 
 use cli::print::print_error;
@@ -21,17 +22,17 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 /// How often normal lines repeat why the job waits, if that does not change.
 const REMINDER: Duration = Duration::from_secs(5 * 60);
 
-/// Shows the position of `ticket`, until the future is dropped.
+/// Shows what the job of `attempt` waits for, until the future is dropped.
 ///
 /// Stops asking once the job runs or the line is retired, or if the scheduler cannot answer (upstream's cannot).
-pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
+pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
     if !line.is_enabled() {
-        report(ticket).await;
+        report(attempt).await;
     }
     let (mut reports, begin) = (Reports::default(), Instant::now());
     while line.is_enabled() {
         sleep(INTERVAL).await;
-        match ticket.status().await {
+        match attempt.status().await {
             Ok(TicketStatus::Finished) | Err(_) => line.disable(),
             // A reason may be longer than the terminal is wide, and its end is what to do about it.
             Ok(
@@ -53,11 +54,11 @@ pub(super) async fn show(ticket: &Ticket, line: &StatusLine) -> Infallible {
 }
 
 /// Prints in normal lines why the job waits: at first, when that changes, and from time to time.
-async fn report(ticket: &Ticket) {
+async fn report(attempt: &Attempt) {
     let mut reports = Reports::default();
     sleep(INTERVAL).await;
     while let Ok(status @ (TicketStatus::Queued { .. } | TicketStatus::Assigned { .. })) =
-        ticket.status().await
+        attempt.status().await
     {
         if let Some(text) = reports.next(&status, Instant::now()) {
             print_error(&format!("{}\n", printable(&text)));
@@ -130,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_ticket_says_what_it_waits_for() {
+    fn the_text_for_each_status() {
         let worker = || "w1".to_owned();
         let text = |status| describe(&status);
         assert_eq!(text(queued(3, None)), "queued: 3 jobs ahead of this one");
         assert_eq!(text(queued(1, None)), "queued: 1 job ahead of this one");
-        let nobody = "no worker has ever registered in pool linux";
+        let obstacle = "no worker has ever registered in pool linux";
         assert_eq!(
-            text(queued(0, Some(nobody))),
+            text(queued(0, Some(obstacle))),
             "queued: no worker has ever registered in pool linux"
         );
         assert_eq!(
@@ -154,25 +155,25 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_stay_tell_what_is_new_and_repeat_it_now_and_then() {
+    fn normal_lines_show_news_and_repeat_them_after_five_minutes() {
         let mut reports = Reports::default();
         let start = Instant::now();
-        let mut told = |seconds, status| {
+        let mut line = |seconds, status| {
             let now = start + Duration::from_secs(seconds);
             reports.next(&status, now).unwrap_or_default()
         };
-        assert_eq!(told(1, queued(3, None)), "queued: 3 jobs ahead of this one");
-        assert_eq!(told(11, queued(2, None)), "", "the queue moves on");
+        assert_eq!(line(1, queued(3, None)), "queued: 3 jobs ahead of this one");
+        assert_eq!(line(11, queued(2, None)), "", "the queue moves on");
         let silent = |time: &str| format!("all 2 workers are paused: w1: silent for {time}");
-        assert_ne!(told(21, queued(0, Some(&silent("9s")))), "");
-        assert_eq!(told(31, queued(0, Some(&silent("19s")))), "");
+        assert_ne!(line(21, queued(0, Some(&silent("9s")))), "");
+        assert_eq!(line(31, queued(0, Some(&silent("19s")))), "");
         assert_eq!(
-            told(41, queued(0, Some("w1: no docker"))),
+            line(41, queued(0, Some("w1: no docker"))),
             "queued: w1: no docker"
         );
-        assert_eq!(told(340, queued(0, Some("w1: no docker"))), "");
+        assert_eq!(line(340, queued(0, Some("w1: no docker"))), "");
         assert_eq!(
-            told(341, queued(0, Some("w1: no docker"))),
+            line(341, queued(0, Some("w1: no docker"))),
             "queued: w1: no docker"
         );
     }

@@ -40,6 +40,25 @@ fn a_failed_build_has_the_code_of_its_command() {
 }
 
 #[test]
+fn a_worker_reports_the_exit_code_of_a_custom_command() {
+    let mut cluster = Cluster::start();
+    let custom = ("OCLUSTER_CUSTOM", "git-lint=sh -c 'exit 42'");
+    let _w1 = cluster.worker_with("w1", &[custom]);
+    let ended = cluster.place.run(&format!(
+        "ocluster-client submit-custom -c {CAP} --output=json --pool={POOL} --kind=git-lint"
+    ));
+    let (code, kind, error) = end(&ended);
+    assert_eq!((code, kind.as_str()), (1, "build_failed"));
+    // From such a line in the log, the client would not take it: it looks like a fetch that failed.
+    assert!(
+        ended.stdout.contains("git-lint failed with exit-code 42"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(error["command_exit_code"], 42, "{}", ended.stdout);
+}
+
+#[test]
 fn a_job_that_takes_too_long_has_timed_out() {
     let mut cluster = Cluster::start();
     let _w1 = cluster.worker_with("w1", &[("OCLUSTER_JOB_TIMEOUT", "0.3")]);

@@ -74,14 +74,15 @@ fn the_error_says_that_a_program_was_killed_for_memory() {
             eprintln!("the_error_says_that_a_program_was_killed_for_memory is not run: no limits");
             return;
         }
-        let Err(JobError::Failed(reason)) = ended else {
+        let Err(JobError::Failed { reason, .. }) = ended else {
             panic!("{hog}: {ended:?}");
         };
         assert!(reason.contains("for lack of memory"), "{hog}: {reason}");
     }
     let failing = Bench::script_in_groups("exit 3", groups);
     let ended = local(async { failing.run(&text("")).await });
-    assert_eq!(ended, Err(JobError::failed("try failed with exit-code 3")));
+    let expected = JobError::command_failed("try failed with exit-code 3", Some(3));
+    assert_eq!(ended, Err(expected));
 }
 
 #[test]

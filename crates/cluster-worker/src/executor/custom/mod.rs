@@ -294,7 +294,7 @@ impl AdmittedBuild for AdmittedCustomJob<'_> {
         let ended = tokio::task::spawn_blocking(|| group.end()).await;
         ended.map_err(|error| JobError::failed(format!("internal error: {error}")))?;
         match (result, reached) {
-            (Err(JobError::Failed(_)), Some(limit)) => Err(limit.into()),
+            (Err(JobError::Failed { .. }), Some(limit)) => Err(limit.into()),
             (result, _) => result,
         }
     }

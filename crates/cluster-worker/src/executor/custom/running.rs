@@ -105,8 +105,8 @@ impl RunningJob<'_> {
             None => memory.found(None, was_killed),
         };
         match kill {
-            Some(kill) => JobError::failed(format!("{error}: {kill}")),
-            None => error.into(),
+            Some(kill) => JobError::command_failed(format!("{error}: {kill}"), error.exit_code()),
+            None => JobError::command_failed(error.to_string(), error.exit_code()),
         }
     }
 

@@ -426,7 +426,10 @@ fn executors_in_rust_can_run_programs() {
         let log = format!("Running the script\nlog\n{source}\n");
         assert_eq!(bench.log.text(), log);
         let error = bench.run(&text("exit 7")).await.unwrap_err();
-        assert_eq!(error, JobError::failed("sh failed with exit-code 7"));
+        assert_eq!(
+            error,
+            JobError::command_failed("sh failed with exit-code 7", Some(7))
+        );
         let error = bench.run(&job(CustomPayload::default())).await;
         assert_eq!(error, Err(JobError::failed("no script")));
     });

@@ -149,13 +149,15 @@ impl DockerExecutor {
         }
         // The engine does not list BuildKit's containers, and the exit code of a failed build is always 1.
         let was_killed = error.is_killed() || (host.is_none() && reports_kill(log));
+        // The classic builder exits with the code of the command; BuildKit only logs it.
+        let exit_code = host.and_then(|_| error.exit_code());
         let kill = match killed_in_container {
             true => Some(MemoryKill::Counted),
             false => memory.found(None, was_killed),
         };
         match kill {
-            Some(kill) => JobError::failed(format!("{error}: {kill}")),
-            None => error.into(),
+            Some(kill) => JobError::command_failed(format!("{error}: {kill}"), exit_code),
+            None => JobError::command_failed(error.to_string(), exit_code),
         }
     }
 

@@ -108,7 +108,7 @@ enum BadBuild {
 
 impl From<BadBuild> for JobError {
     fn from(error: BadBuild) -> Self {
-        Self::Failed(error.to_string())
+        Self::failed(error.to_string())
     }
 }
 

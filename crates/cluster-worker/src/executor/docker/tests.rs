@@ -109,7 +109,9 @@ impl Worker {
     async fn check(&self, job: &Description, expected: Expect) {
         let test = TestLog::new();
         let result = self.run(job, &test, &Cancel::new()).await;
-        test.log.line(format_args!("=> {result:?}")).unwrap();
+        test.log
+            .line(format_args!("=> {}", shown(&result)))
+            .unwrap();
         let dir = self.dir.path().to_str().unwrap();
         expected.assert_eq(&wrapped(&without_time(&test.text()).replace(dir, "DIR")));
         let left: Vec<_> = fs::read_dir(self.dir.path().join("tmp")).unwrap().collect();
@@ -121,6 +123,17 @@ impl Worker {
             .unwrap_or_default()
             .lines()
             .count()
+    }
+}
+
+/// Shows a result, with the exit code if there is one.
+fn shown(result: &Result<String, JobError>) -> String {
+    match result {
+        Err(JobError::Failed { reason, exit_code }) => {
+            let code = exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
+            format!("Err(Failed({reason:?}{code}))")
+        }
+        result => format!("{result:?}"),
     }
 }
 
@@ -216,9 +229,9 @@ fn a_build() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                no such image
-                => Err(Failed("docker-build failed with exit-code 1"))
-            "#]],
+                    no such image
+                    => Err(Failed("docker-build failed with exit-code 1", exit code 1))
+                "#]],
             )
             .await;
     });

@@ -80,6 +80,9 @@ impl AdmittedBuild for AdmittedSpec<'_> {
             Ok(Ok(id)) => Ok(id.to_string()),
             Ok(Err(BuildError::Cancelled)) => Err(JobError::Cancelled),
             Ok(Err(BuildError::LimitReached(limit))) => Err(JobError::LimitReached(limit.into())),
+            Ok(Err(BuildError::CommandFailed { reason, exit })) => {
+                Err(JobError::command_failed(reason, exit.code()))
+            }
             Ok(Err(error)) => Err(JobError::failed(error.to_string())),
             Err(_) => Err(JobError::failed(
                 "the worker's builder has crashed; see the worker's log",

@@ -1,11 +1,11 @@
-//! Jobs that no worker could do: refused before they are queued.
+//! Jobs that no worker could run: refused before they are queued.
 
 use expect_test::expect_file;
 
 use super::{Files, NAME};
 
 #[test]
-fn what_no_worker_could_do_is_refused_before_it_is_queued() {
+fn a_job_that_no_worker_could_run_is_refused() {
     let files = Files::new();
     let hint = "x".repeat(1025);
     let docker = "submit-docker @submission.cap --pool p";
@@ -34,7 +34,7 @@ fn what_no_worker_could_do_is_refused_before_it_is_queued() {
         "submit-custom @submission.cap --pool p --kind k https://host/r main".to_owned(),
     ];
     let here = files.0.path().to_str().unwrap();
-    let mut said = String::new();
+    let mut texts = String::new();
     for line in &lines {
         let error = files.request(line).unwrap_err();
         assert_eq!(error.kind.exit_code(), 124, "{line}");
@@ -46,9 +46,9 @@ fn what_no_worker_could_do_is_refused_before_it_is_queued() {
         let text = error
             .render(NAME)
             .replace("Try 'ocluster-client --help' for more information.\n", "");
-        said.push_str(&format!("$ {line}\n{}\n", text.replace(here, "$DIR")));
+        texts.push_str(&format!("$ {line}\n{}\n", text.replace(here, "$DIR")));
     }
-    expect_file!["mistakes.txt"].assert_eq(&said);
+    expect_file!["mistakes.txt"].assert_eq(&texts);
     // The checks can be skipped.
     for line in &lines {
         if !line.contains("--context") {

@@ -53,7 +53,7 @@ fn a_build_that_failed_leaves_no_container() {
             .check(
                 &job(DockerBuild::default()),
                 expect![[r#"
-                    => Err(Failed("docker-build failed with exit-code 2"))
+                    => Err(Failed("docker-build failed with exit-code 2", exit code 2))
                 "#]],
             )
             .await;
@@ -66,7 +66,7 @@ fn a_build_that_failed_leaves_no_container() {
                 expect![[r#"
                     => Err(Failed("docker-build failed with exit-code 2: the kernel killed a process of it for lack
                         of memory; give this machine or the worker's service more memory, or run fewer jobs at a
-                        time"))
+                        time", exit code 2))
                 "#]],
             )
             .await;
