@@ -1,8 +1,8 @@
-//! How long a step takes that does nothing: by `runc`, by the built-in runtime, each with and without a seccomp filter, and
-//! without any.
+//! Measures how long an empty step takes: with `runc` and with the built-in runtime, each with and without a seccomp
+//! filter, and without a container.
 //!
-//! `cargo run --release -p obuilder --example sandbox -- [ROUNDS]`, as root. They take turns, so that whatever else
-//! the machine does is shared.
+//! `cargo run --release -p obuilder --example sandbox -- [ROUNDS]`, as root. They take turns, so that other load of the
+//! machine affects all of them.
 
 #![expect(
     clippy::disallowed_methods,

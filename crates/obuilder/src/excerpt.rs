@@ -1,10 +1,10 @@
-//! Long words, as they are shown in messages: a generated script must not fill the log, nor the scheduler's.
+//! Shortens long words for messages, so that a generated script does not fill the logs of the build and the scheduler.
 
 use bstr::{BStr, BString, ByteVec as _};
 
-/// The longest word that is shown whole, in bytes: longer than what people write by hand.
+/// The longest word that is shown whole, in bytes: longer than scripts that are written by hand.
 const WHOLE: usize = 4096;
-/// How much of a longer one is shown of its beginning and of its end, in bytes.
+/// Length of the beginning and of the end that are shown of a longer one, in bytes.
 const SHOWN: usize = 1024;
 
 /// Returns a word, without its middle if it is long.

@@ -1,4 +1,4 @@
-//! Where a builder gets base images from.
+//! The source of a builder's base images.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::Sink;
 
 /// Fetches base images.
 pub trait Fetcher {
-    /// Writes the files of `image`, a name as a spec gives it, into the empty directory `rootfs`, and logs its progress to
+    /// Writes the files of `image`, the name in a spec, into the empty directory `rootfs`, and logs its progress to
     /// `output`. Stops when `cancel` fires.
     fn fetch<'a>(
         &'a self,
@@ -23,8 +23,8 @@ pub trait Fetcher {
         cancel: &'a CancellationToken,
     ) -> LocalBoxFuture<'a, Result<Image, FetchError>>;
 
-    /// Returns the newest image that was imported under a name. `None` if there is none, or if that is not known: fetching it
-    /// then fails with the reason.
+    /// Returns the newest image that was imported under a name. `None` if there is none, or if the library cannot be
+    /// read: fetching the image then fails with the reason.
     fn imported(&self, _image: &BStr) -> Option<ImportedImage> {
         None
     }

@@ -1,15 +1,15 @@
-//! What an image of a result gives to those who run in it.
+//! The settings of an image of a result, for the processes that run in it.
 
 use bstr::{BString, ByteSlice as _};
 use obuilder_spec::User;
 use oci::RunConfig;
 
-/// How the next command of a spec would have been run in a result: what an image of it says of those who run in it.
+/// The settings with which the next command of a spec would have run in a result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageSettings {
     /// The environment.
     pub env: Vec<(BString, BString)>,
-    /// Who runs commands.
+    /// The user that runs commands.
     pub user: User,
     /// The working directory.
     pub workdir: BString,
@@ -17,13 +17,13 @@ pub struct ImageSettings {
     pub shell: Vec<BString>,
 }
 
-/// Something in them is not text, which all of an image's settings have to be.
+/// A setting that is not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not UTF-8, which an image's settings have to be")]
+#[error("cannot write the setting {0:?}: an image's settings must be UTF-8")]
 pub struct BadSetting(BString);
 
 impl ImageSettings {
-    /// Returns the settings of a result of which nothing but its environment is known.
+    /// Returns the settings of a result with a known environment only.
     pub fn of_env(env: Vec<(BString, BString)>) -> Self {
         Self {
             env,
@@ -33,13 +33,13 @@ impl ImageSettings {
         }
     }
 
-    /// Returns them as an image has them.
+    /// Returns them in the form of an image.
     ///
-    /// The shell is the entry point: who runs the image with one word has it run as the command of a `run` is. Without a word, the shell
-    /// itself is run.
+    /// The shell is the entry point: running the image with one word runs it like the command of a `run`. Without a
+    /// word, the shell itself runs.
     ///
     /// # Errors
-    /// When one of them is not UTF-8.
+    /// If one of them is not UTF-8.
     pub fn config(&self) -> Result<RunConfig, BadSetting> {
         let Self {
             env,
@@ -58,7 +58,7 @@ impl ImageSettings {
         Ok(RunConfig {
             env: env.iter().map(entry).collect::<Result<_, _>>()?,
             user: match user {
-                // What images say that say nothing.
+                // The defaults of images.
                 root if *root == User::ROOT => String::new(),
                 User::Unix { uid, gid } => format!("{uid}:{gid}"),
                 User::Named(name) => text(name)?,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_says_what_the_spec_said() {
+    fn images_have_the_settings_of_the_spec() {
         let settings = ImageSettings {
             env: vec![("A".into(), "b=c".into())],
             user: User::Unix {
@@ -99,7 +99,10 @@ mod tests {
         };
         assert_eq!(
             json(&settings),
-            r#"{"Env":["A=b=c"],"User":"1000:100","WorkingDir":"/src","Entrypoint":["/usr/bin/env","bash","-c"],"Cmd":["bash"]}"#
+            concat!(
+                r#"{"Env":["A=b=c"],"User":"1000:100","WorkingDir":"/src","#,
+                r#""Entrypoint":["/usr/bin/env","bash","-c"],"Cmd":["bash"]}"#
+            )
         );
         assert_eq!(json(&ImageSettings::of_env(Vec::new())), r#"{"Env":[]}"#);
         let bad = ImageSettings {
@@ -108,12 +111,12 @@ mod tests {
         };
         assert_eq!(
             bad.config().unwrap_err().to_string(),
-            r#""/\xff" is not UTF-8, which an image's settings have to be"#
+            r#"cannot write the setting "/\xff": an image's settings must be UTF-8"#
         );
         let bad = ImageSettings::of_env(vec![("A".into(), b"\xff".into())]);
         assert_eq!(
             bad.config().unwrap_err().to_string(),
-            "\"A\" is not UTF-8, which an image's settings have to be"
+            "cannot write the setting \"A\": an image's settings must be UTF-8"
         );
     }
 }

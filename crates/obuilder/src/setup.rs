@@ -1,4 +1,4 @@
-//! A builder with all its real parts, as programs want it.
+//! Opens a builder with all its parts, for programs.
 
 use std::ffi::OsString;
 use std::rc::Rc;
@@ -9,45 +9,51 @@ use crate::builder::{self, Builder, Parts};
 use crate::sandbox::{OciSandbox, Runtime, SandboxError, SandboxOptions};
 use crate::store::{self, Store, StoreSpec};
 
-/// What a builder is to work with.
+/// The configuration of a builder.
 #[derive(Clone)]
 pub struct Setup {
-    /// Where results are kept.
+    /// The store for results.
     pub store: StoreSpec,
-    /// What makes containers: `builtin`, a path, or the name of a program in the PATH of `env`.
+    /// The runtime for containers: `builtin`, a path, or the name of a program in the PATH of `env`.
     pub runtime: OsString,
-    /// What holds for every step.
+    /// Options for all steps.
     pub sandbox: SandboxOptions,
-    /// Which registries may be asked that have an address of their own network, besides all those of the internet.
+    /// Registries with a private address that may be contacted, besides all those on the internet.
     pub registries: AddressRule,
-    /// The environment that says where programs, proxies and the log-ins of registries are.
+    /// The environment, with the paths of programs, the proxies and the credentials for registries.
     pub env: Vec<(OsString, OsString)>,
 }
 
-/// Why there is no builder.
+/// Why a builder cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// The store can't be used.
+    /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] store::OpenError),
-    /// Nothing can be run.
+    /// The sandbox cannot be opened.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
-    /// The store can't be built in.
+    /// The builder cannot be opened.
     #[error(transparent)]
     Builder(#[from] builder::OpenError),
 }
 
 impl Setup {
-    /// Opens the store, cleans up what a killed process has left there, and returns a builder with it.
+    /// Opens the store, removes files that a killed process has left there, and returns a builder.
+    ///
+    /// # Errors
+    /// If the store, the runtime or the database cannot be used.
     pub fn open(self) -> Result<Builder, SetupError> {
         let runtime = self.runtime()?;
         let store = store::open(&self.store)?;
         Ok(Builder::open(self.parts(store, runtime)?)?)
     }
 
-    /// Opens the store for reading, also while another process has it, as far as that is possible. The builder can show results and
-    /// try things in copies of them.
+    /// Opens the store for reading, even while another process has it if that is possible. The builder can read
+    /// results, and run shells in copies of them.
+    ///
+    /// # Errors
+    /// If the store, the runtime or the database cannot be used.
     pub fn open_for_reading(self) -> Result<Builder, SetupError> {
         let Some(store) = store::open_for_reading(&self.store)? else {
             return self.open();

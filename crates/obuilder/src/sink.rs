@@ -1,9 +1,12 @@
-//! Where what a step prints goes.
+//! The output of steps.
 
 use std::io;
 
-/// Takes what a step prints, byte for byte and in order.
+/// Receives the output of a step, byte for byte and in order.
 pub trait Sink {
-    /// Appends. An error ends the step: what cannot be kept must not look like silence.
+    /// Appends bytes. An error ends the step, so that its log is never incomplete without notice.
+    ///
+    /// # Errors
+    /// If they cannot be written.
     fn write(&self, bytes: &[u8]) -> io::Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The name of a result: the digest of what it was made from.
+//! The id of a result: the digest of its inputs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,13 +9,13 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepId([u8; 32]);
 
-/// It is not the id of a step.
+/// A text that is not the id of a step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid id {0:?}: an id has 64 hexadecimal digits, in lower case")]
 pub struct BadStepId(String);
 
 impl StepId {
-    /// Returns the id of what is made from `inputs`, which say everything that the result depends on.
+    /// Returns the id of the step with these inputs: everything on which its result depends.
     pub fn of(inputs: &[u8]) -> Self {
         Self(Sha256::digest(inputs).into())
     }

@@ -297,7 +297,7 @@ fn a_worker_that_cannot_build_does_not_start() -> Result<()> {
     site.run(&line(&format!(
         "--obuilder-store=rsync:{store} --rsync-mode=copy --obuilder-runtime=nosuch"
     )))?
-    .check(1, &["there is no runtime \"nosuch\""]);
+    .check(1, &["cannot find the runtime \"nosuch\""]);
     site.finish()
 }
 

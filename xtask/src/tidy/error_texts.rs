@@ -23,7 +23,7 @@ const INSTEAD_OF_CANNOT: &[&str] = &[
 ];
 
 /// Texts that people and scripts know from upstream.
-const UPSTREAM: &[&str] = &["Failed to connect to "];
+const UPSTREAM: &[&str] = &["Failed to connect to ", "Can't use .. in source paths!"];
 
 /// This file quotes what it looks for.
 const HERE: &str = "xtask/src/tidy/error_texts.rs";

@@ -1,4 +1,4 @@
-//! The built-in runtime and nothing else, for tests: their own programs belong to the test harness, which cannot be one.
+//! The built-in runtime and nothing else, for tests, whose own programs start with the test harness.
 
 use std::process::ExitCode;
 

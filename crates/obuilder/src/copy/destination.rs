@@ -1,4 +1,4 @@
-//! Where in the image files go.
+//! The destination of files in the image.
 
 use bstr::{BStr, BString, ByteSlice as _};
 use obuilder_spec::User;
@@ -8,14 +8,14 @@ use super::CopyError;
 /// A path in the image, from its root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Destination {
-    /// The names on the way. None of them is `.`, `..` or empty.
+    /// The components. None of them is `.`, `..` or empty.
     pub(super) names: Vec<BString>,
-    /// Whether it is a directory to put things in, rather than what one thing is to be called.
+    /// Whether it is the directory for the sources, rather than the path of a single one.
     pub(super) is_directory: bool,
 }
 
 impl Destination {
-    /// Returns where `dst` leads: a drive letter and what means nothing left out.
+    /// Returns the destination of `dst`, without a drive letter and without components that have no effect.
     pub(super) fn of(dst: &BStr) -> Result<Self, CopyError> {
         let path = match dst.as_bytes() {
             [drive, b':', rest @ ..] if drive.is_ascii_alphabetic() => rest,
@@ -36,18 +36,18 @@ impl Destination {
     }
 }
 
-/// Who owns what is copied.
+/// The owner of copied files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
 
-/// The number that Cygwin's tar knows the Windows user `ContainerAdministrator` by.
+/// The id of the Windows user `ContainerAdministrator` in Cygwin's tar.
 const CONTAINER_ADMINISTRATOR: u32 = 0x5D001;
 
 impl Owner {
-    /// Returns the numbers of a user. Windows users but the administrator have none, and get 0.
+    /// Returns the ids of a user. Windows users other than the administrator have none, and get 0.
     pub(super) fn of(user: &User) -> Result<Self, CopyError> {
         let both = |id| Self { uid: id, gid: id };
         match user {
@@ -66,7 +66,7 @@ impl Owner {
     }
 }
 
-/// Returns a number that a file can have. The highest means "leave it as it is" to the system.
+/// Returns an id that a file can have. The highest number means "no change" to the system.
 fn id(number: i64) -> Option<u32> {
     u32::try_from(number).ok().filter(|id| *id != u32::MAX)
 }
@@ -106,7 +106,7 @@ mod tests {
         for dst in ["..", "/a/../b", "a/..", "C:/../x/", "/../../etc"] {
             assert_eq!(
                 Destination::of(dst.into()).unwrap_err().to_string(),
-                format!("Can't use .. in the destination of a copy! (in \"{dst}\")")
+                format!("cannot copy to \"{dst}\": the path must not have ..")
             );
         }
     }
@@ -131,7 +131,7 @@ mod tests {
             assert_eq!(
                 owner(&unix(uid, gid)),
                 Err(format!(
-                    "user {uid}:{gid} cannot own files: ids go from 0 to 4294967294"
+                    "cannot give files to the user {uid}:{gid}: ids go from 0 to 4294967294"
                 ))
             );
         }

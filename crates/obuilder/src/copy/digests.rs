@@ -1,4 +1,4 @@
-//! Digests of files that were read before, kept between runs.
+//! A cache of file digests, kept between runs.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,17 +13,18 @@ use sha2::{Digest as _, Sha256};
 
 use super::files::Digest;
 
-/// Remembers digests of files, so that a source that is as it was need not be read again.
+/// Caches digests of files, so that an unchanged source need not be read again.
 ///
-/// There is one file for each root that was read from, in a directory of our own. A file that is missing, damaged or
-/// of another version is an empty one; it costs time and nothing else, so no failure to read or write one is an error.
+/// There is one file for each root of a source, in a directory of our own. A file that is missing, damaged or of
+/// another version counts as empty. This only costs time, so a failure to read or write one is not an error.
 #[derive(Debug, Clone)]
 pub struct Digests {
     directory: PathBuf,
     clock: fn() -> SystemTime,
 }
 
-/// What tells us that a file was not changed. Nobody can set the time of its last change (`ctime`), not even root.
+/// Metadata that shows whether a file has changed. No user can set the time of its last change (`ctime`), not even
+/// root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key {
     file: FileId,
@@ -32,7 +33,7 @@ pub(super) struct Key {
     ctime: (i64, u32),
 }
 
-/// Which file it is.
+/// The file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct FileId {
     device: u64,
@@ -52,36 +53,36 @@ pub(super) struct Table {
 struct Known {
     key: Key,
     digest: Digest,
-    /// How often the table was saved since the file was last met.
-    unmet: u16,
+    /// How often the table was saved since the file was last used.
+    unused: u16,
 }
 
-/// How a table's file begins: what it is, and its version.
+/// The beginning of a table's file: its kind and version.
 const MAGIC: &[u8; 8] = b"obdig 1\n";
 
-/// The size of a record: two numbers that say which file it is, its size, two times, `unmet`, and the digest.
+/// The size of a record, in bytes: two numbers for the file, its size, two times, `unused`, and the digest.
 const RECORD_SIZE: usize = 8 + 8 + 8 + 12 + 12 + 2 + 32;
 
-/// How many digests a table may have: more than the files of the largest monorepos that are copied whole.
+/// The most digests of a table: more than the files of the largest monorepos that are copied whole.
 const MAX_RECORDS: usize = 400_000;
 
-/// How often a table is saved before a file is forgotten that no copy has met. A build with many copies from one root
-/// saves it as often as that.
+/// How often a table is saved before an unused file is removed from it. A build with many copies from one root saves
+/// it as often as that.
 const MAX_UNMET: u16 = 100;
 
-/// How much room all tables may take. Beyond, the one that was not saved for longest goes.
+/// The most disk usage of all tables. Beyond it, the table that was not saved for longest is removed.
 const MAX_SPACE: u64 = 64 << 20;
 
-/// How many tables there may be: a worker has a new root for each job.
+/// The most tables: a worker has a new root for each job.
 const MAX_TABLES: usize = 64;
 
 impl Digests {
-    /// Returns the digests kept below a directory of the caller's, which only we may write to.
+    /// Returns the digests that are kept below a directory. No other user may write to it.
     pub fn new(state_dir: &Path) -> Self {
         Self::with_clock(state_dir, SystemTime::now)
     }
 
-    /// Returns the same by another clock: a test's, for which files were changed long ago, or just now.
+    /// Returns the same with another clock, for tests with files that were changed long ago, or just now.
     pub fn with_clock(state_dir: &Path, clock: fn() -> SystemTime) -> Self {
         Self {
             directory: state_dir.join("digests"),
@@ -89,7 +90,7 @@ impl Digests {
         }
     }
 
-    /// Returns what is known of the files below `root`.
+    /// Returns the known digests of the files below `root`.
     pub(super) fn load(&self, root: &Path) -> Table {
         let now = (self.clock)();
         let known = match read(&self.path(root)) {
@@ -103,7 +104,7 @@ impl Digests {
         }
     }
 
-    /// Keeps what is known of the files below `root`.
+    /// Saves the digests of the files below `root`.
     pub(super) fn save(&self, root: &Path, table: Table) {
         if !table.is_changed {
             return;
@@ -112,7 +113,7 @@ impl Digests {
             .and_then(|()| write(&self.directory, &self.path(root), &table.to_bytes()))
             .and_then(|()| self.keep_small());
         if let Err(error) = result {
-            // The next copy reads the files again, and no more is lost.
+            // The next copy reads the files again.
             tracing::warn!(directory = ?self.directory, %error, "Cannot save the digests of copied files");
         }
     }
@@ -127,13 +128,13 @@ impl Digests {
         self.directory.join(name)
     }
 
-    /// Removes the tables that were not saved for longest, until they are few and small enough.
+    /// Removes the tables that were not saved for longest, until both limits are met.
     fn keep_small(&self) -> io::Result<()> {
         let mut tables: Vec<(SystemTime, u64, OsString)> = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
             let metadata = match entry.metadata() {
-                // Another copy saves its own just now, or removes this one.
+                // Another copy saves a table, or removes this one.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 found => found?,
             };
@@ -158,19 +159,19 @@ impl Digests {
 }
 
 impl Table {
-    /// Returns the digest of a file, if it is known and the file is as it was.
+    /// Returns the digest of a file, if it is known and the file is unchanged.
     pub(super) fn get(&mut self, key: &Key) -> Option<Digest> {
         let known = self.known.get_mut(&key.file)?;
         (known.key == *key).then(|| {
-            known.unmet = 0;
+            known.unused = 0;
             known.digest
         })
     }
 
-    /// Remembers the digest of a file that was as `key` says before it was read, and after.
+    /// Adds the digest of a file whose metadata was `key` both before and after it was read.
     ///
-    /// A file that was changed a moment ago may be changed again without its times telling, so its digest is not
-    /// remembered. (Git calls such files racily clean.) It will be when it is read the next time.
+    /// A file that was changed a moment ago may change again with the same times, so its digest is not added. (Git
+    /// calls such files racily clean.) It is added when the file is read the next time.
     pub(super) fn insert(&mut self, key: Key, digest: Digest) {
         let (seconds, nanoseconds) = key.ctime;
         let changed = u64::try_from(seconds)
@@ -181,7 +182,7 @@ impl Table {
             let known = Known {
                 key,
                 digest,
-                unmet: 0,
+                unused: 0,
             };
             self.known.insert(key.file, known);
             self.is_changed = true;
@@ -192,10 +193,10 @@ impl Table {
         let mut records: Vec<&Known> = self
             .known
             .values()
-            .filter(|known| known.unmet < MAX_UNMET)
+            .filter(|known| known.unused < MAX_UNMET)
             .collect();
         if records.len() > MAX_RECORDS {
-            records.sort_unstable_by_key(|known| (known.unmet, known.key.file));
+            records.sort_unstable_by_key(|known| (known.unused, known.key.file));
             records.truncate(MAX_RECORDS);
         }
         let mut bytes = Vec::with_capacity(16 + records.len() * RECORD_SIZE);
@@ -212,8 +213,8 @@ impl Table {
     }
 }
 
-/// Returns the longest time in which two changes may get the same time. Filesystems that keep whole seconds, or two of
-/// them, are known by the nanoseconds that are missing; the others take the time of the kernel's last tick.
+/// Returns the longest interval in which two changes may get the same time. Filesystems with a resolution of one or two
+/// seconds are recognized by the missing nanoseconds; the others use the time of the kernel's last tick.
 fn tick(nanoseconds: u32) -> Duration {
     match nanoseconds {
         0 => Duration::from_secs(2),
@@ -222,9 +223,9 @@ fn tick(nanoseconds: u32) -> Duration {
 }
 
 impl Key {
-    /// Returns what is said of a file, as far as it tells whether the file was changed.
+    /// Returns the metadata of a file that shows whether it has changed.
     pub(super) fn of(stat: &Stat) -> Self {
-        // The system's numbers of nanoseconds are below 1,000,000,000; 0 makes another one distrusted.
+        // Nanoseconds are below 1,000,000,000; any other value becomes 0, which is not trusted.
         let nanoseconds = |n| u32::try_from(n).unwrap_or(0);
         Self {
             file: FileId {
@@ -249,7 +250,7 @@ impl Known {
                     ctime,
                 },
             digest,
-            unmet,
+            unused,
         } = self;
         bytes.extend_from_slice(&device.to_le_bytes());
         bytes.extend_from_slice(&inode.to_le_bytes());
@@ -258,8 +259,8 @@ impl Known {
             bytes.extend_from_slice(&seconds.to_le_bytes());
             bytes.extend_from_slice(&nanoseconds.to_le_bytes());
         }
-        // Met or not since, another save has passed.
-        bytes.extend_from_slice(&unmet.saturating_add(1).to_le_bytes());
+        // One more save since its last use.
+        bytes.extend_from_slice(&unused.saturating_add(1).to_le_bytes());
         bytes.extend_from_slice(digest);
     }
 
@@ -275,7 +276,7 @@ impl Known {
                 mtime: time(&mut rest)?,
                 ctime: time(&mut rest)?,
             },
-            unmet: u16::from_le_bytes(take(&mut rest)?),
+            unused: u16::from_le_bytes(take(&mut rest)?),
             digest: take(&mut rest)?,
         })
     }
@@ -326,7 +327,7 @@ fn crc(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Replaces a file in one step. It is not synced: after a crash of the machine it may be damaged, which is noticed.
+/// Replaces a file atomically. It is not synced: after a crash of the machine it may be damaged, which is detected.
 fn write(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(bytes)?;

@@ -1,4 +1,4 @@
-//! Opening files by the directory that they are in, and reading them.
+//! Opens files relative to their directory, and reads them.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,33 +16,33 @@ use super::{CopyError, MAX_DEPTH};
 /// A SHA-256 digest.
 pub(super) type Digest = [u8; 32];
 
-/// What a regular file is copied by at once.
+/// Size of a read, in bytes.
 pub(super) const BUFFER_SIZE: usize = 128 * 1024;
 
-/// How a directory is opened.
+/// The flags for opening a directory.
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
-/// Opens the directory at a path of this machine. This alone follows symlinks.
+/// Opens the directory at a path of this machine. No other function here follows symlinks.
 pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(fs::open(path, DIRECTORY, Mode::empty())?)
 }
 
-/// Opens a directory in another. A symlink to one is no directory.
+/// Opens a directory in another. A symlink to a directory is an error.
 pub(super) fn open_directory(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     fs::openat(parent, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
 }
 
-/// Opens a regular file for reading. If it is something else by now it may be opened all the same, but without side
-/// effects: the caller looks at what it got.
+/// Opens a regular file for reading. If it was replaced by another kind of file, that may be opened without side
+/// effects: the caller must check.
 pub(super) fn open_file(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     fs::openat(parent, name, flags, Mode::empty())
 }
 
-/// Returns what is said of a name in a directory, whatever it is.
+/// Returns the metadata of a name in a directory.
 pub(super) fn stat(parent: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     fs::statat(parent, name, fs::AtFlags::SYMLINK_NOFOLLOW)
 }
@@ -63,14 +63,14 @@ pub(super) fn names(directory: impl AsFd) -> rustix::io::Result<Vec<BString>> {
     Ok(names)
 }
 
-/// Where a walk is: a path, name by name.
+/// The path of a walk, component by component.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     path: Vec<u8>,
     depth: usize,
 }
 
-/// Where a walk was.
+/// An earlier position of a walk.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
     length: usize,
@@ -78,7 +78,7 @@ pub(super) struct Mark {
 }
 
 impl Trail {
-    /// Goes on to `name`, and returns where it was.
+    /// Enters `name`, and returns the position before.
     pub(super) fn enter(&mut self, name: &[u8]) -> Result<Mark, CopyError> {
         let mark = Mark {
             length: self.path.len(),
@@ -97,7 +97,7 @@ impl Trail {
         Ok(mark)
     }
 
-    /// Goes back to where it was.
+    /// Returns to an earlier position.
     pub(super) fn back_to(&mut self, mark: Mark) {
         self.path.truncate(mark.length);
         self.depth = mark.depth;
@@ -108,7 +108,7 @@ impl Trail {
         BString::from(self.path.as_slice())
     }
 
-    /// Returns the error that reading failed here.
+    /// Returns the error of a failed read at this path.
     pub(super) fn cannot_read(&self, source: impl Into<io::Error>) -> CopyError {
         CopyError::Read {
             path: self.path(),
@@ -117,16 +117,16 @@ impl Trail {
     }
 }
 
-/// Returns whether a file has holes, which are to be holes in its copy.
+/// Returns whether a file has holes, which its copy must have, too.
 pub(super) fn is_sparse(file: &File) -> bool {
-    /// The unit in which the system tells the blocks of a file.
+    /// The unit of a file's number of blocks, in bytes.
     const BLOCK: u64 = 512;
     file.metadata()
         .is_ok_and(|metadata| metadata.blocks().saturating_mul(BLOCK) < metadata.len())
 }
 
-/// Reads a file that should have `size` bytes, through `buffer`, gives each piece to `piece`, and returns the digest of
-/// it all. Of a file that has more it reads no more than it takes to know.
+/// Reads a file that should have `size` bytes, through `buffer`, passes each piece to `piece`, and returns the digest
+/// of the content. It stops if the file has more bytes.
 pub(super) fn digest(
     file: &mut File,
     size: u64,

@@ -1,7 +1,7 @@
-//! A root filesystem that is written to, and never left.
+//! Writes to a root filesystem, and never to a path outside of it.
 //!
-//! Its symlinks were made by whoever made the image, so a path in it is resolved as a process would that has it as its
-//! root. A name in a directory that is open is used as it is, and a symlink is not followed then.
+//! Its symlinks are not trusted, so a path in it is resolved as by a process that has it as its root directory. A name
+//! in an open directory is used as it is, and symlinks are not followed then.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -20,9 +20,9 @@ use super::files::{self, DIRECTORY, Mark, Trail};
 /// A root filesystem.
 pub(super) struct Image {
     root: OwnedFd,
-    /// Who owns what is made.
+    /// The owner of new files.
     owner: Owner,
-    /// The directories that we made, by device and inode.
+    /// The directories that were created here, by device and inode.
     ours: HashSet<(u64, u64)>,
     trail: Trail,
 }
@@ -30,14 +30,14 @@ pub(super) struct Image {
 /// A directory in an image that is being written to.
 pub(super) struct Directory {
     fd: OwnedFd,
-    /// The time of change that it is to have in the end.
+    /// Its time of change after the copy.
     mtime: Timespec,
-    /// Where the trail was before.
+    /// The position of the trail before it.
     mark: Mark,
 }
 
-/// How often the system is asked again that could not be sure that a path stays below the root, because something was
-/// renamed meanwhile.
+/// How often to retry a lookup if the system cannot guarantee that the path stays below the root, because another file
+/// was renamed meanwhile.
 const MAX_ATTEMPTS: usize = 10;
 
 impl Image {
@@ -60,8 +60,8 @@ impl Image {
         self.entered(fd, None, mark)
     }
 
-    /// Enters the directory `name`, which is made if need be and then has the time of change `mtime` in the end. One that
-    /// exists keeps its mode, owner and time, and a symlink to one is followed. Anything else is replaced.
+    /// Enters the directory `name`. A new one gets the time of change `mtime`. An existing one keeps its mode, owner
+    /// and time, and a symlink to one is followed. Any other file is replaced.
     pub(super) fn enter(
         &mut self,
         parent: &Directory,
@@ -70,7 +70,7 @@ impl Image {
     ) -> Result<Directory, CopyError> {
         let mark = self.trail.enter(name)?;
         let found = match files::open_directory(&parent.fd, name) {
-            // Something that is no directory, or is only by way of a symlink.
+            // Not a directory, or a symlink, possibly to one.
             Err(Errno::NOTDIR | Errno::LOOP) => match self.follow() {
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
                     self.remove(parent, name)?;
@@ -91,7 +91,7 @@ impl Image {
     pub(super) fn leave(&mut self, directory: Directory) -> Result<(), CopyError> {
         let Directory { fd, mtime, mark } = directory;
         let stat = fs::fstat(&fd).map_err(|e| self.cannot_write(e))?;
-        // Also to leave alone what nothing was changed in: on an overlay, touching it copies it.
+        // Only if it has changed: on an overlay, setting the time copies the directory.
         if timespec(&stat) != mtime {
             fs::futimens(&fd, &times(mtime)).map_err(|e| self.cannot_write(e))?;
         }
@@ -99,7 +99,7 @@ impl Image {
         Ok(())
     }
 
-    /// Makes a file with what `fill` writes to it.
+    /// Creates a file with the content that `fill` writes.
     pub(super) fn file(
         &mut self,
         parent: &Directory,
@@ -118,7 +118,7 @@ impl Image {
         Ok(())
     }
 
-    /// Makes a symlink.
+    /// Creates a symlink.
     pub(super) fn symlink(
         &mut self,
         parent: &Directory,
@@ -139,7 +139,7 @@ impl Image {
         Ok(())
     }
 
-    /// Opens the directory that the trail leads to, as a process in the image would.
+    /// Opens the directory of the trail, as a process in the image would.
     fn follow(&self) -> rustix::io::Result<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let path = self.trail.path();
@@ -158,7 +158,7 @@ impl Image {
             .unwrap_or_else(open)
     }
 
-    /// Makes a directory where there is nothing.
+    /// Creates a directory at a free name.
     fn make(&mut self, parent: &Directory, name: &[u8]) -> Result<OwnedFd, CopyError> {
         let mode = Mode::from_raw_mode(0o755);
         let fd = fs::mkdirat(&parent.fd, name, mode)
@@ -170,7 +170,7 @@ impl Image {
         Ok(fd)
     }
 
-    /// Sets the time of change that a directory is to have in the end, if we made it.
+    /// Sets the final time of change of a directory, if it was created here.
     pub(super) fn date(&self, directory: &mut Directory, mtime: i64) -> Result<(), CopyError> {
         let stat = fs::fstat(&directory.fd).map_err(|e| self.cannot_write(e))?;
         if self.ours.contains(&(stat.st_dev, stat.st_ino)) {
@@ -187,8 +187,8 @@ impl Image {
         Ok(Directory { fd, mtime, mark })
     }
 
-    /// Makes something called `name` in a directory with `make`, which fails if there is such a name. A file or symlink
-    /// that has it gives way, and so does an empty directory.
+    /// Creates the entry `name` in a directory with `make`, which fails if the name exists. An existing file, symlink
+    /// or empty directory is replaced.
     fn put<T>(
         &self,
         parent: &Directory,
@@ -216,11 +216,11 @@ impl Image {
         })
     }
 
-    /// Gives what was just made to the owner, with a mode that does not depend on our umask nor on the directory.
+    /// Sets the owner of a new entry, and its mode, independent of our umask and the directory.
     fn settle(&self, file: impl AsFd, mode: Mode) -> Result<(), CopyError> {
         let Owner { uid, gid } = self.owner;
         let settle = || {
-            // Most of it is as it should be, and on an overlay each change takes as long as making the file.
+            // Only if they differ: on an overlay each change takes as long as creating the file.
             let stat = fs::fstat(&file)?;
             if (stat.st_uid, stat.st_gid) != (uid, gid) {
                 let (uid, gid) = self.ids();
@@ -244,11 +244,11 @@ impl Image {
     }
 }
 
-/// Says where writing failed.
+/// Creates errors about a path in the image.
 pub(super) struct Failed<'a>(&'a Trail);
 
 impl Failed<'_> {
-    /// Returns the error that writing failed here.
+    /// Returns the error of a failed write at this path.
     pub(super) fn because(&self, source: impl Into<io::Error>) -> CopyError {
         cannot_write(self.0, source)
     }

@@ -1,4 +1,4 @@
-//! What is to be copied.
+//! The files to copy.
 
 use std::path::PathBuf;
 
@@ -8,12 +8,12 @@ use obuilder_spec::Sexp;
 use super::destination::Destination;
 use super::files::Digest;
 
-/// What is to be copied: all that the step's id depends on, and what else is needed to do it.
+/// The files to copy, with everything on which the step's id depends, and everything that the copy needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     pub(super) root: PathBuf,
     pub(super) items: Vec<Item>,
-    /// The destination as the spec has it.
+    /// The destination, as in the spec.
     pub(super) dst: BString,
     pub(super) destination: Destination,
     pub(super) files_read: usize,
@@ -22,13 +22,13 @@ pub struct Manifest {
 /// One source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
-    /// The names of the directories on the way to it.
+    /// The names of its parent directories.
     pub(super) parents: Vec<BString>,
-    /// It. The name of the root itself is empty.
+    /// The source itself. The name of the root is empty.
     pub(super) entry: Entry,
 }
 
-/// Something with a name.
+/// A named entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: BString,
@@ -37,26 +37,26 @@ pub(super) struct Entry {
     pub(super) content: Content,
 }
 
-/// What it is.
+/// The kind and content of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Content {
     File {
         digest: Digest,
         size: u64,
-        /// Whether anybody may execute it.
+        /// Whether any user may execute it.
         executable: bool,
     },
     Symlink {
         target: BString,
     },
     Directory {
-        /// By name.
+        /// Its entries, by name.
         entries: Vec<Entry>,
     },
 }
 
 impl Manifest {
-    /// Returns what the step's id depends on: the field `op`, with the sources and the destination.
+    /// Returns the inputs for the step's id: the field `op`, with the sources and the destination.
     ///
     /// The modes of files are not in it, nor are their times.
     pub fn sexp(&self) -> Sexp {
@@ -69,8 +69,8 @@ impl Manifest {
         Sexp::field("op", Sexp::field(form, Sexp::list([sources, dst])))
     }
 
-    /// Returns what the result depends on and [`sexp`](Self::sexp) does not say: a byte for each file, in the order of that, which
-    /// says whether it is executable.
+    /// Returns the inputs that are not in [`sexp`](Self::sexp): a byte for each file, in the same order, for
+    /// whether it is executable.
     pub(crate) fn modes(&self) -> Vec<u8> {
         let mut modes = Vec::new();
         for item in &self.items {
@@ -79,7 +79,7 @@ impl Manifest {
         modes
     }
 
-    /// Returns how many files had to be read, because the digests of the others were known.
+    /// Returns how many files were read. The digests of the others were known.
     pub fn files_read(&self) -> usize {
         self.files_read
     }
@@ -106,7 +106,7 @@ impl Entry {
         }
     }
 
-    /// Returns what the step's id depends on. `path` leads here, and is as it was afterwards.
+    /// Returns the inputs for the step's id. `path` is the path of this entry, and is the same afterwards.
     fn sexp(&self, path: &mut BString) -> Sexp {
         let (kind, value) = match &self.content {
             Content::File { digest, .. } => ("File", Sexp::atom(hexadecimal(digest))),

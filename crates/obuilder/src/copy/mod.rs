@@ -1,11 +1,11 @@
 //! Copies files into a root filesystem: from the source of a build, or from the result of a nested one.
 //!
-//! In two parts, because the first gives the step's id and the second is only needed if there is no result yet.
-//! [`read`] says what would be copied, as a [`Manifest`]; [`write()`] copies it. Both block: call them where that is
-//! allowed. They end soon after the token fires that they are given.
+//! In two parts: the first computes the step's id, and the second is needed only if there is no result yet. [`read`]
+//! lists the files to copy, as a [`Manifest`]; [`write()`] copies them. Both block: call them on a thread that may
+//! block. They end soon after their token fires.
 //!
 //! Neither side is trusted. Below the root of the source no symlink is followed, and no path of the image leads out of
-//! it: `docs/design/0009-copies.md` says how, and what else was considered.
+//! it. `docs/design/0009-copies.md` has the details, and the alternatives.
 
 mod destination;
 mod digests;
@@ -27,21 +27,21 @@ pub use manifest::Manifest;
 pub use read::read;
 pub use write::write;
 
-/// What a spec asks to be copied.
+/// A `copy` of a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The directory on this machine that the sources are in.
+    /// The directory of the sources on this machine.
     pub root: PathBuf,
     /// What to copy, relative to `root`.
     pub src: Vec<BString>,
-    /// Where to, joined with the working directory and otherwise as the spec has it, because it is part of the step's
-    /// id. With a slash at its end it is a directory to put the sources in.
+    /// The destination, joined with the working directory, and otherwise as in the spec, because it is part of the
+    /// step's id. With a slash at its end it is the directory for the sources.
     pub dst: BString,
-    /// The names that are left out, at any depth. The sources themselves never are.
+    /// Names to exclude, at any depth. The sources themselves are never excluded.
     pub exclude: Vec<BString>,
 }
 
-/// Fails if what is being done is no longer wanted. A file may be larger than anybody wants to wait for.
+/// Fails if the copy was cancelled. Called often, because files may be very large.
 fn check(cancel: &CancellationToken) -> Result<(), CopyError> {
     match cancel.is_cancelled() {
         false => Ok(()),
@@ -49,6 +49,6 @@ fn check(cancel: &CancellationToken) -> Result<(), CopyError> {
     }
 }
 
-/// How many directories may be in one another. Each is held open while what is in it is copied, on both sides, and
-/// nothing real comes near.
+/// The most nested directories. Each is kept open during the copy of its entries, on both sides. Real sources are
+/// far below this limit.
 const MAX_DEPTH: usize = 256;

@@ -1,4 +1,4 @@
-//! Reading what is to be copied: which files there are, and their digests.
+//! Reads the files to copy, and computes their digests.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -15,9 +15,12 @@ use super::files::{self, BUFFER_SIZE, Digest, Trail};
 use super::manifest::{Content, Entry, Item, Manifest};
 use super::{CopyError, Request, check};
 
-/// Says what a request would copy.
+/// Returns the files that a request copies.
 ///
-/// Every file is read whose digest is not in `digests`. What it returns holds no file open.
+/// It reads every file whose digest is not in `digests`. The result keeps no file open.
+///
+/// # Errors
+/// If a source does not exist, is not supported or cannot be read, or `cancel` fired.
 pub fn read(
     request: &Request,
     digests: &Digests,
@@ -60,17 +63,17 @@ struct Reader<'a> {
     exclude: HashSet<&'a BString>,
     cancel: &'a CancellationToken,
     table: Table,
-    /// What is being read, from the root of the source.
+    /// The current path, from the root of the source.
     trail: Trail,
     buffer: Vec<u8>,
     files_read: usize,
 }
 
-/// Where a source's path leads.
+/// The resolved path of a source.
 struct Found {
-    /// The directory that it is in; for the root itself, the root.
+    /// Its parent directory; for the root, the root itself.
     directory: OwnedFd,
-    /// The names on the way to it, and its own unless it is the root.
+    /// The components of its path. Empty for the root.
     names: Vec<BString>,
 }
 
@@ -97,9 +100,9 @@ impl Reader<'_> {
         Ok(Item { parents, entry })
     }
 
-    /// Follows a source's path: through directories alone, to anything that can be copied.
+    /// Resolves a source's path: through directories only, to any kind of file that can be copied.
     ///
-    /// Names are looked at one by one, so that of several things that are wrong the first is reported.
+    /// Component by component, so that the first of several mistakes is reported.
     fn find(&mut self, root: &OwnedFd, src: &BStr) -> Result<Found, CopyError> {
         let mut directory = root
             .try_clone()
@@ -133,7 +136,7 @@ impl Reader<'_> {
         Ok(Found { directory, names })
     }
 
-    /// Reads what is called `name` in a directory. The trail is there already.
+    /// Reads the entry `name` of a directory. The trail already includes it.
     fn entry(&mut self, parent: BorrowedFd<'_>, name: BString) -> Result<Entry, CopyError> {
         check(self.cancel)?;
         let stat = files::stat(parent, &name).map_err(|e| self.cannot_read(e))?;
@@ -163,7 +166,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Reads what is in a directory.
+    /// Reads the entries of a directory.
     fn directory(&mut self, directory: &OwnedFd) -> Result<Content, CopyError> {
         let names = files::names(directory).map_err(|e| self.cannot_read(e))?;
         let mut entries = Vec::with_capacity(names.len());
@@ -178,7 +181,7 @@ impl Reader<'_> {
         Ok(Content::Directory { entries })
     }
 
-    /// Returns the digest of a regular file, which is read only if it has to be.
+    /// Returns the digest of a regular file. Reads it only if the digest is not known.
     fn digest(
         &mut self,
         parent: BorrowedFd<'_>,
@@ -202,7 +205,7 @@ impl Reader<'_> {
         Ok(digest)
     }
 
-    /// Returns the error that something listed in a directory cannot be read.
+    /// Returns the error for an entry of a directory that cannot be read.
     fn cannot_read(&self, errno: Errno) -> CopyError {
         match errno {
             Errno::NOENT => CopyError::Vanished(self.trail.path()),

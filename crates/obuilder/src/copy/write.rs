@@ -1,4 +1,4 @@
-//! Writing what is to be copied into a root filesystem.
+//! Writes the files of a manifest to a root filesystem.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -17,9 +17,12 @@ use super::image::{Directory, Image};
 use super::manifest::{Content, Entry, Item, Manifest};
 use super::{CopyError, check};
 
-/// Copies what a manifest says into the root filesystem `rootfs`, where it belongs to `owner`.
+/// Copies the files of a manifest to the root filesystem `rootfs`, with the owner `owner`.
 ///
-/// After an error some of it may be there: the caller throws the draft away.
+/// After an error some files may exist: the caller discards the draft.
+///
+/// # Errors
+/// If a source has changed, a file cannot be read or written, or `cancel` fired.
 pub fn write(
     manifest: &Manifest,
     rootfs: &Path,
@@ -55,8 +58,8 @@ pub fn write(
     Ok(())
 }
 
-/// Returns the directories that a destination is in, and what a source is to be called in there if not as it is.
-/// Nothing, if it is to become the root.
+/// Returns the directory of a source in the image, and its new name if it has one. Nothing if the source becomes the
+/// root.
 fn split(destination: &Destination) -> (&[BString], Option<&[u8]>) {
     let names = destination.names.as_slice();
     match names.split_last() {
@@ -67,7 +70,7 @@ fn split(destination: &Destination) -> (&[BString], Option<&[u8]>) {
 }
 
 struct Writer<'a> {
-    /// What is being copied, from the root of the source.
+    /// The current path, from the root of the source.
     trail: Trail,
     image: Image,
     buffer: Vec<u8>,
@@ -100,7 +103,8 @@ impl Writer<'_> {
         )
     }
 
-    /// Copies what a directory has into another, under the name `name`: the directory itself, if that is empty.
+    /// Copies the entries of a directory to the directory `name` in another, or to that directory itself if `name` is
+    /// empty.
     fn entry(
         &mut self,
         parent: &OwnedFd,
@@ -154,7 +158,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Copies a regular file, if it still is what it was.
+    /// Copies a regular file, if it has not changed.
     fn file(
         &mut self,
         mut from: File,
@@ -181,7 +185,7 @@ impl Writer<'_> {
                 written.map_err(|e| failed.because(e))
             })?;
             if is_sparse {
-                // It may end with a hole.
+                // The file may end with a hole.
                 to.set_len(size).map_err(|e| failed.because(e))?;
             }
             if copied != *digest {
@@ -199,7 +203,7 @@ impl Writer<'_> {
         files::open_directory(parent, name).map_err(|e| self.cannot_read(e))
     }
 
-    /// Returns the error that what was there cannot be opened.
+    /// Returns the error for an entry that cannot be opened.
     fn cannot_read(&self, errno: Errno) -> CopyError {
         match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => CopyError::Changed(self.trail.path()),

@@ -1,8 +1,8 @@
-//! The private directory of one container: what the runtime reads and writes, and the secrets.
+//! The private directory of one container, with the runtime's files and the secrets.
 //!
-//! Everything of a container that outlives a `kill -9` of ours is found through it: its name is the container's and its
-//! cgroups', and it holds the runtime's state. So removing what is left over begins with listing these directories, and
-//! that is all it takes when there are none.
+//! It leads to everything of a container that remains if this process is killed: it has the same name as the container
+//! and its cgroups, and contains the runtime's state. So the cleanup begins with listing these directories, and is
+//! done if there are none.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
@@ -12,25 +12,25 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 
-use super::config::{Surroundings, config};
+use super::config::{ContainerSetup, config};
 use super::filter::Machine;
 use super::groups::Groups;
 use super::outbound::Outbound;
-use super::{Command, Network, SandboxError, SandboxOptions, SecretFile, inside, targets};
+use super::{Command, Network, SandboxError, SandboxOptions, SecretFile, mount_points, targets};
 
-/// What a container of ours is called, up to what tells it from others.
+/// The beginning of the ids of our containers.
 pub(super) const PREFIX: &str = "obuilder-";
 
-/// What a command sees as `/etc/hosts`, as it does in every build ever made: without a newline, unless more follows.
+/// A command's `/etc/hosts`, the same as in the reference: without a newline, unless more follows.
 const HOSTS: &str = "127.0.0.1 localhost builder";
 
-/// How much of the machine's `/etc/hosts` a command sees, in bytes.
+/// The longest `/etc/hosts` of the machine that is read, in bytes.
 const MOST_HOSTS: u64 = 1 << 20;
 
-/// Returns what a command sees as `/etc/hosts`.
+/// Returns a command's `/etc/hosts`.
 ///
-/// One that has the machine's network knows the machine's names as well: what is called by them can be reached from there, and a name
-/// server need not know them.
+/// With the machine's network, it has the machine's names as well: these hosts can be reached from the container, and a
+/// name server may not know them.
 fn hosts(network: Network, outbound: Option<&Outbound>) -> Vec<u8> {
     let mut hosts = HOSTS.as_bytes().to_vec();
     if network == Network::Host && outbound.is_none() {
@@ -42,17 +42,17 @@ fn hosts(network: Network, outbound: Option<&Outbound>) -> Vec<u8> {
                 hosts.push(b'\n');
                 hosts.extend(machines);
             }
-            // There need not be one.
+            // The file is optional.
             Err(error) => tracing::debug!("Cannot read /etc/hosts: {error}"),
         }
     }
     hosts
 }
 
-/// How often something may appear in a bundle while it is being removed.
+/// How often a new file may appear in a bundle while it is being removed.
 const MOST_LATE_FILES: u32 = 20;
 
-/// Returns where the bundles of a store are.
+/// Returns the directory of a store's bundles.
 pub(super) fn directory(state_dir: &Path) -> PathBuf {
     state_dir.join("sandbox")
 }
@@ -62,17 +62,16 @@ pub(super) fn directory(state_dir: &Path) -> PathBuf {
 pub(super) struct Bundle {
     id: String,
     dir: PathBuf,
-    /// Whether it is left for the next start to remove, because something may still run there.
+    /// Whether the next start must remove it, because processes may still run there.
     kept: bool,
 }
 
 impl Bundle {
-    /// Makes the directory `id`, and prepares the root filesystem for what the runtime mounts.
-    ///
-    /// `runtime` is what the container will be run by, for those who clean up, and `groups` those that it will be in.
+    /// Creates the directory `id`, and prepares the root filesystem for the mounts. `runtime` and `groups` are
+    /// recorded for the cleanup.
     #[expect(
         clippy::too_many_arguments,
-        reason = "it is all that a container is made of"
+        reason = "these are all parts of a container"
     )]
     pub(super) fn new(
         parent: &Path,
@@ -91,7 +90,7 @@ impl Bundle {
         let rules = options
             .filter
             .rules(&capabilities, Machine::this(), options.fast_sync);
-        let surroundings = Surroundings {
+        let setup = ContainerSetup {
             rootfs,
             targets: &targets,
             hosts: bundle.dir.join("hosts"),
@@ -105,20 +104,20 @@ impl Bundle {
             capabilities,
             seccomp: rules.map_err(SandboxError::Unsupported)?,
         };
-        let config = config(command, &surroundings)?;
-        let doing = |doing: &str| format!("{doing} {:?}", bundle.dir);
+        let config = config(command, &setup)?;
+        let action = |action: &str| format!("{action} {}", bundle.dir.display());
         bundle
             .fill(runtime, groups, &config, &hosts(command.network, outbound))
             .map_err(|source| {
-                SandboxError::io(doing("cannot make the sandbox's directory"), source)
+                SandboxError::io(action("cannot create the sandbox's directory"), source)
             })?;
         bundle
             .keep_secrets(&command.secrets)
-            .map_err(|source| SandboxError::io(doing("cannot keep secrets in"), source))?;
+            .map_err(|source| SandboxError::io(action("cannot write secrets to"), source))?;
         Ok(bundle)
     }
 
-    /// Returns the file to show as `/etc/resolv.conf` to a command that has a network.
+    /// Returns the file to mount on `/etc/resolv.conf` for a command with a network.
     fn resolv_conf(&self, outbound: Option<&Outbound>) -> Option<PathBuf> {
         match outbound {
             Some(_) => Some(self.dir.join("resolv.conf")),
@@ -126,7 +125,7 @@ impl Bundle {
         }
     }
 
-    /// Returns the bundle `id`, which need not be there.
+    /// Returns the bundle `id`, which need not exist.
     pub(super) fn at(parent: &Path, id: String) -> Self {
         Self {
             dir: parent.join(&id),
@@ -140,19 +139,19 @@ impl Bundle {
         private.mode(0o700);
         private.create(&self.dir)?;
         private.create(self.state())?;
-        fs::write(self.dir.join("runtime"), inside::bytes(runtime))?;
+        fs::write(self.dir.join("runtime"), mount_points::bytes(runtime))?;
         groups.record().write(&self.dir)?;
         fs::write(self.dir.join("config.json"), config)?;
         fs::write(self.dir.join("hosts"), hosts)?;
         fs::write(self.dir.join("resolv.conf"), Outbound::resolv_conf())?;
-        // Whoever runs the command reads them, whatever our umask is.
+        // Readable by the step's user, whatever our umask.
         for file in ["hosts", "resolv.conf"] {
             fs::set_permissions(self.dir.join(file), Permissions::from_mode(0o644))?;
         }
         Ok(())
     }
 
-    /// Writes the secrets into memory that is never swapped out, and goes when it is unmounted.
+    /// Writes the secrets into memory that is never swapped out, and is freed by the unmount.
     fn keep_secrets(&self, secrets: &[SecretFile]) -> io::Result<()> {
         if secrets.is_empty() {
             return Ok(());
@@ -169,13 +168,13 @@ impl Bundle {
                 .mode(0o600)
                 .open(path)?;
             file.write_all(&secret.value)?;
-            // The directory is root's alone; in the container, the step's user reads it.
+            // Only root can enter the directory; in the container, the step's user reads the file.
             file.set_permissions(Permissions::from_mode(0o644))?;
         }
         Ok(())
     }
 
-    /// Returns the name of the container.
+    /// Returns the id of the container.
     pub(super) fn id(&self) -> &str {
         &self.id
     }
@@ -189,22 +188,22 @@ impl Bundle {
         self.dir.join("secrets")
     }
 
-    /// Returns where the runtime keeps what it knows of the container.
+    /// Returns the directory for the runtime's state.
     pub(super) fn state(&self) -> PathBuf {
         self.dir.join("state")
     }
 
-    /// Returns the file in which the runtime's errors are.
+    /// Returns the file for the runtime's errors.
     pub(super) fn log(&self) -> PathBuf {
         self.dir.join("log")
     }
 
-    /// Returns the file that is there once the command has been started.
+    /// Returns the file that exists once the command has been started.
     pub(super) fn pid_file(&self) -> PathBuf {
         self.dir.join("pid")
     }
 
-    /// Leaves everything but the secrets for the next start to remove.
+    /// Keeps everything but the secrets, for the next start to remove.
     pub(super) fn keep(&mut self) {
         self.kept = true;
     }
@@ -218,7 +217,7 @@ impl Drop for Bundle {
             remove(&self.dir)
         };
         if let Err(error) = removed {
-            tracing::warn!("Cannot remove {:?}: {error}", self.dir);
+            tracing::warn!("Cannot remove {}: {error}", self.dir.display());
         }
     }
 }
@@ -228,7 +227,7 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
     unmount_secrets(dir)?;
     for _ in 0..MOST_LATE_FILES {
         match fs::remove_dir_all(dir) {
-            // The runtime still writes how its container ended, of which it has just heard.
+            // The runtime may still write the end of its container.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             removed => return removed,
@@ -240,7 +239,7 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
 fn unmount_secrets(dir: &Path) -> io::Result<()> {
     let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     match rustix::mount::unmount(dir.join("secrets"), flags) {
-        // There is no such directory, or nothing is mounted on it.
+        // There is no such directory, or it is not a mount.
         Err(Errno::NOENT | Errno::INVAL) | Ok(()) => Ok(()),
         Err(error) => Err(error.into()),
     }

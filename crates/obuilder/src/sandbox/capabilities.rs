@@ -1,4 +1,4 @@
-//! What a command may do as root beyond what everybody may.
+//! The capabilities of commands that run as root.
 
 use std::str::FromStr;
 
@@ -6,23 +6,23 @@ use oci_spec::runtime::Capability;
 
 use super::Network;
 
-/// Which capabilities a command has as root, and at most by a program's file capabilities.
+/// The capabilities of a command that runs as root, and the most that file capabilities of a program can give.
 ///
-/// All sets are Docker's or less. What they differ in are `NET_RAW` (`ping`) and `NET_BIND_SERVICE` (ports below 1024), which many
-/// packages give to programs: the kernel does not start such a program where the set lacks one of them.
+/// All sets are that of Docker or smaller. They differ in `NET_RAW` (`ping`) and `NET_BIND_SERVICE` (ports below 1024),
+/// which many packages give to programs: the kernel does not start such a program if the set lacks one of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StepCapabilities {
-    /// Docker's; but neither of the two in a step that asks for a network, where it could listen to others, pretend to be them, or
-    /// answer in the place of a service of the machine's.
+    /// Docker's, but without the two for a step with a network, where it could intercept or forge the packets of
+    /// others, or replace a service of the machine.
     #[default]
     Default,
-    /// Docker's, whatever the network.
+    /// Docker's, with any network.
     Docker,
-    /// The reference's: neither of the two, whatever the network.
+    /// The reference's: without the two, with any network.
     Upstream,
 }
 
-/// What every command has.
+/// The capabilities of every command.
 const USUAL: [Capability; 12] = [
     Capability::Chown,
     Capability::DacOverride,
@@ -38,21 +38,21 @@ const USUAL: [Capability; 12] = [
     Capability::AuditWrite,
 ];
 
-/// What is about the network that a command has.
+/// The capabilities that depend on the network.
 const OF_NETWORK: [Capability; 2] = [Capability::NetRaw, Capability::NetBindService];
 
 impl StepCapabilities {
-    /// The option that sets them, by which texts call it.
+    /// The option that sets them, for messages.
     pub const OPTION: &str = "--sandbox-caps";
 
-    /// All, with the words for them.
+    /// All sets, with their words.
     pub const ALL: [(&str, Self); 3] = [
         ("default", Self::Default),
         ("docker", Self::Docker),
         ("upstream", Self::Upstream),
     ];
 
-    /// Returns those of a command that asks for this network.
+    /// Returns the capabilities of a command with this network.
     pub(super) fn of(self, network: Network) -> Vec<Capability> {
         let with_network = match self {
             Self::Default => network == Network::None,
@@ -64,7 +64,7 @@ impl StepCapabilities {
     }
 }
 
-/// A word that means no set of capabilities.
+/// A word that is not a set of capabilities.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid capabilities {0:?}: they must be default, docker or upstream")]
 pub struct UnknownCapabilities(String);
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_about_the_network_is_for_steps_without_one() {
+    fn network_capabilities_are_for_steps_without_a_network() {
         let count =
             |word: &str, network| word.parse::<StepCapabilities>().unwrap().of(network).len();
         let counts = |word| [count(word, Network::None), count(word, Network::Host)];

@@ -1,4 +1,4 @@
-//! Removing what the containers of a killed process have left.
+//! Removes the containers of a killed process.
 
 use std::fs;
 use std::io;
@@ -14,30 +14,28 @@ use super::bundle;
 use super::groups::Record;
 use super::{Runtime, SandboxError, runtime};
 
-/// How long something may take to end.
+/// How long a process may take to end.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How often we look for processes that are to end.
-const MOST_LOOKS: u32 = 10;
+/// How often to search for processes that must end.
+const MAX_SEARCHES: u32 = 10;
 
-/// Ends the containers that a killed process has left in `state_dir`, and removes what is there of them.
-///
-/// When there is nothing, this lists one directory.
+/// Ends the containers that a killed process has left in `state_dir`, and removes their files. If there are none, this
+/// lists one directory.
 ///
 /// # Errors
-/// When something cannot be removed.
+/// If a container cannot be removed.
 pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
     let dir = bundle::directory(state_dir);
     let entries = match fs::read_dir(&dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => {
-            entries.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?
-        }
+        entries => entries
+            .map_err(|source| SandboxError::io(format!("cannot list {}", dir.display()), source))?,
     };
     for entry in entries {
-        let entry =
-            entry.map_err(|source| SandboxError::io(format!("cannot list {dir:?}"), source))?;
-        // Other builders have kept their state here too.
+        let entry = entry
+            .map_err(|source| SandboxError::io(format!("cannot list {}", dir.display()), source))?;
+        // Other programs may have their state here, too.
         if let Some(id) = entry.file_name().to_str()
             && id.starts_with(bundle::PREFIX)
         {
@@ -55,11 +53,11 @@ pub fn cleanup(state_dir: &Path) -> Result<(), SandboxError> {
 fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     tracing::info!("Removing container {id}: left over from a process that was killed");
     let groups = Record::read(bundle)?;
-    // Not left to the runtime alone: it waits for long when somebody has frozen what it is to kill. It may be frozen itself.
+    // Not with the runtime alone: it waits long if the container is frozen, and may be frozen itself.
     groups.kill(id);
     end_makers(id);
     groups.kill(id);
-    // A bundle without it is one that no runtime was ever told of.
+    // Without it, no runtime was started for the bundle.
     if let Ok(program) = fs::read_to_string(bundle.join("runtime"))
         && program != Runtime::BUILTIN
     {
@@ -69,10 +67,9 @@ fn remove(bundle: &Path, id: &str) -> io::Result<()> {
     bundle::remove(bundle)
 }
 
-/// Ends the runtimes that are still making the container: they do not know yet that nobody waits for it, and would go on
-/// while we remove it.
+/// Ends the runtimes that are still making the container: they would continue during the removal.
 fn end_makers(id: &str) {
-    for _ in 0..MOST_LOOKS {
+    for _ in 0..MAX_SEARCHES {
         let makers = makers(id);
         if makers.is_empty() {
             return;
@@ -87,7 +84,7 @@ fn end_makers(id: &str) {
     }
 }
 
-/// Returns the processes that have the container's name as an argument.
+/// Returns the processes that have the container's id as an argument.
 fn makers(id: &str) -> Vec<Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let has_argument = |entry: &fs::DirEntry| {
@@ -101,7 +98,7 @@ fn makers(id: &str) -> Vec<Pid> {
         .collect()
 }
 
-/// Has the runtime remove its container. If it cannot, what follows will do.
+/// Makes the runtime remove its container. If it cannot, the next steps do.
 fn delete(program: &Path, state: &Path, id: &str) {
     let child = Command::new(program)
         .args(runtime::delete_args(state, id))
@@ -113,12 +110,15 @@ fn delete(program: &Path, state: &Path, id: &str) {
         .spawn();
     let mut child = match child {
         Ok(child) => child,
-        Err(error) => return tracing::debug!("Cannot start {program:?}: {error}"),
+        Err(error) => return tracing::debug!("Cannot start {}: {error}", program.display()),
     };
     let ended = pidfd_open(Pid::from_child(&child), PidfdFlags::empty())
         .is_ok_and(|process| wait_for_end(process.as_fd(), GRACE));
     if !ended {
-        tracing::warn!("Runtime {program:?} did not remove container {id} in time");
+        tracing::warn!(
+            "Runtime {} did not remove container {id} in time",
+            program.display()
+        );
         drop(child.kill());
     }
     drop(child.wait());

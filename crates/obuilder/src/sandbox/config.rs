@@ -1,7 +1,7 @@
-//! What the runtime is told of a command: its `config.json`.
+//! The `config.json` of a command, for the runtime.
 //!
-//! Every line of it is a promise to those who write specs, or to those whose machine this is. So it is made from
-//! nothing but what is given, and the tests pin the whole of it.
+//! Authors of specs and operators rely on every line of it. So it depends only on its arguments, and the
+//! tests check all of it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,14 +18,14 @@ use super::targets::Targets;
 use super::{Command, Network, SandboxError};
 use crate::excerpt::excerpt;
 
-/// How many pages of memory an argument or a variable may take, to Linux.
+/// The largest argument or variable on Linux, in pages of memory.
 const LONGEST_WORD_PAGES: usize = 32;
 
-/// How many files a command may have open.
+/// How many files a process of a command may have open.
 const OPEN_FILES: u64 = 1024;
 
-/// What tells of the machine, or of what others do on it, and helps no build. As Docker's, but for the throttling of each
-/// processor, which would be a mount for each.
+/// Files with information about the machine, or about other users, which no build needs. The same as Docker's, except
+/// for the throttling of each processor, which would need a mount for each.
 const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
@@ -49,7 +49,7 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sysrq-trigger",
 ];
 
-/// The filesystems that every command has.
+/// The filesystems of every command.
 const FILESYSTEMS: [(&str, &str, &str, &[&str]); 7] = [
     ("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
     (
@@ -97,47 +97,47 @@ const FILESYSTEMS: [(&str, &str, &str, &[&str]); 7] = [
     ),
 ];
 
-/// How a file of ours is shown to a command.
-const SHOWN: [&str; 3] = ["ro", "rbind", "rprivate"];
-/// How a cache is. Programs in it may be run: builds do that.
-const SHARED: [&str; 3] = ["bind", "nosuid", "nodev"];
+/// The mount options of a file of ours.
+const FILE_OPTIONS: [&str; 3] = ["ro", "rbind", "rprivate"];
+/// The mount options of a cache. Programs in it can run: builds need that.
+const CACHE_OPTIONS: [&str; 3] = ["bind", "nosuid", "nodev"];
 
-/// What surrounds a command.
-pub(super) struct Surroundings<'a> {
+/// The container of a command.
+pub(super) struct ContainerSetup<'a> {
     /// The root filesystem.
     pub(super) rootfs: &'a Path,
-    /// Where the command's things go in it.
+    /// The paths of the mounts in it.
     pub(super) targets: &'a Targets,
-    /// The file to show as `/etc/hosts`.
+    /// The file to mount on `/etc/hosts`.
     pub(super) hosts: PathBuf,
     /// The files with the secrets, in the order of the command's.
     pub(super) secrets: Vec<PathBuf>,
-    /// The control group, as the runtime is told it.
+    /// The control group, as its `cgroupsPath`.
     pub(super) cgroup: PathBuf,
-    /// The file to show as `/etc/resolv.conf` to a command with a network, if there is one.
+    /// The file to mount on `/etc/resolv.conf` for a command with a network, if there is one.
     pub(super) resolv_conf: Option<PathBuf>,
-    /// The network namespace that a command with the machine's network gets in its place.
+    /// The network namespace that a command gets instead of the machine's network.
     pub(super) network_namespace: Option<PathBuf>,
-    /// Whether it gets a terminal of its own.
+    /// Whether it has a terminal of its own.
     pub(super) terminal: bool,
-    /// What it may do as root.
+    /// Its capabilities as root.
     pub(super) capabilities: Vec<Capability>,
-    /// Which system calls it may make, unless it may make all.
+    /// Its seccomp filter. `None` to permit all system calls.
     pub(super) seccomp: Option<LinuxSeccomp>,
 }
 
-/// Returns the config, as the runtime reads it.
+/// Returns the config, in the runtime's format.
 ///
 /// # Errors
-/// [`SandboxError::Unsupported`] when the command cannot be written down: JSON holds no text that is not UTF-8.
+/// [`SandboxError::Unsupported`] if the command has text that is not UTF-8, which JSON cannot represent.
 pub(super) fn config(
     command: &Command,
-    surroundings: &Surroundings<'_>,
+    setup: &ContainerSetup<'_>,
 ) -> Result<Vec<u8>, SandboxError> {
-    let mounts = mounts(command, surroundings)?;
-    let process = process(command, surroundings)?;
-    let rootfs = text("the root filesystem", &path_bytes(surroundings.rootfs))?;
-    let spec = assemble(process, mounts, &rootfs, command.network, surroundings);
+    let mounts = mounts(command, setup)?;
+    let process = process(command, setup)?;
+    let rootfs = text("the root filesystem", &path_bytes(setup.rootfs))?;
+    let spec = assemble(process, mounts, &rootfs, command.network, setup);
     let spec = spec.map_err(|error| SandboxError::Unsupported(error.to_string()))?;
     serde_json::to_vec(&spec).map_err(|error| SandboxError::Unsupported(error.to_string()))
 }
@@ -147,7 +147,7 @@ fn assemble(
     mounts: Vec<Mount>,
     rootfs: &str,
     network: Network,
-    surroundings: &Surroundings<'_>,
+    setup: &ContainerSetup<'_>,
 ) -> Result<Spec, OciSpecError> {
     let mut spec = Spec::default();
     spec.set_version("1.0.1-dev".to_owned())
@@ -161,11 +161,11 @@ fn assemble(
         .set_hostname(Some("builder".to_owned()))
         .set_mounts(Some(mounts))
         .set_annotations(None)
-        .set_linux(Some(linux(network, surroundings)?));
+        .set_linux(Some(linux(network, setup)?));
     Ok(spec)
 }
 
-fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process, SandboxError> {
+fn process(command: &Command, setup: &ContainerSetup<'_>) -> Result<Process, SandboxError> {
     let args = command
         .argv
         .iter()
@@ -178,15 +178,15 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
         pair.extend_from_slice(value);
         env.push(word("the environment variable", &pair)?);
     }
-    let cwd = text("the working directory", &surroundings.targets.cwd)?;
+    let cwd = text("the working directory", &setup.targets.cwd)?;
     let (uid, gid) = ids(&command.user)?;
     let user = UserBuilder::default().uid(uid).gid(gid).build();
     let process = user.and_then(|user| {
-        let all: Capabilities = surroundings.capabilities.iter().copied().collect();
+        let all: Capabilities = setup.capabilities.iter().copied().collect();
         let mut capabilities = LinuxCapabilitiesBuilder::default()
             .bounding(all.clone())
             .effective(all.clone())
-            // Programs that are not root's should not have them, whatever their files say (CVE-2022-24769).
+            // Programs of other users must not get them by file capabilities (CVE-2022-24769).
             .inheritable(Capabilities::new())
             .permitted(all)
             .build()?;
@@ -197,7 +197,7 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
             .soft(OPEN_FILES)
             .build()?;
         ProcessBuilder::default()
-            .terminal(surroundings.terminal)
+            .terminal(setup.terminal)
             .user(user)
             .args(args)
             .env(env)
@@ -211,9 +211,9 @@ fn process(command: &Command, surroundings: &Surroundings<'_>) -> Result<Process
     process.map_err(|error| SandboxError::Unsupported(error.to_string()))
 }
 
-fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, OciSpecError> {
+fn linux(network: Network, setup: &ContainerSetup<'_>) -> Result<Linux, OciSpecError> {
     let own_network = LinuxNamespaceBuilder::default().typ(LinuxNamespaceType::Network);
-    let own_network = match (network, &surroundings.network_namespace) {
+    let own_network = match (network, &setup.network_namespace) {
         (Network::None, _) => Some(own_network),
         (Network::Host, Some(path)) => Some(own_network.path(path)),
         (Network::Host, None) => None,
@@ -223,7 +223,7 @@ fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, Oci
         LinuxNamespaceType::Ipc,
         LinuxNamespaceType::Uts,
         LinuxNamespaceType::Mount,
-        // Of the machine's control groups, it sees its own alone.
+        // It sees its own control group only.
         LinuxNamespaceType::Cgroup,
     ]
     .into_iter()
@@ -233,17 +233,17 @@ fn linux(network: Network, surroundings: &Surroundings<'_>) -> Result<Linux, Oci
     .collect::<Result<Vec<_>, _>>()?;
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces)
-        .cgroups_path(&surroundings.cgroup)
+        .cgroups_path(&setup.cgroup)
         .masked_paths(MASKED.map(str::to_owned))
         .readonly_paths(READ_ONLY.map(str::to_owned))
         .build()?;
-    linux.set_seccomp(surroundings.seccomp.clone());
-    // The library's default is a rule about devices. The runtime has its own.
+    linux.set_seccomp(setup.seccomp.clone());
+    // The library's default is a rule for devices. The runtime has its own.
     linux.set_resources(None);
     Ok(linux)
 }
 
-fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Mount>, SandboxError> {
+fn mounts(command: &Command, setup: &ContainerSetup<'_>) -> Result<Vec<Mount>, SandboxError> {
     let mut mounts = Vec::new();
     for (target, kind, source, options) in FILESYSTEMS {
         mounts.push(mount(target, Some(kind), source, options)?);
@@ -254,16 +254,16 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
         secrets,
         mounts: caches,
         cwd: _,
-    } = surroundings.targets;
-    let file = text("the path", &path_bytes(&surroundings.hosts))?;
+    } = setup.targets;
+    let file = text("the path", &path_bytes(&setup.hosts))?;
     let target = text("the target of /etc/hosts", hosts)?;
-    mounts.push(mount(&target, Some("bind"), &file, &SHOWN)?);
-    if let (Some(target), Some(source)) = (resolv_conf, &surroundings.resolv_conf) {
+    mounts.push(mount(&target, Some("bind"), &file, &FILE_OPTIONS)?);
+    if let (Some(target), Some(source)) = (resolv_conf, &setup.resolv_conf) {
         let target = text("the target of /etc/resolv.conf", target)?;
         let source = text("the path", &path_bytes(source))?;
-        mounts.push(mount(&target, Some("bind"), &source, &SHOWN)?);
+        mounts.push(mount(&target, Some("bind"), &source, &FILE_OPTIONS)?);
     }
-    for (target, file) in secrets.iter().zip(&surroundings.secrets) {
+    for (target, file) in secrets.iter().zip(&setup.secrets) {
         let target = text("the target of a secret", target)?;
         let file = text("the path", &path_bytes(file))?;
         mounts.push(mount(
@@ -276,7 +276,7 @@ fn mounts(command: &Command, surroundings: &Surroundings<'_>) -> Result<Vec<Moun
     for (target, cache) in caches.iter().zip(&command.mounts) {
         let target = text("the target of a cache", target)?;
         let source = text("the path", &path_bytes(&cache.source))?;
-        mounts.push(mount(&target, Some("bind"), &source, &SHARED)?);
+        mounts.push(mount(&target, Some("bind"), &source, &CACHE_OPTIONS)?);
     }
     Ok(mounts)
 }
@@ -302,34 +302,38 @@ fn mount(
 /// Returns the numbers of a user.
 ///
 /// # Errors
-/// When it is known by name, or by a number that no user can have.
+/// If the user has a name, or a number that no user can have.
 pub(super) fn ids(user: &User) -> Result<(u32, u32), SandboxError> {
     let number = |what: &str, number: i64| {
-        // The last one means "nobody in particular" to the system.
+        // The last number means "no user" to the system.
         u32::try_from(number)
             .ok()
             .filter(|&n| n != u32::MAX)
-            .ok_or_else(|| SandboxError::Unsupported(format!("there can be no {what} {number}")))
+            .ok_or_else(|| {
+                SandboxError::Unsupported(format!(
+                    "cannot run a command as {what} {number}: there can be no such number"
+                ))
+            })
     };
     match user {
         User::Unix { uid, gid } => Ok((number("user", *uid)?, number("group", *gid)?)),
         User::Named(name) => Err(SandboxError::Unsupported(format!(
-            "the user {name:?} has a name: on Linux, give (uid …) and (gid …)"
+            "cannot run a command as the user {name:?}: on Linux, write (uid …) and (gid …)"
         ))),
     }
 }
 
-/// Returns a word that the command is started with.
+/// Returns an argument or variable of the command as text.
 ///
 /// # Errors
-/// When the kernel takes none that is as long. It would say so as well, but not of which word, nor what to do.
+/// If it is too long for the kernel, whose own error names neither the word nor a remedy.
 fn word(what: &str, bytes: &BString) -> Result<String, SandboxError> {
-    // With the zero at its end.
+    // Including the zero byte at its end.
     let most = LONGEST_WORD_PAGES * rustix::param::page_size() - 1;
     if bytes.len() > most {
         return Err(SandboxError::Unsupported(format!(
-            "{what} {:?} has {} bytes, and the kernel starts no program with more than {most} in one: put a long script into a file, \
-             copy that, and run it",
+            "cannot pass {what} {:?} of {} bytes: the limit of the kernel is {most} bytes; put a long script into \
+             a file, copy that, and run it",
             excerpt(bytes.as_bstr()),
             bytes.len(),
         )));
@@ -340,16 +344,14 @@ fn word(what: &str, bytes: &BString) -> Result<String, SandboxError> {
 fn text(what: &str, bytes: &BString) -> Result<String, SandboxError> {
     let refuse = |why: &str| {
         let shown = excerpt(bytes.as_bstr());
-        SandboxError::Unsupported(format!("{what} {shown:?} {why}"))
+        SandboxError::Unsupported(format!("cannot pass {what} {shown:?}: {why}"))
     };
     if bytes.contains(&0) {
-        return Err(refuse(
-            "has a zero byte in it, which no program can be given",
-        ));
+        return Err(refuse("it has a zero byte, which no argument can have"));
     }
     let text = bytes
         .to_str()
-        .map_err(|_| refuse("is not UTF-8, and the runtime's config.json can hold nothing else"))?;
+        .map_err(|_| refuse("it is not UTF-8, as the runtime's config.json requires"))?;
     Ok(text.to_owned())
 }
 

@@ -1,4 +1,4 @@
-//! One container, from its start to the end of everything in it.
+//! One container, from its start to the end of all its processes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,20 +22,20 @@ use super::stdio::{Input, Output};
 use super::{Exit, LimitReached, SandboxError, builtin, failure};
 use crate::Sink;
 
-/// How much is read at once, and held by the pipe, in bytes: more than the usual, for builds that print a lot.
+/// Size of a read, and of the pipe, in bytes. More than the default, for builds with much output.
 const PIPE_SIZE: usize = 256 << 10;
 
-/// How often a container is killed that does not end. The runtime may not have made it yet when it first is.
+/// How often to kill a container that does not end. The runtime may not have created it yet at the first attempt.
 const KILL_ATTEMPTS: u32 = 10;
-/// How long it has to end the first time, and at most: twice as long each time.
+/// How long it has to end after the first attempt, and at most. The time doubles with each attempt.
 const FIRST_KILL_GRACE: Duration = Duration::from_millis(20);
 const KILL_GRACE: Duration = Duration::from_secs(1);
 /// How long a runtime may take to kill a container, before its processes are killed without it.
 const RUNTIME_GRACE: Duration = Duration::from_secs(5);
-/// How long a pipe may stay open that only the dead have held.
+/// How long a pipe may stay open after all processes of the container have ended.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
-/// What a container needs.
+/// The parts of a container that are prepared before its start.
 pub(super) struct Prepared {
     pub(super) bundle: Bundle,
     pub(super) groups: Arc<Groups>,
@@ -48,21 +48,21 @@ pub(super) struct Prepared {
 pub(super) struct Container {
     runtime: Runtime,
     child: Child,
-    /// As long as this is open, the built-in runtime lets its container live.
+    /// The built-in runtime kills its container when this is closed.
     control: Option<ChildStdin>,
-    /// Where it says how the command ended, if it is the built-in one.
-    inbox: Option<builtin::Inbox>,
+    /// The report of the built-in runtime about the end of the command.
+    report_file: Option<builtin::ReportFile>,
     bundle: Bundle,
-    /// In the hands of others for a moment while it is being ended.
+    /// Shared with a thread for a moment while it is being ended.
     groups: Arc<Groups>,
     outbound: Option<Outbound>,
-    /// Who was killed for lack of memory before it was started.
+    /// The processes that were killed for lack of memory before it was started.
     memory: MemoryWatch,
     has_ended: bool,
 }
 
 impl Container {
-    /// Starts the runtime. `program` is where it is. If it does not start, the groups are still there.
+    /// Starts the runtime, whose path is `program`. If it does not start, the groups still exist.
     pub(super) fn start(
         runtime: &Runtime,
         program: &Path,
@@ -76,17 +76,17 @@ impl Container {
             outbound,
         } = prepared;
         let not_started =
-            |source| SandboxError::io(format!("cannot start {:?}", runtime.name()), source);
+            |source| SandboxError::io(format!("cannot start {}", runtime.name().display()), source);
         let is_builtin = matches!(runtime, Runtime::Builtin { .. });
-        let inbox = is_builtin.then(builtin::Inbox::new).transpose();
-        let inbox = inbox.map_err(not_started)?;
+        let report_file = is_builtin.then(builtin::ReportFile::new).transpose();
+        let report_file = report_file.map_err(not_started)?;
         let mut command = match runtime {
             Runtime::Builtin { .. } => Command::new(program),
             Runtime::Program(_) => groups.command(program),
         };
         command
             .args(runtime::run_args(runtime, &bundle, input))
-            .args(inbox.as_ref().map(builtin::Inbox::path))
+            .args(report_file.as_ref().map(builtin::ReportFile::path))
             .env_clear()
             .current_dir(bundle.dir())
             .stdin(match input {
@@ -100,7 +100,7 @@ impl Container {
             Output::Piped => {
                 let (reader, writer) = io::pipe().map_err(not_started)?;
                 let second = writer.try_clone().map_err(not_started)?;
-                // The signals of a terminal are for us, who then end it.
+                // This process handles the signals of the terminal, and then ends the container.
                 command.stdout(writer).stderr(second).process_group(0);
                 // Best effort: without privileges, the system's limit may be lower.
                 if let Err(error) = rustix::pipe::fcntl_setpipe_size(&reader, PIPE_SIZE) {
@@ -114,7 +114,7 @@ impl Container {
         let container = Self {
             runtime: runtime.clone(),
             control: child.stdin.take(),
-            inbox,
+            report_file,
             child,
             bundle,
             groups,
@@ -122,21 +122,21 @@ impl Container {
             memory: MemoryWatch::start(),
             has_ended: false,
         };
-        // `command` goes here, and with it our copies of the writing end.
+        // `command` is dropped here, and with it our copies of the writing end.
         Ok((container, receiver))
     }
 
-    /// Waits for the end of a container on our own terminal.
+    /// Waits for the end of a container on the terminal of this process.
     pub(super) async fn wait(mut self) -> Result<Exit, SandboxError> {
         let status = self.child.wait().await;
         match self.ended(status).await {
-            // Whoever sits at the terminal gets the shell's own status.
+            // The user at the terminal gets the shell's own status.
             Err(SandboxError::OutOfMemory { exit, .. }) => Ok(exit),
             ended => ended,
         }
     }
 
-    /// Passes on the output until the container ends, or kills it when `cancel` fires or the output cannot be kept.
+    /// Passes on the output until the container ends. Kills it when `cancel` fires or the output cannot be written.
     pub(super) async fn finish(
         mut self,
         mut pipe: Option<pipe::Receiver>,
@@ -146,9 +146,9 @@ impl Container {
         match self.watch(pipe.as_mut(), output, cancel).await {
             Ok(status) => self.ended(status).await,
             Err(why) => {
-                // The runtime may have something to say, and must not wait for somebody to read it.
+                // The runtime may write errors, and must not block on the pipe.
                 let reading = async {
-                    drop(copy(pipe.as_mut(), &Nowhere).await);
+                    drop(copy(pipe.as_mut(), &DiscardSink).await);
                     std::future::pending::<()>().await;
                 };
                 tokio::select! {
@@ -160,7 +160,7 @@ impl Container {
         }
     }
 
-    /// Passes on the output until the container ends. If this fails, it has to be killed.
+    /// Passes on the output until the container ends. If this fails, the caller kills it.
     async fn watch(
         &mut self,
         pipe: Option<&mut pipe::Receiver>,
@@ -192,7 +192,7 @@ impl Container {
         Ok(status)
     }
 
-    /// Kills everything in the container, and waits until it has gone.
+    /// Kills all processes of the container, and waits for their end.
     async fn kill(&mut self) -> Result<(), SandboxError> {
         drop(self.control.take());
         let mut grace = FIRST_KILL_GRACE;
@@ -201,12 +201,12 @@ impl Container {
             let ended = tokio::time::timeout(grace, self.child.wait()).await;
             grace = KILL_GRACE.min(grace * 2);
             if let Ok(status) = ended {
-                // It may have ended in any way: the runtime might not have got as far as to start it.
+                // Its exit does not matter: the runtime may not even have started the command.
                 drop(self.ended(status).await);
                 return Ok(());
             }
         }
-        // The runtime hangs. What it was to look after goes with it.
+        // The runtime hangs: it is killed, together with its container.
         let killed = self.child.start_kill();
         let waited = tokio::time::timeout(RUNTIME_GRACE, self.child.wait()).await;
         let ended = self.end_groups().await;
@@ -221,7 +221,7 @@ impl Container {
         )))
     }
 
-    /// Kills what is in the container's groups, waits for its end, and removes them.
+    /// Kills the processes in the container's groups, waits for their end, and removes the groups.
     async fn end_groups(&self) -> io::Result<()> {
         let groups = Arc::clone(&self.groups);
         let ending = tokio::task::spawn_blocking(move || groups.end(RUNTIME_GRACE));
@@ -230,8 +230,8 @@ impl Container {
 
     /// Asks the runtime to kill the container, and kills its processes if it does not.
     ///
-    /// The built-in one has been asked by closing `control`, and does so as soon as there is something to kill: unless it is frozen,
-    /// by a command that could reach its own control group.
+    /// The built-in runtime kills its container because `control` is closed, as soon as there is one. It cannot if a
+    /// command has frozen it through its own control group.
     async fn ask_to_kill(&self, attempt: u32) {
         let Runtime::Program(program) = &self.runtime else {
             if attempt > 0 {
@@ -252,29 +252,32 @@ impl Container {
         let answer = tokio::time::timeout(RUNTIME_GRACE, asking).await;
         if !matches!(&answer, Ok(Ok(status)) if status.success()) {
             tracing::debug!(
-                "Runtime cannot kill container {}, killing its processes instead: {answer:?}",
+                "The runtime cannot kill container {}, killing its processes instead: {answer:?}",
                 self.bundle.id()
             );
             self.groups.kill();
         }
     }
 
-    /// Removes what the runtime may have left, and says how the command ended.
+    /// Removes files of the runtime, and returns how the command ended.
     async fn ended(&mut self, status: io::Result<ExitStatus>) -> Result<Exit, SandboxError> {
         let status = status.map_err(|source| {
-            SandboxError::io(format!("cannot wait for {:?}", self.runtime.name()), source)
+            SandboxError::io(
+                format!("cannot wait for {}", self.runtime.name().display()),
+                source,
+            )
         })?;
         self.has_ended = true;
         if let Some(outbound) = self.outbound.take() {
             outbound.stop().await;
         }
         let ended = self.outcome(status);
-        // Before the groups go, which count.
+        // Before the groups are removed, which have the counters.
         let ended = match ended {
             Ok(Exit::Status(0)) => ended,
             ended => self.with_reason(ended, status),
         };
-        // Only a runtime that was killed leaves anything: usually, the groups are empty.
+        // The groups are empty unless the runtime was killed.
         let removed = match self.groups.remove() {
             Ok(()) => Ok(()),
             Err(_) => self.end_groups().await,
@@ -289,10 +292,10 @@ impl Container {
         ended
     }
 
-    /// Returns how the command ended, as the runtime tells it.
+    /// Returns how the command ended, as the runtime reports it.
     fn outcome(&self, status: ExitStatus) -> Result<Exit, SandboxError> {
-        match (&self.inbox, &self.runtime) {
-            (Some(inbox), _) => builtin::outcome(inbox, status),
+        match (&self.report_file, &self.runtime) {
+            (Some(report_file), _) => builtin::outcome(report_file, status),
             (None, runtime) => match (status.code(), status.signal()) {
                 (Some(0), _) => Ok(Exit::Status(0)),
                 (Some(code), _) if self.bundle.pid_file().exists() => Ok(Exit::Status(code)),
@@ -306,7 +309,7 @@ impl Container {
         }
     }
 
-    /// Returns how a command ended that did not succeed, with what is the reason, most likely: whatever is said of it otherwise.
+    /// Returns how a failed command ended, with the most likely reason.
     fn with_reason(
         &self,
         ended: Result<Exit, SandboxError>,
@@ -333,14 +336,14 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         if !self.has_ended {
-            // There is nobody to wait for its end. The next start finds what is left.
+            // It cannot be waited for here. The next start removes remaining files.
             self.groups.kill();
             self.bundle.keep();
         }
     }
 }
 
-/// Passes on what comes through a pipe, until it ends.
+/// Passes on the bytes of a pipe, until it ends.
 async fn copy(pipe: Option<&mut pipe::Receiver>, output: &dyn Sink) -> io::Result<()> {
     let Some(pipe) = pipe else { return Ok(()) };
     let mut buffer = vec![0; PIPE_SIZE];
@@ -353,16 +356,16 @@ async fn copy(pipe: Option<&mut pipe::Receiver>, output: &dyn Sink) -> io::Resul
     }
 }
 
-/// Takes what nobody wants to know.
-struct Nowhere;
+/// Discards all output.
+struct DiscardSink;
 
-impl Sink for Nowhere {
+impl Sink for DiscardSink {
     fn write(&self, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Returns something to read that is at its end.
+/// Returns an empty file for reading.
 fn empty() -> io::Result<OwnedFd> {
     let (reader, _) = io::pipe()?;
     Ok(reader.into())

@@ -1,13 +1,13 @@
-//! Why a command did not end by itself.
+//! Errors of the sandbox.
 
 use std::io;
 
 use super::{Exit, LimitReached};
 
-/// Why a command did not end by itself.
+/// Why a command could not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// It was killed, as was asked for.
+    /// It was cancelled, and killed.
     #[error("cancelled")]
     Cancelled,
     /// It cannot be run as described.
@@ -16,45 +16,46 @@ pub enum SandboxError {
     /// The runtime did not start it.
     #[error("{0}")]
     NotStarted(String),
-    /// It did not succeed, and had reached a limit.
+    /// It failed, and had reached a limit.
     #[error(transparent)]
     LimitReached(#[from] LimitReached),
-    /// It did not succeed, and the kernel has killed a process for lack of memory, though no limit of ours was reached.
+    /// It failed, and the kernel has killed a process for lack of memory, though it had not reached a limit of
+    /// ours.
     #[error("the command was killed: {kill}")]
     OutOfMemory {
         /// How it ended.
         exit: Exit,
-        /// How that is known.
+        /// The killed process.
         kill: cgroup::MemoryKill,
     },
-    /// It has no control group of its own.
+    /// Its control group could not be created.
     #[error(transparent)]
     Group(#[from] cgroup::GroupError),
-    /// The limits that commands should have cannot be enforced.
+    /// The limits of commands cannot be enforced.
     #[error(transparent)]
     Unenforceable(#[from] cgroup::UnenforceableError),
     /// There are no control groups on this machine.
     #[error("cannot run containers: {0}")]
     NoGroups(#[from] cgroup::DetectError),
-    /// What it printed could not be kept, so it was killed.
+    /// Its output could not be written, so it was killed.
     #[error("cannot write the step's log: {0}")]
     Log(io::Error),
-    /// It was to be killed, and something of it is still there: what, and in which state.
+    /// It could not be killed: the remaining processes, with their states.
     #[error("{0}")]
     Stuck(String),
-    /// The system refused something.
-    #[error("{doing}: {source}")]
+    /// A system call failed.
+    #[error("{action}: {source}")]
     Io {
-        /// What was being done.
-        doing: String,
+        /// What failed: "cannot open /x".
+        action: String,
         /// Why not.
         source: io::Error,
     },
 }
 
 impl SandboxError {
-    /// Returns the error that the system refused what was being done.
-    pub(super) fn io(doing: String, source: io::Error) -> Self {
-        Self::Io { doing, source }
+    /// Returns the error of a system call: `action` is what failed, such as "cannot open /x".
+    pub(super) fn io(action: String, source: io::Error) -> Self {
+        Self::Io { action, source }
     }
 }

@@ -1,4 +1,4 @@
-//! What to tell those whose command was not started, or would not end.
+//! Messages for commands that were not started, or do not end.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use rustix::process::Pid;
 
 use super::SandboxError;
 
-/// Returns why a runtime did not start a command, from the log that it was told to write.
+/// Returns why a runtime did not start a command, from its log.
 pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Option<i32>) -> String {
     let name = program.file_name().unwrap_or(program.as_os_str());
     let name = name.to_string_lossy();
@@ -21,14 +21,14 @@ pub(super) fn reason(program: &Path, log: &Path, code: Option<i32>, signal: Opti
     };
     if message.contains("hybrid") {
         return format!(
-            "{name} does not work on this machine, which has both versions of cgroups mounted (\"hybrid\"): \
-             use --runtime runc or --runtime builtin ({message})"
+            "cannot use {name}: this machine has both versions of cgroups mounted (\"hybrid\"); use --runtime runc \
+             or --runtime builtin ({message})"
         );
     }
-    format!("{name} did not start the command: {}", shortened(&message))
+    format!("{name} cannot start the command: {}", shortened(&message))
 }
 
-/// Adds what to do about a command that was not started because its image has no bash: specs that name no shell use that.
+/// Adds a remedy to the error of a command that was not started because its image has no bash, the default shell.
 pub(super) fn with_advice(error: SandboxError) -> SandboxError {
     match error {
         SandboxError::NotStarted(why)
@@ -54,7 +54,7 @@ fn last_error(log: &str) -> Option<String> {
     })
 }
 
-/// Leaves out what `runc` says before what went wrong.
+/// Removes the beginning of `runc`'s errors, which is always the same.
 fn shortened(message: &str) -> &str {
     ["runc run failed: ", "unable to start container process: "]
         .iter()
@@ -63,7 +63,7 @@ fn shortened(message: &str) -> &str {
         })
 }
 
-/// Describes what is left of a container that cannot be killed.
+/// Describes the remaining processes of a container that cannot be killed.
 pub(super) fn state_of(runtime: Option<u32>, members: &[Pid]) -> String {
     let mut left = Vec::new();
     let runtime = runtime
@@ -98,30 +98,42 @@ mod tests {
     }
 
     #[test]
-    fn the_runtime_says_why() {
-        let log = r#"{"level":"warning","msg":"so what","time":"2026"}
-{"level":"error","msg":"runc run failed: unable to start container process: exec: \"nonesuch\": executable file not found in $PATH","time":"2026"}
-"#;
-        expect_test::expect![[r#"runc did not start the command: exec: "nonesuch": executable file not found in $PATH"#]]
-            .assert_eq(&reason_of(log));
+    fn the_error_of_a_runtime_is_its_last_log_line() {
+        let log = concat!(
+            r#"{"level":"warning","msg":"so what","time":"2026"}"#,
+            "\n",
+            r#"{"level":"error","msg":"runc run failed: unable to start container process: exec: "#,
+            r#"\"nonesuch\": executable file not found in $PATH","time":"2026"}"#,
+            "\n",
+        );
+        assert_eq!(
+            reason_of(log),
+            r#"runc cannot start the command: exec: "nonesuch": executable file not found in $PATH"#
+        );
         expect_test::expect!["runc exited with status 1 and no error message"]
             .assert_eq(&reason_of("no json\n"));
     }
 
     #[test]
     fn an_image_without_bash_is_explained() {
-        let said = |why: &str| with_advice(SandboxError::NotStarted(why.to_owned())).to_string();
-        expect_test::expect![[r#"exec: "/bin/bash": No such file or directory (os error 2); if the image has no bash, put its shell into the spec before this step: (shell /bin/sh -c)"#]].assert_eq(&said(
-            r#"exec: "/bin/bash": No such file or directory (os error 2)"#,
-        ));
+        let advised = |why: &str| with_advice(SandboxError::NotStarted(why.to_owned())).to_string();
+        let bash = r#"exec: "/bin/bash": No such file or directory (os error 2)"#;
+        let advice = "; if the image has no bash, put its shell into the spec before this step: (shell /bin/sh -c)";
+        assert_eq!(advised(bash), format!("{bash}{advice}"));
         let other = r#"exec: "/bin/zsh": No such file or directory (os error 2)"#;
-        assert!(said(other).ends_with(other));
+        assert!(advised(other).ends_with(other));
     }
 
     #[test]
     fn crun_on_a_hybrid_machine_is_explained() {
-        let log = r#"{"msg":"cgroups in hybrid mode not supported, drop all controllers from cgroupv2","level":"error","time":"2026"}"#;
-        expect_test::expect![[r#"runc does not work on this machine, which has both versions of cgroups mounted ("hybrid"): use --runtime runc or --runtime builtin (cgroups in hybrid mode not supported, drop all controllers from cgroupv2)"#]]
-            .assert_eq(&reason_of(log));
+        let message = "cgroups in hybrid mode not supported, drop all controllers from cgroupv2";
+        let log = format!(r#"{{"msg":"{message}","level":"error","time":"2026"}}"#);
+        assert_eq!(
+            reason_of(&log),
+            format!(
+                "cannot use runc: this machine has both versions of cgroups mounted (\"hybrid\"); use --runtime runc \
+                 or --runtime builtin ({message})"
+            )
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Places for mounts, and filters of system calls, made for a fuzzer to look at.
+//! Mount points and filters of system calls, for a fuzzer.
 
 use std::collections::HashMap;
 use std::io;
@@ -7,15 +7,15 @@ use std::path::Path;
 use bstr::BStr;
 use oci_spec::runtime::Arch;
 
-use super::inside::{Kind, Tree};
+use super::mount_points::{Kind, Tree};
 
 pub use super::builtin::compiled_filter;
 pub use super::filter::rules_of as filter_rules;
 
-/// Makes places for mounts of the directory `source` at paths of an image, one after the other, and one for a file perhaps.
+/// Creates mount points for the directory `source` at paths of an image, in order, and possibly one for a file.
 ///
 /// # Errors
-/// When something is in the way.
+/// If a mount point cannot be created.
 pub fn mount_points(
     rootfs: &Path,
     source: &Path,
@@ -30,7 +30,7 @@ pub fn mount_points(
     file.map_or(Ok(()), |path| tree.ensure(path, Kind::File).map(drop))
 }
 
-/// Returns the numbers of an architecture's calls, by the names that rules have for them.
+/// Returns the numbers of an architecture's calls, by their names in rules.
 pub fn call_numbers(arch: Arch) -> Option<HashMap<&'static str, u32>> {
     super::filter::numbers(arch)
 }

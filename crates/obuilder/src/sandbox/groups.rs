@@ -1,9 +1,9 @@
-//! The control groups of a container: the one thing by which everything that runs in it can be found from outside.
+//! The control groups of a container, by which all its processes can be found from outside.
 //!
-//! There are two, one in the other, in every hierarchy. The **outer** one has the limits, and is called as the container is. In the
-//! **inner** one is what makes the container. Our own runtime is in there with the container, whose cgroup namespace begins with it: so
-//! even a command that gets itself a namespace in which it may mount hierarchies sees nothing of the machine's groups, nor the files
-//! with its own limits. Other runtimes make a third one.
+//! There are two, one in the other, in every hierarchy. The **outer** one has the limits, and the name of the
+//! container. The **inner** one has the process that makes the container. The built-in runtime is in it together with
+//! the container, whose cgroup namespace begins with it: so even a command that can create a namespace and mount
+//! hierarchies sees neither the machine's groups nor the files with its own limits. Other runtimes create a third one.
 
 use std::fs;
 use std::io;
@@ -14,12 +14,11 @@ use cgroup::{Group, GroupError, Hits, Limits, Parent};
 use rustix::process::Pid;
 use tokio::process::Command;
 
-/// What the inner group is called.
+/// The name of the inner group.
 const INNER: &str = "inner";
 
-/// Puts itself into the groups whose entrances come first, up to `--`, and becomes the program that follows.
-///
-/// So there is no moment in which the program runs outside of them, and none in which it could start something there.
+/// A script that joins the groups in its first arguments, up to `--`, and then runs the program that follows. So the
+/// program never runs outside of them, and can start no process there.
 const GATE: &str =
     r#"while [ "$1" != -- ]; do echo 0 > "$1" || exit; shift; done; shift; exec "$@""#;
 
@@ -29,12 +28,12 @@ pub(super) struct Groups {
     outer: Group,
     inner: Group,
     parent: Parent,
-    /// What the container is called.
+    /// The id of the container.
     id: String,
 }
 
 impl Groups {
-    /// Makes the groups of the container `id`.
+    /// Creates the groups of the container `id`.
     pub(super) fn create(parent: &Parent, id: &str, limits: &Limits) -> Result<Self, GroupError> {
         let outer = parent.create(id, limits)?;
         let inner = match outer.create_inner(INNER) {
@@ -54,10 +53,10 @@ impl Groups {
         })
     }
 
-    /// Returns what a runtime in these groups is to be told as its `cgroupsPath`.
+    /// Returns the `cgroupsPath` for a runtime in these groups.
     ///
-    /// Its group lies in the outer one with the second version, where the inner one has processes and so no groups with limits;
-    /// and with the first in the inner one, where the runtime is.
+    /// With the second version, its group is in the outer one: the inner one has processes, and so can have no groups
+    /// with limits. With the first version, it is in the inner one, as the runtime is.
     pub(super) fn path_for_runtime(&self) -> PathBuf {
         self.outer.path_for_runtime(&name_for_runtime(&self.id))
     }
@@ -73,18 +72,18 @@ impl Groups {
         command
     }
 
-    /// Returns what those who clean up have to know.
+    /// Returns the record for the cleanup.
     pub(super) fn record(&self) -> Record {
         Record(self.outer.directories().map(Path::to_owned).collect())
     }
 
-    /// Kills what is in there now.
+    /// Kills the current processes.
     pub(super) fn kill(&self) {
         self.outer.kill();
         self.elsewhere().kill();
     }
 
-    /// Kills what is in there, waits until it has gone, and removes the groups. Blocks for `limit` at most.
+    /// Kills the processes, waits for their end, and removes the groups. Blocks for `limit` at most.
     pub(super) fn end(&self, limit: Duration) -> io::Result<()> {
         end(&[&self.outer, &self.elsewhere()], limit)
     }
@@ -99,24 +98,24 @@ impl Groups {
         self.outer.limits()
     }
 
-    /// Removes the groups, in which nothing is left.
+    /// Removes the groups, which must be empty.
     ///
     /// # Errors
-    /// When something is.
+    /// If a group has processes.
     pub(super) fn remove(&self) -> io::Result<()> {
         self.inner.remove()?;
         self.outer.remove()?;
         self.elsewhere().remove()
     }
 
-    /// Returns the processes that are in there.
+    /// Returns the processes in the groups.
     pub(super) fn members(&self) -> Vec<Pid> {
         let mut members = self.outer.members();
         members.extend(self.elsewhere().members());
         members
     }
 
-    /// Returns the groups that a runtime has made where it was not told to.
+    /// Returns the groups that a runtime has created against its `cgroupsPath`.
     fn elsewhere(&self) -> Group {
         self.parent.at_top(&name_for_runtime(&self.id))
     }
@@ -134,7 +133,8 @@ fn end(groups: &[&Group], limit: Duration) -> io::Result<()> {
     Ok(())
 }
 
-/// Where a container's outer groups are, for those who make the container or clean up after it: one directory in a line.
+/// The directories of a container's outer groups, for the process that makes the container and for the cleanup: one
+/// directory in a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Record(Vec<PathBuf>);
 
@@ -149,13 +149,13 @@ impl Record {
         fs::write(file(bundle), text)
     }
 
-    /// Reads that of a bundle. Without one, there is none.
+    /// Reads that of a bundle. It is empty if there is none.
     pub(super) fn read(bundle: &Path) -> io::Result<Self> {
         let text = match fs::read_to_string(file(bundle)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             text => text?,
         };
-        // What is in them is killed. A file that was cut off in the middle must not name a group above.
+        // Processes in these groups are killed: a truncated file must not name a parent group.
         let paths = text.lines().map(PathBuf::from);
         let is_ours = |path: &PathBuf| path.file_name() == bundle.file_name();
         Ok(Self(paths.filter(is_ours).collect()))
@@ -171,30 +171,30 @@ impl Record {
         Group::at(self.0.iter().map(|path| path.join(INNER)))
     }
 
-    /// Kills what is in the groups of the container `id` now.
+    /// Kills the current processes in the groups of the container `id`.
     pub(super) fn kill(&self, id: &str) {
         for group in self.all(id) {
             group.kill();
         }
     }
 
-    /// Kills what is in the groups of the container `id`, waits for its end, and removes them.
+    /// Kills the processes in the groups of the container `id`, waits for their end, and removes the groups.
     pub(super) fn end(&self, id: &str, limit: Duration) -> io::Result<()> {
         let groups = self.all(id);
         end(&groups.each_ref(), limit)
     }
 
-    /// Returns the groups of the container `id`, with those at the top of the hierarchies: the one that a runtime has made where it
-    /// was not told to, and that of an older version of this program.
+    /// Returns the groups of the container `id`, with two at the top of the hierarchies: the one that a runtime has
+    /// created against its `cgroupsPath`, and that of an older version of this program.
     fn all(&self, id: &str) -> [Group; 3] {
         [self.outer(), at_top(&name_for_runtime(id)), at_top(id)]
     }
 }
 
-/// Returns what a runtime is to call the group that it makes for the container `id`.
+/// Returns the name of the group that a runtime creates for the container `id`.
 ///
-/// Not as the outer one is called: with both versions, `runc` takes a group of that name at the top of the hierarchy of the second
-/// for its own, tries again and again to remove it while it is in there itself, and so ends 150 ms later.
+/// It is not the name of the outer one: with both versions, `runc` mistakes a group of that name at the top of the
+/// second hierarchy for its own, tries repeatedly to remove it while it is in it itself, and so ends 150 ms later.
 fn name_for_runtime(id: &str) -> String {
     format!("{id}-container")
 }
@@ -202,7 +202,7 @@ fn name_for_runtime(id: &str) -> String {
 /// Returns the groups of this name at the top of the hierarchies.
 fn at_top(name: &str) -> Group {
     let found = Parent::find().map(|parent| parent.at_top(name));
-    // Without any hierarchy, there are none.
+    // Without a hierarchy there are no groups.
     found.unwrap_or_else(|_| Group::at([]))
 }
 

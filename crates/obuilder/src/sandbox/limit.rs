@@ -1,10 +1,10 @@
-//! The limits that a command has reached.
+//! Limits that a command reached.
 
 use cgroup::{Hits, Limits, MemoryLimit, PidLimit};
 
-/// A limit that a command had reached when it failed, most likely for that reason.
+/// A limit that a failed command had reached, the most likely reason.
 ///
-/// The texts name the option that sets the limit, which programs call alike.
+/// The texts name the option that sets the limit, which is the same in all programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitReached {
     /// The kernel killed some of its processes.
@@ -18,7 +18,7 @@ pub enum LimitReached {
 }
 
 impl LimitReached {
-    /// Returns the limit of a group that a command in it has failed of, if there is one.
+    /// Returns the limit of a group that its command reached, if it reached one.
     pub(super) fn of(hits: Hits, limits: &Limits) -> Option<Self> {
         let memory = limits.memory.filter(|_| hits.memory).map(Self::Memory);
         memory.or_else(|| limits.pids.filter(|_| hits.pids).map(Self::Pids))

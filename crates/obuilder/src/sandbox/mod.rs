@@ -1,8 +1,8 @@
-//! Where commands run.
+//! Runs commands in containers.
 //!
-//! There is one sandbox, [`OciSandbox`], and two ways to make its containers: a runtime that is run as a program, or
-//! [our own](builtin), which is quicker. The command's promises are in `config`; what is private to a container is
-//! in its `bundle`; `container` runs it to its end.
+//! There is one sandbox, [`OciSandbox`], and two ways to make its containers: a runtime that is a program of its own,
+//! or the [built-in one](builtin), which is faster. `config` has the settings of a container, `bundle` its private
+//! files, and `container` runs it to its end.
 
 pub mod builtin;
 mod bundle;
@@ -15,8 +15,8 @@ mod failure;
 mod filter;
 pub(crate) mod fuzzing;
 mod groups;
-mod inside;
 mod limit;
+mod mount_points;
 mod network;
 mod oci;
 mod options;
@@ -44,16 +44,16 @@ pub use self::options::SandboxOptions;
 pub use self::runtime::Runtime;
 use crate::Sink;
 
-/// Runs one command in a root filesystem, apart from everything else on the machine.
+/// Runs one command in a root filesystem, isolated from the rest of the machine.
 pub trait Sandbox {
-    /// Returns the shell of a build that names none.
+    /// Returns the shell of a build without a `shell` op.
     fn default_shell(&self) -> Vec<BString> {
         ["/usr/bin/env", "bash", "-c"].map(BString::from).into()
     }
 
-    /// Runs a command whose standard input is at its end and whose output goes to `output`, and waits for it.
+    /// Runs a command with an empty standard input, passes its output to `output`, and waits for it.
     ///
-    /// When `cancel` fires, everything that runs in there is killed before this returns [`SandboxError::Cancelled`].
+    /// When `cancel` fires, all processes of the container are killed before this returns [`SandboxError::Cancelled`].
     fn run<'a>(
         &'a self,
         rootfs: &'a Path,
@@ -75,31 +75,31 @@ pub trait Sandbox {
 pub struct Command {
     /// The program and its arguments.
     pub argv: Vec<BString>,
-    /// The working directory. Made if need be.
+    /// The working directory. Created if it is missing.
     pub cwd: BString,
-    /// Who runs it.
+    /// The user that runs it.
     pub user: User,
     /// Its whole environment, in order.
     pub env: Vec<(BString, BString)>,
-    /// The network it has.
+    /// Its network.
     pub network: Network,
-    /// The secrets it is shown.
+    /// Its secrets.
     pub secrets: Vec<SecretFile>,
-    /// The directories it is given.
+    /// The directories that are mounted for it.
     pub mounts: Vec<Mount>,
 }
 
-/// The network that a command has.
+/// The network of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Network {
-    /// A loopback of its own, and nothing else.
+    /// A loopback interface of its own, and nothing else.
     None,
     /// The machine's.
     Host,
 }
 
 impl Network {
-    /// Returns the networks that a spec names for this one: what `(network …)` holds.
+    /// Returns the words of `(network …)` for this network.
     pub(crate) fn words(self) -> &'static [&'static str] {
         match self {
             Self::None => &[],
@@ -111,9 +111,9 @@ impl Network {
 /// A secret as a file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretFile {
-    /// What is in it.
+    /// Its content.
     pub value: Vec<u8>,
-    /// Where the command sees it.
+    /// Its path in the container.
     pub target: BString,
 }
 
@@ -123,16 +123,16 @@ impl fmt::Debug for SecretFile {
     }
 }
 
-/// A directory of the machine that a command sees, and writes to.
+/// A directory of the machine that is mounted for a command, writable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where it is on the machine.
+    /// Its path on the machine.
     pub source: PathBuf,
-    /// Where the command sees it.
+    /// Its path in the container.
     pub target: BString,
 }
 
-/// How a command ended by itself.
+/// How a command exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// With this status.
@@ -150,7 +150,7 @@ impl Exit {
         }
     }
 
-    /// Returns whether this is how a program ends that somebody has killed, or a shell whose program was.
+    /// Returns whether this is the exit of a killed program, or of a shell whose program was killed.
     pub(crate) fn is_killed(self) -> bool {
         match self {
             Self::Status(status) => cgroup::is_killed_status(status),

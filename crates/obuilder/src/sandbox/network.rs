@@ -1,26 +1,26 @@
-//! What a step gets that asks for the machine's network.
+//! The network for steps that request the machine's.
 
 use std::str::FromStr;
 
-/// What a step gets that says `(network host)`. One that does not has no network, whatever this is.
+/// The network of a step with `(network host)`. Other steps never have a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StepNetwork {
-    /// The machine's network, as it says. It reaches services on 127.0.0.1 and abstract sockets, as root, and other steps that
-    /// have it.
+    /// The machine's network. The step can reach services on 127.0.0.1 and abstract sockets, as root, and other
+    /// steps with this network.
     #[default]
     Host,
-    /// A network of its own, from which it reaches public IPv4 addresses and the machine's DNS server, and which nothing
-    /// reaches.
+    /// A network of its own, which reaches public IPv4 addresses and the machine's DNS server, and which cannot be
+    /// reached.
     Outbound,
-    /// A refusal.
+    /// No network: the step fails.
     Forbid,
 }
 
 impl StepNetwork {
-    /// The option that sets it, by which texts call it.
+    /// The option that sets it, for messages.
     pub const OPTION: &str = "--step-network";
 
-    /// All, with the words for them.
+    /// All networks, with their words.
     pub const ALL: [(&str, Self); 3] = [
         ("host", Self::Host),
         ("outbound", Self::Outbound),
@@ -28,7 +28,7 @@ impl StepNetwork {
     ];
 }
 
-/// A word that means no network.
+/// A word that is not a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid network {0:?}: it must be host, outbound or forbid")]
 pub struct UnknownNetwork(String);

@@ -28,33 +28,33 @@ use super::{
 use crate::Sink;
 use crate::excerpt::excerpt;
 
-/// How long to wait for the end of what was started for a container that was not.
+/// How long to wait for helper processes of a container that was not started.
 const UNUSED_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs each command in a container of its own, made by a [`Runtime`].
 #[derive(Debug)]
 pub struct OciSandbox {
     runtime: Runtime,
-    /// Where the bundles are.
+    /// The directory of the bundles.
     dir: PathBuf,
     options: SandboxOptions,
-    /// Below what the control groups of containers are, if there are any.
+    /// The parent of the containers' control groups, if there are any.
     parent: Option<Parent>,
-    /// What makes networks that only reach out, if commands get those.
+    /// The programs for outbound networks, if commands get those.
     networks: Option<Programs>,
-    /// What tells the containers of this process from those of others.
+    /// A number that distinguishes the containers of this process from those of others.
     process: u64,
     started: Cell<u64>,
-    /// The program that makes containers, if that is ours, where no container can write to it.
+    /// The program of the built-in runtime, in memory, where no container can write to it.
     program: OnceCell<OwnedFd>,
 }
 
 impl OciSandbox {
-    /// Opens the sandbox that keeps its state in `state_dir`, which no other process uses, and removes what one that was
-    /// killed has left there.
+    /// Opens the sandbox with its state in `state_dir`, which no other process uses, and removes the containers
+    /// of a killed process.
     ///
     /// # Errors
-    /// When the directory cannot be made, something that was left cannot be removed, or a limit cannot be enforced.
+    /// If the directory cannot be created, an old container cannot be removed, or a limit cannot be enforced.
     pub fn open(
         state_dir: &Path,
         runtime: Runtime,
@@ -65,13 +65,15 @@ impl OciSandbox {
             .recursive(true)
             .mode(0o700)
             .create(&dir)
-            .map_err(|source| SandboxError::io(format!("cannot make {dir:?}"), source))?;
-        // Runtimes are told of files in it, and each has its own idea of where it is.
+            .map_err(|source| {
+                SandboxError::io(format!("cannot create {}", dir.display()), source)
+            })?;
+        // Runtimes get paths in it, and each resolves relative ones differently.
         let dir = dir
             .canonicalize()
-            .map_err(|source| SandboxError::io(format!("cannot find {dir:?}"), source))?;
+            .map_err(|source| SandboxError::io(format!("cannot find {}", dir.display()), source))?;
         cleanup::cleanup(state_dir)?;
-        // Without limits, who only looks at results does not need any.
+        // Without limits, a process that only reads results needs no groups.
         let parent = match Parent::find() {
             Ok(parent) => Some(parent),
             Err(error) if !options.limits.is_empty() => return Err(error.into()),
@@ -95,7 +97,7 @@ impl OciSandbox {
         })
     }
 
-    /// Starts a command in a container. Of one that cannot be started, nothing is left.
+    /// Starts a command in a container. If it cannot be started, nothing is left behind.
     async fn start(
         &self,
         rootfs: &Path,
@@ -107,9 +109,9 @@ impl OciSandbox {
         let number = self.started.get();
         self.started.set(number.wrapping_add(1));
         let id = format!("{}{:016x}-{number}", bundle::PREFIX, self.process);
-        let rootfs = rootfs
-            .canonicalize()
-            .map_err(|source| SandboxError::io(format!("cannot find {rootfs:?}"), source))?;
+        let rootfs = rootfs.canonicalize().map_err(|source| {
+            SandboxError::io(format!("cannot find {}", rootfs.display()), source)
+        })?;
         let parent = match &self.parent {
             Some(parent) => parent,
             None => &Parent::find()?,
@@ -144,7 +146,7 @@ impl OciSandbox {
         };
         let started = starting.await;
         if started.is_err() {
-            // What makes a network may still be in there.
+            // The process of a network may still be in a group.
             let ended = tokio::task::spawn_blocking(move || groups.end(UNUSED_LIMIT)).await;
             if !matches!(ended, Ok(Ok(()))) {
                 tracing::warn!("Container {id} left a control group behind: {ended:?}");
@@ -153,13 +155,14 @@ impl OciSandbox {
         started
     }
 
-    /// Returns what makes the network of a command that asks for the machine's. `None` if it gets that.
+    /// Returns the programs for the network of a command that requests the machine's. `None` if it gets that.
     fn programs_of_networks(&self, command: &Command) -> Result<Option<&Programs>, SandboxError> {
         match self.options.network {
             StepNetwork::Host => Ok(None),
             StepNetwork::Outbound => Ok(self.networks.as_ref()),
             StepNetwork::Forbid => Err(SandboxError::Unsupported(format!(
-                "cannot run {:?}: the step asks for the host's network, which {}=forbid refuses; leave out (network host)",
+                "cannot run {:?}: the step asks for the host's network, which {}=forbid refuses; leave out \
+                 (network host)",
                 command
                     .argv
                     .first()
@@ -177,9 +180,9 @@ impl OciSandbox {
             Runtime::Builtin { program } => {
                 if self.program.get().is_none() {
                     let sealed = builtin::sealed(program).map_err(|source| {
-                        SandboxError::io(format!("cannot copy {program:?}"), source)
+                        SandboxError::io(format!("cannot copy {}", program.display()), source)
                     })?;
-                    // Nobody else is here: everything lives on one thread.
+                    // It cannot be set already: there is only one thread.
                     drop(self.program.set(sealed));
                 }
                 Ok(self

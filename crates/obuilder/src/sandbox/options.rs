@@ -1,20 +1,20 @@
-//! What holds for every command of a sandbox.
+//! Options for all commands of a sandbox.
 
 use cgroup::Limits;
 
 use super::{Filter, StepCapabilities, StepNetwork};
 
-/// What holds for every command of a sandbox.
+/// Options for all commands of a sandbox.
 #[derive(Debug, Clone, Default)]
 pub struct SandboxOptions {
-    /// Whether commands need not wait for a disk: calls such as `fsync` do nothing and succeed.
+    /// Whether calls that wait for a disk, such as `fsync`, do nothing and succeed.
     pub fast_sync: bool,
-    /// Which system calls commands may make.
+    /// The system calls that commands may make.
     pub filter: Filter,
-    /// What commands may do as root.
+    /// The capabilities of commands that run as root.
     pub capabilities: StepCapabilities,
-    /// What each command may use, with all that it starts. What one has is not taken from another's.
+    /// The limits for each command with all its processes. Each command has its own.
     pub limits: Limits,
-    /// What a command gets that asks for the machine's network.
+    /// The network for commands that request the machine's.
     pub network: StepNetwork,
 }

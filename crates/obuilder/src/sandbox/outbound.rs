@@ -1,8 +1,9 @@
-//! A network of a step's own that only reaches out: to public addresses, and not to the machine that it runs on.
+//! An outbound network for a step: it reaches public addresses, but not the machine itself.
 //!
-//! The step has a network namespace with one interface. What is sent there goes to `slirp4netns`, a program on the machine's side,
-//! which opens connections in its place. So nothing connects to the step; and since the kernel keeps abstract sockets by network
-//! namespace, two such steps cannot pass each other descriptors, nor reach the machine's own services.
+//! The step has a network namespace with one interface. Its packets go to `slirp4netns`, a program outside of the
+//! container, which opens the connections. So no process can connect to the step. Abstract sockets are separate
+//! for each network namespace, so two such steps cannot pass each other descriptors, and cannot reach the
+//! machine's own services.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -18,7 +19,7 @@ use tokio::process::{Child, Command};
 use super::SandboxError;
 use super::groups::Groups;
 
-/// Where the programs are looked for: they are the machine's administrator's, whatever our environment says.
+/// The directories of the programs. Fixed, so that the environment cannot replace the administrator's programs.
 const FOLDERS: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -28,11 +29,11 @@ const FOLDERS: [&str; 6] = [
     "/bin",
 ];
 
-/// How long the network may take to be there: usually some 50 ms.
+/// How long the setup of the network may take. Usually it takes some 50 ms.
 const START_LIMIT: Duration = Duration::from_secs(30);
 
-/// What is not to be reached, whatever the machine's routes: this network, private ones (RFC 1918, 6598), link-local ones, where
-/// clouds have the credentials of machines, and what is no address of one machine (RFC 6890). There is no IPv6.
+/// Unreachable networks, whatever the machine's routes: this network, private ones (RFC 1918, 6598), link-local ones,
+/// where clouds serve the credentials of machines, and other special ones (RFC 6890). There is no IPv6.
 const UNREACHABLE: [&str; 10] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -46,10 +47,10 @@ const UNREACHABLE: [&str; 10] = [
     "240.0.0.0/4",
 ];
 
-/// An address that slirp4netns leads to the machine's own DNS server, wherever that is.
+/// The address that slirp4netns forwards to the machine's own DNS server.
 const RESOLV_CONF: &str = "nameserver 10.0.2.3\n";
 
-/// The programs that make such networks.
+/// The programs for such networks.
 #[derive(Debug, Clone)]
 pub(super) struct Programs {
     slirp4netns: PathBuf,
@@ -61,7 +62,7 @@ impl Programs {
     /// Finds them.
     ///
     /// # Errors
-    /// When one is missing.
+    /// If one is missing.
     pub(super) fn find() -> Result<Self, SandboxError> {
         let find = |name: &str| {
             let found = FOLDERS
@@ -70,8 +71,8 @@ impl Programs {
                 .find(|path| path.is_file());
             found.ok_or_else(|| {
                 SandboxError::Unsupported(format!(
-                    "cannot make networks for steps (--step-network=outbound): there is no program {name:?}; \
-                     install it (on Debian: apt-get install slirp4netns iproute2 util-linux)"
+                    "cannot create networks for steps (--step-network=outbound): the program {name:?} is not \
+                     installed; install it (on Debian: apt-get install slirp4netns iproute2 util-linux)"
                 ))
             })
         };
@@ -83,19 +84,19 @@ impl Programs {
     }
 }
 
-/// The network of one step. It goes when this is dropped.
+/// The network of one step. It is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Outbound {
     namespace: OwnedFd,
-    /// Ends when its standard input does, and so with us, however we end.
+    /// It ends when its standard input is closed, and so with this process in any case.
     slirp: Child,
 }
 
 impl Outbound {
-    /// Makes a network, whose program runs in the step's groups: so what it takes is the step's.
+    /// Creates a network. Its program runs in the step's groups, and so counts for the step's limits.
     pub(super) async fn start(programs: &Programs, groups: &Groups) -> Result<Self, SandboxError> {
         let failed =
-            |source| SandboxError::io("cannot make a network for the step".to_owned(), source);
+            |source| SandboxError::io("cannot create a network for the step".to_owned(), source);
         let namespace = new_namespace().map_err(failed)?;
         let path = path_of(&namespace);
         let mut slirp = groups
@@ -125,8 +126,9 @@ impl Outbound {
         if tokio::time::timeout(START_LIMIT, ready).await != Ok(true) {
             let program = &programs.slirp4netns;
             return Err(SandboxError::NotStarted(format!(
-                "cannot make a network for the step: {program:?} does not start; run it by hand to see why, with the arguments \
-                 --configure and the number of a process that \"unshare --net sleep 60\" has started"
+                "cannot create a network for the step: {} does not start; run it by hand to see why, with the \
+                 arguments --configure and the number of a process that \"unshare --net sleep 60\" has started",
+                program.display()
             )));
         }
         let network = Self { namespace, slirp };
@@ -137,13 +139,13 @@ impl Outbound {
         Ok(network)
     }
 
-    /// Sets routes that lead nowhere. A step has no privilege to change them.
+    /// Sets the unreachable routes. A step has no privilege to change them.
     async fn close_private_ranges(&self, programs: &Programs) -> io::Result<()> {
         let mut lines = Vec::new();
         for range in UNREACHABLE {
             writeln!(lines, "route replace unreachable {range}")?;
         }
-        // A service that listens on all of the machine's addresses would be reached by any of them.
+        // A service that listens on all addresses of the machine could be reached by any of them.
         for address in own_addresses(&std::fs::read_to_string("/proc/net/fib_trie")?) {
             writeln!(lines, "route replace unreachable {address}/32")?;
         }
@@ -171,11 +173,11 @@ impl Outbound {
         if output.status.success() {
             return Ok(());
         }
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         Err(io::Error::other(format!(
-            "{:?}: {}",
-            programs.ip,
-            said.trim()
+            "{}: {}",
+            programs.ip.display(),
+            stderr.trim()
         )))
     }
 
@@ -184,31 +186,31 @@ impl Outbound {
         path_of(&self.namespace)
     }
 
-    /// Returns what the step's `/etc/resolv.conf` is to be.
+    /// Returns the content of the step's `/etc/resolv.conf`.
     pub(super) fn resolv_conf() -> &'static str {
         RESOLV_CONF
     }
 
-    /// Ends the program, and waits for that.
+    /// Stops the program, and waits for its end.
     pub(super) async fn stop(mut self) {
-        // It is in the step's groups, and whatever is left there is killed by whoever removes them.
+        // It is in the step's groups, and removing those kills all their processes.
         if let Err(error) = self.slirp.kill().await {
             tracing::debug!("Cannot stop slirp4netns: {error}");
         }
     }
 }
 
-/// Makes a network namespace, on a thread of its own: the thread that makes one goes there.
+/// Creates a network namespace, on a thread of its own: the thread that creates one moves there.
 fn new_namespace() -> io::Result<OwnedFd> {
     let made = std::thread::Builder::new().spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET)?;
         Ok(OwnedFd::from(File::open("/proc/thread-self/ns/net")?))
     })?;
-    let died = |_| io::Error::other("the thread that made it has died");
+    let died = |_| io::Error::other("its thread has panicked");
     made.join().map_err(died)?
 }
 
-/// Returns a path that leads other processes to a file that we have open.
+/// Returns a path by which other processes can open a file that is open here.
 fn path_of(file: &OwnedFd) -> PathBuf {
     format!(
         "/proc/{}/fd/{}",
@@ -238,8 +240,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_machines_own_addresses_are_known() {
-        let table = "Main:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 0.0.0.0\n        /0 universe UNICAST\n           |-- 127.0.0.1\n              /32 host LOCAL\n     +-- 192.0.2.0/30 2 0 2\n        |-- 192.0.2.0\n           /30 link UNICAST\n        |-- 192.0.2.2\n           /32 host LOCAL\nLocal:\n        |-- 192.0.2.2\n           /32 host LOCAL\n";
+    fn own_addresses_are_the_local_ones() {
+        let table = "\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+           |-- 127.0.0.1
+              /32 host LOCAL
+     +-- 192.0.2.0/30 2 0 2
+        |-- 192.0.2.0
+           /30 link UNICAST
+        |-- 192.0.2.2
+           /32 host LOCAL
+Local:
+        |-- 192.0.2.2
+           /32 host LOCAL
+";
         assert_eq!(
             own_addresses(table),
             [std::net::Ipv4Addr::new(192, 0, 2, 2)]

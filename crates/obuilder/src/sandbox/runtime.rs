@@ -1,4 +1,4 @@
-//! The programs that make containers, and how they are asked to.
+//! The programs that make containers, and their command lines.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -8,28 +8,28 @@ use super::builtin;
 use super::bundle::Bundle;
 use super::stdio::Input;
 
-/// What makes the containers.
+/// The program that makes containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runtime {
     /// A program with the command line of `runc`.
     Program(PathBuf),
-    /// Our own, quicker one: a copy of this program that makes a single container.
+    /// The built-in one, which is faster: a copy of this program that makes a single container.
     Builtin {
-        /// The program that calls [`builtin::run_if_asked`] first of all: this one itself, except in tests.
+        /// The program, which calls [`builtin::run_if_asked`] first. It is this program, except in tests.
         program: PathBuf,
     },
 }
 
 impl Runtime {
-    /// The runtime of those who name none.
+    /// The name of the default runtime.
     pub const DEFAULT: &str = Self::BUILTIN;
-    /// The name of our own.
+    /// The name of the built-in runtime.
     pub const BUILTIN: &str = "builtin";
 
-    /// Returns the runtime called `name`: `builtin`, a path, or a program in one of the folders that `path` lists.
+    /// Returns the runtime with the name `name`: `builtin`, a path, or a program in a directory of `path`.
     ///
     /// # Errors
-    /// When there is no such program.
+    /// If there is no such program.
     pub fn named(name: &OsStr, path: &OsStr) -> Result<Self, SandboxError> {
         if name == Self::BUILTIN {
             return Ok(Self::Builtin {
@@ -44,12 +44,13 @@ impl Runtime {
         };
         program.map(Self::Program).ok_or_else(|| {
             SandboxError::Unsupported(format!(
-                "there is no runtime {name:?}: install it (on Debian: apt-get install runc), or name another with --runtime"
+                "cannot find the runtime {name:?}: install it (on Debian: apt-get install runc), or choose another \
+                 with --runtime"
             ))
         })
     }
 
-    /// Returns what to call it in messages, and in a bundle.
+    /// Returns its name for messages, and for a bundle.
     pub(super) fn name(&self) -> &Path {
         match self {
             Self::Program(program) => program,
@@ -58,7 +59,7 @@ impl Runtime {
     }
 }
 
-/// Where administrators' programs are, for users who do not have these folders in their PATH.
+/// Directories of administrators' programs, for users whose PATH does not have them.
 const SYSTEM_FOLDERS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 fn find(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
@@ -116,7 +117,14 @@ mod tests {
     fn the_command_lines_of_a_runtime() {
         let bundle = Bundle::at("/state/sandbox".as_ref(), "obuilder-1-0".to_owned());
         let runc = Runtime::Program("/usr/sbin/runc".into());
-        expect!["--root /state/sandbox/obuilder-1-0/state --log /state/sandbox/obuilder-1-0/log --log-format json run --bundle /state/sandbox/obuilder-1-0 --pid-file /state/sandbox/obuilder-1-0/pid obuilder-1-0"].assert_eq(&shown(&run_args(&runc, &bundle, Input::Empty)));
+        let lines = shown(&run_args(&runc, &bundle, Input::Empty)).replace(" --", "\n--");
+        expect![[r#"
+            --root /state/sandbox/obuilder-1-0/state
+            --log /state/sandbox/obuilder-1-0/log
+            --log-format json run
+            --bundle /state/sandbox/obuilder-1-0
+            --pid-file /state/sandbox/obuilder-1-0/pid obuilder-1-0"#]]
+        .assert_eq(&lines);
         expect!["--root /state/sandbox/obuilder-1-0/state kill obuilder-1-0 KILL"]
             .assert_eq(&shown(&kill_args(&bundle.state(), bundle.id())));
         expect!["--root /state/sandbox/obuilder-1-0/state delete --force obuilder-1-0"]
@@ -133,8 +141,15 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        expect![[r#"there is no runtime "nonesuch": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("nonesuch"));
-        expect![[r#"there is no runtime "/nowhere/runc": install it (on Debian: apt-get install runc), or name another with --runtime"#]].assert_eq(&error("/nowhere/runc"));
+        for name in ["nonesuch", "/nowhere/runc"] {
+            assert_eq!(
+                error(name),
+                format!(
+                    "cannot find the runtime {name:?}: install it (on Debian: apt-get install runc), or choose \
+                     another with --runtime"
+                )
+            );
+        }
         let sh = Runtime::named("sh".as_ref(), "/nowhere:/bin".as_ref()).unwrap();
         assert!(sh.name().is_absolute());
         assert_eq!(

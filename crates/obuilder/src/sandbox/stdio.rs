@@ -1,21 +1,21 @@
 //! Standard input and output of a container.
 
-/// What a container reads.
+/// The standard input of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Input {
-    /// Nothing: it is at its end.
+    /// Empty.
     Empty,
-    /// What this process reads.
+    /// That of this process.
     Inherited,
-    /// What is typed on the terminal of this process, through one of its own.
+    /// The terminal of this process, through one of its own.
     Terminal,
 }
 
-/// Where a container's output goes.
+/// The standard output and error of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Output {
     /// Both through one pipe, so that their order is kept.
     Piped,
-    /// Where this process's goes.
+    /// Those of this process.
     Inherited,
 }

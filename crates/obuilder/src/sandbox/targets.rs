@@ -1,17 +1,17 @@
-//! Where a command's things go in its root filesystem, and where nothing may go.
+//! The paths of mounts in a command's root filesystem, and the paths at which nothing may be mounted.
 //!
-//! Each name is followed here as the kernel would follow it in the container, in the order in which things are mounted: a
-//! link in one cache may lead to where the next is to go. The runtime is told the ends of these ways, in which there is no
-//! link any more, so that it has nothing to follow, and every runtime comes out at the same place.
+//! Each path is resolved here as the kernel would resolve it in the container, in the order of the mounts: a link in
+//! one cache may change the target of the next. The runtime gets the resolved paths without links, so that every
+//! runtime uses the same target.
 
 use std::path::Path;
 
 use bstr::{BStr, BString, ByteSlice as _};
 
-use super::inside::{COVERED, Kind, Tree};
+use super::mount_points::{COVERED, Kind, Tree};
 use super::{Command, Network, SandboxError};
 
-/// The ends of the ways, all of them absolute and without links.
+/// The resolved paths, all of them absolute and without links.
 #[derive(Debug)]
 pub(super) struct Targets {
     pub(super) hosts: BString,
@@ -24,19 +24,19 @@ pub(super) struct Targets {
     pub(super) cwd: BString,
 }
 
-/// Finds out where things go, and makes the working directory and what the runtime mounts things on, where they are missing.
+/// Resolves the paths, and creates the working directory and the mount points if they are missing.
 ///
-/// A runtime would make most of it, each in its own way, and none does where a link of the image dangles.
+/// A runtime would create most of them, each in its own way, but none behind a dangling link of the image.
 ///
 /// # Errors
-/// [`SandboxError::Unsupported`] when something is to go where nothing may.
+/// [`SandboxError::Unsupported`] if a target is at a path at which nothing may be mounted.
 pub(super) fn prepare(rootfs: &Path, command: &Command) -> Result<Targets, SandboxError> {
     let mut tree = Tree::open(rootfs)
-        .map_err(|source| SandboxError::io(format!("cannot open {rootfs:?}"), source))?;
+        .map_err(|source| SandboxError::io(format!("cannot open {}", rootfs.display()), source))?;
     for name in COVERED {
         // Older runtimes follow a link there to a directory of the machine (CVE-2026-41579).
         tree.ensure_plain(name).map_err(|source| {
-            SandboxError::io(format!("the image's /{name} cannot be mounted on"), source)
+            SandboxError::io(format!("cannot mount on /{name} of the image"), source)
         })?;
     }
     let hosts = on_file(&tree, b"/etc/hosts".as_bstr())?;
@@ -52,7 +52,7 @@ pub(super) fn prepare(rootfs: &Path, command: &Command) -> Result<Targets, Sandb
         let wanted = cache.target.as_bstr();
         let target = mount_target(&tree, wanted, Kind::Directory)?;
         tree.mount(&target, &cache.source).map_err(|source| {
-            SandboxError::io(format!("cannot open {:?}", cache.source), source)
+            SandboxError::io(format!("cannot open {}", cache.source.display()), source)
         })?;
         mounts.push(target);
     }
@@ -71,16 +71,16 @@ fn on_file(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError> {
 
 fn mount_target(tree: &Tree, wanted: &BStr, kind: Kind) -> Result<BString, SandboxError> {
     let target = find(tree, "the mount target", wanted, kind)?;
-    match Ground::of(target.as_bstr()) {
-        Ground::Image | Ground::SharedMemory => Ok(target),
-        // A cache there would show a command, and the runtime that prepares it, files of its own choice in the place of the
-        // kernel's: what is masked, which device is which (CVE-2025-31133, CVE-2025-52881).
-        Ground::Root | Ground::Devices | Ground::Proc | Ground::Sys => {
+    match Area::of(target.as_bstr()) {
+        Area::Image | Area::SharedMemory => Ok(target),
+        // A cache there would replace files of the kernel, such as masked ones and devices, for the command and
+        // for the runtime that prepares it (CVE-2025-31133, CVE-2025-52881).
+        Area::Root | Area::Devices | Area::Proc | Area::Sys => {
             let leads =
                 (target != wanted).then(|| format!("it leads to {:?}, and ", target.as_bstr()));
             Err(SandboxError::Unsupported(format!(
-                "cannot mount on {wanted:?}: {}nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and \
-                 /sys; choose another target",
+                "cannot mount on {wanted:?}: {}nothing may be mounted on /, nor on or below /dev (but for /dev/shm), \
+                 /proc and /sys; choose another target",
                 leads.unwrap_or_default(),
             )))
         }
@@ -90,27 +90,23 @@ fn mount_target(tree: &Tree, wanted: &BStr, kind: Kind) -> Result<BString, Sandb
 fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError> {
     if !wanted.starts_with(b"/") {
         return Err(SandboxError::Unsupported(format!(
-            "the working directory {wanted:?} is not absolute"
+            "cannot use the working directory {wanted:?}: it is not absolute"
         )));
     }
     let what = "the working directory";
     let cwd = find(tree, what, wanted, Kind::Directory)?;
-    let ground = Ground::of(cwd.as_bstr());
-    if ground == Ground::Sys && cwd.split_str("/").any(|name| name == b"..") {
-        // There are links, so nobody knows where this ends: it may be in /proc after all.
+    let area = Area::of(cwd.as_bstr());
+    if area == Area::Sys && cwd.split_str("/").any(|name| name == b"..") {
+        // There are links, so the target is unknown: it may be in /proc after all.
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} must not lead through /sys"
+            "cannot use {what} {wanted:?}: it must not lead through /sys"
         )));
     }
-    // `/proc/self/fd/7` might be anything that a runtime has left open (CVE-2024-21626), and so might `/dev/fd/7`.
-    if ground == Ground::Proc || ground == Ground::Devices && cwd != "/dev" {
-        let name = if ground == Ground::Proc {
-            "proc"
-        } else {
-            "dev"
-        };
+    // `/proc/self/fd/7` and `/dev/fd/7` may be any file that a runtime has left open (CVE-2024-21626).
+    if area == Area::Proc || area == Area::Devices && cwd != "/dev" {
+        let name = if area == Area::Proc { "proc" } else { "dev" };
         return Err(SandboxError::Unsupported(format!(
-            "{what} {wanted:?} must not be in /{name}"
+            "cannot use {what} {wanted:?}: it must not be in /{name}"
         )));
     }
     Ok(cwd)
@@ -118,12 +114,12 @@ fn working_directory(tree: &Tree, wanted: &BStr) -> Result<BString, SandboxError
 
 fn find(tree: &Tree, what: &str, wanted: &BStr, kind: Kind) -> Result<BString, SandboxError> {
     tree.ensure(wanted, kind)
-        .map_err(|source| SandboxError::io(format!("cannot make {what} {wanted:?}"), source))
+        .map_err(|source| SandboxError::io(format!("cannot create {what} {wanted:?}"), source))
 }
 
-/// What is at a place.
+/// A part of the root filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ground {
+enum Area {
     /// The image's own files, or those of a cache.
     Image,
     /// The image's root directory.
@@ -135,8 +131,8 @@ enum Ground {
     Sys,
 }
 
-impl Ground {
-    /// Returns what is at a path without links.
+impl Area {
+    /// Returns the part in which a path without links is.
     fn of(path: &BStr) -> Self {
         let mut names = path.split_str("/").filter(|name| !name.is_empty());
         match (names.next(), names.next()) {

@@ -1,4 +1,4 @@
-//! What differs between stores that keep results as directories.
+//! The differences between stores that keep results as directories.
 
 use std::fs;
 use std::io;
@@ -13,29 +13,29 @@ use super::error::Cannot as _;
 use super::trash::Trash;
 use super::{StoreError, Usage, tree};
 
-/// One kind of filesystem. Every call may take long, and is made on a thread that may wait.
+/// A kind of filesystem. A call may take long, and is made on a thread that may block.
 ///
-/// A *place* is a directory with `rootfs` in it, or with whatever stands for one, and the files `log`, `env` and `parent`.
-/// What fails may leave something at the place it was to make; the caller has that removed.
+/// A *place* is the directory of a draft, a result or a copy of a cache: with `rootfs`, or the layers of one, and the
+/// files `log`, `env` and `parent`. A call that fails may leave an incomplete place, which the caller removes.
 pub(super) trait Backend: Send + Sync + 'static {
-    /// Removes what a killed process left of mounts, before anything is removed below them.
+    /// Removes the mounts of a killed process, before anything is removed below them.
     fn clean_up(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Makes the draft `place` from the result `base`, or empty, and returns its root filesystem. Of the base's files it
-    /// has `env`, and neither `log` nor `parent` nor `variant`.
+    /// Creates the draft `place` from the result `base`, or empty, and returns its root filesystem. It has the base's
+    /// file `env`, but neither `log` nor `parent` nor `variant`.
     fn begin(&self, place: &Path, base: Option<&Path>) -> Result<PathBuf, StoreError>;
 
-    /// Unmounts a place, draft or copy of a cache, so that nothing can write to it any more, by whatever descriptor. Returns
-    /// whether that is so: it is not while something in it is open for writing, in whichever mount namespace.
+    /// Unmounts a draft or a copy of a cache, so that no process can write to it by any descriptor. Returns `false` if
+    /// a process still has a file in it open for writing, in any mount namespace.
     fn unmount(&self, _place: &Path) -> Result<bool, StoreError> {
         Ok(true)
     }
 
-    /// Makes an unmounted draft what its result is to be. Returns whether it was copied for that, and the result is at `copy`: if it
-    /// `is_exposed`, others may have descriptors by which they can write to it, and to no copy.
-    fn settle(
+    /// Gives an unmounted draft the form of its result. Returns `true` if that is a copy at `copy`: if the draft
+    /// `is_exposed`, other processes may have descriptors by which they can write to it, but not to a copy.
+    fn finalize(
         &self,
         place: &Path,
         copy: &Path,
@@ -43,10 +43,10 @@ pub(super) trait Backend: Send + Sync + 'static {
         is_exposed: bool,
     ) -> Result<bool, StoreError>;
 
-    /// Removes a place, a draft or a result. It is no error if there is none.
+    /// Removes a draft or a result. It is no error if there is none.
     fn remove(&self, place: &Path) -> Result<(), StoreError>;
 
-    /// Removes the directory of somebody who only read the store, and was killed.
+    /// Removes the directory of a killed guest.
     fn remove_guest(&self, guest: &Path) -> Result<(), StoreError> {
         let drafts = guest.join("result-tmp");
         if let Ok(entries) = fs::read_dir(&drafts) {
@@ -57,18 +57,19 @@ pub(super) trait Backend: Send + Sync + 'static {
         tree::remove(guest).cannot("remove", guest)
     }
 
-    /// Shows the root filesystem of a result.
-    fn view(&self, result: &Path) -> Result<Shown, StoreError> {
-        Ok(Shown {
+    /// Mounts the root filesystem of a result for reading.
+    fn view(&self, result: &Path) -> Result<MountedView, StoreError> {
+        Ok(MountedView {
             rootfs: result.join("rootfs"),
             mount: None,
         })
     }
 
-    /// Copies the cache `cache`, which is made if need be, to `copy`, and returns the directory that the step writes to.
+    /// Copies the cache `cache` to `copy`, and returns the directory that the step writes to. Creates the
+    /// cache if it is missing.
     fn take_cache(&self, cache: &Path, copy: &Path, owner: Owner) -> Result<PathBuf, StoreError>;
 
-    /// Replaces the cache `cache` by the copy, which is unmounted. After a crash, it is the old or the new.
+    /// Replaces the cache `cache` by an unmounted copy. After a crash, it is the old one or the new one.
     fn replace_cache(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
         exchange(copy, cache)?;
         self.remove(copy)
@@ -84,56 +85,56 @@ pub(super) trait Backend: Send + Sync + 'static {
         self.remove(cache)
     }
 
-    /// Returns whether there is something in the cache `cache`, whose directory there is.
+    /// Returns whether the cache `cache`, whose directory exists, has any content.
     fn has_cache(&self, _cache: &Path) -> bool {
         true
     }
 
-    /// Has the filesystem know what results take. Called before [`usage`](Self::usage), once for many.
+    /// Makes the filesystem account for pending changes. Called once before several calls of
+    /// [`usage`](Self::usage).
     fn prepare_usage(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// Returns what the result `result` takes, without what it shares with its base.
+    /// Returns the disk usage of the result `result`, without what it shares with its base.
     fn usage(&self, result: &Path, _base: Option<&Path>) -> io::Result<Usage> {
         tree::usage(result, None)
     }
 
-    /// Returns how many things that were deleted still take space, apart from what is in the trash; and has the filesystem
-    /// make haste.
+    /// Returns how many deleted results still take space, apart from the trash, and makes the filesystem free them.
     fn being_deleted(&self) -> Result<usize, StoreError> {
         Ok(0)
     }
 }
 
-/// What a backend is made from.
-pub(super) struct Ground {
+/// The directories of a backend.
+pub(super) struct BackendSetup {
     /// The directory of the store.
     pub(super) root: PathBuf,
-    /// Where to throw things away.
+    /// Its trash.
     pub(super) trash: Arc<Trash>,
 }
 
-/// What a view shows.
+/// The root filesystem of a view.
 #[derive(Debug)]
-pub(super) struct Shown {
-    /// The root filesystem.
+pub(super) struct MountedView {
+    /// Its directory.
     pub(super) rootfs: PathBuf,
-    /// What to unmount afterwards, if anything.
+    /// The mount to remove afterwards, if there is one.
     pub(super) mount: Option<PathBuf>,
 }
 
-/// Returns where to copy a place to.
+/// Returns the path for a copy of a place.
 pub(super) fn beside(place: &Path) -> PathBuf {
     let mut path = place.as_os_str().to_owned();
     path.push(".copy");
     path.into()
 }
 
-/// Lets two trees change places, at once where the filesystem can do so.
+/// Exchanges two trees, atomically where the filesystem supports it.
 fn exchange(copy: &Path, cache: &Path) -> Result<(), StoreError> {
     match renameat_with(CWD, copy, CWD, cache, RenameFlags::EXCHANGE) {
-        // Then the cache is lost if we are killed in between.
+        // The cache is lost if this process is killed in between.
         Err(Errno::INVAL | Errno::NOSYS) => {
             let mut aside = copy.as_os_str().to_owned();
             aside.push(".old");

@@ -1,4 +1,4 @@
-//! The rule by which copies of caches come back, the same for every store: the first one wins.
+//! The rule for returned copies of caches, the same for every store: the first one wins.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -13,50 +13,50 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::error::Cannot as _;
 use super::{CacheName, StoreError};
 
-/// What is known of the caches that this process has used.
+/// The caches that this process has used.
 #[derive(Debug, Default)]
 pub(super) struct Caches {
     states: RefCell<HashMap<CacheName, Rc<State>>>,
-    /// The generation that each copy was taken from, by its number.
+    /// The generation from which each copy was taken, by its number.
     out: RefCell<HashMap<u64, u64>>,
     next: Cell<u64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Goes up whenever the cache changes.
+    /// Incremented whenever the cache changes.
     generation: Cell<u64>,
-    /// Held while the cache is copied or replaced, either of which may take long.
+    /// Locked while the cache is copied or replaced, either of which may take long.
     busy: std::sync::Arc<Mutex<()>>,
 }
 
 impl Caches {
-    /// Waits until nobody copies or replaces the cache, and keeps others from doing so.
+    /// Waits until the cache is neither copied nor replaced, and prevents both.
     pub(super) async fn hold(&self, name: &CacheName) -> OwnedMutexGuard<()> {
         let busy = self.state(name).busy.clone();
         busy.lock_owned().await
     }
 
-    /// Returns a number for a copy to be made.
+    /// Returns a number for a new copy.
     pub(super) fn number(&self) -> u64 {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
         number
     }
 
-    /// Notes that the copy `number` was taken.
+    /// Records that the copy `number` was taken.
     pub(super) fn taken(&self, name: &CacheName, number: u64) {
         let generation = self.state(name).generation.get();
         self.out.borrow_mut().insert(number, generation);
     }
 
-    /// Returns whether the copy `number`, which comes back, is to be the cache.
+    /// Returns whether the returned copy `number` becomes the cache.
     pub(super) fn returned(&self, name: &CacheName, number: u64) -> bool {
         let taken_from = self.out.borrow_mut().remove(&number);
         taken_from == Some(self.state(name).generation.get())
     }
 
-    /// Notes that the cache has changed, or gone: no copy that is out will replace it.
+    /// Records that the cache has changed or was removed: no copy in use will replace it.
     pub(super) fn changed(&self, name: &CacheName) {
         let state = self.state(name);
         state.generation.set(state.generation.get().wrapping_add(1));
@@ -69,9 +69,7 @@ impl Caches {
 }
 
 /// Returns the file name for a cache: `c-` and its name, with all but letters, digits, `.`, `_` and `-` as `%` and two
-/// hexadecimal digits.
-///
-/// A name that would be longer than a filesystem takes is an error of whoever makes it.
+/// hexadecimal digits. A name that is too long for a filesystem fails when the cache is created.
 pub(super) fn file_name(name: &CacheName) -> String {
     let mut escaped = String::from("c-");
     for byte in name.0.iter() {
@@ -79,7 +77,8 @@ pub(super) fn file_name(name: &CacheName) -> String {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
                 escaped.push(char::from(*byte));
             }
-            // Two digits always, where upstream has one for a small byte: else two names could meet in one file.
+            // Always two digits, where upstream has one for a small byte: otherwise two caches could share
+            // a file.
             // Writing to a string does not fail.
             _ => write!(escaped, "%{byte:02x}").unwrap_or(()),
         }
@@ -87,7 +86,7 @@ pub(super) fn file_name(name: &CacheName) -> String {
     escaped
 }
 
-/// Returns the cache that has this file name, if one has.
+/// Returns the cache with this file name, if it is the name of one.
 pub(super) fn cache_of(file_name: &str) -> Option<CacheName> {
     let mut rest = file_name.strip_prefix("c-")?.as_bytes();
     let mut name = Vec::new();
@@ -103,11 +102,11 @@ pub(super) fn cache_of(file_name: &str) -> Option<CacheName> {
         rest = tail;
     }
     let name = CacheName(name.into());
-    // Only the name that we would write: `%41` is no `A`.
+    // Only names that `file_name` returns: `%41` is no `A`.
     (self::file_name(&name) == file_name).then_some(name)
 }
 
-/// Who is to own the top directory of a cache's copy.
+/// The owner of the top directory of a cache's copy.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Owner {
     pub(super) uid: u32,
@@ -115,13 +114,13 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Returns the owner that a step's user is on this machine: root, for one that has no number.
+    /// Returns the owner for a step's user: root for a user without a number.
     pub(super) fn of(user: &User) -> Result<Self, StoreError> {
         let User::Unix { uid, gid } = user else {
             return Ok(Self { uid: 0, gid: 0 });
         };
         let number = |id: i64| {
-            // The highest means "leave it as it is" to the system.
+            // The highest number means "no change" to the system.
             let number = u32::try_from(id).ok().filter(|id| *id != u32::MAX);
             number.ok_or_else(|| StoreError::Io {
                 action: "give a cache to its owner",
@@ -135,7 +134,7 @@ impl Owner {
         })
     }
 
-    /// Gives a directory to it.
+    /// Makes it the owner of a directory.
     pub(super) fn give(self, dir: &Path) -> Result<(), StoreError> {
         let (uid, gid) = (Uid::from_raw(self.uid), Gid::from_raw(self.gid));
         chownat(CWD, dir, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leaves_the_directory_and_no_two_share_a_file() {
+    fn names_stay_in_the_directory_and_never_share_a_file() {
         let names = [
             "",
             ".",

@@ -1,4 +1,4 @@
-//! Why a store could not do something, and how an error of the system becomes that.
+//! Errors of stores, and their construction from errors of the system.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,55 +7,59 @@ use super::StoreKind;
 use crate::StepId;
 use crate::sandbox::SandboxError;
 
-/// Why a store could not do something.
+/// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The step that another is based on has no result, or no longer.
+    /// A result does not exist, or no longer.
     #[error("Build result \"{0}\" not found")]
     NoBase(StepId),
     /// The disk is full.
-    #[error("cannot {action} {path:?}: no space left on the disk")]
+    #[error("cannot {action} {}: no space left on the disk", .path.display())]
     Full {
-        /// What was to be done: "publish".
+        /// What was attempted: "publish".
         action: String,
-        /// Where.
+        /// The file or directory.
         path: PathBuf,
     },
-    /// Something that outlived a step has its files open for writing.
+    /// A process that outlived the step has files open for writing.
     #[error(
-        "cannot publish {0:?}: a process still has files in it open for writing; stop the processes that the step started, or passed \
-         files to"
+        "cannot publish {}: a process still has files in it open for writing; stop the processes that the step \
+         started, or passed files to",
+        .0.display()
     )]
     InUse(PathBuf),
     /// Another program reads it.
     #[error(
-        "cannot remove {0:?}: another program is reading it, such as `obuilder export` or `obuilder shell`; retry once that has exited"
+        "cannot remove {}: another program is reading it, such as `obuilder export` or `obuilder shell`; retry \
+         once that has exited",
+        .0.display()
     )]
     BeingRead(PathBuf),
-    /// It is another process's to change.
-    #[error("cannot change the store {0:?}: it is open read-only")]
+    /// Only the process that owns the store can change it.
+    #[error("cannot change the store {}: it is open read-only", .0.display())]
     OnlyRead(PathBuf),
-    /// The system refused something.
-    #[error("cannot {action} {path:?}: {source}")]
+    /// A system call failed.
+    #[error("cannot {action} {}: {source}", .path.display())]
     Io {
-        /// What was to be done: "mount".
+        /// What was attempted: "mount".
         action: &'static str,
-        /// To what.
+        /// The file or directory.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// A program that was needed failed.
+    /// A program failed.
     #[error("cannot run {command}: {reason}")]
     Command {
         /// The command line.
         command: String,
-        /// What it said, or how it ended.
+        /// Its error output, or its exit status.
         reason: String,
     },
     /// A program that is needed is not installed.
     #[error(
-        "cannot run {program:?}: there is no such program in PATH; install it (on Debian: apt-get install {package})"
+        "cannot run {program:?}: there is no such program in PATH; install it (on Debian: apt-get install \
+         {package})"
     )]
     NoProgram {
         /// The program.
@@ -68,37 +72,41 @@ pub enum StoreError {
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Only root can give files to the users of containers, and mount what steps work in.
+    /// Only root can give files to the users of containers, and mount root filesystems.
     #[error(
-        "cannot open a store: only root can make files for the users of containers; run this program as root, with sudo \
-         for example"
+        "cannot open a store: only root can create files for the users of containers; run this program as root, \
+         for example with sudo"
     )]
     NotRoot,
     /// Another process has it.
     #[error(
-        "the store {root:?} is in use by {owner}: give this process another, or end that one; `obuilder ls`, `log`, `export`, \
-         `shell`, `df`, `cache ls` and `image` work meanwhile"
+        "cannot open the store {}: it is in use by {owner}; use another store, or stop that process; `obuilder ls`, \
+         `log`, `export`, `shell`, `df`, `cache ls` and `image` work meanwhile",
+        .root.display()
     )]
     InUse {
         /// The store.
         root: PathBuf,
-        /// What it says of itself: a program and its process id.
+        /// Its program and process id.
         owner: String,
     },
-    /// It belongs to somebody else, who could do with its files as they like.
+    /// It belongs to another user, who could change its files.
     #[error(
-        "the store {root:?} belongs to the user {owner}: give it a directory of its own, or `chown` it to the user of this process"
+        "cannot open the store {}: it belongs to the user {owner}; use another directory, or `chown` it to the user \
+         of this process",
+        .root.display()
     )]
     Owner {
         /// The store.
         root: PathBuf,
-        /// The number of its owner.
+        /// The user id of its owner.
         owner: u32,
     },
-    /// Others can get into it, and there is more in it than a store.
+    /// Other users can enter it, and it has other files than a store.
     #[error(
-        "the store {root:?} has the mode {mode:04o}, so that other users could run set-user-id programs in it, and has other \
-         files in it, too: give the store a directory of its own, or `chmod 700` this one"
+        "cannot open the store {}: it has the mode {mode:04o}, so that other users could run set-user-id programs \
+         in it, and it has other files, too; use an empty directory, or `chmod 700` this one",
+        .root.display()
     )]
     Others {
         /// The store.
@@ -106,27 +114,29 @@ pub enum OpenError {
         /// Its mode.
         mode: u32,
     },
-    /// There is no such store here.
+    /// This kind of store is not supported.
     #[error(
-        "no {} stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool",
+        "cannot open {} stores: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool",
         .0.as_str()
     )]
     Unsupported(StoreKind),
-    /// The filesystem lacks what this kind of store is made of.
-    #[error("{root:?} is on {filesystem}, which {lacks}: {advice}")]
+    /// The filesystem lacks a feature that this kind of store needs.
+    #[error("cannot open the store {}: {filesystem} {lacks}; {advice}", .root.display())]
     Filesystem {
         /// The store.
         root: PathBuf,
         /// Its filesystem's name.
         filesystem: String,
-        /// What it cannot do: "has no subvolumes".
+        /// The missing feature: "has no subvolumes".
         lacks: &'static str,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
-    /// There is no directory of the ZFS dataset.
+    /// The ZFS dataset has no directory.
     #[error(
-        "cannot use the ZFS dataset {dataset:?}: {problem}; use a dataset that `zfs list` shows as mounted at {root:?}, or another store such as overlayfs:/path"
+        "cannot use the ZFS dataset {dataset:?}: {problem}; use a dataset that `zfs list` shows as mounted at {}, \
+         or another store such as overlayfs:/path",
+        .root.display()
     )]
     NoDataset {
         /// The dataset.
@@ -142,16 +152,16 @@ pub enum OpenError {
         .0.0, .0.1
     )]
     Kernel((u32, u32)),
-    /// Something that a killed process has started in it does not end.
+    /// A container of a killed process does not stop.
     #[error(transparent)]
     Running(#[from] SandboxError),
-    /// Something failed while it was opened.
+    /// An operation failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl StoreError {
-    /// Returns what to tell of a system call on `path` that failed. A full disk, or quota, is told apart.
+    /// Returns the error for a failed system call on `path`. A full disk or quota has a variant of its own.
     pub(super) fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -168,9 +178,9 @@ impl StoreError {
     }
 }
 
-/// Adds to a failed system call what it was for.
+/// Adds the attempted action to the error of a system call.
 pub(super) trait Cannot<T> {
-    /// Adds what could not be done (`action`, an infinitive), and to which `path`.
+    /// Adds the `action`, an infinitive, and the `path`.
     fn cannot(self, action: &'static str, path: &Path) -> Result<T, StoreError>;
 }
 
@@ -180,8 +190,8 @@ impl<T, E: Into<io::Error>> Cannot<T> for Result<T, E> {
     }
 }
 
-/// Takes "it is not there" for done: for what is removed, or made, whoever did it.
-pub(super) fn unless(kind: io::ErrorKind, result: io::Result<()>) -> io::Result<()> {
+/// Ignores errors of a kind: removing a file that is already removed, creating one that exists.
+pub(super) fn ignore(kind: io::ErrorKind, result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == kind => Ok(()),
         other => other,

@@ -1,11 +1,11 @@
-//! Filesystems by the names that people know, rather than by the numbers of the kernel.
+//! Names of filesystems, for the numbers of the kernel.
 
 use rustix::fs::FsWord;
 
-/// The number by which `statfs` tells that a filesystem is btrfs.
+/// The number of btrfs in `statfs`.
 pub(super) const BTRFS: FsWord = 0x9123_683e;
 
-/// The numbers of those that a store is likely to be put on, from the kernel's `magic.h` and `statfs(2)`.
+/// The filesystems that a store is likely to be on, from the kernel's `magic.h` and `statfs(2)`.
 const KNOWN: &[(u64, &str)] = &[
     (0xef53, "ext4 (or ext2, ext3)"),
     (0x5846_5342, "xfs"),
@@ -27,9 +27,9 @@ const KNOWN: &[(u64, &str)] = &[
     (0xf15f, "ecryptfs"),
 ];
 
-/// Returns what a filesystem is called, of which `statfs` says that it is of type `kind`.
+/// Returns the name of a filesystem with the type `kind` in `statfs`.
 pub(super) fn name(kind: FsWord) -> String {
-    // As the kernel has it: 32 bits, whatever the sign of the machine's word.
+    // 32 bits as in the kernel, whatever the sign of the machine's word.
     let number = u64::from(kind as u32);
     match KNOWN.iter().find(|(known, _)| *known == number) {
         Some((_, name)) => (*name).to_owned(),
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_ones_have_names() {
+    fn common_filesystems_have_names() {
         assert_eq!(name(0xef53), "ext4 (or ext2, ext3)");
         assert_eq!(name(0x9123_683e), "btrfs");
         assert_eq!(name(0x1234), "a filesystem of type 0x1234");

@@ -1,9 +1,9 @@
-//! Reading a store beside the process that owns it: a worker, that is, which has it for as long as it runs.
+//! Reads a store beside the process that owns it, such as a worker.
 //!
-//! Results never change, so whoever only reads needs no lock on the store. What it needs to write, a copy of a result to try things
-//! in and the mounts of views, is in a directory of its own, `guests/NAME`, whose `lock` it holds; the owner removes those that
-//! nobody holds when it next opens the store. And what a guest reads stays: it holds a shared lock on the directory of each
-//! result, with all that the result is based on, and the owner removes none that is locked.
+//! Results never change, so a process that only reads, a *guest*, needs no lock on the store. Its temporary files, such
+//! as copies of results and mounts of views, are in a directory of its own, `guests/NAME`, whose `lock` it holds. The
+//! owner removes directories without a lock when it next opens the store. A guest also holds a shared lock on the
+//! directory of each result that it reads and of all its bases, and the owner removes no result that is locked.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -14,12 +14,12 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::backend::Backend;
-use super::error::{Cannot as _, unless};
+use super::error::{Cannot as _, ignore};
 use super::layout::{base_of, names_in};
 use super::{OpenError, StoreError, tree};
 use crate::sandbox;
 
-/// The directory of one who reads, for as long as this lives.
+/// The directory of a guest, which exists while this does.
 #[derive(Debug)]
 pub(super) struct Guest {
     dir: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    /// Makes the directory: in the store, or where temporary files go if there is no room.
+    /// Creates the directory: in the store, or among the temporary files if the store has no room.
     pub(super) fn enter(root: &Path) -> Result<Self, StoreError> {
         let entered = Self::enter_below(root);
         match entered {
@@ -39,8 +39,8 @@ impl Guest {
     fn enter_below(root: &Path) -> Result<Self, StoreError> {
         let guests = guests(root);
         let made = DirBuilder::new().mode(0o700).create(&guests);
-        unless(io::ErrorKind::AlreadyExists, made).cannot("make", &guests)?;
-        // The owner must not take it for a dead one's before it is locked.
+        ignore(io::ErrorKind::AlreadyExists, made).cannot("create", &guests)?;
+        // Before it is locked, the owner must not take it for one that a killed process left.
         let _gate = gate(&guests, FlockOperation::LockShared)?;
         Self::make_in(&guests)
     }
@@ -48,9 +48,9 @@ impl Guest {
     fn make_in(parent: &Path) -> Result<Self, StoreError> {
         let prefix = format!("obuilder-{}-", std::process::id());
         let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent);
-        let dir = made.cannot("make a directory in", parent)?.keep();
+        let dir = made.cannot("create a directory in", parent)?.keep();
         let path = dir.join("lock");
-        let lock = File::create(&path).cannot("make", &path)?;
+        let lock = File::create(&path).cannot("create", &path)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).cannot("lock", &path)?;
         Ok(Self { dir, _lock: lock })
     }
@@ -62,14 +62,14 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // What stays goes when the store is next opened.
+        // Remaining files are removed when the store is next opened.
         if let Err(error) = tree::remove(&self.dir) {
-            tracing::debug!("Cannot remove {:?}: {error}", self.dir);
+            tracing::debug!("Cannot remove {}: {error}", self.dir.display());
         }
     }
 }
 
-/// Removes what those who were killed while they read have left.
+/// Removes the directories of killed guests.
 pub(super) fn clear<B: Backend>(root: &Path, backend: &B) -> Result<(), OpenError> {
     let guests = guests(root);
     if !guests.exists() {
@@ -90,7 +90,7 @@ pub(super) fn clear<B: Backend>(root: &Path, backend: &B) -> Result<(), OpenErro
     Ok(())
 }
 
-/// Returns the directory of those who read the store `root`.
+/// Returns the directory of the guests of the store `root`.
 fn guests(root: &Path) -> PathBuf {
     root.join("guests")
 }
@@ -101,7 +101,7 @@ fn gate(guests: &Path, operation: FlockOperation) -> Result<File, StoreError> {
     Ok(gate)
 }
 
-/// Keeps a result, and all that it is based on, for as long as the answer lives. `None` if it is not there any more.
+/// Prevents the removal of a result and of all its bases while the returned locks exist. `None` if it no longer exists.
 pub(super) fn keep(result: &Path) -> Result<Option<Vec<File>>, StoreError> {
     let mut kept = Vec::new();
     let mut next = Some(result.to_owned());
@@ -115,10 +115,10 @@ pub(super) fn keep(result: &Path) -> Result<Option<Vec<File>>, StoreError> {
     Ok(Some(kept))
 }
 
-/// Makes sure that nobody reads a result that is to be removed, for as long as the answer lives.
+/// Makes sure that no guest reads a result, which is about to be removed, while the returned lock exists.
 ///
 /// # Errors
-/// [`StoreError::BeingRead`] if somebody does.
+/// [`StoreError::BeingRead`] if a guest does.
 pub(super) fn claim(result: &Path) -> Result<Option<File>, StoreError> {
     match File::open(result) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -132,14 +132,14 @@ pub(super) fn claim(result: &Path) -> Result<Option<File>, StoreError> {
     }
 }
 
-/// Locks a directory that somebody may be removing. `None` if it is gone.
+/// Locks a directory that may be removed at the same time. `None` if it no longer exists.
 fn lock(dir: &Path, operation: FlockOperation) -> Result<Option<File>, StoreError> {
     let opened = match File::open(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened.cannot("open", dir)?,
     };
     match flock(&opened, operation) {
-        // It is being removed just now.
+        // It is being removed.
         Err(Errno::WOULDBLOCK) => return Ok(None),
         locked => locked.cannot("lock", dir)?,
     }

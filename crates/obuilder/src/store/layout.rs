@@ -1,4 +1,4 @@
-//! The directories of a store that keeps results as directories, and what is put right in them when it is opened.
+//! The directories of a store that keeps results as directories, and their cleanup when it is opened.
 
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,7 +8,7 @@ use std::path::Path;
 use super::backend::Backend;
 use super::background::Background;
 use super::caches::cache_of;
-use super::error::{Cannot as _, unless};
+use super::error::{Cannot as _, ignore};
 use super::lock::{Lock, Locked};
 use super::marks::Marks;
 use super::{OpenError, StoreError, private};
@@ -25,7 +25,7 @@ const DIRECTORIES: [&str; 7] = [
 ];
 
 /// Takes the lock of a store.
-pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
+pub(super) fn take_lock(root: &Path) -> Result<Lock, OpenError> {
     let path = root.join("lock");
     match Lock::take(&path).cannot("lock", &path)? {
         Locked::Ours(lock) => Ok(lock),
@@ -36,18 +36,18 @@ pub(super) fn own(root: &Path) -> Result<Lock, OpenError> {
     }
 }
 
-/// Makes the directories of a store that are not there yet.
+/// Creates the missing directories of a store.
 pub(super) fn make_directories(root: &Path) -> Result<(), StoreError> {
     for name in DIRECTORIES {
         let path = root.join(name);
-        let made = unless(io::ErrorKind::AlreadyExists, fs::create_dir(&path));
-        made.cannot("make", &path)?;
+        let made = ignore(io::ErrorKind::AlreadyExists, fs::create_dir(&path));
+        made.cannot("create", &path)?;
     }
-    // It has secrets in it while they are used. Those before it are closed by the root alone.
+    // It has secrets while they are used. The root protects the other directories.
     private::close(&root.join("state"))
 }
 
-/// Removes drafts and copies of caches: nobody works on them any more.
+/// Removes the drafts and copies of caches of a killed process.
 pub(super) fn remove_leftovers<B: Backend>(root: &Path, backend: &B) -> Result<(), StoreError> {
     let drafts = root.join("result-tmp");
     for name in names_in(&drafts)? {
@@ -66,37 +66,37 @@ pub(super) fn remove_leftovers<B: Backend>(root: &Path, backend: &B) -> Result<(
     Ok(())
 }
 
-/// Removes what a loss of power may have damaged.
-pub(super) fn judge<B: Backend>(
+/// Removes results and caches that a power cut may have damaged.
+pub(super) fn remove_damaged<B: Backend>(
     root: &Path,
     backend: &B,
     background: &Background,
 ) -> Result<Marks, StoreError> {
-    let (marks, doubts) = Marks::open(root, background).cannot("read the marks in", root)?;
-    for doubt in doubts {
-        for name in &doubt.names {
+    let (marks, stale) = Marks::open(root, background).cannot("read the marks in", root)?;
+    for old in stale {
+        for name in &old.names {
             if name.parse::<StepId>().is_ok() {
                 backend.remove(&root.join("result").join(name))?;
             } else if cache_of(name).is_some() {
                 backend.remove_cache(&root.join("cache").join(name))?;
             }
         }
-        doubt.settle().cannot("remove the marks in", root)?;
+        old.remove().cannot("remove the marks in", root)?;
     }
     Ok(marks)
 }
 
-/// Makes a directory with the mode of a root directory, whatever the umask of the process.
+/// Creates a directory with the mode of a root directory, whatever the umask of the process.
 pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
     fs::create_dir(dir)
         .and_then(|()| fs::set_permissions(dir, Permissions::from_mode(0o755)))
-        .cannot("make", dir)
+        .cannot("create", dir)
 }
 
 /// Returns the names in a directory.
 pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
     let names = fs::read_dir(dir).and_then(|entries| {
-        // What is not text is not ours.
+        // A name that is not UTF-8 is not of this program.
         entries
             .map(|entry| Ok(entry?.file_name().into_string().ok()))
             .filter_map(Result::transpose)
@@ -105,7 +105,7 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<String>, StoreError> {
     names.cannot("read", dir)
 }
 
-/// Returns what a result says that it was made from. `None` also for a result of upstream's that does not say.
+/// Returns the base of a result, as it records it. `None` also for a result of upstream that does not.
 pub(super) fn base_of(result: &Path) -> Result<Option<StepId>, StoreError> {
     match fs::read_link(result.join("parent")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -1,4 +1,4 @@
-//! One process owns a store: its numbers, its clean-up and its idea of what is in use would clash with another's.
+//! The lock of a store. One process owns a store: its numbers, its cleanup and its pins would conflict with another's.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -8,34 +8,34 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// How often, and how long, to wait for the lock of a process that has ended: ten seconds, on a machine out of breath.
+/// How often, and how long, to wait for the lock of a process that has exited: ten seconds, for an overloaded machine.
 const MOST_ATTEMPTS: u32 = 500;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
-/// What owns the store, for as long as this lives. The kernel lets go of it when the process ends, however it does.
+/// The ownership of a store, while this exists. The kernel releases the lock when the process exits, in any way.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing would do, were no process being started just now: until it is, it has our files open too.
+        // Closing is not enough while a process is being started: until then it has our files open, too.
         if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
             tracing::warn!("Cannot unlock the store: {error}");
         }
     }
 }
 
-/// Whether the lock could be had.
+/// The outcome of an attempt to lock.
 #[derive(Debug)]
 pub(super) enum Locked {
-    /// It is ours.
+    /// This process has the lock.
     Ours(Lock),
-    /// It is another's, who says this of itself.
+    /// Another process has it: its program and process id.
     Taken(String),
 }
 
 impl Lock {
-    /// Takes the lock `path`, and writes into it who we are.
+    /// Takes the lock `path`, and writes our program and process id into it.
     #[expect(
         clippy::disallowed_methods,
         reason = "a store is opened before there is anything else to do"
@@ -60,20 +60,20 @@ impl Lock {
             if attempts == MOST_ATTEMPTS || !has_ended(&owner) {
                 return Ok(Locked::Taken(owner.trim().to_owned()));
             }
-            // A program that it was starting when it was killed has its files open until it has started.
+            // If it was killed while it started a program, that has its files open until it has started.
             attempts += 1;
             std::thread::sleep(BETWEEN_ATTEMPTS);
         }
         file.rewind()?;
         let owner = format!("{} (pid {})\n", program(), std::process::id());
         file.write_all(owner.as_bytes())?;
-        // Not to nothing first: ext4 takes that for a file to be saved, and writes it to the disk when it is closed.
+        // Not truncated to zero first: ext4 would then write the file to the disk when it is closed.
         file.set_len(owner.len() as u64)?;
         Ok(Locked::Ours(Self(file)))
     }
 }
 
-/// Returns whether the process that an owner says it is has ended.
+/// Returns whether the process with this program and process id has exited.
 fn has_ended(owner: &str) -> bool {
     let pid = owner.rsplit_once("(pid ").map(|(_, rest)| rest.trim_end());
     let pid = pid.and_then(|rest| rest.strip_suffix(')')?.parse::<u32>().ok());

@@ -1,9 +1,10 @@
-//! What a loss of power might have damaged.
+//! Marks of results that a power cut may damage.
 //!
-//! Nothing is written back when a step ends: that would cost more than the step. So after a loss of power a result may be
-//! there by name, its files empty. Each result is therefore marked *before* it gets its name, by an empty file in
-//! `unsynced/BOOT`, where BOOT is the kernel's id of this boot. Journals keep the order of such changes, so a result that
-//! outlived the loss has its mark too. Marks go once the disk has everything, and those of an earlier boot condemn.
+//! A step does not wait for the disk: that would take longer than the step. So after a power cut a result may exist
+//! with empty files. Each result is therefore marked *before* it gets its name, by an empty file in `unsynced/BOOT`,
+//! where BOOT is the kernel's id of this boot. Filesystems with a journal keep the order of these changes, so a result
+//! that exists after the power cut has its mark too. Marks are removed once everything is on the disk, and results with
+//! a mark of an earlier boot are removed.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,15 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use super::background::{Background, Chore};
-use super::error::unless;
+use super::background::{Background, Task};
+use super::error::ignore;
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// How many marks there may be before the disk is asked to write everything back: what a loss of power can cost.
+/// How many marks there may be before everything is synced: the most results that a power cut can destroy.
 const MOST: usize = 128;
 
-/// The age from which on it costs little to ask: by then, the kernel has written back by itself.
+/// The age of marks from which on syncing is cheap: by then, the kernel has written the data back itself.
 const OLD: Duration = Duration::from_secs(60);
 
 /// The marks of one store.
@@ -32,19 +33,22 @@ pub(super) struct Marks {
 
 impl Marks {
     /// Opens the marks in `root/unsynced`, and returns the names that an earlier boot marked.
-    pub(super) fn open(root: &Path, background: &Background) -> io::Result<(Self, Vec<Doubt>)> {
+    pub(super) fn open(
+        root: &Path,
+        background: &Background,
+    ) -> io::Result<(Self, Vec<StaleMarks>)> {
         let all = root.join("unsynced");
         let boot = fs::read_to_string(BOOT_ID)?;
         let dir = all.join(boot.trim());
-        unless(io::ErrorKind::AlreadyExists, fs::create_dir(&dir))?;
-        let mut doubts = Vec::new();
+        ignore(io::ErrorKind::AlreadyExists, fs::create_dir(&dir))?;
+        let mut stale = Vec::new();
         let mut count = 0;
         for entry in fs::read_dir(&all)? {
             let boot = entry?.path();
             if boot == dir {
                 count = fs::read_dir(&boot)?.count();
             } else {
-                doubts.push(Doubt::read(boot)?);
+                stale.push(StaleMarks::read(boot)?);
             }
         }
         let marks = Self {
@@ -55,7 +59,7 @@ impl Marks {
         if count > 0 && age(&marks.dir)? > OLD {
             marks.sync_soon(background);
         }
-        Ok((marks, doubts))
+        Ok((marks, stale))
     }
 
     /// Marks `name`, which is about to be published.
@@ -67,30 +71,30 @@ impl Marks {
         Ok(())
     }
 
-    /// Returns whether something was marked that the disk has not been asked to write back yet.
+    /// Returns whether there are marks since the last sync.
     pub(super) fn are_some(&self) -> bool {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// Has everything written back, in the background.
+    /// Syncs the filesystem in the background.
     pub(super) fn sync_soon(&self, background: &Background) {
         self.count.store(0, Ordering::Relaxed);
-        background.leave(Chore::Sync {
+        background.enqueue(Task::Sync {
             root: self.root.clone(),
             marks: self.dir.clone(),
         });
     }
 }
 
-/// What was marked in an earlier boot.
+/// Marks of an earlier boot.
 #[derive(Debug)]
-pub(super) struct Doubt {
-    /// What may be damaged.
+pub(super) struct StaleMarks {
+    /// Names of results and caches that may be damaged.
     pub(super) names: Vec<String>,
     dir: PathBuf,
 }
 
-impl Doubt {
+impl StaleMarks {
     fn read(dir: PathBuf) -> io::Result<Self> {
         let names = fs::read_dir(&dir)?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -98,8 +102,8 @@ impl Doubt {
         Ok(Self { names, dir })
     }
 
-    /// Forgets it, now that what was in doubt has gone.
-    pub(super) fn settle(self) -> io::Result<()> {
+    /// Removes the marks, once their results are removed.
+    pub(super) fn remove(self) -> io::Result<()> {
         fs::remove_dir_all(self.dir)
     }
 }

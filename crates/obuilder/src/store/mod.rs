@@ -1,7 +1,8 @@
 //! Where results live, by kind of filesystem.
 //!
-//! [`open`] gives the store that a [`StoreSpec`] names. Those that keep a result as a directory share one `Store`
-//! (`directories.rs`) over what differs between them, a `Backend`; ZFS, which keeps datasets, has a `Store` of its own.
+//! [`open`] returns the store that a [`StoreSpec`] names. Stores that keep a result as a directory share one
+//! implementation of `Store` (`directories`), over a `Backend` with the differences. ZFS, which keeps datasets,
+//! has its own `Store`.
 
 mod backend;
 mod background;
@@ -48,22 +49,28 @@ pub use usage::{CacheUsage, Usage};
 /// Keeps the results of steps, each under its id, and the directories that steps share.
 ///
 /// A result never changes. A step works in a [`Draft`], a writable copy of its base's result, which is then published
-/// under the step's id or discarded. The caller never asks for two drafts of one id at once, nor for one of an id that
-/// has a result. Whatever a process leaves behind that was killed is cleaned up when the store is opened again.
+/// under the step's id or discarded. The caller never requests two drafts of one id at once, nor one of an id that has
+/// a result. Files that a killed process leaves behind are removed when the store is next opened.
 pub trait Store {
     /// Returns the directory of the store.
     fn root(&self) -> &Path;
 
-    /// Returns where to keep what is not a result: the database, the sandbox's state.
+    /// Returns the directory for everything but results: the database, the sandbox's state.
     fn state_dir(&self) -> &Path;
 
-    /// Returns the finished result of a step, if there is one. Quick: it looks, and does not mount.
+    /// Returns the finished result of a step, if there is one. Fast: it mounts nothing.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     fn result(&self, id: &StepId) -> Result<Option<Finished>, StoreError>;
 
-    /// Returns every result there is, with its base: what the database can be made from.
+    /// Returns all results with their bases, from which the database can be rebuilt.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     fn results(&self) -> Result<Vec<Finished>, StoreError>;
 
-    /// Starts a step: from the result `base`, or from nothing.
+    /// Creates the draft of a step: from the result `base`, or empty.
     ///
     /// # Errors
     /// [`StoreError::NoBase`] if there is no such result.
@@ -73,10 +80,11 @@ pub trait Store {
         base: Option<&'a StepId>,
     ) -> LocalBoxFuture<'a, Result<Draft, StoreError>>;
 
-    /// Makes a draft the result of its step: wholly, or after an error or a crash not at all. Nobody can write to it any more.
+    /// Makes a draft the result of its step: wholly, or after an error or a crash not at all. No process can
+    /// write to it any more.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] if somebody still has a file of it open for writing, and that cannot be undone.
+    /// [`StoreError::InUse`] if a process still has a file of it open for writing, and that cannot be undone.
     fn publish(&self, draft: Draft) -> LocalBoxFuture<'_, Result<Finished, StoreError>>;
 
     /// Removes a draft, its mounts included.
@@ -85,98 +93,103 @@ pub trait Store {
     /// Removes a result. It is no error if there is none. The caller has removed those that are based on it.
     fn delete<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<(), StoreError>>;
 
-    /// Shows the whole root filesystem of a result, for reading.
+    /// Mounts the whole root filesystem of a result, for reading.
     ///
     /// # Errors
     /// [`StoreError::NoBase`] if there is no such result.
     fn view<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<View, StoreError>>;
 
-    /// Takes a private writable copy of the cache `name`, which is made if need be, for `owner`.
+    /// Creates a private writable copy of the cache `name` for `owner`. Creates the cache if it is missing.
     fn acquire_cache<'a>(
         &'a self,
         name: &'a CacheName,
         owner: &'a User,
     ) -> LocalBoxFuture<'a, Result<CacheCopy, StoreError>>;
 
-    /// Gives a copy back: it becomes the cache if nobody else's has since it was taken, and is dropped otherwise.
+    /// Returns a copy: it becomes the cache if no other copy has since it was taken, and is dropped otherwise.
     fn release_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Removes a copy: what was done to it is not to be in the cache.
+    /// Removes a copy, with its changes.
     fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
     /// Returns the caches.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
     fn caches(&self) -> Result<Vec<CacheName>, StoreError>;
 
-    /// Removes a cache. Copies that are out are dropped when they come back.
+    /// Removes a cache. Its copies in use are dropped when they are returned.
     fn delete_cache<'a>(
         &'a self,
         name: &'a CacheName,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>>;
 
-    /// Waits until the space of what was deleted is free, as far as this can be waited for.
+    /// Waits until the space of deleted results is free, as far as the filesystem reports it.
     fn complete_deletes(&self) -> LocalBoxFuture<'_, Result<(), StoreError>>;
 
-    /// Waits until a loss of power would lose nothing that has been published.
+    /// Waits until all published results are on the disk.
     fn sync(&self) -> LocalBoxFuture<'_, ()>;
 
-    /// Returns what each of these results takes of the disk that no other shares with it: what it added to its base. `None` for
-    /// one that is not there, or cannot be measured.
+    /// Returns the disk usage of each of these results that no other shares: what it added to its base. `None` for
+    /// a result that does not exist or cannot be measured.
     fn usages<'a>(
         &'a self,
         ids: &'a [StepId],
     ) -> LocalBoxFuture<'a, Result<Vec<Option<Usage>>, StoreError>>;
 
-    /// Returns what a cache takes of the disk, and when it last changed. `None` if there is no such cache.
+    /// Returns the disk usage of a cache, and when it last changed. `None` if there is no such cache.
     fn cache_usage<'a>(
         &'a self,
         name: &'a CacheName,
     ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>>;
 
-    /// Returns how much room there is.
+    /// Returns the free space of the store's disk.
+    ///
+    /// # Errors
+    /// If the filesystem does not report it.
     fn space(&self) -> Result<Space, StoreError>;
 }
 
 /// A finished result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// What it is the result of.
+    /// Its step.
     pub id: StepId,
-    /// What it was made from. `None` for a base image.
+    /// The result on which it is based. `None` for a base image.
     pub base: Option<StepId>,
-    /// Its directory, with the files `log` and `env`. Whether it also holds the whole root filesystem is the store's
-    /// affair: ask for a [`View`].
+    /// Its directory, with the files `log` and `env`. It need not have the whole root filesystem: use a [`View`].
     pub dir: PathBuf,
 }
 
 /// A step in progress.
 #[derive(Debug)]
 pub struct Draft {
-    /// What it is to be the result of.
+    /// Its step.
     pub id: StepId,
-    /// What it is made from.
+    /// The result on which it is based.
     pub base: Option<StepId>,
     /// Its directory, for the files `log` and `env`; the base's `env` is there, and no log.
     pub dir: PathBuf,
     /// The root filesystem, writable. A directory that exists, empty and of mode 0755 if there is no base.
     pub rootfs: PathBuf,
-    /// Whether others than the step may have descriptors of it when it is published, by which they could write: it shared a
-    /// network with them, and sockets of that can pass descriptors on. It costs a copy where the filesystem cannot tell.
+    /// Whether other processes than the step's may have descriptors by which they can write to it: the step shared a
+    /// network with them, and its sockets can pass descriptors on. Some stores then publish a copy.
     pub is_exposed: bool,
 }
 
-/// The root filesystem of a result, for as long as this lives.
+/// The root filesystem of a result, which stays mounted while this exists.
 #[derive(Debug)]
 pub struct View {
     rootfs: PathBuf,
-    /// Undoes what was done to show it.
+    /// Unmounts it.
     _undo: Option<Undo>,
 }
 
-/// Something to do when it is dropped.
+/// A function that is called when this is dropped.
 struct Undo(Option<Box<dyn FnOnce()>>);
 
 impl View {
-    /// Returns a view that needs no undoing.
+    /// Returns a view without a mount.
     pub fn plain(rootfs: PathBuf) -> Self {
         Self {
             rootfs,
@@ -184,7 +197,7 @@ impl View {
         }
     }
 
-    /// Returns a view that is undone by `undo` when it is dropped.
+    /// Returns a view that calls `undo` when it is dropped.
     pub fn with_undo(rootfs: PathBuf, undo: impl FnOnce() + 'static) -> Self {
         Self {
             rootfs,
@@ -192,7 +205,7 @@ impl View {
         }
     }
 
-    /// Returns the root of it.
+    /// Returns its root directory.
     pub fn rootfs(&self) -> &Path {
         &self.rootfs
     }
@@ -212,17 +225,17 @@ impl fmt::Debug for Undo {
     }
 }
 
-/// The name of a cache, as a spec gives it.
+/// The name of a cache, as in a spec.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CacheName(pub BString);
 
 /// A step's own copy of a cache.
 #[derive(Debug)]
 pub struct CacheCopy {
-    /// Whose copy it is.
+    /// Its cache.
     pub name: CacheName,
-    /// Where it is.
+    /// Its directory.
     pub path: PathBuf,
-    /// Which of its copies, for the store.
+    /// The store's number for this copy.
     pub number: u64,
 }

@@ -1,4 +1,4 @@
-//! Opens the store that is wanted.
+//! Opens a store.
 
 use std::rc::Rc;
 
@@ -6,10 +6,10 @@ use super::directories::DirectoryStore;
 use super::error::OpenError;
 use super::{Store, StoreKind, StoreSpec, btrfs, overlay, rsync, xfs, zfs};
 
-/// Opens a store: makes it if need be, takes its lock, and cleans up what a killed process has left in it.
+/// Opens a store: creates it if it is missing, takes its lock, and removes files that a killed process left in it.
 ///
 /// # Errors
-/// When another process has it, or its filesystem will not do.
+/// If another process has it, or its filesystem is not suitable.
 pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
     require_root()?;
     let place = spec.place();
@@ -20,11 +20,9 @@ pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
         }
         (StoreKind::Btrfs, _) => DirectoryStore::open(root, btrfs::check, btrfs::Btrfs::new),
         (StoreKind::Xfs, _) => DirectoryStore::open(root, xfs::check, xfs::Reflink::new),
-        (StoreKind::Rsync, Some(mode)) => DirectoryStore::open(
-            root,
-            |_, _| Ok(()),
-            |ground| rsync::Rsync::new(ground, mode),
-        ),
+        (StoreKind::Rsync, Some(mode)) => {
+            DirectoryStore::open(root, |_, _| Ok(()), |setup| rsync::Rsync::new(setup, mode))
+        }
         (StoreKind::Zfs, _) => zfs::open(root),
         (kind @ (StoreKind::Rsync | StoreKind::Docker | StoreKind::Qemu | StoreKind::Hcs), _) => {
             Err(OpenError::Unsupported(kind))
@@ -32,12 +30,12 @@ pub fn open(spec: &StoreSpec) -> Result<Rc<dyn Store>, OpenError> {
     }
 }
 
-/// Opens a store for reading, also while another process owns it: results can be looked at, and copied into drafts that are thrown
-/// away; nothing can be published or removed. `None` where that is not possible, and it must be opened as one's own: there is no
-/// store yet, or it is a pool of ZFS.
+/// Opens a store for reading, even while another process owns it. You can read results, and copy them into temporary
+/// drafts; you cannot publish or remove any. Returns `None` if you must [`open`] it instead: there is no store yet, or
+/// it is a pool of ZFS.
 ///
 /// # Errors
-/// When it may not be read, or there is nowhere to write what is needed for that.
+/// If it cannot be read, or there is no room for the files that reading needs.
 pub fn open_for_reading(spec: &StoreSpec) -> Result<Option<Rc<dyn Store>>, OpenError> {
     require_root()?;
     let place = spec.place();
@@ -49,7 +47,7 @@ pub fn open_for_reading(spec: &StoreSpec) -> Result<Option<Rc<dyn Store>>, OpenE
         (StoreKind::Btrfs, _) => DirectoryStore::open_for_reading(root, btrfs::Btrfs::new),
         (StoreKind::Xfs, _) => DirectoryStore::open_for_reading(root, xfs::Reflink::new),
         (StoreKind::Rsync, Some(mode)) => {
-            DirectoryStore::open_for_reading(root, |ground| rsync::Rsync::new(ground, mode))
+            DirectoryStore::open_for_reading(root, |setup| rsync::Rsync::new(setup, mode))
         }
         _ => Ok(None),
     }

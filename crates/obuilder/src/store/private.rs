@@ -1,5 +1,5 @@
-//! A store is for us alone: the files in it have the owners and set-user-id bits of containers, so whoever can walk into it can
-//! be root by any program that an image or a step has made so.
+//! Keeps other users out of a store. Its files have the owners and set-user-id bits of containers, so a user who can
+//! enter it can become root by any set-user-id program of an image or a step.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -9,21 +9,21 @@ use std::path::Path;
 use super::error::Cannot as _;
 use super::{OpenError, StoreError};
 
-/// What others may do to a directory.
+/// The permission bits of other users.
 const OTHERS: u32 = 0o077;
 
-/// What a mount point has that is empty otherwise.
+/// The only entry of an otherwise empty mount point.
 const LOST_FOUND: &str = "lost+found";
 
-/// Makes the root of a store, or makes sure that nobody else gets into the one that is there. A mount point usually is open to
-/// all.
+/// Creates the root of a store, or makes sure that no other user can enter an existing one. A mount point usually
+/// is open to all users.
 ///
 /// # Errors
-/// When it is another user's, or open to others and has something in it that is not ours to close.
+/// If it belongs to another user, or is open to others and has other files.
 pub(super) fn make(root: &Path) -> Result<(), OpenError> {
     let mut builder = DirBuilder::new();
     builder.mode(0o700).recursive(true);
-    builder.create(root).cannot("make", root)?;
+    builder.create(root).cannot("create", root)?;
     let directory = File::open(root).cannot("open", root)?;
     let found = directory.metadata().cannot("inspect", root)?;
     let owner = found.uid();
@@ -46,12 +46,13 @@ pub(super) fn make(root: &Path) -> Result<(), OpenError> {
     let closed = directory.set_permissions(Permissions::from_mode(mode & !OTHERS));
     closed.cannot("restrict access to", root)?;
     tracing::warn!(
-        "The store {root:?} had the mode {mode:04o}: other users could run set-user-id programs in it. It is 0700 now"
+        "Changed the mode of the store {} from {mode:04o} to 0700: other users could run set-user-id programs in it",
+        root.display()
     );
     Ok(())
 }
 
-/// Makes sure that nobody else gets into a directory that is ours. It is no error if there is none.
+/// Makes sure that no other user can enter a directory of ours. It is no error if there is none.
 pub(super) fn close(directory: &Path) -> Result<(), StoreError> {
     let found = match fs::symlink_metadata(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -64,7 +65,7 @@ pub(super) fn close(directory: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Returns whether a directory is a store, or has nothing in it.
+/// Returns whether a directory is a store, or is empty.
 fn is_ours(root: &Path) -> Result<bool, StoreError> {
     if root.join("result").is_dir() {
         return Ok(true);

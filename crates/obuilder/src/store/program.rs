@@ -1,4 +1,4 @@
-//! Runs a program for a store, and waits for it. On a thread that may wait.
+//! Runs a program for a store, and waits for it. To be called on a thread that may block.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::StoreError;
 
-/// Runs `argv`, and returns what it printed.
+/// Runs `argv`, and returns its output.
 pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError> {
     let command = || {
         argv.iter()
@@ -23,9 +23,9 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
         .ok_or_else(|| failed("no program was named".to_owned()))?;
     let output = Command::new(program)
         .args(args)
-        // What it says about a full disk is read below.
+        // Its message about a full disk is parsed below.
         .env("LC_ALL", "C")
-        // By which a service tells its manager how it is: nobody else's business.
+        // The program must not notify the service manager of this process.
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
         .output()
@@ -36,14 +36,14 @@ pub(super) fn run(argv: &[OsString], about: &Path) -> Result<Vec<u8>, StoreError
     if output.status.success() {
         return Ok(output.stdout);
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("No space left on device") || said.contains("out of space") {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("No space left on device") || stderr.contains("out of space") {
         return Err(StoreError::Full {
             action: format!("run {} on", program.to_string_lossy()),
             path: PathBuf::from(about),
         });
     }
-    Err(failed(format!("{}: {}", output.status, said.trim())))
+    Err(failed(format!("{}: {}", output.status, stderr.trim())))
 }
 
 fn no_program(program: &str) -> StoreError {

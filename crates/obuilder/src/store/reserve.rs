@@ -1,5 +1,5 @@
-//! Room that is kept for opening a store on a disk that is full: it takes some files to open one, and then others can be
-//! removed. Without it, a disk without a free inode would stay so until somebody cleaned up by hand.
+//! Reserved room for opening a store on a full disk: opening it creates some files, and then results can be removed.
+//! Without it, a disk without a free inode would have to be cleaned up by hand.
 
 use std::fs::{self, File};
 use std::io;
@@ -9,15 +9,15 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 
 use super::Space;
-use super::error::unless;
+use super::error::ignore;
 
-/// How many files: a store, its database and a trivial step make some thirty.
+/// Number of reserved files: a store, its database and a trivial step need some thirty.
 const FILES: u64 = 64;
 
-/// How large each of them is, in bytes.
+/// Size of each of them, in bytes.
 const SIZE: u64 = 32 << 10;
 
-/// From how much on, in percent, there is room enough without it.
+/// The free space, in percent, from which on the reserve is not needed.
 const ENOUGH: f64 = 5.0;
 
 /// The directory `reserve` of a store.
@@ -29,15 +29,15 @@ impl Reserve {
         Self(root.join("reserve"))
     }
 
-    /// Gives the room back if there is little else.
+    /// Releases the room if there is little other.
     pub(super) fn release_if_needed(&self, space: Space) -> io::Result<()> {
         if space.free_percent() >= ENOUGH {
             return Ok(());
         }
-        unless(io::ErrorKind::NotFound, fs::remove_dir_all(&self.0))
+        ignore(io::ErrorKind::NotFound, fs::remove_dir_all(&self.0))
     }
 
-    /// Takes the room again if there is enough.
+    /// Reserves the room if there is enough.
     pub(super) fn keep_if_possible(&self, space: Space) -> io::Result<()> {
         if space.free_percent() < ENOUGH {
             return Ok(());
@@ -46,11 +46,11 @@ impl Reserve {
         if files.clone().all(|file| file.exists()) {
             return Ok(());
         }
-        unless(io::ErrorKind::AlreadyExists, fs::create_dir(&self.0))?;
+        ignore(io::ErrorKind::AlreadyExists, fs::create_dir(&self.0))?;
         for file in files {
             let file = File::create(file)?;
             match fallocate(&file, FallocateFlags::empty(), 0, SIZE) {
-                // Then it is files alone.
+                // Without support it reserves files only.
                 Ok(()) | Err(Errno::OPNOTSUPP) => {}
                 Err(error) => return Err(error.into()),
             }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::backend::{Backend, Ground, beside};
+use super::backend::{Backend, BackendSetup, beside};
 use super::caches::Owner;
 use super::error::Cannot as _;
 use super::layout::make_directory as make;
@@ -20,15 +20,15 @@ pub(super) struct Rsync {
 }
 
 impl Rsync {
-    /// Returns the backend for the store on `ground`.
-    pub(super) fn new(ground: Ground, mode: RsyncMode) -> Self {
+    /// Returns the backend for the store on `setup`.
+    pub(super) fn new(setup: BackendSetup, mode: RsyncMode) -> Self {
         Self {
-            trash: ground.trash,
+            trash: setup.trash,
             mode,
         }
     }
 
-    /// Returns how equal files become links when a result is published. `None` if they do not.
+    /// Returns the options that make equal files links when a result is published. `None` if they stay copies.
     fn linking(&self) -> Option<&'static [&'static str]> {
         match self.mode {
             RsyncMode::Copy => None,
@@ -52,14 +52,14 @@ impl Backend for Rsync {
         Ok(rootfs)
     }
 
-    fn settle(
+    fn finalize(
         &self,
         place: &Path,
         copy: &Path,
         base: Option<&Path>,
         is_exposed: bool,
     ) -> Result<bool, StoreError> {
-        // By our own means: the program would follow a link that takes the place of a directory meanwhile.
+        // Not with rsync, which would follow a link that replaces a directory meanwhile.
         let copy_to = |to: &Path| tree::copy_tree(place, to).cannot("copy", place);
         let Some((base, how)) = base.zip(self.linking()) else {
             if is_exposed {
@@ -85,7 +85,7 @@ impl Backend for Rsync {
         if !cache.exists() {
             make(cache)?;
         }
-        // By our own means: who had it last may have passed a descriptor of it on.
+        // Not with rsync: the last step may have passed a descriptor of it to another process.
         tree::copy_tree(cache, copy).cannot("copy", cache)?;
         owner.give(copy)?;
         Ok(copy.to_owned())
@@ -97,8 +97,8 @@ impl Backend for Rsync {
     }
 }
 
-/// Everything about the files: hard links, access lists, extended attributes, owners by number, holes, and times to
-/// the nanosecond. Without the last, files of one second and size pass for equal.
+/// All attributes of the files: hard links, access lists, extended attributes, owners by number, holes, and times to
+/// the nanosecond. Without the last, files of the same second and size count as equal.
 const ALL: [&str; 4] = ["rsync", "-aHAXSq", "--numeric-ids", "--modify-window=-1"];
 
 /// Returns the command that makes `to` a copy of `from`.
@@ -118,7 +118,7 @@ fn link_args(how: &[&str], base: &Path, from: &Path, to: &Path) -> Vec<OsString>
     args
 }
 
-/// Returns the path of a directory as rsync wants it for what is inside.
+/// Returns the path by which rsync copies the content of a directory.
 fn inside(dir: &Path) -> OsString {
     let mut path = dir.as_os_str().to_owned();
     path.push("/");
@@ -145,7 +145,11 @@ mod tests {
         .map(Path::new);
         expect!["rsync -aHAXSq --numeric-ids --modify-window=-1 -- /s/result/B/ /s/result-tmp/A.0"]
             .assert_eq(&text(&copy_args(base, draft)));
-        expect!["rsync -aHAXSq --numeric-ids --modify-window=-1 --checksum --link-dest=/s/result/B -- /s/result-tmp/A.0/ /s/result-tmp/A.0.linked"]
-            .assert_eq(&text(&link_args(&["--checksum"], base, draft, result)));
+        expect![[r#"
+            rsync -aHAXSq --numeric-ids --modify-window=-1 --checksum --link-dest=/s/result/B --
+              /s/result-tmp/A.0/ /s/result-tmp/A.0.linked"#]]
+        .assert_eq(
+            &text(&link_args(&["--checksum"], base, draft, result)).replace("-- /", "--\n  /"),
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What a store that keeps results as directories does on threads that may wait.
+//! The operations of a store of directories that run on threads that may block.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,14 +18,14 @@ use super::reserve::Reserve;
 use super::{CacheUsage, StoreError, tree};
 use crate::StepId;
 
-/// What threads use.
+/// The state that threads use.
 pub(super) struct Shared<B> {
     pub(super) root: PathBuf,
     pub(super) backend: B,
     pub(super) marks: Marks,
     pub(super) background: Arc<Background>,
     pub(super) reserve: Reserve,
-    /// What caches took when they were measured, while they stay as they were. Of a large one it takes seconds.
+    /// Disk usage of caches since they last changed. Measuring a large one takes seconds.
     pub(super) measured: Mutex<HashMap<PathBuf, CacheUsage>>,
 }
 
@@ -39,7 +39,7 @@ impl<B: Backend> Shared<B> {
         let rootfs = self.backend.begin(place, base)?;
         if let Some(id) = base_id {
             let link = place.join("parent");
-            symlink(format!("../{id}"), &link).cannot("make", &link)?;
+            symlink(format!("../{id}"), &link).cannot("create", &link)?;
         }
         Ok(rootfs)
     }
@@ -55,11 +55,11 @@ impl<B: Backend> Shared<B> {
         let copy = beside(place);
         let published = self
             .backend
-            .settle(place, &copy, base, is_exposed)
+            .finalize(place, &copy, base, is_exposed)
             .and_then(|is_copied| {
                 self.mark(&id.to_string())?;
-                let settled = if is_copied { &copy } else { place };
-                fs::rename(settled, result).cannot("publish", result)?;
+                let finalized = if is_copied { &copy } else { place };
+                fs::rename(finalized, result).cannot("publish", result)?;
                 Ok(is_copied)
             });
         match published {
@@ -71,7 +71,7 @@ impl<B: Backend> Shared<B> {
             }
         }
         if base.is_none() {
-            // A base image is the dearest to lose.
+            // A lost base image costs the most.
             self.marks.sync_soon(&self.background);
         }
         Ok(())
@@ -82,14 +82,14 @@ impl<B: Backend> Shared<B> {
         marked.cannot("mark a result in", &self.root)
     }
 
-    /// Removes what an error has left. That error is the one to tell of.
+    /// Removes the files of a failed operation, whose error is reported, and only logs its own.
     pub(super) fn remove_and_log(&self, place: &Path) {
         if let Err(error) = self.backend.remove(place) {
             tracing::warn!("{error}");
         }
     }
 
-    /// Measures a cache. What gives it back renames something: the cache itself, or a layer into it.
+    /// Measures a cache. Its directory changes with every returned copy: it is renamed, or a layer is added.
     pub(super) fn measure_cache(&self, cache: &Path) -> io::Result<CacheUsage> {
         let changed = fs::symlink_metadata(cache)?;
         let nanoseconds = i32::try_from(changed.ctime_nsec()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! How much room a filesystem has: one meaning of it for stores, for a Docker engine's disk, and for whoever checks a machine.
+//! The free space of a filesystem: one definition for stores, for a Docker engine's disk, and for checks of a machine.
 
 use std::io;
 use std::path::Path;
@@ -8,39 +8,39 @@ use rustix::fs::{statfs, statvfs};
 use super::Usage;
 use super::filesystem::BTRFS;
 
-/// How much room there is: of bytes and of files, what is free of what is in use or free.
+/// The free space of a filesystem, in bytes and in files.
 ///
-/// This is what `df` shows and the OCaml programs take: what a filesystem sets aside for the machine's administrator counts
-/// neither as free nor as in use, so that a disk without files is 100 % free.
+/// It is the same as that of `df` and of the OCaml programs: room that is reserved for root counts neither as free nor
+/// as used, so that an empty disk is 100 % free.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Space {
-    /// What is in use or free for us, in bytes.
+    /// Used and free space, in bytes.
     pub total: u64,
-    /// How much of it is free for us, in bytes.
+    /// Free space, in bytes.
     pub free: u64,
-    /// How many files there are or can be. 0 where that has no limit of its own.
+    /// Number of files that can exist. 0 if the filesystem has no such limit.
     pub total_files: u64,
-    /// How many more there can be.
+    /// Number of files that can still be created.
     pub free_files: u64,
 }
 
 impl Space {
-    /// Below how many percent there may be no room left for a step.
+    /// Free percentage below which there may be no room left for a step.
     const USED_UP: f64 = 1.0;
 
-    /// How many bytes are room enough, however few percent of a large disk they are.
+    /// Number of free bytes that is always enough, however few percent of a large disk it is.
     const ENOUGH: u64 = 1 << 30;
 
-    /// How many files are.
+    /// Number of free files that is always enough.
     const ENOUGH_FILES: u64 = 100_000;
 
     /// Measures the filesystem that `path` is on. On a network filesystem this may take long.
     ///
-    /// On btrfs, what is unused counts as free: what it calls available depends on how the disk is divided up, which changes
-    /// with use, and can be nothing on a disk that is half empty.
+    /// On btrfs, unused space counts as free: the "available" space depends on the allocation of the disk, which
+    /// changes with use, and can be zero on a disk that is half empty.
     ///
     /// # Errors
-    /// When there is no such path, or the system does not say.
+    /// If there is no such path, or the filesystem does not report it.
     pub fn of(path: &Path) -> io::Result<Self> {
         let found = statvfs(path)?;
         let is_btrfs = statfs(path)?.f_type == BTRFS;
@@ -59,7 +59,7 @@ impl Space {
         })
     }
 
-    /// Returns what there would be if what takes `usage` were gone.
+    /// Returns the space after the removal of files with this disk usage.
     #[must_use]
     pub fn without(self, usage: Usage) -> Self {
         let more = |free: u64, usage: u64, total: u64| free.saturating_add(usage).min(total);
@@ -70,22 +70,22 @@ impl Space {
         }
     }
 
-    /// Returns how much is free, in percent: of bytes or of files, whichever is less.
+    /// Returns the free percentage of bytes or of files, whichever is less.
     pub fn free_percent(self) -> f64 {
         self.free_bytes_percent().min(self.free_files_percent())
     }
 
-    /// Returns how many of the bytes are free, in percent: all of them where they are not counted.
+    /// Returns the free percentage of bytes: 100 if they are not counted.
     pub fn free_bytes_percent(self) -> f64 {
         percent(self.free, self.total).unwrap_or(100.0)
     }
 
-    /// Returns how many of the files are free, in percent: all of them where they are not counted.
+    /// Returns the free percentage of files: 100 if they are not counted.
     pub fn free_files_percent(self) -> f64 {
         percent(self.free_files, self.total_files).unwrap_or(100.0)
     }
 
-    /// Returns whether there is so little left, of bytes or of files, that steps fail.
+    /// Returns whether so few bytes or files are free that steps fail.
     pub fn is_used_up(self) -> bool {
         let is_low = |free: u64, total: u64, enough: u64| {
             free < enough && percent(free, total).is_some_and(|percent| percent < Self::USED_UP)

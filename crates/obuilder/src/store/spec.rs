@@ -1,4 +1,4 @@
-//! Which store is wanted, as a command line says it: `overlayfs:/var/cache/obuilder`.
+//! The store to open, as on a command line: `overlayfs:/var/cache/obuilder`.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -13,17 +13,17 @@ pub enum StoreKind {
     Overlayfs,
     /// Subvolumes.
     Btrfs,
-    /// Copies that share their blocks, on XFS and wherever else files can do so.
+    /// Copies that share their blocks, on XFS and other filesystems that support it.
     Xfs,
-    /// Copies, on anything.
+    /// Copies, on any filesystem.
     Rsync,
     /// Datasets.
     Zfs,
-    /// Images of a Docker engine. Known by name alone.
+    /// Images of a Docker engine. Not supported.
     Docker,
-    /// Disks of virtual machines. Known by name alone.
+    /// Disks of virtual machines. Not supported.
     Qemu,
-    /// Snapshots of Windows' containers. Known by name alone.
+    /// Snapshots of Windows' containers. Not supported.
     Hcs,
 }
 
@@ -39,7 +39,7 @@ impl StoreKind {
         Self::Hcs,
     ];
 
-    /// Returns what stands before the colon.
+    /// Returns the word before the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Overlayfs => "overlayfs",
@@ -72,7 +72,7 @@ impl StorePlace {
     /// Reads `KIND:REST`.
     ///
     /// # Errors
-    /// When there is no such kind, or its path must be absolute and is not.
+    /// If there is no such kind, or its path must be absolute and is not.
     pub fn parse(text: &OsStr) -> Result<Self, StoreSpecError> {
         let bytes = text.as_bytes();
         let colon = bytes.iter().position(|byte| *byte == b':');
@@ -95,12 +95,12 @@ impl StorePlace {
         })
     }
 
-    /// Returns which kind it is.
+    /// Returns its kind.
     pub fn kind(&self) -> StoreKind {
         self.kind
     }
 
-    /// Returns what follows the colon: a directory, or a pool with what is before it.
+    /// Returns the path after the colon: a directory, or a pool.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -140,11 +140,11 @@ impl From<&StorePlace> for OsString {
 /// How an `rsync:` store keeps results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RsyncMode {
-    /// Each whole: the fastest, and takes the most space.
+    /// As whole copies: the fastest, with the largest disk usage.
     Copy,
     /// Files that equal the base's, by their content, are links to the base's.
     Hardlink,
-    /// As `hardlink`, taking files of one size and time for equal: for tests of OBuilder.
+    /// As `hardlink`, but files of the same size and time count as equal: for tests of OBuilder.
     HardlinkUnsafe,
 }
 
@@ -170,7 +170,7 @@ impl FromStr for RsyncMode {
     }
 }
 
-/// A store to open: a place, and a mode where one is needed.
+/// A store to open: its location, and the mode of an rsync store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreSpec {
     place: StorePlace,
@@ -178,10 +178,10 @@ pub struct StoreSpec {
 }
 
 impl StoreSpec {
-    /// Puts together what `--store` and `--rsync-mode` say, either of which may not have been given.
+    /// Combines the values of `--store` and `--rsync-mode`, either of which may be missing.
     ///
     /// # Errors
-    /// When there is no place; when an rsync store has no mode, or another has one.
+    /// If there is no location, an rsync store has no mode, or another store has one.
     pub fn new(place: Option<StorePlace>, mode: Option<RsyncMode>) -> Result<Self, StoreSpecError> {
         let place = place.ok_or(StoreSpecError::Missing)?;
         match (place.kind, mode) {
@@ -191,7 +191,7 @@ impl StoreSpec {
         }
     }
 
-    /// Returns where it is.
+    /// Returns its location.
     pub fn place(&self) -> &StorePlace {
         &self.place
     }
@@ -202,7 +202,7 @@ impl StoreSpec {
     }
 }
 
-/// Why a command line names no store.
+/// Why a command line does not name a store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreSpecError {
     /// `--store` is not `KIND:REST`.
@@ -210,11 +210,15 @@ pub enum StoreSpecError {
     Syntax,
     /// There is no `--store`.
     #[error(
-        "required option '--store' is missing: name the store with --store=overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool"
+        "required option '--store' is missing: name the store with --store=overlayfs:/path, btrfs:/path, xfs:/path, \
+         rsync:/path or zfs:pool"
     )]
     Missing,
-    /// A store that takes no mode has one.
-    #[error("the option '--rsync-mode' is for rsync:/path only, and this is a store of kind {}; leave it out", .0.as_str())]
+    /// A store without modes has one.
+    #[error(
+        "the option '--rsync-mode' is for rsync:/path only, and this is a store of kind {}; leave it out",
+        .0.as_str()
+    )]
     UnwantedMode(StoreKind),
     /// An rsync store has no mode.
     #[error("Store rsync:/ must supply an rsync-mode: --rsync-mode=copy or hardlink")]
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_a_kind_and_the_rest() {
+    fn a_location_is_a_kind_and_a_path() {
         for text in [
             "overlayfs:/var/cache/obuilder",
             "btrfs:/a:b, c",
@@ -259,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn only_rsync_has_a_mode_and_it_must() {
+    fn rsync_stores_and_no_others_need_a_mode() {
         let of = |text: &str, mode| StoreSpec::new(place(text).ok(), mode).map(|_| ());
         assert_eq!(of("rsync:/r", None), Err(StoreSpecError::NoMode));
         assert_eq!(of("rsync:/r", Some(RsyncMode::Copy)), Ok(()));

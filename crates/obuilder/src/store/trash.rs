@@ -1,11 +1,11 @@
-//! Where trees go that are not wanted any more: out of the way at once, and removed in the background.
+//! The trash of a store: trees are moved there at once, and removed in the background.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::background::{Background, Chore};
+use super::background::{Background, Task};
 use super::tree;
 
 /// The directory `trash` of a store.
@@ -17,7 +17,7 @@ pub(super) struct Trash {
 }
 
 impl Trash {
-    /// Opens it, and lets go of what an earlier process left in it.
+    /// Opens it, and removes trees that an earlier process left in it.
     pub(super) fn open(dir: PathBuf, background: Arc<Background>) -> io::Result<Self> {
         let mut next = 0;
         for entry in std::fs::read_dir(&dir)? {
@@ -28,7 +28,7 @@ impl Trash {
                 .and_then(|name| name.parse().ok())
                 .unwrap_or(0);
             next = next.max(number.saturating_add(1));
-            background.leave(Chore::Remove(entry.path()));
+            background.enqueue(Task::Remove(entry.path()));
         }
         Ok(Self {
             dir,
@@ -37,14 +37,14 @@ impl Trash {
         })
     }
 
-    /// Throws `path` away, a tree or a file. It is no error if there is none.
+    /// Moves `path`, a tree or a file, to the trash. It is no error if there is none.
     pub(super) fn put(&self, path: &Path) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let to = self.dir.join(number.to_string());
         match std::fs::rename(path, &to) {
-            Ok(()) => self.background.leave(Chore::Remove(to)),
+            Ok(()) => self.background.enqueue(Task::Remove(to)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            // A full disk may have no room for the new name, and removing needs none.
+            // A full disk may have no room for the new name; removing needs none.
             Err(_) => tree::remove(path)?,
         }
         Ok(())

@@ -1,14 +1,14 @@
-//! What results take of a disk: what would be free without them.
+//! Disk usage of results: the space that their removal would free.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
 
-/// What something takes of a disk that nothing else shares with it.
+/// The disk usage of a result or a cache that no other shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {
-    /// In bytes, as the filesystem has them: what is a hole in a file counts nothing.
+    /// In bytes of the disk: holes in files do not count.
     pub bytes: u64,
-    /// How many files, directories included.
+    /// Number of files, directories included.
     pub files: u64,
 }
 
@@ -35,11 +35,11 @@ impl Sum for Usage {
     }
 }
 
-/// A cache, as whoever makes room sees it.
+/// The disk usage and age of a cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheUsage {
-    /// When a step last gave it back.
+    /// When a step last returned it.
     pub used: jiff::Timestamp,
-    /// What it takes.
+    /// Its disk usage.
     pub usage: Usage,
 }

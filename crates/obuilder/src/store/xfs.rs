@@ -1,4 +1,4 @@
-//! Results as trees whose files share their blocks: on XFS, and wherever else the kernel can do so (btrfs, bcachefs).
+//! Results as trees whose files share their blocks: on XFS, and on other filesystems that support it (btrfs, bcachefs).
 
 use std::fs::{self, File};
 use std::io;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::statfs;
 use rustix::io::Errno;
 
-use super::backend::{Backend, Ground};
+use super::backend::{Backend, BackendSetup};
 use super::caches::Owner;
 use super::error::Cannot as _;
 use super::layout::make_directory as make;
@@ -22,11 +22,9 @@ pub(super) struct Reflink {
 }
 
 impl Reflink {
-    /// Returns the backend for the store on `ground`.
-    pub(super) fn new(ground: Ground) -> Self {
-        Self {
-            trash: ground.trash,
-        }
+    /// Returns the backend for the store on `setup`.
+    pub(super) fn new(setup: BackendSetup) -> Self {
+        Self { trash: setup.trash }
     }
 }
 
@@ -44,7 +42,7 @@ impl Backend for Reflink {
         Ok(rootfs)
     }
 
-    fn settle(
+    fn finalize(
         &self,
         place: &Path,
         copy: &Path,
@@ -75,7 +73,7 @@ impl Backend for Reflink {
     }
 }
 
-/// Looks, for a new store, whether files can share their blocks at `root`.
+/// Checks, for a new store, whether files can share their blocks at `root`.
 pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
     if !is_new {
         return Ok(());

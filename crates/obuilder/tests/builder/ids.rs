@@ -61,7 +61,11 @@ fn windows() {
                 .inputs(base.parse().unwrap())
                 .text()
         ),
-        "((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)(user((name ContainerAdministrator)))(env())(cmd\"echo hello > world\")(shell(cmd /S /C))(network())(mount_secrets()))"
+        concat!(
+            "((base bc3bc8408e84c12c2b5f24aa91b444894b55e26069b66e8034890634b08aef1d)(workdir C:/)",
+            "(user((name ContainerAdministrator)))(env())(cmd\"echo hello > world\")(shell(cmd /S /C))",
+            "(network())(mount_secrets()))"
+        )
     );
     chain.check(
         ("mcr.microsoft.com/windows/servercore:ltsc2022", base),
@@ -149,7 +153,9 @@ fn everything_of_a_run() {
     assert_eq!(
         BString::from(inputs.text()),
         format!(
-            r#"((base {BUSYBOX})(workdir /src)(user((uid 1000)(gid 1000)))(env((B 2)(A"")(PATH /bin:/usr/bin)))(cmd"echo \"hi\"\nls")(shell(/bin/sh -c))(network(host))(mount_secrets(((value"top secret")(target /b))((value x)(target /a)))))"#
+            "((base {BUSYBOX})(workdir /src)(user((uid 1000)(gid 1000)))\
+             (env((B 2)(A\"\")(PATH /bin:/usr/bin)))(cmd\"echo \\\"hi\\\"\\nls\")(shell(/bin/sh -c))\
+             (network(host))(mount_secrets(((value\"top secret\")(target /b))((value x)(target /a)))))"
         )
     );
     assert_eq!(

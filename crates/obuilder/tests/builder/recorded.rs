@@ -57,7 +57,9 @@ impl Sandbox for RecordedCommands {
             "echo hi" => "hi\n",
             "pwd; id -u; echo [$A] [$B]" => "/srv/sub/x\n1000\n[] [two words]\n",
             "find /work /d /opt -type f -o -type l | sort" => {
-                "/d/dir1/dir2/two\n/d/dir1/link\n/d/dir1/one\n/opt/bin/hello.txt\n/opt/bin/run.sh\n/opt/renamed.txt\n/work/all/café.txt\n/work/all/dir1/dir2/two\n/work/all/dir1/link\n/work/all/empty\n/work/all/hello.txt\n/work/all/run.sh\n/work/two\n"
+                "/d/dir1/dir2/two\n/d/dir1/link\n/d/dir1/one\n/opt/bin/hello.txt\n/opt/bin/run.sh\n\
+                 /opt/renamed.txt\n/work/all/café.txt\n/work/all/dir1/dir2/two\n/work/all/dir1/link\n\
+                 /work/all/empty\n/work/all/hello.txt\n/work/all/run.sh\n/work/two\n"
             }
             "mkdir /out; echo tool > /out/tool; echo other > /out/other" => {
                 fs::create_dir(rootfs.join("out")).unwrap();

@@ -42,8 +42,8 @@ pub(crate) enum Ended {
 }
 
 impl Script {
-    /// Returns both ends. One who is slow to stop waits for [`exit`](Self::exit) when it is cancelled, and succeeds after
-    /// all if that is with 0.
+    /// Returns both ends. One that is slow to stop waits for [`exit`](Self::exit) when it is cancelled, and succeeds
+    /// after all if that is with 0.
     pub(crate) fn new(is_slow_to_stop: bool) -> (Self, Role) {
         let (sender, orders) = mpsc::unbounded_channel();
         let (started, cancelled) = (CancellationToken::new(), CancellationToken::new());

@@ -55,7 +55,7 @@ fn a_directory_that_became_a_symlink_is_not_followed() {
         let error = place.write(&manifest, &crate::tree::SOMEBODY).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "\"dir\" was changed while it was being copied: retry once the source has stopped changing"
+            "cannot copy \"dir\": it has changed during the copy; retry once the source has stopped changing"
         );
     }
 }

@@ -245,7 +245,7 @@ fn a_directory_that_is_not_empty_does_not_give_way_to_a_file() {
     place.image().file("etc/passwd", "");
     place.source().file("etc", "a file").symlink("link", "x");
     let error =
-        "\"/etc\" cannot be replaced by a file: it is a directory in the image that is not empty";
+        "cannot replace \"/etc\" by a file: it is a directory in the image that is not empty";
     assert_eq!(place.copy(&["etc"], "/").unwrap_err(), error);
     assert_eq!(place.copy(&["link"], "/etc").unwrap_err(), error);
     assert_eq!(
@@ -301,7 +301,7 @@ fn directories_without_end_are_refused() {
     let deepest = vec!["d"; 257].join("/");
     assert_eq!(
         error,
-        format!("\"{deepest}\" is too deep: cannot copy more than 256 nested directories")
+        format!("cannot copy \"{deepest}\": more than 256 nested directories")
     );
 }
 
@@ -319,7 +319,7 @@ fn windows_users_have_numbers() {
     let error = place.write(&manifest, &nobody).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "user -1:0 cannot own files: ids go from 0 to 4294967294"
+        "cannot give files to the user -1:0: ids go from 0 to 4294967294"
     );
     place.write(&manifest, &SOMEBODY).unwrap();
 }

@@ -86,7 +86,7 @@ fn what_is_wrong_with_a_request_is_said_in_the_words_people_know() {
     );
     assert_eq!(
         show(place.read(&["file"], "/dst/../x")),
-        "Can't use .. in the destination of a copy! (in \"/dst/../x\")"
+        "cannot copy to \"/dst/../x\": the path must not have .."
     );
     let mut request = place.request(&["."], "/dst/");
     request.root.push("nowhere");

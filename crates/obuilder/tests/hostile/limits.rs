@@ -1,4 +1,4 @@
-//! A step that takes all there is, beside one that only wants to go on.
+//! A step that exhausts a resource, beside one that must not be affected.
 
 use std::cell::Cell;
 use std::fs;
@@ -13,16 +13,17 @@ use tokio_util::sync::CancellationToken;
 use crate::room::{Room, Text, script, wait};
 
 crate::for_each_runtime! {
-    a_fork_bomb_is_its_own_trouble
-    a_memory_hog_is_its_own_trouble
+    a_fork_bomb_harms_only_itself
+    a_memory_hog_harms_only_itself
     a_step_within_its_limits_does_not_see_them
-    a_step_that_was_killed_for_memory_is_said_to_be
+    a_kill_for_lack_of_memory_is_reported
 }
 
 /// Starts programs and uses memory for a while, and succeeds if nothing is denied.
-const BYSTANDER: &str = "for n in $(seq 20); do /bin/true || exit; done; head -c 20M /dev/zero | tail >/tmp/used; echo well";
+const BYSTANDER: &str = "for n in $(seq 20); do /bin/true || exit; done; \
+                         head -c 20M /dev/zero | tail >/tmp/used; echo well";
 
-/// Runs a step beside a bystander, and returns how it ended when that has gone on to its end.
+/// Runs a step beside a bystander, and returns its end after the bystander has succeeded.
 fn run_beside_bystander(room: &Room, limits: Limits, hostile: &str) -> SandboxError {
     let mut room = Room::new(room.runtime.clone());
     room.options.limits = limits;
@@ -45,13 +46,14 @@ fn run_beside_bystander(room: &Room, limits: Limits, hostile: &str) -> SandboxEr
     ended.unwrap_err()
 }
 
-fn a_fork_bomb_is_its_own_trouble(room: &Room) {
+fn a_fork_bomb_harms_only_itself(room: &Room) {
     let limits = Limits {
         pids: "100".parse().ok(),
         ..Limits::default()
     };
-    // Bounded, should nothing else stop it.
-    let bomb = "exec perl -e 'for (1..2000) { my $p = fork; exit 3 unless defined $p; unless ($p) { sleep 60; exit } }'";
+    // Bounded, in case that the limit fails.
+    let bomb = "exec perl -e 'for (1..2000) { my $p = fork; exit 3 unless defined $p; \
+                unless ($p) { sleep 60; exit } }'";
     let error = run_beside_bystander(room, limits, bomb);
     assert!(
         matches!(error, SandboxError::LimitReached(LimitReached::Pids(_))),
@@ -63,7 +65,7 @@ fn a_fork_bomb_is_its_own_trouble(room: &Room) {
     );
 }
 
-fn a_memory_hog_is_its_own_trouble(room: &Room) {
+fn a_memory_hog_harms_only_itself(room: &Room) {
     let limits = Limits {
         memory: "128MiB".parse().ok(),
         ..Limits::default()
@@ -83,7 +85,7 @@ fn a_memory_hog_is_its_own_trouble(room: &Room) {
     );
 }
 
-/// What fails for reasons of its own is not said to have reached a limit.
+/// A step that fails for another reason is not reported as having reached a limit.
 fn a_step_within_its_limits_does_not_see_them(room: &Room) {
     let mut room = Room::new(room.runtime.clone());
     room.options.limits = Limits {
@@ -96,11 +98,11 @@ fn a_step_within_its_limits_does_not_see_them(room: &Room) {
     assert_eq!(room.output(&script(BYSTANDER)), "well\n");
 }
 
-/// When a step prints something, this limits its group from outside, as the service or the container is limited that all of this
-/// runs in.
+/// When a step prints something, this limits its group from outside, like a limit of the service or
+/// container of this process.
 struct Squeeze {
     state: PathBuf,
-    /// What the step waits for.
+    /// The file for which the step waits.
     go: PathBuf,
     done: Cell<bool>,
 }
@@ -122,7 +124,7 @@ impl Sink for Squeeze {
     }
 }
 
-fn a_step_that_was_killed_for_memory_is_said_to_be(room: &Room) {
+fn a_kill_for_lack_of_memory_is_reported(room: &Room) {
     let squeeze = Squeeze {
         state: room.state(),
         go: room.rootfs().join("go"),
@@ -134,7 +136,7 @@ fn a_step_that_was_killed_for_memory_is_said_to_be(room: &Room) {
             "echo ready; until [ -e /go ]; do sleep 0.01; done; exec perl -e '$x = q(x) x (1 << 29); sleep 1'",
             Exit::Status(137),
         ),
-        // Its shell has the status of its program, and is not killed itself.
+        // The shell has the status of its program, and is not killed itself.
         (
             "echo ready; until [ -e /go ]; do sleep 0.01; done; perl -e '$x = q(x) x (1 << 29); sleep 1'; exit $?",
             Exit::Status(137),
@@ -149,8 +151,8 @@ fn a_step_that_was_killed_for_memory_is_said_to_be(room: &Room) {
         match ended {
             Err(SandboxError::OutOfMemory { exit, kill }) => {
                 assert!(exit == expected || exit == Exit::Signal(9), "{exit:?}");
-                let said = kill.to_string();
-                assert!(said.contains("for lack of memory"), "{said}");
+                let kill = kill.to_string();
+                assert!(kill.contains("for lack of memory"), "{kill}");
             }
             other => panic!("{hog}: {other:?}"),
         }

@@ -1,10 +1,7 @@
-//! What a hostile step does, in a container made by each runtime in turn. Each chapter is an attack, and looks at whom it
-//! would have harmed.
+//! Attacks by a hostile step, in containers of each runtime. Each chapter is an attack, and checks its possible
+//! victims.
 
-#[expect(
-    dead_code,
-    reason = "the room has more than these chapters need: other suites use the rest"
-)]
+#[expect(dead_code, reason = "other suites use the rest of the room")]
 #[path = "../sandbox/room.rs"]
 mod room;
 

@@ -1,4 +1,4 @@
-//! Caches and secrets that are to go where they would deceive the command, its runtime, or others.
+//! Caches and secrets with targets at which they would deceive the command, its runtime, or others.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -40,7 +40,8 @@ fn with_caches(text: &str, caches: &[(PathBuf, &str)]) -> Command {
 }
 
 /// The rule that each refusal names.
-const RULE: &str = "nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target";
+const RULE: &str = "nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; \
+                    choose another target";
 
 /// Returns why each command is not run, with the rule shortened, one in a line.
 fn refusals(room: &Room, commands: impl IntoIterator<Item = Command>) -> String {
@@ -151,7 +152,8 @@ fn no_link_leads_a_mount_there(room: &Room) {
 }
 
 fn no_cache_leads_another_there(room: &Room) {
-    // The first is mounted before the second, and has a link where that is to go: a step has made it in an earlier build.
+    // The first is mounted before the second, and has a link where that is to go: a step has made it in an earlier
+    // build.
     let first = cache(
         room,
         "first",
@@ -209,7 +211,7 @@ fn no_cache_leads_another_there(room: &Room) {
         cannot mount on "/a/new/q": it leads to "/proc", and nothing may be mounted there
         cannot mount on "/a/d": it leads to "/dev", and nothing may be mounted there
         cannot mount on "/dev/shm/s/p": it leads to "/proc", and nothing may be mounted there
-        the working directory "/a/fd/7" must not be in /proc
+        cannot use the working directory "/a/fd/7": it must not be in /proc
     "#]]
     .assert_eq(&refusals(room, after_first.into_iter().chain(other_ways)));
 }

@@ -1,11 +1,11 @@
-//! What a step reaches that asks for the machine's network.
+//! What a step with the machine's network can reach.
 //!
-//! The machine is a network namespace of the test's, with a server on its loopback, one on all its addresses, and one behind an
-//! abstract socket; and there is another machine, with a server.
+//! The machine is a network namespace of the test, with a server on its loopback, one on all its addresses, and one on
+//! an abstract socket. There is another machine, with a server.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "a child of the test is told by variables what to do, and prints how it went"
+    reason = "a child of the test gets its task by variables, and prints the result"
 )]
 
 use std::net::TcpListener;
@@ -24,15 +24,15 @@ crate::for_each_runtime! {
     a_forbidden_network_is_refused
 }
 
-/// Says which network `machine` is to use.
+/// The network that `machine` uses.
 const NETWORK: &str = "OBUILDER_TEST_NETWORKS_NETWORK";
 
 const ABSTRACT: &str = "obuilder-test-of-networks";
 
-/// What the other machine is called, in a range that is kept for documents.
+/// The address of the other machine, in a range that is reserved for documentation.
 const OTHER: &str = "203.0.113.1";
 const OWN: &str = "203.0.113.2";
-/// Where the program that makes outbound networks is, on the step's side.
+/// The address of the program for outbound networks, on the step's side.
 const GATEWAY: &str = "10.0.2.2";
 
 /// Another machine, and its server. Dropping this ends both.
@@ -41,13 +41,14 @@ struct Other(Child);
 impl Other {
     fn new() -> Self {
         let server = format!(
-            "use Socket; socket(S, PF_INET, SOCK_STREAM, 0); bind(S, pack_sockaddr_in(8000, inet_aton(q({OTHER})))) or die; \
-             listen(S, 9); <STDIN>"
+            "use Socket; socket(S, PF_INET, SOCK_STREAM, 0); \
+             bind(S, pack_sockaddr_in(8000, inet_aton(q({OTHER})))) or die; listen(S, 9); <STDIN>"
         );
         let set_up = format!(
-            "ip link set lo up && ip link add near type veth peer name far && ip addr add {OWN}/24 dev near && ip link set near up && \
-             exec unshare --net --fork --kill-child sh -c 'echo there; read go; ip addr add {OTHER}/24 dev far && ip link set far up && \
-             echo ready && exec perl -e \"{server}\"'"
+            "ip link set lo up && ip link add near type veth peer name far && \
+             ip addr add {OWN}/24 dev near && ip link set near up && \
+             exec unshare --net --fork --kill-child sh -c 'echo there; read go; \
+             ip addr add {OTHER}/24 dev far && ip link set far up && echo ready && exec perl -e \"{server}\"'"
         );
         let mut child = Command::new("sh")
             .args(["-c", &set_up])
@@ -84,7 +85,7 @@ impl Drop for Other {
     }
 }
 
-/// Not a test of its own: a step on a machine of its own, which prints what it reaches.
+/// Not a test, but a child process of others: runs a step on a machine of its own, and prints what it reaches.
 #[test]
 fn machine() {
     let Some(network) = std::env::var_os(NETWORK) else {
@@ -98,10 +99,12 @@ fn machine() {
     let name = SocketAddr::from_abstract_name(ABSTRACT).unwrap();
     let hidden = UnixListener::bind_addr(&name).unwrap();
     let mut step = script(&format!(
-        "tcp() {{ perl -e 'alarm 10; socket(S, 2, 1, 6); connect(S, pack(q(S n C4 x8), 2, $ARGV[1], split(/\\./, $ARGV[0]))) \
+        "tcp() {{ perl -e 'alarm 10; socket(S, 2, 1, 6); \
+         connect(S, pack(q(S n C4 x8), 2, $ARGV[1], split(/\\./, $ARGV[0]))) \
          and print qq(reached $ARGV[0]:$ARGV[1]\\n)' $1 $2; }}
          tcp {OTHER} 8000; tcp 127.0.0.1 8001; tcp {GATEWAY} 8001; tcp {GATEWAY} 8002; tcp {OWN} 8002
-         perl -e 'socket(S, 1, 1, 0); connect(S, pack(q(S a*), 1, qq(\\0{ABSTRACT}))) and print qq(reached the socket\\n)'
+         perl -e 'socket(S, 1, 1, 0); connect(S, pack(q(S a*), 1, qq(\\0{ABSTRACT}))) \
+         and print qq(reached the socket\\n)'
          cat /etc/resolv.conf; exit 0"
     ));
     step.network = Network::Host;
@@ -114,7 +117,7 @@ fn machine() {
     }
 }
 
-/// Runs a step on a machine of its own, and returns what it says.
+/// Runs a step on a machine of its own, and returns its output.
 fn reached(room: &Room, network: StepNetwork) -> Option<Vec<String>> {
     for program in ["slirp4netns", "ip", "unshare", "perl"] {
         if rig::find_program(program).is_none() {
@@ -140,13 +143,13 @@ fn reached(room: &Room, network: StepNetwork) -> Option<Vec<String>> {
         "{shown}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let told = |line: &&str| {
+    let is_report = |line: &&str| {
         line.starts_with("reached") || line.contains("cannot run") || line.starts_with("nameserver")
     };
-    Some(shown.lines().filter(told).map(str::to_owned).collect())
+    Some(shown.lines().filter(is_report).map(str::to_owned).collect())
 }
 
-/// As upstream's steps: the page about security says so.
+/// The same as upstream, as the page about security explains.
 fn the_hosts_network_is_all_of_it(room: &Room) {
     let Some(reached) = reached(room, StepNetwork::Host) else {
         return;
@@ -174,6 +177,7 @@ fn a_forbidden_network_is_refused(room: &Room) {
     let Some(reached) = reached(room, StepNetwork::Forbid) else {
         return;
     };
-    let refusal = "cannot run \"/bin/bash\": the step asks for the host's network, which --step-network=forbid refuses; leave out (network host)";
+    let refusal = "cannot run \"/bin/bash\": the step asks for the host's network, which --step-network=forbid \
+                   refuses; leave out (network host)";
     assert_eq!(reached, [refusal]);
 }

@@ -1,7 +1,7 @@
-//! What people build, held to the filter: what it must not get in the way of.
+//! Typical builds under the filter, which must not disturb them.
 //!
-//! They need Debian's packages, from its mirror, and take minutes: `cargo test -p obuilder --features real-builds --test hostile
-//! real_builds`.
+//! They need Debian's packages, from its mirror, and take minutes:
+//! `cargo test -p obuilder --features real-builds --test hostile real_builds`.
 
 #![expect(clippy::print_stdout, reason = "shows what works")]
 
@@ -18,12 +18,14 @@ use crate::room::{Room, Text, script, with_builtin, with_runc};
 /// How long all of them may take.
 const LIMIT: Duration = Duration::from_secs(40 * 60);
 
-/// What is done in one root filesystem, one after the other, by whom, and what it must print last.
+/// Steps in one root filesystem, in order: what it is, the user, the command, and its last line of output.
 const STORY: &[(&str, u32, &str, &str)] = &[
     (
         "apt-get and dpkg install packages",
         0,
-        "apt-get update && apt-get install -y --no-install-recommends sudo gcc libc6-dev make git bubblewrap rustc cargo golang-go nodejs opam ocaml-nox gcc-multilib > /tmp/log 2>&1 || tail -n 30 /tmp/log; dpkg --audit; echo $?",
+        "apt-get update && apt-get install -y --no-install-recommends sudo gcc libc6-dev make git bubblewrap \
+         rustc cargo golang-go nodejs opam ocaml-nox gcc-multilib > /tmp/log 2>&1 || tail -n 30 /tmp/log; \
+         dpkg --audit; echo $?",
         "0",
     ),
     (
@@ -42,43 +44,62 @@ const STORY: &[(&str, u32, &str, &str)] = &[
     (
         "a C program is made and debugged",
         1000,
-        "mkdir -p c && cd c && printf 'int main(void) { return 0; }' > a.c && printf 'all: a\\n\\t./a\\n' > Makefile && make -j4 > log && ./a && echo made",
+        "mkdir -p c && cd c && printf 'int main(void) { return 0; }' > a.c && \
+         printf 'all: a\\n\\t./a\\n' > Makefile && make -j4 > log && ./a && echo made",
         "made",
     ),
     (
         "a 32-bit program",
         1000,
-        "cd c && printf '#include <stdio.h>\\n#include <sys/socket.h>\\nint main(void) { printf(\"%%d %%s\\\\n\", (int)sizeof(void*), socket(AF_INET, SOCK_STREAM, 0) < 0 ? \"no socket\" : \"socket\"); }' > b.c && gcc -m32 -o b b.c && setarch i386 ./b",
+        "cd c && printf '#include <stdio.h>\\n#include <sys/socket.h>\\nint main(void) { \
+         printf(\"%%d %%s\\\\n\", (int)sizeof(void*), \
+         socket(AF_INET, SOCK_STREAM, 0) < 0 ? \"no socket\" : \"socket\"); }' > b.c && \
+         gcc -m32 -o b b.c && setarch i386 ./b",
         "4 socket",
     ),
     (
         "Rust, with threads and tests",
         1000,
-        "cargo new -q r && cd r && printf '#[test] fn t() { std::thread::spawn(|| 1).join().unwrap(); }\\nfn main() { println!(\"rust\"); }' > src/main.rs && cargo test -q > log 2>&1 && cargo run -q",
+        "cargo new -q r && cd r && printf '#[test] fn t() { std::thread::spawn(|| 1).join().unwrap(); }\\n\
+         fn main() { println!(\"rust\"); }' > src/main.rs && cargo test -q > log 2>&1 && cargo run -q",
         "rust",
     ),
     (
         "Go, with the race of its many threads",
         1000,
-        "mkdir -p g && cd g && go mod init g 2> /dev/null; printf 'package main\\nimport (\"fmt\"; \"os/exec\")\\nfunc main() { c := make(chan int); for i := 0; i < 100; i++ { go func() { exec.Command(\"true\").Run(); c <- 1 }() }; n := 0; for i := 0; i < 100; i++ { n += <-c }; fmt.Println(n) }' > main.go && go vet && go build -o g && ./g",
+        "mkdir -p g && cd g && go mod init g 2> /dev/null; \
+         printf 'package main\\nimport (\"fmt\"; \"os/exec\")\\nfunc main() { c := make(chan int); \
+         for i := 0; i < 100; i++ { go func() { exec.Command(\"true\").Run(); c <- 1 }() }; \
+         n := 0; for i := 0; i < 100; i++ { n += <-c }; fmt.Println(n) }' > main.go && \
+         go vet && go build -o g && ./g",
         "100",
     ),
     (
         "Node, with workers and its own processes",
         1000,
-        "node -e 'const w = require(\"worker_threads\"), c = require(\"child_process\"), fs = require(\"fs\"); fs.writeFileSync(\"x\", \"y\"); fs.promises.readFile(\"x\").then(() => new w.Worker(\"\", {eval: true}).on(\"exit\", () => console.log(c.execSync(\"echo node\").toString().trim())))'",
+        "node -e 'const w = require(\"worker_threads\"), c = require(\"child_process\"), fs = require(\"fs\"); \
+         fs.writeFileSync(\"x\", \"y\"); fs.promises.readFile(\"x\").then(() => \
+         new w.Worker(\"\", {eval: true}).on(\"exit\", () => \
+         console.log(c.execSync(\"echo node\").toString().trim())))'",
         "node",
     ),
     (
         "git",
         1000,
-        "git init -q repo && cd repo && git -c user.email=a@b -c user.name=c commit -q --allow-empty -m d && git clone -q . ../clone && git -C ../clone log --format=%s",
+        "git init -q repo && cd repo && git -c user.email=a@b -c user.name=c commit -q --allow-empty -m d && \
+         git clone -q . ../clone && git -C ../clone log --format=%s",
         "d",
     ),
     (
-        "opam, told not to use its sandbox, builds a package",
+        "opam builds a package without its sandbox",
         1000,
-        "export OPAMYES=1 && opam init --bare --disable-sandboxing -n ./nowhere-$$ > /dev/null 2>&1; mkdir -p repo-opam/packages/p/p.1 pkg && printf 'opam-version: \"2.0\"\\n' > repo-opam/repo && printf 'opam-version: \"2.0\"\\nbuild: [[\"sh\" \"-c\" \"echo let x = 1 > x.ml && ocamlc -c x.ml\"]]\\n' > repo-opam/packages/p/p.1/opam && opam init --bare --disable-sandboxing -n local ./repo-opam > /tmp/log3 2>&1 && opam switch create s --empty > /tmp/log4 2>&1 && opam install p > /tmp/log5 2>&1; tail -n 1 /tmp/log5; opam list -s",
+        "export OPAMYES=1 && opam init --bare --disable-sandboxing -n ./nowhere-$$ > /dev/null 2>&1; \
+         mkdir -p repo-opam/packages/p/p.1 pkg && printf 'opam-version: \"2.0\"\\n' > repo-opam/repo && \
+         printf 'opam-version: \"2.0\"\\nbuild: [[\"sh\" \"-c\" \"echo let x = 1 > x.ml && \
+         ocamlc -c x.ml\"]]\\n' > repo-opam/packages/p/p.1/opam && \
+         opam init --bare --disable-sandboxing -n local ./repo-opam > /tmp/log3 2>&1 && \
+         opam switch create s --empty > /tmp/log4 2>&1 && opam install p > /tmp/log5 2>&1; \
+         tail -n 1 /tmp/log5; opam list -s",
         "p",
     ),
     (
@@ -90,7 +111,8 @@ const STORY: &[(&str, u32, &str, &str)] = &[
     (
         "strace-like tools",
         1000,
-        "sudo apt-get install -y --no-install-recommends strace > /dev/null 2>&1; strace -o /dev/null true && echo traced",
+        "sudo apt-get install -y --no-install-recommends strace > /dev/null 2>&1; \
+         strace -o /dev/null true && echo traced",
         "traced",
     ),
 ];

@@ -19,7 +19,7 @@ crate::for_each_runtime! {
     cancelling_ends_everything
     cancelling_at_any_moment_leaves_nothing
     cancelled_before_it_begins
-    what_cannot_be_written_ends_the_command
+    a_failed_write_of_the_output_ends_the_command
     daemons_end_with_the_command
     a_dropped_command_ends
     many_at_once
@@ -120,14 +120,16 @@ fn a_command_that_cannot_start_says_why(room: &Room) {
     let (_, ended) = room.run(&in_a_file);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        r#"cannot make the working directory "/etc/passwd": Not a directory (os error 20)"#
+        r#"cannot create the working directory "/etc/passwd": Not a directory (os error 20)"#
     );
     let (_, ended) = room.run(&command(&[]));
     assert!(ended.is_err());
 }
 
 /// What is hard to kill: a daemon with a session of its own, and one that ignores every signal that it can.
-const STUBBORN: &str = "trap '' HUP INT TERM; setsid sleep 1000 & (setsid bash -c 'trap \"\" HUP INT TERM; while :; do sleep 1000; done' &) ; echo ready; while :; do sleep 1000; done";
+const STUBBORN: &str = "trap '' HUP INT TERM; setsid sleep 1000 & \
+                        (setsid bash -c 'trap \"\" HUP INT TERM; while :; do sleep 1000; done' &) ; \
+                        echo ready; while :; do sleep 1000; done";
 
 fn cancelling_ends_everything(room: &Room) {
     let (sandbox, rootfs, cancel) = (room.open(), room.rootfs(), CancellationToken::new());
@@ -170,7 +172,7 @@ fn cancelled_before_it_begins(room: &Room) {
     room.check_nothing_is_left();
 }
 
-fn what_cannot_be_written_ends_the_command(room: &Room) {
+fn a_failed_write_of_the_output_ends_the_command(room: &Room) {
     let (sandbox, rootfs, cancel) = (room.open(), room.rootfs(), CancellationToken::new());
     let full = Call(|_: &[u8]| Err(io::Error::from(io::ErrorKind::StorageFull)));
     let ended = wait(sandbox.run(&rootfs, &command(&["/usr/bin/yes"]), &full, &cancel));

@@ -67,7 +67,7 @@ fn system_directories_may_be_links(room: &Room) {
         assert!(is_untouched(&outside), "{name}");
         assert_eq!(
             ended.unwrap_err().to_string(),
-            format!("the image's /{name} cannot be mounted on: Not a directory (os error 20)")
+            format!("cannot mount on /{name} of the image: Not a directory (os error 20)")
         );
         fs::remove_file(&place).unwrap();
         fs::create_dir(&place).unwrap();
@@ -87,7 +87,7 @@ fn no_directory_of_the_machine_is_a_working_directory(room: &Room) {
             };
             assert_eq!(
                 text,
-                format!("the working directory {cwd:?} must not be in /proc")
+                format!("cannot use the working directory {cwd:?}: it must not be in /proc")
             );
         }
     }
@@ -97,7 +97,7 @@ fn no_directory_of_the_machine_is_a_working_directory(room: &Room) {
     let (_, ended) = room.run(&look);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        r#"the working directory "/sys/fs/../../proc/self/fd/7" must not lead through /sys"#
+        r#"cannot use the working directory "/sys/fs/../../proc/self/fd/7": it must not lead through /sys"#
     );
 }
 
@@ -110,7 +110,8 @@ fn nothing_is_mounted_in_proc(room: &Room) {
     let (_, ended) = room.run(&fake);
     assert_eq!(
         ended.unwrap_err().to_string(),
-        r#"cannot mount on "/var/../proc/self/attr": it leads to "/proc/self/attr", and nothing may be mounted on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target"#
+        "cannot mount on \"/var/../proc/self/attr\": it leads to \"/proc/self/attr\", and nothing may be mounted \
+         on /, nor on or below /dev (but for /dev/shm), /proc and /sys; choose another target"
     );
 }
 
@@ -124,7 +125,8 @@ fn the_runtime_cannot_be_overwritten(room: &Room) {
         .each_ref()
         .map(|program| fs::read(program).unwrap_or_default());
     // It runs the program that made the container, and tries to write to it through every way there is to find it.
-    let attack = "for i in 1 2 3 4 5 6 7 8 9; do exec 9< /proc/$PPID/exe 2>&-; for f in /proc/[0-9]*/exe /proc/self/fd/9; do echo x 2>&- > $f; done; done; true";
+    let attack = "for i in 1 2 3 4 5 6 7 8 9; do exec 9< /proc/$PPID/exe 2>&-; \
+                  for f in /proc/[0-9]*/exe /proc/self/fd/9; do echo x 2>&- > $f; done; done; true";
     let entry = room.rootfs().join("entry");
     fs::write(&entry, "#!/proc/self/exe\n").unwrap();
     fs::set_permissions(&entry, fs::Permissions::from_mode(0o755)).unwrap();

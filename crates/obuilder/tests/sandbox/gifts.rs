@@ -73,7 +73,8 @@ fn secrets_are_nowhere_else(room: &Room) {
     });
     // What another step sees of it while it runs. What it looks for is not what its own command line says.
     let look = script(
-        "grep -rsl 'correct [h]orse' /proc/*/{environ,cmdline,mounts,mountinfo} /run /tmp/x; echo looked; echo go > /tmp/go",
+        "grep -rsl 'correct [h]orse' /proc/*/{environ,cmdline,mounts,mountinfo} /run /tmp/x; \
+         echo looked; echo go > /tmp/go",
     );
     let other = async {
         has_started.recv().await;

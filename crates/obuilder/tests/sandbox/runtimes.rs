@@ -126,7 +126,7 @@ fn a_program_that_makes_no_containers_is_found_out() {
     let ended = wait(room.open().run(&rootfs, &script("true"), &output, &cancel));
     let text = ended.unwrap_err().to_string();
     assert!(
-        text.contains("does this program call run_if_asked first?"),
+        text.contains("the program must call run_if_asked first"),
         "{text}"
     );
 }
@@ -149,7 +149,7 @@ fn crun_works_or_says_why_not() {
     };
     assert!(
         text.starts_with(
-            "crun does not work on this machine, which has both versions of cgroups mounted (\"hybrid\"): \
+            "cannot use crun: this machine has both versions of cgroups mounted (\"hybrid\"); \
              use --runtime runc or --runtime builtin"
         ),
         "{text}"

@@ -1,4 +1,4 @@
-//! What a command finds around it.
+//! The environment of a command.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,15 +15,15 @@ crate::for_each_runtime! {
     the_working_directory_is_made
     privileges_are_few
     programs_have_the_capabilities_of_their_files
-    a_word_that_is_too_long_is_said_to_be
+    a_word_that_is_too_long_is_an_error
     namespaces_are_its_own
     keys_are_its_own
     filesystems_are_mounted
     the_kernel_is_out_of_reach
     devices_are_the_harmless_ones
-    there_is_no_network
+    the_default_is_no_network
     the_network_may_be_the_machines
-    a_dangling_link_is_no_obstacle
+    a_dangling_link_is_followed
     syncs_may_be_skipped
     limits_are_set
     signals_are_as_usual
@@ -78,7 +78,7 @@ fn the_environment_is_as_given(room: &Room) {
         room.output(&env),
         "Z=1\nHOME=/here\nA=two words = café\nEMPTY=\n"
     );
-    // Every runtime adds the one that is missed most.
+    // Every runtime adds HOME.
     env.env.remove(1);
     assert_eq!(
         room.output(&env),
@@ -102,7 +102,7 @@ fn the_working_directory_is_made(room: &Room) {
         room.output(&pwd),
         "/home/opam/src\nroot root 755\nroot root 755\n"
     );
-    // A link of the image leads where it leads for the image.
+    // A link of the image is resolved inside the image.
     let target = room.dir.path().join("elsewhere");
     symlink(&target, room.rootfs().join("link")).unwrap();
     pwd.cwd = "/link/sub".into();
@@ -114,7 +114,8 @@ fn the_working_directory_is_made(room: &Room) {
 
 fn privileges_are_few(room: &Room) {
     let show = "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status";
-    // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP, and NET_BIND_SERVICE NET_RAW of a network that nobody else has
+    // CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP; and
+    // NET_BIND_SERVICE NET_RAW, as the network is the container's own.
     let shown = room.output(&script(show));
     let shown = shown
         .lines()
@@ -149,14 +150,15 @@ fn privileges_are_few(room: &Room) {
     .assert_eq(&shown.join("\n"));
 }
 
-/// What a package gives to a program (`ping`, a server on port 80) is what the program has: the kernel does not start it otherwise.
+/// A program has the file capabilities of its package (`ping`, a server on port 80): otherwise the kernel does not
+/// start it.
 fn programs_have_the_capabilities_of_their_files(room: &Room) {
     /// `cap_net_raw,cap_net_bind_service=ep`, as `setcap` writes it: version 2, effective, and the permitted ones.
     const FILE_CAPABILITIES: [u8; 20] = [
         1, 0, 0, 2, 0, 0x24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ];
     let program = room.rootfs().join("usr/bin/capable");
-    // The rootfs has links to files of others.
+    // The rootfs has links to files of the machine.
     fs::copy(
         room.rootfs().join("usr/bin/cat").canonicalize().unwrap(),
         &program,
@@ -175,7 +177,7 @@ fn programs_have_the_capabilities_of_their_files(room: &Room) {
         gid: 1000,
     };
     assert_eq!(room.output(&show), "CapEff:\t0000000000002400\n");
-    // With the machine's network it could listen to others with them.
+    // With the machine's network it could intercept the packets of others.
     show.network = Network::Host;
     let (shown, _) = room.run(&show);
     assert!(shown.contains("Operation not permitted"), "{shown}");
@@ -195,13 +197,15 @@ fn programs_have_the_capabilities_of_their_files(room: &Room) {
     }
 }
 
-/// The kernel takes no word of more than 128 KiB, and an error need not have it in it.
-fn a_word_that_is_too_long_is_said_to_be(room: &Room) {
+/// The kernel accepts no word of more than 128 KiB. The error does not contain all of it.
+fn a_word_that_is_too_long_is_an_error(room: &Room) {
     let long = format!("true {}", "x".repeat(200 << 10));
     let (_, ended) = room.run(&script(&long));
     let error = ended.unwrap_err().to_string();
     assert!(error.len() < 4000, "{} bytes", error.len());
-    assert!(error.contains("has 204805 bytes, and the kernel starts no program with more than 131071 in one: put a long script into a file"), "{error}");
+    let expected =
+        "of 204805 bytes: the limit of the kernel is 131071 bytes; put a long script into a file";
+    assert!(error.contains(expected), "{error}");
 }
 
 fn namespaces_are_its_own(room: &Room) {
@@ -294,7 +298,10 @@ fn filesystems_are_mounted(room: &Room) {
     check("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]);
     let (_, hosts) = find("/etc/hosts");
     assert!(hosts.contains(&"ro".to_owned()));
-    let cgroup = room.output(&script("cd /sys/fs/cgroup; for d in . */; do [ -e $d/cgroup.procs ] && mkdir $d/x 2>&1 | tail -c 23; done; true"));
+    let cgroup = room.output(&script(
+        "cd /sys/fs/cgroup; for d in . */; do [ -e $d/cgroup.procs ] && mkdir $d/x 2>&1 | tail -c 23; \
+         done; true",
+    ));
     assert!(
         cgroup.lines().all(|line| line == " Read-only file system"),
         "{cgroup}"
@@ -307,7 +314,8 @@ fn filesystems_are_mounted(room: &Room) {
 }
 
 fn the_kernel_is_out_of_reach(room: &Room) {
-    let masked = "for f in /proc/{kcore,keys,latency_stats,timer_list,sched_debug}; do [ -e $f ] && head -c 1 $f 2>&1 | wc -c; done; \
+    let masked = "for f in /proc/{kcore,keys,latency_stats,timer_list,sched_debug}; do \
+                  [ -e $f ] && head -c 1 $f 2>&1 | wc -c; done; \
                   for d in /proc/{acpi,asound,scsi} /sys/firmware; do [ -d $d ] && ls $d | wc -l; done; true";
     let shown = room.output(&script(masked));
     assert!(shown.lines().all(|line| line == "0"), "{shown}");
@@ -346,7 +354,8 @@ fn the_kernel_is_out_of_reach(room: &Room) {
 }
 
 fn devices_are_the_harmless_ones(room: &Room) {
-    let show = "cd /dev; stat -c '%n %F %t:%T %a' null zero full random urandom tty; readlink ptmx fd stdin stdout stderr; echo x > /dev/null";
+    let show = "cd /dev; stat -c '%n %F %t:%T %a' null zero full random urandom tty; \
+                readlink ptmx fd stdin stdout stderr; echo x > /dev/null";
     expect![[r#"
         null character special file 1:3 666
         zero character special file 1:5 666
@@ -371,8 +380,9 @@ fn devices_are_the_harmless_ones(room: &Room) {
     );
 }
 
-fn there_is_no_network(room: &Room) {
-    let show = "ls /sys/class/net; cat /sys/class/net/lo/flags; cat /etc/hosts; echo; ls /etc/resolv.conf 2>&1 || true; wc -l < /proc/net/route";
+fn the_default_is_no_network(room: &Room) {
+    let show = "ls /sys/class/net; cat /sys/class/net/lo/flags; cat /etc/hosts; echo; \
+                ls /etc/resolv.conf 2>&1 || true; wc -l < /proc/net/route";
     expect![[r#"
         lo
         0x9
@@ -401,7 +411,7 @@ fn the_network_may_be_the_machines(room: &Room) {
     assert!(shown.contains("Read-only file system"), "{shown}");
 }
 
-fn a_dangling_link_is_no_obstacle(room: &Room) {
+fn a_dangling_link_is_followed(room: &Room) {
     let link = room.rootfs().join("etc/resolv.conf");
     symlink("../run/systemd/resolve/stub-resolv.conf", &link).unwrap();
     let mut show = script("cat /etc/resolv.conf");
@@ -425,7 +435,8 @@ fn a_dangling_link_is_no_obstacle(room: &Room) {
 fn syncs_may_be_skipped(room: &Room) {
     // A file that cannot be synced shows whether anybody tried.
     let sync = script(
-        "sync /proc/self/status 2>&1 && echo skipped; grep NoNewPrivs /proc/self/status; touch /tmp/x && sync /tmp/x && sync",
+        "sync /proc/self/status 2>&1 && echo skipped; grep NoNewPrivs /proc/self/status; \
+         touch /tmp/x && sync /tmp/x && sync",
     );
     let (shown, _) = room.run(&sync);
     assert!(

@@ -49,7 +49,7 @@ pub(crate) async fn a_cache_is_shared_one_copy_at_a_time(ground: Ground) {
     write(&copy, "v1");
     give(&store, copy).await;
 
-    // What was written is there for the next, whoever that is. Who takes it owns its top, and only that.
+    // The next step sees the files, whatever its user. Its user owns only the top directory.
     let other = User::Unix { uid: 7, gid: 8 };
     let copy = store.acquire_cache(&name("c"), &other).await.unwrap();
     assert_eq!(read(&copy), "v1");
@@ -91,9 +91,13 @@ pub(crate) async fn a_cache_is_shared_one_copy_at_a_time(ground: Ground) {
     assert_eq!(read(&copy), "v3");
     give(&store, copy).await;
 
-    // Many uses later too.
+    many_uses(&store, &ground).await;
+}
+
+/// Uses the cache "c", with the content "v3", many times: it does not collect layers.
+async fn many_uses(store: &Rc<dyn Store>, ground: &Ground) {
     for n in 0..40 {
-        let copy = take(&store, "c").await;
+        let copy = take(store, "c").await;
         assert_eq!(
             read(&copy),
             if n == 0 {
@@ -103,7 +107,7 @@ pub(crate) async fn a_cache_is_shared_one_copy_at_a_time(ground: Ground) {
             }
         );
         write(&copy, &format!("n{n}"));
-        give(&store, copy).await;
+        give(store, copy).await;
     }
     let entries = fs::read_dir(ground.root.join("cache/c-c")).unwrap().count();
     assert!(entries <= 20, "{entries} layers of a cache");
@@ -224,7 +228,7 @@ pub(crate) async fn a_cache_keeps_everything_about_a_file(ground: Ground) {
     zoo(&copy.path);
     let before = listing(&copy.path);
     give(&store, copy).await;
-    // The first line is the top, which is given to whoever takes it.
+    // The first line is the top directory, which belongs to the user of the copy.
     let inside = |text: &str| text.split_once('\n').map(|(_, rest)| rest.to_owned());
     for n in 0..18 {
         let copy = take(&store, "c").await;

@@ -101,7 +101,7 @@ fn a_process_to_be_killed() {
         let _view = store.view(&id("step")).await.unwrap();
         println!("ready");
         std::io::stdout().flush().unwrap();
-        // Until it is killed, or whoever would do so has gone.
+        // Until it is killed, or its parent process has exited.
         std::io::stdin().lines().for_each(drop);
     });
 }
@@ -233,7 +233,7 @@ pub(crate) async fn a_loss_of_power_takes_what_may_be_damaged(ground: Ground) {
         assert_eq!(store.result(&id(name)).unwrap().is_none(), lost, "{name}");
     }
     assert!(!unsynced.join("the boot before").exists());
-    // Built again, it is whole. And whoever waits for the disk loses nothing.
+    // Built again, it is complete. And a process that waits for the disk loses nothing.
     store.delete(&id("step")).await.unwrap();
     a_step_on_the_base(&store).await;
     store.sync().await;

@@ -1,9 +1,10 @@
-//! Who reads a store beside its owner: neither is in the other's way.
+//! Guests: processes that read a store beside its owner.
 
 use std::fs;
 use std::path::Path;
+use std::rc::Rc;
 
-use obuilder::store::{CacheName, StoreError, open_for_reading};
+use obuilder::store::{CacheName, Store, StoreError, open_for_reading};
 use obuilder_spec::User;
 
 use crate::ground::{Ground, assert_tidy, begin, id, mounts_below, spec, step};
@@ -13,7 +14,38 @@ fn guests(ground: &Ground) -> usize {
     fs::read_dir(ground.root.join("guests")).unwrap().count()
 }
 
-pub(crate) async fn a_store_can_be_read_while_another_has_it(ground: Ground) {
+/// Checks that a guest sees the results "base" and "step", and the caches, as the owner does.
+async fn check_same(guest: &Rc<dyn Store>, owner: &Rc<dyn Store>) {
+    let mut results: Vec<_> = guest
+        .results()
+        .unwrap()
+        .iter()
+        .map(|result| result.id)
+        .collect();
+    results.sort();
+    let mut expected = [id("base"), id("step")];
+    expected.sort();
+    assert_eq!(results, expected);
+    assert_eq!(shown(guest, "step").await, shown(owner, "step").await);
+    assert_eq!(guest.caches().unwrap(), owner.caches().unwrap());
+    assert!(guest.usages(&expected).await.unwrap()[0].is_some());
+}
+
+/// Checks that the owner cannot delete the result "next" while a guest has a view of it.
+async fn check_view_keeps_its_result(guest: &Rc<dyn Store>, owner: &Rc<dyn Store>) {
+    let view = guest.view(&id("next")).await.unwrap();
+    let refused = owner.delete(&id("next")).await;
+    assert!(
+        matches!(refused, Err(StoreError::BeingRead(_))),
+        "{refused:?}"
+    );
+    drop(view);
+    owner.delete(&id("next")).await.unwrap();
+    let gone = guest.view(&id("next")).await;
+    assert!(matches!(gone, Err(StoreError::NoBase(_))), "{gone:?}");
+}
+
+pub(crate) async fn a_store_can_be_read_while_another_process_owns_it(ground: Ground) {
     let nothing = open_for_reading(&spec(ground.kind, &ground.root));
     assert!(nothing.unwrap().is_none(), "there is no store yet");
     let owner = ground.open();
@@ -27,24 +59,12 @@ pub(crate) async fn a_store_can_be_read_while_another_has_it(ground: Ground) {
     owner.release_cache(copy).await.unwrap();
 
     let guest = ground.read();
-    let mut results: Vec<_> = guest
-        .results()
-        .unwrap()
-        .iter()
-        .map(|result| result.id)
-        .collect();
-    results.sort();
-    let mut expected = [id("base"), id("step")];
-    expected.sort();
-    assert_eq!(results, expected);
-    assert_eq!(shown(&guest, "step").await, shown(&owner, "step").await);
-    assert_eq!(guest.caches().unwrap(), owner.caches().unwrap());
-    assert!(guest.usages(&expected).await.unwrap()[0].is_some());
+    check_same(&guest, &owner).await;
 
-    // Things can be tried in a copy, of which nothing is kept.
+    // A guest can write to a copy, which is not kept.
     let draft = guest.begin(&id("tried"), Some(&id("step"))).await.unwrap();
     fs::write(draft.rootfs.join("step"), "changed").unwrap();
-    // Nothing goes that is being read, nor what it is made of.
+    // A result that is being read cannot be removed, nor its bases.
     for read in ["step", "base"] {
         let refused = owner.delete(&id(read)).await;
         assert!(
@@ -75,22 +95,13 @@ pub(crate) async fn a_store_can_be_read_while_another_has_it(ground: Ground) {
     drop(view);
 
     let guest = ground.read();
-    let view = guest.view(&id("next")).await.unwrap();
-    let refused = owner.delete(&id("next")).await;
-    assert!(
-        matches!(refused, Err(StoreError::BeingRead(_))),
-        "{refused:?}"
-    );
-    drop(view);
-    owner.delete(&id("next")).await.unwrap();
-    let gone = guest.view(&id("next")).await;
-    assert!(matches!(gone, Err(StoreError::NoBase(_))), "{gone:?}");
+    check_view_keeps_its_result(&guest, &owner).await;
     drop((guest, owner));
     assert_tidy(&ground);
     assert_eq!(mounts_below(&ground.root), 0);
 }
 
-pub(crate) async fn what_a_killed_reader_left_is_removed(ground: Ground) {
+pub(crate) async fn files_of_a_killed_guest_are_removed(ground: Ground) {
     let owner = ground.open();
     step(&owner, "base", None, |_| ()).await;
     step(&owner, "step", Some("base"), |_| ()).await;
@@ -99,7 +110,7 @@ pub(crate) async fn what_a_killed_reader_left_is_removed(ground: Ground) {
     for (reader, name) in [(&alive, "1"), (&dead, "2")] {
         drop(reader.begin(&id(name), Some(&id("step"))).await.unwrap());
     }
-    // A process that is killed lets go of its locks, and takes nothing away.
+    // The kernel releases the locks of a killed process. Its files remain.
     let lock = dead.state_dir().with_file_name("lock");
     fs::remove_file(&lock).unwrap();
     fs::write(&lock, "").unwrap();

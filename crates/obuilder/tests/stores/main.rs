@@ -38,10 +38,10 @@ macro_rules! stories {
 }
 
 stories!(
-    results::what_a_step_makes_is_kept,
+    results::files_of_a_step_are_kept,
     results::a_copy_has_everything_about_a_file,
     results::a_view_is_the_whole_filesystem,
-    results::what_was_deleted_stays_deleted,
+    results::deleted_files_stay_deleted,
     results::results_can_be_listed_with_their_bases,
     results::a_store_may_be_moved,
     results::a_store_may_have_any_name,
@@ -59,8 +59,8 @@ stories!(
     crashes::leftovers_of_every_kind_are_removed,
     crashes::a_loss_of_power_takes_what_may_be_damaged,
     crashes::a_full_disk_loses_nothing,
-    guests::a_store_can_be_read_while_another_has_it,
-    guests::what_a_killed_reader_left_is_removed,
+    guests::a_store_can_be_read_while_another_process_owns_it,
+    guests::files_of_a_killed_guest_are_removed,
     layers::a_long_chain_of_steps,
     layers::random_steps,
 );

@@ -20,7 +20,7 @@ fn what_is_not_supported_says_what_is() {
         let spec = StoreSpec::new(place.parse().ok(), None).unwrap();
         let error = open(&spec).map(drop).unwrap_err().to_string();
         let expected = format!(
-            "no {kind} stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool"
+            "cannot open {kind} stores: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool"
         );
         assert_eq!(error, expected);
     }
@@ -36,11 +36,11 @@ fn a_filesystem_that_will_not_do_is_named() {
             for (kind, lacks) in [
                 (
                     Kind::Btrfs,
-                    "is on ext4 (or ext2, ext3), which has no subvolumes: put the store on btrfs",
+                    "ext4 (or ext2, ext3) has no subvolumes; put the store on btrfs",
                 ),
                 (
                     Kind::Xfs,
-                    "is on ext4 (or ext2, ext3), which cannot share blocks between files: put the store on xfs",
+                    "ext4 (or ext2, ext3) cannot share blocks between files; put the store on xfs",
                 ),
             ] {
                 let error = open(&spec(kind, &ground.root)).map(drop).unwrap_err();
@@ -59,7 +59,8 @@ fn a_filesystem_that_will_not_do_is_named() {
                 ..ground
             };
             let why = inside.try_open().map(drop).unwrap_err();
-            let expected = "is on overlayfs, which cannot hold the layers of an overlay: put the store on ext4, xfs, btrfs or tmpfs, or use rsync:/path";
+            let expected = "overlayfs cannot hold the layers of an overlay; put the store on ext4, xfs, btrfs or \
+                            tmpfs, or use rsync:/path";
             assert!(why.contains(expected), "{why}");
             store.discard(draft).await.unwrap();
         },
@@ -162,7 +163,7 @@ fn a_store_is_closed_to_others() {
             fs::set_permissions(&other.root, fs::Permissions::from_mode(0o700)).unwrap();
             std::os::unix::fs::chown(&other.root, Some(1000), None).unwrap();
             let why = other.try_open().map(drop).unwrap_err();
-            assert!(why.contains("belongs to the user 1000"), "{why}");
+            assert!(why.contains("it belongs to the user 1000"), "{why}");
         },
     );
 }

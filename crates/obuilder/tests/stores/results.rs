@@ -5,23 +5,35 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use obuilder::store::StoreError;
+use obuilder::store::{Store, StoreError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, XattrFlags, lsetxattr, mknodat, openat};
 use rustix::mount::{OpenTreeFlags, open_tree};
 
 use crate::ground::{Ground, assert_tidy, begin, id, mounts_below, step};
 use crate::listing::listing;
 
-pub(crate) async fn what_a_step_makes_is_kept(ground: Ground) {
+/// Checks that a failing step on "step" leaves nothing behind, and may be tried again.
+async fn check_discarded(store: &Rc<dyn Store>) {
+    let draft = begin(store, "failing", Some("step")).await;
+    fs::remove_file(draft.rootfs.join("output")).unwrap();
+    store.discard(draft).await.unwrap();
+    assert_eq!(store.result(&id("failing")).unwrap(), None);
+    let draft = begin(store, "failing", Some("step")).await;
+    assert!(draft.rootfs.join("output").exists());
+    store.discard(draft).await.unwrap();
+}
+
+pub(crate) async fn files_of_a_step_are_kept(ground: Ground) {
     let store = ground.open();
-    // An unknown id has no result, and is no base.
+    // An unknown id has no result, and cannot be a base.
     assert_eq!(store.result(&id("base")).unwrap(), None);
     let refused = store.begin(&id("step"), Some(&id("base"))).await;
     assert!(matches!(refused, Err(StoreError::NoBase(base)) if base == id("base")));
 
-    // A step without a base finds an empty root. What it writes is kept.
+    // A step without a base has an empty root. Its files are kept.
     let draft = begin(&store, "base", None).await;
     assert!(fs::read_dir(&draft.rootfs).unwrap().next().is_none());
     assert_eq!(mode(&draft.rootfs), 0o755);
@@ -33,7 +45,7 @@ pub(crate) async fn what_a_step_makes_is_kept(ground: Ground) {
     assert_eq!(store.result(&id("base")).unwrap(), Some(base.clone()));
     assert_eq!(fs::read_to_string(base.dir.join("log")).unwrap(), "said");
 
-    // A step on it finds that, and its own changes are its own.
+    // A step on it has these files, and its changes do not affect the base.
     let draft = begin(&store, "step", Some("base")).await;
     let output = draft.rootfs.join("output");
     assert_eq!(fs::read_to_string(&output).unwrap(), "base");
@@ -57,16 +69,9 @@ pub(crate) async fn what_a_step_makes_is_kept(ground: Ground) {
         );
     }
 
-    // One that fails leaves nothing, whatever it did, and may be tried again.
-    let draft = begin(&store, "failing", Some("step")).await;
-    fs::remove_file(draft.rootfs.join("output")).unwrap();
-    store.discard(draft).await.unwrap();
-    assert_eq!(store.result(&id("failing")).unwrap(), None);
-    let draft = begin(&store, "failing", Some("step")).await;
-    assert!(draft.rootfs.join("output").exists());
-    store.discard(draft).await.unwrap();
+    check_discarded(&store).await;
 
-    // What is deleted has gone, and a second time is no error. The rest stays, also for the next process.
+    // A deleted result no longer exists, and deleting it again is no error. The others stay, also for the next process.
     store.delete(&id("step")).await.unwrap();
     store.delete(&id("step")).await.unwrap();
     store.complete_deletes().await.unwrap();
@@ -214,9 +219,9 @@ pub(crate) async fn a_view_is_the_whole_filesystem(ground: Ground) {
     assert_tidy(&ground);
 }
 
-pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
-    let store = ground.open();
-    step(&store, "0", None, |root| {
+/// Makes a base "0" and three steps on it. Each removes a directory and creates it again; some kinds change.
+async fn steps_that_remove_and_replace(store: &Rc<dyn Store>) {
+    step(store, "0", None, |root| {
         fs::create_dir_all(root.join("dir/sub")).unwrap();
         for name in ["dir/old", "dir/sub/old", "file", "becomes-dir"] {
             fs::write(root.join(name), "0").unwrap();
@@ -225,8 +230,7 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::write(root.join("becomes-file/old"), "0").unwrap();
     })
     .await;
-    // A directory is removed and made anew, and so again in each of three steps; kinds change.
-    step(&store, "1", Some("0"), |root| {
+    step(store, "1", Some("0"), |root| {
         fs::remove_dir_all(root.join("dir")).unwrap();
         fs::create_dir(root.join("dir")).unwrap();
         fs::write(root.join("dir/one"), "1").unwrap();
@@ -239,7 +243,7 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::write(root.join("becomes-file"), "1").unwrap();
     })
     .await;
-    step(&store, "2", Some("1"), |root| {
+    step(store, "2", Some("1"), |root| {
         fs::remove_dir_all(root.join("dir")).unwrap();
         fs::create_dir_all(root.join("dir/sub")).unwrap();
         fs::write(root.join("dir/sub/two"), "2").unwrap();
@@ -247,7 +251,7 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::write(root.join("file"), "2").unwrap();
     })
     .await;
-    step(&store, "3", Some("2"), |root| {
+    step(store, "3", Some("2"), |root| {
         fs::rename(root.join("dir/sub/two"), root.join("dir/three")).unwrap();
         fs::remove_dir(root.join("dir/sub")).unwrap();
         fs::create_dir(root.join("dir/sub")).unwrap();
@@ -255,6 +259,11 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
         fs::create_dir(root.join("becomes-file")).unwrap();
     })
     .await;
+}
+
+pub(crate) async fn deleted_files_stay_deleted(ground: Ground) {
+    let store = ground.open();
+    steps_that_remove_and_replace(&store).await;
     let names = |text: String| {
         let names: Vec<_> = text
             .lines()
@@ -275,7 +284,7 @@ pub(crate) async fn what_was_deleted_stays_deleted(ground: Ground) {
             "{index}"
         );
     }
-    // Nor does it come back when a long chain is made shorter.
+    // Also after a long chain of layers was merged.
     if !ground.kind.copies() {
         for n in 4..80 {
             step(&store, &n.to_string(), Some(&(n - 1).to_string()), |_| {}).await;

@@ -14,7 +14,8 @@ crate::for_each_store! {
     a_disk_that_is_full_during_a_step
 }
 
-/// What there is room for on a disk that is filled: a copy of the base image, a log, a database, but not what steps make.
+/// Free space on a filled disk: enough for a copy of the base image, a log and a database, but not for the files of
+/// steps.
 const ROOM: u64 = 8 << 20;
 
 /// What steps make.

@@ -44,7 +44,8 @@ async fn secrets(site: Site) {
     // One step has the secret in its hands until it hears from us.
     let holding = format!(
         r#"((from {BASE}) (run (network host) (secrets (password (target /run/secrets/password)))
-            (shell "read -r value < /run/secrets/password; exec 3<> /dev/tcp/127.0.0.1/{port}; read -r go <&3; echo ${{#value}} $go")))"#
+            (shell "read -r value < /run/secrets/password; exec 3<> /dev/tcp/127.0.0.1/{port}
+                    read -r go <&3; echo ${{#value}} $go")))"#
     );
     let (mut context, log) = site.context();
     context.secrets = vec![("password".into(), format!("{value}\n").into())];
@@ -54,7 +55,9 @@ async fn secrets(site: Site) {
 
     // Meanwhile another looks for it wherever it can, and so do we among everything that runs on the machine.
     let looking = format!(
-        r#"((from {BASE}) (run (shell "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline /proc/[0-9]*/mountinfo /proc/mounts | tr '\\0' '\\n'; ls -A /run; grep -rs {value} /dev/shm /etc /home /root /run /tmp /var; echo end")))"#
+        r#"((from {BASE}) (run (shell "cd /proc; cat [0-9]*/environ [0-9]*/cmdline [0-9]*/mountinfo mounts |
+            tr '\\0' '\\n';
+            ls -A /run; grep -rs {value} /dev/shm /etc /home /root /run /tmp /var; echo end")))"#
     );
     let looking = looking.replace(&value, &value[..value.len() - 1]);
     let (_, seen) = site.built(&builder, &looking).await;

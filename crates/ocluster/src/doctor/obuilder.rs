@@ -207,7 +207,7 @@ fn judge_runtime(runtime: &OsStr, ran: Result<(), String>) -> Check {
     let name = runtime.display();
     match ran {
         Ok(()) => Check::fit(RUNTIME, format!("{name} runs a container")),
-        Err(why) if why.starts_with("there is no runtime") => Check::problem(
+        Err(why) if why.starts_with("cannot find the runtime") => Check::problem(
             RUNTIME,
             format!("there is no {name}"),
             "install it (on Debian: apt-get install runc), or use the built-in one: --obuilder-runtime=builtin",
@@ -251,7 +251,7 @@ mod tests {
             judge_runtime("builtin".as_ref(), Ok(())),
             judge_runtime(
                 "runc".as_ref(),
-                Err("there is no runtime \"runc\": install it".to_owned()),
+                Err("cannot find the runtime \"runc\": install it".to_owned()),
             ),
             judge_runtime(
                 "runc".as_ref(),

@@ -1,12 +1,13 @@
-//! The rules of a config as a program for the kernel, which runs it before each system call.
+//! Compiles the rules of a config to a BPF program, which the kernel runs before each system call.
 //!
-//! The numbers of an architecture are cut into ranges with the same answer, and the program looks for the range from the
-//! lowest up. That is not slow: kernels since 5.11 find out once which calls are always allowed, and run it for no others.
+//! The call numbers of an architecture are divided into ranges with the same answer, and the program searches for the
+//! range from the lowest on. That is not slow: kernels since 5.11 determine once which calls are always allowed, and do
+//! not run the program for these.
 //!
-//! It answers as what other runtimes make of the same rules, with libseccomp and runc's addition to it: calls that are newer
-//! than the newest that the rules know do not exist (`ENOSYS`), so that a C library that tries them falls back to older
-//! ones. Calls of an architecture that the rules do not name end the program; but those of x32, which end it there, do not
-//! exist here.
+//! The answers are the same as those of other runtimes, with libseccomp and runc's addition to it. Calls that are newer
+//! than all calls in the rules do not exist (`ENOSYS`), so that a C library falls back to older ones. Calls of an
+//! architecture that the rules do not name kill the program. Only calls of x32, which kill the program in other
+//! runtimes, do not exist here.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ use libcontainer::oci_spec::runtime::{
 
 use crate::sandbox::filter;
 
-/// Offsets into what the program sees of a call: its number, the architecture, and the lower half of the first argument.
+/// Offsets in the program's input: the call's number, the architecture, and the lower half of the first argument.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
@@ -25,7 +26,7 @@ const ARGUMENTS: u32 = 16;
 /// The calls of x32 have this bit set.
 const X32: u32 = 0x4000_0000;
 
-/// Numbers from here on are 32-bit ARM's own, far beyond those of all other calls.
+/// Numbers from here on are specific to 32-bit ARM, far beyond those of all other calls.
 const ARM_ONLY: u32 = 0xf_0000;
 
 const LOAD: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
@@ -39,7 +40,7 @@ const ANSWER: u32 = libc::BPF_RET | libc::BPF_K;
 /// Returns the program.
 ///
 /// # Errors
-/// When the rules cannot be had: why.
+/// If the rules are not supported: the reason.
 pub(super) fn compile(rules: &LinuxSeccomp) -> Result<Vec<sock_filter>, String> {
     let mut program = vec![plain(LOAD, ARCHITECTURE)];
     for arch in rules.architectures().iter().flatten() {
@@ -54,7 +55,9 @@ pub(super) fn compile(rules: &LinuxSeccomp) -> Result<Vec<sock_filter>, String> 
     }
     program.push(plain(ANSWER, libc::SECCOMP_RET_KILL_PROCESS));
     if program.len() > usize::try_from(libc::BPF_MAXINSNS).unwrap_or_default() {
-        return Err("the seccomp profile has too many rules for the kernel".to_owned());
+        return Err(
+            "cannot compile the seccomp profile: it has too many rules for the kernel".to_owned(),
+        );
     }
     Ok(program)
 }
@@ -80,7 +83,7 @@ fn section(rules: &LinuxSeccomp, arch: Arch) -> Result<Vec<sock_filter>, String>
         _ => 0..0,
     };
 
-    // What is answered up to and including a number, with the next ones up to the next number answered otherwise.
+    // The answers for ranges of numbers, each up to and including its number.
     let mut ranges: Vec<(u32, Vec<sock_filter>)> = Vec::new();
     let mut put = |last: u32, block: Vec<sock_filter>| match ranges.last_mut() {
         Some((end, same)) if *same == block => *end = last,
@@ -123,7 +126,7 @@ fn section(rules: &LinuxSeccomp, arch: Arch) -> Result<Vec<sock_filter>, String>
     Ok(section)
 }
 
-/// Returns what answers a call that these rules are about: the first whose arguments fit counts.
+/// Returns the code for a call with these rules: the first rule whose arguments match counts.
 fn block(rules: &[&LinuxSyscall], otherwise: u32) -> Result<Vec<sock_filter>, String> {
     let mut block = Vec::new();
     for rule in rules {
@@ -142,9 +145,8 @@ fn block(rules: &[&LinuxSyscall], otherwise: u32) -> Result<Vec<sock_filter>, St
     Ok(block)
 }
 
-/// Returns code that goes on behind itself when an argument is as wanted, and `rest` instructions further when it is not.
-///
-/// Arguments have 64 bits, and the program 32: the upper halves are compared first.
+/// Returns code that continues after itself if an argument matches, and `rest` instructions later if it does not.
+/// Arguments have 64 bits and registers 32, so the upper halves are compared first.
 fn condition(arg: &LinuxSeccompArg, rest: u8) -> Result<Vec<sock_filter>, String> {
     let halves = |value: u64| (value as u32, (value >> 32) as u32);
     let index = u32::try_from(arg.index()).map_err(|error| error.to_string())?;
@@ -155,12 +157,12 @@ fn condition(arg: &LinuxSeccompArg, rest: u8) -> Result<Vec<sock_filter>, String
         (plain(LOAD, place + 4), plain(LOAD, place))
     };
     let (low, high) = halves(arg.value());
-    // From the second, third and last instruction of five to the end of the rule.
+    // The distances of the second, third and last of five instructions to the end of the rule.
     let past = |instructions: u8| {
         rest.checked_add(instructions)
             .ok_or_else(|| "a rule has too many arguments".to_owned())
     };
-    // How the upper halves decide, unless they are equal: then the last instruction does.
+    // The result of the upper halves, unless they are equal: then the last instruction decides.
     let ordered = |greater_fits: bool, last: sock_filter| {
         let (greater, less) = if greater_fits {
             ((3, 0), (0, past(2)?))
@@ -218,7 +220,7 @@ fn answer(action: LinuxSeccompAction, number: Option<u32>) -> u32 {
             Some(number) => libc::SECCOMP_RET_ERRNO | (number & libc::SECCOMP_RET_DATA),
             None => errno(libc::EPERM),
         },
-        // The last two were refused when the profile was read.
+        // The last two are refused when the profile is read.
         LinuxSeccompAction::ScmpActKillProcess
         | LinuxSeccompAction::ScmpActNotify
         | LinuxSeccompAction::ScmpActTrace => libc::SECCOMP_RET_KILL_PROCESS,
@@ -233,12 +235,12 @@ fn length(instructions: usize) -> Result<u32, String> {
     u32::try_from(instructions).map_err(|error| error.to_string())
 }
 
-/// Returns an instruction that compares nothing.
+/// Returns an instruction without a comparison.
 fn plain(code: u32, value: u32) -> sock_filter {
     compare(code, value, 0, 0)
 }
 
-/// Returns an instruction that skips as many others as is said, depending on the outcome.
+/// Returns an instruction that skips `then` or `otherwise` others, depending on a comparison.
 fn compare(code: u32, value: u32, then: u8, otherwise: u8) -> sock_filter {
     sock_filter {
         code: u16::try_from(code).unwrap_or_default(),

@@ -1,7 +1,7 @@
-//! Which devices a container may use: those that every container has, whatever nodes it makes.
+//! Restricts a container to the devices that every container has, whatever nodes it creates.
 //!
-//! Where cgroups are of the first version, that is a list in a file. Where they are of the second, it is a small program for the kernel,
-//! which is made here by hand.
+//! With cgroups of the first version, that is a list in a file. With the second version, it is a small BPF program,
+//! which is assembled here by hand.
 #![expect(
     unsafe_code,
     reason = "no crate loads a program into the kernel without a C library beside it"
@@ -18,7 +18,7 @@ const ALLOWED: [(i32, &[i32]); 2] = [(1, &[3, 5, 7, 8, 9]), (5, &[0, 1, 2])];
 const PTS: i32 = 136;
 
 const CHARACTER_DEVICE: i32 = 2;
-/// Only to make a node, and not to open it.
+/// The access to create a node, but not to open it.
 const MAKE: i32 = 1;
 
 // From the kernel's linux/bpf.h.
@@ -37,7 +37,7 @@ const JUMP_IF_EQUAL: u8 = 0x15;
 const JUMP_IF_NOT_EQUAL: u8 = 0x55;
 const EXIT: u8 = 0x95;
 
-/// An instruction, as the kernel reads it.
+/// An instruction in the kernel's format.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Instruction {
@@ -69,10 +69,10 @@ struct Attach {
     flags: u32,
 }
 
-/// Lets what runs in a cgroup of the first version use no other devices than the allowed ones.
+/// Restricts a cgroup of the first version to the allowed devices.
 pub(super) fn restrict_first_version(cgroup: &Path) -> io::Result<()> {
     std::fs::write(cgroup.join("devices.deny"), "a")?;
-    // Any node may be made, and not opened.
+    // Any node may be created, but not opened.
     let mut allowed = vec![
         "c *:* m".to_owned(),
         "b *:* m".to_owned(),
@@ -82,13 +82,13 @@ pub(super) fn restrict_first_version(cgroup: &Path) -> io::Result<()> {
         allowed.extend(minors.iter().map(|minor| format!("c {major}:{minor} rwm")));
     }
     for line in allowed {
-        // It takes one at a time.
+        // The file takes one at a time.
         std::fs::write(cgroup.join("devices.allow"), line)?;
     }
     Ok(())
 }
 
-/// Lets what runs in a cgroup of the second version use no other devices than the allowed ones.
+/// Restricts a cgroup of the second version to the allowed devices.
 pub(super) fn restrict(cgroup: &Path) -> io::Result<()> {
     let cgroup = File::open(cgroup)?;
     let program = load(&program())?;
@@ -99,7 +99,7 @@ pub(super) fn restrict(cgroup: &Path) -> io::Result<()> {
         kind: ATTACH_CGROUP_DEVICE,
         flags: ALLOW_MULTI,
     };
-    // SAFETY: the kernel reads a structure of the size that it is told.
+    // SAFETY: the kernel reads a structure of the given size.
     let attached = unsafe {
         libc::syscall(
             libc::SYS_bpf,
@@ -127,16 +127,17 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
         kernel_version: 0,
         flags: 0,
     };
-    // SAFETY: the kernel reads a structure of the size that it is told, and what that points to, which outlives the call.
+    // SAFETY: the kernel reads a structure of the given size, and its pointers, whose targets outlive the call.
     let fd = unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, &raw const load, size_of::<Load>()) };
     match i32::try_from(fd) {
-        // SAFETY: the kernel has just made it for us.
+        // SAFETY: the kernel has just created it for this process.
         Ok(fd) if fd >= 0 => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Returns the program: its context is three words, kind and access in one, major and minor; it returns whether to allow.
+/// Returns the program. Its context is three words: kind and access in one, major, and minor. It returns whether to
+/// allow.
 fn program() -> Vec<Instruction> {
     let instruction = |code, registers, offset, value| Instruction {
         code,
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// The program works wherever the second version is mounted, alone or beside the first.
+    /// The program works with the second version alone and beside the first.
     #[test]
     fn only_the_allowed_devices_open() {
         let name = "only_the_allowed_devices_open";
@@ -200,8 +201,9 @@ mod tests {
         fs::create_dir(&cgroup).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let restricted = restrict(&cgroup);
-        let script = "echo $$ > $0/cgroup.procs && mknod $1/null c 1 3 && mknod $1/kmsg c 1 11 && mknod $1/mem c 1 1 && \
-                      cat $1/null && echo null && cat /dev/tty; head -c 1 $1/kmsg; head -c 1 $1/mem";
+        let script = "echo $$ > $0/cgroup.procs && mknod $1/null c 1 3 && mknod $1/kmsg c 1 11 && \
+                      mknod $1/mem c 1 1 && cat $1/null && echo null && cat /dev/tty; \
+                      head -c 1 $1/kmsg; head -c 1 $1/mem";
         let output = Command::new("sh")
             .args(["-c", script])
             .arg(&cgroup)

@@ -1,7 +1,8 @@
-//! Which process makes a container: this one, or a copy of it that the kernel starts in the container's group.
+//! Chooses the process that makes a container: this one, or a copy of it that the kernel starts in the container's
+//! group.
 //!
-//! To join a group of the second version, the kernel stops all processes for a moment, which takes 8 ms: as long as making a whole
-//! container. To start a process in it takes none of that.
+//! When a process joins a group of the second version, the kernel stops all processes for a moment, which takes 8 ms:
+//! as long as making a whole container. Starting a process in the group needs no stop.
 
 use std::fs::File;
 use std::io;
@@ -16,26 +17,26 @@ use super::kernel::{Fork, fork_into};
 use crate::sandbox::groups::Record;
 use crate::sandbox::stdio::Input;
 
-/// Who makes the container.
+/// The process that makes the container.
 pub(super) enum Maker {
     /// This process.
     Here(Entrance),
-    /// A copy of it, which we wait for.
+    /// A copy of it, for which this process waits.
     Copy(Pid),
 }
 
-/// The groups that the process which makes a container has to join.
+/// The groups for the process that makes a container.
 pub(super) struct Entrance {
     /// The container's inner groups.
     pub(super) inner: Group,
-    /// Whether this process was started in that of the second version.
+    /// Whether this process was started in the one of the second version.
     pub(super) is_in_second: bool,
 }
 
 /// Starts a copy of this process in the container's group of the second version, if there is one.
 ///
-/// Whoever waits for a command on its own terminal takes it along when it is killed. One that gets no input sees by that who waits
-/// for it no more.
+/// A command on a terminal is killed when this process is. For a command without input, the end of standard input means
+/// that it is no longer wanted.
 pub(super) fn start(bundle: &Path, input: Input) -> io::Result<Maker> {
     let inner = Record::read(bundle)?.inner();
     if input != Input::Empty {
@@ -47,7 +48,7 @@ pub(super) fn start(bundle: &Path, input: Input) -> io::Result<Maker> {
         Some(Fork::Copy) => {
             set_parent_process_death_signal(Some(Signal::KILL))?;
             if getppid() != Some(this) {
-                return Err(io::Error::other("what started it has gone"));
+                return Err(io::Error::other("its parent process has exited"));
             }
             true
         }
@@ -59,7 +60,7 @@ pub(super) fn start(bundle: &Path, input: Input) -> io::Result<Maker> {
     }))
 }
 
-/// Returns `None` where that cannot be: a process can still join such a group.
+/// Returns `None` if that is not supported: the process can still join such a group.
 fn start_in_second(inner: &Group) -> Option<Fork> {
     let directory = File::open(inner.second_version()?).ok()?;
     fork_into(&directory.into()).ok()

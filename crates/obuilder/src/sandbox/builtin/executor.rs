@@ -1,4 +1,4 @@
-//! The last thing that happens in a container before the command: finding it, and becoming it.
+//! The last action in a container before the command: finds it, and replaces this process by it.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -17,18 +17,18 @@ use rustix::process::Signal;
 
 use super::kernel;
 
-/// What it takes to install a filter that programs such as `sudo` get along with.
+/// The capability for installing a filter with which programs such as `sudo` work.
 pub(super) const INSTALLS_FILTERS: Capability = Capability::CAP_SYS_ADMIN;
 
-/// What the container's first process says of why it could not become the command. It says nothing if it could: the pipe
-/// is closed by that.
+/// The error of the container's first process if it cannot become the command. On success the pipe is closed without
+/// one.
 pub(super) struct ExecFailure {
     reader: PipeReader,
     writer: Rc<PipeWriter>,
 }
 
 impl ExecFailure {
-    /// Makes the pipe.
+    /// Creates the pipe.
     pub(super) fn new() -> io::Result<Self> {
         let (reader, writer) = io::pipe()?;
         Ok(Self {
@@ -37,8 +37,8 @@ impl ExecFailure {
         })
     }
 
-    /// Returns what was said, after the container has ended.
-    pub(super) fn said(self) -> Option<String> {
+    /// Returns the error, after the container has ended.
+    pub(super) fn message(self) -> Option<String> {
         let Self { mut reader, writer } = self;
         drop(writer);
         let mut text = String::new();
@@ -49,7 +49,7 @@ impl ExecFailure {
     }
 }
 
-/// Becomes the command that a config has, with the environment that it has: in its order, and with nothing added.
+/// Becomes the command of a config, with exactly its environment, in its order.
 #[derive(Clone)]
 pub(super) struct OwnExecutor {
     failure: Rc<PipeWriter>,
@@ -57,9 +57,9 @@ pub(super) struct OwnExecutor {
 }
 
 impl OwnExecutor {
-    /// Returns one that says in `failure` what went wrong.
+    /// Returns an executor that reports errors to `failure`.
     ///
-    /// The command's system calls are held to `filter`, for which the container has been given [`INSTALLS_FILTERS`] until then.
+    /// The command gets the seccomp filter `filter`. Until it is installed, the container has [`INSTALLS_FILTERS`].
     pub(super) fn new(failure: &ExecFailure, filter: Option<Vec<libc::sock_filter>>) -> Self {
         Self {
             failure: Rc::clone(&failure.writer),
@@ -67,9 +67,9 @@ impl OwnExecutor {
         }
     }
 
-    /// Installs the filter, and gives up what that took.
+    /// Installs the filter, and drops the capability for that.
     ///
-    /// In this order, so a filter has to allow `capget` and `capset`, beside what it takes to become the command.
+    /// In this order, so a filter must allow `capget` and `capset`, in addition to the calls for becoming the command.
     fn confine(&self) -> Result<(), String> {
         let Some(filter) = &self.filter else {
             return Ok(());
@@ -78,13 +78,13 @@ impl OwnExecutor {
             .map_err(|error| format!("cannot install the seccomp filter: {error}"))?;
         for set in [CapSet::Effective, CapSet::Permitted] {
             caps::drop(None, set, INSTALLS_FILTERS)
-                .map_err(|error| format!("cannot give up {INSTALLS_FILTERS}: {error}"))?;
+                .map_err(|error| format!("cannot drop {INSTALLS_FILTERS}: {error}"))?;
         }
         Ok(())
     }
 
     fn fail(&self, why: String) -> ExecutorError {
-        // The library passes it on only when the container has not been started yet.
+        // The library passes the error on only if the container has not been started yet.
         drop((&*self.failure).write_all(why.as_bytes()));
         ExecutorError::Other(why)
     }
@@ -101,7 +101,7 @@ impl Executor for OwnExecutor {
         let args = process.args().clone().unwrap_or_default();
         let env = last_of_each(process.env().clone().unwrap_or_default());
         let (Ok(args), Ok(env)) = (words(&args), words(&env)) else {
-            return Err(self.fail("a word has a zero byte in it".to_owned()));
+            return Err(self.fail("an argument has a zero byte".to_owned()));
         };
         let path = CString::new(program.as_os_str().as_encoded_bytes());
         let path = path.map_err(|_| ExecutorError::InvalidArg)?;
@@ -124,12 +124,12 @@ impl Executor for OwnExecutor {
     }
 
     fn setup_envs(&self, _: HashMap<String, String>) -> Result<(), ExecutorSetEnvsError> {
-        // These have lost their order. The config still has it.
+        // These are unordered. The config has the order.
         Ok(())
     }
 }
 
-/// Returns the program that the first word of a command means.
+/// Returns the program of the first word of a command.
 fn find(process: &Process) -> Result<PathBuf, String> {
     let args = process.args().as_deref().unwrap_or_default();
     let name = args.first().ok_or("there is no command")?;
@@ -160,7 +160,7 @@ fn is_program(file: &Path) -> Result<(), Errno> {
     rustix::fs::accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS)
 }
 
-/// Leaves out the variables that are set again later.
+/// Removes variables that are set again later.
 fn last_of_each(env: Vec<String>) -> Vec<String> {
     let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let mut last: HashMap<String, usize> = HashMap::new();

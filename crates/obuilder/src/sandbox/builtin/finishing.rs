@@ -1,4 +1,4 @@
-//! What the library leaves undone, and every line of `config.json` promises all the same.
+//! Settings of `config.json` that the library does not apply.
 
 use std::fs::File;
 use std::io;
@@ -16,11 +16,11 @@ use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::executor::INSTALLS_FILTERS;
-use super::hierarchies::Shown;
+use super::hierarchies::VisibleHierarchy;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Leaves the first process what it takes to install a filter, if there is to be one, until it has: see
+/// Gives the first process the capability for installing a filter, if there is one, until it has done so: see
 /// [`OwnExecutor`](super::executor::OwnExecutor).
 pub(super) fn lend_for_filter(spec: &mut Spec) {
     if has_filter(spec) {
@@ -28,9 +28,9 @@ pub(super) fn lend_for_filter(spec: &mut Spec) {
     }
 }
 
-/// Changes a config so that its container sees its own control groups, and none of them can be written to: the library mounts those of
-/// the first version without regard to the options, and looks for the machine's.
-pub(super) fn show_groups(spec: &mut Spec, shown: &[Shown]) -> Result<(), String> {
+/// Changes a config so that its container sees its own control groups, read-only: the library mounts those of the first
+/// version without the options, and searches for the machine's.
+pub(super) fn mount_groups(spec: &mut Spec, visible: &[VisibleHierarchy]) -> Result<(), String> {
     let describe = |error: OciSpecError| error.to_string();
     let mut groups = Vec::new();
     let mut add = |target: PathBuf, kind: &str, source: &Path, more: &[&str]| {
@@ -43,12 +43,12 @@ pub(super) fn show_groups(spec: &mut Spec, shown: &[Shown]) -> Result<(), String
             .build();
         mount.map(|mount| groups.push(mount))
     };
-    if shown.is_empty() {
+    if visible.is_empty() {
         add(CGROUPS.into(), "cgroup2", Path::new("cgroup2"), &["ro"]).map_err(describe)?;
     } else {
         add(CGROUPS.into(), "tmpfs", Path::new("tmpfs"), &["mode=755"]).map_err(describe)?;
     }
-    for Shown { name, source } in shown {
+    for VisibleHierarchy { name, source } in visible {
         let target = Path::new(CGROUPS).join(name);
         add(target, "bind", source, &["bind", "ro"]).map_err(describe)?;
     }
@@ -72,7 +72,7 @@ fn has_filter(spec: &Spec) -> bool {
     linux.is_some_and(|linux| linux.seccomp().is_some())
 }
 
-/// Adds what installs filters to what the first process has, and not to what a program that it becomes can have.
+/// Adds the capability for filters to the sets of the first process, but not to the sets that a new program inherits.
 fn lend_capability(spec: &mut Spec) {
     let Some(process) = spec.process_mut().as_mut() else {
         return;
@@ -93,7 +93,7 @@ fn lend_capability(spec: &mut Spec) {
     process.set_capabilities(Some(capabilities));
 }
 
-/// Does the rest to a container whose first process `init` is there, and waits to become the command.
+/// Applies the other settings to a container whose first process `init` exists, and waits to become the command.
 pub(super) fn finish(spec: &Spec, init: Pid) -> io::Result<()> {
     let Some(linux) = spec.linux().as_ref() else {
         return Ok(());
@@ -108,7 +108,7 @@ pub(super) fn finish(spec: &Spec, init: Pid) -> io::Result<()> {
     Ok(())
 }
 
-/// Enters the container's network, which nothing else of ours uses, and sets its loopback up.
+/// Enters the container's network namespace, and sets its loopback interface up.
 fn set_loopback_up(init: Pid) -> io::Result<()> {
     let network = File::open(format!("/proc/{}/ns/net", init.as_raw_pid()))?;
     move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;

@@ -18,12 +18,12 @@ use visible::with_causes;
 
 use super::entering::Entrance;
 use super::executor::{ExecFailure, OwnExecutor};
-use super::hierarchies::Shown;
+use super::hierarchies::VisibleHierarchy;
 use super::terminal::Terminal;
 use super::{Report, bpf, finishing, hierarchies, home, kernel};
 use crate::sandbox::stdio::Input;
 
-/// Makes the container `id` of `bundle`, and waits until everything in it has ended.
+/// Makes the container `id` of `bundle`, and waits until all its processes have ended.
 pub(super) fn run(
     bundle: &Path,
     id: &str,
@@ -36,14 +36,14 @@ pub(super) fn run(
         Input::Inherited | Input::Terminal => None,
     };
     prepare().map_err(unprepared)?;
-    let shown = hierarchies::enter(entrance)
+    let visible = hierarchies::enter(entrance)
         .map_err(|error| describe("enter the control groups", &error))?;
-    let spec = complete_config(bundle, &shown)?;
+    let spec = complete_config(bundle, &visible)?;
     let filter = filter(&spec)?;
     let terminal = (input == Input::Terminal)
         .then(|| Terminal::listen(bundle))
         .transpose()
-        .map_err(|error| describe("make a terminal", &error))?;
+        .map_err(|error| describe("create a terminal", &error))?;
     let failure = ExecFailure::new().map_err(unprepared)?;
     let mut builder = ContainerBuilder::new(id.to_owned(), SyscallType::default())
         .with_executor(OwnExecutor::new(&failure, filter))
@@ -53,18 +53,18 @@ pub(super) fn run(
         builder = builder.with_console_socket(Some(terminal.socket()));
     }
     let built = builder.validate_id().and_then(|builder| {
-        // So the library calls a container with a terminal that it does not look after itself.
+        // The library's word for a container whose terminal the caller handles.
         let detached = terminal.is_some();
         let builder = builder.as_init(bundle).with_systemd(false);
         builder.with_detach(detached).build()
     });
     let mut container = match built {
         Ok(container) => container,
-        Err(error) => return Err(failure.said().unwrap_or_else(|| with_causes(&error))),
+        Err(error) => return Err(failure.message().unwrap_or_else(|| with_causes(&error))),
     };
     let ended = start_and_wait(&mut container, &spec, control.as_ref(), terminal);
     let removed = container.delete(true).map_err(|error| with_causes(&error));
-    if let Some(why) = failure.said() {
+    if let Some(why) = failure.message() {
         return Err(why);
     }
     let report = ended?;
@@ -72,7 +72,7 @@ pub(super) fn run(
     Ok(report)
 }
 
-/// Returns the program that the kernel is to ask before each system call of the command, if there is to be one.
+/// Returns the seccomp program for the command, if there is one.
 fn filter(spec: &Spec) -> Result<Option<Vec<libc::sock_filter>>, String> {
     let linux = spec.linux().as_ref();
     let rules = linux.and_then(|linux| linux.seccomp().as_ref());
@@ -108,7 +108,7 @@ fn start_and_wait(
 
 fn report(status: Option<&WaitIdStatus>) -> Report {
     let Some(status) = status else {
-        return Report::Failed("cannot tell how the container ended".to_owned());
+        return Report::Failed("cannot find out how the container ended".to_owned());
     };
     match (status.exit_status(), status.terminating_signal()) {
         (Some(status), _) => Report::Exit(status),
@@ -116,9 +116,8 @@ fn report(status: Option<&WaitIdStatus>) -> Report {
     }
 }
 
-/// Waits for the container's first process, and kills it when `control` is closed: then nobody waits for us any more.
-///
-/// With the first process of its namespace, the kernel ends all others.
+/// Waits for the container's first process, and kills it when `control` is closed: then the container is no longer
+/// wanted. The kernel ends all processes of a namespace together with the first.
 fn wait(init: BorrowedFd<'_>, control: Option<&OwnedFd>) -> io::Result<()> {
     loop {
         let mut fds = vec![PollFd::from_borrowed_fd(init, PollFlags::IN)];
@@ -144,7 +143,7 @@ fn end(init: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Takes standard input, on which nothing comes but its end, and puts something in its place that has ended.
+/// Takes over standard input, whose end is a signal, and replaces it by an empty one.
 fn take_control() -> io::Result<OwnedFd> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let (empty, _) = io::pipe()?;
@@ -152,20 +151,20 @@ fn take_control() -> io::Result<OwnedFd> {
     Ok(control)
 }
 
-/// Leaves behind what a container should not have from us.
+/// Resets settings of this process that a container must not inherit.
 fn prepare() -> io::Result<()> {
     rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::thread::set_thread_groups(&[])?;
     kernel::join_new_keyring()
 }
 
-/// Adds to the bundle's config what the library would otherwise find out in an unsafe way.
-fn complete_config(bundle: &Path, shown: &[Shown]) -> Result<Spec, String> {
+/// Adds settings to the bundle's config that the library would otherwise find in an unsafe way.
+fn complete_config(bundle: &Path, visible: &[VisibleHierarchy]) -> Result<Spec, String> {
     let file = bundle.join("config.json");
     let mut spec = Spec::load(&file).map_err(|error| with_causes(&error))?;
     home::add(&mut spec).map_err(|error| describe("read the image's /etc/passwd", &error))?;
     finishing::lend_for_filter(&mut spec);
-    finishing::show_groups(&mut spec, shown)?;
+    finishing::mount_groups(&mut spec, visible)?;
     spec.save(&file).map_err(|error| with_causes(&error))?;
     Ok(spec)
 }

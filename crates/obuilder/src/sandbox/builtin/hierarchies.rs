@@ -1,9 +1,9 @@
-//! The control groups of a container: this process joins them, and then hides all groups from the library.
+//! Joins the control groups of a container, and then hides all groups from the library.
 //!
-//! The library would make and join a group in each hierarchy of the first version, in a way for which the kernel stops all processes
-//! for a moment: a millisecond each time. This process has a single thread, and so a way to join that costs next to nothing; what it
-//! starts is in the same groups. So they are all joined here; that of the second version has no such way, and this process was
-//! started in it.
+//! The library would create and join a group in each hierarchy of the first version, and each time the kernel would
+//! stop all processes for a millisecond. This process has a single thread, so it can join without that stop, and its
+//! children are in the same groups. So it joins all of them here. For the group of the second version there is no such
+//! way, so this process was started in it.
 
 use std::fs;
 use std::io;
@@ -21,20 +21,21 @@ use super::entering::Entrance;
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// A hierarchy, as the container is to see it.
-pub(super) struct Shown {
+/// A hierarchy that is visible in the container.
+pub(super) struct VisibleHierarchy {
     /// The name of its mount.
     pub(super) name: String,
-    /// Where this process has the container's group.
+    /// The path of the container's group for this process.
     pub(super) source: PathBuf,
 }
 
-/// Puts this process into a container's inner groups, lets nothing in them use other devices than those that every container has, and
+/// Moves this process into a container's inner groups, restricts these to the devices that every container has, and
 /// hides all groups from the library.
 ///
-/// Returns what the container is to see of each hierarchy: of the first version, and of the second where both are mounted. Where the
-/// second is alone, there is nothing to return: mounted anew in the container's namespace, it shows the container's group only.
-pub(super) fn enter(entrance: &Entrance) -> io::Result<Vec<Shown>> {
+/// Returns the hierarchies for the container: those of the first version, and the second one if both are
+/// mounted. If the second one is alone, the list is empty: a new mount in the container's namespace shows the
+/// container's group only.
+pub(super) fn enter(entrance: &Entrance) -> io::Result<Vec<VisibleHierarchy>> {
     let Entrance {
         inner,
         is_in_second,
@@ -42,7 +43,7 @@ pub(super) fn enter(entrance: &Entrance) -> io::Result<Vec<Shown>> {
     restrict_devices(inner.directories())?;
     inner.join(*is_in_second)?;
     unshare(CloneFlags::CLONE_NEWNS)?;
-    // Before anything is unmounted: that must not reach the machine's own mounts.
+    // Before the unmount, which must not affect the machine's own mounts.
     let private = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     mount_change("/", private)?;
     let root = Path::new(CGROUPS);
@@ -60,16 +61,16 @@ pub(super) fn enter(entrance: &Entrance) -> io::Result<Vec<Shown>> {
     unmount(root, UnmountFlags::DETACH)?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", root, "tmpfs", flags, Some(c"mode=755"))?;
-    let mut shown = Vec::new();
+    let mut visible = Vec::new();
     for (number, (name, tree)) in kept.into_iter().enumerate() {
-        // The library takes what is mounted on a controller's name for its hierarchy.
+        // The library takes a mount with a controller's name for its hierarchy.
         let source = root.join(number.to_string());
         fs::create_dir(&source)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
         move_mount(&tree, "", CWD, &source, flags)?;
-        shown.push(Shown { name, source });
+        visible.push(VisibleHierarchy { name, source });
     }
-    Ok(shown)
+    Ok(visible)
 }
 
 fn restrict_devices<'a>(groups: impl Iterator<Item = &'a Path>) -> io::Result<()> {

@@ -1,7 +1,7 @@
-//! The variable `HOME`, which every runtime adds where it is missing.
+//! The variable `HOME`, which every runtime adds if it is missing.
 //!
-//! The library would ask the C library for it, from inside of the image: and that loads whatever libraries the image says
-//! it should ask. So the image's `/etc/passwd` is read here instead.
+//! The library would get it from the C library, inside the image, and that loads any library that the image configures.
+//! So the image's `/etc/passwd` is read here instead.
 
 use std::io::{self, Read as _};
 
@@ -9,7 +9,7 @@ use libcontainer::oci_spec::runtime::Spec;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-/// How much of a list of users is read, in bytes.
+/// The longest list of users that is read, in bytes.
 const LONGEST: u64 = 1 << 20;
 
 /// Adds `HOME` to a config that has none: the user's home in the image, or `/`.
@@ -40,7 +40,7 @@ pub(super) fn add(spec: &mut Spec) -> io::Result<()> {
 
 fn read(root: &std::path::Path) -> io::Result<String> {
     let root = rustix::fs::open(root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    // A pipe in its place must not make us wait.
+    // A pipe in its place must not block this process.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let file = match rustix::fs::openat2(&root, "etc/passwd", flags, Mode::empty(), inside) {

@@ -1,10 +1,10 @@
-//! The runtime built in: a copy of this program that makes one container, by youki's library, and waits for it.
+//! The built-in runtime: a copy of this program that makes one container, with youki's library, and waits for it.
 //!
-//! A container is made by forking, which only a process with a single thread can do safely. So the work is done by a
-//! process of its own, started from a copy of this program in memory that nothing can write to: a command that got hold
-//! of the program through `/proc/self/exe` could otherwise change it on the machine's disk (CVE-2019-5736).
+//! Making a container needs a fork, which is safe only in a process with a single thread. So a process of its own does
+//! it. It is started from a read-only copy of this program in memory: otherwise a command could open the program
+//! through `/proc/self/exe` and change it on the machine's disk (CVE-2019-5736).
 //!
-//! That process and its container end when this one does, however it ends.
+//! That process and its container end when this process exits, in any way.
 
 mod bpf;
 mod devices;
@@ -37,20 +37,20 @@ use super::{Exit, SandboxError};
 /// The first argument of the process that makes a container.
 const ASKED: &str = "obuilder-make-one-container";
 
-/// How the command ended, as the process that made its container has seen it.
+/// How the command ended, as reported by the process that made its container.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Report {
     Exit(i32),
     Signal(i32),
-    /// It was not started: why.
+    /// It was not started: the reason.
     Failed(String),
 }
 
-/// Makes a container, if this process was started to: then `main` returns what this does.
+/// Makes a container, if this process was started for that: then `main` must return this exit code.
 ///
-/// A program that uses [`Runtime::Builtin`](super::Runtime::Builtin) calls this before anything else, above all before it
-/// has a second thread.
+/// A program that uses [`Runtime::Builtin`](super::Runtime::Builtin) must call this first, before it
+/// starts a second thread.
 #[expect(
     clippy::disallowed_methods,
     reason = "the helper process of a container is a program of its own"
@@ -85,7 +85,7 @@ pub fn run_if_asked() -> Option<ExitCode> {
     let written = serde_json::to_vec(&report)
         .map_err(io::Error::from)
         .and_then(|report| fs::write(inbox, report));
-    // Without a report, the other side says that there is none.
+    // Without a report, the other process reports an error.
     Some(if written.is_ok() {
         ExitCode::SUCCESS
     } else {
@@ -93,12 +93,12 @@ pub fn run_if_asked() -> Option<ExitCode> {
     })
 }
 
-/// Where the process that makes a container says how the command ended. In memory, for the command may have filled the
+/// The file for the report of the process that makes a container. In memory, because the command may have filled the
 /// disk.
 #[derive(Debug)]
-pub(super) struct Inbox(fs::File);
+pub(super) struct ReportFile(fs::File);
 
-impl Inbox {
+impl ReportFile {
     pub(super) fn new() -> io::Result<Self> {
         let memory = rustix::fs::memfd_create(c"obuilder-report", MemfdFlags::CLOEXEC)?;
         Ok(Self(memory.into()))
@@ -134,29 +134,29 @@ pub(super) fn run_args(bundle: &Bundle, input: Input) -> Vec<OsString> {
 }
 
 /// Returns how the command ended.
-pub(super) fn outcome(inbox: &Inbox, status: ExitStatus) -> Result<Exit, SandboxError> {
+pub(super) fn outcome(inbox: &ReportFile, status: ExitStatus) -> Result<Exit, SandboxError> {
     match (inbox.report(), status.signal()) {
         (Some(Report::Exit(status)), _) => Ok(Exit::Status(status)),
         (Some(Report::Signal(signal)), _) => Ok(Exit::Signal(signal)),
         (Some(Report::Failed(why)), _) => Err(SandboxError::NotStarted(format!(
-            "the built-in runtime did not start the command: {why}"
+            "the built-in runtime cannot start the command: {why}"
         ))),
         (None, Some(signal)) => Err(SandboxError::NotStarted(format!(
             "the built-in runtime was killed by signal {signal}"
         ))),
         (None, None) => Err(SandboxError::NotStarted(format!(
-            "the built-in runtime exited with status {} and no report: does this program call run_if_asked first?",
+            "the built-in runtime exited with status {} and no report; the program must call run_if_asked first",
             status.code().unwrap_or_default()
         ))),
     }
 }
 
-/// Returns a copy of a program in memory, which nobody can write to any more.
+/// Returns a read-only copy of a program in memory.
 pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
     let name = c"obuilder-sandbox";
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memory = match rustix::fs::memfd_create(name, flags | MemfdFlags::EXEC) {
-        // Kernels before 6.3 do not know that files in memory might not be programs.
+        // Kernels before 6.3 do not have this flag: their files in memory can always be run.
         Err(Errno::INVAL) => rustix::fs::memfd_create(name, flags)?,
         memory => memory?,
     };
@@ -170,11 +170,11 @@ pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
             Some(bytes) => memory.write_all(bytes)?,
         }
     }
-    // Not `WRITE`, which also forbids what was mapped before, and fails now and then while the kernel is still busy with the
-    // pages. Nothing was mapped.
+    // Not `WRITE`, which also covers earlier mappings, and sometimes fails while the kernel still uses the pages.
+    // There are no mappings.
     let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
     rustix::fs::fcntl_add_seals(&memory, seals)?;
-    // What is open for writing cannot be run.
+    // A file that is open for writing cannot be run.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(
         path_of_fd(memory.as_raw_fd()),
@@ -183,7 +183,7 @@ pub(super) fn sealed(program: &Path) -> io::Result<OwnedFd> {
     )?)
 }
 
-/// Returns a path that a child process can start a program from.
+/// Returns a path from which a child process can start a program.
 pub(super) fn path_of(program: &OwnedFd) -> PathBuf {
     path_of_fd(program.as_raw_fd())
 }
@@ -192,11 +192,10 @@ fn path_of_fd(fd: i32) -> PathBuf {
     format!("/proc/self/fd/{fd}").into()
 }
 
-/// Returns the program for the kernel that is made of rules, each instruction as its code, its two jumps and its value: for a
-/// fuzzer to look at.
+/// Compiles rules to a program for the kernel, for a fuzzer. Each instruction is its code, its two jumps and its value.
 ///
 /// # Errors
-/// When they cannot be had: why.
+/// If the rules are not supported: the reason.
 #[doc(hidden)]
 pub fn compiled_filter(
     rules: &oci_spec::runtime::LinuxSeccomp,
@@ -213,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_that_makes_containers_cannot_be_changed() {
+    fn the_sealed_program_is_read_only() {
         let program = std::env::current_exe().unwrap();
         let sealed = sealed(&program).unwrap();
         let path = path_of(&sealed);

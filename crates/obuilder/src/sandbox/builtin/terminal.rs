@@ -1,4 +1,4 @@
-//! A container's terminal, and ours: what is typed on one arrives on the other.
+//! Connects a container's terminal with that of this process.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -11,17 +11,17 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
-/// How often we look whether our terminal has another size, in nanoseconds.
-const LOOK_AT_SIZE: i64 = 250_000_000;
+/// Interval between checks of the size of our terminal, in nanoseconds.
+const SIZE_CHECK_NANOSECONDS: i64 = 250_000_000;
 
-/// Where the container's side of its terminal is waited for.
+/// A socket that receives the container's side of its terminal.
 pub(super) struct Terminal {
     listener: UnixListener,
     socket: PathBuf,
 }
 
 impl Terminal {
-    /// Listens in the bundle, which is the current directory: its whole path may be too long for a socket.
+    /// Listens in the bundle, by a relative path: the absolute one may be too long for a socket.
     pub(super) fn listen(bundle: &Path) -> io::Result<Self> {
         let name = "console.sock";
         Ok(Self {
@@ -30,7 +30,7 @@ impl Terminal {
         })
     }
 
-    /// Returns where the container's side is to be sent.
+    /// Returns the path of the socket.
     pub(super) fn socket(&self) -> PathBuf {
         self.socket.clone()
     }
@@ -64,7 +64,7 @@ fn receive(connection: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     fd.ok_or_else(|| io::Error::other("the container did not send a terminal"))
 }
 
-/// Our terminal while its keys are the container's. Dropping this gives them back.
+/// Our terminal in raw mode. Dropping this restores its mode.
 struct Raw(Termios);
 
 impl Raw {
@@ -79,7 +79,7 @@ impl Raw {
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        // If the terminal has gone, it needs no restoring.
+        // A closed terminal needs no restoring.
         tcsetattr(rustix::stdio::stdin(), OptionalActions::Now, &self.0).ok();
     }
 }
@@ -88,7 +88,7 @@ fn connect(theirs: BorrowedFd<'_>, init: BorrowedFd<'_>) -> io::Result<()> {
     let (input, output) = (rustix::stdio::stdin(), rustix::stdio::stdout());
     let look = Timespec {
         tv_sec: 0,
-        tv_nsec: LOOK_AT_SIZE,
+        tv_nsec: SIZE_CHECK_NANOSECONDS,
     };
     let mut typing = true;
     loop {
@@ -113,7 +113,7 @@ fn connect(theirs: BorrowedFd<'_>, init: BorrowedFd<'_>) -> io::Result<()> {
         };
         let [from_theirs, ended, typed] = fds.map(|fd| fd.revents());
         if !from_theirs.is_empty() {
-            // The last of those who held the other side has let it go: that is how this one ends.
+            // The last process has closed the other side: this is the end of a terminal.
             if !pass(theirs, output)? {
                 return Ok(());
             }
@@ -126,7 +126,7 @@ fn connect(theirs: BorrowedFd<'_>, init: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Passes on what there is to read, and returns whether there may be more.
+/// Passes on the available bytes, and returns whether there may be more.
 fn pass(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let length = match rustix::io::read(from, &mut buffer) {

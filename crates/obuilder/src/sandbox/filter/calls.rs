@@ -1,4 +1,4 @@
-//! The system calls that there are, by their names and numbers.
+//! The names and numbers of system calls.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use syscalls::{aarch64, arm, riscv64, x86, x86_64};
 /// A set of system calls and their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::sandbox) enum Architecture {
-    /// `x86_64`, without x32: its calls are answered as by a kernel that has none of them.
+    /// `x86_64`, without x32: calls of x32 do not exist, as in a kernel without it.
     X86_64,
     /// 32-bit x86.
     X86,
@@ -21,7 +21,7 @@ pub(in crate::sandbox) enum Architecture {
     Riscv64,
 }
 
-/// What the kernel has for 32-bit ARM alone, beyond its other calls.
+/// System calls that only 32-bit ARM has.
 const ARM_ONLY: [(&str, u32); 3] = [
     ("breakpoint", 0xf_0001),
     ("cacheflush", 0xf_0002),
@@ -37,7 +37,7 @@ impl Architecture {
         Self::Riscv64,
     ];
 
-    /// Returns the one that this program was made for.
+    /// Returns the architecture of this program.
     pub(super) fn this() -> Option<Self> {
         match std::env::consts::ARCH {
             "x86_64" => Some(Self::X86_64),
@@ -47,12 +47,12 @@ impl Architecture {
         }
     }
 
-    /// Returns the one that a runtime's config calls `arch`.
+    /// Returns the architecture with the name `arch` in a runtime's config.
     pub(super) fn of(arch: Arch) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.oci() == arch)
     }
 
-    /// Returns what a runtime's config calls it.
+    /// Returns its name in a runtime's config.
     pub(super) fn oci(self) -> Arch {
         match self {
             Self::X86_64 => Arch::ScmpArchX86_64,
@@ -63,7 +63,7 @@ impl Architecture {
         }
     }
 
-    /// Returns what Docker's profiles call it in their conditions.
+    /// Returns its name in the conditions of Docker's profiles.
     pub(super) fn go_name(self) -> &'static str {
         match self {
             Self::X86_64 => "amd64",
@@ -74,7 +74,8 @@ impl Architecture {
         }
     }
 
-    /// Returns the numbers of all calls, by their names. Looking them up one by one would take a millisecond of every step.
+    /// Returns the numbers of all calls, by their names. Searching them one by one would take a
+    /// millisecond of every step.
     pub(super) fn numbers(self) -> HashMap<&'static str, u32> {
         let mut numbers: HashMap<&'static str, u32> = match self {
             Self::X86_64 => with_id(x86_64::Sysno::iter().map(|call| (call.name(), call.id()))),
@@ -84,7 +85,7 @@ impl Architecture {
             Self::Arm => with_id(arm::Sysno::iter().map(|call| (call.name(), call.id()))),
         };
         match self {
-            // The table has it under the name that it has on 32-bit machines.
+            // The table has it under its name on 32-bit machines.
             Self::Aarch64 => numbers
                 .get("fstatat")
                 .copied()
@@ -98,7 +99,7 @@ impl Architecture {
         numbers
     }
 
-    /// Returns whether any machine has a call of this name.
+    /// Returns whether any architecture has a call with this name.
     pub(super) fn any_has(name: &str) -> bool {
         static ALL: OnceLock<HashSet<&str>> = OnceLock::new();
         let all = ALL.get_or_init(|| {

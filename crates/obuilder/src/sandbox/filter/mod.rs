@@ -1,8 +1,8 @@
-//! Which system calls a command may make: the filter that the kernel asks before it looks at a call.
+//! The seccomp filter of a command: the system calls that the kernel permits.
 //!
-//! Capabilities and namespaces decide what a call may do; the filter decides whether the kernel's code for it runs at all.
-//! A step has one unless somebody says otherwise. What is in it is data, in the format of Docker's profiles: ours is
-//! `default.json`, and any other can take its place.
+//! Capabilities and namespaces decide what a call may do; the filter decides whether the kernel's code for it runs at
+//! all. A step has a filter unless the operator turns it off. Its rules are data, in the format of Docker's profiles:
+//! ours is `default.json`, and any other can replace it.
 
 mod calls;
 mod profile;
@@ -19,10 +19,10 @@ use oci_spec::runtime::{self as oci, Capability, LinuxSeccomp};
 pub(super) use self::calls::Architecture;
 use self::profile::Profile;
 
-/// What every command is held to that is given no other profile.
+/// The default profile.
 const DEFAULT: &str = include_str!("default.json");
 
-/// As much of a profile as is read, in bytes. Docker's has 17 KB.
+/// The largest profile, in bytes. Docker's has 17 KB.
 const LONGEST: u64 = 1 << 20;
 
 /// The filter that commands run with.
@@ -31,14 +31,14 @@ pub struct Filter(Kind);
 
 #[derive(Debug, Clone, Default)]
 enum Kind {
-    /// Ours.
+    /// The default profile.
     #[default]
     Default,
-    /// Ours, and no calls but those of the machine's own architecture.
+    /// The default profile, with calls of the machine's own architecture only.
     Native,
-    /// None: capabilities and namespaces have to do.
+    /// None: only capabilities and namespaces restrict commands.
     None,
-    /// Somebody's.
+    /// A profile of the operator's.
     File(Arc<Profile>),
 }
 
@@ -46,16 +46,17 @@ enum Kind {
 #[derive(Debug, thiserror::Error)]
 pub enum FilterError {
     /// Its file cannot be read.
-    #[error("cannot read the seccomp profile {path:?}: {source}")]
+    #[error("cannot read the seccomp profile {}: {source}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: io::Error,
     },
-    /// Its file makes no sense.
+    /// Its file is not a profile.
     #[error(
-        "cannot use the seccomp profile {path:?}: {why}; it has the format of Docker's profiles"
+        "cannot use the seccomp profile {}: {why}; write it in the format of Docker's profiles",
+        .path.display()
     )]
     Invalid {
         /// The file.
@@ -65,7 +66,7 @@ pub enum FilterError {
     },
 }
 
-/// What a filter depends on besides the profile.
+/// The machine for which a filter is made.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Machine {
     /// The machine's architecture.
@@ -75,7 +76,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Returns the one that this program runs on, if there can be a filter on it.
+    /// Returns this machine, if filters are supported on it.
     pub(super) fn this() -> Option<Self> {
         let name = rustix::system::uname();
         Some(Self {
@@ -86,16 +87,16 @@ impl Machine {
 }
 
 impl Filter {
-    /// The filter of those who name none.
+    /// The name of the default filter.
     pub const DEFAULT: &str = "default";
 
-    /// Returns the filter called `name`: `default`, `native`, `none`, or the file with a profile.
+    /// Returns the filter with the name `name`: `default`, `native`, `none`, or the file of a profile.
     ///
-    /// `native` is the default without the calls of other architectures: 32-bit programs do not run, which can otherwise
-    /// make sockets of every kind.
+    /// `native` is the default without calls of other architectures. 32-bit programs, which can otherwise create
+    /// sockets of every kind, do not run.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no profile.
+    /// If the file cannot be read, or is not a profile.
     pub fn named(name: &OsStr) -> Result<Self, FilterError> {
         Ok(Self(match name.to_str() {
             Some(Self::DEFAULT) => Kind::Default,
@@ -105,13 +106,12 @@ impl Filter {
         }))
     }
 
-    /// Returns what a runtime is told: the rules for a command with these capabilities, or `None` when there is to be no
-    /// filter.
+    /// Returns the rules for a command with these capabilities, for a runtime. `None` for no filter.
     ///
     /// With `fast_sync`, calls that wait for a disk do nothing and succeed.
     ///
     /// # Errors
-    /// When the profile cannot be had on this machine: why.
+    /// If the profile is not supported on this machine: the reason.
     pub(super) fn rules(
         &self,
         capabilities: &[Capability],
@@ -130,8 +130,8 @@ impl Filter {
         };
         let machine = machine.ok_or_else(|| {
             format!(
-                "cannot filter system calls on {}: this architecture's calls are not known; allow all calls with --seccomp=none \
-                 (a worker: --obuilder-seccomp=none)",
+                "cannot filter system calls on {}: this architecture is not supported; allow all calls with \
+                 --seccomp=none (a worker: --obuilder-seccomp=none)",
                 std::env::consts::ARCH
             )
         })?;
@@ -161,10 +161,10 @@ fn read(path: &Path) -> Result<Profile, FilterError> {
     Profile::parse(&bytes).map_err(invalid)
 }
 
-/// Returns what a runtime is told of a profile, for a command without capabilities on x86_64 with a kernel 6.1: for a fuzzer.
+/// Returns the rules of a profile for a command without capabilities on x86_64 with kernel 6.1, for a fuzzer.
 ///
 /// # Errors
-/// When it is none: what is wrong.
+/// If it is not a profile: the reason.
 pub fn rules_of(
     profile: &[u8],
     only_native: bool,
@@ -179,21 +179,19 @@ pub fn rules_of(
         .map_err(|error| error.to_string())
 }
 
-/// Returns the numbers of an architecture's calls, by the names that rules have for them.
-///
-/// `None` for an architecture that no filter is made for.
+/// Returns the numbers of an architecture's calls, by their names in rules. `None` for an architecture without filters.
 pub(super) fn numbers(architecture: oci::Arch) -> Option<HashMap<&'static str, u32>> {
     Some(Architecture::of(architecture)?.numbers())
 }
 
-/// Returns our own profile.
+/// Returns the default profile.
 fn default() -> Result<&'static Profile, String> {
     static READ: OnceLock<Result<Profile, String>> = OnceLock::new();
     let read = READ.get_or_init(|| Profile::parse(DEFAULT.as_bytes()));
     read.as_ref().map_err(String::clone)
 }
 
-/// Returns the rules of a profile for a machine of this architecture, with none of the capabilities.
+/// Returns the rules of a profile for a machine of this architecture, without capabilities.
 #[cfg(test)]
 pub(super) fn for_test(profile: &str, architecture: Architecture) -> LinuxSeccomp {
     let machine = Machine {

@@ -1,4 +1,4 @@
-//! Profiles in the format of Docker's: rules with conditions, of which those that hold are told to a runtime.
+//! Profiles in the format of Docker's: rules with conditions. A runtime gets the rules whose conditions hold.
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::{Architecture, Machine};
 
-/// The calls that wait for a disk, and with `--fast-sync` say at once that they have.
+/// The calls that wait for a disk. With `--fast-sync` they succeed at once.
 const SYNC_CALLS: [&str; 7] = [
     "fsync",
     "fdatasync",
@@ -20,16 +20,16 @@ const SYNC_CALLS: [&str; 7] = [
     "arm_sync_file_range",
 ];
 
-/// How many arguments a call has at most.
+/// The most arguments of a call.
 const ARGUMENTS: usize = 6;
 
-/// A profile as it is written down.
+/// A profile, as in its file.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Profile {
     default_action: LinuxSeccompAction,
     default_errno_ret: Option<u32>,
-    /// The name of that number, as Podman's has it. The number counts.
+    /// The name of that number, as in Podman's profiles. The number counts.
     #[serde(default, rename = "defaultErrno")]
     _default_errno: Option<String>,
     #[serde(default)]
@@ -40,7 +40,7 @@ pub(super) struct Profile {
     syscalls: Option<Vec<Rule>>,
 }
 
-/// An architecture, and those whose programs run on it as well.
+/// An architecture, and the others whose programs it can run.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Machines {
@@ -65,10 +65,10 @@ struct Rule {
     args: Option<Vec<LinuxSeccompArg>>,
     #[serde(default, rename = "comment")]
     _comment: Option<String>,
-    /// All of them have to hold.
+    /// All of them must hold.
     #[serde(default)]
     includes: Conditions,
-    /// None of them may.
+    /// None of them may hold.
     #[serde(default)]
     excludes: Conditions,
 }
@@ -88,7 +88,7 @@ impl Profile {
     /// Reads a profile.
     ///
     /// # Errors
-    /// When it is none, or asks for what only some runtimes can do: what is wrong.
+    /// If it is not a profile, or uses a feature that not all runtimes have: the reason.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let profile: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
         is_usable(profile.default_action)?;
@@ -98,7 +98,7 @@ impl Profile {
         Ok(profile)
     }
 
-    /// Returns the one that allows every call.
+    /// Returns the profile that allows every call.
     pub(super) fn all_allowed() -> Self {
         Self {
             default_action: LinuxSeccompAction::ScmpActAllow,
@@ -120,7 +120,7 @@ impl Profile {
         }
     }
 
-    /// Returns the rules that hold for a command with these capabilities, on this machine.
+    /// Returns the rules for a command with these capabilities, on this machine.
     pub(super) fn rules(
         &self,
         capabilities: &[Capability],
@@ -182,9 +182,9 @@ impl Rule {
             return Err(format!("a call has no argument {}", arg.index()));
         }
         if self.names().next().is_none() {
-            return Err("a rule names no call".to_owned());
+            return Err("a rule has no call".to_owned());
         }
-        // A call that this program is too old to know stays denied. That it is allowed must not happen by a slip of the pen.
+        // A call that this program is too old to know stays denied. A misspelled name must not allow a call.
         let denies = self.action != LinuxSeccompAction::ScmpActAllow;
         match self.names().find(|name| !Architecture::any_has(name)) {
             Some(name) if denies => Err(format!("there is no call {name:?} to deny")),
@@ -218,7 +218,7 @@ impl Rule {
         included && !excluded
     }
 
-    /// Returns what a runtime is told of it, without the calls of which it has been told to do nothing.
+    /// Returns the rule for a runtime, without the calls that do nothing.
     fn told(&self, fast_sync: bool) -> Result<Option<LinuxSyscall>, OciSpecError> {
         let is_wanted = |name: &&String| !fast_sync || !SYNC_CALLS.contains(&name.as_str());
         let names: Vec<_> = self.names().filter(is_wanted).cloned().collect();
@@ -238,7 +238,7 @@ impl Rule {
 fn is_usable(action: LinuxSeccompAction) -> Result<(), String> {
     match action {
         LinuxSeccompAction::ScmpActNotify | LinuxSeccompAction::ScmpActTrace => Err(
-            "SCMP_ACT_NOTIFY and SCMP_ACT_TRACE need another program, which there is not"
+            "SCMP_ACT_NOTIFY and SCMP_ACT_TRACE are not supported: they need another program"
                 .to_owned(),
         ),
         _ => Ok(()),
@@ -257,7 +257,7 @@ pub(super) fn version(text: &str) -> Option<(u32, u32)> {
 }
 
 fn cap_name(capability: Capability) -> String {
-    // As `CAP_SYS_CHROOT`, which is how the format has it.
+    // As `CAP_SYS_CHROOT`, the form in profiles.
     match serde_json::to_value(capability) {
         Ok(serde_json::Value::String(name)) => name,
         _ => String::new(),

@@ -1,4 +1,4 @@
-//! What the default profile lets through, entry by entry, and what files are refused.
+//! The calls that the default profile allows, entry by entry, and files that are refused.
 
 use expect_test::expect;
 use oci_spec::runtime::{Capability, LinuxSeccomp, LinuxSeccompAction};
@@ -16,7 +16,7 @@ fn rules(filter: &Filter, machine: Machine, fast_sync: bool) -> LinuxSeccomp {
     rules.unwrap().unwrap()
 }
 
-/// Returns the actions on a call that has no condition, or on one that has, as text.
+/// Returns the actions for a call as text, with "if" for rules with conditions.
 fn actions(rules: &LinuxSeccomp, name: &str) -> Vec<String> {
     let syscalls = rules.syscalls().iter().flatten();
     let named = syscalls.filter(|rule| rule.names().iter().any(|n| n == name));
@@ -113,10 +113,12 @@ fn a_profile_has_dockers_format() {
         "archMap": [{"architecture": "SCMP_ARCH_X86_64", "subArchitectures": ["SCMP_ARCH_X86", "SCMP_ARCH_X32"]},
                     {"architecture": "SCMP_ARCH_NEW", "subArchitectures": null}],
         "syscalls": [
-            {"names": ["read", "a_call_of_tomorrow"], "action": "SCMP_ACT_ALLOW", "args": [], "includes": {}, "excludes": {}},
+            {"names": ["read", "a_call_of_tomorrow"], "action": "SCMP_ACT_ALLOW",
+             "args": [], "includes": {}, "excludes": {}},
             {"name": "mount", "action": "SCMP_ACT_ALLOW", "includes": {"caps": ["CAP_SYS_ADMIN"]}},
             {"names": ["bpf"], "action": "SCMP_ACT_ALLOW", "excludes": {"arches": ["amd64"]}},
-            {"names": ["personality"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]}]}"#;
+            {"names": ["personality"], "action": "SCMP_ACT_ALLOW",
+             "args": [{"index": 0, "value": 8, "op": "SCMP_CMP_EQ"}]}]}"#;
     let rules = rules(&profile(docker).unwrap(), MACHINE, false);
     assert_eq!(actions(&rules, "read"), ["SCMP_ACT_ALLOW"]);
     assert_eq!(actions(&rules, "mount"), Vec::<String>::new());
@@ -125,9 +127,9 @@ fn a_profile_has_dockers_format() {
 }
 
 #[test]
-fn what_is_no_profile_is_refused() {
+fn invalid_profiles_are_refused() {
     let missing = Filter::named("/nowhere/profile.json".as_ref()).unwrap_err();
-    expect![[r#"cannot read the seccomp profile "/nowhere/profile.json": No such file or directory (os error 2)"#]]
+    expect!["cannot read the seccomp profile /nowhere/profile.json: No such file or directory (os error 2)"]
         .assert_eq(&missing.to_string());
     let with =
         |rule: &str| format!(r#"{{"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{rule}]}}"#);
@@ -141,23 +143,38 @@ fn what_is_no_profile_is_refused() {
         with(r#"{"names": ["read"], "action": "SCMP_ACT_NOTIFY"}"#),
         with(r#"{"names": ["read"], "action": "SCMP_ACT_ALLOW", "include": {}}"#),
         with(
-            r#"{"names": ["read"], "action": "SCMP_ACT_ALLOW", "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}"#,
+            r#"{"names": ["read"], "action": "SCMP_ACT_ALLOW",
+                "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}"#,
         ),
     ];
     let whys = bad.map(|text| match profile(&text).unwrap_err() {
         FilterError::Invalid { why, .. } => why,
         error @ FilterError::Read { .. } => error.to_string(),
     });
+    // A line for each list is easier to read.
+    let whys = whys
+        .join("\n")
+        .replace(", expected one of ", ",\n  expected one of ");
+    let whys = ["`SCMP_ACT_ERRNO`", "`SCMP_ACT_NOTIFY`", "`excludes`"]
+        .iter()
+        .fold(whys, |whys, word| {
+            whys.replace(&format!(", {word}"), &format!(",\n  {word}"))
+        });
     expect![[r#"
         expected value at line 1 column 1
         missing field `defaultAction` at line 1 column 2
-        unknown variant `allow`, expected one of `SCMP_ACT_KILL`, `SCMP_ACT_KILL_THREAD`, `SCMP_ACT_KILL_PROCESS`, `SCMP_ACT_TRAP`, `SCMP_ACT_ERRNO`, `SCMP_ACT_NOTIFY`, `SCMP_ACT_TRACE`, `SCMP_ACT_LOG`, `SCMP_ACT_ALLOW` at line 1 column 25
+        unknown variant `allow`,
+          expected one of `SCMP_ACT_KILL`, `SCMP_ACT_KILL_THREAD`, `SCMP_ACT_KILL_PROCESS`, `SCMP_ACT_TRAP`,
+          `SCMP_ACT_ERRNO`,
+          `SCMP_ACT_NOTIFY`, `SCMP_ACT_TRACE`, `SCMP_ACT_LOG`, `SCMP_ACT_ALLOW` at line 1 column 25
         missing field `action` at line 1 column 68
-        a rule names no call
+        a rule has no call
         there is no call "moutn" to deny
-        SCMP_ACT_NOTIFY and SCMP_ACT_TRACE need another program, which there is not
-        unknown field `include`, expected one of `name`, `names`, `action`, `errnoRet`, `errno`, `args`, `comment`, `includes`, `excludes` at line 1 column 106
-        a call has no argument 6"#]].assert_eq(&whys.join("\n"));
+        SCMP_ACT_NOTIFY and SCMP_ACT_TRACE are not supported: they need another program
+        unknown field `include`,
+          expected one of `name`, `names`, `action`, `errnoRet`, `errno`, `args`, `comment`, `includes`,
+          `excludes` at line 1 column 106
+        a call has no argument 6"#]].assert_eq(&whys);
     let error = Filter::default().rules(&[], None, false).unwrap_err();
     assert!(error.contains("--seccomp=none"), "{error}");
 }

@@ -1,6 +1,6 @@
-//! What btrfs does beyond the calls that all filesystems have, as its `linux/btrfs.h` defines it.
+//! The system calls of btrfs, as defined in `linux/btrfs.h`.
 //!
-//! There is no safe way to these calls, and no other way than a program, which takes longer to start than they take.
+//! There are no safe wrappers for these calls, and the program `btrfs` takes longer to start than they take.
 
 #![expect(unsafe_code, reason = "the ioctls of btrfs have no safe wrappers")]
 
@@ -22,7 +22,7 @@ const CREATE: Opcode = opcode::write::<Copy>(MAGIC, 24);
 const INFORM: Opcode = opcode::read::<Information>(MAGIC, 60);
 const WAIT: Opcode = opcode::write::<Wait>(MAGIC, 65);
 
-/// Asks how many subvolumes are being deleted.
+/// Requests the number of subvolumes that are being deleted.
 const COUNT: u32 = 2;
 
 /// `struct btrfs_ioctl_vol_args`
@@ -68,7 +68,7 @@ struct Search {
     found: [u8; FOUND],
 }
 
-/// How many bytes a search can give at a time.
+/// How many bytes a search can return at a time.
 const FOUND: usize = 3992;
 
 /// `struct btrfs_ioctl_get_subvol_info_args`
@@ -91,15 +91,15 @@ struct Information {
     reserved: [u64; 8],
 }
 
-/// Returns the transaction in which the subvolume that a file is in was made, and whether it was made as a snapshot.
+/// Returns the transaction in which the subvolume of a file was created, and whether it is a snapshot.
 pub(super) fn origin(file: &File) -> io::Result<(u64, bool)> {
-    // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO, which fills the structure that `Information` is, for which any
-    // bytes will do.
+    // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO, which fills the structure `Information`, for which
+    // any bytes are valid.
     let told = unsafe { ioctl(file, Getter::<INFORM, Information>::new()) }?;
     Ok((told.created, told.parent_uuid != [0; 16]))
 }
 
-/// An item of a tree: its key, and what is stored under it.
+/// An item of a tree: its key and its data.
 pub(super) struct Item<'a> {
     pub(super) object: u64,
     pub(super) kind: u32,
@@ -107,8 +107,8 @@ pub(super) struct Item<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// Calls `visit` with the items of the files in the subvolume that `file` is in, as far as they are in a part of its tree that
-/// was written in the transaction `since` or later: older parts, which may be most of it, are not even read.
+/// Calls `visit` with the items of the files in the subvolume of `file`, as far as they are in a part of its tree that
+/// was written in the transaction `since` or later. Older parts, which may be most of the tree, are not read.
 pub(super) fn search(file: &File, since: u64, visit: &mut dyn FnMut(&Item<'_>)) -> io::Result<()> {
     /// The first number that a file may have, and the last.
     const FILES: (u64, u64) = (256, u64::MAX - 255);
@@ -129,8 +129,8 @@ pub(super) fn search(file: &File, since: u64, visit: &mut dyn FnMut(&Item<'_>)) 
             reserved: [0; 4],
             found: [0; FOUND],
         };
-        // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH, which reads and writes the structure that `Search` is, for which
-        // any bytes will do.
+        // SAFETY: the number is that of BTRFS_IOC_TREE_SEARCH, which reads and writes the structure `Search`, for which
+        // any bytes are valid.
         unsafe { ioctl(file, Updater::<SEARCH, Search>::new(&mut search)) }?;
         if search.count == 0 {
             return Ok(());
@@ -138,7 +138,7 @@ pub(super) fn search(file: &File, since: u64, visit: &mut dyn FnMut(&Item<'_>)) 
         let mut rest = search.found.as_slice();
         for _ in 0..search.count {
             let Some(item) = take_item(&mut rest) else {
-                return Err(io::Error::other("btrfs gave an item that is cut off"));
+                return Err(io::Error::other("btrfs returned an incomplete item"));
             };
             visit(&item);
             next = (item.object, item.kind, item.offset);
@@ -151,7 +151,7 @@ pub(super) fn search(file: &File, since: u64, visit: &mut dyn FnMut(&Item<'_>)) 
     }
 }
 
-/// Takes an item off what a search has found: `struct btrfs_ioctl_search_header`, and the data.
+/// Takes an item from the output of a search: `struct btrfs_ioctl_search_header`, and the data.
 fn take_item<'a>(found: &mut &'a [u8]) -> Option<Item<'a>> {
     let (header, rest) = found.split_at_checked(32)?;
     let long = |at: usize| Some(u64::from_ne_bytes(header.get(at..at + 8)?.try_into().ok()?));
@@ -169,8 +169,8 @@ fn take_item<'a>(found: &mut &'a [u8]) -> Option<Item<'a>> {
 /// Makes the empty subvolume `name` in `dir`.
 pub(super) fn create(dir: &File, name: &OsStr) -> io::Result<()> {
     let arguments = Copy::new(0, name)?;
-    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2, which reads the structure that `Copy` is, whose name ends
-    // with a zero. On another filesystem the call fails.
+    // SAFETY: the number is that of BTRFS_IOC_SUBVOL_CREATE_V2, which reads the structure `Copy`, whose name ends with
+    // a zero. On another filesystem the call fails.
     let done = unsafe { ioctl(dir, Setter::<CREATE, Copy>::new(arguments)) };
     Ok(done?)
 }
@@ -189,20 +189,20 @@ pub(super) fn destroy(dir: &File, name: &OsStr) -> io::Result<()> {
         fd: 0,
         name: zero_ended(name)?,
     };
-    // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY, which reads the structure that `Name` is, whose name ends with
-    // a zero.
+    // SAFETY: the number is that of BTRFS_IOC_SNAP_DESTROY, which reads the structure `Name`, whose name ends with a
+    // zero.
     let done = unsafe { ioctl(dir, Setter::<DESTROY, Name>::new(arguments)) };
     Ok(done?)
 }
 
-/// Writes everything to the disk, and has the filesystem free what was deleted, which it does only then.
+/// Syncs the filesystem, which only then frees deleted subvolumes.
 pub(super) fn sync(root: &File) -> io::Result<()> {
     // SAFETY: the number is that of BTRFS_IOC_SYNC, which takes no argument.
     let done = unsafe { ioctl(root, NoArg::<SYNC>::new()) };
     Ok(done?)
 }
 
-/// Returns how many deleted subvolumes of the filesystem still take space. None, as far as a kernel before 6.13 says.
+/// Returns how many deleted subvolumes of the filesystem still take space. Kernels before 6.13 report none.
 pub(super) fn being_deleted(root: &File) -> io::Result<usize> {
     let mut wait = Wait {
         subvolume: 0,

@@ -1,7 +1,7 @@
-//! Results as subvolumes: a copy is a snapshot, which costs the same whatever is in it.
+//! Results as subvolumes: a copy is a snapshot, which takes the same time whatever its size.
 //!
-//! A draft is a writable snapshot of its base's result, and *becomes* the result by getting its name. Upstream makes a second
-//! snapshot, read-only; but that, and making a subvolume read-only too, has everything written to the disk once more.
+//! A draft is a writable snapshot of its base's result, and *becomes* the result by a rename. Upstream makes a second,
+//! read-only snapshot. That, like making a subvolume read-only, would write everything to the disk once more.
 
 mod ioctl;
 mod usage;
@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use rustix::fs::statfs;
 
-use super::backend::{Backend, Ground};
+use super::backend::{Backend, BackendSetup};
 use super::caches::Owner;
-use super::error::{Cannot as _, unless};
+use super::error::{Cannot as _, ignore};
 use super::filesystem::{self, BTRFS};
 use super::layout::make_directory;
 use super::trash::Trash;
@@ -32,11 +32,11 @@ pub(super) struct Btrfs {
 }
 
 impl Btrfs {
-    /// Returns the backend for the store on `ground`.
-    pub(super) fn new(ground: Ground) -> Self {
+    /// Returns the backend for the store on `setup`.
+    pub(super) fn new(setup: BackendSetup) -> Self {
         Self {
-            root: ground.root,
-            trash: ground.trash,
+            root: setup.root,
+            trash: setup.trash,
         }
     }
 }
@@ -52,12 +52,12 @@ impl Backend for Btrfs {
         snapshot(base, place)?;
         for name in ["log", "parent", "variant"] {
             let file = place.join(name);
-            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
+            ignore(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
         }
         Ok(rootfs)
     }
 
-    fn settle(
+    fn finalize(
         &self,
         place: &Path,
         copy: &Path,
@@ -65,7 +65,7 @@ impl Backend for Btrfs {
         is_exposed: bool,
     ) -> Result<bool, StoreError> {
         if is_exposed {
-            // Making this one read-only would not do: files that are open for writing stay so.
+            // Making this one read-only is not enough: files that are open for writing stay so.
             snapshot(place, copy)?;
         }
         Ok(is_exposed)
@@ -74,8 +74,8 @@ impl Backend for Btrfs {
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
         match on_entry(place, ioctl::destroy) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            // Not a subvolume, or one with others in it that a build has made. It takes a while, and a result must not be
-            // there in part.
+            // Not a subvolume, or one with nested subvolumes that a build has made. Removing it takes a while, and a
+            // partly removed result must not exist.
             Err(_) => self.trash.put(place).cannot("remove", place),
             Ok(()) => Ok(()),
         }
@@ -102,13 +102,13 @@ impl Backend for Btrfs {
     fn being_deleted(&self) -> Result<usize, StoreError> {
         let root = File::open(&self.root).cannot("open", &self.root)?;
         let left = ioctl::being_deleted(&root).cannot("count deleted subvolumes in", &self.root)?;
-        // Space is free once the disk knows, so this comes last.
+        // Space is freed by a sync, so this comes last.
         ioctl::sync(&root).cannot("sync", &self.root)?;
         Ok(left)
     }
 }
 
-/// Looks whether `root` is on btrfs, with a kernel that can be trusted with it.
+/// Checks whether `root` is on btrfs, with a kernel that supports it reliably.
 pub(super) fn check(root: &Path, _is_new: bool) -> Result<(), OpenError> {
     let kind = statfs(root).cannot("inspect", root)?.f_type;
     if kind != BTRFS {
@@ -135,17 +135,17 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 }
 
 fn create(at: &Path) -> Result<(), StoreError> {
-    on_entry(at, ioctl::create).cannot("make the subvolume", at)?;
+    on_entry(at, ioctl::create).cannot("create the subvolume", at)?;
     fs::set_permissions(at, std::os::unix::fs::PermissionsExt::from_mode(0o755))
-        .cannot("make the subvolume", at)
+        .cannot("create the subvolume", at)
 }
 
 fn snapshot(from: &Path, to: &Path) -> Result<(), StoreError> {
     let source = File::open(from).cannot("open", from)?;
-    on_entry(to, |dir, name| ioctl::snapshot(&source, dir, name)).cannot("make the snapshot", to)
+    on_entry(to, |dir, name| ioctl::snapshot(&source, dir, name)).cannot("create the snapshot", to)
 }
 
-/// Does something to an entry of an open directory.
+/// Calls a function with an open directory and the name of an entry.
 fn on_entry(
     path: &Path,
     act: impl FnOnce(&File, &std::ffi::OsStr) -> io::Result<()>,
@@ -161,7 +161,7 @@ mod tests {
     use super::kernel_version;
 
     #[test]
-    fn a_kernel_says_its_version_in_many_ways() {
+    fn kernel_versions_have_many_forms() {
         assert_eq!(kernel_version("6.18.44-fc-v669"), Some((6, 18)));
         assert_eq!(kernel_version("5.8"), Some((5, 8)));
         assert_eq!(kernel_version("5.10-rc1"), Some((5, 10)));

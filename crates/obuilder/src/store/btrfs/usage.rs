@@ -1,8 +1,9 @@
-//! What a snapshot takes that is its own, as the tree of its files tells.
+//! Disk usage of a snapshot that no other subvolume shares, from the tree of its files.
 //!
-//! By the files themselves it cannot be told: each says that it takes all its blocks, and most of them are the base's too. But a
-//! snapshot's tree shares with its base what was written before it was made, and btrfs keeps with each part of a tree when that
-//! was. So only what is new is read, which takes a millisecond where looking at all files takes a second.
+//! The files themselves do not show it: each counts all its blocks, and most of them are shared with the base.
+//! But a snapshot's tree shares with its base the parts that were written before the snapshot, and btrfs
+//! records the transaction of each part. So only new parts are read, which takes a millisecond where reading
+//! all files takes a second.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -12,21 +13,21 @@ use std::path::Path;
 use super::ioctl::{self, Item};
 use crate::store::Usage;
 
-/// The type of an item that says where a part of a file is.
+/// The type of an item for a part of a file.
 const EXTENT_DATA: u32 = 108;
 
 /// The type of the item of a file.
 const INODE: u32 = 1;
 
-/// What an item of a file's part is as long as, if what is in the part is in the item.
+/// The size of the header of an inline item, which contains the data of the part.
 const INLINE: usize = 21;
 
-/// Returns what the subvolume `result` takes that it does not share with what it is a snapshot of. What is not written back yet
-/// takes nothing.
+/// Returns the disk usage of the subvolume `result` that it does not share with the origin of the snapshot. Data that
+/// is not written back yet does not count.
 pub(super) fn usage(result: &Path) -> io::Result<Usage> {
     let file = File::open(result)?;
     let (made, is_snapshot) = ioctl::origin(&file)?;
-    // A snapshot is what ends its transaction.
+    // A snapshot ends its transaction.
     let since = if is_snapshot {
         made.saturating_add(1)
     } else {
@@ -46,7 +47,7 @@ pub(super) fn usage(result: &Path) -> io::Result<Usage> {
     Ok(usage)
 }
 
-/// Returns what a part of a file takes, if it is new: `struct btrfs_file_extent_item`.
+/// Returns the disk usage of a part of a file, if it is new: `struct btrfs_file_extent_item`.
 fn extent(item: &Item<'_>, since: u64, counted: &mut HashSet<u64>) -> Option<u64> {
     let generation = long(item.data, 0)?;
     if generation < since {
@@ -56,7 +57,7 @@ fn extent(item: &Item<'_>, since: u64, counted: &mut HashSet<u64>) -> Option<u64
         return Some(item.data.len().saturating_sub(INLINE) as u64);
     }
     let (at, length) = (long(item.data, INLINE)?, long(item.data, INLINE + 8)?);
-    // A hole is nowhere, and several parts may be of one piece.
+    // A hole has no address, and several parts may share an extent.
     (at != 0 && counted.insert(at)).then_some(length)
 }
 

@@ -1,6 +1,7 @@
-//! Caches as layers: a step's copy is a new layer over the cache's, and becomes the newest if the step is the first to end.
+//! Caches as layers: a step's copy is a new layer over those of the cache, and becomes the newest if the step ends
+//! first.
 //!
-//! Layers never change, so no copy sees another's writes, and `current` is the only thing that is replaced.
+//! Layers never change, so no copy sees another's writes, and only `current` is ever replaced.
 
 use std::collections::HashSet;
 use std::fs;
@@ -11,14 +12,14 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 use crate::store::backend::Backend as _;
 use crate::store::caches::Owner;
-use crate::store::error::{Cannot as _, unless};
+use crate::store::error::{Cannot as _, ignore};
 use crate::store::layout::make_directory as make;
 
 use super::layers::{chain, set_parent};
 use super::squash::squash;
 use super::{Overlay, make_if_missing};
 
-/// How many layers a cache may have; beyond that all but the oldest are made one.
+/// How many layers a cache may have. Beyond that, all but the oldest are merged.
 const MOST_LAYERS: usize = 16;
 
 impl Overlay {
@@ -42,7 +43,7 @@ impl Overlay {
         Ok(mount)
     }
 
-    /// Makes a copy that has come back, and is unmounted, the cache.
+    /// Makes a returned and unmounted copy the cache.
     pub(super) fn replace_by(&self, cache: &Path, copy: &Path) -> Result<(), StoreError> {
         if changed_nothing(cache, copy)? {
             return self.drop_copy(cache, copy);
@@ -59,14 +60,15 @@ impl Overlay {
         self.remove_unused(cache)
     }
 
-    /// Makes the cache empty of what is current. Its layers go when the last copy that needs them has come back.
+    /// Removes the current layer of a cache. Older layers are removed when the last copy that needs them is
+    /// returned.
     pub(super) fn remove_current(&self, cache: &Path) -> Result<(), StoreError> {
         let link = cache.join("current");
-        unless(io::ErrorKind::NotFound, fs::remove_file(&link)).cannot("remove", &link)?;
+        ignore(io::ErrorKind::NotFound, fs::remove_file(&link)).cannot("remove", &link)?;
         self.remove_unused(cache)
     }
 
-    /// Removes the layers of a cache that neither it nor a copy needs, and all of it when it has none.
+    /// Removes the layers that neither the cache nor a copy needs, and the cache itself if it has none left.
     pub(super) fn remove_unused(&self, cache: &Path) -> Result<(), StoreError> {
         if !cache.exists() {
             return Ok(());
@@ -77,12 +79,12 @@ impl Overlay {
             needed.extend(chain(&newest)?);
         }
         if needed.is_empty() {
-            return self.throw_away(cache);
+            return self.discard(cache);
         }
         for number in numbers(cache)? {
             let layer = cache.join(number.to_string());
             if !needed.contains(&layer.join("rootfs")) {
-                self.throw_away(&layer)?;
+                self.discard(&layer)?;
             }
         }
         Ok(())
@@ -110,17 +112,17 @@ impl Overlay {
             .and_then(|()| set_parent(&draft, oldest))
             .and_then(|()| fs::rename(&draft, &layer).cannot("publish", &layer));
         if made.is_err() {
-            self.throw_away(&draft)?;
+            self.discard(&draft)?;
         }
         made.map(|()| layer)
     }
 
-    /// Replaces `current`, at once.
+    /// Replaces `current` atomically.
     fn point_to(&self, cache: &Path, layer: &Path) -> Result<(), StoreError> {
         let link = self.root.join("cache-tmp");
         let link = link.join(format!("{}-link", self.number()));
         let target = layer.file_name().unwrap_or_default();
-        symlink(target, &link).cannot("make", &link)?;
+        symlink(target, &link).cannot("create", &link)?;
         let to = cache.join("current");
         fs::rename(&link, &to).cannot("replace", &to)
     }
@@ -135,7 +137,7 @@ pub(super) fn current(cache: &Path) -> Result<Option<PathBuf>, StoreError> {
     }
 }
 
-/// Returns whether a copy is as it was made. Most uses of most caches only read.
+/// Returns whether a copy is unchanged. Most steps only read most caches.
 fn changed_nothing(cache: &Path, copy: &Path) -> Result<bool, StoreError> {
     let layer = copy.join("rootfs");
     let is_empty = fs::read_dir(&layer)
@@ -158,7 +160,7 @@ fn changed_nothing(cache: &Path, copy: &Path) -> Result<bool, StoreError> {
     Ok(is_empty && top(&layer)? == top(&newest.join("rootfs"))?)
 }
 
-/// Returns the newest layers under the copies of a cache that are out.
+/// Returns the newest layers under the copies of a cache in use.
 fn copies_of(cache: &Path, copies: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let cache_name = cache.file_name().and_then(|name| name.to_str());
     let mut found = Vec::new();
@@ -169,7 +171,7 @@ fn copies_of(cache: &Path, copies: &Path) -> Result<Vec<PathBuf>, StoreError> {
         if of.map(|(_, of)| of) != cache_name {
             continue;
         }
-        // A copy that is being made may not have it yet, but then the cache is held, and nobody asks.
+        // A new copy may not have it yet, but then the cache is locked, and this is not called.
         if let Ok(parent) = fs::read_link(entry.path().join("parent")) {
             found.push(cache.join(parent.file_name().unwrap_or_default()));
         }

@@ -1,4 +1,4 @@
-//! Which layers a result consists of.
+//! The layers of a result.
 
 use std::ffi::CStr;
 use std::fs;
@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use crate::store::StoreError;
 use crate::store::error::Cannot as _;
 
-/// Longer than any chain: a store whose links lead in a circle is an error, and no endless loop.
+/// Longer than any chain, so that links in a circle are an error and not an endless loop.
 const LONGEST: usize = 100_000;
 
 /// Returns the layers of the result `newest`, or of the layer of a cache, the newest first.
 ///
-/// The link `parent` leads from one to the next. Only its last component counts, so that a store may be moved; upstream
-/// writes absolute paths.
+/// The link `parent` leads from each to the next. Only its last component counts, so that a store may be moved;
+/// upstream writes absolute paths.
 pub(super) fn chain(newest: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut layers = Vec::new();
     let mut at = newest.to_owned();
@@ -25,7 +25,7 @@ pub(super) fn chain(newest: &Path) -> Result<Vec<PathBuf>, StoreError> {
         let layer = place.join("rootfs");
         match fs::symlink_metadata(&layer) {
             Ok(_) => layers.push(layer),
-            // Upstream keeps none for a step that changed nothing, but a result that is not there is another matter.
+            // Upstream keeps no layer for a step that changed nothing. A missing result is an error.
             Err(error) if error.kind() == io::ErrorKind::NotFound && place.exists() => {}
             Err(error) => return Err(error).cannot("read the layer", &layer),
         }
@@ -39,17 +39,17 @@ pub(super) fn chain(newest: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Err(StoreError::new("read the layers of", newest, circle))
 }
 
-/// Makes the place `place` one whose parent is that of the layer `below`.
+/// Sets the parent of the place `place` to the result of the layer `below`.
 pub(super) fn set_parent(place: &Path, below: &Path) -> Result<(), StoreError> {
     let mut target = PathBuf::from("..");
     target.push(below.parent().and_then(Path::file_name).unwrap_or_default());
     let link = place.join("parent");
-    symlink(target, &link).cannot("make", &link)
+    symlink(target, &link).cannot("create", &link)
 }
 
-/// Returns whether an extended attribute belongs to the files, and not to the overlay that is made of them.
+/// Returns whether an extended attribute belongs to the files, and not to the overlay.
 pub(super) fn is_not_ours(name: &CStr) -> bool {
     let name = name.to_bytes();
-    // With the prefix twice it is of an overlay inside of the build.
+    // With the prefix twice it is of an overlay inside the build.
     !name.starts_with(b"trusted.overlay.") || name.starts_with(b"trusted.overlay.overlay.")
 }

@@ -1,12 +1,12 @@
-//! Results as layers of an overlay: a step's result is what it changed, over the layers of its base.
+//! Results as layers of an overlay: a step's result is the layer of its changes, over the layers of its base.
 //!
 //! | | |
 //! |--|--|
 //! | `result/ID/rootfs` | the layer; a whole root filesystem for a base image |
-//! | `result/ID/squashed` | if the chain of layers was too long: the same as a layer over the base image alone |
+//! | `result/ID/squashed` | if the chain of layers was too long: one merged layer over the base image |
 //! | `cache/c-NAME/N` | a layer of a cache; the link `current` names the newest |
 //! | `merged/NAME` | mounts: of drafts, views and copies of caches |
-//! | `work/NAME` | what the kernel wants beside an upper layer |
+//! | `work/NAME` | the kernel's directory beside an upper layer |
 //!
 //! The layers of upstream's stores have the same form, and are read as they are.
 
@@ -24,9 +24,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::statfs;
 
-use super::backend::{Backend, Ground, Shown};
+use super::backend::{Backend, BackendSetup, MountedView};
 use super::caches::Owner;
-use super::error::{Cannot as _, unless};
+use super::error::{Cannot as _, ignore};
 use super::layout::make_directory as make;
 use super::trash::Trash;
 use super::{OpenError, StoreError, filesystem, tree};
@@ -34,10 +34,11 @@ use layers::chain;
 use mount::{Mounts, Overlaid};
 use squash::squash;
 
-/// How many layers a draft may have under it. The kernel takes 500, and each costs every look for a name that is not there.
+/// How many layers a draft may be based on. The kernel's limit is 500, and every layer slows down lookups of missing
+/// names.
 const MOST_LAYERS: usize = 64;
 
-/// What upstream's OCaml program keeps its drafts and copies in; a crash of it leaves them.
+/// The directories of upstream's OCaml program for drafts and copies, which remain after a crash.
 const LEFT_BY_OTHERS: [&str; 4] = ["in-progress", "cache-result", "cache-work", "cache-merged"];
 
 /// Results as layers.
@@ -47,27 +48,27 @@ pub(super) struct Overlay {
     trash: Arc<Trash>,
     mounts: Mounts,
     next: AtomicU64,
-    /// Whether results may be given a layer that stands for many: they are another process's otherwise.
+    /// Whether layers of results may be merged. A guest must not change the owner's results.
     squashes: bool,
 }
 
 impl Overlay {
-    /// Returns the backend for the store on `ground`.
-    pub(super) fn new(ground: Ground) -> Self {
+    /// Returns the backend for the store on `setup`.
+    pub(super) fn new(setup: BackendSetup) -> Self {
         Self {
-            mounts: Mounts::new(ground.root.join("merged")),
-            root: ground.root,
-            trash: ground.trash,
+            mounts: Mounts::new(setup.root.join("merged")),
+            root: setup.root,
+            trash: setup.trash,
             next: AtomicU64::new(0),
             squashes: true,
         }
     }
 
-    /// Returns a backend that works on `ground`, with results that are another process's.
-    pub(super) fn beside(ground: Ground) -> Self {
+    /// Returns the backend of a guest, for results of another process.
+    pub(super) fn beside(setup: BackendSetup) -> Self {
         Self {
             squashes: false,
-            ..Self::new(ground)
+            ..Self::new(setup)
         }
     }
 
@@ -75,7 +76,7 @@ impl Overlay {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn throw_away(&self, path: &Path) -> Result<(), StoreError> {
+    fn discard(&self, path: &Path) -> Result<(), StoreError> {
         self.trash.put(path).cannot("remove", path)
     }
 
@@ -89,11 +90,11 @@ impl Overlay {
         let newest = below.first().ok_or_else(|| nothing_below(place))?;
         let metadata = fs::symlink_metadata(newest).cannot("read", newest)?;
         make(upper)?;
-        // The top directory of a mount has the attributes of the upper one.
+        // The top directory of a mount has the attributes of the upper layer.
         tree::copy_attributes(newest, &metadata, upper, layers::is_not_ours)
-            .cannot("make", upper)?;
+            .cannot("create", upper)?;
         let times = tree::Times::of(&metadata);
-        times.set(upper).cannot("make", upper)?;
+        times.set(upper).cannot("create", upper)?;
         let work = self.work_of(place);
         make(&work)?;
         self.mounts.overlay(&Overlaid {
@@ -103,13 +104,13 @@ impl Overlay {
         })
     }
 
-    /// Unmounts what `place` is mounted as, and removes what the mount needed. It is no error if there is none. Returns
-    /// whether nothing is mounted any more.
-    fn let_go(&self, place: &Path, how: mount::Unmount) -> Result<bool, StoreError> {
+    /// Unmounts the layers of `place`, and removes the mount's work directory. It is no error if there is no mount.
+    /// Returns whether there is no mount any more.
+    fn unmount_layers(&self, place: &Path, how: mount::Unmount) -> Result<bool, StoreError> {
         let has_gone = self.mounts.unmount(name_of(place), how)?;
         if has_gone {
             let work = self.work_of(place);
-            unless(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).cannot("remove", &work)?;
+            ignore(io::ErrorKind::NotFound, fs::remove_dir_all(&work)).cannot("remove", &work)?;
         }
         Ok(has_gone)
     }
@@ -128,14 +129,14 @@ impl Overlay {
         let draft = draft.join(format!("squash.{}", self.number()));
         let squashed = squash_result(&layers, result, &draft);
         if squashed.is_err() {
-            self.throw_away(&draft)?;
+            self.discard(&draft)?;
         }
         squashed?;
         chain(result)
     }
 }
 
-/// Makes one layer of all those of `result` but the base image, at `result/squashed`.
+/// Merges all layers of `result` but the base image into `result/squashed`.
 fn squash_result(layers: &[PathBuf], result: &Path, draft: &Path) -> Result<(), StoreError> {
     let Some((image, steps)) = layers.split_last() else {
         return Ok(());
@@ -149,7 +150,7 @@ fn squash_result(layers: &[PathBuf], result: &Path, draft: &Path) -> Result<(), 
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
             tree::remove(draft).cannot("remove", draft)
         }
-        other => other.cannot("make", &to),
+        other => other.cannot("create", &to),
     }
 }
 
@@ -162,12 +163,12 @@ impl Backend for Overlay {
             let dir = self.root.join(name);
             if dir.exists() {
                 mount::unmount_all_below(&dir)?;
-                self.throw_away(&dir)?;
+                self.discard(&dir)?;
             }
         }
         let work = self.root.join("work");
         for entry in fs::read_dir(&work).cannot("read", &work)? {
-            self.throw_away(&entry.cannot("read", &work)?.path())?;
+            self.discard(&entry.cannot("read", &work)?.path())?;
         }
         Ok(())
     }
@@ -183,8 +184,8 @@ impl Backend for Overlay {
         self.overlay(place, &self.layers(base)?, &rootfs)
     }
 
-    /// Of a mount that is read-only, nobody has anything to write with.
-    fn settle(
+    /// The mount was made read-only, so that no descriptor can write to it.
+    fn finalize(
         &self,
         _place: &Path,
         _copy: &Path,
@@ -195,12 +196,12 @@ impl Backend for Overlay {
     }
 
     fn unmount(&self, place: &Path) -> Result<bool, StoreError> {
-        self.let_go(place, mount::Unmount::Unused)
+        self.unmount_layers(place, mount::Unmount::IfUnused)
     }
 
     fn remove(&self, place: &Path) -> Result<(), StoreError> {
-        self.let_go(place, mount::Unmount::Anyway)?;
-        self.throw_away(place)
+        self.unmount_layers(place, mount::Unmount::Detach)?;
+        self.discard(place)
     }
 
     fn remove_guest(&self, guest: &Path) -> Result<(), StoreError> {
@@ -208,13 +209,13 @@ impl Backend for Overlay {
         if mounts.exists() {
             mount::unmount_all_below(&mounts)?;
         }
-        self.throw_away(guest)
+        self.discard(guest)
     }
 
-    fn view(&self, result: &Path) -> Result<Shown, StoreError> {
+    fn view(&self, result: &Path) -> Result<MountedView, StoreError> {
         let layers = self.layers(result)?;
         if let [only] = layers.as_slice() {
-            return Ok(Shown {
+            return Ok(MountedView {
                 rootfs: only.clone(),
                 mount: None,
             });
@@ -225,7 +226,7 @@ impl Backend for Overlay {
             below: &layers,
             upper: None,
         })?;
-        Ok(Shown {
+        Ok(MountedView {
             mount: Some(rootfs.clone()),
             rootfs,
         })
@@ -253,7 +254,7 @@ impl Backend for Overlay {
     }
 }
 
-/// Looks whether layers can be kept at `root`: by the filesystem's name, and for a new store by mounting some.
+/// Checks whether `root` can hold layers: by the filesystem's name, and for a new store by mounting some.
 pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
     let kind = statfs(root).cannot("inspect", root)?.f_type;
     let refuse = |filesystem: String| OpenError::Filesystem {
@@ -262,10 +263,10 @@ pub(super) fn check(root: &Path, is_new: bool) -> Result<(), OpenError> {
         lacks: "cannot hold the layers of an overlay",
         advice: "put the store on ext4, xfs, btrfs or tmpfs, or use rsync:/path",
     };
-    if let Some(name) = mount::name_of_unfit(kind) {
+    if let Some(name) = mount::unsupported_name(kind) {
         return Err(refuse(name.to_owned()));
     }
-    if is_new && !mount::try_out(root)? {
+    if is_new && !mount::supports_overlay(root)? {
         return Err(refuse(filesystem::name(kind)));
     }
     Ok(())
@@ -276,7 +277,7 @@ fn name_of(place: &Path) -> &OsStr {
 }
 
 fn make_if_missing(dir: &Path) -> Result<(), StoreError> {
-    unless(io::ErrorKind::AlreadyExists, fs::create_dir(dir)).cannot("make", dir)
+    ignore(io::ErrorKind::AlreadyExists, fs::create_dir(dir)).cannot("create", dir)
 }
 
 fn nothing_below(place: &Path) -> StoreError {

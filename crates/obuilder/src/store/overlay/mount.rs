@@ -1,4 +1,5 @@
-//! Mounts of a store, in a directory that is a mount itself, so that no other process's mounts depend on them or get them.
+//! Mounts of a store, in a directory that is a private mount itself, so that they do not appear in other mount
+//! namespaces.
 
 use std::ffi::{CString, OsStr};
 use std::fmt::Write as _;
@@ -19,11 +20,11 @@ use rustix::mount::{
 };
 
 use crate::store::StoreError;
-use crate::store::error::{Cannot as _, unless};
+use crate::store::error::{Cannot as _, ignore};
 use crate::store::tree;
 
-/// Filesystems that the kernel takes for no upper layer, by the number that `statfs` gives.
-const UNFIT: [(i64, &str); 8] = [
+/// Filesystems that cannot be an upper layer, by their number in `statfs`.
+const UNSUPPORTED: [(i64, &str); 8] = [
     (0x794c_7630, "overlayfs"),
     (0x6969, "nfs"),
     (0xff53_4d42, "cifs"),
@@ -34,23 +35,23 @@ const UNFIT: [(i64, &str); 8] = [
     (0x0102_1997, "9p"),
 ];
 
-/// What to do with a mount that is in use.
+/// How to unmount a mount that may be in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unmount {
-    /// Leave it: what is written to it must not end up in a result.
-    Unused,
-    /// Take it away. The kernel lets go of it when the last user does.
-    Anyway,
+    /// Only if it is unused: later writes must not end up in a result.
+    IfUnused,
+    /// In any case. The kernel releases it when the last process closes its files.
+    Detach,
 }
 
 /// Layers to mount.
 #[derive(Debug)]
 pub(super) struct Overlaid<'a> {
-    /// What the mount is called.
+    /// The name of the mount.
     pub(super) name: &'a OsStr,
-    /// The layers that are only read, the newest first.
+    /// The read-only layers, the newest first.
     pub(super) below: &'a [PathBuf],
-    /// The layer that is written to, with the kernel's directory for it. `None` to read only.
+    /// The writable layer, with the kernel's work directory. `None` for a read-only mount.
     pub(super) upper: Option<(&'a Path, &'a Path)>,
 }
 
@@ -58,7 +59,7 @@ pub(super) struct Overlaid<'a> {
 #[derive(Debug)]
 pub(super) struct Mounts {
     dir: PathBuf,
-    /// Whether it is a mount yet. A store that only answers from its cache needs none.
+    /// Whether it is a mount yet. A store needs none until the first draft.
     is_ready: Mutex<bool>,
 }
 
@@ -81,11 +82,11 @@ impl Mounts {
         Ok(())
     }
 
-    /// Mounts layers, and returns where.
+    /// Mounts layers, and returns the mount point.
     pub(super) fn overlay(&self, what: &Overlaid<'_>) -> Result<PathBuf, StoreError> {
         self.make_ready()?;
         let at = self.dir.join(what.name);
-        fs::create_dir(&at).cannot("make", &at)?;
+        fs::create_dir(&at).cannot("create", &at)?;
         let mounted = mount_overlay(&at, what.below, what.upper).cannot("mount layers on", &at);
         if mounted.is_err() {
             fs::remove_dir(&at).cannot("remove", &at)?;
@@ -96,26 +97,26 @@ impl Mounts {
     /// Unmounts the mount `name`. It is no error if there is none. Returns whether there is none now.
     pub(super) fn unmount(&self, name: &OsStr, how: Unmount) -> Result<bool, StoreError> {
         let at = self.dir.join(name);
-        if how == Unmount::Unused && !make_read_only(&at)? {
+        if how == Unmount::IfUnused && !make_read_only(&at)? {
             return Ok(false);
         }
         let flags = match how {
-            Unmount::Unused => UnmountFlags::NOFOLLOW,
-            Unmount::Anyway => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
+            Unmount::IfUnused => UnmountFlags::NOFOLLOW,
+            Unmount::Detach => UnmountFlags::NOFOLLOW | UnmountFlags::DETACH,
         };
         match unmount(&at, flags) {
             Err(Errno::NOENT) => return Ok(true),
             Err(Errno::BUSY) => return Ok(false),
-            // Said of a directory on which nothing is mounted.
+            // The directory is not a mount.
             Ok(()) | Err(Errno::INVAL) => {}
             Err(error) => return Err(error).cannot("unmount", &at),
         }
-        unless(io::ErrorKind::NotFound, fs::remove_dir(&at)).cannot("remove", &at)?;
+        ignore(io::ErrorKind::NotFound, fs::remove_dir(&at)).cannot("remove", &at)?;
         Ok(true)
     }
 
-    /// Mounts the directory on itself, in private: on most machines what is mounted below a shared mount shows up in all
-    /// services that have mounts of their own, and stays there.
+    /// Mounts the directory on itself as a private mount. On most machines, mounts below a shared one also appear in
+    /// all services that have a mount namespace, and stay there.
     fn make_ready(&self) -> Result<(), StoreError> {
         let mut is_ready = self
             .is_ready
@@ -138,19 +139,19 @@ impl Drop for Mounts {
             .get_mut()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if is_ready && let Err(error) = unmount(&self.dir, UnmountFlags::DETACH) {
-            tracing::warn!("Cannot unmount {:?}: {error}", self.dir);
+            tracing::warn!("Cannot unmount {}: {error}", self.dir.display());
         }
     }
 }
 
-/// Makes the filesystem that is mounted at `at` read-only, for all who have it mounted or have a descriptor of anything in it:
-/// containers have mounts of their own of it, and may have passed descriptors on to others. Unmounting ours ends none of that.
-/// Returns whether it is so: it is not while something is open for writing anywhere.
+/// Makes the filesystem that is mounted at `at` read-only for all processes that have it mounted, or have a descriptor
+/// in it. Containers have their own mounts of it, and may have passed descriptors to other processes; unmounting ours
+/// does not end these. Returns `false` if a process has a file in it open for writing.
 fn make_read_only(at: &Path) -> Result<bool, StoreError> {
     match mount_remount(at, MountFlags::RDONLY, c"") {
         Ok(()) => Ok(true),
         Err(Errno::BUSY) => Ok(false),
-        // Nothing is mounted there, or is any more.
+        // It is not a mount, or no longer.
         Err(Errno::INVAL | Errno::NOENT) => Ok(true),
         Err(error) => Err(error).cannot("make read-only", at),
     }
@@ -158,8 +159,8 @@ fn make_read_only(at: &Path) -> Result<bool, StoreError> {
 
 /// Mounts `below`, the newest first, at `at`.
 ///
-/// Layers are named by the numbers of open files: a path might contain what separates layers or options, and a list of
-/// many paths does not fit into the one page that the options may take.
+/// Layers are named by the numbers of open files: a path may contain the separators of layers or options, and many
+/// paths do not fit into one page, the limit of the options.
 fn mount_overlay(at: &Path, below: &[PathBuf], upper: Option<(&Path, &Path)>) -> io::Result<()> {
     let mut files = Vec::new();
     let mut name = |path: &Path| -> io::Result<String> {
@@ -169,17 +170,17 @@ fn mount_overlay(at: &Path, below: &[PathBuf], upper: Option<(&Path, &Path)>) ->
         files.push(file);
         Ok(name)
     };
-    // What a machine's kernel may do by default makes layers depend on more than their files.
+    // With other settings, which may be the kernel's defaults, layers depend on more than their files.
     let mut options = String::from("redirect_dir=off,metacopy=off,index=off,lowerdir=");
     for (index, layer) in below.iter().enumerate() {
         options.push_str(if index == 0 { "" } else { ":" });
         options.push_str(&name(layer)?);
     }
-    // Nobody runs anything in what is only shown.
+    // No program runs in a read-only view.
     let mut flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
     if let Some((upper, work)) = upper {
         flags = MountFlags::empty();
-        // Volatile: unmounting would wait until the whole disk is written back, and so would each `fsync` in a build.
+        // Volatile: otherwise unmounting, and each `fsync` in a build, would wait for the whole disk.
         write!(
             options,
             ",upperdir={},workdir={},volatile",
@@ -199,14 +200,15 @@ fn mount_overlay(at: &Path, below: &[PathBuf], upper: Option<(&Path, &Path)>) ->
     }
 }
 
-/// Returns why the kernel, which does not say, mounted something read-only: it could make nothing in `work`.
+/// Finds out why the kernel mounted an overlay read-only, which it does not report: it cannot write to `work`.
 fn why_read_only(work: &Path) -> io::Error {
     let made = fs::create_dir(work.join("try"));
-    made.err()
-        .unwrap_or_else(|| io::Error::other("the kernel made it read-only; its log says why"))
+    made.err().unwrap_or_else(|| {
+        io::Error::other("the kernel mounted it read-only; see the kernel's log")
+    })
 }
 
-/// Unmounts the directory `dir` if it is a mount, and those in it that are, with whatever is mounted below.
+/// Unmounts the directory `dir` and the directories in it, if they are mounts, with all mounts below.
 pub(super) fn unmount_all_below(dir: &Path) -> Result<(), StoreError> {
     unmount_if_mount(dir)?;
     for entry in fs::read_dir(dir).cannot("read", dir)? {
@@ -216,7 +218,7 @@ pub(super) fn unmount_all_below(dir: &Path) -> Result<(), StoreError> {
 }
 
 fn unmount_if_mount(path: &Path) -> Result<(), StoreError> {
-    // One may lie on another.
+    // Mounts may be stacked.
     while is_mount(path).cannot("inspect", path)? {
         unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).cannot("unmount", path)?;
     }
@@ -229,29 +231,29 @@ fn is_mount(path: &Path) -> io::Result<bool> {
     Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Returns the name of a filesystem of which it is known that it holds no upper layer.
-pub(super) fn name_of_unfit(kind: i64) -> Option<&'static str> {
-    let unfit = UNFIT.iter().find(|(number, _)| *number == kind);
-    unfit.map(|(_, name)| *name)
+/// Returns the name of a filesystem that is known not to support upper layers.
+pub(super) fn unsupported_name(kind: i64) -> Option<&'static str> {
+    let unsupported = UNSUPPORTED.iter().find(|(number, _)| *number == kind);
+    unsupported.map(|(_, name)| *name)
 }
 
-/// Mounts an overlay in `root`, and returns whether it did what a store needs: a directory that is removed and made anew
-/// must be empty.
-pub(super) fn try_out(root: &Path) -> Result<bool, StoreError> {
+/// Mounts an overlay in `root`, and returns whether it works as a store needs it: a directory that is removed and
+/// created again must be empty.
+pub(super) fn supports_overlay(root: &Path) -> Result<bool, StoreError> {
     let dir = root.join("trying-overlay");
     tree::remove(&dir).cannot("remove", &dir)?;
     let [below, upper, work, at] = ["below", "upper", "work", "at"].map(|name| dir.join(name));
     for path in [&below.join("dir/file"), &upper, &work, &at] {
-        fs::create_dir_all(path).cannot("make", path)?;
+        fs::create_dir_all(path).cannot("create", path)?;
     }
     let mounted = mount_overlay(&at, std::slice::from_ref(&below), Some((&upper, &work)));
-    let worked = mounted.is_ok() && makes_anew(&at.join("dir")).unwrap_or(false);
+    let worked = mounted.is_ok() && recreates_empty(&at.join("dir")).unwrap_or(false);
     unmount_if_mount(&at)?;
     tree::remove(&dir).cannot("remove", &dir)?;
     Ok(worked)
 }
 
-fn makes_anew(dir: &Path) -> io::Result<bool> {
+fn recreates_empty(dir: &Path) -> io::Result<bool> {
     fs::remove_dir_all(dir)?;
     fs::create_dir(dir)?;
     Ok(fs::read_dir(dir)?.next().is_none())

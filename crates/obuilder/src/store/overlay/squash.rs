@@ -1,10 +1,11 @@
-//! One layer in place of many.
+//! Merges layers into one.
 //!
-//! The new layer's files are links to those of the old ones, which nobody changes, so it takes little space and time. In
-//! exchange a file may be seen to have more names than the build gave it.
+//! The new layer's files are hard links to those of the old ones, which never change, so it takes little space and
+//! time. In exchange a file may have a higher link count than in the build.
 //!
-//! What is deleted shows as a *whiteout*, a device numbered 0, and a directory that hides the one below is *opaque*. Both
-//! are kept only where there is something to hide: in a directory that no layer below has, the kernel shows a whiteout.
+//! A deleted file is a *whiteout*, a device numbered 0, and a directory that hides the one below is *opaque*. Both
+//! are kept only where a layer below has something to hide: in a directory that no layer below has, the kernel
+//! would show the whiteout.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
@@ -23,7 +24,7 @@ const OPAQUE: &CStr = c"trusted.overlay.opaque";
 const REDIRECT: &CStr = c"trusted.overlay.redirect";
 const METACOPY: &CStr = c"trusted.overlay.metacopy";
 
-/// Makes `to` a layer that shows over `image` what `layers`, the newest first, show over it.
+/// Makes `to` a layer that has the same effect over `image` as `layers`, the newest first.
 pub(super) fn squash(
     layers: &[PathBuf],
     image: Option<&Path>,
@@ -43,32 +44,32 @@ pub(super) fn squash(
             .cannot("merge layers into", &to)?;
         done.push((to, times));
     }
-    // Whatever is made in a directory changes its time. Those inside of another come after it.
+    // A new entry changes the times of its directory, so inner directories come first.
     for (path, times) in done.iter().rev() {
         times.set(path).cannot("set the times of", path)?;
     }
     Ok(())
 }
 
-/// One directory to make.
+/// A directory to create.
 #[derive(Debug)]
 struct Merge {
-    /// What it consists of, the newest first. Never empty.
+    /// Its layers, the newest first. Never empty.
     sources: Vec<PathBuf>,
-    /// The directory of the image that shows through, or would.
+    /// The directory of the image below it.
     below: Option<PathBuf>,
     to: PathBuf,
     hides_below: bool,
 }
 
-/// What a name stands for, as far as the layers have been read.
+/// The merged entry of a name, as far as the layers have been read.
 #[derive(Debug)]
 enum Entry {
     Whiteout(PathBuf),
     File(PathBuf, Metadata),
     Directory {
         sources: Vec<PathBuf>,
-        /// Whether nothing further down counts.
+        /// Whether older layers are hidden.
         is_complete: bool,
     },
 }

@@ -12,12 +12,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// The size of the largest list of names, and of the largest value, that Linux has.
+/// The largest list of names, and the largest value, on Linux, in bytes.
 const LARGEST: usize = 65_536;
 
-/// Gives the file `to` what `from` has, but for the times; those attributes whose name passes `wanted`.
-///
-/// The order matters: a change of owner takes away set-user-id bits and capabilities.
+/// Copies owner, mode and extended attributes of `from` to `to`, but not the times. Only attributes whose name passes
+/// `wanted`. The order matters: a change of owner removes set-user-id bits and capabilities.
 pub(in crate::store) fn copy_attributes(
     from: &Path,
     metadata: &Metadata,
@@ -80,7 +79,7 @@ fn names(path: &Path) -> io::Result<Vec<CString>> {
     Ok(names.filter_map(|name| CString::new(name).ok()).collect())
 }
 
-/// The times of a file, to be given to another: to a directory only once everything is in it.
+/// The times of a file, to set on another. Set those of a directory after all its entries.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Times(Timestamps);
 
@@ -99,7 +98,7 @@ impl Times {
         })
     }
 
-    /// Gives them to the file `path`.
+    /// Sets them on the file `path`.
     pub(in crate::store) fn set(&self, path: &Path) -> io::Result<()> {
         Ok(utimensat(CWD, path, &self.0, AtFlags::SYMLINK_NOFOLLOW)?)
     }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::{Times, copy_attributes, open_below, open_top, path_to};
 
-/// How the content of a file gets into its copy.
+/// A function that copies the content of a file.
 type CopyContent = fn(&File, &File) -> io::Result<()>;
 
 /// Makes `to` a copy of the tree `from`: contents by reflink; owners, modes, times, extended attributes, hard links and
@@ -36,7 +36,7 @@ fn copy_tree_by(from: &Path, to: &Path, content: CopyContent) -> io::Result<()> 
     };
     let metadata = fs::symlink_metadata(from)?;
     copy.directory(from, PathBuf::new(), to.to_owned(), &metadata)?;
-    // Each directory found is appended, and its turn comes.
+    // Directories are appended as they are found.
     let mut turn = 0;
     while let Some(directory) = copy.directories.get(turn) {
         turn += 1;
@@ -57,7 +57,7 @@ fn copy_tree_by(from: &Path, to: &Path, content: CopyContent) -> io::Result<()> 
 #[derive(Debug)]
 struct Copy {
     directories: Vec<Directory>,
-    /// Where the files with several names have been copied to, by device and inode.
+    /// The copies of files with several names, by device and inode.
     linked: HashMap<(u64, u64), PathBuf>,
     content: CopyContent,
 }
@@ -106,7 +106,7 @@ pub(in crate::store) fn copy_file(from: &Path, metadata: &Metadata, to: &Path) -
     file(from, metadata, to, copy_content)
 }
 
-/// Copies what a file has, and leaves its holes: a file of a gigabyte may take no block.
+/// Copies the data of a file, and keeps its holes: a file of a gigabyte may take no block.
 fn copy_content(from: &File, to: &File) -> io::Result<()> {
     let size = from.metadata()?.len();
     to.set_len(size)?;
@@ -116,7 +116,7 @@ fn copy_content(from: &File, to: &File) -> io::Result<()> {
             Ok(data) => data,
             // The rest is a hole.
             Err(Errno::NXIO) => break,
-            // It has no holes that could be told.
+            // The filesystem does not report holes.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
             Err(error) => return Err(error.into()),
         };
@@ -129,7 +129,7 @@ fn copy_content(from: &File, to: &File) -> io::Result<()> {
             file.seek(SeekFrom::Start(data))?;
         }
         if io::copy(&mut from.take(at - data), &mut &*to)? < at - data {
-            return Err(io::Error::other("it was cut off while it was copied"));
+            return Err(io::Error::other("it was truncated while it was copied"));
         }
     }
     Ok(())
@@ -145,7 +145,7 @@ pub(in crate::store) fn copy_if_there(from: &Path, to: &Path) -> io::Result<()> 
     }
 }
 
-/// Lets the file `to` share the blocks of `from`.
+/// Makes the file `to` share the blocks of `from`.
 pub(in crate::store) fn reflink(from: &File, to: &File) -> io::Result<()> {
     Ok(ioctl_ficlone(to, from)?)
 }
@@ -177,7 +177,7 @@ fn file(from: &Path, metadata: &Metadata, to: &Path, content: CopyContent) -> io
     Times::of(metadata).set(to)
 }
 
-/// Opens a regular file for reading. It may be something else by now: a symlink to anything, or a pipe that nobody writes to.
+/// Opens a regular file for reading. It may have been replaced by a symlink, or by a pipe without a writer.
 fn open_file(path: &Path) -> io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
@@ -194,7 +194,7 @@ mod tests {
     use super::super::exchange_until;
     use super::*;
 
-    /// Whoever has a descriptor of the tree makes links of its directories and files while it is copied.
+    /// A process with a descriptor of the tree replaces its directories and files by links while it is copied.
     #[test]
     fn a_tree_that_changes_meanwhile_leads_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! Whole trees of files: copied, removed, and the attributes of one file given to another.
+//! Copies, removes and measures whole trees of files.
 //!
-//! The trees are what builds made of them, so nothing here follows a symlink, and nothing recurses: a build may nest
-//! directories deeper than a stack is. Others may even change a tree meanwhile, by a descriptor that a step has passed to them, so
-//! a directory in it is only ever used while it is held open.
+//! Builds control the trees, so nothing here follows a symlink, and nothing recurses: a build may nest directories
+//! deeper than the stack. Other processes may even change a tree at the same time, by a descriptor that a step has
+//! passed to them, so directories are only used through open descriptors.
 
 mod attributes;
 mod clone;
@@ -46,12 +46,12 @@ fn open_below_as(top: &OwnedFd, path: &Path, flags: OFlags) -> rustix::io::Resul
     openat2(top, path, DIRECTORY | flags, Mode::empty(), resolve)
 }
 
-/// Returns a path to an open directory, wherever that is by now.
+/// Returns a path to an open directory, even if it was moved.
 fn path_to(directory: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", directory.as_raw_fd()).into()
 }
 
-/// Lets two files change places all the time.
+/// Exchanges two files again and again.
 #[cfg(test)]
 fn exchange_until(stop: &std::sync::atomic::AtomicBool, a: &Path, b: &Path) {
     use rustix::fs::{RenameFlags, renameat_with};

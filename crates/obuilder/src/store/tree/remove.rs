@@ -1,4 +1,4 @@
-//! Removes trees, whatever is in them.
+//! Removes trees with any content.
 
 use std::fs;
 use std::io;
@@ -10,27 +10,28 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::{DIRECTORY, open_below_as, path_to};
-use crate::store::error::unless;
+use crate::store::error::ignore;
 
-/// How deep a tree may be for the library, which keeps a file and some stack for each level.
+/// The greatest depth for the standard library, which uses a file and some stack for each level.
 const DEEPEST: usize = 200;
 
-/// How long a path in it may be, in bytes. The kernel takes 4096 with what is before it.
+/// The longest path in it, in bytes. The kernel's limit is 4096, with the path of the tree itself.
 const LONGEST: usize = 2000;
 
-/// Removes a tree, or a file, however deep it is and whatever permissions its directories have. It is no error if there is none.
+/// Removes a tree, or a file, of any depth and with any permissions of its directories. It is no error if there is
+/// none.
 ///
 /// # Errors
-/// What the kernel says, for a tree that is another user's or that somebody writes to meanwhile.
+/// If the tree belongs to another user, or another process writes to it meanwhile.
 pub fn remove(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(metadata) if metadata.is_dir() => {
             flatten(path)?;
-            unless(io::ErrorKind::NotFound, fs::remove_dir_all(path))
+            ignore(io::ErrorKind::NotFound, fs::remove_dir_all(path))
         }
-        Ok(_) => unless(io::ErrorKind::NotFound, fs::remove_file(path)),
+        Ok(_) => ignore(io::ErrorKind::NotFound, fs::remove_file(path)),
     }
 }
 
@@ -42,7 +43,7 @@ fn flatten(top: &Path) -> io::Result<()> {
     let mut pending = vec![(PathBuf::new(), 0)];
     while let Some((dir, depth)) = pending.pop() {
         let opened = match open_for_removal_below(&top, &dir) {
-            // It is something else by now, or gone.
+            // It was replaced or removed meanwhile.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             opened => opened?,
         };
@@ -74,12 +75,13 @@ fn open_for_removal_below(top: &OwnedFd, dir: &Path) -> rustix::io::Result<Owned
 
 fn make_removable(dir: OwnedFd) -> rustix::io::Result<OwnedFd> {
     const ALL: u32 = 0o700;
-    // To root, permissions are nothing. Everybody else has what they have set, as builds do (Go's module cache is read-only).
+    // Permissions do not stop root. Other users are stopped by permissions that they set themselves, as builds do (Go's
+    // module cache is read-only).
     if !geteuid().is_root() {
         let mode = Mode::from_raw_mode(fstat(&dir)?.st_mode);
         if mode.bits() & ALL != ALL {
-            // By way of /proc, as nothing but a path changes what was opened without permissions. Another user's stays as it is, and
-            // removing it fails with what the kernel says.
+            // Through /proc, because only a path can change the mode of a directory that was opened without
+            // permissions. This fails for a directory of another user, and so does its removal.
             let _ = chmod(path_to(&dir), mode | Mode::RWXU);
         }
     }
@@ -106,7 +108,7 @@ mod tests {
     use super::super::exchange_until;
     use super::*;
 
-    /// A build may make one by changing directory as it goes; no single path reaches its end.
+    /// A build may create one by changing directory repeatedly; no single path reaches its end.
     #[test]
     fn a_tree_deeper_than_any_path_is_removed() {
         let dir = tempfile::tempdir().unwrap();
@@ -125,7 +127,7 @@ mod tests {
         remove(&top).unwrap();
     }
 
-    /// As Go's module cache is, and worse. To root, permissions are nothing, so this takes another user.
+    /// Like Go's module cache, and worse. Permissions do not stop root, so this needs another user.
     #[test]
     fn a_tree_without_permissions_is_removed_by_its_owner() {
         use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -169,7 +171,7 @@ mod tests {
         assert!(!top.exists());
     }
 
-    /// Whoever has a descriptor of the tree makes a link of a directory while it is removed.
+    /// A process with a descriptor of the tree replaces a directory by a link while it is removed.
     #[test]
     fn a_tree_that_changes_meanwhile_leads_nowhere_else() {
         let dir = tempfile::tempdir().unwrap();

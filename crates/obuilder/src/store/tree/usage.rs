@@ -1,4 +1,4 @@
-//! How much of a disk a tree takes.
+//! The disk usage of a tree.
 
 use std::collections::HashSet;
 use std::fs::{self, Metadata};
@@ -9,19 +9,20 @@ use std::path::{Path, PathBuf};
 use super::{open_below, open_top, path_to};
 use crate::store::Usage;
 
-/// The unit in which the system tells the blocks of a file.
+/// The unit of a file's number of blocks, in bytes.
 const BLOCK: u64 = 512;
 
-/// How a file of a result is known to be its base's.
+/// How a file of a result is recognized as its base's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Sharing {
-    /// It is the same file under another name.
+    /// It is a hard link to the base's file.
     Links,
-    /// It is a copy that has the same blocks: then it has the same size and was last changed at the same nanosecond.
+    /// It is a copy with the same blocks: it has the same size, and the same time of change to the nanosecond.
     Blocks,
 }
 
-/// Returns what the tree `top` takes, without what it shares with the tree `base`. A file with several names counts once.
+/// Returns the disk usage of the tree `top`, without what it shares with the tree `base`. A file with
+/// several names counts once.
 pub(in crate::store) fn usage(top: &Path, base: Option<(&Path, Sharing)>) -> io::Result<Usage> {
     let opened = open_top(top)?;
     let mut usage = taken(&fs::symlink_metadata(top)?);

@@ -1,8 +1,8 @@
-//! The command lines by which datasets are made and unmade.
+//! The command lines that create, change and destroy datasets.
 
 use std::ffi::OsString;
 
-/// A ZFS pool, by the name that its programs know it by, and those programs.
+/// The name of a ZFS pool, and the programs for it.
 #[derive(Debug, Clone)]
 pub(super) struct Commands {
     pub(super) zfs: OsString,
@@ -42,7 +42,7 @@ impl Commands {
         self.zfs(&["create"], &[name])
     }
 
-    /// Not mounted by itself: at the next start of the machine there may be thousands.
+    /// Not mounted automatically: there may be thousands when the machine starts.
     pub(super) fn clone_of(&self, snapshot: &str, name: &str) -> Vec<OsString> {
         self.zfs(&["clone", "-o", "canmount=noauto"], &[snapshot, name])
     }
@@ -55,22 +55,22 @@ impl Commands {
         self.zfs(&["snapshot", "-r"], &[snapshot])
     }
 
-    /// Deletes a dataset with what is in it.
+    /// Destroys a dataset with its children.
     pub(super) fn destroy(&self, name: &str) -> Vec<OsString> {
         self.zfs(&["destroy", "-r", "-f"], &[name])
     }
 
-    /// Deletes a dataset with what is in it and what was cloned from it.
+    /// Destroys a dataset with its children and clones.
     pub(super) fn destroy_all(&self, name: &str) -> Vec<OsString> {
         self.zfs(&["destroy", "-R", "-f"], &[name])
     }
 
-    /// Deletes a snapshot as soon as nothing is a clone of it.
+    /// Destroys a snapshot as soon as it has no clone.
     pub(super) fn destroy_later(&self, snapshot: &str) -> Vec<OsString> {
         self.zfs(&["destroy", "-d"], &[snapshot])
     }
 
-    /// Makes a clone the one that the other is a clone of.
+    /// Exchanges the roles of a clone and its origin.
     pub(super) fn promote(&self, name: &str) -> Vec<OsString> {
         self.zfs(&["promote"], &[name])
     }
@@ -79,7 +79,7 @@ impl Commands {
         self.zfs(&["rename"], &[from, to])
     }
 
-    /// Prints what each dataset in one takes, in bytes.
+    /// Prints the disk usage of each dataset in another, in bytes.
     pub(super) fn used(&self, name: &str) -> Vec<OsString> {
         let options = [
             "list",
@@ -94,12 +94,12 @@ impl Commands {
         self.zfs(&options, &[name])
     }
 
-    /// Prints the size of the pool and what is free, in bytes.
+    /// Prints the size and the free space of the pool, in bytes.
     pub(super) fn space(&self) -> Vec<OsString> {
         self.zpool(&["list", "-H", "-p", "-o", "size,free", "--"])
     }
 
-    /// Waits until what was deleted is free.
+    /// Waits until the space of destroyed datasets is free.
     pub(super) fn wait_for_free(&self) -> Vec<OsString> {
         self.zpool(&["wait", "-t", "free", "--"])
     }

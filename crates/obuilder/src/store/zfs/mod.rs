@@ -5,7 +5,7 @@
 //! | `POOL/result/ID` | a draft; with a snapshot `@snap`, a result |
 //! | `POOL/cache/c-NAME` | caches, each with `@snap` |
 //! | `POOL/cache-tmp/N-c-NAME` | copies of caches |
-//! | `POOL/state` | the state of others |
+//! | `POOL/state` | the state of the builder and the sandbox |
 
 mod command;
 mod pool;
@@ -45,17 +45,19 @@ pub(super) fn open(place: &Path) -> Result<Rc<dyn Store>, OpenError> {
     )?))
 }
 
-/// Looks whether a dataset is there: without it, the first thing to fail would be the lock, and not say why.
+/// Checks whether a dataset exists: without it, taking the lock would fail with an unclear error.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a command is looked for where it would be started from"
+    reason = "a command is searched for as when it is started"
 )]
 fn check(dataset: &str, root: &Path) -> Result<(), OpenError> {
     let has_program = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join("zfs").is_file()));
     let problem = match (root.is_dir(), has_program) {
         (true, _) => return Ok(()),
-        (false, false) => "there is no program zfs (on Debian: apt-get install zfsutils-linux)",
+        (false, false) => {
+            "the program zfs is not installed (on Debian: apt-get install zfsutils-linux)"
+        }
         (false, true) => "it is not mounted, or there is no such dataset",
     };
     Err(OpenError::NoDataset {
@@ -70,7 +72,7 @@ fn check(dataset: &str, root: &Path) -> Result<(), OpenError> {
 struct ZfsStore {
     state: PathBuf,
     pool: Arc<Pool>,
-    /// The results with their bases. We are told of every change, and asking takes a program.
+    /// The results with their bases. Kept here, as querying them takes a program.
     results: RefCell<HashMap<StepId, Option<StepId>>>,
     caches: Caches,
     present: RefCell<BTreeSet<CacheName>>,
@@ -103,7 +105,7 @@ impl ZfsStore {
         })
     }
 
-    /// Does something that may take long.
+    /// Runs a function that may take long on another thread.
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Pool) -> Result<T, StoreError> + Send + 'static,
@@ -124,7 +126,7 @@ impl ZfsStore {
     }
 
     async fn drop_copy(&self, copy: String) {
-        // What cannot be destroyed goes when the store is next opened.
+        // If it cannot be destroyed, it is when the store is next opened.
         if let Err(error) = self.off_thread(move |pool| pool.drop_copy(&copy)).await {
             tracing::warn!("{error}");
         }
@@ -171,7 +173,7 @@ impl Store for ZfsStore {
             let begun = self.off_thread(move |pool| {
                 let begun = pool.begin(&name, base);
                 if begun.is_err() {
-                    // There may be nothing to destroy; the first error is the one to tell of.
+                    // There may be nothing to destroy; the first error is reported.
                     drop(pool.destroy(&name));
                 }
                 begun
@@ -298,7 +300,7 @@ impl Store for ZfsStore {
         Box::pin(self.off_thread(Pool::wait_for_free))
     }
 
-    /// Returns at once: what a pool's transaction group has taken in is whole after a loss of power, or not there.
+    /// Returns at once: after a power cut, a transaction group of the pool is complete or absent.
     fn sync(&self) -> LocalBoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
     }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use super::command::Commands;
 use crate::StepId;
 use crate::store::caches::Owner;
-use crate::store::error::{Cannot as _, unless};
+use crate::store::error::{Cannot as _, ignore};
 use crate::store::layout::make_directory;
 use crate::store::{Space, StoreError, Usage, private, program};
 
@@ -91,8 +91,8 @@ impl Pool {
         Ok(Found { results, caches })
     }
 
-    /// Undoes what [`replace_cache`](Self::replace_cache) had done when it was interrupted, up to the point at which the
-    /// new cache has its name; removes all copies, and returns the caches.
+    /// Undoes an interrupted [`replace_cache`](Self::replace_cache), unless the new cache had its name already. Removes
+    /// all copies, and returns the caches.
     fn recover_caches(&self, listing: &Listing) -> Result<Vec<String>, StoreError> {
         let mut caches: BTreeMap<&str, Option<&str>> = BTreeMap::new();
         let mut copies = Vec::new();
@@ -177,10 +177,10 @@ impl Pool {
         self.run(&self.commands.mount(name))?;
         for file in ["log", "parent", "variant"] {
             let file = dir.join(file);
-            unless(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
+            ignore(io::ErrorKind::NotFound, fs::remove_file(&file)).cannot("remove", &file)?;
         }
         let link = dir.join("parent");
-        symlink(format!("../{base}"), &link).cannot("make", &link)?;
+        symlink(format!("../{base}"), &link).cannot("create", &link)?;
         Ok((dir, rootfs))
     }
 

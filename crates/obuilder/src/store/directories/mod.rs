@@ -1,178 +1,93 @@
-//! A store that keeps a result as a directory, on whichever filesystem.
+//! A store that keeps a result as a directory, on any filesystem.
 //!
 //! | | |
 //! |--|--|
 //! | `result/ID` | results: `rootfs`, `log`, `env`, the builder's `variant`, and the link `parent` to the base |
-//! | `result-tmp/ID.N` | drafts; what is there at the start was left by a killed process |
+//! | `result-tmp/ID.N` | drafts; the ones of a killed process are removed at the start |
 //! | `cache/c-NAME` | caches |
 //! | `cache-tmp/N-c-NAME` | copies of caches, cleaned as drafts are |
-//! | `trash/N` | what is being removed |
-//! | `unsynced/BOOT/NAME` | what a loss of power may damage, see `marks.rs` |
-//! | `guests/NAME` | what those need who only read the store, see `guest.rs` |
+//! | `trash/N` | trees that are being removed |
+//! | `unsynced/BOOT/NAME` | marks of results that a power cut may damage, see `marks.rs` |
+//! | `guests/NAME` | directories of processes that only read the store, see `guest.rs` |
 //! | `reserve/` | room for opening the store on a full disk |
-//! | `state/`, `lock` | the state of others; who owns the store |
+//! | `state/`, `lock` | the state of the builder and the sandbox; the process that owns the store |
 //!
-//! Numbers are in names so that whatever is left of a call that nobody waited for is in nobody's way.
+//! Names have numbers so that files of an abandoned call cannot collide with new ones.
+
+mod cache_copies;
+mod opening;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
 use obuilder_spec::User;
 use rustix::mount::UnmountFlags;
 
-use super::backend::{Backend, Ground, Shown};
-use super::background::Background;
-use super::caches::{Caches, Owner, cache_of, file_name};
+use super::backend::{Backend, MountedView};
+use super::caches::Caches;
 use super::error::Cannot as _;
 use super::guest::{self, Guest};
-use super::layout::{base_of, judge, make_directories, names_in, own, remove_leftovers};
+use super::layout::{base_of, names_in};
 use super::lock::Lock;
-use super::marks::Marks;
 use super::reserve::Reserve;
 use super::shared::Shared;
-use super::trash::Trash;
 use super::{
-    CacheCopy, CacheName, CacheUsage, Draft, Finished, OpenError, Space, Store, StoreError, Usage,
-    View, private,
+    CacheCopy, CacheName, CacheUsage, Draft, Finished, Space, Store, StoreError, Usage, View,
 };
 use crate::StepId;
-use crate::sandbox;
 
-/// How often to ask a filesystem whether all that was deleted is free, and after which pauses. Not for ever: on a busy one
-/// there is always something.
+/// How often to check whether the filesystem has freed all deleted results, and the pause between checks. There is a
+/// limit because a busy filesystem is never done.
 const DELETES: (u32, Duration) = (100, Duration::from_millis(100));
 
-/// How often to try to unmount what should be in use by nobody: whoever searches the machine's files has some open for a
-/// moment.
+/// How often to try to unmount a place that should be unused, and the pause between attempts: a program that scans all
+/// files of the machine may have one open for a moment.
 const UNMOUNTS: (u32, Duration) = (50, Duration::from_millis(20));
 
 /// A store over one backend.
 pub(super) struct DirectoryStore<B> {
     root: PathBuf,
-    /// Where drafts are: in `root`, or in a guest's own directory.
-    workplace: PathBuf,
+    /// The directory for drafts: `root`, or a guest's own directory.
+    drafts_root: PathBuf,
     state: PathBuf,
     shared: Arc<Shared<B>>,
     caches: Caches,
-    /// What keeps the bases of a guest's drafts.
+    /// The locks on the bases of a guest's drafts.
     kept: RefCell<HashMap<PathBuf, Vec<fs::File>>>,
-    tenure: Tenure,
+    access: StoreAccess,
 }
 
-/// By what right we are here.
-enum Tenure {
-    /// The store is ours.
+/// How this process may use the store.
+enum StoreAccess {
+    /// As its owner.
     Owner { _lock: Lock },
-    /// We read what may be another process's.
+    /// For reading, while another process may own it.
     Guest { _guest: Guest },
 }
 
 impl<B: Backend> DirectoryStore<B> {
-    /// Opens the store at `root`. `check` looks whether the filesystem will do, thoroughly if the store is new.
-    pub(super) fn open(
-        root: &Path,
-        check: impl FnOnce(&Path, bool) -> Result<(), OpenError>,
-        backend: impl FnOnce(Ground) -> B,
-    ) -> Result<Rc<dyn Store>, OpenError> {
-        private::make(root)?;
-        let reserve = Reserve::new(root);
-        let released = reserve.release_if_needed(space(root)?);
-        released.cannot("make room in", root)?;
-        let lock = own(root)?;
-        check(root, !root.join("result").exists())?;
-        make_directories(root)?;
-        let background = Arc::new(Background::default());
-        let dir = root.join("trash");
-        let trash = Trash::open(dir.clone(), background.clone()).cannot("empty", &dir)?;
-        let backend = backend(Ground {
-            root: root.to_owned(),
-            trash: Arc::new(trash),
-        });
-        // Containers first: what still runs would go on writing where we clean up.
-        sandbox::cleanup(&root.join("state"))?;
-        backend.clean_up()?;
-        guest::clear(root, &backend)?;
-        remove_leftovers(root, &backend)?;
-        let marks = judge(root, &backend, &background)?;
-        keep_reserve(&reserve, root);
-        Ok(Rc::new(Self {
-            root: root.to_owned(),
-            workplace: root.to_owned(),
-            state: root.join("state"),
-            shared: Arc::new(Shared {
-                root: root.to_owned(),
-                backend,
-                marks,
-                background,
-                reserve,
-                measured: Mutex::default(),
-            }),
-            caches: Caches::default(),
-            kept: RefCell::default(),
-            tenure: Tenure::Owner { _lock: lock },
-        }))
-    }
-
-    /// Opens the store at `root` for reading, whoever owns it. `None` if there is none yet.
-    pub(super) fn open_for_reading(
-        root: &Path,
-        backend: impl FnOnce(Ground) -> B,
-    ) -> Result<Option<Rc<dyn Store>>, OpenError> {
-        if !root.join("result").is_dir() {
-            return Ok(None);
-        }
-        private::make(root)?;
-        let guest = Guest::enter(root)?;
-        let own = guest.dir().to_owned();
-        make_directories(&own)?;
-        let background = Arc::new(Background::default());
-        let dir = own.join("trash");
-        let trash = Trash::open(dir.clone(), background.clone()).cannot("empty", &dir)?;
-        let backend = backend(Ground {
-            root: own.clone(),
-            trash: Arc::new(trash),
-        });
-        backend.clean_up()?;
-        let (marks, _) = Marks::open(&own, &background).cannot("make marks in", &own)?;
-        Ok(Some(Rc::new(Self {
-            root: root.to_owned(),
-            state: own.join("state"),
-            shared: Arc::new(Shared {
-                root: own.clone(),
-                backend,
-                marks,
-                background,
-                reserve: Reserve::new(&own),
-                measured: Mutex::default(),
-            }),
-            workplace: own,
-            caches: Caches::default(),
-            kept: RefCell::default(),
-            tenure: Tenure::Guest { _guest: guest },
-        })))
-    }
-
+    /// Checks that this process owns the store.
+    ///
     /// # Errors
-    /// If the store may be another's.
-    fn check_ours(&self) -> Result<(), StoreError> {
-        match &self.tenure {
-            Tenure::Owner { .. } => Ok(()),
-            Tenure::Guest { .. } => Err(StoreError::OnlyRead(self.root.clone())),
+    /// If it is a guest.
+    fn check_owner(&self) -> Result<(), StoreError> {
+        match &self.access {
+            StoreAccess::Owner { .. } => Ok(()),
+            StoreAccess::Guest { .. } => Err(StoreError::OnlyRead(self.root.clone())),
         }
     }
 
-    /// Keeps the result at `dir` from being removed by the owner of the store, should that be another process.
+    /// Prevents another process that owns the store from removing the result at `dir`.
     fn keep(&self, id: &StepId, dir: &Path) -> Result<Vec<fs::File>, StoreError> {
-        match &self.tenure {
-            Tenure::Owner { .. } => Ok(Vec::new()),
-            Tenure::Guest { .. } => guest::keep(dir)?.ok_or(StoreError::NoBase(*id)),
+        match &self.access {
+            StoreAccess::Owner { .. } => Ok(Vec::new()),
+            StoreAccess::Guest { .. } => guest::keep(dir)?.ok_or(StoreError::NoBase(*id)),
         }
     }
 
@@ -187,17 +102,8 @@ impl<B: Backend> DirectoryStore<B> {
         }
     }
 
-    fn cache_dir(&self, name: &CacheName) -> PathBuf {
-        self.root.join("cache").join(file_name(name))
-    }
-
-    fn copy_dir(&self, name: &CacheName, number: u64) -> PathBuf {
-        let copies = self.root.join("cache-tmp");
-        copies.join(format!("{number}-{}", file_name(name)))
-    }
-
-    /// Waits until nothing has anything open in a mount, and unmounts it. If something keeps on, it may keep on writing, and
-    /// what it writes to must not become a result.
+    /// Waits until no process has a file in a mount open for writing, and unmounts it. A place that is still
+    /// written to must not become a result.
     async fn unmount(&self, place: &Path) -> Result<(), StoreError> {
         let (times, pause) = UNMOUNTS;
         for _ in 0..times {
@@ -211,7 +117,7 @@ impl<B: Backend> DirectoryStore<B> {
         Err(StoreError::InUse(place.to_owned()))
     }
 
-    /// Does something that may take long.
+    /// Runs a function that may take long on another thread.
     async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared<B>) -> Result<T, StoreError> + Send + 'static,
@@ -263,7 +169,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 (Some(base), Some(dir)) => self.keep(base, dir)?,
                 _ => Vec::new(),
             };
-            let drafts = self.workplace.join("result-tmp");
+            let drafts = self.drafts_root.join("result-tmp");
             let dir = drafts.join(format!("{id}.{}", self.caches.number()));
             let (place, base_id) = (dir.clone(), base.copied());
             let begun = self.off_thread(move |shared| {
@@ -287,7 +193,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
 
     fn publish(&self, draft: Draft) -> LocalBoxFuture<'_, Result<Finished, StoreError>> {
         Box::pin(async move {
-            self.check_ours()?;
+            self.check_owner()?;
             let result = self.result_dir(&draft.id);
             let finished = Finished {
                 id: draft.id,
@@ -331,7 +237,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
     fn delete<'a>(&'a self, id: &'a StepId) -> LocalBoxFuture<'a, Result<(), StoreError>> {
         let dir = self.result_dir(id);
         Box::pin(async move {
-            self.check_ours()?;
+            self.check_owner()?;
             let removed = self.off_thread(move |shared| {
                 let _claim = guest::claim(&dir)?;
                 shared.backend.remove(&dir)
@@ -346,11 +252,11 @@ impl<B: Backend> Store for DirectoryStore<B> {
             let kept = self.keep(id, &dir)?;
             let shown = self.off_thread(move |shared| shared.backend.view(&dir));
             Ok(match shown.await? {
-                Shown {
+                MountedView {
                     rootfs,
                     mount: None,
                 } => View::with_undo(rootfs, move || drop(kept)),
-                Shown {
+                MountedView {
                     rootfs,
                     mount: Some(mount),
                 } => View::with_undo(rootfs, move || {
@@ -366,88 +272,26 @@ impl<B: Backend> Store for DirectoryStore<B> {
         name: &'a CacheName,
         owner: &'a User,
     ) -> LocalBoxFuture<'a, Result<CacheCopy, StoreError>> {
-        Box::pin(async move {
-            self.check_ours()?;
-            let owner = Owner::of(owner)?;
-            let _held = self.caches.hold(name).await;
-            let number = self.caches.number();
-            let (cache, copy) = (self.cache_dir(name), self.copy_dir(name, number));
-            let taken = self.off_thread(move |shared| shared.take_cache(&cache, &copy, owner));
-            let path = taken.await?;
-            self.caches.taken(name, number);
-            Ok(CacheCopy {
-                name: name.clone(),
-                path,
-                number,
-            })
-        })
+        Box::pin(self.copy_cache(name, owner))
     }
 
     fn release_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let CacheCopy { name, number, .. } = copy;
-            let _held = self.caches.hold(&name).await;
-            let (cache, copy) = (self.cache_dir(&name), self.copy_dir(&name, number));
-            if !self.caches.returned(&name, number) {
-                let dropped =
-                    self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
-                return dropped.await;
-            }
-            let (file, place) = (file_name(&name), copy.clone());
-            let replaced = match self.unmount(&copy).await {
-                Err(error) => Err(error),
-                Ok(()) => {
-                    let cache = cache.clone();
-                    let replace =
-                        move |shared: &Shared<B>| shared.replace_cache(&file, &cache, &copy);
-                    self.off_thread(replace).await
-                }
-            };
-            if replaced.is_err() {
-                let remove = move |shared: &Shared<B>| {
-                    shared.drop_copy_and_log(&cache, &place);
-                    Ok(())
-                };
-                self.off_thread(remove).await?;
-                return replaced;
-            }
-            self.caches.changed(&name);
-            Ok(())
-        })
+        Box::pin(self.return_copy(copy))
     }
 
     fn discard_cache(&self, copy: CacheCopy) -> LocalBoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let CacheCopy { name, number, .. } = copy;
-            let _held = self.caches.hold(&name).await;
-            self.caches.returned(&name, number);
-            let (cache, copy) = (self.cache_dir(&name), self.copy_dir(&name, number));
-            let dropped = self.off_thread(move |shared| shared.backend.drop_copy(&cache, &copy));
-            dropped.await
-        })
+        Box::pin(self.drop_copy(copy))
     }
 
     fn caches(&self) -> Result<Vec<CacheName>, StoreError> {
-        let dir = self.root.join("cache");
-        let mut names = names_in(&dir)?;
-        names.retain(|name| self.shared.backend.has_cache(&dir.join(name)));
-        let mut caches: Vec<_> = names.iter().filter_map(|name| cache_of(name)).collect();
-        caches.sort();
-        Ok(caches)
+        self.list_caches()
     }
 
     fn delete_cache<'a>(
         &'a self,
         name: &'a CacheName,
     ) -> LocalBoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.check_ours()?;
-            let _held = self.caches.hold(name).await;
-            self.caches.changed(name);
-            let cache = self.cache_dir(name);
-            let removed = self.off_thread(move |shared| shared.backend.remove_cache(&cache));
-            removed.await
-        })
+        Box::pin(self.remove_cache(name))
     }
 
     fn complete_deletes(&self) -> LocalBoxFuture<'_, Result<(), StoreError>> {
@@ -463,8 +307,8 @@ impl<B: Backend> Store for DirectoryStore<B> {
                 tokio::time::sleep(pause).await;
             }
             tracing::warn!(
-                "Store {:?} has not freed the space of all deleted results yet",
-                self.root
+                "Store {} has not freed the space of all deleted results yet",
+                self.root.display()
             );
             Ok(())
         })
@@ -501,7 +345,9 @@ impl<B: Backend> Store for DirectoryStore<B> {
                     let dir = dir?;
                     let usage = shared.backend.usage(&dir, base.as_deref());
                     usage
-                        .inspect_err(|error| tracing::debug!("Cannot measure {dir:?}: {error}"))
+                        .inspect_err(|error| {
+                            tracing::debug!("Cannot measure {}: {error}", dir.display());
+                        })
                         .ok()
                 };
                 Ok(places.map(measure).collect())
@@ -514,19 +360,7 @@ impl<B: Backend> Store for DirectoryStore<B> {
         &'a self,
         name: &'a CacheName,
     ) -> LocalBoxFuture<'a, Result<Option<CacheUsage>, StoreError>> {
-        let cache = self.cache_dir(name);
-        Box::pin(self.off_thread(move |shared| {
-            if !shared.backend.has_cache(&cache) {
-                return Ok(None);
-            }
-            shared.measure_cache(&cache).map_or_else(
-                |error| match error.kind() {
-                    io::ErrorKind::NotFound => Ok(None),
-                    _ => Err(error).cannot("measure", &cache),
-                },
-                |usage| Ok(Some(usage)),
-            )
-        }))
+        Box::pin(self.measure_cache(name))
     }
 
     fn space(&self) -> Result<Space, StoreError> {
@@ -538,20 +372,20 @@ fn space(root: &Path) -> Result<Space, StoreError> {
     Space::of(root).cannot("measure the free space of", root)
 }
 
-/// Keeps room for the next time that the store is opened. Without it, the store is as good.
+/// Reserves room for opening the store the next time. A failure is only logged.
 fn keep_reserve(reserve: &Reserve, root: &Path) {
     let kept = space(root).map(|space| reserve.keep_if_possible(space));
     if let Ok(Err(error)) = kept {
-        tracing::debug!("Cannot reserve space in {root:?}: {error}");
+        tracing::debug!("Cannot reserve space in {}: {error}", root.display());
     }
 }
 
-/// Takes a view away: its mount, and the directory that it was on.
+/// Unmounts a view, and removes its mount point.
 fn unmount_view(mount: &Path) {
     let gone = rustix::mount::unmount(mount, UnmountFlags::DETACH)
         .map_err(io::Error::from)
         .and_then(|()| fs::remove_dir(mount));
     if let Err(error) = gone {
-        tracing::debug!("Cannot unmount the view {mount:?}: {error}");
+        tracing::debug!("Cannot unmount the view {}: {error}", mount.display());
     }
 }
