@@ -4,13 +4,13 @@ use std::process::Command;
 
 use anyhow::Result;
 use rig::{GitServer, Repository, Rig};
-use testbed::{POOL, Running, Site, wait_until_gone};
+use testbed::{POOL, Program, Site, wait_until_gone};
 
 /// The largest prime of 64 bits: it takes a minute.
 const LARGE_PRIME: &str = "18446744073709551557";
 
 /// Returns a cluster whose only worker is the example, if there are machines.
-fn cluster(name: &str) -> Result<Option<(Site, Running)>> {
+fn cluster(name: &str) -> Result<Option<(Site, Program)>> {
     let Some(rig) = Rig::or_not_run(name) else {
         return Ok(None);
     };

@@ -40,7 +40,10 @@ fn an_attempt_has_a_state_a_log_and_an_output() {
         let _worker = worker(&site, "w1", 1, &builder).await;
         attempt.taken().await.unwrap();
         builder.end("image", BuildOutcome::Succeeded("repo@sha256:1"));
-        assert_eq!(log(&attempt).await, "Building on w1\nBuilding image\nJob succeeded\n");
+        assert_eq!(
+            log(&attempt).await,
+            "Building on w1\nBuilding image\nJob succeeded\n"
+        );
         assert_eq!(attempt.ended().await.unwrap(), "repo@sha256:1");
         assert_eq!(attempt.output(), Some("repo@sha256:1"));
     });
@@ -68,10 +71,7 @@ fn a_cancelled_attempt_has_ended() {
         assert_eq!(queued.cancel().await, Cancellation::Done);
         site.until_queued(0).await;
         let error = queued.ended().await.unwrap_err();
-        assert!(
-            matches!(error.outcome, Outcome::Cancelled(_)),
-            "{error:?}"
-        );
+        assert!(matches!(error.outcome, Outcome::Cancelled(_)), "{error:?}");
 
         let builder = MockBuilder::allowing_repeats();
         let _worker = worker(&site, "w1", 1, &builder).await;
@@ -79,7 +79,10 @@ fn a_cancelled_attempt_has_ended() {
         builder.starts("w1 running").await;
         assert_eq!(running.cancel().await, Cancellation::Done);
         builder.is_cancelled("w1 running").await;
-        assert_eq!(log(&running).await, "Building on w1\nBuilding running\nJob cancelled\n");
+        assert_eq!(
+            log(&running).await,
+            "Building on w1\nBuilding running\nJob cancelled\n"
+        );
     });
 }
 
@@ -93,20 +96,14 @@ fn a_lost_attempt_knows_what_was_lost() {
         builder.starts("w1 image").await;
         first.crash();
         let error = attempt.ended().await.unwrap_err();
-        assert!(
-            matches!(error.outcome, Outcome::Lost { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error.outcome, Outcome::Lost { .. }), "{error:?}");
         assert_eq!(attempt.lost_part().await, LostPart::Worker);
 
         let attempt = submit(&site, "image").await;
         until("it waits", async || attempt.status().await.is_ok()).await;
         site.terminate().await;
         let error = attempt.ended().await.unwrap_err();
-        assert!(
-            matches!(error.outcome, Outcome::Lost { .. }),
-            "{error:?}"
-        );
+        assert!(matches!(error.outcome, Outcome::Lost { .. }), "{error:?}");
         let scheduler = site.cap("submission.cap").address;
         assert_eq!(attempt.lost_part().await, LostPart::Scheduler(scheduler));
     });

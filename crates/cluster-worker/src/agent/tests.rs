@@ -479,7 +479,7 @@ fn low_disk_space_pauses_and_prunes() {
         let job = cluster.scheduler.submit(&build("1")).await;
         // The disk is checked before each request. One has been sent already.
         cluster.scheduler.until_popping().await;
-        cluster.builder.full.set(true);
+        cluster.builder.is_full.set(true);
         let second = cluster.scheduler.submit(&build("2")).await;
         cluster.scheduler.event("active: false").await;
         cluster.builder.finish("1", Ok(String::new()));

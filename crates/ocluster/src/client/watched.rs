@@ -6,7 +6,7 @@ use std::io;
 use cluster_api::{Outcome, Refusal, RpcError, RpcErrorKind};
 use cluster_client::{Attempt, AttemptError, Cancellation, LostPart};
 use tokio::io::AsyncWriteExt as _;
-use visible::OneLine;
+use visible::{Elapsed, OneLine};
 
 use super::description::Request;
 use super::ending::kind_of;
@@ -17,9 +17,8 @@ use super::waiting;
 use crate::json::client::JobEvent;
 use cli::error::{CommandError, Kind};
 use cli::failure::Reason;
-use cli::human::spoken;
 use cli::output::Format;
-use cli::print::{complain, print_bytes, print_line};
+use cli::print::{print_bytes, print_error, print_line};
 use cli::quote::{printable, quoted};
 use cli::status_line::StatusLine;
 use cli::terminal::LogOutput;
@@ -87,7 +86,7 @@ impl Watched {
             Format::Text => {
                 print_result(&result)?;
                 let verdict = self.verdict(failed.as_ref()).await;
-                complain(&format!("{verdict}\n"));
+                print_error(&format!("{verdict}\n"));
             }
             Format::Json => events::print(&self.event(&result, failed.as_ref())).await?,
         }
@@ -105,7 +104,7 @@ impl Watched {
     async fn announce_retry(&self, problem: &str) -> Result<(), CommandError> {
         match self.format {
             Format::Text => {
-                complain(&format!(
+                print_error(&format!(
                     "ocluster-client: the worker is unfit for the job ({}); submitting the job again\n",
                     OneLine(problem)
                 ));
@@ -166,7 +165,7 @@ impl Watched {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(ShowError::Log(error)),
             };
-            line.retire();
+            line.disable();
             self.observed.log(&bytes);
             let shown = self.output.borrow_mut().push(&bytes);
             stdout.write_all(&shown).await.map_err(unwritten)?;
@@ -201,8 +200,8 @@ impl Watched {
         let why = why.map(|why| format!(": {}", OneLine(why)));
         format!(
             "Job {ended} {} (waited {}): {number}pool {}{}{}",
-            spoken(times.ran_seconds),
-            spoken(times.waited_seconds),
+            Elapsed::from_seconds(times.ran_seconds),
+            Elapsed::from_seconds(times.waited_seconds),
             printable(&self.pool),
             worker.unwrap_or_default(),
             why.unwrap_or_default(),

@@ -1,9 +1,9 @@
 //! The findings, as a page for people or for programs.
 
 pub(super) use crate::json::doctor::{Check, Outcome, Report};
-use cli::human::counted;
 use cli::quote::printable;
 use cli::terminal;
+use visible::counted;
 
 impl Outcome {
     fn word(self) -> &'static str {

@@ -12,11 +12,10 @@ use obuilder::builder::BuildLog;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use visible::Elapsed;
+use visible::{CompactElapsed, Elapsed};
 
 use cli::appearance;
 use cli::error::CommandError;
-use cli::human;
 use cli::interrupt::Interrupt;
 use cli::print::print_bytes;
 use cli::signals::Interrupts;
@@ -88,7 +87,7 @@ impl Console {
             && since.elapsed() >= TIME_DELAY
         {
             self.status
-                .show(&format!("[{}] {what}", human::duration(since.elapsed())));
+                .show(&format!("[{}] {what}", CompactElapsed(since.elapsed())));
         }
     }
 }
