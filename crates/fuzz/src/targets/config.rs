@@ -1,9 +1,9 @@
-//! Configuration files: each is read or refused, with its line.
+//! Configuration files: each is read, or refused with the line of the error.
 
 use ocluster::fuzzing::read_config;
 
 thread_local! {
-    /// Making them takes longer than reading a file.
+    /// Creating them takes longer than reading a file.
     static PROGRAMS: [clap::Command; 6] = ocluster::programs::all();
 }
 
