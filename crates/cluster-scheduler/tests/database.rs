@@ -121,7 +121,7 @@ async fn writes_what_upstream_can_read() {
         digest: [7; 32],
     };
     writer.put_client(carol, VECTOR_DAY).await.unwrap();
-    for note in [
+    for change in [
         Change::RemoveClient {
             client: "alice".into(),
         },
@@ -134,13 +134,23 @@ async fn writes_what_upstream_can_read() {
             worker: "w3".into(),
         },
     ] {
-        writer.save_acked(note, VECTOR_DAY).await.unwrap();
+        writer.save_acked(change, VECTOR_DAY).await.unwrap();
     }
     drop(writer);
 
-    let text = |text: &str| Value::Text(text.into());
+    check_clients(&path);
+    check_workers(&path);
+    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(0)]]);
+    assert_eq!(rows(&path, "PRAGMA journal_mode"), [[text("wal")]]);
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.into())
+}
+
+fn check_clients(path: &Path) {
     let refs = rows(
-        &path,
+        path,
         "SELECT hash, type, args, created FROM sturdy_refs ORDER BY args DESC",
     );
     assert_eq!(
@@ -154,15 +164,18 @@ async fn writes_what_upstream_can_read() {
     );
     assert_eq!(refs.len(), 2, "bob, and no alice");
     assert_eq!(
-        rows(&path, "SELECT * FROM pool_user_rate ORDER BY pool, user"),
+        rows(path, "SELECT * FROM pool_user_rate ORDER BY pool, user"),
         [
             [text("a"), text("bob"), Value::Real(1.0)],
             [text("a"), text("carol"), Value::Real(3.0)],
         ],
-        "alice's rates are gone from all pools"
+        "alice's rates are removed from all pools"
     );
+}
+
+fn check_workers(path: &Path) {
     assert_eq!(
-        rows(&path, "SELECT * FROM workers ORDER BY pool, id"),
+        rows(path, "SELECT * FROM workers ORDER BY pool, id"),
         [
             [text("a"), text("new"), Value::Integer(1)],
             [text("a"), text("w-paused"), Value::Integer(1)],
@@ -173,7 +186,7 @@ async fn writes_what_upstream_can_read() {
     );
     assert_eq!(
         rows(
-            &path,
+            path,
             "SELECT count(*) FROM cached WHERE pool = 'a' AND worker = 'w3'"
         ),
         [[Value::Integer(0)]],
@@ -181,13 +194,11 @@ async fn writes_what_upstream_can_read() {
     );
     assert_eq!(
         rows(
-            &path,
+            path,
             "SELECT created FROM cached WHERE cache_hint = 'hint-9'"
         ),
         [[text("2026-11-23")]]
     );
-    assert_eq!(rows(&path, "PRAGMA user_version"), [[Value::Integer(0)]]);
-    assert_eq!(rows(&path, "PRAGMA journal_mode"), [[text("wal")]]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Conversations of legal peers, recorded message by message on their way.
+//! Conversations of legal peers, recorded message by message.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -9,23 +9,30 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::spawn_local;
 
-use crate::script::Line;
 use crate::wire::take_frames;
 
-/// What one side said, each message with how many it had heard before.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Conversation {
-    pub(crate) lines: Vec<Line>,
+/// A message that a peer sends.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub(crate) bytes: Vec<u8>,
+    /// How many messages the peer has received before, or has waited for in vain.
+    pub(crate) after: usize,
 }
 
-/// Both sides of a conversation: of the one who connects, and of the one who serves.
+/// The messages of one side of a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Conversation {
+    pub(crate) messages: Vec<Message>,
+}
+
+/// Both sides of a connection: of the peer that connects, and of the one that serves.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
     pub(crate) asking: Conversation,
     pub(crate) serving: Conversation,
 }
 
-/// Listens at `from`, connects the first who comes there with the socket `to`, and writes down what they say.
+/// Listens at `from`, connects the first peer there with the socket `to`, and records their messages.
 pub(crate) fn relay(from: &Path, to: &Path) -> std::io::Result<Rc<RefCell<Record>>> {
     let listener = UnixListener::bind(from)?;
     let to = to.to_owned();
@@ -38,19 +45,19 @@ pub(crate) fn relay(from: &Path, to: &Path) -> std::io::Result<Rc<RefCell<Record
         };
         let ((from_asking, to_asking), (from_serving, to_serving)) =
             (one.into_split(), other.into_split());
-        let said = Rc::clone(&recorded);
+        let asking = Rc::clone(&recorded);
         spawn_local(pass(from_asking, to_serving, move |frame| {
-            let mut record = said.borrow_mut();
-            let after = record.serving.lines.len();
-            record.asking.lines.push(Line {
+            let mut record = asking.borrow_mut();
+            let after = record.serving.messages.len();
+            record.asking.messages.push(Message {
                 bytes: frame,
                 after,
             });
         }));
         spawn_local(pass(from_serving, to_asking, move |frame| {
             let mut record = recorded.borrow_mut();
-            let after = record.asking.lines.len();
-            record.serving.lines.push(Line {
+            let after = record.asking.messages.len();
+            record.serving.messages.push(Message {
                 bytes: frame,
                 after,
             });
@@ -59,13 +66,13 @@ pub(crate) fn relay(from: &Path, to: &Path) -> std::io::Result<Rc<RefCell<Record
     Ok(record)
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, write_down: impl Fn(Vec<u8>)) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, write: impl Fn(Vec<u8>)) {
     let (mut buffer, mut stream) = (vec![0; 64 * 1024], Vec::new());
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         stream.extend_from_slice(&buffer[..count]);
-        // One by one, so that what was heard before each is known.
+        // One by one, so that the number of messages before each is known.
         for frame in take_frames(&mut stream) {
-            write_down(frame.clone());
+            write(frame.clone());
             if to.write_all(&frame).await.is_err() {
                 return;
             }

@@ -1,6 +1,6 @@
-//! Bytes read as decisions: small numbers, choices and pieces. When there are no more, every answer is zero or empty.
+//! Bytes read as decisions: numbers, choices and pieces. At the end of the bytes, everything is zero or empty.
 
-/// Some bytes, of which those in front are used up first.
+/// The bytes that are not used yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Input<'a>(&'a [u8]);
 
@@ -39,7 +39,7 @@ impl<'a> Input<'a> {
         u64::from(self.u32()) | u64::from(self.u32()) << 32
     }
 
-    /// A number as ids are: mostly small, sometimes anything.
+    /// Returns a number like an id: mostly small, sometimes any.
     pub(crate) fn id(&mut self) -> u32 {
         match self.byte() {
             255 => self.u32(),
@@ -47,13 +47,13 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// Returns one of these. There must be some.
+    /// Returns one of these, which must not be empty.
     pub(crate) fn choose<T: Copy>(&mut self, from: &[T]) -> T {
         let index = usize::from(self.byte()) % from.len();
         from[index]
     }
 
-    /// Returns up to `most` bytes: as many as the next byte says.
+    /// Returns up to `most` bytes. The next byte is their number.
     pub(crate) fn piece(&mut self, most: usize) -> &'a [u8] {
         let length = usize::from(self.byte()).min(most).min(self.0.len());
         let (piece, rest) = self.0.split_at(length);

@@ -1,8 +1,7 @@
-//! What a fuzzer tries on everything that reads bytes from others.
+//! Fuzz targets for all code that reads untrusted bytes.
 //!
-//! A [`Target`] is a function of bytes that panics when something is wrong that no bytes may cause. LLVM's fuzzer
-//! looks for such bytes (`cargo xtask fuzz`), and what it has found and learnt is tried in every run of the tests
-//! (`tests/replay.rs`), without it.
+//! A [`Target`] is a function of bytes that panics if it finds an error. LLVM's fuzzer searches for such bytes (`cargo
+//! xtask fuzz`). Every run of the tests tries the inputs that it has found (`tests/replay.rs`), without the fuzzer.
 
 mod conversation;
 mod input;

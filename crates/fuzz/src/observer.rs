@@ -1,4 +1,4 @@
-//! Counts panics, those included that somebody catches: a connection does, and goes on.
+//! Counts panics, including those that are caught: a connection catches them and continues.
 
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 static PANICS: AtomicUsize = AtomicUsize::new(0);
 static INSTALLED: Once = Once::new();
 
-/// Starts to count, and returns how many panics there have been. Each is still reported by whoever did so before.
+/// Starts to count, and returns how many panics there have been. The earlier panic hook still reports them.
 ///
-/// Under the fuzzer, whose own hook ends the process, there never is one.
+/// Under the fuzzer there are none, because its own hook ends the process.
 pub fn panics() -> usize {
     INSTALLED.call_once(|| {
         let reports = std::panic::take_hook();

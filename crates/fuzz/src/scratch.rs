@@ -1,4 +1,4 @@
-//! Directories to write to, in memory where there is such a place.
+//! Temporary directories and files, in memory if possible.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-/// Returns a new directory, which is removed with all that is in it.
+/// Returns a new directory, which is removed with its content.
 pub(crate) fn directory() -> TempDir {
-    // The fuzzer ends its process without a word, so what is left is for `cargo xtask fuzz` to remove.
+    // The fuzzer ends its process without cleanup, so `cargo xtask fuzz` removes what is left.
     let named = std::env::var_os("FUZZ_SCRATCH").map(PathBuf::from);
     let memory = named.unwrap_or_else(|| PathBuf::from("/dev/shm"));
     let mut builder = tempfile::Builder::new();
@@ -18,10 +18,10 @@ pub(crate) fn directory() -> TempDir {
     } else {
         builder.tempdir()
     };
-    made.expect("a directory for what is unpacked")
+    made.expect("a scratch directory")
 }
 
-/// Returns an open file that has no name, with these bytes in it.
+/// Returns an open file without a name, which contains these bytes.
 pub(crate) fn file(bytes: &[u8]) -> File {
     let made = tempfile::tempfile_in("/dev/shm").or_else(|_| tempfile::tempfile());
     let mut file = made.expect("a file for a layer");

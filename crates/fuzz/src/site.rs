@@ -1,5 +1,4 @@
-//! A scheduler with one client, one worker and one operator who want to be left in peace, and conversations to begin
-//! with.
+//! A scheduler with a client, a worker and an operator as bystanders, and recorded conversations of legal peers.
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -13,24 +12,28 @@ use tokio::time::{sleep, timeout};
 use vat::{Address, Auth, DialOptions, Dialer, Session, SturdyRef, cap_file};
 
 use crate::conversation::{Conversation, Record, relay};
-use crate::parties::{self, POOLS};
+use crate::parties::{self, JobEnd, POOLS, WORKER};
 use crate::scratch;
 
-/// How long others may have to wait. Far longer than anybody should, because the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a bystander may have to wait. Far longer than it should, because the machine may be busy.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
-/// The scheduler, and those who watch how it treats them.
+/// How long messages may take that nothing waits for.
+const SETTLE_TIME: Duration = Duration::from_millis(50);
+
+/// The scheduler and the bystanders.
 pub(crate) struct Site {
     scheduler: Rc<Scheduler>,
     serving: JoinHandle<()>,
     working: JoinHandle<()>,
     admin: Admin,
     submission: Submission,
-    /// What those who ask said, and what was answered: of a client, a worker and an operator.
+    /// The recorded messages to the scheduler, and its answers: of a client, a worker and an operator.
     pub(crate) asking: Vec<Conversation>,
     pub(crate) serving_side: Vec<Conversation>,
     pub(crate) socket: PathBuf,
     sessions: Vec<Session>,
+    secrets: PathBuf,
     directory: TempDir,
 }
 
@@ -65,10 +68,9 @@ impl Site {
             connect(&cap("pool-pool.cap")).await,
         );
         let registration = Registration::from_client(pool_session.bootstrap());
-        let working =
-            spawn_local(
-                async move { parties::worker(registration, "bystander", usize::MAX).await },
-            );
+        let working = spawn_local(async move {
+            parties::worker(registration, "bystander", usize::MAX, JobEnd::Success).await;
+        });
         let mut site = Self {
             scheduler,
             serving,
@@ -79,6 +81,7 @@ impl Site {
             serving_side: Vec::new(),
             socket,
             sessions: vec![admin_session, submission_session, pool_session],
+            secrets: secrets_dir.clone(),
             directory,
         };
         site.settle().await;
@@ -89,7 +92,7 @@ impl Site {
         site
     }
 
-    /// Records what a legal party says.
+    /// Records the conversation of a legal party.
     async fn record(&mut self, cap: &SturdyRef, party: usize) {
         let path = self.directory.path().join(format!("relay-{party}"));
         let record = relay(&path, &self.socket).expect("a socket to listen at");
@@ -99,30 +102,50 @@ impl Site {
         })
         .await;
         let job = (party == 1).then(|| self.give_work());
+        // An operator administers a worker.
+        let workers = self.secrets.join("pool-workers.cap");
+        let workers = cap_file::load(workers).expect("there is a cap file");
+        let worker_session = connect(&workers).await;
+        let worker = (party == 2).then(|| {
+            let registration = Registration::from_client(worker_session.bootstrap());
+            spawn_local(parties::worker(
+                registration,
+                WORKER,
+                usize::MAX,
+                JobEnd::Failure,
+            ))
+        });
+        // It has registered by then.
+        sleep(SETTLE_TIME).await;
         act(party, session.bootstrap()).await;
-        drop((job, session));
-        // What is said last comes when nobody waits for it.
-        sleep(Duration::from_millis(50)).await;
+        if let Some(worker) = worker {
+            worker.abort();
+        }
+        drop((job, session, worker_session));
+        // The last messages come when nothing waits for them.
+        sleep(SETTLE_TIME).await;
         let Record { asking, serving } = record.take();
-        let (asked, served) = (asking.lines.len(), serving.lines.len());
+        let (sent, received) = (asking.messages.len(), serving.messages.len());
         assert!(
-            asked > 8 && served > 5,
-            "party {party} said {asked} things, and heard {served}"
+            sent > 8 && received > 5,
+            "party {party} sent {sent} messages, and received {received}"
         );
         self.asking.push(asking);
         self.serving_side.push(serving);
     }
 
-    /// Submits a job for a worker that is not here yet; it is taken back when what this returns is dropped.
+    /// Submits a job for a worker that has not registered yet. It is cancelled when the returned value is dropped.
     pub(crate) fn give_work(&self) -> impl Sized + use<> {
         let ticket = self
             .submission
             .submit(POOLS[1], &parties::description(), false);
-        let (log, result) = (ticket.job().log(0), ticket.job().result());
-        (ticket, log, result)
+        let job = ticket.job();
+        let (log, result, outcome) = (job.log(0), job.result(), job.outcome());
+        drop(job);
+        (ticket, log, result, outcome)
     }
 
-    /// Waits until nothing is left of anybody but ourselves, and sees that the others are served.
+    /// Waits until only the bystanders are left, and checks that they are served.
     ///
     /// # Panics
     /// When that does not happen in time.
@@ -142,21 +165,21 @@ impl Site {
                 sleep(Duration::from_millis(1)).await;
             }
         };
-        if timeout(PATIENCE, settled).await.is_err() {
+        if timeout(WAIT_LIMIT, settled).await.is_err() {
             panic!("left behind: {}", self.scheduler.status());
         }
     }
 
-    /// Sees that a job of a bystander's is done.
+    /// Checks that a job of a bystander succeeds.
     ///
     /// # Panics
-    /// When it is not, in time.
+    /// When it does not, in time.
     pub(crate) async fn work(&self) {
         let ticket = self
             .submission
             .submit(POOLS[0], &parties::description(), false);
         let result = ticket.job().result();
-        let result = timeout(PATIENCE, result)
+        let result = timeout(WAIT_LIMIT, result)
             .await
             .expect("a bystander's job ends");
         assert_eq!(result.as_deref(), Ok("output"), "a bystander's job");
@@ -175,20 +198,68 @@ async fn connect(cap: &SturdyRef) -> Session {
     dialer.connect(cap).await.expect("a legal peer can connect")
 }
 
-/// Does what a party does: 0 is a client, 1 a worker, 2 an operator.
+/// Acts as a party: 0 is a client, 1 a worker, 2 an operator.
 pub(crate) async fn act(party: usize, service: capnp::capability::Client) {
     match party {
         0 => parties::client(Submission::from_client(service)).await,
-        1 => parties::worker(Registration::from_client(service), "fuzz-worker", 1).await,
+        1 => {
+            parties::worker(
+                Registration::from_client(service),
+                WORKER,
+                1,
+                JobEnd::Failure,
+            )
+            .await;
+        }
         _ => parties::operator(Admin::from_client(service)).await,
     }
 }
 
-/// Returns a sturdy ref for a socket.
+/// Returns the sturdy ref of a service at a socket.
 pub(crate) fn at_socket(path: PathBuf) -> SturdyRef {
     SturdyRef {
         auth: Auth::Insecure,
         address: Address::Unix(path),
         service: vat::ServiceId::from_bytes(*b"service"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The interfaces of `api/extensions.capnp` that peers call, by their ids.
+    const EXTENSIONS: [(&str, u64); 7] = [
+        ("Persistent", 0xc8cb_212f_cd9f_5691),
+        ("TicketNumber", 0xb4d1_c9e0_7a3f_5286),
+        ("PoolControl", 0xfa53_1e7c_ec24_d80a),
+        ("WorkerControl", 0xda98_782b_e473_0cdd),
+        ("JobOutcome", 0x9f3b_6c1d_5a8e_2047),
+        ("ProgressStatus", 0xb7e2_408c_6d91_f35b),
+        ("PauseReasons", 0xf89f_5bce_ad69_3ded),
+    ];
+
+    #[test]
+    fn the_conversations_call_every_extension() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let site = Site::start().await;
+            let conversations = site.asking.iter().chain(&site.serving_side);
+            let messages: Vec<&[u8]> = conversations
+                .flat_map(|conversation| &conversation.messages)
+                .map(|message| &*message.bytes)
+                .collect();
+            for (name, id) in EXTENSIONS {
+                let id = id.to_le_bytes();
+                let is_called = messages
+                    .iter()
+                    .any(|bytes| bytes.windows(8).any(|at| at == id));
+                assert!(is_called, "no peer calls {name}");
+            }
+            site.end().await;
+        });
     }
 }

@@ -1,4 +1,4 @@
-//! Messages of the RPC protocol as bytes: cut apart, changed in place, and made anew.
+//! Messages of the RPC protocol as bytes: separated, changed in place, and created.
 
 use capnp::message::Builder;
 use capnp::serialize::write_message_to_words;
@@ -8,7 +8,7 @@ use crate::input::Input;
 
 const WORD: usize = 8;
 
-/// Takes the complete messages off the front of a stream.
+/// Removes the complete messages from the beginning of a stream, and returns them.
 pub(crate) fn take_frames(stream: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     while let Some(length) = frame_length(stream).filter(|length| *length <= stream.len()) {
@@ -31,9 +31,9 @@ fn frame_length(stream: &[u8]) -> Option<usize> {
     Some(length)
 }
 
-/// Returns where the fields begin of what a message is: of its `Call`, `Return` and so on.
+/// Returns the offset of the fields of the struct in a message: its `Call`, `Return` and so on.
 fn fields(frame: &[u8]) -> Option<usize> {
-    // All that anybody sends in a conversation has one segment.
+    // All messages of a legal conversation have one segment.
     let segments = u32::from_le_bytes(frame.get(..4)?.try_into().ok()?);
     if segments != 0 {
         return None;
@@ -49,7 +49,7 @@ fn follow(frame: &[u8], pointer: usize) -> Option<usize> {
     is_struct.then(|| pointer + WORD + (word >> 2) as usize * WORD)
 }
 
-/// Sets a number in the fields of a message: the id of its question, mostly the first.
+/// Sets a number in the fields of a message. The first one is mostly the id of its question.
 pub(crate) fn set_field(frame: &mut [u8], index: usize, value: u32) {
     if let Some(start) = fields(frame)
         && let Some(field) = frame.get_mut(start + 4 * index..start + 4 * index + 4)
@@ -72,50 +72,24 @@ fn framed(fill: impl FnOnce(message::Builder<'_>)) -> Vec<u8> {
     write_message_to_words(&message)
 }
 
-/// Makes a message of any kind, with what the input says in it.
+/// Makes a message of any kind, with the content that the input decides. `near` is a message before it.
 pub(crate) fn any_message(input: &mut Input<'_>, near: &[u8]) -> Vec<u8> {
     let kind = input.byte() % 13;
     framed(|message| match kind {
-        0 => {
-            let mut call = message.init_call();
-            call.set_question_id(input.id());
-            // Mostly an interface that there is.
-            let (low, high) = (field(near, 2), field(near, 3));
-            let interface = u64::from(low) | u64::from(high) << 32;
-            call.set_interface_id(if input.flag() { interface } else { input.u64() });
-            call.set_method_id(u16::from(input.byte() & 7));
-            target(call.reborrow().init_target(), input);
-            let mut payload = call.init_params();
-            descriptors(&mut payload, input);
-            content(payload.get_content(), input);
-        }
+        0 => call(message, input, near),
         1 => answer(message.init_return(), input),
         2 => {
             let mut finish = message.init_finish();
             finish.set_question_id(input.id());
             finish.set_release_result_caps(input.flag());
         }
-        3 => {
-            let mut resolve = message.init_resolve();
-            resolve.set_promise_id(input.id());
-            resolution(resolve, input);
-        }
+        3 => resolution(message.init_resolve(), input),
         4 => {
             let mut release = message.init_release();
             release.set_id(input.id());
             release.set_reference_count(input.id());
         }
-        5 => {
-            let mut disembargo = message.init_disembargo();
-            target(disembargo.reborrow().init_target(), input);
-            let mut context = disembargo.init_context();
-            match input.byte() & 3 {
-                0 => context.set_sender_loopback(input.id()),
-                1 => context.set_receiver_loopback(input.id()),
-                2 => context.set_accept(()),
-                _ => context.set_provide(input.id()),
-            }
-        }
+        5 => disembargo(message, input),
         6 => fail(message.init_abort(), input),
         7 => {
             let mut bootstrap = message.init_bootstrap();
@@ -123,8 +97,7 @@ pub(crate) fn any_message(input: &mut Input<'_>, near: &[u8]) -> Vec<u8> {
             content(bootstrap.get_deprecated_object_id(), input);
         }
         8 => {
-            let mut back = message.init_unimplemented();
-            let mut call = back.reborrow().init_call();
+            let mut call = message.init_unimplemented().init_call();
             call.set_question_id(input.id());
         }
         9 => {
@@ -142,13 +115,34 @@ pub(crate) fn any_message(input: &mut Input<'_>, near: &[u8]) -> Vec<u8> {
             join.set_question_id(input.id());
             target(join.init_target(), input);
         }
-        _ => {
-            let back = message.init_unimplemented();
-            let mut resolve = back.init_resolve();
-            resolve.set_promise_id(input.id());
-            resolution(resolve, input);
-        }
+        _ => resolution(message.init_unimplemented().init_resolve(), input),
     })
+}
+
+fn call(message: message::Builder<'_>, input: &mut Input<'_>, near: &[u8]) {
+    let mut call = message.init_call();
+    call.set_question_id(input.id());
+    // Mostly the interface of the message before, which exists.
+    let (low, high) = (field(near, 2), field(near, 3));
+    let interface = u64::from(low) | u64::from(high) << 32;
+    call.set_interface_id(if input.flag() { interface } else { input.u64() });
+    call.set_method_id(u16::from(input.byte() & 7));
+    target(call.reborrow().init_target(), input);
+    let mut payload = call.init_params();
+    descriptors(&mut payload, input);
+    content(payload.get_content(), input);
+}
+
+fn disembargo(message: message::Builder<'_>, input: &mut Input<'_>) {
+    let mut disembargo = message.init_disembargo();
+    target(disembargo.reborrow().init_target(), input);
+    let mut context = disembargo.init_context();
+    match input.byte() & 3 {
+        0 => context.set_sender_loopback(input.id()),
+        1 => context.set_receiver_loopback(input.id()),
+        2 => context.set_accept(()),
+        _ => context.set_provide(input.id()),
+    }
 }
 
 type Target<'a> = capnp_rpc::rpc_capnp::message_target::Builder<'a>;
@@ -201,7 +195,7 @@ fn descriptor(mut cap: cap_descriptor::Builder<'_>, input: &mut Input<'_>) {
 
 fn content(mut content: capnp::any_pointer::Builder<'_>, input: &mut Input<'_>) {
     if input.flag() {
-        // A text that is long enough is also memory that somebody has to keep.
+        // The receiver must keep these bytes, so it may also be a test of limits.
         let bytes = input.piece(255);
         drop(content.set_as::<capnp::data::Owned>(bytes));
     }
@@ -225,7 +219,8 @@ fn answer(mut answer: return_::Builder<'_>, input: &mut Input<'_>) {
     }
 }
 
-fn resolution(resolve: resolve::Builder<'_>, input: &mut Input<'_>) {
+fn resolution(mut resolve: resolve::Builder<'_>, input: &mut Input<'_>) {
+    resolve.set_promise_id(input.id());
     if input.byte() > 200 {
         fail(resolve.init_exception(), input);
     } else {

@@ -1,4 +1,4 @@
-//! Every input that is kept is tried again: where the fuzzer starts from, and what it has found.
+//! Tries all kept inputs: the seeds of the fuzzer, and the regressions that it has found.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fuzz::{TARGETS, Target};
 
-/// Returns the inputs of a target that are kept in a folder, by name.
+/// Returns the inputs of a target in a folder, sorted by name.
 fn inputs(folder: &str, target: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join(folder)
@@ -18,19 +18,16 @@ fn inputs(folder: &str, target: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn inputs_that_are_kept_cause_nothing() {
+fn kept_inputs_cause_no_error() {
     let mut failed = Vec::new();
     for Target {
         name, run, longest, ..
     } in TARGETS
     {
-        assert!(
-            !inputs("seeds", name).is_empty(),
-            "{name} has nothing to start from"
-        );
+        assert!(!inputs("seeds", name).is_empty(), "{name} has no seeds");
         for path in [inputs("seeds", name), inputs("regressions", name)].concat() {
             let bytes = fs::read(&path).unwrap();
-            // A regression may be longer, if it was found in another way.
+            // A regression may be longer if the fuzzer has not found it.
             assert!(
                 bytes.len() <= *longest || path.to_string_lossy().contains("/regressions/"),
                 "{path:?} is too long"
@@ -45,7 +42,7 @@ fn inputs_that_are_kept_cause_nothing() {
 }
 
 #[test]
-fn every_folder_is_of_a_target() {
+fn every_folder_belongs_to_a_target() {
     for folder in ["seeds", "regressions", "dictionaries"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -84,8 +84,8 @@ impl Docker {
         ]
     }
 
-    /// Forwards a port of the engine's loopback to this machine's loopback, for as long as `holder` lives. The engine and
-    /// its containers with `--network=host` can use it.
+    /// Forwards a port of the engine's loopback to this machine's loopback, for as long as `holder` lives. The engine
+    /// and its containers with `--network=host` can use it.
     ///
     /// # Errors
     /// When that port is taken in the engine's network.

@@ -76,8 +76,8 @@ impl DockerEngine {
         Ok(engine)
     }
 
-    /// Starts the engine, in a network of its own: another engine or a firewall on this machine may have taken the usual
-    /// addresses and have rules that drop what bridges forward.
+    /// Starts the engine, in a network of its own: another engine or a firewall on this machine may have taken the
+    /// usual addresses and have rules that drop what bridges forward.
     fn start(&mut self, dockerd: &Command) -> Result<()> {
         let process = self.holder.run_offline(dockerd, "dockerd.log")?;
         self.docker.network = Some(Network::of(process));
@@ -93,8 +93,8 @@ impl DockerEngine {
         })
     }
 
-    /// Connects the engine's own network, which containers have with `--network=host`, to other machines, if the program
-    /// for that is installed.
+    /// Connects the engine's own network, which containers have with `--network=host`, to other machines, if the
+    /// program for that is installed.
     ///
     /// # Errors
     /// When that program does not start.

@@ -19,8 +19,8 @@ const CLEANUP_LIMIT: Duration = Duration::from_secs(90);
 
 /// Holds a directory, processes, and other resources that must be cleaned up.
 ///
-/// All of it ends when this is dropped, or when the program that holds it ends, even if it is killed. A separate process,
-/// the reaper, does the cleanup: the program `rig`, which is searched for beside the running one.
+/// All of it ends when this is dropped, or when the program that holds it ends, even if it is killed. A separate
+/// process, the reaper, does the cleanup: the program `rig`, which is searched for beside the running one.
 #[derive(Debug)]
 pub struct Holder {
     folder: PathBuf,
@@ -101,8 +101,8 @@ impl Holder {
 
     /// Starts `command`, which will not outlive this holder. Its output goes to the file `log` in the directory.
     ///
-    /// It has the environment of this program, with the changes made to `command` and [`temporary_folder`] as TMPDIR. Its
-    /// standard input is empty.
+    /// It has the environment of this program, with the changes made to `command` and [`temporary_folder`] as TMPDIR.
+    /// Its standard input is empty.
     ///
     /// [`temporary_folder`]: Self::temporary_folder
     ///
@@ -120,8 +120,8 @@ impl Holder {
         self.run_as(command, log, Isolation::Private)
     }
 
-    /// Like [`run_private`](Self::run_private), with a network of its own, which is connected to no other and to which no
-    /// rules or addresses of the machine apply.
+    /// Like [`run_private`](Self::run_private), with a network of its own, which is connected to no other and to which
+    /// no rules or addresses of the machine apply.
     ///
     /// # Errors
     /// As for `run`.

@@ -40,8 +40,8 @@ pub fn import_busybox(engine: &DockerEngine, name: &str) -> Result<BaseImage> {
     make_busybox(engine, name)
 }
 
-/// Makes an image from this machine's static busybox, with a unique name. It is removed with `engine`, and so are images
-/// built from it.
+/// Makes an image from this machine's static busybox, with a unique name. It is removed with `engine`, and so are
+/// images built from it.
 ///
 /// # Errors
 /// When there is no static busybox, or the engine refuses.

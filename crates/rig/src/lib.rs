@@ -1,8 +1,8 @@
 //! Real machines for tests and for the demo: a Docker engine, a registry with a password, git servers.
 //!
 //! Each is a guard. Dropping it stops what it started and removes what it created. So does the end of the program that
-//! holds it, even by `kill -9`: see [`Holder`], which all of them use. Everything listens on loopback, on ports that the
-//! system chooses, and every wait has a limit.
+//! holds it, even by `kill -9`: see [`Holder`], which all of them use. Everything listens on loopback, on ports that
+//! the system chooses, and every wait has a limit.
 //!
 //! A test that needs them calls [`Rig::or_not_run`], which returns what `cargo xtask test` has started.
 

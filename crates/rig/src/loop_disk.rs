@@ -79,8 +79,8 @@ impl LoopDisk {
         };
         checked(Command::new(program).args(options).args(more).arg(&file))
             .with_context(|| format!("cannot make a disk with {program}"))?;
-        // Lazily and with all mounts inside, because a test may end at any point. The loop device, which `mount` creates,
-        // is removed with the last mount.
+        // Lazily and with all mounts inside, because a test may end at any point. The loop device, which `mount`
+        // creates, is removed with the last mount.
         let undo = format!(
             "while mountpoint -q {0}; do umount --lazy --recursive {0} || exit; done",
             path.display()

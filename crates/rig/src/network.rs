@@ -48,8 +48,8 @@ impl Network {
         &self.0
     }
 
-    /// Forwards connections to a port of its loopback to the same port of the machine's loopback, for as long as `holder`
-    /// lives.
+    /// Forwards connections to a port of its loopback to the same port of the machine's loopback, for as long as
+    /// `holder` lives.
     ///
     /// # Errors
     /// When the port is taken.

@@ -125,8 +125,8 @@ const PASSWD: &str =
     "root:x:0:0:root:/root:/bin/bash\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
 const GROUP: &str = "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n";
 
-/// Makes a small root filesystem in `dir`, which must be an empty directory: a shell and the usual programs, copied from
-/// this machine with their libraries.
+/// Makes a small root filesystem in `dir`, which must be an empty directory: a shell and the usual programs, copied
+/// from this machine with their libraries.
 ///
 /// # Errors
 /// When this machine has no shell, or the files cannot be copied.

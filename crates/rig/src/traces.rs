@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, ensure};
 
 /// Returns everything on this machine that contains `mark`: processes with it among their arguments or in their
-/// environment or cgroup, mounts, network interfaces and cgroups. A mark is a [`Name`](crate::Name), or the last part of
-/// a unique path.
+/// environment or cgroup, mounts, network interfaces and cgroups. A mark is a [`Name`](crate::Name), or the last part
+/// of a unique path.
 ///
 /// # Errors
 /// When `/proc` or `/sys` cannot be read, or the mark is a whole path.

@@ -24,8 +24,8 @@ pub fn unique(what: &str) -> anyhow::Result<String> {
     Ok(format!("{what}-{:016x}", getrandom::u64()?))
 }
 
-/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which are in the engine's cache: their
-/// output is printed again.
+/// Returns a Dockerfile that starts from `busybox` and then does `steps`, none of which are in the engine's cache:
+/// their output is printed again.
 ///
 /// # Errors
 /// When the system has no random numbers.

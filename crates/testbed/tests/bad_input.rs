@@ -1,7 +1,7 @@
 //! Invalid input is reported to the user who made the mistake, and no other user is affected.
 //!
-//! In each test a bystander's job is in the middle of its build, on the same worker and scheduler, while the mistakes are
-//! made. It must succeed afterwards.
+//! In each test a bystander's job is in the middle of its build, on the same worker and scheduler, while the mistakes
+//! are made. It must succeed afterwards.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,5 +1,5 @@
-//! What operators install: the packages and units, under a systemd of their own, and the alert rules and the dashboard, in
-//! a Prometheus that has scraped a cluster.
+//! What operators install: the packages and units, under a systemd of their own, and the alert rules and the
+//! dashboard, in a Prometheus that has scraped a cluster.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,7 +1,7 @@
 //! README and the first pages of the book, typed line by line into a shell.
 //!
-//! The shell has a network of its own, so that the ports in the documents are free, and process ids of its own, so that no
-//! process outlives the test.
+//! The shell has a network of its own, so that the ports in the documents are free, and process ids of its own, so
+//! that no process outlives the test.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -27,8 +27,8 @@ const NOT_TYPED: [(&str, &str); 5] = [
 /// Lines that need other machines contain this.
 const REMOTE: &str = "https://github.com/";
 
-/// The beginnings of lines that start a long-running program, and what it prints when it is ready. For a scheduler, that is
-/// the last cap file, which the next lines use.
+/// The beginnings of lines that start a long-running program, and what it prints when it is ready. For a scheduler,
+/// that is the last cap file, which the next lines use.
 const LONG_RUNNING: [(&str, &str); 3] = [
     ("ocluster-scheduler ", "capnp-secrets/pool-linux-x86_64.cap"),
     ("ocluster-worker ", "Requesting a new job..."),

@@ -1,8 +1,8 @@
 //! A cluster in one process, for tests: no Docker, no other programs, nothing left behind.
 //!
 //! A test is a [`story`]. It starts a [`Site`], which is a scheduler in this process, connects [`MockWorker`]s and
-//! clients to it over real sockets, and ends with [`Site::finish`], which fails the test if anything is left in the pool
-//! or was logged as a warning without being expected. The jobs of mock workers end as a [`MockBuilder`] decides. For the
+//! clients to it over real sockets, and ends with [`Site::finish`], which fails the test if anything is left in the
+//! pool, or if an unexpected warning was logged. The jobs of mock workers end as a [`MockBuilder`] decides. For the
 //! tests of a real worker there is a [`MockScheduler`] instead.
 //!
 //! ```

@@ -30,8 +30,8 @@ fn a_job_whose_worker_crashes_starts_again_on_another() {
         assert_eq!(
             followed.await.unwrap(),
             "Building on w1\nBuilding image\n\
-             [lost: worker \"w1\" disconnected (aborted by the other side: machine lost); attempt 2 starts from the \
-             beginning]\n\
+             [lost: worker \"w1\" disconnected (aborted by the other side: machine lost); \
+             attempt 2 starts from the beginning]\n\
              Building on w2\nBuilding image\nJob succeeded\n"
         );
     });

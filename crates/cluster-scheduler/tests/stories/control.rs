@@ -116,6 +116,25 @@ fn a_note_that_is_too_long_is_refused_by_its_limit() {
     });
 }
 
+/// Cancels the first of two queued jobs by its number, twice.
+async fn cancel_first_queued(pool: &PoolAdmin) {
+    let overview = pool.overview(1).await.unwrap();
+    assert_eq!(overview.more, 1);
+    let [job] = &overview.queued[..] else {
+        panic!("{overview:?}")
+    };
+    assert_eq!(
+        (job.client.as_str(), job.worker.as_deref()),
+        ("alice", None)
+    );
+    let number = job.ticket;
+    assert_eq!(pool.cancel(number, "bob").await, Ok(None));
+    assert_eq!(
+        pool.cancel(number, "bob").await.unwrap_err().reason,
+        format!("no job {number} is queued or running in this pool")
+    );
+}
+
 #[test]
 fn jobs_are_cancelled_by_their_numbers() {
     story(async {
@@ -137,33 +156,16 @@ fn jobs_are_cancelled_by_their_numbers() {
             .submit("pool", &docker("third"), false)
             .await
             .unwrap();
-        let overview = pool.overview(1).await.unwrap();
-        assert_eq!(overview.more, 1);
-        let [job] = &overview.queued[..] else {
-            panic!("{overview:?}")
-        };
-        assert_eq!(
-            (job.client.as_str(), job.worker.as_deref()),
-            ("alice", None)
-        );
-
-        // One that waits.
-        assert_eq!(pool.cancel(job.ticket, "bob").await, Ok(None));
+        cancel_first_queued(&pool).await;
         assert_eq!(
             follow_ticket(&queued).await.result.unwrap_err(),
             "Failed: Ticket cancelled by an operator"
         );
-        let gone = pool.cancel(job.ticket, "bob").await.unwrap_err().reason;
-        let number = job.ticket;
-        assert_eq!(
-            gone,
-            format!("no job {number} is queued or running in this pool")
-        );
 
-        // One that runs, on a worker that knows no numbers: by the client's ticket.
+        // A running job, on a worker that cannot cancel by number: by the client's ticket.
         let first = pool.worker_details("w1").await.unwrap();
         let cluster_api::Presence::Connected(w1) = first.presence else {
-            panic!("w1 has gone")
+            panic!("w1 is disconnected")
         };
         let cancelled = pool.cancel(w1.running[0].ticket, "bob").await;
         assert_eq!(cancelled, Ok(Some("w1".to_owned())));
@@ -172,7 +174,7 @@ fn jobs_are_cancelled_by_their_numbers() {
             "Failed: Build cancelled"
         );
 
-        // Once the client has let go of that, only the client can.
+        // Without the ticket, only the client can cancel it.
         builder.starts("third").await;
         let job = others.job().into_future().await.unwrap();
         drop(others);

@@ -30,7 +30,6 @@ fn the_details_of_a_pool_are_complete() {
         let (pool, _admin) = site.pool_admin().await;
         let (client, _connected) = site.client("alice").await;
 
-        // A worker that never came.
         pool.set_active("later", false, true).await.unwrap();
         let later = pool.worker_details("later").await.unwrap();
         assert!(later.paused);
@@ -39,41 +38,15 @@ fn the_details_of_a_pool_are_complete() {
             (0, Presence::NeverSeen)
         );
 
-        // One that runs a job, while others wait.
+        // A worker that runs a job, while another job is queued.
         let worker = MockWorker::start(&site, "w1", 1, &builder).await;
         let running = submit(&client, "example", true).await;
         builder.starts("example").await;
         let waiting = submit(&client, "example2", false).await;
-        let w1 = connected(&pool, "w1").await;
-        assert!(w1.address.starts_with("127.0.0.1:"), "{}", w1.address);
-        assert_eq!((w1.capacity, w1.finished, w1.queued), (1, 0, 0));
-        assert_eq!((w1.inactive, w1.silent_for), (vec![], Duration::ZERO));
-        let [job] = &w1.running[..] else {
-            panic!("{:?}", w1.running)
-        };
-        assert_eq!(
-            (job.client.as_str(), job.cache_hint.as_str(), job.urgent),
-            ("alice", "hint of example", true)
-        );
-        assert!(job.running_for <= w1.registered_for, "{job:?}");
+        check_running_job(&connected(&pool, "w1").await);
+        check_queued_job(&pool).await;
 
-        until("it has waited for a millisecond", async || {
-            pool.details().await.unwrap().oldest_wait > Duration::ZERO
-        })
-        .await;
-        let told = pool.details().await.unwrap();
-        let names: Vec<_> = told.workers.iter().map(|w| w.name.as_str()).collect();
-        assert_eq!(names, ["later", "w1"]);
-        assert_eq!(told.backlog, 1);
-        let [alice] = &told.clients[..] else {
-            panic!("{:?}", told.clients)
-        };
-        assert_eq!(
-            (alice.id.as_str(), alice.rate, alice.queued, alice.urgent),
-            ("alice", 1.0, 1, 0)
-        );
-
-        // It has ended a job, is paused, and goes.
+        // The worker has ended both, is paused, and disconnects.
         builder.end("example", BuildOutcome::Succeeded(""));
         builder.end("example2", BuildOutcome::Succeeded(""));
         for ticket in [&running, &waiting] {
@@ -97,6 +70,38 @@ fn the_details_of_a_pool_are_complete() {
         assert_eq!(unknown.reason, "Unknown worker");
         site.finish().await;
     });
+}
+
+fn check_running_job(w1: &ConnectedWorker) {
+    assert!(w1.address.starts_with("127.0.0.1:"), "{}", w1.address);
+    assert_eq!((w1.capacity, w1.finished, w1.queued), (1, 0, 0));
+    assert_eq!((&*w1.inactive, w1.silent_for), (&[][..], Duration::ZERO));
+    let [job] = &w1.running[..] else {
+        panic!("{:?}", w1.running)
+    };
+    assert_eq!(
+        (job.client.as_str(), job.cache_hint.as_str(), job.urgent),
+        ("alice", "hint of example", true)
+    );
+    assert!(job.running_for <= w1.registered_for, "{job:?}");
+}
+
+async fn check_queued_job(pool: &PoolAdmin) {
+    until("it has waited for a millisecond", async || {
+        pool.details().await.unwrap().oldest_wait > Duration::ZERO
+    })
+    .await;
+    let details = pool.details().await.unwrap();
+    let names: Vec<_> = details.workers.iter().map(|w| w.name.as_str()).collect();
+    assert_eq!(names, ["later", "w1"]);
+    assert_eq!(details.backlog, 1);
+    let [alice] = &details.clients[..] else {
+        panic!("{:?}", details.clients)
+    };
+    assert_eq!(
+        (alice.id.as_str(), alice.rate, alice.queued, alice.urgent),
+        ("alice", 1.0, 1, 0)
+    );
 }
 
 #[test]

@@ -61,6 +61,45 @@ async fn shows(address: SocketAddr, lines: &[&str]) {
     .await;
 }
 
+/// The metrics while four jobs are queued.
+const QUEUED: &[&str] = &[
+    r#"ocluster_pool_jobs_submitted_total{pool="pool"} 4"#,
+    r#"ocluster_pool_queue_length{pool="pool",priority="high",queue="incoming"} 1"#,
+    r#"ocluster_pool_queue_length{pool="pool",priority="low",queue="incoming"} 3"#,
+    r#"ocluster_scheduler_client_submitted_jobs{client="alice",pool="pool",priority="low"} 3"#,
+];
+
+/// The metrics while four jobs are running.
+const RUNNING: &[&str] = &[
+    r#"ocluster_pool_jobs_accepted_total{pool="pool"} 4"#,
+    r#"ocluster_pool_worker_running_jobs{pool="pool",worker="w1"} 4"#,
+    r#"ocluster_pool_workers_capacity{pool="pool"} 4"#,
+    r#"ocluster_pool_job_wait_seconds_count{pool="pool"} 4"#,
+];
+
+/// The metrics when three of them have ended.
+const ENDED_THREE: &[&str] = &[r#"ocluster_pool_job_run_seconds_count{pool="pool"} 3"#];
+
+/// The metrics when their worker is lost.
+const DISCONNECTED: &[&str] = &[
+    r#"ocluster_pool_jobs_ended_total{pool="pool",result="ok"} 1"#,
+    r#"ocluster_pool_jobs_ended_total{pool="pool",result="fail"} 1"#,
+    r#"ocluster_pool_jobs_ended_total{pool="pool",result="cancelled"} 1"#,
+    r#"ocluster_pool_jobs_ended_total{pool="pool",result="lost"} 1"#,
+    r#"ocluster_pool_workers_connected{pool="pool"} 0"#,
+    r#"ocluster_pool_reconnections_total{pool="pool"} 0"#,
+];
+
+/// The metrics when the worker has reconnected and a queued job was cancelled.
+const RECONNECTED: &[&str] = &[
+    r#"ocluster_pool_registrations_total{pool="pool"} 2"#,
+    r#"ocluster_pool_reconnections_total{pool="pool"} 1"#,
+    r#"ocluster_pool_jobs_cancelled_total{pool="pool"} 1"#,
+    r#"ocluster_pool_job_run_seconds_count{pool="pool"} 4"#,
+    r#"ocluster_database_queued_writes 0"#,
+    r#"ocluster_database_commits_failed_total 0"#,
+];
+
 #[test]
 fn what_happens_is_counted() {
     story(async {
@@ -81,70 +120,26 @@ fn what_happens_is_counted() {
         ] {
             tickets.push(alice.submit("pool", &docker(name), urgent).await.unwrap());
         }
-        shows(
-            address,
-            &[
-                r#"ocluster_pool_jobs_submitted_total{pool="pool"} 4"#,
-                r#"ocluster_pool_queue_length{pool="pool",priority="high",queue="incoming"} 1"#,
-                r#"ocluster_pool_queue_length{pool="pool",priority="low",queue="incoming"} 3"#,
-                r#"ocluster_scheduler_client_submitted_jobs{client="alice",pool="pool",priority="low"} 3"#,
-            ],
-        )
-        .await;
+        shows(address, QUEUED).await;
 
-        // A worker takes them all, and each ends in a way of its own.
+        // A worker takes all of them, and each has another outcome.
         let worker = MockWorker::start(&site, "w1", 4, &builder).await;
         for name in ["good", "bad", "unwanted", "lost"] {
             builder.starts(name).await;
         }
-        shows(
-            address,
-            &[
-                r#"ocluster_pool_jobs_accepted_total{pool="pool"} 4"#,
-                r#"ocluster_pool_worker_running_jobs{pool="pool",worker="w1"} 4"#,
-                r#"ocluster_pool_workers_capacity{pool="pool"} 4"#,
-                r#"ocluster_pool_job_wait_seconds_count{pool="pool"} 4"#,
-            ],
-        )
-        .await;
+        shows(address, RUNNING).await;
         builder.end("good", BuildOutcome::Succeeded(""));
         builder.end("bad", BuildOutcome::Failed("exit 1"));
         tickets[2].job().cancel().await.unwrap();
-        shows(
-            address,
-            &[r#"ocluster_pool_job_run_seconds_count{pool="pool"} 3"#],
-        )
-        .await;
+        shows(address, ENDED_THREE).await;
         worker.disconnect();
-        shows(
-            address,
-            &[
-                r#"ocluster_pool_jobs_ended_total{pool="pool",result="ok"} 1"#,
-                r#"ocluster_pool_jobs_ended_total{pool="pool",result="fail"} 1"#,
-                r#"ocluster_pool_jobs_ended_total{pool="pool",result="cancelled"} 1"#,
-                r#"ocluster_pool_jobs_ended_total{pool="pool",result="lost"} 1"#,
-                r#"ocluster_pool_workers_connected{pool="pool"} 0"#,
-                r#"ocluster_pool_reconnections_total{pool="pool"} 0"#,
-            ],
-        )
-        .await;
+        shows(address, DISCONNECTED).await;
 
-        // It comes back, and what is cancelled in the queue is no job that ended.
+        // It reconnects. A job that is cancelled in the queue does not count as ended.
         let worker = MockWorker::start(&site, "w1", 0, &builder).await;
         let queued = alice.submit("pool", &docker("later"), false).await.unwrap();
         queued.cancel().await.unwrap();
-        shows(
-            address,
-            &[
-                r#"ocluster_pool_registrations_total{pool="pool"} 2"#,
-                r#"ocluster_pool_reconnections_total{pool="pool"} 1"#,
-                r#"ocluster_pool_jobs_cancelled_total{pool="pool"} 1"#,
-                r#"ocluster_pool_job_run_seconds_count{pool="pool"} 4"#,
-                r#"ocluster_database_queued_writes 0"#,
-                r#"ocluster_database_commits_failed_total 0"#,
-            ],
-        )
-        .await;
+        shows(address, RECONNECTED).await;
         drop((worker, tickets, queued));
         site.finish().await;
     });

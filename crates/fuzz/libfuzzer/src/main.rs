@@ -1,4 +1,4 @@
-//! LLVM's fuzzer with one of the targets, which the variable `FUZZ_TARGET` names.
+//! LLVM's fuzzer with one target, from the environment variable `FUZZ_TARGET`.
 
 #![no_main]
 
@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| -> Corpus {
     let target = TARGET.get().unwrap_or_else(|| {
         let name = std::env::var("FUZZ_TARGET").expect("FUZZ_TARGET names a target");
         let target = TARGETS.iter().find(|target| target.name == name);
-        let target = *target.expect("FUZZ_TARGET names a target that there is");
+        let target = *target.expect("FUZZ_TARGET names an existing target");
         TARGET.set(Some(target));
         target
     });

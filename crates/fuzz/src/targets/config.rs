@@ -1,11 +1,11 @@
-//! Configuration files: each is read or refused, with its line.
+//! Configuration files: each is read, or refused with the line of the error.
 
 use std::path::Path;
 
 use cli::config::check_file;
 
 thread_local! {
-    /// Making them takes longer than reading a file.
+    /// Creating them takes longer than reading a file.
     static PROGRAMS: [clap::Command; 6] = ocluster::reference::commands();
 }
 

@@ -1,5 +1,4 @@
-//! Copies and places for mounts: a source is not left when it is read, nor an image when it is written, whatever both
-//! are made of.
+//! Copies and mount points: reading never leaves the source and writing never leaves the image, whatever they contain.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,8 +16,8 @@ use super::members::archives;
 use crate::input::Input;
 use crate::scratch;
 
-/// The largest file that is copied. One that is a hole may be of any size, and is read as long as the job may take.
-const LARGEST: u64 = 1 << 20;
+/// The largest file that is copied, in bytes. A sparse file may have any size, and takes long to read.
+const MAX_FILE_SIZE: u64 = 1 << 20;
 
 pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
@@ -32,7 +31,7 @@ pub(super) fn run(bytes: &[u8]) {
     let image = rootfs.join("image");
     fs::create_dir(&source).expect("a directory to copy from");
     fs::create_dir(&image).expect("a directory to copy to");
-    // Both are what an image would be: links, and names that meet.
+    // Both have the content of images: links, and names that collide.
     for (directory, archive) in [&source, &image].into_iter().zip(archives(&mut input)) {
         let limits = Limits {
             entries: 100,
@@ -43,10 +42,10 @@ pub(super) fn run(bytes: &[u8]) {
     }
     let mut files = Vec::new();
     add_files(&source, &mut files);
-    if files.iter().any(|(_, size)| *size > LARGEST) {
+    if files.iter().any(|(_, size)| *size > MAX_FILE_SIZE) {
         return;
     }
-    // What is beside the source and the image.
+    // A file beside the source and the image.
     fs::write(rootfs.join("beside"), "precious").expect("a file beside them");
     if is_mount {
         let paths: Vec<&BStr> = names.iter().map(|name| name.as_ref()).collect();
@@ -69,8 +68,8 @@ pub(super) fn run(bytes: &[u8]) {
     left.sort();
     assert_eq!(left, ["beside", "image", "source"]);
     assert!(
-        !holds_precious(&image),
-        "a file was read that is not in the source"
+        !has_precious_text(&image),
+        "a file outside of the source was read"
     );
 }
 
@@ -112,7 +111,7 @@ fn copy(source: &Path, image: &Path, names: &[BString], state: &Path) {
         exclude: vec![excluded.clone()],
     };
     let never = CancellationToken::new();
-    // Digests are kept below the place that is looked at, so they go to where nothing is.
+    // Digests are kept in a directory that does not exist, so that they do not change what is checked.
     let digests = Digests::new(&state.join("outside/none"));
     if let Ok(manifest) = read(&request, &digests, &never) {
         let owner = User::Unix {
@@ -138,8 +137,8 @@ fn add_files(directory: &Path, files: &mut Vec<(PathBuf, u64)>) {
     }
 }
 
-/// Returns whether a file says what only files outside say.
-fn holds_precious(directory: &Path) -> bool {
+/// Returns whether a file contains the text of the files outside.
+fn has_precious_text(directory: &Path) -> bool {
     let mut files = Vec::new();
     add_files(directory, &mut files);
     files.iter().any(|(path, size)| {

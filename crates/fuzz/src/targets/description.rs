@@ -1,5 +1,4 @@
-//! Descriptions: what a scheduler takes, a worker reads or refuses; and one that is read is sent as one that reads
-//! the same.
+//! Descriptions: a worker reads or refuses what a scheduler accepts, and decoding and encoding one does not change it.
 
 use cluster_api::fuzzing::{description, segment};
 use cluster_api::{Action, MAX_DESCRIPTION_BYTES};
@@ -22,8 +21,8 @@ pub(super) fn run(bytes: &[u8]) {
     if let Action::Docker(build) = &decoded.action {
         assert_hidden(&shown, build.push_password.expose().as_bytes());
     }
-    // Reading one text many times may make it larger than may be sent, and a payload of lists of nothing more than
-    // may be read: then that job fails.
+    // Pointers to the same text may make it too large to be sent, and a payload of empty lists too large to be read.
+    // Then that job fails.
     if let Ok(sent) = decoded.encode()
         && let Ok(again) = sent.decode()
     {
@@ -32,7 +31,7 @@ pub(super) fn run(bytes: &[u8]) {
 }
 
 fn assert_hidden(shown: &str, secret: &[u8]) {
-    // A short one may be a part of anything, and of another field.
+    // A short secret may be part of another field.
     let secret = String::from_utf8_lossy(secret);
     let secret = secret.trim_matches(char::from(0));
     assert!(

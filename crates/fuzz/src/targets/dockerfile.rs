@@ -1,11 +1,11 @@
-//! Dockerfiles: no frontend and no image by its id gets through, and what is read stays in proportion to what was sent.
+//! Dockerfiles: no frontend and no image id is accepted, and the result is not much larger than the input.
 
 use cluster_worker::fuzzing::{DockerfileUse, dockerfile_use};
 
 use crate::input::Input;
 
-/// The largest Dockerfile made here, in bytes. A job's may have 8 MiB.
-const LARGEST: usize = 1 << 20;
+/// The largest Dockerfile made here, in bytes. That of a job may have 8 MiB.
+const MAX_SIZE: usize = 1 << 20;
 
 pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
@@ -15,26 +15,30 @@ pub(super) fn run(bytes: &[u8]) {
     };
     let (args, dockerfile) = text.split_once("\n\n").unwrap_or(("", text));
     let build_args: Vec<String> = args.lines().map(str::to_owned).collect();
-    let dockerfile = with_more(dockerfile, usize::from(from), usize::from(times));
+    let dockerfile = with_repeated_end(dockerfile, usize::from(from), usize::from(times));
     let sent = dockerfile.len() + args.len();
     let Ok(used) = dockerfile_use(&dockerfile, &build_args) else {
         return;
     };
     check(&used, &build_args, sent);
-    let again =
-        dockerfile_use(&used.dockerfile, &used.build_args).expect("what is allowed stays so");
+    let again = dockerfile_use(&used.dockerfile, &used.build_args)
+        .expect("an accepted Dockerfile is accepted again");
     assert_eq!(again.dockerfile, used.dockerfile);
-    assert!(again.ignored.is_empty(), "{:?} was left in", again.ignored);
+    assert!(
+        again.ignored.is_empty(),
+        "{:?} was not removed",
+        again.ignored
+    );
     assert_eq!(again.bases, used.bases);
 }
 
-/// Says the end of a text more often, as nobody can send a long one through a fuzzer.
-fn with_more(text: &str, from: usize, times: usize) -> String {
+/// Repeats the end of a text, because inputs of the fuzzer are short.
+fn with_repeated_end(text: &str, from: usize, times: usize) -> String {
     let from = text.ceil_char_boundary(text.len().saturating_sub(from));
     let (front, back) = text.split_at(from);
-    // Many times, or few: both find something.
+    // Few times, or many.
     let times = if times < 128 { times } else { times << 8 };
-    let times = times.min(LARGEST / (back.len() + 1));
+    let times = times.min(MAX_SIZE / (back.len() + 1));
     [front, &back.repeat(1 + times)].concat()
 }
 
@@ -62,6 +66,6 @@ fn check(used: &DockerfileUse, build_args: &[String], sent: usize) {
         .args
         .windows(2)
         .filter(|pair| pair[0] == "--build-arg");
-    // One that is called so itself is counted once more.
+    // An argument may itself be called so.
     assert!(given.count() >= passed.len());
 }

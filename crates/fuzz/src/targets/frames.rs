@@ -1,10 +1,10 @@
-//! Frames: however a stream is cut, its messages are the same, and none is larger than is allowed.
+//! Frames: the messages of a stream do not depend on how it is split, and none is larger than is allowed.
 
 use vat::fuzzing::{Segments, frames};
 
 use crate::input::Input;
 
-/// Larger than any body here, and small enough to be exceeded.
+/// One limit is larger than any body here, and the others can be exceeded.
 const LIMITS: [usize; 4] = [1 << 20, 64, 4096, 40_000];
 
 pub(super) fn run(bytes: &[u8]) {
@@ -13,15 +13,15 @@ pub(super) fn run(bytes: &[u8]) {
     let seed = input.byte();
     let repeated;
     let mut stream = input.rest();
-    // Bodies that are read directly into their place are longer than anything that the fuzzer sends.
+    // Only bodies longer than any input are read directly into their buffer.
     if seed & 1 == 1 {
         repeated = stream.repeat(1 + 40_000 / (stream.len() + 1));
         stream = &repeated;
     }
     let (whole, error) = frames([stream], limit, false);
     check(&whole, stream.len(), limit);
-    let cut = frames(stream.chunks(1 + usize::from(seed >> 1)), limit, false);
-    assert_eq!(cut, (whole.clone(), error.clone()), "cut in pieces");
+    let split = frames(stream.chunks(1 + usize::from(seed >> 1)), limit, false);
+    assert_eq!(split, (whole.clone(), error.clone()), "split into pieces");
     let direct = frames(stream.chunks(100 * (1 + usize::from(seed))), limit, true);
     assert_eq!(direct, (whole, error), "read directly");
 }
@@ -33,5 +33,5 @@ fn check(messages: &[Segments], length: usize, limit: usize) {
         assert!(size <= limit && size > 0 && size.is_multiple_of(8));
         total += size;
     }
-    assert!(total <= length, "more came out than went in");
+    assert!(total <= length, "the messages are longer than the stream");
 }

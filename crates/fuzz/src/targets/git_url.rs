@@ -1,4 +1,4 @@
-//! Git URLs: nothing that a job says becomes an option of git's, a file outside of the clones, or a secret in a log.
+//! Git URLs: no text of a job becomes an option of git, a file outside of the clones, or a secret in a log.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use cluster_worker::fuzzing::{GitUse, git_use};
 
 const CLONES: &str = "/clones";
 
-/// All that may begin like an option in what git is told.
+/// All options in git's command lines.
 const OPTIONS: [&str; 14] = [
     "-C",
     "-c",
@@ -62,7 +62,7 @@ fn check(used: &GitUse) {
     assert_eq!(clone.parent(), Some(Path::new(CLONES)), "{clone:?}");
     let name = clone.file_name().unwrap_or_default().to_string_lossy();
     assert!(!name.starts_with('-') || clone.is_absolute());
-    // Others must not get at what was fetched with credentials.
+    // Other jobs must not read what was fetched with credentials.
     assert!(!is_private || name.contains("-private"), "{name}");
     for command in commands {
         for arg in &command.args {
@@ -72,9 +72,12 @@ fn check(used: &GitUse) {
         for (name, value) in &command.environment {
             let value = value.to_string_lossy();
             assert!(!value.contains(['\r', '\0']), "{name:?}={value:?}");
-            // The helper that answers git with these ends a value at the end of its line.
-            let is_answered = name.to_string_lossy().starts_with("OCLUSTER_GIT_");
-            assert!(!is_answered || !value.contains('\n'), "{name:?}={value:?}");
+            // The credential helper ends a value at the end of its line.
+            let is_credential = name.to_string_lossy().starts_with("OCLUSTER_GIT_");
+            assert!(
+                !is_credential || !value.contains('\n'),
+                "{name:?}={value:?}"
+            );
         }
     }
 }

@@ -1,10 +1,10 @@
-//! A place to write to, with something beside it that must stay as it is.
+//! A root filesystem, with files beside it that must not change.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// A root filesystem to be, with something beside it that no image may touch.
+/// A directory for a root filesystem, with a file beside it that no image may touch.
 pub(super) struct Guarded<'a> {
     around: &'a Path,
     /// Its mode, size, time and number of names.
@@ -39,7 +39,7 @@ impl<'a> Guarded<'a> {
         assert_eq!(content, b"precious");
         assert!(
             fs::symlink_metadata("/fuzz-escaped").is_err(),
-            "a file of this machine was made"
+            "a file of this machine was created"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Images in files and directories: each is imported or refused, and what was imported can be listed and removed.
+//! Images in files and directories: each is imported or refused, and an imported one can be listed and removed.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::members::{Packing, archives, packed, with_checksums};
 use crate::input::Input;
 use crate::scratch;
 
-/// What stands between the parts of an input.
+/// The separator of the parts of an input.
 const SEPARATOR: &[u8] = b"\n--\n";
 
 pub(super) fn run(bytes: &[u8]) {
@@ -20,12 +20,12 @@ pub(super) fn run(bytes: &[u8]) {
     let path = directory.path().join("image");
     match mode % 4 {
         0 => layout(&path, input.rest()),
-        1 => fs::write(&path, with_checksums(input.rest())).expect("it can be written"),
-        2 => fs::write(&path, saved(input.rest(), mode)).expect("it can be written"),
+        1 => fs::write(&path, with_checksums(input.rest())).expect("the file is writable"),
+        2 => fs::write(&path, saved(input.rest(), mode)).expect("the file is writable"),
         _ => {
-            let packing = [Packing::AsIs, Packing::Gzip, Packing::Zstd][usize::from(mode >> 2) % 3];
+            let packing = [Packing::None, Packing::Gzip, Packing::Zstd][usize::from(mode >> 2) % 3];
             let archive = archives(&mut input).concat();
-            fs::write(&path, packed(&archive, packing)).expect("it can be written");
+            fs::write(&path, packed(&archive, packing)).expect("the file is writable");
         }
     }
     let library = Library::new(&directory.path().join("state"));
@@ -58,7 +58,7 @@ pub(super) fn run(bytes: &[u8]) {
     assert!(fs::symlink_metadata("/fuzz-escaped").is_err());
 }
 
-/// Splits an input into documents. `@0` in one is the digest of the first, and so on.
+/// Splits an input into documents. `@0` in one is replaced by the digest of the first, and so on.
 fn documents(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut documents: Vec<Vec<u8>> = Vec::new();
     for part in bytes.split_str(SEPARATOR).take(10) {
@@ -72,18 +72,18 @@ fn documents(bytes: &[u8]) -> Vec<Vec<u8>> {
     documents
 }
 
-/// Makes a layout whose blobs are all documents; the last one is the index, too.
+/// Makes a layout with all documents as blobs. The last one is also the index.
 fn layout(path: &Path, bytes: &[u8]) {
     let documents = documents(bytes);
     let blobs = path.join("blobs/sha256");
     fs::create_dir_all(&blobs).expect("a directory");
-    fs::write(path.join("oci-layout"), "{}").expect("it can be written");
+    fs::write(path.join("oci-layout"), "{}").expect("the file is writable");
     for document in &documents {
         let name = Digest::of(document).hex();
-        fs::write(blobs.join(name), document).expect("it can be written");
+        fs::write(blobs.join(name), document).expect("the file is writable");
     }
     let index = documents.last().map_or(&[][..], Vec::as_slice);
-    fs::write(path.join("index.json"), index).expect("it can be written");
+    fs::write(path.join("index.json"), index).expect("the file is writable");
 }
 
 /// Packs documents as `docker save` does; with some modes, as an archive of a layout.
@@ -95,7 +95,7 @@ fn saved(bytes: &[u8], mode: u8) -> Vec<u8> {
         header.set_size(content.len() as u64);
         archive
             .append_data(&mut header, name, content)
-            .expect("memory takes all");
+            .expect("memory is writable");
     };
     let last = documents.len().saturating_sub(1);
     for (index, document) in documents.iter().enumerate() {
@@ -110,5 +110,5 @@ fn saved(bytes: &[u8], mode: u8) -> Vec<u8> {
     if mode & 64 != 0 {
         add("oci-layout", b"{}");
     }
-    archive.into_inner().expect("memory takes all")
+    archive.into_inner().expect("memory is writable")
 }

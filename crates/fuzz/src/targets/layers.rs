@@ -1,4 +1,4 @@
-//! Layers: nothing outside of the root filesystem is made, changed or removed, and no more is read than is allowed.
+//! Layers: nothing outside of the root filesystem is created, changed or removed, and no more is read than is allowed.
 
 use oci::Limits;
 use oci::fuzzing::unpack;
@@ -11,9 +11,9 @@ use crate::scratch;
 pub(super) fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mode = input.byte();
-    let packing = [Packing::AsIs, Packing::Gzip, Packing::Zstd][usize::from(mode >> 1) % 3];
+    let packing = [Packing::None, Packing::Gzip, Packing::Zstd][usize::from(mode >> 1) % 3];
     let layers = match mode {
-        // As it is, compressed or not.
+        // Without changes. It may be compressed.
         240.. => vec![input.rest().to_vec()],
         _ if mode & 1 == 0 => vec![packed(&with_checksums(input.rest()), packing)],
         _ => archives(&mut input)
@@ -29,7 +29,7 @@ pub(super) fn run(bytes: &[u8]) {
     let around = scratch::directory();
     let guarded = Guarded::new(around.path());
     let layers = layers.iter().map(|layer| scratch::file(layer)).collect();
-    // Refusing them is as good as unpacking them.
+    // They may be unpacked or refused.
     drop(unpack(&around.path().join("rootfs"), limits, layers));
     guarded.check();
 }

@@ -1,4 +1,4 @@
-//! Archives built from decisions, so that their headers are whole and their names meet.
+//! Archives built from decisions, so that their headers are valid and their names collide.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use crate::input::Input;
 
 const BLOCK: usize = 512;
 
-/// Names that lead to one another, out of the directory, or nowhere.
+/// Names that contain one another, leave the directory, or are invalid.
 const NAMES: &[&str] = &[
     "a",
     "b",
@@ -49,15 +49,15 @@ const NAMES: &[&str] = &[
 
 const KINDS: &[u8] = b"0125346\0S7LKxgD";
 
-/// How a layer is stored.
+/// The compression of a layer.
 #[derive(Clone, Copy)]
 pub(super) enum Packing {
-    AsIs,
+    None,
     Gzip,
     Zstd,
 }
 
-/// Returns archives, each from its beginning to where the decisions start another one.
+/// Returns archives. The decisions also end one and start another.
 pub(super) fn archives(input: &mut Input<'_>) -> Vec<Vec<u8>> {
     let mut archives = vec![Vec::new()];
     while !input.is_empty() && archives.len() < 8 {
@@ -98,7 +98,7 @@ fn entry(archive: &mut Vec<u8>, input: &mut Input<'_>, op: u8) {
     header.set_gid(u64::from(numbers >> 2 & 3) * 0x4000_0000);
     header.set_mtime(if numbers & 16 == 0 { 1 } else { input.u64() });
     if matches!(kind, b'3' | b'4') {
-        // The only device that every machine has and nobody minds.
+        // Devices such as `null`, which every machine has and which are harmless.
         drop(header.set_device_major(u32::from(numbers >> 5 & 1)));
         drop(header.set_device_minor(3 * u32::from(numbers >> 6 & 1)));
     }
@@ -110,7 +110,7 @@ fn entry(archive: &mut Vec<u8>, input: &mut Input<'_>, op: u8) {
         }
         _ => input.piece(200),
     };
-    // What the header says of the size is sometimes wrong.
+    // The size in the header is sometimes wrong.
     let claimed = if numbers & 128 == 0 {
         content.len() as u64
     } else {
@@ -176,7 +176,7 @@ fn sparse(header: &mut Header, input: &mut Input<'_>, stored: u64) {
     gnu.isextended = [input.byte() & 1];
 }
 
-/// Makes the checksums right of what may be headers, which a fuzzer does not find out by itself.
+/// Corrects the checksums of blocks that may be headers, because a fuzzer cannot compute them.
 pub(super) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut archive = bytes.to_vec();
     for block in archive.chunks_exact_mut(BLOCK) {
@@ -189,16 +189,16 @@ pub(super) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     archive
 }
 
-/// Returns a layer as it is stored.
+/// Returns a layer in its stored form.
 pub(super) fn packed(archive: &[u8], packing: Packing) -> Vec<u8> {
     match packing {
-        Packing::AsIs => archive.to_vec(),
+        Packing::None => archive.to_vec(),
         Packing::Gzip => {
             let level = flate2::Compression::fast();
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
-            encoder.write_all(archive).expect("memory takes all");
-            encoder.finish().expect("memory takes all")
+            encoder.write_all(archive).expect("memory is writable");
+            encoder.finish().expect("memory is writable")
         }
-        Packing::Zstd => zstd::encode_all(archive, 1).expect("memory takes all"),
+        Packing::Zstd => zstd::encode_all(archive, 1).expect("memory is writable"),
     }
 }

@@ -17,20 +17,20 @@ mod spec;
 mod sturdy_ref;
 mod terminal;
 
-/// Something to try bytes on.
+/// A function to test with bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// What `cargo xtask fuzz` calls it, and the folder of its inputs is called.
+    /// Its name, for `cargo xtask fuzz` and the folder of its inputs.
     pub name: &'static str,
-    /// What it is about, in a line.
+    /// Its description in one line.
     pub about: &'static str,
-    /// Tries the bytes. Panics if they cause what must not be.
+    /// Tests the bytes. Panics if it finds an error.
     pub run: fn(&[u8]),
-    /// The longest input worth trying, in bytes.
+    /// The longest useful input, in bytes.
     pub longest: usize,
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "frames",
@@ -40,13 +40,13 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "rpc-server",
-        about: "a scheduler, and a peer that begins as a legal one and then says anything",
+        about: "a scheduler, and a peer that begins as a legal one and then sends anything",
         run: rpc::server,
         longest: 1024,
     },
     Target {
         name: "rpc-client",
-        about: "a client and a worker, and a scheduler that says anything",
+        about: "a client, a worker or an operator, and a scheduler that sends anything",
         run: rpc::client,
         longest: 1024,
     },
@@ -58,7 +58,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "descriptions",
-        about: "what a job is, as a scheduler takes and a worker reads it",
+        about: "descriptions of jobs, as a scheduler accepts and a worker reads them",
         run: description::run,
         longest: 2048,
     },
@@ -76,7 +76,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "copies",
-        about: "files copied into images, and places for mounts made there, which they must not leave",
+        about: "files copied into images, and mount points created there, which must not leave them",
         run: copies::run,
         longest: 2048,
     },
@@ -94,7 +94,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "dockerfiles",
-        about: "what a worker reads in a Dockerfile",
+        about: "Dockerfiles, as a worker reads them",
         run: dockerfile::run,
         longest: 2048,
     },
@@ -106,13 +106,13 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "redactor",
-        about: "secrets in what a job prints",
+        about: "secrets in the output of a job",
         run: redactor::run,
         longest: 1024,
     },
     Target {
         name: "seccomp",
-        about: "seccomp profiles, and the programs made of them",
+        about: "seccomp profiles, and their programs",
         run: seccomp::run,
         longest: 4096,
     },
@@ -124,7 +124,7 @@ pub const TARGETS: &[Target] = &[
     },
 ];
 
-/// Ends what targets have started and keep for the next input, such as a scheduler.
+/// Stops what targets keep for the next input, such as a scheduler.
 pub fn end() {
     rpc::end();
 }

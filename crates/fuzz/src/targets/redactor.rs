@@ -1,4 +1,4 @@
-//! The redactor: no secret comes out, however the output is cut; and what is no secret comes out as it went in.
+//! The redactor: the result has no secret and does not depend on how the output is split, and other text is unchanged.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -29,16 +29,19 @@ pub(super) fn run(bytes: &[u8]) {
     assert!(is_untouched || whole.contains_str(PLACEHOLDER));
     for secret in &secrets {
         let secret = secret.trim_ascii();
-        // One with the mark's character may be made by the mark.
+        // The placeholder may create a secret that contains its character.
         if secret.len() < MIN_SECRET_BYTES || secret.contains(&b'*') {
             continue;
         }
-        assert!(!whole.contains_str(secret), "a secret came out");
+        assert!(!whole.contains_str(secret), "a secret is in the result");
         let encoded = BASE64_STANDARD.encode(secret);
-        assert!(!whole.contains_str(encoded), "an encoded secret came out");
+        assert!(
+            !whole.contains_str(encoded),
+            "an encoded secret is in the result"
+        );
     }
-    let knows_nothing = Redactor::new([]);
-    assert_eq!(redacted(&knows_nothing, output.chunks(sizes[0])), output);
+    let without_secrets = Redactor::new([]);
+    assert_eq!(redacted(&without_secrets, output.chunks(sizes[0])), output);
 }
 
 fn redacted<'a>(redactor: &Redactor, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -51,7 +54,7 @@ fn redacted<'a>(redactor: &Redactor, pieces: impl IntoIterator<Item = &'a [u8]>)
     out
 }
 
-/// Makes an output in which there are secrets, in several forms and in part.
+/// Makes an output that contains secrets, in several encodings and in part.
 fn output(secrets: &[&[u8]], input: &mut Input<'_>) -> Vec<u8> {
     let mut output = Vec::new();
     while !input.is_empty() && output.len() < 10_000 {

@@ -1,7 +1,7 @@
-//! Whole conversations: a peer begins as a legal one and then says anything, and nobody else notices.
+//! Whole conversations: a peer begins as a legal one and then sends anything, which must not affect other peers.
 //!
-//! Everything is in this process and goes through real sockets, so that what is tried is what runs: the transport,
-//! the RPC system, the services. A scheduler serves many inputs, and is started anew now and then.
+//! Everything runs in this process, over real sockets, so that all layers are tested: the transport, the RPC system
+//! and the services. A scheduler serves many inputs before it is replaced.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
@@ -17,19 +17,19 @@ use vat::{DialOptions, Dialer};
 use crate::input::Input;
 use crate::observer::panics;
 use crate::script::Script;
-use crate::site::{PATIENCE, Site, act, at_socket};
+use crate::site::{Site, WAIT_LIMIT, act, at_socket};
 use crate::wire::take_frames;
 
-/// How many inputs one scheduler serves: what they leave in its database must not change what others do.
+/// How many inputs one scheduler serves. What they leave in its database must not affect later ones.
 const INPUTS: u32 = 2000;
 
 /// How long to wait for an answer that may never come.
-const ANSWER: Duration = Duration::from_millis(3);
+const ANSWER_LIMIT: Duration = Duration::from_millis(3);
 
-/// How many answers may fail to come before none is waited for.
-const LOST_ANSWERS: u32 = 3;
+/// How many answers may be missing before the peer stops waiting for them.
+const MAX_LOST_ANSWERS: u32 = 3;
 
-/// How often a bystander has a job done: it takes longer than most inputs.
+/// How many inputs there are between two jobs of a bystander, which take longer than most inputs.
 const INPUTS_PER_JOB: u32 = 16;
 
 struct World {
@@ -40,7 +40,7 @@ struct World {
 }
 
 thread_local! {
-    /// Not dropped when the thread ends, which is too late for what a runtime does then: [`end`] is for that.
+    /// Not dropped at the end of the thread, which is too late for a runtime: [`end`] drops it.
     static WORLD: RefCell<Option<ManuallyDrop<World>>> = const { RefCell::new(None) };
 }
 
@@ -65,14 +65,14 @@ impl World {
     }
 }
 
-/// Ends what the targets here have started, for a program that goes on.
+/// Stops the scheduler, for a program that continues.
 pub(super) fn end() {
     if let Some(world) = WORLD.take() {
         ManuallyDrop::into_inner(world).end();
     }
 }
 
-/// Runs something with a scheduler; the flag says whether a bystander should have a job done.
+/// Runs something with a scheduler. The flag is set if a bystander should submit a job, too.
 fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
     let before = panics();
     let world = WORLD.take().map(ManuallyDrop::into_inner);
@@ -86,38 +86,34 @@ fn with_site(run: impl AsyncFnOnce(&Site, bool)) {
         }
     };
     world.inputs += 1;
-    let is_time_to_work = world.inputs % INPUTS_PER_JOB == 1;
+    let with_job = world.inputs % INPUTS_PER_JOB == 1;
     world
         .tasks
-        .block_on(&world.runtime, run(&world.site, is_time_to_work));
-    assert_eq!(
-        panics(),
-        before,
-        "something panicked, and somebody caught it"
-    );
+        .block_on(&world.runtime, run(&world.site, with_job));
+    assert_eq!(panics(), before, "a panic was caught");
     WORLD.set(Some(ManuallyDrop::new(world)));
 }
 
-/// A scheduler, and a peer that says anything.
+/// A scheduler, and a peer that sends anything.
 pub(super) fn server(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let party = usize::from(input.byte()) % 3;
-    with_site(async |site, is_time_to_work| {
+    with_site(async |site, with_job| {
         let script = Script::of(&site.asking[party], &site.asking, &mut input);
         let job = (party == 1).then(|| site.give_work());
         let stream = UnixStream::connect(&site.socket)
             .await
-            .expect("a stranger can connect");
+            .expect("a peer can connect");
         play(stream, &script).await;
         drop(job);
         site.settle().await;
-        if is_time_to_work {
+        if with_job {
             site.work().await;
         }
     });
 }
 
-/// A client, a worker or an operator, and a scheduler that says anything.
+/// A client, a worker or an operator, and a scheduler that sends anything.
 pub(super) fn client(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let party = usize::from(input.byte()) % 3;
@@ -126,7 +122,7 @@ pub(super) fn client(bytes: &[u8]) {
         let path = site.socket.with_file_name("hostile");
         let listener = UnixListener::bind(&path).expect("a socket to listen at");
         let playing = async {
-            let (stream, _) = listener.accept().await.expect("somebody connects");
+            let (stream, _) = listener.accept().await.expect("the party connects");
             play(stream, &script).await;
         };
         let acting = async {
@@ -139,37 +135,34 @@ pub(super) fn client(bytes: &[u8]) {
             }
         };
         let both = async { tokio::join!(playing, acting) };
-        let ended = timeout(PATIENCE, both).await;
+        let ended = timeout(WAIT_LIMIT, both).await;
         std::fs::remove_file(&path).expect("a socket can be removed");
-        assert!(
-            ended.is_ok(),
-            "somebody waits for a connection that is closed"
-        );
+        assert!(ended.is_ok(), "the party waits for a closed connection");
         site.settle().await;
     });
 }
 
-/// Says what is in a script, and closes the connection.
+/// Sends the messages of a script, and closes the connection.
 async fn play(mut stream: UnixStream, script: &Script) {
-    let (mut heard, mut lost) = (0, 0);
+    let (mut count_received, mut lost) = (0, 0);
     let (mut received, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
-    for line in &script.lines {
-        while !script.is_deaf && heard < line.after && lost < LOST_ANSWERS {
-            match timeout(ANSWER, stream.read(&mut buffer)).await {
+    for message in &script.messages {
+        while !script.reads_nothing && count_received < message.after && lost < MAX_LOST_ANSWERS {
+            match timeout(ANSWER_LIMIT, stream.read(&mut buffer)).await {
                 Ok(Ok(count @ 1..)) => {
                     received.extend_from_slice(&buffer[..count]);
-                    heard += take_frames(&mut received).len();
+                    count_received += take_frames(&mut received).len();
                 }
                 Ok(_) => return,
                 Err(_) => lost += 1,
             }
         }
-        // One who reads nothing is not read from for ever either.
-        match timeout(10 * ANSWER, stream.write_all(&line.bytes)).await {
+        // The other side does not read forever from a peer that reads nothing.
+        match timeout(10 * ANSWER_LIMIT, stream.write_all(&message.bytes)).await {
             Ok(Ok(())) => {}
             _ => return,
         }
     }
-    // What was asked last is heard of before it is too late.
-    while let Ok(Ok(1..)) = timeout(ANSWER, stream.read(&mut buffer)).await {}
+    // The answers to the last messages come before the connection is closed.
+    while let Ok(Ok(1..)) = timeout(ANSWER_LIMIT, stream.read(&mut buffer)).await {}
 }

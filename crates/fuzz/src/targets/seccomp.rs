@@ -33,16 +33,16 @@ const ENOSYS: u32 = 38;
 /// Calls of x32 have this bit.
 const X32: u32 = 0x4000_0000;
 
-/// From here on, numbers are those that 32-bit ARM alone has.
+/// Calls with this or a higher number exist only on 32-bit ARM.
 const ARM_ONLY: u32 = 0xf_0000;
 
-/// What stands between a profile and the calls to try.
+/// The separator between the profile and the calls.
 const SEPARATOR: u8 = 0;
 
 type Numbers = HashMap<&'static str, u32>;
 
 thread_local! {
-    /// The numbers of each architecture's calls, which take longer to put together than a profile to read.
+    /// The numbers of each architecture's calls, which take longer to collect than a profile to read.
     static NUMBERS: RefCell<HashMap<u32, Numbers>> = RefCell::default();
 }
 
@@ -73,17 +73,23 @@ pub(super) fn run(bytes: &[u8]) {
     let Ok(program) = compiled_filter(&rules) else {
         return;
     };
-    assert!(program.len() <= 4096, "the kernel takes no more");
+    assert!(
+        program.len() <= 4096,
+        "the program is too long for the kernel"
+    );
     for _ in 0..16 {
         let call = call(&rules, &mut input);
-        let said = answer_of(&program, &call);
+        let result = answer_of(&program, &call);
         let Call { arch, number, args } = &call;
         let expected = expected(&rules, &call);
-        assert_eq!(said, expected, "{arch:?} {number} {args:x?} is {said:x}");
+        assert_eq!(
+            result, expected,
+            "{arch:?} {number} {args:x?} is {result:x}"
+        );
     }
 }
 
-/// Returns a call, mostly one that a rule is about.
+/// Returns a call, mostly one with a rule.
 fn call(rules: &LinuxSeccomp, input: &mut Input<'_>) -> Call {
     let archs = [
         Arch::ScmpArchX86_64,
@@ -139,12 +145,12 @@ fn answer_of(program: &[(u16, u8, u8, u32)], call: &Call) -> u32 {
             AT_LEAST => at += skip(loaded >= value),
             JUMP => at += value as usize,
             ANSWER => return value,
-            _ => panic!("the kernel knows no instruction {code:x}"),
+            _ => panic!("the kernel has no instruction {code:x}"),
         }
     }
 }
 
-/// Returns what the rules say: the first that is about the call counts.
+/// Returns the result of the first rule that matches the call.
 fn expected(rules: &LinuxSeccomp, call: &Call) -> u32 {
     let Call { arch, number, args } = call;
     let archs = rules.architectures().as_deref().unwrap_or_default();
@@ -169,13 +175,13 @@ fn expected(rules: &LinuxSeccomp, call: &Call) -> u32 {
     }
     for rule in all {
         let mut names = rule.names().iter();
-        let is_about = names.any(|name| call_number(*arch, name) == Some(*number));
+        let is_named_here = names.any(|name| call_number(*arch, name) == Some(*number));
         let args_fit = rule.args().iter().flatten().all(|arg| fits(arg, args));
-        if is_about && args_fit {
+        if is_named_here && args_fit {
             return answer(rule.action(), rule.errno_ret());
         }
     }
-    // Far beyond all numbers it is the same whether a call is denied or does not exist: what follows the newest counts.
+    // A call is unknown if its number is higher than those of all calls in the rules.
     let is_unknown = newest.is_some_and(|newest| *number > newest);
     if is_unknown && !is_named && rules.default_action() == LinuxSeccompAction::ScmpActErrno {
         return ERRNO | ENOSYS;

@@ -1,4 +1,4 @@
-//! Specs: what reads as one is printed as one that reads the same, and what is made of it can be printed.
+//! Specs: parsing and printing one does not change it, and its Dockerfile can be printed.
 
 use obuilder_spec::dockerfile::{Options, Style};
 use obuilder_spec::{Sexp, Spec, dockerfile};
@@ -7,12 +7,12 @@ pub(super) fn run(text: &[u8]) {
     match Spec::parse(text, "fuzz.spec") {
         Ok(spec) => {
             let printed = spec.to_bytes();
-            let again = Spec::parse(&printed, "printed.spec").expect("what is printed can be read");
+            let again = Spec::parse(&printed, "printed.spec").expect("a printed spec can be read");
             assert_eq!(again, spec);
             assert_eq!(again.to_bytes(), printed);
             for style in [Style::Unix, Style::Windows] {
                 for buildkit in [true, false] {
-                    // An error is an answer too; only a panic is none.
+                    // An error is allowed, and a panic is not.
                     drop(dockerfile(&spec, Options { buildkit, style }));
                 }
             }

@@ -1,4 +1,4 @@
-//! Sturdy refs: one that is read is written as one that reads the same, and no text for people has the secret.
+//! Sturdy refs: reading and writing one does not change it, and no text for people contains the secret.
 
 use vat::SturdyRef;
 
@@ -9,17 +9,17 @@ pub(super) fn run(bytes: &[u8]) {
     match text.parse::<SturdyRef>() {
         Ok(sturdy_ref) => {
             let uri = sturdy_ref.to_uri();
-            let again: SturdyRef = uri.parse().expect("what is written can be read");
+            let again: SturdyRef = uri.parse().expect("a written sturdy ref can be read");
             assert_eq!(again, sturdy_ref);
             assert_eq!(again.to_uri(), uri);
             let uri_is_plain = uri.bytes().all(|byte| byte.is_ascii_graphic());
             assert!(uri_is_plain, "{uri:?}");
             let secret = uri.rsplit_once('/').map_or("", |(_, secret)| secret);
             let shown = format!("{sturdy_ref:?}");
-            // A short one may be a part of anything, and the path of a socket may have it too.
-            let is_told = uri.matches(secret).count() > 1;
+            // A short secret may be part of any text, and the path of a socket may contain it, too.
+            let is_repeated = uri.matches(secret).count() > 1;
             assert!(
-                secret.len() < 20 || is_told || !shown.contains(secret),
+                secret.len() < 20 || is_repeated || !shown.contains(secret),
                 "{shown}"
             );
         }

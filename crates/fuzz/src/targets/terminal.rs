@@ -1,4 +1,4 @@
-//! Texts from the network: on a terminal they steer nothing, forge no line and hide nothing.
+//! Texts from the network: they cannot control a terminal, forge a line or hide anything.
 
 use cli::quote::{printable, quoted};
 use visible::{Lines, OneLine, Shown, is_visible};
@@ -23,9 +23,10 @@ pub(super) fn run(bytes: &[u8]) {
 fn assert_harmless(shown: &str, but: &str) {
     for c in shown.chars().filter(|c| !but.contains(*c)) {
         assert!(is_visible(c) && !c.is_control(), "{shown:?}");
-        // By their own names, in case the rule forgets one.
+        // Listed here again, in case the rule lacks one.
         let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let hides = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}' | '\u{2060}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
-        assert!(!turns && !hides, "{shown:?}");
+        let breaks = matches!(c, '\u{2028}' | '\u{2029}');
+        let hides = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}');
+        assert!(!turns && !breaks && !hides, "{shown:?}");
     }
 }

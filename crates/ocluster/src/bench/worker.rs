@@ -1,8 +1,8 @@
 //! The mock workers of the benchmark, and their jobs.
 //!
-//! They are not `testkit`'s, which are for tests: those panic when something unexpected happens, keep logs in memory and
-//! record what they do. Here an error ends the measurement, and nothing may take time or memory that a scheduler is
-//! charged for. The program is published, so it cannot depend on what is for developers only.
+//! They are not `testkit`'s, which are for tests: those panic when something unexpected happens, keep logs in memory
+//! and record what they do. Here an error ends the measurement, and nothing may take time or memory that a scheduler
+//! is charged for. The program is published, so it cannot depend on what is for developers only.
 
 use std::convert::Infallible;
 use std::rc::Rc;

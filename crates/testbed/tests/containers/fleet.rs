@@ -11,7 +11,8 @@ use testbed::{POOL, Site, WAIT_LIMIT};
 const REPOSITORY: &str = "containers/ocluster-worker";
 const TAG: &str = "live";
 
-/// How long a worker may take to reconnect, in seconds: enough for a busy machine. The test waits for one that does not.
+/// How long a worker may take to reconnect, in seconds: enough for a busy machine. The test waits for one that does
+/// not.
 const UPDATE_TIMEOUT: &str = "--update-timeout=60";
 
 /// The time limit of a command. One of them compresses the whole image, to push it.

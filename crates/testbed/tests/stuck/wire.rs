@@ -25,8 +25,8 @@ impl Wire {
 
     /// Creates the namespaces.
     ///
-    /// TCP retransmits after 150 ms, then 300 ms and so on, so that the first retransmission after an outage of 70 s is at
-    /// 77 s. The default of 200 ms would make that 102 s, without showing more.
+    /// TCP retransmits after 150 ms, then 300 ms and so on, so that the first retransmission after an outage of 70 s
+    /// is at 77 s. The default of 200 ms would make that 102 s, without showing more.
     pub(crate) fn new(holder: &Holder) -> Result<Self> {
         let name = Name::new()?;
         let wire = Self {
