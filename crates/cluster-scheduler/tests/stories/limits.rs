@@ -263,7 +263,8 @@ fn bad_names_in_an_old_database_are_ignored() {
         database.execute(cached, ["\u{7}".repeat(8 << 20)]).unwrap();
         let worker = "INSERT INTO workers (pool, id, paused) VALUES ('pool', 'w1', 0)";
         database.execute(worker, []).unwrap();
-        let client = "INSERT INTO sturdy_refs (hash, type, args, created) VALUES (zeroblob(32), 'ocluster-client', ?1, 1795392000)";
+        let client = "INSERT INTO sturdy_refs (hash, type, args, created) \
+                      VALUES (zeroblob(32), 'ocluster-client', ?1, 1795392000)";
         database.execute(client, [&long]).unwrap();
         drop(database);
         let before = site.logs.text().len();
