@@ -24,7 +24,6 @@ use crate::program;
 use crate::sizes;
 use cli::error::CommandError;
 use cli::health::HealthArgs;
-use cli::interrupt::Interrupt;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::memory;
 use cli::open_files;
@@ -332,18 +331,18 @@ pub(crate) async fn run_until_interrupted(
         first = interrupts.next() => first,
     };
     let signal = first.name();
-    let ending = match first {
-        Interrupt::Terminated if !patience.is_zero() => {
+    let ending = match first.grace_period(patience) {
+        Some(period) => {
             tracing::info!(
                 target: "worker",
                 "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker \
                  immediately",
-                patience.as_secs_f64()
+                period.as_secs_f64()
             );
-            manager.stopping(patience + SHUTDOWN_MARGIN, "waiting for running jobs");
-            Ending::Drain { within: patience }
+            manager.stopping(period + SHUTDOWN_MARGIN, "waiting for running jobs");
+            Ending::Drain { within: period }
         }
-        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+        None => {
             tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
             manager.stopping(SHUTDOWN_MARGIN, "cancelling all jobs");
             Ending::AtOnce
