@@ -48,7 +48,10 @@ impl Clients {
             match ClientId::new(&args) {
                 Ok(client) => clients.put(client, digest),
                 Err(error) => {
-                    tracing::warn!(target: "scheduler", "Ignoring the client \"{}\" in the database: {error}", Shown(&args));
+                    tracing::warn!(
+                        target: "scheduler",
+                        "Ignoring the client \"{}\" in the database: {error}", Shown(&args)
+                    );
                 }
             }
         }

@@ -26,7 +26,7 @@ use crate::reactor::{PROBE_AFTER, Reactor};
 pub(crate) struct Cluster {
     pools: BTreeMap<PoolName, Rc<Reactor>>,
     clients: RefCell<Clients>,
-    /// Clients whose queued jobs are being cancelled. Until that is done, nobody else can have their names.
+    /// Clients whose queued jobs are being cancelled. Until that is done, their names cannot be used again.
     being_removed: RefCell<BTreeSet<ClientId>>,
     db: Rc<Writer>,
     clock: Clock,
@@ -34,7 +34,7 @@ pub(crate) struct Cluster {
     update_timeout: Duration,
     limits: Limits,
     quota: Rc<QueueQuota>,
-    /// Whether the scheduler is about to end, and takes no more jobs.
+    /// Whether the scheduler is shutting down, and takes no more jobs.
     is_shutting_down: Cell<bool>,
 }
 
@@ -149,7 +149,7 @@ impl Cluster {
         self.clients.borrow()
     }
 
-    /// Tells whether jobs may be submitted, and a rate set, in the name of `client`.
+    /// Returns whether jobs may be submitted, and a rate set, in the name of `client`.
     pub(crate) fn is_client(&self, client: &ClientId) -> bool {
         client.as_str() == SHARED || self.clients().contains(client)
     }
@@ -186,7 +186,7 @@ impl Cluster {
     async fn issue_secret(&self, client: &ClientId) -> Result<ServiceId, WriteError> {
         let id = ServiceId::random();
         let digest = id.digest();
-        // From here on no other client can be added by that name. The secret is not known to anybody yet.
+        // From here on no other client can be added by that name. The secret is not known to any client yet.
         self.clients.borrow_mut().put(client.clone(), digest);
         let put = PutClient {
             client: client.to_string(),
@@ -211,7 +211,7 @@ impl Cluster {
             client: name.to_owned(),
         };
         let saved = self.db.save_acked(gone, self.clock.date());
-        // To its end, even if the operator's program does not wait.
+        // In a task of its own, so that it is completed even if the operator's program does not wait.
         let cluster = Rc::clone(&self);
         cluster.being_removed.borrow_mut().insert(client.clone());
         let cancelled = tokio::task::spawn_local(async move {
@@ -235,12 +235,12 @@ impl Cluster {
         }
     }
 
-    /// The scheduler is to end.
+    /// Records that the scheduler is shutting down.
     pub(crate) fn begin_shutdown(&self) {
         self.is_shutting_down.set(true);
     }
 
-    /// Tells whether the scheduler is about to end.
+    /// Returns whether the scheduler is shutting down.
     pub(crate) fn is_shutting_down(&self) -> bool {
         self.is_shutting_down.get()
     }
@@ -311,7 +311,10 @@ fn remember(
     let mut ignore = |table: &str, name: &str, error: &dyn std::fmt::Display| {
         ignored += 1;
         if ignored <= NAMED_ROWS {
-            tracing::warn!(target: "scheduler", "Ignoring a row of the database: \"{}\" in table \"{table}\": {error}", Shown(name));
+            tracing::warn!(
+                target: "scheduler",
+                "Ignoring a row of the database: \"{}\" in table \"{table}\": {error}", Shown(name)
+            );
         }
     };
     for WorkerRow {

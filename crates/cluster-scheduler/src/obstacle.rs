@@ -98,7 +98,6 @@ mod tests {
     use std::time::Duration;
 
     use cluster_api::PauseReason;
-    use expect_test::expect;
 
     use super::*;
 
@@ -162,14 +161,19 @@ mod tests {
             ]),
             obstacle(many.collect()),
         ];
-        expect![[r#"
-            no worker has ever registered in pool linux
-            the only worker of pool linux is not connected
-            all 2 workers of pool linux are not connected
-            the only worker of pool linux is paused: w1: paused by itself
-            all 2 workers of pool linux are paused: w1: Docker does not answer, no\u{1b}; w2: paused by an operator, has not answered for 1m15s
-            all 7 workers of pool linux are paused: w0: paused by itself; w1: paused by itself; w2: paused by itself; w3: paused by itself; w4: paused by itself; and 2 more"#]]
-        .assert_eq(&texts.map(Option::unwrap).join("\n"));
+        assert_eq!(
+            texts.map(Option::unwrap),
+            [
+                "no worker has ever registered in pool linux",
+                "the only worker of pool linux is not connected",
+                "all 2 workers of pool linux are not connected",
+                "the only worker of pool linux is paused: w1: paused by itself",
+                "all 2 workers of pool linux are paused: w1: Docker does not answer, no\\u{1b}; w2: paused by an operator, \
+                 has not answered for 1m15s",
+                "all 7 workers of pool linux are paused: w0: paused by itself; w1: paused by itself; w2: paused by itself; \
+                 w3: paused by itself; w4: paused by itself; and 2 more",
+            ]
+        );
     }
 
     #[test]

@@ -39,11 +39,13 @@ pub(crate) struct QueueReservation {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum QuotaError {
     #[error(
-        "cannot queue the job: its description has {bytes} bytes, and the limit is {limit} (--max-description-size); make it smaller"
+        "cannot queue the job: its description has {bytes} bytes, and the limit is {limit} (--max-description-size); \
+         make it smaller"
     )]
     Description { bytes: usize, limit: usize },
     #[error(
-        "cannot queue the job: {jobs} jobs of client {client:?} are waiting, and the limit is {limit} (--max-queued-jobs); submit it again when some have started"
+        "cannot queue the job: {jobs} jobs of client {client:?} are waiting, and the limit is {limit} \
+         (--max-queued-jobs); submit it again when some have started"
     )]
     Jobs {
         client: ClientId,
@@ -51,7 +53,8 @@ pub(crate) enum QuotaError {
         limit: usize,
     },
     #[error(
-        "cannot queue the job: with it, the waiting jobs of client {client:?} would take {bytes} bytes, and the limit is {limit} (--max-client-queue-size); submit it again when some have started"
+        "cannot queue the job: with it, the waiting jobs of client {client:?} would take {bytes} bytes, and the limit is \
+         {limit} (--max-client-queue-size); submit it again when some have started"
     )]
     ClientBytes {
         client: ClientId,
@@ -59,7 +62,8 @@ pub(crate) enum QuotaError {
         limit: usize,
     },
     #[error(
-        "cannot queue the job: with it, all waiting jobs would take {bytes} bytes, and the limit is {limit} (--max-queue-size); submit it again when some have started"
+        "cannot queue the job: with it, all waiting jobs would take {bytes} bytes, and the limit is {limit} \
+         (--max-queue-size); submit it again when some have started"
     )]
     Bytes { bytes: usize, limit: usize },
 }
@@ -145,7 +149,6 @@ impl Drop for QueueReservation {
 
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
 
     use super::*;
 
@@ -174,16 +177,23 @@ mod tests {
         refusals.push(take("a", 1).err());
         refusals.push(take("b", 51).err());
         assert!(held.iter().all(Result::is_ok) && last.is_ok());
-        let text: String = refusals
+        let texts: Vec<String> = refusals
             .into_iter()
-            .map(|refusal| format!("{}\n", refusal.unwrap()))
+            .map(|refusal| refusal.unwrap().to_string())
             .collect();
-        expect![[r#"
-            cannot queue the job: its description has 101 bytes, and the limit is 100 (--max-description-size); make it smaller
-            cannot queue the job: with it, the waiting jobs of client "a" would take 151 bytes, and the limit is 150 (--max-client-queue-size); submit it again when some have started
-            cannot queue the job: 3 jobs of client "a" are waiting, and the limit is 3 (--max-queued-jobs); submit it again when some have started
-            cannot queue the job: with it, all waiting jobs would take 201 bytes, and the limit is 200 (--max-queue-size); submit it again when some have started
-        "#]].assert_eq(&text);
+        assert_eq!(
+            texts,
+            [
+                "cannot queue the job: its description has 101 bytes, and the limit is 100 (--max-description-size); \
+                 make it smaller",
+                "cannot queue the job: with it, the waiting jobs of client \"a\" would take 151 bytes, and the limit is \
+                 150 (--max-client-queue-size); submit it again when some have started",
+                "cannot queue the job: 3 jobs of client \"a\" are waiting, and the limit is 3 (--max-queued-jobs); \
+                 submit it again when some have started",
+                "cannot queue the job: with it, all waiting jobs would take 201 bytes, and the limit is 200 \
+                 (--max-queue-size); submit it again when some have started",
+            ]
+        );
     }
 
     #[test]

@@ -75,7 +75,10 @@ pub enum StateDirError {
         source: io::Error,
     },
     /// Another scheduler is running on it.
-    #[error("the state directory {} is in use by another scheduler; stop that one, or give this one its own", path.display())]
+    #[error(
+        "the state directory {} is in use by another scheduler; stop that one, or give this one its own",
+        path.display()
+    )]
     InUse {
         /// The directory.
         path: PathBuf,
@@ -182,11 +185,17 @@ pub(crate) fn protect_file(path: &Path) -> Result<(), StateDirError> {
     let mode = mode(&found);
     match opened.and_then(|file| file.set_permissions(Permissions::from_mode(0o600))) {
         Ok(()) => {
-            tracing::info!(target: "scheduler", "Made {} readable only by its owner; its mode was {mode:03o}", path.display());
+            tracing::info!(
+                target: "scheduler",
+                "Made {} readable only by its owner; its mode was {mode:03o}", path.display()
+            );
         }
         // Another user may own it and allow this one to use it.
         Err(error) => {
-            tracing::warn!(target: "scheduler", "Cannot make {} readable only by its owner: {error}; its mode is {mode:03o}", path.display());
+            tracing::warn!(
+                target: "scheduler",
+                "Cannot make {} readable only by its owner: {error}; its mode is {mode:03o}", path.display()
+            );
         }
     }
     Ok(())
@@ -205,7 +214,10 @@ fn protect_directory(path: &Path) {
     }
     match fs::set_permissions(path, Permissions::from_mode(0o700)) {
         Ok(()) => {
-            tracing::info!(target: "scheduler", "Made {} accessible only to its owner; its mode was {:03o}", path.display(), mode(&found));
+            tracing::info!(
+                target: "scheduler",
+                "Made {} accessible only to its owner; its mode was {:03o}", path.display(), mode(&found)
+            );
         }
         Err(error) => {
             tracing::warn!(target: "scheduler", "Cannot make {} accessible only to its owner: {error}", path.display());

@@ -124,51 +124,30 @@ impl fmt::Display for Decision {
                     "\"{worker}\" marked inactive (reassigning {reassigning} items)"
                 )
             }
-            Self::AddedToBacklog { ticket: _, hint } => write!(f, "Adding {hint} to the backlog"),
-            Self::PushedBack { ticket: _, hint } => {
+            Self::AddedToBacklog { hint, .. } => write!(f, "Adding {hint} to the backlog"),
+            Self::PushedBack { hint, .. } => {
                 write!(f, "Pushing {hint} back on to the main queue")
             }
-            Self::AssignedToNextFree {
-                ticket: _,
-                hint,
-                worker,
-            } => {
+            Self::AssignedToNextFree { hint, worker, .. } => {
                 write!(f, "Assigning {hint} to \"{worker}\" (the next free worker)")
             }
-            Self::AssignedToPreferred {
-                ticket: _,
-                hint,
-                worker,
-            } => {
+            Self::AssignedToPreferred { hint, worker, .. } => {
                 write!(f, "Assigning {hint} to \"{worker}\" (preferred)")
             }
-            Self::MovedToFree {
-                ticket: _,
-                hint,
-                from,
-                to,
-            } => {
+            Self::MovedToFree { hint, from, to, .. } => {
                 write!(
                     f,
                     "Moving {hint} from \"{from}\" to \"{to}\" (waited too long)"
                 )
             }
-            Self::TakenFromQueue {
-                ticket: _,
-                hint,
-                worker,
-            } => {
+            Self::TakenFromQueue { hint, worker, .. } => {
                 write!(f, "\"{worker}\" takes {hint} from its local queue")
             }
-            Self::TakenFromBacklog {
-                ticket: _,
-                hint,
-                worker,
-            } => {
+            Self::TakenFromBacklog { hint, worker, .. } => {
                 write!(f, "\"{worker}\" takes {hint} from the main queue")
             }
             Self::Waiting { worker } => write!(f, "\"{worker}\" is waiting for more work"),
-            Self::Cancelled { ticket: _, hint } => write!(f, "Cancel {hint}"),
+            Self::Cancelled { hint, .. } => write!(f, "Cancel {hint}"),
         }
     }
 }

@@ -209,7 +209,7 @@ fn wrapping() {
     "#]]);
 
     // What is too long for any line has one of its own. Clients are filled too.
-    s.submit("u", &"c".repeat(100), "");
+    s.submit("u", &"c".repeat(85), "");
     s.submit("u", "d", "");
     for n in 0..6 {
         s.rate(&format!("client-{n}"), 1.0);
@@ -217,7 +217,7 @@ fn wrapping() {
     s.expect(expect![[r#"
         capacity: 0
         queue: (backlog) [u:d@30s
-                          u:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc@20s
+                          u:ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc@20s
                           u:bbbbbbbbbbbbbbbbbbbbbbbb@10s
                           u:aaaaaaaaaaaaaaaaaaaaaaaa@0s]
         registered:

@@ -130,7 +130,12 @@ fn text(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<String
     let bytes = match row.get_ref(column)? {
         rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => bytes,
         other => {
-            tracing::warn!(target: "scheduler", column, kind = %other.data_type(), "Ignoring a row of the database: not text");
+            tracing::warn!(
+                target: "scheduler",
+                column,
+                kind = %other.data_type(),
+                "Ignoring a row of the database: not text"
+            );
             return Ok(None);
         }
     };

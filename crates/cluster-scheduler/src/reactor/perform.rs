@@ -76,7 +76,11 @@ impl Reactor {
             // The pool delivers no ticket twice, and to no cancelled pop. Whichever half is there is
             // dropped, which fails the call that waits for it.
             (_pop, _assignment) => {
-                tracing::error!(target: "scheduler", ticket = %self.full_name(ticket), "Cannot hand the job over to its worker; this is a bug, please report it");
+                tracing::error!(
+                    target: "scheduler",
+                    ticket = %self.full_name(ticket),
+                    "Cannot hand the job over to its worker; this is a bug, please report it"
+                );
             }
         }
     }

@@ -117,8 +117,9 @@ fn warn_of_wildcard(public: &Address) {
     {
         tracing::warn!(
             target: "application",
-            "Cap files name {public}, which other machines cannot connect to; start with --capnp-public-address=tcp:HOST:{port}, where HOST is \
-             this machine's name or address as they know it, and copy the cap files again"
+            "Cap files name {public}, which other machines cannot connect to; start with \
+             --capnp-public-address=tcp:HOST:{port}, where HOST is this machine's name or address as they know it, and \
+             copy the cap files again"
         );
     }
 }

@@ -31,15 +31,15 @@ impl RegistrationService {
         let limit = self.cluster.limits().connection_workers;
         if self.reactor.count_registrations(&self.peer) >= limit {
             return Err(RpcError::failed(format!(
-                "cannot register worker \"{name}\": {limit} are registered through this connection, and the limit is {limit} \
-                 (--max-connection-workers); use another connection"
+                "cannot register worker \"{name}\": {limit} are registered through this connection, and the limit is \
+                 {limit} (--max-connection-workers); use another connection"
             )));
         }
         let limit = self.cluster.limits().pool_workers;
         if !self.reactor.has_room_for(name, limit) {
             return Err(RpcError::failed(format!(
-                "cannot register worker \"{name}\": the pool knows {limit} workers, and the limit is {limit} (--max-pool-workers); \
-                 forget some with \"ocluster-admin forget\""
+                "cannot register worker \"{name}\": the pool knows {limit} workers, and the limit is {limit} \
+                 (--max-pool-workers); forget some with \"ocluster-admin forget\""
             )));
         }
         Ok(())

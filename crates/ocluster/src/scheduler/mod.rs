@@ -199,22 +199,20 @@ async fn run(args: Args) -> Result<(), CommandError> {
     }
 }
 
-/// Shuts a scheduler down. After SIGTERM, which service managers send, running jobs get `grace_period` to end.
+/// Shuts a scheduler down, after the grace period of running jobs if they have one.
 async fn shut_down(scheduler: &Scheduler, why: Interrupt, grace_period: Duration) {
     let signal = why.name();
-    match why {
-        Interrupt::Terminated if !grace_period.is_zero() => {
+    match why.grace_period(grace_period) {
+        Some(period) => {
             tracing::info!(
                 target: "scheduler",
                 "{signal}: draining; waiting up to {} s for running jobs. Another signal ends this scheduler \
                  immediately",
-                grace_period.as_secs_f64()
+                period.as_secs_f64()
             );
-            scheduler.drain(grace_period).await;
+            scheduler.drain(period).await;
         }
-        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
-            tracing::info!(target: "scheduler", "{signal}: shutting down");
-        }
+        None => tracing::info!(target: "scheduler", "{signal}: shutting down"),
     }
     scheduler.shutdown();
 }

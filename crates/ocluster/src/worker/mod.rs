@@ -28,7 +28,6 @@ use self::obuilder_args::OBuilderArgs;
 use cli::capability_args::{CapFile, ConnectArgs};
 use cli::error::CommandError;
 use cli::health::HealthArgs;
-use cli::interrupt::Interrupt;
 use cli::logging::{LoggingArgs, Verbosity};
 use cli::memory;
 use cli::open_files;
@@ -340,20 +339,18 @@ pub(crate) async fn run_until_interrupted(
         first = interrupts.next() => first,
     };
     let signal = first.name();
-    let ending = match first {
-        Interrupt::Terminated if !grace_period.is_zero() => {
+    let ending = match first.grace_period(grace_period) {
+        Some(period) => {
             tracing::info!(
                 target: "worker",
                 "{signal}: taking no more jobs; waiting up to {} s for running jobs. Another signal ends this worker \
                  immediately",
-                grace_period.as_secs_f64()
+                period.as_secs_f64()
             );
-            manager.stopping(grace_period + SHUTDOWN_MARGIN, "waiting for running jobs");
-            Ending::Drain {
-                within: grace_period,
-            }
+            manager.stopping(period + SHUTDOWN_MARGIN, "waiting for running jobs");
+            Ending::Drain { within: period }
         }
-        Interrupt::Terminated | Interrupt::Interrupted | Interrupt::HungUp => {
+        None => {
             tracing::info!(target: "worker", "{signal}: cancelling all jobs and shutting down");
             manager.stopping(SHUTDOWN_MARGIN, "cancelling all jobs");
             Ending::AtOnce
