@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// children that close every number before they start something take seconds for it.
 const MOST: u64 = 524_288;
 
-/// Raises the limit as far as the system lets us, to [`MOST`].
+/// Raises the limit as far as the system lets us, to `MOST`.
 ///
 /// A failure is not fatal: exceeding the limit is an error of its own.
 pub fn allow_many() {
