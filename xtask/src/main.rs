@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`, `tidy`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`, `doc`, `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -6,6 +6,7 @@ mod bench;
 mod codegen;
 mod deb;
 mod demo;
+mod doc;
 mod fuzz;
 mod project;
 mod suite;
@@ -20,18 +21,19 @@ use anyhow::Result;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  demo     Build something with a scheduler and a worker of your own, and watch
-           (--programs FOLDER: with programs that have been built before)
-  test     Run every test, with a real Docker engine, registry and git servers
-           (test ARGS: those that `cargo test ARGS` would run, and nothing else)
-  bench    Measure OBuilder beside Docker's two builders (takes ten minutes)
-  fuzz     List what can be fuzzed
-           (fuzz TARGET --minutes N: look for input that does harm; TARGET may be all)
+  demo     Start a scheduler and workers, and show the logs of some builds
+           (--programs FOLDER: use the programs in FOLDER instead of building them)
+  test     Run all tests and checks, with a Docker engine, a registry and git servers
+           (test ARGS: run only the tests that `cargo test ARGS` runs)
+  bench    Compare OBuilder with Docker's two builders (takes ten minutes)
+  fuzz     List the fuzz targets
+           (fuzz TARGET --minutes N: fuzz TARGET, or all of them for TARGET all)
   deb      Make Debian packages of the programs, in target/debian
-           (--for-tests FOLDER: of the programs that the tests use, in that folder)
+           (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp
-  tidy     Check the house rules: who may use whom, circles, lengths, words
-           (tidy --update: list what breaks a rule today as its exceptions)
+  doc      Write the documentation of all libraries; a warning is an error
+  tidy     Check the house rules: dependencies, circles, lengths, words
+           (tidy --update: remove exceptions that are no longer needed)
 ";
 
 fn main() -> ExitCode {
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),
+        ["doc"] => doc::run(),
         ["tidy"] => tidy::run(&project::root()),
         ["tidy", "--update"] => tidy::update(&project::root()),
         _ => usage(&words),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test there is, and every check.
+//! `cargo xtask test`: all tests and checks.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::process::{Command, ExitCode};
@@ -6,17 +6,17 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 use rig::{DEMO_PACKAGES, DOCKER_PACKAGES, Session, Setup, TEST_PACKAGES};
 
-use crate::deb;
 use crate::project::{build_programs, cargo};
 use crate::tally::Tally;
+use crate::{deb, doc};
 
 /// The tests that make network namespaces.
 const ROOT_TESTS: &str = "vat/root-tests";
 
-/// Runs everything, and prints what failed, what did not run and the counts in its last lines.
+/// Runs everything. The last lines of its output are the failures, what did not run, and the counts.
 ///
 /// # Errors
-/// When the programs do not build. Whatever else goes wrong is counted, and the rest goes on.
+/// When the programs do not build. Other failures are counted, and the rest continues.
 pub(crate) fn run() -> Result<ExitCode> {
     let mut tally = Tally::default();
     let programs = build_programs()?;
@@ -41,7 +41,8 @@ pub(crate) fn run() -> Result<ExitCode> {
         "warnings",
     ];
     check(&mut tally, "cargo clippy", &mut cargo(&clippy));
-    // All of it is built before the first test starts a program, or a program might be replaced under a running one.
+    check(&mut tally, "cargo doc", &mut doc::command());
+    // Everything is built before the first test starts: a build could replace a program that a test runs.
     let built = tests(&["--no-run"]).status()?.success();
     if built {
         let everything = tests(&["--no-fail-fast"]);
@@ -52,7 +53,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     Ok(conclude(&tally))
 }
 
-/// Runs some tests with the machines they want: those that `cargo test` would run with `args`.
+/// Runs the tests that `cargo test` would run with `args`, with the machines that they need.
 ///
 /// # Errors
 /// As for [`run`].
@@ -65,7 +66,7 @@ pub(crate) fn run_some(args: &[&str]) -> Result<ExitCode> {
     Ok(conclude(&tally))
 }
 
-/// Prints what came out, and returns whether that is good.
+/// Prints the report, and returns the exit code.
 fn conclude(tally: &Tally) -> ExitCode {
     print!("\n{}", tally.report());
     let is_ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
@@ -77,7 +78,7 @@ fn conclude(tally: &Tally) -> ExitCode {
     }
 }
 
-/// Returns `cargo test` of everything that this user can run.
+/// Returns the command that runs all tests that this user can run.
 fn tests(args: &[&str]) -> Command {
     let mut tests = cargo(&["test", "--workspace"]);
     if rig::is_root() {
@@ -92,7 +93,7 @@ fn check(tally: &mut Tally, name: &str, command: &mut Command) {
     tally.add_check(name, command.status().is_ok_and(|status| status.success()));
 }
 
-/// Runs the tests with the machines they want, where those can be had.
+/// Runs tests with the machines that they need, if these can be started.
 fn run_tests(tally: &mut Tally, programs: std::path::PathBuf, mut tests: Command) -> Result<()> {
     println!("==> Starting a Docker engine and a registry");
     let session = Session::start(programs);
@@ -105,7 +106,7 @@ fn run_tests(tally: &mut Tally, programs: std::path::PathBuf, mut tests: Command
         tally.read(&format!("not run: {ROOT_TESTS}: needs root"));
     }
     let all_passed = run_and_count(tests.envs(env).env("PATH", deb::search_path()), tally)?;
-    // A crashed test program reports nothing, so that must not look like having no failures.
+    // A test program that crashes reports no failure.
     if !all_passed && tally.failed() == 0 {
         tally.add_check("cargo test", false);
     }
@@ -117,12 +118,12 @@ fn run_tests(tally: &mut Tally, programs: std::path::PathBuf, mut tests: Command
     Ok(())
 }
 
-/// Runs `command`, showing its output as it comes and counting in it. Returns whether it succeeded.
+/// Runs `command`, prints its output as it comes, and counts the tests in it. Returns whether it succeeded.
 fn run_and_count(command: &mut Command, tally: &mut Tally) -> Result<bool> {
     let (output, writer) = io::pipe()?;
     command.stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().context("cannot start cargo")?;
-    // Our copies of the pipe's end would keep it open for ever.
+    // Our copies of the writing end would keep the pipe open.
     command.stdout(io::stdout()).stderr(io::stderr());
     let mut reader = BufReader::new(output);
     let mut line = Vec::new();

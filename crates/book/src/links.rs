@@ -11,8 +11,8 @@ use crate::summary::plain;
 /// Pages that mdBook makes from the others, with other links.
 const MADE_OF_OTHERS: &[&str] = &["print.html", "404.html"];
 
-/// Returns the links of the site in `folder` whose page or whose place on that page does not exist. Links to other sites
-/// are not followed.
+/// Returns the links of the site in `folder` whose page, or whose place on that page, does not exist. Links to other
+/// sites are not followed.
 ///
 /// # Errors
 /// When the site cannot be read.
