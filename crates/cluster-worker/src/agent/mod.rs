@@ -2,9 +2,11 @@
 //! reconnects.
 
 mod ending;
-
+mod fitness;
+mod room;
 #[cfg(test)]
 mod tests;
+mod worker_object;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -12,12 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use cluster_api::{
-    Description, Job, Metric, MetricsSource, PauseReason, PopError, Queue, Registration, RpcError,
-    RpcErrorKind, ServeWorker, Worker,
+    Description, Job, PopError, Queue, Registration, RpcError, RpcErrorKind, Worker,
 };
-use futures::StreamExt as _;
-use futures::future::FutureExt as _;
-use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 use vat::Backoff;
@@ -27,24 +25,19 @@ use crate::activity::Activity;
 use crate::admission::shown_hint;
 use crate::config::WorkerConfig;
 use crate::connection_jobs::ConnectionJobs;
-use crate::executor::{Fitness, Unfit, fit, other_than, unfit};
+use crate::executor::fit;
 use crate::job::{JobRunner, ServedJob};
 use crate::log::{JobLog, LogDir};
 use crate::machine::Machine;
-use crate::metrics::{self, BuilderStats, Reading, Stats};
-use crate::metrics_url::MetricsUrl;
+use crate::metrics::{BuilderStats, Stats};
 use crate::outcome::JobError;
 use crate::running::Running;
-use crate::scrape::scrape;
-use crate::update::{UpdateError, Updater, container_id};
+use crate::update::{Updater, container_id};
 use crate::uplink::{Connection, Uplink};
 use crate::vitals::Link;
 
 /// How long to wait after pruning did not help, before pruning again.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
-
-/// How often to check in the meantime whether there is room again.
-const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How often to check whether this worker is fit for jobs, as for OBuilder's store.
 const EXAMINATION_INTERVAL: Duration = Duration::from_secs(30);
@@ -58,6 +51,7 @@ const ALREADY_REGISTERED: &str = "Worker already registered!";
 
 pub use self::ending::Ending;
 pub(crate) use self::ending::Intake;
+use self::worker_object::WorkerObject;
 
 /// Why a worker has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -352,86 +346,6 @@ impl Agent {
         tokio::task::spawn_local(running.instrument(span));
     }
 
-    /// Pauses the worker while it is unfit, also if it has requested a job already. Returns why that failed.
-    async fn watch_fitness(&self, activity: &Activity<'_>) -> String {
-        let watchers = self.runner.fitness().into_iter().map(|mut fitness| {
-            async move {
-                loop {
-                    let reason = unfit(&mut fitness).await;
-                    if let Err(error) = pause_while_unfit(activity, &mut fitness, reason).await {
-                        return error.to_string();
-                    }
-                    tracing::info!("System is healthy again; unpausing");
-                }
-            }
-            .boxed_local()
-        });
-        let mut watchers: FuturesUnordered<_> = watchers.collect();
-        match watchers.next().await {
-            Some(reason) => reason,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until there is room on the disk for a job. Makes room if necessary.
-    async fn ensure_room(&self, activity: &Activity<'_>) -> Result<(), RpcError> {
-        if self.has_room().await {
-            return Ok(());
-        }
-        tracing::warn!("Disk-space low. Will finish current jobs and then prune.");
-        let low =
-            "Docker's disk is nearly full; it will be pruned when the running jobs have ended";
-        let pause = activity.pause(docker_disk(low, "")).await?;
-        self.running.idle().await;
-        while !self.make_room().await {
-            let full = "Docker's disk is nearly full, even after pruning";
-            let advice = "make room on the disk of Docker's files, or lower --prune-threshold or raise \
-                          --docker-max-df-size";
-            activity.change(pause, docker_disk(full, advice)).await?;
-            if self.room_within(PRUNE_INTERVAL).await {
-                break;
-            }
-        }
-        tracing::info!("Prune complete. Re-activating queue...");
-        activity.resume(pause).await
-    }
-
-    async fn has_room(&self) -> bool {
-        for backend in self.runner.executors.backends() {
-            if !backend.has_room().await {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Makes room in all backends with too little. Returns whether all have enough now.
-    async fn make_room(&self) -> bool {
-        tracing::info!("All jobs finished. Pruning...");
-        for backend in self.runner.executors.backends() {
-            if backend.has_room().await {
-                continue;
-            }
-            if let Err(error) = backend.make_room().await {
-                tracing::warn!("{error} Will retry in one hour.");
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Waits at most `time` until there is room without pruning. Returns whether there is.
-    async fn room_within(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        while Instant::now() < until {
-            tokio::time::sleep(ROOM_CHECK_INTERVAL).await;
-            if self.has_room().await {
-                return true;
-            }
-        }
-        false
-    }
-
     /// Ends the worker, if it is not ending already.
     fn end(&self, why: Exit) {
         self.exit.send_modify(|exit| {
@@ -450,114 +364,6 @@ impl Agent {
             Some(exit) => exit,
             // The agent holds the sender, so the wait cannot end without one.
             None => std::future::pending().await,
-        }
-    }
-}
-
-/// Pauses the worker until it is fit, and reports the reason to the scheduler.
-async fn pause_while_unfit(
-    activity: &Activity<'_>,
-    fitness: &mut Fitness,
-    mut reason: Unfit,
-) -> Result<(), RpcError> {
-    log_unfit(&reason);
-    let pause = activity.pause(reason.pause_reason()).await?;
-    while let Some(next) = other_than(fitness, &reason).await {
-        // A new amount of free space is not worth a line.
-        if std::mem::discriminant(&next) != std::mem::discriminant(&reason) {
-            log_unfit(&next);
-        }
-        activity.change(pause, next.pause_reason()).await?;
-        reason = next;
-    }
-    activity.resume(pause).await
-}
-
-fn log_unfit(reason: &Unfit) {
-    let (problem, advice) = (reason.to_string(), reason.advice());
-    let problem = Lines(&problem);
-    if advice.is_empty() {
-        tracing::warn!("{problem}");
-    } else {
-        tracing::warn!("Taking no jobs: {problem}; {advice}");
-    }
-}
-
-fn docker_disk(problem: &str, advice: &str) -> PauseReason {
-    PauseReason::new("docker-disk", problem, advice)
-}
-
-/// The worker as its scheduler sees it.
-struct WorkerObject {
-    agent: Rc<Agent>,
-    /// The jobs of this connection.
-    jobs: ConnectionJobs,
-}
-
-impl ServeWorker for WorkerObject {
-    async fn metrics(self: Rc<Self>, source: MetricsSource) -> Result<Metric, RpcError> {
-        let agent = &self.agent;
-        match source {
-            MetricsSource::Agent => {
-                let machine = agent.machine.read(&agent.runner.executors).await;
-                let reading = Reading {
-                    load: agent.running.load(),
-                    capacity: agent.capacity(),
-                    builder: agent.builder_stats.as_ref().map(|stats| *stats.borrow()),
-                    unfit: agent.runner.unfit().iter().map(Unfit::kind).collect(),
-                    machine,
-                    cpu: prometheus_text::cpu_time(),
-                };
-                Ok(Metric {
-                    content_type: metrics::CONTENT_TYPE.to_owned(),
-                    data: agent.stats.text(&reading),
-                })
-            }
-            MetricsSource::Host => {
-                let metric = scrape("prometheus-node-exporter", &MetricsUrl::node_exporter()).await;
-                metric.map_err(|error| RpcError::failed(error.to_string()))
-            }
-        }
-    }
-
-    async fn self_update(self: Rc<Self>) -> Result<Infallible, RpcError> {
-        let agent = &self.agent;
-        tracing::info!("Self-update requested.");
-        let failed = |error: UpdateError| RpcError::failed(error.to_string());
-        let update = agent.updater.fetch().await.map_err(failed)?;
-        tracing::info!("Waiting for all existing jobs to complete.");
-        agent.running.idle().await;
-        tokio::time::sleep(agent.update_pause).await;
-        tracing::info!("All jobs finished. Updating...");
-        agent.updater.apply(&update).await.map_err(failed)?;
-        tokio::time::sleep(agent.update_pause).await;
-        agent.end(Exit::Updated);
-        // There is no answer: the scheduler sees the connection end.
-        std::future::pending().await
-    }
-
-    async fn additional_metric(self: Rc<Self>, source: String) -> Result<Option<Metric>, RpcError> {
-        match self.agent.config.additional_metrics.get(&source) {
-            None => Ok(None),
-            Some(url) => {
-                let metric = scrape(&source, url).await;
-                Ok(Some(
-                    metric.map_err(|error| RpcError::failed(error.to_string()))?,
-                ))
-            }
-        }
-    }
-
-    async fn version(self: Rc<Self>) -> Result<String, RpcError> {
-        Ok(env!("CARGO_PKG_VERSION").to_owned())
-    }
-
-    async fn cancel_job(self: Rc<Self>, nth: u64) -> Result<(), RpcError> {
-        match self.jobs.cancel(nth) {
-            true => Ok(()),
-            false => Err(RpcError::failed(format!(
-                "job {nth} of this connection is not running"
-            ))),
         }
     }
 }
