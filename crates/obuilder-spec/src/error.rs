@@ -1,4 +1,4 @@
-//! Why a text is not a spec: where, what is wrong there, and what was expected.
+//! Errors in specs: the position, the problem, and the expected text.
 
 use bstr::{BString, ByteSlice as _};
 
@@ -10,29 +10,29 @@ use crate::syntax::SyntaxProblem;
 /// How many characters of a line a report shows at most: one line of a terminal, not a whole minified file.
 const SHOWN: usize = 100;
 
-/// How many of them stand before the place in question.
+/// How many of them are before the position of the problem.
 const SHOWN_BEFORE: usize = 60;
 
 /// A text that is not a spec.
 ///
-/// `Display` gives one line, as compilers do, for editors and logs; [`SpecError::report`] shows the place too.
+/// `Display` gives one line, as compilers do, for editors and logs; [`SpecError::report`] also shows the line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{position}: {problem}")]
 pub struct SpecError {
-    /// The file, as the caller named it.
+    /// The file, as named by the caller.
     pub file: String,
-    /// Where in it.
+    /// The position in it.
     pub position: Position,
-    /// What is wrong there.
+    /// The problem.
     pub problem: Box<Problem>,
-    /// The line that it is in.
+    /// The line of the problem.
     line: BString,
 }
 
-/// What is wrong with a spec.
+/// A problem of a spec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// It is no S-expression.
+    /// It is not an S-expression.
     #[error(transparent)]
     Syntax(#[from] SyntaxProblem),
     /// The spec, or that of a nested build, is a word.
@@ -44,12 +44,12 @@ pub enum Problem {
     /// There is no base image.
     #[error("Invalid spec: missing (from)")]
     MissingFrom,
-    /// Something else than a build stands before the base image.
+    /// There is something other than a build before the base image.
     #[error("Invalid spec item: {found}: expected (build NAME SPEC) or (from BASE){}", hint(.suggestion))]
     NotAnItem {
-        /// What stands there.
+        /// The text there.
         found: String,
-        /// What may have been meant.
+        /// The name that was probably meant.
         suggestion: Option<&'static str>,
     },
     /// A build or a base image comes after the base image.
@@ -57,16 +57,16 @@ pub enum Problem {
     TooLate {
         /// `build` or `from`.
         name: &'static str,
-        /// Where it may stand.
+        /// Where it is permitted.
         place: &'static str,
     },
-    /// A word, or a list that does not begin with a word, stands where an op should.
+    /// There is a word, or a list that does not begin with a word, in the place of an op.
     #[error(
         "Invalid op: {found}: expected a list that begins with the name of an op: {}",
         one_of(Op::NAMES)
     )]
     NotAnOp {
-        /// What stands there.
+        /// The text there.
         found: String,
     },
     /// There is no such op.
@@ -74,7 +74,7 @@ pub enum Problem {
     UnknownOp {
         /// Its name, in quotes.
         name: String,
-        /// What may have been meant.
+        /// The name that was probably meant.
         suggestion: Option<&'static str>,
     },
     /// An op or a field has too many words, or too few.
@@ -82,79 +82,79 @@ pub enum Problem {
     WrongCount {
         /// The op or field.
         name: &'static str,
-        /// How it should look.
+        /// The correct form.
         shape: &'static str,
         /// How many values it has.
         found: usize,
     },
-    /// A list stands where a word should.
+    /// There is a list in the place of a word.
     #[error("expected a word in {shape}, found the list {found}")]
     NotAWord {
-        /// How the whole should look.
+        /// The correct form of the whole.
         shape: &'static str,
         /// The list.
         found: String,
     },
-    /// Something else than a field stands among the fields.
+    /// There is something other than a field among the fields.
     #[error("invalid field {found} of {owner}: expected a list that begins with {}", one_of(.known))]
     NotAField {
-        /// What has the fields.
+        /// The owner of the fields.
         owner: &'static str,
-        /// What stands there.
+        /// The text there.
         found: String,
-        /// The fields that there are.
+        /// The known fields.
         known: &'static [&'static str],
     },
     /// There is no such field.
     #[error("unknown field {name} of {owner}: expected {}{}", one_of(.known), hint(.suggestion))]
     UnknownField {
-        /// What has the fields.
+        /// The owner of the fields.
         owner: &'static str,
         /// Its name, in quotes.
         name: String,
-        /// The fields that there are.
+        /// The known fields.
         known: &'static [&'static str],
-        /// What may have been meant.
+        /// The name that was probably meant.
         suggestion: Option<&'static str>,
     },
-    /// A field is there twice.
+    /// A field is repeated.
     #[error("repeated field \"{name}\" of {owner}: expected it once, found it at {first} already")]
     RepeatedField {
-        /// What has the fields.
+        /// The owner of the fields.
         owner: &'static str,
         /// The field.
         name: &'static str,
-        /// Where it is the first time.
+        /// The position of the first.
         first: Position,
     },
-    /// A field is not there that has to be.
+    /// A required field is missing.
     #[error("missing field \"{name}\" of {owner}: expected {shape}")]
     MissingField {
-        /// What has the fields.
+        /// The owner of the fields.
         owner: &'static str,
         /// The field.
         name: &'static str,
-        /// How it should look.
+        /// The correct form.
         shape: &'static str,
     },
-    /// Something in a list of caches or secrets is none.
+    /// An item in a list of caches or secrets has another form.
     #[error("Invalid {kind}: {found}: expected (ID (target PATH))")]
     InvalidMount {
         /// `cache` or `secret`.
         kind: &'static str,
-        /// What stands there.
+        /// The text there.
         found: String,
     },
     /// The options of a cache or a secret are not pairs of words.
     #[error("invalid buildkit_options: expected (buildkit_options ((KEY VALUE) …)), found {found}")]
     InvalidOptions {
-        /// What is no pair, or no list of pairs.
+        /// The text that is not a pair, or not a list of pairs.
         found: String,
     },
-    /// What a `copy` copies from is neither.
+    /// The source of a `copy` is neither the context nor a build.
     #[error("Invalid data source: {found}: expected context or (build NAME)")]
     InvalidSource {
-        /// What stands there.
+        /// The text there.
         found: String,
     },
     /// A user is neither two numbers nor a name.
@@ -163,26 +163,26 @@ pub enum Problem {
         /// The whole op.
         found: String,
     },
-    /// It is no number, or too large a one.
+    /// It is not a number, or too large.
     #[error("invalid number {found}: expected {}", crate::number::EXPECTED)]
     InvalidNumber {
         /// The word.
         found: String,
     },
-    /// A `copy` names a build that is not there, or comes later, or is inside another one.
+    /// A `copy` names a build that does not exist, is declared later, or is nested in another one.
     #[error("Unknown build {} in {op}.{}", quoted(.name), did_you_mean(.in_scope))]
     UnknownBuild {
         /// The name.
         name: BString,
         /// The whole op.
         op: String,
-        /// The builds that may be named there, in order.
+        /// The builds in scope, in order.
         in_scope: Vec<BString>,
     },
 }
 
 impl SpecError {
-    /// Makes it from the offset of the byte where the problem is.
+    /// Creates an error from the offset of the byte with the problem.
     pub(crate) fn new(text: &[u8], file: &str, at: usize, problem: Problem) -> Self {
         let position = Position::of(text, at);
         let line = text.split_str("\n").nth(position.line - 1);
@@ -194,9 +194,9 @@ impl SpecError {
         }
     }
 
-    /// Returns what `Display` gives, and below it the line in question, with a caret under the place.
+    /// Returns the text of `Display`, and below it the line of the problem, with a caret under its position.
     ///
-    /// Control characters are shown as blanks, so that a terminal is not made to do anything by a stranger's text.
+    /// Control characters are shown as blanks, so that untrusted text cannot control a terminal.
     pub fn report(&self) -> String {
         let skipped = self.position.column.saturating_sub(SHOWN_BEFORE + 1);
         let line = self.line.chars().map(printable).skip(skipped);
@@ -237,7 +237,7 @@ fn quoted(name: &BString) -> String {
     quote::quoted(name).to_string()
 }
 
-/// Returns the reference's hint, which offers every name there is.
+/// Returns the reference's hint, which offers all names.
 fn did_you_mean(names: &[BString]) -> String {
     let names: Vec<String> = names.iter().map(quoted).collect();
     match names.as_slice() {

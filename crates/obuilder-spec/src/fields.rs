@@ -1,4 +1,4 @@
-//! Reads what has fields: `run`, `copy`, caches and secrets.
+//! Reads the fields of `run`, `copy`, caches and secrets.
 
 use bstr::{BStr, BString, ByteSlice as _};
 
@@ -8,10 +8,10 @@ use crate::quote;
 use crate::reader::{Node, Tree};
 use crate::suggest;
 
-/// How much of what is wrong is quoted in an error.
+/// How much of a wrong text is quoted in an error.
 const MAX_SHOWN: usize = 70;
 
-/// A problem, and the offset of the byte at which it is.
+/// A problem, and the offset of its byte.
 pub(crate) struct Fault {
     pub(crate) at: usize,
     pub(crate) problem: Problem,
@@ -106,7 +106,7 @@ fn cut(text: String) -> String {
     }
 }
 
-/// Returns the word that a node has to be.
+/// Returns the word of a node, or an error.
 pub(crate) fn word(node: &Node, shape: &'static str) -> Parsed<BString> {
     match node.word() {
         Some(word) => Ok(word.to_owned()),
@@ -117,23 +117,23 @@ pub(crate) fn word(node: &Node, shape: &'static str) -> Parsed<BString> {
     }
 }
 
-/// Returns the words that nodes have to be.
+/// Returns the words of nodes, or an error.
 pub(crate) fn words(nodes: &[Node], shape: &'static str) -> Parsed<Vec<BString>> {
     nodes.iter().map(|node| word(node, shape)).collect()
 }
 
-/// The fields that something may have.
+/// The known fields of an op, a cache or a secret.
 pub(crate) struct Record {
-    /// What it is.
+    /// Its owner, for errors.
     pub(crate) owner: &'static str,
     /// Their names.
     pub(crate) known: &'static [&'static str],
 }
 
-/// The fields that something has.
+/// The fields of an op, a cache or a secret.
 pub(crate) struct Fields<'a> {
     owner: &'static str,
-    /// Where it begins.
+    /// The position of its owner.
     at: usize,
     fields: Vec<Field<'a>>,
 }
@@ -147,7 +147,7 @@ struct Field<'a> {
 }
 
 impl Record {
-    /// Reads the fields of what begins at `at`.
+    /// Reads the fields of the owner at `at`.
     pub(crate) fn read<'a>(&self, at: usize, nodes: &'a [Node], text: &[u8]) -> Parsed<Fields<'a>> {
         let mut fields: Vec<Field<'a>> = Vec::new();
         for node in nodes {
@@ -223,7 +223,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns the value of a field that has to be there, and be one word.
+    /// Returns the value of a required field with one word.
     pub(crate) fn word(&self, name: &'static str, shape: &'static str) -> Parsed<BString> {
         match self.optional(name, shape)? {
             Some(value) => word(value, shape),
@@ -231,7 +231,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Returns the values of a field that has to be there.
+    /// Returns the values of a required field.
     pub(crate) fn required(&self, name: &'static str, shape: &'static str) -> Parsed<&'a [Node]> {
         match self.get(name) {
             Some(field) => Ok(field.values),
@@ -249,7 +249,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns where the first item of a list is.
+/// Returns the position of the first item of a list.
 pub(crate) fn head_at(list: &Node) -> usize {
     let head = list.items().and_then(<[Node]>::first);
     head.map_or(list.at, |head| head.at)

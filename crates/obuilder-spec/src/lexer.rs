@@ -4,7 +4,7 @@ use bstr::BString;
 
 use crate::syntax::SyntaxProblem;
 
-/// A problem, and the offset of the byte at which it is.
+/// A problem, and the offset of its byte.
 pub(crate) type Located = (usize, SyntaxProblem);
 
 /// A piece of the text.
@@ -19,7 +19,7 @@ pub(crate) enum TokenKind {
     Open,
     /// `)`
     Close,
-    /// `#;`, which comments out what follows.
+    /// `#;`, which comments out the next item.
     CommentNext,
     /// A word, with its quotes and escapes resolved.
     Atom(BString),
@@ -133,7 +133,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Skips a string in a comment, whose escapes need not make sense.
+    /// Skips a string in a comment, whose escapes may be invalid.
     fn skip_string(&mut self, start: usize) -> Result<(), Located> {
         loop {
             match self.bump() {
@@ -172,7 +172,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Reads what follows a backslash.
+    /// Reads the rest of an escape, after the backslash.
     fn escape(&mut self, word: &mut BString, string_start: usize) -> Result<(), Located> {
         let backslash = self.at.saturating_sub(1);
         let Some(byte) = self.bump() else {
@@ -202,7 +202,7 @@ impl<'a> Lexer<'a> {
                 self.at += 1;
                 self.skip_indentation();
             }
-            // So the reference: a carriage return takes the backslash before it away.
+            // As the reference: a carriage return removes the backslash before it.
             b'\r' => word.push(b'\r'),
             // A Windows path such as C:\obuilder is read as it stands.
             other => word.extend([b'\\', other]),
@@ -218,7 +218,7 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Returns the number that digits stand for, unless one is none.
+/// Returns the number of digits, unless one is invalid.
 fn digits_value(digits: &[Option<u8>], radix: u32) -> Option<u16> {
     digits.iter().try_fold(0_u16, |value, digit| {
         let digit = char::from((*digit)?).to_digit(radix)?;

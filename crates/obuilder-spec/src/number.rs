@@ -1,6 +1,6 @@
 //! Numbers of users and groups, as OCaml reads its 63-bit integers.
 
-/// What is said of a number that cannot be read.
+/// The error text for an invalid number.
 pub(crate) const EXPECTED: &str = "a whole number of 63 bits, in decimal or after 0x, 0o, 0b or 0u";
 
 /// Reads a number: a sign, a prefix for the base, digits with `_` anywhere but in front.

@@ -85,7 +85,7 @@ fn sorted(rows: [(StepId, i64); 3]) -> Vec<(String, i64)> {
 }
 
 #[test]
-fn what_is_known_of_results() {
+fn entries_of_results() {
     let (house, [base, a, b]) = built();
     let at: Timestamp = BEGIN.parse().unwrap();
     let entry = |id, base| Entry {
@@ -262,7 +262,7 @@ fn results_that_came_and_went_unseen() {
 
 /// On a full disk nothing can be written of what is removed, but that is where room must be made.
 #[test]
-fn results_whose_removal_cannot_be_written_are_gone_all_the_same() {
+fn unwritten_removals_count_all_the_same() {
     let (house, [base, a, b]) = built();
     let change = |sql: &'static str| {
         move |db: &Path| Connection::open(db).unwrap().execute_batch(sql).unwrap()

@@ -153,7 +153,7 @@ fn a_cancelled_build_does_not_begin() {
 }
 
 #[test]
-fn a_store_that_cannot_begin_keeps_nobody_waiting() {
+fn a_store_that_cannot_begin_blocks_no_build() {
     story(|house| async move {
         house.fetcher.brings("base");
         house.build(&spec("base", [])).await.0.unwrap();
@@ -412,7 +412,7 @@ fn a_base_image_in_use_is_not_imported_again() {
 }
 
 #[test]
-fn what_fills_the_disk_is_not_kept_in_a_cache() {
+fn files_that_fill_the_disk_are_not_kept_in_a_cache() {
     story(|house| async move {
         house.fetcher.brings("base");
         let caches = [("one", "/1"), ("two", "/2")];

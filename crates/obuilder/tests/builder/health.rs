@@ -40,7 +40,7 @@ fn two_healthchecks_at_once() {
 }
 
 #[test]
-fn a_failed_healthcheck_shows_what_was_printed() {
+fn a_failed_healthcheck_shows_its_output() {
     story(|house| async move {
         let program = house.sandbox.expect("healthcheck");
         program.print("runc: no such\nthing\n").exit(1);

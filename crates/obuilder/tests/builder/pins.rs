@@ -111,7 +111,7 @@ fn the_result_of_a_nested_build_stays_until_the_end() {
 }
 
 #[test]
-fn what_is_copied_from_stays_while_the_copy_lasts() {
+fn the_source_of_a_copy_stays_during_the_copy() {
     story(|house| async move {
         house.fetcher.brings("base");
         house.sandbox.expect("tool").write("out", "made").exit(0);
@@ -131,7 +131,7 @@ fn what_is_copied_from_stays_while_the_copy_lasts() {
 }
 
 #[test]
-fn what_is_in_use_is_not_deleted() {
+fn results_in_use_are_not_deleted() {
     story(|house| async move {
         house.fetcher.brings("base");
         house.sandbox.expect("A").exit(0);
@@ -186,7 +186,7 @@ fn a_result_that_is_being_removed_is_not_used() {
 }
 
 #[test]
-fn a_removal_that_nobody_waits_for_comes_to_its_end() {
+fn an_abandoned_removal_completes() {
     story(|house| async move {
         house.fetcher.brings("base");
         house.sandbox.expect("A").exit(0);

@@ -46,7 +46,7 @@ fn cache(minutes: i64, bytes: u64, now: Timestamp) -> CacheUsage {
 }
 
 #[test]
-fn no_more_goes_than_is_wanted() {
+fn no_more_is_removed_than_needed() {
     let house = House::open(tempfile::tempdir().unwrap());
     block_on(async {
         let ids = build(&house, 20).await;
@@ -68,7 +68,7 @@ fn no_more_goes_than_is_wanted() {
 }
 
 #[test]
-fn what_cannot_make_enough_room_is_kept() {
+fn results_that_cannot_make_enough_room_are_kept() {
     let house = House::open(tempfile::tempdir().unwrap());
     block_on(async {
         build(&house, 5).await;
@@ -112,7 +112,7 @@ fn caches_go_last_and_one_at_a_time() {
 }
 
 #[test]
-fn what_a_build_needs_is_neither_counted_nor_removed() {
+fn results_that_a_build_needs_are_neither_counted_nor_removed() {
     let house = House::open(tempfile::tempdir().unwrap());
     block_on(async {
         build(&house, 3).await;

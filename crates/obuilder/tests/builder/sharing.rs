@@ -80,7 +80,7 @@ fn each_step_says_how_long_it_took() {
 
 /// What is said while a base image is fetched is not said of one that is there.
 #[test]
-fn a_base_image_that_is_there_is_not_said_to_be_unpacked() {
+fn the_log_of_an_existing_base_image_is_not_shown() {
     story(|house| async move {
         let spec = spec("base", []);
         house
@@ -166,7 +166,7 @@ fn concurrent() {
             ;---> saved as "@2"
         "#]]
         .assert_eq(&short(&second_log.text()));
-        // Whoever joins neither hits nor misses.
+        // A build that joins is neither a hit nor a miss.
         let stats = house.builder.stats();
         assert_eq!((stats.hits, stats.misses), (1, 4));
     });

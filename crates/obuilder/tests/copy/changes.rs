@@ -73,7 +73,7 @@ fn a_file_that_changes_while_it_is_read_is_named() {
 }
 
 #[test]
-fn what_is_added_meanwhile_is_not_copied() {
+fn files_added_during_the_copy_are_not_copied() {
     let place = Place::new();
     place.source().file("file", "abc");
     let manifest = place.read(&["."], "/d/").unwrap();
@@ -91,16 +91,16 @@ fn a_file_that_we_may_not_read_is_named() {
         .file_with("dir/secret", "x", 0o000);
     fs::set_permissions(place.outside(), Permissions::from_mode(0o755)).unwrap();
     assert_eq!(
-        as_nobody(|| place.read(&["."], "/").map(drop)),
+        as_an_unprivileged_user(|| place.read(&["."], "/").map(drop)),
         "cannot read \"dir/secret\" in the source: Permission denied (os error 13)"
     );
     fs::set_permissions(place.source().path("dir"), Permissions::from_mode(0o700)).unwrap();
     assert_eq!(
-        as_nobody(|| place.read(&["dir"], "/").map(drop)),
+        as_an_unprivileged_user(|| place.read(&["dir"], "/").map(drop)),
         "cannot read \"dir\" in the source: Permission denied (os error 13)"
     );
     assert_eq!(
-        as_nobody(|| place.read(&["dir/secret"], "/").map(drop)),
+        as_an_unprivileged_user(|| place.read(&["dir/secret"], "/").map(drop)),
         "cannot read \"dir\" in the source: Permission denied (os error 13)"
     );
 }
@@ -113,14 +113,14 @@ fn a_directory_that_we_may_not_write_to_is_named() {
     fs::set_permissions(place.outside(), Permissions::from_mode(0o755)).unwrap();
     let manifest = place.read(&["file"], "/etc/conf.d/").unwrap();
     assert_eq!(
-        as_nobody(|| place.write(&manifest, &SOMEBODY)),
+        as_an_unprivileged_user(|| place.write(&manifest, &SOMEBODY)),
         "cannot write \"/etc/conf.d\" in the image: Permission denied (os error 13)"
     );
 }
 
 /// A build may make one in no time, and reading it takes days.
 #[test]
-fn nobody_waits_for_a_huge_file_that_is_not_wanted_any_more() {
+fn the_copy_of_a_huge_file_can_be_cancelled() {
     let place = Place::new();
     place.source().file("huge", "");
     let huge = fs::File::options()
@@ -149,7 +149,7 @@ fn nobody_waits_for_a_huge_file_that_is_not_wanted_any_more() {
 /// Does something as a user who owns nothing here, and returns what is wrong with it.
 ///
 /// A thread of its own is that user, and no other.
-fn as_nobody(action: impl FnOnce() -> Result<(), CopyError> + Send) -> String {
+fn as_an_unprivileged_user(action: impl FnOnce() -> Result<(), CopyError> + Send) -> String {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let nobody = Uid::from_raw(65534);

@@ -77,7 +77,7 @@ fn directories_on_the_way_are_made() {
 }
 
 #[test]
-fn the_root_of_the_source_is_copied_by_what_is_in_it() {
+fn the_entries_of_the_source_root_are_copied() {
     let place = Place::new();
     place.source().file("file", "x");
     place.copy(&["."], "/new/").unwrap();
@@ -123,7 +123,7 @@ fn directories_of_the_image_stay_as_they_are() {
 }
 
 #[test]
-fn what_is_made_does_not_take_after_its_directory() {
+fn new_files_inherit_nothing_from_their_directory() {
     let place = Place::new();
     place.image().directory("shared", 0o2775);
     place.source().file("dir/file", "x");
@@ -225,7 +225,7 @@ fn files_and_symlinks_are_replaced_and_directories_merged() {
 }
 
 #[test]
-fn what_has_two_names_in_the_image_changes_under_one() {
+fn a_file_with_two_names_changes_under_one() {
     let place = Place::new();
     place.image().file("file", "old");
     std::fs::hard_link(place.image().path("file"), place.image().path("other")).unwrap();

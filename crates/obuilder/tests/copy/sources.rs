@@ -43,7 +43,7 @@ fn a_file_may_be_named_in_several_ways() {
 }
 
 #[test]
-fn what_is_wrong_with_a_source_is_said_in_the_words_people_know() {
+fn errors_of_sources_have_upstreams_words() {
     let place = place();
     place.source().fifo("dir1/pipe").symlink("dir1/up", "..");
     for (src, error) in [
@@ -77,7 +77,7 @@ fn what_is_wrong_with_a_source_is_said_in_the_words_people_know() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_said_in_the_words_people_know() {
+fn errors_of_requests_have_upstreams_words() {
     let place = place();
     assert_eq!(show(place.read(&[], "/dst/")), "No source items for copy!");
     assert_eq!(

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use crate::room::{Call, RUNTIME, Room, cgroups, left, named_runtime, script, wait};
 
 crate::for_each_runtime! {
-    the_next_start_removes_what_is_left
-    even_what_is_frozen_is_removed
+    the_next_start_removes_old_containers
+    frozen_containers_are_removed
     others_files_are_left_alone
 }
 
@@ -82,7 +82,7 @@ fn start(room: &Room) -> (Owner, String) {
     (owner, id)
 }
 
-fn the_next_start_removes_what_is_left(room: &Room) {
+fn the_next_start_removes_old_containers(room: &Room) {
     let (owner, id) = start(room);
     drop(owner);
 
@@ -103,7 +103,7 @@ fn the_next_start_removes_what_is_left(room: &Room) {
 }
 
 /// A runtime freezes a container for a moment when it makes it, and may be killed in that moment.
-fn even_what_is_frozen_is_removed(room: &Room) {
+fn frozen_containers_are_removed(room: &Room) {
     let (owner, id) = start(room);
     for cgroup in cgroups(&id) {
         for (file, text) in [("freezer.state", "FROZEN"), ("cgroup.freeze", "1")] {

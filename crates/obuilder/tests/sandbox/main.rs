@@ -1,11 +1,11 @@
-//! Commands in real containers, made by each runtime in turn, which must not be told apart.
+//! Commands in real containers of each runtime, which must all behave the same.
 
 mod endings;
+mod environment;
 mod escapes;
-mod gifts;
 mod leftovers;
 mod room;
 mod runtimes;
-mod surroundings;
+mod secrets_and_caches;
 
 use room::for_each_runtime;

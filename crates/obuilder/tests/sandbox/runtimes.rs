@@ -114,9 +114,9 @@ fn a_runtime_that_hangs_is_killed() {
 
 /// A program that does not know that it is to make a container.
 #[test]
-fn a_program_that_makes_no_containers_is_found_out() {
+fn a_program_that_makes_no_containers_is_an_error() {
     if !rig::is_root() {
-        return rig::report_not_run("a_program_that_makes_no_containers_is_found_out", "root");
+        return rig::report_not_run("a_program_that_makes_no_containers_is_an_error", "root");
     }
     let room = Room::new(Runtime::Builtin {
         program: "/bin/true".into(),

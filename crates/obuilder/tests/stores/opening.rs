@@ -11,7 +11,7 @@ use crate::ground::{Ground, Kind, begin, id, on, spec, step};
 use crate::listing::listing;
 
 #[test]
-fn what_is_not_supported_says_what_is() {
+fn errors_of_unsupported_stores_name_alternatives() {
     for (place, kind) in [
         ("docker:x", "docker"),
         ("qemu:/x", "qemu"),

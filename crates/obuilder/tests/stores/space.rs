@@ -7,7 +7,7 @@ use rig::LoopDisk;
 
 /// A disk of which 40 % are set aside is as good as empty: by the size of it, it would be 60 % free.
 #[test]
-fn what_is_set_aside_for_root_is_neither_free_nor_in_use() {
+fn space_reserved_for_root_is_neither_free_nor_used() {
     if !rig::is_root() {
         return rig::report_not_run("space", "root, to mount disks");
     }

@@ -138,7 +138,7 @@ fn a_cache_that_takes_all_files_of_a_disk() {
         let (why, _) = site.refused(&builder, &fill).await;
         let dropped = "the disk of the store is full; the changes of this step to its cache mounts were discarded";
         assert!(why.contains(dropped), "{why}");
-        // Whoever comes next finds room, and nothing of it.
+        // The next step has room, and sees no files of this one.
         builder.store().complete_deletes().await.unwrap();
         let space = builder.space().unwrap();
         assert!(space.free_percent() > 50.0, "{space:?}");

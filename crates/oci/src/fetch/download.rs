@@ -176,7 +176,7 @@ impl Downloads<'_> {
             };
             if target.length().saturating_add(bytes.len() as u64) > blob.size {
                 let size = Size(blob.size);
-                let text = format!("the registry sent more than the {size} that the manifest says");
+                let text = format!("the registry sent more than the {size} of the manifest");
                 return (target, Err(DownloadError::Wrong(text)));
             }
             let step = target.write_all(&bytes).map_err(&write);

@@ -212,19 +212,21 @@ mod tests {
         fs::remove_dir(&cgroup).unwrap();
         restricted.unwrap();
         let output = output.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.stdout, b"null\n", "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.stdout, b"null\n", "{stderr}");
         assert_eq!(
-            said.matches("kmsg' for reading: Operation not permitted")
+            stderr
+                .matches("kmsg' for reading: Operation not permitted")
                 .count(),
             1,
-            "{said}"
+            "{stderr}"
         );
         assert_eq!(
-            said.matches("mem' for reading: Operation not permitted")
+            stderr
+                .matches("mem' for reading: Operation not permitted")
                 .count(),
             1,
-            "{said}"
+            "{stderr}"
         );
     }
 }

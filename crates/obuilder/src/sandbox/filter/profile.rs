@@ -139,7 +139,7 @@ impl Profile {
         }
         for rule in self.syscalls.iter().flatten() {
             if rule.holds(capabilities, machine) {
-                calls.extend(rule.told(fast_sync)?);
+                calls.extend(rule.for_runtime(fast_sync)?);
             }
         }
         let mut seccomp = LinuxSeccompBuilder::default().default_action(self.default_action);
@@ -219,7 +219,7 @@ impl Rule {
     }
 
     /// Returns the rule for a runtime, without the calls that do nothing.
-    fn told(&self, fast_sync: bool) -> Result<Option<LinuxSyscall>, OciSpecError> {
+    fn for_runtime(&self, fast_sync: bool) -> Result<Option<LinuxSyscall>, OciSpecError> {
         let is_wanted = |name: &&String| !fast_sync || !SYNC_CALLS.contains(&name.as_str());
         let names: Vec<_> = self.names().filter(is_wanted).cloned().collect();
         if names.is_empty() {

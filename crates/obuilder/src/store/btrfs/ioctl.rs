@@ -95,8 +95,8 @@ struct Information {
 pub(super) fn origin(file: &File) -> io::Result<(u64, bool)> {
     // SAFETY: the number is that of BTRFS_IOC_GET_SUBVOL_INFO, which fills the structure `Information`, for which
     // any bytes are valid.
-    let told = unsafe { ioctl(file, Getter::<INFORM, Information>::new()) }?;
-    Ok((told.created, told.parent_uuid != [0; 16]))
+    let info = unsafe { ioctl(file, Getter::<INFORM, Information>::new()) }?;
+    Ok((info.created, info.parent_uuid != [0; 16]))
 }
 
 /// An item of a tree: its key and its data.

@@ -165,6 +165,6 @@ mod tests {
         assert_eq!(kernel_version("6.18.44-fc-v669"), Some((6, 18)));
         assert_eq!(kernel_version("5.8"), Some((5, 8)));
         assert_eq!(kernel_version("5.10-rc1"), Some((5, 10)));
-        assert_eq!(kernel_version("strange"), None);
+        assert_eq!(kernel_version("unknown"), None);
     }
 }

@@ -328,7 +328,7 @@ impl Store for ZfsStore {
             }
             let used = self.off_thread(|pool| pool.used("cache")).await?;
             Ok(used.get(&cache_dataset(name)).map(|usage| CacheUsage {
-                // A pool does not say when: the largest goes first.
+                // A pool has no times of use: the largest cache is removed first.
                 used: jiff::Timestamp::UNIX_EPOCH,
                 usage: *usage,
             }))

@@ -1,4 +1,4 @@
-//! What is done to a pool, a few commands at a time, on a thread that may wait.
+//! The operations on a pool, as commands. To be called on a thread that may block.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -26,7 +26,7 @@ pub(super) struct Pool {
     gone: Mutex<Vec<String>>,
 }
 
-/// What is in a pool.
+/// The content of a pool.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The results, with their bases.
@@ -57,7 +57,7 @@ impl Pool {
             .try_for_each(|args| self.run(args).map(drop))
     }
 
-    /// Makes the datasets that there must be, puts right what a crash has left, and returns what is there.
+    /// Creates the datasets of a store if they are missing, cleans up after a crash, and returns the content.
     pub(super) fn set_up(&self) -> Result<Found, StoreError> {
         let listing = self.listing()?;
         for name in TOP {
@@ -126,7 +126,7 @@ impl Pool {
         for (copy, _) in copies {
             self.run(&self.commands.destroy_all(&format!("cache-tmp/{copy}")))?;
         }
-        // Now that names have settled, each cache needs a snapshot to be cloned from.
+        // Now that names are final, each cache needs a snapshot for its copies.
         let listing = if caches.is_empty() {
             Listing::new()
         } else {
@@ -160,7 +160,7 @@ impl Pool {
             .collect())
     }
 
-    /// Starts the dataset `name`, which gets its final name at once: a dataset that is in use cannot be renamed.
+    /// Creates the dataset `name`, under its final name, because a dataset in use cannot be renamed.
     pub(super) fn begin(
         &self,
         name: &str,
@@ -248,7 +248,7 @@ impl Pool {
         ])
     }
 
-    /// Deletes the copy of a cache, and those deleted caches that nobody uses any more.
+    /// Deletes the copy of a cache, and deleted caches without copies.
     pub(super) fn drop_copy(&self, copy: &str) -> Result<(), StoreError> {
         self.destroy(copy)?;
         let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
@@ -256,7 +256,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Deletes a cache, later if there are copies of it.
+    /// Deletes a cache, or marks it for deletion if it has copies.
     pub(super) fn remove_cache(&self, cache: &str, number: u64) -> Result<(), StoreError> {
         let aside = format!("cache-tmp/gone-{number}");
         self.run(&self.commands.rename(cache, &aside))?;
@@ -271,7 +271,7 @@ impl Pool {
         self.run(&self.commands.wait_for_free()).map(drop)
     }
 
-    /// Returns what each dataset in `name` takes that no other shares with it, by the name it has in the pool.
+    /// Returns the disk usage of each dataset in `name` that no other shares, by its name in the pool.
     pub(super) fn used(&self, name: &str) -> Result<HashMap<String, Usage>, StoreError> {
         let text = self.run(&self.commands.used(name))?;
         let text = String::from_utf8_lossy(&text);

@@ -12,10 +12,10 @@ use super::command::Commands;
 use crate::StepId;
 use crate::store::{CacheName, OpenError, Store as _, StoreError};
 
-/// Writes its arguments down, fails if told to, and makes what a dataset would be mounted at.
+/// Records its arguments, fails on request, and creates the mount point of a dataset.
 const PROGRAM: &str = r#"#!/bin/sh
 cd "$(dirname "$0")"
-echo "$(basename "$0") $*" >> said
+echo "$(basename "$0") $*" >> commands
 if [ -e refused ] && echo "$(basename "$0") $*" | grep -q -f refused; then echo "cannot: out of space" >&2; exit 1; fi
 case "$1" in
   list) cat "$(basename "$0").list" ;;
@@ -60,13 +60,13 @@ impl Fake {
         fs::write(self.path("refused"), pattern).unwrap();
     }
 
-    /// Compares what has been said since the last time.
-    fn said(&self, expected: &Expect) {
-        let said = fs::read_to_string(self.path("said")).unwrap_or_default();
-        let said = said.replace(&step("base").to_string(), "BASE");
-        let said = said.replace(&step("step").to_string(), "STEP");
-        fs::write(self.path("said"), "").unwrap();
-        expected.assert_eq(&said);
+    /// Compares the commands since the last time.
+    fn commands(&self, expected: &Expect) {
+        let commands = fs::read_to_string(self.path("commands")).unwrap_or_default();
+        let commands = commands.replace(&step("base").to_string(), "BASE");
+        let commands = commands.replace(&step("step").to_string(), "STEP");
+        fs::write(self.path("commands"), "").unwrap();
+        expected.assert_eq(&commands);
     }
 }
 
@@ -84,7 +84,7 @@ fn is_there(path: &Path) -> bool {
 async fn a_step_is_a_clone_and_a_result_a_snapshot() {
     let fake = Fake::new("tank -\n");
     let store = fake.open().unwrap();
-    fake.said(&expect![[r#"
+    fake.commands(&expect![[r#"
         zfs list -H -r -t filesystem,snapshot -o name,origin -- tank
         zfs create -- tank/state
         zfs create -- tank/result
@@ -109,7 +109,7 @@ async fn a_step_is_a_clone_and_a_result_a_snapshot() {
     assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
     store.complete_deletes().await.unwrap();
     assert_eq!(store.space().unwrap().free_percent(), 25.0);
-    fake.said(&expect![[r#"
+    fake.commands(&expect![[r#"
         zfs clone -o canmount=noauto -- tank/result/BASE@snap tank/result/STEP
         zfs mount -- tank/result/STEP
         zfs snapshot -r -- tank/result/STEP@snap
@@ -135,7 +135,7 @@ async fn a_full_pool_leaves_no_draft() {
     let full = store.publish(draft).await;
     assert!(matches!(full, Err(StoreError::Full { .. })), "{full:?}");
     assert_eq!(store.result(&step("step")).unwrap(), None);
-    fake.said(&expect![[r#"
+    fake.commands(&expect![[r#"
         zfs list -H -r -t filesystem,snapshot -o name,origin -- tank
         zfs clone -o canmount=noauto -- tank/result/BASE@snap tank/result/STEP
         zfs mount -- tank/result/STEP
@@ -160,7 +160,7 @@ async fn a_copy_of_a_cache_takes_its_place() {
     assert_eq!(store.caches().unwrap(), []);
     fake.refuse("nothing");
     store.release_cache(three).await.unwrap();
-    fake.said(&expect![[r#"
+    fake.commands(&expect![[r#"
         zfs list -H -r -t filesystem,snapshot -o name,origin -- tank
         zfs create -- tank/cache/c-a:2f1
         zfs snapshot -r -- tank/cache/c-a:2f1@snap
@@ -195,7 +195,7 @@ fn an_interrupted_change_of_a_cache_is_undone() {
     let fake = Fake::new(&listing);
     let store = fake.open().unwrap();
     assert_eq!(store.caches().unwrap(), [CacheName("x".into())]);
-    fake.said(&expect![[r#"
+    fake.commands(&expect![[r#"
         zfs list -H -r -t filesystem,snapshot -o name,origin -- tank
         zfs rename -- tank/cache-tmp/old-c-x tank/cache/c-x
         zfs promote -- tank/cache/c-x
@@ -227,10 +227,10 @@ fn a_draft_of_a_killed_process_is_destroyed() {
     let mut expected = [(base, None), (id, Some(base))];
     expected.sort();
     assert_eq!(results, expected);
-    let said = fs::read_to_string(fake.path("said")).unwrap();
+    let commands = fs::read_to_string(fake.path("commands")).unwrap();
     assert!(
-        said.ends_with(&format!("zfs destroy -r -f -- tank/result/{draft}\n")),
-        "{said}"
+        commands.ends_with(&format!("zfs destroy -r -f -- tank/result/{draft}\n")),
+        "{commands}"
     );
     assert!(matches!(fake.open(), Err(OpenError::InUse { .. })));
 }

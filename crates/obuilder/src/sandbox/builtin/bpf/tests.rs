@@ -41,7 +41,7 @@ fn run(program: &[sock_filter], arch: Arch, number: u32, args: [u64; 6]) -> u32 
     }
 }
 
-fn said(answer: u32) -> &'static str {
+fn action(answer: u32) -> &'static str {
     match answer {
         libc::SECCOMP_RET_ALLOW => "allowed",
         libc::SECCOMP_RET_KILL_PROCESS => "killed",
@@ -73,8 +73,8 @@ fn calls_that_the_default_does_not_allow() {
         for (number, call) in calls {
             // No arguments, and so many that no flag is left out: what depends on them.
             let number = u32::try_from(number).unwrap();
-            let none = said(run(program, arch, number, [0; 6]));
-            let all = said(run(program, arch, number, [u64::MAX; 6]));
+            let none = action(run(program, arch, number, [0; 6]));
+            let all = action(run(program, arch, number, [u64::MAX; 6]));
             let answer = if none == all { none } else { "conditional" };
             by_answer.entry(answer).or_default().push(call);
         }
@@ -108,7 +108,7 @@ fn some_calls_depend_on_arguments() {
         let args = [first, 0, 0, 0, 0, 0];
         let [on, on_other] = numbers
             .each_ref()
-            .map(|(arch, numbers)| said(run(&program, *arch, numbers[call], args)));
+            .map(|(arch, numbers)| action(run(&program, *arch, numbers[call], args)));
         assert_eq!(on, on_other, "{call} {first}");
         on
     };
@@ -150,7 +150,7 @@ fn some_calls_depend_on_arguments() {
 #[test]
 fn numbers_without_a_call_do_not_exist() {
     let program = compile(&default(Architecture::X86_64)).unwrap();
-    let answer = |arch, number| said(run(&program, arch, number, [0; 6]));
+    let answer = |arch, number| action(run(&program, arch, number, [0; 6]));
     assert_eq!(answer(X86_64, 0), "allowed");
     for number in [467, 1000, X32, X32 + 1, X32 + 520, u32::MAX] {
         assert_eq!(answer(X86_64, number), "missing", "{number}");
@@ -158,7 +158,7 @@ fn numbers_without_a_call_do_not_exist() {
     assert_eq!(answer(X86, 2000), "missing");
     assert_eq!(answer(Arch::ScmpArchAarch64, 0), "killed");
     let program = compile(&default(Architecture::Aarch64)).unwrap();
-    let answer = |number| said(run(&program, Arch::ScmpArchArm, number, [0; 6]));
+    let answer = |number| action(run(&program, Arch::ScmpArchArm, number, [0; 6]));
     assert_eq!(answer(0xf_0005), "allowed");
     assert_eq!((answer(2000), answer(0xf_0000)), ("missing", "missing"));
 }
@@ -190,7 +190,7 @@ fn arguments_are_compared_whole() {
     for (op, holds) in operators {
         let program = program(op, "");
         for a in values {
-            let answer = |last| said(run(&program, X86_64, 0, [9, a, 0, 0, 0, last]));
+            let answer = |last| action(run(&program, X86_64, 0, [9, a, 0, 0, 0, last]));
             let expected = if holds(a, value) {
                 "allowed"
             } else {
@@ -198,7 +198,10 @@ fn arguments_are_compared_whole() {
             };
             assert_eq!(answer(0), expected, "{a} {op}");
             assert_eq!(answer(7), "missing");
-            assert_eq!(said(run(&program, X86_64, 0, [8, a, 0, 0, 0, 7])), "denied");
+            assert_eq!(
+                action(run(&program, X86_64, 0, [8, a, 0, 0, 0, 7])),
+                "denied"
+            );
         }
     }
     let program = program("MASKED_EQ", r#", "valueTwo": 1"#);
@@ -209,7 +212,7 @@ fn arguments_are_compared_whole() {
         (1 + (1 << 32), "denied"),
     ] {
         assert_eq!(
-            said(run(&program, X86_64, 0, [0, a, 0, 0, 0, 0])),
+            action(run(&program, X86_64, 0, [0, a, 0, 0, 0, 0])),
             expected,
             "{a}"
         );
@@ -233,7 +236,8 @@ fn a_call_may_have_many_rules() {
         )
     };
     let program = compile(&rules(&text(&many.join(",")))).unwrap();
-    let socket = |arch, number, family| said(run(&program, arch, number, [family, 0, 0, 0, 0, 0]));
+    let socket =
+        |arch, number, family| action(run(&program, arch, number, [family, 0, 0, 0, 0, 0]));
     assert_eq!(socket(X86_64, 41, 198), "allowed");
     assert_eq!(socket(X86_64, 41, 38 + 1), "denied");
     assert_eq!(socket(X86, 359, 198), "allowed");

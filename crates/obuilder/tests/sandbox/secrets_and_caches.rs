@@ -1,4 +1,4 @@
-//! What a command is given: secrets and caches.
+//! Secrets and caches of commands.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -232,7 +232,7 @@ fn namespaces_are_its_own(room: &Room) {
     assert_eq!(own(Network::Host), ["pid", "ipc", "uts", "mnt", "cgroup"]);
 }
 
-/// Whoever starts a build may have keys, which every process it starts inherits.
+/// The user who starts a build may have keys, which all its processes inherit.
 fn keys_are_its_own(room: &Room) {
     let number = if cfg!(target_arch = "x86_64") {
         250
