@@ -9,7 +9,7 @@ if [ -n "${PREBUILT:-}" ]; then
     exit
 fi
 
-# BuildKit says for which machine; the classic builder says nothing, and builds for its own.
+# BuildKit sets the target machine; the classic builder does not, and builds for its own.
 here=$(rustc -vV | sed -n 's/^host: //p')
 case "${TARGETARCH:-}" in
     '')      target=$here ;;
