@@ -106,8 +106,8 @@ mod tests {
             names("/// Opens it.\npub fn open() -> Result<()> {\n"),
             ["open"]
         );
-        let documented = "/// Opens it.\n///\n/// # Errors\n/// When it is shut; ever.\n#[must_use]\n\
-                          pub fn open() -> Result<()> {\n";
+        let documented = "/// Opens it.\n///\n/// # Errors\n/// When it is shut; ever.\n\
+                          #[must_use]\npub fn open() -> Result<()> {\n";
         assert!(names(documented).is_empty());
     }
 
