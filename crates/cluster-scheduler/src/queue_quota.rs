@@ -69,7 +69,7 @@ pub(crate) enum QuotaError {
 }
 
 impl QuotaError {
-    /// Tells whether the same job may be accepted later.
+    /// Returns whether the same job may be accepted later.
     pub(crate) fn is_temporary(&self) -> bool {
         !matches!(self, Self::Description { .. })
     }
