@@ -25,8 +25,8 @@ impl Interrupt {
 
     /// Returns the grace period of running jobs when this is the first signal; `None` if they end at once.
     ///
-    /// Only SIGTERM, which service managers send, has one: after Ctrl-C a person waits at the terminal. A second signal,
-    /// whatever it is, ends the program immediately.
+    /// Only SIGTERM, which service managers send, has one: after Ctrl-C a person waits at the terminal. A second
+    /// signal, whatever it is, ends the program immediately.
     pub fn grace_period(self, configured: Duration) -> Option<Duration> {
         match self {
             Self::Terminated => Some(configured).filter(|period| !period.is_zero()),

@@ -168,10 +168,10 @@ mod tests {
                 "the only worker of pool linux is not connected",
                 "all 2 workers of pool linux are not connected",
                 "the only worker of pool linux is paused: w1: paused by itself",
-                "all 2 workers of pool linux are paused: w1: Docker does not answer, no\\u{1b}; w2: paused by an operator, \
-                 has not answered for 1m15s",
-                "all 7 workers of pool linux are paused: w0: paused by itself; w1: paused by itself; w2: paused by itself; \
-                 w3: paused by itself; w4: paused by itself; and 2 more",
+                "all 2 workers of pool linux are paused: w1: Docker does not answer, no\\u{1b}; w2: paused by an \
+                 operator, has not answered for 1m15s",
+                "all 7 workers of pool linux are paused: w0: paused by itself; w1: paused by itself; \
+                 w2: paused by itself; w3: paused by itself; w4: paused by itself; and 2 more",
             ]
         );
     }

@@ -53,8 +53,8 @@ pub(crate) enum QuotaError {
         limit: usize,
     },
     #[error(
-        "cannot queue the job: with it, the waiting jobs of client {client:?} would take {bytes} bytes, and the limit is \
-         {limit} (--max-client-queue-size); submit it again when some have started"
+        "cannot queue the job: with it, the waiting jobs of client {client:?} would take {bytes} bytes, and the limit \
+         is {limit} (--max-client-queue-size); submit it again when some have started"
     )]
     ClientBytes {
         client: ClientId,
@@ -69,7 +69,7 @@ pub(crate) enum QuotaError {
 }
 
 impl QuotaError {
-    /// Tells whether the same job may be accepted later.
+    /// Returns whether the same job may be accepted later.
     pub(crate) fn is_temporary(&self) -> bool {
         !matches!(self, Self::Description { .. })
     }
@@ -186,8 +186,8 @@ mod tests {
             [
                 "cannot queue the job: its description has 101 bytes, and the limit is 100 (--max-description-size); \
                  make it smaller",
-                "cannot queue the job: with it, the waiting jobs of client \"a\" would take 151 bytes, and the limit is \
-                 150 (--max-client-queue-size); submit it again when some have started",
+                "cannot queue the job: with it, the waiting jobs of client \"a\" would take 151 bytes, and the limit \
+                 is 150 (--max-client-queue-size); submit it again when some have started",
                 "cannot queue the job: 3 jobs of client \"a\" are waiting, and the limit is 3 (--max-queued-jobs); \
                  submit it again when some have started",
                 "cannot queue the job: with it, all waiting jobs would take 201 bytes, and the limit is 200 \

@@ -3,9 +3,9 @@
 //! Their logs and results pass through the scheduler. Queued jobs are lost with it; their clients learn it from the
 //! closed connections.
 //!
-//! A worker's end (`cluster-worker`'s `agent/ending.rs`) looks alike, but has other rules: a worker cancels the jobs that
-//! exceed the grace period and waits for them to stop; a scheduler exits, whereupon the workers stop them. Which signal
-//! has a grace period is one rule for both, in `cli::interrupt`.
+//! A worker's end (`agent/ending.rs` in `cluster-worker`) looks alike, but has other rules: a worker cancels the jobs
+//! that exceed the grace period and waits for them to stop; a scheduler exits, whereupon the workers stop them. Which
+//! signal has a grace period is one rule for both, in `cli::interrupt`.
 
 use std::time::Duration;
 

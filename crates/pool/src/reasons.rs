@@ -36,12 +36,12 @@ impl InactiveReasons {
     /// No reason: the worker is active.
     pub const NONE: Self = Self(0);
 
-    /// Tells whether there is no reason to be inactive.
+    /// Returns whether there is no reason to be inactive.
     pub fn is_empty(self) -> bool {
         self == Self::NONE
     }
 
-    /// Tells whether `reason` is one of them.
+    /// Returns whether `reason` is one of them.
     pub fn contains(self, reason: InactiveReason) -> bool {
         self.0 & bit(reason) != 0
     }

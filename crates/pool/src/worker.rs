@@ -73,7 +73,7 @@ impl Worker {
         self.reasons.is_empty()
     }
 
-    /// Tells whether it has asked for more jobs than it has queued.
+    /// Returns whether it has asked for more jobs than it has queued.
     pub(crate) fn wants_more(&self) -> bool {
         self.pops.len() > self.queue.len()
     }

@@ -1,9 +1,9 @@
 //! Texts from outside, as a reader may see them.
 //!
-//! Names, hints, exceptions and logs come from other machines. Printed as they are, they could control a terminal, forge
-//! lines or look like something else. This crate has the one rule for which characters are printed as they are, and the
-//! other rules that all programs share for what they show: names and their order, times, sizes, plurals, errors with
-//! their causes, URLs without credentials.
+//! Names, hints, exceptions and logs come from other machines. Printed as they are, they could control a terminal,
+//! forge lines or look like something else. This crate has the one rule for which characters are printed as they are,
+//! and the other rules that all programs share for what they show: names and their order, times, sizes, plurals,
+//! errors with their causes, URLs without credentials.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -32,9 +32,9 @@ const SHOWN: usize = 200;
 /// Returns whether a reader sees `c` as what it is.
 ///
 /// Not visible are control characters (they control terminals and forge lines), line and paragraph separators, all
-/// spaces but the usual one, and characters without a shape or that change the order of others (U+202E, U+200B, U+FEFF):
-/// they make two names look alike. The rule is that of std's `Debug` (the Unicode categories C and Z are not visible),
-/// with Unicode's default-ignorable characters added.
+/// spaces but the usual one, and characters without a shape or that change the order of others (U+202E, U+200B,
+/// U+FEFF): they make two names look alike. The rule is that of std's `Debug` (the Unicode categories C and Z are not
+/// visible), with Unicode's default-ignorable characters added.
 pub fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, ' '..='~');

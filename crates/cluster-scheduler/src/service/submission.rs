@@ -50,7 +50,7 @@ impl SubmissionService {
         }))
     }
 
-    /// Tells whether the client was removed, perhaps to be added again with another secret.
+    /// Returns whether the client was removed, perhaps to be added again with another secret.
     fn is_revoked(&self) -> bool {
         match self.kind {
             Kind::Personal => {
