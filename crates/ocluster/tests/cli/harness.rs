@@ -400,7 +400,7 @@ pub(crate) fn without_times(text: &str) -> String {
                 .all(|c| c.is_ascii_digit() || "smhd".contains(c))
     };
     let words = text.split_inclusive([' ', ',', '\n']).map(|word| {
-        let (time, after) = word.split_at(word.trim_end_matches([' ', ',', '\n']).len());
+        let (time, after) = word.split_at(word.trim_end_matches([' ', ',', ':', '\n']).len());
         match is_time(time) {
             true => format!("0s{after}{}", " ".repeat(time.len().saturating_sub(2))),
             false => word.to_owned(),

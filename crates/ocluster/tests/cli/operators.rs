@@ -91,7 +91,7 @@ fn a_pause_has_its_author_and_reason() {
             disconnected:
             clients:
             paused by operators:
-              w1  by tester@HOST for 1s: new disk
+              w1  by tester@HOST for 0s: new disk
               w2  by tester@HOST for 0s: fan
             versions of workers:
               0.1.0: w1, w2
