@@ -164,8 +164,8 @@ mod tests {
             warning  disk  /d (ext4): 4% of the space and 90% of the inodes free, 4 GiB
                      -> free space, or let the worker do it: --prune-threshold for Docker, --git-cache-size for \
                 clones
-            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 bytes; with less than 256 MiB \
-                the worker takes no jobs
+            problem  disk  /d (ext4): 0% of the space and 90% of the inodes free, 0 bytes; with less than 256 \
+                MiB the worker takes no jobs
                      -> free space, or lower --state-min-free
 
             2 problems, 5 warnings.
