@@ -353,8 +353,7 @@ fn in_more_of_the_workers_options() {
             [exit code 124]
 
             $ ocluster-worker pool.cap --state-dir=s --name=
-            2> ocluster-worker: invalid value '' for '--name <ID>': invalid worker name "": it must have 1 to \
-                200 bytes and no control characters
+            2> ocluster-worker: invalid value '' for '--name <ID>': name is empty; use at least one character
             2> Try 'ocluster-worker --help' for more information.
             [exit code 124]
         "#]],
@@ -405,24 +404,25 @@ fn in_cap_files() {
 
             $ ocluster-admin show secret.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref: \
+            2> Unknown persistent service ID: tcp:127.0.0.1:PORT does not know the secret in the sturdy ref; \
                 check that the cap file is current and its access has not been removed
             [exit code 124]
 
             $ ocluster-admin -q show insecure.cap
             2> Connecting to tcp:127.0.0.1:PORT... ERROR
-            2> tcp:127.0.0.1:PORT speaks TLS, but the sturdy ref says "insecure": use the server's current cap \
-                file (it starts with capnp://sha-256:)
+            2> cannot connect to tcp:127.0.0.1:PORT: it speaks TLS, but the sturdy ref says "insecure"; use the \
+                server's current cap file (it starts with capnp://sha-256:)
             [exit code 124]
 
             $ ocluster-admin show absent.cap
             2> Connecting to unix:$DIR/absent.sock... ERROR
-            2> cannot connect to unix:$DIR/absent.sock: connection refused; check that the server runs and listens there
+            2> cannot connect to unix:$DIR/absent.sock: connection refused; check that the server runs and \
+                listens there
             [exit code 69]
 
             $ ocluster-admin show capnp-secrets
-            2> cannot read cap file "capnp-secrets": it is a directory; name a cap file in it, such as \
-                "capnp-secrets/admin.cap"
+            2> cannot read cap file capnp-secrets: it is a directory; name a cap file in it, such as \
+                capnp-secrets/admin.cap
             [exit code 1]
 
             $ ocluster-admin show capnp-secrets/submission.cap

@@ -170,7 +170,7 @@ fn check_failing_build(place: &Place) {
 
             $ obuilder build -f a.spec src --secret token:token $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from $DIR/image
             Unpacked 5 files, SIZE
             The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
@@ -266,7 +266,7 @@ fn check_first_build(place: &Place) {
 
             $ obuilder build -f a.spec src $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from $DIR/image
             Unpacked 5 files, SIZE
             The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"
@@ -323,7 +323,7 @@ fn a_result_can_be_run_and_exported() {
 
             $ obuilder build -f b.spec src $STORE
             (from localhost:1/copy)
-            Using the image localhost:1/copy:latest (SIZE) that was imported from "$DIR/copy.tar"
+            Using the image localhost:1/copy:latest (SIZE) that was imported from $DIR/copy.tar
             Unpacked 11 files, SIZE
             The step took TIME
             ---> saved as "87f804789e6b6a0d264bf15cc5e26e10fb08773a2ee65b76c95be2de459a8a64"
@@ -418,7 +418,7 @@ fn results_caches_and_images_are_removed() {
 
             $ obuilder build -f a.spec src $STORE
             (from busybox)
-            Using the image docker.io/library/busybox:latest (SIZE) that was imported from "$DIR/image"
+            Using the image docker.io/library/busybox:latest (SIZE) that was imported from $DIR/image
             Unpacked 5 files, SIZE
             The step took TIME
             ---> saved as "9d75f0d7c398df565d7ac04c6819b62d6d8f9560f5eb4672596ecd8f7e96ae91"

@@ -179,21 +179,21 @@ fn stores_that_cannot_be_opened() {
         ],
         &expect![[r#"
             $ obuilder ls --store=docker:state
-            2> no docker stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
+            2> cannot open docker stores: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
             [exit code 1]
 
             $ obuilder ls --store=qemu:state
-            2> no qemu stores here: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
+            2> cannot open qemu stores: use overlayfs:/path, btrfs:/path, xfs:/path, rsync:/path or zfs:pool
             [exit code 1]
 
             $ obuilder ls --store=btrfs:$DIR/store
-            2> "$DIR/store" is on ext4 (or ext2, ext3), which has no subvolumes: put the store on btrfs, or use \
-                overlayfs:/path
+            2> cannot open the store $DIR/store: ext4 (or ext2, ext3) has no subvolumes; put the store on btrfs, \
+                or use overlayfs:/path
             [exit code 1]
 
             $ obuilder healthcheck --store=overlayfs:$DIR/store --runtime=no-such-runtime
-            2> there is no runtime "no-such-runtime": install it (on Debian: apt-get install runc), or name \
-                another with --runtime
+            2> cannot find the runtime "no-such-runtime": install it (on Debian: apt-get install runc), or \
+                choose another with --runtime
             [exit code 1]
         "#]],
     );
