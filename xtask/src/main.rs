@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `deb`, `codegen`, `doc`, `tidy`.
+//! The project's own commands: `cargo xtask demo`, `test`, `bench`, `fuzz`, `simulate`, `deb`, `codegen`, `doc`, `tidy`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
@@ -9,6 +9,7 @@ mod demo;
 mod doc;
 mod fuzz;
 mod project;
+mod simulate;
 mod suite;
 mod tally;
 mod tidy;
@@ -28,6 +29,8 @@ usage: cargo xtask COMMAND
   bench    Compare OBuilder with Docker's two builders (takes ten minutes)
   fuzz     List the fuzz targets
            (fuzz TARGET --minutes N: fuzz TARGET, or all of them for TARGET all)
+  simulate Live through random histories of jobs: crashes, full disks, workers that come and go
+           (--seeds N: so many)
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         ["test", ref args @ ..] => suite::run_some(args),
         ["bench"] => bench::run(),
         ["fuzz", ref words @ ..] => fuzz::run(words),
+        ["simulate", ref words @ ..] => simulate::run(words),
         ["deb"] => deb::run(),
         ["deb", "--for-tests", folder] => deb::run_for_tests(Path::new(folder)),
         ["codegen"] => codegen::run().map(|()| ExitCode::SUCCESS),

@@ -61,6 +61,12 @@ pub(crate) fn run_some(args: &[&str]) -> Result<ExitCode> {
     let mut tally = Tally::default();
     let programs = build_programs()?;
     let mut some = cargo(&["test"]);
+    // A plain `cargo test` is about the programs only: see `default-members`.
+    let names_a_package =
+        |arg: &&str| matches!(*arg, "-p" | "--workspace") || arg.starts_with("--package");
+    if !args.iter().any(names_a_package) {
+        some.arg("--workspace");
+    }
     some.args(args);
     run_tests(&mut tally, programs, some)?;
     Ok(conclude(&tally))

@@ -79,7 +79,7 @@ const ADMIN: &[ExitCode] = &[
     INTERNAL,
     code(
         "129, 130, 143",
-        "a signal (SIGHUP, SIGINT, SIGTERM) ended the wait; the message has what remains in effect",
+        "a signal (SIGHUP, SIGINT, SIGTERM) ended the wait; a message lists what remains in effect",
     ),
 ];
 

@@ -40,8 +40,7 @@ const HCS_STORE: &str = "there are no hcs: stores";
 
 /// Parses the command line, runs `main` on one thread, and reports its error.
 ///
-/// # Errors
-/// None: an error of `main` becomes the exit code.
+/// An error of `main` becomes the exit code.
 pub fn run<A, M, F>(name: &'static str, main: M) -> ExitCode
 where
     A: Parser + CommandFactory,

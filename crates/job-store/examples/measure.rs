@@ -61,7 +61,10 @@ fn measure_in(folder: &Path, jobs: u64) -> Result<(), Box<dyn Error>> {
         times.push(began.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    println!("one submission: p50 {:.2} ms, p99 {:.2} ms", times[500], times[990]);
+    println!(
+        "one submission: p50 {:.2} ms, p99 {:.2} ms",
+        times[500], times[990]
+    );
 
     let writes = (1_000..jobs).map(|number| submitted(&sealer, number));
     let writes = writes.collect::<Result<Vec<_>, _>>()?;
@@ -74,10 +77,16 @@ fn measure_in(folder: &Path, jobs: u64) -> Result<(), Box<dyn Error>> {
 
     let began = Instant::now();
     let restored = writer.restore()?.len();
-    println!("{restored} jobs restored in {:.2} s", began.elapsed().as_secs_f64());
+    println!(
+        "{restored} jobs restored in {:.2} s",
+        began.elapsed().as_secs_f64()
+    );
 
     end_most(&mut writer, jobs)?;
-    println!("{} MiB for {jobs} jobs", std::fs::metadata(&path)?.len() >> 20);
+    println!(
+        "{} MiB for {jobs} jobs",
+        std::fs::metadata(&path)?.len() >> 20
+    );
     pages(&mut reader)?;
     logs(folder)
 }
@@ -93,7 +102,10 @@ fn submitted(sealer: &Sealer, number: u64) -> Result<Write, Box<dyn Error>> {
         key: None,
         terms: Terms::default(),
     };
-    let label = |name: &str, value: String| Label { name: name.to_owned(), value };
+    let label = |name: &str, value: String| Label {
+        name: name.to_owned(),
+        value,
+    };
     let details = Details {
         description: sealer.seal(id, &[b'x'; 600])?,
         kind: "docker".to_owned(),
@@ -102,7 +114,11 @@ fn submitted(sealer: &Sealer, number: u64) -> Result<Write, Box<dyn Error>> {
             label("commit", format!("{number:040x}")),
         ],
     };
-    Ok(Write::submitted(new, Time::from_secs(number.cast_signed()), details))
+    Ok(Write::submitted(
+        new,
+        Time::from_secs(number.cast_signed()),
+        details,
+    ))
 }
 
 /// Returns the id of a job, random enough.
@@ -112,35 +128,80 @@ fn id(number: u64) -> JobId {
 
 /// Ends all jobs but one in a thousand; one in ten thousand of them as failed.
 fn end_most(writer: &mut SqliteWriter, jobs: u64) -> Result<(), Box<dyn Error>> {
-    let ended = (0..jobs).filter(|number| !number.is_multiple_of(1_000)).map(|number| {
-        let verdict = if number % 10_000 == 1 {
-            Verdict::Failed { detail: "".into(), exit_code: Some(2) }
-        } else {
-            Verdict::Succeeded("".into())
-        };
-        let at = Time::from_secs(number.cast_signed() + 60);
-        Write::new(Change::Ended { job: id(number), outcome: Outcome::Done(verdict), at }, None)
-    });
+    let ended = (0..jobs)
+        .filter(|number| !number.is_multiple_of(1_000))
+        .map(|number| {
+            let verdict = if number % 10_000 == 1 {
+                Verdict::Failed {
+                    detail: "".into(),
+                    exit_code: Some(2),
+                }
+            } else {
+                Verdict::Succeeded("".into())
+            };
+            let at = Time::from_secs(number.cast_signed() + 60);
+            Write::new(
+                Change::Ended {
+                    job: id(number),
+                    outcome: Outcome::Done(verdict),
+                    at,
+                },
+                None,
+            )
+        });
     let ended: Vec<_> = ended.collect();
     for group in ended.chunks(10_000) {
         writer.commit(group)?;
     }
     let began = Instant::now();
     let pruned = writer.prune(Time::from_secs(10_000), 500)?.len();
-    println!("{pruned} jobs pruned in {:.1} ms", began.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "{pruned} jobs pruned in {:.1} ms",
+        began.elapsed().as_secs_f64() * 1e3
+    );
     Ok(())
 }
 
 fn pages(reader: &mut SqliteReader) -> Result<(), Box<dyn Error>> {
-    let query = || Query { at_most: 50, ..Query::default() };
-    let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
+    let query = || Query {
+        at_most: 50,
+        ..Query::default()
+    };
+    let label = |name: &str, value: &str| Label {
+        name: name.to_owned(),
+        value: value.to_owned(),
+    };
     let alice = ClientId::new("client-3")?;
     let queries = [
         ("the latest", query()),
-        ("of a client", Query { client: Some(alice.clone()), ..query() }),
-        ("that failed", Query { states: vec![State::Failed], ..query() }),
-        ("that wait or run", Query { states: vec![State::Queued, State::Running], ..query() }),
-        ("with a label", Query { labels: vec![label("repo", "project-7")], ..query() }),
+        (
+            "of a client",
+            Query {
+                client: Some(alice.clone()),
+                ..query()
+            },
+        ),
+        (
+            "that failed",
+            Query {
+                states: vec![State::Failed],
+                ..query()
+            },
+        ),
+        (
+            "that wait or run",
+            Query {
+                states: vec![State::Queued, State::Running],
+                ..query()
+            },
+        ),
+        (
+            "with a label",
+            Query {
+                labels: vec![label("repo", "project-7")],
+                ..query()
+            },
+        ),
         (
             "of a client with a label that failed",
             Query {
@@ -150,21 +211,39 @@ fn pages(reader: &mut SqliteReader) -> Result<(), Box<dyn Error>> {
                 ..query()
             },
         ),
-        ("with a label that none has", Query { labels: vec![label("repo", "none")], ..query() }),
-        ("that were lost", Query { states: vec![State::Lost], ..query() }),
+        (
+            "with a label that none has",
+            Query {
+                labels: vec![label("repo", "none")],
+                ..query()
+            },
+        ),
+        (
+            "that were lost",
+            Query {
+                states: vec![State::Lost],
+                ..query()
+            },
+        ),
     ];
     for (what, query) in queries {
         let began = Instant::now();
         let page = reader.page(&query)?;
         let time = began.elapsed().as_secs_f64() * 1e3;
-        println!("a page of jobs {what}: {time:.2} ms ({} of them)", page.records.len());
+        println!(
+            "a page of jobs {what}: {time:.2} ms ({} of them)",
+            page.records.len()
+        );
     }
     Ok(())
 }
 
 fn logs(folder: &Path) -> Result<(), Box<dyn Error>> {
     let logs = Logs::open(&folder.join("logs"))?;
-    let attempt = AttemptId { job: id(1), number: 1 };
+    let attempt = AttemptId {
+        job: id(1),
+        number: 1,
+    };
     let text: Vec<u8> = (0_u64..)
         .flat_map(|line| format!("[{line:>8}] gcc -O2 -c src/file-{}.c\n", line % 977).into_bytes())
         .take(LOG_BYTES)
@@ -189,7 +268,11 @@ fn logs(folder: &Path) -> Result<(), Box<dyn Error>> {
     println!("archived log read: {:.0} MiB/s", mib_per_second(began));
     let began = Instant::now();
     let tail = logs.read(attempt, (LOG_BYTES - 1_000) as u64, 1_000)?;
-    println!("its last {} bytes: {:.2} ms", tail.len(), began.elapsed().as_secs_f64() * 1e3);
+    println!(
+        "its last {} bytes: {:.2} ms",
+        tail.len(),
+        began.elapsed().as_secs_f64() * 1e3
+    );
     Ok(())
 }
 

@@ -70,10 +70,12 @@ fn returns_result(lines: &[&str]) -> bool {
         }
     }
     let body = signature.find(" {").unwrap_or(signature.len());
-    let Some((_, returned)) = signature[..body].rsplit_once(") -> ") else {
+    let signature = &signature[..body];
+    // What a `where` clause says of closures is not what is returned.
+    let signature = signature.split(" where ").next().unwrap_or_default();
+    let Some((_, returned)) = signature.rsplit_once(") -> ") else {
         return false;
     };
-    let returned = returned.split(" where ").next().unwrap_or_default();
     let head = returned.split('<').next().unwrap_or_default();
     let is_result = head.trim_end_matches([' ', ';']).rsplit("::").next() == Some("Result");
     is_result || returned.contains("Output = Result<")
@@ -134,6 +136,9 @@ mod tests {
         let text = "pub(crate) fn a() -> Result<()> {\nfn b() -> Result<()> {\npub fn c(d: Result<()>) -> u8 {\n\
                     pub fn e() -> ResultSet {\npub fn f() -> Option<Result<()>> {\n";
         assert!(names(text).is_empty());
+        let bound = "pub fn g<F, M>(main: M) -> u8\nwhere\n    M: FnOnce(u8) -> F,\n    \
+                     F: Future<Output = Result<(), u8>>,\n{\n";
+        assert!(names(bound).is_empty());
         let in_tests = TextFile::new("crates/a/tests/a.rs", "pub fn a() -> Result<()> {\n");
         assert!(check(&in_tests).is_empty());
     }

@@ -10,18 +10,18 @@ use cli::quantities::seconds;
 /// Options that limit what a job may use.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct JobLimitArgs {
-    /// Memory limit, such as 4GiB; processes that exceed it are killed
+    /// Memory limit of each step or command, such as 4GiB; processes that exceed it are killed
     ///
     /// The limit applies to each step of an OBuilder job, each custom job, and each command of a Docker job without
     /// BuildKit.
     #[arg(long, value_name = "SIZE")]
     job_memory: Option<MemoryLimit>,
-    /// Limit of processes and threads; starting more fails
+    /// Limit of processes and threads of each step or job; starting more fails
     ///
     /// The limit applies to each step of an OBuilder job and each custom job.
     #[arg(long, value_name = "N", default_value_t)]
     job_pids: PidLimit,
-    /// Limit of CPUs, such as 2 or 1.5
+    /// Limit of CPUs of each step or command, such as 2 or 1.5
     ///
     /// The limit applies to each step of an OBuilder job, each custom job, and each command of a Docker job without
     /// BuildKit.
