@@ -162,7 +162,7 @@ fn a_pipeline_survives_a_killed_worker() -> Result<()> {
         &[
             "left | Building on w1\n",
             "left | [lost: worker \"w1\" disconnected",
-            "; attempt 2 begins from nothing]\n",
+            "; attempt 2 starts from the beginning]\n",
             "left | Building on w2\n",
             "left | Job succeeded\n",
         ],

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use visible::OneLine;
+
 use super::StoreKind;
 use crate::StepId;
 use crate::sandbox::SandboxError;
@@ -14,7 +16,7 @@ pub enum StoreError {
     #[error("Build result \"{0}\" not found")]
     NoBase(StepId),
     /// The disk is full.
-    #[error("cannot {action} {}: no space left on the disk", .path.display())]
+    #[error("cannot {action} {}: no space left on the disk", OneLine(.path.to_string_lossy().as_ref()))]
     Full {
         /// What was attempted: "publish".
         action: String,
@@ -39,7 +41,7 @@ pub enum StoreError {
     #[error("cannot change the store {}: it is open read-only", .0.display())]
     OnlyRead(PathBuf),
     /// A system call failed.
-    #[error("cannot {action} {}: {source}", .path.display())]
+    #[error("cannot {action} {}: {source}", OneLine(.path.to_string_lossy().as_ref()))]
     Io {
         /// What was attempted: "mount".
         action: &'static str,

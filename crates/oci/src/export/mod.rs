@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tar::{EntryType, Header};
+use visible::OneLine;
 
 use crate::digest::{Digest, Hashing};
 use crate::documents::{self, Annotations, Config, Descriptor, Index, Layers, Manifest, RunConfig};
@@ -36,7 +37,7 @@ pub struct Export<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {source}", OneLine(.path.to_string_lossy().as_ref()))]
     Read {
         /// Which file.
         path: PathBuf,
@@ -47,7 +48,10 @@ pub enum ExportError {
     #[error("cannot write the archive: {0}")]
     Write(#[source] io::Error),
     /// It changed while it was being read.
-    #[error("cannot export {}: it changed during the export; retry once nothing writes to it", .0.display())]
+    #[error(
+        "cannot export {}: it changed during the export; retry once nothing writes to it",
+        OneLine(.0.to_string_lossy().as_ref())
+    )]
     Changed(PathBuf),
     /// The name is not a valid name of an image.
     #[error("{0:?} is not the name of an image")]

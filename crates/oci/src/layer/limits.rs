@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bstr::BString;
 use tokio_util::sync::CancellationToken;
+use visible::OneLine;
 
 /// The largest image that is unpacked. An image's own figures are not trusted.
 #[derive(Debug, Clone)]
@@ -56,7 +57,7 @@ pub enum UnpackError {
         limit: u64,
     },
     /// A system call failed.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}: {source}", OneLine(.path.to_string_lossy().as_ref()))]
     Write {
         /// What could not be written.
         path: PathBuf,
@@ -92,5 +93,21 @@ impl<R: Read> Read for Bounded<R> {
             .checked_sub(read as u64)
             .ok_or_else(|| io::Error::other(TooLarge))?;
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_from_an_image_forges_no_line_of_a_log() {
+        let path = PathBuf::from("/rootfs/a\nResult: \"forged\"");
+        let source = io::Error::from_raw_os_error(28);
+        let error = UnpackError::Write { path, source };
+        assert_eq!(
+            error.to_string(),
+            "cannot write /rootfs/a\\nResult: \"forged\": No space left on device (os error 28)"
+        );
     }
 }

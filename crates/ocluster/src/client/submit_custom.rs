@@ -25,7 +25,7 @@ pub(super) struct Args {
     kind: String,
     /// Payload of the job: a file, or "-" for standard input
     ///
-    /// It is sent as a Cap'n Proto Text if it is valid UTF-8, otherwise as Data.
+    /// It is sent as a Cap'n Proto Text if it is valid UTF-8 without zero bytes, otherwise as Data.
     #[arg(long, value_name = "FILE")]
     payload: Option<PathBuf>,
 }
