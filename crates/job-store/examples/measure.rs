@@ -1,7 +1,7 @@
 //! Measures a store on a disk: `cargo run --release -p job-store --example measure -- FOLDER [JOBS]`.
 //!
-//! It saves so many jobs (100,000 unless told otherwise), ends all but a few, and times submissions one at a time and in
-//! groups, a restart, pages of the history, and logs. Everything is removed at the end.
+//! It saves so many jobs (100,000 unless told otherwise), ends all but a few, and times submissions one at a time and
+//! in groups, a restart, pages of the history, and logs. Everything is removed at the end.
 
 #![expect(
     clippy::disallowed_methods,

@@ -22,8 +22,13 @@
 //!     urgent: false,
 //!     key: None,
 //!     terms: Terms::default(),
-//! }; let details = Details { description: sealer.seal(id, b"FROM busybox")?, kind: "docker".to_owned(), labels:
-//! Vec::new() }; writer.commit(&[Write::submitted(new, Time::from_secs(1), details)])?;
+//! };
+//! let details = Details {
+//!     description: sealer.seal(id, b"FROM busybox")?,
+//!     kind: "docker".to_owned(),
+//!     labels: Vec::new(),
+//! };
+//! writer.commit(&[Write::submitted(new, Time::from_secs(1), details)])?;
 //!
 //! assert_eq!(writer.restore()?.len(), 1);
 //! let sealed = reader.description(id)?.ok_or("it is kept")?;
@@ -46,7 +51,7 @@ pub mod sqlite;
 
 pub use committer::{Committer, Report};
 pub use error::{OpenError, StoreError};
-use jobs::{Change, JobId, Key, NewJob, Saved};
+use jobs::{Change, JobId, JobKey, NewJob, Saved};
 use pool::{ClientId, Time};
 pub use query::{Cursor, Page, Query};
 pub use record::{AttemptRecord, Label, Record, State};
@@ -130,7 +135,7 @@ pub trait Reader: Send {
     /// # Errors
     ///
     /// [`StoreError`] when the store cannot be read.
-    fn with_key(&mut self, client: &ClientId, key: &Key) -> Result<Option<JobId>, StoreError>;
+    fn with_key(&mut self, client: &ClientId, key: &JobKey) -> Result<Option<JobId>, StoreError>;
 
     /// Returns what is known of a job.
     ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use jobs::{AttemptEnd, JobId, Key, Outcome};
+use jobs::{AttemptEnd, JobId, JobKey, Outcome};
 use pool::Time;
 
 /// A name and a value that a client gives to a job, such as `branch` and `main`.
@@ -74,7 +74,7 @@ pub struct Record {
     /// Whether it is urgent.
     pub urgent: bool,
     /// What its client calls the submission.
-    pub key: Option<Key>,
+    pub key: Option<JobKey>,
     /// Its kind, such as "docker".
     pub kind: String,
     /// Its labels, in the order of their names.

@@ -1,8 +1,9 @@
 //! Sealing: what is on disk says nothing to those who have the disk alone.
 //!
-//! AEAD with ChaCha20-Poly1305 (RFC 8439), a key derived with HKDF-SHA256 (RFC 5869) from the scheduler's private key,
-//! and a random nonce for each seal. The id of the job is authenticated, so that descriptions cannot be swapped. What
-//! is sealed begins with a few bytes that tell which key it needs: a changed key and a damaged disk are told apart.
+//! AEAD with ChaCha20-Poly1305 (RFC 8439), a key derived with HKDF-SHA256 (RFC 5869) from the scheduler's private
+//! key, and a random nonce for each seal. The id of the job is authenticated, so that descriptions cannot be swapped.
+//! What is sealed begins with the id of the key that it needs, so that a changed key and a damaged disk are different
+//! errors.
 
 use std::fmt;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use job_store::sqlite::{self, SqliteReader, SqliteWriter};
 use job_store::{Details, Label, OpenError, Query, Reader as _, Sealer, State, Write, Writer as _};
 use jobs::{
-    Attempt, AttemptEnd, AttemptId, CancelledBy, Change, JobId, Key, Limit, Loss, LossReason,
-    NewJob, Outcome, Patience, Saved, SavedStage, Terms, Unwatched, Verdict,
+    Attempt, AttemptEnd, AttemptId, CancelledBy, Change, JobId, JobKey, Limit, Loss, LossReason,
+    NewJob, Outcome, ReturnTimeouts, Saved, SavedStage, Terms, Unwatched, Verdict,
 };
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
@@ -103,7 +103,7 @@ fn new(number: u64) -> NewJob {
         pool: "linux".into(),
         hint: CacheHint::new("hint"),
         urgent: number.is_multiple_of(5),
-        key: Some(Key::new(&format!("key {number}")).expect("a good key")),
+        key: Some(JobKey::new(&format!("key {number}")).expect("a good key")),
         terms: Terms::default(),
     }
 }
@@ -197,7 +197,7 @@ fn what_was_saved_is_restored_in_order() {
         queue_limit: Some(Duration::from_secs(1)),
         run_limit: Some(Duration::from_millis(2)),
         silence_limit: Some(Duration::from_secs(3)),
-        unwatched: Unwatched::Cancelled(Patience::default()),
+        unwatched: Unwatched::Cancelled(ReturnTimeouts::default()),
     };
     let third = NewJob {
         terms,
@@ -342,7 +342,7 @@ fn all_or_nothing_is_saved() {
 #[test]
 fn a_key_leads_to_its_job_also_when_that_has_ended() {
     let mut store = Store::new();
-    let key = Key::new("key 1").expect("a good key");
+    let key = JobKey::new("key 1").expect("a good key");
     store.save(vec![
         submitted(1),
         ended(1, Outcome::Cancelled(CancelledBy::Client)),

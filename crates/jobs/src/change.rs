@@ -46,7 +46,7 @@ pub enum Change {
         job: JobId,
         /// Since when.
         since: Time,
-        /// The attempt that was lost; `None` when its worker was never told of it.
+        /// The attempt that was lost; `None` when its worker never received it.
         loss: Option<Loss>,
     },
     /// The job has ended. Its description is wiped. If the outcome is that of an attempt, its latest one has ended
@@ -120,7 +120,7 @@ pub enum SavedStage {
         /// Since when.
         since: Time,
     },
-    /// A worker was chosen, and may have been told.
+    /// A worker was chosen, and may have received it.
     Assigned(Attempt),
 }
 

@@ -7,7 +7,7 @@ use alloc::string::String;
 use pool::ClientId;
 
 use crate::job::Job;
-use crate::{AttemptId, ChangeId, JobId, Jobs, Key, Stage};
+use crate::{AttemptId, ChangeId, JobId, JobKey, Jobs, Stage};
 
 /// Returns an error with the given text unless a condition holds.
 macro_rules! ensure {
@@ -75,7 +75,7 @@ impl Jobs {
 
 fn check_keys(
     jobs: &BTreeMap<JobId, Job>,
-    keys: &BTreeMap<(ClientId, Key), JobId>,
+    keys: &BTreeMap<(ClientId, JobKey), JobId>,
 ) -> Result<(), String> {
     for (id, job) in jobs {
         let key = job.new.key.as_ref();

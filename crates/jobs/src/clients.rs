@@ -104,8 +104,8 @@ impl Jobs {
         job.watched = match job.watched {
             Watched::By(clients) if clients > 1 => Watched::By(clients - 1),
             Watched::By(_) => match job.new.terms.unwatched {
-                Unwatched::Cancelled(patience) => Watched::Left {
-                    until: self.now + patience.after(departure),
+                Unwatched::Cancelled(timeouts) => Watched::Left {
+                    until: self.now + timeouts.after(departure),
                 },
                 Unwatched::GoesOn => Watched::By(0),
             },

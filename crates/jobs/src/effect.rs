@@ -42,7 +42,7 @@ pub enum Effect {
         /// The worker.
         worker: WorkerName,
     },
-    /// The worker was chosen for the attempt, and will not be told of it: have it wait for another job. If it has left
+    /// The worker was chosen for the attempt, and will not receive it: have it wait for another job. If it has left
     /// meanwhile, do nothing.
     Unassign {
         /// The attempt, which is no longer wanted.

@@ -21,7 +21,7 @@ impl Jobs {
         });
     }
 
-    /// The stage of a job is another one now: its watchers are told, and its limits set anew.
+    /// The stage of a job has changed: its watchers see the new one, and its limits are set anew.
     pub(crate) fn changed(&mut self, id: JobId) {
         self.set_alarm(id);
         let Some(job) = self.jobs.get_mut(&id) else {
@@ -51,7 +51,7 @@ impl Jobs {
             at: self.now,
         });
         self.ending.push_back((saved_by, id));
-        let told = !matches!(before, Stage::Assigned(_));
+        let was_received = !matches!(before, Stage::Assigned(_));
         match before {
             Stage::Queued { .. } => self.outbox.at_once(Effect::Withdraw { job: id }),
             Stage::Assigned(attempt) | Stage::Running(attempt) | Stage::Away { attempt, .. } => {
@@ -60,7 +60,7 @@ impl Jobs {
                     number: attempt.number,
                 };
                 self.release(&attempt.worker, attempt_id);
-                if told {
+                if was_received {
                     let worker = attempt.worker;
                     self.outbox.once_saved(Effect::Stop {
                         attempt: attempt_id,

@@ -2,7 +2,7 @@
 
 use crate::Jobs;
 
-/// A mistake that somebody could make in this crate.
+/// A mistake that a change of this crate could bring in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A worker is handed an attempt before that is on disk.
@@ -24,7 +24,7 @@ pub enum Fault {
     /// A job is tried more often than was asked for.
     TriesForEver,
     /// A broken connection ends what runs.
-    NoGrace,
+    NoReturnTimeout,
     /// After a restart, the same key makes another job.
     ForgetsKeys,
 }

@@ -115,33 +115,33 @@ pub struct ChangeId(pub u64);
 
 /// What a client calls a submission, so that the same one, sent twice, is one job. It counts within its client.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<str>);
+pub struct JobKey(Arc<str>);
 
 /// The longest key, in bytes.
-pub const MAX_KEY_BYTES: usize = 255;
+pub const MAX_JOB_KEY_BYTES: usize = 255;
 
-/// The key has so many bytes, which is more than [`MAX_KEY_BYTES`], or none.
+/// The key has so many bytes, which is more than [`MAX_JOB_KEY_BYTES`], or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyError(pub usize);
+pub struct JobKeyError(pub usize);
 
-impl fmt::Display for KeyError {
+impl fmt::Display for JobKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key has {} bytes; use 1 to {MAX_KEY_BYTES}", self.0)
+        write!(f, "key has {} bytes; use 1 to {MAX_JOB_KEY_BYTES}", self.0)
     }
 }
 
-impl core::error::Error for KeyError {}
+impl core::error::Error for JobKeyError {}
 
-impl Key {
+impl JobKey {
     /// Returns `text` as a key.
     ///
     /// # Errors
     ///
-    /// [`KeyError`] when it is empty or too long.
-    pub fn new(text: &str) -> Result<Self, KeyError> {
+    /// [`JobKeyError`] when it is empty or too long.
+    pub fn new(text: &str) -> Result<Self, JobKeyError> {
         match text.len() {
-            1..=MAX_KEY_BYTES => Ok(Self(text.into())),
-            bytes => Err(KeyError(bytes)),
+            1..=MAX_JOB_KEY_BYTES => Ok(Self(text.into())),
+            bytes => Err(JobKeyError(bytes)),
         }
     }
 

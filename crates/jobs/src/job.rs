@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
-use crate::{AttemptId, ChangeId, JobId, Key, Loss, Outcome, Terms, Unwatched};
+use crate::{AttemptId, ChangeId, JobId, JobKey, Loss, Outcome, Terms, Unwatched};
 
 /// A job as it is submitted, without its description, which the caller keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct NewJob {
     /// Whether it goes before all jobs that are not urgent.
     pub urgent: bool,
     /// What the client calls this submission, if anything.
-    pub key: Option<Key>,
+    pub key: Option<JobKey>,
     /// How it is to be run.
     pub terms: Terms,
 }
@@ -34,7 +34,7 @@ pub enum Stage {
         /// Since when: its submission, or the loss of its latest attempt.
         since: Time,
     },
-    /// A worker was chosen, and is told as soon as that is saved.
+    /// A worker was chosen, and receives it as soon as that is saved.
     Assigned(Attempt),
     /// A worker runs it.
     Running(Attempt),
@@ -79,7 +79,7 @@ impl Stage {
     }
 }
 
-/// Whether anybody watches a job.
+/// Whether clients watch a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
     /// So many clients do.
@@ -101,7 +101,7 @@ pub(crate) struct Job {
     pub(crate) watched: Watched,
     /// When its running attempt last wrote to its log, as far as that was seen.
     pub(crate) last_log: Time,
-    /// Counts what its watchers were told.
+    /// Counts the stages that its watchers were shown.
     pub(crate) version: u64,
     /// Its entry among the alarms.
     pub(crate) alarm: Option<Time>,

@@ -29,19 +29,18 @@
 //! # Ok::<(), pool::NameError>(())
 //! ```
 //!
-//! # Durable before told
+//! # Durable before reported
 //!
-//! Whatever anybody is told is on disk first: a client its id, a worker its attempt, a watcher an outcome. So each
-//! change is an effect with a number ([`Effect::Save`]), and the effects that tell of it are held until
-//! [`Jobs::committed`] reports that number. After a crash, [`Jobs::restore`] goes on from what was saved: nobody
-//! knows of anything else.
+//! What a peer receives is on disk first: a client's job id, a worker's attempt, a watcher's outcome. So each change is
+//! an effect with a number ([`Effect::Save`]), and the effects that report it are held until [`Jobs::committed`] is
+//! called with that number. After a crash, [`Jobs::restore`] continues from what was saved. No peer has seen anything
+//! else.
 //!
 //! # One outcome
 //!
-//! Only the *current* attempt of a job, the latest one that was not given up, decides how the job ends. A cancelled
-//! job has ended at once; its attempt is then one that was given up, like that of a worker that stayed away for too
-//! long. The end of such an attempt is saved as the attempt's, and a worker that returns with one is told to forget
-//! it.
+//! Only the *current* attempt of a job, the latest one that was not given up, decides how the job ends. A cancelled job
+//! has ended at once, and its attempt is given up, like that of a worker that does not return in time. The end of such
+//! an attempt is saved as the attempt's only. A worker that returns with one must forget it.
 #![cfg_attr(not(test), no_std)]
 
 extern crate alloc;
@@ -70,12 +69,14 @@ pub use change::{Change, Saved, SavedStage};
 pub use clients::CancelError;
 pub use effect::{Effect, HeldAnswer};
 pub use fault::Fault;
-pub use id::{AttemptId, ChangeId, IdError, JobId, Key, KeyError, MAX_KEY_BYTES, RequestId};
+pub use id::{
+    AttemptId, ChangeId, IdError, JobId, JobKey, JobKeyError, MAX_JOB_KEY_BYTES, RequestId,
+};
 use job::Job;
 pub use job::{Attempt, NewJob, Stage};
 use outbox::Outbox;
 pub use outcome::{AttemptEnd, CancelledBy, Limit, Loss, LossReason, Outcome, Verdict};
-pub use terms::{DEFAULT_ATTEMPTS, Departure, Patience, Terms, Unwatched};
+pub use terms::{DEFAULT_ATTEMPTS, Departure, ReturnTimeouts, Terms, Unwatched};
 use workers::Settling;
 pub use workers::{Held, HeldState};
 
@@ -83,17 +84,17 @@ pub use workers::{Held, HeldState};
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How long a worker that has left may take to return before its attempts are given up.
-    pub grace: Duration,
+    pub return_timeout: Duration,
     /// A fault that a test plants.
     #[cfg(feature = "faults")]
     pub fault: Option<Fault>,
 }
 
 impl Default for Config {
-    /// Five minutes of grace.
+    /// Workers have five minutes to return.
     fn default() -> Self {
         Self {
-            grace: Duration::from_secs(300),
+            return_timeout: Duration::from_secs(300),
             #[cfg(feature = "faults")]
             fault: None,
         }
@@ -108,7 +109,7 @@ pub struct Jobs {
     now: Time,
     jobs: BTreeMap<JobId, Job>,
     /// The keys of these jobs.
-    keys: BTreeMap<(ClientId, Key), JobId>,
+    keys: BTreeMap<(ClientId, JobKey), JobId>,
     /// The current attempts of each worker, connected or not.
     workers: BTreeMap<WorkerName, BTreeSet<AttemptId>>,
     /// The attempts that have ended, or whose logs have, but are not acknowledged yet.
@@ -145,7 +146,7 @@ impl Jobs {
                 }
                 Effect::Enqueue { job, .. } if !self.is_queued(job) => continue,
                 Effect::Start { attempt, worker } => {
-                    self.told(attempt);
+                    self.received(attempt);
                     Effect::Start { attempt, worker }
                 }
                 other => other,
@@ -222,7 +223,7 @@ impl Jobs {
     }
 
     /// Returns the job that a client has submitted with a key, if it is still here.
-    pub fn with_key(&self, client: &ClientId, key: &Key) -> Option<JobId> {
+    pub fn with_key(&self, client: &ClientId, key: &JobKey) -> Option<JobId> {
         self.keys.get(&(client.clone(), key.clone())).copied()
     }
 }

@@ -9,7 +9,7 @@ use crate::{AttemptId, CancelledBy, JobId, Jobs, Limit, LossReason, Outcome, Sta
 enum Reached {
     Terms(Limit),
     Departure,
-    Grace(AttemptId),
+    ReturnTimeout(AttemptId),
 }
 
 impl Jobs {
@@ -31,7 +31,7 @@ impl Jobs {
                 Some(Reached::Departure) => {
                     self.end(id, Outcome::Cancelled(CancelledBy::Departure));
                 }
-                Some(Reached::Grace(attempt)) => self.lose(attempt, LossReason::WorkerGone),
+                Some(Reached::ReturnTimeout(attempt)) => self.lose(attempt, LossReason::WorkerGone),
                 // Its log has grown since.
                 None => self.set_alarm(id),
             }
@@ -83,10 +83,12 @@ fn reached(job: &Job, now: Time) -> Option<Reached> {
         Stage::Running(_) => {
             over(job.last_log, terms.silence_limit).then_some(Reached::Terms(Limit::Silence))
         }
-        Stage::Away { attempt, until } if *until <= now => Some(Reached::Grace(AttemptId {
-            job: job.new.id,
-            number: attempt.number,
-        })),
+        Stage::Away { attempt, until } if *until <= now => {
+            Some(Reached::ReturnTimeout(AttemptId {
+                job: job.new.id,
+                number: attempt.number,
+            }))
+        }
         Stage::Assigned(_) | Stage::Away { .. } | Stage::Ended { .. } => None,
     }
 }

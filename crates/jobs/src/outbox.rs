@@ -30,7 +30,7 @@ impl Outbox {
         self.latest
     }
 
-    /// Adds an effect that tells nobody anything.
+    /// Adds an effect that no peer sees.
     pub(crate) fn at_once(&mut self, effect: Effect) {
         self.ready.push_back(effect);
     }

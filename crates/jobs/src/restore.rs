@@ -34,8 +34,8 @@ impl Jobs {
         } = saved;
         let id = new.id;
         let watched = match new.terms.unwatched {
-            Unwatched::Cancelled(patience) => Watched::Left {
-                until: self.now + patience.restarted,
+            Unwatched::Cancelled(timeouts) => Watched::Left {
+                until: self.now + timeouts.restarted,
             },
             Unwatched::GoesOn => Watched::By(0),
         };

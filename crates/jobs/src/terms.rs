@@ -40,21 +40,21 @@ pub enum Unwatched {
     /// It goes on.
     GoesOn,
     /// It is cancelled, unless a client comes back in time.
-    Cancelled(Patience),
+    Cancelled(ReturnTimeouts),
 }
 
 /// How long a job waits for its client to come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Patience {
+pub struct ReturnTimeouts {
     /// After the client closed its connection: its program has ended.
     pub closed: Duration,
     /// After the client fell silent: its machine sleeps, or its network is broken.
     pub silent: Duration,
-    /// After the scheduler started: it lost all its connections, and nobody is to blame.
+    /// After the scheduler started: all its connections were lost.
     pub restarted: Duration,
 }
 
-impl Default for Patience {
+impl Default for ReturnTimeouts {
     /// 15 seconds, 10 minutes and 2 minutes.
     fn default() -> Self {
         Self {
@@ -74,7 +74,7 @@ pub enum Departure {
     Silent,
 }
 
-impl Patience {
+impl ReturnTimeouts {
     /// Returns how long to wait for a client that left like this.
     pub fn after(&self, departure: Departure) -> Duration {
         match departure {

@@ -82,7 +82,7 @@ impl Jobs {
         };
         if self.planted(Fault::StartsUnsaved) {
             self.outbox.at_once(start);
-            self.told(attempt_id);
+            self.received(attempt_id);
         } else {
             self.outbox.once_saved(start);
         }
@@ -90,8 +90,8 @@ impl Jobs {
         Some(attempt_id)
     }
 
-    /// A worker is told of its attempt now.
-    pub(crate) fn told(&mut self, id: AttemptId) {
+    /// The worker receives its attempt now.
+    pub(crate) fn received(&mut self, id: AttemptId) {
         let Some(job) = self.jobs.get_mut(&id.job) else {
             return;
         };
@@ -199,8 +199,8 @@ impl Jobs {
         }
     }
 
-    /// The connection to a worker is gone. What it runs may go on without it; see
-    /// [`Config::grace`](crate::Config::grace).
+    /// The connection to a worker is lost. What it runs may continue without it; see
+    /// [`Config::return_timeout`](crate::Config::return_timeout).
     pub fn worker_left(&mut self, now: Time, worker: &WorkerName) {
         self.now = self.now.max(now);
         // It lists them again when it returns.
@@ -212,8 +212,10 @@ impl Jobs {
                 continue;
             };
             match job.stage.clone() {
-                Stage::Assigned(_) => self.untold(id),
-                Stage::Running(attempt) if attempt.survives && !self.planted(Fault::NoGrace) => {
+                Stage::Assigned(_) => self.not_received(id),
+                Stage::Running(attempt)
+                    if attempt.survives && !self.planted(Fault::NoReturnTimeout) =>
+                {
                     self.goes_away(id.job, attempt);
                 }
                 Stage::Running(_) => self.lose(id, LossReason::WorkerGone),
@@ -223,15 +225,15 @@ impl Jobs {
     }
 
     pub(crate) fn goes_away(&mut self, id: JobId, attempt: Attempt) {
-        let until = self.now + self.config.grace;
+        let until = self.now + self.config.return_timeout;
         if let Some(job) = self.jobs.get_mut(&id) {
             job.stage = Stage::Away { attempt, until };
             self.changed(id);
         }
     }
 
-    /// A worker that was never told of an attempt is gone: the job waits again, and nothing was lost.
-    fn untold(&mut self, id: AttemptId) {
+    /// A worker left that had not received its attempt: the job waits again, and no attempt was lost.
+    fn not_received(&mut self, id: AttemptId) {
         if self.take_attempt(id).is_some() {
             self.requeue(id.job, self.now, None);
         }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jobs::{
     AttemptEnd, AttemptId, CancelError, CancelledBy, Change, ChangeId, Config, Departure, Effect,
-    Held, HeldAnswer, HeldState, IdError, JobId, Jobs, Key, Limit, LossReason, NewJob, Outcome,
-    Patience, RequestId, Saved, Stage, Terms, Unwatched, Verdict,
+    Held, HeldAnswer, HeldState, IdError, JobId, JobKey, Jobs, Limit, LossReason, NewJob, Outcome,
+    RequestId, ReturnTimeouts, Saved, Stage, Terms, Unwatched, Verdict,
 };
 use pool::{CacheHint, ClientId, Time, WorkerName};
 
@@ -105,7 +105,7 @@ fn new(id: JobId, key: Option<&str>, terms: Terms) -> NewJob {
         pool: "pool".into(),
         hint: CacheHint::new("hint"),
         urgent: false,
-        key: key.map(|key| Key::new(key).expect("a good key")),
+        key: key.map(|key| JobKey::new(key).expect("a good key")),
         terms,
     }
 }
@@ -189,19 +189,19 @@ fn a_log_that_grows_is_not_silent() {
 #[test]
 fn a_job_whose_client_has_left_is_cancelled_if_that_was_asked_for() {
     let attached = Terms {
-        unwatched: Unwatched::Cancelled(Patience::default()),
+        unwatched: Unwatched::Cancelled(ReturnTimeouts::default()),
         ..Terms::default()
     };
-    for (departure, patience) in [(Departure::Closed, 15), (Departure::Silent, 600)] {
+    for (departure, timeouts) in [(Departure::Closed, 15), (Departure::Silent, 600)] {
         let mut story = Story::running(attached.clone());
         story.jobs.unwatch(at(10), JOB, departure);
-        story.advance(10 + patience - 1);
+        story.advance(10 + timeouts - 1);
         assert_eq!(story.outcome(), None, "{departure:?}");
         story.jobs.watch(JOB);
         story.advance(10_000);
         assert_eq!(story.outcome(), None, "it came back");
         story.jobs.unwatch(at(20_000), JOB, departure);
-        story.advance(20_000 + patience);
+        story.advance(20_000 + timeouts);
         assert_eq!(
             story.outcome(),
             Some(&Outcome::Cancelled(CancelledBy::Departure))

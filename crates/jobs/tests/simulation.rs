@@ -61,7 +61,10 @@ fn planted_faults_are_found() {
         ),
         (Mistake::Inside(Fault::RetriesFailures), "bounded retries"),
         (Mistake::Inside(Fault::TriesForEver), "bounded retries"),
-        (Mistake::Inside(Fault::NoGrace), "running jobs go on"),
+        (
+            Mistake::Inside(Fault::NoReturnTimeout),
+            "running jobs go on",
+        ),
         (Mistake::Inside(Fault::ForgetsKeys), "same key, same job"),
     ];
     for (mistake, promise) in faults {

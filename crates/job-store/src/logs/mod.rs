@@ -96,7 +96,7 @@ impl Logs {
         })
     }
 
-    /// Returns a writer for the log of an attempt: a new one, or one that goes on where the file ends.
+    /// Returns a writer for the log of an attempt: a new one, or one that continues where the file ends.
     ///
     /// # Errors
     ///

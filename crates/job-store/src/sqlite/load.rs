@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
 use jobs::{
-    Attempt, AttemptEnd, JobId, Key, Loss, NewJob, Patience, Saved, SavedStage, Terms, Unwatched,
+    Attempt, AttemptEnd, JobId, JobKey, Loss, NewJob, ReturnTimeouts, Saved, SavedStage, Terms,
+    Unwatched,
 };
 use pool::{CacheHint, ClientId, Time, WorkerName};
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -102,13 +103,13 @@ fn new_job(row: &Row<'_>) -> Result<NewJob, StoreError> {
     let damaged = |what: &str| StoreError::Damaged(format!("{what} of {id}"));
     let limit =
         |column: &str| Ok::<_, StoreError>(row.get::<_, Option<i64>>(column)?.map(duration));
-    let patience = (
+    let timeouts = (
         limit("patience_closed")?,
         limit("patience_silent")?,
         limit("patience_restarted")?,
     );
-    let unwatched = match patience {
-        (Some(closed), Some(silent), Some(restarted)) => Unwatched::Cancelled(Patience {
+    let unwatched = match timeouts {
+        (Some(closed), Some(silent), Some(restarted)) => Unwatched::Cancelled(ReturnTimeouts {
             closed,
             silent,
             restarted,
@@ -134,9 +135,9 @@ fn new_job(row: &Row<'_>) -> Result<NewJob, StoreError> {
     })
 }
 
-fn key(row: &Row<'_>) -> Result<Option<Key>, StoreError> {
+fn key(row: &Row<'_>) -> Result<Option<JobKey>, StoreError> {
     let key: Option<String> = row.get("key")?;
-    key.map(|key| Key::new(&key).map_err(|error| StoreError::Damaged(error.to_string())))
+    key.map(|key| JobKey::new(&key).map_err(|error| StoreError::Damaged(error.to_string())))
         .transpose()
 }
 

@@ -12,7 +12,7 @@ mod words;
 use std::path::Path;
 use std::time::Duration;
 
-use jobs::{JobId, Key, Saved};
+use jobs::{JobId, JobKey, Saved};
 use pool::{ClientId, Time};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -60,7 +60,7 @@ impl Writer for SqliteWriter {
 }
 
 impl Reader for SqliteReader {
-    fn with_key(&mut self, client: &ClientId, key: &Key) -> Result<Option<JobId>, StoreError> {
+    fn with_key(&mut self, client: &ClientId, key: &JobKey) -> Result<Option<JobId>, StoreError> {
         let mut query = self
             .0
             .prepare_cached("SELECT id FROM jobs WHERE client = ?1 AND key = ?2")?;

@@ -74,9 +74,9 @@ fn submitted(
         silence_limit,
         unwatched,
     } = &new.terms;
-    let patience = match unwatched {
+    let timeouts = match unwatched {
         Unwatched::GoesOn => None,
-        Unwatched::Cancelled(patience) => Some(patience),
+        Unwatched::Cancelled(timeouts) => Some(timeouts),
     };
     let mut insert = connection.prepare_cached(
         "INSERT INTO jobs (id, client, pool, hint, urgent, key, attempts_allowed, queue_limit, run_limit, silence_limit,
@@ -89,14 +89,14 @@ fn submitted(
         &*new.pool,
         new.hint.as_str(),
         new.urgent,
-        new.key.as_ref().map(jobs::Key::as_str),
+        new.key.as_ref().map(jobs::JobKey::as_str),
         attempts.get(),
         queue_limit.map(micros),
         run_limit.map(micros),
         silence_limit.map(micros),
-        patience.map(|patience| micros(patience.closed)),
-        patience.map(|patience| micros(patience.silent)),
-        patience.map(|patience| micros(patience.restarted)),
+        timeouts.map(|timeouts| micros(timeouts.closed)),
+        timeouts.map(|timeouts| micros(timeouts.silent)),
+        timeouts.map(|timeouts| micros(timeouts.restarted)),
         details.kind,
         details.description.as_bytes(),
         at.micros(),

@@ -15,7 +15,7 @@ const APPLICATION_ID: i64 = 0x4f43_4a42;
 
 /// What brings a file from each version to the next one.
 const STEPS: [&str; VERSION as usize] = ["
-    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job goes on without its
+    -- seq: the order of submissions. Times and limits are in microseconds; times since 1970. A job continues without its
     -- client when patience_* are null. state: see words.rs. since: when it began to wait, got a worker, or ended.
     CREATE TABLE jobs (
         seq INTEGER PRIMARY KEY,
@@ -127,7 +127,7 @@ fn check(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 }
 
 fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
-    // Readers go on while changes are saved, and what is committed survives a power cut.
+    // Readers continue while changes are saved, and what is committed survives a power cut.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What is deleted is overwritten: descriptions are, when their jobs have ended.

@@ -33,7 +33,7 @@ impl Disk {
     }
 
     /// Returns the job that a client has submitted with a key, ended or not.
-    pub(crate) fn with_key(&self, client: &ClientId, key: &jobs::Key) -> Option<JobId> {
+    pub(crate) fn with_key(&self, client: &ClientId, key: &jobs::JobKey) -> Option<JobId> {
         let same =
             |row: &Row| row.saved.new.client == *client && row.saved.new.key.as_ref() == Some(key);
         self.rows().find(|(_, row)| same(row)).map(|(id, _)| id)

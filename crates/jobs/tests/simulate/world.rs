@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobs::{
     AttemptEnd, AttemptId, CancelledBy, Change, ChangeId, Config, Effect, Fault, HeldAnswer, JobId,
-    Jobs, Key, LossReason, NewJob, Outcome, Patience, RequestId, Stage, Terms, Unwatched,
+    JobKey, Jobs, LossReason, NewJob, Outcome, RequestId, ReturnTimeouts, Stage, Terms, Unwatched,
 };
 use pool::{CacheHint, ClientId, Time};
 
@@ -13,15 +13,21 @@ use super::disk::Disk;
 use super::history::{Mistake, Step};
 use super::worker::{Message, Worker};
 
-const GRACE: Duration = Duration::from_secs(300);
+const RETURN_TIMEOUT: Duration = Duration::from_secs(300);
 const CLIENTS: [&str; 2] = ["alice", "bob"];
 
 /// What somebody waits for.
 #[derive(Clone, Debug)]
 enum Request {
-    Submit { client: ClientId, key: Option<Key> },
+    Submit {
+        client: ClientId,
+        key: Option<JobKey>,
+    },
     Cancel,
-    Return { worker: usize, held: Vec<AttemptId> },
+    Return {
+        worker: usize,
+        held: Vec<AttemptId>,
+    },
 }
 
 /// How often each thing happened, to see that histories are rich.
@@ -61,7 +67,7 @@ pub(crate) struct World {
     last_id: u64,
     /// The ids that clients were given.
     accepted: BTreeSet<JobId>,
-    keys: BTreeMap<(ClientId, Key), JobId>,
+    keys: BTreeMap<(ClientId, JobKey), JobId>,
     cancelled: BTreeSet<JobId>,
     /// The outcomes that watchers were shown.
     shown: BTreeMap<JobId, Outcome>,
@@ -228,7 +234,7 @@ impl World {
 
     fn submit(&mut self, client: usize, key: Option<usize>, terms: usize) -> Result<(), String> {
         let client = ClientId::new(CLIENTS[client]).expect("a good name");
-        let key = key.map(|key| Key::new(&format!("key{key}")).expect("a good key"));
+        let key = key.map(|key| JobKey::new(&format!("key{key}")).expect("a good key"));
         // What the caller must do: jobs that have ended are looked up by their keys on disk. One that has ended and
         // is not saved yet is still in memory.
         if let Some(key) = &key
@@ -259,7 +265,7 @@ impl World {
         self.disk.row(id).is_some_and(|row| row.outcome.is_some())
     }
 
-    fn accept(&mut self, job: JobId, client: ClientId, key: Option<Key>) -> Result<(), String> {
+    fn accept(&mut self, job: JobId, client: ClientId, key: Option<JobKey>) -> Result<(), String> {
         if self.disk.row(job).is_none() {
             return Err(format!(
                 "durable before told: {job} is accepted, and not on disk"
@@ -480,7 +486,7 @@ impl World {
         Ok(())
     }
 
-    /// An attempt is lost only if its worker was away for the whole time of grace, or cannot have kept it.
+    /// An attempt is lost only if its worker was away for the whole return timeout, or cannot have kept it.
     fn check_loss(&mut self, change: &Change) -> Result<(), String> {
         let (Some((Some(number), AttemptEnd::Lost(reason))), job) =
             (change.attempt_end(), change.job())
@@ -501,7 +507,7 @@ impl World {
                 "bounded retries: {attempt} ended as {verdict:?}, and is lost because of {reason:?}"
             ));
         }
-        let in_time = self.now < holder.last_connected + GRACE;
+        let in_time = self.now < holder.last_connected + RETURN_TIMEOUT;
         let runs = holder.attempts.get(attempt).is_some_and(Option::is_none);
         let excused = matches!(reason, LossReason::WorkerGone) && !in_time;
         if runs && holder.survives && !excused {
@@ -628,7 +634,7 @@ fn config(mistake: Option<Mistake>) -> Config {
         _ => None,
     };
     Config {
-        grace: GRACE,
+        return_timeout: RETURN_TIMEOUT,
         fault,
     }
 }
@@ -641,7 +647,7 @@ fn some_terms(which: usize) -> Terms {
         1 => terms.queue_limit = Some(Duration::from_secs(400)),
         2 => terms.run_limit = Some(Duration::from_secs(600)),
         3 => terms.silence_limit = Some(Duration::from_secs(200)),
-        4 => terms.unwatched = Unwatched::Cancelled(Patience::default()),
+        4 => terms.unwatched = Unwatched::Cancelled(ReturnTimeouts::default()),
         _ => {}
     }
     terms
