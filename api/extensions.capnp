@@ -79,7 +79,7 @@ interface PoolDetails {
     # The number of tickets that wait for any worker.
 
     oldestWait @2 :UInt64;
-    # How long the oldest of the tickets that no worker has taken has waited. 0 when there is none.
+    # The waiting time of the oldest ticket that no worker has taken. 0 when there is none.
 
     clients @3 :List(Client);
     # The clients that have submitted a job since the scheduler started, in the order of their names.
@@ -92,7 +92,7 @@ interface PoolDetails {
     # The name it registers with.
 
     paused @1 :Bool;
-    # Whether an operator has paused it across reconnects.
+    # Whether an operator has paused it, with a pause that lasts across reconnects.
 
     registrations @2 :UInt64;
     # The number of its registrations since the scheduler started.

@@ -210,7 +210,7 @@ interface Registration {
 
 interface Ticket {
   # A queued request for a job. When the last reference is released before a worker has taken the job, the job is
-  # removed from the queue. After that, the ticket counts as one reference to the job.
+  # removed from the queue. Once a worker has taken it, the ticket counts as one reference to the job.
 
   job @0 () -> (job :Job);
   # Returns the job at once, as a promise that resolves when a worker takes it. The promise breaks if the ticket

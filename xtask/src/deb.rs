@@ -1,4 +1,4 @@
-//! `cargo xtask deb`: Debian packages of the programs. What is in them, crates/ocluster/Cargo.toml says.
+//! `cargo xtask deb`: Debian packages of the programs. crates/ocluster/Cargo.toml lists their contents.
 
 use std::ffi::OsString;
 use std::fs;

@@ -120,8 +120,8 @@ fn build(cluster: &Cluster, submit: &[&str; 3], source: &Source) -> Result<i32> 
     Ok(code)
 }
 
-/// Starts an engine of our own, with nothing in it: one that runs here is somebody's. Who may not start one, as on an
-/// account that is not root's, uses that, under names that nobody else has.
+/// Starts an empty engine, because one that already runs has other users. If this user is not root, and so cannot start
+/// one, returns the running engine, in which the demo uses unique names.
 fn find_engine() -> Result<DockerEngine> {
     if is_root() {
         Setup::ensure(DOCKER_PACKAGES)?;
@@ -135,7 +135,7 @@ fn find_engine() -> Result<DockerEngine> {
     )
 }
 
-/// Tells the person who watches what is going on.
+/// Prints what the demo does now.
 fn say(what: &str) {
     println!("==> {what}");
 }

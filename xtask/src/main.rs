@@ -28,9 +28,9 @@ usage: cargo xtask COMMAND
            (test ARGS: run only the tests that `cargo test ARGS` runs)
   bench    Compare OBuilder with Docker's two builders (takes ten minutes)
   fuzz     List the fuzz targets
-           (fuzz TARGET --minutes N: fuzz TARGET, or all of them for TARGET all)
+           (fuzz TARGET --minutes N: fuzz one target; TARGET may be all)
   simulate Live through random histories of jobs: crashes, full disks, workers that come and go
-           (--seeds N: so many)
+           (simulate --seeds N: so many of them)
   deb      Make Debian packages of the programs, in target/debian
            (--for-tests FOLDER: make packages of the test builds, in FOLDER)
   codegen  Generate the Rust code for api/*.capnp

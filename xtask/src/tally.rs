@@ -55,7 +55,7 @@ impl Tally {
         }
     }
 
-    /// Returns how many passed. A test that could not run has told cargo that it passed; it is not among them.
+    /// Returns how many passed. Tests that could not run are not among them, although cargo reports that they passed.
     pub(crate) fn passed(&self) -> usize {
         self.reported_ok
             .saturating_sub(self.skipped() - self.ignored)

@@ -68,8 +68,8 @@ impl fmt::Display for MemoryKill {
         f.write_str(match self {
             Self::Counted => "the kernel killed a process of it for lack of memory",
             Self::Likely => {
-                "the kernel probably killed it for lack of memory: meanwhile, it killed processes on this machine \
-                 for that"
+                "the kernel probably killed it for lack of memory: while it ran, the kernel killed processes on this \
+                 machine for that reason"
             }
         })?;
         f.write_str(

@@ -1,7 +1,7 @@
 //! The limit of open files and connections of a program.
 //!
-//! The usual limit of 1024 is there for programs that use `select`; others may raise theirs. A
-//! scheduler has a connection for each worker and client; a builder copies deep trees.
+//! The usual limit of 1024 is there for programs that use `select`; others may raise theirs. A scheduler has a
+//! connection for each worker and client; a builder copies deep trees.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

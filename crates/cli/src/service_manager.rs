@@ -40,7 +40,7 @@ impl ServiceManager {
         Self::at(var("NOTIFY_SOCKET").as_deref(), watchdog.as_deref())
     }
 
-    /// Returns the absence of one.
+    /// Returns one that reports nothing.
     pub fn none() -> Self {
         Self::at(None, None)
     }

@@ -17,7 +17,7 @@ pub struct PoolDetails {
     pub workers: Vec<WorkerDetails>,
     /// The number of tickets that wait for any worker.
     pub backlog: u32,
-    /// How long the oldest of the tickets that no worker has taken has waited; zero when there is none.
+    /// The waiting time of the oldest ticket that no worker has taken; zero when there is none.
     pub oldest_wait: Duration,
     /// The clients that have submitted a job since the scheduler started, in the order of their ids.
     pub clients: Vec<ClientDetails>,
@@ -28,7 +28,7 @@ pub struct PoolDetails {
 pub struct WorkerDetails {
     /// The name it registers with.
     pub name: String,
-    /// Whether an operator has paused it across reconnects.
+    /// Whether an operator has paused it, with a pause that lasts across reconnects.
     pub paused: bool,
     /// The number of its registrations since the scheduler started.
     pub registrations: u64,

@@ -197,7 +197,7 @@ pub trait ServeJob: 'static {
     /// The caller gets the error.
     fn result(self: Rc<Self>) -> impl Future<Output = Result<String, RpcError>>;
 
-    /// See [`Job::outcome`]. Optional: the default is not implemented.
+    /// See [`Job::outcome`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.

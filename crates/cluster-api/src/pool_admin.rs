@@ -345,7 +345,7 @@ pub trait ServePoolAdmin: 'static {
         worker: String,
     ) -> impl Future<Output = Result<WorkerDetails, RpcError>>;
 
-    /// See [`PoolAdmin::overview`]. Optional: the default is not implemented.
+    /// See [`PoolAdmin::overview`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -354,7 +354,7 @@ pub trait ServePoolAdmin: 'static {
         futures::future::ready(Err(RpcError::unimplemented("this pool has no overview")))
     }
 
-    /// See [`PoolAdmin::pause`]. Optional: the default is not implemented.
+    /// See [`PoolAdmin::pause`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -368,7 +368,7 @@ pub trait ServePoolAdmin: 'static {
         )))
     }
 
-    /// See [`PoolAdmin::cancel`]. Optional: the default is not implemented.
+    /// See [`PoolAdmin::cancel`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.

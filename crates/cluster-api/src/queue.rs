@@ -101,7 +101,7 @@ pub trait ServeQueue: 'static {
     /// The caller gets the error.
     fn set_active(self: Rc<Self>, active: bool) -> impl Future<Output = Result<(), RpcError>>;
 
-    /// See [`Queue::set_pause_reasons`]. Optional: the default is not implemented.
+    /// See [`Queue::set_pause_reasons`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.

@@ -94,7 +94,7 @@ pub trait ServeSubmission: 'static {
         urgent: bool,
     ) -> impl Future<Output = Result<Ticket, RpcError>>;
 
-    /// See [`Submission::save`]. Optional: the default is not implemented.
+    /// See [`Submission::save`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.

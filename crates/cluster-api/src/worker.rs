@@ -165,7 +165,7 @@ pub trait ServeWorker: 'static {
         source: String,
     ) -> impl Future<Output = Result<Option<Metric>, RpcError>>;
 
-    /// See [`Worker::version`]. Optional: the default is not implemented.
+    /// See [`Worker::version`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.
@@ -175,7 +175,7 @@ pub trait ServeWorker: 'static {
         )))
     }
 
-    /// See [`Worker::cancel_job`]. Optional: the default is not implemented.
+    /// See [`Worker::cancel_job`]. Optional: the default answers `Unimplemented`.
     ///
     /// # Errors
     /// The caller gets the error.

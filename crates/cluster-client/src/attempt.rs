@@ -26,8 +26,9 @@ const LOSS_SETTLES: Duration = Duration::from_millis(200);
 /// One attempt at a job, without retries: for a program that decides about them itself, or that shows its user each
 /// state of the job. Others use [`Cluster`](crate::Cluster), whose jobs consist of attempts.
 ///
-/// The job is cancelled when the last reference to it is dropped. [`cancel`](Self::cancel) is faster, and reports
-/// whether it came in time.
+/// Dropping it removes a queued job from the queue. A running job is cancelled when this, its handles from
+/// [`job`](Self::job) and its readers from [`log`](Self::log) are all dropped. [`cancel`](Self::cancel) is faster, and
+/// reports whether it came in time.
 ///
 /// ```no_run
 /// use cluster_client::Attempt;
@@ -51,6 +52,7 @@ const LOSS_SETTLES: Duration = Duration::from_millis(200);
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "dropping an attempt cancels its job"]
 pub struct Attempt {
     session: Session,
     ticket: Pipelined<Ticket>,
@@ -79,12 +81,12 @@ impl From<RpcError> for AttemptError {
 /// The result of the request to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancellation {
-    /// The request was accepted, and the job has ended. It may have ended by itself just before: see
-    /// [`Attempt::ended`].
+    /// The request was accepted, and the job has ended; after [`Attempt::request_cancel`], it may still be ending.
+    /// [`Attempt::ended`] returns how it ended: it may have succeeded just before.
     Done,
     /// The request was rejected: there was nothing to cancel any more, or the connection is lost.
     TooLate,
-    /// The request was sent, but the job has not ended within 10 seconds.
+    /// The request was sent, but within 10 seconds there was no answer, or the job has not ended.
     Unconfirmed,
 }
 
@@ -138,7 +140,7 @@ impl Attempt {
     /// Returns where the job is: queued, and why; assigned to a worker; running; finished.
     ///
     /// # Errors
-    /// When the connection is lost, or the scheduler is upstream's, which does not report it.
+    /// When the job was refused, the connection is lost, or the scheduler is upstream's, which does not report it.
     pub fn status(&self) -> Answer<TicketStatus> {
         self.ticket.status()
     }
@@ -146,13 +148,13 @@ impl Attempt {
     /// Returns the number of the job's ticket, by which operators know it.
     ///
     /// # Errors
-    /// When the connection is lost, or the scheduler is upstream's, which does not report it.
+    /// When the job was refused, the connection is lost, or the scheduler is upstream's, which does not report it.
     pub fn number(&self) -> Answer<u64> {
         self.ticket.number()
     }
 
-    /// Returns a reader of the job's log, at its beginning. It knows when the job has ended, as
-    /// [`LogReader::job_ended`] explains.
+    /// Returns a reader of the job's log, at its beginning. Once the job has ended, the rest of the log has the limits
+    /// of [`LogReader::job_ended`].
     pub fn log(&self) -> LogReader {
         LogReader::new(self.job(), LogReader::WINDOW).until(self.result.clone().map(drop))
     }
@@ -160,7 +162,8 @@ impl Attempt {
     /// Waits until a worker has taken the job.
     ///
     /// # Errors
-    /// When no worker has, and none will: the error is that of [`ended`](Self::ended).
+    /// When no worker has, and none will: the error is that of [`ended`](Self::ended). Also when its worker cannot read
+    /// the log.
     pub fn taken(&self) -> impl Future<Output = Result<(), RpcError>> + Unpin + 'static {
         self.job.taken()
     }
@@ -176,7 +179,8 @@ impl Attempt {
         }
     }
 
-    /// Returns the output of a job that is known to have succeeded.
+    /// Returns the output of a job that is known to have succeeded: to [`ended`](Self::ended) or to a reader of its
+    /// [`log`](Self::log). `None` for any other job.
     pub fn output(&self) -> Option<&str> {
         self.result.peek()?.as_deref().ok()
     }

@@ -1,4 +1,4 @@
-//! Sees a job through: one attempt after the other, until it ends or is cancelled.
+//! Makes one attempt at a job after the other, until it ends or is cancelled.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::{Attempt, JobError};
 /// The shortest time between two attempts at one job, in case each is lost at once.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Sees one job through.
+/// Makes the attempts at one job.
 pub(crate) struct Driver {
     pub(crate) shared: Rc<Shared>,
     pub(crate) pool: String,

@@ -32,9 +32,9 @@
 //!   scheduler, a broken connection. A build that failed is never retried. A retried job starts from the beginning,
 //!   which its log shows as [`LogEvent::Retrying`].
 //! - **Cancellation on drop**: a [`Job`] that is dropped is removed from the queue, or stopped on its worker.
-//! - **Its state**: [`Job::attempt`] gives its place in the queue, the reason why it waits, and its worker.
+//! - **Its state**: [`Job::attempt`] gives its position in the queue, the reason why it waits, and its worker.
 //!
-//! A program that needs none of this submits an [`Attempt`] over its own connection: one job, one try.
+//! A program that needs none of this submits an [`Attempt`] over its own connection: one job, once.
 //!
 //! # One thread
 //!

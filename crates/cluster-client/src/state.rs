@@ -1,4 +1,4 @@
-//! The state of a job, as its log's readers need it.
+//! The state of a job, for its program and for the readers of its log.
 
 use std::rc::Weak;
 

@@ -12,7 +12,6 @@ use cluster_api::{
 use pool::{
     InactiveReasons, Items, RunningView, Snapshot, Time, WaitingView, WorkerName, WorkerView,
 };
-
 use visible::CompactElapsed;
 
 use crate::roster::{RegisteredWorker, Roster};

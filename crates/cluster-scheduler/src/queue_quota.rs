@@ -149,7 +149,6 @@ impl Drop for QueueReservation {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn client(name: &str) -> ClientId {

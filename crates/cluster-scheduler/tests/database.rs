@@ -235,7 +235,7 @@ fn a_database_of_2020_gains_the_tables() {
     assert_eq!(
         saved.workers,
         [worker("p", "w", false)],
-        "else the hint would count for nobody"
+        "without the worker, the hint would have no effect"
     );
     assert_eq!(
         rows(&path, "SELECT count(*) FROM sturdy_refs"),
@@ -365,13 +365,16 @@ async fn a_database_that_cannot_be_written() {
         digest: [7; 32],
     };
 
-    // Somebody else holds the file for longer than a write waits.
+    // Another process locks the file for longer than a write waits.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     writer.save(Change::Cached(cached("a", "hint-9", "w9")), VECTOR_DAY);
     let note = writer.save_acked(Change::Worker(worker("a", "w3", true)), VECTOR_DAY);
     let error = writer.put_client(carol, VECTOR_DAY).await.unwrap_err();
-    assert!(note.await.is_err(), "who waits for a note is told, too");
+    assert!(
+        note.await.is_err(),
+        "a caller that waits for a change gets the error"
+    );
     assert_eq!(
         error.to_string(),
         "cannot save to the database: database is locked"

@@ -73,7 +73,7 @@ impl FromStr for Gigabytes {
 
 #[cfg(test)]
 mod tests {
-    use visible::WorkerName;
+    use visible::{NameError, WorkerName};
 
     use super::{Capacity, Gigabytes, Percent};
 
@@ -83,8 +83,15 @@ mod tests {
             "w1".parse::<WorkerName>().map(|name| name.to_string()),
             Ok("w1".to_owned())
         );
-        for name in ["", " ", "a\nb", "\u{1b}[2J", &"x".repeat(256)] {
-            assert!(name.parse::<WorkerName>().is_err(), "{name}");
+        let long = "x".repeat(256);
+        for (name, error) in [
+            ("", NameError::Empty),
+            (" ", NameError::OuterSpace),
+            ("a\nb", NameError::Invisible('\n')),
+            ("\u{1b}[2J", NameError::Invisible('\u{1b}')),
+            (long.as_str(), NameError::TooLong(256)),
+        ] {
+            assert_eq!(name.parse::<WorkerName>(), Err(error));
         }
         assert_eq!("1".parse::<Capacity>().map(Capacity::value), Ok(1));
         for capacity in ["0", "-1", "x", "", "99999999999"] {

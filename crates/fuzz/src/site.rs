@@ -229,7 +229,10 @@ mod tests {
     use super::*;
 
     /// The interfaces of `api/extensions.capnp` that peers call, by their ids.
-    const EXTENSIONS: [(&str, u64); 7] = [
+    const EXTENSIONS: [(&str, u64); 10] = [
+        ("TicketStatus", 0xfa88_968e_688b_903b),
+        ("TemporaryPause", 0xcb85_7b1f_4f69_8543),
+        ("PoolDetails", 0xfcf5_d5f3_6fc6_a8aa),
         ("Persistent", 0xc8cb_212f_cd9f_5691),
         ("TicketNumber", 0xb4d1_c9e0_7a3f_5286),
         ("PoolControl", 0xfa53_1e7c_ec24_d80a),

@@ -195,7 +195,7 @@ fn descriptor(mut cap: cap_descriptor::Builder<'_>, input: &mut Input<'_>) {
 
 fn content(mut content: capnp::any_pointer::Builder<'_>, input: &mut Input<'_>) {
     if input.flag() {
-        // The receiver must keep these bytes, so it may also be a test of limits.
+        // The receiver has to keep these bytes, which also tests its limits.
         let bytes = input.piece(255);
         drop(content.set_as::<capnp::data::Owned>(bytes));
     }

@@ -105,7 +105,7 @@ impl Read for Decompressed {
     }
 }
 
-/// Sends what is in `file` in chunks, and an empty one at the end.
+/// Sends the content of `file` in chunks, and an empty one at the end.
 fn decompress(
     file: File,
     compression: Compression,

@@ -12,7 +12,7 @@ use crate::{Limits, UnpackError};
 /// Unpacks layers, compressed or not, into an empty directory, as a fetched image is.
 ///
 /// # Errors
-/// When one cannot be read, contains something that cannot be made, or is too large.
+/// If one cannot be read, has an entry that cannot be created, or is too large.
 pub fn unpack(rootfs: &Path, limits: Limits, layers: Vec<File>) -> Result<(), UnpackError> {
     let mut unpacker = Unpacker::new(rootfs, limits, CancellationToken::new())?;
     for layer in layers {

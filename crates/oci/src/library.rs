@@ -128,7 +128,7 @@ impl Library {
     /// Returns the imported images, by name.
     ///
     /// # Errors
-    /// When the index cannot be read.
+    /// If the index cannot be read.
     pub fn list(&self) -> Result<Vec<Imported>, LibraryError> {
         let mut images: Vec<Imported> = self.index()?.manifests.iter().map(imported).collect();
         images.sort_by(|a, b| a.name.cmp(&b.name));

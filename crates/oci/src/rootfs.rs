@@ -71,8 +71,8 @@ impl Rootfs {
         Err(Errno::AGAIN)
     }
 
-    /// Opens a directory as [`directory`](Self::directory) does, and makes what is missing of it, with `made` done to
-    /// each one that was made. What they are made in keeps its time of change.
+    /// Opens a directory as [`directory`](Self::directory) does, and creates the missing directories of its path. Calls
+    /// `made` for each new one. Their parents keep their times of change.
     pub(crate) fn make_directory(
         &self,
         path: &BStr,
@@ -180,8 +180,8 @@ pub(crate) fn remove(parent: BorrowedFd<'_>, name: &BStr) -> Result<()> {
     }
 }
 
-/// Removes what is in a directory, except what `keeps` selects, and the directories that lead to it. Returns
-/// whether anything stayed.
+/// Removes the entries of a directory, except those that `keeps` selects and the directories on the path to them.
+/// Returns whether any stayed.
 pub(crate) fn remove_from(
     directory: &OwnedFd,
     depth: usize,
@@ -223,7 +223,7 @@ fn is_directory(parent: &OwnedFd, name: &BStr, known: FileType) -> Result<bool> 
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
-/// Removes what is in a directory of the machine that is ours.
+/// Removes the entries of a directory of this program.
 pub(crate) fn empty(path: &Path) -> std::io::Result<()> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open(path, flags, Mode::empty())?;

@@ -11,9 +11,10 @@ use cluster_scheduler::{
 use cluster_worker::{Capacity, JobLimits, WorkerConfig, WorkerName};
 use vat::{Address, ServeOptions};
 
+use crate::worker;
+use crate::worker::docker_args::DockerArgs;
 use crate::worker::job_limit_args::JobLimitArgs;
 use crate::worker::obuilder_args::OBuilderArgs;
-use crate::worker::{self, DockerArgs};
 use cli::capability_args::CapFile;
 use cli::error::CommandError;
 use cli::print::print;

@@ -6,7 +6,7 @@ use core::fmt;
 
 use visible::Shown;
 
-/// An opaque string: jobs with the same hint like the same worker.
+/// An opaque string: jobs with the same hint prefer the same worker.
 ///
 /// Clients may send any text, so `Display` escapes what cannot be seen, cuts what is long, and shows the empty hint as
 /// "(no cache hint)". Clones share the text: a million queued tickets may have the same hint.

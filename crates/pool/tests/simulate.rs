@@ -17,8 +17,8 @@ use expect_test::expect_file;
 use history::{Bug, Failure, History};
 use random::Random;
 
-/// Makes up a history and lives through it; returns the pool's decisions, or how it failed, as short
-/// as we can tell it.
+/// Makes up a history and runs it. Returns the pool's decisions, or the failure, made as short as
+/// possible.
 fn simulate(seed: u64, steps: usize, bug: Option<Bug>) -> Result<String, Failure> {
     let history = History::random(&mut Random::new(seed), steps);
     match history.run(bug) {

@@ -5,7 +5,7 @@
 mod story;
 
 use expect_test::expect;
-use pool::{Cancel, ForgetError};
+use pool::{Cancel, ForgetError, WorkerId};
 use story::{ADMIN, SHUTDOWN, Story, WORKER, worker};
 
 /// Assigns three jobs to two workers.
@@ -87,9 +87,12 @@ fn cached_scheduling() {
     "#]]);
     s.pause();
     assert_eq!(s.answer(w2b), "job5");
-
-    // Worker 1 leaves, and its two jobs find other places.
     s.finish("job5");
+    cached_scheduling_without_worker_1(s, w1, w2);
+}
+
+/// The end of [`cached_scheduling`]: worker 1 leaves, and worker 2 does its two jobs.
+fn cached_scheduling_without_worker_1(mut s: Story, w1: WorkerId, w2: WorkerId) {
     let w2c = s.pop(w2);
     s.pause();
     assert_eq!(s.answer(w2c), "pending");

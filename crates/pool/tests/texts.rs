@@ -78,9 +78,8 @@ fn log() {
     s.end();
 }
 
-/// Metrics are read off the state.
-#[test]
-fn stats() {
+/// Returns a story in which one worker runs a job and has two more queued, and the other two do nothing.
+fn one_busy_worker() -> Story {
     let mut s = Story::new();
     let (w1, w2) = (s.reg("w1"), s.reg("w2"));
     s.register("w3");
@@ -93,6 +92,13 @@ fn stats() {
     s.submit_urgent("v", "job3", "a");
     let job4 = s.submit("v", "job4", "a");
     assert_eq!(s.cancel(job4), Cancel::Cancelled);
+    s
+}
+
+/// Metrics are read off the state.
+#[test]
+fn stats() {
+    let s = one_busy_worker();
     expect![[r#"
         Stats {
             submitted: 4,

@@ -47,7 +47,7 @@ impl Matcher {
         // A found pattern is not longer than what is kept, as it is part of the state.
         let unneeded = self.offsets.len().saturating_sub(depth);
         self.offsets.drain(..unneeded);
-        // If no pattern was found, this is after the last one.
+        // If no pattern was found, this index is after the last offset.
         let begin = self.offsets.len().checked_sub(found)?;
         self.offsets.get(begin).copied()
     }

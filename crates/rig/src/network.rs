@@ -123,7 +123,8 @@ pub(crate) fn set_up(resolvers: Option<&Path>) -> Result<()> {
     mount_bind(ours, resolvers).context("cannot replace the list of name servers")
 }
 
-/// Listens at `port` of loopback in the namespace `network`, and leads each connection to the same port of this one's.
+/// Listens at `port` of loopback in the namespace `network`, and forwards each connection to the same port of this
+/// namespace's loopback.
 ///
 /// # Errors
 /// When the port is taken. Otherwise it does not return.

@@ -162,7 +162,7 @@ impl Site {
         .await;
     }
 
-    /// Returns how many jobs are queued.
+    /// Returns how many jobs of the shared client `submission` are queued.
     pub async fn count_queued(&self) -> usize {
         let state = self.show().await;
         // The running jobs come after the line of the clients.
@@ -170,7 +170,7 @@ impl Site {
         queues.matches("submission:").count()
     }
 
-    /// Waits until this many jobs are queued.
+    /// Waits until this many jobs of the shared client `submission` are queued.
     pub async fn until_queued(&self, jobs: usize) {
         until(&format!("{jobs} jobs are queued"), async || {
             self.count_queued().await == jobs

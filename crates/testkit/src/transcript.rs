@@ -32,12 +32,12 @@ pub async fn follow_ticket(ticket: &Ticket) -> Transcript {
 /// Follows a job to its end.
 pub async fn follow(job: &Job) -> Transcript {
     let result = job.result();
-    let mut log = String::new();
+    let mut log = Vec::new();
     if let Err(error) = read_into(&mut log, job).await {
-        log += &format!("Error tailing logs: {error}");
+        log.extend(format!("Error tailing logs: {error}").bytes());
     }
     Transcript {
-        log,
+        log: String::from_utf8(log).unwrap(),
         result: result.await.map_err(|error| error.to_string()),
     }
 }
@@ -47,19 +47,20 @@ pub async fn follow(job: &Job) -> Transcript {
 /// # Panics
 /// When the log cannot be read.
 pub async fn read_log(job: &Job) -> String {
-    let mut log = String::new();
+    let mut log = Vec::new();
     read_into(&mut log, job).await.unwrap();
-    log
+    String::from_utf8(log).unwrap()
 }
 
-async fn read_into(log: &mut String, job: &Job) -> Result<(), RpcError> {
+/// Appends bytes, not text: a chunk may end inside of a character.
+async fn read_into(log: &mut Vec<u8>, job: &Job) -> Result<(), RpcError> {
     let mut start = 0;
     loop {
         let chunk = job.log(start).await?;
         if chunk.bytes.is_empty() {
             return Ok(());
         }
-        log.push_str(str::from_utf8(&chunk.bytes).unwrap());
+        log.extend(chunk.bytes);
         start = chunk.next;
     }
 }

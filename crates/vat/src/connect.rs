@@ -32,7 +32,7 @@ pub struct DialOptions {
     pub peer_name: String,
     /// How long an address may take to accept the connection. A name may have several addresses.
     pub connect_timeout: Duration,
-    /// How long the TLS handshake may take, and as long again the first answer after it.
+    /// How long the TLS handshake may take. The first answer after it may take as long again.
     pub handshake_timeout: Duration,
     /// How much the peer may use.
     pub limits: Limits,

@@ -16,7 +16,7 @@ const WORD: usize = 8;
 /// allocate more than about twice what it sends.
 const EAGER_WORDS: usize = 1024;
 
-/// From how many missing bytes on a body is read directly into its place, without what follows it.
+/// A body of which at least so many bytes are missing is read directly into its place, without what follows it.
 const DIRECT_READ: usize = 16 * 1024;
 
 /// A message that has arrived and was not read yet.

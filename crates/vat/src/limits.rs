@@ -51,8 +51,8 @@ impl Limits {
     /// The most capabilities in one message. Messages in a cluster have one.
     pub(crate) const MESSAGE_IMPORTS: usize = 64;
 
-    /// The longest chain of calls, each on the answer of an unanswered one. Clients have four: for their service, the
-    /// submission, the job and its result.
+    /// The longest chain of calls, each on the unfinished answer of the one before. Clients have four: for their
+    /// service, the submission, the job and its result.
     pub(crate) const PIPELINE_DEPTH: u8 = 16;
 
     /// How many calls a peer may have finished that are still unanswered.

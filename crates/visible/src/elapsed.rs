@@ -12,14 +12,14 @@ pub struct Elapsed(pub Duration);
 pub struct CompactElapsed(pub Duration);
 
 impl Elapsed {
-    /// Returns a number of seconds as a length of time. One that is negative or infinite counts as none.
+    /// Returns a number of seconds as a length of time. What is negative, infinite or NaN counts as 0.
     pub fn from_seconds(seconds: f64) -> Self {
         Self(duration(seconds))
     }
 }
 
 impl CompactElapsed {
-    /// Returns a number of seconds as a length of time. One that is negative or infinite counts as none.
+    /// Returns a number of seconds as a length of time. What is negative, infinite or NaN counts as 0.
     pub fn from_seconds(seconds: f64) -> Self {
         Self(duration(seconds))
     }

@@ -149,13 +149,13 @@ impl Builder for DockerBuilder<'_> {
     }
 }
 
-/// Runs a command, and fails with what it said if it does.
+/// Runs a command. If it fails, the error has its output.
 fn succeed(command: &mut Command) -> Result<()> {
     let output = command
         .output()
         .with_context(|| format!("cannot start {:?}", command.get_program()))?;
-    let said = [&*output.stdout, &*output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    ensure!(output.status.success(), "{command:?} failed: {said}");
+    let printed = [&*output.stdout, &*output.stderr].concat();
+    let printed = String::from_utf8_lossy(&printed);
+    ensure!(output.status.success(), "{command:?} failed: {printed}");
     Ok(())
 }

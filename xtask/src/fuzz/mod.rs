@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::project;
 use program::Program;
 
-/// How long one target is tried if nothing is said.
+/// How long to fuzz one target, by default.
 const MINUTES: u64 = 10;
 
 /// What is to be done.
@@ -25,7 +25,7 @@ struct Request<'a> {
     /// `all` is each in turn.
     target: &'a str,
     time: Duration,
-    /// Whether what was learnt becomes what everybody starts from.
+    /// Whether to add the inputs that were found to the project's.
     keep: bool,
 }
 

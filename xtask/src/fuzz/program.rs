@@ -1,4 +1,4 @@
-//! The fuzzer as a program: how it is built, and what it is told.
+//! The fuzzer as a program: how it is built and called.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -105,7 +105,7 @@ impl Program {
         Ok(())
     }
 
-    /// Adds to the inputs that everybody starts from what reaches more than they do.
+    /// Adds those inputs to the project's that reach more code.
     pub(super) fn keep(&self, target: &str) -> Result<()> {
         let corpus = self.corpus(target)?;
         let scratch = scratch()?;

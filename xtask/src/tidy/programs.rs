@@ -1,8 +1,10 @@
 //! What the modules of `ocluster`, each of which is a program, may use: a program for clients or operators carries
 //! neither builder nor worker, and only programs that build carry the helper process of containers.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, Result, anyhow};
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::{Spacing, TokenStream, TokenTree};
 
 use super::finding::{Finding, Rule};
 use super::tree::TextFile;
@@ -51,16 +53,21 @@ const HELPER: &str = "run_if_asked";
 /// The modules of programs that build.
 const BUILDING: &[&str] = &["obuilder", "ocluster", "worker"];
 
-/// Returns where a program names what it must not.
+/// This file, which names modules that must exist.
+const HERE: &str = "xtask/src/tidy/programs.rs";
+
+/// Returns where a program names what it must not, and the modules with a rule that do not exist.
 ///
 /// # Errors
 /// When a file is not Rust.
 pub(super) fn check<'a>(files: impl Iterator<Item = &'a TextFile>) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
+    let mut seen = BTreeSet::new();
     for file in files {
         let Some(module) = module_of(&file.path) else {
             continue;
         };
+        seen.insert(module);
         let tokens: TokenStream = file
             .text
             .parse()
@@ -70,10 +77,19 @@ pub(super) fn check<'a>(files: impl Iterator<Item = &'a TextFile>) -> Result<Vec
         collect_names(tokens, &mut names);
         found.extend(names.iter().filter_map(|name| judge(file, module, name)));
     }
+    for module in modules_with_rules().filter(|module| !seen.contains(module)) {
+        let message = format!("no module {module} of ocluster seen; write its new name here");
+        found.push(Finding::strict(HERE, None, message));
+    }
     Ok(found)
 }
 
-/// Returns the module of `ocluster` that a file belongs to; `None` for other crates and for the binaries.
+fn modules_with_rules() -> impl Iterator<Item = &'static str> {
+    let forbidden = FORBIDDEN.iter().map(|(module, _)| *module);
+    forbidden.chain(BUILDING.iter().copied())
+}
+
+/// Returns the module of `ocluster` that a file belongs to, which is `bin` for the binaries; `None` for other crates.
 fn module_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix(FOLDER)?;
     let first = inside.split('/').next()?;
@@ -94,16 +110,23 @@ fn collect_names(tokens: TokenStream, names: &mut Vec<Name>) {
         match token {
             TokenTree::Group(group) => collect_names(group.stream(), names),
             TokenTree::Ident(ident) => {
-                let next = tokens.get(index + 1);
                 names.push(Name {
                     text: ident.to_string(),
                     line: ident.span().start().line,
-                    is_path: matches!(next, Some(TokenTree::Punct(punct)) if punct.as_char() == ':'),
+                    is_path: is_first_of_two_colons(tokens.get(index + 1)),
                 });
             }
             TokenTree::Punct(_) | TokenTree::Literal(_) => {}
         }
     }
+}
+
+/// Returns whether this is the first colon of `::`, and not the one before a type or a value.
+fn is_first_of_two_colons(next: Option<&TokenTree>) -> bool {
+    let Some(TokenTree::Punct(punct)) = next else {
+        return false;
+    };
+    punct.as_char() == ':' && punct.spacing() == Spacing::Joint
 }
 
 fn judge(file: &TextFile, module: &str, name: &Name) -> Option<Finding> {
@@ -137,8 +160,11 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        let file = TextFile::new(path, text);
-        let found = check(std::iter::once(&file)).unwrap();
+        let mut files: Vec<TextFile> = modules_with_rules()
+            .map(|module| TextFile::new(&format!("{FOLDER}{module}.rs"), ""))
+            .collect();
+        files.push(TextFile::new(path, text));
+        let found = check(files.iter()).unwrap();
         found.iter().map(Finding::to_string).collect()
     }
 
@@ -155,6 +181,22 @@ mod tests {
         assert_eq!(found("crates/ocluster/src/admin/mod.rs", text).len(), 1);
         assert!(found("crates/ocluster/src/worker/mod.rs", text).is_empty());
         assert!(found("crates/cluster-client/src/a.rs", text).is_empty());
+    }
+
+    #[test]
+    fn a_field_may_have_the_name_of_a_crate() {
+        let text = "//! A program.\nstruct Limits {\n    oci: u64,\n}\n";
+        assert!(found("crates/ocluster/src/client/a.rs", text).is_empty());
+    }
+
+    #[test]
+    fn a_module_with_a_rule_exists() {
+        let found = check(std::iter::empty()).unwrap();
+        assert_eq!(found.len(), FORBIDDEN.len() + BUILDING.len());
+        assert_eq!(
+            found[0].to_string(),
+            "xtask/src/tidy/programs.rs: no module admin of ocluster seen; write its new name here"
+        );
     }
 
     #[test]

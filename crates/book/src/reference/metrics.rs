@@ -54,7 +54,7 @@ fn section(page: &mut String, title: &str, about: &str, metrics: &str) {
     }
 }
 
-/// What a page tells of one metric.
+/// What a page has of one metric.
 #[derive(Debug, PartialEq, Eq)]
 struct Family<'a> {
     name: &'a str,

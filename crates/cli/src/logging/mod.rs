@@ -170,7 +170,7 @@ where
         .with_writer(writer)
 }
 
-/// Returns what is shown at `verbosity`: our own messages down to that level, and other libraries' only when serious.
+/// Returns the filter for `verbosity`. Messages of the source `application` are shown at every verbosity but quiet.
 fn filter(verbosity: Verbosity) -> Targets {
     let level = match verbosity {
         Verbosity::Quiet => return Targets::new(),

@@ -1,6 +1,6 @@
 //! The table `sturdy_refs`: who may submit.
 //!
-//! Only the digest of a client's secret is kept, so a stolen database lets nobody in, and a lost
+//! Only the digest of a client's secret is kept, so a stolen database gives no access, and a lost
 //! secret cannot be found again.
 
 use rusqlite::{Connection, params};

@@ -1,4 +1,4 @@
-//! The HTTP server: small and short answers, to clients who may be anybody.
+//! The HTTP server: small and short answers, to clients that are not trusted.
 //!
 //! Each connection is for one request and may live for [`LIMIT`] in all, so that slow or idle clients are
 //! disconnected soon. They delay no other client: a new connection replaces the oldest one, and a new page replaces the
@@ -35,7 +35,8 @@ const CONNECTIONS: usize = 128;
 /// readers, so this times the largest page of a worker bounds what slow readers cost.
 const PAGES: usize = 16;
 
-/// How large an answer is a page, in bytes. Smaller ones wait in the system's buffers if nobody reads them.
+/// The size from which an answer counts as a page, in bytes. Smaller ones fit into the system's buffers until they are
+/// read.
 const PAGE_BYTES: usize = 16 * 1024;
 
 /// How long a request's head may take to come.
@@ -47,10 +48,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// How large a request's head may be: the least that the library allows.
 const HEAD_BYTES: usize = 8 * 1024;
 
-/// How long to wait when no connection can be accepted, for want of file descriptors say.
+/// How long to wait when no connection can be accepted, for example without free file descriptors.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// How often the log says that no connection can be accepted.
+/// How often to log that no connection can be accepted.
 const WARN_EVERY: Duration = Duration::from_secs(60);
 
 /// A socket that scrapers can connect to.
@@ -151,7 +152,7 @@ fn reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// The pages that are on their way, oldest first: each may be told to give up.
+/// The pages that are being sent, oldest first. Each can be cancelled.
 #[derive(Default)]
 struct Pages(RefCell<VecDeque<oneshot::Sender<()>>>);
 
@@ -189,7 +190,7 @@ async fn serve_one(
             let mut response: Response<Text> = endpoint
                 .answer(request.method(), request.uri().path(), &host)
                 .await;
-            // Pages come from workers, too: no browser is to take one for anything but what it is said to be.
+            // Pages come from workers, too: a browser must not guess another type than the declared one.
             let no_guessing = HeaderValue::from_static("nosniff");
             response
                 .headers_mut()
@@ -208,7 +209,7 @@ async fn serve_one(
         .max_buf_size(HEAD_BYTES)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
-    // A client that talks nonsense, is too slow or breaks off has been dealt with, and is nobody else's concern.
+    // A failure concerns only its client, which has sent nonsense, was too slow or has disconnected.
     tokio::select! {
         served = tokio::time::timeout(LIMIT, connection) => drop(served),
         Ok(()) = given_up => {}

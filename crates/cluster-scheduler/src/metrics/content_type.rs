@@ -1,11 +1,11 @@
-//! What a worker's page is passed on as: a page of metrics, whatever the worker says that it is.
+//! The content type of a worker's page: that of a page of metrics, whatever the worker declares.
 
 use hyper::header::HeaderValue;
 
 /// The newer of the two formats that Prometheus reads.
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// The parameters that say how to read a page, all others being of no use to a reader of metrics.
+/// The parameters that readers of metrics need. All others are left out.
 const PARAMETERS: &[&str] = &["version", "charset", "escaping"];
 
 /// Returns the content type of a page that a worker declares to be `declared`.

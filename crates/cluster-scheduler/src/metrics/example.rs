@@ -1,4 +1,4 @@
-//! The scheduler's page with made-up numbers, so that what is said about metrics elsewhere can be checked.
+//! The scheduler's page with made-up numbers, so that documents about metrics can be checked.
 
 use pool::{ByPriority, ClientId, ClientStats, Stats, WorkerName, WorkerStats};
 

@@ -1,7 +1,7 @@
 //! A worker that registers under its name while its old connection lingers.
 //!
 //! The network failed, or the machine was restarted, and the scheduler has not noticed. The incumbent is probed. If it
-//! answers, the newcomer is refused, so that nobody can take the name of a working worker. If it does not, its
+//! answers, the newcomer is refused, so that it cannot take the name of a working worker. If it does not, its
 //! registration and its connection end, and the newcomer gets the name.
 
 use pool::{WorkerId, WorkerName};

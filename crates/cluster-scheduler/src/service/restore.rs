@@ -37,18 +37,19 @@ enum Derived {
 impl Services {
     /// Serves all derived services of `cluster`.
     pub(crate) fn new(cluster: Rc<Cluster>, identity: &Identity) -> Self {
-        let registrations = cluster.pools().iter().map(|(pool, reactor)| {
-            let service = DerivedService::Registration(pool.clone());
-            (service, Derived::Registration(Rc::clone(reactor)))
-        });
-        let derived = [
-            (DerivedService::Admin, Derived::Admin),
-            (DerivedService::SharedSubmission, Derived::SharedSubmission),
-        ]
-        .into_iter()
-        .chain(registrations)
-        .map(|(service, served)| (service.id(identity).digest(), served))
-        .collect();
+        let derived = DerivedService::all(cluster.pools().keys())
+            .filter_map(|service| {
+                let served = match &service {
+                    DerivedService::Admin => Derived::Admin,
+                    DerivedService::SharedSubmission => Derived::SharedSubmission,
+                    // There is none without a reactor: these are the names of the cluster's pools.
+                    DerivedService::Registration(pool) => {
+                        Derived::Registration(Rc::clone(cluster.pool(pool.as_str())?))
+                    }
+                };
+                Some((service.id(identity).digest(), served))
+            })
+            .collect();
         Self { cluster, derived }
     }
 

@@ -118,19 +118,19 @@ fn a_workers_own_reason_reaches_operators_and_those_who_wait() {
             "start it",
         )];
         worker.queue.set_pause_reasons(&reasons).await.unwrap();
-        // Said, but the worker takes jobs all the same.
+        // Not shown: the worker takes jobs, in spite of its reasons.
         assert_eq!(connected(&pool, "w1").await.pause_reasons, []);
         worker.queue.set_active(false).await.unwrap();
         let w1 = connected(&pool, "w1").await;
         assert_eq!(w1.inactive, [InactiveReason::WorkerPause]);
         assert_eq!(w1.pause_reasons, reasons);
         let waiting = submit(&client, "example", false).await;
-        let told = "the only worker of pool pool is paused: w1: Docker does not answer";
+        let obstacle = "the only worker of pool pool is paused: w1: Docker does not answer";
         assert_eq!(
             waiting.status().await,
             Ok(TicketStatus::Queued {
                 ahead: 0,
-                obstacle: Some(told.to_owned())
+                obstacle: Some(obstacle.to_owned())
             })
         );
 
@@ -141,7 +141,7 @@ fn a_workers_own_reason_reaches_operators_and_those_who_wait() {
         builder.end("example", BuildOutcome::Succeeded(""));
         follow_ticket(&waiting).await.result.unwrap();
 
-        // What is shown to everybody has a limit.
+        // What is shown to clients has a limit.
         let endless = PauseReason {
             problem: "x".repeat(2000),
             ..PauseReason::new("docker", "", "")

@@ -65,7 +65,7 @@ fn names_that_deceive_are_refused() {
         );
         let logged = site.logs.text().len() - before;
         assert!(logged < LINE, "{logged} bytes of log");
-        // What real machines are called goes on.
+        // Names of real machines are accepted.
         for name in [
             "build-1.example.org:9000",
             "arm64/rack 3",

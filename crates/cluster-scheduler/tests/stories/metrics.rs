@@ -303,14 +303,14 @@ fn no_client_can_shut_out_others() {
     story(async {
         let (site, address) = start().await;
         let mut idle = Vec::new();
-        // More than are let in at once: some say nothing, and some never end.
+        // More than are accepted at once: some send nothing, and some requests never end.
         for number in 0..200 {
             let mut stream = TcpStream::connect(address).await.unwrap();
-            let said: &[u8] = match number % 2 {
+            let request: &[u8] = match number % 2 {
                 0 => b"",
                 _ => b"GET /metrics HTTP/1.1\r\nX-Endless: ",
             };
-            stream.write_all(said).await.unwrap();
+            stream.write_all(request).await.unwrap();
             idle.push(stream);
         }
         assert_eq!(get(address, "/healthz").await.0, 200);

@@ -20,7 +20,7 @@ fn a_revoked_client_is_refused_at_once() {
         let (admin, _connected) = site.admin().await;
         admin.remove_client("alice").await.unwrap();
 
-        // Though somebody still holds the object, nobody gets it any more; also not on that connection.
+        // The object still has a holder, but it cannot be requested any more, not even on that connection.
         site.expect_warning("asks for a service that does not exist");
         let refused = Connected::to(&cap)
             .await
@@ -43,7 +43,7 @@ fn a_revoked_client_is_refused_at_once() {
             "Access has been revoked"
         );
 
-        // Nor does it help that somebody else is called so now.
+        // Nor does it help that another client has the name now.
         admin.add_client("alice").await.unwrap();
         let ticket = client.submit("pool", &docker("example"), false);
         assert_eq!(
@@ -83,13 +83,13 @@ fn removing_a_client_cancels_what_it_has_queued() {
         let state = site.show().await;
         assert!(!state.contains("alice"), "{state}");
 
-        // What runs goes on, and so do the others.
+        // Running jobs continue, and so do other clients.
         builder.end("alice1", BuildOutcome::Succeeded(""));
         assert_eq!(follow_ticket(&running).await.result, Ok(String::new()));
         builder.end("bob1", BuildOutcome::Succeeded(""));
         assert_eq!(follow_ticket(&bobs).await.result, Ok(String::new()));
 
-        // Nothing is left of it for somebody else by that name.
+        // Nothing of it is left for another client with that name.
         admin.add_client("alice").await.unwrap();
         let rates = Connection::open(site.database()).unwrap().query_row(
             "SELECT count(*) FROM pool_user_rate",
@@ -257,7 +257,7 @@ fn update_that_is_refused() {
         let error = pool.update("w1", None).await.unwrap_err();
         assert_eq!(error.to_string(), "Failed: no new version");
 
-        // It goes on working as it is.
+        // It continues in its old version.
         let (client, _connected) = site.client("client").await;
         builder.end("example", BuildOutcome::Succeeded(""));
         let ticket = client
@@ -412,7 +412,7 @@ fn a_temporary_pause_ends_when_the_worker_reconnects() {
         site.shows("  w1 (0): (inactive: temporary pause) (0 running)")
             .await;
         assert!(!active().await);
-        // What the worker says of itself does not end it.
+        // The worker itself cannot end it.
         worker.queue.set_active(true).await.unwrap();
         site.shows("  w1 (0): (inactive: temporary pause) (0 running)")
             .await;
@@ -445,7 +445,7 @@ fn a_database_that_cannot_be_written() {
         let (admin, _a) = site.admin().await;
         let (pool, _b) = site.pool_admin().await;
 
-        // Somebody else holds the file for longer than a write waits.
+        // Another process locks the file for longer than a write waits.
         let other = Connection::open(site.database()).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let failed = "cannot save to the database: database is locked";

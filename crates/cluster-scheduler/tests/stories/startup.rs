@@ -86,7 +86,7 @@ fn upstreams_key_and_database() {
                     .unwrap(),
             );
         }
-        // Nobody has the hint "1": ten minutes at alice's 2.5 are four. Bob's job has it cached by then.
+        // No worker has the hint "1": ten minutes at alice's 2.5 are four. Bob's job has it cached by then.
         let state = a.show().await.unwrap();
         assert!(
             state.ends_with("clients: alice(2)+4m bob(1)+10s\n"),

@@ -18,10 +18,10 @@ use testkit::{
 /// Longer than it takes to notice that a worker does not answer.
 const NOTICED: u64 = 45;
 
-/// The same for one that somebody waits for.
+/// The same for a worker that a job waits for.
 const SOON_NOTICED: u64 = 14;
 
-/// Longer than a worker is trusted to be there that is not heard of.
+/// The silence after which a worker is probed before it gets a job, and a little more.
 const DOUBTED: u64 = 3;
 
 const SUCCEEDED: &str = "Job succeeded\n";
@@ -111,7 +111,7 @@ fn what_waits_for_a_frozen_worker_is_done_by_others() {
         assert!(silent >= Duration::from_secs(30) && counts, "{silent:?}");
         assert_eq!(silence(&pool, "w2").await, (Duration::ZERO, false));
 
-        // It comes back to itself, ends what it had, and gets more.
+        // It answers again, ends its job, and gets another one.
         w1.thaw();
         site.shows("w1 (0): [] (1 running)").await;
         assert!(site.logs.contains("Worker \"w1\" answers again after "));
@@ -142,7 +142,7 @@ fn a_worker_that_froze_while_it_was_idle_gets_no_job() {
         pass_seconds(DOUBTED).await;
         w1.freeze();
 
-        // Nobody has noticed yet.
+        // The scheduler has not noticed it yet.
         let first = submit(&client, "first", "").await;
         site.shows("w1 (600): [alice:").await;
         // What comes meanwhile goes to the other at once.

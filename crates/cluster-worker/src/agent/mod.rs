@@ -36,7 +36,8 @@ use crate::update::{Updater, container_id};
 use crate::uplink::{Connection, Uplink};
 use crate::vitals::Link;
 
-/// How long to wait after pruning did not help, before pruning again.
+/// How often to prune the clones of repositories. Also how long to wait before Docker's files are pruned again, after
+/// that did not help.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How often to check whether this worker is fit for jobs, as for OBuilder's store.

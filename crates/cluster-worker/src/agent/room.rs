@@ -7,7 +7,7 @@ use cluster_api::{PauseReason, RpcError};
 use super::{Agent, PRUNE_INTERVAL};
 use crate::activity::Activity;
 
-/// How often to check in the meantime whether there is room again.
+/// How often to check whether there is room again, after pruning did not help.
 const ROOM_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Agent {

@@ -138,7 +138,7 @@ fn one_line(output: &str) -> String {
     OneLine(lines.join(" ").trim()).to_string()
 }
 
-/// Publishes why a worker takes no jobs. `None` while it is fit.
+/// Watches why a worker takes no jobs. `None` while it is fit.
 pub(crate) type Fitness = watch::Receiver<Option<Unfit>>;
 
 /// Waits until it is fit.

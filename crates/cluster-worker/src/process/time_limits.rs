@@ -11,7 +11,7 @@ use super::survivors::{self, Work};
 /// The shortest and the longest interval between two checks for progress.
 const CHECK_INTERVALS: [Duration; 2] = [Duration::from_millis(10), Duration::from_secs(5)];
 
-/// The unit of processor times that the kernel shows to programs, on all supported architectures.
+/// The kernel's ticks in the processor times that it shows to programs: the same on all supported architectures.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The share of a processor that a waiting program may use. Git polls every 50 ms, which takes a thousandth.

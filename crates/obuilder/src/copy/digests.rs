@@ -68,7 +68,7 @@ const MAX_RECORDS: usize = 400_000;
 
 /// How often a table is saved before an unused file is removed from it. A build with many copies from one root saves
 /// it as often as that.
-const MAX_UNMET: u16 = 100;
+const MAX_UNUSED: u16 = 100;
 
 /// The most disk usage of all tables. Beyond it, the table that was not saved for longest is removed.
 const MAX_SPACE: u64 = 64 << 20;
@@ -193,7 +193,7 @@ impl Table {
         let mut records: Vec<&Known> = self
             .known
             .values()
-            .filter(|known| known.unused < MAX_UNMET)
+            .filter(|known| known.unused < MAX_UNUSED)
             .collect();
         if records.len() > MAX_RECORDS {
             records.sort_unstable_by_key(|known| (known.unused, known.key.file));

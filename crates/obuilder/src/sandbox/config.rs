@@ -347,11 +347,11 @@ fn text(what: &str, bytes: &BString) -> Result<String, SandboxError> {
         SandboxError::Unsupported(format!("cannot pass {what} {shown:?}: {why}"))
     };
     if bytes.contains(&0) {
-        return Err(refuse("it has a zero byte, which no argument can have"));
+        return Err(refuse("it has a zero byte, which is not allowed"));
     }
     let text = bytes
         .to_str()
-        .map_err(|_| refuse("it is not UTF-8, as the runtime's config.json requires"))?;
+        .map_err(|_| refuse("it is not UTF-8, which the runtime's config.json requires"))?;
     Ok(text.to_owned())
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Prepared {
     pub(super) outbound: Option<Outbound>,
 }
 
-/// A container that was started. Dropping it kills what is in it.
+/// A container that was started. Dropping it kills its processes.
 #[derive(Debug)]
 pub(super) struct Container {
     runtime: Runtime,

@@ -91,7 +91,7 @@ pub(super) fn kill_args(state: &Path, id: &str) -> Vec<OsString> {
     args
 }
 
-/// Returns the arguments that make a runtime remove a container, whatever it does.
+/// Returns the arguments that make a runtime remove a container, even a running one.
 pub(super) fn delete_args(state: &Path, id: &str) -> Vec<OsString> {
     let mut args = global_args(state);
     args.extend(["delete", "--force", id].map(OsString::from));

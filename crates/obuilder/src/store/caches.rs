@@ -2,11 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::rc::Rc;
 
-use obuilder_spec::User;
+use obuilder_spec::{User, escape_cache_name};
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -68,22 +67,9 @@ impl Caches {
     }
 }
 
-/// Returns the file name for a cache: `c-` and its name, with all but letters, digits, `.`, `_` and `-` as `%` and two
-/// hexadecimal digits. A name that is too long for a filesystem fails when the cache is created.
+/// Returns the file name for a cache. A name that is too long for a filesystem fails when the cache is created.
 pub(super) fn file_name(name: &CacheName) -> String {
-    let mut escaped = String::from("c-");
-    for byte in name.0.iter() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-' => {
-                escaped.push(char::from(*byte));
-            }
-            // Always two digits, where upstream has one for a small byte: otherwise two caches could share
-            // a file.
-            // Writing to a string does not fail.
-            _ => write!(escaped, "%{byte:02x}").unwrap_or(()),
-        }
-    }
-    escaped
+    escape_cache_name(name.0.as_ref())
 }
 
 /// Returns the cache with this file name, if it is the name of one.

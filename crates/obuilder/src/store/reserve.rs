@@ -29,7 +29,7 @@ impl Reserve {
         Self(root.join("reserve"))
     }
 
-    /// Releases the room if there is little other.
+    /// Releases the room if there is little other room.
     pub(super) fn release_if_needed(&self, space: Space) -> io::Result<()> {
         if space.free_percent() >= ENOUGH {
             return Ok(());

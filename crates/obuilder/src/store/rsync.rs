@@ -20,7 +20,7 @@ pub(super) struct Rsync {
 }
 
 impl Rsync {
-    /// Returns the backend for the store on `setup`.
+    /// Returns the backend for the store with these directories.
     pub(super) fn new(setup: BackendSetup, mode: RsyncMode) -> Self {
         Self {
             trash: setup.trash,

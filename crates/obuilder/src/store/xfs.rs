@@ -22,7 +22,7 @@ pub(super) struct Reflink {
 }
 
 impl Reflink {
-    /// Returns the backend for the store on `setup`.
+    /// Returns the backend for the store with these directories.
     pub(super) fn new(setup: BackendSetup) -> Self {
         Self { trash: setup.trash }
     }

@@ -112,7 +112,7 @@ impl<R: Read> Archive<R> {
         Ok(read)
     }
 
-    /// Reads to the end of what it is in, so that all of it has been seen.
+    /// Reads the rest of the file or stream, so that all of it was read.
     pub(crate) fn finish(mut self) -> io::Result<R> {
         io::copy(&mut self.reader, &mut io::sink())?;
         Ok(self.reader)
@@ -194,7 +194,7 @@ impl<R: Read> Archive<R> {
         };
         if path.len() > MAX_NAME || link().len() > MAX_NAME {
             return Err(invalid(&format!(
-                "an entry's name, or what it is a link to, has more than {MAX_NAME} bytes"
+                "an entry's name, or the target of its link, has more than {MAX_NAME} bytes"
             )));
         }
         let stored = described.size.map_or_else(|| header.entry_size(), Ok)?;

@@ -217,7 +217,7 @@ impl RunConfig {
     /// Returns the environment, in order.
     ///
     /// # Errors
-    /// When an entry is none, in the words that upstream has for it.
+    /// If an entry is not `NAME=VALUE`, in upstream's words.
     pub(crate) fn image(&self) -> Result<Image, String> {
         let pair = |entry: &String| {
             let (name, value) = entry.split_once('=').ok_or_else(|| {

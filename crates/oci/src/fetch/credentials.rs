@@ -134,7 +134,7 @@ impl ConfigFile {
             return match decoded(auth) {
                 Some((user, password)) => Login::with(Auth::Basic(user, password)),
                 None => Login::none(Some(format!(
-                    "the credentials for {registry} are not valid base64"
+                    "the credentials for {registry} are not a user and a password in base64"
                 ))),
             };
         }

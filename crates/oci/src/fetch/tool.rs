@@ -71,7 +71,7 @@ impl Tool {
     /// Runs it with `input` on its standard input, and returns its output.
     ///
     /// # Errors
-    /// When it cannot be started, or has not ended within `limit`; it is then killed.
+    /// If it cannot be started, or has not ended within `limit`; it is then killed.
     pub(super) async fn ask(&self, input: &[u8], limit: Duration) -> Result<Answer, String> {
         let mut command = self.command();
         command
@@ -109,7 +109,7 @@ impl Tool {
     /// Runs it without a time limit, and returns its output.
     ///
     /// # Errors
-    /// When it cannot be started, or `cancel` fires; it is then killed.
+    /// If it cannot be started, or `cancel` fires; it is then killed.
     pub(super) async fn run(&self, cancel: &CancellationToken) -> Result<Answer, FetchError> {
         let mut command = self.command();
         command

@@ -273,8 +273,8 @@ impl Source<'_> {
         Ok((layer, digest))
     }
 
-    /// Reads an archive to its end, and returns what it was read from: better to hear of a damaged file now than at the
-    /// first build.
+    /// Reads an archive to its end, and returns its reader. So a damaged file is reported now, and not at the first
+    /// build.
     fn check_root_archive<R: Read>(&self, contents: R) -> Result<R, LibraryError> {
         let mut archive = Archive::new(contents);
         let mut is_empty = true;

@@ -203,7 +203,7 @@ impl Unpacker {
         Ok(())
     }
 
-    /// Opens the directory of an entry, made if need be. It is to be left with the time that it has now.
+    /// Opens the directory of an entry, and creates it if it is missing. Its times are restored when it is left.
     fn parent(&self, layer: &mut Layer, path: &BStr, mtime: (i64, u32)) -> Result<Parent, Errno> {
         if let Some(parent) = layer.parent.take_if(|parent| parent.path == path) {
             return Ok(parent);

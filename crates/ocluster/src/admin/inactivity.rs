@@ -2,8 +2,7 @@
 
 use cli::quote::printable;
 
-use crate::json::pools as json;
-use crate::json::pools::InactiveReason;
+use crate::json::pools::{Connection, InactiveReason, PauseReason};
 
 /// Returns a reason in a few words.
 pub(super) fn in_words(reason: InactiveReason) -> &'static str {
@@ -18,13 +17,13 @@ pub(super) fn in_words(reason: InactiveReason) -> &'static str {
 }
 
 /// Returns why a connected worker takes no jobs, in one line; `None` if it takes jobs.
-pub(super) fn why_inactive(worker: &json::Connection) -> Option<String> {
+pub(super) fn why_inactive(worker: &Connection) -> Option<String> {
     let mut reasons = Vec::new();
     for reason in &worker.inactive {
         match reason {
-            json::InactiveReason::WorkerPause if !worker.pause_reasons.is_empty() => {
+            InactiveReason::WorkerPause if !worker.pause_reasons.is_empty() => {
                 reasons.extend(worker.pause_reasons.iter().map(|reason| {
-                    let json::PauseReason {
+                    let PauseReason {
                         problem, advice, ..
                     } = reason;
                     match advice.as_str() {

@@ -121,7 +121,7 @@ where
         }
     });
     if let Some(ended) = ended.transpose() {
-        // It may have failed meanwhile, too.
+        // The receiver is gone if another part of the measurement has failed meanwhile.
         drop(outcome.send(ended));
     }
 }

@@ -24,7 +24,7 @@ const REMINDER: Duration = Duration::from_secs(5 * 60);
 
 /// Shows what the job of `attempt` waits for, until the future is dropped.
 ///
-/// Stops asking once the job runs or the line is retired, or if the scheduler cannot answer (upstream's cannot).
+/// Stops asking once the job runs or the line is disabled, or if the scheduler cannot answer (upstream's cannot).
 pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
     if !line.is_enabled() {
         report(attempt).await;
@@ -44,7 +44,7 @@ pub(super) async fn show(attempt: &Attempt, line: &StatusLine) -> Infallible {
                 if let Some(text) = reports.next(&status, now) {
                     line.print_above(&text);
                 }
-                let waited = Elapsed(now.duration_since(begin));
+                let waited = Elapsed::from_seconds(now.duration_since(begin).as_secs_f64().round());
                 line.show(&format!("waiting for {waited}"));
             }
             Ok(status) => line.show(&describe(&status)),

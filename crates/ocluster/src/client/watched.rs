@@ -46,7 +46,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Returns the job that `attempt` is about. Must be called within a `LocalSet`.
+    /// Begins to watch a job that was just submitted. Must be called within a `LocalSet`.
     pub(super) fn new(
         attempt: Attempt,
         request: &Request,

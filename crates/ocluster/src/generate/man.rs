@@ -143,7 +143,7 @@ const NO_COLOR: (&str, &str) = (
      redrawn by escape sequences.",
 );
 
-/// Returns what a program reads from its environment, besides what its options say.
+/// Returns the environment variables that a program uses, besides those of its options.
 fn environment(program: &str) -> &'static [(&'static str, &'static str)] {
     match program {
         "ocluster-worker" => &[

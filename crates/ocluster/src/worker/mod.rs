@@ -1,5 +1,6 @@
 //! `ocluster-worker`: a worker, from its options.
 
+pub(crate) mod docker_args;
 pub(crate) mod free_threshold;
 mod git_args;
 pub(crate) mod job_limit_args;
@@ -14,14 +15,13 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use cluster_worker::{
-    Capacity, CustomCommand, CustomExecutors, CustomUser, DockerConfig, Ending, Environment, Exit,
-    FreeThreshold, Gigabytes, JobLimits, JobWeight, MetricsUrl, PullPolicy, UpdateMethod,
-    WorkerConfig, WorkerName,
+    Capacity, CustomCommand, CustomExecutors, CustomUser, Ending, Environment, Exit, JobLimits,
+    JobWeight, MetricsUrl, UpdateMethod, WorkerConfig, WorkerName,
 };
 use tokio::sync::oneshot;
 use vat::SturdyRef;
 
-use self::free_threshold::free_threshold;
+use self::docker_args::DockerArgs;
 use self::git_args::GitArgs;
 use self::job_limit_args::JobLimitArgs;
 use self::obuilder_args::OBuilderArgs;
@@ -157,63 +157,6 @@ fn by_name(metrics: Vec<NamedMetrics>) -> Result<BTreeMap<String, MetricsUrl>, C
         }
     }
     Ok(named)
-}
-
-/// Options about Docker, shared with `ocluster dev`.
-#[derive(clap::Args, Clone, Debug)]
-pub(crate) struct DockerArgs {
-    /// Prune Docker's files below this much free disk space: percent, or a size such as 20GiB
-    #[arg(long, value_name = "PERCENT|SIZE", value_parser = free_threshold)]
-    prune_threshold: Option<FreeThreshold>,
-    /// Prune Docker's files above this total size, in GB
-    ///
-    /// This includes images, containers and the build cache.
-    #[arg(long, value_name = "GB")]
-    docker_max_df_size: Option<Gigabytes>,
-    /// When docker build pulls the base image
-    #[arg(long, value_name = "WHEN", default_value = "always")]
-    docker_pull: Pull,
-    /// BuildKit frontends that jobs may name in a syntax directive: REPO or REPO:TAG
-    ///
-    /// Without this option, only the engine's own frontend may be used.
-    #[arg(long, value_name = "IMAGE,...", value_delimiter = ',')]
-    buildkit_frontends: Vec<String>,
-}
-
-impl From<DockerArgs> for DockerConfig {
-    fn from(args: DockerArgs) -> Self {
-        Self {
-            pull: args.docker_pull.into(),
-            prune_threshold: args.prune_threshold,
-            max_df_size: args.docker_max_df_size,
-            frontends: args.buildkit_frontends,
-            ..Self::default()
-        }
-    }
-}
-
-/// When `docker build` fetches the base image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Pull {
-    /// Before each build, so that it is the newest.
-    #[value(help = "before each build, to get its newest version")]
-    Always,
-    /// When it is missing.
-    #[value(help = "only if it is not present")]
-    Missing,
-    /// Never: never; the image must be present.
-    #[value(help = "do not pull; the image must be present")]
-    Never,
-}
-
-impl From<Pull> for PullPolicy {
-    fn from(pull: Pull) -> Self {
-        match pull {
-            Pull::Always => Self::Always,
-            Pull::Missing => Self::Missing,
-            Pull::Never => Self::Never,
-        }
-    }
 }
 
 /// How a worker changes to a newer version.

@@ -1,5 +1,5 @@
-//! A history: what happened to a pool, step by step; it can be lived through again, shortened, and
-//! printed as a test.
+//! A history: what happened to a pool, step by step. It can be run again, shortened, and printed as a
+//! test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -181,20 +181,20 @@ impl History {
         (!all.is_empty()).then(|| random.pick(&all))
     }
 
-    /// Lives through it; returns the pool's decisions, or what went wrong.
+    /// Runs it. Returns the pool's decisions, or what went wrong.
     pub(crate) fn run(&self, bug: Option<Bug>) -> Result<String, String> {
         let mut world = World {
             bug,
             ..World::new()
         };
-        let lived = panic::catch_unwind(AssertUnwindSafe(|| {
+        let ran = panic::catch_unwind(AssertUnwindSafe(|| {
             for (number, step) in &self.steps {
-                world.live(*number, *step);
+                world.perform(*number, *step);
             }
             let asked = world.story.asked().split_whitespace().count();
             world.story.log() + &"is asked\n".repeat(asked)
         }));
-        lived.map_err(|panic| match panic.downcast::<String>() {
+        ran.map_err(|panic| match panic.downcast::<String>() {
             Ok(text) => *text,
             Err(_) => "panicked without saying why".to_owned(),
         })
@@ -244,35 +244,16 @@ impl World {
         }
     }
 
-    /// Has a step happen, if it can.
-    fn live(&mut self, number: usize, step: Step) {
+    /// Performs a step, if it is possible now.
+    fn perform(&mut self, number: usize, step: Step) {
         match step {
-            Step::Register { name } => {
-                if self.story.pool.registration(&worker(name)).is_none() {
-                    let id = self.story.register(name);
-                    self.registrations.insert(number, (name, id));
-                }
-            }
-            Step::Late { registration } => {
-                if let Some((_, id)) = self.registrations.get(&registration)
-                    && self.connected(registration).is_none()
-                {
-                    self.story.late(*id);
-                }
-            }
+            Step::Register { name } => self.register(number, name),
+            Step::Late { registration } => self.late(registration),
             Step::SetActive {
                 registration,
                 reason,
                 active,
-            } => {
-                if let Some(id) = self.connected(registration) {
-                    let (reason, _) = REASONS[reason];
-                    match active {
-                        true => self.story.activate(id, reason),
-                        false => self.story.deactivate(id, reason),
-                    }
-                }
-            }
+            } => self.set_active(registration, reason, active),
             Step::Silent { registration } => {
                 if let Some(id) = self.connected(registration) {
                     self.story.falls_silent(id);
@@ -288,22 +269,8 @@ impl World {
                 self.registrations.insert(number, (name, id));
             }
             Step::SetPaused { name, paused } => self.story.set_paused(name, paused),
-            Step::Release { registration } => {
-                if let Some(id) = self.connected(registration) {
-                    if self.bug == Some(Bug::ReleaseDropsQueue) {
-                        self.drop_queue(registration);
-                    }
-                    self.story.release(id);
-                }
-            }
-            Step::Forget { name } => {
-                if self.story.forget(name).is_ok() {
-                    assert!(
-                        self.story.pool.worker(&worker(name)).is_none(),
-                        "still known"
-                    );
-                }
-            }
+            Step::Release { registration } => self.release(registration),
+            Step::Forget { name } => self.forget(name),
             Step::Pop { registration } => {
                 if let Some(id) = self.connected(registration) {
                     self.pops.insert(number, self.story.pop(id));
@@ -318,14 +285,7 @@ impl World {
                 client,
                 hint,
                 urgent,
-            } => {
-                let job = format!("job{number}");
-                let ticket = match urgent {
-                    true => self.story.submit_urgent(client, &job, hint),
-                    false => self.story.submit(client, &job, hint),
-                };
-                self.tickets.insert(number, ticket);
-            }
+            } => self.submit(number, client, hint, urgent),
             Step::Cancel { ticket } => {
                 if let Some(ticket) = self.tickets.get(&ticket) {
                     let _: Cancel = self.story.cancel(*ticket);
@@ -345,13 +305,65 @@ impl World {
         }
     }
 
+    fn register(&mut self, number: usize, name: &'static str) {
+        if self.story.pool.registration(&worker(name)).is_none() {
+            let id = self.story.register(name);
+            self.registrations.insert(number, (name, id));
+        }
+    }
+
+    fn late(&mut self, registration: usize) {
+        if let Some((_, id)) = self.registrations.get(&registration)
+            && self.connected(registration).is_none()
+        {
+            self.story.late(*id);
+        }
+    }
+
+    fn set_active(&mut self, registration: usize, reason: usize, active: bool) {
+        if let Some(id) = self.connected(registration) {
+            let (reason, _) = REASONS[reason];
+            match active {
+                true => self.story.activate(id, reason),
+                false => self.story.deactivate(id, reason),
+            }
+        }
+    }
+
+    fn release(&mut self, registration: usize) {
+        if let Some(id) = self.connected(registration) {
+            if self.bug == Some(Bug::ReleaseDropsQueue) {
+                self.drop_queue(registration);
+            }
+            self.story.release(id);
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        if self.story.forget(name).is_ok() {
+            assert!(
+                self.story.pool.worker(&worker(name)).is_none(),
+                "still known"
+            );
+        }
+    }
+
+    fn submit(&mut self, number: usize, client: &str, hint: &str, urgent: bool) {
+        let job = format!("job{number}");
+        let ticket = match urgent {
+            true => self.story.submit_urgent(client, &job, hint),
+            false => self.story.submit(client, &job, hint),
+        };
+        self.tickets.insert(number, ticket);
+    }
+
     /// Returns the worker with this registration, if that has not ended.
     fn connected(&self, registration: usize) -> Option<WorkerId> {
         let (name, id) = *self.registrations.get(&registration)?;
         (self.story.pool.registration(&worker(name)) == Some(id)).then_some(id)
     }
 
-    /// What the planted bug does: the tickets in a worker's queue go behind everybody's back.
+    /// What the planted bug does: the tickets in a worker's queue vanish.
     fn drop_queue(&mut self, registration: usize) {
         let (name, _) = self.registrations[&registration];
         let snapshot = self.story.pool.snapshot(self.story.now, usize::MAX);

@@ -73,7 +73,7 @@ impl Questions {
         let limit = Limits::PIPELINE_DEPTH;
         if depth > limit {
             return Err(format!(
-                "more than {limit} calls in a row, each on the answer of an unanswered one"
+                "more than {limit} calls in a row, each on the unfinished answer of the one before"
             ));
         }
         let limit = Limits::CANCELLED;

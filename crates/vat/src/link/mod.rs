@@ -286,7 +286,7 @@ impl Link {
         self.closed.borrow().is_some()
     }
 
-    /// Sets what to call once all capabilities are broken. This needs no task, other than [`closed`](Self::closed).
+    /// Sets what to call once all capabilities are broken. Unlike [`closed`](Self::closed), it needs no task.
     pub(crate) fn on_closed(&self, call: impl FnOnce() + 'static) {
         *self.on_closed.borrow_mut() = Some(Box::new(call));
     }

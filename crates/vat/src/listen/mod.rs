@@ -39,10 +39,11 @@ pub struct ServeOptions {
     pub handshake_timeout: Duration,
     /// When an unresponsive peer is disconnected.
     pub keep_alive: KeepAlive,
-    /// The most peers at a time that have not named a service. Above it, the oldest that has been connected for a
-    /// second is disconnected, and further ones wait.
+    /// The most peers at a time that have not named a service. When there are so many, further ones wait, and the
+    /// oldest is disconnected once it has been connected for a second.
     pub max_unauthenticated: usize,
-    /// The same limit for one host, or one /64 network of IPv6. Above it, further connections are rejected.
+    /// The same limit for one host, or one /64 network of IPv6. When it has so many, a further one takes the place of
+    /// its oldest if that has been connected for a second, and is rejected otherwise.
     pub max_unauthenticated_per_host: usize,
     /// How long a peer may take to name a service.
     pub authentication_timeout: Duration,

@@ -11,15 +11,15 @@ use super::{PoolReport, Report};
 use crate::db::WriterStats;
 use crate::history::{History, JobResult};
 
-/// Returns two pools, of which one has seen everything, with unusual names.
-fn report() -> Report {
+/// Returns the numbers of a pool that has seen everything, with unusual names.
+fn busy_stats() -> Stats {
     let queued = |high, low| ByPriority { high, low };
     let worker = |name, queued, running| WorkerStats {
         name: WorkerName::new(name).unwrap(),
         queued,
         running,
     };
-    let stats = Stats {
+    Stats {
         submitted: 12,
         cancelled: 1,
         accepted: 6,
@@ -37,7 +37,11 @@ fn report() -> Report {
             id: ClientId::new("älice").unwrap(),
             queued: queued(4, 7),
         }],
-    };
+    }
+}
+
+/// Returns the history of that pool.
+fn busy_history() -> History {
     let mut history = History::default();
     history.registered(false);
     history.registered(true);
@@ -45,6 +49,11 @@ fn report() -> Report {
     history.waited.add(200_000.0);
     history.job_ended(JobResult::Succeeded, 30.5);
     history.job_ended(JobResult::Failed, 5.0);
+    history
+}
+
+/// Returns two pools, one of which is idle.
+fn report() -> Report {
     let mut stalls = Histogram::new(&[0.01, 1.0]);
     stalls.add(0.5);
     Report {
@@ -52,8 +61,8 @@ fn report() -> Report {
         pools: vec![
             PoolReport {
                 name: "busy".to_owned(),
-                stats,
-                history,
+                stats: busy_stats(),
+                history: busy_history(),
                 oldest_wait: 90.5,
                 inactive: vec![("incoming".to_owned(), "state-disk".to_owned())],
                 versions: vec![("w1".to_owned(), "0.1.0".to_owned())],

@@ -18,10 +18,16 @@ use crate::process::ProcessError;
 /// How many bytes of a log's end are read for BuildKit's report of a failure.
 const REPORT_SIZE: u64 = 4096;
 
-/// Returns whether BuildKit reports at the end of a log that a command was killed.
-fn reports_kill(log: &JobLog) -> bool {
+/// A part of BuildKit's report of every failure.
+const FAILED: &str = "failed to solve";
+
+/// A part of BuildKit's report of a command that was killed.
+const KILLED: &str = "exit code: 137";
+
+/// Returns whether the end of a log has this part of BuildKit's report.
+fn reports(log: &JobLog, part: &str) -> bool {
     let end = log.recent(log.length().saturating_sub(REPORT_SIZE));
-    String::from_utf8_lossy(&end).contains("exit code: 137")
+    String::from_utf8_lossy(&end).contains(part)
 }
 
 /// A Dockerfile that this worker may build.
@@ -148,9 +154,11 @@ impl DockerExecutor {
             return LimitReached::Memory(limit).into();
         }
         // The engine does not list BuildKit's containers, and the exit code of a failed build is always 1.
-        let was_killed = error.is_killed() || (host.is_none() && reports_kill(log));
-        // The classic builder exits with the code of the command; BuildKit only logs it.
-        let exit_code = host.and_then(|_| error.exit_code());
+        let was_killed = error.is_killed() || (host.is_none() && reports(log, KILLED));
+        // The classic builder exits with the code of the command; BuildKit only logs it. With some settings, `docker`
+        // also uses BuildKit for jobs that did not ask for it.
+        let is_classic = host.is_some() && !reports(log, FAILED);
+        let exit_code = error.exit_code().filter(|_| is_classic);
         let kill = match killed_in_container {
             true => Some(MemoryKill::Counted),
             false => memory.found(None, was_killed),

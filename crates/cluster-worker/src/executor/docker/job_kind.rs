@@ -1,4 +1,4 @@
-//! What follows from the kind of a Docker job.
+//! Docker builds as a kind of job.
 
 use cluster_api::{DockerBuild, Dockerfile};
 use visible::Lines;

@@ -81,7 +81,7 @@ impl Default for DockerConfig {
 /// When a build pulls its base images from their registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PullPolicy {
-    /// For every build, so that it uses the newest.
+    /// For every build, so that it uses the newest images.
     #[default]
     Always,
     /// Only if they are missing.

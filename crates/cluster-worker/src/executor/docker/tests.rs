@@ -238,6 +238,25 @@ fn a_build() {
 }
 
 #[test]
+fn the_exit_code_of_buildkit_is_not_that_of_the_command() {
+    local(async {
+        // The job did not ask for BuildKit; it is the default of this `docker`.
+        let worker = Worker::new(
+            "build*) echo ERROR: failed to solve: RUN did not complete successfully: exit code: 7; exit 1 ;;",
+        );
+        worker
+            .check(
+                &job(DockerBuild::default()),
+                expect![[r#"
+                    ERROR: failed to solve: RUN did not complete successfully: exit code: 7
+                    => Err(Failed("docker-build failed with exit-code 1"))
+                "#]],
+            )
+            .await;
+    });
+}
+
+#[test]
 fn a_machine_without_a_registry_does_not_pull() {
     local(async {
         let config = DockerConfig {

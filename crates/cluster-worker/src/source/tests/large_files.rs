@@ -118,7 +118,7 @@ fn read(source: &Context, file: &str) -> String {
 
 #[test]
 fn large_files_are_fetched_once_also_for_submodules() {
-    if !has_lfs("large_files_are_fetched_once_also_those_of_submodules") {
+    if !has_lfs("large_files_are_fetched_once_also_for_submodules") {
         return;
     }
     local(async {

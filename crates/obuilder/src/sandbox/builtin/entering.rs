@@ -35,8 +35,8 @@ pub(super) struct Entrance {
 
 /// Starts a copy of this process in the container's group of the second version, if there is one.
 ///
-/// A command on a terminal is killed when this process is. For a command without input, the end of standard input means
-/// that it is no longer wanted.
+/// With input, this process is killed when its parent exits, and the copy when this process does. Without input, the
+/// end of standard input means that the command is no longer wanted.
 pub(super) fn start(bundle: &Path, input: Input) -> io::Result<Maker> {
     let inner = Record::read(bundle)?.inner();
     if input != Input::Empty {

@@ -101,7 +101,7 @@ impl Executor for OwnExecutor {
         let args = process.args().clone().unwrap_or_default();
         let env = last_of_each(process.env().clone().unwrap_or_default());
         let (Ok(args), Ok(env)) = (words(&args), words(&env)) else {
-            return Err(self.fail("an argument has a zero byte".to_owned()));
+            return Err(self.fail("an argument or a variable has a zero byte".to_owned()));
         };
         let path = CString::new(program.as_os_str().as_encoded_bytes());
         let path = path.map_err(|_| ExecutorError::InvalidArg)?;

@@ -143,7 +143,7 @@ fn end(init: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Takes over standard input, whose end is a signal, and replaces it by an empty one.
+/// Takes over standard input, whose end means that the container is no longer wanted, and replaces it by an empty one.
 fn take_control() -> io::Result<OwnedFd> {
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
     let (empty, _) = io::pipe()?;

@@ -21,7 +21,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Listens in the bundle, by a relative path: the absolute one may be too long for a socket.
+    /// Listens in the bundle, which is the current directory: its absolute path may be too long for a socket.
     pub(super) fn listen(bundle: &Path) -> io::Result<Self> {
         let name = "console.sock";
         Ok(Self {

@@ -32,7 +32,7 @@ pub(super) struct Btrfs {
 }
 
 impl Btrfs {
-    /// Returns the backend for the store on `setup`.
+    /// Returns the backend for the store with these directories.
     pub(super) fn new(setup: BackendSetup) -> Self {
         Self {
             root: setup.root,

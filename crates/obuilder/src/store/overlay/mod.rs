@@ -53,7 +53,7 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    /// Returns the backend for the store on `setup`.
+    /// Returns the backend for the store with these directories.
     pub(super) fn new(setup: BackendSetup) -> Self {
         Self {
             mounts: Mounts::new(setup.root.join("merged")),

@@ -59,7 +59,7 @@ pub(super) struct Overlaid<'a> {
 #[derive(Debug)]
 pub(super) struct Mounts {
     dir: PathBuf,
-    /// Whether it is a mount yet. A store needs none until the first draft.
+    /// Whether it is a mount yet. It becomes one with the first mount of a store.
     is_ready: Mutex<bool>,
 }
 

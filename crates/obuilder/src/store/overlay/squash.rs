@@ -128,7 +128,7 @@ impl Merge {
     }
 }
 
-/// Returns what a name stands for, of which newer layers have `seen` this, and this one has a file.
+/// Returns the merged entry of a name: newer layers have `seen`, and the next layer has the file `path`.
 fn add(seen: Option<Entry>, path: PathBuf, metadata: Metadata) -> io::Result<Entry> {
     refuse_references(&path, &metadata)?;
     Ok(match seen {
@@ -156,8 +156,8 @@ fn add(seen: Option<Entry>, path: PathBuf, metadata: Metadata) -> io::Result<Ent
     })
 }
 
-/// Fails for what means another file by its name. We never have the kernel make such, but upstream's stores may, on a
-/// kernel that does so by default.
+/// Fails for an entry that refers to another file. Our mounts never create such entries, but those of upstream may, if
+/// that is the kernel's default.
 fn refuse_references(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let name = if metadata.is_dir() {
         REDIRECT
@@ -190,7 +190,7 @@ fn kind_of(path: &Path) -> io::Result<Option<fs::FileType>> {
     }
 }
 
-/// Gives a file another name, or copies it when it has as many as the filesystem allows.
+/// Creates a hard link to a file, or copies the file if it has as many links as the filesystem allows.
 fn link(from: &Path, metadata: &Metadata, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Err(error) if error.kind() == io::ErrorKind::TooManyLinks => {

@@ -65,7 +65,7 @@ fn flatten(top: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a directory below the top, on whose path there must be no symlink, so that what is in it can be removed.
+/// Opens a directory below the top, on whose path there must be no symlink, so that its entries can be removed.
 fn open_for_removal_below(top: &OwnedFd, dir: &Path) -> rustix::io::Result<OwnedFd> {
     if dir.as_os_str().is_empty() {
         return openat(top, ".", DIRECTORY, Mode::empty());

@@ -299,7 +299,7 @@ impl Pool {
             }),
             _ => Err(StoreError::Command {
                 command: "zpool list".to_owned(),
-                reason: format!("it printed {text:?}, not a size and what is free"),
+                reason: format!("it printed {text:?} instead of its size and free space"),
             }),
         }
     }

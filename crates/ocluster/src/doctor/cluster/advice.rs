@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Returns the command lines that help with a pool.
+/// Builds the command lines that help with a pool.
 pub(super) struct Advice<'a> {
     pub(super) cap: &'a Path,
     pub(super) pool: &'a str,

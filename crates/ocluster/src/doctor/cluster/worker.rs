@@ -15,7 +15,7 @@ const LONG_RUN: Duration = Duration::from_secs(6 * 3600);
 const MANY_REGISTRATIONS: u64 = 5;
 const FRESH: Duration = Duration::from_secs(600);
 
-/// Judges a worker: nothing is found if it is fit.
+/// Returns the problems of a worker; none if it is fit.
 pub(super) fn judge(advice: &Advice<'_>, worker: &WorkerDetails) -> Vec<Check> {
     let name = format!("worker {} of {}", worker.name, advice.pool);
     let away = |found: String| {

@@ -64,7 +64,8 @@ pub(super) trait Maintained {
     /// Returns the number of results.
     fn results(&self) -> Result<u64, String>;
 
-    /// Removes the least recently used items, one by one and at most `limit`, until there is enough space.
+    /// Removes results, and then cache mounts, one by one and at most `limit`, until there is enough space: first those
+    /// that were not used for long and are quickly made again.
     fn make_room<'a>(
         &'a self,
         limit: usize,
